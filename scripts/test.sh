@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Runs the tests in .venvs/test. Arguments go to pytest: scripts/test.sh tests/cli -x
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+scripts/setup.sh test
+exec .venvs/test/bin/python -m pytest "$@"

@@ -1,0 +1,54 @@
+"""An agent's answer in the terminal."""
+
+import time
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.panel import Panel
+from rich.spinner import Spinner
+from rich.text import Text
+
+from kern.run.agent import RunEvent, RunInput, RunOutputEvent
+
+if TYPE_CHECKING:
+    from kern.agent.agent import Agent
+
+
+async def show(
+    agent: "Agent",
+    given: RunInput,
+    events: AsyncGenerator[RunOutputEvent, None],
+    *,
+    live: bool,
+) -> None:
+    """Show a run.
+
+    Args:
+        agent: who answers.
+        given: what was asked.
+        events: the run's events.
+        live: show the answer while it is written, not only at its end.
+    """
+    console = Console()
+    question = "\n\n".join(message.content or "" for message in given.messages)
+    console.print(Panel(Text(question), title="Message", title_align="left", border_style="cyan"))
+    answer, started = "", time.monotonic()
+    with Live(console=console, refresh_per_second=12) as display:
+        display.update(Spinner("dots", Text(f"{agent.name} is thinking", style="dim")))
+        async for event in events:
+            if event.event is RunEvent.run_content:
+                answer += event.content or ""
+            if live:
+                display.update(_answer(answer, started, "Response"))
+        title = "Response" if answer else "No response"
+        display.update(Group(_answer(answer, started, title)))
+
+
+def _answer(text: str, started: float, title: str) -> Panel:
+    seconds = time.monotonic() - started
+    return Panel(
+        Markdown(text), title=f"{title} ({seconds:.1f} s)", title_align="left", border_style="green"
+    )

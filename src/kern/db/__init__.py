@@ -1,0 +1,1 @@
+"""Where sessions, runs and journals are kept: PostgreSQL, SQLite, memory."""

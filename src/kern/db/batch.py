@@ -1,0 +1,84 @@
+"""Writes of many runs that share a statement."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batcher(Generic[Item, Result]):
+    """Gathers writes while the last statement is under way, and sends them as the next one.
+
+    An idle system waits for nothing; as load rises, the cost a write falls.
+    """
+
+    def __init__(
+        self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], most: int = 100
+    ) -> None:
+        """Prepare.
+
+        Args:
+            write: writes the items in one statement, all or none; returns a result for each.
+            most: the number of items that share a statement at most.
+        """
+        self._write = write
+        self._most = most
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    async def put(self, item: Item) -> Result:
+        """Write the item, together with others that come at the same time.
+
+        Raises:
+            Exception: whatever writing this item, with others or alone, raised.
+        """
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        self._send()
+        return await future
+
+    def _send(self) -> None:
+        if self._sending is None and self._waiting:
+            self._sending = asyncio.create_task(self._send_batch())
+
+    async def _send_batch(self) -> None:
+        batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        try:
+            await self._answer(batch)
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        finally:
+            self._sending = None
+            self._send()
+
+    async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._write([item for item, _ in batch])
+        except Exception as error:
+            if len(batch) > 1:
+                # One bad item must not fail the others: each is tried alone.
+                for each in batch:
+                    await self._answer([each])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+
+async def to_the_end(write: Callable[[], Awaitable[Result]]) -> Result:
+    """Await a guarded write although the task is cancelled, then pass the cancellation on.
+
+    ``asyncio.run`` interrupts every task once when it ends, those that write included. A guarded
+    write can be sent twice, so it is: the second time nothing interrupts it.
+    """
+    try:
+        return await write()
+    except asyncio.CancelledError:
+        await write()
+        raise

@@ -1,0 +1,20 @@
+"""A database in this process's memory, for tests and for agents that need not survive it."""
+
+from kern.db.sqlite import SqliteDb
+
+__all__ = ["InMemoryDb"]
+
+
+class InMemoryDb(SqliteDb):
+    """Sessions and runs in memory: everything that SQLite does, until the process ends."""
+
+    def __init__(self, session_table: str = "kern_sessions") -> None:
+        """Make an empty database.
+
+        Args:
+            session_table: the table of the sessions; the others are named after it.
+
+        Raises:
+            ConfigurationError: ``session_table`` is not an identifier.
+        """
+        super().__init__(":memory:", session_table)

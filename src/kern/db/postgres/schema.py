@@ -1,0 +1,119 @@
+"""The tables in PostgreSQL: made and migrated on first use, forward only."""
+
+from collections.abc import Sequence
+
+import asyncpg
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+
+from kern.db.postgres.statements import Names
+from kern.db.queue_tables import queue_queries
+from kern.errors import SchemaVersionError
+
+# One list of statements a version; what has been released is never changed, only added to.
+_MIGRATIONS: Sequence[Sequence[str]] = (
+    (
+        """
+CREATE TABLE {sessions} (
+    session_id text PRIMARY KEY,
+    agent_id text NOT NULL,
+    user_id text,
+    session_state json,
+    metadata json,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now()
+)""",
+        # The fill factor leaves room on the page for the row's next versions (claim, settle).
+        """
+CREATE TABLE {runs} (
+    run_id text PRIMARY KEY,
+    position bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    session_id text,
+    agent_id text,
+    user_id text,
+    parent_run_id text,
+    status text NOT NULL CHECK (
+        status IN ('PENDING', 'RUNNING', 'PAUSED', 'COMPLETED', 'ERROR', 'CANCELLED')),
+    attempt integer NOT NULL DEFAULT 0,
+    input json,
+    output json,
+    error json,
+    usage json,
+    metadata json,
+    priority integer NOT NULL DEFAULT 0,
+    run_at timestamptz,
+    timeout double precision,
+    watched boolean NOT NULL DEFAULT false,
+    lease_until timestamptz,
+    cancel_requested_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    started_at timestamptz,
+    finished_at timestamptz
+) WITH (fillfactor = 80)""",
+        "CREATE INDEX ON {runs} (session_id, position)",
+        """
+CREATE TABLE {events} (
+    run_id text NOT NULL,
+    seq integer NOT NULL,
+    type text NOT NULL,
+    payload json NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (run_id, seq)
+)""",
+    ),
+)
+
+async def migrate(connection: asyncpg.Connection, names: Names) -> None:
+    """Bring the tables of ``names`` to this version of kern.
+
+    Safe when many processes start at once: one makes the changes, the others wait for it.
+
+    Raises:
+        SchemaVersionError: the tables are newer than this version of kern.
+    """
+    if await _version(connection, names) == len(_MIGRATIONS):
+        return
+    async with connection.transaction():
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"kern/{names.schema}"
+        )
+        version = await _version(connection, names)
+        if version is None:
+            await _begin(connection, names)
+        for statements in _MIGRATIONS[version or 0 :]:
+            for statement in statements:
+                await connection.execute(
+                    statement.format(
+                        sessions=names.sessions, runs=names.runs, events=names.events
+                    )
+                )
+        await connection.execute(
+            f"INSERT INTO {names.versions} VALUES ($1, $2) "
+            "ON CONFLICT (name) DO UPDATE SET version = excluded.version",
+            names.session_table,
+            len(_MIGRATIONS),
+        )
+
+
+async def _begin(connection: asyncpg.Connection, names: Names) -> None:
+    await connection.execute(
+        f'CREATE SCHEMA IF NOT EXISTS "{names.schema}";'
+        f"CREATE TABLE IF NOT EXISTS {names.versions} "
+        "(name text PRIMARY KEY, version integer NOT NULL)"
+    )
+    queries = queue_queries(AsyncpgDriver(connection), names.schema)
+    if not await queries.schema_is_installed():
+        await queries.install(create_schema=False)
+
+
+async def _version(connection: asyncpg.Connection, names: Names) -> int | None:
+    if await connection.fetchval("SELECT to_regclass($1)", names.versions) is None:
+        return None
+    version: int | None = await connection.fetchval(
+        f"SELECT version FROM {names.versions} WHERE name = $1", names.session_table
+    )
+    if version is not None and version > len(_MIGRATIONS):
+        raise SchemaVersionError(
+            f"The tables of {names.sessions} have version {version}; this kern knows versions up "
+            f"to {len(_MIGRATIONS)}. Upgrade kern, or name another session_table."
+        )
+    return version

@@ -1,0 +1,172 @@
+"""PostgreSQL, open for one event loop."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import asyncpg
+
+from kern.db.base import Accepted, Signal, Store
+from kern.db.batch import Batcher
+from kern.db.postgres.listener import Listener
+from kern.db.postgres.statements import Names, Statements
+from kern.errors import DatabaseError, DatabaseUnavailableError
+from kern.run.base import RunStatus
+from kern.run.record import NewRun, RunRecord, Settlement
+
+Result = TypeVar("Result")
+
+
+class PostgresStore(Store):
+    """Runs and sessions in PostgreSQL, over a pool of connections."""
+
+    enqueues = True
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        names: Names,
+        address: str,
+    ) -> None:
+        """Use the tables of ``names``, which exist.
+
+        Args:
+            pool: where the statements are sent.
+            connect: opens the connection on which to listen.
+            names: the tables.
+            address: where the database is, for errors.
+        """
+        self.pool = pool
+        self.names = names
+        self._connect = connect
+        self._address = address
+        self._sql = Statements(names)
+        self._listener: Listener | None = None
+        self._submits = Batcher(self._submit_all)
+        self._claims = Batcher(self._claim_all)
+        self._settles = Batcher(self._settle_all)
+
+    async def submit(self, run: NewRun) -> Accepted | None:
+        return await self._submits.put(run)
+
+    async def claim(self, run_id: str, lease: float) -> RunRecord | None:
+        return await self._claims.put((run_id, lease))
+
+    async def settle(self, settlement: Settlement) -> RunStatus | None:
+        return await self._settles.put(settlement)
+
+    async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
+        rows = await self._fetch(self._sql.extend, *_columns(attempts, 2), lease)
+        return {row["run_id"]: row["cancelled"] for row in rows}
+
+    async def release(self, run_id: str, attempt: int) -> None:
+        await self._fetch(self._sql.release, run_id, attempt)
+
+    async def cancel(self, run_id: str) -> bool:
+        rows = await self._fetch(self._sql.cancel, run_id)
+        return bool(rows and rows[0]["known"])
+
+    async def cancelled(self, run_ids: Sequence[str]) -> list[str]:
+        rows = await self._fetch(self._sql.cancelled, list(run_ids))
+        return [row["run_id"] for row in rows]
+
+    async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
+        statement = self._sql.get_with_input if with_input else self._sql.get
+        rows = await self._fetch(statement, run_id)
+        return _record(rows[0]) if rows else None
+
+    async def watch(self, run_id: str) -> None:
+        await self._fetch(self._sql.watch, run_id)
+
+    async def history(self, session_id: str, before: str, limit: int) -> list[str]:
+        rows = await self._fetch(self._sql.history, session_id, before, limit)
+        return [row["output"] for row in reversed(rows)]
+
+    async def unfinished(self, agent_ids: Sequence[str]) -> list[tuple[str, str]]:
+        rows = await self._fetch(self._sql.unfinished, list(agent_ids))
+        return [(row["run_id"], row["agent_id"]) for row in rows]
+
+    async def listen(self, hear: Callable[[Signal], None]) -> None:
+        listener = Listener(self._connect, self.names.channel, hear)
+        with reporting(self._address):
+            await listener.start()
+        self._listener = listener
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._listener is not None:
+            await self._listener.close()
+        await self.pool.close()
+
+    async def _fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
+        with reporting(self._address):
+            return await self.pool.fetch(statement, *values)
+
+    async def _submit_all(self, runs: Sequence[NewRun]) -> list[Accepted | None]:
+        rows = await self._fetch(
+            self._sql.submit,
+            [run.run_id for run in runs],
+            [run.session_id for run in runs],
+            [run.agent_id for run in runs],
+            [run.user_id for run in runs],
+            [run.input for run in runs],
+            [run.metadata for run in runs],
+            [run.cancelled for run in runs],
+            [run.lease for run in runs],
+        )
+        accepted = {
+            row["run_id"]: Accepted(RunStatus(row["status"]), row["created_at"]) for row in rows
+        }
+        return [accepted.get(run.run_id) for run in runs]
+
+    async def _claim_all(self, claims: Sequence[tuple[str, float]]) -> list[RunRecord | None]:
+        rows = await self._fetch(self._sql.claim, *_columns(claims, 2))
+        claimed = {row["run_id"]: _record(row) for row in rows}
+        # Two claims of one run in a batch are one attempt, and only one of them may execute it.
+        return [claimed.pop(run_id, None) for run_id, _ in claims]
+
+    async def _settle_all(self, settlements: Sequence[Settlement]) -> list[RunStatus | None]:
+        rows = await self._fetch(
+            self._sql.settle,
+            [each.run_id for each in settlements],
+            [each.attempt for each in settlements],
+            [each.status.value for each in settlements],
+            [each.output for each in settlements],
+            [each.error for each in settlements],
+            [each.usage for each in settlements],
+        )
+        settled = {row["run_id"]: RunStatus(row["status"]) for row in rows}
+        return [settled.get(each.run_id) for each in settlements]
+
+
+@contextmanager
+def reporting(address: str) -> Iterator[None]:
+    """Turn the driver's errors into kern's, which say where the database is and what to do."""
+    try:
+        yield
+    except asyncpg.InvalidCatalogNameError as error:
+        raise DatabaseUnavailableError(
+            f"PostgreSQL at {address} has no such database: {error}. Create it, or correct db_url."
+        ) from error
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise DatabaseUnavailableError(
+            f"PostgreSQL at {address} does not let us in: {error}. Correct the user and password "
+            "in db_url."
+        ) from error
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+        raise DatabaseUnavailableError(
+            f"PostgreSQL at {address} cannot be reached: {error or type(error).__name__}. "
+            "Start it, or correct db_url; `kern db up` starts one on port 5532 of this machine."
+        ) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseError(f"PostgreSQL at {address} refused: {error}") from error
+
+
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+    return [[row[column] for row in rows] for column in range(width)]
+
+
+def _record(row: asyncpg.Record) -> RunRecord:
+    values = dict(row)
+    return RunRecord(**values | {"status": RunStatus(values["status"])})

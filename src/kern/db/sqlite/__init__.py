@@ -1,0 +1,40 @@
+"""SQLite: durable on one machine, with nothing to install."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from kern.db.base import Database
+from kern.db.sqlite.file import SqliteFile
+from kern.db.sqlite.store import SqliteStore
+
+__all__ = ["SqliteDb"]
+
+
+class SqliteDb(Database):
+    """Sessions and runs in one file, for the processes of one machine."""
+
+    def __init__(
+        self, db_file: str | Path = "kern.db", session_table: str = "kern_sessions"
+    ) -> None:
+        """Name the file; it is made on first use.
+
+        Args:
+            db_file: the file's path; its directory must exist.
+            session_table: the table of the sessions; the others are named after it.
+
+        Raises:
+            ConfigurationError: ``session_table`` is not an identifier.
+        """
+        super().__init__(session_table)
+        self._file = SqliteFile(str(db_file), session_table)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._file.path!r}, {self.session_table!r})"
+
+    async def _open(self) -> AsyncGenerator[SqliteStore, None]:
+        store = SqliteStore(self._file)
+        await store.open()
+        try:
+            yield store
+        finally:
+            await store.close()

@@ -1,0 +1,298 @@
+"""SQLite, open for one event loop. All of kern's statements for it are here."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from kern.db.base import Accepted, Kind, Signal, Store
+from kern.db.sqlite.file import SqliteFile
+from kern.run.base import RunStatus
+from kern.run.record import NewRun, RunRecord, Settlement
+
+# How often another process's changes are looked for, in seconds; SQLite has no notifications.
+_LOOK = 0.05
+
+_RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
+    finished_at, metadata, output, error"""
+
+
+class SqliteStore(Store):
+    """Runs and sessions in one file."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        """Use ``file``."""
+        self._file = file
+        self._runs = f'"{file.session_table}_runs"'
+        self._sessions = f'"{file.session_table}"'
+        self._hear: Callable[[Signal], None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Open the file, and make or migrate its tables."""
+        self._file.enter()
+        try:
+            await self._file.version_seen()
+        except BaseException:
+            await self._file.leave()
+            raise
+
+    async def close(self) -> None:
+        """Stop listening, and close the file if nobody else in this process uses it."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
+        if self._hear is not None:
+            self._file.unsubscribe(self._hear)
+        await self._file.leave()
+
+    async def submit(self, run: NewRun) -> Accepted | None:
+        return await self._file.call(self._submit, run)
+
+    async def claim(self, run_id: str, lease: float) -> RunRecord | None:
+        return await self._file.call(self._claim, run_id, lease)
+
+    async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
+        return await self._file.call(self._extend, attempts, lease)
+
+    async def settle(self, settlement: Settlement) -> RunStatus | None:
+        return self._ended(settlement.run_id, await self._file.call(self._settle, settlement))
+
+    async def release(self, run_id: str, attempt: int) -> None:
+        self._ended(run_id, await self._file.call(self._release, run_id, attempt))
+
+    async def cancel(self, run_id: str) -> bool:
+        status = await self._file.call(self._cancel, run_id)
+        if status is RunStatus.running:
+            self._file.tell(Signal(Kind.cancel, run_id))
+        else:
+            self._ended(run_id, status)
+        return status is not None
+
+    async def cancelled(self, run_ids: Sequence[str]) -> list[str]:
+        return await self._file.call(self._cancelled, run_ids)
+
+    async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
+        return await self._file.call(self._get, run_id, with_input)
+
+    async def watch(self, run_id: str) -> None:
+        """Do nothing: here every end is signalled."""
+
+    async def history(self, session_id: str, before: str, limit: int) -> list[str]:
+        return await self._file.call(self._history, session_id, before, limit)
+
+    async def unfinished(self, agent_ids: Sequence[str]) -> list[tuple[str, str]]:
+        return await self._file.call(self._unfinished, agent_ids)
+
+    async def listen(self, hear: Callable[[Signal], None]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def hear_here(signal: Signal) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(hear, signal)
+
+        self._hear = hear_here
+        self._file.subscribe(hear_here)
+        if self._file.path != ":memory:":
+            self._looking = asyncio.create_task(self._look(hear))
+
+    async def _look(self, hear: Callable[[Signal], None]) -> None:
+        seen = await self._file.version_seen()
+        while True:
+            await asyncio.sleep(_LOOK)
+            version = await self._file.version_seen()
+            if version != seen:
+                seen = version
+                hear(Signal(Kind.again))
+
+    def _ended(self, run_id: str, status: RunStatus | None) -> RunStatus | None:
+        if status is not None and status.is_terminal:
+            self._file.tell(Signal(Kind.end, run_id))
+        return status
+
+    def _submit(self, connection: sqlite3.Connection, run: NewRun) -> Accepted | None:
+        now = time.time()
+        existing = connection.execute(
+            f"SELECT session_id FROM {self._runs} WHERE run_id = ?", (run.run_id,)
+        ).fetchone()
+        if existing is not None and existing["session_id"] is not None:
+            return None
+        if existing is not None:  # An intent: the run's place was taken by its cancel.
+            connection.execute(f"DELETE FROM {self._runs} WHERE run_id = ?", (run.run_id,))
+        cancelled = run.cancelled or existing is not None
+        status = (
+            RunStatus.cancelled
+            if cancelled
+            else RunStatus.pending
+            if run.lease is None
+            else RunStatus.running
+        )
+        started = now if status is RunStatus.running else None
+        connection.execute(
+            f"INSERT INTO {self._sessions} (session_id, agent_id, user_id, created_at, updated_at)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (session_id) DO NOTHING",
+            (run.session_id, run.agent_id, run.user_id, now, now),
+        )
+        connection.execute(
+            f"INSERT INTO {self._runs} (run_id, session_id, agent_id, user_id, input, metadata, "
+            "status, attempt, created_at, started_at, finished_at, lease_until) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                run.run_id,
+                run.session_id,
+                run.agent_id,
+                run.user_id,
+                run.input,
+                run.metadata,
+                status.value,
+                0 if started is None else 1,
+                now,
+                started,
+                now if cancelled else None,
+                None if started is None or run.lease is None else now + run.lease,
+            ),
+        )
+        return Accepted(status, datetime.fromtimestamp(now, UTC))
+
+    def _claim(
+        self, connection: sqlite3.Connection, run_id: str, lease: float
+    ) -> RunRecord | None:
+        now = time.time()
+        row = connection.execute(
+            f"""
+UPDATE {self._runs} SET
+    status = CASE WHEN cancel_requested_at IS NULL THEN 'RUNNING' ELSE 'CANCELLED' END,
+    attempt = attempt + 1,
+    started_at = coalesce(started_at, :now),
+    finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE :now END,
+    lease_until = :until
+WHERE run_id = :run_id AND (status = 'PENDING' OR status = 'RUNNING' AND lease_until < :now)
+RETURNING {_RECORD}, input""",
+            {"run_id": run_id, "now": now, "until": now + lease},
+        ).fetchone()
+        return _record(row) if row else None
+
+    def _extend(
+        self, connection: sqlite3.Connection, attempts: Sequence[tuple[str, int]], lease: float
+    ) -> dict[str, bool]:
+        mine: dict[str, bool] = {}
+        for run_id, attempt in attempts:
+            row = connection.execute(
+                f"UPDATE {self._runs} SET lease_until = ? "
+                "WHERE run_id = ? AND attempt = ? AND status = 'RUNNING' "
+                "RETURNING cancel_requested_at IS NOT NULL AS cancelled",
+                (time.time() + lease, run_id, attempt),
+            ).fetchone()
+            if row is not None:
+                mine[run_id] = bool(row["cancelled"])
+        return mine
+
+    def _settle(
+        self, connection: sqlite3.Connection, settlement: Settlement
+    ) -> RunStatus | None:
+        row = connection.execute(
+            f"""
+UPDATE {self._runs} SET
+    status = CASE WHEN cancel_requested_at IS NULL THEN ? ELSE 'CANCELLED' END,
+    output = ?, error = ?, usage = ?, finished_at = ?, lease_until = NULL
+WHERE run_id = ? AND attempt = ? AND status = 'RUNNING'
+RETURNING status""",
+            (
+                settlement.status.value,
+                settlement.output,
+                settlement.error,
+                settlement.usage,
+                time.time(),
+                settlement.run_id,
+                settlement.attempt,
+            ),
+        ).fetchone()
+        return RunStatus(row["status"]) if row else None
+
+    def _release(
+        self, connection: sqlite3.Connection, run_id: str, attempt: int
+    ) -> RunStatus | None:
+        row = connection.execute(
+            f"""
+UPDATE {self._runs} SET
+    status = CASE WHEN cancel_requested_at IS NULL THEN 'PENDING' ELSE 'CANCELLED' END,
+    finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE ? END,
+    lease_until = NULL
+WHERE run_id = ? AND attempt = ? AND status = 'RUNNING'
+RETURNING status""",
+            (time.time(), run_id, attempt),
+        ).fetchone()
+        return RunStatus(row["status"]) if row else None
+
+    def _cancel(self, connection: sqlite3.Connection, run_id: str) -> RunStatus | None:
+        now = time.time()
+        row = connection.execute(
+            f"SELECT session_id, status, lease_until FROM {self._runs} WHERE run_id = ?",
+            (run_id,),
+        ).fetchone()
+        if row is None:
+            connection.execute(
+                f"INSERT INTO {self._runs} (run_id, status, cancel_requested_at, created_at) "
+                "VALUES (?, 'CANCELLED', ?, ?)",
+                (run_id, now, now),
+            )
+            return None
+        if RunStatus(row["status"]).is_terminal:
+            return None
+        # A run whose lease has run out has no executor to hear of it, so it ends here; the raised
+        # attempt shuts out an executor that was only asleep.
+        alive = row["status"] == "RUNNING" and row["lease_until"] >= now
+        connection.execute(
+            f"UPDATE {self._runs} SET cancel_requested_at = coalesce(cancel_requested_at, ?), "
+            "status = ?, attempt = attempt + ?, finished_at = ? WHERE run_id = ?",
+            (now, "RUNNING" if alive else "CANCELLED", not alive, None if alive else now, run_id),
+        )
+        return RunStatus.running if alive else RunStatus.cancelled
+
+    def _cancelled(self, connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[str]:
+        statement = (
+            f"SELECT 1 FROM {self._runs} WHERE run_id = ? AND status = 'RUNNING' "
+            "AND cancel_requested_at IS NOT NULL"
+        )
+        return [each for each in run_ids if connection.execute(statement, (each,)).fetchone()]
+
+    def _get(
+        self, connection: sqlite3.Connection, run_id: str, with_input: bool
+    ) -> RunRecord | None:
+        columns = f"{_RECORD}, input" if with_input else _RECORD
+        row = connection.execute(
+            f"SELECT {columns} FROM {self._runs} WHERE run_id = ? AND session_id IS NOT NULL",
+            (run_id,),
+        ).fetchone()
+        return _record(row) if row else None
+
+    def _history(
+        self, connection: sqlite3.Connection, session_id: str, before: str, limit: int
+    ) -> list[str]:
+        rows = connection.execute(
+            f"SELECT output FROM {self._runs} WHERE session_id = ? AND status = 'COMPLETED' "
+            f"AND position < (SELECT position FROM {self._runs} WHERE run_id = ?) "
+            "ORDER BY position DESC LIMIT ?",
+            (session_id, before, limit),
+        ).fetchall()
+        return [row["output"] for row in reversed(rows)]
+
+    def _unfinished(
+        self, connection: sqlite3.Connection, agent_ids: Sequence[str]
+    ) -> list[tuple[str, str]]:
+        rows = connection.execute(
+            f"SELECT run_id, agent_id FROM {self._runs} WHERE status IN ('PENDING', 'RUNNING') "
+            "AND (status = 'PENDING' OR lease_until < ?) ORDER BY position",
+            (time.time(),),
+        ).fetchall()
+        return [(row["run_id"], row["agent_id"]) for row in rows if row["agent_id"] in agent_ids]
+
+
+def _record(row: sqlite3.Row) -> RunRecord:
+    values = dict(row)
+    values["status"] = RunStatus(values["status"])
+    for moment in ("created_at", "started_at", "finished_at"):
+        if values[moment] is not None:
+            values[moment] = datetime.fromtimestamp(values[moment], UTC)
+    return RunRecord(**values)

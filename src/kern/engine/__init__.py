@@ -1,0 +1,1 @@
+"""Makes runs happen: the loop, the executor, the queue, the worker."""

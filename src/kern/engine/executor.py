@@ -1,0 +1,221 @@
+"""The runs that execute in this process: begun, stopped, settled."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from kern.db.base import Store
+from kern.db.batch import to_the_end
+from kern.engine.loop import Attempt, take_turns
+from kern.errors import DatabaseError, DatabaseUnavailableError, KernError, ModelError
+from kern.run.agent import RunEvent, RunOutput
+from kern.run.base import RunStatus
+from kern.run.cancel import cancellations
+
+logger = logging.getLogger("kern")
+
+Result = TypeVar("Result")
+
+_ENDINGS = {
+    RunStatus.completed: RunEvent.run_completed,
+    RunStatus.error: RunEvent.run_error,
+    RunStatus.cancelled: RunEvent.run_cancelled,
+}
+
+
+class Stop(Enum):
+    """Why an attempt is stopped from outside."""
+
+    cancelled = "cancelled"
+    overtaken = "overtaken"
+
+
+@dataclass(slots=True, eq=False)
+class _Execution:
+    attempt: Attempt
+    task: asyncio.Task[None] | None = None
+    stop: Stop | None = None
+    settling: bool = False
+
+
+class Executor:
+    """Executes attempts on the running event loop, each in a task of its own."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        """Execute nothing yet.
+
+        Args:
+            store: where runs are settled; None for runs that are kept nowhere.
+        """
+        self._store = store
+        self._executing: dict[str, _Execution] = {}
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def attempts(self) -> list[tuple[str, int]]:
+        """The run ids that execute here, with the attempt at each."""
+        return [(run_id, each.attempt.number) for run_id, each in self._executing.items()]
+
+    def executes(self, run_id: str) -> bool:
+        """Say whether the run executes here."""
+        return run_id in self._executing
+
+    async def execute(self, attempt: Attempt) -> None:
+        """Carry an attempt to its settlement; ``attempt.output`` is the run as it ended then.
+
+        Where a later attempt has taken over, the output is the run as it stands. Where the run
+        failed, ``attempt.failure`` says of what.
+
+        Raises:
+            DatabaseError: the end could not be stored.
+            asyncio.CancelledError: the caller was cancelled. A background run was let go for
+                others to take up; a foreground run was cancelled with its caller.
+        """
+        run_id = attempt.output.run_id
+        self.stop(run_id, Stop.overtaken)
+        execution = self._executing[run_id] = _Execution(attempt)
+        cancellations.executes(run_id, lambda: self._stop_from_any_thread(run_id))
+        task = execution.task = asyncio.create_task(self._run(execution), name=f"run {run_id}")
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            if not task.cancelling():
+                task.cancel()
+            await asyncio.wait({task})
+            raise
+        finally:
+            if self._executing.get(run_id) is execution:
+                del self._executing[run_id]
+                cancellations.ended(run_id)
+        task.result()
+
+    def stop(
+        self, run_id: str, why: Stop = Stop.cancelled, attempt: int | None = None
+    ) -> bool:
+        """Stop a run if it executes here and has not come to its end, and say whether so.
+
+        Args:
+            run_id: the run.
+            why: the reason.
+            attempt: stop only this attempt; by default any.
+        """
+        execution = self._executing.get(run_id)
+        if execution is None or execution.settling or execution.task is None:
+            return False
+        if attempt is not None and attempt != execution.attempt.number:
+            return False
+        if execution.stop is None:
+            execution.stop = why
+            execution.task.cancel()
+        return True
+
+    def _stop_from_any_thread(self, run_id: str) -> bool:
+        execution = self._executing.get(run_id)
+        if execution is None or execution.settling:
+            return False
+        self._loop.call_soon_threadsafe(self.stop, run_id)
+        return True
+
+    async def _run(self, execution: _Execution) -> None:
+        attempt, output = execution.attempt, execution.attempt.output
+        definition = attempt.definition
+        output.agent_name = definition.name
+        output.model, output.model_provider = definition.model.id, definition.model.provider
+        output.status = RunStatus.running
+        started = time.monotonic()
+        try:
+            await take_turns(attempt, self._store)
+            output.status = RunStatus.completed
+        except asyncio.CancelledError as error:
+            if execution.stop is Stop.overtaken:
+                return await self._overtaken(attempt)
+            if execution.stop is None and not _is_being_cancelled():
+                _fail(attempt, error)
+            elif execution.stop is None and not attempt.foreground:
+                await self._release(attempt)
+                raise
+            else:
+                _cancel(attempt)
+        except Exception as error:
+            _fail(attempt, error)
+        execution.settling = True
+        output.metrics.duration = time.monotonic() - started
+        await self._settle(attempt)
+        attempt.tell(_ENDINGS[output.status], output.error or output.content)
+
+    async def _settle(self, attempt: Attempt) -> None:
+        if self._store is None:
+            return
+        try:
+            status = await self._write_end(attempt)
+        except DatabaseUnavailableError:
+            raise
+        except DatabaseError as error:
+            # What cannot be stored must not keep the run from ending.
+            output = attempt.output
+            output.status, output.error = RunStatus.error, f"The output was not stored. {error}"
+            output.content, output.messages = None, []
+            status = await self._write_end(attempt)
+        if status is None:
+            await self._overtaken(attempt)
+        else:
+            attempt.output.status = status
+
+    async def _write_end(self, attempt: Attempt) -> RunStatus | None:
+        store, settlement = self._store, attempt.output.settlement(attempt.number)
+        assert store is not None
+        return await to_the_end(lambda: patiently(lambda: store.settle(settlement)))
+
+    async def _release(self, attempt: Attempt) -> None:
+        store, run_id = self._store, attempt.output.run_id
+        if store is not None:
+            await to_the_end(lambda: store.release(run_id, attempt.number))
+
+    async def _overtaken(self, attempt: Attempt) -> None:
+        """Show the caller what the run has come to in the hands of another attempt."""
+        output = attempt.output
+        logger.warning("run %s: attempt %d was overtaken", output.run_id, attempt.number)
+        record = await self._store.get(output.run_id) if self._store is not None else None
+        if record is not None:
+            attempt.output = RunOutput.from_record(record)
+
+
+async def patiently(write: Callable[[], Awaitable[Result]]) -> Result:
+    """Repeat a guarded write until the database can be reached, with growing pauses."""
+    pause = 0.1
+    while True:
+        try:
+            return await write()
+        except DatabaseUnavailableError as error:
+            logger.warning("trying again in %.1f s: %s", pause, error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 5.0)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _cancel(attempt: Attempt) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
+    attempt.output.status = RunStatus.cancelled
+
+
+def _fail(attempt: Attempt, error: BaseException) -> None:
+    output = attempt.output
+    attempt.failure = error
+    output.status = RunStatus.error
+    if isinstance(error, KernError):
+        output.error = str(error)
+    else:
+        logger.error("run %s failed", output.run_id, exc_info=error)
+        output.error = f"{type(error).__name__}: {error}"
+    if isinstance(error, ModelError):
+        output.content = error.content or output.content

@@ -1,0 +1,45 @@
+"""What kern raises. Every error of its own derives from :class:`KernError`."""
+
+
+class KernError(Exception):
+    """Base of every error that kern raises on purpose."""
+
+
+class ConfigurationError(KernError):
+    """An agent, database or model was set up in a way that cannot work."""
+
+
+class InvalidInputError(KernError, ValueError):
+    """A value given to a run cannot be used; nothing was stored or started."""
+
+
+class RunConflictError(KernError):
+    """A run id that is already in use was submitted again with something else."""
+
+
+class DatabaseError(KernError):
+    """The database refused or lost an operation."""
+
+
+class DatabaseUnavailableError(DatabaseError):
+    """The database cannot be reached, or does not let us in."""
+
+
+class SchemaVersionError(DatabaseError):
+    """The tables in the database are newer than this version of kern."""
+
+
+class ModelError(KernError):
+    """The model's service refused, failed or answered with something unusable.
+
+    Attributes:
+        status_code: the HTTP status of its answer, or None where there was no answer.
+        content: the text that the model had produced by then, or None.
+    """
+
+    def __init__(
+        self, message: str, *, status_code: int | None = None, content: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.content = content

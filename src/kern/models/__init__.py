@@ -1,0 +1,1 @@
+"""Models: one file a provider, each over the provider's official SDK."""

@@ -1,0 +1,183 @@
+"""OpenAI's Responses API, over the official SDK.
+
+Source: https://platform.openai.com/docs/api-reference/responses
+"""
+
+import json
+import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kern.errors import ModelError
+from kern.models.base import Model, ModelResponse
+from kern.models.openai.wire import read_response, request_body
+from kern.run.message import Message
+from kern.run.per_loop import PerLoop
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+
+class OpenAIResponses(Model):
+    """A model behind OpenAI's Responses API."""
+
+    provider = "OpenAI"
+
+    def __init__(
+        self,
+        id: str = "gpt-5-mini",
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_output_tokens: int | None = None,
+        reasoning_effort: str | None = None,
+        store: bool | None = None,
+        timeout: float = 600.0,
+        max_retries: int = 4,
+        default_headers: Mapping[str, str] | None = None,
+        request_params: Mapping[str, object] | None = None,
+    ) -> None:
+        """Choose the model; nothing is opened before the first call.
+
+        Args:
+            id: the model's name.
+            api_key: the key; by default what ``OPENAI_API_KEY`` holds at the first call.
+            base_url: the server; by default ``OPENAI_BASE_URL``, else OpenAI's.
+            temperature: the sampling temperature, 0 to 2.
+            top_p: the share of probability to sample from, 0 to 1.
+            max_output_tokens: tokens of an answer at most; one that is cut off is an error.
+            reasoning_effort: ``"minimal"``, ``"low"``, ``"medium"`` or ``"high"``.
+            store: whether the provider keeps the response; by default the provider decides.
+            timeout: seconds to wait for an answer.
+            max_retries: how often a call is repeated, with growing pauses, after 408, 409, 429,
+                5xx and lost connections.
+            default_headers: headers to send with each call.
+            request_params: more parameters of the API, sent as they are.
+        """
+        self.id = id
+        self._api_key = api_key
+        self._base_url = base_url
+        self._timeout = timeout
+        self._max_retries = max_retries
+        self._default_headers = default_headers
+        self._params: dict[str, object] = {
+            name: value
+            for name, value in {
+                "temperature": temperature,
+                "top_p": top_p,
+                "max_output_tokens": max_output_tokens,
+                "reasoning": {"effort": reasoning_effort} if reasoning_effort else None,
+                "store": store,
+                # Without it, a provider that keeps nothing cannot go on from its own reasoning.
+                "include": ["reasoning.encrypted_content"] if store is False else None,
+            }.items()
+            if value is not None
+        } | dict(request_params or {})
+        self._clients = PerLoop(self._client)
+
+    def __repr__(self) -> str:
+        return f"OpenAIResponses({self.id!r})"
+
+    async def respond(self, messages: Sequence[Message]) -> ModelResponse:
+        client = await self._clients.get()
+        try:
+            # The bytes are read as they are: to build the SDK's objects and take them apart again
+            # costs more than the rest of the call.
+            raw = await client.responses.with_raw_response.create(**self._body(messages))
+            payload = json.loads(raw.content)
+        except ValueError as error:
+            raise ModelError(f"{self.id} answered with something that is no JSON.") from error
+        except openai_errors() as error:
+            raise self._model_error(error) from error
+        return read_response(payload, self.id, self.provider)
+
+    async def stream(
+        self, messages: Sequence[Message]
+    ) -> AsyncGenerator[str | ModelResponse, None]:
+        client = await self._clients.get()
+        texts: list[str] = []
+        try:
+            events = await client.responses.create(**self._body(messages), stream=True)
+            async with events:
+                async for event in events:
+                    match event.type:
+                        case "response.output_text.delta" | "response.refusal.delta":
+                            texts.append(event.delta)
+                            yield event.delta
+                        case "response.completed" | "response.incomplete" | "response.failed":
+                            payload = event.response.to_dict(mode="python")
+                            yield read_response(payload, self.id, self.provider)
+                            return
+                        case "error":
+                            raise ModelError(f"{self.id} failed: {event.message}")
+            raise ModelError(f"{self.id} ended its answer before it was complete.")
+        except ModelError as error:
+            error.content = error.content or "".join(texts)
+            raise
+        except ValueError as error:
+            raise ModelError(
+                f"{self.id} sent something that is no JSON.", content="".join(texts)
+            ) from error
+        except openai_errors() as error:
+            raise self._model_error(error, "".join(texts)) from error
+
+    def _body(self, messages: Sequence[Message]) -> dict[str, Any]:
+        return {"model": self.id} | self._params | request_body(messages, self.provider)
+
+    async def _client(self) -> AsyncGenerator["AsyncOpenAI", None]:
+        from openai import AsyncOpenAI
+
+        key = self._api_key or os.environ.get("OPENAI_API_KEY")
+        if not key:
+            raise ModelError(
+                f"There is no API key for {self.id}: set OPENAI_API_KEY, or pass api_key. For a "
+                "server of your own that asks for none, any value will do."
+            )
+        client = AsyncOpenAI(
+            api_key=key,
+            base_url=self._base_url,
+            timeout=self._timeout,
+            max_retries=self._max_retries,
+            default_headers=self._default_headers,
+        )
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    def _model_error(self, error: Exception, content: str | None = None) -> ModelError:
+        """Return what went wrong in words of ours, without the key."""
+        from openai import APIConnectionError, APIStatusError, APITimeoutError
+
+        status = error.status_code if isinstance(error, APIStatusError) else None
+        if isinstance(error, APITimeoutError):
+            text = f"{self.id} did not answer within {self._timeout:g} s. Raise timeout."
+        elif isinstance(error, APIConnectionError):
+            cause = error.__cause__ or error
+            text = (
+                f"The server of {self.id} cannot be reached: {cause or type(cause).__name__}. "
+                "Check the network and OPENAI_BASE_URL."
+            )
+        elif status is not None:
+            text = f"{self.id} answered {status}: {error}.{_REMEDIES.get(status, '')}"
+        else:
+            text = f"{self.id} failed: {error}"
+        key = self._api_key or os.environ.get("OPENAI_API_KEY")
+        text = text.replace(key, "***") if key else text
+        return ModelError(text, status_code=status, content=content)
+
+
+_REMEDIES = {
+    401: " Check OPENAI_API_KEY.",
+    404: " Check the model's id and OPENAI_BASE_URL.",
+    429: " Wait, or ask the provider for a higher limit.",
+}
+
+
+def openai_errors() -> type[Exception]:
+    """Return the base of what the SDK raises; only now is the SDK imported."""
+    from openai import OpenAIError
+
+    return OpenAIError

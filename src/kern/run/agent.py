@@ -1,0 +1,257 @@
+"""What goes into a run of an agent, what comes out, and what happens in between."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Self, cast
+
+from kern.errors import InvalidInputError
+from kern.run.base import RunStatus
+from kern.run.codec import decode_object, encode
+from kern.run.message import Message, Metrics
+from kern.run.record import RunRecord, Settlement
+
+
+class RunEvent(str, Enum):
+    """The kinds of events in a run."""
+
+    run_started = "RunStarted"
+    run_content = "RunContent"
+    run_content_completed = "RunContentCompleted"
+    model_request_started = "ModelRequestStarted"
+    model_request_completed = "ModelRequestCompleted"
+    run_cancelled = "RunCancelled"
+    run_error = "RunError"
+    run_completed = "RunCompleted"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class RunInput:
+    """The input of a run.
+
+    Attributes:
+        messages: what the run adds to the conversation, in order; at least one.
+    """
+
+    messages: tuple[Message, ...]
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """Return the input that a caller meant.
+
+        Args:
+            value: a text; a message; or a list of messages, each a :class:`Message` or a dict
+                with ``role`` and ``content``.
+
+        Raises:
+            InvalidInputError: there is nothing to say in it, or it is none of these.
+        """
+        given = value if isinstance(value, list | tuple) else [value]
+        messages = tuple(_message(each) for each in given)
+        if not any((message.content or "").strip() for message in messages):
+            raise InvalidInputError("The input is empty. Pass a text or a list of messages.")
+        return cls(messages)
+
+    def to_json(self) -> str:
+        """Return the input as JSON text."""
+        return encode({"messages": [each.to_dict() for each in self.messages]}, "input")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the input that :meth:`to_json` gave.
+
+        Raises:
+            ValueError: the text is damaged.
+        """
+        return cls(tuple(messages_of(decode_object(text))))
+
+
+@dataclass(slots=True)
+class RunOutputEvent:
+    """One thing that happened in a run.
+
+    Attributes:
+        event: its kind.
+        run_id: the run it happened in.
+        session_id: the session of the run.
+        agent_id: the agent that runs.
+        content: the piece of text of a RunContent; the whole of a RunContentCompleted or
+            RunCompleted; what went wrong for a RunError.
+        created_at: when, in seconds since 1970.
+    """
+
+    event: RunEvent
+    run_id: str
+    session_id: str
+    agent_id: str
+    content: str | None = None
+    created_at: float = field(default_factory=time.time)
+
+
+@dataclass(slots=True)
+class RunOutput:
+    """A run as its caller sees it, at any moment of its life.
+
+    Attributes:
+        run_id: the run.
+        session_id: its conversation.
+        agent_id: the agent's identity.
+        agent_name: the agent's name.
+        user_id: on whose behalf it runs.
+        status: where it is.
+        content: what it answered; of a cancelled or failed run what there was by then.
+        content_type: the type of the content, ``"str"`` for text.
+        messages: the conversation as it was sent and answered, system message and history
+            left out.
+        metrics: what it used.
+        model: the model's id.
+        model_provider: who serves the model.
+        metadata: what the caller attached.
+        error: what went wrong, where the status is ERROR.
+        created_at: when it was accepted, in seconds since 1970.
+        events: what happened, where the caller asked for it.
+    """
+
+    run_id: str
+    session_id: str
+    agent_id: str
+    agent_name: str | None = None
+    user_id: str | None = None
+    status: RunStatus = RunStatus.pending
+    content: str | None = None
+    content_type: str = "str"
+    messages: list[Message] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=Metrics)
+    model: str | None = None
+    model_provider: str | None = None
+    metadata: dict[str, object] | None = None
+    error: str | None = None
+    created_at: float = field(default_factory=time.time)
+    events: list[RunOutputEvent] = field(default_factory=list)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the run has ended for good."""
+        return self.status.is_terminal
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the output as JSON values, without the events."""
+        return self._body() | {
+            "run_id": self.run_id,
+            "session_id": self.session_id,
+            "agent_id": self.agent_id,
+            "user_id": self.user_id,
+            "status": self.status.value,
+            "metadata": self.metadata,
+            "error": self.error,
+            "created_at": self.created_at,
+        }
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the output as JSON text, indented by ``indent`` spaces where that is given."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, object]) -> Self:
+        """Return the output that :meth:`to_dict` gave; unknown keys are ignored.
+
+        Raises:
+            KeyError: an id is missing.
+            ValueError: there is no such status or role.
+        """
+        output = cls(
+            run_id=cast(str, values["run_id"]),
+            session_id=cast(str, values["session_id"]),
+            agent_id=cast(str, values["agent_id"]),
+            user_id=cast(str | None, values.get("user_id")),
+            status=RunStatus(values.get("status", "PENDING")),
+            metadata=cast(dict[str, object] | None, values.get("metadata")),
+            error=cast(str | None, values.get("error")),
+            created_at=cast(float, values.get("created_at", 0.0)),
+        )
+        output._take_body(values)
+        return output
+
+    @classmethod
+    def from_record(cls, record: RunRecord) -> Self:
+        """Return the run in a row of the database.
+
+        Raises:
+            ValueError: what the row holds is damaged.
+        """
+        output = cls(
+            run_id=record.run_id,
+            session_id=record.session_id,
+            agent_id=record.agent_id,
+            user_id=record.user_id,
+            status=record.status,
+            metadata=decode_object(record.metadata) if record.metadata else None,
+            error=cast(str | None, decode_object(record.error).get("message")),
+            created_at=record.created_at.timestamp(),
+        )
+        output._take_body(decode_object(record.output))
+        return output
+
+    def settlement(self, attempt: int) -> Settlement:
+        """Return what ``attempt`` writes to the run's row as its end."""
+        error = None if self.error is None else encode({"message": self.error}, "error")
+        return Settlement(
+            run_id=self.run_id,
+            attempt=attempt,
+            status=self.status,
+            output=encode(self._body(), "output"),
+            error=error,
+            usage=encode(self.metrics.to_dict(), "metrics"),
+        )
+
+    def _body(self) -> dict[str, object]:
+        return {
+            "agent_name": self.agent_name,
+            "content": self.content,
+            "content_type": self.content_type,
+            "messages": [each.to_dict() for each in self.messages],
+            "metrics": self.metrics.to_dict(),
+            "model": self.model,
+            "model_provider": self.model_provider,
+        }
+
+    def _take_body(self, values: dict[str, object]) -> None:
+        self.agent_name = cast(str | None, values.get("agent_name"))
+        self.content = cast(str | None, values.get("content"))
+        self.content_type = cast(str, values.get("content_type", "str"))
+        self.messages = messages_of(values)
+        self.metrics = Metrics.from_dict(cast(dict[str, object], values.get("metrics", {})))
+        self.model = cast(str | None, values.get("model"))
+        self.model_provider = cast(str | None, values.get("model_provider"))
+
+
+def _message(value: object) -> Message:
+    if isinstance(value, Message):
+        return value
+    if isinstance(value, str):
+        return Message("user", value)
+    if isinstance(value, dict) and isinstance(value.get("content"), str):
+        try:
+            return Message.from_dict(value)
+        except ValueError as error:
+            raise InvalidInputError(f"The input cannot be used: {error}.") from error
+    raise InvalidInputError(
+        f"The input holds {type(value).__name__}. Pass a text, a Message, or a list of messages "
+        'such as {"role": "user", "content": "Hello"}.'
+    )
+
+
+def messages_of(values: dict[str, object]) -> list[Message]:
+    """Return the messages of a stored input or output.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    messages = values.get("messages", [])
+    if not isinstance(messages, list):
+        raise ValueError(f"expected a list of messages, found {type(messages).__name__}")
+    return [Message.from_dict(each) for each in messages]

@@ -1,0 +1,68 @@
+"""How values become text at rest: JSON in pure ASCII, never pickle.
+
+Everything outside ASCII is escaped, so that what models and tools do produce (``\\u0000``, lone
+surrogates) survives every database and comes back as it was.
+"""
+
+import json
+import re
+
+from kern.errors import InvalidInputError
+
+_IDENTIFIER_LIMIT = 255
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def encode(value: object, what: str) -> str:
+    """Return ``value`` as JSON text.
+
+    Args:
+        value: None, bool, int, float, str, or lists and dicts (with str keys) of these.
+        what: what the value is, for the error ("metadata").
+
+    Raises:
+        InvalidInputError: the value has no JSON form.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"{what} has no JSON form: {error}. Use None, bool, int, finite float, str, "
+            "and lists or dicts of these."
+        ) from error
+
+
+def decode_object(text: str | bytes | None) -> dict[str, object]:
+    """Return the JSON object in ``text``; nothing stored is an empty one.
+
+    Raises:
+        ValueError: the text is no JSON object.
+    """
+    value = json.loads(text) if text else {}
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def check_id(name: str, value: object) -> str:
+    """Return ``value`` if it can serve as an id.
+
+    Args:
+        name: what the id is of ("run_id"), for the error.
+        value: 1 to 255 characters without control characters and lone surrogates.
+
+    Raises:
+        InvalidInputError: it is anything else.
+    """
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be a string, not {type(value).__name__}.")
+    if not 0 < len(value) <= _IDENTIFIER_LIMIT:
+        raise InvalidInputError(
+            f"{name} must have 1 to {_IDENTIFIER_LIMIT} characters, not {len(value)}."
+        )
+    if _UNPRINTABLE.search(value):
+        raise InvalidInputError(
+            f"{name} {value!r} holds a control character or a lone surrogate. "
+            "Use printable characters."
+        )
+    return value

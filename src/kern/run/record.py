@@ -1,0 +1,72 @@
+"""A run as it is stored: what every database takes and gives back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from kern.run.base import RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run about to be accepted.
+
+    Attributes:
+        run_id: its identity, for ever.
+        session_id: the conversation it belongs to.
+        agent_id: whose definition executes it.
+        user_id: on whose behalf, where that is known.
+        input: the input as JSON text.
+        metadata: what the caller attached, as JSON text, or None.
+        cancelled: whether it was cancelled before it arrived.
+        lease: for a run that the caller executes itself, the seconds for which its first attempt
+            is protected from others; None for a run that goes into the queue.
+    """
+
+    run_id: str
+    session_id: str
+    agent_id: str
+    user_id: str | None
+    input: str
+    metadata: str | None = None
+    cancelled: bool = False
+    lease: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The row of a run. ``input``, ``output``, ``error`` and ``metadata`` are JSON text."""
+
+    run_id: str
+    session_id: str
+    agent_id: str
+    user_id: str | None
+    status: RunStatus
+    attempt: int
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    metadata: str | None = None
+    output: str | None = None
+    error: str | None = None
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an attempt ended: what is written to the run's row, once.
+
+    Attributes:
+        run_id: whose end it is.
+        attempt: which attempt says so; only the newest one is heard.
+        status: the terminal status that it reached.
+        output: what the run produced, as JSON text.
+        error: what went wrong, as JSON text, or None.
+        usage: the tokens used, as JSON text.
+    """
+
+    run_id: str
+    attempt: int
+    status: RunStatus
+    output: str
+    error: str | None
+    usage: str

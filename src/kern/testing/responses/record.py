@@ -1,0 +1,113 @@
+"""What the server saw, and how to wait for it."""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True, eq=False)
+class RequestRecord:
+    """One request as the server saw it. Times are those of ``time.monotonic()``, in seconds.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path, without the query.
+        query: the query's parameters.
+        headers: by lower-case name, ``authorization`` among them; left out of the repr.
+        body: the parsed JSON body; empty where there is none.
+        arrived: when the request was complete.
+        started: when the first byte of the reply was sent.
+        finished: when the server had done all that the reply says.
+        disconnected: when the client closed the connection with the reply not complete.
+        response_id: the id of the response that answers it.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    arrived: float
+    body: Mapping[str, Any] = field(default_factory=dict)
+    started: float | None = None
+    finished: float | None = None
+    disconnected: float | None = None
+    response_id: str | None = None
+
+
+class Watch:
+    """Lets any thread and any loop wait for a condition, with no polling.
+
+    Whoever changes what a condition reads calls :meth:`changed` after it.
+    """
+
+    def __init__(self, describe: Callable[[], str]) -> None:
+        """Begin with nobody waiting.
+
+        Args:
+            describe: says for a timeout what there is.
+        """
+        self._describe = describe
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Callable[[], bool], Future[None]]] = []
+
+    def changed(self) -> None:
+        """Wake those whose condition holds now."""
+        if not self._waiting:
+            return
+        with self._lock:
+            self._waiting = [one for one in self._waiting if not _settle(*one)]
+
+    async def wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        """Wait until the condition holds.
+
+        Args:
+            condition: is called on the thread that changes something; must be quick.
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: it did not hold in time.
+            Exception: what the condition raised.
+        """
+        future = asyncio.wrap_future(self._join(condition))
+        done, _ = await asyncio.wait([future], timeout=timeout)
+        if not done:
+            future.cancel()
+            raise self._timeout(timeout)
+        future.result()
+
+    def wait_sync(self, condition: Callable[[], bool], timeout: float) -> None:
+        """Do what :meth:`wait` does, blocking the calling thread."""
+        future = self._join(condition)
+        done, _ = concurrent.futures.wait([future], timeout)
+        if not done:
+            future.cancel()
+            raise self._timeout(timeout)
+        future.result()
+
+    def _join(self, condition: Callable[[], bool]) -> Future[None]:
+        future: Future[None] = Future()
+        with self._lock:
+            self._waiting.append((condition, future))
+        self.changed()
+        return future
+
+    def _timeout(self, seconds: float) -> TimeoutError:
+        return TimeoutError(f"Waited {seconds} s; there were {self._describe()}.")
+
+
+def _settle(condition: Callable[[], bool], future: Future[None]) -> bool:
+    """Tell whether nobody needs to wait for this condition any more."""
+    try:
+        if not (future.cancelled() or condition()):
+            return False
+    except Exception as error:
+        if future.set_running_or_notify_cancel():
+            future.set_exception(error)
+        return True
+    if not future.cancelled() and future.set_running_or_notify_cancel():
+        future.set_result(None)
+    return True

@@ -1,0 +1,218 @@
+"""What the server shall answer, and how."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self, TypeAlias
+
+ToolCall: TypeAlias = tuple[str, Mapping[str, Any] | str]
+"""A tool's name and its arguments; a string goes out as it is, valid JSON or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens that a response counts.
+
+    Attributes:
+        input_tokens: all tokens read, cached ones included.
+        output_tokens: all tokens written, reasoning included.
+        cached_tokens: the part of the input that came from the cache.
+        reasoning_tokens: the part of the output that was reasoning.
+    """
+
+    input_tokens: int = 10
+    output_tokens: int = 5
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A reasoning item.
+
+    Attributes:
+        summary: the summary's text; empty for none.
+        encrypted_content: what the client hands back in the next turn.
+    """
+
+    summary: str = ""
+    encrypted_content: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """An HTTP answer that is no response object: an error, or garbage.
+
+    Attributes:
+        status: the HTTP status.
+        body: sent as it is.
+        headers: sent beside the content length.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One scripted reply. Make it with a factory, refine it with the methods below those.
+
+    A reply holds no state but its gate, so one reply can answer any number of requests.
+
+    Attributes:
+        deltas: the pieces of the text as they are streamed; the text is their sum.
+        calls: the tool calls, after the text.
+        reasoning: the reasoning items, before the text.
+        refused: the refusal, in place of a text.
+        status: how the response ends.
+        error: the code and message of a failed response.
+        usage: the tokens that the response counts.
+        delay: seconds before the first byte.
+        pause: seconds after each delta; a reply that is not streamed takes as long in all.
+        raw: an HTTP answer in place of a response.
+        drop: where the server closes the connection: before any byte, within the headers, or after
+            this many deltas.
+        gate: done when the test releases the reply.
+        gate_after: the number of deltas before the gate; None holds back the first byte.
+    """
+
+    deltas: tuple[str, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
+    reasoning: tuple[Reasoning, ...] = ()
+    refused: str | None = None
+    status: Literal["completed", "incomplete", "failed"] = "completed"
+    error: tuple[str, str] | None = None
+    usage: Usage = Usage()
+    delay: float = 0.0
+    pause: float = 0.0
+    raw: RawAnswer | None = None
+    drop: Literal["connection", "headers"] | int | None = None
+    gate: Future[None] | None = field(default=None, compare=False, repr=False)
+    gate_after: int | None = None
+
+    @classmethod
+    def text(cls, *deltas: str) -> Self:
+        """Answer with a text, streamed in these pieces. Any string goes, lone surrogates too."""
+        return cls(deltas=deltas)
+
+    @classmethod
+    def tool_calls(cls, *calls: ToolCall) -> Self:
+        """Answer with tool calls, each a name with its arguments (a mapping or a raw string)."""
+        return cls(calls=calls)
+
+    @classmethod
+    def refusal(cls, refusal: str = "I can't help with that.") -> Self:
+        """Answer with a refusal."""
+        return cls(refused=refusal)
+
+    @classmethod
+    def incomplete(cls, *deltas: str) -> Self:
+        """Answer with a text that ended early, for the reason ``max_output_tokens``."""
+        return cls(deltas=deltas, status="incomplete")
+
+    @classmethod
+    def failed(
+        cls,
+        code: str = "server_error",
+        message: str = "The model failed to answer.",
+        *deltas: str,
+    ) -> Self:
+        """Answer with HTTP 200 and a response of status ``failed``, after this much text."""
+        return cls(deltas=deltas, status="failed", error=(code, message))
+
+    @classmethod
+    def http_error(
+        cls,
+        status: int,
+        message: str = "Scripted error.",
+        *,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Answer with an HTTP error in OpenAI's form.
+
+        Args:
+            status: the HTTP status, from 400 to 599.
+            message: what the error says.
+            code: OpenAI's code for it, such as ``rate_limit_exceeded``.
+            headers: more headers, such as ``retry-after-ms``.
+        """
+        kind = "server_error" if status >= 500 else "invalid_request_error"
+        error = {"message": message, "type": kind, "param": None, "code": code}
+        body = json.dumps({"error": error}).encode()
+        return cls(
+            raw=RawAnswer(status, body, {"content-type": "application/json", **(headers or {})})
+        )
+
+    @classmethod
+    def garbage(
+        cls, body: str | bytes = "<html>", *, content_type: str = "application/json"
+    ) -> Self:
+        """Answer with HTTP 200 and a body that is no response object."""
+        content = body.encode() if isinstance(body, str) else body
+        return cls(raw=RawAnswer(200, content, {"content-type": content_type}))
+
+    @classmethod
+    def dropped(cls, within: Literal["connection", "headers"] = "connection") -> Self:
+        """Close the connection before any byte of the answer, or within its headers."""
+        return cls(drop=within)
+
+    @classmethod
+    def hang(cls) -> Self:
+        """Never answer: hold the connection until the client or the server goes away."""
+        return cls().held()
+
+    def calling(self, *calls: ToolCall) -> Self:
+        """Return this reply with these tool calls after its text."""
+        return replace(self, calls=calls)
+
+    def thinking(self, summary: str = "", encrypted_content: str | None = None) -> Self:
+        """Return this reply with one more reasoning item before its text."""
+        return replace(self, reasoning=(*self.reasoning, Reasoning(summary, encrypted_content)))
+
+    def counting(self, usage: Usage) -> Self:
+        """Return this reply with this usage."""
+        return replace(self, usage=usage)
+
+    def slow(self, delay: float = 0.0, pause: float = 0.0) -> Self:
+        """Return this reply with seconds before its first byte, and seconds after each delta."""
+        return replace(self, delay=delay, pause=pause)
+
+    def dropping(self, after: int) -> Self:
+        """Return this reply with its connection closed after so many deltas.
+
+        One that is not streamed is closed in the middle of its body.
+        """
+        return replace(self, drop=after)
+
+    def held(self, after: int | None = None) -> Self:
+        """Return this reply held back until :meth:`release`.
+
+        Args:
+            after: the number of deltas to send before; None holds back the first byte.
+        """
+        gate: Future[None] = Future()
+        # A running future ignores the cancel that a request passes on when its client leaves.
+        gate.set_running_or_notify_cancel()
+        return replace(self, gate=gate, gate_after=after)
+
+    def release(self) -> None:
+        """Let every request go on that this reply holds, now and later; from any thread.
+
+        Raises:
+            RuntimeError: the reply was not made by :meth:`held` or :meth:`hang`.
+        """
+        if self.gate is None:
+            raise RuntimeError("Only a held reply can be released.")
+        if not self.gate.done():
+            self.gate.set_result(None)
+
+    async def begin(self) -> None:
+        """Wait until the first byte may leave."""
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.gate and self.gate_after is None:
+            await asyncio.wrap_future(self.gate)

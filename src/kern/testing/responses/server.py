@@ -1,0 +1,282 @@
+"""The server: takes requests, answers with the scripted replies, records what happened."""
+
+import asyncio
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from kern.testing.responses.connection import Connection, Request
+from kern.testing.responses.exchange import Exchange
+from kern.testing.responses.generation import BackgroundGeneration, Generation
+from kern.testing.responses.record import RequestRecord, Watch
+from kern.testing.responses.reply import Reply
+
+Script: TypeAlias = Reply | Callable[[dict[str, Any]], Reply]
+"""A reply, or what makes one from the request's body; called on the server's thread."""
+
+
+class ResponsesServer:
+    """An HTTP server on 127.0.0.1 that speaks OpenAI's Responses API and answers by script.
+
+    ``async with`` runs it on the caller's event loop, ``with`` on a thread of its own. It serves
+    ``POST /v1/responses`` (whole, streamed and in the background), ``GET /v1/responses/{id}``
+    (polled, and streamed from ``starting_after`` on) and ``POST /v1/responses/{id}/cancel``. Only
+    background responses are kept for those two. All attributes can be used from any thread.
+
+    Attributes:
+        script: the next replies, first in first out.
+        default: the reply when the script is empty.
+        port: the TCP port.
+        requests: the requests to ``POST /v1/responses``, in the order of their arrival.
+        lookups: the other requests, in the order of their arrival.
+        cancelled: the ids of the responses that were cancelled through the API.
+        disconnects: how many clients closed the connection before their reply was complete.
+        in_flight: how many requests are being answered now.
+    """
+
+    def __init__(
+        self,
+        script: Iterable[Script] = (),
+        *,
+        default: Script | None = None,
+        port: int = 0,
+        record: bool = True,
+    ) -> None:
+        """Prepare, without listening yet.
+
+        Args:
+            script: the first replies.
+            default: the reply when the script is empty; None for the text "Hello.".
+            port: the port to listen on; 0 takes a free one.
+            record: whether to keep the requests; a benchmark does better without.
+        """
+        self.script: deque[Script] = deque(script)
+        self.default: Script = Reply.text("Hello.") if default is None else default
+        self.port = port
+        self.requests: list[RequestRecord] = []
+        self.lookups: list[RequestRecord] = []
+        self.cancelled: list[str] = []
+        self.disconnects = 0
+        self.in_flight = 0
+        self._record = record
+        self._watch = Watch(self._describe)
+        self._connections: set[Connection] = set()
+        self._background: dict[str, BackgroundGeneration] = {}
+
+    @property
+    def base_url(self) -> str:
+        """What a client takes as its base URL; ends in ``/v1``."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    async def __aenter__(self) -> Self:
+        self._listener = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self._handle, self._connections),
+            "127.0.0.1",
+            self.port,
+            backlog=1024,
+        )
+        self.port = self._listener.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._listener.close()
+        await asyncio.gather(
+            *(connection.abort() for connection in self._connections),
+            *(generation.close() for generation in self._background.values()),
+        )
+        await self._listener.wait_closed()
+
+    def __enter__(self) -> Self:
+        ready: Future[Callable[[], object]] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(ready)), name="responses-server", daemon=True
+        )
+        self._thread.start()
+        self._stop = ready.result()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+        self._thread.join()
+
+    async def wait_for_requests(self, count: int, timeout: float = 5.0) -> None:
+        """Wait until so many requests to generate have arrived.
+
+        Args:
+            count: how many there must be since the server began.
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: fewer arrived in time.
+        """
+        await self._watch.wait(lambda: len(self.requests) >= count, timeout)
+
+    def wait_for_requests_sync(self, count: int, timeout: float = 5.0) -> None:
+        """Do what :meth:`wait_for_requests` does, blocking the calling thread."""
+        self._watch.wait_sync(lambda: len(self.requests) >= count, timeout)
+
+    async def wait_for_disconnects(self, count: int, timeout: float = 5.0) -> None:
+        """Wait until so many clients have left before their reply was complete.
+
+        Args:
+            count: how many there must be since the server began.
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: fewer left in time.
+        """
+        await self._watch.wait(lambda: self.disconnects >= count, timeout)
+
+    def wait_for_disconnects_sync(self, count: int, timeout: float = 5.0) -> None:
+        """Do what :meth:`wait_for_disconnects` does, blocking the calling thread."""
+        self._watch.wait_sync(lambda: self.disconnects >= count, timeout)
+
+    async def wait_until(
+        self, condition: Callable[["ResponsesServer"], bool], timeout: float = 5.0
+    ) -> None:
+        """Wait until a condition on what the server saw holds.
+
+        Args:
+            condition: takes this server; is looked at whenever a request arrives, is answered in
+                part or in whole, is left by its client, or cancels a response.
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: it did not hold in time.
+            Exception: what the condition raised.
+        """
+        await self._watch.wait(lambda: condition(self), timeout)
+
+    def wait_until_sync(
+        self, condition: Callable[["ResponsesServer"], bool], timeout: float = 5.0
+    ) -> None:
+        """Do what :meth:`wait_until` does, blocking the calling thread."""
+        self._watch.wait_sync(lambda: condition(self), timeout)
+
+    def _describe(self) -> str:
+        return (
+            f"{len(self.requests)} requests, {len(self.lookups)} lookups, {self.in_flight} in "
+            f"flight, {self.disconnects} disconnects, {len(self.cancelled)} cancelled"
+        )
+
+    async def _serve(self, ready: Future[Callable[[], object]]) -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            await self.__aenter__()
+        except Exception as error:
+            ready.set_exception(error)
+            return
+        ready.set_result(lambda: loop.call_soon_threadsafe(stop.set))
+        await stop.wait()
+        await self.__aexit__(None, None, None)
+
+    async def _handle(self, request: Request, connection: Connection) -> None:
+        exchange = Exchange(request, connection, self._watch.changed)
+        record = exchange.record
+        self.in_flight += 1
+        try:
+            await self._answer(request, exchange)
+            record.finished = time.monotonic()
+        except asyncio.CancelledError:
+            if connection.lost:
+                record.disconnected = connection.lost
+                self.disconnects += 1
+            raise
+        except Exception as error:  # The script's own code failed; its author sees it there.
+            if record.started is None:
+                await exchange.send_error(500, f"The script failed: {error!r}")
+            else:
+                connection.close()
+        finally:
+            self.in_flight -= 1
+            self._watch.changed()
+
+    async def _answer(self, request: Request, exchange: Exchange) -> None:
+        match (request.method, *request.path.strip("/").split("/")):
+            case ("POST", "v1", "responses"):
+                await self._create(request.body, exchange)
+                return
+            case ("GET", "v1", "responses", identifier):
+                answer = self._retrieve
+            case ("POST", "v1", "responses", identifier, "cancel"):
+                answer = self._cancel
+            case _:
+                await exchange.send_error(404, f"Unknown URL: {request.method} {request.path}")
+                return
+        self._keep(self.lookups, exchange.record)
+        exchange.record.response_id = identifier
+        if generation := self._background.get(identifier):
+            await answer(generation, exchange)
+        else:
+            await exchange.send_error(404, f"Response with id '{identifier}' not found.")
+
+    async def _create(self, content: bytes, exchange: Exchange) -> None:
+        try:
+            body = json.loads(content)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            await exchange.send_error(400, "The body must be a JSON object.")
+            return
+        exchange.record.body = body
+        self._keep(self.requests, exchange.record)
+        script = self.script.popleft() if self.script else self.default
+        reply = script if isinstance(script, Reply) else script(body)
+        if reply.raw or isinstance(reply.drop, str):
+            await self._fail(reply, exchange)
+        elif body.get("background"):
+            background = BackgroundGeneration(reply, body)
+            self._background[background.id] = background
+            exchange.record.response_id = background.id
+            if body.get("stream"):
+                await exchange.send_stream(background.follow(), reply.drop)
+            else:
+                await exchange.send(background.response, reply.drop)
+        else:
+            generation = Generation(reply, body)
+            exchange.record.response_id = generation.id
+            await reply.begin()
+            if body.get("stream"):
+                await exchange.send_stream(generation.events(), reply.drop)
+            else:
+                await exchange.send(await generation.whole(), reply.drop)
+
+    async def _fail(self, reply: Reply, exchange: Exchange) -> None:
+        await reply.begin()
+        if reply.raw:
+            await exchange.send_raw(reply.raw)
+        else:
+            exchange.break_off(within_headers=reply.drop == "headers")
+
+    async def _retrieve(self, generation: BackgroundGeneration, exchange: Exchange) -> None:
+        query = exchange.record.query
+        if query.get("stream") == "true":
+            after = int(query.get("starting_after", -1))
+            await exchange.send_stream(generation.follow(after))
+        else:
+            await exchange.send(generation.response)
+
+    async def _cancel(self, generation: BackgroundGeneration, exchange: Exchange) -> None:
+        if generation.cancel():
+            self.cancelled.append(generation.id)
+        await exchange.send(generation.response)
+
+    def _keep(self, records: list[RequestRecord], record: RequestRecord) -> None:
+        if self._record:
+            records.append(record)
+        self._watch.changed()
