@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -81,6 +82,7 @@ class Runtime:
         """
         if self._settings.in_process_worker:
             await self.serve(definition)
+        run = replace(run, cancelled=cancellations.take_intent(run.run_id))
         accepted = await self.store.submit(run)
         if accepted is None:
             return RunOutput.from_record(await self._same_run(run))
@@ -93,7 +95,7 @@ class Runtime:
 
         Args:
             definition: the agent.
-            run: the run, with a lease.
+            run: the run.
             emit: told of each event, where the caller streams the run.
 
         Returns:
@@ -105,6 +107,8 @@ class Runtime:
             Exception: what the run failed of; it is settled as ERROR by then.
         """
         await self._listen()
+        intended = cancellations.take_intent(run.run_id)
+        run = replace(run, cancelled=intended, lease=self._settings.heartbeat)
         accepted = await self.store.submit(run)
         if accepted is None:
             await self._same_run(run)

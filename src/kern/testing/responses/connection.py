@@ -114,10 +114,10 @@ class Connection(asyncio.Protocol):
 
     async def abort(self) -> None:
         """Break the connection off, and wait for the end of its request."""
-        self._transport.abort()
         if self._task:
             self._task.cancel()
             await asyncio.wait([self._task])
+        self._transport.abort()
         await self._ended.wait()
 
     def _lose(self) -> None:

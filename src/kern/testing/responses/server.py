@@ -53,7 +53,8 @@ class ResponsesServer:
             script: the first replies.
             default: the reply when the script is empty; None for the text "Hello.".
             port: the port to listen on; 0 takes a free one.
-            record: whether to keep the requests; a benchmark does better without.
+            record: whether to keep the requests, so that they can be waited for; a benchmark
+                does better without.
         """
         self.script: deque[Script] = deque(script)
         self.default: Script = Reply.text("Hello.") if default is None else default

@@ -1,0 +1,129 @@
+"""What the tests share: real databases, a server that speaks for the model, real processes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from kern.db.base import Database
+from kern.db.embedded import EmbeddedPostgres
+from kern.db.in_memory import InMemoryDb
+from kern.db.postgres import PostgresDb
+from kern.db.sqlite import SqliteDb
+from kern.models.openai import OpenAIResponses
+from kern.testing import ResponsesServer
+
+_numbers = count()
+
+
+def free_port() -> int:
+    """Return a TCP port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the machine's environment sets away from the tests."""
+    for name in [*os.environ]:
+        if name.startswith(("KERN_", "OPENAI_", "PGQUEUER_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A real PostgreSQL for the whole session."""
+    server = EmbeddedPostgres(
+        tmp_path_factory.mktemp("postgres"),
+        port=free_port(),
+        options={"fsync": "off", "max_connections": "200"},
+    )
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def table() -> str:
+    """A session table that no other test uses."""
+    return f"test_{os.getpid()}_{next(_numbers)}"
+
+
+@pytest.fixture
+def postgres_db(postgres: EmbeddedPostgres, table: str) -> PostgresDb:
+    """An empty database in PostgreSQL."""
+    return PostgresDb(postgres.url, session_table=table)
+
+
+@pytest.fixture
+def sqlite_db(tmp_path: Path, table: str) -> SqliteDb:
+    """An empty database in a file."""
+    return SqliteDb(tmp_path / "kern.db", session_table=table)
+
+
+@pytest.fixture(params=["postgres", "sqlite", "memory"])
+def db(request: pytest.FixtureRequest) -> Database:
+    """Each kind of database in turn."""
+    if request.param == "memory":
+        return InMemoryDb()
+    found: Database = request.getfixturevalue(f"{request.param}_db")
+    return found
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+def shared_db(request: pytest.FixtureRequest) -> Database:
+    """Each kind of database that several processes can use, in turn."""
+    found: Database = request.getfixturevalue(f"{request.param}_db")
+    return found
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ResponsesServer]:
+    """A server that speaks OpenAI's Responses API, and says what the test tells it to."""
+    async with ResponsesServer() as running:
+        yield running
+
+
+@pytest.fixture
+def model(server: ResponsesServer) -> OpenAIResponses:
+    """A model at that server, which gives up at the first error."""
+    return OpenAIResponses("test-model", base_url=server.base_url, api_key="sk-test", max_retries=0)
+
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Spawn]:
+    """Start a Python script in a process of its own; none of them outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(script: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        path = tmp_path / f"script_{len(started)}.py"
+        path.write_text(script)
+        process = subprocess.Popen(
+            [sys.executable, "-u", str(path), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | environment,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
