@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -39,16 +40,16 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """A real PostgreSQL for the whole session."""
-    server = EmbeddedPostgres(
-        tmp_path_factory.mktemp("postgres"),
-        port=free_port(),
-        options={"fsync": "off", "max_connections": "200"},
-    )
-    server.start()
-    yield server
-    server.stop()
+    # Not pytest's own directory: that is closed to the user under which PostgreSQL runs.
+    with tempfile.TemporaryDirectory(prefix="kern-test-") as data:
+        server = EmbeddedPostgres(
+            Path(data), port=free_port(), options={"fsync": "off", "max_connections": "200"}
+        )
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture

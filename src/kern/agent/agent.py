@@ -222,9 +222,7 @@ class Agent:
             return portal().iterate(self._stream(run, stream_events))
         return portal().call(self._execute(run, None))
 
-    async def aget_run_output(
-        self, run_id: str, session_id: str | None = None
-    ) -> RunOutput | None:
+    async def aget_run_output(self, run_id: str, session_id: str | None = None) -> RunOutput | None:
         """Return a run as it stands, or None where it is not known.
 
         Args:
@@ -336,8 +334,8 @@ class Agent:
         if metadata is not None and not isinstance(metadata, dict):
             raise ConfigurationError(f"metadata must be a dict, not {type(metadata).__name__}.")
         return NewRun(
-            run_id=check_id("run_id", run_id if run_id is not None else str(uuid4())),
-            session_id=check_id("session_id", session_id if session_id is not None else str(uuid4())),
+            run_id=check_id("run_id", str(uuid4()) if run_id is None else run_id),
+            session_id=check_id("session_id", str(uuid4()) if session_id is None else session_id),
             agent_id=self.id,
             user_id=None if user_id is None else check_id("user_id", user_id),
             input=RunInput.of(given).to_json(),
@@ -368,9 +366,7 @@ class Agent:
             raise attempt.failure
         return attempt.output
 
-    async def _stream(
-        self, run: NewRun, every_event: bool
-    ) -> AsyncGenerator[RunOutputEvent, None]:
+    async def _stream(self, run: NewRun, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
         events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
         task = asyncio.create_task(self._execute(run, events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))

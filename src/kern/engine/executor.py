@@ -93,9 +93,7 @@ class Executor:
                 cancellations.ended(run_id)
         task.result()
 
-    def stop(
-        self, run_id: str, why: Stop = Stop.cancelled, attempt: int | None = None
-    ) -> bool:
+    def stop(self, run_id: str, why: Stop = Stop.cancelled, attempt: int | None = None) -> bool:
         """Stop a run if it executes here and has not come to its end, and say whether so.
 
         Args:

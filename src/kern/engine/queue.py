@@ -21,6 +21,7 @@ from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Job
 from pgqueuer.ports import RepositoryPort
+from typing_extensions import override
 
 from kern.db.base import Store
 from kern.db.queue_tables import queue_queries, queue_settings
@@ -75,6 +76,7 @@ class PgQueuerQueue(Queue):
         self._manager: QueueManager | None = None
         self._deliver: Deliver | None = None
 
+    @override
     async def enqueue(self, run_id: str, agent_id: str) -> None:
         await self._queries.enqueue(
             f"{self._table}/{agent_id}",
@@ -83,11 +85,13 @@ class PgQueuerQueue(Queue):
             on_conflict="skip",
         )
 
+    @override
     def serve(self, agent_id: str) -> None:
         if agent_id not in self._agents:
             self._agents.add(agent_id)
             self._register(agent_id)
 
+    @override
     async def consume(self, deliver: Deliver) -> None:
         self._deliver = deliver
         while True:
@@ -117,7 +121,8 @@ class PgQueuerQueue(Queue):
             self._manager.entrypoint(f"{self._table}/{agent_id}")(self._handle)
 
     async def _handle(self, job: Job) -> None:
-        assert self._deliver is not None and job.payload is not None
+        assert self._deliver is not None
+        assert job.payload is not None
         try:
             again = await self._deliver(job.payload.decode())
         except asyncio.CancelledError:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -284,9 +283,7 @@ def _answer(value: bool) -> Future[bool]:
     return future
 
 
-def _output(
-    definition: Definition, run: NewRun, status: RunStatus, created_at: float
-) -> RunOutput:
+def _output(definition: Definition, run: NewRun, status: RunStatus, created_at: float) -> RunOutput:
     return RunOutput(
         run_id=run.run_id,
         session_id=run.session_id,

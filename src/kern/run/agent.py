@@ -3,7 +3,7 @@
 import json
 import time
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Self, cast
 
 from kern.errors import InvalidInputError
@@ -13,7 +13,7 @@ from kern.run.message import Message, Metrics
 from kern.run.record import RunRecord, Settlement
 
 
-class RunEvent(str, Enum):
+class RunEvent(StrEnum):
     """The kinds of events in a run."""
 
     run_started = "RunStarted"
@@ -24,9 +24,6 @@ class RunEvent(str, Enum):
     run_cancelled = "RunCancelled"
     run_error = "RunError"
     run_completed = "RunCompleted"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +165,7 @@ class RunOutput:
             session_id=cast(str, values["session_id"]),
             agent_id=cast(str, values["agent_id"]),
             user_id=cast(str | None, values.get("user_id")),
-            status=RunStatus(values.get("status", "PENDING")),
+            status=RunStatus(str(values.get("status", "PENDING"))),
             metadata=cast(dict[str, object] | None, values.get("metadata")),
             error=cast(str | None, values.get("error")),
             created_at=cast(float, values.get("created_at", 0.0)),

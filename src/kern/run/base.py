@@ -1,9 +1,9 @@
 """The status of a run."""
 
-from enum import Enum
+from enum import StrEnum
 
 
-class RunStatus(str, Enum):
+class RunStatus(StrEnum):
     """Where a run is in its life.
 
     ``PENDING → RUNNING → COMPLETED | ERROR | CANCELLED``; a run that waits for a person is
@@ -16,9 +16,6 @@ class RunStatus(str, Enum):
     completed = "COMPLETED"
     error = "ERROR"
     cancelled = "CANCELLED"
-
-    def __str__(self) -> str:
-        return self.value
 
     @property
     def is_terminal(self) -> bool:

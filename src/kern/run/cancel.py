@@ -129,4 +129,5 @@ async def acancel_run(run_id: str) -> bool:
         DatabaseError: a database could not be told.
     """
     stopped, answers = cancellations.cancel(check_id("run_id", run_id))
-    return any([await asyncio.wrap_future(answer) for answer in answers]) or stopped
+    told = await asyncio.gather(*(asyncio.wrap_future(answer) for answer in answers))
+    return stopped or any(told)

@@ -1,6 +1,6 @@
-"""How values become text at rest: JSON in pure ASCII, never pickle.
+r"""How values become text at rest: JSON in pure ASCII, never pickle.
 
-Everything outside ASCII is escaped, so that what models and tools do produce (``\\u0000``, lone
+Everything outside ASCII is escaped, so that what models and tools do produce (``\u0000``, lone
 surrogates) survives every database and comes back as it was.
 """
 

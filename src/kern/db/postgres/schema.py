@@ -62,6 +62,7 @@ CREATE TABLE {events} (
     ),
 )
 
+
 async def migrate(connection: asyncpg.Connection, names: Names) -> None:
     """Bring the tables of ``names`` to this version of kern.
 
@@ -82,9 +83,7 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
         for statements in _MIGRATIONS[version or 0 :]:
             for statement in statements:
                 await connection.execute(
-                    statement.format(
-                        sessions=names.sessions, runs=names.runs, events=names.events
-                    )
+                    statement.format(sessions=names.sessions, runs=names.runs, events=names.events)
                 )
         await connection.execute(
             f"INSERT INTO {names.versions} VALUES ($1, $2) "

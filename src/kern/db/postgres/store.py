@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import asyncpg
+from typing_extensions import override
 
 from kern.db.base import Accepted, Signal, Store
 from kern.db.batch import Batcher
@@ -47,46 +48,58 @@ class PostgresStore(Store):
         self._claims = Batcher(self._claim_all)
         self._settles = Batcher(self._settle_all)
 
+    @override
     async def submit(self, run: NewRun) -> Accepted | None:
         return await self._submits.put(run)
 
+    @override
     async def claim(self, run_id: str, lease: float) -> RunRecord | None:
         return await self._claims.put((run_id, lease))
 
+    @override
     async def settle(self, settlement: Settlement) -> RunStatus | None:
         return await self._settles.put(settlement)
 
+    @override
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         rows = await self._fetch(self._sql.extend, *_columns(attempts, 2), lease)
         return {row["run_id"]: row["cancelled"] for row in rows}
 
+    @override
     async def release(self, run_id: str, attempt: int) -> None:
         await self._fetch(self._sql.release, run_id, attempt)
 
+    @override
     async def cancel(self, run_id: str) -> bool:
         rows = await self._fetch(self._sql.cancel, run_id)
         return bool(rows and rows[0]["known"])
 
+    @override
     async def cancelled(self, run_ids: Sequence[str]) -> list[str]:
         rows = await self._fetch(self._sql.cancelled, list(run_ids))
         return [row["run_id"] for row in rows]
 
+    @override
     async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
         statement = self._sql.get_with_input if with_input else self._sql.get
         rows = await self._fetch(statement, run_id)
         return _record(rows[0]) if rows else None
 
+    @override
     async def watch(self, run_id: str) -> None:
         await self._fetch(self._sql.watch, run_id)
 
+    @override
     async def history(self, session_id: str, before: str, limit: int) -> list[str]:
         rows = await self._fetch(self._sql.history, session_id, before, limit)
         return [row["output"] for row in reversed(rows)]
 
+    @override
     async def unfinished(self, agent_ids: Sequence[str]) -> list[tuple[str, str]]:
         rows = await self._fetch(self._sql.unfinished, list(agent_ids))
         return [(row["run_id"], row["agent_id"]) for row in rows]
 
+    @override
     async def listen(self, hear: Callable[[Signal], None]) -> None:
         listener = Listener(self._connect, self.names.channel, hear)
         with reporting(self._address):

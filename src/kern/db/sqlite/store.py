@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from typing_extensions import override
+
 from kern.db.base import Accepted, Kind, Signal, Store
 from kern.db.sqlite.file import SqliteFile
 from kern.run.base import RunStatus
@@ -47,21 +49,27 @@ class SqliteStore(Store):
             self._file.unsubscribe(self._hear)
         await self._file.leave()
 
+    @override
     async def submit(self, run: NewRun) -> Accepted | None:
         return await self._file.call(self._submit, run)
 
+    @override
     async def claim(self, run_id: str, lease: float) -> RunRecord | None:
         return await self._file.call(self._claim, run_id, lease)
 
+    @override
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         return await self._file.call(self._extend, attempts, lease)
 
+    @override
     async def settle(self, settlement: Settlement) -> RunStatus | None:
         return self._ended(settlement.run_id, await self._file.call(self._settle, settlement))
 
+    @override
     async def release(self, run_id: str, attempt: int) -> None:
         self._ended(run_id, await self._file.call(self._release, run_id, attempt))
 
+    @override
     async def cancel(self, run_id: str) -> bool:
         status = await self._file.call(self._cancel, run_id)
         if status is RunStatus.running:
@@ -70,21 +78,26 @@ class SqliteStore(Store):
             self._ended(run_id, status)
         return status is not None
 
+    @override
     async def cancelled(self, run_ids: Sequence[str]) -> list[str]:
         return await self._file.call(self._cancelled, run_ids)
 
+    @override
     async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
         return await self._file.call(self._get, run_id, with_input)
 
     async def watch(self, run_id: str) -> None:
         """Do nothing: here every end is signalled."""
 
+    @override
     async def history(self, session_id: str, before: str, limit: int) -> list[str]:
         return await self._file.call(self._history, session_id, before, limit)
 
+    @override
     async def unfinished(self, agent_ids: Sequence[str]) -> list[tuple[str, str]]:
         return await self._file.call(self._unfinished, agent_ids)
 
+    @override
     async def listen(self, hear: Callable[[Signal], None]) -> None:
         loop = asyncio.get_running_loop()
 
@@ -155,9 +168,7 @@ class SqliteStore(Store):
         )
         return Accepted(status, datetime.fromtimestamp(now, UTC))
 
-    def _claim(
-        self, connection: sqlite3.Connection, run_id: str, lease: float
-    ) -> RunRecord | None:
+    def _claim(self, connection: sqlite3.Connection, run_id: str, lease: float) -> RunRecord | None:
         now = time.time()
         row = connection.execute(
             f"""
@@ -188,9 +199,7 @@ RETURNING {_RECORD}, input""",
                 mine[run_id] = bool(row["cancelled"])
         return mine
 
-    def _settle(
-        self, connection: sqlite3.Connection, settlement: Settlement
-    ) -> RunStatus | None:
+    def _settle(self, connection: sqlite3.Connection, settlement: Settlement) -> RunStatus | None:
         row = connection.execute(
             f"""
 UPDATE {self._runs} SET

@@ -8,6 +8,8 @@ import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from kern.errors import ModelError
 from kern.models.base import Model, ModelResponse
 from kern.models.openai.wire import read_response, request_body
@@ -80,6 +82,7 @@ class OpenAIResponses(Model):
     def __repr__(self) -> str:
         return f"OpenAIResponses({self.id!r})"
 
+    @override
     async def respond(self, messages: Sequence[Message]) -> ModelResponse:
         client = await self._clients.get()
         try:
@@ -93,6 +96,7 @@ class OpenAIResponses(Model):
             raise self._model_error(error) from error
         return read_response(payload, self.id, self.provider)
 
+    @override
     async def stream(
         self, messages: Sequence[Message]
     ) -> AsyncGenerator[str | ModelResponse, None]:

@@ -73,18 +73,22 @@ class Watch:
             Exception: what the condition raised.
         """
         future = asyncio.wrap_future(self._join(condition))
-        done, _ = await asyncio.wait([future], timeout=timeout)
+        try:
+            done, _ = await asyncio.wait([future], timeout=timeout)
+        finally:
+            future.cancel()  # Without effect once it is done.
         if not done:
-            future.cancel()
             raise self._timeout(timeout)
         future.result()
 
     def wait_sync(self, condition: Callable[[], bool], timeout: float) -> None:
         """Do what :meth:`wait` does, blocking the calling thread."""
         future = self._join(condition)
-        done, _ = concurrent.futures.wait([future], timeout)
-        if not done:
+        try:
+            done, _ = concurrent.futures.wait([future], timeout)
+        finally:
             future.cancel()
+        if not done:
             raise self._timeout(timeout)
         future.result()
 
