@@ -11,7 +11,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from elsewhere import Elsewhere, Process, environment_of, write_script
 
+from kern.agent import Agent
 from kern.db.base import Database
 from kern.db.embedded import EmbeddedPostgres
 from kern.db.in_memory import InMemoryDb
@@ -128,3 +130,27 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
+
+
+@pytest.fixture
+def agent(shared_db: Database, model: OpenAIResponses) -> Agent:
+    """An agent on a database that other processes use as well, each kind in turn."""
+    return Agent("Tester", model, db=shared_db)
+
+
+@pytest.fixture
+def elsewhere(
+    shared_db: Database, server: ResponsesServer, tmp_path: Path
+) -> Iterator[Elsewhere]:
+    """Start a process that has the same agent and does what the test says."""
+    started: list[Process] = []
+
+    def start(body: str, **environment: str) -> Process:
+        script = write_script(tmp_path / f"elsewhere_{len(started)}.py", body)
+        process = Process(script, environment_of(shared_db, server.base_url) | environment)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.close()

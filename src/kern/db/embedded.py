@@ -250,6 +250,8 @@ def _give_to_system_user(data: Path) -> None:
         return
     account = _system_user()
     os.chown(data, account.pw_uid, account.pw_gid)
+    if _SHARED in data.parents:
+        _SHARED.chmod(0o755)
     if not _may("-x", data):
         raise ConfigurationError(
             f"PostgreSQL runs as the user {SYSTEM_USER}, who cannot reach {data}: a directory above "

@@ -103,6 +103,9 @@ class ResponsesServer:
             target=lambda: asyncio.run(self._serve(ready)), name="responses-server", daemon=True
         )
         self._thread.start()
+        if error := ready.exception():
+            self._thread.join()
+            raise error
         self._stop = ready.result()
         return self
 

@@ -1,0 +1,112 @@
+"""Promise 8: the end of a process lets its runs go on elsewhere; only a cancel cancels."""
+
+import signal
+
+import pytest
+from elsewhere import Elsewhere
+
+from kern.agent import Agent
+from kern.run.base import RunStatus
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+EXECUTE = """
+run = await agent.arun("Go on", background=True)
+say(run.run_id)
+await hear()
+"""
+
+
+async def _completed_here(agent: Agent, run_id: str) -> None:
+    await agent.arun("Serve", background=True)
+    run = await agent.await_run(run_id, timeout=20)
+    assert run is not None
+    assert (run.status, run.content) == (RunStatus.completed, "Hello.")
+
+
+async def test_the_end_of_asyncio_run_lets_go_at_once(
+    agent: Agent, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    server.script.append(Reply.hang())
+    process = elsewhere(EXECUTE)
+    run_id = await process.said()
+    await server.wait_for_requests(1)
+    process.tell("end")
+    assert await process.ended() == 0
+
+    found = await agent.aget_run_output(run_id)
+    assert found is not None
+    assert found.status is RunStatus.pending
+    assert server.disconnects == 1
+    await _completed_here(agent, run_id)
+
+
+async def test_another_process_takes_over_at_once(
+    agent: Agent, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    server.script.append(Reply.hang())
+    process = elsewhere(EXECUTE)
+    run_id = await process.said()
+    await server.wait_for_requests(1)
+    await agent.arun("Serve", background=True)
+    process.tell("end")
+
+    run = await agent.await_run(run_id, timeout=10)
+    assert run is not None
+    assert run.status is RunStatus.completed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_lets_go(
+    agent: Agent, server: ResponsesServer, elsewhere: Elsewhere, number: signal.Signals
+) -> None:
+    server.script.append(Reply.hang())
+    process = elsewhere(EXECUTE)
+    run_id = await process.said()
+    await server.wait_for_requests(1)
+    process.send(number)
+    assert await process.ended() != 0
+
+    found = await agent.aget_run_output(run_id)
+    assert found is not None
+    assert found.status in (RunStatus.pending, RunStatus.running)
+
+
+async def test_a_cancel_asked_for_during_the_shutdown_is_honoured(
+    agent: Agent, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    server.default = Reply.hang()
+    process = elsewhere(EXECUTE)
+    run_id = await process.said()
+    await server.wait_for_requests(1)
+    process.send(signal.SIGSTOP)
+    assert await agent.acancel_run(run_id)
+    process.tell("end")
+    process.send(signal.SIGCONT)
+
+    run = await agent.await_run(run_id, timeout=20)
+    assert run is not None
+    assert run.status is RunStatus.cancelled
+    assert await process.ended() == 0
+
+
+async def test_runs_in_flight_by_the_hundred_are_all_let_go(
+    agent: Agent, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    server.default = Reply.hang()
+    process = elsewhere(
+        """
+        runs = await asyncio.gather(*(agent.arun("Go on", background=True) for _ in range(100)))
+        say(*(run.run_id for run in runs))
+        await hear()
+        """
+    )
+    run_ids = (await process.said()).split()
+    await server.wait_for_requests(100, timeout=20)
+    process.tell("end")
+    assert await process.ended() == 0
+
+    for run_id in run_ids:
+        found = await agent.aget_run_output(run_id)
+        assert found is not None
+        assert found.status is RunStatus.pending
