@@ -139,9 +139,7 @@ def agent(shared_db: Database, model: OpenAIResponses) -> Agent:
 
 
 @pytest.fixture
-def elsewhere(
-    shared_db: Database, server: ResponsesServer, tmp_path: Path
-) -> Iterator[Elsewhere]:
+def elsewhere(shared_db: Database, server: ResponsesServer, tmp_path: Path) -> Iterator[Elsewhere]:
     """Start a process that has the same agent and does what the test says."""
     started: list[Process] = []
 

@@ -61,7 +61,7 @@ async def test_a_signal_lets_go(
     agent: Agent, server: ResponsesServer, elsewhere: Elsewhere, number: signal.Signals
 ) -> None:
     server.script.append(Reply.hang())
-    process = elsewhere(EXECUTE)
+    process = elsewhere(EXECUTE.replace("await hear()", "await asyncio.Event().wait()"))
     run_id = await process.said()
     await server.wait_for_requests(1)
     process.send(number)

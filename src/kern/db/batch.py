@@ -42,6 +42,12 @@ class Batcher(Generic[Item, Result]):
     def _send(self) -> None:
         if self._sending is None and self._waiting:
             self._sending = asyncio.create_task(self._send_batch())
+            # Not a `finally`: a task that is cancelled before its first step runs none.
+            self._sending.add_done_callback(self._sent)
+
+    def _sent(self, _sending: object) -> None:
+        self._sending = None
+        self._send()
 
     async def _send_batch(self) -> None:
         batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
@@ -51,9 +57,6 @@ class Batcher(Generic[Item, Result]):
             for _, future in batch:
                 future.cancel()
             raise
-        finally:
-            self._sending = None
-            self._send()
 
     async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

@@ -47,8 +47,8 @@ class Listener:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        if self._connection is not None and not self._connection.is_closed():
-            await self._connection.close(timeout=2)
+        if self._connection is not None:
+            self._connection.terminate()
 
     async def _listen(self) -> None:
         connection = await self._connect()

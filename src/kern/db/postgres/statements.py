@@ -119,9 +119,9 @@ WITH settled AS (
     FROM unnest($1::text[], $2::integer[], $3::text[], $4::json[], $5::json[], $6::json[])
         AS input (ended, number, ending, end_output, end_error, end_usage)
     WHERE run_id = ended AND attempt = number AND status = 'RUNNING'
-    RETURNING run_id, status, watched
+    RETURNING run_id, attempt, status, watched
 )
-SELECT run_id, status,
+SELECT run_id, attempt, status,
     CASE WHEN watched THEN pg_notify('{channel}', 'end ' || run_id)::text END
 FROM settled"""
 

@@ -107,10 +107,11 @@ class PostgresStore(Store):
         self._listener = listener
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; nothing uses them any more."""
         if self._listener is not None:
             await self._listener.close()
-        await self.pool.close()
+        # Not close(): that waits for connections whose release asyncio.run has interrupted.
+        self.pool.terminate()
 
     async def _fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         with reporting(self._address):
@@ -149,8 +150,8 @@ class PostgresStore(Store):
             [each.error for each in settlements],
             [each.usage for each in settlements],
         )
-        settled = {row["run_id"]: RunStatus(row["status"]) for row in rows}
-        return [settled.get(each.run_id) for each in settlements]
+        settled = {(row["run_id"], row["attempt"]): RunStatus(row["status"]) for row in rows}
+        return [settled.get((each.run_id, each.attempt)) for each in settlements]
 
 
 @contextmanager

@@ -1,0 +1,68 @@
+"""``kern db``: the PostgreSQL that comes with kern."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="A real PostgreSQL with pgvector on this machine, for when no server is at hand."
+)
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory of its data. By default $KERN_HOME/postgres or ~/.kern/postgres, "
+        "and for root /var/lib/kern/postgres."
+    ),
+]
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="TCP port on 127.0.0.1.")] = 5532,
+    data: Data = None,
+) -> None:
+    """Start PostgreSQL, with user, password and database «ai»; harmless when it runs."""
+    from rich.console import Console
+
+    from kern.db.embedded import EmbeddedPostgres
+
+    server = EmbeddedPostgres(data, port)
+    with Console(stderr=True).status("Starting PostgreSQL ..."):
+        server.start()
+    typer.echo(f"PostgreSQL runs at {server.url} (data in {server.data})")
+
+
+@app.command()
+def down(data: Data = None) -> None:
+    """Stop PostgreSQL; its data stays. Harmless when it does not run."""
+    from kern.db.embedded import EmbeddedPostgres
+
+    server = EmbeddedPostgres(data)
+    if not server.running():
+        typer.echo(f"PostgreSQL does not run (data in {server.data})")
+        return
+    server.stop()
+    typer.echo(f"PostgreSQL is stopped (data in {server.data})")
+
+
+@app.command()
+def status(data: Data = None) -> None:
+    """Show whether PostgreSQL runs, and where; exit code 3 when it does not."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from kern.db.embedded import EmbeddedPostgres
+
+    server = EmbeddedPostgres(data)
+    port = server.served_port()
+    table = Table.grid(padding=(0, 2))
+    table.add_row("PostgreSQL", "[red]stopped[/red]" if port is None else "[green]running[/green]")
+    if port is not None:
+        server.port = port
+        table.add_row("URL", server.url)
+    table.add_row("Data", str(server.data))
+    Console(soft_wrap=True).print(table)
+    if port is None:
+        raise typer.Exit(3)

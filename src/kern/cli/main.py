@@ -1,0 +1,49 @@
+"""The app that holds every command."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from kern import __version__
+from kern.cli import db, model
+from kern.errors import KernError
+
+
+class _Group(TyperGroup):
+    """Shows kern's own errors as they are, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KernError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    name="kern",
+    help="Runs AI agents in the background and never loses one.",
+    no_args_is_help=True,
+)
+app.add_typer(db.app, name="db")
+app.add_typer(model.app, name="model")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kern {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Runs AI agents in the background and never loses one."""

@@ -1,0 +1,112 @@
+"""What the tests of the databases share: runs to store, rows as they are, an ear for signals."""
+
+import asyncio
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from kern.db.base import Database, Signal, Store
+from kern.db.postgres import PostgresDb
+from kern.db.postgres.store import PostgresStore
+from kern.db.sqlite import SqliteDb
+from kern.db.sqlite.store import SqliteStore
+from kern.run.base import RunStatus
+from kern.run.record import NewRun, Settlement
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+
+LEASE = 60.0
+"""A lease that outlives every test."""
+
+LAPSED = -1.0
+"""A lease that has run out when it begins."""
+
+OPEN = """
+import asyncio, sys
+from kern.db.base import Kind, Signal
+from kern.db.postgres import PostgresDb
+from kern.db.sqlite import SqliteDb
+from kern.run.base import RunStatus
+from kern.run.record import NewRun, Settlement
+
+where, table, *schema = sys.argv[1:]
+db = PostgresDb(where, table, *schema) if "://" in where else SqliteDb(where, table)
+"""
+"""How a script opens as ``db`` the database that :func:`address` describes."""
+
+
+def address(db: Database) -> tuple[str, ...]:
+    """Return the arguments with which a script opens the same database."""
+    if isinstance(db, PostgresDb):
+        return db._dsn, db.session_table, db._names.schema
+    assert isinstance(db, SqliteDb)
+    return db._file.path, db.session_table
+
+
+def same(db: Database) -> Database:
+    """Return the database as another process has it; memory is in one process only."""
+    if isinstance(db, PostgresDb):
+        return PostgresDb(db._dsn, db.session_table, db._names.schema)
+    assert isinstance(db, SqliteDb)
+    return db if db._file.path == ":memory:" else SqliteDb(db._file.path, db.session_table)
+
+
+def new_run(run_id: str = "run", **changes: Any) -> NewRun:
+    """Return a run to submit."""
+    values = {"session_id": "session", "agent_id": "agent", "user_id": None, "input": '"Hi"'}
+    return NewRun(run_id, **values | changes)
+
+
+def ending(
+    run_id: str = "run",
+    attempt: int = 1,
+    status: RunStatus = RunStatus.completed,
+    output: str = '{"content":"Hello"}',
+    error: str | None = None,
+) -> Settlement:
+    """Return the end of an attempt."""
+    return Settlement(run_id, attempt, status, output, error, "{}")
+
+
+async def execute(store: Store, statement: str, *values: str) -> list[dict[str, object]]:
+    """Send a statement of the test's own, in which ``{runs}`` names a table and ``{1}`` a value."""
+    if isinstance(store, PostgresStore):
+        names = {"runs": store.names.runs, "sessions": store.names.sessions}
+        rows = await store.pool.fetch(statement.format(None, "$1", "$2", **names), *values)
+        return [dict(row) for row in rows]
+    assert isinstance(store, SqliteStore)
+    names = {"runs": store._runs, "sessions": store._sessions}
+    text = statement.format(None, "?1", "?2", **names)
+
+    def fetch(connection: sqlite3.Connection) -> list[dict[str, object]]:
+        return [dict(row) for row in connection.execute(text, values).fetchall()]
+
+    return await store._file.call(fetch)
+
+
+async def row(store: Store, run_id: str = "run") -> dict[str, object]:
+    """Return every column of a run, and in PostgreSQL who wrote the row and where it lies."""
+    system = "xmin, ctid, " if isinstance(store, PostgresStore) else ""
+    [found] = await execute(store, f"SELECT {system}* FROM {{runs}} WHERE run_id = {{1}}", run_id)
+    return found
+
+
+class Ear:
+    """Hears the signals of a store."""
+
+    def __init__(self) -> None:
+        """Have heard nothing yet."""
+        self._heard: asyncio.Queue[Signal] = asyncio.Queue()
+
+    def __call__(self, signal: Signal) -> None:
+        """Hear a signal."""
+        self._heard.put_nowait(signal)
+
+    async def hears(self, *wanted: Signal) -> list[Signal]:
+        """Wait until one of the signals is heard, and return what was heard until then."""
+        heard: list[Signal] = []
+        async with asyncio.timeout(20):
+            while not heard or heard[-1] not in wanted:
+                heard.append(await self._heard.get())
+        return heard
