@@ -34,14 +34,14 @@ class EmbeddedPostgres:
     """One PostgreSQL server with its data directory.
 
     Args:
-        data: directory of the server's data and log, made on first use; by default
-            ``$KERN_HOME/postgres`` or ``~/.kern/postgres``, and for root ``/var/lib/kern/postgres``.
+        data: directory of the server's data and log, made on first use; by default that of
+            :func:`default_data`.
         port: TCP port on 127.0.0.1.
         user: its superuser, created with the data.
         password: the user's password, set when the data is created.
         database: a database with the extension ``vector``, created with the data.
-        options: more server settings, such as ``{"max_connections": "200"}``; with ``fsync`` off the
-            data is also created without waiting for the disk.
+        options: more server settings, such as ``{"max_connections": "200"}``; with ``fsync`` off
+            the data is also created without waiting for the disk.
     """
 
     def __init__(
@@ -111,8 +111,7 @@ class EmbeddedPostgres:
         """The port on which the server of this data directory runs, or None where it does not."""
         if not (self._cluster / "postmaster.pid").exists():
             return None
-        command = [_programs() / "pg_ctl", "status", "-D", self._cluster]
-        if _execute(command).returncode != 0:
+        if _execute(_programs() / "pg_ctl", "status", "-D", self._cluster).returncode != 0:
             return None
         return int((self._cluster / "postmaster.pid").read_text().splitlines()[3])
 
@@ -170,20 +169,24 @@ class EmbeddedPostgres:
 
     def _run(self, program: str, *arguments: str | Path, stdin: str = "") -> None:
         """Run one of PostgreSQL's programs, and raise what it and the server's log say."""
-        done = _execute([_programs() / program, *arguments], stdin)
+        done = _execute(_programs() / program, *arguments, stdin=stdin)
         if done.returncode == 0:
             return
         said = done.stdout
         if program == "pg_ctl" and self._log.exists():
             said += self._log.read_text(errors="replace")[-2000:]
         raise DatabaseError(
-            f"PostgreSQL's {program} failed with exit code {done.returncode} for the data directory "
+            f"PostgreSQL's {program} failed with exit code {done.returncode} for the data in "
             f"{self.data}. It said:\n{said.strip()}"
         )
 
 
 def default_data() -> Path:
-    """Where the data lives unless the caller chooses: see :class:`EmbeddedPostgres`."""
+    """Where the data lives unless the caller chooses.
+
+    Returns:
+        ``$KERN_HOME/postgres`` or ``~/.kern/postgres``, and for root ``/var/lib/kern/postgres``.
+    """
     if home := os.environ.get("KERN_HOME"):
         return Path(home) / "postgres"
     return (_SHARED if _is_root() else Path.home() / ".kern") / "postgres"
@@ -206,11 +209,11 @@ def _require_free(port: int) -> None:
             ) from error
 
 
-def _execute(command: list[str | Path], stdin: str = "") -> subprocess.CompletedProcess[str]:
+def _execute(*command: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command to its end, as the system user where the caller is root."""
     account = _system_user() if _is_root() else None
     return subprocess.run(
-        [str(part) for part in command],
+        command,
         input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -254,13 +257,13 @@ def _give_to_system_user(data: Path) -> None:
         _SHARED.chmod(0o755)
     if not _may("-x", data):
         raise ConfigurationError(
-            f"PostgreSQL runs as the user {SYSTEM_USER}, who cannot reach {data}: a directory above "
-            f"it is closed to others. Choose another data directory, such as {_SHARED}/postgres."
+            f"PostgreSQL runs as the user {SYSTEM_USER}, who cannot reach {data}: a directory "
+            f"above it is closed to others. Choose another one, such as {_SHARED}/postgres."
         )
 
 
 def _may(test: str, path: Path) -> bool:
-    return _execute(["test", test, path]).returncode == 0
+    return _execute("test", test, path).returncode == 0
 
 
 def _programs() -> Path:

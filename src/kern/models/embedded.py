@@ -75,7 +75,7 @@ class EmbeddedModel:
         self._server = Server(params)
 
     def stop(self) -> None:
-        """Stop answering, and free the model; harmless when it does not run."""
+        """Free the model once the answers under way are complete; harmless when it does not run."""
         self._server = None
 
     @property

@@ -93,16 +93,21 @@ WITH input AS (
 SELECT run_id, status, created_at FROM run""".replace("WHERE runs.", f"WHERE {runs}.")
 
         self.claim = f"""
-UPDATE {runs} AS runs SET
-    status = CASE WHEN cancel_requested_at IS NULL THEN 'RUNNING' ELSE 'CANCELLED' END,
-    attempt = attempt + 1,
-    started_at = coalesce(started_at, now()),
-    finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
-    lease_until = now() + make_interval(secs => input.lease)
-FROM unnest($1::text[], $2::float8[]) AS input (claimed, lease)
-WHERE run_id = claimed
-    AND (status = 'PENDING' OR status = 'RUNNING' AND lease_until < now())
-RETURNING {_RECORD}, input"""
+WITH claimed AS (
+    UPDATE {runs} AS runs SET
+        status = CASE WHEN cancel_requested_at IS NULL THEN 'RUNNING' ELSE 'CANCELLED' END,
+        attempt = attempt + 1,
+        started_at = coalesce(started_at, now()),
+        finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
+        lease_until = now() + make_interval(secs => input.lease)
+    FROM unnest($1::text[], $2::float8[]) AS input (wanted, lease)
+    WHERE run_id = wanted
+        AND (status = 'PENDING' OR status = 'RUNNING' AND lease_until < now())
+    RETURNING {_RECORD}, input, watched
+)
+SELECT {_RECORD}, input, CASE WHEN watched AND status = 'CANCELLED'
+    THEN pg_notify('{channel}', 'end ' || run_id)::text END AS told
+FROM claimed"""
 
         self.extend = f"""
 UPDATE {runs} AS runs SET lease_until = now() + make_interval(secs => $3)

@@ -183,4 +183,5 @@ def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object
 
 def _record(row: asyncpg.Record) -> RunRecord:
     values = dict(row)
+    values.pop("told", None)
     return RunRecord(**values | {"status": RunStatus(values["status"])})

@@ -55,7 +55,10 @@ class SqliteStore(Store):
 
     @override
     async def claim(self, run_id: str, lease: float) -> RunRecord | None:
-        return await self._file.call(self._claim, run_id, lease)
+        record = await self._file.call(self._claim, run_id, lease)
+        if record is not None:
+            self._ended(run_id, record.status)
+        return record
 
     @override
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:

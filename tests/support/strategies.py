@@ -1,0 +1,33 @@
+"""What Hypothesis draws from: values of the kinds that users, models and tools produce."""
+
+from typing import TypeAlias
+
+from hypothesis import strategies as st
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+
+def _as_utf16(text: str) -> str:
+    """Return the text with adjacent halves of a pair joined, as JSON can only mean the whole."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+texts = st.text(
+    st.one_of(st.characters(), st.sampled_from(["\x00", "\ud800", "\udfff", "\u2028", "\U0001f600"]))
+).map(_as_utf16)
+
+json_values: st.SearchStrategy[Json] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**40), 10**40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
+)
+
+json_objects = st.dictionaries(texts, json_values, max_size=4)
+
+identifiers = st.text(
+    st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=255
+)
