@@ -1,9 +1,13 @@
 """Messages: what the conversation of a run is made of."""
 
 from dataclasses import dataclass, field, fields
-from typing import Literal, Self, TypeAlias, cast
+from typing import Literal, Self, TypeAlias, cast, get_args
+
+from kern.errors import InvalidInputError
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+_ROLES: tuple[str, ...] = get_args(Role)
 
 
 @dataclass(slots=True)
@@ -17,6 +21,9 @@ class Message:
         provider: the name of the provider that produced ``provider_items``.
         provider_items: what the provider returned, as it was, so that the next request can hand
             it back unchanged (reasoning items, ids).
+
+    Raises:
+        InvalidInputError: there is no such role, or a field is of another kind.
     """
 
     role: Role
@@ -25,10 +32,25 @@ class Message:
     provider: str | None = None
     provider_items: list[dict[str, object]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if self.role not in _ROLES:
+            known = ", ".join(_ROLES)
+            raise InvalidInputError(
+                f"A message has the unknown role {self.role!r}. Use one of {known}."
+            )
+        if not isinstance(self.content, str | None):
+            kind = type(self.content).__name__
+            raise InvalidInputError(f"A message's content must be a text, not {kind}.")
+        items = self.provider_items
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise InvalidInputError("A message's provider_items must be a list of dicts.")
+
     def to_dict(self) -> dict[str, object]:
         """Return the message as JSON values, without the fields that hold their default."""
         return {"role": self.role} | {
-            name: value for name in _OPTIONAL if (value := getattr(self, name))
+            name: value
+            for name in _OPTIONAL
+            if (value := getattr(self, name)) not in (None, False, [])
         }
 
     @classmethod
@@ -36,12 +58,11 @@ class Message:
         """Return the message that :meth:`to_dict` gave; unknown keys are ignored.
 
         Raises:
-            ValueError: there is no such role.
+            InvalidInputError: there is no such role, or a field is of another kind.
         """
-        if values.get("role") not in ("system", "user", "assistant", "tool"):
-            raise ValueError(f"a message has the unknown role {values.get('role')!r}")
         known = {name: values[name] for name in _OPTIONAL if name in values}
-        return cls(role=cast(Role, values["role"]), **known)  # type: ignore[arg-type] # from JSON
+        role = cast(Role, values.get("role"))
+        return cls(role, **known)  # type: ignore[arg-type] # from JSON
 
 
 _OPTIONAL = tuple(each.name for each in fields(Message) if each.name != "role")

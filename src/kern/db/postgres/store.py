@@ -11,7 +11,7 @@ from kern.db.base import Accepted, Signal, Store
 from kern.db.batch import Batcher
 from kern.db.postgres.listener import Listener
 from kern.db.postgres.statements import Names, Statements
-from kern.errors import DatabaseError, DatabaseUnavailableError
+from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord, Settlement
 
@@ -159,6 +159,8 @@ def reporting(address: str) -> Iterator[None]:
     """Turn the driver's errors into kern's, which say where the database is and what to do."""
     try:
         yield
+    except asyncpg.exceptions.ClientConfigurationError as error:
+        raise ConfigurationError(f"db_url cannot be used: {error}") from error
     except asyncpg.InvalidCatalogNameError as error:
         raise DatabaseUnavailableError(
             f"PostgreSQL at {address} has no such database: {error}. Create it, or correct db_url."
@@ -167,6 +169,11 @@ def reporting(address: str) -> Iterator[None]:
         raise DatabaseUnavailableError(
             f"PostgreSQL at {address} does not let us in: {error}. Correct the user and password "
             "in db_url."
+        ) from error
+    except asyncpg.TooManyConnectionsError as error:
+        raise DatabaseUnavailableError(
+            f"PostgreSQL at {address} has no connection left for us: {error}. Raise its "
+            "max_connections, or lower pool_size."
         ) from error
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
         raise DatabaseUnavailableError(
