@@ -11,12 +11,12 @@ from kern.db.base import Database
 from kern.engine.executor import Executor
 from kern.engine.loop import Attempt, Emit
 from kern.engine.runtime import Runtime
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, InvalidInputError
 from kern.models.base import Model
 from kern.run.agent import RunEvent, RunInput, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run, cancellations
-from kern.run.codec import check_id, encode
+from kern.run.codec import check_id, decode_object, encode
 from kern.run.message import Message
 from kern.run.record import NewRun
 
@@ -332,7 +332,7 @@ class Agent:
         metadata: dict[str, object] | None,
     ) -> NewRun:
         if metadata is not None and not isinstance(metadata, dict):
-            raise ConfigurationError(f"metadata must be a dict, not {type(metadata).__name__}.")
+            raise InvalidInputError(f"metadata must be a dict, not {type(metadata).__name__}.")
         return NewRun(
             run_id=check_id("run_id", str(uuid4()) if run_id is None else run_id),
             session_id=check_id("session_id", str(uuid4()) if session_id is None else session_id),
@@ -354,8 +354,9 @@ class Agent:
     async def _execute(self, run: NewRun, emit: Emit | None) -> RunOutput:
         if self.db is not None:
             return await (await self._runtime()).execute(self, run, emit)
+        metadata = decode_object(run.metadata) if run.metadata else None
         output = RunOutput(
-            run.run_id, run.session_id, run.agent_id, self.name, run.user_id, metadata=None
+            run.run_id, run.session_id, run.agent_id, self.name, run.user_id, metadata=metadata
         )
         if cancellations.take_intent(run.run_id):
             output.status = RunStatus.cancelled

@@ -4,14 +4,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from threading import Lock
 from typing import TypeVar
 
 from kern.db.base import Store
 from kern.db.batch import to_the_end
 from kern.engine.loop import Attempt, take_turns
-from kern.errors import DatabaseError, DatabaseUnavailableError, KernError, ModelError
+from kern.errors import (
+    DatabaseError,
+    DatabaseUnavailableError,
+    InvalidInputError,
+    KernError,
+    ModelError,
+)
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
@@ -36,10 +43,32 @@ class Stop(Enum):
 
 @dataclass(slots=True, eq=False)
 class _Execution:
+    """An attempt in its task. Until it comes to its end it can be stopped, from any thread."""
+
     attempt: Attempt
     task: asyncio.Task[None] | None = None
-    stop: Stop | None = None
-    settling: bool = False
+    stopped: Stop | None = None
+    begun: bool = False
+    ended: bool = False
+    _lock: Lock = field(default_factory=Lock)
+
+    def stop(self, why: Stop) -> bool:
+        """Have it end for this reason, or an earlier one; False where it has come to its end."""
+        with self._lock:
+            self.stopped = self.stopped or (None if self.ended else why)
+            return not self.ended
+
+    def interrupt(self) -> None:
+        """Wake it from what it waits for, so that it sees that it was stopped."""
+        # A task that is cancelled before its first step never takes it.
+        if self.begun and not self.ended and self.task and not self.task.cancelling():
+            self.task.cancel()
+
+    def end(self) -> Stop | None:
+        """Come to its end: from now on it cannot be stopped. Return why it was, if it was."""
+        with self._lock:
+            self.ended = True
+            return self.stopped
 
 
 class Executor:
@@ -102,20 +131,18 @@ class Executor:
             attempt: stop only this attempt; by default any.
         """
         execution = self._executing.get(run_id)
-        if execution is None or execution.settling or execution.task is None:
+        if execution is None or attempt not in (None, execution.attempt.number):
             return False
-        if attempt is not None and attempt != execution.attempt.number:
+        if not execution.stop(why):
             return False
-        if execution.stop is None:
-            execution.stop = why
-            execution.task.cancel()
+        execution.interrupt()
         return True
 
     def _stop_from_any_thread(self, run_id: str) -> bool:
         execution = self._executing.get(run_id)
-        if execution is None or execution.settling:
+        if execution is None or not execution.stop(Stop.cancelled):
             return False
-        self._loop.call_soon_threadsafe(self.stop, run_id)
+        self._loop.call_soon_threadsafe(execution.interrupt)
         return True
 
     async def _run(self, execution: _Execution) -> None:
@@ -125,22 +152,26 @@ class Executor:
         output.model, output.model_provider = definition.model.id, definition.model.provider
         output.status = RunStatus.running
         started = time.monotonic()
+        execution.begun = True
         try:
-            await take_turns(attempt, self._store)
+            if execution.stopped is None:
+                await take_turns(attempt, self._store)
             output.status = RunStatus.completed
         except asyncio.CancelledError as error:
-            if execution.stop is Stop.overtaken:
-                return await self._overtaken(attempt)
-            if execution.stop is None and not _is_being_cancelled():
+            if execution.stopped is None and not _is_being_cancelled():
                 _fail(attempt, error)
-            elif execution.stop is None and not attempt.foreground:
+            elif not attempt.foreground and execution.end() is None:
                 await self._release(attempt)
                 raise
             else:
                 _cancel(attempt)
         except Exception as error:
             _fail(attempt, error)
-        execution.settling = True
+        match execution.end():
+            case Stop.overtaken:
+                return await self._overtaken(attempt)
+            case Stop.cancelled:
+                _cancel(attempt)
         output.metrics.duration = time.monotonic() - started
         await self._settle(attempt)
         attempt.tell(_ENDINGS[output.status], output.error or output.content)
@@ -152,7 +183,7 @@ class Executor:
             status = await self._write_end(attempt)
         except DatabaseUnavailableError:
             raise
-        except DatabaseError as error:
+        except (DatabaseError, InvalidInputError) as error:
             # What cannot be stored must not keep the run from ending.
             output = attempt.output
             output.status, output.error = RunStatus.error, f"The output was not stored. {error}"
@@ -203,7 +234,8 @@ def _cancel(attempt: Attempt) -> None:
     task = asyncio.current_task()
     assert task is not None
     task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
-    attempt.output.status = RunStatus.cancelled
+    attempt.output.status, attempt.output.error = RunStatus.cancelled, None
+    attempt.failure = None
 
 
 def _fail(attempt: Attempt, error: BaseException) -> None:
