@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, fields
 from typing import Literal, Self, TypeAlias, cast
 
+from kern.run.tool import ToolCall
+
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -13,6 +15,8 @@ class Message:
     Attributes:
         role: who speaks.
         content: the text.
+        tool_calls: the tools that the assistant wants called.
+        tool_call_id: of a tool's message, the call that it answers.
         refusal: True where the model declined to answer; the content says how.
         provider: the name of the provider that produced ``provider_items``.
         provider_items: what the provider returned, as it was, so that the next request can hand
@@ -21,15 +25,19 @@ class Message:
 
     role: Role
     content: str | None = None
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    tool_call_id: str | None = None
     refusal: bool = False
     provider: str | None = None
     provider_items: list[dict[str, object]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, object]:
         """Return the message as JSON values, without the fields that hold their default."""
-        return {"role": self.role} | {
-            name: value for name in _OPTIONAL if (value := getattr(self, name))
-        }
+        values: dict[str, object] = {"role": self.role}
+        values |= {name: value for name in _PLAIN if (value := getattr(self, name))}
+        if self.tool_calls:
+            values["tool_calls"] = [each.to_dict() for each in self.tool_calls]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, object]) -> Self:
@@ -37,14 +45,18 @@ class Message:
 
         Raises:
             ValueError: there is no such role.
+            KeyError: a tool call lacks a part.
         """
         if values.get("role") not in ("system", "user", "assistant", "tool"):
             raise ValueError(f"a message has the unknown role {values.get('role')!r}")
-        known = {name: values[name] for name in _OPTIONAL if name in values}
-        return cls(role=cast(Role, values["role"]), **known)  # type: ignore[arg-type] # from JSON
+        known = {name: values[name] for name in _PLAIN if name in values}
+        message = cls(role=cast(Role, values["role"]), **known)  # type: ignore[arg-type] # JSON
+        calls = cast(list[dict[str, object]], values.get("tool_calls", []))
+        message.tool_calls = [ToolCall.from_dict(each) for each in calls]
+        return message
 
 
-_OPTIONAL = tuple(each.name for each in fields(Message) if each.name != "role")
+_PLAIN = ("content", "tool_call_id", "refusal", "provider", "provider_items")
 
 
 @dataclass(slots=True)
