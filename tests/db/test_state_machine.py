@@ -263,7 +263,7 @@ def explore(database: Database, examples: int) -> None:
 
         Explored.runner = runner
         Explored.stores = [runner.run(each.store()) for each in databases]
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             Explored,
             settings=settings(
                 max_examples=examples,
@@ -275,7 +275,7 @@ def explore(database: Database, examples: int) -> None:
 
 
 def test_memory_keeps_the_promises_in_any_order(table: str) -> None:
-    explore(InMemoryDb(table), examples=100)
+    explore(InMemoryDb(table), examples=60)
 
 
 def test_sqlite_keeps_the_promises_in_any_order(sqlite_db: SqliteDb) -> None:

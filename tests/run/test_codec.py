@@ -83,9 +83,7 @@ def test_printable_characters_make_an_id(value: str) -> None:
     assert check_id("run_id", value) == value
 
 
-@given(
-    st.text(st.characters(categories=["Cs"]) | st.characters(max_codepoint=0x1F), min_size=1)
-)
+@given(st.text(st.characters(categories=["Cs"]) | st.characters(max_codepoint=0x1F), min_size=1))
 def test_control_characters_and_lone_surrogates_make_no_id(value: str) -> None:
     with pytest.raises(InvalidInputError, match=r"^run_id ") as raised:
         check_id("run_id", f"a{value[:200]}")
@@ -100,7 +98,9 @@ def test_an_id_of_the_wrong_length_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 7, b"id", ["id"]])
 def test_an_id_that_is_no_string_is_refused(value: object) -> None:
-    with pytest.raises(InvalidInputError, match=f"run_id must be a string, not {type(value).__name__}"):
+    with pytest.raises(
+        InvalidInputError, match=f"run_id must be a string, not {type(value).__name__}"
+    ):
         check_id("run_id", value)
 
 

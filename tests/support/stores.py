@@ -35,6 +35,29 @@ db = PostgresDb(where, table, *schema) if "://" in where else SqliteDb(where, ta
 """
 """How a script opens as ``db`` the database that :func:`address` describes."""
 
+SWARM = f"""{OPEN}
+import os, traceback
+
+def swarm(main):
+    gate, opening = os.pipe()
+    children = []
+    for number in range(10):
+        if child := os.fork():
+            children.append(child)
+            continue
+        os.close(opening)
+        os.read(gate, 1)
+        try:
+            asyncio.run(main(str(number)))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    os.close(opening)
+    sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
+"""
+"""How a script has ten processes do something at the same moment, and says how many failed."""
+
 
 def address(db: Database) -> tuple[str, ...]:
     """Return the arguments with which a script opens the same database."""

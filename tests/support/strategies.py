@@ -13,7 +13,9 @@ def _as_utf16(text: str) -> str:
 
 
 texts = st.text(
-    st.one_of(st.characters(), st.sampled_from(["\x00", "\ud800", "\udfff", "\u2028", "\U0001f600"]))
+    st.one_of(
+        st.characters(), st.sampled_from(["\x00", "\ud800", "\udfff", "\u2028", "\U0001f600"])
+    )
 ).map(_as_utf16)
 
 json_values: st.SearchStrategy[Json] = st.recursive(
@@ -28,6 +30,4 @@ json_values: st.SearchStrategy[Json] = st.recursive(
 
 json_objects = st.dictionaries(texts, json_values, max_size=4)
 
-identifiers = st.text(
-    st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=255
-)
+identifiers = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=255)

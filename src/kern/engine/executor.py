@@ -21,7 +21,6 @@ from kern.run.record import JournalRow
 logger = logging.getLogger("kern")
 
 
-
 class Stop(Enum):
     """Why an attempt is stopped from outside."""
 

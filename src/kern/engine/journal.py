@@ -8,14 +8,14 @@ from kern.db.base import Store
 from kern.db.batch import to_the_end
 from kern.engine.patience import patiently
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
-from kern.run.journal import write_row
+from kern.run.journal import write_event
 from kern.run.record import JournalRow
 from kern.run.tool import ToolExecution
 
 Emit = Callable[[RunOutputEvent], None]
 
 # How long pieces of text gather before they are written, in seconds.
-_SLICE = 0.04
+_SLICE = 0.03
 
 
 class OvertakenError(Exception):
@@ -165,7 +165,8 @@ class Journal:
         output = self._output
         self._seq += 1
         if self._store is not None and (self.streamed or event is not RunEvent.run_content):
-            self._unwritten.append(write_row(output.run_id, self._seq, event, payload))
+            row = JournalRow(output.run_id, self._seq, *write_event(event, payload))
+            self._unwritten.append(row)
         if self._emit is not None:
             self._emit(
                 RunOutputEvent(

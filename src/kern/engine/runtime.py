@@ -25,7 +25,7 @@ from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
 from kern.run.codec import decode_object
-from kern.run.journal import read_row
+from kern.run.journal import read_row, write_event
 from kern.run.per_loop import PerLoop
 from kern.run.record import NewRun, RunRecord
 
@@ -230,14 +230,13 @@ class Runtime:
         await self._enqueue(run.run_id, run.agent_id)
         return RunOutput.from_record(await self._found(run.run_id))
 
-    async def _decisions(
-        self, record: RunRecord, results: dict[str, str]
-    ) -> list[tuple[RunEvent, dict[str, object]]]:
+    async def _decisions(self, record: RunRecord, results: dict[str, str]) -> list[tuple[str, str]]:
         """Return what is journaled when a run is taken up: its calls' results, or their retry."""
         if record.status is RunStatus.error:
+            error = RunOutput.from_record(record).error
             return [
-                (RunEvent.run_error, {"message": RunOutput.from_record(record).error}),
-                (RunEvent.run_continued, {}),
+                write_event(RunEvent.run_error, {"message": error}),
+                write_event(RunEvent.run_continued, {}),
             ]
         calls: list[str] = []
         for row in await self.store.events(record.run_id, 0):
@@ -251,12 +250,14 @@ class Runtime:
                 f"Run {record.run_id} does not wait for {', '.join(unknown)}, but for "
                 f"{', '.join(calls)}."
             )
-        given: list[tuple[RunEvent, dict[str, object]]] = [
-            (RunEvent.tool_call_completed, {"place": calls.index(call), "result": result})
+        given = [
+            write_event(
+                RunEvent.tool_call_completed, {"place": calls.index(call), "result": result}
+            )
             for call, result in results.items()
         ]
         again = [place for place, call in enumerate(calls) if call not in results]
-        return [*given, (RunEvent.run_continued, {"retry": again})]
+        return [*given, write_event(RunEvent.run_continued, {"retry": again})]
 
     async def _found(self, run_id: str, *, with_input: bool = False) -> RunRecord:
         record = await self.store.get(run_id, with_input=with_input)

@@ -64,9 +64,7 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall, allowed
     else:
         await _call(attempt, turn, place, tool, execution)
     turn.executions[place] = execution
-    event = (
-        RunEvent.tool_call_error if execution.tool_call_error else RunEvent.tool_call_completed
-    )
+    event = RunEvent.tool_call_error if execution.tool_call_error else RunEvent.tool_call_completed
     payload: dict[str, object] = {"place": place, "result": execution.result}
     await attempt.journal.record(event, payload, content=execution.result, tool=execution)
 

@@ -69,5 +69,5 @@ class Model(ABC):
             ModelError: there was no usable answer; its ``content`` is the text until then.
         """
 
-    async def cancel(self, handle: str) -> None:
+    async def cancel(self, handle: str) -> None:  # noqa: B027 # most providers keep no answers
         """Have the provider stop an answer that it keeps, as far as it can."""

@@ -266,10 +266,7 @@ def _message(value: object) -> Message:
     if isinstance(value, str):
         return Message("user", value)
     if isinstance(value, dict) and isinstance(value.get("content"), str):
-        try:
-            return Message.from_dict(value)
-        except ValueError as error:
-            raise InvalidInputError(f"The input cannot be used: {error}.") from error
+        return Message.from_dict(value)
     raise InvalidInputError(
         f"The input holds {type(value).__name__}. Pass a text, a Message, or a list of messages "
         'such as {"role": "user", "content": "Hello"}.'
@@ -283,6 +280,6 @@ def messages_of(values: dict[str, object]) -> list[Message]:
         ValueError: they are damaged.
     """
     messages = values.get("messages", [])
-    if not isinstance(messages, list):
-        raise ValueError(f"expected a list of messages, found {type(messages).__name__}")
+    if not isinstance(messages, list) or not all(isinstance(each, dict) for each in messages):
+        raise ValueError(f"expected a list of messages, found {messages!r:.100}")
     return [Message.from_dict(each) for each in messages]

@@ -11,15 +11,13 @@ VERSION = 1
 """The version of the payloads that this kern writes, and the newest that it reads."""
 
 
-def write_row(run_id: str, seq: int, event: RunEvent, payload: dict[str, object]) -> JournalRow:
-    """Return the row of an event.
+def write_event(event: RunEvent, payload: dict[str, object]) -> tuple[str, str]:
+    """Return the type and the payload of an event, as a row holds them.
 
     Raises:
         InvalidInputError: the payload has no JSON form.
     """
-    return JournalRow(
-        run_id, seq, event.value, encode({"v": VERSION} | payload, "a journal event")
-    )
+    return event.value, encode({"v": VERSION} | payload, "a journal event")
 
 
 def read_row(row: JournalRow) -> tuple[RunEvent, dict[str, object]]:

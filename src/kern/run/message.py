@@ -1,11 +1,14 @@
 """Messages: what the conversation of a run is made of."""
 
 from dataclasses import dataclass, field, fields
-from typing import Literal, Self, TypeAlias, cast
+from typing import Literal, Self, TypeAlias, cast, get_args
 
+from kern.errors import InvalidInputError
 from kern.run.tool import ToolCall
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+_ROLES: tuple[str, ...] = get_args(Role)
 
 
 @dataclass(slots=True)
@@ -21,6 +24,9 @@ class Message:
         provider: the name of the provider that produced ``provider_items``.
         provider_items: what the provider returned, as it was, so that the next request can hand
             it back unchanged (reasoning items, ids).
+
+    Raises:
+        InvalidInputError: there is no such role, or a field is of another kind.
     """
 
     role: Role
@@ -31,10 +37,26 @@ class Message:
     provider: str | None = None
     provider_items: list[dict[str, object]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if self.role not in _ROLES:
+            known = ", ".join(_ROLES)
+            raise InvalidInputError(
+                f"A message has the unknown role {self.role!r}. Use one of {known}."
+            )
+        if not isinstance(self.content, str | None):
+            kind = type(self.content).__name__
+            raise InvalidInputError(f"A message's content must be a text, not {kind}.")
+        items = self.provider_items
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise InvalidInputError("A message's provider_items must be a list of dicts.")
+
     def to_dict(self) -> dict[str, object]:
         """Return the message as JSON values, without the fields that hold their default."""
-        values: dict[str, object] = {"role": self.role}
-        values |= {name: value for name in _PLAIN if (value := getattr(self, name))}
+        values: dict[str, object] = {"role": self.role} | {
+            name: value
+            for name in _PLAIN
+            if (value := getattr(self, name)) not in (None, False, [])
+        }
         if self.tool_calls:
             values["tool_calls"] = [each.to_dict() for each in self.tool_calls]
         return values
@@ -44,14 +66,14 @@ class Message:
         """Return the message that :meth:`to_dict` gave; unknown keys are ignored.
 
         Raises:
-            ValueError: there is no such role.
-            KeyError: a tool call lacks a part.
+            InvalidInputError: there is no such role, or a field is of another kind.
         """
-        if values.get("role") not in ("system", "user", "assistant", "tool"):
-            raise ValueError(f"a message has the unknown role {values.get('role')!r}")
         known = {name: values[name] for name in _PLAIN if name in values}
-        message = cls(role=cast(Role, values["role"]), **known)  # type: ignore[arg-type] # JSON
-        calls = cast(list[dict[str, object]], values.get("tool_calls", []))
+        role = cast(Role, values.get("role"))
+        message = cls(role, **known)  # type: ignore[arg-type] # from JSON
+        calls = values.get("tool_calls", [])
+        if not isinstance(calls, list):
+            raise InvalidInputError("A message's tool_calls must be a list.")
         message.tool_calls = [ToolCall.from_dict(each) for each in calls]
         return message
 

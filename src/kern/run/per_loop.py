@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 Resource = TypeVar("Resource")
 
@@ -23,9 +22,7 @@ class PerLoop(Generic[Resource]):
             open_resource: yields the resource once, and closes it after that.
         """
         self._open = open_resource
-        self._opening: WeakKeyDictionary[
-            asyncio.AbstractEventLoop, asyncio.Future[tuple[Resource, object]]
-        ] = WeakKeyDictionary()
+        self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[tuple[Resource, object]]] = {}
 
     async def get(self) -> Resource:
         """Return the running loop's resource, opened on first use.
@@ -35,30 +32,23 @@ class PerLoop(Generic[Resource]):
         """
         loop = asyncio.get_running_loop()
         opening = self._opening.get(loop)
-        if opening is not None and not (opening.done() and _failed(opening)):
-            return (await asyncio.shield(opening))[0]
-        opening = self._opening[loop] = loop.create_future()
-        generator = self._open()
-        try:
-            resource = await anext(generator)
-        except BaseException as error:
-            if isinstance(error, Exception):
-                opening.set_exception(error)
-                opening.exception()  # Seen here; others who wait see it as well.
-            else:
-                opening.cancel()
-            raise
-        opening.set_result((resource, generator))
+        if opening is None or (opening.done() and _failed(opening)):
+            self._forget_closed_loops()
+            # A task of its own: whoever asked first may leave, and the others still wait for it.
+            opening = self._opening[loop] = loop.create_task(self._begin())
+            opening.add_done_callback(_failed)
+        resource, _ = await asyncio.shield(opening)
         return resource
 
-    async def close(self) -> None:
-        """Close the running loop's resource now; a later :meth:`get` opens it again."""
-        opening = self._opening.pop(asyncio.get_running_loop(), None)
-        if opening is not None and opening.done() and not _failed(opening):
-            _, generator = opening.result()
-            assert isinstance(generator, AsyncGenerator)
-            await generator.aclose()
+    async def _begin(self) -> tuple[Resource, object]:
+        generator = self._open()
+        return await anext(generator), generator
+
+    def _forget_closed_loops(self) -> None:
+        for loop in list(self._opening):
+            if loop.is_closed():
+                self._opening.pop(loop, None)
 
 
-def _failed(opening: asyncio.Future[tuple[Resource, object]]) -> bool:
+def _failed(opening: asyncio.Task[tuple[Resource, object]]) -> bool:
     return opening.cancelled() or opening.exception() is not None

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Self
 
+from kern.errors import InvalidInputError
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSchema:
@@ -42,9 +44,12 @@ class ToolCall:
         """Return the call that :meth:`to_dict` gave.
 
         Raises:
-            KeyError: a part is missing.
+            InvalidInputError: a part is missing.
         """
-        return cls(str(values["id"]), str(values["name"]), str(values["arguments"]))
+        try:
+            return cls(str(values["id"]), str(values["name"]), str(values["arguments"]))
+        except (KeyError, TypeError) as error:
+            raise InvalidInputError("A tool call needs an id, a name and arguments.") from error
 
 
 @dataclass(slots=True)

@@ -59,7 +59,7 @@ class Tool:
             raise ConfigurationError(
                 f"on_interrupt must be 'retry', 'fail' or 'pause', not {on_interrupt!r}."
             )
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
         self.on_interrupt: Interrupt = on_interrupt
         self._function = function
         self._signature = Signature(self.name, function)

@@ -15,6 +15,7 @@ from kern.errors import ConfigurationError
 __all__ = ["PostgresDb"]
 
 _URL = re.compile(r"(?:postgresql|postgres)(?:\+\w+)?://")
+_SCHEME = re.compile(r"\w+(?:\+\w+)?://")
 
 
 class PostgresDb(Database):
@@ -94,16 +95,33 @@ async def _keep_as_it_is(_connection: asyncpg.Connection) -> None:
 
 
 def _parse(db_url: object) -> tuple[str, str]:
-    """Return the URL as asyncpg takes it, and the address without the password."""
+    """Return the URL as asyncpg takes it, and the address without the password.
+
+    What the errors show of the URL cannot hold its password, however it was mistyped.
+    """
     if not isinstance(db_url, str) or not _URL.match(db_url):
-        shown = type(db_url).__name__ if not isinstance(db_url, str) else db_url.split(":")[0]
         raise ConfigurationError(
-            f"db_url must look like postgresql://user:password@host:5432/database, not {shown!r}."
+            "db_url must look like postgresql://user:password@host:5432/database, not "
+            f"{_shown(db_url)}."
         )
     dsn = _URL.sub("postgresql://", db_url, count=1)
     try:
         parts = urlsplit(dsn)
-        port = parts.port or 5432
-    except ValueError as error:
-        raise ConfigurationError(f"db_url cannot be read: {error}.") from None
-    return dsn, f"{parts.hostname or 'localhost'}:{port}"
+        address = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+        # An @ after the host belongs to a password that was cut off at a / or # of its own.
+        readable = "@" not in parts.path + parts.fragment
+    except ValueError:
+        readable = False
+    if not readable:
+        raise ConfigurationError(
+            "db_url cannot be read. Write its port as a number, and characters of the password "
+            "other than letters and digits as in %2F for a slash."
+        )
+    return dsn, address
+
+
+def _shown(db_url: object) -> str:
+    if not isinstance(db_url, str):
+        return type(db_url).__name__
+    scheme = _SCHEME.match(db_url)
+    return scheme[0] if scheme else "text without ://"

@@ -7,7 +7,7 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
 from kern.db.postgres.statements import Names
 from kern.db.queue_tables import queue_queries
-from kern.errors import SchemaVersionError
+from kern.errors import ConfigurationError, SchemaVersionError
 
 # One list of statements a version; what has been released is never changed, only added to.
 _MIGRATIONS: Sequence[Sequence[str]] = (
@@ -43,6 +43,7 @@ CREATE TABLE {runs} (
     run_at timestamptz,
     timeout double precision,
     watched boolean NOT NULL DEFAULT false,
+    streamed boolean NOT NULL DEFAULT false,
     lease_until timestamptz,
     cancel_requested_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -50,6 +51,7 @@ CREATE TABLE {runs} (
     finished_at timestamptz
 ) WITH (fillfactor = 80)""",
         "CREATE INDEX ON {runs} (session_id, position)",
+        "CREATE INDEX ON {runs} (parent_run_id) WHERE parent_run_id IS NOT NULL",
         """
 CREATE TABLE {events} (
     run_id text NOT NULL,
@@ -69,6 +71,7 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
     Safe when many processes start at once: one makes the changes, the others wait for it.
 
     Raises:
+        ConfigurationError: the schema's name cannot be used.
         SchemaVersionError: the tables are newer than this version of kern.
     """
     if await _version(connection, names) == len(_MIGRATIONS):
@@ -94,8 +97,17 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
 
 
 async def _begin(connection: asyncpg.Connection, names: Names) -> None:
+    # PgQueuer writes the schema without quotes.
+    if await connection.fetchval(
+        "SELECT catcode <> 'U' FROM pg_get_keywords() WHERE word = $1", names.schema
+    ):
+        raise ConfigurationError(f"db_schema {names.schema!r} is a word of SQL. Choose another.")
+    # Not IF NOT EXISTS: that needs the right to create schemas although there is one.
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", names.schema
+    ):
+        await connection.execute(f'CREATE SCHEMA "{names.schema}"')
     await connection.execute(
-        f'CREATE SCHEMA IF NOT EXISTS "{names.schema}";'
         f"CREATE TABLE IF NOT EXISTS {names.versions} "
         "(name text PRIMARY KEY, version integer NOT NULL)"
     )
@@ -105,7 +117,12 @@ async def _begin(connection: asyncpg.Connection, names: Names) -> None:
 
 
 async def _version(connection: asyncpg.Connection, names: Names) -> int | None:
-    if await connection.fetchval("SELECT to_regclass($1)", names.versions) is None:
+    # Not to_regclass(): after the wait for the lock it answers as it would have before.
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2)",
+        names.schema,
+        "kern_versions",
+    ):
         return None
     version: int | None = await connection.fetchval(
         f"SELECT version FROM {names.versions} WHERE name = $1", names.session_table

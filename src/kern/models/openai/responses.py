@@ -103,12 +103,9 @@ class OpenAIResponses(Model):
             # The bytes are read as they are: to build the SDK's objects and take them apart again
             # costs more than the rest of the call.
             raw = await client.responses.with_raw_response.create(**self._body(request))
-            payload = json.loads(raw.content)
-        except ValueError as error:
-            raise ModelError(f"{self.id} answered with something that is no JSON.") from error
-        except openai_errors() as error:
-            raise self._model_error(error) from error
-        return read_response(payload, self.id, self.provider)
+            return read_response(json.loads(raw.content), self.id, self.provider)
+        except _failures() as error:
+            raise self._model_error(error) from None
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse, None]:
@@ -118,33 +115,32 @@ class OpenAIResponses(Model):
         try:
             async with aclosing(open_events(client, request)) as events:
                 async for event in events:
-                    match event.type:
-                        case "response.output_text.delta" | "response.refusal.delta":
-                            texts.append(event.delta)
-                            yield event.delta
-                        case "response.completed" | "response.incomplete" | "response.failed":
-                            payload = event.response.to_dict(mode="python")
-                            yield read_response(payload, self.id, self.provider)
+                    # The SDK takes what comes for what it should be; it need not be that.
+                    match getattr(event, "type", None), event:
+                        case (
+                            "response.output_text.delta" | "response.refusal.delta",
+                            object(delta=str(text)),
+                        ):
+                            texts.append(text)
+                            yield text
+                        case (
+                            "response.completed" | "response.incomplete" | "response.failed",
+                            object(response=answer),
+                        ):
+                            yield read_response(_as_json(answer), self.id, self.provider)
                             return
-                        case "error":
-                            raise ModelError(f"{self.id} failed: {event.message}")
+                        case "error", object(message=message):
+                            raise ModelError(f"{self.id} failed: {message}")
             raise ModelError(f"{self.id} ended its answer before it was complete.")
-        except ModelError as error:
-            error.content = error.content or "".join(texts)
-            raise
-        except ValueError as error:
-            raise ModelError(
-                f"{self.id} sent something that is no JSON.", content="".join(texts)
-            ) from error
-        except openai_errors() as error:
-            raise self._model_error(error, "".join(texts)) from error
+        except _failures() as error:
+            raise self._model_error(error, "".join(texts)) from None
 
     @override
     async def cancel(self, handle: str) -> None:
         client = await self._clients.get()
         try:
             await client.responses.cancel(handle)
-        except openai_errors() as error:
+        except _failures() as error:
             logger.warning("%s", self._model_error(error))
 
     async def _events(
@@ -161,7 +157,7 @@ class OpenAIResponses(Model):
 
         Source: https://platform.openai.com/docs/guides/background
         """
-        from openai import APIConnectionError, NotFoundError
+        from openai import APIConnectionError, NotFoundError, omit
 
         handle, seen, losses = request.handle, -1, 0
         while True:
@@ -171,8 +167,9 @@ class OpenAIResponses(Model):
                         **self._body(request), background=True, stream=True
                     )
                 else:
-                    after = {"starting_after": seen} if seen >= 0 else {}
-                    stream = await client.responses.retrieve(handle, stream=True, **after)
+                    stream = await client.responses.retrieve(
+                        handle, stream=True, starting_after=seen if seen >= 0 else omit
+                    )
                 async with stream:
                     async for event in stream:
                         if handle is None and event.type == "response.created":
@@ -196,9 +193,6 @@ class OpenAIResponses(Model):
 
     async def _client(self) -> AsyncGenerator["AsyncOpenAI", None]:
         from openai import AsyncOpenAI
-    from openai.types.responses import ResponseStreamEvent
-
-logger = logging.getLogger("kern")
 
         key = self._api_key or os.environ.get("OPENAI_API_KEY")
         if not key:
@@ -219,26 +213,40 @@ logger = logging.getLogger("kern")
             await client.close()
 
     def _model_error(self, error: Exception, content: str | None = None) -> ModelError:
-        """Return what went wrong in words of ours, without the key."""
+        """Return what went wrong in words of ours, without the key, which the server may quote.
+
+        Args:
+            error: what went wrong; not to be shown beside the result, for the same reason.
+            content: the text until then.
+        """
         from openai import APIConnectionError, APIStatusError, APITimeoutError
 
         status = error.status_code if isinstance(error, APIStatusError) else None
-        if isinstance(error, APITimeoutError):
+        if isinstance(error, ModelError):
+            text, content = str(error), error.content or content
+        elif isinstance(error, APITimeoutError):
             text = f"{self.id} did not answer within {self._timeout:g} s. Raise timeout."
         elif isinstance(error, APIConnectionError):
-            cause = error.__cause__ or error
+            cause = str(error.__cause__ or error) or type(error.__cause__).__name__
             text = (
-                f"The server of {self.id} cannot be reached: {cause or type(cause).__name__}. "
+                f"The server of {self.id} cannot be reached: {cause.rstrip('.')}. "
                 "Check the network and OPENAI_BASE_URL."
             )
         elif status is not None:
-            text = f"{self.id} answered {status}: {error}.{_REMEDIES.get(status, '')}"
+            said = str(error).removeprefix(f"Error code: {status} - ").rstrip(".")
+            text = f"{self.id} answered {status}: {said}.{_REMEDIES.get(status, '')}"
+        elif isinstance(error, ValueError | RecursionError):
+            text = f"{self.id} answered with something that is no JSON."
         else:
             text = f"{self.id} failed: {error}"
-        key = self._api_key or os.environ.get("OPENAI_API_KEY")
-        text = text.replace(key, "***") if key else text
+        key = self._api_key or os.environ.get("OPENAI_API_KEY") or ""
+        if len(key) >= _SHORTEST_KEY:
+            text = text.replace(key, "***")
         return ModelError(text, status_code=status, content=content)
 
+
+# What is shorter is a stand-in such as "none", and may be a part of any word.
+_SHORTEST_KEY = 7
 
 _REMEDIES = {
     401: " Check OPENAI_API_KEY.",
@@ -247,8 +255,15 @@ _REMEDIES = {
 }
 
 
-def openai_errors() -> type[Exception]:
-    """Return the base of what the SDK raises; only now is the SDK imported."""
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what a call may raise; only now is the SDK imported."""
     from openai import OpenAIError
 
-    return OpenAIError
+    return ModelError, OpenAIError, ValueError, RecursionError
+
+
+def _as_json(answer: object) -> object:
+    """Return the JSON that an object of the SDK was made of."""
+    from openai import BaseModel
+
+    return answer.to_dict(mode="python", warnings=False) if isinstance(answer, BaseModel) else None

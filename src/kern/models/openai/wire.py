@@ -3,7 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/responses/object
 """
 
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeGuard, cast
 
 from kern.errors import ModelError
 from kern.models.base import ModelRequest, ModelResponse
@@ -43,7 +43,7 @@ def request_body(request: ModelRequest, provider: str) -> Json:
 
 def _input_items(message: Message, provider: str) -> list[Json]:
     if message.provider == provider and message.provider_items:
-        return message.provider_items
+        return cast(list[Json], _utf8(message.provider_items))
     content = _utf8(message.content or "")
     if message.role == "tool":
         call_id = message.tool_call_id
@@ -57,7 +57,7 @@ def _input_items(message: Message, provider: str) -> list[Json]:
                 "type": "function_call",
                 "call_id": call.id,
                 "name": call.name,
-                "arguments": call.arguments,
+                "arguments": _utf8(call.arguments),
             }
         )
     return items
@@ -74,7 +74,7 @@ def read_response(payload: object, model: str, provider: str) -> ModelResponse:
     Raises:
         ModelError: the response failed, is incomplete, or is no response at all.
     """
-    if not isinstance(payload, dict) or not isinstance(payload.get("output"), list):
+    if not _is_response(payload):
         raise ModelError(f"{model} answered with something that is no response.")
     items = cast(list[Json], payload["output"])
     refusals = _texts(items, "refusal", "refusal")
@@ -102,6 +102,21 @@ def read_response(payload: object, model: str, provider: str) -> ModelResponse:
         # More than the text: kept as it was, for the provider to go on from.
         message.provider, message.provider_items = provider, items
     return ModelResponse(message, _metrics(_object(payload, "usage")))
+
+
+def _is_response(payload: object) -> TypeGuard[Json]:
+    """Tell whether what is read of the payload has the form that it should have."""
+    if not isinstance(payload, dict) or not _are_objects(payload.get("output")):
+        return False
+    return all(
+        _are_objects(item.get("content") or [])
+        for item in payload["output"]
+        if item.get("type") == "message"
+    )
+
+
+def _are_objects(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, dict) for value in values)
 
 
 def _texts(items: list[Json], kind: str, key: str) -> list[str]:
@@ -135,10 +150,16 @@ def _number(values: Json, key: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _utf8(text: str) -> str:
-    """Return ``text`` as it can be sent: a lone surrogate has no bytes in UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+def _utf8(value: object) -> object:
+    """Return JSON as it can be sent: a lone surrogate has no bytes in UTF-8."""
+    match value:
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_utf8(each) for each in value]
+        case dict():
+            return {key: _utf8(each) for key, each in value.items()}
+    return value

@@ -1,0 +1,173 @@
+"""How the tables in PostgreSQL come to be, and who sees them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from stores import LEASE, SWARM, Ear, Spawn, address, ending, new_run, same
+
+from kern.db.base import Kind, Signal
+from kern.db.embedded import EmbeddedPostgres
+from kern.db.postgres import PostgresDb
+from kern.errors import SchemaVersionError
+
+SUBMIT = f"""{SWARM}
+async def main(number):
+    store = await db.store()
+    await store.submit(NewRun(number, "session", "agent", None, "{{}}"))
+
+swarm(main)
+"""
+
+MOVED = ["CHANNEL", "TRIGGER", "FUNCTION", "QUEUE_TABLE", "QUEUE_TABLE_LOG", "STATISTICS_TABLE"]
+MOVED += ["SCHEDULES_TABLE", "QUEUE_STATUS_TYPE", "PREFIX", "SCHEMA", "DB_SCHEMA", "DURABILITY"]
+
+
+@pytest.fixture
+async def admin(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres.url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def new_db(postgres: EmbeddedPostgres, table: str) -> PostgresDb:
+    """A database in a schema that does not exist yet."""
+    return PostgresDb(postgres.url, table, f"new_{table}")
+
+
+async def objects(admin: asyncpg.Connection, schema: str) -> list[tuple[str, str]]:
+    """Return what there is in a schema, its functions and triggers included."""
+    rows = await admin.fetch(
+        """
+SELECT relkind::text AS kind, relname::text AS name FROM pg_class
+    WHERE relnamespace = to_regnamespace($1)
+UNION ALL SELECT 'function', proname FROM pg_proc WHERE pronamespace = to_regnamespace($1)
+UNION ALL SELECT 'type', typname FROM pg_type
+    WHERE typnamespace = to_regnamespace($1) AND typtype = 'e'
+UNION ALL SELECT 'trigger', tgname FROM pg_trigger JOIN pg_class ON tgrelid = pg_class.oid
+    WHERE relnamespace = to_regnamespace($1)
+ORDER BY kind, name""",
+        schema,
+    )
+    return [(row["kind"], row["name"]) for row in rows]
+
+
+async def test_a_schema_opened_by_ten_processes_at_once_is_made_once(
+    new_db: PostgresDb, spawn: Spawn
+) -> None:
+    process = spawn(SUBMIT, *address(new_db))
+    assert await asyncio.to_thread(process.wait, 30) == 0
+    runs = await (await new_db.store()).unfinished(["agent"])
+    assert sorted(run_id for run_id, _ in runs) == [str(number) for number in range(10)]
+
+
+async def test_a_schema_opened_by_many_at_once_in_one_process_is_made_once(
+    new_db: PostgresDb,
+) -> None:
+    databases = [same(new_db) for _ in range(10)]
+    stores = await asyncio.gather(*(database.store() for database in databases))
+    answers = await asyncio.gather(*(store.submit(new_run()) for store in stores))
+    assert len([answer for answer in answers if answer is not None]) == 1
+
+
+async def test_many_tables_made_in_a_new_schema_at_once_are_all_made(
+    new_db: PostgresDb, postgres: EmbeddedPostgres
+) -> None:
+    schema = new_db._names.schema
+    databases = [PostgresDb(postgres.url, f"t{number}", schema) for number in range(5)]
+    stores = await asyncio.gather(*(database.store() for database in databases))
+    for store in stores:
+        assert await store.submit(new_run()) is not None
+
+
+async def test_a_half_made_schema_is_not_left_behind(
+    new_db: PostgresDb, admin: asyncpg.Connection
+) -> None:
+    schema, table = new_db._names.schema, new_db.session_table
+    await admin.execute(f'CREATE SCHEMA "{schema}" CREATE TABLE "{table}_run_events" ()')
+    with pytest.raises(Exception, match="already exists"):
+        await new_db.store()
+    assert await objects(admin, schema) == [("r", f"{table}_run_events")]
+    await admin.execute(f'DROP TABLE "{schema}"."{table}_run_events"')
+    assert await (await new_db.store()).get("run") is None
+
+
+async def test_newer_tables_are_left_alone(new_db: PostgresDb, admin: asyncpg.Connection) -> None:
+    names, newer = new_db._names, same(new_db)
+    await new_db.store()
+    await admin.execute(f"UPDATE {names.versions} SET version = version + 1")
+    before = await objects(admin, names.schema)
+    with pytest.raises(SchemaVersionError, match="Upgrade kern") as raised:
+        await newer.store()
+    assert names.session_table in str(raised.value)
+    assert await objects(admin, names.schema) == before
+
+    other = PostgresDb(new_db._dsn, "other", names.schema)
+    assert await (await other.store()).get("run") is None, "versions are the tables' own"
+
+
+async def test_the_environment_moves_nothing_of_the_queue(
+    new_db: PostgresDb,
+    postgres: EmbeddedPostgres,
+    admin: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await new_db.store()
+    expected = await objects(admin, new_db._names.schema)
+    assert ("r", "pgqueuer") in expected
+
+    for name in MOVED:
+        for spelling in (name, f"PGQUEUER_{name}", name.lower(), f"pgqueuer_{name.lower()}"):
+            monkeypatch.setenv(spelling, "volatile" if name == "DURABILITY" else "moved")
+    schema = f"{new_db._names.schema}_moved"
+    store = await PostgresDb(postgres.url, new_db.session_table, schema).store()
+    assert await store.submit(new_run()) is not None
+    assert await objects(admin, schema) == expected
+    assert await objects(admin, "moved") == []
+    persistence = "SELECT relpersistence::text FROM pg_class WHERE oid = $1::regclass"
+    assert await admin.fetchval(persistence, f"{schema}.pgqueuer") == "p"
+
+
+async def test_session_tables_of_one_schema_do_not_see_each_other(
+    postgres_db: PostgresDb, postgres: EmbeddedPostgres, table: str
+) -> None:
+    other_db = PostgresDb(postgres.url, f"{table}_other")
+    mine, other = await postgres_db.store(), await other_db.store()
+    my_ear, other_ear = Ear(), Ear()
+    await mine.listen(my_ear)
+    await other.listen(other_ear)
+
+    for store, run_id in ((mine, "run"), (other, "run"), (mine, "mine")):
+        assert await store.submit(new_run(run_id)) is not None
+    assert await other.get("mine") is None
+    assert not await other.cancel("mine")
+    assert await other.unfinished(["agent"]) == [("run", "agent")]
+    assert await mine.unfinished(["agent"]) == [("run", "agent"), ("mine", "agent")]
+
+    claims = [await store.claim("run", LEASE) for store in (mine, other)]
+    assert [claim is not None and claim.attempt for claim in claims] == [1, 1]
+    for store in (mine, other):
+        await store.watch("run")
+    await other.settle(ending())
+    assert await mine.cancel("run")
+    assert await my_ear.hears(Signal(Kind.cancel, "run")) == [Signal(Kind.cancel, "run")]
+    assert await other_ear.hears(Signal(Kind.end, "run")) == [Signal(Kind.end, "run")]
+
+
+async def test_session_tables_of_one_schema_share_a_queue_and_no_entry(
+    postgres_db: PostgresDb, postgres: EmbeddedPostgres, table: str, admin: asyncpg.Connection
+) -> None:
+    other_db = PostgresDb(postgres.url, f"{table}_other")
+    for database in (postgres_db, other_db):
+        await (await database.store()).submit(new_run())
+    rows = await admin.fetch(
+        f"SELECT entrypoint, dedupe_key, convert_from(payload, 'UTF8') AS run_id FROM "
+        f"{postgres_db._names.queue} WHERE entrypoint LIKE $1 ORDER BY id",
+        f"{table}%",
+    )
+    assert [tuple(row) for row in rows] == [
+        (f"{table}/agent", f"{table}/run", "run"),
+        (f"{table}_other/agent", f"{table}_other/run", "run"),
+    ]

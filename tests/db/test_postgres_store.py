@@ -1,0 +1,290 @@
+"""What only PostgreSQL does: transactions with the queue, connections that are lost and kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from stores import LEASE, Ear, ending, execute, new_run, same
+
+from kern.db.base import Kind, Signal, Store
+from kern.db.embedded import EmbeddedPostgres
+from kern.db.postgres import PostgresDb
+from kern.db.postgres.store import PostgresStore
+from kern.errors import DatabaseError, DatabaseUnavailableError
+from kern.run.base import RunStatus
+
+AGAIN, CANCEL = Signal(Kind.again), Signal(Kind.cancel, "run")
+
+
+@pytest.fixture
+async def admin(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres.url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def own_db(postgres: EmbeddedPostgres, table: str) -> PostgresDb:
+    """A database in a schema of its own, with a queue of its own."""
+    return PostgresDb(postgres.url, table, f"own_{table}")
+
+
+class Line:
+    """The way to a server, which can be cut."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def cut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers |= {writer, back}
+        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        self._writers -= {writer, back}
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+@pytest.fixture
+async def line(postgres: EmbeddedPostgres) -> AsyncIterator[Line]:
+    line = Line(postgres.port)
+    await line.open()
+    yield line
+    line.cut()
+
+
+async def jobs(store: PostgresStore) -> list[str]:
+    rows = await store.pool.fetch(
+        f"SELECT convert_from(payload, 'UTF8') AS run_id FROM {store.names.queue} ORDER BY id"
+    )
+    return [row["run_id"] for row in rows]
+
+
+async def stored(store: Store) -> list[object]:
+    return [row["run_id"] for row in await execute(store, "SELECT run_id FROM {runs}")]
+
+
+async def opened(database: PostgresDb) -> PostgresStore:
+    store = await database.store()
+    assert isinstance(store, PostgresStore)
+    return store
+
+
+# --- one transaction with the queue
+
+
+async def test_only_a_pending_run_is_queued(own_db: PostgresDb) -> None:
+    store = await opened(own_db)
+    await store.cancel("intended")
+    await asyncio.gather(
+        store.submit(new_run("pending")),
+        store.submit(new_run("intended")),
+        store.submit(new_run("cancelled", cancelled=True)),
+        store.submit(new_run("running", lease=LEASE)),
+    )
+    await store.submit(new_run("pending"))
+    assert await jobs(store) == ["pending"]
+
+
+async def test_a_run_that_cannot_be_queued_is_not_accepted(own_db: PostgresDb) -> None:
+    store = await opened(own_db)
+    await store.pool.execute(f"ALTER TABLE {store.names.queue} ADD CONSTRAINT broken CHECK (false)")
+    with pytest.raises(DatabaseError, match="broken"):
+        await store.submit(new_run())
+    assert await store.get("run") is None
+    assert await stored(store) == []
+    assert await execute(store, "SELECT * FROM {sessions}") == []
+
+    await store.pool.execute(f"ALTER TABLE {store.names.queue} DROP CONSTRAINT broken")
+    assert await store.submit(new_run()) is not None
+    assert (await stored(store), await jobs(store)) == (["run"], ["run"])
+
+
+async def test_a_run_that_cannot_be_stored_is_not_queued(own_db: PostgresDb) -> None:
+    store = await opened(own_db)
+    await store.pool.execute(f"ALTER TABLE {store.names.runs} ADD CONSTRAINT broken CHECK (false)")
+    with pytest.raises(DatabaseError, match="broken"):
+        await store.submit(new_run())
+    assert (await stored(store), await jobs(store)) == ([], [])
+
+
+# --- batches
+
+
+async def test_a_poisoned_submit_fails_alone(own_db: PostgresDb) -> None:
+    store = await opened(own_db)
+    runs = [new_run(f"run-{number}") for number in range(4)]
+    runs.insert(2, new_run("poisoned", input="{"))
+    runs.append(new_run("also\x00poisoned"))
+    answers = await asyncio.gather(*map(store.submit, runs), return_exceptions=True)
+    failed = [
+        run.run_id
+        for run, answer in zip(runs, answers, strict=True)
+        if not answer or isinstance(answer, BaseException)
+    ]
+    assert failed == ["poisoned", "also\x00poisoned"]
+    assert isinstance(answers[2], DatabaseError)
+    assert sorted(await jobs(store)) == [f"run-{number}" for number in range(4)]
+
+
+async def test_a_poisoned_settle_fails_alone(postgres_db: PostgresDb) -> None:
+    store = await opened(postgres_db)
+    for number in range(4):
+        await store.submit(new_run(f"run-{number}", lease=LEASE))
+    ends = [ending(f"run-{number}") for number in range(3)]
+    ends.insert(1, ending("run-3", output="not JSON"))
+    answers = await asyncio.gather(*map(store.settle, ends), return_exceptions=True)
+    assert isinstance(answers.pop(1), DatabaseError)
+    assert answers == [RunStatus.completed] * 3
+    assert await store.settle(ending("run-3", status=RunStatus.error)) is RunStatus.error
+
+
+async def test_runs_that_come_at_once_share_a_statement(own_db: PostgresDb) -> None:
+    store = await opened(own_db)
+    await asyncio.gather(*(store.submit(new_run(f"run-{number}")) for number in range(20)))
+    rows = await execute(store, "SELECT DISTINCT xmin::text FROM {runs}")
+    assert len(rows) == 1
+
+
+# --- lost connections
+
+
+async def listeners(admin: asyncpg.Connection, store: PostgresStore) -> list[int]:
+    rows = await admin.fetch(
+        "SELECT pid FROM pg_stat_activity WHERE query LIKE $1", f"LISTEN%{store.names.channel}%"
+    )
+    return [row["pid"] for row in rows]
+
+
+async def test_a_listener_that_lost_its_connection_comes_back(
+    postgres_db: PostgresDb, admin: asyncpg.Connection
+) -> None:
+    store = await opened(postgres_db)
+    await store.submit(new_run(lease=LEASE))
+    ear = Ear()
+    await store.listen(ear)
+    for _ in range(2):
+        [pid] = await listeners(admin, store)
+        assert await admin.fetchval("SELECT pg_terminate_backend($1)", pid)
+        await ear.hears(AGAIN)
+        await store.cancel("run")
+        await ear.hears(CANCEL)
+        assert await listeners(admin, store) != [pid]
+
+
+async def test_a_store_works_on_after_every_connection_was_lost(
+    postgres_db: PostgresDb, admin: asyncpg.Connection
+) -> None:
+    store = await opened(postgres_db)
+    await store.submit(new_run())
+    asleep = [asyncio.create_task(store._fetch("SELECT pg_sleep(60)")) for _ in range(3)]
+    pids: list[int] = []
+    async with asyncio.timeout(20):
+        while len(pids) < 3:
+            rows = await admin.fetch(
+                "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'"
+            )
+            pids = [row["pid"] for row in rows]
+    await admin.fetch("SELECT pg_terminate_backend(pid) FROM unnest($1::integer[]) AS pid", pids)
+    for lost in await asyncio.gather(*asleep, return_exceptions=True):
+        assert isinstance(lost, DatabaseUnavailableError)
+    assert await store.get("run") is not None
+    assert await store.claim("run", LEASE) is not None
+
+
+async def test_a_server_that_was_away_is_found_again(
+    postgres: EmbeddedPostgres, table: str, line: Line
+) -> None:
+    url = postgres.url.replace(str(postgres.port), str(line.port))
+    database = PostgresDb(url, table)
+    store = await opened(database)
+    await store.submit(new_run(lease=LEASE))
+    ear = Ear()
+    await store.listen(ear)
+
+    line.cut()
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailableError, match=f"127.0.0.1:{line.port}"):
+            await store.get("run")
+    with pytest.raises(DatabaseUnavailableError):
+        await store.settle(ending())
+
+    await line.open()
+    await ear.hears(AGAIN)
+    assert await store.cancel("run")
+    await ear.hears(CANCEL)
+    assert await store.settle(ending()) is RunStatus.cancelled
+
+
+# --- the end of an event loop
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_no_connection_outlives_its_event_loop(
+    postgres: EmbeddedPostgres, table: str, admin: asyncpg.Connection, busy: bool
+) -> None:
+    """In a database of its own, which can be dropped when nobody is connected to it."""
+    await admin.execute(f"CREATE DATABASE {table}")
+    database = PostgresDb(postgres.url.removesuffix("/ai") + f"/{table}")
+
+    async def use() -> int:
+        store = await opened(database)
+        await store.listen(Ear())
+        await asyncio.gather(*(store.submit(new_run(f"run-{number}")) for number in range(5)))
+        await asyncio.gather(*(store.get(f"run-{number}") for number in range(5)))
+        if busy:
+            asleep = asyncio.create_task(execute(store, "SELECT pg_sleep(60)"))
+            settling = asyncio.create_task(store.settle(ending()))
+            await asyncio.sleep(0)
+            assert not asleep.done()
+            assert not settling.done()
+        return len(await execute(store, f"SELECT FROM pg_stat_activity WHERE datname = '{table}'"))
+
+    for _ in range(2):
+        assert await asyncio.to_thread(lambda: asyncio.run(use())) > 1
+    # PostgreSQL refuses where somebody is connected, after 5 seconds' grace.
+    await admin.execute(f"DROP DATABASE {table}")
+
+
+async def test_event_loops_in_two_threads_have_connections_of_their_own(
+    postgres_db: PostgresDb,
+) -> None:
+    store = await opened(postgres_db)
+
+    async def there() -> bool:
+        other = await opened(postgres_db)
+        await other.submit(new_run())
+        return other is not store
+
+    assert await asyncio.to_thread(lambda: asyncio.run(there()))
+    assert await store.get("run") is not None
+    assert await opened(postgres_db) is store
+    assert await opened(same_postgres(postgres_db)) is not store
+
+
+def same_postgres(database: PostgresDb) -> PostgresDb:
+    found = same(database)
+    assert isinstance(found, PostgresDb)
+    return found
