@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from stores import LEASE, OPEN, SWARM, Ear, Spawn, address, ending, new_run, same
+from stores import LEASE, OPEN, SWARM, Spawn, address, ending, new_run, same
 
-from kern.db.base import Kind, Signal
 from kern.db.in_memory import InMemoryDb
 from kern.db.sqlite import SqliteDb, file
+from kern.db.sqlite.file import SqliteFile
 from kern.errors import DatabaseError, DatabaseUnavailableError, SchemaVersionError
 from kern.run.base import RunStatus
 
@@ -26,10 +26,14 @@ swarm(main)
 # --- the file
 
 
-async def test_the_file_is_made_on_first_use(sqlite_db: SqliteDb, tmp_path: Path) -> None:
-    assert list(tmp_path.iterdir()) == []
-    await sqlite_db.store()
-    assert (tmp_path / "kern.db").exists()
+def test_the_file_is_made_on_first_use(sqlite_db: SqliteDb, tmp_path: Path) -> None:
+    assert [*tmp_path.iterdir()] == []
+
+    async def use() -> None:
+        await sqlite_db.store()
+
+    asyncio.run(use())
+    assert [path.name for path in tmp_path.iterdir()] == ["kern.db"]
 
 
 async def test_a_missing_directory_is_said(tmp_path: Path) -> None:
@@ -182,25 +186,6 @@ asyncio.run(main())
     assert outputs.count('"there"') == 20 - mine
 
 
-async def test_a_change_of_another_process_is_heard_while_the_file_was_locked(
-    sqlite_db: SqliteDb, holder: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Trouble with the file does not end the listening."""
-    monkeypatch.setattr(file, "_PATIENCE", 0.01)
-    ear = Ear()
-    await (await sqlite_db.store()).listen(ear)
-    for _ in range(3):
-        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
-        holder.execute("BEGIN EXCLUSIVE")
-        holder.execute("UPDATE kern_versions SET version = version")
-        await asyncio.sleep(0.12)
-        holder.execute("COMMIT")
-        holder.execute("PRAGMA locking_mode = NORMAL")
-        holder.execute("SELECT * FROM kern_versions").fetchall()
-        await ear.hears(Signal(Kind.again))
-    holder.close()
-
-
 # --- many event loops and threads
 
 
@@ -229,15 +214,48 @@ def test_event_loops_that_come_and_go_in_many_threads_share_a_file(sqlite_db: Sq
     assert not any(thread.is_alive() for thread in threads)
 
 
+async def test_a_file_stays_open_for_one_who_comes_while_the_last_one_leaves(
+    tmp_path: Path,
+) -> None:
+    """Its thread is still busy with what the one who leaves does not wait for any more."""
+    shared = SqliteFile(str(tmp_path / "kern.db"), "runs")
+    begun, end = threading.Event(), threading.Event()
+
+    def last_long(connection: sqlite3.Connection) -> None:
+        begun.set()
+        end.wait(20)
+
+    def answer(connection: sqlite3.Connection) -> object:
+        return connection.execute("SELECT 1").fetchone()[0]
+
+    shared.enter()
+    abandoned = asyncio.create_task(shared.call(last_long))
+    await asyncio.to_thread(begun.wait, 20)
+    abandoned.cancel()
+    leaving = asyncio.create_task(shared.leave())
+    await asyncio.wait([abandoned])
+    shared.enter()
+    asked = asyncio.create_task(shared.call(answer))
+    done, _ = await asyncio.wait([asked], timeout=0.1)
+    assert not done, "it waits for its turn"
+    end.set()
+    assert await asked == 1
+    await leaving
+    assert await shared.call(answer) == 1
+    await shared.leave()
+
+
 def test_a_file_is_closed_with_the_last_event_loop(sqlite_db: SqliteDb, tmp_path: Path) -> None:
     async def use() -> None:
         await (await sqlite_db.store()).submit(new_run())
 
+    before = {*threading.enumerate()}
     asyncio.run(use())
     # SQLite removes its write-ahead log when the last connection is closed.
     assert [path.name for path in tmp_path.iterdir()] == ["kern.db"]
-    names = {thread.name for thread in threading.enumerate()}
-    assert not any(name.startswith("kern-sqlite") for name in names)
+    for thread in {*threading.enumerate()} - before:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 # --- memory

@@ -275,12 +275,12 @@ def explore(database: Database, examples: int) -> None:
 
 
 def test_memory_keeps_the_promises_in_any_order(table: str) -> None:
-    explore(InMemoryDb(table), examples=60)
+    explore(InMemoryDb(table), examples=30)
 
 
 def test_sqlite_keeps_the_promises_in_any_order(sqlite_db: SqliteDb) -> None:
-    explore(sqlite_db, examples=40)
+    explore(sqlite_db, examples=30)
 
 
 def test_postgres_keeps_the_promises_in_any_order(postgres_db: PostgresDb) -> None:
-    explore(postgres_db, examples=40)
+    explore(postgres_db, examples=30)

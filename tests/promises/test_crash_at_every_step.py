@@ -75,9 +75,7 @@ class Case:
 
     def begun(self, run_id: str) -> Counter[str]:
         lines = self.ledger.read_text().splitlines() if self.ledger.exists() else []
-        return Counter(
-            line.split()[2] for line in lines if line.startswith(f"begin {run_id} ")
-        )
+        return Counter(line.split()[2] for line in lines if line.startswith(f"begin {run_id} "))
 
     async def play(self, case: str) -> None:
         run_id = case.replace(" ", "-")

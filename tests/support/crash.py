@@ -38,7 +38,9 @@ def answer(turn: int) -> Reply:
     calls = TURNS[turn - 1]
     if not calls:
         return Reply.text("All done.")
-    return Reply.tool_calls(*(("work", {"step": step}) for step in calls)).thinking("Hm.", f"{turn}")
+    return Reply.tool_calls(*(("work", {"step": step}) for step in calls)).thinking(
+        "Hm.", f"{turn}"
+    )
 
 
 def make_agent(

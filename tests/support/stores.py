@@ -24,14 +24,14 @@ LAPSED = -1.0
 
 OPEN = """
 import asyncio, sys
-from kern.db.base import Kind, Signal
-from kern.db.postgres import PostgresDb
-from kern.db.sqlite import SqliteDb
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, Settlement
 
-where, table, *schema = sys.argv[1:]
-db = PostgresDb(where, table, *schema) if "://" in where else SqliteDb(where, table)
+if "://" in sys.argv[1]:
+    from kern.db.postgres import PostgresDb as Db
+else:
+    from kern.db.sqlite import SqliteDb as Db
+db = Db(*sys.argv[1:])
 """
 """How a script opens as ``db`` the database that :func:`address` describes."""
 

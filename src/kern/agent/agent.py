@@ -14,12 +14,12 @@ from kern.engine.attempt import Attempt
 from kern.engine.executor import Executor
 from kern.engine.journal import Emit, Journal
 from kern.engine.runtime import Runtime
-from kern.errors import ConfigurationError, RunNotFoundError
+from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError
 from kern.models.base import Model
 from kern.run.agent import RunEvent, RunInput, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus, current_run
 from kern.run.cancel import acancel_run, cancellations
-from kern.run.codec import check_id, encode
+from kern.run.codec import check_id, decode_object, encode
 from kern.run.message import Message
 from kern.run.record import NewRun
 from kern.tools import Tool
@@ -469,7 +469,7 @@ class Agent:
         metadata: dict[str, object] | None,
     ) -> NewRun:
         if metadata is not None and not isinstance(metadata, dict):
-            raise ConfigurationError(f"metadata must be a dict, not {type(metadata).__name__}.")
+            raise InvalidInputError(f"metadata must be a dict, not {type(metadata).__name__}.")
         return NewRun(
             run_id=check_id("run_id", str(uuid4()) if run_id is None else run_id),
             session_id=check_id("session_id", str(uuid4()) if session_id is None else session_id),
@@ -492,8 +492,9 @@ class Agent:
     async def _execute(self, run: NewRun, emit: Emit | None) -> RunOutput:
         if self.db is not None:
             return await (await self._runtime()).execute(self, run, emit)
+        metadata = decode_object(run.metadata) if run.metadata else None
         output = RunOutput(
-            run.run_id, run.session_id, run.agent_id, self.name, run.user_id, metadata=None
+            run.run_id, run.session_id, run.agent_id, self.name, run.user_id, metadata=metadata
         )
         if cancellations.take_intent(run.run_id):
             output.status = RunStatus.cancelled

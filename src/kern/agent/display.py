@@ -1,10 +1,12 @@
 """An agent's answer in the terminal."""
 
+import re
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.panel import Panel
@@ -30,25 +32,40 @@ async def show(
         agent: who answers.
         given: what was asked.
         events: the run's events.
-        live: show the answer while it is written, not only at its end.
+        live: show the answer while it is written, in a terminal; else only at its end.
     """
     console = Console()
     question = "\n\n".join(message.content or "" for message in given.messages)
-    console.print(Panel(Text(question), title="Message", title_align="left", border_style="cyan"))
+    console.print(
+        Panel(Text(_printable(question)), title="Message", title_align="left", border_style="cyan")
+    )
     answer, started = "", time.monotonic()
-    with Live(console=console, refresh_per_second=12) as display:
-        display.update(Spinner("dots", Text(f"{agent.name} is thinking", style="dim")))
-        async for event in events:
-            if event.event is RunEvent.run_content:
-                answer += event.content or ""
-            if live:
-                display.update(_answer(answer, started, "Response"))
-        title = "Response" if answer else "No response"
-        display.update(Group(_answer(answer, started, title)))
+    try:
+        async with aclosing(events):
+            with Live(console=console, refresh_per_second=12, transient=True) as display:
+                display.update(Spinner("dots", Text(f"{agent.name} is thinking", style="dim")))
+                async for event in events:
+                    if event.event is RunEvent.run_content:
+                        answer += event.content or ""
+                    if live:
+                        display.update(_answer(answer, started, "Response"))
+    finally:
+        console.print(_answer(answer, started, "Response" if answer else "No response"))
 
 
 def _answer(text: str, started: float, title: str) -> Panel:
     seconds = time.monotonic() - started
     return Panel(
-        Markdown(text), title=f"{title} ({seconds:.1f} s)", title_align="left", border_style="green"
+        Markdown(_printable(text)),
+        title=f"{title} ({seconds:.1f} s)",
+        title_align="left",
+        border_style="green",
     )
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` without what would command the terminal, or cannot be encoded for it."""
+    return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -1,7 +1,7 @@
 """The event loop behind the synchronous verbs: one for the process, in a thread of its own."""
 
 import asyncio
-import atexit
+import concurrent.futures.thread  # noqa: F401 # registers its end, which must come after ours
 import os
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
@@ -25,7 +25,9 @@ class Portal:
         )
         self._thread.start()
         started.wait()
-        atexit.register(self._close)
+        # An ordinary exit handler comes too late: without the threads that end before it, the
+        # loop can resolve no more names, and so make no connection to let go of its runs.
+        threading._register_atexit(self._close)  # type: ignore[attr-defined]
 
     def call(self, work: Coroutine[object, object, Result]) -> Result:
         """Return what the coroutine returns; an interrupt of the caller cancels it."""

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from threading import Lock
 
 from kern.db.batch import to_the_end
 from kern.engine.attempt import Attempt
@@ -12,7 +13,13 @@ from kern.engine.journal import OvertakenError
 from kern.engine.loop import take_turns
 from kern.engine.patience import patiently
 from kern.engine.toolbox import PausedError
-from kern.errors import DatabaseError, DatabaseUnavailableError, KernError, ModelError
+from kern.errors import (
+    DatabaseError,
+    DatabaseUnavailableError,
+    InvalidInputError,
+    KernError,
+    ModelError,
+)
 from kern.run.agent import ENDINGS, RunOutput
 from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
@@ -30,11 +37,33 @@ class Stop(Enum):
 
 @dataclass(slots=True, eq=False)
 class _Execution:
+    """An attempt in its task. Until it comes to its end it can be stopped, from any thread."""
+
     attempt: Attempt
     last_seq: int
     task: asyncio.Task[None] | None = None
-    stop: Stop | None = None
-    settling: bool = False
+    stopped: Stop | None = None
+    begun: bool = False
+    ended: bool = False
+    _lock: Lock = field(default_factory=Lock)
+
+    def stop(self, why: Stop) -> bool:
+        """Have it end for this reason, or an earlier one; False where it has come to its end."""
+        with self._lock:
+            self.stopped = self.stopped or (None if self.ended else why)
+            return not self.ended
+
+    def interrupt(self) -> None:
+        """Wake it from what it waits for, so that it sees that it was stopped."""
+        # A task that is cancelled before its first step never takes it.
+        if self.begun and not self.ended and self.task and not self.task.cancelling():
+            self.task.cancel()
+
+    def end(self) -> Stop | None:
+        """Come to its end: from now on it cannot be stopped. Return why it was, if it was."""
+        with self._lock:
+            self.ended = True
+            return self.stopped
 
 
 class Executor:
@@ -80,11 +109,13 @@ class Executor:
             if not task.cancelling():
                 task.cancel()
             await asyncio.wait({task})
+            await self._release_unbegun(execution)
             raise
         finally:
             if self._executing.get(run_id) is execution:
                 del self._executing[run_id]
                 cancellations.ended(run_id)
+        await self._release_unbegun(execution)
         task.result()
 
     async def let_go(self) -> None:
@@ -92,7 +123,7 @@ class Executor:
         tasks = [
             each.task
             for each in self._executing.values()
-            if each.task is not None and not each.attempt.foreground and not each.settling
+            if each.task is not None and not each.attempt.foreground and not each.ended
         ]
         for task in tasks:
             task.cancel()
@@ -113,21 +144,24 @@ class Executor:
             attempt: stop only this attempt; by default any.
         """
         execution = self._executing.get(run_id)
-        if execution is None or execution.settling or execution.task is None:
+        if execution is None or attempt not in (None, execution.attempt.number):
             return False
-        if attempt is not None and attempt != execution.attempt.number:
+        if not execution.stop(why):
             return False
-        if execution.stop is None:
-            execution.stop = why
-            execution.task.cancel()
+        execution.interrupt()
         return True
 
     def _stop_from_any_thread(self, run_id: str) -> bool:
         execution = self._executing.get(run_id)
-        if execution is None or execution.settling:
+        if execution is None or not execution.stop(Stop.cancelled):
             return False
-        self._loop.call_soon_threadsafe(self.stop, run_id)
+        self._loop.call_soon_threadsafe(execution.interrupt)
         return True
+
+    async def _release_unbegun(self, execution: _Execution) -> None:
+        """Let go of a run whose task was cancelled before its first step, so it never took it."""
+        if not execution.begun:
+            await self._release(execution.attempt)
 
     async def _run(self, execution: _Execution) -> None:
         attempt, output = execution.attempt, execution.attempt.output
@@ -136,26 +170,30 @@ class Executor:
         output.model, output.model_provider = definition.model.id, definition.model.provider
         output.status = RunStatus.running
         started = time.monotonic()
+        execution.begun = True
         try:
-            await take_turns(attempt, execution.last_seq)
+            if execution.stopped is None:
+                await take_turns(attempt, execution.last_seq)
             output.status = RunStatus.completed
         except OvertakenError:
-            return await self._overtaken(attempt)
+            execution.stop(Stop.overtaken)
         except PausedError as pause:
             output.status, output.error = RunStatus.paused, str(pause)
         except asyncio.CancelledError as error:
-            if execution.stop is Stop.overtaken:
-                return await self._overtaken(attempt)
-            if execution.stop is None and not _is_being_cancelled():
+            if execution.stopped is None and not _is_being_cancelled():
                 _fail(attempt, error)
-            elif execution.stop is None and not attempt.foreground:
+            elif not attempt.foreground and execution.end() is None:
                 await self._release(attempt)
                 raise
             else:
                 _cancel(attempt)
         except Exception as error:
             _fail(attempt, error)
-        execution.settling = True
+        match execution.end():
+            case Stop.overtaken:
+                return await self._overtaken(attempt)
+            case Stop.cancelled:
+                _cancel(attempt)
         output.metrics.duration = time.monotonic() - started
         await self._settle(attempt)
         if output.status in ENDINGS:
@@ -171,7 +209,7 @@ class Executor:
             status = await self._write_end(attempt, rows)
         except DatabaseUnavailableError:
             raise
-        except DatabaseError as error:
+        except (DatabaseError, InvalidInputError) as error:
             # What cannot be stored must not keep the run from ending.
             output = attempt.output
             output.status, output.error = RunStatus.error, f"The output was not stored. {error}"
@@ -215,7 +253,8 @@ def _cancel(attempt: Attempt) -> None:
     task = asyncio.current_task()
     assert task is not None
     task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
-    attempt.output.status = RunStatus.cancelled
+    attempt.output.status, attempt.output.error = RunStatus.cancelled, None
+    attempt.failure = None
 
 
 def _fail(attempt: Attempt, error: BaseException) -> None:

@@ -6,8 +6,9 @@ an operation is atomic, and one that has begun is finished even if nobody waits 
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -17,6 +18,9 @@ from kern.errors import DatabaseError, DatabaseUnavailableError, SchemaVersionEr
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Operation = Callable[Concatenate[sqlite3.Connection, Arguments], Result]
+
+# How long a lock that another process holds is waited for, in seconds.
+_PATIENCE = 30.0
 
 # One script a version; what has been released is never changed, only added to.
 _MIGRATIONS = (
@@ -103,11 +107,8 @@ class SqliteFile:
             self._users -= 1
             last = self._users == 0 and self.path != ":memory:"
             thread = self._thread
-            if last:
-                self._thread = None
         if last and thread is not None:
             await self._submit(thread, self._close)
-            thread.shutdown(wait=False)
 
     async def call(
         self,
@@ -124,24 +125,20 @@ class SqliteFile:
         """
 
         def transaction() -> Result:
-            try:
-                connection = self._open()
-                with connection:
-                    connection.execute("BEGIN IMMEDIATE")
-                    return operation(connection, *args, **kwargs)
-            except sqlite3.OperationalError as error:
-                raise DatabaseUnavailableError(
-                    f"SQLite file {self.path!r} cannot be used: {error}. Check that its directory "
-                    "exists, is writable, and that no other program holds the file locked."
-                ) from error
-            except sqlite3.Error as error:
-                raise DatabaseError(f"SQLite file {self.path!r} refused: {error}") from error
+            connection = self._open()
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                return operation(connection, *args, **kwargs)
 
         assert self._thread is not None, "the file is used before enter()"
         return await self._submit(self._thread, transaction)
 
     async def version_seen(self) -> int:
-        """Return a number that differs after another process has changed the file."""
+        """Return a number that differs after another process has changed the file.
+
+        Raises:
+            Exception: what :meth:`call` raises.
+        """
 
         def read() -> int:
             # https://www.sqlite.org/pragma.html#pragma_data_version
@@ -169,30 +166,54 @@ class SqliteFile:
             hear(signal)
 
     async def _submit(self, thread: ThreadPoolExecutor, call: Callable[[], Result]) -> Result:
+        with self._reporting():
+            try:
+                future: Future[Result] = thread.submit(call)
+            except RuntimeError:
+                # The interpreter is closing and gives no more work to threads.
+                return call()
+            return await asyncio.wrap_future(future)
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Turn SQLite's errors into kern's, which say which file it is and what to do."""
         try:
-            future: Future[Result] = thread.submit(call)
-        except RuntimeError:
-            # The interpreter is closing and gives no more work to threads.
-            return call()
-        return await asyncio.wrap_future(future)
+            yield
+        except sqlite3.OperationalError as error:
+            raise DatabaseUnavailableError(
+                f"SQLite file {self.path!r} cannot be used: {error}. Check that its directory "
+                "exists, is writable, and that no other program holds the file locked."
+            ) from error
+        except sqlite3.Error as error:
+            raise DatabaseError(f"SQLite file {self.path!r} refused: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             # Autocommit, so that transactions begin where the operations say.
             connection = sqlite3.connect(
-                self.path, timeout=30, isolation_level=None, check_same_thread=False
+                self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            self._migrate(connection)
+            try:
+                connection.row_factory = sqlite3.Row
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                self._migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
             self._connection = connection
         return self._connection
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with self._lock:
+            if self._users:
+                return  # Another one came meanwhile, and goes on with the thread.
+            thread, self._thread = self._thread, None
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        if thread is not None:
+            thread.shutdown(wait=False)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         with connection:

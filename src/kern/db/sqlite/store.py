@@ -4,12 +4,14 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from typing_extensions import override
 
 from kern.db.base import Accepted, Kind, Signal, Store
 from kern.db.sqlite.file import SqliteFile
+from kern.errors import DatabaseError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
@@ -142,19 +144,22 @@ class SqliteStore(Store):
         loop = asyncio.get_running_loop()
 
         def hear_here(signal: Signal) -> None:
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # The loop has been closed.
                 loop.call_soon_threadsafe(hear, signal)
 
         self._hear = hear_here
         self._file.subscribe(hear_here)
         if self._file.path != ":memory:":
-            self._looking = asyncio.create_task(self._look(hear))
+            seen = await self._file.version_seen()
+            self._looking = asyncio.create_task(self._look(hear, seen))
 
-    async def _look(self, hear: Callable[[Signal], None]) -> None:
-        seen = await self._file.version_seen()
+    async def _look(self, hear: Callable[[Signal], None], seen: int) -> None:
         while True:
             await asyncio.sleep(_LOOK)
-            version = await self._file.version_seen()
+            try:
+                version = await self._file.version_seen()
+            except DatabaseError:
+                continue  # Locked, most likely; who uses the file is told.
             if version != seen:
                 seen = version
                 hear(Signal(Kind.again))
@@ -385,7 +390,8 @@ RETURNING status""",
     ) -> list[tuple[str, str]]:
         rows = connection.execute(
             f"SELECT run_id, output FROM {self._runs} "
-            f"WHERE session_id = ? AND status = 'COMPLETED' AND position < (SELECT position FROM {self._runs} WHERE run_id = ?) "
+            "WHERE session_id = ? AND status = 'COMPLETED' "
+            f"AND position < (SELECT position FROM {self._runs} WHERE run_id = ?) "
             "ORDER BY position DESC LIMIT ?",
             (session_id, before, limit),
         ).fetchall()

@@ -1,0 +1,208 @@
+"""What a model's service gets wrong, said in words that help."""
+
+import json
+import socket
+from collections.abc import Mapping
+
+import pytest
+from asking import Ask, NewModel, pieces_and_whole
+
+from kern.errors import ModelError
+from kern.models.openai import OpenAIResponses
+from kern.run.message import Message
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (400, ""),
+        (401, " Check OPENAI_API_KEY."),
+        (403, ""),
+        (404, " Check the model's id and OPENAI_BASE_URL."),
+        (429, " Wait, or ask the provider for a higher limit."),
+        (500, ""),
+        (503, ""),
+    ],
+)
+async def test_an_http_error_is_told_with_its_remedy(
+    model: OpenAIResponses, server: ResponsesServer, ask: Ask, status: int, advice: str
+) -> None:
+    server.script.append(Reply.http_error(status, "It is so."))
+    with pytest.raises(ModelError) as raised:
+        await ask(model, "Hi")
+    assert raised.value.status_code == status
+    assert str(raised.value) == f"test-model answered {status}: It is so.{advice}"
+
+
+async def test_a_failed_response_says_why_and_keeps_the_text(
+    model: OpenAIResponses, server: ResponsesServer, ask: Ask
+) -> None:
+    server.script.append(Reply.failed("server_error", "The oven is cold.", "Once ", "upon"))
+    with pytest.raises(ModelError, match=r"^test-model failed: The oven is cold\.$") as raised:
+        await ask(model, "Hi")
+    assert raised.value.content == "Once upon"
+    assert raised.value.status_code is None
+
+
+async def test_an_answer_that_is_cut_off_is_an_error_that_keeps_the_text(
+    model: OpenAIResponses, server: ResponsesServer, ask: Ask
+) -> None:
+    server.script.append(Reply.incomplete("Once ", "upon"))
+    with pytest.raises(ModelError, match=r"max_output_tokens\. Raise max_output_tokens") as raised:
+        await ask(model, "Hi")
+    assert raised.value.content == "Once upon"
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "{", b"\xff\xfe", "[" * 100_000])
+async def test_an_answer_that_is_no_json(
+    model: OpenAIResponses, server: ResponsesServer, body: str | bytes
+) -> None:
+    server.script.append(Reply.garbage(body))
+    with pytest.raises(ModelError, match=r"^test-model answered with something that is no JSON\.$"):
+        await model.respond([Message("user", "Hi")])
+
+
+ODD_RESPONSES = [
+    None,
+    7,
+    "text",
+    [],
+    {},
+    {"output": None},
+    {"output": {}},
+    {"output": [7]},
+    {"output": ["text"]},
+    {"output": [{"type": "message", "content": "text"}]},
+    {"output": [{"type": "message", "content": 7}]},
+    {"output": [{"type": "message", "content": [7]}]},
+]
+
+
+@pytest.mark.parametrize("response", ODD_RESPONSES, ids=repr)
+async def test_json_that_is_no_response(
+    model: OpenAIResponses, server: ResponsesServer, response: object
+) -> None:
+    server.script.append(Reply.garbage(json.dumps(response)))
+    with pytest.raises(
+        ModelError, match=r"^test-model answered with something that is no response\.$"
+    ):
+        await model.respond([Message("user", "Hi")])
+
+
+async def test_a_response_in_a_status_that_is_no_end(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.garbage('{"output": [], "status": "in_progress"}'))
+    with pytest.raises(ModelError, match="ended with the status 'in_progress'"):
+        await model.respond([Message("user", "Hi")])
+
+
+async def test_a_body_that_is_no_stream(model: OpenAIResponses, server: ResponsesServer) -> None:
+    server.script.append(Reply.garbage("<html>", content_type="text/html"))
+    with pytest.raises(ModelError, match="test-model ended its answer before it was complete"):
+        await pieces_and_whole(model, "Hi")
+
+
+def _stream(*events: object) -> Reply:
+    frames = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in events]
+    body = b"".join(b"data: " + frame + b"\n\n" for frame in frames)
+    return Reply.garbage(body, content_type="text/event-stream")
+
+
+DELTA: Mapping[str, object] = {"type": "response.output_text.delta", "delta": "Once upon"}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"{no json",
+        b"\xff\xfe",
+        [7],
+        7,
+        None,
+        {},
+        {"type": 7},
+        {"type": "response.output_text.delta"},
+        {"type": "response.output_text.delta", "delta": 7},
+        {"type": "response.completed"},
+        *({"type": "response.completed", "response": response} for response in ODD_RESPONSES),
+        {"type": "error", "message": "It is so."},
+        {"error": {"message": "It is so."}},
+        b"[DONE]",
+    ],
+    ids=repr,
+)
+@pytest.mark.filterwarnings("error")
+async def test_a_stream_of_odd_events_is_an_error_that_keeps_the_text(
+    model: OpenAIResponses, server: ResponsesServer, event: object
+) -> None:
+    server.script.append(_stream(DELTA, event))
+    with pytest.raises(ModelError, match=r"^test-model (answered|failed|ended)") as raised:
+        await pieces_and_whole(model, "Hi")
+    assert raised.value.content == "Once upon"
+
+
+async def test_events_that_are_not_known_yet_are_passed_over(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    response = {"id": "resp_1", "object": "response", "status": "completed", "output": []}
+    server.script.append(
+        _stream(
+            {"type": "response.brand_new"}, {"type": "response.completed", "response": response}
+        )
+    )
+    pieces, _ = await pieces_and_whole(model, "Hi")
+    assert pieces == []
+
+
+@pytest.mark.parametrize("reply", [Reply.dropped(), Reply.dropped("headers")])
+async def test_a_dropped_connection(
+    model: OpenAIResponses, server: ResponsesServer, ask: Ask, reply: Reply
+) -> None:
+    server.script.append(reply)
+    with pytest.raises(ModelError, match=r"test-model cannot be reached: .+ Check the network"):
+        await ask(model, "Hi")
+
+
+async def test_a_body_that_breaks_off(model: OpenAIResponses, server: ResponsesServer) -> None:
+    server.script.append(Reply.text("Once ", "upon").dropping(after=1))
+    with pytest.raises(ModelError, match="cannot be reached"):
+        await model.respond([Message("user", "Hi")])
+
+
+async def test_a_stream_that_breaks_off_keeps_the_text(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.text("Once ", "upon ", "a time").dropping(after=2))
+    with pytest.raises(ModelError, match="cannot be reached") as raised:
+        await pieces_and_whole(model, "Hi")
+    assert raised.value.content == "Once upon "
+
+
+async def test_a_server_that_is_not_there(new_model: NewModel, ask: Ask) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        model = new_model(base_url=f"http://127.0.0.1:{unused.getsockname()[1]}/v1")
+        with pytest.raises(ModelError, match="cannot be reached: All connection attempts failed"):
+            await ask(model, "Hi")
+
+
+async def test_a_server_that_never_answers_is_given_up(
+    new_model: NewModel, server: ResponsesServer, ask: Ask
+) -> None:
+    server.script.append(Reply.hang())
+    with pytest.raises(ModelError, match=r"did not answer within 0\.2 s\. Raise timeout\."):
+        await ask(new_model(timeout=0.2), "Hi")
+    await server.wait_for_disconnects(1)
+
+
+async def test_a_stream_that_stands_still_is_given_up_and_keeps_the_text(
+    new_model: NewModel, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.text("Once ", "upon").held(after=1))
+    with pytest.raises(ModelError, match=r"within 0\.2 s") as raised:
+        await pieces_and_whole(new_model(timeout=0.2), "Hi")
+    assert raised.value.content == "Once "
+    await server.wait_for_disconnects(1)

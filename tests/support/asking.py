@@ -1,0 +1,40 @@
+"""Asking a model, whole or piece by piece."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import TypeAlias
+
+from kern.models.base import Model, ModelResponse
+from kern.models.openai import OpenAIResponses
+from kern.run.message import Message
+
+Ask: TypeAlias = Callable[..., Awaitable[ModelResponse]]
+"""Takes a model and what to say to it: messages, or texts that the user says."""
+
+NewModel: TypeAlias = Callable[..., OpenAIResponses]
+"""Takes the arguments of the model that differ from the usual ones of the tests."""
+
+
+async def ask_for_the_whole(model: Model, *said: Message | str) -> ModelResponse:
+    """Ask for the answer at once."""
+    return await model.respond(_messages(said))
+
+
+async def ask_for_a_stream(model: Model, *said: Message | str) -> ModelResponse:
+    """Ask for the answer piece by piece, and return the whole at the end of it."""
+    _, response = await pieces_and_whole(model, *said)
+    return response
+
+
+async def pieces_and_whole(model: Model, *said: Message | str) -> tuple[list[str], ModelResponse]:
+    """Ask for the answer piece by piece; return the pieces and the whole."""
+    async with aclosing(model.stream(_messages(said))) as answer:
+        *pieces, response = [piece async for piece in answer]
+    assert isinstance(response, ModelResponse)
+    texts = [piece for piece in pieces if isinstance(piece, str)]
+    assert texts == pieces
+    return texts, response
+
+
+def _messages(said: tuple[Message | str, ...]) -> list[Message]:
+    return [Message("user", each) if isinstance(each, str) else each for each in said]
