@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
-    initialize,
     invariant,
     rule,
     run_state_machine_as_test,
@@ -24,7 +23,7 @@ from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.run.base import RunStatus
-from kern.run.record import Settlement
+from kern.run.record import RunRecord, Settlement
 
 PENDING, RUNNING, CANCELLED = RunStatus.pending, RunStatus.running, RunStatus.cancelled
 
@@ -40,6 +39,12 @@ class Model:
     asked: bool = False
     alive: bool = False
     output: str | None = None
+    end: RunRecord | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether its executor is asked to stop it."""
+        return self.status is RUNNING and self.asked
 
     @property
     def waits(self) -> bool:
@@ -109,146 +114,182 @@ class Model:
         return True
 
 
-NAMES = ["a", "b"]
-names = st.sampled_from(NAMES)
-# An attempt as it is remembered: 0 is the newest, 1 the one before it, -1 one that never was.
-ages = st.sampled_from([0, 0, 0, 1, 2, -1])
+# Which run: most of the time one that has not ended.
+numbers = st.integers(0, 9)
+# Which attempt: 0 is the newest, 1 the one before it, -1 one that never was.
+ages = st.sampled_from([0, 0, 0, 1, 1, 2, -1])
 leases = st.sampled_from([LEASE, LAPSED])
 ends = st.sampled_from([RunStatus.completed, RunStatus.error, CANCELLED])
 inputs = st.sampled_from(['"x"', '"y"'])
 
 
 class Runs(RuleBasedStateMachine):
-    """What processes do with two runs."""
+    """What processes do with runs."""
 
     runner: asyncio.Runner
     stores: Sequence[Store]
     machines = 0
 
-    @initialize()
-    def begin(self) -> None:
-        """Use runs that no other example uses."""
+    def __init__(self) -> None:
+        """Use run ids that no other example uses."""
+        super().__init__()
         Runs.machines += 1
-        self.prefix = f"{Runs.machines}-"
-        self.models = {name: Model() for name in NAMES}
+        self.models: dict[str, Model] = {}
         self.turns = 0
-        self.ended: dict[str, object] = {}
-
-    def run_id(self, name: str) -> str:
-        return self.prefix + name
-
-    def attempt(self, name: str, age: int) -> int:
-        return self.models[name].attempt - age
 
     @property
     def store(self) -> Store:
-        """The stores in turn."""
+        """The processes in turn."""
         self.turns += 1
         return self.stores[self.turns % len(self.stores)]
 
+    def unknown(self) -> str:
+        run_id = f"{Runs.machines}-{len(self.models)}"
+        self.models[run_id] = Model()
+        return run_id
+
+    def known(self, number: int) -> str:
+        live = [run_id for run_id, model in self.models.items() if model.live]
+        if not live:
+            live.append(self.unknown())
+            self.submit_as(live[0], '"new"', False, LEASE if number % 2 else None)
+        run_ids = live if number < 8 else list(self.models)
+        return run_ids[number % len(run_ids)]
+
+    def attempt(self, run_id: str, age: int) -> int:
+        return self.models[run_id].attempt - age
+
+    def end(self, run_id: str, attempt: int, status: RunStatus) -> Settlement:
+        return ending(run_id, attempt, status, output=f'"{attempt}"')
+
     @rule(
-        name=names,
+        number=numbers,
         input=inputs,
-        cancelled=st.sampled_from([False, False, True]),
+        cancelled=st.sampled_from([False, False, False, True]),
         lease=leases | st.none(),
     )
-    def submit(self, name: str, input: str, cancelled: bool, lease: float | None) -> None:
-        run = new_run(self.run_id(name), input=input, cancelled=cancelled, lease=lease)
+    def submit(self, number: int, input: str, cancelled: bool, lease: float | None) -> None:
+        run_id = self.unknown() if number < 5 else self.known(number)
+        self.submit_as(run_id, input, cancelled, lease)
+
+    def submit_as(self, run_id: str, input: str, cancelled: bool, lease: float | None) -> None:
+        run = new_run(run_id, input=input, cancelled=cancelled, lease=lease)
         accepted = self.runner.run(self.store.submit(run))
-        expected = self.models[name].submit(input, cancelled, lease)
+        expected = self.models[run_id].submit(input, cancelled, lease)
         assert (accepted and accepted.status) == expected
 
-    @rule(name=names)
-    def cancel(self, name: str) -> None:
-        cancelled = self.runner.run(self.store.cancel(self.run_id(name)))
-        assert cancelled is self.models[name].cancel()
+    @rule(number=numbers)
+    def cancel(self, number: int) -> None:
+        run_id = self.known(number)
+        cancelled = self.runner.run(self.store.cancel(run_id))
+        assert cancelled is self.models[run_id].cancel()
 
-    @rule(name=names, lease=leases)
-    def claim(self, name: str, lease: float) -> None:
-        claimed = self.runner.run(self.store.claim(self.run_id(name), lease))
-        expected = self.models[name].claim(lease)
+    @rule(input=inputs, lease=leases | st.none(), times=st.integers(1, 2))
+    def cancel_before_submit(self, input: str, lease: float | None, times: int) -> None:
+        run_id = self.unknown()
+        for _ in range(times):
+            cancelled = self.runner.run(self.store.cancel(run_id))
+            assert cancelled is self.models[run_id].cancel()
+        self.submit_as(run_id, input, False, lease)
+
+    @rule(number=numbers, lease=leases)
+    def claim(self, number: int, lease: float) -> None:
+        run_id = self.known(number)
+        claimed = self.runner.run(self.store.claim(run_id, lease))
+        expected = self.models[run_id].claim(lease)
         assert (claimed and (claimed.status, claimed.attempt)) == expected
-        assert claimed is None or claimed.input == self.models[name].input
+        assert claimed is None or claimed.input == self.models[run_id].input
 
-    @rule(name=names)
-    def claim_from_everywhere_at_once(self, name: str) -> None:
+    @rule(number=numbers)
+    def claim_from_everywhere_at_once(self, number: int) -> None:
+        run_id = self.known(number)
+
         async def claim() -> list[tuple[RunStatus, int]]:
-            run_id = self.run_id(name)
             claims = [store.claim(run_id, LEASE) for store in self.stores for _ in range(2)]
             return [(each.status, each.attempt) for each in await asyncio.gather(*claims) if each]
 
         claimed = self.runner.run(claim())
-        expected = self.models[name].claim(LEASE)
+        expected = self.models[run_id].claim(LEASE)
         assert claimed == ([expected] if expected else [])
 
-    @rule(name=names, age=ages, lease=leases)
-    def extend(self, name: str, age: int, lease: float) -> None:
-        self.extend_attempt(name, self.attempt(name, age), lease)
-
-    @rule(name=names)
-    def lapse(self, name: str) -> None:
+    @rule(number=numbers)
+    def take_over(self, number: int) -> None:
         """The newest attempt shows no sign of life."""
-        self.extend_attempt(name, self.attempt(name, 0), LAPSED)
+        run_id = self.known(number)
+        self.protect(run_id, self.attempt(run_id, 0), LAPSED)
+        self.claim(number, LEASE)
 
-    def extend_attempt(self, name: str, attempt: int, lease: float) -> None:
-        run_id, model = self.run_id(name), self.models[name]
+    @rule(number=numbers, age=ages, lease=leases)
+    def extend(self, number: int, age: int, lease: float) -> None:
+        run_id = self.known(number)
+        self.protect(run_id, self.attempt(run_id, age), lease)
+
+    def protect(self, run_id: str, attempt: int, lease: float) -> None:
+        model = self.models[run_id]
         mine = self.runner.run(self.store.extend([(run_id, attempt)], lease))
         assert mine == ({run_id: model.asked} if model.extend(attempt, lease) else {})
 
-    @rule(name=names, age=ages, status=ends)
-    def settle(self, name: str, age: int, status: RunStatus) -> None:
-        attempt = self.attempt(name, age)
-        settled = self.runner.run(self.store.settle(self.end(name, attempt, status)))
-        assert settled == self.models[name].settle(attempt, status, f'"{attempt}"')
+    @rule(number=numbers, age=ages, status=ends)
+    def settle(self, number: int, age: int, status: RunStatus) -> None:
+        run_id = self.known(number)
+        attempt = self.attempt(run_id, age)
+        settled = self.runner.run(self.store.settle(self.end(run_id, attempt, status)))
+        assert settled == self.models[run_id].settle(attempt, status, f'"{attempt}"')
 
-    @rule(name=names, status=ends, newest_first=st.booleans())
-    def settle_every_attempt_at_once(
-        self, name: str, status: RunStatus, newest_first: bool
-    ) -> None:
-        model = self.models[name]
-        attempts = sorted(range(model.attempt + 1), reverse=newest_first)
-        store = self.store
+    @rule(number=numbers, status=ends, backwards=st.booleans())
+    def settle_every_attempt_at_once(self, number: int, status: RunStatus, backwards: bool) -> None:
+        run_id, store = self.known(number), self.store
+        model = self.models[run_id]
+        attempts = sorted(range(model.attempt + 1), reverse=backwards)
 
         async def settle() -> list[RunStatus | None]:
-            settlements = [self.end(name, attempt, status) for attempt in attempts]
+            settlements = [self.end(run_id, attempt, status) for attempt in attempts]
             return await asyncio.gather(*map(store.settle, settlements))
 
         heard = self.runner.run(settle())
         assert heard == [model.settle(attempt, status, f'"{attempt}"') for attempt in attempts]
 
-    @rule(name=names, age=ages)
-    def release(self, name: str, age: int) -> None:
-        attempt = self.attempt(name, age)
-        self.runner.run(self.store.release(self.run_id(name), attempt))
-        self.models[name].release(attempt)
+    @rule(number=numbers, age=ages)
+    def release(self, number: int, age: int) -> None:
+        run_id = self.known(number)
+        attempt = self.attempt(run_id, age)
+        self.runner.run(self.store.release(run_id, attempt))
+        self.models[run_id].release(attempt)
 
     @invariant()
     def every_process_sees_what_is_promised(self) -> None:
-        for name, model in self.models.items():
-            record = self.runner.run(self.store.get(self.run_id(name), with_input=True))
-            if record is None:
-                assert model.status is None
-                continue
-            assert record.status is model.status
-            assert (record.attempt, record.input) == (model.attempt, model.input)
-            assert record.output == model.output
-            assert (record.finished_at is not None) is record.status.is_terminal
-            if record.status.is_terminal:
-                assert self.ended.setdefault(name, record) == record, "an end is for good"
+        for run_id, model in self.models.items():
+            if model.end is None:
+                self.look(run_id, model)
+
+    def teardown(self) -> None:
+        """An end is for good."""
+        for run_id, model in self.models.items():
+            self.look(run_id, model)
+
+    def look(self, run_id: str, model: Model) -> None:
+        record = self.runner.run(self.store.get(run_id, with_input=True))
+        assert (record is None) is (model.status is None)
+        if record is None:
+            return
+        assert record.status is model.status
+        assert (record.attempt, record.input) == (model.attempt, model.input)
+        assert record.output == model.output
+        assert (record.finished_at is not None) is record.status.is_terminal
+        if record.status.is_terminal:
+            model.end = model.end or record
+            assert record == model.end
 
     @invariant()
     def every_process_knows_what_to_do(self) -> None:
-        run_ids = {self.run_id(name): model for name, model in self.models.items()}
-        asked = self.runner.run(self.store.cancelled(list(run_ids)))
-        assert sorted(asked) == [
-            run_id for run_id, model in run_ids.items() if model.asked and model.status is RUNNING
-        ]
+        asked = self.runner.run(self.store.asked(list(self.models)))
+        assert {run_id for run_id, _, _ in asked} == {
+            run_id for run_id, model in self.models.items() if model.stops
+        }
         waiting = self.runner.run(self.store.unfinished(["agent"]))
-        mine = sorted(run_id for run_id, _ in waiting if run_id.startswith(self.prefix))
-        assert mine == [run_id for run_id, model in run_ids.items() if model.waits]
-
-    def end(self, name: str, attempt: int, status: RunStatus) -> Settlement:
-        return ending(self.run_id(name), attempt, status, output=f'"{attempt}"')
+        mine = [run_id for run_id, _ in waiting if run_id in self.models]
+        live = [name for name, model in self.models.items() if model.live]
+        assert mine == ([] if self.store.enqueues else live)
 
 
 def explore(database: Database, examples: int) -> None:
@@ -267,7 +308,7 @@ def explore(database: Database, examples: int) -> None:
             Explored,
             settings=settings(
                 max_examples=examples,
-                stateful_step_count=25,
+                stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
@@ -275,12 +316,12 @@ def explore(database: Database, examples: int) -> None:
 
 
 def test_memory_keeps_the_promises_in_any_order(table: str) -> None:
-    explore(InMemoryDb(table), examples=30)
+    explore(InMemoryDb(table), examples=40)
 
 
 def test_sqlite_keeps_the_promises_in_any_order(sqlite_db: SqliteDb) -> None:
-    explore(sqlite_db, examples=30)
+    explore(sqlite_db, examples=10)
 
 
 def test_postgres_keeps_the_promises_in_any_order(postgres_db: PostgresDb) -> None:
-    explore(postgres_db, examples=30)
+    explore(postgres_db, examples=20)

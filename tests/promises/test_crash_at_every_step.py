@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 from crash import TURNS, answer, execute, make_agent, turn_of
+from elsewhere import environment_of
 from leases import expire
 
-from elsewhere import environment_of
 from kern.db.base import Database
 from kern.engine.runtime import Runtime
 from kern.run.agent import RunEvent

@@ -97,17 +97,22 @@ WITH input AS (
 SELECT run_id, status, created_at FROM run"""
 
         self.claim = f"""
-UPDATE {runs} AS runs SET
-    status = CASE WHEN cancel_requested_at IS NULL THEN 'RUNNING' ELSE 'CANCELLED' END,
-    attempt = attempt + 1,
-    started_at = coalesce(started_at, now()),
-    finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
-    lease_until = now() + make_interval(secs => input.lease)
-FROM unnest($1::text[], $2::float8[]) AS input (claimed, lease)
-WHERE run_id = claimed
-    AND (status = 'PENDING' OR status = 'RUNNING' AND lease_until < now())
-RETURNING {_RECORD}, input, streamed, coalesce(
-    (SELECT max(seq) FROM {events} AS events WHERE events.run_id = runs.run_id), 0) AS last_seq"""
+WITH claimed AS (
+    UPDATE {runs} AS runs SET
+        status = CASE WHEN cancel_requested_at IS NULL THEN 'RUNNING' ELSE 'CANCELLED' END,
+        attempt = attempt + 1,
+        started_at = coalesce(started_at, now()),
+        finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
+        lease_until = now() + make_interval(secs => input.lease)
+    FROM unnest($1::text[], $2::float8[]) AS input (claiming, lease)
+    WHERE run_id = claiming
+        AND (status = 'PENDING' OR status = 'RUNNING' AND lease_until < now())
+    RETURNING {_RECORD}, input, streamed, watched, coalesce(
+        (SELECT max(seq) FROM {events} AS events WHERE events.run_id = runs.run_id), 0) AS last_seq
+)
+SELECT {_RECORD}, input, streamed, last_seq, CASE WHEN watched AND status = 'CANCELLED'
+    THEN pg_notify('{channel}', 'news ' || run_id)::text END AS told
+FROM claimed"""
 
         # The lock makes a claim wait for rows that its predecessor is writing, and makes those
         # wait that come after it, and find that they were overtaken.
