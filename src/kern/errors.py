@@ -43,3 +43,19 @@ class ModelError(KernError):
         super().__init__(message)
         self.status_code = status_code
         self.content = content
+
+
+class RunNotFoundError(KernError):
+    """There is no run with this id in the database."""
+
+
+class RunStateError(KernError):
+    """A run is in a state in which this cannot be done with it."""
+
+
+class JournalError(KernError):
+    """What is stored of a run's steps cannot be read; it is kept as it is."""
+
+
+class MissingToolError(KernError):
+    """A run has to call a tool that its agent does not have any more."""

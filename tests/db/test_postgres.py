@@ -237,9 +237,9 @@ async def test_every_identifier_names_a_table_even_a_word_of_sql(
     ear = Ear()
     await store.listen(ear)
     assert await store.settle(ending()) is RunStatus.completed
-    await ear.hears(Signal(Kind.end, "run"))
+    await ear.hears(Signal(Kind.news, "run"))
     await store.submit(new_run("next"))
-    assert await store.history("session", "next", 1) == [ending().output]
+    assert await store.history("session", "next", 1) == [("run", ending().output)]
 
 
 async def test_a_schema_that_is_a_word_of_sql_is_refused(postgres: EmbeddedPostgres) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -95,7 +96,7 @@ async def opened(database: PostgresDb) -> PostgresStore:
 # --- one transaction with the queue
 
 
-async def test_only_a_pending_run_is_queued(own_db: PostgresDb) -> None:
+async def test_what_has_ended_is_not_queued(own_db: PostgresDb) -> None:
     store = await opened(own_db)
     await store.cancel("intended")
     await asyncio.gather(
@@ -105,7 +106,20 @@ async def test_only_a_pending_run_is_queued(own_db: PostgresDb) -> None:
         store.submit(new_run("running", lease=LEASE)),
     )
     await store.submit(new_run("pending"))
-    assert await jobs(store) == ["pending"]
+    assert sorted(await jobs(store)) == ["pending", "running"]
+
+
+async def test_a_run_that_its_caller_executes_is_queued_for_when_its_lease_has_run_out(
+    own_db: PostgresDb,
+) -> None:
+    store = await opened(own_db)
+    await store.submit(new_run(lease=LEASE))
+    due = f"SELECT execute_after = lease_until FROM {store.names.queue}, {store.names.runs}"
+    assert await store.pool.fetchval(due) is True
+    await store.extend([("run", 1)], 2 * LEASE)
+    assert await store.pool.fetchval(due) is True
+    await store.settle(replace(ending(), foreground=True))
+    assert await jobs(store) == []
 
 
 async def test_a_run_that_cannot_be_queued_is_not_accepted(own_db: PostgresDb) -> None:

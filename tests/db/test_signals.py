@@ -11,7 +11,7 @@ from kern.db.postgres import PostgresDb
 
 Act = Callable[[Store], Awaitable[object]]
 
-CANCEL, END, AGAIN = Signal(Kind.cancel, "run"), Signal(Kind.end, "run"), Signal(Kind.again)
+CANCEL, END, AGAIN = Signal(Kind.cancel, "run"), Signal(Kind.news, "run"), Signal(Kind.again)
 
 
 async def listen(db: Database) -> Ear:
@@ -122,7 +122,7 @@ async def test_every_end_in_a_batch_is_heard(db: Database) -> None:
         await store.watch(run_id)
     ear = await listen(db)
     await asyncio.gather(*(store.settle(ending(run_id)) for run_id in run_ids))
-    unheard = {Signal(Kind.end, run_id) for run_id in run_ids}
+    unheard = {Signal(Kind.news, run_id) for run_id in run_ids}
     while unheard:
         unheard.difference_update(await ear.hears(*unheard))
 
@@ -151,7 +151,7 @@ async def test_a_run_id_is_heard_as_it_is(db: Database) -> None:
     await store.watch(run_id)
     ear = await listen(db)
     await store.settle(ending(run_id))
-    await ear.hears(Signal(Kind.end, run_id))
+    await ear.hears(Signal(Kind.news, run_id))
 
 
 @pytest.mark.parametrize(("act", "signal"), [("cancel('run')", CANCEL), ("settle(end)", END)])
@@ -173,12 +173,12 @@ asyncio.run(main())
     while heard == AGAIN:
         found = await store.get("run")
         assert found is not None
-        if await store.cancelled(["run"]) or found.status.is_terminal:
+        if await store.asked(["run"]) or found.status.is_terminal:
             break
         # Its tables, not yet its act.
         heard = (await ear.hears(signal, AGAIN))[-1]
     assert await asyncio.to_thread(process.wait, 20) == 0
     found = await store.get("run")
     assert found is not None
-    assert (await store.cancelled(["run"]) == ["run"]) is (signal == CANCEL)
+    assert (await store.asked(["run"]) == [("run", True, False)]) is (signal == CANCEL)
     assert found.status.is_terminal is (signal == END)

@@ -282,11 +282,14 @@ class Runs(RuleBasedStateMachine):
 
     @invariant()
     def every_process_knows_what_to_do(self) -> None:
-        asked = self.runner.run(self.store.cancelled(list(self.models)))
-        assert {*asked} == {run_id for run_id, model in self.models.items() if model.stops}
+        asked = self.runner.run(self.store.asked(list(self.models)))
+        assert {run_id for run_id, _, _ in asked} == {
+            run_id for run_id, model in self.models.items() if model.stops
+        }
         waiting = self.runner.run(self.store.unfinished(["agent"]))
         mine = [run_id for run_id, _ in waiting if run_id in self.models]
-        assert mine == [run_id for run_id, model in self.models.items() if model.waits]
+        live = [name for name, model in self.models.items() if model.live]
+        assert mine == ([] if self.store.enqueues else live)
 
 
 def explore(database: Database, examples: int) -> None:

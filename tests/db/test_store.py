@@ -510,9 +510,20 @@ async def test_the_running_runs_whose_cancel_was_asked_for_are_named(store: Stor
         await store.cancel(run_id)
     await store.settle(ending("stopped"))
     run_ids = ["running", "pending", "stopping", "stopped", "intent", "unknown"]
-    assert await store.cancelled(run_ids) == ["stopping"]
-    assert await store.cancelled(["running"]) == []
-    assert await store.cancelled([]) == []
+    assert await store.asked(run_ids) == [("stopping", True, False)]
+    assert await store.asked(["running"]) == []
+    assert await store.asked([]) == []
+
+
+async def test_the_running_runs_whose_events_are_asked_for_are_named(store: Store) -> None:
+    for run_id in ("read", "both", "running"):
+        await store.submit(new_run(run_id, lease=LEASE))
+    await store.submit(new_run("pending"))
+    for run_id in ("read", "both", "pending", "unknown"):
+        await store.read(run_id)
+    await store.cancel("both")
+    found = await store.asked(["running", "pending", "both", "read", "unknown"])
+    assert sorted(found) == [("both", True, True), ("read", False, True)]
 
 
 # --- get
@@ -552,14 +563,14 @@ async def settle_in_order(store: Store, run_ids: list[str], session_id: str = "s
 
 async def test_the_history_is_what_came_before_oldest_first(store: Store) -> None:
     await settle_in_order(store, ["a", "b", "c", "d"])
-    assert await store.history("session", "d", 10) == ['"a"', '"b"', '"c"']
-    assert await store.history("session", "b", 10) == ['"a"']
+    assert await store.history("session", "d", 10) == [("a", '"a"'), ("b", '"b"'), ("c", '"c"')]
+    assert await store.history("session", "b", 10) == [("a", '"a"')]
     assert await store.history("session", "a", 10) == []
 
 
 async def test_a_short_history_is_the_newest(store: Store) -> None:
     await settle_in_order(store, ["a", "b", "c", "d"])
-    assert await store.history("session", "d", 2) == ['"b"', '"c"']
+    assert await store.history("session", "d", 2) == [("b", '"b"'), ("c", '"c"')]
     assert await store.history("session", "d", 0) == []
 
 
@@ -571,7 +582,7 @@ async def test_the_history_is_of_completed_runs_of_the_session(store: Store) -> 
         await store.settle(Settlement(status.value, 1, status, '"no"', None, "{}"))
     await store.submit(new_run("running", lease=LEASE))
     await store.submit(new_run("pending"))
-    assert await store.history("session", "pending", 10) == ['"mine"']
+    assert await store.history("session", "pending", 10) == [("mine", '"mine"')]
     assert await store.history("session", "unknown", 10) == []
     assert await store.history("unknown", "pending", 10) == []
 
@@ -579,25 +590,19 @@ async def test_the_history_is_of_completed_runs_of_the_session(store: Store) -> 
 # --- unfinished
 
 
-async def test_the_runs_that_wait_are_named_oldest_first(store: Store) -> None:
+async def test_unfinished_runs_are_named_oldest_first_where_the_queue_forgets(
+    store: Store,
+) -> None:
     await store.submit(new_run("c"))
     await store.submit(new_run("a", agent_id="other", lease=LAPSED))
     await store.submit(new_run("b", lease=LEASE))
-    await store.release("b", 1)
-    assert await store.unfinished(["agent", "other", "unknown"]) == [
-        ("c", "agent"),
-        ("a", "other"),
-        ("b", "agent"),
-    ]
-    assert await store.unfinished(["other"]) == [("a", "other")]
-
-
-async def test_a_run_that_executes_or_has_ended_waits_for_nobody(store: Store) -> None:
-    await store.submit(new_run("executes", lease=LEASE))
     await store.submit(new_run("ended", lease=LEASE))
     await store.settle(ending("ended"))
     await store.submit(new_run("cancelled"))
     await store.cancel("cancelled")
     await store.cancel("intent")
-    assert await store.unfinished(["agent"]) == []
+    unfinished = [("c", "agent"), ("a", "other"), ("b", "agent")]
+    expected = [] if store.enqueues else unfinished
+    assert await store.unfinished(["agent", "other", "unknown"]) == expected
+    assert await store.unfinished(["other"]) == expected[1:2]
     assert await store.unfinished([]) == []

@@ -6,6 +6,7 @@ import pytest
 from asking import Ask, NewModel, ask_for_a_stream
 
 from kern.errors import ModelError
+from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
 from kern.testing import ResponsesServer
@@ -41,7 +42,7 @@ async def test_leaving_a_stream_closes_the_connection(
     model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     server.script.append(Reply.text("Once ", "upon").held(after=1))
-    answer = model.stream([Message("user", "Hi")])
+    answer = model.stream(ModelRequest([Message("user", "Hi")]))
     assert await anext(answer) == "Once "
     await answer.aclose()
     await server.wait_for_disconnects(1)
@@ -78,7 +79,10 @@ async def test_a_model_answers_again_after_a_cancelled_call(
 async def test_many_calls_go_at_once(model: OpenAIResponses, server: ResponsesServer) -> None:
     reply = Reply.text("Hello").held()
     server.default = reply
-    calls = [asyncio.create_task(model.respond([Message("user", "Hi")])) for _ in range(100)]
+    calls = [
+        asyncio.create_task(model.respond(ModelRequest([Message("user", "Hi")])))
+        for _ in range(100)
+    ]
     await server.wait_for_requests(100)
     reply.release()
     answers = await asyncio.gather(*calls)
@@ -90,7 +94,7 @@ def test_one_model_serves_loops_one_after_another() -> None:
         model = OpenAIResponses("test-model", base_url=server.base_url, api_key="sk-test")
 
         async def ask_twice() -> list[str | None]:
-            whole = await model.respond([Message("user", "Hi")])
+            whole = await model.respond(ModelRequest([Message("user", "Hi")]))
             streamed = await ask_for_a_stream(model, "Hi")
             return [whole.message.content, streamed.message.content]
 
@@ -102,7 +106,7 @@ def test_the_end_of_the_loop_closes_the_connection() -> None:
         model = OpenAIResponses("test-model", base_url=server.base_url, api_key="sk-test")
 
         async def leave() -> None:
-            call = asyncio.create_task(model.respond([Message("user", "Hi")]))
+            call = asyncio.create_task(model.respond(ModelRequest([Message("user", "Hi")])))
             await server.wait_for_requests(1)
             assert not call.done()
 

@@ -8,6 +8,7 @@ import pytest
 from asking import Ask, NewModel, pieces_and_whole
 
 from kern.errors import ModelError
+from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
 from kern.testing import ResponsesServer
@@ -61,7 +62,7 @@ async def test_an_answer_that_is_no_json(
 ) -> None:
     server.script.append(Reply.garbage(body))
     with pytest.raises(ModelError, match=r"^test-model answered with something that is no JSON\.$"):
-        await model.respond([Message("user", "Hi")])
+        await model.respond(ModelRequest([Message("user", "Hi")]))
 
 
 ODD_RESPONSES = [
@@ -88,7 +89,7 @@ async def test_json_that_is_no_response(
     with pytest.raises(
         ModelError, match=r"^test-model answered with something that is no response\.$"
     ):
-        await model.respond([Message("user", "Hi")])
+        await model.respond(ModelRequest([Message("user", "Hi")]))
 
 
 async def test_a_response_in_a_status_that_is_no_end(
@@ -96,7 +97,7 @@ async def test_a_response_in_a_status_that_is_no_end(
 ) -> None:
     server.script.append(Reply.garbage('{"output": [], "status": "in_progress"}'))
     with pytest.raises(ModelError, match="ended with the status 'in_progress'"):
-        await model.respond([Message("user", "Hi")])
+        await model.respond(ModelRequest([Message("user", "Hi")]))
 
 
 async def test_a_body_that_is_no_stream(model: OpenAIResponses, server: ResponsesServer) -> None:
@@ -169,7 +170,7 @@ async def test_a_dropped_connection(
 async def test_a_body_that_breaks_off(model: OpenAIResponses, server: ResponsesServer) -> None:
     server.script.append(Reply.text("Once ", "upon").dropping(after=1))
     with pytest.raises(ModelError, match="cannot be reached"):
-        await model.respond([Message("user", "Hi")])
+        await model.respond(ModelRequest([Message("user", "Hi")]))
 
 
 async def test_a_stream_that_breaks_off_keeps_the_text(

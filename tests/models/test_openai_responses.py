@@ -5,6 +5,7 @@ import json
 import pytest
 from asking import Ask, NewModel, pieces_and_whole
 
+from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message, Metrics
 from kern.testing import ResponsesServer
@@ -31,7 +32,7 @@ async def test_a_piece_comes_before_the_next_one_is_written(
 ) -> None:
     reply = Reply.text("Hel", "lo").held(after=1)
     server.script.append(reply)
-    answer = model.stream([Message("user", "Hi")])
+    answer = model.stream(ModelRequest([Message("user", "Hi")]))
     assert await anext(answer) == "Hel"
     reply.release()
     assert await anext(answer) == "lo"
@@ -148,5 +149,5 @@ async def test_an_answer_that_does_not_count_costs_nothing(
     model: OpenAIResponses, server: ResponsesServer, usage: str
 ) -> None:
     server.script.append(Reply.garbage(f'{{"output": [], "usage": {usage}}}'))
-    response = await model.respond([Message("user", "Hi")])
+    response = await model.respond(ModelRequest([Message("user", "Hi")]))
     assert response.metrics == Metrics(model_calls=1)

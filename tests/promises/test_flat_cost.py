@@ -46,15 +46,22 @@ async def _costs(connection: asyncpg.Connection, sql: Statements, session: str) 
         costs[step] = await _pages(connection, getattr(sql, step), *values)
 
     for each in (run_id, cancelled):
-        await count("submit", [each], [session], ["a"], [None], ["{}"], [None], [False], [None])
+        run = [[each], [session], ["a"], [None], ["{}"], [None], [None], [False], [False], [None]]
+        await count("submit", *run)
     await count("get", run_id)
     await count("claim", [run_id], [15.0])
     await count("history", session, run_id, 3)
     await count("extend", [run_id], [1], 15.0)
-    await count("settle", [run_id], [1], ["COMPLETED"], [OUTPUT], [None], ["{}"])
+    row = [[run_id], [1], ["ModelRequestCompleted"], ["{}"]]
+    await count("append", [run_id], [1], [False], *row)
+    await count("events", run_id, 0)
+    await count("asked", [run_id])
+    await count("read", run_id)
+    end = [[run_id], [1], ["COMPLETED"], [OUTPUT], [None], ["{}"], [0], [False]]
+    await count("settle", *end, [], [], [], [])
     await count("watch", run_id)
     await count("cancel", cancelled)
-    await count("cancelled", [run_id])
+    await count("children", run_id)
     return costs
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TypeAlias
 
-from kern.models.base import Model, ModelResponse
+from kern.models.base import Model, ModelRequest, ModelResponse
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
 
@@ -17,7 +17,7 @@ NewModel: TypeAlias = Callable[..., OpenAIResponses]
 
 async def ask_for_the_whole(model: Model, *said: Message | str) -> ModelResponse:
     """Ask for the answer at once."""
-    return await model.respond(_messages(said))
+    return await model.respond(_request(said))
 
 
 async def ask_for_a_stream(model: Model, *said: Message | str) -> ModelResponse:
@@ -28,7 +28,7 @@ async def ask_for_a_stream(model: Model, *said: Message | str) -> ModelResponse:
 
 async def pieces_and_whole(model: Model, *said: Message | str) -> tuple[list[str], ModelResponse]:
     """Ask for the answer piece by piece; return the pieces and the whole."""
-    async with aclosing(model.stream(_messages(said))) as answer:
+    async with aclosing(model.stream(_request(said))) as answer:
         *pieces, response = [piece async for piece in answer]
     assert isinstance(response, ModelResponse)
     texts = [piece for piece in pieces if isinstance(piece, str)]
@@ -36,5 +36,5 @@ async def pieces_and_whole(model: Model, *said: Message | str) -> tuple[list[str
     return texts, response
 
 
-def _messages(said: tuple[Message | str, ...]) -> list[Message]:
-    return [Message("user", each) if isinstance(each, str) else each for each in said]
+def _request(said: tuple[Message | str, ...]) -> ModelRequest:
+    return ModelRequest([Message("user", each) if isinstance(each, str) else each for each in said])

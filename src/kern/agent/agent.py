@@ -2,23 +2,27 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Literal, overload
 from uuid import uuid4
 
 from kern.agent.portal import portal
 from kern.db.base import Database
+from kern.engine.attempt import Attempt
 from kern.engine.executor import Executor
-from kern.engine.loop import Attempt, Emit
+from kern.engine.journal import Emit, Journal
 from kern.engine.runtime import Runtime
-from kern.errors import ConfigurationError, InvalidInputError
+from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError
 from kern.models.base import Model
 from kern.run.agent import RunEvent, RunInput, RunOutput, RunOutputEvent
-from kern.run.base import RunStatus
+from kern.run.base import RunStatus, current_run
 from kern.run.cancel import acancel_run, cancellations
 from kern.run.codec import check_id, decode_object, encode
 from kern.run.message import Message
 from kern.run.record import NewRun
+from kern.tools import Tool
 
 Input = str | Message | Sequence[Message | dict[str, object]]
 
@@ -37,6 +41,9 @@ class Agent:
             the same database shares its background runs.
         name: what people call it.
         model: who answers.
+        tools: what the model can have called, by name.
+        tool_call_limit: how many calls a run may make, or None for any number.
+        dependencies: what the tools find in their context.
         db: where its sessions and runs are kept; None for nowhere.
     """
 
@@ -48,6 +55,9 @@ class Agent:
         id: str | None = None,
         description: str | None = None,
         instructions: str | Sequence[str] | None = None,
+        tools: Sequence[Tool | Callable[..., object]] = (),
+        tool_call_limit: int | None = None,
+        dependencies: Mapping[str, object] | None = None,
         db: Database | None = None,
         add_history_to_context: bool = False,
         num_history_runs: int = 3,
@@ -60,6 +70,9 @@ class Agent:
             id: its identity; by default the name in lower case with dashes.
             description: who the model is to be.
             instructions: what it is to do: a text, or a list of points.
+            tools: what the model can have called: functions, or what ``@tool`` made of them.
+            tool_call_limit: how many tool calls a run may make; by default any number.
+            dependencies: what the tools find in their context; it is stored nowhere.
             db: where sessions and runs are kept; background runs need one.
             add_history_to_context: whether the model is shown earlier runs of the session.
             num_history_runs: how many of them, the last completed ones.
@@ -73,6 +86,12 @@ class Agent:
             )
         if num_history_runs < 0:
             raise ConfigurationError(f"num_history_runs must be 0 or more: {num_history_runs}.")
+        made = [each if isinstance(each, Tool) else Tool(each) for each in tools]
+        self.tools = {each.name: each for each in made}
+        if len(self.tools) < len(made):
+            raise ConfigurationError("Two tools have one name; give one of them another.")
+        self.tool_call_limit = tool_call_limit
+        self.dependencies = dict(dependencies or {})
         self.name = name or "Agent"
         self.model = model
         self.db = db
@@ -119,6 +138,7 @@ class Agent:
         *,
         stream: Literal[True],
         stream_events: bool = False,
+        background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
@@ -143,6 +163,8 @@ class Agent:
             input: a text, a message, or a list of messages.
             stream: return an iterator over the run's events instead of its output.
             stream_events: with ``stream``, yield every event; by default the pieces of content.
+                With ``background`` the events can be left and taken up again with
+                :meth:`astream_run`, in any process.
             background: return as soon as the run is durably accepted; it executes in this
                 process or in any other that serves the agent, and survives them all. Without it
                 the run belongs to the caller: where the caller is cancelled, so is the run.
@@ -164,13 +186,9 @@ class Agent:
             DatabaseError: the run could not be stored.
         """
         run = self._new_run(input, run_id, session_id, user_id, metadata)
-        if background:
-            if stream:
-                raise ConfigurationError(
-                    "A background run cannot be streamed yet: leave out stream or background."
-                )
-            return self._submit(run)
-        return self._stream(run, stream_events) if stream else self._execute(run, None)
+        if stream:
+            return self._stream(run, stream_events, background)
+        return self._submit(run) if background else self._execute(run, None)
 
     @overload
     def run(
@@ -192,6 +210,7 @@ class Agent:
         *,
         stream: Literal[True],
         stream_events: bool = False,
+        background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
@@ -216,11 +235,9 @@ class Agent:
         and are taken up again at the next start.
         """
         run = self._new_run(input, run_id, session_id, user_id, metadata)
-        if background:
-            return portal().call(self._submit(run))
         if stream:
-            return portal().iterate(self._stream(run, stream_events))
-        return portal().call(self._execute(run, None))
+            return portal().iterate(self._stream(run, stream_events, background))
+        return portal().call(self._submit(run) if background else self._execute(run, None))
 
     async def aget_run_output(self, run_id: str, session_id: str | None = None) -> RunOutput | None:
         """Return a run as it stands, or None where it is not known.
@@ -286,6 +303,124 @@ class Agent:
         """Wait for a background run's end; see :meth:`await_run`."""
         return portal().call(self.await_run(run_id, timeout))
 
+    async def astream_run(
+        self, run_id: str, after: int = 0
+    ) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield the events of a run, live while it executes, in whichever process that is.
+
+        The events are numbered, the same in every process and at every time: a reader that was
+        interrupted goes on after the last number it has. Where a model call is made again after a
+        crash, a RunResumed says so, and the text since the last ModelRequestCompleted is void.
+        Pieces of text whose whole a ModelRequestCompleted holds may be gone once the run has
+        ended.
+
+        Args:
+            run_id: the run.
+            after: the number of the last event that the reader has, or 0.
+
+        Yields:
+            The events, until the run ends or pauses.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            ConfigurationError: the agent has no db.
+            JournalError: what is stored of the run cannot be read.
+        """
+        runtime = await self._runtime()
+        async with aclosing(runtime.stream(check_id("run_id", run_id), after)) as events:
+            async for event in events:
+                yield event
+
+    def stream_run(self, run_id: str, after: int = 0) -> Iterator[RunOutputEvent]:
+        """Yield the events of a run; see :meth:`astream_run`."""
+        return portal().iterate(self.astream_run(run_id, after))
+
+    async def aretry_run(self, run_id: str) -> RunOutput:
+        """Have a run that ended in ERROR go on from its journal: what is done is not done again.
+
+        Args:
+            run_id: the run.
+
+        Returns:
+            The run, PENDING.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            RunStateError: it is not in ERROR.
+        """
+        runtime = await self._runtime()
+        return await runtime.take_up(self, check_id("run_id", run_id), RunStatus.error)
+
+    def retry_run(self, run_id: str) -> RunOutput:
+        """Have a run that ended in ERROR go on; see :meth:`aretry_run`."""
+        return portal().call(self.aretry_run(run_id))
+
+    async def acontinue_run(
+        self,
+        run_id: str,
+        *,
+        results: dict[str, str] | None = None,
+        from_seq: int | None = None,
+        new_run_id: str | None = None,
+        session_id: str | None = None,
+    ) -> RunOutput:
+        """Have a PAUSED run go on; or begin a new run from an earlier step of any run.
+
+        Args:
+            run_id: the run.
+            results: what the tool calls of unknown outcome, for which the run paused, returned:
+                texts by tool call id. Those that are left out are made again.
+            from_seq: begin a new run with the events of this one up to this number; the steps
+                after it are done anew.
+            new_run_id: with ``from_seq``, the new run's id; by default a new one.
+            session_id: with ``from_seq``, the new run's session; by default the same.
+
+        Returns:
+            The run, or the new one, PENDING.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            RunStateError: it is not PAUSED, or does not wait for these results.
+            RunConflictError: the new run's id is in use.
+            InvalidInputError: an argument cannot be used.
+        """
+        runtime = await self._runtime()
+        check_id("run_id", run_id)
+        if from_seq is None:
+            return await runtime.take_up(self, run_id, RunStatus.paused, results)
+        record = await runtime.store.get(run_id, with_input=True)
+        if record is None or record.input is None:
+            raise RunNotFoundError(f"There is no run {run_id!r} in {self.db}.")
+        run = NewRun(
+            run_id=check_id("new_run_id", str(uuid4()) if new_run_id is None else new_run_id),
+            session_id=check_id("session_id", session_id or record.session_id),
+            agent_id=self.id,
+            user_id=record.user_id,
+            input=record.input,
+            metadata=record.metadata,
+        )
+        return await runtime.fork(self, run, run_id, from_seq)
+
+    def continue_run(
+        self,
+        run_id: str,
+        *,
+        results: dict[str, str] | None = None,
+        from_seq: int | None = None,
+        new_run_id: str | None = None,
+        session_id: str | None = None,
+    ) -> RunOutput:
+        """Have a PAUSED run go on, or branch off a new one; see :meth:`acontinue_run`."""
+        return portal().call(
+            self.acontinue_run(
+                run_id,
+                results=results,
+                from_seq=from_seq,
+                new_run_id=new_run_id,
+                session_id=session_id,
+            )
+        )
+
     async def aprint_response(
         self,
         input: Input,
@@ -308,7 +443,9 @@ class Agent:
         from kern.agent.display import show
 
         run = self._new_run(input, None, session_id, user_id, None)
-        await show(self, RunInput.from_json(run.input), self._stream(run, False), live=stream)
+        await show(
+            self, RunInput.from_json(run.input), self._stream(run, False, False), live=stream
+        )
 
     def print_response(
         self,
@@ -340,6 +477,7 @@ class Agent:
             user_id=None if user_id is None else check_id("user_id", user_id),
             input=RunInput.of(given).to_json(),
             metadata=None if metadata is None else encode(metadata, "metadata"),
+            parent_run_id=current_run.get(),
         )
 
     async def _submit(self, run: NewRun) -> RunOutput:
@@ -361,20 +499,33 @@ class Agent:
         if cancellations.take_intent(run.run_id):
             output.status = RunStatus.cancelled
             return output
-        attempt = Attempt(self, run.input, output, foreground=True, emit=emit)
+        journal = Journal(None, output, 1, 0, emit, streamed=False)
+        attempt = Attempt(self, run.input, output, None, journal, foreground=True)
         await Executor().execute(attempt)
         if attempt.failure is not None:
             raise attempt.failure
         return attempt.output
 
-    async def _stream(self, run: NewRun, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
+    async def _stream(
+        self, run: NewRun, every_event: bool, background: bool
+    ) -> AsyncGenerator[RunOutputEvent, None]:
+        if background:
+            await self._submit(replace(run, streamed=True))
+            events = self.astream_run(run.run_id)
+        else:
+            events = self._execute_streaming(run)
+        async with aclosing(events):
+            async for event in events:
+                if every_event or event.event in _ALWAYS_STREAMED:
+                    yield event
+
+    async def _execute_streaming(self, run: NewRun) -> AsyncGenerator[RunOutputEvent, None]:
         events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
         task = asyncio.create_task(self._execute(run, events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
-                if every_event or event.event in _ALWAYS_STREAMED:
-                    yield event
+                yield event
             task.result()
         finally:
             if not task.done():

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
 from kern.run.per_loop import PerLoop
-from kern.run.record import NewRun, RunRecord, Settlement
+from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
@@ -23,15 +23,17 @@ class Kind(Enum):
     """What a :class:`Signal` tells."""
 
     cancel = "cancel"
-    end = "end"
+    read = "read"
+    news = "news"
     again = "again"
 
 
 class Signal(NamedTuple):
     """What one process tells the others that use the database.
 
-    ``cancel``: the run's executor shall stop it. ``end``: a run that somebody waits for has
-    ended. ``again``: signals may have been lost, look for yourself; it has no run id.
+    ``cancel``: the run's executor shall stop it. ``read``: somebody reads the run's events, so
+    its executor shall write them as they come. ``news``: a run that somebody waits for or reads
+    has moved on. ``again``: signals may have been lost, look for yourself; it has no run id.
     """
 
     kind: Kind
@@ -79,6 +81,22 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def append(
+        self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
+    ) -> bool:
+        """Commit rows to a run's journal; the same rows again change nothing.
+
+        Args:
+            run_id: the run.
+            attempt: who writes; only the newest attempt is heard.
+            rows: the rows, numbered by the attempt.
+            streamed: whether to signal the news.
+
+        Returns:
+            Whether the attempt is still the newest; if not, nothing was written.
+        """
+
+    @abstractmethod
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         """Protect attempts for ``lease`` seconds more.
 
@@ -93,7 +111,7 @@ class Store(ABC):
 
     @abstractmethod
     async def settle(self, settlement: Settlement) -> RunStatus | None:
-        """End a run for good.
+        """End a run for good, or pause it, and write the last rows of its journal.
 
         Returns:
             The status it ended in, which is CANCELLED where that was asked for. None where the
@@ -113,20 +131,32 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def cancelled(self, run_ids: Sequence[str]) -> list[str]:
-        """Return those of the running runs whose cancel was asked for."""
+    async def children(self, run_id: str) -> list[str]:
+        """Return the runs that the tools of a run have started and that have not ended."""
+
+    @abstractmethod
+    async def asked(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
+        """Return of which running runs the cancel, or the events as they come, are asked for."""
 
     @abstractmethod
     async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
         """Return a run, without its input unless that is asked for."""
 
     @abstractmethod
+    async def events(self, run_id: str, after: int) -> list[JournalRow]:
+        """Return the rows of a run's journal with numbers above ``after``, in order."""
+
+    @abstractmethod
     async def watch(self, run_id: str) -> None:
         """Have the end of a run signalled, once it comes."""
 
     @abstractmethod
-    async def history(self, session_id: str, before: str, limit: int) -> list[str]:
-        """Return the outputs of the session's last completed runs, as JSON text, oldest first.
+    async def read(self, run_id: str) -> None:
+        """Have the events of a run written as they come, and signalled, from now on."""
+
+    @abstractmethod
+    async def history(self, session_id: str, before: str, limit: int) -> list[tuple[str, str]]:
+        """Return the session's last completed runs, oldest first: run ids, outputs as JSON text.
 
         Args:
             session_id: the session.
@@ -135,8 +165,38 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def outputs(self, run_ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Return runs in the order of their acceptance: run ids, outputs as JSON text."""
+
+    @abstractmethod
+    async def take_up(
+        self, run_id: str, status: RunStatus, events: Sequence[tuple[str, str]]
+    ) -> bool:
+        """Make a run that stands still PENDING again, and put it into the queue.
+
+        Args:
+            run_id: the run.
+            status: the status that it must have.
+            events: kinds and payloads to add to its journal.
+
+        Returns:
+            Whether it had that status; if not, nothing was changed.
+        """
+
+    @abstractmethod
+    async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
+        """Accept a run whose journal begins as another's does, up to the number ``seq``.
+
+        Returns:
+            Whether it was accepted; if not, its id is in use.
+        """
+
     async def unfinished(self, agent_ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Return run id and agent id of the runs that wait for an executor, oldest first."""
+        """Return run id and agent id of the runs that have not ended, oldest first.
+
+        Of use where the queue does not outlive its process; the others return nothing.
+        """
+        return []
 
     @abstractmethod
     async def listen(self, hear: Callable[[Signal], None]) -> None:

@@ -1,8 +1,10 @@
 """What the engine needs to know of an agent."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from kern.models.base import Model
+from kern.tools import Tool
 
 
 class Definition(Protocol):
@@ -27,3 +29,15 @@ class Definition(Protocol):
     @property
     def history_runs(self) -> int:
         """How many of the session's earlier runs the model is shown."""
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """What the model can have called, by name."""
+
+    @property
+    def tool_call_limit(self) -> int | None:
+        """How many calls a run may make, or None for any number."""
+
+    @property
+    def dependencies(self) -> Mapping[str, object]:
+        """What the tools are given."""

@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from threading import Lock
-from typing import TypeVar
 
-from kern.db.base import Store
 from kern.db.batch import to_the_end
-from kern.engine.loop import Attempt, take_turns
+from kern.engine.attempt import Attempt
+from kern.engine.journal import OvertakenError
+from kern.engine.loop import take_turns
+from kern.engine.patience import patiently
+from kern.engine.toolbox import PausedError
 from kern.errors import (
     DatabaseError,
     DatabaseUnavailableError,
@@ -19,19 +20,12 @@ from kern.errors import (
     KernError,
     ModelError,
 )
-from kern.run.agent import RunEvent, RunOutput
+from kern.run.agent import ENDINGS, RunOutput
 from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
+from kern.run.record import JournalRow
 
 logger = logging.getLogger("kern")
-
-Result = TypeVar("Result")
-
-_ENDINGS = {
-    RunStatus.completed: RunEvent.run_completed,
-    RunStatus.error: RunEvent.run_error,
-    RunStatus.cancelled: RunEvent.run_cancelled,
-}
 
 
 class Stop(Enum):
@@ -46,6 +40,7 @@ class _Execution:
     """An attempt in its task. Until it comes to its end it can be stopped, from any thread."""
 
     attempt: Attempt
+    last_seq: int
     task: asyncio.Task[None] | None = None
     stopped: Stop | None = None
     begun: bool = False
@@ -74,13 +69,8 @@ class _Execution:
 class Executor:
     """Executes attempts on the running event loop, each in a task of its own."""
 
-    def __init__(self, store: Store | None = None) -> None:
-        """Execute nothing yet.
-
-        Args:
-            store: where runs are settled; None for runs that are kept nowhere.
-        """
-        self._store = store
+    def __init__(self) -> None:
+        """Execute nothing yet."""
         self._executing: dict[str, _Execution] = {}
         self._loop = asyncio.get_running_loop()
 
@@ -93,11 +83,15 @@ class Executor:
         """Say whether the run executes here."""
         return run_id in self._executing
 
-    async def execute(self, attempt: Attempt) -> None:
+    async def execute(self, attempt: Attempt, last_seq: int = 0) -> None:
         """Carry an attempt to its settlement; ``attempt.output`` is the run as it ended then.
 
         Where a later attempt has taken over, the output is the run as it stands. Where the run
         failed, ``attempt.failure`` says of what.
+
+        Args:
+            attempt: the attempt, just claimed.
+            last_seq: the number of the last row that earlier attempts have journaled, or 0.
 
         Raises:
             DatabaseError: the end could not be stored.
@@ -106,7 +100,7 @@ class Executor:
         """
         run_id = attempt.output.run_id
         self.stop(run_id, Stop.overtaken)
-        execution = self._executing[run_id] = _Execution(attempt)
+        execution = self._executing[run_id] = _Execution(attempt, last_seq)
         cancellations.executes(run_id, lambda: self._stop_from_any_thread(run_id))
         task = execution.task = asyncio.create_task(self._run(execution), name=f"run {run_id}")
         try:
@@ -115,12 +109,31 @@ class Executor:
             if not task.cancelling():
                 task.cancel()
             await asyncio.wait({task})
+            await self._release_unbegun(execution)
             raise
         finally:
             if self._executing.get(run_id) is execution:
                 del self._executing[run_id]
                 cancellations.ended(run_id)
+        await self._release_unbegun(execution)
         task.result()
+
+    async def let_go(self) -> None:
+        """Have every background run go on elsewhere, and wait until they can."""
+        tasks = [
+            each.task
+            for each in self._executing.values()
+            if each.task is not None and not each.attempt.foreground and not each.ended
+        ]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def read(self, run_id: str) -> None:
+        """Have a run's events written as they come, if it executes here."""
+        if (execution := self._executing.get(run_id)) is not None:
+            execution.attempt.journal.streamed = True
 
     def stop(self, run_id: str, why: Stop = Stop.cancelled, attempt: int | None = None) -> bool:
         """Stop a run if it executes here and has not come to its end, and say whether so.
@@ -145,6 +158,11 @@ class Executor:
         self._loop.call_soon_threadsafe(execution.interrupt)
         return True
 
+    async def _release_unbegun(self, execution: _Execution) -> None:
+        """Let go of a run whose task was cancelled before its first step, so it never took it."""
+        if not execution.begun:
+            await self._release(execution.attempt)
+
     async def _run(self, execution: _Execution) -> None:
         attempt, output = execution.attempt, execution.attempt.output
         definition = attempt.definition
@@ -155,8 +173,12 @@ class Executor:
         execution.begun = True
         try:
             if execution.stopped is None:
-                await take_turns(attempt, self._store)
+                await take_turns(attempt, execution.last_seq)
             output.status = RunStatus.completed
+        except OvertakenError:
+            execution.stop(Stop.overtaken)
+        except PausedError as pause:
+            output.status, output.error = RunStatus.paused, str(pause)
         except asyncio.CancelledError as error:
             if execution.stopped is None and not _is_being_cancelled():
                 _fail(attempt, error)
@@ -174,33 +196,41 @@ class Executor:
                 _cancel(attempt)
         output.metrics.duration = time.monotonic() - started
         await self._settle(attempt)
-        attempt.tell(_ENDINGS[output.status], output.error or output.content)
+        if output.status in ENDINGS:
+            attempt.journal.end(ENDINGS[output.status], output.error or output.content)
+        if output.status is RunStatus.cancelled and attempt.handle is not None:
+            await definition.model.cancel(attempt.handle)
 
     async def _settle(self, attempt: Attempt) -> None:
-        if self._store is None:
+        rows = await attempt.journal.close()
+        if attempt.store is None:
             return
         try:
-            status = await self._write_end(attempt)
+            status = await self._write_end(attempt, rows)
         except DatabaseUnavailableError:
             raise
         except (DatabaseError, InvalidInputError) as error:
             # What cannot be stored must not keep the run from ending.
             output = attempt.output
             output.status, output.error = RunStatus.error, f"The output was not stored. {error}"
-            output.content, output.messages = None, []
-            status = await self._write_end(attempt)
+            output.content, output.messages, output.tools = None, [], []
+            status = await self._write_end(attempt, [])
         if status is None:
             await self._overtaken(attempt)
         else:
             attempt.output.status = status
 
-    async def _write_end(self, attempt: Attempt) -> RunStatus | None:
-        store, settlement = self._store, attempt.output.settlement(attempt.number)
+    async def _write_end(self, attempt: Attempt, rows: list[JournalRow]) -> RunStatus | None:
+        store = attempt.store
         assert store is not None
+        settlement = attempt.output.settlement(
+            attempt.number, rows, attempt.journal.fold_before, attempt.foreground
+        )
         return await to_the_end(lambda: patiently(lambda: store.settle(settlement)))
 
     async def _release(self, attempt: Attempt) -> None:
-        store, run_id = self._store, attempt.output.run_id
+        store, run_id = attempt.store, attempt.output.run_id
+        await attempt.journal.close()
         if store is not None:
             await to_the_end(lambda: store.release(run_id, attempt.number))
 
@@ -208,21 +238,10 @@ class Executor:
         """Show the caller what the run has come to in the hands of another attempt."""
         output = attempt.output
         logger.warning("run %s: attempt %d was overtaken", output.run_id, attempt.number)
-        record = await self._store.get(output.run_id) if self._store is not None else None
+        await attempt.journal.close()
+        record = await attempt.store.get(output.run_id) if attempt.store is not None else None
         if record is not None:
             attempt.output = RunOutput.from_record(record)
-
-
-async def patiently(write: Callable[[], Awaitable[Result]]) -> Result:
-    """Repeat a guarded write until the database can be reached, with growing pauses."""
-    pause = 0.1
-    while True:
-        try:
-            return await write()
-        except DatabaseUnavailableError as error:
-            logger.warning("trying again in %.1f s: %s", pause, error)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 5.0)
 
 
 def _is_being_cancelled() -> bool:

@@ -1,95 +1,86 @@
-"""The run loop: what an attempt at a run does between its claim and its settlement."""
+"""The run loop: replay what is done, then turn after turn, until the model has answered."""
 
-from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 
-from kern.db.base import Store
-from kern.engine.definition import Definition
-from kern.models.base import ModelResponse
-from kern.run.agent import RunEvent, RunInput, RunOutput, RunOutputEvent, messages_of
-from kern.run.codec import decode_object
-from kern.run.message import Message
-
-Emit = Callable[[RunOutputEvent], None]
+from kern.engine.attempt import Attempt, Turn
+from kern.engine.toolbox import use_tools
+from kern.models.base import ModelRequest, ModelResponse
+from kern.run.agent import RunEvent
 
 
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """One executor's try at a run.
-
-    Attributes:
-        definition: the agent.
-        input: what the run adds to the conversation, as JSON text.
-        output: what the run has come to; filled as it goes.
-        number: which attempt it is, from 1 on; the database hears only the newest one.
-        foreground: whether it belongs to a caller who waits, and ends when the caller goes.
-        emit: told of each event, where somebody streams the run.
-        failure: what the run failed of, once it has.
-    """
-
-    definition: Definition
-    input: str
-    output: RunOutput
-    number: int = 1
-    foreground: bool = False
-    emit: Emit | None = None
-    failure: BaseException | None = None
-
-    def tell(self, event: RunEvent, content: str | None = None) -> None:
-        """Tell whoever streams the run what happened."""
-        if self.emit is not None:
-            output = self.output
-            self.emit(
-                RunOutputEvent(event, output.run_id, output.session_id, output.agent_id, content)
-            )
-
-
-async def take_turns(attempt: Attempt, store: Store | None) -> None:
+async def take_turns(attempt: Attempt, last_seq: int) -> None:
     """Carry the run to its answer.
+
+    Args:
+        attempt: the attempt, just claimed.
+        last_seq: the number of the last row that earlier attempts have journaled, or 0.
 
     Raises:
         ModelError: the model gave no usable answer.
-        ValueError: what is stored of the run or its session is damaged.
-        DatabaseError: the session's history could not be read.
+        JournalError: what earlier attempts have done cannot be read.
+        MissingToolError: a tool that has to be called is gone.
+        PausedError: a person has to decide first.
+        OvertakenError: a later attempt has taken the run over.
     """
-    attempt.tell(RunEvent.run_started)
-    output = attempt.output
-    output.messages = list(RunInput.from_json(attempt.input).messages)
-    conversation = [*await _context(attempt, store), *output.messages]
-    attempt.tell(RunEvent.model_request_started)
-    response = await _ask(attempt, conversation)
-    output.messages.append(response.message)
+    journal = attempt.journal
+    journal.note(RunEvent.run_started)
+    if attempt.number > 1:
+        journal.keep(RunEvent.run_resumed, {"attempt": attempt.number})
+    await attempt.replay(last_seq)
+    while not attempt.is_answered:
+        if attempt.turns and attempt.turns[-1].open_calls:
+            await use_tools(attempt, attempt.turns[-1])
+        else:
+            await _ask(attempt)
+    content = attempt.output.content
+    journal.note(RunEvent.run_content_completed, {"content": content}, content=content)
+
+
+async def _ask(attempt: Attempt) -> None:
+    """Have the model answer, and write the answer down before anything follows from it."""
+    journal, output = attempt.journal, attempt.output
+    journal.note(RunEvent.model_request_started)
+    response = await _respond(attempt)
+    attempt.handle = None
+    turn = Turn(len(attempt.turns) + 1, response.message)
+    attempt.turns.append(turn)
+    attempt.show()
     output.metrics.add(response.metrics)
-    output.content = response.message.content
-    attempt.tell(RunEvent.model_request_completed)
-    attempt.tell(RunEvent.run_content_completed, output.content)
+    payload: dict[str, object] = {
+        "message": response.message.to_dict(),
+        "metrics": response.metrics.to_dict(),
+    }
+    if turn.number == 1 and attempt.history:
+        payload["history"] = attempt.history
+    content = response.message.content
+    if turn.open_calls:
+        await journal.record(RunEvent.model_request_completed, payload, content=content)
+    else:  # Nothing follows but the run's end, and that is written with it.
+        journal.keep(RunEvent.model_request_completed, payload, content=content)
 
 
-async def _context(attempt: Attempt, store: Store | None) -> list[Message]:
-    """Return what the model is told before the run's own messages."""
-    definition, output = attempt.definition, attempt.output
-    system = definition.system_message
-    context = [Message("system", system)] if system else []
-    if store is not None and definition.history_runs:
-        limit = definition.history_runs
-        for text in await store.history(output.session_id, output.run_id, limit):
-            context += messages_of(decode_object(text))
-    return context
+async def _respond(attempt: Attempt) -> ModelResponse:
+    async def keep(handle: str) -> None:
+        attempt.handle = handle
+        await attempt.journal.record(RunEvent.model_request_started, {"handle": handle})
 
-
-async def _ask(attempt: Attempt, conversation: Sequence[Message]) -> ModelResponse:
-    model = attempt.definition.model
-    if attempt.emit is None:
-        return await model.respond(conversation)
+    definition = attempt.definition
+    request = ModelRequest(
+        attempt.conversation,
+        [tool.schema for tool in definition.tools.values()],
+        attempt.handle,
+        keep,
+    )
+    if not attempt.journal.is_read:
+        return await definition.model.respond(request)
     attempt.output.content = ""
     response: ModelResponse | None = None
-    async with aclosing(model.stream(conversation)) as pieces:
+    async with aclosing(definition.model.stream(request)) as pieces:
         async for piece in pieces:
-            if isinstance(piece, str):
-                attempt.output.content += piece
-                attempt.tell(RunEvent.run_content, piece)
-            else:
+            if isinstance(piece, ModelResponse):
                 response = piece
+            else:
+                attempt.output.content += piece
+                attempt.journal.text(piece)
     assert response is not None, "a model's stream ends with its response"
     return response

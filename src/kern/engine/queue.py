@@ -99,7 +99,7 @@ class PgQueuerQueue(Queue):
                 await self._consume()
             except Exception as error:
                 # The database was lost, or its notifications: a new manager begins anew.
-                logger.warning("the queue is unavailable, trying again in 1 s: %s", error)
+                logger.warning("the queue is unavailable, trying again in 1 s: %r", error)
                 self._queries = self._open()
                 await asyncio.sleep(1)
 
@@ -113,7 +113,8 @@ class PgQueuerQueue(Queue):
             # Jobs of a process that was lost are looked for this often.
             dequeue_timeout=min(timedelta(seconds=1), self._heartbeat / 4),
             heartbeat_timeout=self._heartbeat,
-            shutdown_on_listener_failure=True,
+            # PgQueuer sends its first probe before it listens, and so takes itself for deaf.
+            shutdown_on_listener_failure=False,
         )
 
     def _register(self, agent_id: str) -> None:

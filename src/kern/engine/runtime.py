@@ -2,24 +2,30 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from weakref import WeakKeyDictionary
 
 from kern.db.base import Database, Kind, Signal, Store
+from kern.engine.attempt import Attempt
 from kern.engine.definition import Definition
-from kern.engine.executor import Executor, Stop, patiently
-from kern.engine.loop import Attempt, Emit
+from kern.engine.executor import Executor, Stop
+from kern.engine.journal import Emit, Journal
+from kern.engine.notices import Notices
+from kern.engine.patience import patiently
 from kern.engine.queue import open_queue
+from kern.engine.reader import read_events
 from kern.engine.settings import Settings
-from kern.errors import DatabaseError, RunConflictError
-from kern.run.agent import RunOutput
+from kern.engine.tasks import Tasks
+from kern.engine.worker import Worker
+from kern.errors import RunConflictError, RunNotFoundError, RunStateError
+from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
 from kern.run.codec import decode_object
+from kern.run.journal import read_row, write_event
 from kern.run.per_loop import PerLoop
 from kern.run.record import NewRun, RunRecord
 
@@ -33,21 +39,21 @@ class Runtime:
         """Use ``store``; nothing is started before it is needed."""
         self.store = store
         self._settings = settings
-        self._executor = Executor(store)
+        self._tasks = Tasks()
+        self._executor = Executor()
+        self._notices = Notices(store, self._tasks, self._hear)
         self._queue = open_queue(store, session_table, settings.heartbeat)
-        self._definitions: dict[str, Definition] = {}
-        self._waiting: dict[str, set[asyncio.Event]] = {}
-        self._listening: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._consuming = False
-        self._beating = False
+        self._worker = Worker(
+            store, self._queue, self._executor, self._notices, self._tasks, settings.heartbeat
+        )
+        self._tasks.start(self._beat())
 
     @classmethod
     async def of(cls, database: Database) -> "Runtime":
         """Return the running loop's use of ``database``, begun on first call."""
         per_loop = _runtimes.get(database)
         if per_loop is None:
-            per_loop = _runtimes[database] = PerLoop(lambda: cls._open(database))
+            per_loop = _runtimes[database] = PerLoop(partial(cls._open, database))
         return await per_loop.get()
 
     @classmethod
@@ -68,6 +74,11 @@ class Runtime:
         finally:
             cancellations.unsubscribe(runtime)
 
+    def serve(self, definition: Definition) -> None:
+        """Execute queued runs of this agent here from now on, if this process executes any."""
+        if self._settings.in_process_worker:
+            self._worker.serve(definition)
+
     async def submit(self, definition: Definition, run: NewRun) -> RunOutput:
         """Accept a run into the queue, durably.
 
@@ -79,14 +90,13 @@ class Runtime:
             RunConflictError: the run id is in use for something else.
             DatabaseError: the run was not accepted.
         """
-        if self._settings.in_process_worker:
-            await self.serve(definition)
+        self.serve(definition)
         run = replace(run, cancelled=cancellations.take_intent(run.run_id))
         accepted = await self.store.submit(run)
         if accepted is None:
             return RunOutput.from_record(await self._same_run(run))
-        if accepted.status is RunStatus.pending and not self.store.enqueues:
-            await self._queue.enqueue(run.run_id, run.agent_id)
+        if accepted.status is RunStatus.pending:
+            await self._enqueue(run.run_id, run.agent_id)
         return _output(definition, run, accepted.status, accepted.created_at.timestamp())
 
     async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
@@ -105,7 +115,7 @@ class Runtime:
             DatabaseError: the run was not accepted, or its end not stored.
             Exception: what the run failed of; it is settled as ERROR by then.
         """
-        await self._listen()
+        await self._notices.listen()
         intended = cancellations.take_intent(run.run_id)
         run = replace(run, cancelled=intended, lease=self._settings.heartbeat)
         accepted = await self.store.submit(run)
@@ -117,18 +127,24 @@ class Runtime:
         output = _output(definition, run, accepted.status, accepted.created_at.timestamp())
         if accepted.status is RunStatus.cancelled:
             return output
-        attempt = Attempt(definition, run.input, output, foreground=True, emit=emit)
-        await self._attempt(attempt)
+        journal = Journal(self.store, output, 1, 0, emit, run.streamed)
+        attempt = Attempt(definition, run.input, output, self.store, journal, foreground=True)
+        try:
+            await self._executor.execute(attempt)
+        finally:
+            self._notices.tell(run.run_id)
         if attempt.failure is not None and attempt.output.status is RunStatus.error:
             raise attempt.failure
         return attempt.output
 
     async def cancel(self, run_id: str) -> bool:
-        """Ask for the end of a run, wherever it is, and say whether it ends cancelled for this."""
-        cancelled = await self.store.cancel(run_id)
-        if cancelled:
-            self._executor.stop(run_id)
-        return cancelled
+        """Ask for the end of a run and its children; say whether it ends cancelled for this."""
+        if not await self.store.cancel(run_id):
+            return False
+        self._executor.stop(run_id)
+        for child in await self.store.children(run_id):
+            await self.cancel(child)
+        return True
 
     async def wait(self, run_id: str, timeout: float | None) -> RunRecord | None:
         """Wait for a run's end; None where the run is not known.
@@ -136,9 +152,9 @@ class Runtime:
         Raises:
             TimeoutError: it had not ended after ``timeout`` seconds.
         """
-        await self._listen()
+        await self._notices.listen()
         async with asyncio.timeout(timeout):
-            with self._told_of(run_id) as told:
+            with self._notices.of(run_id) as told:
                 while True:
                     if not self._executor.executes(run_id):
                         await self.store.watch(run_id)
@@ -148,59 +164,119 @@ class Runtime:
                     await told.wait()
                     told.clear()
 
-    async def serve(self, definition: Definition) -> None:
-        """Execute queued runs of this agent here, from now on."""
-        known = self._definitions.get(definition.id)
-        self._definitions[definition.id] = definition
-        if known is None:
-            self._queue.serve(definition.id)
-            if not self.store.enqueues:
-                self._start(self._refill())
-        if not self._consuming:
-            self._consuming = True
-            self._start(self._consume())
+    async def stream(self, run_id: str, after: int) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield the events of a run from the number ``after`` on, until it ends or pauses.
 
-    async def _consume(self) -> None:
-        await patiently(self._listen)
-        await self._queue.consume(self._deliver)
+        Raises:
+            RunNotFoundError: there is no such run.
+            JournalError: a row of its journal cannot be read.
+        """
+        await self._notices.listen()
+        with self._notices.of(run_id) as told:
+            async for event in read_events(self.store, run_id, after, told):
+                yield event
 
-    async def _deliver(self, run_id: str) -> float | None:
-        """Execute a run that the queue hands over; say when to hand it over again, if at all."""
-        lease = self._settings.heartbeat
-        record = await patiently(lambda: self.store.claim(run_id, lease))
+    async def take_up(
+        self,
+        definition: Definition,
+        run_id: str,
+        status: RunStatus,
+        results: dict[str, str] | None = None,
+    ) -> RunOutput:
+        """Have a run that stands still go on from its journal.
+
+        Args:
+            definition: the agent.
+            run_id: the run.
+            status: the status in which it has to be: ERROR or PAUSED.
+            results: by tool call id, what calls of unknown outcome returned; all others are made
+                again.
+
+        Returns:
+            The run, PENDING.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            RunStateError: it is in another status, or has no such calls.
+        """
+        record = await self._found(run_id)
+        if record.status is not status:
+            raise RunStateError(f"Run {run_id} is {record.status}, not {status}.")
+        events = await self._decisions(record, results or {})
+        self.serve(definition)
+        if not await self.store.take_up(run_id, status, events):
+            raise RunStateError(f"Run {run_id} is not {status} any more.")
+        await self._enqueue(run_id, record.agent_id)
+        return RunOutput.from_record(await self._found(run_id))
+
+    async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
+        """Begin a new run with the first steps of another.
+
+        Args:
+            definition: the agent.
+            run: the new run; its input is the other's.
+            origin: the other run.
+            seq: the number of the last event that the new run takes over.
+
+        Returns:
+            The new run, PENDING.
+
+        Raises:
+            RunConflictError: the new run's id is in use.
+        """
+        self.serve(definition)
+        if not await self.store.fork(run, origin, seq):
+            raise RunConflictError(f"run_id {run.run_id!r} is in use. Choose a new one.")
+        await self._enqueue(run.run_id, run.agent_id)
+        return RunOutput.from_record(await self._found(run.run_id))
+
+    async def _decisions(self, record: RunRecord, results: dict[str, str]) -> list[tuple[str, str]]:
+        """Return what is journaled when a run is taken up: its calls' results, or their retry."""
+        if record.status is RunStatus.error:
+            error = RunOutput.from_record(record).error
+            return [
+                write_event(RunEvent.run_error, {"message": error}),
+                write_event(RunEvent.run_continued, {}),
+            ]
+        calls: list[str] = []
+        for row in await self.store.events(record.run_id, 0):
+            event, payload = read_row(row)
+            if event is RunEvent.model_request_completed:
+                message = payload["message"]
+                assert isinstance(message, dict)
+                calls = [call["id"] for call in message.get("tool_calls", [])]
+        if unknown := sorted(set(results) - set(calls)):
+            raise RunStateError(
+                f"Run {record.run_id} does not wait for {', '.join(unknown)}, but for "
+                f"{', '.join(calls)}."
+            )
+        given = [
+            write_event(
+                RunEvent.tool_call_completed, {"place": calls.index(call), "result": result}
+            )
+            for call, result in results.items()
+        ]
+        again = [place for place, call in enumerate(calls) if call not in results]
+        return [*given, write_event(RunEvent.run_continued, {"retry": again})]
+
+    async def _found(self, run_id: str, *, with_input: bool = False) -> RunRecord:
+        record = await self.store.get(run_id, with_input=with_input)
         if record is None:
-            current = await patiently(lambda: self.store.get(run_id))
-            executes = current is not None and current.status is RunStatus.running
-            return lease / 4 if executes else None
-        if record.status is RunStatus.running:
-            assert record.input is not None
-            definition, output = self._definitions[record.agent_id], RunOutput.from_record(record)
-            try:
-                await self._attempt(Attempt(definition, record.input, output, record.attempt))
-            except DatabaseError:
-                logger.exception("the end of run %s could not be stored", run_id)
-                return lease
-        self._tell(run_id)
-        return None
-
-    async def _attempt(self, attempt: Attempt) -> None:
-        if not self._beating:
-            self._beating = True
-            self._start(self._beat())
-        try:
-            await self._executor.execute(attempt)
-        finally:
-            self._tell(attempt.output.run_id)
+            raise RunNotFoundError(f"There is no run {run_id!r} in {self.store}.")
+        return record
 
     async def _same_run(self, run: NewRun) -> RunRecord:
         """Return the run that has this id already, if it is the same."""
-        record = await self.store.get(run.run_id, with_input=True)
-        same = record is not None and (record.input, record.agent_id) == (run.input, run.agent_id)
-        if record is None or not same:
+        record = await self._found(run.run_id, with_input=True)
+        if (record.input, record.agent_id) != (run.input, run.agent_id):
             raise RunConflictError(
                 f"run_id {run.run_id!r} is in use for another input or agent. Choose a new one."
             )
         return record
+
+    async def _enqueue(self, run_id: str, agent_id: str) -> None:
+        if not self.store.enqueues:
+            await self._queue.enqueue(run_id, agent_id)
 
     async def _beat(self) -> None:
         """Show that this process lives, and learn what happened to its runs unheard."""
@@ -217,61 +293,30 @@ class Runtime:
                 elif mine[run_id]:
                     self._executor.stop(run_id)
 
-    async def _refill(self) -> None:
-        """Put what waits in the database into a queue that does not outlive its process."""
-        for run_id, agent_id in await self.store.unfinished(list(self._definitions)):
-            await self._queue.enqueue(run_id, agent_id)
-
-    async def _listen(self) -> None:
-        if self._listening is None or (
-            self._listening.done() and (self._listening.cancelled() or self._listening.exception())
-        ):
-            self._listening = self._start(self.store.listen(self._hear))
-        await asyncio.shield(self._listening)
-
     def _hear(self, signal: Signal) -> None:
         match signal.kind:
             case Kind.cancel:
                 self._executor.stop(signal.run_id)
-            case Kind.end:
-                self._tell(signal.run_id)
+            case Kind.read:
+                self._executor.read(signal.run_id)
+            case Kind.news:
+                self._notices.tell(signal.run_id)
             case Kind.again:
-                self._start(self._catch_up())
+                self._tasks.start(self._catch_up())
 
     async def _catch_up(self) -> None:
-        for run_id in list(self._waiting):
-            self._tell(run_id)
+        """Look for what signals may have told unheard."""
+        self._notices.tell_all()
         executing = [run_id for run_id, _ in self._executor.attempts]
-        for run_id in await patiently(lambda: self.store.cancelled(executing)):
-            self._executor.stop(run_id)
-        if self._definitions and not self.store.enqueues:
-            await self._refill()
+        for run_id, cancelled, streamed in await patiently(partial(self._asked, executing)):
+            if cancelled:
+                self._executor.stop(run_id)
+            if streamed:
+                self._executor.read(run_id)
+        await self._worker.refill()
 
-    @contextmanager
-    def _told_of(self, run_id: str) -> Iterator[asyncio.Event]:
-        told = asyncio.Event()
-        self._waiting.setdefault(run_id, set()).add(told)
-        try:
-            yield told
-        finally:
-            self._waiting[run_id].discard(told)
-            if not self._waiting[run_id]:
-                del self._waiting[run_id]
-
-    def _tell(self, run_id: str) -> None:
-        for told in self._waiting.get(run_id, ()):
-            told.set()
-
-    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("kern stopped working in the background", exc_info=error)
+    async def _asked(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
+        return await self.store.asked(run_ids) if run_ids else []
 
 
 _runtimes: WeakKeyDictionary[Database, PerLoop[Runtime]] = WeakKeyDictionary()

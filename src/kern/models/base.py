@@ -1,10 +1,30 @@
 """What kern needs of a model: the port behind which the providers stand."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from kern.run.message import Message, Metrics
+from kern.run.tool import ToolSchema
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What a model is asked.
+
+    Attributes:
+        messages: the conversation.
+        tools: what the model may call.
+        handle: where the provider keeps answers, the one that an earlier attempt asked for and
+            this one is to pick up.
+        keep: where the provider keeps answers, awaited with the handle of this one before
+            anything else is done, so that a later attempt can pick it up.
+    """
+
+    messages: Sequence[Message]
+    tools: Sequence[ToolSchema] = ()
+    handle: str | None = None
+    keep: Callable[[str], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +52,7 @@ class Model(ABC):
     provider: str
 
     @abstractmethod
-    async def respond(self, messages: Sequence[Message]) -> ModelResponse:
+    async def respond(self, request: ModelRequest) -> ModelResponse:
         """Answer a conversation.
 
         Cancelling the call closes the connection to the provider.
@@ -42,9 +62,12 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str | ModelResponse, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse, None]:
         """Answer a conversation piece by piece: texts, then the whole response, once.
 
         Raises:
             ModelError: there was no usable answer; its ``content`` is the text until then.
         """
+
+    async def cancel(self, handle: str) -> None:  # noqa: B027 # most providers keep no answers
+        """Have the provider stop an answer that it keeps, as far as it can."""

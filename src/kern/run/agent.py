@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self, cast
@@ -10,7 +11,8 @@ from kern.errors import InvalidInputError
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, encode
 from kern.run.message import Message, Metrics
-from kern.run.record import RunRecord, Settlement
+from kern.run.record import JournalRow, RunRecord, Settlement
+from kern.run.tool import ToolExecution
 
 
 class RunEvent(StrEnum):
@@ -21,9 +23,23 @@ class RunEvent(StrEnum):
     run_content_completed = "RunContentCompleted"
     model_request_started = "ModelRequestStarted"
     model_request_completed = "ModelRequestCompleted"
+    tool_call_started = "ToolCallStarted"
+    tool_call_completed = "ToolCallCompleted"
+    tool_call_error = "ToolCallError"
+    run_paused = "RunPaused"
+    run_continued = "RunContinued"
+    run_resumed = "RunResumed"
     run_cancelled = "RunCancelled"
     run_error = "RunError"
     run_completed = "RunCompleted"
+
+
+ENDINGS = {
+    RunStatus.completed: RunEvent.run_completed,
+    RunStatus.error: RunEvent.run_error,
+    RunStatus.cancelled: RunEvent.run_cancelled,
+}
+"""The event with which a run ends in a status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +92,10 @@ class RunOutputEvent:
         run_id: the run it happened in.
         session_id: the session of the run.
         agent_id: the agent that runs.
-        content: the piece of text of a RunContent; the whole of a RunContentCompleted or
-            RunCompleted; what went wrong for a RunError.
+        seq: its number within the run, from 1 on.
+        content: the piece of text of a RunContent; the whole text of a ModelRequestCompleted,
+            RunContentCompleted or RunCompleted; what went wrong for a RunError.
+        tool: the call that a ToolCallStarted, ToolCallCompleted or ToolCallError is about.
         created_at: when, in seconds since 1970.
     """
 
@@ -85,7 +103,9 @@ class RunOutputEvent:
     run_id: str
     session_id: str
     agent_id: str
+    seq: int = 0
     content: str | None = None
+    tool: ToolExecution | None = None
     created_at: float = field(default_factory=time.time)
 
 
@@ -104,6 +124,7 @@ class RunOutput:
         content_type: the type of the content, ``"str"`` for text.
         messages: the conversation as it was sent and answered, system message and history
             left out.
+        tools: the tools that it called, in the order in which they were asked for.
         metrics: what it used.
         model: the model's id.
         model_provider: who serves the model.
@@ -122,6 +143,7 @@ class RunOutput:
     content: str | None = None
     content_type: str = "str"
     messages: list[Message] = field(default_factory=list)
+    tools: list[ToolExecution] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
     model: str | None = None
     model_provider: str | None = None
@@ -193,8 +215,14 @@ class RunOutput:
         output._take_body(decode_object(record.output))
         return output
 
-    def settlement(self, attempt: int) -> Settlement:
-        """Return what ``attempt`` writes to the run's row as its end."""
+    def settlement(
+        self,
+        attempt: int,
+        journal: Sequence[JournalRow] = (),
+        fold_before: int = 0,
+        foreground: bool = False,
+    ) -> Settlement:
+        """Return what ``attempt`` writes to the run's row as its end; see :class:`Settlement`."""
         error = None if self.error is None else encode({"message": self.error}, "error")
         return Settlement(
             run_id=self.run_id,
@@ -203,6 +231,9 @@ class RunOutput:
             output=encode(self._body(), "output"),
             error=error,
             usage=encode(self.metrics.to_dict(), "metrics"),
+            journal=tuple(journal),
+            fold_before=fold_before,
+            foreground=foreground,
         )
 
     def _body(self) -> dict[str, object]:
@@ -211,6 +242,7 @@ class RunOutput:
             "content": self.content,
             "content_type": self.content_type,
             "messages": [each.to_dict() for each in self.messages],
+            "tools": [each.to_dict() for each in self.tools],
             "metrics": self.metrics.to_dict(),
             "model": self.model,
             "model_provider": self.model_provider,
@@ -221,6 +253,8 @@ class RunOutput:
         self.content = cast(str | None, values.get("content"))
         self.content_type = cast(str, values.get("content_type", "str"))
         self.messages = messages_of(values)
+        tools = cast(list[dict[str, object]], values.get("tools", []))
+        self.tools = [ToolExecution.from_dict(each) for each in tools]
         self.metrics = Metrics.from_dict(cast(dict[str, object], values.get("metrics", {})))
         self.model = cast(str | None, values.get("model"))
         self.model_provider = cast(str | None, values.get("model_provider"))

@@ -1,6 +1,10 @@
-"""The status of a run."""
+"""The status of a run, and what its tools are told of it."""
 
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from enum import StrEnum
+from threading import Event
 
 
 class RunStatus(StrEnum):
@@ -24,3 +28,45 @@ class RunStatus(StrEnum):
 
 
 _TERMINAL = frozenset({RunStatus.completed, RunStatus.error, RunStatus.cancelled})
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a tool is told of the run that calls it: give the tool a parameter of this type.
+
+    Attributes:
+        run_id: the run.
+        session_id: its conversation.
+        agent_id: its agent.
+        user_id: on whose behalf it runs.
+        metadata: what the caller attached to it.
+        attempt: which attempt at the run this is, from 1 on.
+        tool_call_id: the provider's id of this call.
+        idempotency_key: names this call, the same on every attempt; hand it to services that can
+            recognise a request made twice.
+        dependencies: what the agent was given for its tools; it is stored nowhere.
+    """
+
+    run_id: str
+    session_id: str
+    agent_id: str
+    user_id: str | None
+    metadata: Mapping[str, object] | None
+    attempt: int
+    tool_call_id: str
+    idempotency_key: str
+    dependencies: Mapping[str, object]
+    _stopped: Event = field(default_factory=Event, repr=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run has been stopped: what the tool returns from now on is thrown away."""
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Let :attr:`cancelled` say True."""
+        self._stopped.set()
+
+
+current_run: ContextVar[str | None] = ContextVar("current_run", default=None)
+"""The id of the run whose tool is executing; the runs that it starts are its children."""

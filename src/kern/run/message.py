@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, Self, TypeAlias, cast, get_args
 
 from kern.errors import InvalidInputError
+from kern.run.tool import ToolCall
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
@@ -17,6 +18,8 @@ class Message:
     Attributes:
         role: who speaks.
         content: the text.
+        tool_calls: the tools that the assistant wants called.
+        tool_call_id: of a tool's message, the call that it answers.
         refusal: True where the model declined to answer; the content says how.
         provider: the name of the provider that produced ``provider_items``.
         provider_items: what the provider returned, as it was, so that the next request can hand
@@ -28,6 +31,8 @@ class Message:
 
     role: Role
     content: str | None = None
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    tool_call_id: str | None = None
     refusal: bool = False
     provider: str | None = None
     provider_items: list[dict[str, object]] = field(default_factory=list)
@@ -47,11 +52,14 @@ class Message:
 
     def to_dict(self) -> dict[str, object]:
         """Return the message as JSON values, without the fields that hold their default."""
-        return {"role": self.role} | {
+        values: dict[str, object] = {"role": self.role} | {
             name: value
-            for name in _OPTIONAL
+            for name in _PLAIN
             if (value := getattr(self, name)) not in (None, False, [])
         }
+        if self.tool_calls:
+            values["tool_calls"] = [each.to_dict() for each in self.tool_calls]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, object]) -> Self:
@@ -60,12 +68,17 @@ class Message:
         Raises:
             InvalidInputError: there is no such role, or a field is of another kind.
         """
-        known = {name: values[name] for name in _OPTIONAL if name in values}
+        known = {name: values[name] for name in _PLAIN if name in values}
         role = cast(Role, values.get("role"))
-        return cls(role, **known)  # type: ignore[arg-type] # from JSON
+        message = cls(role, **known)  # type: ignore[arg-type] # from JSON
+        calls = values.get("tool_calls", [])
+        if not isinstance(calls, list):
+            raise InvalidInputError("A message's tool_calls must be a list.")
+        message.tool_calls = [ToolCall.from_dict(each) for each in calls]
+        return message
 
 
-_OPTIONAL = tuple(each.name for each in fields(Message) if each.name != "role")
+_PLAIN = ("content", "tool_call_id", "refusal", "provider", "provider_items")
 
 
 @dataclass(slots=True)

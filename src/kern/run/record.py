@@ -18,6 +18,8 @@ class NewRun:
         input: the input as JSON text.
         metadata: what the caller attached, as JSON text, or None.
         cancelled: whether it was cancelled before it arrived.
+        parent_run_id: the run whose tool started it, or None.
+        streamed: whether somebody reads its events as they come.
         lease: for a run that the caller executes itself, the seconds for which its first attempt
             is protected from others; None for a run that goes into the queue.
     """
@@ -29,12 +31,17 @@ class NewRun:
     input: str
     metadata: str | None = None
     cancelled: bool = False
+    parent_run_id: str | None = None
+    streamed: bool = False
     lease: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The row of a run. ``input``, ``output``, ``error`` and ``metadata`` are JSON text."""
+    """The row of a run. ``input``, ``output``, ``error`` and ``metadata`` are JSON text.
+
+    ``last_seq`` is the number of its journal's last row, where the run was claimed.
+    """
 
     run_id: str
     session_id: str
@@ -49,6 +56,27 @@ class RunRecord:
     output: str | None = None
     error: str | None = None
     input: str | None = None
+    streamed: bool = False
+    last_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """A row of a run's journal: something that happened, for good.
+
+    Attributes:
+        run_id: the run.
+        seq: the event's number within the run, from 1 on.
+        type: its kind.
+        payload: what happened, as JSON text.
+        created_at: when it was written, in seconds since 1970; 0 before it is.
+    """
+
+    run_id: str
+    seq: int
+    type: str
+    payload: str
+    created_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +86,14 @@ class Settlement:
     Attributes:
         run_id: whose end it is.
         attempt: which attempt says so; only the newest one is heard.
-        status: the terminal status that it reached.
+        status: the terminal status that it reached, or PAUSED.
         output: what the run produced, as JSON text.
         error: what went wrong, as JSON text, or None.
         usage: the tokens used, as JSON text.
+        journal: the journal's rows that were not written yet.
+        fold_before: the number before which the pieces of streamed text have served their
+            purpose, or 0.
+        foreground: whether a caller executed the run itself.
     """
 
     run_id: str
@@ -70,3 +102,6 @@ class Settlement:
     output: str
     error: str | None
     usage: str
+    journal: tuple[JournalRow, ...] = ()
+    fold_before: int = 0
+    foreground: bool = False

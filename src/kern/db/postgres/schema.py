@@ -43,6 +43,7 @@ CREATE TABLE {runs} (
     run_at timestamptz,
     timeout double precision,
     watched boolean NOT NULL DEFAULT false,
+    streamed boolean NOT NULL DEFAULT false,
     lease_until timestamptz,
     cancel_requested_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -50,6 +51,7 @@ CREATE TABLE {runs} (
     finished_at timestamptz
 ) WITH (fillfactor = 80)""",
         "CREATE INDEX ON {runs} (session_id, position)",
+        "CREATE INDEX ON {runs} (parent_run_id) WHERE parent_run_id IS NOT NULL",
         """
 CREATE TABLE {events} (
     run_id text NOT NULL,

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import asyncpg
 from typing_extensions import override
@@ -13,9 +13,16 @@ from kern.db.postgres.listener import Listener
 from kern.db.postgres.statements import Names, Statements
 from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 from kern.run.base import RunStatus
-from kern.run.record import NewRun, RunRecord, Settlement
+from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 Result = TypeVar("Result")
+
+
+class _Append(NamedTuple):
+    run_id: str
+    attempt: int
+    rows: Sequence[JournalRow]
+    streamed: bool
 
 
 class PostgresStore(Store):
@@ -46,6 +53,7 @@ class PostgresStore(Store):
         self._listener: Listener | None = None
         self._submits = Batcher(self._submit_all)
         self._claims = Batcher(self._claim_all)
+        self._appends = Batcher(self._append_all)
         self._settles = Batcher(self._settle_all)
 
     @override
@@ -75,9 +83,19 @@ class PostgresStore(Store):
         return bool(rows and rows[0]["known"])
 
     @override
-    async def cancelled(self, run_ids: Sequence[str]) -> list[str]:
-        rows = await self._fetch(self._sql.cancelled, list(run_ids))
-        return [row["run_id"] for row in rows]
+    async def append(
+        self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
+    ) -> bool:
+        return await self._appends.put(_Append(run_id, attempt, rows, streamed))
+
+    @override
+    async def children(self, run_id: str) -> list[str]:
+        return [row["run_id"] for row in await self._fetch(self._sql.children, run_id)]
+
+    @override
+    async def asked(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
+        rows = await self._fetch(self._sql.asked, list(run_ids))
+        return [(row["run_id"], row["cancelled"], row["streamed"]) for row in rows]
 
     @override
     async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
@@ -90,14 +108,43 @@ class PostgresStore(Store):
         await self._fetch(self._sql.watch, run_id)
 
     @override
-    async def history(self, session_id: str, before: str, limit: int) -> list[str]:
-        rows = await self._fetch(self._sql.history, session_id, before, limit)
-        return [row["output"] for row in reversed(rows)]
+    async def read(self, run_id: str) -> None:
+        await self._fetch(self._sql.read, run_id)
 
     @override
-    async def unfinished(self, agent_ids: Sequence[str]) -> list[tuple[str, str]]:
-        rows = await self._fetch(self._sql.unfinished, list(agent_ids))
-        return [(row["run_id"], row["agent_id"]) for row in rows]
+    async def events(self, run_id: str, after: int) -> list[JournalRow]:
+        return [JournalRow(*row) for row in await self._fetch(self._sql.events, run_id, after)]
+
+    @override
+    async def history(self, session_id: str, before: str, limit: int) -> list[tuple[str, str]]:
+        rows = await self._fetch(self._sql.history, session_id, before, limit)
+        return [(row["run_id"], row["output"]) for row in reversed(rows)]
+
+    @override
+    async def outputs(self, run_ids: Sequence[str]) -> list[tuple[str, str]]:
+        rows = await self._fetch(self._sql.outputs, list(run_ids))
+        return [(row["run_id"], row["output"]) for row in rows]
+
+    @override
+    async def take_up(
+        self, run_id: str, status: RunStatus, events: Sequence[tuple[str, str]]
+    ) -> bool:
+        return bool(await self._fetch(self._sql.take_up, run_id, status, *_columns(events, 2)))
+
+    @override
+    async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
+        rows = await self._fetch(
+            self._sql.fork,
+            run.run_id,
+            run.session_id,
+            run.agent_id,
+            run.user_id,
+            run.input,
+            run.metadata,
+            origin,
+            seq,
+        )
+        return bool(rows)
 
     @override
     async def listen(self, hear: Callable[[Signal], None]) -> None:
@@ -126,6 +173,8 @@ class PostgresStore(Store):
             [run.user_id for run in runs],
             [run.input for run in runs],
             [run.metadata for run in runs],
+            [run.parent_run_id for run in runs],
+            [run.streamed for run in runs],
             [run.cancelled for run in runs],
             [run.lease for run in runs],
         )
@@ -140,6 +189,17 @@ class PostgresStore(Store):
         # Two claims of one run in a batch are one attempt, and only one of them may execute it.
         return [claimed.pop(run_id, None) for run_id, _ in claims]
 
+    async def _append_all(self, appends: Sequence[_Append]) -> list[bool]:
+        rows = await self._fetch(
+            self._sql.append,
+            [each.run_id for each in appends],
+            [each.attempt for each in appends],
+            [each.streamed for each in appends],
+            *_rows([row for each in appends for row in each.rows]),
+        )
+        written = {(row["run_id"], row["attempt"]) for row in rows}
+        return [(each.run_id, each.attempt) in written for each in appends]
+
     async def _settle_all(self, settlements: Sequence[Settlement]) -> list[RunStatus | None]:
         rows = await self._fetch(
             self._sql.settle,
@@ -149,6 +209,9 @@ class PostgresStore(Store):
             [each.output for each in settlements],
             [each.error for each in settlements],
             [each.usage for each in settlements],
+            [each.fold_before for each in settlements],
+            [each.foreground for each in settlements],
+            *_rows([row for each in settlements for row in each.journal]),
         )
         settled = {(row["run_id"], row["attempt"]): RunStatus(row["status"]) for row in rows}
         return [settled.get((each.run_id, each.attempt)) for each in settlements]
@@ -175,6 +238,8 @@ def reporting(address: str) -> Iterator[None]:
             f"PostgreSQL at {address} has no connection left for us: {error}. Raise its "
             "max_connections, or lower pool_size."
         ) from error
+    except asyncpg.DeadlockDetectedError as error:
+        raise DatabaseUnavailableError(f"PostgreSQL at {address} was too busy: {error}") from error
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
         raise DatabaseUnavailableError(
             f"PostgreSQL at {address} cannot be reached: {error or type(error).__name__}. "
@@ -186,6 +251,10 @@ def reporting(address: str) -> Iterator[None]:
 
 def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
     return [[row[column] for row in rows] for column in range(width)]
+
+
+def _rows(rows: Sequence[JournalRow]) -> list[list[object]]:
+    return _columns([(row.run_id, row.seq, row.type, row.payload) for row in rows], 4)
 
 
 def _record(row: asyncpg.Record) -> RunRecord:

@@ -52,7 +52,7 @@ CREATE TABLE "{table}_runs" (
     priority INTEGER NOT NULL DEFAULT 0,
     run_at REAL,
     timeout REAL,
-    watched INTEGER NOT NULL DEFAULT 0,
+    streamed INTEGER NOT NULL DEFAULT 0,
     lease_until REAL,
     cancel_requested_at REAL,
     created_at REAL NOT NULL,
@@ -60,6 +60,8 @@ CREATE TABLE "{table}_runs" (
     finished_at REAL
 );
 CREATE INDEX "{table}_runs_session" ON "{table}_runs" (session_id, position);
+CREATE INDEX "{table}_runs_parent" ON "{table}_runs" (parent_run_id)
+    WHERE parent_run_id IS NOT NULL;
 CREATE INDEX "{table}_runs_live" ON "{table}_runs" (position)
     WHERE status IN ('PENDING', 'RUNNING');
 CREATE TABLE "{table}_run_events" (

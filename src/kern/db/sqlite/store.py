@@ -13,7 +13,7 @@ from kern.db.base import Accepted, Kind, Signal, Store
 from kern.db.sqlite.file import SqliteFile
 from kern.errors import DatabaseError
 from kern.run.base import RunStatus
-from kern.run.record import NewRun, RunRecord, Settlement
+from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 # How often another process's changes are looked for, in seconds; SQLite has no notifications.
 _LOOK = 0.05
@@ -29,6 +29,7 @@ class SqliteStore(Store):
         """Use ``file``."""
         self._file = file
         self._runs = f'"{file.session_table}_runs"'
+        self._events = f'"{file.session_table}_run_events"'
         self._sessions = f'"{file.session_table}"'
         self._hear: Callable[[Signal], None] | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -63,6 +64,15 @@ class SqliteStore(Store):
         return record
 
     @override
+    async def append(
+        self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
+    ) -> bool:
+        written = await self._file.call(self._append, run_id, attempt, rows)
+        if streamed:
+            self._file.tell(Signal(Kind.news, run_id))
+        return written
+
+    @override
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         return await self._file.call(self._extend, attempts, lease)
 
@@ -84,8 +94,12 @@ class SqliteStore(Store):
         return status is not None
 
     @override
-    async def cancelled(self, run_ids: Sequence[str]) -> list[str]:
-        return await self._file.call(self._cancelled, run_ids)
+    async def children(self, run_id: str) -> list[str]:
+        return await self._file.call(self._children, run_id)
+
+    @override
+    async def asked(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
+        return await self._file.call(self._asked, run_ids)
 
     @override
     async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
@@ -95,8 +109,31 @@ class SqliteStore(Store):
         """Do nothing: here every end is signalled."""
 
     @override
-    async def history(self, session_id: str, before: str, limit: int) -> list[str]:
+    async def read(self, run_id: str) -> None:
+        await self._file.call(self._read, run_id)
+        self._file.tell(Signal(Kind.read, run_id))
+
+    @override
+    async def events(self, run_id: str, after: int) -> list[JournalRow]:
+        return await self._file.call(self._rows_after, run_id, after)
+
+    @override
+    async def history(self, session_id: str, before: str, limit: int) -> list[tuple[str, str]]:
         return await self._file.call(self._history, session_id, before, limit)
+
+    @override
+    async def outputs(self, run_ids: Sequence[str]) -> list[tuple[str, str]]:
+        return await self._file.call(self._outputs, run_ids)
+
+    @override
+    async def take_up(
+        self, run_id: str, status: RunStatus, events: Sequence[tuple[str, str]]
+    ) -> bool:
+        return await self._file.call(self._take_up, run_id, status, events)
+
+    @override
+    async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
+        return await self._file.call(self._fork, run, origin, seq)
 
     @override
     async def unfinished(self, agent_ids: Sequence[str]) -> list[tuple[str, str]]:
@@ -129,7 +166,7 @@ class SqliteStore(Store):
 
     def _ended(self, run_id: str, status: RunStatus | None) -> RunStatus | None:
         if status is not None and status.is_terminal:
-            self._file.tell(Signal(Kind.end, run_id))
+            self._file.tell(Signal(Kind.news, run_id))
         return status
 
     def _submit(self, connection: sqlite3.Connection, run: NewRun) -> Accepted | None:
@@ -157,8 +194,8 @@ class SqliteStore(Store):
         )
         connection.execute(
             f"INSERT INTO {self._runs} (run_id, session_id, agent_id, user_id, input, metadata, "
-            "status, attempt, created_at, started_at, finished_at, lease_until) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "parent_run_id, streamed, status, attempt, created_at, started_at, finished_at, "
+            "lease_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run.run_id,
                 run.session_id,
@@ -166,6 +203,8 @@ class SqliteStore(Store):
                 run.user_id,
                 run.input,
                 run.metadata,
+                run.parent_run_id,
+                run.streamed,
                 status.value,
                 0 if started is None else 1,
                 now,
@@ -187,7 +226,8 @@ UPDATE {self._runs} SET
     finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE :now END,
     lease_until = :until
 WHERE run_id = :run_id AND (status = 'PENDING' OR status = 'RUNNING' AND lease_until < :now)
-RETURNING {_RECORD}, input""",
+RETURNING {_RECORD}, input, streamed,
+    (SELECT coalesce(max(seq), 0) FROM {self._events} WHERE run_id = :run_id) AS last_seq""",
             {"run_id": run_id, "now": now, "until": now + lease},
         ).fetchone()
         return _record(row) if row else None
@@ -207,25 +247,57 @@ RETURNING {_RECORD}, input""",
                 mine[run_id] = bool(row["cancelled"])
         return mine
 
+    def _append(
+        self,
+        connection: sqlite3.Connection,
+        run_id: str,
+        attempt: int,
+        rows: Sequence[JournalRow],
+    ) -> bool:
+        mine = connection.execute(
+            f"SELECT 1 FROM {self._runs} WHERE run_id = ? AND attempt = ? AND status = 'RUNNING'",
+            (run_id, attempt),
+        ).fetchone()
+        if mine is not None:
+            self._write(connection, rows)
+        return mine is not None
+
+    def _write(self, connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> None:
+        connection.executemany(
+            f"INSERT OR IGNORE INTO {self._events} (run_id, seq, type, payload, created_at) "
+            "VALUES (?, ?, ?, ?, ?)",
+            [(row.run_id, row.seq, row.type, row.payload, time.time()) for row in rows],
+        )
+
     def _settle(self, connection: sqlite3.Connection, settlement: Settlement) -> RunStatus | None:
         row = connection.execute(
             f"""
 UPDATE {self._runs} SET
-    status = CASE WHEN cancel_requested_at IS NULL THEN ? ELSE 'CANCELLED' END,
-    output = ?, error = ?, usage = ?, finished_at = ?, lease_until = NULL
-WHERE run_id = ? AND attempt = ? AND status = 'RUNNING'
+    status = CASE WHEN cancel_requested_at IS NULL THEN :status ELSE 'CANCELLED' END,
+    output = :output, error = :error, usage = :usage, lease_until = NULL,
+    finished_at = CASE WHEN :status = 'PAUSED' AND cancel_requested_at IS NULL
+        THEN NULL ELSE :now END
+WHERE run_id = :run_id AND attempt = :attempt AND status = 'RUNNING'
 RETURNING status""",
-            (
-                settlement.status.value,
-                settlement.output,
-                settlement.error,
-                settlement.usage,
-                time.time(),
-                settlement.run_id,
-                settlement.attempt,
-            ),
+            {
+                "status": settlement.status.value,
+                "output": settlement.output,
+                "error": settlement.error,
+                "usage": settlement.usage,
+                "now": time.time(),
+                "run_id": settlement.run_id,
+                "attempt": settlement.attempt,
+            },
         ).fetchone()
-        return RunStatus(row["status"]) if row else None
+        if row is None:
+            return None
+        self._write(connection, settlement.journal)
+        if settlement.fold_before:
+            connection.execute(
+                f"DELETE FROM {self._events} WHERE run_id = ? AND seq < ? AND type = 'RunContent'",
+                (settlement.run_id, settlement.fold_before),
+            )
+        return RunStatus(row["status"])
 
     def _release(
         self, connection: sqlite3.Connection, run_id: str, attempt: int
@@ -267,12 +339,41 @@ RETURNING status""",
         )
         return RunStatus.running if alive else RunStatus.cancelled
 
-    def _cancelled(self, connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[str]:
-        statement = (
-            f"SELECT 1 FROM {self._runs} WHERE run_id = ? AND status = 'RUNNING' "
-            "AND cancel_requested_at IS NOT NULL"
+    def _children(self, connection: sqlite3.Connection, run_id: str) -> list[str]:
+        rows = connection.execute(
+            f"SELECT run_id FROM {self._runs} WHERE parent_run_id = ? "
+            "AND status IN ('PENDING', 'RUNNING', 'PAUSED')",
+            (run_id,),
         )
-        return [each for each in run_ids if connection.execute(statement, (each,)).fetchone()]
+        return [row["run_id"] for row in rows]
+
+    def _asked(
+        self, connection: sqlite3.Connection, run_ids: Sequence[str]
+    ) -> list[tuple[str, bool, bool]]:
+        statement = (
+            "SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed "
+            f"FROM {self._runs} WHERE run_id = ? AND status = 'RUNNING' "
+            "AND (cancel_requested_at IS NOT NULL OR streamed)"
+        )
+        found = [connection.execute(statement, (each,)).fetchone() for each in run_ids]
+        return [(row[0], bool(row[1]), bool(row[2])) for row in found if row is not None]
+
+    def _read(self, connection: sqlite3.Connection, run_id: str) -> None:
+        connection.execute(
+            f"UPDATE {self._runs} SET streamed = 1 WHERE run_id = ? AND NOT streamed "
+            "AND status IN ('PENDING', 'RUNNING', 'PAUSED')",
+            (run_id,),
+        )
+
+    def _rows_after(
+        self, connection: sqlite3.Connection, run_id: str, after: int
+    ) -> list[JournalRow]:
+        rows = connection.execute(
+            f"SELECT run_id, seq, type, payload, created_at FROM {self._events} "
+            "WHERE run_id = ? AND seq > ? ORDER BY seq",
+            (run_id, after),
+        )
+        return [JournalRow(*row) for row in rows]
 
     def _get(
         self, connection: sqlite3.Connection, run_id: str, with_input: bool
@@ -286,22 +387,64 @@ RETURNING status""",
 
     def _history(
         self, connection: sqlite3.Connection, session_id: str, before: str, limit: int
-    ) -> list[str]:
+    ) -> list[tuple[str, str]]:
         rows = connection.execute(
-            f"SELECT output FROM {self._runs} WHERE session_id = ? AND status = 'COMPLETED' "
+            f"SELECT run_id, output FROM {self._runs} "
+            "WHERE session_id = ? AND status = 'COMPLETED' "
             f"AND position < (SELECT position FROM {self._runs} WHERE run_id = ?) "
             "ORDER BY position DESC LIMIT ?",
             (session_id, before, limit),
         ).fetchall()
-        return [row["output"] for row in reversed(rows)]
+        return [(row["run_id"], row["output"]) for row in reversed(rows)]
+
+    def _outputs(
+        self, connection: sqlite3.Connection, run_ids: Sequence[str]
+    ) -> list[tuple[str, str]]:
+        places = ", ".join("?" for _ in run_ids)
+        rows = connection.execute(
+            f"SELECT run_id, output FROM {self._runs} WHERE run_id IN ({places}) "
+            "AND output IS NOT NULL ORDER BY position",
+            list(run_ids),
+        )
+        return [(row["run_id"], row["output"]) for row in rows]
+
+    def _take_up(
+        self,
+        connection: sqlite3.Connection,
+        run_id: str,
+        status: RunStatus,
+        events: Sequence[tuple[str, str]],
+    ) -> bool:
+        changed = connection.execute(
+            f"UPDATE {self._runs} SET status = 'PENDING', error = NULL, finished_at = NULL "
+            "WHERE run_id = ? AND status = ?",
+            (run_id, status.value),
+        )
+        if not changed.rowcount:
+            return False
+        last = connection.execute(
+            f"SELECT coalesce(max(seq), 0) FROM {self._events} WHERE run_id = ?", (run_id,)
+        ).fetchone()[0]
+        rows = [JournalRow(run_id, seq, *event) for seq, event in enumerate(events, last + 1)]
+        self._write(connection, rows)
+        return True
+
+    def _fork(self, connection: sqlite3.Connection, run: NewRun, origin: str, seq: int) -> bool:
+        if self._submit(connection, run) is None:
+            return False
+        connection.execute(
+            f"INSERT INTO {self._events} SELECT ?, seq, type, payload, created_at "
+            f"FROM {self._events} WHERE run_id = ? AND seq <= ? AND type <> 'RunContent'",
+            (run.run_id, origin, seq),
+        )
+        return True
 
     def _unfinished(
         self, connection: sqlite3.Connection, agent_ids: Sequence[str]
     ) -> list[tuple[str, str]]:
         rows = connection.execute(
             f"SELECT run_id, agent_id FROM {self._runs} WHERE status IN ('PENDING', 'RUNNING') "
-            "AND (status = 'PENDING' OR lease_until < ?) ORDER BY position",
-            (time.time(),),
+            "ORDER BY position"
         ).fetchall()
         return [(row["run_id"], row["agent_id"]) for row in rows if row["agent_id"] in agent_ids]
 

@@ -4,20 +4,24 @@ Source: https://platform.openai.com/docs/api-reference/responses
 """
 
 import json
+import logging
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from kern.errors import ModelError
-from kern.models.base import Model, ModelResponse
+from kern.models.base import Model, ModelRequest, ModelResponse
 from kern.models.openai.wire import read_response, request_body
-from kern.run.message import Message
 from kern.run.per_loop import PerLoop
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+    from openai.types.responses import ResponseStreamEvent
+
+logger = logging.getLogger("kern")
 
 
 class OpenAIResponses(Model):
@@ -36,6 +40,7 @@ class OpenAIResponses(Model):
         max_output_tokens: int | None = None,
         reasoning_effort: str | None = None,
         store: bool | None = None,
+        background: bool = False,
         timeout: float = 600.0,
         max_retries: int = 4,
         default_headers: Mapping[str, str] | None = None,
@@ -52,6 +57,8 @@ class OpenAIResponses(Model):
             max_output_tokens: tokens of an answer at most; one that is cut off is an error.
             reasoning_effort: ``"minimal"``, ``"low"``, ``"medium"`` or ``"high"``.
             store: whether the provider keeps the response; by default the provider decides.
+            background: have the provider go on with an answer though the connection is lost, so
+                that a run whose process crashed picks it up instead of paying for it again.
             timeout: seconds to wait for an answer.
             max_retries: how often a call is repeated, with growing pauses, after 408, 409, 429,
                 5xx and lost connections.
@@ -61,6 +68,7 @@ class OpenAIResponses(Model):
         self.id = id
         self._api_key = api_key
         self._base_url = base_url
+        self._background = background
         self._timeout = timeout
         self._max_retries = max_retries
         self._default_headers = default_headers
@@ -83,25 +91,29 @@ class OpenAIResponses(Model):
         return f"OpenAIResponses({self.id!r})"
 
     @override
-    async def respond(self, messages: Sequence[Message]) -> ModelResponse:
+    async def respond(self, request: ModelRequest) -> ModelResponse:
+        if self._background:
+            async with aclosing(self.stream(request)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, ModelResponse):
+                        return piece
+            raise AssertionError("a stream ends with its response or an error")
         client = await self._clients.get()
         try:
             # The bytes are read as they are: to build the SDK's objects and take them apart again
             # costs more than the rest of the call.
-            raw = await client.responses.with_raw_response.create(**self._body(messages))
+            raw = await client.responses.with_raw_response.create(**self._body(request))
             return read_response(json.loads(raw.content), self.id, self.provider)
         except _failures() as error:
             raise self._model_error(error) from None
 
     @override
-    async def stream(
-        self, messages: Sequence[Message]
-    ) -> AsyncGenerator[str | ModelResponse, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse, None]:
         client = await self._clients.get()
+        open_events = self._kept_events if self._background else self._events
         texts: list[str] = []
         try:
-            events = await client.responses.create(**self._body(messages), stream=True)
-            async with events:
+            async with aclosing(open_events(client, request)) as events:
                 async for event in events:
                     # The SDK takes what comes for what it should be; it need not be that.
                     match getattr(event, "type", None), event:
@@ -123,8 +135,61 @@ class OpenAIResponses(Model):
         except _failures() as error:
             raise self._model_error(error, "".join(texts)) from None
 
-    def _body(self, messages: Sequence[Message]) -> dict[str, Any]:
-        return {"model": self.id} | self._params | request_body(messages, self.provider)
+    @override
+    async def cancel(self, handle: str) -> None:
+        client = await self._clients.get()
+        try:
+            await client.responses.cancel(handle)
+        except _failures() as error:
+            logger.warning("%s", self._model_error(error))
+
+    async def _events(
+        self, client: "AsyncOpenAI", request: ModelRequest
+    ) -> AsyncGenerator["ResponseStreamEvent", None]:
+        async with await client.responses.create(**self._body(request), stream=True) as events:
+            async for event in events:
+                yield event
+
+    async def _kept_events(
+        self, client: "AsyncOpenAI", request: ModelRequest
+    ) -> AsyncGenerator["ResponseStreamEvent", None]:
+        """Have the provider keep the answer, and come back to it when the connection is lost.
+
+        Source: https://platform.openai.com/docs/guides/background
+        """
+        from openai import APIConnectionError, NotFoundError, omit
+
+        handle, seen, losses = request.handle, -1, 0
+        while True:
+            try:
+                if handle is None:
+                    stream = await client.responses.create(
+                        **self._body(request), background=True, stream=True
+                    )
+                else:
+                    stream = await client.responses.retrieve(
+                        handle, stream=True, starting_after=seen if seen >= 0 else omit
+                    )
+                async with stream:
+                    async for event in stream:
+                        if handle is None and event.type == "response.created":
+                            handle = event.response.id
+                            if request.keep is not None:
+                                await request.keep(handle)
+                        seen = event.sequence_number
+                        yield event
+                return
+            except NotFoundError:
+                if handle is None or seen >= 0:
+                    raise
+                handle = None  # The provider has dropped what an earlier attempt asked for.
+            except APIConnectionError:
+                losses += 1
+                if handle is None or losses > self._max_retries:
+                    raise
+
+    def _body(self, request: ModelRequest) -> dict[str, Any]:
+        return {"model": self.id} | self._params | request_body(request, self.provider)
 
     async def _client(self) -> AsyncGenerator["AsyncOpenAI", None]:
         from openai import AsyncOpenAI

@@ -3,38 +3,64 @@
 Source: https://platform.openai.com/docs/api-reference/responses/object
 """
 
-from collections.abc import Sequence
 from typing import TypeAlias, TypeGuard, cast
 
 from kern.errors import ModelError
-from kern.models.base import ModelResponse
+from kern.models.base import ModelRequest, ModelResponse
 from kern.run.message import Message, Metrics
+from kern.run.tool import ToolCall
 
 Json: TypeAlias = dict[str, object]
 
 
-def request_body(messages: Sequence[Message], provider: str) -> Json:
-    """Return what the conversation adds to the body of a request.
+def request_body(request: ModelRequest, provider: str) -> Json:
+    """Return what a conversation adds to the body of a request.
 
     The same messages always give the same bytes, so that a provider's prompt cache still hits.
 
     Args:
-        messages: the conversation.
+        request: the conversation, and the tools.
         provider: whose answers are handed back as they were, with reasoning and ids.
     """
-    items: list[Json] = []
-    instructions = [each.content or "" for each in messages if each.role == "system"]
-    for message in messages:
-        if message.role == "system":
-            continue
-        if message.provider == provider and message.provider_items:
-            items.extend(cast(list[Json], _utf8(message.provider_items)))
-        else:
-            items.append({"role": message.role, "content": _utf8(message.content or "")})
-    body: Json = {"input": items}
+    spoken = [each for each in request.messages if each.role != "system"]
+    body: Json = {"input": [item for each in spoken for item in _input_items(each, provider)]}
+    instructions = [each.content or "" for each in request.messages if each.role == "system"]
     if instructions:
         body["instructions"] = _utf8("\n\n".join(instructions))
+    if request.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool.parameters,
+                "strict": False,
+            }
+            for tool in request.tools
+        ]
     return body
+
+
+def _input_items(message: Message, provider: str) -> list[Json]:
+    if message.provider == provider and message.provider_items:
+        return cast(list[Json], _utf8(message.provider_items))
+    content = _utf8(message.content or "")
+    if message.role == "tool":
+        call_id = message.tool_call_id
+        return [{"type": "function_call_output", "call_id": call_id, "output": content}]
+    items: list[Json] = []
+    if content or not message.tool_calls:
+        items.append({"role": message.role, "content": content})
+    for call in message.tool_calls:
+        items.append(
+            {
+                "type": "function_call",
+                "call_id": call.id,
+                "name": call.name,
+                "arguments": _utf8(call.arguments),
+            }
+        )
+    return items
 
 
 def read_response(payload: object, model: str, provider: str) -> ModelResponse:
@@ -66,7 +92,12 @@ def read_response(payload: object, model: str, provider: str) -> ModelResponse:
         raise ModelError(f"{model} broke off its answer: {reason}.{remedy}", content=content)
     if status not in (None, "completed"):
         raise ModelError(f"{model} ended with the status {status!r}.", content=content)
-    message = Message("assistant", content, refusal=bool(refusals))
+    calls = [
+        ToolCall(str(item.get("call_id")), str(item.get("name")), str(item.get("arguments") or ""))
+        for item in items
+        if item.get("type") == "function_call"
+    ]
+    message = Message("assistant", content, tool_calls=calls, refusal=bool(refusals))
     if any(item.get("type") != "message" for item in items):
         # More than the text: kept as it was, for the provider to go on from.
         message.provider, message.provider_items = provider, items

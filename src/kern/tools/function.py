@@ -1,0 +1,155 @@
+"""A function as a tool: called with the JSON that a model wrote."""
+
+import inspect
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, TypeAlias, overload
+
+import anyio.to_thread
+from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
+
+from kern.errors import ConfigurationError
+from kern.run.base import RunContext
+from kern.run.tool import ToolSchema
+from kern.tools.signature import Signature
+
+Function: TypeAlias = Callable[..., Any]
+Interrupt: TypeAlias = Literal["retry", "fail", "pause"]
+
+
+class InvalidArgumentsError(Exception):
+    """A model's arguments do not fit a tool; the message tells the model what is wrong."""
+
+
+class Tool:
+    """A function that a model can have called.
+
+    Attributes:
+        name: what the model calls.
+        schema: what the model is told.
+        on_interrupt: what becomes of a call that was under way when its process was lost.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        on_interrupt: Interrupt = "retry",
+    ) -> None:
+        """Read the function's signature and docstring.
+
+        Args:
+            function: the function, synchronous (then it is called in a thread) or not. A
+                parameter annotated with :class:`~kern.run.base.RunContext` is not shown to the
+                model, and gets the context of the call.
+            name: what the model calls; by default the function's name.
+            description: what it is for; by default what the docstring says.
+            on_interrupt: see :func:`tool`.
+
+        Raises:
+            ConfigurationError: it cannot be a tool, and why.
+        """
+        if not callable(function):
+            raise ConfigurationError(f"A tool must be a function, not {type(function).__name__}.")
+        if on_interrupt not in ("retry", "fail", "pause"):
+            raise ConfigurationError(
+                f"on_interrupt must be 'retry', 'fail' or 'pause', not {on_interrupt!r}."
+            )
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        self.on_interrupt: Interrupt = on_interrupt
+        self._function = function
+        self._signature = Signature(self.name, function)
+        self.schema = ToolSchema(
+            self.name,
+            description or self._signature.description or self.name,
+            self._signature.parameters,
+        )
+
+    def __repr__(self) -> str:
+        return f"Tool({self.name!r})"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function itself."""
+        return self._function(*args, **kwargs)
+
+    async def call(self, arguments: str, context: RunContext) -> str:
+        """Call the function with what the model wrote.
+
+        Where this is cancelled while a synchronous function is at work, its thread is left
+        behind: ``context.cancelled`` tells the function, and its result is thrown away.
+
+        Args:
+            arguments: a JSON object.
+            context: of this call.
+
+        Returns:
+            The result: a text as it is, anything else as JSON.
+
+        Raises:
+            InvalidArgumentsError: the arguments do not fit the signature.
+            Exception: what the function raised.
+        """
+        try:
+            values = self._signature.read(arguments, context)
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}"
+                for each in error.errors(include_url=False)
+            )
+            raise InvalidArgumentsError(f"The arguments do not fit {self.name}: {wrong}") from error
+        try:
+            if inspect.iscoroutinefunction(inspect.unwrap(self._function)):
+                result = await self._function(**values)
+            else:
+                call = partial(self._function, **values)
+                result = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+                if inspect.isawaitable(result):
+                    result = await result
+        finally:
+            context.stop()
+        if isinstance(result, str):
+            return result
+        return json.dumps(to_jsonable_python(result, fallback=str), ensure_ascii=False)
+
+
+@overload
+def tool(function: Function, /) -> Tool: ...
+
+
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    on_interrupt: Interrupt = "retry",
+) -> Callable[[Function], Tool]: ...
+
+
+def tool(
+    function: Function | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    on_interrupt: Interrupt = "retry",
+) -> Tool | Callable[[Function], Tool]:
+    """Make a function a tool; an agent takes plain functions as they are, too.
+
+    Args:
+        function: the function, where this is used as ``@tool`` without arguments.
+        name: what the model calls; by default the function's name.
+        description: what it is for; by default what the docstring says.
+        on_interrupt: what becomes of a call that was under way when its process was lost, and
+            may have had its effect: ``"retry"`` makes it again, with the same idempotency key;
+            ``"fail"`` tells the model that its outcome is unknown; ``"pause"`` pauses the run for
+            a person to decide.
+
+    Raises:
+        ConfigurationError: the function cannot be a tool, and why.
+    """
+    make = partial(Tool, name=name, description=description, on_interrupt=on_interrupt)
+    return make if function is None else make(function)

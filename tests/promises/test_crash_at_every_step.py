@@ -1,0 +1,156 @@
+"""Promises 4 and 5: wherever the process is killed, the run ends as the undisturbed one does.
+
+Each case runs in a process of its own, which dies by SIGKILL inside one of the run's fourteen
+steps, or right before or after something is committed; then the test's process takes over. What
+was committed is not done again. What was under way is done again, once, with the same key.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+from crash import TURNS, answer, execute, make_agent, turn_of
+from elsewhere import environment_of
+from leases import expire
+
+from kern.db.base import Database
+from kern.engine.runtime import Runtime
+from kern.run.agent import RunEvent
+from kern.run.base import RunStatus
+from kern.run.journal import read_row
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+STEPS = "".join("".join(calls) for calls in TURNS)
+# A claim, five answers with calls, eight results, and the end with the sixth answer. Results that
+# come at the same time share a write, so the last numbers may not be reached.
+WRITES, SURE_WRITES = 15, 12
+CASES = (
+    [f"in model {turn}" for turn in range(1, len(TURNS) + 1)]
+    + [f"in tool {step}" for step in STEPS]
+    + [f"{when} write {number}" for number in range(1, WRITES + 1) for when in ("before", "after")]
+)
+AT_ONCE = 4
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["crash", "openai", "asyncpg"])
+
+
+class Crashes:
+    """What the model's server saw, and whom it has to kill."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[tuple[str, int], list[dict[str, object]]] = {}
+        self.victims: dict[str, BaseProcess] = {}
+        self._lock = threading.Lock()
+
+    def reply(self, body: dict[str, object]) -> Reply:
+        items = body["input"]
+        assert isinstance(items, list)
+        case, turn = items[0]["content"], turn_of(body)
+        with self._lock:
+            seen = self.bodies.setdefault((case, turn), [])
+            seen.append(body)
+        if case == f"in model {turn}" and len(seen) == 1:
+            pid = self.victims[case].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+        return answer(turn)
+
+    def requests(self, case: str) -> Counter[int]:
+        return Counter({turn: len(self.bodies.get((case, turn), [])) for turn in range(1, 7)})
+
+
+class Case:
+    """One death and what comes after it."""
+
+    def __init__(self, db: Database, server: ResponsesServer, crashes: Crashes, ledger: Path):
+        self.db, self.server, self.crashes, self.ledger = db, server, crashes, ledger
+
+    def begun(self, run_id: str) -> Counter[str]:
+        lines = self.ledger.read_text().splitlines() if self.ledger.exists() else []
+        return Counter(line.split()[2] for line in lines if line.startswith(f"begin {run_id} "))
+
+    async def play(self, case: str) -> None:
+        run_id = case.replace(" ", "-")
+        where = environment_of(self.db, self.server.base_url)["TEST_DB"]
+        process = processes.Process(
+            target=execute,
+            args=(
+                *(where, self.db.session_table, self.server.base_url),
+                *(str(self.ledger), case, case, run_id),
+            ),
+        )
+        self.crashes.victims[case] = process
+        process.start()
+        await asyncio.to_thread(process.join, 30)
+        unreached = case.endswith(tuple(map(str, range(SURE_WRITES + 1, WRITES + 1))))
+        assert process.exitcode == -signal.SIGKILL or (unreached and process.exitcode == 0), case
+        process.close()
+
+        runtime = await Runtime.of(self.db)
+        asked, begun = self.crashes.requests(case), self.begun(run_id)
+        turns, tools = await self._committed(runtime, run_id)
+        await expire(self.db, run_id)
+        agent = make_agent(case, self.db, self.server.base_url, self.ledger)
+        runtime.serve(agent)
+        run = await agent.await_run(run_id, timeout=20)
+
+        assert run is not None
+        assert (run.status, run.content) == (RunStatus.completed, "All done."), case
+        assert [tool.result for tool in run.tools] == [f"{step} is done" for step in STEPS]
+        assert run.metrics.model_calls == len(TURNS)
+        again, rebegun = self.crashes.requests(case), self.begun(run_id)
+        for turn in range(1, len(TURNS) + 1):
+            most = asked[turn] if turn in turns else asked[turn] + 1
+            assert again[turn] <= most <= 2, f"{case}: model call {turn} was made too often"
+            bodies = self.crashes.bodies[case, turn]
+            assert bodies[0] == bodies[-1], f"{case}: model call {turn} was made differently"
+        for step in STEPS:
+            most = begun[step] if step in tools else begun[step] + 1
+            assert rebegun[step] <= most <= 2, f"{case}: tool {step} was called too often"
+
+    async def _committed(self, runtime: Runtime, run_id: str) -> tuple[set[int], set[str]]:
+        """Return the turns and the tool steps that the dead process has committed."""
+        turns, tools = 0, set()
+        for row in await runtime.store.events(run_id, 0):
+            event, payload = read_row(row)
+            if event is RunEvent.model_request_completed:
+                turns += 1
+            elif event is RunEvent.tool_call_completed:
+                tools.add(str(payload["result"])[0])
+        record = await runtime.store.get(run_id)
+        assert record is not None
+        if record.status is RunStatus.completed:
+            turns = len(TURNS)
+        return set(range(1, turns + 1)), tools
+
+
+@pytest.mark.timeout(240)
+async def test_a_run_killed_at_any_point_ends_as_the_undisturbed_one(
+    shared_db: Database, tmp_path: Path
+) -> None:
+    crashes = Crashes()
+    with ResponsesServer(default=crashes.reply) as server:
+        case = Case(shared_db, server, crashes, tmp_path / "ledger")
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def play(name: str) -> None:
+            async with slots:
+                await case.play(name)
+
+        async with asyncio.TaskGroup() as group:
+            for name in CASES:
+                group.create_task(play(name))
+
+    keys: dict[tuple[str, str], set[str]] = {}
+    for line in (tmp_path / "ledger").read_text().splitlines():
+        _, run_id, step, key = line.split()
+        keys.setdefault((run_id, step), set()).add(key)
+    assert all(len(each) == 1 for each in keys.values())

@@ -1,0 +1,122 @@
+"""A run of six model calls and eight tool calls, in a process that kills itself at one point."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from kern.agent import Agent
+from kern.db.base import Database, Store
+from kern.db.postgres import PostgresDb
+from kern.db.postgres.store import PostgresStore
+from kern.db.sqlite import SqliteDb
+from kern.db.sqlite.store import SqliteStore
+from kern.models.openai import OpenAIResponses
+from kern.run.base import RunContext
+from kern.testing.responses import Reply
+
+TURNS = (("a",), ("b", "c", "d"), ("e",), ("f", "g"), ("h",), ())
+"""The tool calls that each of the model's answers asks for."""
+
+
+def turn_of(body: dict[str, object]) -> int:
+    """Return which of its answers a request asks the model for, from 1 on."""
+    items = body["input"]
+    assert isinstance(items, list)
+    done = sum(item.get("type") == "function_call" for item in items)
+    for number, calls in enumerate(TURNS, start=1):
+        if done == 0 and calls:
+            return number
+        done -= len(calls)
+    return len(TURNS)
+
+
+def answer(turn: int) -> Reply:
+    """Return the model's answer in a turn."""
+    calls = TURNS[turn - 1]
+    if not calls:
+        return Reply.text("All done.")
+    return Reply.tool_calls(*(("work", {"step": step}) for step in calls)).thinking(
+        "Hm.", f"{turn}"
+    )
+
+
+def make_agent(
+    case: str, db: Database, base_url: str, ledger: Path, kill_in: str | None = None
+) -> Agent:
+    """Return the agent; its tool writes to the ledger when it begins and when it ends.
+
+    Args:
+        case: its name, so that nobody else serves its runs.
+        db: where its runs are kept.
+        base_url: where its model is.
+        ledger: the file.
+        kill_in: the step in which the process shall die.
+    """
+
+    def note(word: str, step: str, context: RunContext) -> None:
+        with ledger.open("a") as file:
+            file.write(f"{word} {context.run_id} {step} {context.idempotency_key}\n")
+
+    async def work(step: str, context: RunContext) -> str:
+        note("begin", step, context)
+        if step == kill_in:
+            os.kill(os.getpid(), signal.SIGKILL)
+        # Of parallel calls, the later ones are under way while the first ones end.
+        await asyncio.sleep(0.02 * "abcdefgh".index(step))
+        note("end", step, context)
+        return f"{step} is done"
+
+    model = OpenAIResponses("test-model", base_url=base_url, api_key="sk-test", max_retries=0)
+    return Agent(case, model, db=db, tools=[work])
+
+
+def open_database(where: str, table: str) -> Database:
+    """Return the database at ``where``, a URL or a file."""
+    return PostgresDb(where, table) if "://" in where else SqliteDb(where, table)
+
+
+def execute(
+    where: str, table: str, base_url: str, ledger: str, case: str, kill_at: str, run_id: str
+) -> None:
+    """Execute the run until the process kills itself.
+
+    ``kill_at`` is ``"in tool STEP"``, ``"before write N"`` or ``"after write N"``: a write is
+    what commits something of the run. Anything else lets others do the killing.
+    """
+    words = kill_at.split()
+    if words[0] in ("before", "after"):
+        _kill_around_write(words[0] == "before", int(words[2]))
+    kill_in = words[2] if words[:2] == ["in", "tool"] else None
+    agent = make_agent(case, open_database(where, table), base_url, Path(ledger), kill_in)
+
+    async def main() -> None:
+        await agent.arun(case, background=True, run_id=run_id)
+        await agent.await_run(run_id)
+
+    asyncio.run(main())
+
+
+def _kill_around_write(before: bool, number: int) -> None:
+    written = Counter[str]()
+
+    def killing(
+        write: Callable[..., Awaitable[object]],
+    ) -> Callable[..., Awaitable[object]]:
+        async def wrapper(*arguments: object) -> object:
+            written["writes"] += 1
+            if before and written["writes"] == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = await write(*arguments)
+            if not before and written["writes"] == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return wrapper
+
+    stores: Sequence[type[Store]] = (PostgresStore, SqliteStore)
+    for store in stores:
+        for name in ("claim", "append", "settle"):
+            setattr(store, name, killing(getattr(store, name)))
