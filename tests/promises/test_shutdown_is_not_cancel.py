@@ -57,7 +57,7 @@ async def test_another_process_takes_over_at_once(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_lets_go(
+async def test_a_signal_lets_go_at_once(
     agent: Agent, server: ResponsesServer, elsewhere: Elsewhere, number: signal.Signals
 ) -> None:
     server.script.append(Reply.hang())
@@ -65,11 +65,36 @@ async def test_a_signal_lets_go(
     run_id = await process.said()
     await server.wait_for_requests(1)
     process.send(number)
-    assert await process.ended() != 0
+    assert await process.ended() == -number
 
     found = await agent.aget_run_output(run_id)
     assert found is not None
-    assert found.status in (RunStatus.pending, RunStatus.running)
+    assert found.status is RunStatus.pending
+    await _completed_here(agent, run_id)
+
+
+async def test_a_server_that_ends_itself_at_a_signal_is_left_to_it(
+    agent: Agent, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    server.script.append(Reply.hang())
+    process = elsewhere(
+        """
+        import signal
+        ending = asyncio.Event()
+        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(ending.set))
+        loop = asyncio.get_running_loop()
+        say((await agent.arun("Go on", background=True)).run_id)
+        await ending.wait()
+        """
+    )
+    run_id = await process.said()
+    await server.wait_for_requests(1)
+    process.send(signal.SIGTERM)
+    assert await process.ended() == 0
+
+    found = await agent.aget_run_output(run_id)
+    assert found is not None
+    assert found.status is RunStatus.pending
 
 
 async def test_a_cancel_asked_for_during_the_shutdown_is_honoured(
