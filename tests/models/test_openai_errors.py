@@ -65,7 +65,7 @@ async def test_an_answer_that_is_no_json(
         await model.respond(ModelRequest([Message("user", "Hi")]))
 
 
-ODD_RESPONSES = [
+ODD_RESPONSES: list[object] = [
     None,
     7,
     "text",

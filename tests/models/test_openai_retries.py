@@ -1,7 +1,7 @@
 """Which errors of the model's service are only waited for."""
 
 import pytest
-from asking import Ask, NewModel
+from asking import Ask, NewModel, ask_for_the_whole, pieces_and_whole
 
 from kern.errors import ModelError
 from kern.testing import ResponsesServer
@@ -50,13 +50,15 @@ async def test_an_error_that_stays_is_not_waited_for(
 
 
 async def test_the_pause_is_the_one_that_the_server_asks_for(
-    new_model: NewModel, server: ResponsesServer, ask: Ask
+    new_model: NewModel, server: ResponsesServer
 ) -> None:
-    server.script.append(Reply.http_error(429, headers={"retry-after-ms": "300"}))
-    await ask(new_model(max_retries=1), "Hi")
+    # Longer than the pause that the SDK would make of its own accord, which is at most 500 ms.
+    pause = 0.7
+    server.script.append(Reply.http_error(429, headers={"retry-after-ms": str(pause * 1000)}))
+    await ask_for_the_whole(new_model(max_retries=1), "Hi")
     first, second = server.requests
     assert first.finished is not None
-    assert second.arrived - first.finished >= 0.3
+    assert second.arrived - first.finished >= pause
 
 
 async def test_a_stream_that_has_begun_is_not_begun_again(
@@ -64,8 +66,6 @@ async def test_a_stream_that_has_begun_is_not_begun_again(
 ) -> None:
     server.script.append(Reply.text("Once ", "upon").dropping(after=1))
     model = new_model(max_retries=3)
-    from asking import pieces_and_whole
-
     with pytest.raises(ModelError, match="cannot be reached"):
         await pieces_and_whole(model, "Hi")
     assert len(server.requests) == 1

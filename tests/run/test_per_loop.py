@@ -19,6 +19,7 @@ class Opener:
         self.closed: list[int] = []
         self.errors: list[Exception] = []
         self.begun = asyncio.Event()
+        self.failed = asyncio.Event()
         self.gate: asyncio.Event | None = None
 
     async def __call__(self) -> AsyncGenerator[int, None]:
@@ -28,6 +29,7 @@ class Opener:
         if self.gate is not None:
             await self.gate.wait()
         if self.errors:
+            self.failed.set()
             raise self.errors.pop(0)
         try:
             yield number
@@ -106,8 +108,7 @@ async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise() -> None
     await asyncio.wait({asking})
     del asking
     opener.gate.set()
-    while opener.errors:
-        await asyncio.sleep(0)
+    await opener.failed.wait()
     del numbers
     gc.collect()
     assert heard == []

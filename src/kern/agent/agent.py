@@ -386,8 +386,14 @@ class Agent:
         """
         runtime = await self._runtime()
         check_id("run_id", run_id)
+        for call, result in (results or {}).items():
+            if not isinstance(result, str):
+                kind = type(result).__name__
+                raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
         if from_seq is None:
             return await runtime.take_up(self, run_id, RunStatus.paused, results)
+        if not isinstance(from_seq, int) or from_seq < 0:
+            raise InvalidInputError(f"from_seq must be a number of 0 or more: {from_seq!r}.")
         record = await runtime.store.get(run_id, with_input=True)
         if record is None or record.input is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {self.db}.")

@@ -8,7 +8,7 @@ from kern.engine.definition import Definition
 from kern.engine.journal import Journal
 from kern.run.agent import RunEvent, RunInput, RunOutput, messages_of
 from kern.run.codec import decode_object
-from kern.run.journal import read_row
+from kern.run.journal import read_row, reading
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall, ToolExecution
 
@@ -116,7 +116,8 @@ class Attempt:
         rows = await self.store.events(self.output.run_id, 0) if self.store and after_seq else []
         for row in rows:
             event, payload = read_row(row)
-            self._replay(event, payload)
+            with reading(row):
+                self._replay(event, payload)
         self.replayed = len(self.turns)
         await self._set_context()
         self.show()
@@ -127,13 +128,16 @@ class Attempt:
                 self.handle = cast(str | None, payload.get("handle"))
             case RunEvent.model_request_completed:
                 self.handle = None
-                self.history = cast(list[str], payload.get("history", self.history))
+                self.history = _texts(payload.get("history", self.history))
                 message = Message.from_dict(cast(dict[str, object], payload["message"]))
                 self.turns.append(Turn(len(self.turns) + 1, message))
                 metrics = cast(dict[str, object], payload["metrics"])
                 self.output.metrics.add(Metrics.from_dict(metrics))
             case RunEvent.tool_call_started:
-                self.turns[-1].started.add(cast(int, payload["place"]))
+                turn, place = self.turns[-1], cast(int, payload["place"])
+                _ = turn.message.tool_calls[place]
+                turn.started.add(place)
+                turn.allowed.discard(place)  # It was allowed to begin once more, and has begun.
             case RunEvent.tool_call_completed | RunEvent.tool_call_error:
                 place = cast(int, payload["place"])
                 call = self.turns[-1].message.tool_calls[place]
@@ -144,6 +148,8 @@ class Attempt:
                     cast(str, payload["result"]),
                     event is RunEvent.tool_call_error,
                 )
+            case RunEvent.run_error:
+                self.handle = None  # The provider would give the same failed answer for ever.
             case RunEvent.run_continued:
                 if self.turns:
                     self.turns[-1].allowed |= set(cast(list[int], payload.get("retry", [])))
@@ -162,3 +168,9 @@ class Attempt:
             self.history = [run_id for run_id, _ in found]
         for _, output in found:
             self.context += messages_of(decode_object(output))
+
+
+def _texts(values: object) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise TypeError(f"expected a list of texts, found {values!r:.100}")
+    return values

@@ -147,7 +147,9 @@ class Journal:
         self._add_text()
         async with self._writing:
             rows, self._unwritten = self._unwritten, []
-        return rows if self._store is not None else []
+        # Pieces whose whole is written with them would be folded away at once.
+        pieces, before = RunEvent.run_content.value, self.fold_before
+        return [row for row in rows if row.type != pieces or row.seq > before]
 
     def _add_text(self) -> None:
         if self._text:

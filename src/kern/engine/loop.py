@@ -73,14 +73,15 @@ async def _respond(attempt: Attempt) -> ModelResponse:
     )
     if not attempt.journal.is_read:
         return await definition.model.respond(request)
-    attempt.output.content = ""
+    text = ""
     response: ModelResponse | None = None
     async with aclosing(definition.model.stream(request)) as pieces:
         async for piece in pieces:
             if isinstance(piece, ModelResponse):
                 response = piece
             else:
-                attempt.output.content += piece
+                text += piece
+                attempt.output.content = text
                 attempt.journal.text(piece)
     assert response is not None, "a model's stream ends with its response"
     return response

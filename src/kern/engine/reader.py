@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import cast
 
 from kern.db.base import Store
 from kern.errors import RunNotFoundError
 from kern.run.agent import ENDINGS, RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
-from kern.run.journal import read_row
+from kern.run.journal import read_row, reading
 from kern.run.message import Message
 from kern.run.record import JournalRow, RunRecord
 from kern.run.tool import ToolCall, ToolExecution
@@ -33,7 +34,7 @@ async def read_events(
     """
     await store.read(run_id)
     calls: list[ToolCall] = []
-    last = 0
+    last, text = 0, ""
     while True:
         told.clear()
         # The run before its journal: once it has ended, nothing is added to that any more.
@@ -41,8 +42,13 @@ async def read_events(
         if record is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {store}.")
         for row in await store.events(run_id, last):
+            with reading(row):
+                event, calls = _event(record, row, calls)
+            # Who was slower than the run's end finds the last pieces folded into their whole.
+            if (rest := _folded(event, last, text)) and last >= after:
+                yield rest
+            text = _text_after(event, text)
             last = row.seq
-            event, calls = _event(record, row, calls)
             if row.seq > after:
                 yield event
         if record.status is RunStatus.paused:
@@ -60,6 +66,31 @@ async def read_events(
                 )
             return
         await told.wait()
+
+
+def _folded(event: RunOutputEvent, last: int, text: str) -> RunOutputEvent | None:
+    """Return the text that was folded away between the row ``last`` and the event, if any was.
+
+    Args:
+        event: what came after that row.
+        last: the number of the row.
+        text: the pieces of the same text until then.
+    """
+    whole = event.content or ""
+    rest = whole.removeprefix(text)
+    is_completed = event.event is RunEvent.model_request_completed
+    if not is_completed or last == event.seq - 1 or not rest or not whole.startswith(text):
+        return None
+    return replace(event, event=RunEvent.run_content, seq=event.seq - 1, content=rest)
+
+
+def _text_after(event: RunOutputEvent, text: str) -> str:
+    match event.event:
+        case RunEvent.run_content:
+            return text + (event.content or "")
+        case RunEvent.model_request_completed | RunEvent.run_resumed | RunEvent.run_error:
+            return ""
+    return text
 
 
 def _event(

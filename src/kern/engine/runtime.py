@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from typing import cast
 from weakref import WeakKeyDictionary
 
 from kern.db.base import Database, Kind, Signal, Store
@@ -25,7 +26,8 @@ from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
 from kern.run.codec import decode_object
-from kern.run.journal import read_row, write_event
+from kern.run.journal import read_row, reading, write_event
+from kern.run.message import Message
 from kern.run.per_loop import PerLoop
 from kern.run.record import NewRun, RunRecord
 
@@ -239,16 +241,20 @@ class Runtime:
                 write_event(RunEvent.run_continued, {}),
             ]
         calls: list[str] = []
+        done: set[object] = set()
         for row in await self.store.events(record.run_id, 0):
             event, payload = read_row(row)
             if event is RunEvent.model_request_completed:
-                message = payload["message"]
-                assert isinstance(message, dict)
-                calls = [call["id"] for call in message.get("tool_calls", [])]
-        if unknown := sorted(set(results) - set(calls)):
+                with reading(row):
+                    message = Message.from_dict(cast(dict[str, object], payload["message"]))
+                calls, done = [call.id for call in message.tool_calls], set()
+            elif event in (RunEvent.tool_call_completed, RunEvent.tool_call_error):
+                done.add(payload["place"])
+        waiting = [call for place, call in enumerate(calls) if place not in done]
+        if unknown := sorted(set(results) - set(waiting)):
             raise RunStateError(
                 f"Run {record.run_id} does not wait for {', '.join(unknown)}, but for "
-                f"{', '.join(calls)}."
+                f"{', '.join(waiting)}."
             )
         given = [
             write_event(
@@ -256,7 +262,11 @@ class Runtime:
             )
             for call, result in results.items()
         ]
-        again = [place for place, call in enumerate(calls) if call not in results]
+        again = [
+            place
+            for place, call in enumerate(calls)
+            if place not in done and call not in results
+        ]
         return [*given, write_event(RunEvent.run_continued, {"retry": again})]
 
     async def _found(self, run_id: str, *, with_input: bool = False) -> RunRecord:

@@ -38,11 +38,12 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
             f"The outcome of {', '.join(interrupted)} is unknown: the process was lost while it "
             "was under way. Continue the run with its result, or have it called again."
         )
-    allowance = _allowance(attempt)
+    limit = attempt.definition.tool_call_limit
+    earlier = sum(len(each.message.tool_calls) for each in attempt.turns[:-1])
     try:
         async with asyncio.TaskGroup() as calls:
-            for number, (place, call) in enumerate(turn.open_calls):
-                allowed = allowance is None or number < allowance
+            for place, call in turn.open_calls:
+                allowed = limit is None or earlier + place < limit
                 calls.create_task(_use(attempt, turn, place, call, allowed))
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None
@@ -94,6 +95,12 @@ async def _call(
         execution.result = await tool.call(execution.tool_args, context)
     except InvalidArgumentsError as error:
         execution.result, execution.tool_call_error = str(error), True
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody stopped the run; the tool let the end of something of its own escape.
+        execution.result, execution.tool_call_error = "CancelledError: it was cancelled", True
     except Exception as error:
         execution.result = f"{type(error).__name__}: {error}"
         execution.tool_call_error = True
@@ -114,11 +121,3 @@ def _no_such_tool(attempt: Attempt, turn: Turn, call: ToolCall) -> str:
 def _rule(attempt: Attempt, call: ToolCall) -> str | None:
     tool = attempt.definition.tools.get(call.name)
     return None if tool is None else tool.on_interrupt
-
-
-def _allowance(attempt: Attempt) -> int | None:
-    """Return how many of the next calls may be made, or None for all."""
-    limit = attempt.definition.tool_call_limit
-    if limit is None:
-        return None
-    return max(0, limit - sum(len(turn.executions) for turn in attempt.turns))

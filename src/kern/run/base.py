@@ -55,7 +55,7 @@ class RunContext:
     attempt: int
     tool_call_id: str
     idempotency_key: str
-    dependencies: Mapping[str, object]
+    dependencies: Mapping[str, object] = field(repr=False)
     _stopped: Event = field(default_factory=Event, repr=False)
 
     @property

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, TypeAlias, overload
@@ -13,10 +14,13 @@ from pydantic_core import to_jsonable_python
 from kern.errors import ConfigurationError
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
-from kern.tools.signature import Signature
+from kern.tools.signature import Signature, name_of
 
 Function: TypeAlias = Callable[..., Any]
 Interrupt: TypeAlias = Literal["retry", "fail", "pause"]
+
+# What every provider accepts.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class InvalidArgumentsError(Exception):
@@ -59,7 +63,12 @@ class Tool:
             raise ConfigurationError(
                 f"on_interrupt must be 'retry', 'fail' or 'pause', not {on_interrupt!r}."
             )
-        self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        self.name = name or name_of(function)
+        if not _NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"{self.name!r} cannot name a tool: use 1 to 64 letters, digits, underscores and "
+                "dashes. @tool(name=...) gives a function another name."
+            )
         self.on_interrupt: Interrupt = on_interrupt
         self._function = function
         self._signature = Signature(self.name, function)
@@ -113,7 +122,10 @@ class Tool:
             context.stop()
         if isinstance(result, str):
             return result
-        return json.dumps(to_jsonable_python(result, fallback=str), ensure_ascii=False)
+        try:
+            return json.dumps(to_jsonable_python(result, fallback=str), ensure_ascii=False)
+        except ValueError:  # Bytes that are no text, circles: it was done, whatever it returned.
+            return str(result)
 
 
 @overload

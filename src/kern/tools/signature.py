@@ -2,10 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from functools import partial
+from typing import Annotated, Any, get_args, get_type_hints
 
 from docstring_parser import parse
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, create_model
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
 
 from kern.errors import ConfigurationError
 from kern.run.base import RunContext
@@ -32,13 +35,15 @@ class Signature:
         Raises:
             ConfigurationError: its parameters have no JSON form.
         """
-        documented = parse(inspect.getdoc(function) or "")
+        documented = parse(_docstring(function))
         about = (documented.short_description, documented.long_description)
         self.description = "\n\n".join(part for part in about if part)
         described = {each.arg_name: each.description for each in documented.params}
         self._context: str | None = None
         self._model = self._read(name, function, described)
-        self.parameters = _without_titles(self._model.model_json_schema())
+        self.parameters = _without_titles(
+            self._model.model_json_schema(schema_generator=_Schema)
+        )
 
     def read(self, arguments: str, context: RunContext) -> dict[str, Any]:
         """Return the keyword arguments that a model wrote.
@@ -61,9 +66,7 @@ class Signature:
     def _read(
         self, name: str, function: Callable[..., Any], described: dict[str, str | None]
     ) -> type[BaseModel]:
-        target = inspect.unwrap(function)
-        if not inspect.isroutine(target):
-            target = type(target).__call__
+        target = _definition(function)
         try:
             hints = get_type_hints(target, include_extras=True)
             parameters = inspect.signature(function).parameters.values()
@@ -76,20 +79,56 @@ class Signature:
                     f"Tool {name}: its parameter {each} cannot be given by name."
                 )
             hint = hints.get(each.name, Any)
-            if hint is RunContext:
+            if RunContext in (hint, *get_args(hint)):
                 self._context = each.name
                 continue
-            default = ... if each.default is each.empty else each.default
-            field = Field(default, alias=each.name, description=described.get(each.name))
-            fields[_FIELD + each.name] = (hint, field)
+            if isinstance(each.default, FieldInfo):
+                field = each.default
+            else:
+                field = Field(... if each.default is each.empty else each.default)
+            told = described.get(each.name)
+            description = {"description": told} if told and not field.description else {}
+            annotation = Annotated[hint, Field(alias=each.name, **description)]
+            fields[_FIELD + each.name] = (annotation, field)
         try:
             model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
-            model.model_json_schema()
+            model.model_json_schema(schema_generator=_Schema)
         except PydanticUserError as error:
             raise ConfigurationError(
                 f"Tool {name}: a parameter has no JSON form: {error.message}"
             ) from error
         return model
+
+
+class _Schema(GenerateJsonSchema):
+    """Leaves out a default that has no JSON form, with no warning."""
+
+    ignored_warning_kinds = frozenset({"skipped-choice", "non-serializable-default"})
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return what the function is called in the code."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _definition(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function whose annotations those of ``function`` are."""
+    while isinstance(function, partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    if inspect.isroutine(function):
+        return function
+    call: Callable[..., Any] = type(function).__call__
+    return call
+
+
+def _docstring(function: Callable[..., Any]) -> str:
+    definition = _definition(function)
+    if isinstance(function, partial) or inspect.isroutine(definition):
+        return inspect.getdoc(definition) or inspect.getdoc(function) or ""
+    return inspect.getdoc(function) or ""
 
 
 def _without_titles(schema: dict[str, Any]) -> dict[str, object]:

@@ -52,10 +52,15 @@ class Listener:
 
     async def _listen(self) -> None:
         connection = await self._connect()
-        self._lost.clear()
-        connection.add_termination_listener(lambda _: self._lost.set())
-        await connection.add_listener(self._channel, self._notified)
+        try:
+            await connection.add_listener(self._channel, self._notified)
+        except BaseException:
+            connection.terminate()
+            raise
         self._connection = connection
+        connection.add_termination_listener(lambda _: self._lost.set())
+        if not connection.is_closed():
+            self._lost.clear()
 
     async def _keep_listening(self) -> None:
         while True:

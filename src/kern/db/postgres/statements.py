@@ -283,7 +283,8 @@ WITH run AS (
 ), copied AS (
     INSERT INTO {events} (run_id, seq, type, payload)
     SELECT run.run_id, seq, type, payload FROM run, {events} AS origin
-    WHERE origin.run_id = $7 AND seq <= $8 AND type <> 'RunContent'
+    WHERE origin.run_id = $7 AND seq <= $8
+        AND type NOT IN ('RunContent', 'ToolCallStarted', 'ModelRequestStarted')
 ), job AS (
     INSERT INTO {queue} (priority, entrypoint, payload, dedupe_key, status)
     SELECT 0, '{table}/' || agent_id, convert_to(run_id, 'UTF8'), '{table}/' || run_id, 'queued'

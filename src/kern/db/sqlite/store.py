@@ -434,7 +434,8 @@ RETURNING status""",
             return False
         connection.execute(
             f"INSERT INTO {self._events} SELECT ?, seq, type, payload, created_at "
-            f"FROM {self._events} WHERE run_id = ? AND seq <= ? AND type <> 'RunContent'",
+            f"FROM {self._events} WHERE run_id = ? AND seq <= ? "
+            "AND type NOT IN ('RunContent', 'ToolCallStarted', 'ModelRequestStarted')",
             (run.run_id, origin, seq),
         )
         return True
