@@ -109,6 +109,7 @@ async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise() -> None
     del asking
     opener.gate.set()
     await opener.failed.wait()
+    await asyncio.sleep(0)
     del numbers
     gc.collect()
     assert heard == []

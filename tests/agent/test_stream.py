@@ -1,0 +1,142 @@
+"""A run whose caller reads its events as they come."""
+
+from contextlib import aclosing
+
+import pytest
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.errors import ModelError
+from kern.models.openai import OpenAIResponses
+from kern.run.agent import RunEvent, RunOutputEvent
+from kern.run.base import RunStatus
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+
+async def test_a_stream_is_the_pieces_of_the_answer(
+    any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.text("Once ", "upon ", "a time"))
+    agent = Agent("Tester", model, db=any_db)
+    events = [event async for event in agent.arun("Tell me.", stream=True)]
+    assert [event.content for event in events] == ["Once ", "upon ", "a time"]
+    assert {event.event for event in events} == {RunEvent.run_content}
+
+
+async def test_every_event_is_there_for_those_who_ask(
+    any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.text("Once ", "upon"))
+    agent = Agent("Tester", model, db=any_db)
+    events = [
+        event
+        async for event in agent.arun(
+            "Tell me.", stream=True, stream_events=True, run_id="run-1", session_id="session-1"
+        )
+    ]
+    assert [(str(event.event), event.content) for event in events] == [
+        ("RunStarted", None),
+        ("ModelRequestStarted", None),
+        ("RunContent", "Once "),
+        ("RunContent", "upon"),
+        ("ModelRequestCompleted", "Once upon"),
+        ("RunContentCompleted", "Once upon"),
+        ("RunCompleted", "Once upon"),
+    ]
+    for event in events:
+        assert (event.run_id, event.session_id, event.agent_id) == ("run-1", "session-1", "tester")
+    numbers = [event.seq for event in events]
+    assert numbers == sorted(set(numbers))
+    times = [event.created_at for event in events]
+    assert times == sorted(times)
+
+
+async def test_a_piece_comes_before_the_next_one_is_written(
+    any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    reply = Reply.text("Once ", "upon").held(after=1)
+    server.script.append(reply)
+    events = Agent("Tester", model, db=any_db).arun("Tell me.", stream=True)
+    assert (await anext(events)).content == "Once "
+    reply.release()
+    assert [event.content async for event in events] == ["upon"]
+
+
+async def test_what_was_streamed_is_kept_whole(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.text("Once ", "upon"))
+    agent = Agent("Tester", model, db=db)
+    async for _ in agent.arun("Tell me.", stream=True, run_id="run-1"):
+        pass
+    run = await agent.aget_run_output("run-1")
+    assert run is not None
+    assert (run.status, run.content) == (RunStatus.completed, "Once upon")
+    assert [message.content for message in run.messages] == ["Tell me.", "Once upon"]
+
+
+async def test_nothing_begins_before_the_first_event_is_asked_for(
+    any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    async with aclosing(Agent("Tester", model, db=any_db).arun("Tell me.", stream=True)):
+        pass
+    assert server.requests == []
+
+
+async def test_a_stream_that_breaks_off_raises_after_its_pieces(
+    any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.text("Once ", "upon").dropping(after=1))
+    agent = Agent("Tester", model, db=any_db)
+    events: list[RunOutputEvent] = []
+    with pytest.raises(ModelError, match="cannot be reached") as raised:
+        async for event in agent.arun("Tell me.", stream=True, stream_events=True, run_id="run-1"):
+            events.append(event)
+    assert [str(event.event) for event in events] == [
+        "RunStarted",
+        "ModelRequestStarted",
+        "RunContent",
+        "RunError",
+    ]
+    assert events[-1].content == str(raised.value)
+    if any_db is not None:
+        run = await agent.aget_run_output("run-1")
+        assert run is not None
+        assert (run.status, run.error) == (RunStatus.error, str(raised.value))
+        assert run.content == "Once "
+
+
+async def test_a_stream_of_a_cancelled_run_says_so_and_ends(
+    any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.text("Once ", "upon").held(after=1))
+    agent = Agent("Tester", model, db=any_db)
+    events: list[RunOutputEvent] = []
+    async for event in agent.arun("Tell me.", stream=True, run_id=f"cancelled-{id(any_db)}"):
+        events.append(event)
+        if event.event is RunEvent.run_content:
+            assert await agent.acancel_run(event.run_id)
+    assert [(str(event.event), event.content) for event in events] == [
+        ("RunContent", "Once "),
+        ("RunCancelled", "Once "),
+    ]
+
+
+async def test_a_refusal_is_streamed(
+    any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.refusal("I'd rather not."))
+    agent = Agent("Tester", model, db=any_db)
+    pieces = [event.content or "" async for event in agent.arun("Hi", stream=True)]
+    assert "".join(pieces) == "I'd rather not."
+
+
+async def test_only_a_streamed_run_is_streamed_from_the_provider(
+    any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=any_db)
+    await agent.arun("Hi")
+    async for _ in agent.arun("Hi", stream=True):
+        pass
+    assert [bool(request.body.get("stream")) for request in server.requests] == [False, True]
