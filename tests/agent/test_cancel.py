@@ -9,6 +9,7 @@ import pytest
 
 from kern.agent import Agent
 from kern.db.base import Database
+from kern.db.in_memory import InMemoryDb
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
@@ -164,14 +165,12 @@ async def test_a_run_cancelled_before_it_begins_never_asks_the_model(
         assert (await agent.arun("Hi", run_id="run-1")).status is RunStatus.completed
 
 
-@pytest.mark.parametrize("kind", ["none", "memory"])
+@pytest.mark.parametrize("kept", [False, True])
 async def test_of_many_cancels_from_a_thread_each_that_said_true_holds(
-    request: pytest.FixtureRequest, model: OpenAIResponses, server: ResponsesServer, kind: str
+    model: OpenAIResponses, server: ResponsesServer, kept: bool
 ) -> None:
-    from kern.db.in_memory import InMemoryDb
-
-    agent = Agent("Tester", model, db=InMemoryDb() if kind == "memory" else None)
-    run_ids = [f"{kind}-{number}" for number in range(100)]
+    agent = Agent("Tester", model, db=InMemoryDb() if kept else None)
+    run_ids = [f"run-{kept}-{number}" for number in range(100)]
     running = [asyncio.create_task(agent.arun("Hi", run_id=run_id)) for run_id in run_ids]
     said: dict[str, bool] = {}
 

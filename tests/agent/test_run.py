@@ -167,6 +167,7 @@ def test_an_agent_serves_loops_one_after_another(
         waited = await agent.arun("Hi")
         submitted = await agent.arun("Hi", background=True)
         ended = await agent.await_run(submitted.run_id, timeout=10)
-        return [waited.content, ended and ended.content]
+        assert ended is not None
+        return [waited.content, ended.content]
 
     assert [asyncio.run(ask()) for _ in range(2)] == [["Hello.", "Hello."]] * 2

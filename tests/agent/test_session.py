@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -121,7 +122,7 @@ async def test_each_request_begins_with_the_bytes_of_the_one_before(
         else:
             await agent.arun(question, session_id="session-1")
     bodies = [request.body for request in server.requests]
-    for earlier, later in zip(bodies, bodies[1:], strict=False):
+    for earlier, later in pairwise(bodies):
         length = len(earlier["input"])
         assert json.dumps(later["input"][:length]) == json.dumps(earlier["input"])
         assert [item.get("type") for item in later["input"][length:-1]] == ["reasoning", "message"]

@@ -90,9 +90,13 @@ async def test_a_stream_that_breaks_off_raises_after_its_pieces(
     server.script.append(Reply.text("Once ", "upon").dropping(after=1))
     agent = Agent("Tester", model, db=any_db)
     events: list[RunOutputEvent] = []
-    with pytest.raises(ModelError, match="cannot be reached") as raised:
+
+    async def read() -> None:
         async for event in agent.arun("Tell me.", stream=True, stream_events=True, run_id="run-1"):
             events.append(event)
+
+    with pytest.raises(ModelError, match="cannot be reached") as raised:
+        await read()
     assert [str(event.event) for event in events] == [
         "RunStarted",
         "ModelRequestStarted",

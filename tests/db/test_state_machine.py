@@ -6,7 +6,8 @@ the database in turn.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -23,9 +24,25 @@ from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.run.base import RunStatus
-from kern.run.record import RunRecord, Settlement
+from kern.run.record import JournalRow, RunRecord, Settlement
 
 PENDING, RUNNING, CANCELLED = RunStatus.pending, RunStatus.running, RunStatus.cancelled
+PAUSED, ERROR = RunStatus.paused, RunStatus.error
+
+PIECE, WHOLE, BEGUN, DONE = (
+    "RunContent",
+    "ModelRequestCompleted",
+    "ToolCallStarted",
+    "ToolCallCompleted",
+)
+
+
+class Happened(NamedTuple):
+    """A row of a journal, but for when it was written."""
+
+    seq: int
+    type: str
+    payload: str
 
 
 @dataclass
@@ -40,6 +57,12 @@ class Model:
     alive: bool = False
     output: str | None = None
     end: RunRecord | None = None
+    journal: list[Happened] = field(default_factory=list)
+    # By attempt, what it has sent, heard or not, and the last number before that.
+    began_after: dict[int, int] = field(default_factory=dict)
+    sent: dict[int, list[Happened]] = field(default_factory=dict)
+    # By number, the rows that a process has seen.
+    seen: dict[int, JournalRow] = field(default_factory=dict)
 
     @property
     def stops(self) -> bool:
@@ -55,6 +78,16 @@ class Model:
     def live(self) -> bool:
         """Whether it is known and has not ended."""
         return self.status is not None and not self.status.is_terminal
+
+    @property
+    def executable(self) -> bool:
+        """Whether the queue has to know it."""
+        return self.live and self.status is not PAUSED
+
+    @property
+    def last_seq(self) -> int:
+        """The number of its journal's last row."""
+        return self.journal[-1].seq if self.journal else 0
 
     def heard(self, attempt: int) -> bool:
         """Whether an attempt may write."""
@@ -73,14 +106,54 @@ class Model:
             self.status, self.attempt, self.alive = RUNNING, 1, lease > 0
         return self.status
 
-    def claim(self, lease: float) -> tuple[RunStatus, int] | None:
+    def next_rows(self, attempt: int, types: Sequence[str]) -> list[Happened]:
+        """Number what an attempt sends as it counts, whatever others have written meanwhile."""
+        sent = self.sent.setdefault(attempt, [])
+        last = sent[-1].seq if sent else self.began_after.setdefault(attempt, self.last_seq)
+        rows = [
+            Happened(seq, type, f'{{"from":{attempt}}}') for seq, type in enumerate(types, last + 1)
+        ]
+        sent += rows
+        return rows
+
+    def append(self, attempt: int, rows: Sequence[Happened]) -> bool:
+        """Write rows, but those only that are not there yet."""
+        if not self.heard(attempt):
+            return False
+        self.journal += [row for row in rows if row.seq > self.last_seq]
+        return True
+
+    def fold(self, before: int) -> None:
+        """Drop the pieces of texts that are there as a whole."""
+        self.journal = [row for row in self.journal if row.type != PIECE or row.seq >= before]
+
+    def take_up(self, status: RunStatus, added: Sequence[tuple[str, str]]) -> bool:
+        """Have it go on."""
+        if self.status is not status:
+            return False
+        self.status, self.end = PENDING, None
+        rows = enumerate(added, self.last_seq + 1)
+        self.journal += [Happened(seq, type, payload) for seq, (type, payload) in rows]
+        return True
+
+    def fork(self, origin: "Model", seq: int) -> bool:
+        """Begin as another run did."""
+        if self.submit(origin.input or "", False, None) is None:
+            return False
+        self.journal = [
+            row for row in origin.journal if row.seq <= seq and row.type not in (PIECE, BEGUN)
+        ]
+        return True
+
+    def claim(self, lease: float) -> tuple[RunStatus, int, int] | None:
         """Begin the next attempt."""
         if not self.waits:
             return None
         self.status = CANCELLED if self.asked else RUNNING
         self.attempt += 1
         self.alive = lease > 0
-        return self.status, self.attempt
+        self.began_after[self.attempt] = self.last_seq
+        return self.status, self.attempt, self.last_seq
 
     def extend(self, attempt: int, lease: float) -> bool:
         """Protect an attempt, or have its protection run out."""
@@ -119,7 +192,8 @@ numbers = st.integers(0, 9)
 # Which attempt: 0 is the newest, 1 the one before it, -1 one that never was.
 ages = st.sampled_from([0, 0, 0, 1, 1, 2, -1])
 leases = st.sampled_from([LEASE, LAPSED])
-ends = st.sampled_from([RunStatus.completed, RunStatus.error, CANCELLED])
+ends = st.sampled_from([RunStatus.completed, ERROR, ERROR, CANCELLED, PAUSED, PAUSED])
+kinds = st.lists(st.sampled_from([PIECE, PIECE, WHOLE, BEGUN, DONE]), max_size=3)
 inputs = st.sampled_from(['"x"', '"y"'])
 
 
@@ -135,6 +209,7 @@ class Runs(RuleBasedStateMachine):
         super().__init__()
         Runs.machines += 1
         self.models: dict[str, Model] = {}
+        self.touched: set[str] = set()
         self.turns = 0
 
     @property
@@ -146,6 +221,7 @@ class Runs(RuleBasedStateMachine):
     def unknown(self) -> str:
         run_id = f"{Runs.machines}-{len(self.models)}"
         self.models[run_id] = Model()
+        self.touched.add(run_id)
         return run_id
 
     def known(self, number: int) -> str:
@@ -154,13 +230,35 @@ class Runs(RuleBasedStateMachine):
             live.append(self.unknown())
             self.submit_as(live[0], '"new"', False, LEASE if number % 2 else None)
         run_ids = live if number < 8 else list(self.models)
-        return run_ids[number % len(run_ids)]
+        run_id = run_ids[number % len(run_ids)]
+        self.touched.add(run_id)
+        return run_id
+
+    def standing_still(self, number: int) -> str:
+        """Return a run that can be taken up, if there is one."""
+        still = [name for name, model in self.models.items() if model.status in (PAUSED, ERROR)]
+        if not still:
+            return self.known(number)
+        self.touched.add(still[number % len(still)])
+        return still[number % len(still)]
 
     def attempt(self, run_id: str, age: int) -> int:
         return self.models[run_id].attempt - age
 
-    def end(self, run_id: str, attempt: int, status: RunStatus) -> Settlement:
-        return ending(run_id, attempt, status, output=f'"{attempt}"')
+    def rows(self, run_id: str, happened: Sequence[Happened]) -> tuple[JournalRow, ...]:
+        return tuple(JournalRow(run_id, *each) for each in happened)
+
+    def end(
+        self,
+        run_id: str,
+        attempt: int,
+        status: RunStatus,
+        happened: Sequence[Happened] = (),
+        fold_before: int = 0,
+    ) -> Settlement:
+        settlement = ending(run_id, attempt, status, output=f'"{attempt}"')
+        rows = self.rows(run_id, happened)
+        return replace(settlement, journal=rows, fold_before=fold_before)
 
     @rule(
         number=numbers,
@@ -197,16 +295,17 @@ class Runs(RuleBasedStateMachine):
         run_id = self.known(number)
         claimed = self.runner.run(self.store.claim(run_id, lease))
         expected = self.models[run_id].claim(lease)
-        assert (claimed and (claimed.status, claimed.attempt)) == expected
+        assert (claimed and (claimed.status, claimed.attempt, claimed.last_seq)) == expected
         assert claimed is None or claimed.input == self.models[run_id].input
 
     @rule(number=numbers)
     def claim_from_everywhere_at_once(self, number: int) -> None:
         run_id = self.known(number)
 
-        async def claim() -> list[tuple[RunStatus, int]]:
+        async def claim() -> list[tuple[RunStatus, int, int]]:
             claims = [store.claim(run_id, LEASE) for store in self.stores for _ in range(2)]
-            return [(each.status, each.attempt) for each in await asyncio.gather(*claims) if each]
+            claimed = await asyncio.gather(*claims)
+            return [(each.status, each.attempt, each.last_seq) for each in claimed if each]
 
         claimed = self.runner.run(claim())
         expected = self.models[run_id].claim(LEASE)
@@ -229,25 +328,98 @@ class Runs(RuleBasedStateMachine):
         mine = self.runner.run(self.store.extend([(run_id, attempt)], lease))
         assert mine == ({run_id: model.asked} if model.extend(attempt, lease) else {})
 
-    @rule(number=numbers, age=ages, status=ends)
-    def settle(self, number: int, age: int, status: RunStatus) -> None:
+    @rule(number=numbers, age=ages, types=kinds, streamed=st.booleans())
+    def append(self, number: int, age: int, types: list[str], streamed: bool) -> None:
+        run_id = self.known(number)
+        model, attempt = self.models[run_id], self.attempt(run_id, age)
+        self.write(run_id, attempt, model.next_rows(attempt, types), streamed)
+
+    @rule(number=numbers, age=ages, count=st.integers(1, 4))
+    def append_again(self, number: int, age: int, count: int) -> None:
+        """The answer to the last write was lost, so it is sent once more."""
         run_id = self.known(number)
         attempt = self.attempt(run_id, age)
-        settled = self.runner.run(self.store.settle(self.end(run_id, attempt, status)))
-        assert settled == self.models[run_id].settle(attempt, status, f'"{attempt}"')
+        self.write(run_id, attempt, self.models[run_id].sent.get(attempt, [])[-count:], False)
 
-    @rule(number=numbers, status=ends, backwards=st.booleans())
-    def settle_every_attempt_at_once(self, number: int, status: RunStatus, backwards: bool) -> None:
+    def write(
+        self, run_id: str, attempt: int, happened: Sequence[Happened], streamed: bool
+    ) -> None:
+        rows = self.rows(run_id, happened)
+        written = self.runner.run(self.store.append(run_id, attempt, rows, streamed))
+        assert written is self.models[run_id].append(attempt, happened)
+
+    @rule(number=numbers, types=kinds, backwards=st.booleans())
+    def append_from_every_attempt_at_once(
+        self, number: int, types: list[str], backwards: bool
+    ) -> None:
         run_id, store = self.known(number), self.store
         model = self.models[run_id]
         attempts = sorted(range(model.attempt + 1), reverse=backwards)
+        sent = {attempt: model.next_rows(attempt, types) for attempt in attempts}
+
+        async def append() -> list[bool]:
+            return await asyncio.gather(
+                *(
+                    store.append(run_id, attempt, self.rows(run_id, happened), False)
+                    for attempt, happened in sent.items()
+                )
+            )
+
+        heard = self.runner.run(append())
+        assert heard == [model.append(attempt, happened) for attempt, happened in sent.items()]
+
+    @rule(number=numbers, age=ages, status=ends, types=kinds, folds=st.booleans())
+    def settle(
+        self, number: int, age: int, status: RunStatus, types: list[str], folds: bool
+    ) -> None:
+        run_id = self.known(number)
+        model, attempt = self.models[run_id], self.attempt(run_id, age)
+        happened = model.next_rows(attempt, types)
+        fold_before = happened[-1].seq if folds and happened else 0
+        happened = [row for row in happened if row.type != PIECE or row.seq >= fold_before]
+        end = self.end(run_id, attempt, status, happened, fold_before)
+        settled = self.runner.run(self.store.settle(end))
+        if model.append(attempt, happened):
+            model.fold(fold_before)
+        assert settled == model.settle(attempt, status, f'"{attempt}"')
+
+    @rule(number=numbers, status=ends, types=kinds, backwards=st.booleans())
+    def settle_every_attempt_at_once(
+        self, number: int, status: RunStatus, types: list[str], backwards: bool
+    ) -> None:
+        run_id, store = self.known(number), self.store
+        model = self.models[run_id]
+        attempts = sorted(range(model.attempt + 1), reverse=backwards)
+        sent = {attempt: model.next_rows(attempt, types) for attempt in attempts}
 
         async def settle() -> list[RunStatus | None]:
-            settlements = [self.end(run_id, attempt, status) for attempt in attempts]
+            settlements = [self.end(run_id, each, status, sent[each]) for each in attempts]
             return await asyncio.gather(*map(store.settle, settlements))
 
         heard = self.runner.run(settle())
+        for attempt in attempts:
+            model.append(attempt, sent[attempt])
         assert heard == [model.settle(attempt, status, f'"{attempt}"') for attempt in attempts]
+
+    @rule(number=numbers, status=st.sampled_from([PAUSED, ERROR]), types=kinds)
+    def take_up(self, number: int, status: RunStatus, types: list[str]) -> None:
+        run_id = self.standing_still(number)
+        added = [(type, '{"from":"a person"}') for type in types]
+        taken = self.runner.run(self.store.take_up(run_id, status, added))
+        assert taken is self.models[run_id].take_up(status, added)
+
+    @rule(number=numbers, used=numbers, seq=st.integers(0, 9), intended=st.booleans())
+    def fork(self, number: int, used: int, seq: int, intended: bool) -> None:
+        origin = self.known(number)
+        if self.models[origin].status is None:
+            return
+        run_id = self.unknown() if used < 7 else self.known(used)
+        if intended:
+            cancelled = self.runner.run(self.store.cancel(run_id))
+            assert cancelled is self.models[run_id].cancel()
+        run = new_run(run_id, input=self.models[origin].input)
+        forked = self.runner.run(self.store.fork(run, origin, seq))
+        assert forked is self.models[run_id].fork(self.models[origin], seq)
 
     @rule(number=numbers, age=ages)
     def release(self, number: int, age: int) -> None:
@@ -258,17 +430,18 @@ class Runs(RuleBasedStateMachine):
 
     @invariant()
     def every_process_sees_what_is_promised(self) -> None:
-        for run_id, model in self.models.items():
-            if model.end is None:
-                self.look(run_id, model)
+        for run_id in self.touched:
+            self.look(run_id, self.models[run_id])
+        self.touched.clear()
 
     def teardown(self) -> None:
-        """An end is for good."""
+        """An end is for good, and nothing that happened to one run has changed another."""
         for run_id, model in self.models.items():
             self.look(run_id, model)
 
     def look(self, run_id: str, model: Model) -> None:
         record = self.runner.run(self.store.get(run_id, with_input=True))
+        self.look_at_the_journal(run_id, model)
         assert (record is None) is (model.status is None)
         if record is None:
             return
@@ -279,6 +452,17 @@ class Runs(RuleBasedStateMachine):
         if record.status.is_terminal:
             model.end = model.end or record
             assert record == model.end
+            assert record.status is CANCELLED or not model.asked, "a cancel said True"
+
+    def look_at_the_journal(self, run_id: str, model: Model) -> None:
+        """Committed rows are exactly the model's, in order, and never change."""
+        rows = self.runner.run(self.store.events(run_id, 0))
+        assert [Happened(row.seq, row.type, row.payload) for row in rows] == model.journal
+        assert all(row.run_id == run_id and row.created_at > 0 for row in rows)
+        numbers = [row.seq for row in rows]
+        assert all(before < after for before, after in zip(numbers, numbers[1:], strict=False))
+        assert all(model.seen.get(row.seq, row) == row for row in rows)
+        model.seen.update({row.seq: row for row in rows})
 
     @invariant()
     def every_process_knows_what_to_do(self) -> None:
@@ -288,7 +472,7 @@ class Runs(RuleBasedStateMachine):
         }
         waiting = self.runner.run(self.store.unfinished(["agent"]))
         mine = [run_id for run_id, _ in waiting if run_id in self.models]
-        live = [name for name, model in self.models.items() if model.live]
+        live = [name for name, model in self.models.items() if model.executable]
         assert mine == ([] if self.store.enqueues else live)
 
 

@@ -6,7 +6,7 @@ reports them; in SQLite the steps of its virtual machine.
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import asyncpg
@@ -16,7 +16,7 @@ from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.statements import Names, Statements
 from kern.db.sqlite import SqliteDb
-from kern.db.sqlite.store import SqliteStore
+from kern.db.sqlite.operations import Operations
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, Settlement
 
@@ -91,15 +91,15 @@ async def test_in_postgresql_every_step_touches_as_many_pages_as_in_the_first_ru
 
 
 @pytest.fixture
-def steps(sqlite_db: SqliteDb) -> Iterator[tuple[SqliteStore, sqlite3.Connection]]:
-    """A store on an empty file, and its connection."""
+def steps(sqlite_db: SqliteDb) -> Iterator[tuple[Operations, sqlite3.Connection]]:
+    """The operations on an empty file, and its connection."""
     file = sqlite_db._file
     file.enter()
-    yield SqliteStore(file), file._open()
+    yield Operations(sqlite_db.session_table), file._open()
     file._close()
 
 
-def _sqlite_costs(store: SqliteStore, connection: sqlite3.Connection) -> dict[str, int]:
+def _sqlite_costs(operations: Operations, connection: sqlite3.Connection) -> dict[str, int]:
     steps = 0
 
     def step() -> int:
@@ -109,15 +109,15 @@ def _sqlite_costs(store: SqliteStore, connection: sqlite3.Connection) -> dict[st
 
     costs = {}
     run_id, cancelled = str(uuid4()), str(uuid4())
-    life = [
-        ("submit", store._submit, (NewRun(run_id, "one", "a", None, "{}"),)),
-        ("submit", store._submit, (NewRun(cancelled, "one", "a", None, "{}"),)),
-        ("get", store._get, (run_id, False)),
-        ("claim", store._claim, (run_id, 15.0)),
-        ("history", store._history, ("one", run_id, 3)),
-        ("extend", store._extend, ([(run_id, 1)], 15.0)),
-        ("settle", store._settle, (_settlement(run_id),)),
-        ("cancel", store._cancel, (cancelled,)),
+    life: list[tuple[str, Callable[..., object], tuple[object, ...]]] = [
+        ("submit", operations.submit, (NewRun(run_id, "one", "a", None, "{}"),)),
+        ("submit", operations.submit, (NewRun(cancelled, "one", "a", None, "{}"),)),
+        ("get", operations.get, (run_id, False)),
+        ("claim", operations.claim, (run_id, 15.0)),
+        ("history", operations.history, ("one", run_id, 3)),
+        ("extend", operations.extend, ([(run_id, 1)], 15.0)),
+        ("settle", operations.settle, (_settlement(run_id),)),
+        ("cancel", operations.cancel, (cancelled,)),
     ]
     connection.set_progress_handler(step, 1)
     for name, operation, values in life:
@@ -129,18 +129,18 @@ def _sqlite_costs(store: SqliteStore, connection: sqlite3.Connection) -> dict[st
 
 
 def test_in_sqlite_every_step_takes_as_many_instructions_as_in_the_first_run(
-    steps: tuple[SqliteStore, sqlite3.Connection],
+    steps: tuple[Operations, sqlite3.Connection],
 ) -> None:
-    store, connection = steps
-    _sqlite_costs(store, connection)
+    operations, connection = steps
+    _sqlite_costs(operations, connection)
     for _ in range(3):  # So that the history has something to return.
-        first = _sqlite_costs(store, connection)
+        first = _sqlite_costs(operations, connection)
     with connection:
         connection.execute("BEGIN")
         for _ in range(MANY):
             run = NewRun(str(uuid4()), "one", "a", None, "{}")
-            store._submit(connection, run)
-            store._claim(connection, run.run_id, 15.0)
-            store._settle(connection, _settlement(run.run_id))
-    last = _sqlite_costs(store, connection)
+            operations.submit(connection, run)
+            operations.claim(connection, run.run_id, 15.0)
+            operations.settle(connection, _settlement(run.run_id))
+    last = _sqlite_costs(operations, connection)
     assert {step: cost for step, cost in last.items() if cost > first[step]} == {}

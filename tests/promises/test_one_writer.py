@@ -38,9 +38,9 @@ while (question := await hear()) != "end":
 """
 
 EXECUTE_TOOL = f"""
-from kern.run.base import RunContext
+from kern.tools import Tool
 
-async def slow(context: RunContext) -> str:
+async def slow() -> str:
     say("in tool")
     try:
         await asyncio.Event().wait()
@@ -48,7 +48,7 @@ async def slow(context: RunContext) -> str:
         say("out of tool")
     return "too late"
 
-agent = Agent("Tester", agent.model, db=db, tools=[slow])
+agent.tools["slow"] = Tool(slow)
 {EXECUTE}
 """
 
@@ -281,7 +281,8 @@ async def test_a_claim_knows_of_every_row_that_the_attempt_before_it_has_written
 ) -> None:
     store = await db.store()
     # The heir has connections of its own, so that it is not merely queued behind the sleeper.
-    other = await same(db).store() if isinstance(db, PostgresDb | SqliteDb) else store
+    heir = same(db) if isinstance(db, PostgresDb | SqliteDb) else db
+    other = await heir.store()
     for number in range(12):
         run_id = f"run-{number}"
         await store.submit(new_run(run_id))

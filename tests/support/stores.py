@@ -99,7 +99,7 @@ async def execute(store: Store, statement: str, *values: str) -> list[dict[str, 
         rows = await store.pool.fetch(statement.format(None, "$1", "$2", **names), *values)
         return [dict(row) for row in rows]
     assert isinstance(store, SqliteStore)
-    names = {"runs": store._runs, "sessions": store._sessions}
+    names = {"runs": store._operations._runs, "sessions": store._operations._sessions}
     text = statement.format(None, "?1", "?2", **names)
 
     def fetch(connection: sqlite3.Connection) -> list[dict[str, object]]:

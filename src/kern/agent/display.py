@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
@@ -13,14 +12,12 @@ from rich.panel import Panel
 from rich.spinner import Spinner
 from rich.text import Text
 
+from kern.agent.definition import AgentDefinition
 from kern.run.agent import RunEvent, RunInput, RunOutputEvent
-
-if TYPE_CHECKING:
-    from kern.agent.agent import Agent
 
 
 async def show(
-    agent: "Agent",
+    agent: AgentDefinition,
     given: RunInput,
     events: AsyncGenerator[RunOutputEvent, None],
     *,

@@ -187,10 +187,12 @@ class Journal:
             self._flush = asyncio.create_task(self._flush_later())
 
     async def _flush_later(self) -> None:
-        await asyncio.sleep(_SLICE)
-        self._add_text()
         with suppress(OvertakenError):  # The next step, or the run's end, will be told as well.
-            await self._write()
+            # What came while the last slice was being written has started no task of its own.
+            while self._text or self._unwritten:
+                await asyncio.sleep(_SLICE)
+                self._add_text()
+                await self._write()
 
     async def _write(self) -> None:
         store = self._store

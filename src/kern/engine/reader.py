@@ -63,6 +63,7 @@ async def read_events(
                     record.agent_id,
                     last + 1,
                     output.error or output.content,
+                    created_at=(record.finished_at or record.created_at).timestamp(),
                 )
             return
         await told.wait()

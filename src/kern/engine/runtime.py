@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from kern.db.base import Database, Kind, Signal, Store
 from kern.engine.attempt import Attempt
@@ -55,11 +55,13 @@ class Runtime:
         """Return the running loop's use of ``database``, begun on first call."""
         per_loop = _runtimes.get(database)
         if per_loop is None:
-            per_loop = _runtimes[database] = PerLoop(partial(cls._open, database))
+            per_loop = _runtimes[database] = PerLoop(partial(cls._open, ref(database)))
         return await per_loop.get()
 
     @classmethod
-    async def _open(cls, database: Database) -> "AsyncGenerator[Runtime, None]":
+    async def _open(cls, reference: ref[Database]) -> "AsyncGenerator[Runtime, None]":
+        database = reference()  # Kept for as long as the loop lives, and no longer.
+        assert database is not None, "a runtime is opened by one who holds the database"
         runtime = cls(await database.store(), database.session_table, Settings.from_environment())
         loop = asyncio.get_running_loop()
 
@@ -263,9 +265,7 @@ class Runtime:
             for call, result in results.items()
         ]
         again = [
-            place
-            for place, call in enumerate(calls)
-            if place not in done and call not in results
+            place for place, call in enumerate(calls) if place not in done and call not in results
         ]
         return [*given, write_event(RunEvent.run_continued, {"retry": again})]
 

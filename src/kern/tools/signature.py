@@ -41,9 +41,7 @@ class Signature:
         described = {each.arg_name: each.description for each in documented.params}
         self._context: str | None = None
         self._model = self._read(name, function, described)
-        self.parameters = _without_titles(
-            self._model.model_json_schema(schema_generator=_Schema)
-        )
+        self.parameters = _without_titles(self._model.model_json_schema(schema_generator=_Schema))
 
     def read(self, arguments: str, context: RunContext) -> dict[str, Any]:
         """Return the keyword arguments that a model wrote.
@@ -125,10 +123,10 @@ def _definition(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _docstring(function: Callable[..., Any]) -> str:
-    definition = _definition(function)
-    if isinstance(function, partial) or inspect.isroutine(definition):
-        return inspect.getdoc(definition) or inspect.getdoc(function) or ""
-    return inspect.getdoc(function) or ""
+    documented = inspect.getdoc(_definition(function))
+    if documented is None and not isinstance(function, partial):
+        documented = inspect.getdoc(function)
+    return documented or ""
 
 
 def _without_titles(schema: dict[str, Any]) -> dict[str, object]:

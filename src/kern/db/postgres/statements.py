@@ -114,6 +114,9 @@ SELECT {_RECORD}, input, streamed, last_seq, CASE WHEN watched AND status = 'CAN
     THEN pg_notify('{channel}', 'news ' || run_id)::text END AS told
 FROM claimed"""
 
+        self.last_seq = f"""
+SELECT run_id, max(seq) AS last_seq FROM {events} WHERE run_id = ANY($1) GROUP BY run_id"""
+
         # The lock makes a claim wait for rows that its predecessor is writing, and makes those
         # wait that come after it, and find that they were overtaken.
         self.append = f"""

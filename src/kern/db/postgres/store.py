@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import asyncpg
@@ -186,6 +187,12 @@ class PostgresStore(Store):
     async def _claim_all(self, claims: Sequence[tuple[str, float]]) -> list[RunRecord | None]:
         rows = await self._fetch(self._sql.claim, *_columns(claims, 2))
         claimed = {row["run_id"]: _record(row) for row in rows}
+        # The claim waits for what the attempt before it is writing, but its snapshot is older.
+        again = [run_id for run_id, record in claimed.items() if record.attempt > 1]
+        if again:
+            for row in await self._fetch(self._sql.last_seq, again):
+                record = claimed[row["run_id"]]
+                claimed[record.run_id] = replace(record, last_seq=row["last_seq"])
         # Two claims of one run in a batch are one attempt, and only one of them may execute it.
         return [claimed.pop(run_id, None) for run_id, _ in claims]
 

@@ -1,0 +1,176 @@
+"""An agent's answer in the terminal, and where there is none."""
+
+import asyncio
+import io
+import sys
+
+import pytest
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.errors import ModelError
+from kern.models.openai import OpenAIResponses
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+
+class Screen(io.StringIO):
+    """What is printed, and how to wait for it from the test's event loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._written = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        count = super().write(text)
+        self._loop.call_soon_threadsafe(self._written.set)
+        return count
+
+    async def shows(self, text: str) -> None:
+        """Wait until this was printed."""
+        async with asyncio.timeout(10):
+            while text not in self.getvalue():
+                await self._written.wait()
+                self._written.clear()
+
+
+@pytest.fixture
+async def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """A terminal in place of the standard output."""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    return screen
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["at-its-end", "live"])
+async def test_the_question_and_the_answer_are_shown(
+    any_db: Database | None,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    capsys: pytest.CaptureFixture[str],
+    stream: bool,
+) -> None:
+    server.script.append(Reply.text("# Once\n\n", "**upon** a ", "time"))
+    agent = Agent("Tester", model, db=any_db)
+    await agent.aprint_response("Tell [bold]me[/bold].", stream=stream)
+    shown = capsys.readouterr().out
+    assert "Tell [bold]me[/bold]." in shown
+    assert "upon a time" in shown
+    assert shown.count("upon a time") == 1
+    assert shown.endswith("\n")
+    assert "\x1b" not in shown
+
+
+def test_the_twin_without_a_loop_shows_the_same(
+    threaded_server: ResponsesServer,
+    threaded_model: OpenAIResponses,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    threaded_server.script.append(Reply.text("Once ", "upon"))
+    Agent("Tester", threaded_model).print_response("Tell me.")
+    shown = capsys.readouterr().out
+    assert "Tell me." in shown
+    assert "Once upon" in shown
+
+
+async def test_a_terminal_shows_the_answer_while_it_is_written(
+    model: OpenAIResponses, server: ResponsesServer, screen: Screen
+) -> None:
+    reply = Reply.text("Once ", "upon").held(after=1)
+    server.script.append(reply)
+    printing = asyncio.create_task(Agent("Tester", model).aprint_response("Tell me."))
+    await screen.shows("Once")
+    assert "upon" not in screen.getvalue()
+    reply.release()
+    await printing
+    assert "Once upon" in screen.getvalue()
+
+
+async def test_on_request_a_terminal_shows_the_answer_only_at_its_end(
+    model: OpenAIResponses, server: ResponsesServer, screen: Screen
+) -> None:
+    reply = Reply.text("Once ", "upon").held(after=1)
+    server.script.append(reply)
+    agent = Agent("Tester", model)
+    printing = asyncio.create_task(agent.aprint_response("Tell me.", stream=False))
+    await screen.shows("Tester is thinking")
+    reply.release()
+    await printing
+    before, _, after = screen.getvalue().rpartition("Tester is thinking")
+    assert "Once" not in before
+    assert "Once upon" in after
+
+
+async def test_what_there_was_of_a_failed_answer_is_shown_before_the_error(
+    model: OpenAIResponses, server: ResponsesServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.script.append(Reply.text("Once ", "upon").dropping(after=1))
+    with pytest.raises(ModelError, match="cannot be reached"):
+        await Agent("Tester", model).aprint_response("Tell me.")
+    assert "Once" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("reply", [Reply(), Reply.text("")])
+async def test_an_empty_answer_is_shown_as_one(
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    capsys: pytest.CaptureFixture[str],
+    reply: Reply,
+) -> None:
+    server.script.append(reply)
+    await Agent("Tester", model).aprint_response("Tell me.")
+    assert "No response" in capsys.readouterr().out
+
+
+COMMANDS = {
+    "colour": "\x1b[31mred",
+    "title": "\x1b]0;title\x07",
+    "null": "a\x00b",
+    "surrogate": "a\ud800b",
+    "backspace": "a\x08b",
+    "c1": "a\x9b31mb",
+}
+
+
+@pytest.mark.parametrize("text", COMMANDS.values(), ids=COMMANDS.keys())
+@pytest.mark.parametrize("where", ["question", "answer"])
+async def test_no_text_commands_the_terminal_or_breaks_it(
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    where: str,
+) -> None:
+    if where == "answer":
+        server.script.append(Reply.text(text))
+    await Agent("Tester", model).aprint_response(text if where == "question" else "Hi")
+    shown = capsys.readouterr().out
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert "\ufffd" in shown
+
+
+async def test_cancelling_the_display_closes_the_connection(
+    model: OpenAIResponses, server: ResponsesServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.script.append(Reply.text("Once ", "upon").held(after=1))
+    printing = asyncio.create_task(Agent("Tester", model).aprint_response("Tell me."))
+    await server.wait_for_requests(1)
+    printing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await printing
+    await server.wait_for_disconnects(1)
+
+
+async def test_the_conversation_goes_on_in_a_session(
+    db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    agent = Agent("Tester", model, db=db, add_history_to_context=True)
+    for question in ("one", "two"):
+        await agent.aprint_response(question, session_id="session-1")
+    said = [item["content"] for item in server.requests[-1].body["input"]]
+    assert said == ["one", "Hello.", "two"]
