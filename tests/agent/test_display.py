@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-import sys
+from contextlib import redirect_stdout
 
 import pytest
 
@@ -36,12 +36,9 @@ class Screen(io.StringIO):
 
 
 @pytest.fixture
-async def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    """A terminal in place of the standard output."""
-    screen = Screen()
-    monkeypatch.setattr(sys, "stdout", screen)
+def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is not a terminal taken for one."""
     monkeypatch.setenv("FORCE_COLOR", "1")
-    return screen
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["at-its-end", "live"])
@@ -75,29 +72,34 @@ def test_the_twin_without_a_loop_shows_the_same(
     assert "Once upon" in shown
 
 
+@pytest.mark.usefixtures("_terminal")
 async def test_a_terminal_shows_the_answer_while_it_is_written(
-    model: OpenAIResponses, server: ResponsesServer, screen: Screen
+    model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     reply = Reply.text("Once ", "upon").held(after=1)
     server.script.append(reply)
-    printing = asyncio.create_task(Agent("Tester", model).aprint_response("Tell me."))
-    await screen.shows("Once")
-    assert "upon" not in screen.getvalue()
-    reply.release()
-    await printing
+    with redirect_stdout(Screen()) as screen:
+        printing = asyncio.create_task(Agent("Tester", model).aprint_response("Tell me."))
+        await screen.shows("Once")
+        assert "upon" not in screen.getvalue()
+        reply.release()
+        await printing
     assert "Once upon" in screen.getvalue()
 
 
+@pytest.mark.usefixtures("_terminal")
 async def test_on_request_a_terminal_shows_the_answer_only_at_its_end(
-    model: OpenAIResponses, server: ResponsesServer, screen: Screen
+    model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     reply = Reply.text("Once ", "upon").held(after=1)
     server.script.append(reply)
     agent = Agent("Tester", model)
-    printing = asyncio.create_task(agent.aprint_response("Tell me.", stream=False))
-    await screen.shows("Tester is thinking")
-    reply.release()
-    await printing
+    with redirect_stdout(Screen()) as screen:
+        printing = asyncio.create_task(agent.aprint_response("Tell me.", stream=False))
+        await screen.shows("Tester is thinking")
+        await server.wait_until(lambda server: bool(server.requests and server.requests[0].started))
+        reply.release()
+        await printing
     before, _, after = screen.getvalue().rpartition("Tester is thinking")
     assert "Once" not in before
     assert "Once upon" in after

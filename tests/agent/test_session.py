@@ -17,7 +17,8 @@ from kern.testing.responses.record import RequestRecord
 
 def said(request: RequestRecord) -> list[str]:
     """Return the texts of the conversation in a request."""
-    return [item["content"] for item in request.body["input"]]
+    contents = [item["content"] for item in request.body["input"]]
+    return [each if isinstance(each, str) else each[0]["text"] for each in contents]
 
 
 async def test_the_model_is_shown_the_session_in_its_order(

@@ -164,9 +164,8 @@ async def test_code_with_and_without_a_loop_sees_the_same_runs(
     submitted = agent.run("Hi", background=True)
     also_submitted = await agent.arun("Hi", background=True)
     reply.release()
-    ended = await agent.await_run(submitted.run_id, timeout=10)
-    assert ended == agent.get_run_output(submitted.run_id)
-    assert ended is not None
-    assert ended.status is RunStatus.completed
-    also_ended = agent.wait_run(also_submitted.run_id, timeout=1)
-    assert also_ended is not None
+    for run_id in (submitted.run_id, also_submitted.run_id):
+        ended = await agent.await_run(run_id, timeout=10)
+        assert ended is not None
+        assert ended.status is RunStatus.completed
+        assert agent.get_run_output(run_id) == ended

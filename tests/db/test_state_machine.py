@@ -460,7 +460,7 @@ class Runs(RuleBasedStateMachine):
         assert [Happened(row.seq, row.type, row.payload) for row in rows] == model.journal
         assert all(row.run_id == run_id and row.created_at > 0 for row in rows)
         numbers = [row.seq for row in rows]
-        assert all(before < after for before, after in zip(numbers, numbers[1:], strict=False))
+        assert numbers == sorted(set(numbers))
         assert all(model.seen.get(row.seq, row) == row for row in rows)
         model.seen.update({row.seq: row for row in rows})
 
@@ -500,12 +500,12 @@ def explore(database: Database, examples: int) -> None:
 
 
 def test_memory_keeps_the_promises_in_any_order(table: str) -> None:
-    explore(InMemoryDb(table), examples=40)
+    explore(InMemoryDb(table), examples=12)
 
 
 def test_sqlite_keeps_the_promises_in_any_order(sqlite_db: SqliteDb) -> None:
-    explore(sqlite_db, examples=10)
+    explore(sqlite_db, examples=6)
 
 
 def test_postgres_keeps_the_promises_in_any_order(postgres_db: PostgresDb) -> None:
-    explore(postgres_db, examples=20)
+    explore(postgres_db, examples=10)

@@ -1,13 +1,15 @@
-"""Tools in a run: called side by side, their results told to the model in the order of the calls."""
+"""Tools in a run: called side by side, their results told in the order of the calls."""
 
 import asyncio
 import json
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from asking import as_answer
 
 from kern.agent import Agent
 from kern.db.base import Database
@@ -234,7 +236,7 @@ async def test_many_turns_add_up(run: Runner, server: ResponsesServer) -> None:
 
     assert results(server) == [str(number) for number in range(20)]
     bodies = [json.dumps(each.body["input"])[:-1] for each in server.requests]
-    assert all(later.startswith(body) for body, later in zip(bodies, bodies[1:], strict=False))
+    assert all(later.startswith(body) for body, later in pairwise(bodies))
     if run.db is not None:
         metrics = output.metrics
         assert (metrics.model_calls, metrics.input_tokens) == (21, 20 * 7 + 10)
@@ -366,7 +368,7 @@ async def test_a_later_run_is_shown_what_the_tools_of_the_earlier_one_returned(
     earlier, later = (each.body["input"] for each in server.requests[1:])
     assert later == [
         *earlier,
-        {"role": "assistant", "content": "First."},
+        as_answer("First."),
         {"role": "user", "content": "And now?"},
     ]
 

@@ -20,11 +20,9 @@ from kern.testing.responses import Reply
     [
         (400, ""),
         (401, " Check OPENAI_API_KEY."),
-        (403, ""),
         (404, " Check the model's id and OPENAI_BASE_URL."),
         (429, " Wait, or ask the provider for a higher limit."),
         (500, ""),
-        (503, ""),
     ],
 )
 async def test_an_http_error_is_told_with_its_remedy(

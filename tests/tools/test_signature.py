@@ -170,7 +170,7 @@ def test_what_annotated_and_field_say_is_told() -> None:
 
 
 def test_a_default_without_a_json_form_is_not_told() -> None:
-    def look(a: object = object()) -> None: ...  # noqa: B008
+    def look(a: object = object()) -> None: ...
 
     assert properties(look) == {"a": {}}
     assert "required" not in Tool(look).schema.parameters
@@ -234,7 +234,19 @@ def test_the_parameter_for_the_context_is_hidden(parameters: str, context: str) 
 
 
 def test_names_that_pydantic_uses_itself_can_name_parameters() -> None:
-    names = "schema json _x self_ model_config copy dict model_fields __y argument_a class_".split()
+    names = [
+        "schema",
+        "json",
+        "_x",
+        "self_",
+        "model_config",
+        "copy",
+        "dict",
+        "model_fields",
+        "__y",
+        "argument_a",
+        "class_",
+    ]
     scope: dict[str, Any] = {}
     exec(f"def look({', '.join(f'{name}: int' for name in names)}): ...", scope)
     assert list(properties(scope["look"])) == names

@@ -114,6 +114,7 @@ class Attempt:
             ValueError: the stored input or history is damaged.
         """
         rows = await self.store.events(self.output.run_id, 0) if self.store and after_seq else []
+        self.output.metrics = Metrics()  # What an earlier end has counted is counted again.
         for row in rows:
             event, payload = read_row(row)
             with reading(row):

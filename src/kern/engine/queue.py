@@ -37,8 +37,14 @@ class Queue(ABC):
     """Delivers run ids, each at least once."""
 
     @abstractmethod
-    async def enqueue(self, run_id: str, agent_id: str) -> None:
-        """Have a run delivered; one that is in the queue already stays there once."""
+    async def enqueue(self, run_id: str, agent_id: str, *, again: bool = False) -> None:
+        """Have a run delivered; one that is in the queue already stays there once.
+
+        Args:
+            run_id: the run.
+            agent_id: its agent.
+            again: have it delivered once more, though an entry of it may be on its way out.
+        """
 
     @abstractmethod
     def serve(self, agent_id: str) -> None:
@@ -77,11 +83,11 @@ class PgQueuerQueue(Queue):
         self._deliver: Deliver | None = None
 
     @override
-    async def enqueue(self, run_id: str, agent_id: str) -> None:
+    async def enqueue(self, run_id: str, agent_id: str, *, again: bool = False) -> None:
         await self._queries.enqueue(
             f"{self._table}/{agent_id}",
             run_id.encode(),
-            dedupe_key=f"{self._table}/{run_id}",
+            dedupe_key=None if again else f"{self._table}/{run_id}",
             on_conflict="skip",
         )
 

@@ -210,7 +210,8 @@ class Runtime:
         self.serve(definition)
         if not await self.store.take_up(run_id, status, events):
             raise RunStateError(f"Run {run_id} is not {status} any more.")
-        await self._enqueue(run_id, record.agent_id)
+        if not self.store.enqueues:
+            await self._queue.enqueue(run_id, record.agent_id, again=True)
         return RunOutput.from_record(await self._found(run_id))
 
     async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:

@@ -118,7 +118,8 @@ FROM claimed"""
 SELECT run_id, max(seq) AS last_seq FROM {events} WHERE run_id = ANY($1) GROUP BY run_id"""
 
         # The lock makes a claim wait for rows that its predecessor is writing, and makes those
-        # wait that come after it, and find that they were overtaken.
+        # wait that come after it, and find that they were overtaken. A row belongs to its attempt:
+        # several attempts at a run may be in one batch.
         self.append = f"""
 WITH mine AS (
     SELECT run_id, attempt, input.streamed FROM {runs} AS runs
@@ -128,8 +129,8 @@ WITH mine AS (
 ), written AS (
     INSERT INTO {events} (run_id, seq, type, payload)
     SELECT run_id, seq, type, payload
-    FROM unnest($4::text[], $5::integer[], $6::text[], $7::json[])
-        AS row (run_id, seq, type, payload) JOIN mine USING (run_id)
+    FROM unnest($4::text[], $5::integer[], $6::integer[], $7::text[], $8::json[])
+        AS row (run_id, attempt, seq, type, payload) JOIN mine USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
 )
 SELECT run_id, attempt,
@@ -166,8 +167,8 @@ WITH settled AS (
 ), written AS (
     INSERT INTO {events} (run_id, seq, type, payload)
     SELECT run_id, seq, type, payload
-    FROM unnest($9::text[], $10::integer[], $11::text[], $12::json[])
-        AS row (run_id, seq, type, payload) JOIN settled USING (run_id)
+    FROM unnest($9::text[], $10::integer[], $11::integer[], $12::text[], $13::json[])
+        AS row (run_id, attempt, seq, type, payload) JOIN settled USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
 ), folded AS (
     DELETE FROM {events} AS events USING settled
@@ -255,11 +256,12 @@ ORDER BY position DESC LIMIT $3"""
 SELECT run_id, output FROM {runs} WHERE run_id = ANY($1) AND output IS NOT NULL
 ORDER BY position"""
 
+        # The entry of the delivery that stood still may be on its way out: this one is another.
         self.take_up = f"""
 WITH run AS (
     UPDATE {runs} SET status = 'PENDING', error = NULL, finished_at = NULL
     WHERE run_id = $1 AND status = $2
-    RETURNING run_id, agent_id
+    RETURNING run_id, agent_id, attempt
 ), added AS (
     INSERT INTO {events} (run_id, seq, type, payload)
     SELECT run_id, number + coalesce(
@@ -268,7 +270,8 @@ WITH run AS (
     FROM run, unnest($3::text[], $4::json[]) WITH ORDINALITY AS row (type, payload, number)
 ), job AS (
     INSERT INTO {queue} (priority, entrypoint, payload, dedupe_key, status)
-    SELECT 0, '{table}/' || agent_id, convert_to(run_id, 'UTF8'), '{table}/' || run_id, 'queued'
+    SELECT 0, '{table}/' || agent_id, convert_to(run_id, 'UTF8'),
+        '{table}#' || attempt || '/' || run_id, 'queued'
     FROM run
     ON CONFLICT DO NOTHING
 )
@@ -276,10 +279,14 @@ SELECT run_id FROM run"""
 
         self.fork = f"""
 WITH run AS (
-    INSERT INTO {runs} (run_id, session_id, agent_id, user_id, input, metadata, status)
+    INSERT INTO {runs} AS runs (run_id, session_id, agent_id, user_id, input, metadata, status)
     VALUES ($1, $2, $3, $4, $5, $6, 'PENDING')
-    ON CONFLICT (run_id) DO NOTHING
-    RETURNING run_id, agent_id
+    ON CONFLICT (run_id) DO UPDATE SET
+        session_id = excluded.session_id, agent_id = excluded.agent_id,
+        user_id = excluded.user_id, input = excluded.input, metadata = excluded.metadata,
+        created_at = now(), finished_at = now()
+    WHERE runs.session_id IS NULL
+    RETURNING run_id, agent_id, status
 ), session AS (
     INSERT INTO {sessions} (session_id, agent_id, user_id) VALUES ($2, $3, $4)
     ON CONFLICT (session_id) DO NOTHING
@@ -291,6 +298,6 @@ WITH run AS (
 ), job AS (
     INSERT INTO {queue} (priority, entrypoint, payload, dedupe_key, status)
     SELECT 0, '{table}/' || agent_id, convert_to(run_id, 'UTF8'), '{table}/' || run_id, 'queued'
-    FROM run
+    FROM run WHERE status = 'PENDING'
 )
 SELECT run_id FROM run"""

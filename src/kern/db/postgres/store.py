@@ -202,7 +202,7 @@ class PostgresStore(Store):
             [each.run_id for each in appends],
             [each.attempt for each in appends],
             [each.streamed for each in appends],
-            *_rows([row for each in appends for row in each.rows]),
+            *_rows([(each.attempt, row) for each in appends for row in each.rows]),
         )
         written = {(row["run_id"], row["attempt"]) for row in rows}
         return [(each.run_id, each.attempt) in written for each in appends]
@@ -218,7 +218,7 @@ class PostgresStore(Store):
             [each.usage for each in settlements],
             [each.fold_before for each in settlements],
             [each.foreground for each in settlements],
-            *_rows([row for each in settlements for row in each.journal]),
+            *_rows([(each.attempt, row) for each in settlements for row in each.journal]),
         )
         settled = {(row["run_id"], row["attempt"]): RunStatus(row["status"]) for row in rows}
         return [settled.get((each.run_id, each.attempt)) for each in settlements]
@@ -260,8 +260,10 @@ def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object
     return [[row[column] for row in rows] for column in range(width)]
 
 
-def _rows(rows: Sequence[JournalRow]) -> list[list[object]]:
-    return _columns([(row.run_id, row.seq, row.type, row.payload) for row in rows], 4)
+def _rows(rows: Sequence[tuple[int, JournalRow]]) -> list[list[object]]:
+    return _columns(
+        [(row.run_id, attempt, row.seq, row.type, row.payload) for attempt, row in rows], 5
+    )
 
 
 def _record(row: asyncpg.Record) -> RunRecord:

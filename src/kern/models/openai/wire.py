@@ -49,7 +49,11 @@ def _input_items(message: Message, provider: str) -> list[Json]:
         call_id = message.tool_call_id
         return [{"type": "function_call_output", "call_id": call_id, "output": content}]
     items: list[Json] = []
-    if content or not message.tool_calls:
+    if message.role == "assistant" and content:
+        # In full: servers other than OpenAI's know an answer by its parts.
+        part = {"type": "output_text", "text": content}
+        items.append({"type": "message", "role": "assistant", "content": [part]})
+    elif not message.tool_calls:
         items.append({"role": message.role, "content": content})
     for call in message.tool_calls:
         items.append(

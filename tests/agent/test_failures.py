@@ -1,0 +1,110 @@
+"""What goes wrong with the model: the run ends in ERROR and says why, and nothing is lost."""
+
+import logging
+
+import pytest
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.errors import ModelError
+from kern.models.openai import OpenAIResponses
+from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
+from kern.run.message import Message
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+FAILURES = {
+    "401": (Reply.http_error(401, "It is wrong"), "test-model answered 401: It is wrong. Check"),
+    "404": (Reply.http_error(404, "None such"), "test-model answered 404: None such. Check the"),
+    "500": (Reply.http_error(500, "It broke"), "test-model answered 500: It broke."),
+    "failed": (Reply.failed("server_error", "It broke"), "test-model failed: It broke"),
+    "incomplete": (Reply.incomplete("Once"), "broke off its answer: max_output_tokens. Raise"),
+    "html": (Reply.garbage(), "test-model answered with something that is no JSON."),
+    "list": (Reply.garbage("[7]"), "test-model answered with something that is no response."),
+    "odd": (Reply.garbage('{"output": [7]}'), "answered with something that is no response."),
+    "nan": (
+        Reply.garbage('{"output": [{"type": "reasoning", "odd": NaN}]}'),
+        "has no JSON form: Out of range float values",
+    ),
+    "dropped": (Reply.dropped(), "The server of test-model cannot be reached"),
+}
+
+
+async def submit_and_wait(agent: Agent, run_id: str | None = None) -> RunOutput:
+    run = await agent.arun("Hi", background=True, run_id=run_id, metadata={"a": 1})
+    ended = await agent.await_run(run.run_id, timeout=10)
+    assert ended is not None
+    return ended
+
+
+@pytest.mark.parametrize(("reply", "error"), FAILURES.values(), ids=FAILURES.keys())
+async def test_a_background_run_ends_in_error_and_says_why(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, reply: Reply, error: str
+) -> None:
+    server.script.append(reply)
+    agent = Agent("Tester", model, db=db)
+    run = await submit_and_wait(agent)
+    assert run.status is RunStatus.error
+    assert error in (run.error or "")
+    assert run.metadata == {"a": 1}
+    if "JSON form" not in error:
+        assert run.messages == [Message("user", "Hi")]
+    assert await agent.aget_run_output(run.run_id) == run
+    assert len(server.requests) == 1
+
+
+async def test_a_failed_run_does_not_spoil_the_next_one(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script += [reply for reply, _ in FAILURES.values()]
+    agent = Agent("Tester", model, db=db)
+    for _ in FAILURES:
+        assert (await submit_and_wait(agent)).status is RunStatus.error
+    assert (await submit_and_wait(agent)).status is RunStatus.completed
+
+
+async def test_what_there_was_of_the_answer_is_kept(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.failed("server_error", "It broke", "Once ", "upon"))
+    assert (await submit_and_wait(Agent("Tester", model, db=db))).content == "Once upon"
+
+
+async def test_without_a_key_a_background_run_says_what_to_set(
+    db: Database, server: ResponsesServer
+) -> None:
+    model = OpenAIResponses("test-model", base_url=server.base_url)
+    run = await submit_and_wait(Agent("Tester", model, db=db))
+    assert run.status is RunStatus.error
+    assert run.error is not None
+    assert run.error.startswith(
+        "There is no API key for test-model: set OPENAI_API_KEY, or pass api_key."
+    )
+    assert server.requests == []
+
+
+async def test_without_a_key_a_caller_who_waits_is_told_and_the_run_is_kept(
+    any_db: Database | None, server: ResponsesServer
+) -> None:
+    model = OpenAIResponses("test-model", base_url=server.base_url)
+    agent = Agent("Tester", model, db=any_db)
+    with pytest.raises(ModelError, match="set OPENAI_API_KEY, or pass api_key") as raised:
+        await agent.arun("Hi", run_id="run-1")
+    if any_db is not None:
+        run = await agent.aget_run_output("run-1")
+        assert run is not None
+        assert (run.status, run.error) == (RunStatus.error, str(raised.value))
+
+
+async def test_the_key_is_in_no_error_and_no_log(
+    db: Database, server: ResponsesServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = "sk-proj-very-secret-0123456789"
+    server.script.append(Reply.http_error(401, f"Incorrect API key provided: {key}"))
+    model = OpenAIResponses("test-model", base_url=server.base_url, api_key=key, max_retries=0)
+    with caplog.at_level(logging.DEBUG):
+        run = await submit_and_wait(Agent("Tester", model, db=db))
+    assert "Incorrect API key provided: ***" in (run.error or "")
+    assert key not in run.to_json()
+    assert key not in caplog.text

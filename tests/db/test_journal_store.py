@@ -1,0 +1,641 @@
+"""The contract of the port: what every database does with the journals of runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from stores import LAPSED, LEASE, Ear, ending, execute, new_run, same
+
+from kern.db.base import Database, Kind, Signal, Store
+from kern.db.in_memory import InMemoryDb
+from kern.db.postgres import PostgresDb
+from kern.db.postgres.store import PostgresStore
+from kern.db.sqlite import SqliteDb
+from kern.run.base import RunStatus
+from kern.run.record import JournalRow, Settlement
+
+PENDING, RUNNING, PAUSED = RunStatus.pending, RunStatus.running, RunStatus.paused
+COMPLETED, ERROR, CANCELLED = RunStatus.completed, RunStatus.error, RunStatus.cancelled
+
+PIECE, WHOLE, DONE = "RunContent", "ModelRequestCompleted", "ToolCallCompleted"
+
+NEWS, READ = Signal(Kind.news, "run"), Signal(Kind.read, "run")
+
+
+def rows(
+    first: int, *types: str, run_id: str = "run", payload: str = '{"v":1}'
+) -> tuple[JournalRow, ...]:
+    """Return rows of the given kinds, numbered from ``first`` on."""
+    return tuple(JournalRow(run_id, seq, type, payload) for seq, type in enumerate(types, first))
+
+
+def settling(journal: Sequence[JournalRow] = (), fold_before: int = 0, **end: object) -> Settlement:
+    """Return the end of an attempt, with the last rows of its journal."""
+    settlement = ending(**end)  # type: ignore[arg-type]
+    return replace(settlement, journal=tuple(journal), fold_before=fold_before)
+
+
+async def journal(store: Store, run_id: str = "run", after: int = 0) -> list[tuple[int, str]]:
+    return [(row.seq, row.type) for row in await store.events(run_id, after)]
+
+
+async def status_of(store: Store, run_id: str = "run") -> RunStatus:
+    found = await store.get(run_id)
+    assert found is not None
+    return found.status
+
+
+async def stand_still(store: Store, status: RunStatus, run_id: str = "run") -> None:
+    """Bring a run that a worker had into a status, with two rows in its journal."""
+    await store.submit(new_run(run_id))
+    await store.claim(run_id, LEASE)
+    last = rows(1, WHOLE, DONE, run_id=run_id)
+    end = settling(last, run_id=run_id, status=status, error='"no"')
+    assert await store.settle(end) is status
+
+
+async def elsewhere(db: Database, act: Callable[[Store], Awaitable[object]]) -> None:
+    """Do something with the database in another event loop, in another thread."""
+
+    async def do() -> None:
+        await act(await db.store())
+
+    await asyncio.to_thread(lambda: asyncio.run(do()))
+
+
+# --- append, events
+
+
+async def test_what_is_appended_is_read_as_it_was_in_order(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    first, second = rows(1, WHOLE), rows(2, DONE, PIECE, payload='{"b": 1, "a":2}')
+    assert await store.append("run", 1, second, False)
+    assert await store.append("run", 1, first, True)
+    found = await store.events("run", 0)
+    assert [replace(row, created_at=0.0) for row in found] == [*first, *second]
+    assert all(row.created_at > 0 for row in found)
+
+
+async def test_events_are_those_after_a_number(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    await store.submit(new_run("other", lease=LEASE))
+    await store.append("run", 1, rows(1, WHOLE, DONE, WHOLE), False)
+    await store.append("other", 1, rows(1, PIECE, PIECE, PIECE, run_id="other"), False)
+    assert await journal(store, after=1) == [(2, DONE), (3, WHOLE)]
+    assert await journal(store, after=3) == []
+    assert await journal(store, "unknown") == []
+
+
+async def test_the_same_rows_again_change_nothing(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    await store.append("run", 1, rows(1, WHOLE, DONE), False)
+    before = await store.events("run", 0)
+    assert await store.append("run", 1, rows(1, WHOLE, DONE, WHOLE, payload='"other"'), False)
+    found = await store.events("run", 0)
+    assert found[:2] == before
+    assert [row.seq for row in found] == [1, 2, 3]
+
+
+async def test_an_append_of_nothing_tells_whether_the_attempt_is_the_newest(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    assert await store.append("run", 1, [], False)
+    assert not await store.append("run", 2, [], False)
+
+
+@pytest.mark.parametrize("attempt", [0, 1, 3])
+async def test_only_the_newest_attempt_appends(store: Store, attempt: int) -> None:
+    await store.submit(new_run(lease=LAPSED))
+    await store.claim("run", LEASE)
+    assert not await store.append("run", attempt, rows(1, WHOLE), True)
+    assert await journal(store) == []
+    assert await store.append("run", 2, rows(1, DONE), True)
+    assert await journal(store) == [(1, DONE)]
+
+
+async def test_nothing_is_appended_to_a_run_that_does_not_run(store: Store) -> None:
+    await store.submit(new_run())
+    assert not await store.append("run", 0, rows(1, WHOLE), False)
+    await store.claim("run", LEASE)
+    await store.release("run", 1)
+    assert not await store.append("run", 1, rows(1, WHOLE), False)
+    assert not await store.append("unknown", 1, rows(1, WHOLE, run_id="unknown"), False)
+    assert await journal(store) == []
+    assert await journal(store, "unknown") == []
+
+
+@pytest.mark.parametrize("status", [COMPLETED, ERROR, CANCELLED, PAUSED])
+async def test_nothing_is_appended_to_a_run_that_was_settled(
+    store: Store, status: RunStatus
+) -> None:
+    await stand_still(store, status)
+    assert not await store.append("run", 1, rows(3, WHOLE), False)
+    assert await journal(store) == [(1, WHOLE), (2, DONE)]
+
+
+async def test_a_run_whose_cancel_was_asked_for_goes_on_writing_until_it_stops(
+    store: Store,
+) -> None:
+    await store.submit(new_run(lease=LEASE))
+    await store.cancel("run")
+    assert await store.append("run", 1, rows(1, WHOLE), False)
+    assert await store.settle(settling(rows(2, DONE))) is CANCELLED
+    assert await journal(store) == [(1, WHOLE), (2, DONE)]
+
+
+async def test_a_thousand_rows_are_one_append(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    many = rows(1, *[PIECE] * 1000)
+    assert await store.append("run", 1, many, True)
+    found = await store.events("run", 0)
+    assert [row.seq for row in found] == list(range(1, 1001))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ['{"text":"\\u0000 \\ud800 {} %s $1 ?1 🦊"}', '{"b":1,  "a":[1e400,0.10],"a":2}', "null"],
+)
+async def test_a_payload_comes_back_letter_by_letter(store: Store, payload: str) -> None:
+    await store.submit(new_run(lease=LEASE))
+    await store.append("run", 1, rows(1, PIECE, payload=payload), False)
+    await store.settle(settling(rows(2, DONE, payload=payload), status=PAUSED))
+    assert await store.take_up("run", PAUSED, [(WHOLE, payload)])
+    assert [row.payload for row in await store.events("run", 0)] == [payload] * 3
+
+
+async def test_a_payload_of_a_megabyte_comes_back_whole(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    payload = '{"text":"' + "\\u0000é🦊x" * 80_000 + '"}'
+    assert len(payload.encode()) > 1_000_000
+    assert await store.append("run", 1, rows(1, PIECE, payload=payload), True)
+    [found] = await store.events("run", 0)
+    assert found.payload == payload
+
+
+# --- settle
+
+
+async def test_the_last_rows_are_written_with_the_end(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    await store.append("run", 1, rows(1, WHOLE), False)
+    assert await store.settle(settling(rows(1, WHOLE, DONE))) is COMPLETED
+    assert await journal(store) == [(1, WHOLE), (2, DONE)]
+
+
+async def test_an_end_that_is_refused_writes_no_rows_and_folds_nothing(store: Store) -> None:
+    await store.submit(new_run(lease=LAPSED))
+    await store.append("run", 1, rows(1, PIECE), False)
+    await store.claim("run", LEASE)
+    assert await store.settle(settling(rows(2, WHOLE), fold_before=2)) is None
+    assert await journal(store) == [(1, PIECE)]
+
+
+async def test_pieces_of_text_are_folded_away_before_a_number(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    await store.submit(new_run("other", lease=LEASE))
+    await store.append("run", 1, rows(1, PIECE, DONE, PIECE, WHOLE, PIECE), False)
+    await store.append("other", 1, rows(1, PIECE, run_id="other"), False)
+    await store.settle(settling(rows(6, PIECE), fold_before=4))
+    assert await journal(store) == [(2, DONE), (4, WHOLE), (5, PIECE), (6, PIECE)]
+    assert await journal(store, "other") == [(1, PIECE)]
+
+
+async def test_nothing_is_folded_away_before_zero(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    await store.append("run", 1, rows(1, PIECE, WHOLE), False)
+    await store.settle(settling())
+    assert await journal(store) == [(1, PIECE), (2, WHOLE)]
+
+
+async def test_a_paused_run_has_not_finished_and_waits_for_nobody(store: Store) -> None:
+    await stand_still(store, PAUSED)
+    found = await store.get("run")
+    assert found is not None
+    assert (found.status, found.finished_at, found.error) == (PAUSED, None, '"no"')
+    assert await store.claim("run", LEASE) is None
+    assert await store.extend([("run", 1)], LEASE) == {}
+    assert await store.settle(ending()) is None
+    await store.release("run", 1)
+    assert await status_of(store) is PAUSED
+    assert await store.unfinished(["agent"]) == []
+
+
+async def test_a_paused_run_is_cancelled_at_once_and_stays_so(store: Store) -> None:
+    await stand_still(store, PAUSED)
+    assert await store.cancel("run")
+    found = await store.get("run")
+    assert found is not None
+    assert found.status is CANCELLED
+    assert found.finished_at is not None
+    assert not await store.take_up("run", PAUSED, [(DONE, "{}")])
+    assert len(await journal(store)) == 2
+
+
+async def test_a_pause_of_a_run_whose_cancel_was_asked_for_is_its_end(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    await store.cancel("run")
+    assert await store.settle(ending(status=PAUSED)) is CANCELLED
+    found = await store.get("run")
+    assert found is not None
+    assert found.finished_at is not None
+
+
+# --- what attempts write at the same time
+
+
+async def test_in_one_batch_only_the_newest_attempt_writes(store: Store) -> None:
+    """One process may have several attempts at a run, when it was too slow for its own lease."""
+    await store.submit(new_run(lease=LAPSED))
+    await store.claim("run", LAPSED)
+    await store.claim("run", LEASE)
+
+    def append(attempt: int) -> Awaitable[bool]:
+        mine = rows(1, DONE, *[WHOLE] * (4 - attempt), payload=str(attempt))
+        return store.append("run", attempt, mine, False)
+
+    assert await asyncio.gather(*map(append, (1, 3, 2))) == [False, True, False]
+    assert [(row.seq, row.payload) for row in await store.events("run", 0)] == [(1, "3"), (2, "3")]
+
+    ends = [
+        settling(rows(3, *[DONE] * (4 - attempt), payload=str(attempt)), attempt=attempt)
+        for attempt in (1, 3, 2)
+    ]
+    assert await asyncio.gather(*map(store.settle, ends)) == [None, COMPLETED, None]
+    assert [row.payload for row in await store.events("run", 0)] == ["3"] * 3
+
+
+async def test_a_row_was_written_before_the_next_claim_or_not_at_all(db: Database) -> None:
+    """An attempt writes row after row, in two processes, while another one takes its run over."""
+    other = same(db) if not isinstance(db, InMemoryDb) else db
+    here, there = await db.store(), await other.store()
+    await here.submit(new_run(lease=LAPSED))
+    begun = asyncio.Event()
+    written: list[int] = []
+
+    async def append(seq: int) -> None:
+        mine = rows(seq, DONE, payload='"old"')
+        if await (here, there)[seq % 2].append("run", 1, mine, False):
+            written.append(seq)
+        if len(written) > 50:
+            begun.set()
+
+    async def write() -> None:
+        for first in range(1, 601, 20):
+            await asyncio.gather(*(append(seq) for seq in range(first, first + 20)))
+
+    async def take_over() -> int:
+        await begun.wait()
+        claimed = await there.claim("run", LEASE)
+        assert claimed is not None
+        seen = [row.seq for row in await there.events("run", 0)]
+        assert claimed.last_seq == max(seen)
+        new = rows(claimed.last_seq + 1, WHOLE, WHOLE, payload='"new"')
+        assert await there.append("run", 2, new, False)
+        return claimed.last_seq
+
+    _, last_seq = await asyncio.gather(write(), take_over())
+    found = await here.events("run", 0)
+    old = [row.seq for row in found if row.payload == '"old"']
+    assert old == sorted(written)
+    assert max(old) == last_seq
+    assert [row.seq for row in found if row.payload == '"new"'] == [last_seq + 1, last_seq + 2]
+    assert len(old) < 600, "the claim came too late to meet a write"
+
+
+@pytest.mark.parametrize("appends", [1, 20])
+async def test_claims_know_what_was_being_written_when_they_came(
+    db: Database, appends: int
+) -> None:
+    other = same(db) if not isinstance(db, InMemoryDb) else db
+    here, there = await db.store(), await other.store()
+    run_ids = [f"run-{number}" for number in range(40)]
+    await asyncio.gather(*(here.submit(new_run(run_id, lease=LAPSED)) for run_id in run_ids))
+
+    async def append(run_id: str) -> bool:
+        types = [DONE] * appends
+        return await here.append(run_id, 1, rows(1, *types, run_id=run_id), False)
+
+    answers = await asyncio.gather(
+        *(append(run_id) for run_id in run_ids), *(there.claim(each, LEASE) for each in run_ids)
+    )
+    for run_id, wrote, claimed in zip(run_ids, answers[:40], answers[40:], strict=True):
+        assert claimed is not None
+        assert not isinstance(claimed, bool)
+        expected = appends if wrote else 0
+        assert (claimed.last_seq, len(await here.events(run_id, 0))) == (expected, expected)
+
+
+# --- claim
+
+
+async def test_a_claim_tells_the_last_number_of_the_journal(store: Store) -> None:
+    await store.submit(new_run(lease=LAPSED))
+    await store.append("run", 1, rows(1, DONE, PIECE), False)
+    second = await store.claim("run", LEASE)
+    assert second is not None
+    assert second.last_seq == 2
+    await store.append("run", 2, rows(3, DONE), False)
+    await store.release("run", 2)
+    third = await store.claim("run", LEASE)
+    assert third is not None
+    assert third.last_seq == 3
+
+
+@pytest.mark.parametrize("asked", ["at submit", "while pending", "while running", "never"])
+async def test_a_claim_tells_whether_the_events_are_read(store: Store, asked: str) -> None:
+    await store.submit(new_run(streamed=asked == "at submit"))
+    if asked == "while pending":
+        await store.read("run")
+    first = await store.claim("run", LAPSED)
+    assert first is not None
+    assert first.streamed == (asked in ("at submit", "while pending"))
+    if asked == "while running":
+        await store.read("run")
+    second = await store.claim("run", LEASE)
+    assert second is not None
+    assert second.streamed == (asked != "never")
+    assert await store.asked(["run"]) == ([] if asked == "never" else [("run", False, True)])
+
+
+@pytest.mark.parametrize("status", [COMPLETED, ERROR, CANCELLED])
+async def test_a_run_that_has_ended_is_not_asked_for_its_events(
+    store: Store, status: RunStatus
+) -> None:
+    await stand_still(store, status)
+    before = await execute(store, "SELECT * FROM {runs}")
+    await store.read("run")
+    await store.read("unknown")
+    assert await execute(store, "SELECT * FROM {runs}") == before
+    assert await store.asked(["run"]) == []
+
+
+# --- signals
+
+
+async def listening(db: Database) -> Ear:
+    ear = Ear()
+    await (await db.store()).listen(ear)
+    return ear
+
+
+async def test_a_reader_is_heard(db: Database) -> None:
+    store = await db.store()
+    await store.submit(new_run(lease=LEASE))
+    ear = await listening(db)
+    await store.read("run")
+    await ear.hears(READ)
+
+
+async def test_a_reader_in_another_event_loop_is_heard(db: Database) -> None:
+    await (await db.store()).submit(new_run(lease=LEASE))
+    ear = await listening(db)
+    await elsewhere(db, lambda store: store.read("run"))
+    await ear.hears(READ)
+
+
+async def test_streamed_rows_are_heard(db: Database) -> None:
+    store = await db.store()
+    await store.submit(new_run(lease=LEASE))
+    ear = await listening(db)
+    await store.append("run", 1, rows(1, PIECE), True)
+    await ear.hears(NEWS)
+    await elsewhere(db, lambda store: store.append("run", 1, rows(2, PIECE), True))
+    await ear.hears(NEWS)
+
+
+async def test_rows_that_nobody_reads_are_not_heard(db: Database) -> None:
+    store = await db.store()
+    await store.submit(new_run(lease=LEASE))
+    ear = await listening(db)
+    await store.append("run", 1, rows(1, PIECE), False)
+    await store.read("run")
+    assert await ear.hears(READ) == [READ]
+
+
+@pytest.mark.parametrize("status", [COMPLETED, ERROR, CANCELLED, PAUSED])
+async def test_who_reads_a_run_hears_of_its_end_and_its_pause(
+    db: Database, status: RunStatus
+) -> None:
+    if status is PAUSED and isinstance(db, SqliteDb):
+        pytest.xfail("SqliteStore.settle tells of ends only")
+    store = await db.store()
+    await store.submit(new_run(lease=LEASE))
+    await store.read("run")
+    ear = await listening(db)
+    await elsewhere(db, lambda store: store.settle(ending(status=status)))
+    await ear.hears(NEWS)
+
+
+# --- take_up
+
+
+@pytest.mark.parametrize("status", [PAUSED, ERROR])
+async def test_a_run_that_stands_still_is_taken_up(store: Store, status: RunStatus) -> None:
+    await stand_still(store, status)
+    assert await store.take_up("run", status, [("RunError", "{}"), ("RunContinued", '{"v":1}')])
+    found = await store.get("run")
+    assert found is not None
+    assert (found.status, found.attempt, found.error) == (PENDING, 1, None)
+    assert found.finished_at is None
+    added = [(3, "RunError"), (4, "RunContinued")]
+    assert await journal(store, after=2) == added
+    claimed = await store.claim("run", LEASE)
+    assert claimed is not None
+    assert (claimed.attempt, claimed.last_seq) == (2, 4)
+    assert not await store.append("run", 1, rows(5, DONE), False)
+    assert await store.settle(ending(attempt=2)) is COMPLETED
+
+
+@pytest.mark.parametrize("status", [PAUSED, ERROR])
+@pytest.mark.parametrize("now", [PENDING, RUNNING, PAUSED, ERROR, COMPLETED, CANCELLED])
+async def test_a_run_in_another_status_is_not_taken_up(
+    store: Store, now: RunStatus, status: RunStatus
+) -> None:
+    if now is status:
+        return
+    if now in (PENDING, RUNNING):
+        await store.submit(new_run(lease=LEASE if now is RUNNING else None))
+    else:
+        await stand_still(store, now)
+    before = await execute(store, "SELECT * FROM {runs}"), await journal(store)
+    assert not await store.take_up("run", status, [(DONE, "{}")])
+    assert (await execute(store, "SELECT * FROM {runs}"), await journal(store)) == before
+    assert not await store.take_up("unknown", status, [(DONE, "{}")])
+
+
+@pytest.mark.parametrize("status", [PAUSED, ERROR])
+async def test_of_many_who_take_a_run_up_at_once_one_does(db: Database, status: RunStatus) -> None:
+    other = same(db) if not isinstance(db, InMemoryDb) else db
+    here, there = await db.store(), await other.store()
+    await stand_still(here, status)
+    taken = await asyncio.gather(
+        *(store.take_up("run", status, [(DONE, "{}")]) for store in (here, there) for _ in range(5))
+    )
+    assert taken.count(True) == 1
+    assert len(await journal(here)) == 3
+
+
+async def test_a_run_is_taken_up_with_nothing_to_add(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    await store.settle(ending(status=ERROR))
+    assert await store.take_up("run", ERROR, [])
+    assert await journal(store) == []
+    claimed = await store.claim("run", LEASE)
+    assert claimed is not None
+    assert claimed.last_seq == 0
+
+
+async def queued(store: PostgresStore, run_id: str) -> list[str]:
+    rows = await store.pool.fetch(
+        f"SELECT status::text FROM {store.names.queue} WHERE convert_from(payload, 'UTF8') = $1 "
+        "AND entrypoint = $2 ORDER BY id",
+        run_id,
+        f"{store.names.session_table}/agent",
+    )
+    return [row["status"] for row in rows]
+
+
+@pytest.mark.parametrize("status", [PAUSED, ERROR])
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_run_that_is_taken_up_is_in_the_queue_once(
+    postgres_db: PostgresDb, status: RunStatus, gone: bool
+) -> None:
+    """Whether or not the delivery that ended has been put away yet."""
+    store = await postgres_db.store()
+    assert isinstance(store, PostgresStore)
+    await store.submit(new_run("run"))
+    where = f"entrypoint = '{store.names.session_table}/agent'"
+    await store.pool.execute(f"UPDATE {store.names.queue} SET status = 'picked' WHERE {where}")
+    await store.claim("run", LEASE)
+    await store.settle(ending(status=status))
+    if gone:
+        await store.pool.execute(f"DELETE FROM {store.names.queue} WHERE {where}")
+    assert await store.take_up("run", status, [])
+    assert not await store.take_up("run", status, [])
+    assert (await queued(store, "run")).count("queued") == 1
+
+
+async def test_a_fork_is_in_the_queue_once(postgres_db: PostgresDb) -> None:
+    store = await postgres_db.store()
+    assert isinstance(store, PostgresStore)
+    await stand_still(store, COMPLETED)
+    assert await store.fork(new_run("fork"), "run", 2)
+    assert not await store.fork(new_run("fork"), "run", 2)
+    await store.cancel("intended")
+    await store.fork(new_run("intended"), "run", 2)
+    assert await queued(store, "fork") == ["queued"]
+    assert await queued(store, "intended") == []
+
+
+# --- fork
+
+
+async def test_a_fork_begins_as_its_origin_did_without_what_was_on_its_way(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE))
+    kinds = ["ModelRequestStarted", PIECE, WHOLE, "ToolCallStarted", DONE, WHOLE]
+    await store.append("run", 1, rows(1, *kinds, payload='{"v":1}'), False)
+    before = await store.events("run", 0)
+
+    fork = new_run("fork", session_id="new", user_id="ada", metadata='{"a":1}')
+    assert await store.fork(fork, "run", 5)
+
+    assert await journal(store, "fork") == [(3, WHOLE), (5, DONE)]
+    assert {row.payload for row in await store.events("fork", 0)} == {'{"v":1}'}
+    assert await store.events("run", 0) == before
+    sessions = await execute(store, "SELECT session_id FROM {sessions} WHERE session_id = 'new'")
+    assert sessions == [{"session_id": "new"}]
+    claimed = await store.claim("fork", LEASE)
+    assert claimed is not None
+    assert (claimed.status, claimed.attempt, claimed.last_seq) == (RUNNING, 1, 5)
+    assert (claimed.input, claimed.user_id, claimed.metadata) == ('"Hi"', "ada", '{"a":1}')
+    assert await store.append("fork", 1, rows(6, DONE, run_id="fork"), False)
+    assert await store.append("run", 1, rows(7, PIECE), False)
+    assert await journal(store, "fork") == [(3, WHOLE), (5, DONE), (6, DONE)]
+
+
+async def test_a_fork_from_the_beginning_or_of_nothing_has_an_empty_journal(store: Store) -> None:
+    await stand_still(store, COMPLETED)
+    assert await store.fork(new_run("first"), "run", 0)
+    assert await store.fork(new_run("second"), "unknown", 9)
+    assert await journal(store, "first") == []
+    assert await journal(store, "second") == []
+
+
+async def test_a_fork_whose_id_is_in_use_changes_nothing(store: Store) -> None:
+    await stand_still(store, COMPLETED)
+    await store.submit(new_run("used", input='"Other"', lease=LEASE))
+    await store.append("used", 1, rows(1, DONE, run_id="used"), False)
+    before = await execute(store, "SELECT * FROM {runs}")
+    assert not await store.fork(new_run("used"), "run", 2)
+    assert not await store.fork(new_run("run"), "run", 2)
+    assert await execute(store, "SELECT * FROM {runs}") == before
+    assert await journal(store, "used") == [(1, DONE)]
+
+
+async def test_of_many_forks_with_one_id_at_once_one_is_accepted(store: Store) -> None:
+    await stand_still(store, COMPLETED)
+    forked = await asyncio.gather(*(store.fork(new_run("fork"), "run", 2) for _ in range(10)))
+    assert forked.count(True) == 1
+    assert len(await journal(store, "fork")) == 2
+
+
+async def test_a_fork_after_its_intent_is_cancelled(store: Store) -> None:
+    await stand_still(store, COMPLETED)
+    await store.cancel("fork")
+    assert await store.fork(new_run("fork"), "run", 2)
+    found = await store.get("fork")
+    assert found is not None
+    assert (found.status, found.attempt, found.session_id) == (CANCELLED, 0, "session")
+    assert found.finished_at is not None
+    assert await store.claim("fork", LEASE) is None
+
+
+# --- children, outputs
+
+
+async def test_children_are_those_that_have_not_ended(store: Store) -> None:
+    await store.submit(new_run("parent", lease=LEASE))
+    await store.submit(new_run("pending", parent_run_id="parent"))
+    await store.submit(new_run("running", parent_run_id="parent", lease=LEASE))
+    await store.submit(new_run("paused", parent_run_id="parent", lease=LEASE))
+    await store.settle(ending("paused", status=PAUSED))
+    for status in (COMPLETED, ERROR, CANCELLED):
+        await store.submit(new_run(status.value, parent_run_id="parent", lease=LEASE))
+        await store.settle(ending(status.value, status=status))
+    await store.submit(new_run("grandchild", parent_run_id="pending"))
+    await store.submit(new_run("stranger"))
+    assert sorted(await store.children("parent")) == ["paused", "pending", "running"]
+    assert await store.children("pending") == ["grandchild"]
+    assert await store.children("stranger") == []
+    assert await store.children("unknown") == []
+
+
+async def test_a_run_keeps_its_parent_through_its_life(store: Store) -> None:
+    await store.submit(new_run(parent_run_id="parent"))
+    await store.claim("run", LEASE)
+    await store.settle(ending(status=PAUSED))
+    assert await store.take_up("run", PAUSED, [])
+    assert await store.children("parent") == ["run"]
+    await store.claim("run", LEASE)
+    await store.settle(ending(attempt=2))
+    assert await store.children("parent") == []
+    [found] = await execute(store, "SELECT parent_run_id FROM {runs} WHERE run_id = 'run'")
+    assert found == {"parent_run_id": "parent"}
+
+
+async def test_a_child_whose_intent_came_first_has_a_parent_and_has_ended(store: Store) -> None:
+    await store.cancel("run")
+    await store.submit(new_run(parent_run_id="parent"))
+    assert await store.children("parent") == []
+    [found] = await execute(store, "SELECT parent_run_id FROM {runs} WHERE run_id = 'run'")
+    assert found == {"parent_run_id": "parent"}
+
+
+async def test_outputs_are_in_the_order_in_which_the_runs_were_accepted(store: Store) -> None:
+    for run_id in ("c", "a", "b", "no output"):
+        await store.submit(new_run(run_id, lease=LEASE))
+    for run_id in ("b", "c", "a"):
+        await store.settle(ending(run_id, output=f'"{run_id}"'))
+    asked = ["a", "b", "c", "a", "unknown", "no output"]
+    assert await store.outputs(asked) == [("c", '"c"'), ("a", '"a"'), ("b", '"b"')]
+    assert await store.outputs([]) == []
