@@ -11,7 +11,6 @@ from kern.db.base import Database, Kind, Signal, Store
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
-from kern.db.sqlite import SqliteDb
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, Settlement
 
@@ -416,8 +415,6 @@ async def test_rows_that_nobody_reads_are_not_heard(db: Database) -> None:
 async def test_who_reads_a_run_hears_of_its_end_and_its_pause(
     db: Database, status: RunStatus
 ) -> None:
-    if status is PAUSED and isinstance(db, SqliteDb):
-        pytest.xfail("SqliteStore.settle tells of ends only")
     store = await db.store()
     await store.submit(new_run(lease=LEASE))
     await store.read("run")

@@ -132,7 +132,7 @@ class AgentVerbs(AgentDefinition):
         """
         if self.db is None:
             return await acancel_run(run_id)
-        return await (await self._runtime()).cancel(check_id("run_id", run_id))
+        return await (await self._runtime()).cancel(check_id("run_id", run_id), self.model)
 
     async def await_run(self, run_id: str, timeout: float | None = None) -> RunOutput | None:
         """Wait for a background run's end, whichever process executes it.

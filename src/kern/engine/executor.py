@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 from threading import Lock
 
+from kern.db.base import Kind
 from kern.db.batch import to_the_end
 from kern.engine.attempt import Attempt
 from kern.engine.journal import OvertakenError
@@ -26,6 +28,9 @@ from kern.run.cancel import cancellations
 from kern.run.record import JournalRow
 
 logger = logging.getLogger("kern")
+
+# Signals for runs of other processes come as well; only the newest can be for a run yet to begin.
+_EARLY_LIMIT = 1000
 
 
 class Stop(Enum):
@@ -72,6 +77,7 @@ class Executor:
     def __init__(self) -> None:
         """Execute nothing yet."""
         self._executing: dict[str, _Execution] = {}
+        self._early: OrderedDict[tuple[str, Kind], None] = OrderedDict()
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -103,6 +109,9 @@ class Executor:
         execution = self._executing[run_id] = _Execution(attempt, last_seq)
         cancellations.executes(run_id, lambda: self._stop_from_any_thread(run_id))
         task = execution.task = asyncio.create_task(self._run(execution), name=f"run {run_id}")
+        for kind in (Kind.cancel, Kind.read):
+            if self._early.pop((run_id, kind), True) is None:
+                self.hear(run_id, kind)
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
@@ -130,10 +139,20 @@ class Executor:
         if tasks:
             await asyncio.wait(tasks)
 
-    def read(self, run_id: str) -> None:
-        """Have a run's events written as they come, if it executes here."""
-        if (execution := self._executing.get(run_id)) is not None:
+    def hear(self, run_id: str, kind: Kind) -> None:
+        """Stop a run, or have its events written as they come, if it executes here.
+
+        What is heard of a run between its claim and its execution is kept for it.
+        """
+        execution = self._executing.get(run_id)
+        if execution is None:
+            self._early[run_id, kind] = None
+            if len(self._early) > _EARLY_LIMIT:
+                self._early.popitem(last=False)
+        elif kind is Kind.read:
             execution.attempt.journal.streamed = True
+        else:
+            self.stop(run_id)
 
     def stop(self, run_id: str, why: Stop = Stop.cancelled, attempt: int | None = None) -> bool:
         """Stop a run if it executes here and has not come to its end, and say whether so.

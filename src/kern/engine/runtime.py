@@ -22,6 +22,7 @@ from kern.engine.settings import Settings
 from kern.engine.tasks import Tasks
 from kern.engine.worker import Worker
 from kern.errors import RunConflictError, RunNotFoundError, RunStateError
+from kern.models.base import Model
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
@@ -141,14 +142,36 @@ class Runtime:
             raise attempt.failure
         return attempt.output
 
-    async def cancel(self, run_id: str) -> bool:
-        """Ask for the end of a run and its children; say whether it ends cancelled for this."""
+    async def cancel(self, run_id: str, model: Model | None = None) -> bool:
+        """Ask for the end of a run and its children; say whether it ends cancelled for this.
+
+        Args:
+            run_id: the run.
+            model: the model of the run's agent, where that is known.
+        """
         if not await self.store.cancel(run_id):
             return False
         self._executor.stop(run_id)
         for child in await self.store.children(run_id):
             await self.cancel(child)
+        if model is not None and model.keeps_answers:
+            await self._cancel_kept_answer(run_id, model)
         return True
+
+    async def _cancel_kept_answer(self, run_id: str, model: Model) -> None:
+        """Cancel what the provider still works at for a run that nobody executes any more."""
+        record = await self.store.get(run_id)
+        if record is None or record.status is not RunStatus.cancelled:
+            return  # Its executor will do it.
+        handle = None
+        for row in await self.store.events(run_id, 0):
+            event, payload = read_row(row)
+            if event is RunEvent.model_request_started:
+                handle = cast(str | None, payload.get("handle"))
+            elif event is RunEvent.model_request_completed:
+                handle = None
+        if handle is not None:
+            await model.cancel(handle)
 
     async def wait(self, run_id: str, timeout: float | None) -> RunRecord | None:
         """Wait for a run's end; None where the run is not known.
@@ -306,10 +329,8 @@ class Runtime:
 
     def _hear(self, signal: Signal) -> None:
         match signal.kind:
-            case Kind.cancel:
-                self._executor.stop(signal.run_id)
-            case Kind.read:
-                self._executor.read(signal.run_id)
+            case Kind.cancel | Kind.read:
+                self._executor.hear(signal.run_id, signal.kind)
             case Kind.news:
                 self._notices.tell(signal.run_id)
             case Kind.again:
@@ -323,7 +344,7 @@ class Runtime:
             if cancelled:
                 self._executor.stop(run_id)
             if streamed:
-                self._executor.read(run_id)
+                self._executor.hear(run_id, Kind.read)
         await self._worker.refill()
 
     async def _asked(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:

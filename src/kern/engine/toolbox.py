@@ -101,7 +101,7 @@ async def _call(
             raise
         # Nobody stopped the run; the tool let the end of something of its own escape.
         execution.result, execution.tool_call_error = "CancelledError: it was cancelled", True
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # A tool must not end the process of other runs.
         execution.result = f"{type(error).__name__}: {error}"
         execution.tool_call_error = True
 

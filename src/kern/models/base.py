@@ -46,10 +46,12 @@ class Model(ABC):
     Attributes:
         id: the model's name at the provider.
         provider: the provider's name.
+        keeps_answers: whether the provider goes on with an answer nobody waits for.
     """
 
     id: str
     provider: str
+    keeps_answers: bool = False
 
     @abstractmethod
     async def respond(self, request: ModelRequest) -> ModelResponse:

@@ -61,7 +61,7 @@ class SqliteStore(Store):
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
     ) -> bool:
         written = await self._file.call(self._operations.append, run_id, attempt, rows)
-        if streamed:
+        if written and streamed:
             self._file.tell(Signal(Kind.news, run_id))
         return written
 
@@ -160,6 +160,6 @@ class SqliteStore(Store):
                 hear(Signal(Kind.again))
 
     def _ended(self, run_id: str, status: RunStatus | None) -> RunStatus | None:
-        if status is not None and status.is_terminal:
+        if status is RunStatus.paused or (status is not None and status.is_terminal):
             self._file.tell(Signal(Kind.news, run_id))
         return status

@@ -68,7 +68,7 @@ class OpenAIResponses(Model):
         self.id = id
         self._api_key = api_key
         self._base_url = base_url
-        self._background = background
+        self.keeps_answers = background
         self._timeout = timeout
         self._max_retries = max_retries
         self._default_headers = default_headers
@@ -92,7 +92,7 @@ class OpenAIResponses(Model):
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
-        if self._background:
+        if self.keeps_answers:
             async with aclosing(self.stream(request)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, ModelResponse):
@@ -110,7 +110,7 @@ class OpenAIResponses(Model):
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse, None]:
         client = await self._clients.get()
-        open_events = self._kept_events if self._background else self._events
+        open_events = self._kept_events if self.keeps_answers else self._events
         texts: list[str] = []
         try:
             async with aclosing(open_events(client, request)) as events:
