@@ -47,7 +47,8 @@ async def test_an_argument_that_cannot_be_used_is_refused(
 ) -> None:
     agent = Agent("Tester", model, db=InMemoryDb())
     with pytest.raises(InvalidInputError) as raised:
-        await agent.arun(**({"input": "Hi", "background": True} | arguments))
+        given: dict[str, Any] = {"input": "Hi", "background": True} | arguments
+        await agent.arun(**given)
     assert error in str(raised.value)
     assert server.requests == []
 
@@ -56,7 +57,7 @@ async def test_an_argument_that_cannot_be_used_is_refused(
 async def test_it_is_refused_before_anything_is_awaited(
     model: OpenAIResponses, way: dict[str, Any]
 ) -> None:
-    agent = Agent("Tester", model, db=InMemoryDb())
+    agent: Any = Agent("Tester", model, db=InMemoryDb())
     with pytest.raises(InvalidInputError, match="The input is empty"):
         agent.arun("", **way)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 
 import pytest
@@ -11,7 +11,6 @@ from kern.agent import Agent
 from kern.db.base import Database
 from kern.db.in_memory import InMemoryDb
 from kern.models.openai import OpenAIResponses
-from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run, cancel_run
 from kern.run.message import Message
@@ -33,56 +32,48 @@ async def from_another_thread(agent: Agent, run_id: str) -> bool:
     return await asyncio.to_thread(cancel_run, run_id)
 
 
-async def from_a_thread_without_a_loop(agent: Agent, run_id: str) -> bool:
-    return await asyncio.to_thread(agent.cancel_run, run_id)
+CANCELS = [by_the_agent, by_the_id, from_another_thread]
 
 
-CANCELS = [by_the_agent, by_the_id, from_another_thread, from_a_thread_without_a_loop]
-
-
-async def execute(agent: Agent, run_id: str, stream: bool) -> RunOutput | None:
-    """Run the agent; return the run as the caller or, of a stream, the database knows it."""
-    if not stream:
-        return await agent.arun("Write for ever.", run_id=run_id)
-    last = None
-    async for event in agent.arun("Write for ever.", run_id=run_id, stream=True):
-        last = event.event
-    assert last is RunEvent.run_cancelled
-    return None if agent.db is None else await agent.aget_run_output(run_id)
-
-
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("cancel", CANCELS)
 async def test_a_cancel_ends_the_run_and_closes_its_connection(
-    any_db: Database | None,
-    model: OpenAIResponses,
-    server: ResponsesServer,
-    cancel: Cancel,
-    stream: bool,
+    any_db: Database | None, model: OpenAIResponses, server: ResponsesServer, cancel: Cancel
 ) -> None:
     server.default = Reply.hang()
     agent = Agent("Tester", model, db=any_db)
-    run_id = f"{cancel.__name__}-{stream}"
-    running = asyncio.create_task(execute(agent, run_id, stream))
+    run_id = cancel.__name__
+    running = asyncio.create_task(agent.arun("Write for ever.", run_id=run_id))
     await server.wait_for_requests(1)
 
     assert await cancel(agent, run_id)
 
     await server.wait_for_disconnects(1)
     run = await running
-    if run is not None:
-        assert run.status is RunStatus.cancelled
-        assert run.error is None
-        assert run.messages == [Message("user", "Write for ever.")]
+    assert (run.status, run.error) == (RunStatus.cancelled, None)
+    assert run.messages == [Message("user", "Write for ever.")]
+    if any_db is not None:
+        assert await agent.aget_run_output(run_id) == run
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def awaits(agent: Agent) -> None:
+    await agent.arun("Write for ever.", run_id="run-1")
+
+
+async def reads(agent: Agent) -> None:
+    async for _ in agent.arun("Write for ever.", run_id="run-1", stream=True):
+        pass
+
+
+@pytest.mark.parametrize("call", [awaits, reads])
 async def test_a_caller_who_is_cancelled_takes_the_run_along(
-    any_db: Database | None, model: OpenAIResponses, server: ResponsesServer, stream: bool
+    any_db: Database | None,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    call: Callable[[Agent], Coroutine[object, object, None]],
 ) -> None:
     server.default = Reply.hang()
     agent = Agent("Tester", model, db=any_db)
-    running = asyncio.create_task(execute(agent, "run-1", stream))
+    running = asyncio.create_task(call(agent))
     await server.wait_for_requests(1)
 
     running.cancel()

@@ -14,21 +14,17 @@ from kern.run.message import Message
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
-FAILURES = {
-    "401": (Reply.http_error(401, "It is wrong"), "test-model answered 401: It is wrong. Check"),
-    "404": (Reply.http_error(404, "None such"), "test-model answered 404: None such. Check the"),
-    "500": (Reply.http_error(500, "It broke"), "test-model answered 500: It broke."),
-    "failed": (Reply.failed("server_error", "It broke"), "test-model failed: It broke"),
-    "incomplete": (Reply.incomplete("Once"), "broke off its answer: max_output_tokens. Raise"),
-    "html": (Reply.garbage(), "test-model answered with something that is no JSON."),
-    "list": (Reply.garbage("[7]"), "test-model answered with something that is no response."),
-    "odd": (Reply.garbage('{"output": [7]}'), "answered with something that is no response."),
-    "nan": (
-        Reply.garbage('{"output": [{"type": "reasoning", "odd": NaN}]}'),
-        "has no JSON form: Out of range float values",
-    ),
-    "dropped": (Reply.dropped(), "The server of test-model cannot be reached"),
-}
+FAILURES = [
+    (Reply.http_error(401, "It is wrong"), "test-model answered 401: It is wrong. Check"),
+    (Reply.http_error(404, "None such"), "test-model answered 404: None such. Check the"),
+    (Reply.http_error(500, "It broke"), "test-model answered 500: It broke."),
+    (Reply.failed("server_error", "It broke"), "test-model failed: It broke"),
+    (Reply.incomplete("Once"), "broke off its answer: max_output_tokens. Raise"),
+    (Reply.garbage(), "test-model answered with something that is no JSON."),
+    (Reply.garbage("[7]"), "test-model answered with something that is no response."),
+    (Reply.garbage('{"output": [7]}'), "answered with something that is no response."),
+    (Reply.dropped(), "The server of test-model cannot be reached"),
+]
 
 
 async def submit_and_wait(agent: Agent, run_id: str | None = None) -> RunOutput:
@@ -38,30 +34,29 @@ async def submit_and_wait(agent: Agent, run_id: str | None = None) -> RunOutput:
     return ended
 
 
-@pytest.mark.parametrize(("reply", "error"), FAILURES.values(), ids=FAILURES.keys())
 async def test_a_background_run_ends_in_error_and_says_why(
-    db: Database, model: OpenAIResponses, server: ResponsesServer, reply: Reply, error: str
-) -> None:
-    server.script.append(reply)
-    agent = Agent("Tester", model, db=db)
-    run = await submit_and_wait(agent)
-    assert run.status is RunStatus.error
-    assert error in (run.error or "")
-    assert run.metadata == {"a": 1}
-    if "JSON form" not in error:
-        assert run.messages == [Message("user", "Hi")]
-    assert await agent.aget_run_output(run.run_id) == run
-    assert len(server.requests) == 1
-
-
-async def test_a_failed_run_does_not_spoil_the_next_one(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
-    server.script += [reply for reply, _ in FAILURES.values()]
     agent = Agent("Tester", model, db=db)
-    for _ in FAILURES:
-        assert (await submit_and_wait(agent)).status is RunStatus.error
+    for reply, error in FAILURES:
+        server.script.append(reply)
+        run = await submit_and_wait(agent)
+        assert run.status is RunStatus.error
+        assert error in (run.error or "")
+        assert run.metadata == {"a": 1}
+        assert run.messages == [Message("user", "Hi")]
+        assert await agent.aget_run_output(run.run_id) == run
+    assert len(server.requests) == len(FAILURES)
     assert (await submit_and_wait(agent)).status is RunStatus.completed
+
+
+async def test_an_answer_that_cannot_be_stored_ends_the_run_and_says_why(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.garbage('{"output": [{"type": "reasoning", "odd": NaN}]}'))
+    run = await submit_and_wait(Agent("Tester", model, db=db))
+    assert run.status is RunStatus.error
+    assert "has no JSON form: Out of range float values" in (run.error or "")
 
 
 async def test_what_there_was_of_the_answer_is_kept(

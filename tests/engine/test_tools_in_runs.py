@@ -18,6 +18,7 @@ from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunContext, RunStatus, current_run
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply, Usage
+from kern.testing.responses.reply import ToolCall
 from kern.tools import tool
 
 WAIT = 10.0
@@ -162,7 +163,12 @@ async def test_what_goes_wrong_is_told_and_the_run_goes_on(
     def fail(number: int) -> None:
         raise LookupError("nowhere")
 
-    calls = (("fail", {"number": 1}), ("invented", {}), ("fail", {"number": "x"}), ("fail", "{"))
+    calls: tuple[ToolCall, ...] = (
+        ("fail", {"number": 1}),
+        ("invented", {}),
+        ("fail", {"number": "x"}),
+        ("fail", "{"),
+    )
     server.script.append(Reply.tool_calls(*calls))
     output = await run(fail)
 

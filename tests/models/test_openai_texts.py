@@ -35,7 +35,9 @@ async def test_a_lone_surrogate_goes_out_as_a_replacement_character(
     await ask(model, Message("system", "\ud800!"), "a\udfffb", Message("assistant", "\ud83d"))
     body = server.requests[0].body
     assert body["instructions"] == "\ufffd!"
-    assert [item["content"] for item in body["input"]] == ["a\ufffdb", "\ufffd"]
+    question, answer = body["input"]
+    assert question["content"] == "a\ufffdb"
+    assert answer["content"][0]["text"] == "\ufffd"
 
 
 async def test_10_megabytes_go_both_ways(

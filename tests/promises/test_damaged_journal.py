@@ -124,7 +124,7 @@ async def test_every_damaged_row_is_named_and_kept_and_can_be_repaired(
         cases.append(("half of a row", result, "ToolCallCompleted", text[:-3]))
 
     for name, seq, kind, payload in cases:
-        sound = {each[0]: each for each in journal}[seq]
+        untouched = {each[0]: each for each in journal}[seq]
         await change(shared_db, "run", seq, kind, payload)
         await agent.aretry_run("run")
         run = await ended(agent, "run")
@@ -142,7 +142,7 @@ async def test_every_damaged_row_is_named_and_kept_and_can_be_repaired(
             with pytest.raises(JournalError, match=r"Row \d+ of the journal of run run is damaged"):
                 async for _ in agent.astream_run("run"):
                     pass
-        await change(shared_db, "run", *sound)
+        await change(shared_db, "run", *untouched)
 
     await agent.aretry_run("run")
     run = await ended(agent, "run")

@@ -14,6 +14,7 @@ from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
+from kern.tools.function import Interrupt
 
 SCRIPT = (
     Reply.tool_calls(("work", {"step": "a"}), ("work", {"step": "b"})),
@@ -219,13 +220,13 @@ async def test_a_new_run_branches_off_at_any_step(
 
 @pytest.mark.parametrize("rule", ["fail", "pause"])
 async def test_a_branch_calls_what_had_only_begun_by_then(
-    db: Database, model: OpenAIResponses, server: ResponsesServer, rule: str
+    db: Database, model: OpenAIResponses, server: ResponsesServer, rule: Interrupt
 ) -> None:
     from kern.tools import tool
 
     keys: list[str] = []
 
-    @tool(on_interrupt=rule)  # type: ignore[call-overload] # each rule in turn
+    @tool(on_interrupt=rule)
     def work(step: str, context: RunContext) -> str:
         keys.append(context.idempotency_key)
         return f"{step} is done"

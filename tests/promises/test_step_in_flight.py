@@ -14,6 +14,7 @@ from kern.run.base import RunContext, RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 from kern.tools import tool
+from kern.tools.function import Interrupt
 
 SCRIPT = """
 import signal
@@ -31,10 +32,10 @@ await asyncio.Event().wait()
 class Interrupted:
     """A run whose process died inside its tool, and the agent that takes it up."""
 
-    def __init__(self, db: Database, model: OpenAIResponses, rule: str) -> None:
+    def __init__(self, db: Database, model: OpenAIResponses, rule: Interrupt) -> None:
         self.keys: list[str] = []
 
-        @tool(on_interrupt=rule)  # type: ignore[call-overload] # each rule in turn
+        @tool(on_interrupt=rule)
         def work(context: RunContext) -> str:
             self.keys.append(context.idempotency_key)
             return "done"
@@ -70,7 +71,7 @@ async def test_a_call_under_way_is_made_again_or_told_as_unknown(
     model: OpenAIResponses,
     server: ResponsesServer,
     elsewhere: Elsewhere,
-    rule: str,
+    rule: Interrupt,
 ) -> None:
     case = Interrupted(shared_db, model, rule)
     await case.die(server, elsewhere, rule)

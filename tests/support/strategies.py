@@ -2,7 +2,12 @@
 
 from typing import TypeAlias
 
+from hypothesis import settings
 from hypothesis import strategies as st
+
+# No deadline: how long an example takes says more about the machine than about kern.
+settings.register_profile("kern", deadline=None, max_examples=50)
+settings.load_profile("kern")
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 

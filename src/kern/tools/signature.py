@@ -3,12 +3,12 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, get_args, get_type_hints
 
 from docstring_parser import parse
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, create_model
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from kern.errors import ConfigurationError
 from kern.run.base import RunContext
@@ -101,7 +101,10 @@ class Signature:
 class _Schema(GenerateJsonSchema):
     """Leaves out a default that has no JSON form, with no warning."""
 
-    ignored_warning_kinds = frozenset({"skipped-choice", "non-serializable-default"})
+    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {
+        "skipped-choice",
+        "non-serializable-default",
+    }
 
 
 def name_of(function: Callable[..., Any]) -> str:
