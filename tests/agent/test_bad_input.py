@@ -46,8 +46,8 @@ async def test_an_argument_that_cannot_be_used_is_refused(
     model: OpenAIResponses, server: ResponsesServer, arguments: dict[str, Any], error: str
 ) -> None:
     agent = Agent("Tester", model, db=InMemoryDb())
+    given: dict[str, Any] = {"input": "Hi", "background": True} | arguments
     with pytest.raises(InvalidInputError) as raised:
-        given: dict[str, Any] = {"input": "Hi", "background": True} | arguments
         await agent.arun(**given)
     assert error in str(raised.value)
     assert server.requests == []

@@ -37,7 +37,8 @@ async def _journaled(db: Database) -> None:
     """Wait until the provider's id of the answer is in the journal."""
     store = await db.store()
     async with asyncio.timeout(20):
-        while not any("handle" in row.payload for row in await store.events("run", 0)):
+        # Nothing tells of what another process journals unless it is streamed.
+        while not any("handle" in row.payload for row in await store.events("run", 0)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

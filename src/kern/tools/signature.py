@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, ClassVar, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from docstring_parser import parse
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, create_model
@@ -86,7 +86,8 @@ class Signature:
                 field = Field(... if each.default is each.empty else each.default)
             told = described.get(each.name)
             description = {"description": told} if told and not field.description else {}
-            annotation = Annotated[hint, Field(alias=each.name, **description)]
+            alias = Field(alias=each.name, **description)
+            annotation = Annotated[hint, alias]  # type: ignore[valid-type] # a value here
             fields[_FIELD + each.name] = (annotation, field)
         try:
             model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
@@ -101,7 +102,7 @@ class Signature:
 class _Schema(GenerateJsonSchema):
     """Leaves out a default that has no JSON form, with no warning."""
 
-    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012 # as pydantic has it
         "skipped-choice",
         "non-serializable-default",
     }
