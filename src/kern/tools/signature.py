@@ -85,9 +85,11 @@ class Signature:
             else:
                 field = Field(... if each.default is each.empty else each.default)
             told = described.get(each.name)
-            description = {"description": told} if told and not field.description else {}
-            alias = Field(alias=each.name, **description)
-            annotation = Annotated[hint, alias]  # type: ignore[valid-type] # a value here
+            if told and not field.description:
+                named = Field(alias=each.name, description=told)
+            else:
+                named = Field(alias=each.name)
+            annotation = Annotated[hint, named]  # type: ignore[valid-type] # a value here
             fields[_FIELD + each.name] = (annotation, field)
         try:
             model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
