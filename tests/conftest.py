@@ -14,6 +14,7 @@ import pytest
 from elsewhere import Elsewhere, Process, environment_of, write_script
 
 from kern.agent import Agent
+from kern.agent.portal import close_portal
 from kern.db.base import Database
 from kern.db.embedded import EmbeddedPostgres
 from kern.db.in_memory import InMemoryDb
@@ -39,6 +40,13 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
         if name.startswith(("KERN_", "OPENAI_", "PGQUEUER_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _portal() -> Iterator[None]:
+    """End the loop behind the synchronous verbs with the test that has used it."""
+    yield
+    close_portal()
 
 
 @pytest.fixture(scope="session")

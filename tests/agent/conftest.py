@@ -9,9 +9,6 @@ from kern.db.in_memory import InMemoryDb
 from kern.models.openai import OpenAIResponses
 from kern.testing import ResponsesServer
 
-# Kept for as long as the loop behind the synchronous verbs, which closes their connections.
-_models: list[OpenAIResponses] = []
-
 
 @pytest.fixture(params=["none", "postgres", "sqlite", "memory"])
 def any_db(request: pytest.FixtureRequest) -> Database | None:
@@ -35,5 +32,4 @@ def threaded_server() -> Iterator[ResponsesServer]:
 def threaded_model(threaded_server: ResponsesServer) -> OpenAIResponses:
     """A model at that server, which gives up at the first error."""
     url = threaded_server.base_url
-    _models.append(OpenAIResponses("test-model", base_url=url, api_key="sk-test", max_retries=0))
-    return _models[-1]
+    return OpenAIResponses("test-model", base_url=url, api_key="sk-test", max_retries=0)

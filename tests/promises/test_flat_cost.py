@@ -52,13 +52,13 @@ async def _costs(connection: asyncpg.Connection, sql: Statements, session: str) 
     await count("claim", [run_id], [15.0])
     await count("history", session, run_id, 3)
     await count("extend", [run_id], [1], 15.0)
-    row = [[run_id], [1], ["ModelRequestCompleted"], ["{}"]]
+    row = [[run_id], [1], [1], ["ModelRequestCompleted"], ["{}"]]
     await count("append", [run_id], [1], [False], *row)
     await count("events", run_id, 0)
     await count("asked", [run_id])
     await count("read", run_id)
     end = [[run_id], [1], ["COMPLETED"], [OUTPUT], [None], ["{}"], [0], [False]]
-    await count("settle", *end, [], [], [], [])
+    await count("settle", *end, [], [], [], [], [])
     await count("watch", run_id)
     await count("cancel", cancelled)
     await count("children", run_id)

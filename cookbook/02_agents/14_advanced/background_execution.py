@@ -42,8 +42,11 @@ async def poll() -> None:
 async def wait() -> None:
     """Start three runs at once, and be told when each ends."""
     print("2. Start three runs and wait for them")
-    cities = ["Italy", "Spain", "Japan"]
-    runs = [await agent.arun(f"What is the capital of {city}?", background=True) for city in cities]
+    countries = ["Japan", "Norway", "Egypt"]
+    runs = [
+        await agent.arun(f"What is the capital of {country}?", background=True)
+        for country in countries
+    ]
     for run in await asyncio.gather(*(agent.await_run(each.run_id) for each in runs)):
         assert run is not None
         print(f"   {run.status}: {run.content}")

@@ -27,7 +27,7 @@ class Portal:
         started.wait()
         # An ordinary exit handler comes too late: without the threads that end before it, the
         # loop can resolve no more names, and so make no connection to let go of its runs.
-        threading._register_atexit(self._close)  # type: ignore[attr-defined]
+        threading._register_atexit(self.close)  # type: ignore[attr-defined]
 
     def call(self, work: Coroutine[object, object, Result]) -> Result:
         """Return what the coroutine returns; an interrupt of the caller cancels it."""
@@ -52,6 +52,12 @@ class Portal:
         finally:
             self.call(generator.aclose())
 
+    def close(self) -> None:
+        """End the loop, if it has not ended yet; its runs in flight are let go."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            self._thread.join()
+
     def _serve(self, started: threading.Event) -> None:
         async def until_stopped() -> None:
             self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
@@ -59,10 +65,6 @@ class Portal:
             await self._stopped.wait()
 
         asyncio.run(until_stopped())
-
-    def _close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join()
 
 
 _lock = threading.Lock()
@@ -76,6 +78,15 @@ def portal() -> Portal:
         if _portal is None:
             _portal = Portal()
         return _portal
+
+
+def close_portal() -> None:
+    """End the process's portal, if it has one; the next use starts another."""
+    global _portal
+    with _lock:
+        if _portal is not None:
+            _portal.close()
+        _portal = None
 
 
 def _forget() -> None:

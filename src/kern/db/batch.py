@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
+
+from kern.errors import DatabaseUnavailableError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -74,14 +77,23 @@ class Batcher(Generic[Item, Result]):
                 future.set_result(result)
 
 
-async def to_the_end(write: Callable[[], Awaitable[Result]]) -> Result:
+async def to_the_end(
+    write: Callable[[], Awaitable[Result]],
+    last: Callable[[], Awaitable[object]] | None = None,
+) -> Result:
     """Await a guarded write although the task is cancelled, then pass the cancellation on.
 
     ``asyncio.run`` interrupts every task once when it ends, those that write included. A guarded
-    write can be sent twice, so it is: the second time nothing interrupts it.
+    write can be sent twice, so it is: the second time nothing interrupts it. Where the database
+    is away by then it stays unwritten, as after a crash.
+
+    Args:
+        write: the write.
+        last: the second one, where that is to be less patient.
     """
     try:
         return await write()
     except asyncio.CancelledError:
-        await write()
+        with suppress(DatabaseUnavailableError):
+            await (last or write)()
         raise

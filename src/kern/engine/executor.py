@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from threading import Lock
 
 from kern.db.base import Kind
@@ -245,7 +246,8 @@ class Executor:
         settlement = attempt.output.settlement(
             attempt.number, rows, attempt.journal.fold_before, attempt.foreground
         )
-        return await to_the_end(lambda: patiently(lambda: store.settle(settlement)))
+        settle = partial(store.settle, settlement)
+        return await to_the_end(lambda: patiently(settle), settle)
 
     async def _release(self, attempt: Attempt) -> None:
         store, run_id = attempt.store, attempt.output.run_id

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from kern.db.base import Store
 from kern.db.batch import to_the_end
@@ -106,7 +107,7 @@ class Journal:
             OvertakenError: a later attempt has taken the run over.
         """
         self.keep(event, payload, content=content, tool=tool)
-        await to_the_end(self._write)
+        await to_the_end(self._write, partial(self._write, patient=False))
 
     def keep(
         self,
@@ -194,13 +195,14 @@ class Journal:
                 self._add_text()
                 await self._write()
 
-    async def _write(self) -> None:
+    async def _write(self, *, patient: bool = True) -> None:
         store = self._store
         async with self._writing:
             rows = list(self._unwritten)
             if store is None or not rows:
                 return
-            run_id, streamed = self._output.run_id, self.streamed
-            if not await patiently(lambda: store.append(run_id, self._attempt, rows, streamed)):
+            run_id = self._output.run_id
+            append = partial(store.append, run_id, self._attempt, rows, self.streamed)
+            if not await (patiently(append) if patient else append()):
                 raise OvertakenError(f"run {run_id}: attempt {self._attempt} was overtaken")
             self._unwritten = self._unwritten[len(rows) :]

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import asyncpg
 from typing_extensions import override
@@ -16,7 +16,8 @@ from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableEr
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
-Result = TypeVar("Result")
+# How long a statement waits for a connection of the pool, in seconds.
+_LONGEST_WAIT = 5.0
 
 
 class _Append(NamedTuple):
@@ -163,7 +164,23 @@ class PostgresStore(Store):
 
     async def _fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         with reporting(self._address):
-            return await self.pool.fetch(statement, *values)
+            try:
+                connection = await self.pool.acquire(timeout=_LONGEST_WAIT)
+            except TimeoutError:
+                # The pool is busy; or asyncio.run, which is ending, has interrupted so many
+                # releases that no connection will ever come back.
+                return await self._fetch_alone(statement, *values)
+            try:
+                return await connection.fetch(statement, *values)
+            finally:
+                await self.pool.release(connection)
+
+    async def _fetch_alone(self, statement: str, *values: object) -> list[asyncpg.Record]:
+        connection = await self._connect()
+        try:
+            return await connection.fetch(statement, *values)
+        finally:
+            connection.terminate()
 
     async def _submit_all(self, runs: Sequence[NewRun]) -> list[Accepted | None]:
         rows = await self._fetch(
