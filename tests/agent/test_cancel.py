@@ -10,6 +10,7 @@ import pytest
 from kern.agent import Agent
 from kern.db.base import Database
 from kern.db.in_memory import InMemoryDb
+from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run, cancel_run
@@ -154,6 +155,35 @@ async def test_a_run_cancelled_before_it_begins_never_asks_the_model(
     assert server.requests == []
     if any_db is None:  # The cancel was for one run, not for the id.
         assert (await agent.arun("Hi", run_id="run-1")).status is RunStatus.completed
+
+
+class CancelledAtTheLastMoment(OpenAIResponses):
+    """Has its run cancelled between its answer and what the run makes of it."""
+
+    async def respond(self, request: ModelRequest) -> ModelResponse:
+        response = await super().respond(request)
+        assert cancel_run("last-moment")
+        return response
+
+
+@pytest.mark.parametrize("background", [False, True])
+async def test_a_cancel_at_the_last_moment_holds(
+    db: Database, server: ResponsesServer, background: bool
+) -> None:
+    model = CancelledAtTheLastMoment("test-model", base_url=server.base_url, api_key="sk-test")
+    agent = Agent("Tester", model, db=db)
+    await agent.arun("Hi", run_id="last-moment", background=background)
+    run = await agent.await_run("last-moment", timeout=10)
+    assert run is not None
+    assert run.status is RunStatus.cancelled
+
+
+async def test_a_cancel_at_the_last_moment_holds_without_a_database(
+    server: ResponsesServer,
+) -> None:
+    model = CancelledAtTheLastMoment("test-model", base_url=server.base_url, api_key="sk-test")
+    run = await Agent("Tester", model).arun("Hi", run_id="last-moment")
+    assert (run.status, run.content) == (RunStatus.cancelled, "Hello.")
 
 
 @pytest.mark.parametrize("kept", [False, True])

@@ -1,5 +1,6 @@
 """The verbs for code without an event loop."""
 
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -74,6 +75,38 @@ def test_a_reader_who_leaves_takes_the_run_along(
     for _ in any_agent.run("Tell me.", stream=True):
         break
     threaded_server.wait_for_disconnects_sync(1)
+
+
+def test_who_leaves_a_stream_finds_its_run_ended(
+    agent: Agent, threaded_server: ResponsesServer
+) -> None:
+    threaded_server.script.append(Reply.text("Once ", "upon").held(after=1))
+    events = agent.run("Tell me.", stream=True, run_id="run-1")
+    assert next(events).content == "Once "
+    del events
+    run = agent.get_run_output("run-1")
+    assert run is not None
+    assert (run.status, run.content) == (RunStatus.cancelled, "Once ")
+
+
+def test_an_interrupt_takes_the_run_along(
+    any_agent: Agent, threaded_server: ResponsesServer
+) -> None:
+    threaded_server.script.append(Reply.hang())
+
+    def interrupt() -> None:
+        threaded_server.wait_for_requests_sync(1)
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        any_agent.run("Write for ever.")
+    thread.join()
+    threaded_server.wait_for_disconnects_sync(1)
+    assert any_agent.run("Hi").content == "Hello."
 
 
 def test_a_background_run_is_waited_for(agent: Agent) -> None:

@@ -40,6 +40,8 @@ async def test_a_missing_key_is_told_with_its_remedy_and_may_come_later(
     monkeypatch: pytest.MonkeyPatch,
     nothing: str | None,
 ) -> None:
+    if nothing is not None:
+        monkeypatch.setenv("OPENAI_API_KEY", nothing)
     model = new_model(api_key=nothing)
     with pytest.raises(ModelError, match="set OPENAI_API_KEY, or pass api_key"):
         await ask(model, "Hi")
