@@ -26,6 +26,11 @@ from kern.testing import ResponsesServer
 _numbers = count()
 
 
+def pytest_configure() -> None:
+    """Take Ctrl-C: whoever starts the tests in the background has them, and theirs, ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def free_port() -> int:
     """Return a TCP port of this machine that nothing listens on."""
     with socket.socket() as probe:

@@ -15,9 +15,7 @@ from kern.db.sqlite import SqliteDb
 Elsewhere = Callable[..., "Process"]
 
 _PRELUDE = """
-import asyncio, os, signal, sys
-# A shell that runs the tests in its background has its children ignore Ctrl-C.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+import asyncio, os, sys
 from kern.agent import Agent
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
