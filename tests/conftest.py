@@ -27,8 +27,12 @@ _numbers = count()
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C: whoever starts the tests in the background has them, and theirs, ignore it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Take Ctrl-C, which what runs in the background ignores; and end at SIGTERM as at Ctrl-C.
+
+    Otherwise the servers that the tests have started would outlive them.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def free_port() -> int:
