@@ -6,12 +6,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elsewhere import Elsewhere, Process, environment_of, write_script
+from workers import NewWorker, Worker
 
 from kern.agent import Agent
 from kern.agent.portal import close_portal
@@ -69,6 +72,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
             Path(data), port=free_port(), options={"fsync": "off", "max_connections": "200"}
         )
         server.start()
+        # A lease that ran out within the server's first seconds is not held against its owner.
+        time.sleep(3.1)
         yield server
         server.stop()
 
@@ -171,3 +176,18 @@ def elsewhere(shared_db: Database, server: ResponsesServer, tmp_path: Path) -> I
     yield start
     for process in started:
         process.close()
+
+
+@pytest.fixture
+def new_worker(server: ResponsesServer) -> Iterator[NewWorker]:
+    """Start a process that executes the runs of the agent in a database."""
+    started: list[Worker] = []
+
+    def start(db: Database, **arguments: Any) -> Worker:
+        worker = Worker(db, server.base_url, **arguments)
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.close()

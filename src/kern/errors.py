@@ -35,18 +35,41 @@ class ModelError(KernError):
     Attributes:
         status_code: the HTTP status of its answer, or None where there was no answer.
         content: the text that the model had produced by then, or None.
+        transient: whether the same call may succeed later.
     """
 
     def __init__(
-        self, message: str, *, status_code: int | None = None, content: str | None = None
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        content: str | None = None,
+        transient: bool = False,
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.content = content
+        self.transient = transient
+
+
+class RunTimeoutError(KernError):
+    """A run took longer than its time limit."""
+
+
+class SessionBusyError(KernError):
+    """A run was refused because its session has another one; nothing was stored."""
+
+
+class QueueFullError(KernError):
+    """A run was refused because too many of its agent wait already; nothing was stored."""
 
 
 class RunNotFoundError(KernError):
     """There is no run with this id in the database."""
+
+
+class ScheduleNotFoundError(KernError):
+    """The agent, or the database, has no schedule with this name."""
 
 
 class RunStateError(KernError):
@@ -59,3 +82,17 @@ class JournalError(KernError):
 
 class MissingToolError(KernError):
     """A run has to call a tool that its agent does not have any more."""
+
+
+class WebhookError(KernError):
+    """The receiver of a webhook was not told.
+
+    Attributes:
+        permanent: whether to try again is of no use.
+        retry_after: the seconds for which the receiver asked to be left alone, or 0.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after

@@ -27,7 +27,9 @@ def kern(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("command", [[], ["db"], ["db", "up"], ["model"], ["model", "serve"]])
+@pytest.mark.parametrize(
+    "command", [[], ["db"], ["db", "up"], ["model"], ["model", "serve"], ["worker"]]
+)
 def test_help_explains_every_command(command: list[str]) -> None:
     shown = CliRunner().invoke(app, [*command, "--help"])
     assert shown.exit_code == 0
@@ -51,6 +53,13 @@ def test_an_error_is_one_line(command: list[str]) -> None:
     assert shown.returncode == 1
     assert shown.stdout == ""
     assert shown.stderr.startswith("Error: ")
+    assert shown.stderr.count("\n") == 1
+
+
+def test_a_worker_without_agents_says_so() -> None:
+    shown = kern("worker", "nothing:agents")
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert shown.stderr.startswith("Error: There is no module named 'nothing' in ")
     assert shown.stderr.count("\n") == 1
 
 

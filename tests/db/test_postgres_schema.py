@@ -10,7 +10,9 @@ from stores import LEASE, SWARM, Ear, Spawn, address, ending, new_run, same
 from kern.db.base import Kind, Signal
 from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb
+from kern.db.postgres import schema as tables
 from kern.errors import SchemaVersionError
+from kern.run.base import RunStatus
 
 SUBMIT = f"""{SWARM}
 async def main(number):
@@ -92,6 +94,30 @@ async def test_a_half_made_schema_is_not_left_behind(
     assert await objects(admin, schema) == [("r", f"{table}_run_events")]
     await admin.execute(f'DROP TABLE "{schema}"."{table}_run_events"')
     assert await (await new_db.store()).get("run") is None
+
+
+async def test_tables_of_the_first_version_are_migrated(
+    new_db: PostgresDb, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = new_db._names
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "_MIGRATIONS", tables._MIGRATIONS[:1])
+        await tables.migrate(admin, names)
+    await admin.execute(
+        f"INSERT INTO {names.runs} (run_id, session_id, agent_id, status, input) "
+        "VALUES ('old', 'session', 'agent', 'PENDING', '1')"
+    )
+    await admin.execute(
+        f"INSERT INTO {names.sessions} (session_id, agent_id) VALUES ('session', 'agent')"
+    )
+    store = await new_db.store()
+    for run_id in "ab":
+        await store.submit(new_run(run_id, ordered=True))
+    assert [await store.before(run_id) for run_id in "ab"] == [[], ["a"]]
+    found = await store.claim("old", LEASE, 1)
+    assert found is not None
+    assert (found.input, found.failures, found.webhook) == ("1", 0, None)
+    assert await store.settle(ending("old")) is RunStatus.completed
 
 
 async def test_newer_tables_are_left_alone(new_db: PostgresDb, admin: asyncpg.Connection) -> None:

@@ -10,7 +10,7 @@ from stores import LEASE, Ear, ending, execute, new_run, same
 
 from kern.db.base import Kind, Signal, Store
 from kern.db.embedded import EmbeddedPostgres
-from kern.db.postgres import PostgresDb
+from kern.db.postgres import PostgresDb, connections
 from kern.db.postgres.store import PostgresStore
 from kern.errors import DatabaseError, DatabaseUnavailableError
 from kern.run.base import RunStatus
@@ -180,6 +180,40 @@ async def test_runs_that_come_at_once_share_a_statement(own_db: PostgresDb) -> N
     await asyncio.gather(*(store.submit(new_run(f"run-{number}")) for number in range(20)))
     rows = await execute(store, "SELECT DISTINCT xmin::text FROM {runs}")
     assert len(rows) == 1
+
+
+# --- deadlocks
+
+
+@pytest.mark.parametrize("tries", [5, 1])
+async def test_a_statement_that_lost_a_deadlock_is_sent_again(
+    postgres_db: PostgresDb, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    monkeypatch.setattr(connections, "_TRIES", tries)
+    store = await opened(postgres_db)
+    sequence = f"{store.names.session_table}_sent"
+    await admin.execute(f"CREATE SEQUENCE {sequence}")
+    await admin.execute("SET deadlock_timeout = '30s'")  # So that the other side is to give in.
+    async with admin.transaction():
+        await admin.execute("SELECT pg_advisory_xact_lock(1)")
+        sending = asyncio.create_task(
+            store._fetch(
+                f"SELECT nextval('{sequence}') AS sent, pg_advisory_xact_lock(2)::text, "
+                "pg_advisory_xact_lock(1)::text"
+            )
+        )
+        async with asyncio.timeout(20):
+            while not await admin.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_locks "
+                "WHERE locktype = 'advisory' AND objid = 2 AND granted)"
+            ):
+                assert not sending.done()
+        await admin.execute("SELECT pg_advisory_xact_lock(2)")
+    if tries == 1:
+        with pytest.raises(DatabaseUnavailableError, match="deadlock"):
+            await sending
+    else:
+        assert [row["sent"] for row in await sending] == [2]
 
 
 # --- lost connections

@@ -140,6 +140,27 @@ async def test_a_lock_is_waited_for(sqlite_db: SqliteDb, holder: sqlite3.Connect
     holder.close()
 
 
+async def test_a_file_of_the_first_version_is_migrated(
+    sqlite_db: SqliteDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(file, "_MIGRATIONS", file._MIGRATIONS[:1])
+        old = SqliteFile(sqlite_db._file.path, sqlite_db.session_table)._open()
+    old.execute(
+        f'INSERT INTO "{sqlite_db.session_table}_runs" (run_id, session_id, agent_id, status, '
+        "input, created_at) VALUES ('old', 'session', 'agent', 'PENDING', '1', 1)"
+    )
+    old.close()
+    store = await sqlite_db.store()
+    for run_id in "ab":
+        await store.submit(new_run(run_id, ordered=True))
+    assert [await store.before(run_id) for run_id in ("old", "a", "b")] == [[], [], ["a"]]
+    found = await store.claim("old", LEASE, 1)
+    assert found is not None
+    assert (found.input, found.failures, found.webhook) == ("1", 0, None)
+    assert await store.settle(ending("old")) is RunStatus.completed
+
+
 # --- many processes
 
 
@@ -149,7 +170,7 @@ async def test_a_file_opened_by_ten_processes_at_once_is_made_once(
     process = spawn(SUBMIT, *address(sqlite_db))
     assert await asyncio.to_thread(process.wait, 40) == 0
     runs = await (await sqlite_db.store()).unfinished(["agent"])
-    assert sorted(run_id for run_id, _ in runs) == [str(number) for number in range(10)]
+    assert sorted(run.run_id for run in runs) == [str(number) for number in range(10)]
 
 
 async def test_two_processes_work_on_one_file(sqlite_db: SqliteDb, spawn: Spawn) -> None:
@@ -295,7 +316,7 @@ async def test_memory_is_shared_between_threads() -> None:
 
     await asyncio.gather(*(asyncio.to_thread(work, number) for number in range(8)))
     waiting = await store.unfinished(["agent"])
-    assert sorted(run_id for run_id, _ in waiting) == [f"run-{number}" for number in range(8)]
+    assert sorted(run.run_id for run in waiting) == [f"run-{number}" for number in range(8)]
 
 
 # --- the end of the interpreter

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from deliveries import Deliveries
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -50,6 +51,8 @@ class Model:
     """What is promised of a run; without a status it is not known yet."""
 
     status: RunStatus | None = None
+    ordered: bool = False
+    fresh: bool = True
     intent: bool = False
     input: str | None = None
     attempt: int = 0
@@ -75,6 +78,11 @@ class Model:
         return self.status is PENDING or (self.status is RUNNING and not self.alive)
 
     @property
+    def began(self) -> bool:
+        """Whether it stands in the way of those who come after it in its session."""
+        return self.status in (RUNNING, PAUSED)
+
+    @property
     def live(self) -> bool:
         """Whether it is known and has not ended."""
         return self.status is not None and not self.status.is_terminal
@@ -93,11 +101,13 @@ class Model:
         """Whether an attempt may write."""
         return self.status is RUNNING and self.attempt == attempt
 
-    def submit(self, input: str, cancelled: bool, lease: float | None) -> RunStatus | None:
+    def submit(
+        self, input: str, cancelled: bool, lease: float | None, ordered: bool = False
+    ) -> RunStatus | None:
         """Accept it, unless its id is in use."""
         if self.status is not None:
             return None
-        self.input = input
+        self.input, self.ordered = input, ordered
         if cancelled or self.intent:
             self.status = CANCELLED
         elif lease is None:
@@ -150,6 +160,7 @@ class Model:
         if not self.waits:
             return None
         self.status = CANCELLED if self.asked else RUNNING
+        self.fresh = False
         self.attempt += 1
         self.alive = lease > 0
         self.began_after[self.attempt] = self.last_seq
@@ -170,10 +181,12 @@ class Model:
         self.output = output
         return self.status
 
-    def release(self, attempt: int) -> None:
+    def release(self, attempt: int) -> bool:
         """Let go of it."""
-        if self.heard(attempt):
-            self.status = CANCELLED if self.asked else PENDING
+        if not self.heard(attempt):
+            return False
+        self.status = CANCELLED if self.asked else PENDING
+        return True
 
     def cancel(self) -> bool:
         """Ask for its end."""
@@ -211,6 +224,8 @@ class Runs(RuleBasedStateMachine):
         self.models: dict[str, Model] = {}
         self.touched: set[str] = set()
         self.turns = 0
+        self.worker = Deliveries(*self.stores)
+        self.session = f"session-{Runs.machines}"
 
     @property
     def store(self) -> Store:
@@ -270,16 +285,38 @@ class Runs(RuleBasedStateMachine):
         run_id = self.unknown() if number < 5 else self.known(number)
         self.submit_as(run_id, input, cancelled, lease)
 
-    def submit_as(self, run_id: str, input: str, cancelled: bool, lease: float | None) -> None:
-        run = new_run(run_id, input=input, cancelled=cancelled, lease=lease)
-        accepted = self.runner.run(self.store.submit(run))
-        expected = self.models[run_id].submit(input, cancelled, lease)
+    def submit_as(
+        self,
+        run_id: str,
+        input: str,
+        cancelled: bool,
+        lease: float | None,
+        ordered: bool = False,
+    ) -> None:
+        run = new_run(
+            run_id,
+            session_id=self.session,
+            input=input,
+            cancelled=cancelled,
+            lease=lease,
+            ordered=ordered,
+        )
+        accepted = self.runner.run(self.worker.submit(run))
+        expected = self.models[run_id].submit(input, cancelled, lease, ordered)
         assert (accepted and accepted.status) == expected
+        if accepted is not None and ordered and expected is PENDING:
+            in_the_way = [other for other in self.ordered(run_id) if other.began or other.fresh]
+            assert accepted.waiting or not in_the_way
+            assert self.ordered(run_id) or not accepted.waiting
+
+    @rule(input=inputs)
+    def submit_in_order(self, input: str) -> None:
+        self.submit_as(self.unknown(), input, False, None, ordered=True)
 
     @rule(number=numbers)
     def cancel(self, number: int) -> None:
         run_id = self.known(number)
-        cancelled = self.runner.run(self.store.cancel(run_id))
+        cancelled = self.runner.run(self.worker.cancel(run_id))
         assert cancelled is self.models[run_id].cancel()
 
     @rule(input=inputs, lease=leases | st.none(), times=st.integers(1, 2))
@@ -294,7 +331,7 @@ class Runs(RuleBasedStateMachine):
     def claim(self, number: int, lease: float) -> None:
         run_id = self.known(number)
         claimed = self.runner.run(self.store.claim(run_id, lease))
-        expected = self.models[run_id].claim(lease)
+        expected = self.claimed(run_id, claimed, lease)
         assert (claimed and (claimed.status, claimed.attempt, claimed.last_seq)) == expected
         assert claimed is None or claimed.input == self.models[run_id].input
 
@@ -302,14 +339,45 @@ class Runs(RuleBasedStateMachine):
     def claim_from_everywhere_at_once(self, number: int) -> None:
         run_id = self.known(number)
 
-        async def claim() -> list[tuple[RunStatus, int, int]]:
+        async def claim() -> list[RunRecord]:
             claims = [store.claim(run_id, LEASE) for store in self.stores for _ in range(2)]
-            claimed = await asyncio.gather(*claims)
-            return [(each.status, each.attempt, each.last_seq) for each in claimed if each]
+            return [record for record in await asyncio.gather(*claims) if record]
 
         claimed = self.runner.run(claim())
-        expected = self.models[run_id].claim(LEASE)
-        assert claimed == ([expected] if expected else [])
+        expected = self.claimed(run_id, claimed[0] if claimed else None, LEASE)
+        found = [(each.status, each.attempt, each.last_seq) for each in claimed]
+        assert found == ([expected] if expected else [])
+
+    def claimed(
+        self, run_id: str, claimed: RunRecord | None, lease: float
+    ) -> tuple[RunStatus, int, int] | None:
+        """Return what a claim had to answer; a run may have to wait for others of its session."""
+        model, others = self.models[run_id], self.ordered(run_id)
+        if model.ordered and model.status is PENDING:
+            if claimed is None and others:
+                self.runner.run(self.delivered(run_id))
+                return None
+            assert not [other for other in others if other.began], "one at a time"
+            earlier = list(self.models.values())
+            earlier = earlier[: earlier.index(model)]
+            assert not (model.fresh and [each for each in others if each.fresh and each in earlier])
+        self.runner.run(self.delivered(run_id))
+        return model.claim(lease)
+
+    async def delivered(self, run_id: str) -> None:
+        """Take the entries of a run out of the queue as a worker does, which has claimed it."""
+        run = await self.store.get(run_id)
+        if run is not None and (run.waiting or run.status is not PENDING):
+            await self.worker.drop(run_id)
+            await self.worker.follow(run_id)
+
+    def ordered(self, run_id: str) -> list[Model]:
+        """Return the other runs that execute one after another and have not ended."""
+        return [
+            model
+            for other, model in self.models.items()
+            if other != run_id and model.ordered and model.live
+        ]
 
     @rule(number=numbers)
     def take_over(self, number: int) -> None:
@@ -379,6 +447,7 @@ class Runs(RuleBasedStateMachine):
         happened = [row for row in happened if row.type != PIECE or row.seq >= fold_before]
         end = self.end(run_id, attempt, status, happened, fold_before)
         settled = self.runner.run(self.store.settle(end))
+        self.runner.run(self.worker.follow(run_id))
         if model.append(attempt, happened):
             model.fold(fold_before)
         assert settled == model.settle(attempt, status, f'"{attempt}"')
@@ -397,6 +466,7 @@ class Runs(RuleBasedStateMachine):
             return await asyncio.gather(*map(store.settle, settlements))
 
         heard = self.runner.run(settle())
+        self.runner.run(self.worker.follow(run_id))
         for attempt in attempts:
             model.append(attempt, sent[attempt])
         assert heard == [model.settle(attempt, status, f'"{attempt}"') for attempt in attempts]
@@ -406,6 +476,8 @@ class Runs(RuleBasedStateMachine):
         run_id = self.standing_still(number)
         added = [(type, '{"from":"a person"}') for type in types]
         taken = self.runner.run(self.store.take_up(run_id, status, added))
+        if taken:
+            self.worker.put(run_id)
         assert taken is self.models[run_id].take_up(status, added)
 
     @rule(number=numbers, used=numbers, seq=st.integers(0, 9), intended=st.booleans())
@@ -417,8 +489,10 @@ class Runs(RuleBasedStateMachine):
         if intended:
             cancelled = self.runner.run(self.store.cancel(run_id))
             assert cancelled is self.models[run_id].cancel()
-        run = new_run(run_id, input=self.models[origin].input)
+        run = new_run(run_id, session_id=self.session, input=self.models[origin].input)
         forked = self.runner.run(self.store.fork(run, origin, seq))
+        if forked:
+            self.worker.put(run_id)
         assert forked is self.models[run_id].fork(self.models[origin], seq)
 
     @rule(number=numbers, age=ages)
@@ -426,7 +500,9 @@ class Runs(RuleBasedStateMachine):
         run_id = self.known(number)
         attempt = self.attempt(run_id, age)
         self.runner.run(self.store.release(run_id, attempt))
-        self.models[run_id].release(attempt)
+        if self.models[run_id].release(attempt):
+            self.runner.run(self.worker.put_back(run_id))
+        self.runner.run(self.worker.follow(run_id))
 
     @invariant()
     def every_process_sees_what_is_promised(self) -> None:
@@ -471,9 +547,20 @@ class Runs(RuleBasedStateMachine):
             run_id for run_id, model in self.models.items() if model.stops
         }
         waiting = self.runner.run(self.store.unfinished(["agent"]))
-        mine = [run_id for run_id, _ in waiting if run_id in self.models]
+        mine = [each.run_id for each in waiting if each.run_id in self.models]
         live = [name for name, model in self.models.items() if model.executable]
         assert mine == ([] if self.store.enqueues else live)
+
+    @invariant()
+    def every_pending_run_will_be_delivered(self) -> None:
+        """It is in the queue, or waits for another one that is alive."""
+        entries = self.runner.run(self.worker.entries())
+        for run_id, model in self.models.items():
+            if model.status is PENDING:
+                record = self.runner.run(self.store.get(run_id))
+                assert record is not None
+                assert run_id in entries or record.waiting
+                assert self.ordered(run_id) or not record.waiting
 
 
 def explore(database: Database, examples: int) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from stores import LAPSED, LEASE, ending, execute, new_run, row
 
-from kern.db.base import Accepted, Database, Store
+from kern.db.base import Accepted, Database, Store, Waiting
 from kern.db.batch import to_the_end
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord, Settlement
@@ -601,7 +601,10 @@ async def test_unfinished_runs_are_named_oldest_first_where_the_queue_forgets(
     await store.submit(new_run("cancelled"))
     await store.cancel("cancelled")
     await store.cancel("intent")
-    unfinished = [("c", "agent"), ("a", "other"), ("b", "agent")]
+    await store.submit(new_run("later", priority=3, run_at=datetime.fromtimestamp(2**31, UTC)))
+    unfinished = [Waiting("c", "agent", 0, None), Waiting("a", "other", 0, None)]
+    unfinished += [Waiting("b", "agent", 0, None)]
+    unfinished += [Waiting("later", "agent", 3, datetime.fromtimestamp(2**31, UTC))]
     expected = [] if store.enqueues else unfinished
     assert await store.unfinished(["agent", "other", "unknown"]) == expected
     assert await store.unfinished(["other"]) == expected[1:2]

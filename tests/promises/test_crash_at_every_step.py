@@ -39,7 +39,7 @@ CASES = (
 AT_ONCE = 4
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["crash", "openai", "asyncpg"])
+processes.set_forkserver_preload(["crash", "workers", "openai", "asyncpg"])
 
 
 class Crashes:

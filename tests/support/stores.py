@@ -95,7 +95,7 @@ def ending(
 async def execute(store: Store, statement: str, *values: str) -> list[dict[str, object]]:
     """Send a statement of the test's own, in which ``{runs}`` names a table and ``{1}`` a value."""
     if isinstance(store, PostgresStore):
-        names = {"runs": store.names.runs, "sessions": store.names.sessions}
+        names = {each: getattr(store.names, each) for each in ("runs", "sessions", "queue")}
         rows = await store.pool.fetch(statement.format(None, "$1", "$2", **names), *values)
         return [dict(row) for row in rows]
     assert isinstance(store, SqliteStore)

@@ -1,14 +1,17 @@
 """The agent, for users with an event loop and for those without one."""
 
 from collections.abc import Iterator
-from typing import Literal, overload
+from typing import Literal, Unpack, overload
 
+from kern.agent.listing import ListingVerbs
+from kern.agent.options import RunOptions
 from kern.agent.portal import portal
-from kern.agent.verbs import AgentVerbs, Input
+from kern.agent.schedules import ScheduleVerbs
+from kern.agent.verbs import Input
 from kern.run.agent import RunOutput, RunOutputEvent
 
 
-class Agent(AgentVerbs):
+class Agent(ScheduleVerbs, ListingVerbs):
     """A model with a task, and the verbs to run it.
 
     An agent holds no state of its runs: one object can serve any number of them at a time, in
@@ -33,10 +36,7 @@ class Agent(AgentVerbs):
         *,
         stream: Literal[False] = False,
         background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
+        **options: Unpack[RunOptions],
     ) -> RunOutput: ...
 
     @overload
@@ -47,10 +47,7 @@ class Agent(AgentVerbs):
         stream: Literal[True],
         stream_events: bool = False,
         background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
+        **options: Unpack[RunOptions],
     ) -> Iterator[RunOutputEvent]: ...
 
     def run(
@@ -60,20 +57,17 @@ class Agent(AgentVerbs):
         stream: bool = False,
         stream_events: bool = False,
         background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
+        **options: Unpack[RunOptions],
     ) -> RunOutput | Iterator[RunOutputEvent]:
         """Run the agent from synchronous code; see :meth:`arun`.
 
         Background runs execute in a thread of their own for as long as the interpreter lives,
         and are taken up again at the next start.
         """
-        run = self._new_run(input, run_id, session_id, user_id, metadata)
+        asked = self._ask(input, background, options)
         if stream:
-            return portal().iterate(self._stream(run, stream_events, background))
-        return portal().call(self._submit(run) if background else self._execute(run, None))
+            return portal().iterate(self._stream(asked, stream_events))
+        return portal().call(self._submit(asked) if background else self._execute(asked.run, None))
 
     def get_run_output(self, run_id: str, session_id: str | None = None) -> RunOutput | None:
         """Return a run as it stands; see :meth:`aget_run_output`."""

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from kern.agent.options import check_count, check_policy, check_seconds
 from kern.db.base import Database
+from kern.engine.runtime import SessionPolicy
 from kern.errors import ConfigurationError
 from kern.models.base import Model
 from kern.run.codec import check_id
@@ -22,6 +24,13 @@ class AgentDefinition:
         tool_call_limit: how many calls a run may make, or None for any number.
         dependencies: what the tools find in their context.
         db: where its sessions and runs are kept; None for nowhere.
+        timeout: the time limit of a run in seconds, or None.
+        max_attempts: how many attempts at a background run may fail, or None for the default.
+        session_policy: what becomes of a background run where its session has another.
+        is_named: whether every process knows it by a name or id.
+        max_concurrent_runs: how many background runs execute at once, in all processes.
+        max_concurrent_runs_per_user: the same, of one user.
+        max_queued_runs: how many background runs may wait to be executed.
     """
 
     def __init__(
@@ -38,6 +47,12 @@ class AgentDefinition:
         db: Database | None = None,
         add_history_to_context: bool = False,
         num_history_runs: int = 3,
+        timeout: float | None = None,
+        max_attempts: int | None = None,
+        session_policy: SessionPolicy = "queue",
+        max_concurrent_runs: int | None = None,
+        max_concurrent_runs_per_user: int | None = None,
+        max_queued_runs: int | None = None,
     ) -> None:
         """Define the agent; nothing is opened or started.
 
@@ -53,9 +68,19 @@ class AgentDefinition:
             db: where sessions and runs are kept; background runs need one.
             add_history_to_context: whether the model is shown earlier runs of the session.
             num_history_runs: how many of them, the last completed ones.
+            timeout: see :class:`~kern.agent.options.RunOptions`, as for the next two.
+            max_attempts: by default an attempt whose model fails is the last.
+            session_policy: by default the background runs of a session take turns.
+            max_concurrent_runs: how many background runs execute at once, in all processes that
+                say the same; by default any number.
+            max_concurrent_runs_per_user: how many runs with the same user_id; by default any
+                number. Those who wait for their user keep no others from starting.
+            max_queued_runs: how many background runs may be due and not have begun; one more is
+                refused with QueueFullError.
 
         Raises:
             ConfigurationError: an argument cannot be used.
+            InvalidInputError: a limit is no number above 0, or there is no such policy.
         """
         if not isinstance(model, Model):
             raise ConfigurationError(
@@ -76,7 +101,15 @@ class AgentDefinition:
         self.instructions = instructions
         self.add_history_to_context = add_history_to_context
         self.num_history_runs = num_history_runs
-        self._is_named = bool(name or id)
+        self.timeout = None if timeout is None else check_seconds("timeout", timeout)
+        self.session_policy = check_policy(session_policy)
+        self.max_attempts = _limit("max_attempts", max_attempts)
+        self.max_concurrent_runs = _limit("max_concurrent_runs", max_concurrent_runs)
+        self.max_concurrent_runs_per_user = _limit(
+            "max_concurrent_runs_per_user", max_concurrent_runs_per_user
+        )
+        self.max_queued_runs = _limit("max_queued_runs", max_queued_runs)
+        self.is_named = bool(name or id)
         self.id = check_id("The agent's id", id or _slug(self.name))
 
     def __repr__(self) -> str:
@@ -94,6 +127,10 @@ class AgentDefinition:
     def history_runs(self) -> int:
         """How many earlier runs of the session the model is shown."""
         return self.num_history_runs if self.add_history_to_context else 0
+
+
+def _limit(name: str, value: int | None) -> int | None:
+    return None if value is None else check_count(name, value)
 
 
 def _slug(name: str) -> str:

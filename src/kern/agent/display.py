@@ -1,6 +1,5 @@
 """An agent's answer in the terminal."""
 
-import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from kern.agent.definition import AgentDefinition
 from kern.run.agent import RunEvent, RunInput, RunOutputEvent
+from kern.run.printable import printable
 
 
 async def show(
@@ -34,7 +34,7 @@ async def show(
     console = Console()
     question = "\n\n".join(message.content or "" for message in given.messages)
     console.print(
-        Panel(Text(_printable(question)), title="Message", title_align="left", border_style="cyan")
+        Panel(Text(printable(question)), title="Message", title_align="left", border_style="cyan")
     )
     answer, started = "", time.monotonic()
     try:
@@ -53,16 +53,8 @@ async def show(
 def _answer(text: str, started: float, title: str) -> Panel:
     seconds = time.monotonic() - started
     return Panel(
-        Markdown(_printable(text)),
+        Markdown(printable(text)),
         title=f"{title} ({seconds:.1f} s)",
         title_align="left",
         border_style="green",
     )
-
-
-def _printable(text: str) -> str:
-    """Return ``text`` without what would command the terminal, or cannot be encoded for it."""
-    return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
-
-
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")

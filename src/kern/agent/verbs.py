@@ -3,24 +3,27 @@
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import replace
-from typing import Literal, overload
+from dataclasses import dataclass, replace
+from typing import Literal, Unpack, overload
 from uuid import uuid4
 
 from kern.agent.definition import AgentDefinition
+from kern.agent.options import RunOptions, new_run
 from kern.engine.attempt import Attempt
 from kern.engine.executor import Executor
 from kern.engine.journal import Emit, Journal
-from kern.engine.runtime import Runtime
+from kern.engine.runtime import Runtime, SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError
 from kern.run.agent import RunEvent, RunInput, RunOutput, RunOutputEvent
-from kern.run.base import RunStatus, current_run
+from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run, cancellations
-from kern.run.codec import check_id, decode_object, encode
+from kern.run.codec import check_id, decode_object
 from kern.run.message import Message
 from kern.run.record import NewRun
 
 Input = str | Message | Sequence[Message | dict[str, object]]
+
+_BACKGROUND_OPTIONS = {"priority", "run_at", "max_attempts", "session_policy", "webhook"}
 
 _ALWAYS_STREAMED = (RunEvent.run_content, RunEvent.run_cancelled)
 
@@ -35,10 +38,7 @@ class AgentVerbs(AgentDefinition):
         *,
         stream: Literal[False] = False,
         background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
+        **options: Unpack[RunOptions],
     ) -> Coroutine[object, object, RunOutput]: ...
 
     @overload
@@ -49,10 +49,7 @@ class AgentVerbs(AgentDefinition):
         stream: Literal[True],
         stream_events: bool = False,
         background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
+        **options: Unpack[RunOptions],
     ) -> AsyncGenerator[RunOutputEvent, None]: ...
 
     def arun(
@@ -62,10 +59,7 @@ class AgentVerbs(AgentDefinition):
         stream: bool = False,
         stream_events: bool = False,
         background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
+        **options: Unpack[RunOptions],
     ) -> Coroutine[object, object, RunOutput] | AsyncGenerator[RunOutputEvent, None]:
         """Run the agent.
 
@@ -78,11 +72,9 @@ class AgentVerbs(AgentDefinition):
             background: return as soon as the run is durably accepted; it executes in this
                 process or in any other that serves the agent, and survives them all. Without it
                 the run belongs to the caller: where the caller is cancelled, so is the run.
-            run_id: the run's id; by default a new one. The same id with the same input is the
-                same run.
-            session_id: the conversation; by default a new one.
-            user_id: on whose behalf.
-            metadata: JSON values to keep with the run.
+            options: ``run_id``, ``session_id``, ``user_id``, ``metadata`` and ``timeout``; and
+                for the background ``priority``, ``run_at``, ``max_attempts``, ``session_policy``
+                and ``webhook``. :class:`~kern.agent.options.RunOptions` describes them.
 
         Returns:
             To be awaited: the run as it ended (COMPLETED, or CANCELLED), or with ``background``
@@ -92,13 +84,16 @@ class AgentVerbs(AgentDefinition):
             InvalidInputError: an argument cannot be used; nothing was stored.
             ConfigurationError: the agent cannot do this.
             RunConflictError: the run id is in use for another input or agent.
+            SessionBusyError: the session has another run, and the policy is ``"reject"``.
+            QueueFullError: more of the agent's runs wait than its ``max_queued_runs``.
+            RunTimeoutError: the run took too long (in the foreground).
             ModelError: the model failed (in the foreground; the run is settled as ERROR).
             DatabaseError: the run could not be stored.
         """
-        run = self._new_run(input, run_id, session_id, user_id, metadata)
+        asked = self._ask(input, background, options)
         if stream:
-            return self._stream(run, stream_events, background)
-        return self._submit(run) if background else self._execute(run, None)
+            return self._stream(asked, stream_events)
+        return self._submit(asked) if background else self._execute(asked.run, None)
 
     async def aget_run_output(self, run_id: str, session_id: str | None = None) -> RunOutput | None:
         """Return a run as it stands, or None where it is not known.
@@ -194,7 +189,8 @@ class AgentVerbs(AgentDefinition):
             RunStateError: it is not in ERROR.
         """
         runtime = await self._runtime()
-        return await runtime.take_up(self, check_id("run_id", run_id), RunStatus.error)
+        runtime.serve(self)
+        return await runtime.take_up(check_id("run_id", run_id), RunStatus.error)
 
     async def acontinue_run(
         self,
@@ -232,7 +228,8 @@ class AgentVerbs(AgentDefinition):
                 kind = type(result).__name__
                 raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
         if from_seq is None:
-            return await runtime.take_up(self, run_id, RunStatus.paused, results)
+            runtime.serve(self)
+            return await runtime.take_up(run_id, RunStatus.paused, results)
         if not isinstance(from_seq, int) or from_seq < 0:
             raise InvalidInputError(f"from_seq must be a number of 0 or more: {from_seq!r}.")
         record = await runtime.store.get(run_id, with_input=True)
@@ -245,6 +242,9 @@ class AgentVerbs(AgentDefinition):
             user_id=record.user_id,
             input=record.input,
             metadata=record.metadata,
+            ordered=self.session_policy != "parallel",
+            timeout=self.timeout,
+            max_attempts=self.max_attempts,
         )
         return await runtime.fork(self, run, run_id, from_seq)
 
@@ -269,39 +269,34 @@ class AgentVerbs(AgentDefinition):
         """
         from kern.agent.display import show
 
-        run = self._new_run(input, None, session_id, user_id, None)
+        asked = self._ask(input, False, {"session_id": session_id, "user_id": user_id})
         await show(
-            self, RunInput.from_json(run.input), self._stream(run, False, False), live=stream
+            self, RunInput.from_json(asked.run.input), self._stream(asked, False), live=stream
         )
 
-    def _new_run(
-        self,
-        given: Input,
-        run_id: str | None,
-        session_id: str | None,
-        user_id: str | None,
-        metadata: dict[str, object] | None,
-    ) -> NewRun:
-        if metadata is not None and not isinstance(metadata, dict):
-            raise InvalidInputError(f"metadata must be a dict, not {type(metadata).__name__}.")
-        return NewRun(
-            run_id=check_id("run_id", str(uuid4()) if run_id is None else run_id),
-            session_id=check_id("session_id", str(uuid4()) if session_id is None else session_id),
-            agent_id=self.id,
-            user_id=None if user_id is None else check_id("user_id", user_id),
-            input=RunInput.of(given).to_json(),
-            metadata=None if metadata is None else encode(metadata, "metadata"),
-            parent_run_id=current_run.get(),
+    def _ask(self, given: Input, background: bool, options: RunOptions) -> "_Asked":
+        if not background and (unused := sorted(_BACKGROUND_OPTIONS & options.keys())):
+            raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
+        run = new_run(self.id, given, **options)
+        policy = options.get("session_policy")
+        if policy is None:
+            # A run that is part of another's work must not wait for that one to end.
+            policy = self.session_policy if run.parent_run_id is None else "parallel"
+        run = replace(
+            run,
+            timeout=self.timeout if run.timeout is None else run.timeout,
+            max_attempts=self.max_attempts if run.max_attempts is None else run.max_attempts,
         )
+        return _Asked(run, background, policy)
 
-    async def _submit(self, run: NewRun) -> RunOutput:
-        if not self._is_named:
+    async def _submit(self, asked: "_Asked") -> RunOutput:
+        if not self.is_named:
             raise ConfigurationError(
                 "background=True needs an agent with a name or an id, by which every process "
                 "knows whose runs they are."
             )
         runtime = await self._runtime("background=True")
-        return await runtime.submit(self, run)
+        return await runtime.submit(self, asked.run, asked.policy)
 
     async def _execute(self, run: NewRun, emit: Emit | None) -> RunOutput:
         if self.db is not None:
@@ -314,20 +309,29 @@ class AgentVerbs(AgentDefinition):
             output.status = RunStatus.cancelled
             return output
         journal = Journal(None, output, 1, 0, emit, streamed=False)
-        attempt = Attempt(self, run.input, output, None, journal, foreground=True)
+        attempt = Attempt(
+            self,
+            run.input,
+            output,
+            None,
+            journal,
+            foreground=True,
+            timeout=run.timeout,
+            remaining=run.timeout,
+        )
         await Executor().execute(attempt)
         if attempt.failure is not None:
             raise attempt.failure
         return attempt.output
 
     async def _stream(
-        self, run: NewRun, every_event: bool, background: bool
+        self, asked: "_Asked", every_event: bool
     ) -> AsyncGenerator[RunOutputEvent, None]:
-        if background:
-            await self._submit(replace(run, streamed=True))
-            events = self.astream_run(run.run_id)
+        if asked.background:
+            await self._submit(replace(asked, run=replace(asked.run, streamed=True)))
+            events = self.astream_run(asked.run.run_id)
         else:
-            events = self._execute_streaming(run)
+            events = self._execute_streaming(asked.run)
         async with aclosing(events):
             async for event in events:
                 if every_event or event.event in _ALWAYS_STREAMED:
@@ -353,3 +357,12 @@ class AgentVerbs(AgentDefinition):
                 "InMemoryDb."
             )
         return await Runtime.of(self.db)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A run as its caller has asked for it."""
+
+    run: NewRun
+    background: bool
+    policy: SessionPolicy

@@ -1,13 +1,19 @@
-"""``kern db``: the PostgreSQL that comes with kern."""
+"""``kern db``: the tables in a database, and the PostgreSQL that comes with kern."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kern.cli import tables
+from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+
 app = typer.Typer(
-    help="A real PostgreSQL with pgvector on this machine, for when no server is at hand."
+    help="The tables of a database; and a real PostgreSQL with pgvector on this machine, for when "
+    "no server is at hand."
 )
+app.command()(tables.migrate)
+app.command()(tables.prune)
 
 Data = Annotated[
     Path | None,
@@ -48,8 +54,25 @@ def down(data: Data = None) -> None:
 
 
 @app.command()
-def status(data: Data = None) -> None:
-    """Show whether PostgreSQL runs, and where; exit code 3 when it does not."""
+def status(
+    data: Data = None,
+    as_json: tables.AsJson = False,
+    db: Url = None,
+    table: Table = TABLE,
+    schema: Schema = SCHEMA,
+) -> None:
+    """Show the tables of a database; without one whether PostgreSQL runs here.
+
+    Exit code 3 when the tables are missing or old, or PostgreSQL does not run; 4 when the tables
+    are newer than this kern.
+    """
+    if as_json or (db and data is None):
+        tables.show_status(open_database(db, table, schema), as_json)
+    else:
+        _show_server(data)
+
+
+def _show_server(data: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from kern import __version__
-from kern.cli import db, model
+from kern.cli import db, model, runs, schedules, worker
 from kern.errors import KernError
 
 
@@ -27,8 +27,11 @@ app = typer.Typer(
     help="Runs AI agents in the background and never loses one.",
     no_args_is_help=True,
 )
+app.command()(worker.worker)
 app.add_typer(db.app, name="db")
 app.add_typer(model.app, name="model")
+app.add_typer(runs.app, name="runs")
+app.add_typer(schedules.app, name="schedules")
 
 
 def _show_version(wanted: bool) -> None:

@@ -11,10 +11,21 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
+from kern.db.listing import Load, RunFilter
+from kern.db.retention import Retention
+from kern.db.schedules import Schedules
 from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
 from kern.run.per_loop import PerLoop
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
+
+# How many attempts may be lost where the run does not say; it may be innocent of their loss.
+LOST_ATTEMPTS = 5
+
+LOST_ATTEMPTS_MESSAGE = (
+    "The workers of %s attempts were lost while they executed this run, so it is not tried again: "
+    "it may be what brings them down. What it has done is kept; retry the run to go on from there."
+)
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
@@ -25,6 +36,8 @@ class Kind(Enum):
     cancel = "cancel"
     read = "read"
     news = "news"
+    schedule = "schedule"
+    away = "away"
     again = "again"
 
 
@@ -33,7 +46,8 @@ class Signal(NamedTuple):
 
     ``cancel``: the run's executor shall stop it. ``read``: somebody reads the run's events, so
     its executor shall write them as they come. ``news``: a run that somebody waits for or reads
-    has moved on. ``again``: signals may have been lost, look for yourself; it has no run id.
+    has moved on. ``schedule``: a schedule has changed. ``away``: nothing is heard any more, for
+    now. ``again``: signals may have been lost, look for yourself. The last three have no run id.
     """
 
     kind: Kind
@@ -41,10 +55,45 @@ class Signal(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """The answer to a submitted run: its status, and when it was accepted."""
+    """The answer to a submitted run.
+
+    Attributes:
+        status: its status.
+        created_at: when it was accepted.
+        waiting: whether it waits for another run of its session.
+    """
 
     status: RunStatus
     created_at: datetime
+    waiting: bool = False
+
+
+class Waiting(NamedTuple):
+    """A run that belongs into a queue which does not outlive its process.
+
+    Attributes:
+        run_id: the run.
+        agent_id: its agent.
+        priority: among the runs that are due the highest comes first.
+        run_at: the moment before which it does not begin, or None.
+    """
+
+    run_id: str
+    agent_id: str
+    priority: int
+    run_at: datetime | None
+
+
+class TablesVersion(NamedTuple):
+    """How old the tables are.
+
+    Attributes:
+        found: their version; None where there are none yet.
+        known: the version to which this kern brings them.
+    """
+
+    found: int | None
+    known: int
 
 
 class Store(ABC):
@@ -55,9 +104,13 @@ class Store(ABC):
 
     Attributes:
         enqueues: whether :meth:`submit` puts the run into the queue too, in its transaction.
+        schedules: the schedules in the same database.
+        retention: what deletes runs from it.
     """
 
     enqueues: bool = False
+    schedules: Schedules
+    retention: Retention
 
     @abstractmethod
     async def submit(self, run: NewRun) -> Accepted | None:
@@ -68,16 +121,51 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def claim(self, run_id: str, lease: float) -> RunRecord | None:
+    async def withdraw(self, run_id: str) -> bool:
+        """Forget a run that waits for another run of its session; say whether it did."""
+
+    @abstractmethod
+    async def before(self, run_id: str) -> list[str]:
+        """Return what a run of a session waits for: the earlier ones, the newest first."""
+
+    @abstractmethod
+    async def queued(self, agent_id: str) -> int:
+        """Return how many of an agent's runs are due and have not begun."""
+
+    @abstractmethod
+    async def claim(
+        self, run_id: str, lease: float, user_limit: int | None = None
+    ) -> RunRecord | None:
         """Begin the next attempt at a run that is pending, or whose lease has run out.
+
+        A lease that ran out while the database was away counts from its return.
 
         Args:
             run_id: the run.
             lease: the seconds for which the attempt is protected from others.
+            user_limit: how many runs of its agent its user may have executing at once.
 
         Returns:
-            The run with its input, RUNNING in its new attempt, or CANCELLED where that was
-            asked for. None where there is nothing to execute.
+            The run with its input, RUNNING in its new attempt; or CANCELLED where that was
+            asked for; or ERROR where too many attempts were lost. None where there is nothing
+            to execute now. A run that waits for its turn in the session, or for another run of
+            its user, needs no entry in the queue: what it waits for gives it one.
+        """
+
+    @abstractmethod
+    async def admit(
+        self, session_id: str, agent_id: str, user_id: str | None, user_limit: int | None
+    ) -> list[tuple[str, str]]:
+        """Let those go on who have waited for a run that has ended.
+
+        Args:
+            session_id: the run's session.
+            agent_id: its agent.
+            user_id: its user.
+            user_limit: how many runs of the agent a user may have executing at once.
+
+        Returns:
+            Run ids and agent ids to put into the queue, where the store does not.
         """
 
     @abstractmethod
@@ -119,6 +207,22 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def postpone(
+        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+    ) -> RunStatus | None:
+        """Have a failed attempt made again, and write the last rows of its journal.
+
+        Args:
+            run_id: the run.
+            attempt: who failed; only the newest attempt is heard.
+            delay: the seconds before which it does not begin again.
+            rows: the journal's rows that were not written yet.
+
+        Returns:
+            PENDING, or CANCELLED where that was asked for; None where the attempt was overtaken.
+        """
+
+    @abstractmethod
     async def release(self, run_id: str, attempt: int) -> None:
         """Let go of a run, for another executor or the next start to take up."""
 
@@ -141,6 +245,22 @@ class Store(ABC):
     @abstractmethod
     async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
         """Return a run, without its input unless that is asked for."""
+
+    @abstractmethod
+    async def find(
+        self, wanted: RunFilter, limit: int, before: str | None = None
+    ) -> list[RunRecord]:
+        """Return runs, the last accepted first, without input and output.
+
+        Args:
+            wanted: which runs.
+            limit: how many at most.
+            before: the run before which they were accepted; by default there is none.
+        """
+
+    @abstractmethod
+    async def load(self) -> Load:
+        """Return how many runs there are that have not ended."""
 
     @abstractmethod
     async def events(self, run_id: str, after: int) -> list[JournalRow]:
@@ -191,10 +311,29 @@ class Store(ABC):
             Whether it was accepted; if not, its id is in use.
         """
 
-    async def unfinished(self, agent_ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Return run id and agent id of the runs that have not ended, oldest first.
+    async def unfinished(self, agent_ids: Sequence[str]) -> list[Waiting]:
+        """Return the runs that are pending or running, oldest first.
 
         Of use where the queue does not outlive its process; the others return nothing.
+        """
+        return []
+
+    async def untold(self) -> list[str]:
+        """Return the runs that have ended and whose webhook has not been delivered.
+
+        Of use where the queue does not outlive its process; the others return nothing.
+        """
+        return []
+
+    @abstractmethod
+    async def webhook_delivered(self, run_id: str, attempt: int) -> None:
+        """Remember that the end of a run was told, the one to which an attempt has brought it."""
+
+    async def repair(self) -> list[tuple[str, str]]:
+        """Let those go on whom a process that was lost has left waiting.
+
+        Returns:
+            The agents with the users of whom a run waits for another; see :meth:`admit`.
         """
         return []
 
@@ -230,6 +369,14 @@ class Database(ABC):
             SchemaVersionError: its tables are newer than this version of kern.
         """
         return await self._stores.get()
+
+    @abstractmethod
+    async def version(self) -> TablesVersion:
+        """Return the version of the tables, which are neither made nor migrated for it.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached.
+        """
 
 
 def check_identifier(name: str, value: object) -> str:

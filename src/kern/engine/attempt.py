@@ -6,6 +6,7 @@ from typing import cast
 from kern.db.base import Store
 from kern.engine.definition import Definition
 from kern.engine.journal import Journal
+from kern.engine.patience import patiently
 from kern.run.agent import RunEvent, RunInput, RunOutput, messages_of
 from kern.run.codec import decode_object
 from kern.run.journal import read_row, reading
@@ -60,6 +61,11 @@ class Attempt:
         journal: where its steps are written down.
         number: which attempt it is, from 1 on; the database hears only the newest one.
         foreground: whether it belongs to a caller who waits, and ends when the caller goes.
+        timeout: the run's time limit in seconds, or None.
+        remaining: the seconds that are left of it.
+        tries: how many more attempts may fail after this one.
+        failures: how many attempts have failed or were lost before it.
+        postponed: the seconds after which the next attempt may begin, once this one has failed.
         context: what the model is told before the run's own messages.
         history: the earlier runs of the session that are part of the context.
         turns: the model's answers so far.
@@ -75,6 +81,11 @@ class Attempt:
     journal: Journal
     number: int = 1
     foreground: bool = False
+    timeout: float | None = None
+    remaining: float | None = None
+    tries: int = 0
+    failures: int = 0
+    postponed: float | None = None
     context: list[Message] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
@@ -113,7 +124,8 @@ class Attempt:
             JournalError: a row is damaged, or was written by a newer kern.
             ValueError: the stored input or history is damaged.
         """
-        rows = await self.store.events(self.output.run_id, 0) if self.store and after_seq else []
+        store, run_id = self.store, self.output.run_id
+        rows = await patiently(lambda: store.events(run_id, 0)) if store and after_seq else []
         self.output.metrics = Metrics()  # What an earlier end has counted is counted again.
         for row in rows:
             event, payload = read_row(row)
@@ -158,14 +170,14 @@ class Attempt:
     async def _set_context(self) -> None:
         system, limit = self.definition.system_message, self.definition.history_runs
         self.context = [Message("system", system)] if system else []
-        if self.store is None or not (limit or self.history):
+        store, session_id, run_id = self.store, self.output.session_id, self.output.run_id
+        if store is None or not (limit or self.history):
             return
-        session_id, run_id = self.output.session_id, self.output.run_id
         if self.turns:
             # What the model was told in the first attempt, not what the session says by now.
-            found = await self.store.outputs(self.history)
+            found = await patiently(lambda: store.outputs(self.history))
         else:
-            found = await self.store.history(session_id, run_id, limit)
+            found = await patiently(lambda: store.history(session_id, run_id, limit))
             self.history = [run_id for run_id, _ in found]
         for _, output in found:
             self.context += messages_of(decode_object(output))

@@ -41,3 +41,15 @@ class Definition(Protocol):
     @property
     def dependencies(self) -> Mapping[str, object]:
         """What the tools are given."""
+
+    @property
+    def max_concurrent_runs(self) -> int | None:
+        """How many of its background runs execute at once, in all processes."""
+
+    @property
+    def max_concurrent_runs_per_user(self) -> int | None:
+        """How many of a user's background runs execute at once, in all processes."""
+
+    @property
+    def max_queued_runs(self) -> int | None:
+        """How many of its background runs may wait to be executed."""

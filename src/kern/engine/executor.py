@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from kern.engine.attempt import Attempt
 from kern.engine.journal import OvertakenError
 from kern.engine.loop import take_turns
 from kern.engine.patience import patiently
+from kern.engine.report import report
 from kern.engine.toolbox import PausedError
 from kern.errors import (
     DatabaseError,
@@ -22,8 +24,9 @@ from kern.errors import (
     InvalidInputError,
     KernError,
     ModelError,
+    RunTimeoutError,
 )
-from kern.run.agent import ENDINGS, RunOutput
+from kern.run.agent import ENDINGS, RunEvent, RunOutput
 from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
 from kern.run.record import JournalRow
@@ -32,6 +35,9 @@ logger = logging.getLogger("kern")
 
 # Signals for runs of other processes come as well; only the newest can be for a run yet to begin.
 _EARLY_LIMIT = 1000
+
+# How long a failed run waits for its next attempt, in seconds: first, doubled each time, at most.
+_FIRST_DELAY, _LONGEST_DELAY = 1.0, 300.0
 
 
 class Stop(Enum):
@@ -128,17 +134,25 @@ class Executor:
         await self._release_unbegun(execution)
         task.result()
 
+    async def idle(self) -> None:
+        """Wait until no background run executes here."""
+        while tasks := self._background():
+            await asyncio.wait(tasks)
+
     async def let_go(self) -> None:
         """Have every background run go on elsewhere, and wait until they can."""
-        tasks = [
-            each.task
-            for each in self._executing.values()
-            if each.task is not None and not each.attempt.foreground and not each.ended
-        ]
+        tasks = self._background()
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    def _background(self) -> list[asyncio.Task[None]]:
+        return [
+            each.task
+            for each in self._executing.values()
+            if each.task is not None and not each.attempt.foreground and not each.ended
+        ]
 
     def hear(self, run_id: str, kind: Kind) -> None:
         """Stop a run, or have its events written as they come, if it executes here.
@@ -191,9 +205,12 @@ class Executor:
         output.status = RunStatus.running
         started = time.monotonic()
         execution.begun = True
+        report("started", attempt)
+        limit = asyncio.timeout(attempt.remaining)
         try:
-            if execution.stopped is None:
-                await take_turns(attempt, execution.last_seq)
+            async with limit:
+                if execution.stopped is None:
+                    await take_turns(attempt, execution.last_seq)
             output.status = RunStatus.completed
         except OvertakenError:
             execution.stop(Stop.overtaken)
@@ -204,18 +221,24 @@ class Executor:
                 _fail(attempt, error)
             elif not attempt.foreground and execution.end() is None:
                 await self._release(attempt)
+                report("released", attempt, time.monotonic() - started)
                 raise
             else:
                 _cancel(attempt)
         except Exception as error:
-            _fail(attempt, error)
+            _fail(attempt, _too_long(attempt) if limit.expired() else error)
         match execution.end():
             case Stop.overtaken:
                 return await self._overtaken(attempt)
             case Stop.cancelled:
                 _cancel(attempt)
         output.metrics.duration = time.monotonic() - started
-        await self._settle(attempt)
+        if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
+            await self._postpone(attempt, attempt.failure)
+        else:
+            await self._settle(attempt)
+        event = "retry" if output.status is RunStatus.pending else output.status.lower()
+        report(event, attempt, output.metrics.duration)
         if output.status in ENDINGS:
             attempt.journal.end(ENDINGS[output.status], output.error or output.content)
         if output.status is RunStatus.cancelled and attempt.handle is not None:
@@ -239,6 +262,20 @@ class Executor:
             await self._overtaken(attempt)
         else:
             attempt.output.status = status
+
+    async def _postpone(self, attempt: Attempt, failure: ModelError) -> None:
+        """Have a later attempt try again what may succeed then."""
+        store, run_id = attempt.store, attempt.output.run_id
+        assert store is not None, "only background runs have tries left"
+        delay = min(_FIRST_DELAY * 2**attempt.failures, _LONGEST_DELAY) * random.uniform(0.5, 1)
+        attempt.journal.keep(RunEvent.run_error, {"message": str(failure)})
+        rows = await attempt.journal.close()
+        postpone = partial(store.postpone, run_id, attempt.number, delay, rows)
+        status = await to_the_end(lambda: patiently(postpone), postpone)
+        if status is None:
+            return await self._overtaken(attempt)
+        attempt.output.status = status
+        attempt.postponed = delay if status is RunStatus.pending else None
 
     async def _write_end(self, attempt: Attempt, rows: list[JournalRow]) -> RunStatus | None:
         store = attempt.store
@@ -276,6 +313,13 @@ def _cancel(attempt: Attempt) -> None:
     task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
     attempt.output.status, attempt.output.error = RunStatus.cancelled, None
     attempt.failure = None
+
+
+def _too_long(attempt: Attempt) -> RunTimeoutError:
+    return RunTimeoutError(
+        f"The run was not done within its timeout of {attempt.timeout:g} s. What it has done is "
+        "kept; retry the run to go on from there, with as much time again."
+    )
 
 
 def _fail(attempt: Attempt, error: BaseException) -> None:

@@ -11,7 +11,8 @@ logger = logging.getLogger("kern")
 
 Result = TypeVar("Result")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+# Leases are short: who comes back late finds its runs taken over.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 
 async def patiently(operation: Callable[[], Awaitable[Result]]) -> Result:

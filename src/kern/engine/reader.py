@@ -43,7 +43,7 @@ async def read_events(
             raise RunNotFoundError(f"There is no run {run_id!r} in {store}.")
         for row in await store.events(run_id, last):
             with reading(row):
-                event, calls = _event(record, row, calls)
+                event, calls = event_in(record, row, calls)
             # Who was slower than the run's end finds the last pieces folded into their whole.
             if (rest := _folded(event, last, text)) and last >= after:
                 yield rest
@@ -94,10 +94,20 @@ def _text_after(event: RunOutputEvent, text: str) -> str:
     return text
 
 
-def _event(
+def event_in(
     record: RunRecord, row: JournalRow, calls: list[ToolCall]
 ) -> tuple[RunOutputEvent, list[ToolCall]]:
-    """Return the event in a row, and the tool calls that the rows after it are about."""
+    """Return the event in a row, and the tool calls that the rows after it are about.
+
+    Args:
+        record: the run.
+        row: a row of its journal.
+        calls: what the row before it gave, or none.
+
+    Raises:
+        JournalError: the row cannot be read.
+        LookupError: it is about a call that there is not.
+    """
     kind, payload = read_row(row)
     content, tool = None, None
     match kind:

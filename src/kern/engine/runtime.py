@@ -2,37 +2,47 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Literal, TypeAlias, cast
 from weakref import WeakKeyDictionary, ref
 
-from kern.db.base import Database, Kind, Signal, Store
+from kern.db.base import Accepted, Database, Kind, Signal, Store
 from kern.engine.attempt import Attempt
+from kern.engine.bound import Bound
+from kern.engine.decisions import decide
 from kern.engine.definition import Definition
 from kern.engine.executor import Executor, Stop
+from kern.engine.housekeeping import Housekeeper
 from kern.engine.journal import Emit, Journal
 from kern.engine.notices import Notices
 from kern.engine.patience import patiently
-from kern.engine.queue import open_queue
+from kern.engine.queue import WEBHOOKS, open_queue, topic_of
 from kern.engine.reader import read_events
+from kern.engine.scheduler import Scheduler
 from kern.engine.settings import Settings
 from kern.engine.tasks import Tasks
 from kern.engine.worker import Worker
-from kern.errors import RunConflictError, RunNotFoundError, RunStateError
+from kern.errors import (
+    RunConflictError,
+    RunNotFoundError,
+    RunStateError,
+    SessionBusyError,
+)
 from kern.models.base import Model
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
 from kern.run.codec import decode_object
-from kern.run.journal import read_row, reading, write_event
-from kern.run.message import Message
+from kern.run.journal import read_row
 from kern.run.per_loop import PerLoop
 from kern.run.record import NewRun, RunRecord
 
 logger = logging.getLogger("kern")
+
+SessionPolicy: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
 
 
 class Runtime:
@@ -45,10 +55,21 @@ class Runtime:
         self._tasks = Tasks()
         self._executor = Executor()
         self._notices = Notices(store, self._tasks, self._hear)
-        self._queue = open_queue(store, session_table, settings.heartbeat)
+        self._queue = open_queue(store, session_table, settings.heartbeat, settings.concurrency)
         self._worker = Worker(
             store, self._queue, self._executor, self._notices, self._tasks, settings.heartbeat
         )
+        self._bound = Bound(store)
+        self._scheduler = Scheduler(store.schedules, self._accept, self._notices.listen)
+        self._housekeeper = Housekeeper(
+            store.retention,
+            repair=self._worker.repair,
+            tidy=self._queue.tidy,
+            heartbeat=settings.heartbeat,
+            keep=settings.retention,
+        )
+        self._duties: list[asyncio.Task[None]] = []
+        self._tell_reached: Callable[[bool], None] = lambda _: None
         self._tasks.start(self._beat())
 
     @classmethod
@@ -79,13 +100,49 @@ class Runtime:
         finally:
             cancellations.unsubscribe(runtime)
 
-    def serve(self, definition: Definition) -> None:
-        """Execute queued runs of this agent here from now on, if this process executes any."""
-        if self._settings.in_process_worker:
-            self._worker.serve(definition)
+    def serve(self, definition: Definition, *, explicitly: bool = False) -> None:
+        """Execute queued runs of this agent here from now on, if this process executes any.
 
-    async def submit(self, definition: Definition, run: NewRun) -> RunOutput:
+        Args:
+            definition: the agent.
+            explicitly: whether that is what the process is for, whatever its settings say.
+        """
+        if not explicitly and not self._settings.in_process_worker:
+            return
+        self._worker.serve(definition)
+        if not self._duties:
+            self._duties = [
+                self._tasks.start(self._scheduler.run()),
+                self._tasks.start(self._housekeeper.run()),
+            ]
+
+    async def reach(self, tell: Callable[[bool], None]) -> None:
+        """Wait until the database is listened to; then tell whenever it is lost, or back.
+
+        Raises:
+            DatabaseUnavailableError: it cannot be reached.
+        """
+        await self._notices.listen()
+        self._tell_reached = tell
+
+    async def stop(self, grace: float) -> None:
+        """Execute nothing new, and let go of what has not ended after ``grace`` seconds."""
+        duties, self._duties = self._duties, []
+        for duty in duties:
+            duty.cancel()
+        if duties:
+            await asyncio.wait(duties)
+        await self._worker.stop(grace)
+
+    async def submit(
+        self, definition: Definition, run: NewRun, policy: SessionPolicy = "queue"
+    ) -> RunOutput:
         """Accept a run into the queue, durably.
+
+        Args:
+            definition: the agent.
+            run: the run.
+            policy: what becomes of it where its session has another one.
 
         Returns:
             The run, PENDING, or CANCELLED where it was cancelled before; or as it stands where
@@ -93,16 +150,40 @@ class Runtime:
 
         Raises:
             RunConflictError: the run id is in use for something else.
+            SessionBusyError: the session has another run, and the policy is to reject.
+            QueueFullError: too many of the agent's runs wait.
             DatabaseError: the run was not accepted.
         """
         self.serve(definition)
-        run = replace(run, cancelled=cancellations.take_intent(run.run_id))
-        accepted = await self.store.submit(run)
+        await self._bound.check(run.agent_id, definition.max_queued_runs)
+        run = replace(
+            run,
+            cancelled=cancellations.take_intent(run.run_id),
+            ordered=policy != "parallel",
+        )
+        accepted = await self._accept(run)
         if accepted is None:
             return RunOutput.from_record(await self._same_run(run))
-        if accepted.status is RunStatus.pending:
-            await self._enqueue(run.run_id, run.agent_id)
+        if accepted.waiting and policy == "reject" and await self.store.withdraw(run.run_id):
+            raise SessionBusyError(
+                f"The session {run.session_id!r} has a run that has not ended. Wait for it, "
+                "cancel it, or choose another session_policy."
+            )
+        if accepted.waiting and policy == "interrupt":
+            for earlier in await self.store.before(run.run_id):
+                await self.cancel(earlier)
         return _output(definition, run, accepted.status, accepted.created_at.timestamp())
+
+    async def _accept(self, run: NewRun) -> Accepted | None:
+        accepted = await self.store.submit(run)
+        if accepted is not None and not self.store.enqueues:
+            if accepted.status is RunStatus.pending and not accepted.waiting:
+                await self._queue.enqueue(
+                    run.run_id, topic_of(run.agent_id), priority=run.priority, run_at=run.run_at
+                )
+            elif accepted.status is RunStatus.cancelled and run.webhook is not None:
+                await self._queue.enqueue(run.run_id, WEBHOOKS)
+        return accepted
 
     async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
         """Accept a run and execute it here and now, for a caller who waits for it.
@@ -133,7 +214,16 @@ class Runtime:
         if accepted.status is RunStatus.cancelled:
             return output
         journal = Journal(self.store, output, 1, 0, emit, run.streamed)
-        attempt = Attempt(definition, run.input, output, self.store, journal, foreground=True)
+        attempt = Attempt(
+            definition,
+            run.input,
+            output,
+            self.store,
+            journal,
+            foreground=True,
+            timeout=run.timeout,
+            remaining=run.timeout,
+        )
         try:
             await self._executor.execute(attempt)
         finally:
@@ -151,7 +241,8 @@ class Runtime:
         """
         if not await self.store.cancel(run_id):
             return False
-        self._executor.stop(run_id)
+        if not self._executor.stop(run_id) and not self.store.enqueues:
+            await self._worker.follow(await self._found(run_id))
         for child in await self.store.children(run_id):
             await self.cancel(child)
         if model is not None and model.keeps_answers:
@@ -204,16 +295,11 @@ class Runtime:
                 yield event
 
     async def take_up(
-        self,
-        definition: Definition,
-        run_id: str,
-        status: RunStatus,
-        results: dict[str, str] | None = None,
+        self, run_id: str, status: RunStatus, results: dict[str, str] | None = None
     ) -> RunOutput:
-        """Have a run that stands still go on from its journal.
+        """Have a run that stands still go on from its journal, wherever its agent is served.
 
         Args:
-            definition: the agent.
             run_id: the run.
             status: the status in which it has to be: ERROR or PAUSED.
             results: by tool call id, what calls of unknown outcome returned; all others are made
@@ -229,12 +315,11 @@ class Runtime:
         record = await self._found(run_id)
         if record.status is not status:
             raise RunStateError(f"Run {run_id} is {record.status}, not {status}.")
-        events = await self._decisions(record, results or {})
-        self.serve(definition)
+        events = await decide(self.store, record, results or {})
         if not await self.store.take_up(run_id, status, events):
             raise RunStateError(f"Run {run_id} is not {status} any more.")
         if not self.store.enqueues:
-            await self._queue.enqueue(run_id, record.agent_id, again=True)
+            await self._queue.enqueue(run_id, topic_of(record.agent_id), again=True)
         return RunOutput.from_record(await self._found(run_id))
 
     async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
@@ -255,43 +340,9 @@ class Runtime:
         self.serve(definition)
         if not await self.store.fork(run, origin, seq):
             raise RunConflictError(f"run_id {run.run_id!r} is in use. Choose a new one.")
-        await self._enqueue(run.run_id, run.agent_id)
+        if not self.store.enqueues:
+            await self._queue.enqueue(run.run_id, topic_of(run.agent_id))
         return RunOutput.from_record(await self._found(run.run_id))
-
-    async def _decisions(self, record: RunRecord, results: dict[str, str]) -> list[tuple[str, str]]:
-        """Return what is journaled when a run is taken up: its calls' results, or their retry."""
-        if record.status is RunStatus.error:
-            error = RunOutput.from_record(record).error
-            return [
-                write_event(RunEvent.run_error, {"message": error}),
-                write_event(RunEvent.run_continued, {}),
-            ]
-        calls: list[str] = []
-        done: set[object] = set()
-        for row in await self.store.events(record.run_id, 0):
-            event, payload = read_row(row)
-            if event is RunEvent.model_request_completed:
-                with reading(row):
-                    message = Message.from_dict(cast(dict[str, object], payload["message"]))
-                calls, done = [call.id for call in message.tool_calls], set()
-            elif event in (RunEvent.tool_call_completed, RunEvent.tool_call_error):
-                done.add(payload["place"])
-        waiting = [call for place, call in enumerate(calls) if place not in done]
-        if unknown := sorted(set(results) - set(waiting)):
-            raise RunStateError(
-                f"Run {record.run_id} does not wait for {', '.join(unknown)}, but for "
-                f"{', '.join(waiting)}."
-            )
-        given = [
-            write_event(
-                RunEvent.tool_call_completed, {"place": calls.index(call), "result": result}
-            )
-            for call, result in results.items()
-        ]
-        again = [
-            place for place, call in enumerate(calls) if place not in done and call not in results
-        ]
-        return [*given, write_event(RunEvent.run_continued, {"retry": again})]
 
     async def _found(self, run_id: str, *, with_input: bool = False) -> RunRecord:
         record = await self.store.get(run_id, with_input=with_input)
@@ -308,10 +359,6 @@ class Runtime:
             )
         return record
 
-    async def _enqueue(self, run_id: str, agent_id: str) -> None:
-        if not self.store.enqueues:
-            await self._queue.enqueue(run_id, agent_id)
-
     async def _beat(self) -> None:
         """Show that this process lives, and learn what happened to its runs unheard."""
         heartbeat = self._settings.heartbeat
@@ -320,7 +367,11 @@ class Runtime:
             attempts = self._executor.attempts
             if not attempts:
                 continue
-            mine = await patiently(partial(self.store.extend, attempts, heartbeat))
+            try:
+                mine = await patiently(partial(self.store.extend, attempts, heartbeat))
+            except Exception:  # Whatever it is, without a heart all runs here would be lost.
+                logger.exception("the leases of %d runs were not extended", len(attempts))
+                continue
             for run_id, attempt in attempts:
                 if run_id not in mine:
                     self._executor.stop(run_id, Stop.overtaken, attempt)
@@ -333,7 +384,13 @@ class Runtime:
                 self._executor.hear(signal.run_id, signal.kind)
             case Kind.news:
                 self._notices.tell(signal.run_id)
+            case Kind.schedule:
+                self._scheduler.wake()
+            case Kind.away:
+                self._tell_reached(False)
             case Kind.again:
+                self._tell_reached(True)
+                self._scheduler.wake()
                 self._tasks.start(self._catch_up())
 
     async def _catch_up(self) -> None:

@@ -2,9 +2,11 @@
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Self
 
 from kern.errors import ConfigurationError
+from kern.run.duration import parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +18,16 @@ class Settings:
             (``KERN_IN_PROCESS_WORKER``, default 1).
         heartbeat: seconds without a sign of life after which a run's executor counts as lost
             (``KERN_HEARTBEAT``, default 15).
+        concurrency: how many background runs the process executes at once, or None for any
+            number (``KERN_CONCURRENCY``).
+        retention: how long runs that have ended are kept, or None for ever (``KERN_RETENTION``,
+            such as ``30d`` or ``12h``).
     """
 
     in_process_worker: bool = True
     heartbeat: float = 15.0
+    concurrency: int | None = None
+    retention: timedelta | None = None
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -40,4 +48,23 @@ class Settings:
             raise ConfigurationError(
                 f"KERN_HEARTBEAT must be 0.5 to 3600 seconds, not {heartbeat!r}."
             )
-        return cls(worker == "1", seconds)
+        concurrency = os.environ.get("KERN_CONCURRENCY")
+        if concurrency is not None and not (concurrency.isdecimal() and int(concurrency) > 0):
+            raise ConfigurationError(
+                f"KERN_CONCURRENCY must be a number of runs from 1 on, not {concurrency!r}."
+            )
+        return cls(
+            worker == "1",
+            seconds,
+            None if concurrency is None else int(concurrency),
+            _retention(os.environ.get("KERN_RETENTION")),
+        )
+
+
+def _retention(text: str | None) -> timedelta | None:
+    if not text:
+        return None
+    retention = parse_duration("KERN_RETENTION", text)
+    if not retention:
+        raise ConfigurationError("KERN_RETENTION must be more than nothing; unset, it is for ever.")
+    return retention

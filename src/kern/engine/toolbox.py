@@ -91,8 +91,10 @@ async def _call(
         dependencies=attempt.definition.dependencies,
     )
     current_run.set(output.run_id)
+    limit = asyncio.timeout(tool.timeout)
     try:
-        execution.result = await tool.call(execution.tool_args, context)
+        async with limit:
+            execution.result = await tool.call(execution.tool_args, context)
     except InvalidArgumentsError as error:
         execution.result, execution.tool_call_error = str(error), True
     except asyncio.CancelledError:
@@ -103,6 +105,8 @@ async def _call(
         execution.result, execution.tool_call_error = "CancelledError: it was cancelled", True
     except (Exception, SystemExit) as error:  # A tool must not end the process of other runs.
         execution.result = f"{type(error).__name__}: {error}"
+        if limit.expired():
+            execution.result = f"TimeoutError: it did not return within {tool.timeout:g} s"
         execution.tool_call_error = True
 
 

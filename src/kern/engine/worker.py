@@ -5,6 +5,9 @@ import logging
 import os
 import signal
 import threading
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 
 from kern.db.base import Store
 from kern.engine.attempt import Attempt
@@ -13,8 +16,9 @@ from kern.engine.executor import Executor
 from kern.engine.journal import Journal
 from kern.engine.notices import Notices
 from kern.engine.patience import patiently
-from kern.engine.queue import Queue
+from kern.engine.queue import WEBHOOKS, Queue, topic_of
 from kern.engine.tasks import Tasks
+from kern.engine.webhook import deliver_webhook
 from kern.errors import DatabaseError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
@@ -23,7 +27,10 @@ from kern.run.record import RunRecord
 logger = logging.getLogger("kern")
 
 # How long the runs in flight may take to be let go when the process is asked to end, in seconds.
-_GRACE = 10.0
+_PATIENCE = 10.0
+
+# How long to wait before an entry is delivered again whose run is not over, in seconds.
+_AGAIN = 1.0
 
 
 class Worker:
@@ -62,45 +69,118 @@ class Worker:
         known = self._definitions.get(definition.id)
         self._definitions[definition.id] = definition
         if known is None:
-            self._queue.serve(definition.id)
+            deliver, most = partial(self._deliver, definition.id), definition.max_concurrent_runs
+            self._queue.serve(topic_of(definition.id), deliver, most)
             self._tasks.start(self.refill())
         if self._consuming is None:
+            self._queue.serve(WEBHOOKS, partial(deliver_webhook, self._store), counts=False)
             self._consuming = self._tasks.start(self._consume())
             self._let_go_at_sigterm()
 
     async def refill(self) -> None:
         """Put what waits in the database into a queue that does not outlive its process."""
-        if self._definitions and not self._store.enqueues:
-            agents = list(self._definitions)
-            for run_id, agent_id in await patiently(lambda: self._store.unfinished(agents)):
-                await self._queue.enqueue(run_id, agent_id)
+        if not self._definitions or self._store.enqueues:
+            return
+        agents = list(self._definitions)
+        for run in await patiently(lambda: self._store.unfinished(agents)):
+            await self._queue.enqueue(
+                run.run_id, topic_of(run.agent_id), priority=run.priority, run_at=run.run_at
+            )
+        for run_id in await patiently(self._store.untold):
+            await self._queue.enqueue(run_id, WEBHOOKS)
+
+    async def follow(self, record: RunRecord) -> None:
+        """Let those go on who have waited for a run that has ended, and have its end told."""
+        await self._admit(record)
+        if record.webhook is not None and not self._store.enqueues:
+            await self._queue.enqueue(record.run_id, WEBHOOKS, again=True)
+
+    async def _admit(self, record: RunRecord) -> None:
+        """Let those go on who have waited for a run that does not execute any more."""
+        waiting = await patiently(
+            lambda: self._store.admit(
+                record.session_id,
+                record.agent_id,
+                record.user_id,
+                self._user_limit(record.agent_id),
+            )
+        )
+        for run_id, agent_id in waiting:
+            await self._queue.enqueue(run_id, topic_of(agent_id), again=True)
+
+    async def repair(self) -> None:
+        """Let those go on whom a lost process has left waiting, or whose delivery has failed."""
+        await self.refill()
+        for agent_id, user_id in await self._store.repair():
+            if self._user_limit(agent_id) is not None:
+                await self._store.admit("", agent_id, user_id, self._user_limit(agent_id))
+
+    async def stop(self, grace: float) -> None:
+        """Take nothing new, and let go of what has not ended after a time.
+
+        Args:
+            grace: how long the runs in flight are given, in seconds.
+        """
+        self._queue.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._executor.idle()
+        await self._end()
 
     async def _consume(self) -> None:
         await patiently(self._notices.listen)
-        await self._queue.consume(self._deliver)
+        await self._queue.consume()
 
-    async def _deliver(self, run_id: str) -> float | None:
+    async def _deliver(self, agent_id: str, run_id: str, _tries: int) -> float | None:
         """Execute a run that the queue hands over; say when to hand it over again, if at all."""
-        record = await patiently(lambda: self._store.claim(run_id, self._heartbeat))
+        limit = self._user_limit(agent_id)
+        record = await patiently(lambda: self._store.claim(run_id, self._heartbeat, limit))
         if record is None:
-            current = await patiently(lambda: self._store.get(run_id))
-            # Somebody executes it; should they be lost, it must not take long to be noticed.
-            elsewhere = current is not None and current.status is RunStatus.running
-            return min(1.0, self._heartbeat / 4) if elsewhere else None
+            return await self._later(run_id)
         if record.status is RunStatus.running:
+            attempt = self._attempt(record)
             try:
-                await self._executor.execute(self._attempt(record), record.last_seq)
+                await self._executor.execute(attempt, record.last_seq)
             except DatabaseError:
                 logger.exception("the end of run %s could not be stored", run_id)
                 return self._heartbeat
+            if attempt.output.status in (RunStatus.pending, RunStatus.running):
+                if attempt.postponed is not None:
+                    await self._admit(record)
+                return attempt.postponed or _AGAIN
         self._notices.tell(run_id)
+        await self.follow(record)
         return None
+
+    async def _later(self, run_id: str) -> float | None:
+        """Say when to deliver a run again that could not be claimed.
+
+        Its entry may be the only one that it has, so it is given up only where another one is
+        certain to come, or none is needed any more.
+        """
+        record = await patiently(lambda: self._store.get(run_id))
+        if record is None or record.status not in (RunStatus.pending, RunStatus.running):
+            return None
+        if record.waiting:
+            return None
+        # Somebody executes it; should they be lost, it must not take long to be noticed.
+        again = min(_AGAIN, self._heartbeat / 4)
+        if record.status is RunStatus.pending and record.run_at is not None:
+            again = max(again, (record.run_at - datetime.now(UTC)).total_seconds())
+        return again
+
+    def _user_limit(self, agent_id: str) -> int | None:
+        definition = self._definitions.get(agent_id)
+        return None if definition is None else definition.max_concurrent_runs_per_user
 
     def _attempt(self, record: RunRecord) -> Attempt:
         output = RunOutput.from_record(record)
         journal = Journal(
             self._store, output, record.attempt, record.last_seq, None, record.streamed
         )
+        remaining = record.timeout
+        if remaining is not None and record.attempt > 1 and record.started_at is not None:
+            remaining -= (datetime.now(UTC) - record.started_at).total_seconds()
         return Attempt(
             self._definitions[record.agent_id],
             record.input or "",
@@ -108,6 +188,10 @@ class Worker:
             self._store,
             journal,
             record.attempt,
+            timeout=record.timeout,
+            remaining=remaining,
+            tries=max(0, (record.max_attempts or 1) - record.failures - 1),
+            failures=record.failures,
         )
 
     def _let_go_at_sigterm(self) -> None:
@@ -124,9 +208,13 @@ class Worker:
             )
 
     async def _let_go_and_end(self) -> None:
-        assert self._consuming is not None
-        self._consuming.cancel()
-        await self._executor.let_go()
-        await asyncio.wait({self._consuming}, timeout=_GRACE)
+        await self._end()
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
+
+    async def _end(self) -> None:
+        """Let go of the background runs, and have the queue give their entries back."""
+        if self._consuming is not None:
+            self._consuming.cancel()
+            await self._executor.let_go()
+            await asyncio.wait({self._consuming}, timeout=_PATIENCE)

@@ -53,6 +53,9 @@ class Model(ABC):
     provider: str
     keeps_answers: bool = False
 
+    async def prepare(self) -> None:  # noqa: B027 # most have nothing to load
+        """Load what the first call needs, before others have to wait for it."""
+
     @abstractmethod
     async def respond(self, request: ModelRequest) -> ModelResponse:
         """Answer a conversation.

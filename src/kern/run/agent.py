@@ -213,6 +213,8 @@ class RunOutput:
             created_at=record.created_at.timestamp(),
         )
         output._take_body(decode_object(record.output))
+        if record.usage is not None:
+            output.metrics = Metrics.from_dict(decode_object(record.usage))
         return output
 
     def settlement(

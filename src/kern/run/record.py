@@ -22,6 +22,13 @@ class NewRun:
         streamed: whether somebody reads its events as they come.
         lease: for a run that the caller executes itself, the seconds for which its first attempt
             is protected from others; None for a run that goes into the queue.
+        ordered: whether it waits for the runs of its session that were accepted before it.
+        priority: among the runs that are due the highest comes first.
+        run_at: the moment before which it does not start, with a time zone; None for now.
+        timeout: seconds after its first start at which it ends in ERROR; None for any.
+        max_attempts: how many attempts may fail or be lost before it ends in ERROR; None for
+            the default.
+        webhook: the URL that is told of its end, or None.
     """
 
     run_id: str
@@ -34,13 +41,23 @@ class NewRun:
     parent_run_id: str | None = None
     streamed: bool = False
     lease: float | None = None
+    ordered: bool = False
+    priority: int = 0
+    run_at: datetime | None = None
+    timeout: float | None = None
+    max_attempts: int | None = None
+    webhook: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """The row of a run. ``input``, ``output``, ``error`` and ``metadata`` are JSON text.
 
-    ``last_seq`` is the number of its journal's last row, where the run was claimed.
+    ``last_seq`` is the number of its journal's last row, where the run was claimed; ``failures``
+    counts the attempts that failed or were lost. ``waiting`` says whether it waits for its turn, or
+    for another run of its user, which will put it into the queue; only a read run has it.
+    ``usage``, and ``beginning``, the first characters of the input's JSON text, only a listed run
+    has; it has neither ``input`` nor ``output``.
     """
 
     run_id: str
@@ -55,9 +72,18 @@ class RunRecord:
     metadata: str | None = None
     output: str | None = None
     error: str | None = None
+    priority: int = 0
+    run_at: datetime | None = None
+    timeout: float | None = None
+    max_attempts: int | None = None
+    failures: int = 0
+    webhook: str | None = None
+    waiting: bool = False
     input: str | None = None
     streamed: bool = False
     last_seq: int = 0
+    usage: str | None = None
+    beginning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Tool:
         name: what the model calls.
         schema: what the model is told.
         on_interrupt: what becomes of a call that was under way when its process was lost.
+        timeout: seconds that a call may take, or None for any.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Tool:
         name: str | None = None,
         description: str | None = None,
         on_interrupt: Interrupt = "retry",
+        timeout: float | None = None,
     ) -> None:
         """Read the function's signature and docstring.
 
@@ -52,7 +54,8 @@ class Tool:
                 model, and gets the context of the call.
             name: what the model calls; by default the function's name.
             description: what it is for; by default what the docstring says.
-            on_interrupt: see :func:`tool`.
+            on_interrupt: see :func:`tool`, as for ``timeout``.
+            timeout: seconds that a call may take; by default any.
 
         Raises:
             ConfigurationError: it cannot be a tool, and why.
@@ -63,6 +66,9 @@ class Tool:
             raise ConfigurationError(
                 f"on_interrupt must be 'retry', 'fail' or 'pause', not {on_interrupt!r}."
             )
+        if timeout is not None and not timeout > 0:
+            raise ConfigurationError(f"timeout must be a number of seconds above 0: {timeout!r}.")
+        self.timeout = timeout
         self.name = name or name_of(function)
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
@@ -138,6 +144,7 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     on_interrupt: Interrupt = "retry",
+    timeout: float | None = None,
 ) -> Callable[[Function], Tool]: ...
 
 
@@ -148,6 +155,7 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     on_interrupt: Interrupt = "retry",
+    timeout: float | None = None,
 ) -> Tool | Callable[[Function], Tool]:
     """Make a function a tool; an agent takes plain functions as they are, too.
 
@@ -159,9 +167,13 @@ def tool(
             may have had its effect: ``"retry"`` makes it again, with the same idempotency key;
             ``"fail"`` tells the model that its outcome is unknown; ``"pause"`` pauses the run for
             a person to decide.
+        timeout: seconds that a call may take; then the model is told that it took too long. A
+            synchronous function goes on in its thread until it looks at ``context.cancelled``.
 
     Raises:
         ConfigurationError: the function cannot be a tool, and why.
     """
-    make = partial(Tool, name=name, description=description, on_interrupt=on_interrupt)
+    make = partial(
+        Tool, name=name, description=description, on_interrupt=on_interrupt, timeout=timeout
+    )
     return make if function is None else make(function)

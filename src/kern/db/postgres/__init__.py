@@ -5,11 +5,13 @@ from collections.abc import AsyncGenerator
 from urllib.parse import urlsplit
 
 import asyncpg
+from typing_extensions import override
 
-from kern.db.base import Database, check_identifier
-from kern.db.postgres.schema import migrate
-from kern.db.postgres.statements import Names
-from kern.db.postgres.store import PostgresStore, reporting
+from kern.db.base import Database, TablesVersion, check_identifier
+from kern.db.postgres.connections import Connections, reporting
+from kern.db.postgres.names import Names
+from kern.db.postgres.schema import KNOWN_VERSION, found_version, migrate
+from kern.db.postgres.store import PostgresStore
 from kern.errors import ConfigurationError
 
 __all__ = ["PostgresDb"]
@@ -59,6 +61,15 @@ class PostgresDb(Database):
     def __repr__(self) -> str:
         return f"PostgresDb({self._address!r}, {self._names.sessions})"
 
+    @override
+    async def version(self) -> TablesVersion:
+        with reporting(self._address):
+            connection = await self._connect()
+            try:
+                return TablesVersion(await found_version(connection, self._names), KNOWN_VERSION)
+            finally:
+                await connection.close()
+
     async def _open(self) -> AsyncGenerator[PostgresStore, None]:
         with reporting(self._address):
             connection = await self._connect()
@@ -75,7 +86,7 @@ class PostgresDb(Database):
                 reset=_keep_as_it_is,
                 server_settings={"application_name": "kern"},
             )
-        store = PostgresStore(pool, self._connect, self._names, self._address)
+        store = PostgresStore(Connections(pool, self._connect, self._address), self._names)
         try:
             yield store
         finally:

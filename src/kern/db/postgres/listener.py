@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-from kern.db.base import Kind, Signal
-
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 
 
@@ -17,18 +15,24 @@ class Listener:
         self,
         connect: Callable[[], Awaitable[asyncpg.Connection]],
         channel: str,
-        hear: Callable[[Signal], None],
+        hear: Callable[[str], None],
+        lost: Callable[[], None],
+        back: Callable[[], None],
     ) -> None:
         """Prepare.
 
         Args:
             connect: opens a connection.
             channel: the channel's name.
-            hear: called with every signal; with ``again`` whenever some may have been missed.
+            hear: called with every payload.
+            lost: called when nothing is heard any more.
+            back: called when it is again; something may have been missed.
         """
         self._connect = connect
         self._channel = channel
         self._hear = hear
+        self._tell_lost = lost
+        self._tell_back = back
         self._lost = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -65,6 +69,7 @@ class Listener:
     async def _keep_listening(self) -> None:
         while True:
             await self._lost.wait()
+            self._tell_lost()
             wait = _FIRST_WAIT
             while self._lost.is_set():
                 try:
@@ -72,9 +77,7 @@ class Listener:
                 except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                     await asyncio.sleep(wait)
                     wait = min(2 * wait, _LONGEST_WAIT)
-            self._hear(Signal(Kind.again))
+            self._tell_back()
 
     def _notified(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        kind, _, run_id = str(payload).partition(" ")
-        if kind in Kind.__members__:
-            self._hear(Signal(Kind[kind], run_id))
+        self._hear(str(payload))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
-from kern.db.postgres.statements import Names
+from kern.db.postgres.names import Names
 from kern.db.queue_tables import queue_queries
 from kern.errors import ConfigurationError, SchemaVersionError
 
@@ -62,7 +62,52 @@ CREATE TABLE {events} (
     PRIMARY KEY (run_id, seq)
 )""",
     ),
+    (
+        # Who has the session's turn, and how often it was asked for; see docs/decisions/0009.
+        "ALTER TABLE {sessions} ADD COLUMN turn text, ADD COLUMN asked bigint NOT NULL DEFAULT 0",
+        "ALTER TABLE {sessions} SET (fillfactor = 80)",
+        # A waiting run has no entry in the queue: what it waits for will give it one.
+        """
+ALTER TABLE {runs}
+    ADD COLUMN ordered boolean NOT NULL DEFAULT false,
+    ADD COLUMN waiting boolean NOT NULL DEFAULT false,
+    ADD COLUMN lane text,
+    ADD COLUMN max_attempts integer,
+    ADD COLUMN failures integer NOT NULL DEFAULT 0,
+    ADD COLUMN webhook text,
+    ADD COLUMN webhook_delivered_at timestamptz""",
+        "CREATE INDEX ON {runs} (session_id, position) WHERE waiting",
+        "CREATE INDEX ON {runs} (lane, priority DESC, position) WHERE lane IS NOT NULL",
+        "CREATE UNIQUE INDEX ON {runs} (position)",
+        """
+CREATE TABLE {slots} (
+    lane text NOT NULL,
+    run_id text NOT NULL,
+    PRIMARY KEY (lane, run_id)
+)""",
+        """
+CREATE TABLE {schedules} (
+    name text PRIMARY KEY,
+    agent_id text NOT NULL,
+    input json NOT NULL,
+    cron text NOT NULL,
+    timezone text NOT NULL,
+    missed text NOT NULL CHECK (missed IN ('skip', 'once', 'all')),
+    session_id text,
+    user_id text,
+    metadata json,
+    paused boolean NOT NULL DEFAULT false,
+    next_at timestamptz NOT NULL,
+    last_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now()
+)""",
+        "CREATE INDEX ON {schedules} (next_at) WHERE NOT paused",
+    ),
 )
+
+
+KNOWN_VERSION = len(_MIGRATIONS)
+"""The version to which this kern brings the tables."""
 
 
 async def migrate(connection: asyncpg.Connection, names: Names) -> None:
@@ -74,7 +119,7 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
         ConfigurationError: the schema's name cannot be used.
         SchemaVersionError: the tables are newer than this version of kern.
     """
-    if await _version(connection, names) == len(_MIGRATIONS):
+    if await _version(connection, names) == KNOWN_VERSION:
         return
     async with connection.transaction():
         await connection.execute(
@@ -86,14 +131,35 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
         for statements in _MIGRATIONS[version or 0 :]:
             for statement in statements:
                 await connection.execute(
-                    statement.format(sessions=names.sessions, runs=names.runs, events=names.events)
+                    statement.format(
+                        sessions=names.sessions,
+                        runs=names.runs,
+                        events=names.events,
+                        slots=names.slots,
+                        schedules=names.schedules,
+                    )
                 )
         await connection.execute(
             f"INSERT INTO {names.versions} VALUES ($1, $2) "
             "ON CONFLICT (name) DO UPDATE SET version = excluded.version",
             names.session_table,
-            len(_MIGRATIONS),
+            KNOWN_VERSION,
         )
+
+
+async def found_version(connection: asyncpg.Connection, names: Names) -> int | None:
+    """Return the version of the tables of ``names``, or None where there are none."""
+    # Not to_regclass(): after the wait for the lock it answers as it would have before.
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2)",
+        names.schema,
+        "kern_versions",
+    ):
+        return None
+    version: int | None = await connection.fetchval(
+        f"SELECT version FROM {names.versions} WHERE name = $1", names.session_table
+    )
+    return version
 
 
 async def _begin(connection: asyncpg.Connection, names: Names) -> None:
@@ -117,19 +183,10 @@ async def _begin(connection: asyncpg.Connection, names: Names) -> None:
 
 
 async def _version(connection: asyncpg.Connection, names: Names) -> int | None:
-    # Not to_regclass(): after the wait for the lock it answers as it would have before.
-    if not await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2)",
-        names.schema,
-        "kern_versions",
-    ):
-        return None
-    version: int | None = await connection.fetchval(
-        f"SELECT version FROM {names.versions} WHERE name = $1", names.session_table
-    )
-    if version is not None and version > len(_MIGRATIONS):
+    version = await found_version(connection, names)
+    if version is not None and version > KNOWN_VERSION:
         raise SchemaVersionError(
             f"The tables of {names.sessions} have version {version}; this kern knows versions up "
-            f"to {len(_MIGRATIONS)}. Upgrade kern, or name another session_table."
+            f"to {KNOWN_VERSION}. Upgrade kern, or name another session_table."
         )
     return version

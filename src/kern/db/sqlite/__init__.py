@@ -1,9 +1,12 @@
 """SQLite: durable on one machine, with nothing to install."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from kern.db.base import Database
+from typing_extensions import override
+
+from kern.db.base import Database, TablesVersion
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.store import SqliteStore
 
@@ -30,6 +33,10 @@ class SqliteDb(Database):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._file.path!r}, {self.session_table!r})"
+
+    @override
+    async def version(self) -> TablesVersion:
+        return await asyncio.to_thread(self._file.tables_version)
 
     async def _open(self) -> AsyncGenerator[SqliteStore, None]:
         store = SqliteStore(self._file)

@@ -8,11 +8,12 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 
-from kern.db.base import Signal
+from kern.db.base import Signal, TablesVersion
 from kern.errors import DatabaseError, DatabaseUnavailableError, SchemaVersionError
 
 Arguments = ParamSpec("Arguments")
@@ -72,6 +73,41 @@ CREATE TABLE "{table}_run_events" (
     created_at REAL NOT NULL,
     PRIMARY KEY (run_id, seq)
 ) WITHOUT ROWID;
+""",
+    """
+ALTER TABLE "{table}_runs" ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE "{table}_runs" ADD COLUMN max_attempts INTEGER;
+ALTER TABLE "{table}_runs" ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE "{table}_runs" ADD COLUMN webhook TEXT;
+ALTER TABLE "{table}_runs" ADD COLUMN webhook_delivered_at REAL;
+ALTER TABLE "{table}_runs" ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX "{table}_runs_turn" ON "{table}_runs" (session_id)
+    WHERE turn AND status IN ('PENDING', 'RUNNING', 'PAUSED');
+CREATE INDEX "{table}_runs_order" ON "{table}_runs" (session_id, position)
+    WHERE ordered AND status = 'PENDING';
+ALTER TABLE "{table}_runs" ADD COLUMN parked INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX "{table}_runs_parked" ON "{table}_runs"
+    (agent_id, user_id, priority DESC, position) WHERE status = 'PENDING' AND parked;
+CREATE INDEX "{table}_runs_user" ON "{table}_runs" (agent_id, user_id)
+    WHERE status = 'RUNNING' AND user_id IS NOT NULL;
+CREATE INDEX "{table}_runs_untold" ON "{table}_runs" (position)
+    WHERE webhook IS NOT NULL AND webhook_delivered_at IS NULL;
+CREATE TABLE "{table}_schedules" (
+    name TEXT PRIMARY KEY,
+    agent_id TEXT NOT NULL,
+    input TEXT NOT NULL,
+    cron TEXT NOT NULL,
+    timezone TEXT NOT NULL,
+    missed TEXT NOT NULL CHECK (missed IN ('skip', 'once', 'all')),
+    session_id TEXT,
+    user_id TEXT,
+    metadata TEXT,
+    paused INTEGER NOT NULL DEFAULT 0,
+    next_at REAL NOT NULL,
+    last_at REAL,
+    created_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "{table}_schedules_next" ON "{table}_schedules" (next_at) WHERE NOT paused;
 """,
 )
 
@@ -147,6 +183,25 @@ class SqliteFile:
 
         assert self._thread is not None, "the file is used before enter()"
         return await self._submit(self._thread, read)
+
+    def tables_version(self) -> TablesVersion:
+        """Return the version of the tables, which are neither made nor migrated for it.
+
+        Raises:
+            DatabaseUnavailableError: the file cannot be opened.
+            DatabaseError: it is no database.
+        """
+        if self.path == ":memory:" or not Path(self.path).exists():
+            return TablesVersion(None, len(_MIGRATIONS))
+        with self._reporting(), closing(sqlite3.connect(self.path, _PATIENCE)) as connection:
+            if not connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'kern_versions'"
+            ).fetchone():
+                return TablesVersion(None, len(_MIGRATIONS))
+            row = connection.execute(
+                "SELECT version FROM kern_versions WHERE name = ?", (self.session_table,)
+            ).fetchone()
+        return TablesVersion(row[0] if row else None, len(_MIGRATIONS))
 
     def subscribe(self, hear: Callable[[Signal], None]) -> None:
         """Have the signals of this process's other event loops; called from any thread."""

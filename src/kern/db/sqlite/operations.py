@@ -1,16 +1,18 @@
-"""What SQLite is told: all of kern's statements for it, an operation a transaction."""
+"""A run's steps in SQLite, an operation a transaction; whose turn it is, is in ``order``."""
 
 import sqlite3
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from kern.db.base import Accepted
+from kern.db.base import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, Accepted
+from kern.db.sqlite.order import DUE, Order, waits
+from kern.db.sqlite.reading import RECORD, record_of
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
-_RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
-    finished_at, metadata, output, error"""
+_LOST_ENOUGH = f"""(status = 'RUNNING'
+        AND failures + 1 >= coalesce(max_attempts, {LOST_ATTEMPTS}))"""
 
 
 class Operations:
@@ -21,6 +23,8 @@ class Operations:
         self._sessions = f'"{session_table}"'
         self._runs = f'"{session_table}_runs"'
         self._journal = f'"{session_table}_run_events"'
+        self._waits = waits(self._runs)
+        self._order = Order(session_table)
 
     def submit(self, connection: sqlite3.Connection, run: NewRun) -> Accepted | None:
         """See :meth:`kern.db.base.Store.submit`."""
@@ -40,52 +44,91 @@ class Operations:
             if run.lease is None
             else RunStatus.running
         )
-        started = now if status is RunStatus.running else None
+        self._begin_session(connection, run, now, status)
+        started = status is RunStatus.running
+        values = {
+            "run_id": run.run_id,
+            "session_id": run.session_id,
+            "agent_id": run.agent_id,
+            "user_id": run.user_id,
+            "input": run.input,
+            "metadata": run.metadata,
+            "parent_run_id": run.parent_run_id,
+            "streamed": run.streamed,
+            "ordered": run.ordered,
+            "priority": run.priority,
+            "run_at": None if run.run_at is None else run.run_at.timestamp(),
+            "timeout": run.timeout,
+            "max_attempts": run.max_attempts,
+            "webhook": run.webhook,
+            "status": status.value,
+            "attempt": 1 if started else 0,
+            "created_at": now,
+            "started_at": now if started else None,
+            "finished_at": now if cancelled else None,
+            "lease_until": now + run.lease if started and run.lease is not None else None,
+        }
+        row = connection.execute(
+            f"INSERT INTO {self._runs} AS run ({', '.join(values)}) "
+            f"VALUES ({', '.join(':' + column for column in values)}) RETURNING position",
+            values,
+        ).fetchone()
+        waiting = connection.execute(
+            f"SELECT {self._waits} FROM {self._runs} AS run WHERE position = :position",
+            {"position": row["position"], "now": now},
+        ).fetchone()[0]
+        return Accepted(status, datetime.fromtimestamp(now, UTC), bool(waiting))
+
+    def _begin_session(
+        self, connection: sqlite3.Connection, run: NewRun, now: float, status: RunStatus
+    ) -> None:
+        asks = run.ordered and status is not RunStatus.cancelled
+        due = run.run_at is None or run.run_at.timestamp() <= now
         connection.execute(
             f"INSERT INTO {self._sessions} (session_id, agent_id, user_id, created_at, updated_at)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (session_id) DO NOTHING",
-            (run.session_id, run.agent_id, run.user_id, now, now),
+            " VALUES (:session_id, :agent_id, :user_id, :now, :now) ON CONFLICT (session_id) "
+            "DO UPDATE SET updated_at = :now WHERE :moves",
+            {
+                "session_id": run.session_id,
+                "agent_id": run.agent_id,
+                "user_id": run.user_id,
+                "now": now,
+                "moves": asks and due,
+            },
         )
-        connection.execute(
-            f"INSERT INTO {self._runs} (run_id, session_id, agent_id, user_id, input, metadata, "
-            "parent_run_id, streamed, status, attempt, created_at, started_at, finished_at, "
-            "lease_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                run.run_id,
-                run.session_id,
-                run.agent_id,
-                run.user_id,
-                run.input,
-                run.metadata,
-                run.parent_run_id,
-                run.streamed,
-                status.value,
-                0 if started is None else 1,
-                now,
-                started,
-                now if cancelled else None,
-                None if started is None or run.lease is None else now + run.lease,
-            ),
-        )
-        return Accepted(status, datetime.fromtimestamp(now, UTC))
 
-    def claim(self, connection: sqlite3.Connection, run_id: str, lease: float) -> RunRecord | None:
+    def claim(
+        self, connection: sqlite3.Connection, run_id: str, lease: float, user_limit: int | None
+    ) -> RunRecord | None:
         """See :meth:`kern.db.base.Store.claim`."""
         now = time.time()
+        if user_limit is not None and self._order.is_full(connection, run_id, user_limit):
+            return None
         row = connection.execute(
             f"""
-UPDATE {self._runs} SET
-    status = CASE WHEN cancel_requested_at IS NULL THEN 'RUNNING' ELSE 'CANCELLED' END,
-    attempt = attempt + 1,
+UPDATE {self._runs} AS run SET
+    status = CASE WHEN cancel_requested_at IS NOT NULL THEN 'CANCELLED'
+        WHEN {_LOST_ENOUGH} THEN 'ERROR' ELSE 'RUNNING' END,
+    attempt = attempt + 1, turn = ordered, parked = 0,
+    failures = failures + (status = 'RUNNING'),
+    error = CASE WHEN cancel_requested_at IS NULL AND {_LOST_ENOUGH}
+        THEN json_object('message', printf(:message, failures + 1)) END,
     started_at = coalesce(started_at, :now),
-    finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE :now END,
+    finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR {_LOST_ENOUGH} THEN :now END,
     lease_until = :until
-WHERE run_id = :run_id AND (status = 'PENDING' OR status = 'RUNNING' AND lease_until < :now)
-RETURNING {_RECORD}, input, streamed,
+WHERE run_id = :run_id AND (
+    {DUE} AND NOT {self._waits}
+    OR status = 'RUNNING' AND lease_until < :now)
+RETURNING {RECORD}, input, streamed,
     (SELECT coalesce(max(seq), 0) FROM {self._journal} WHERE run_id = :run_id) AS last_seq""",
-            {"run_id": run_id, "now": now, "until": now + lease},
+            {
+                "run_id": run_id,
+                "now": now,
+                "until": now + lease,
+                "message": LOST_ATTEMPTS_MESSAGE,
+            },
         ).fetchone()
-        return _record(row) if row else None
+        return record_of(row) if row else None
 
     def extend(
         self, connection: sqlite3.Connection, attempts: Sequence[tuple[str, int]], lease: float
@@ -173,6 +216,31 @@ RETURNING status""",
         ).fetchone()
         return RunStatus(row["status"]) if row else None
 
+    def postpone(
+        self,
+        connection: sqlite3.Connection,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+    ) -> RunStatus | None:
+        """See :meth:`kern.db.base.Store.postpone`."""
+        status = self.release(connection, run_id, attempt)
+        if status is not None:
+            connection.execute(
+                f"UPDATE {self._runs} SET failures = failures + 1, run_at = ? WHERE run_id = ?",
+                (time.time() + delay, run_id),
+            )
+            self._write(connection, rows)
+        return status
+
+    def webhook_delivered(self, connection: sqlite3.Connection, run_id: str, attempt: int) -> None:
+        """See :meth:`kern.db.base.Store.webhook_delivered`."""
+        connection.execute(
+            f"UPDATE {self._runs} SET webhook_delivered_at = ? WHERE run_id = ? AND attempt = ?",
+            (time.time(), run_id, attempt),
+        )
+
     def cancel(self, connection: sqlite3.Connection, run_id: str) -> RunStatus | None:
         """See :meth:`kern.db.base.Store.cancel`."""
         now = time.time()
@@ -199,27 +267,6 @@ RETURNING status""",
         )
         return RunStatus.running if alive else RunStatus.cancelled
 
-    def children(self, connection: sqlite3.Connection, run_id: str) -> list[str]:
-        """See :meth:`kern.db.base.Store.children`."""
-        rows = connection.execute(
-            f"SELECT run_id FROM {self._runs} WHERE parent_run_id = ? "
-            "AND status IN ('PENDING', 'RUNNING', 'PAUSED')",
-            (run_id,),
-        )
-        return [row["run_id"] for row in rows]
-
-    def asked(
-        self, connection: sqlite3.Connection, run_ids: Sequence[str]
-    ) -> list[tuple[str, bool, bool]]:
-        """See :meth:`kern.db.base.Store.asked`."""
-        statement = (
-            "SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed "
-            f"FROM {self._runs} WHERE run_id = ? AND status = 'RUNNING' "
-            "AND (cancel_requested_at IS NOT NULL OR streamed)"
-        )
-        found = [connection.execute(statement, (each,)).fetchone() for each in run_ids]
-        return [(row[0], bool(row[1]), bool(row[2])) for row in found if row is not None]
-
     def read(self, connection: sqlite3.Connection, run_id: str) -> None:
         """See :meth:`kern.db.base.Store.read`."""
         connection.execute(
@@ -227,51 +274,6 @@ RETURNING status""",
             "AND status IN ('PENDING', 'RUNNING', 'PAUSED')",
             (run_id,),
         )
-
-    def events(self, connection: sqlite3.Connection, run_id: str, after: int) -> list[JournalRow]:
-        """See :meth:`kern.db.base.Store.events`."""
-        rows = connection.execute(
-            f"SELECT run_id, seq, type, payload, created_at FROM {self._journal} "
-            "WHERE run_id = ? AND seq > ? ORDER BY seq",
-            (run_id, after),
-        )
-        return [JournalRow(*row) for row in rows]
-
-    def get(
-        self, connection: sqlite3.Connection, run_id: str, with_input: bool
-    ) -> RunRecord | None:
-        """See :meth:`kern.db.base.Store.get`."""
-        columns = f"{_RECORD}, input" if with_input else _RECORD
-        row = connection.execute(
-            f"SELECT {columns} FROM {self._runs} WHERE run_id = ? AND session_id IS NOT NULL",
-            (run_id,),
-        ).fetchone()
-        return _record(row) if row else None
-
-    def history(
-        self, connection: sqlite3.Connection, session_id: str, before: str, limit: int
-    ) -> list[tuple[str, str]]:
-        """See :meth:`kern.db.base.Store.history`."""
-        rows = connection.execute(
-            f"SELECT run_id, output FROM {self._runs} "
-            "WHERE session_id = ? AND status = 'COMPLETED' "
-            f"AND position < (SELECT position FROM {self._runs} WHERE run_id = ?) "
-            "ORDER BY position DESC LIMIT ?",
-            (session_id, before, limit),
-        ).fetchall()
-        return [(row["run_id"], row["output"]) for row in reversed(rows)]
-
-    def outputs(
-        self, connection: sqlite3.Connection, run_ids: Sequence[str]
-    ) -> list[tuple[str, str]]:
-        """See :meth:`kern.db.base.Store.outputs`."""
-        places = ", ".join("?" for _ in run_ids)
-        rows = connection.execute(
-            f"SELECT run_id, output FROM {self._runs} WHERE run_id IN ({places}) "
-            "AND output IS NOT NULL ORDER BY position",
-            list(run_ids),
-        )
-        return [(row["run_id"], row["output"]) for row in rows]
 
     def take_up(
         self,
@@ -282,8 +284,9 @@ RETURNING status""",
     ) -> bool:
         """See :meth:`kern.db.base.Store.take_up`."""
         changed = connection.execute(
-            f"UPDATE {self._runs} SET status = 'PENDING', error = NULL, finished_at = NULL "
-            "WHERE run_id = ? AND status = ?",
+            f"UPDATE {self._runs} SET status = 'PENDING', error = NULL, finished_at = NULL, "
+            "started_at = NULL, failures = 0, run_at = NULL, webhook_delivered_at = NULL, "
+            "turn = turn AND status = 'PAUSED' WHERE run_id = ? AND status = ?",
             (run_id, status.value),
         )
         if not changed.rowcount:
@@ -306,22 +309,3 @@ RETURNING status""",
             (run.run_id, origin, seq),
         )
         return True
-
-    def unfinished(
-        self, connection: sqlite3.Connection, agent_ids: Sequence[str]
-    ) -> list[tuple[str, str]]:
-        """See :meth:`kern.db.base.Store.unfinished`."""
-        rows = connection.execute(
-            f"SELECT run_id, agent_id FROM {self._runs} WHERE status IN ('PENDING', 'RUNNING') "
-            "ORDER BY position"
-        ).fetchall()
-        return [(row["run_id"], row["agent_id"]) for row in rows if row["agent_id"] in agent_ids]
-
-
-def _record(row: sqlite3.Row) -> RunRecord:
-    values = dict(row)
-    values["status"] = RunStatus(values["status"])
-    for moment in ("created_at", "started_at", "finished_at"):
-        if values[moment] is not None:
-            values[moment] = datetime.fromtimestamp(values[moment], UTC)
-    return RunRecord(**values)

@@ -6,9 +6,14 @@ from contextlib import suppress
 
 from typing_extensions import override
 
-from kern.db.base import Accepted, Kind, Signal, Store
+from kern.db.base import Accepted, Kind, Signal, Store, Waiting
+from kern.db.listing import Load, RunFilter
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.operations import Operations
+from kern.db.sqlite.order import Order
+from kern.db.sqlite.reading import Reading
+from kern.db.sqlite.retention import SqliteRetention
+from kern.db.sqlite.schedules import SqliteSchedules
 from kern.errors import DatabaseError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
@@ -24,8 +29,15 @@ class SqliteStore(Store):
         """Use ``file``."""
         self._file = file
         self._operations = Operations(file.session_table)
+        self._order = Order(file.session_table)
+        self._reading = Reading(file.session_table)
+        self.schedules = SqliteSchedules(file)
+        self.retention = SqliteRetention(file)
         self._hear: Callable[[Signal], None] | None = None
         self._looking: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"SQLite file {self._file.path!r}"
 
     async def open(self) -> None:
         """Open the file, and make or migrate its tables."""
@@ -50,11 +62,31 @@ class SqliteStore(Store):
         return await self._file.call(self._operations.submit, run)
 
     @override
-    async def claim(self, run_id: str, lease: float) -> RunRecord | None:
-        record = await self._file.call(self._operations.claim, run_id, lease)
+    async def withdraw(self, run_id: str) -> bool:
+        return await self._file.call(self._order.withdraw, run_id)
+
+    @override
+    async def before(self, run_id: str) -> list[str]:
+        return await self._file.call(self._order.before, run_id)
+
+    @override
+    async def queued(self, agent_id: str) -> int:
+        return await self._file.call(self._reading.queued, agent_id)
+
+    @override
+    async def claim(
+        self, run_id: str, lease: float, user_limit: int | None = None
+    ) -> RunRecord | None:
+        record = await self._file.call(self._operations.claim, run_id, lease, user_limit)
         if record is not None:
             self._ended(run_id, record.status)
         return record
+
+    @override
+    async def admit(
+        self, session_id: str, agent_id: str, user_id: str | None, user_limit: int | None
+    ) -> list[tuple[str, str]]:
+        return await self._file.call(self._order.admit, session_id, agent_id, user_id, user_limit)
 
     @override
     async def append(
@@ -76,6 +108,13 @@ class SqliteStore(Store):
         )
 
     @override
+    async def postpone(
+        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+    ) -> RunStatus | None:
+        status = await self._file.call(self._operations.postpone, run_id, attempt, delay, rows)
+        return self._ended(run_id, status)
+
+    @override
     async def release(self, run_id: str, attempt: int) -> None:
         self._ended(run_id, await self._file.call(self._operations.release, run_id, attempt))
 
@@ -90,15 +129,25 @@ class SqliteStore(Store):
 
     @override
     async def children(self, run_id: str) -> list[str]:
-        return await self._file.call(self._operations.children, run_id)
+        return await self._file.call(self._reading.children, run_id)
 
     @override
     async def asked(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
-        return await self._file.call(self._operations.asked, run_ids)
+        return await self._file.call(self._reading.asked, run_ids)
 
     @override
     async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
-        return await self._file.call(self._operations.get, run_id, with_input)
+        return await self._file.call(self._reading.get, run_id, with_input)
+
+    @override
+    async def find(
+        self, wanted: RunFilter, limit: int, before: str | None = None
+    ) -> list[RunRecord]:
+        return await self._file.call(self._reading.find, wanted, limit, before)
+
+    @override
+    async def load(self) -> Load:
+        return await self._file.call(self._reading.load)
 
     async def watch(self, run_id: str) -> None:
         """Do nothing: here every end is signalled."""
@@ -110,15 +159,15 @@ class SqliteStore(Store):
 
     @override
     async def events(self, run_id: str, after: int) -> list[JournalRow]:
-        return await self._file.call(self._operations.events, run_id, after)
+        return await self._file.call(self._reading.events, run_id, after)
 
     @override
     async def history(self, session_id: str, before: str, limit: int) -> list[tuple[str, str]]:
-        return await self._file.call(self._operations.history, session_id, before, limit)
+        return await self._file.call(self._reading.history, session_id, before, limit)
 
     @override
     async def outputs(self, run_ids: Sequence[str]) -> list[tuple[str, str]]:
-        return await self._file.call(self._operations.outputs, run_ids)
+        return await self._file.call(self._reading.outputs, run_ids)
 
     @override
     async def take_up(
@@ -131,8 +180,16 @@ class SqliteStore(Store):
         return await self._file.call(self._operations.fork, run, origin, seq)
 
     @override
-    async def unfinished(self, agent_ids: Sequence[str]) -> list[tuple[str, str]]:
-        return await self._file.call(self._operations.unfinished, agent_ids)
+    async def unfinished(self, agent_ids: Sequence[str]) -> list[Waiting]:
+        return await self._file.call(self._reading.unfinished, agent_ids)
+
+    @override
+    async def untold(self) -> list[str]:
+        return await self._file.call(self._reading.untold)
+
+    @override
+    async def webhook_delivered(self, run_id: str, attempt: int) -> None:
+        await self._file.call(self._operations.webhook_delivered, run_id, attempt)
 
     @override
     async def listen(self, hear: Callable[[Signal], None]) -> None:

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -91,6 +91,12 @@ class OpenAIResponses(Model):
         return f"OpenAIResponses({self.id!r})"
 
     @override
+    async def prepare(self) -> None:
+        with suppress(*_failures()):  # The calls will say what is wrong.
+            client = await self._clients.get()
+            _ = client.responses  # The SDK loads this part, the largest, on first use.
+
+    @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
         if self.keeps_answers:
             async with aclosing(self.stream(request)) as pieces:
@@ -131,7 +137,7 @@ class OpenAIResponses(Model):
                             return
                         case "error", object(message=message):
                             raise ModelError(f"{self.id} failed: {message}")
-            raise ModelError(f"{self.id} ended its answer before it was complete.")
+            raise ModelError(f"{self.id} ended its answer before it was complete.", transient=True)
         except _failures() as error:
             raise self._model_error(error, "".join(texts)) from None
 
@@ -222,7 +228,11 @@ class OpenAIResponses(Model):
         from openai import APIConnectionError, APIStatusError, APITimeoutError
 
         status = error.status_code if isinstance(error, APIStatusError) else None
+        transient = isinstance(error, APIConnectionError) or (
+            status is not None and (status in (408, 409, 429) or status >= 500)
+        )
         if isinstance(error, ModelError):
+            transient = error.transient
             text, content = str(error), error.content or content
         elif isinstance(error, APITimeoutError):
             text = f"{self.id} did not answer within {self._timeout:g} s. Raise timeout."
@@ -242,7 +252,7 @@ class OpenAIResponses(Model):
         key = self._api_key or os.environ.get("OPENAI_API_KEY") or ""
         if len(key) >= _SHORTEST_KEY:
             text = text.replace(key, "***")
-        return ModelError(text, status_code=status, content=content)
+        return ModelError(text, status_code=status, content=content, transient=transient)
 
 
 # What is shorter is a stand-in such as "none", and may be a part of any word.

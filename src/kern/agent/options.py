@@ -1,0 +1,148 @@
+"""How a run can be asked for, beyond its input."""
+
+import math
+from datetime import datetime
+from typing import TypedDict, get_args
+from uuid import uuid4
+
+from kern.engine.runtime import SessionPolicy
+from kern.engine.webhook_address import check_webhook
+from kern.errors import InvalidInputError
+from kern.run.agent import RunInput
+from kern.run.base import current_run
+from kern.run.codec import check_id, encode
+from kern.run.record import NewRun
+
+# PostgreSQL's integer.
+_LARGEST = 2**31 - 1
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of a run; all but the first five are for runs in the background.
+
+    Attributes:
+        run_id: the run's id; by default a new one. The same id with the same input is the same
+            run.
+        session_id: the conversation; by default a new one.
+        user_id: on whose behalf.
+        metadata: JSON values to keep with the run.
+        timeout: seconds after its first start at which the run ends in ERROR; by default the
+            agent's. Where it is retried or continued, the time begins anew.
+        priority: among the runs that are due, those of the highest priority start first; by
+            default 0.
+        run_at: the moment before which the run does not start, a datetime with a time zone.
+        max_attempts: how many attempts may fail, or be lost with their process, before the run
+            ends in ERROR; by default the agent's. Where that is not set either, a run whose
+            model fails ends at once, and one whose fifth worker was lost ends as well, for it may
+            be what brings them down.
+        session_policy: what becomes of the run where its session has another background run that
+            has not ended; by default the agent's. ``"queue"``: it waits for its turn.
+            ``"reject"``: it is refused with SessionBusyError. ``"interrupt"``: the others are
+            cancelled, and it starts when they have stopped. ``"parallel"``: it starts at once,
+            and nobody waits for it.
+        webhook: an URL that is sent the run's end; see ``docs/webhooks.md``.
+    """
+
+    run_id: str | None
+    session_id: str | None
+    user_id: str | None
+    metadata: dict[str, object] | None
+    timeout: float | None
+    priority: int
+    run_at: datetime | None
+    max_attempts: int | None
+    session_policy: SessionPolicy | None
+    webhook: str | None
+
+
+def new_run(
+    agent_id: str,
+    given: object,
+    *,
+    run_id: str | None = None,
+    session_id: str | None = None,
+    user_id: str | None = None,
+    metadata: dict[str, object] | None = None,
+    timeout: float | None = None,
+    priority: int = 0,
+    run_at: datetime | None = None,
+    max_attempts: int | None = None,
+    session_policy: SessionPolicy | None = None,
+    webhook: str | None = None,
+) -> NewRun:
+    """Return the run that a caller has asked for; see :class:`RunOptions`.
+
+    Raises:
+        InvalidInputError: an option cannot be used.
+    """
+    if metadata is not None and not isinstance(metadata, dict):
+        raise InvalidInputError(f"metadata must be a dict, not {type(metadata).__name__}.")
+    if session_policy is not None:
+        check_policy(session_policy)
+    return NewRun(
+        run_id=check_id("run_id", str(uuid4()) if run_id is None else run_id),
+        session_id=check_id("session_id", str(uuid4()) if session_id is None else session_id),
+        agent_id=agent_id,
+        user_id=None if user_id is None else check_id("user_id", user_id),
+        input=RunInput.of(given).to_json(),
+        metadata=None if metadata is None else encode(metadata, "metadata"),
+        parent_run_id=current_run.get(),
+        timeout=None if timeout is None else check_seconds("timeout", timeout),
+        priority=_check_priority(priority),
+        run_at=_check_moment(run_at),
+        max_attempts=None if max_attempts is None else check_count("max_attempts", max_attempts),
+        webhook=None if webhook is None else check_webhook(webhook),
+    )
+
+
+def check_seconds(name: str, value: object) -> float:
+    """Return a time limit.
+
+    Raises:
+        InvalidInputError: it is no number of seconds above 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise InvalidInputError(f"{name} must be a number of seconds above 0, not {value!r:.50}.")
+    return float(value)
+
+
+def check_count(name: str, value: object) -> int:
+    """Return a number of things.
+
+    Raises:
+        InvalidInputError: it is no whole number from 1 on.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LARGEST:
+        raise InvalidInputError(f"{name} must be a whole number from 1 on, not {value!r:.50}.")
+    return value
+
+
+def check_policy(value: object) -> SessionPolicy:
+    """Return a session policy.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    for policy in get_args(SessionPolicy):
+        if value == policy:
+            found: SessionPolicy = policy
+            return found
+    known = ", ".join(map(repr, get_args(SessionPolicy)))
+    raise InvalidInputError(f"session_policy must be one of {known}, not {value!r:.50}.")
+
+
+def _check_priority(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
+        raise InvalidInputError(
+            f"priority must be a whole number; the highest starts first: {value!r:.50}."
+        )
+    return value
+
+
+def _check_moment(value: object) -> datetime | None:
+    if value is None or (isinstance(value, datetime) and value.utcoffset() is not None):
+        return value
+    raise InvalidInputError(
+        f"run_at must be a datetime with a time zone, not {value!r:.50}; such as "
+        "datetime.now(UTC) + timedelta(minutes=5)."
+    )

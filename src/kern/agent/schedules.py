@@ -1,0 +1,152 @@
+"""The verbs with which an agent is told to run by itself, and their synchronous twins."""
+
+from kern.agent.portal import portal
+from kern.agent.verbs import AgentVerbs, Input
+from kern.db.schedules import Schedules
+from kern.errors import ConfigurationError
+from kern.run.schedule import Missed, Schedule
+
+
+class ScheduleVerbs(AgentVerbs):
+    """An agent's verbs for its schedules."""
+
+    async def aschedule(
+        self,
+        name: str,
+        input: Input,
+        *,
+        cron: str,
+        timezone: str = "UTC",
+        missed: Missed = "once",
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: dict[str, object] | None = None,
+    ) -> Schedule:
+        """Have the agent run at every moment that a cron line names, once in all processes.
+
+        The runs are background runs, started by any process that executes runs in this database,
+        and executed by any that serves the agent; from now on this one does, too.
+
+        A schedule that the agent has by this name is replaced, so this can be said at every start
+        of a program. What it has missed until then is not forgotten, unless the line or the time
+        zone is another one; and one that was paused stays paused.
+
+        Args:
+            name: the schedule's identity in the database, at most 200 characters.
+            input: a text, a message, or a list of messages.
+            cron: five fields: minute, hour, day of the month, month, day of the week.
+            timezone: where the line is read, such as ``Europe/Berlin``.
+            missed: what becomes of moments that passed while no process was there: ``"skip"``
+                (nothing, once one is more than 60 seconds late), ``"once"`` (one run for all of
+                them) or ``"all"`` (one each, for the last 1000).
+            session_id: the conversation of all its runs; by default a new one for each.
+            user_id: on whose behalf.
+            metadata: JSON values that its runs carry, besides ``schedule`` and ``scheduled_for``.
+
+        Raises:
+            InvalidInputError: an argument cannot be used, or another agent has this name in use.
+            ConfigurationError: the agent has no db, or neither name nor id.
+            DatabaseError: the schedule could not be stored.
+        """
+        if not self.is_named:
+            raise ConfigurationError(
+                "A schedule needs an agent with a name or an id, by which every process knows "
+                "whose runs they are."
+            )
+        runtime = await self._runtime("A schedule")
+        schedules = runtime.store.schedules
+        schedule = Schedule.new(
+            name,
+            self.id,
+            input,
+            now=await schedules.now(),
+            cron=cron,
+            timezone=timezone,
+            missed=missed,
+            session_id=session_id,
+            user_id=user_id,
+            metadata=metadata,
+        )
+        stored = await schedules.create(schedule)
+        runtime.serve(self)
+        return stored
+
+    async def alist_schedules(self) -> list[Schedule]:
+        """Return the agent's schedules, by name.
+
+        Raises:
+            ConfigurationError: the agent has no db.
+            DatabaseError: they could not be read.
+        """
+        return await (await self._schedules()).find(self.id)
+
+    async def apause_schedule(self, name: str) -> Schedule:
+        """Have a schedule start no runs, until it is resumed.
+
+        Raises:
+            ScheduleNotFoundError: the agent has no such schedule.
+            DatabaseError: it could not be paused.
+        """
+        return await (await self._schedules()).pause(name, self.id)
+
+    async def aresume_schedule(self, name: str) -> Schedule:
+        """Have a paused schedule go on; what it missed meanwhile is skipped.
+
+        Raises:
+            ScheduleNotFoundError: the agent has no such schedule.
+            DatabaseError: it could not be resumed.
+        """
+        return await (await self._schedules()).resume(name, self.id)
+
+    async def adelete_schedule(self, name: str) -> bool:
+        """Delete a schedule, and say whether the agent had it; the runs that it started stay.
+
+        Raises:
+            DatabaseError: it could not be deleted.
+        """
+        return await (await self._schedules()).delete(name, self.id)
+
+    def schedule(
+        self,
+        name: str,
+        input: Input,
+        *,
+        cron: str,
+        timezone: str = "UTC",
+        missed: Missed = "once",
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: dict[str, object] | None = None,
+    ) -> Schedule:
+        """Have the agent run at every moment that a cron line names; see :meth:`aschedule`."""
+        return portal().call(
+            self.aschedule(
+                name,
+                input,
+                cron=cron,
+                timezone=timezone,
+                missed=missed,
+                session_id=session_id,
+                user_id=user_id,
+                metadata=metadata,
+            )
+        )
+
+    def list_schedules(self) -> list[Schedule]:
+        """Return the agent's schedules; see :meth:`alist_schedules`."""
+        return portal().call(self.alist_schedules())
+
+    def pause_schedule(self, name: str) -> Schedule:
+        """Have a schedule start no runs; see :meth:`apause_schedule`."""
+        return portal().call(self.apause_schedule(name))
+
+    def resume_schedule(self, name: str) -> Schedule:
+        """Have a paused schedule go on; see :meth:`aresume_schedule`."""
+        return portal().call(self.aresume_schedule(name))
+
+    def delete_schedule(self, name: str) -> bool:
+        """Delete a schedule; see :meth:`adelete_schedule`."""
+        return portal().call(self.adelete_schedule(name))
+
+    async def _schedules(self) -> Schedules:
+        return (await self._runtime("A schedule")).store.schedules

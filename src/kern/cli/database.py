@@ -1,0 +1,53 @@
+"""The options with which a command names its database, and how it is opened."""
+
+from typing import Annotated
+
+import typer
+
+from kern.db.base import Database
+from kern.errors import ConfigurationError
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        envvar="KERN_DB_URL",
+        show_default=False,
+        help="postgresql://user:password@host:port/database, or sqlite:///path of a file.",
+    ),
+]
+Table = Annotated[str, typer.Option(help="The table of the sessions (session_table).")]
+Schema = Annotated[str, typer.Option(help="The schema of the tables in PostgreSQL (db_schema).")]
+
+TABLE, SCHEMA = "kern_sessions", "kern"
+
+_SQLITE = "sqlite:///"
+
+
+def open_database(url: str | None, table: str = TABLE, schema: str = SCHEMA) -> Database:
+    """Return the database that a command's options name.
+
+    Args:
+        url: ``postgresql://…``, or ``sqlite:///`` and the path of a file; an absolute path begins
+            with a fourth slash.
+        table: the table of the sessions.
+        schema: the schema, in PostgreSQL.
+
+    Raises:
+        ConfigurationError: there is no URL, or an option cannot be used.
+    """
+    if not url:
+        raise ConfigurationError(
+            "Which database? Set KERN_DB_URL or give --db: "
+            "postgresql://user:password@host:5432/database, or sqlite:///kern.db for a file."
+        )
+    if url.startswith("sqlite:"):
+        path = url.removeprefix(_SQLITE)
+        if path in (url, ""):
+            raise ConfigurationError(f"{url!r} names no file: write sqlite:///kern.db.")
+        from kern.db.sqlite import SqliteDb
+
+        return SqliteDb(path, table)
+    from kern.db.postgres import PostgresDb
+
+    return PostgresDb(url, table, schema)

@@ -1,0 +1,130 @@
+"""One process of ``kern worker``; as a module it is one that a supervisor has started."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from kern.agent import Agent
+from kern.agent.serving import serve
+from kern.cli.channel import Channel
+from kern.cli.health import READY, loop_answers
+from kern.cli.log import Stream, claim_output, log_to, tell
+from kern.cli.options import Options
+from kern.cli.stop import HAND_OVER, Stop
+from kern.cli.target import load_agents
+from kern.errors import KernError
+
+_AWAY = "the database is away"
+
+
+class WorkerProcess:
+    """Loads the agents and executes their runs until it is asked to end."""
+
+    def __init__(
+        self,
+        options: Options,
+        stream: Stream,
+        changed: Callable[[str], object] = lambda state: None,
+        *,
+        supervised: bool = False,
+    ) -> None:
+        """Listen to signals; nothing else begins.
+
+        Args:
+            options: what the user has chosen.
+            stream: where the log goes.
+            changed: told of each new state.
+            supervised: whether there are others like this one.
+        """
+        self.stop = Stop(options.grace + HAND_OVER)
+        self._options = options
+        self._stream = stream
+        self._changed = changed
+        self._supervised = supervised
+        self._state = "starting"
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+
+    def state(self) -> str:
+        """Return ``ready``, or why it is not."""
+        return self._state
+
+    def answers(self) -> bool:
+        """Say whether the event loop answers, where there is one already; it may take 2 s."""
+        return self._loop is None or loop_answers(self._loop, lambda: asyncio.sleep(0))
+
+    def call_soon(self, work: Callable[[], object]) -> None:
+        """Have the event loop do something, from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(work)
+
+    def run(self, health: str | None = None) -> None:
+        """Work until the end.
+
+        Args:
+            health: the address of the health checks, if there is one.
+
+        Raises:
+            KernError: the agents cannot be served.
+        """
+        agents = load_agents(self._options.targets)
+        log_to(self._stream, self._options.log, with_pid=self._supervised)
+        names = [agent.id for agent in agents]
+        tell("starting", agents=names, pid=os.getpid(), health=health)
+        asyncio.run(self._serve(agents))
+        tell("stopped")
+
+    async def _serve(self, agents: Sequence[Agent]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.stop.tell(self._begin_to_stop)
+        try:
+            await serve(
+                agents, grace=self._options.grace, stopping=self._stopping, ready=self._turn
+            )
+            self.stop.done()
+        finally:
+            self._loop = None
+
+    def _turn(self, ready: bool) -> None:
+        """Take in whether the queue is consumed now."""
+        state = READY if ready else _AWAY
+        if state == self._state or self._stopping.is_set():
+            return
+        if self._state == _AWAY:
+            tell("database back")
+        else:
+            tell("ready" if ready else "database lost")
+        self._become(state)
+
+    def _begin_to_stop(self) -> None:
+        if not self._stopping.is_set():
+            self._stopping.set()
+            tell("stopping", grace=self._options.grace)
+            self._become("stopping")
+
+    def _become(self, state: str) -> None:
+        self._state = state
+        self._changed(state)
+
+
+def main() -> None:
+    """Work under a supervisor: the arguments are the options and the channel's descriptor."""
+    options = Options.from_json(sys.argv[1])
+    channel = Channel(int(sys.argv[2]), claim_output(options.log))
+    process = WorkerProcess(
+        options, channel, lambda state: channel.send(state=state), supervised=True
+    )
+    channel.listen(lambda: process.call_soon(lambda: channel.send(alive=True)), process.stop.ask)
+    try:
+        process.run()
+    except KernError as error:
+        channel.send(failure=str(error))
+        sys.exit(1)
+    except Exception as error:
+        channel.send(failure=f"{type(error).__name__}: {error}")
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""``kern runs watch``: follows a run, or all that have not ended, as they go on."""
+
+import asyncio
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from kern.cli.runs_list import table_of
+from kern.cli.terminal import STYLES, cell, console, span
+from kern.cli.timeline import describe
+from kern.db.base import Database, Store
+from kern.db.listing import RunFilter
+from kern.engine.runtime import Runtime
+from kern.run.agent import RunEvent, RunOutputEvent
+from kern.run.base import RunStatus
+from kern.run.printable import printable
+from kern.run.record import RunRecord
+
+_LIVE = RunFilter(statuses=(RunStatus.pending, RunStatus.running))
+
+# How often all runs are looked at, in seconds.
+_OFTEN = 1.0
+
+# What a terminal shows besides the rows of a table, in lines.
+_AROUND = 4
+
+_FAILED = (RunEvent.run_error, RunEvent.tool_call_error, RunEvent.run_cancelled)
+
+
+async def watch_run(runtime: Runtime, run_id: str) -> RunStatus:
+    """Print what happens in a run until it ends or pauses, and return its status.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+        JournalError: what is stored of it cannot be read.
+    """
+    shown = console()
+    record = await runtime.store.get(run_id)
+    began = 0.0 if record is None else record.created_at.timestamp()
+    with _LiveText(shown) if shown.is_terminal else _PlainText(shown) as text:
+        async with aclosing(runtime.stream(run_id, 0)) as events:
+            async for event in events:
+                _tell(event, text, began)
+    record = await runtime.store.get(run_id)
+    status = RunStatus.cancelled if record is None else record.status
+    shown.print(Text(f"{printable(run_id)} is {status}", STYLES[status]))
+    return status
+
+
+def _tell(event: RunOutputEvent, text: "_PlainText", began: float) -> None:
+    detail = describe(event)
+    match event.event:
+        case RunEvent.run_content:
+            text.add(event.content or "")
+            return
+        case RunEvent.run_content_completed:
+            return
+        case RunEvent.model_request_completed:
+            # Where nobody was reading there were no pieces.
+            text.end(event.content or "")
+            detail = ""
+        case RunEvent.run_resumed:
+            detail = "by another attempt; what was written of an unfinished answer is void"
+        case RunEvent.run_completed:
+            detail = ""
+    style = "red" if event.event in _FAILED else "dim"
+    after = span(timedelta(seconds=event.created_at - began))
+    text.line(Text(f"{event.seq:>4} {after:>7}  ", style).append(cell(f"{event.event} {detail}")))
+
+
+class _PlainText:
+    """Prints text as it comes, and lines between it."""
+
+    def __init__(self, shown: Console) -> None:
+        self._console = shown
+        self._text = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end("")
+
+    def add(self, piece: str) -> None:
+        """Show a piece of text."""
+        self._text += piece
+        self._print(piece)
+
+    def end(self, whole: str) -> None:
+        """Have the text that was shown, or else the whole, end with a line."""
+        shown, self._text = self._text, ""
+        if not shown:
+            self._print(whole)
+        if not (shown or whole or "\n").endswith("\n"):
+            self._console.print()
+
+    def line(self, line: Text) -> None:
+        """Show a line, below the text."""
+        self.end("")
+        self._console.print(line, soft_wrap=True)
+
+    def _print(self, text: str) -> None:
+        self._console.print(Text(printable(text)), end="", soft_wrap=True)
+
+
+class _LiveText(_PlainText):
+    """The same in a terminal: what is being written is below all else, with a spinner."""
+
+    def __init__(self, shown: Console) -> None:
+        super().__init__(shown)
+        self._live = Live(console=shown, refresh_per_second=8, transient=True)
+        self._spinner = Spinner("dots")
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        self._show()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end("")
+        self._live.stop()
+
+    def add(self, piece: str) -> None:
+        self._text += piece
+        self._show()
+
+    def end(self, whole: str) -> None:
+        text, self._text = self._text or whole, ""
+        self._show()
+        self._live.refresh()
+        if text:
+            self._console.print(Text(printable(text).removesuffix("\n")))
+
+    def _show(self) -> None:
+        # Of a text that is longer than the screen its end is shown.
+        width, height = self._console.size
+        lines = Text(printable(self._text[-width * height :])).wrap(self._console, width)
+        self._live.update(Group(*lines[-(height - _AROUND) :], self._spinner))
+
+
+async def watch_all(database: Database) -> None:
+    """Show the runs that have not ended, over and over, until cancelled."""
+    store = await database.store()
+    shown = console()
+    if not shown.is_terminal:
+        await _print_changes(store, shown)
+    with Live(console=shown, auto_refresh=False, screen=True) as live:
+        while True:
+            load = await store.load()
+            records = await store.find(_LIVE, max(1, shown.size.height - _AROUND))
+            head = Text(
+                f"{load.running} running, {load.due} due, {load.waiting} waiting for another run, "
+                f"{load.delayed} delayed    {datetime.now():%H:%M:%S}    Ctrl-C ends",
+                "bold",
+            )
+            rows = table_of(records, shown.width) if records else Text("No runs.")
+            live.update(Group(head, Text(), rows), refresh=True)
+            await asyncio.sleep(_OFTEN)
+
+
+async def _print_changes(store: Store, shown: Console) -> None:
+    """Print a line whenever a run has come, or moved on."""
+    known: dict[str, RunRecord] = {}
+    while True:
+        found = {each.run_id: each for each in await store.find(_LIVE, 1000)}
+        gone = [await store.get(run_id) for run_id in known if run_id not in found]
+        for record in [*(each for each in gone if each is not None), *reversed(found.values())]:
+            before = known.get(record.run_id)
+            if before is None or (before.status, before.attempt) != (record.status, record.attempt):
+                shown.print(
+                    cell(
+                        f"{datetime.now():%H:%M:%S} {record.run_id} {record.status} "
+                        f"agent {record.agent_id} attempt {record.attempt}"
+                    )
+                )
+        known = found
+        await asyncio.sleep(_OFTEN)

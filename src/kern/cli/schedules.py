@@ -1,0 +1,134 @@
+"""``kern schedules``: what agents do by themselves."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, TypeVar, cast
+from zoneinfo import ZoneInfo
+
+import typer
+
+from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+from kern.db.base import Database
+from kern.db.schedules import Schedules
+from kern.errors import ScheduleNotFoundError
+from kern.run.schedule import Missed, Schedule
+
+app = typer.Typer(help="Agents that run by themselves, at moments named by cron lines.")
+
+Result = TypeVar("Result")
+
+Name = Annotated[str, typer.Argument(help="The schedule.")]
+
+
+@app.command(name="list")
+def list_schedules(
+    agent: Annotated[str | None, typer.Option(help="Only those of the agent with this id.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    db: Url = None,
+    table: Table = TABLE,
+    schema: Schema = SCHEMA,
+) -> None:
+    """Show the schedules, and when each runs next."""
+    found = _use(open_database(db, table, schema), lambda schedules: schedules.find(agent))
+    if as_json:
+        typer.echo(json.dumps([schedule.to_dict() for schedule in found], indent=2))
+    else:
+        _show(found)
+
+
+@app.command()
+def create(
+    name: Name,
+    agent: Annotated[str, typer.Option(help="The id of the agent that runs.")],
+    cron: Annotated[
+        str, typer.Option(help="Minute, hour, day of the month, month, day of the week.")
+    ],
+    given: Annotated[str, typer.Option("--input", help="What the agent is told.")],
+    timezone: Annotated[str, typer.Option(help="Where the line is read: Europe/Berlin.")] = "UTC",
+    missed: Annotated[
+        str,
+        typer.Option(help="What becomes of missed runs: skip, once (one for all) or all."),
+    ] = "once",
+    session: Annotated[
+        str | None, typer.Option(help="The session of all its runs; by default a new one each.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="On whose behalf.")] = None,
+    db: Url = None,
+    table: Table = TABLE,
+    schema: Schema = SCHEMA,
+) -> None:
+    """Have an agent run by itself; replaces its schedule of this name."""
+
+    async def put(schedules: Schedules) -> Schedule:
+        return await schedules.create(
+            Schedule.new(
+                name,
+                agent,
+                given,
+                now=await schedules.now(),
+                cron=cron,
+                timezone=timezone,
+                missed=cast(Missed, missed),
+                session_id=session,
+                user_id=user,
+            )
+        )
+
+    _tell(_use(open_database(db, table, schema), put))
+
+
+@app.command()
+def pause(name: Name, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
+    """Have a schedule start no runs, until it is resumed."""
+    _tell(_use(open_database(db, table, schema), lambda schedules: schedules.pause(name)))
+
+
+@app.command()
+def resume(name: Name, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
+    """Have a paused schedule go on; what it missed meanwhile is skipped."""
+    _tell(_use(open_database(db, table, schema), lambda schedules: schedules.resume(name)))
+
+
+@app.command()
+def delete(name: Name, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
+    """Delete a schedule; the runs that it started stay."""
+    if not _use(open_database(db, table, schema), lambda schedules: schedules.delete(name)):
+        raise ScheduleNotFoundError(f"There is no schedule {name!r}.")
+    typer.echo(f"{name} is deleted")
+
+
+def _use(database: Database, work: Callable[[Schedules], Awaitable[Result]]) -> Result:
+    async def main() -> Result:
+        return await work((await database.store()).schedules)
+
+    return asyncio.run(main())
+
+
+def _tell(schedule: Schedule) -> None:
+    what = "is paused" if schedule.paused else f"runs next at {_local(schedule, schedule.next_at)}"
+    typer.echo(f"{schedule.name} {what}")
+
+
+def _local(schedule: Schedule, moment: datetime) -> str:
+    return f"{moment.astimezone(ZoneInfo(schedule.timezone)):%Y-%m-%d %H:%M}"
+
+
+def _show(schedules: list[Schedule]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as Rows
+
+    rows = Rows("Name", "Agent", "Cron", "Time zone", "Missed", "Next run", "Last run", box=None)
+    for schedule in schedules:
+        rows.add_row(
+            escape(schedule.name),
+            escape(schedule.agent_id),
+            schedule.cron,
+            schedule.timezone,
+            schedule.missed,
+            "[yellow]paused[/yellow]" if schedule.paused else _local(schedule, schedule.next_at),
+            "" if schedule.last_at is None else _local(schedule, schedule.last_at),
+        )
+    Console(soft_wrap=True).print(rows)

@@ -1,0 +1,150 @@
+"""``kern db migrate``, ``status`` and ``prune``: the tables of a database, and what is in them."""
+
+import asyncio
+import json
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+from kern.db.base import Database, TablesVersion
+from kern.run.duration import parse_duration
+
+MIGRATION_DUE, TOO_NEW = 3, 4
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def migrate(
+    as_json: AsJson = False, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA
+) -> None:
+    """Make the tables, or bring them to this version of kern; harmless when they are."""
+    database = open_database(db, table, schema)
+
+    async def main() -> TablesVersion:
+        version = await database.version()
+        await database.store()
+        return version
+
+    found, known = asyncio.run(main())
+    if as_json:
+        typer.echo(json.dumps({"from": found, "to": known}))
+    elif found is None:
+        typer.echo(f"The tables of {database} are made, version {known}")
+    elif found == known:
+        typer.echo(f"The tables of {database} have version {known} already")
+    else:
+        typer.echo(f"The tables of {database} are brought from version {found} to {known}")
+
+
+def prune(
+    older_than: Annotated[
+        str, typer.Option(help="How long ago the runs must have ended: 12h, 30d, 8w.")
+    ],
+    dry_run: Annotated[bool, typer.Option(help="Only say how many there are.")] = False,
+    db: Url = None,
+    table: Table = TABLE,
+    schema: Schema = SCHEMA,
+) -> None:
+    """Delete runs that have ended, with their events; never one that has not.
+
+    Kept are the runs of a session in which one has not ended, those that have started one that has
+    not ended, and for 4 days those whose webhook was not delivered.
+    """
+    before = datetime.now(UTC) - parse_duration("--older-than", older_than)
+    count = asyncio.run(_prune(open_database(db, table, schema), before, dry_run))
+    runs = "1 run" if count == 1 else f"{count:,} runs"
+    typer.echo(f"{runs} would be deleted" if dry_run else f"{runs} deleted")
+
+
+async def _prune(database: Database, before: datetime, dry_run: bool) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from kern.engine.housekeeping import prune
+
+    retention = (await database.store()).retention
+    shown = Console(stderr=True)
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress:
+        looking, count = progress.add_task("Looking", total=None), 0
+        async with aclosing(prune(retention, before, deleting=False)) as steps:
+            async for runs in steps:
+                count += runs
+                progress.update(looking, description=f"Looking: {count:,} runs")
+        if dry_run:
+            return count
+        progress.update(looking, visible=False)
+        deleting, deleted = progress.add_task("Deleting", total=count), 0
+        async with aclosing(prune(retention, before)) as steps:
+            async for runs in steps:
+                deleted += runs
+                progress.update(deleting, completed=deleted)
+        return deleted
+
+
+def show_status(database: Database, as_json: bool) -> None:
+    """Print how old the tables are, and what is in them.
+
+    Raises:
+        typer.Exit: a migration is due, or the tables are newer than this version of kern.
+    """
+    values = asyncio.run(_status(database))
+    if as_json:
+        typer.echo(json.dumps(values))
+    else:
+        _show(values)
+    if values["tables"] != values["known"]:
+        raise typer.Exit(TOO_NEW if values["state"] == "newer" else MIGRATION_DUE)
+
+
+async def _status(database: Database) -> dict[str, object]:
+    from kern import __version__
+
+    found, known = await database.version()
+    state = "missing" if found is None else "newer" if found > known else "old"
+    values: dict[str, object] = {
+        "database": str(database),
+        "kern": __version__,
+        "tables": found,
+        "known": known,
+        "state": "current" if found == known else state,
+    }
+    if found == known:
+        store = await database.store()
+        schedules = await store.schedules.find()
+        values["runs"] = (await store.load())._asdict()
+        values["schedules"] = len(schedules)
+        values["paused_schedules"] = sum(schedule.paused for schedule in schedules)
+    return values
+
+
+def _show(values: dict[str, object]) -> None:
+    from rich.table import Table as Rows
+    from rich.text import Text
+
+    from kern.cli.terminal import console
+
+    said = {
+        "current": ("", "green"),
+        "missing": (": there are none; make them with kern db migrate", "yellow"),
+        "old": (f": version {values['known']} is due; run kern db migrate", "yellow"),
+        "newer": (f": newer than {values['known']}, which this kern knows; upgrade kern", "red"),
+    }
+    what, style = said[str(values["state"])]
+    version = "" if values["tables"] is None else f"version {values['tables']}"
+    rows = Rows.grid(padding=(0, 2))
+    rows.add_row("Database", Text(str(values["database"])))
+    rows.add_row("kern", str(values["kern"]))
+    rows.add_row("Tables", Text(f"{version}{what}".removeprefix(": "), style))
+    runs = values.get("runs")
+    if isinstance(runs, dict):
+        total = "" if runs["total"] is None else f", about {runs['total']:,} in all"
+        rows.add_row(
+            "Runs",
+            f"{runs['running']:,} running, {runs['due']:,} due, {runs['waiting']:,} waiting for "
+            f"another run, {runs['delayed']:,} delayed{total}",
+        )
+        rows.add_row("Schedules", f"{values['schedules']}, {values['paused_schedules']} paused")
+    console().print(rows)

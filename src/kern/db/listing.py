@@ -1,0 +1,55 @@
+"""Which runs somebody wants to see, and how many there are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from kern.run.base import RunStatus
+
+BEGINNING = 1000
+"""How many characters of a listed run's input are read."""
+
+_LIVE = frozenset({RunStatus.pending, RunStatus.running})
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """The runs that are wanted; None, and no statuses, stand for any.
+
+    Attributes:
+        agent_id: whose runs.
+        statuses: where they are.
+        session_id: the conversation they belong to.
+        user_id: on whose behalf they run.
+        since: the moment from which on they were accepted.
+    """
+
+    agent_id: str | None = None
+    statuses: tuple[RunStatus, ...] = ()
+    session_id: str | None = None
+    user_id: str | None = None
+    since: datetime | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether only runs are wanted that execute or wait to: few, and quickly found."""
+        return bool(self.statuses) and _LIVE.issuperset(self.statuses)
+
+
+class Load(NamedTuple):
+    """How many runs there are that have not ended, those that are paused left out.
+
+    Attributes:
+        running: that execute.
+        due: that could begin.
+        waiting: that wait for another run of their session or user.
+        delayed: that have a moment in the future at which they begin.
+        total: all runs that are kept, ended ones included; an estimate, or None where there is
+            none yet.
+    """
+
+    running: int
+    due: int
+    waiting: int
+    delayed: int
+    total: int | None

@@ -1,0 +1,149 @@
+"""Getting rid of what is over, in PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from typing_extensions import override
+
+from kern.db.postgres.connections import Connections
+from kern.db.postgres.names import Names
+from kern.db.postgres.statements.order import LIVE
+from kern.db.retention import INTENTS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
+
+_INTENTS, _LOG = 500, 5000
+
+
+class PostgresRetention(Retention):
+    """Deletes what is over, beside one session table."""
+
+    def __init__(self, connections: Connections, names: Names) -> None:
+        """Write the statements for ``names``."""
+        self._connections = connections
+        self._names = names
+        self._count = self._pruning("", "SELECT run_id, session_id FROM doomed")
+        # The lock on the row shuts out who takes the run up again at this moment.
+        self._prune = self._pruning(
+            "FOR UPDATE OF runs SKIP LOCKED",
+            f"""DELETE FROM {names.runs} WHERE run_id = ANY(ARRAY(SELECT run_id FROM doomed))
+    RETURNING run_id, session_id
+), events AS (
+    DELETE FROM {names.events} WHERE run_id = ANY(ARRAY(SELECT run_id FROM doomed))""",
+        )
+
+    @override
+    async def prune(
+        self,
+        before: datetime,
+        position: int,
+        most: int,
+        *,
+        deleting: bool = True,
+        alone: bool = False,
+    ) -> Pruned:
+        statement = self._prune if deleting else self._count
+        [row] = await self._connections.fetch(statement, before, position, most, alone)
+        if deleting and row["sessions"]:
+            await self._forget_sessions(row["sessions"])
+        return Pruned(row["runs"], row["position"])
+
+    @override
+    async def tidy(self) -> int:
+        deleted = 0
+        for statement in self._tidying():
+            deleted += (await self._connections.fetch(statement))[0]["deleted"]
+        return deleted
+
+    async def _forget_sessions(self, session_ids: Sequence[str]) -> None:
+        """Delete those of the sessions that have no run any more.
+
+        The locks come first: whoever submits a run holds its session's, and the run is seen by
+        the second statement, or finds no session and makes it again.
+        """
+        names = self._names
+        async with self._connections.transaction() as connection:
+            rows = await connection.fetch(
+                f"SELECT session_id FROM {names.sessions} WHERE session_id = ANY($1) "
+                "AND session_state IS NULL AND turn IS NULL FOR UPDATE SKIP LOCKED",
+                session_ids,
+            )
+            await connection.execute(
+                f"DELETE FROM {names.sessions} AS session WHERE session_id = ANY($1) "
+                f"AND NOT EXISTS (SELECT FROM {names.runs} AS runs "
+                "WHERE runs.session_id = session.session_id)",
+                [row["session_id"] for row in rows],
+            )
+
+    def _pruning(self, lock: str, act: str) -> str:
+        """Return the statement that looks at runs and does something with those to be deleted.
+
+        The runs that are looked at are the next ones from a position on, so that a step costs the
+        same wherever it is; none that was accepted after the moment has ended before it.
+        """
+        runs = self._names.runs
+        return f"""
+WITH looked_at AS MATERIALIZED (
+    SELECT run_id, position, session_id, status, created_at FROM {runs}
+    WHERE position > $2 AND (NOT $4 OR {self._is_alone("prune")})
+    ORDER BY position LIMIT $3
+), busy AS MATERIALIZED (
+    SELECT session_id FROM (
+        SELECT DISTINCT session_id FROM looked_at WHERE status NOT IN {LIVE}) AS session,
+    LATERAL (SELECT FROM {runs} AS live
+        WHERE live.session_id = session.session_id AND live.status IN {LIVE} LIMIT 1) AS live
+), doomed AS MATERIALIZED (
+    SELECT run_id, session_id FROM {runs} AS runs
+    WHERE run_id = ANY(ARRAY(SELECT run_id FROM looked_at WHERE status NOT IN {LIVE}))
+        AND runs.status NOT IN {LIVE} AND finished_at < $1 AND session_id IS NOT NULL
+        AND session_id NOT IN (SELECT session_id FROM busy)
+        AND (webhook IS NULL OR webhook_delivered_at IS NOT NULL
+            OR finished_at < now() - make_interval(secs => {WEBHOOKS_KEPT.total_seconds()}))
+        AND NOT EXISTS (SELECT FROM {runs} AS child
+            WHERE child.parent_run_id = runs.run_id AND child.status IN {LIVE})
+    {lock}
+), done AS (
+    {act}
+)
+SELECT (SELECT count(*) FROM done) AS runs,
+    (SELECT array_agg(DISTINCT session_id) FROM done) AS sessions,
+    (SELECT max(position) FROM looked_at
+        HAVING count(*) = $3 AND bool_or(created_at < $1)) AS position"""
+
+    def _tidying(self) -> list[str]:
+        names = self._names
+        log, statistics = f'"{names.schema}".pgqueuer_log', f'"{names.schema}".pgqueuer_statistics'
+        return [
+            self._deleting(
+                names.runs,
+                "run_id",
+                f"""session_id IS NULL AND created_at
+            < now() - make_interval(secs => {INTENTS_KEPT.total_seconds()})
+        ORDER BY position LIMIT {_INTENTS} FOR UPDATE SKIP LOCKED""",
+            ),
+            # What is not aggregated yet is to be counted by PgQueuer, unless nobody does.
+            self._deleting(
+                log,
+                "id",
+                f"""created < now() - interval '1 hour'
+            AND (aggregated OR created < now() - interval '1 day')
+        ORDER BY created LIMIT {_LOG}""",
+            ),
+            self._deleting(
+                statistics,
+                "id",
+                f"""id IN (SELECT id FROM {statistics} ORDER BY id LIMIT {_LOG})
+            AND created < now() - interval '1 day'""",
+            ),
+        ]
+
+    def _deleting(self, table: str, key: str, which: str) -> str:
+        return f"""
+WITH deleted AS (
+    DELETE FROM {table} WHERE {key} = ANY(ARRAY(
+        SELECT {key} FROM {table} WHERE {self._is_alone(table)} AND {which}))
+    RETURNING {key}
+)
+SELECT count(*) AS deleted FROM deleted"""
+
+    def _is_alone(self, what: str) -> str:
+        key = f"kern/{what}/{self._names.runs}"
+        return f"(SELECT pg_try_advisory_xact_lock(hashtextextended('{key}', 0)))"

@@ -1,0 +1,110 @@
+"""Keeps the house: mends what lost processes have left undone, deletes what is over."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+
+from kern.db.retention import Retention
+from kern.errors import DatabaseError
+
+logger = logging.getLogger("kern")
+
+# How often is looked for what is over, in seconds.
+_OFTEN = 300.0
+
+# How many runs a step of pruning looks at.
+_STEP = 500
+
+# The least pause after a step, in seconds.
+_PAUSE = 0.05
+
+
+class Housekeeper:
+    """Does now and then what nobody waits for."""
+
+    def __init__(
+        self,
+        retention: Retention,
+        *,
+        repair: Callable[[], Awaitable[None]],
+        tidy: Callable[[], Awaitable[None]],
+        heartbeat: float,
+        keep: timedelta | None,
+        often: float = _OFTEN,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            retention: what deletes.
+            repair: lets those go on whom a process that was lost has left waiting.
+            tidy: forgets what is over in this process.
+            heartbeat: how often to repair, in seconds.
+            keep: how long runs that have ended are kept; None for ever.
+            often: how often to tidy and to delete, in seconds.
+        """
+        self._retention = retention
+        self._repair = repair
+        self._tidy = tidy
+        self._heartbeat = heartbeat
+        self._keep = keep
+        self._often = often
+
+    async def run(self) -> None:
+        """Keep the house until the task is cancelled."""
+        await asyncio.gather(
+            _repeat(self._repair, self._heartbeat), _repeat(self._clean, self._often)
+        )
+
+    async def _clean(self) -> None:
+        await self._tidy()
+        deleted = await self._retention.tidy()
+        while deleted:
+            await asyncio.sleep(_PAUSE)
+            deleted = await self._retention.tidy()
+        if self._keep is not None:
+            steps = prune(self._retention, datetime.now(UTC) - self._keep, alone=True)
+            async with aclosing(steps):
+                deleted = sum([runs async for runs in steps])
+            if deleted:
+                logger.info("deleted %d runs that ended more than %s ago", deleted, self._keep)
+
+
+async def prune(
+    retention: Retention, before: datetime, *, deleting: bool = True, alone: bool = False
+) -> AsyncGenerator[int, None]:
+    """Delete the runs that ended before a moment, in small steps with pauses between them.
+
+    Args:
+        retention: what deletes.
+        before: the moment, with a time zone.
+        deleting: delete them; or only count.
+        alone: stop where another process is at it.
+
+    Yields:
+        How many runs each step has deleted, or would have.
+    """
+    position: int | None = 0
+    while position is not None:
+        began = time.monotonic()
+        step = await retention.prune(before, position, _STEP, deleting=deleting, alone=alone)
+        yield step.runs
+        position = step.position
+        if position is not None and deleting:
+            # The database has at least half of the time for others.
+            await asyncio.sleep(max(_PAUSE, time.monotonic() - began))
+
+
+async def _repeat(work: Callable[[], Awaitable[None]], often: float) -> None:
+    while True:
+        # Processes that were started together do not come together.
+        await asyncio.sleep(often * random.uniform(0.75, 1.25))
+        try:
+            await work()
+        except DatabaseError as error:
+            logger.warning("housekeeping has to wait: %s", error)
+        except Exception:
+            logger.exception("housekeeping failed")

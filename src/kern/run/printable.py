@@ -1,0 +1,21 @@
+"""Texts that models, tools and users have written, made fit for a terminal."""
+
+import re
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without what would command the terminal, or cannot be encoded for it."""
+    return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def one_line(text: str, most: int) -> str:
+    """Return the beginning of ``text`` in one line of at most ``most`` characters."""
+    beginning = text[: 8 * most]  # The rest may be megabytes.
+    line = _TURNING.sub("", printable(" ".join(beginning.split())))
+    return line if len(line) <= most and beginning == text else line[: most - 1] + "…"
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+# They turn the direction of writing, for the rest of the line, too.
+_TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")

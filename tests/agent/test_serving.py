@@ -1,0 +1,138 @@
+"""What ``serve`` refuses, and what a worker makes of runs that it cannot execute."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+from leases import expire
+from load import ended, submit
+from workers import NewWorker
+
+from kern.agent import Agent
+from kern.agent.serving import serve
+from kern.db.embedded import EmbeddedPostgres
+from kern.db.in_memory import InMemoryDb
+from kern.db.postgres import PostgresDb
+from kern.db.sqlite import SqliteDb
+from kern.engine.runtime import Runtime
+from kern.errors import ConfigurationError, InvalidInputError, SchemaVersionError
+from kern.models.openai import OpenAIResponses
+from kern.run.base import RunStatus
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+from kern.tools import tool
+
+
+async def test_an_agent_that_cannot_be_served_is_refused(model: OpenAIResponses) -> None:
+    db = InMemoryDb()
+    refused: list[tuple[list[Agent], str]] = [
+        ([], "There is no agent to serve."),
+        ([Agent(model=model, db=db)], "has neither a name nor an id, by which its runs are found"),
+        ([Agent("Tester", model)], "has no database, from which its runs come"),
+        (
+            [Agent("Tester", model, db=db), Agent(id="tester", model=model, db=InMemoryDb())],
+            "Two agents have the id 'tester'",
+        ),
+    ]
+    for agents, error in refused:
+        with pytest.raises(ConfigurationError) as raised:
+            await serve(agents)
+        assert error in str(raised.value)
+
+
+async def test_the_same_agent_twice_is_one(model: OpenAIResponses) -> None:
+    agent, stopping = Agent("Tester", model, db=InMemoryDb()), asyncio.Event()
+    serving = asyncio.create_task(serve([agent, agent], stopping=stopping))
+    await submit(agent, ["Hi"])
+    assert (await ended(agent, "Hi")).status is RunStatus.completed
+    stopping.set()
+    await serving
+
+
+async def test_agents_in_several_databases_are_served_side_by_side(
+    postgres_db: PostgresDb,
+    sqlite_db: SqliteDb,
+    model: OpenAIResponses,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+    agents = [Agent("One", model, db=postgres_db), Agent("Two", model, db=sqlite_db)]
+    stopping, told = asyncio.Event(), list[bool]()
+    serving = asyncio.create_task(serve(agents, stopping=stopping, ready=told.append))
+    for agent in agents:
+        await submit(agent, ["Hi"])
+        assert (await ended(agent, "Hi")).status is RunStatus.completed
+    stopping.set()
+    await serving
+    assert told == [True, False]
+
+
+async def test_tables_that_are_newer_than_kern_are_refused(
+    postgres: EmbeddedPostgres, postgres_db: PostgresDb, model: OpenAIResponses
+) -> None:
+    await postgres_db.store()
+    newer = f"UPDATE {postgres_db._names.versions} SET version = 99 WHERE name = $1"
+    connection = await asyncpg.connect(postgres.url)
+    await connection.execute(newer, postgres_db.session_table)
+    await connection.close()
+    again = PostgresDb(postgres.url, postgres_db.session_table)
+    with pytest.raises(SchemaVersionError, match=r"have version 99; .* Upgrade kern"):
+        await serve([Agent("Tester", model, db=again)])
+
+
+async def test_a_worker_whose_agent_lost_a_tool_says_which_one_a_run_needs(
+    postgres_db: PostgresDb,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    new_worker: NewWorker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+    agent = Agent("Tester", model, db=postgres_db)
+    server.script.append(Reply.tool_calls(("die", {})))
+    await submit(agent, ["Hi"])
+    await new_worker(postgres_db, tools=("die",)).ended()
+    await expire(postgres_db, "Hi")
+    newer = await new_worker(postgres_db).ready()
+    run = await ended(agent, "Hi")
+    assert run.status is RunStatus.error
+    assert "has to call the tool 'die', which the agent 'tester' does not have" in str(
+        run.error
+    )
+
+    newer.stop()
+    await newer.ended()
+    back = Agent("Tester", model, db=postgres_db, tools=[tool(name="die")(lambda: "alive")])
+    (await Runtime.of(postgres_db)).serve(back, explicitly=True)
+    await agent.aretry_run("Hi")
+    run = await ended(agent, "Hi")
+    assert (run.status, [each.result for each in run.tools]) == (RunStatus.completed, ["alive"])
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"session_policy": "wait"}, "session_policy must be one of 'queue', 'reject', "),
+        ({"session_policy": 5}, "session_policy must be one of 'queue', 'reject', "),
+        ({"webhook": "example.org/hook"}, "webhook"),
+        ({"webhook": "ftp://example.org/hook"}, "webhook"),
+        ({"webhook": 5}, "webhook"),
+    ],
+    ids=repr,
+)
+async def test_an_option_that_there_is_not_is_refused(
+    model: OpenAIResponses, options: dict[str, Any], error: str
+) -> None:
+    agent = Agent("Tester", model, db=InMemoryDb())
+    with pytest.raises(InvalidInputError) as raised:
+        await agent.arun("Hi", background=True, run_id="refused", **options)
+    assert error in str(raised.value)
+    assert await agent.aget_run_output("refused") is None
+
+
+def test_an_agent_needs_a_policy_that_there_is(model: OpenAIResponses) -> None:
+    policy: Any = "wait"
+    with pytest.raises(InvalidInputError, match="session_policy must be one of 'queue', "):
+        Agent("Tester", model, session_policy=policy)

@@ -1,0 +1,297 @@
+"""In PostgreSQL the turn is handed on by statements that do not see what was just committed.
+
+Each test holds a row locked, so that a statement has begun and looked before another one comes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+from deliveries import Deliveries
+from stores import LEASE, ending, execute, new_run
+
+from kern.db.embedded import EmbeddedPostgres
+from kern.db.postgres import PostgresDb
+from kern.db.postgres.store import PostgresStore
+from kern.run.base import RunStatus
+from kern.run.record import NewRun
+
+PENDING, ERROR, PAUSED = RunStatus.pending, RunStatus.error, RunStatus.paused
+CANCELLED, COMPLETED = RunStatus.cancelled, RunStatus.completed
+
+
+def ordered(run_id: str, **changes: Any) -> NewRun:
+    """Return a run that waits for the earlier ones of its session."""
+    return new_run(run_id, ordered=True, **changes)
+
+
+@pytest.fixture
+async def store(postgres_db: PostgresDb) -> PostgresStore:
+    found = await postgres_db.store()
+    assert isinstance(found, PostgresStore)
+    return found
+
+
+@pytest.fixture
+def worker(store: PostgresStore) -> Deliveries:
+    return Deliveries(store)
+
+
+Begin = Callable[[Awaitable[Any]], Awaitable["asyncio.Task[Any]"]]
+
+
+class Gate:
+    """Rows that are locked, and the statements that wait for them."""
+
+    def __init__(self, connection: asyncpg.Connection, store: PostgresStore) -> None:
+        self.connection = connection
+        self._store = store
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def holding(self, run_id: str) -> AsyncIterator[None]:
+        """Keep the row of a run locked."""
+        async with self.connection.transaction():
+            await self.connection.execute(
+                f"SELECT FROM {self._store.names.runs} WHERE run_id = $1 FOR UPDATE", run_id
+            )
+            yield
+        self._waiting = 0
+
+    async def begin(self, step: Awaitable[Any]) -> "asyncio.Task[Any]":
+        """Have a step send its statement, and wait until that waits for the row."""
+        task = asyncio.ensure_future(step)
+        self._waiting += 1
+        async with asyncio.timeout(20):
+            while await self._blocked() < self._waiting:
+                assert not task.done(), "it did not wait"
+        return task
+
+    async def _blocked(self) -> int:
+        # A transaction sees the activity as it was when it looked first.
+        await self.connection.execute("SELECT pg_stat_clear_snapshot()")
+        count: int = await self.connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        )
+        return count
+
+
+@pytest.fixture
+async def gate(postgres: EmbeddedPostgres, store: PostgresStore) -> AsyncIterator[Gate]:
+    connection = await asyncpg.connect(postgres.url)
+    yield Gate(connection, store)
+    await connection.close()
+
+
+async def accept(store: PostgresStore, *run_ids: str) -> None:
+    for run_id in run_ids:
+        await store.submit(ordered(run_id))
+
+
+# --- an end, and who comes meanwhile
+
+
+async def test_a_run_accepted_while_the_last_one_ends_gets_the_turn(
+    store: PostgresStore, worker: Deliveries, gate: Gate
+) -> None:
+    await accept(store, "a")
+    await store.claim("a", LEASE)
+    async with gate.holding("a"):
+        settling = await gate.begin(store.settle(ending("a")))
+        accepted = await store.submit(ordered("b"))
+    assert await settling is COMPLETED
+    assert accepted is not None
+    assert accepted.waiting
+    assert await worker.execute_all() == ["b"]
+
+
+async def test_a_run_retried_while_the_last_one_ends_gets_the_turn(
+    store: PostgresStore, worker: Deliveries, gate: Gate
+) -> None:
+    """Also where nobody has asked since it did so itself."""
+    await accept(store, "a", "b", "c")
+    await fail(store, "a")
+    await store.take_up("a", ERROR, [])
+    assert await store.claim("a", LEASE) is None
+    await store.claim("b", LEASE)
+    await store.settle(ending("b"))
+    await fail(store, "a")
+    await store.claim("c", LEASE)
+    async with gate.holding("c"):
+        settling = await gate.begin(store.settle(ending("c")))
+        await store.take_up("a", ERROR, [])
+        assert await store.claim("a", LEASE) is None
+    assert await settling is COMPLETED
+    assert await worker.execute_all() == ["a"]
+
+
+async def fail(store: PostgresStore, run_id: str) -> None:
+    record = await store.claim(run_id, LEASE)
+    assert record is not None
+    await store.settle(ending(run_id, record.attempt, ERROR))
+
+
+# --- an end, and who stops waiting meanwhile
+
+
+async def test_a_run_cancelled_while_it_is_given_the_turn_hands_it_on(
+    store: PostgresStore, worker: Deliveries, gate: Gate
+) -> None:
+    await accept(store, "a", "b", "c")
+    await store.claim("a", LEASE)
+    async with gate.holding("b"):
+        settling = await gate.begin(store.settle(ending("a")))
+        cancelling = await gate.begin(store.cancel("b"))
+    assert await asyncio.gather(settling, cancelling) == [COMPLETED, True]
+    assert await turn(store) == "c"
+    assert await worker.execute_all() == ["c"]
+
+
+@pytest.mark.parametrize("step", ["cancel", "withdraw"])
+async def test_a_run_that_stops_waiting_before_it_is_given_the_turn_is_passed_over(
+    store: PostgresStore, worker: Deliveries, gate: Gate, step: str
+) -> None:
+    await accept(store, "a", "b", "c")
+    await store.claim("a", LEASE)
+    async with gate.holding("b"):
+        stopping = await gate.begin(getattr(store, step)("b"))
+        settling = await gate.begin(store.settle(ending("a")))
+    assert await asyncio.gather(settling, stopping) == [COMPLETED, True]
+    assert await worker.execute_all() == ["c"]
+
+
+async def test_a_run_that_is_given_the_turn_is_not_withdrawn(
+    store: PostgresStore, worker: Deliveries, gate: Gate
+) -> None:
+    await accept(store, "a", "b")
+    await store.claim("a", LEASE)
+    async with gate.holding("b"):
+        settling = await gate.begin(store.settle(ending("a")))
+        withdrawing = await gate.begin(store.withdraw("b"))
+    assert await asyncio.gather(settling, withdrawing) == [COMPLETED, False]
+    assert await worker.execute_all() == ["b"]
+
+
+async def test_a_paused_run_resumed_while_it_is_cancelled_ends_once(
+    store: PostgresStore, worker: Deliveries, gate: Gate
+) -> None:
+    await accept(store, "a", "b")
+    await store.claim("a", LEASE)
+    await store.settle(ending("a", status=PAUSED))
+    async with gate.holding("a"):
+        cancelling = await gate.begin(store.cancel("a"))
+        resuming = await gate.begin(store.take_up("a", PAUSED, []))
+    assert await asyncio.gather(cancelling, resuming) == [True, False]
+    assert await worker.execute_all() == ["b"]
+
+
+async def test_a_run_cancelled_while_it_asks_for_the_turn_hands_it_on(
+    store: PostgresStore, worker: Deliveries, gate: Gate
+) -> None:
+    await accept(store, "a")
+    await fail(store, "a")
+    await store.take_up("a", ERROR, [])
+    async with gate.holding("a"):
+        cancelling = await gate.begin(store.cancel("a"))
+        claiming = await gate.begin(store.claim("a", LEASE))
+    assert await asyncio.gather(cancelling, claiming) == [True, None]
+    accepted = await store.submit(ordered("b"))
+    assert accepted is not None
+    assert not accepted.waiting
+
+
+# --- an id that is taken meanwhile
+
+
+@pytest.mark.parametrize("session", ["session", "other", None])
+async def test_a_run_whose_id_is_taken_meanwhile_has_no_turn(
+    store: PostgresStore, gate: Gate, session: str | None
+) -> None:
+    """By a run, or by an intent."""
+    connection = gate.connection
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute(
+        f"INSERT INTO {store.names.runs} (run_id, session_id, status) VALUES ('a', $1, $2)",
+        session,
+        "COMPLETED" if session else "CANCELLED",
+    )
+    submitting = await gate.begin(store.submit(ordered("a")))
+    await transaction.commit()
+    accepted = await submitting
+    assert (accepted and accepted.status) == (None if session else CANCELLED)
+    assert await turn(store) is None
+
+
+async def turn(store: PostgresStore, session: str = "session") -> object:
+    rows = await execute(store, "SELECT turn FROM {sessions} WHERE session_id = {1}", session)
+    return rows[0]["turn"]
+
+
+# --- what a process that was lost has left
+
+
+async def test_what_was_lost_between_two_statements_is_repaired(
+    store: PostgresStore, worker: Deliveries, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(_session_id: str, _holder: str | None) -> None:
+        """End before the second statement."""
+
+    await accept(store, "a")
+    await store.claim("a", LEASE)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_advance", lost)
+        async with gate.holding("a"):
+            settling = await gate.begin(store.settle(ending("a")))
+            await accept(store, "b", "c")
+        await settling
+        assert await worker.execute_all() == []
+    await store.repair()
+    assert await worker.execute_all() == ["b", "c"]
+
+
+@pytest.mark.parametrize("turn", ["'a'", "NULL", "'c'"])
+async def test_a_turn_that_nobody_uses_is_repaired(
+    store: PostgresStore, worker: Deliveries, turn: str
+) -> None:
+    await accept(store, "a", "b", "c")
+    await execute(store, "DELETE FROM {runs} WHERE run_id = 'a'")
+    await execute(store, f"UPDATE {{sessions}} SET turn = {turn}")
+    await store.repair()
+    assert await worker.execute_all() == ["b", "c"]
+
+
+async def test_what_goes_on_is_left_alone_by_a_repair(
+    store: PostgresStore, worker: Deliveries
+) -> None:
+    await accept(store, "a", "b")
+    await store.repair()
+    assert await worker.entries() == ["a"]
+    await store.claim("a", LEASE)
+    await store.repair()
+    await store.settle(ending("a", status=PAUSED))
+    await store.repair()
+    assert await worker.execute_all() == []
+
+
+# --- the runs of a user
+
+
+async def test_a_run_parked_while_the_one_that_it_waits_for_ends_is_let_in(
+    store: PostgresStore, gate: Gate
+) -> None:
+    worker = Deliveries(store, user_limit=1)
+    for run_id in "ab":
+        await store.submit(new_run(run_id, user_id="ada"))
+    first = await worker.deliver()
+    assert first is not None
+    async with gate.holding("b"):
+        parking = await gate.begin(worker.deliver())
+        assert await store.settle(ending("a")) is COMPLETED
+        admitting = await gate.begin(worker.follow("a"))
+    assert await parking is None
+    await admitting
+    assert await worker.execute_all() == ["b"]

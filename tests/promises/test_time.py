@@ -1,0 +1,238 @@
+"""What a run may say of time: which comes first, not before when, and how long at most."""
+
+import asyncio
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from elsewhere import Elsewhere
+from leases import expire
+from load import all_asked, all_ended, ended, status_of, submit
+from stores import execute
+from workers import NewWorker
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.db.in_memory import InMemoryDb
+from kern.db.postgres import PostgresDb
+from kern.db.sqlite import SqliteDb
+from kern.engine.runtime import Runtime
+from kern.errors import InvalidInputError, RunTimeoutError
+from kern.models.openai import OpenAIResponses
+from kern.run.base import RunContext, RunStatus
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+# How late a run may begin after its moment on a machine that is busy with other things.
+SOON = 2.0
+
+
+async def test_of_the_runs_that_are_due_the_highest_priority_starts_first(
+    db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_CONCURRENCY", "1")
+    held = Reply.text("Hello.").held()
+    server.script.append(held)
+    agent = Agent("Tester", model, db=db)
+    await submit(agent, ["first"])
+    await server.wait_for_requests(1)
+    runs = []
+    for name, priority in (("b", 0), ("d", -7), ("a1", 5), ("c", -1), ("a2", 5)):
+        runs += await submit(agent, [name], priority=priority)
+    held.release()
+    await all_ended(agent, runs)
+    assert all_asked(server.requests) == ["first", "a1", "a2", "b", "c", "d"]
+
+
+def _in(seconds: float) -> tuple[datetime, float]:
+    """Return a moment, and the same one on the clock of the server's records."""
+    return datetime.now(UTC) + timedelta(seconds=seconds), time.monotonic() + seconds
+
+
+async def test_a_run_starts_at_its_moment_and_not_before(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=db)
+    moment, due = _in(0.5)
+    await submit(agent, ["now"])
+    await submit(agent, ["later"], run_at=moment.astimezone())
+    await submit(agent, ["past"], run_at=moment - timedelta(days=1))
+    await all_ended(agent, ["now", "past"])
+    assert await status_of(agent, "later") is RunStatus.pending
+    assert (await ended(agent, "later")).status is RunStatus.completed
+    assert due <= server.requests[-1].arrived <= due + SOON
+
+
+async def test_a_delayed_run_outlives_its_process(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    elsewhere: Elsewhere,
+    new_worker: NewWorker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+    process = elsewhere(
+        """
+        from datetime import UTC, datetime, timedelta
+        moment = datetime.now(UTC) + timedelta(seconds=1)
+        await agent.arun("later", background=True, run_id="later", run_at=moment)
+        say(moment.timestamp())
+        await asyncio.Event().wait()
+        """
+    )
+    due = float(await process.said()) - time.time() + time.monotonic()
+    process.send(signal.SIGKILL)
+    await new_worker(shared_db).ready()
+    begun = time.monotonic()
+    agent = Agent("Tester", model, db=shared_db)
+    assert (await ended(agent, "later")).status is RunStatus.completed
+    assert due <= server.requests[-1].arrived <= max(due, begun) + SOON
+
+
+async def test_a_cancelled_run_never_comes(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=db)
+    await submit(agent, ["never"], run_at=_in(0.2)[0])
+    assert await agent.acancel_run("never")
+    await all_ended(agent, await submit(agent, ["later"], run_at=_in(0.3)[0]))
+    assert all_asked(server.requests) == ["later"]
+
+
+async def test_a_run_that_takes_too_long_ends_and_its_model_call_is_closed(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=db, timeout=0.2)
+    server.script.append(Reply.hang())
+    await submit(agent, ["slow"], "talk")
+    run = await ended(agent, "slow")
+    assert run.status is RunStatus.error
+    assert "The run was not done within its timeout of 0.2 s" in str(run.error)
+    await server.wait_for_disconnects(1)
+
+    # It has as much time again.
+    server.script.append(Reply.text("In time.").slow(0.1))
+    await agent.aretry_run("slow")
+    run = await ended(agent, "slow")
+    assert (run.status, run.content) == (RunStatus.completed, "In time.")
+    patient = await agent.arun("Hi", background=True, timeout=30, session_id="talk")
+    assert (await ended(agent, patient.run_id)).status is RunStatus.completed
+
+
+async def test_a_caller_who_waits_is_told_that_it_took_too_long(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.default = Reply.hang()
+    for each in (db, None):
+        with pytest.raises(RunTimeoutError, match=r"its timeout of 0\.1 s"):
+            await Agent("Tester", model, db=each).arun("Hi", run_id="slow", timeout=0.1)
+    assert await status_of(Agent("Tester", model, db=db), "slow") is RunStatus.error
+    await server.wait_for_disconnects(2)
+
+
+async def test_a_synchronous_tool_is_told_that_the_time_is_up(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def dig(context: RunContext) -> str:
+        while not context.cancelled:
+            time.sleep(0.01)
+        loop.call_soon_threadsafe(told.set)
+        return "too late"
+
+    agent = Agent("Tester", model, db=db, tools=[dig])
+    server.script.append(Reply.tool_calls(("dig", {})))
+    run = await ended(agent, (await agent.arun("Dig", background=True, timeout=0.2)).run_id)
+    assert run.status is RunStatus.error
+    assert "timeout of 0.2 s" in str(run.error)
+    assert run.tools == []
+    async with asyncio.timeout(10):
+        await told.wait()
+    assert len(server.requests) == 1
+
+
+async def test_the_time_counts_over_all_attempts(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    new_worker: NewWorker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+    server.script.append(Reply.hang())
+    agent = Agent("Tester", model, db=shared_db)
+    worker = new_worker(shared_db)
+    await submit(agent, ["slow"], timeout=3000)
+    await server.wait_for_requests(1, timeout=20)
+    worker.send(signal.SIGKILL)
+    await worker.ended()
+    earlier = {
+        PostgresDb: "started_at - interval '1 hour'",
+        SqliteDb: "started_at - 3600",
+    }[type(shared_db)]
+    store = await shared_db.store()
+    await execute(store, f"UPDATE {{runs}} SET started_at = {earlier} RETURNING run_id")
+    await expire(shared_db, "slow")
+
+    (await Runtime.of(shared_db)).serve(agent, explicitly=True)
+    run = await ended(agent, "slow")
+    assert run.status is RunStatus.error
+    assert "timeout of 3000 s" in str(run.error)
+    assert len(server.requests) == 1
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    *[
+        ({"timeout": value}, "timeout must be a number of seconds above 0, not ")
+        for value in (0, -1, -0.5, float("nan"), float("inf"), "5", True, timedelta(seconds=5))
+    ],
+    *[
+        ({"run_at": value}, "run_at must be a datetime with a time zone, not ")
+        for value in (datetime(2030, 1, 1), "2030-01-01", 5, datetime(2030, 1, 1).date())
+    ],
+    *[
+        ({"priority": value}, "priority must be a whole number")
+        for value in ("5", 1.5, True, None, 2**31, float("nan"))
+    ],
+    *[
+        ({"max_attempts": value}, "max_attempts must be a whole number from 1 on, not ")
+        for value in (0, -1, 1.5, "3", True, 2**31)
+    ],
+]
+
+
+@pytest.mark.parametrize(("option", "error"), REFUSED, ids=repr)
+async def test_an_option_that_cannot_be_used_is_refused(
+    model: OpenAIResponses, server: ResponsesServer, option: dict[str, Any], error: str
+) -> None:
+    agent = Agent("Tester", model, db=InMemoryDb())
+    with pytest.raises(InvalidInputError) as raised:
+        await agent.arun("Hi", background=True, run_id="refused", **option)
+    assert error in str(raised.value)
+    assert await agent.aget_run_output("refused") is None
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "option", [{"timeout": -1}, {"max_attempts": 0}, {"max_concurrent_runs": "2"}], ids=repr
+)
+def test_an_agent_refuses_them_as_well(model: OpenAIResponses, option: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(option))):
+        Agent("Tester", model, **option)
+
+
+@pytest.mark.parametrize("name", ["priority", "run_at", "max_attempts", "session_policy"])
+async def test_what_is_for_the_background_is_refused_in_the_foreground(
+    model: OpenAIResponses, name: str
+) -> None:
+    options: dict[str, Any] = {name: None}
+    with pytest.raises(InvalidInputError, match=f"{name}: only with background=True"):
+        await Agent("Tester", model, db=InMemoryDb()).arun("Hi", **options)

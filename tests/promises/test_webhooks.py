@@ -1,0 +1,140 @@
+"""Who asked to be told of a run's end is told, whatever happens, at least once."""
+
+import base64
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from elsewhere import Elsewhere
+from receiver import Receiver, hang, status
+from standardwebhooks.webhooks import Webhook
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.engine import webhook
+from kern.errors import InvalidInputError
+from kern.models.openai import OpenAIResponses
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+SECRET = "whsec_" + base64.b64encode(b"kern" * 8).decode()
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERN_WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("KERN_WEBHOOK_ALLOW_PRIVATE", "1")
+    monkeypatch.setenv("KERN_HEARTBEAT", "1")
+    monkeypatch.setattr(webhook, "_PAUSES", (0,) + (0.01,) * 9)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver() as running:
+        yield running
+
+
+async def told(receiver: Receiver, number: int = 1) -> tuple[str, str, str]:
+    """Return the type, the run id and the webhook id of what came, once it has."""
+    await receiver.wait_for_requests(number)
+    request = receiver.requests[number - 1]
+    event = Webhook(SECRET).verify(request.body, dict(request.headers))
+    return event["type"], event["data"]["run_id"], request.headers["webhook-id"]
+
+
+async def test_every_end_is_told(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, receiver: Receiver
+) -> None:
+    agent = Agent("Tester", model, db=db)
+    server.script.extend([Reply.text("42"), Reply.http_error(400), Reply.hang()])
+    for number, kind in enumerate(["run.completed", "run.error", "run.cancelled"], 1):
+        run = await agent.arun("Hi", background=True, webhook=receiver.url)
+        if kind == "run.cancelled":
+            await server.wait_for_requests(3)
+            assert await agent.acancel_run(run.run_id)
+        assert (await told(receiver, number))[:2] == (kind, run.run_id)
+
+
+async def test_a_run_without_a_webhook_tells_nobody(
+    db: Database, model: OpenAIResponses, receiver: Receiver
+) -> None:
+    agent = Agent("Tester", model, db=db)
+    silent = await agent.arun("Hi", background=True)
+    await agent.await_run(silent.run_id, timeout=10)
+    run = await agent.arun("Hi", background=True, webhook=receiver.url)
+    assert (await told(receiver))[1] == run.run_id
+    assert len(receiver.requests) == 1
+
+
+async def test_what_failed_is_told_again_under_the_same_id(
+    db: Database, model: OpenAIResponses, receiver: Receiver
+) -> None:
+    receiver.answers.extend([status(500), status(503)])
+    agent = Agent("Tester", model, db=db)
+    await agent.arun("Hi", background=True, webhook=receiver.url)
+    assert len({await told(receiver, number) for number in (1, 2, 3)}) == 1
+
+
+async def test_a_cancel_that_came_first_is_told(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, receiver: Receiver
+) -> None:
+    agent = Agent("Tester", model, db=db)
+    assert not await agent.acancel_run("early")
+    await agent.arun("Hi", background=True, run_id="early", webhook=receiver.url)
+    assert (await told(receiver))[:2] == ("run.cancelled", "early")
+    assert server.requests == []
+
+
+async def test_the_cancel_of_a_run_that_has_not_begun_is_told(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, receiver: Receiver
+) -> None:
+    agent = Agent("Tester", model, db=db)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    run = await agent.arun("Hi", background=True, run_at=tomorrow, webhook=receiver.url)
+    assert await agent.acancel_run(run.run_id)
+    assert (await told(receiver))[:2] == ("run.cancelled", run.run_id)
+    assert server.requests == []
+
+
+async def test_each_end_of_a_retried_run_is_told(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, receiver: Receiver
+) -> None:
+    server.script.append(Reply.http_error(400))
+    agent = Agent("Tester", model, db=db)
+    run = await agent.arun("Hi", background=True, webhook=receiver.url)
+    kind, _, first = await told(receiver)
+    assert kind == "run.error"
+    await agent.aretry_run(run.run_id)
+    kind, _, second = await told(receiver, 2)
+    assert kind == "run.completed"
+    assert first != second
+
+
+async def test_another_process_tells_what_a_killed_one_was_telling(
+    shared_db: Database,
+    model: OpenAIResponses,
+    elsewhere: Elsewhere,
+    receiver: Receiver,
+) -> None:
+    receiver.answers.append(hang)
+    process = elsewhere(
+        f'await agent.arun("Hi", background=True, webhook={receiver.url!r})\n'
+        "await asyncio.Event().wait()"
+    )
+    first = await told(receiver)
+    process.send(signal.SIGKILL)
+    await process.ended()
+    agent = Agent("Tester", model, db=shared_db)
+    await agent.arun("Serve", background=True)
+    assert await told(receiver, 2) == first
+
+
+async def test_a_run_that_cannot_be_told_is_not_accepted(
+    agent: Agent, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KERN_WEBHOOK_ALLOW_PRIVATE")
+    with pytest.raises(InvalidInputError, match="leads to"):
+        await agent.arun("Hi", background=True, run_id="x", webhook="https://169.254.169.254/")
+    assert await agent.aget_run_output("x") is None
+    assert server.requests == []

@@ -1,0 +1,71 @@
+"""A worker's process: it does what ``kern worker`` does, and writes to the ledger how it fares.
+
+One is born every two seconds. So it is forked from a process that has loaded everything already:
+to start a Python and import the SDKs takes a second of processor time, more than all else that a
+worker does in its short life.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from typing_extensions import override
+
+from kern.errors import DatabaseUnavailableError
+from tests.soak.ledger import Ledger
+
+PRELOADED = (
+    *("asyncpg", "openai.resources.responses", "httpcore2", "pgqueuer.core.qm"),
+    *("kern.agent.serving", "kern.db.postgres.store", "kern.engine.webhook_post"),
+    *("kern.models.openai", "tests.soak.worker"),
+)
+
+STARVED = 0.3
+"""Seconds for which a worker has to wait for the processor before it is said that it starves."""
+
+forkserver = multiprocessing.get_context("forkserver")
+forkserver.set_forkserver_preload([*PRELOADED])
+
+
+class _ToLedger(logging.Handler):
+    """Writes down which process executes which attempt."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        said = vars(record)
+        self._ledger.write(said["event"], run=said["run_id"], attempt=said["attempt"])
+
+
+def work(environment: dict[str, str], log: Path) -> None:
+    """Execute runs until the end of the process."""
+    os.environ.update(environment)
+    logging.basicConfig(filename=log, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    ledger = Ledger(Path(environment["SOAK_LEDGER"]))
+    runs = logging.getLogger("kern.runs")
+    runs.setLevel(logging.INFO)
+    runs.propagate = False
+    runs.addHandler(_ToLedger(ledger))
+    with suppress(DatabaseUnavailableError):  # One that cannot begin ends; another one is started.
+        asyncio.run(_serve(ledger))
+
+
+async def _serve(ledger: Ledger) -> None:
+    from kern.agent.serving import serve
+    from tests.soak.agents import agents
+
+    serving = asyncio.create_task(serve(agents, ready=lambda _: ledger.write("ready")))
+    slept = time.monotonic()
+    while not serving.done():
+        await asyncio.sleep(0.1)
+        late, slept = time.monotonic() - slept - 0.1, time.monotonic()
+        if late > STARVED:
+            ledger.write("starved", note=f"{late:.3f}")
+    serving.result()

@@ -1,0 +1,136 @@
+"""Processes that only execute runs, forked from one that has everything imported."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from elsewhere import environment_of
+
+from kern.agent import Agent
+from kern.agent.serving import serve
+from kern.db.base import Database
+from kern.db.postgres import PostgresDb
+from kern.db.sqlite import SqliteDb
+from kern.models.openai import OpenAIResponses
+from kern.run.base import RunContext
+from kern.tools import tool
+
+NewWorker = Callable[..., "Worker"]
+"""Takes a database, and what :class:`Worker` takes as keywords."""
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["crash", "workers", "openai", "asyncpg"])
+
+
+async def work(step: str, context: RunContext) -> str:
+    """Note in the ledger that the step is done."""
+    with open(os.environ["TEST_LEDGER"], "a") as ledger:  # noqa: ASYNC230
+        ledger.write(f"{context.run_id} {step}\n")
+    return f"{step} is done"
+
+
+async def die() -> str:
+    """Take the process down."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never"
+
+
+@tool(on_interrupt="pause")
+async def risk() -> str:
+    """Take the process down, for a person to decide what comes after it."""
+    return await die()
+
+
+TOOLS: dict[str, Callable[..., object]] = {"work": work, "die": die, "risk": risk}
+
+
+class Worker:
+    """A process that executes the runs of the agent ``Tester``."""
+
+    def __init__(
+        self,
+        db: Database,
+        base_url: str,
+        *,
+        tools: tuple[str, ...] = (),
+        options: dict[str, Any] | None = None,
+        grace: float = 10.0,
+        **environment: str,
+    ) -> None:
+        """Start it.
+
+        Args:
+            db: where the runs are.
+            base_url: where the model is.
+            tools: which of :data:`TOOLS` the agent has.
+            options: what else the agent is made with.
+            grace: what the runs in flight are given at its end.
+            environment: its settings.
+        """
+        self._pipe, theirs = processes.Pipe()
+        settings = environment_of(db, base_url) | environment
+        self._process = processes.Process(
+            target=_execute, args=(theirs, settings, tools, options or {}, grace)
+        )
+        self._process.start()
+        theirs.close()
+
+    async def said(self, timeout: float = 30.0) -> bool:
+        """Return whether it takes runs, when that has changed; EOFError where it has ended."""
+        assert await asyncio.to_thread(self._pipe.poll, timeout), "the worker says nothing"
+        word: bool = self._pipe.recv()
+        return word
+
+    async def ready(self) -> "Worker":
+        """Wait until it takes runs."""
+        assert await self.said()
+        return self
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        self._pipe.send("stop")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    async def ended(self, timeout: float = 30.0) -> int | None:
+        """Wait for its end, and return its exit code."""
+        await asyncio.to_thread(self._process.join, timeout)
+        return self._process.exitcode
+
+    def close(self) -> None:
+        """End it, if it has not ended yet."""
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+        self._pipe.close()
+
+
+def _execute(
+    pipe: Connection,
+    environment: dict[str, str],
+    tools: tuple[str, ...],
+    options: dict[str, Any],
+    grace: float,
+) -> None:
+    for name in [*os.environ]:
+        if name.startswith("KERN_"):
+            del os.environ[name]
+    os.environ.update(environment, SSL_CERT_DIR=os.devnull)
+    where, table = environment["TEST_DB"], environment["TEST_TABLE"]
+    db = PostgresDb(where, table) if "://" in where else SqliteDb(where, table)
+    model = OpenAIResponses("test-model", max_retries=0)
+    agent = Agent("Tester", model, db=db, tools=[TOOLS[name] for name in tools], **options)
+
+    async def main() -> None:
+        stopping = asyncio.Event()
+        asyncio.get_running_loop().add_reader(pipe.fileno(), stopping.set)
+        await serve([agent], grace=grace, stopping=stopping, ready=pipe.send)
+
+    asyncio.run(main())
