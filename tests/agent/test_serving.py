@@ -97,9 +97,7 @@ async def test_a_worker_whose_agent_lost_a_tool_says_which_one_a_run_needs(
     newer = await new_worker(postgres_db).ready()
     run = await ended(agent, "Hi")
     assert run.status is RunStatus.error
-    assert "has to call the tool 'die', which the agent 'tester' does not have" in str(
-        run.error
-    )
+    assert "has to call the tool 'die', which the agent 'tester' does not have" in str(run.error)
 
     newer.stop()
     await newer.ended()

@@ -28,7 +28,7 @@ def kern(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["db"], ["db", "up"], ["model"], ["model", "serve"], ["worker"]]
+    "command", [[], ["db"], ["db", "up"], ["model"], ["model", "serve"], ["worker"], ["runs"]]
 )
 def test_help_explains_every_command(command: list[str]) -> None:
     shown = CliRunner().invoke(app, [*command, "--help"])

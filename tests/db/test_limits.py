@@ -167,16 +167,16 @@ async def test_who_cannot_begin_takes_nobody_s_place(store: Store) -> None:
     """A run that waits for its session, or for its time, is not let in before one that can."""
     worker = Deliveries(store, user_limit=1)
     await worker.submit(new_run("holder", ordered=True, user_id="eve"))
-    await worker.submit(new_run("delayed", ordered=True, user_id="ada", run_at=TOMORROW))
+    await worker.submit(of("delayed", run_at=TOMORROW))
+    await worker.submit(new_run("waits", ordered=True, user_id="ada", run_at=TOMORROW))
+    past = "now() - interval '1 s'" if store.enqueues else "1"
+    await execute(store, f"UPDATE {{runs}} SET run_at = {past} WHERE run_id = 'waits'")
     for run_id in ("first", "second"):
         await worker.submit(of(run_id))
     first = await store.claim("first", LEASE, 1)
     assert first is not None
-    assert await store.claim("delayed", LEASE, 1) is None
-    past = "now() - interval '1 s'" if store.enqueues else "1"
-    await execute(store, f"UPDATE {{runs}} SET run_at = {past} WHERE run_id = 'delayed'")
-    assert await store.claim("delayed", LEASE, 1) is None
-    assert await store.claim("second", LEASE, 1) is None
+    for run_id in ("delayed", "waits", "second"):
+        assert await store.claim(run_id, LEASE, 1) is None
     while await worker.take():
         """All of them have been delivered."""
     await worker.end(first)

@@ -145,7 +145,7 @@ async def test_a_run_cancelled_while_it_is_given_the_turn_hands_it_on(
     async with gate.holding("b"):
         settling = await gate.begin(store.settle(ending("a")))
         cancelling = await gate.begin(store.cancel("b"))
-    assert await asyncio.gather(settling, cancelling) == [COMPLETED, True]
+    assert (await settling, await cancelling) == (COMPLETED, True)
     assert await turn(store) == "c"
     assert await worker.execute_all() == ["c"]
 
@@ -159,7 +159,7 @@ async def test_a_run_that_stops_waiting_before_it_is_given_the_turn_is_passed_ov
     async with gate.holding("b"):
         stopping = await gate.begin(getattr(store, step)("b"))
         settling = await gate.begin(store.settle(ending("a")))
-    assert await asyncio.gather(settling, stopping) == [COMPLETED, True]
+    assert (await settling, await stopping) == (COMPLETED, True)
     assert await worker.execute_all() == ["c"]
 
 
@@ -171,7 +171,7 @@ async def test_a_run_that_is_given_the_turn_is_not_withdrawn(
     async with gate.holding("b"):
         settling = await gate.begin(store.settle(ending("a")))
         withdrawing = await gate.begin(store.withdraw("b"))
-    assert await asyncio.gather(settling, withdrawing) == [COMPLETED, False]
+    assert (await settling, await withdrawing) == (COMPLETED, False)
     assert await worker.execute_all() == ["b"]
 
 
@@ -184,7 +184,7 @@ async def test_a_paused_run_resumed_while_it_is_cancelled_ends_once(
     async with gate.holding("a"):
         cancelling = await gate.begin(store.cancel("a"))
         resuming = await gate.begin(store.take_up("a", PAUSED, []))
-    assert await asyncio.gather(cancelling, resuming) == [True, False]
+    assert (await cancelling, await resuming) == (True, False)
     assert await worker.execute_all() == ["b"]
 
 
@@ -197,7 +197,7 @@ async def test_a_run_cancelled_while_it_asks_for_the_turn_hands_it_on(
     async with gate.holding("a"):
         cancelling = await gate.begin(store.cancel("a"))
         claiming = await gate.begin(store.claim("a", LEASE))
-    assert await asyncio.gather(cancelling, claiming) == [True, None]
+    assert (await cancelling, await claiming) == (True, None)
     accepted = await store.submit(ordered("b"))
     assert accepted is not None
     assert not accepted.waiting
@@ -288,8 +288,9 @@ async def test_a_run_parked_while_the_one_that_it_waits_for_ends_is_let_in(
         await store.submit(new_run(run_id, user_id="ada"))
     first = await worker.deliver()
     assert first is not None
+    assert await worker.take() == "b"
     async with gate.holding("b"):
-        parking = await gate.begin(worker.deliver())
+        parking = await gate.begin(worker.deliver_run("b"))
         assert await store.settle(ending("a")) is COMPLETED
         admitting = await gate.begin(worker.follow("a"))
     assert await parking is None

@@ -4,13 +4,12 @@ import asyncio
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from deliveries import Deliveries
 from stores import LAPSED, execute, new_run, same
 
-from kern.db.base import Store
+from kern.db.base import Database, Store
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
@@ -160,7 +159,7 @@ class Chaos:
         return [each.run_id for each in records if each and not each.status.is_terminal]
 
 
-async def stress(databases: Sequence[Any], seed: int, times: int) -> Store:
+async def stress(databases: Sequence[Database], seed: int, times: int) -> Store:
     stores = [await database.store() for database in databases]
     chaos = Chaos(stores, seed)
     await asyncio.gather(*(chaos.act(times) for _ in range(8)))

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 from stores import LAPSED, LEASE, ending, new_run, same
 
-from kern.db.base import Database, Store
+from kern.db.base import LOST_ATTEMPTS, Database, Store
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
@@ -53,6 +53,7 @@ class Model:
     status: RunStatus | None = None
     ordered: bool = False
     fresh: bool = True
+    lost: int = 0
     intent: bool = False
     input: str | None = None
     attempt: int = 0
@@ -141,7 +142,7 @@ class Model:
         """Have it go on."""
         if self.status is not status:
             return False
-        self.status, self.end = PENDING, None
+        self.status, self.end, self.lost = PENDING, None, 0
         rows = enumerate(added, self.last_seq + 1)
         self.journal += [Happened(seq, type, payload) for seq, (type, payload) in rows]
         return True
@@ -159,7 +160,9 @@ class Model:
         """Begin the next attempt."""
         if not self.waits:
             return None
-        self.status = CANCELLED if self.asked else RUNNING
+        self.lost += self.status is RUNNING
+        given_up = self.status is RUNNING and self.lost == LOST_ATTEMPTS
+        self.status = CANCELLED if self.asked else ERROR if given_up else RUNNING
         self.fresh = False
         self.attempt += 1
         self.alive = lease > 0

@@ -1,6 +1,7 @@
 """From the queue to the executor: an entry is given up last, whatever happens to its worker."""
 
 import signal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -50,14 +51,28 @@ async def test_a_worker_that_was_frozen_leaves_the_newer_attempt_its_entry(
 
     frozen.send(signal.SIGCONT)
     await server.wait_for_disconnects(1, timeout=20)
-    # By then it has done with what it had of the run.
-    await all_ended(agent, await submit(agent, [f"other-{number}" for number in range(5)]))
+    # By then what it had of the run has gone back into the queue, and come out again.
+    later = datetime.now(UTC) + timedelta(seconds=1.5)
+    await all_ended(agent, await submit(agent, ["later"], run_at=later))
     frozen.send(signal.SIGKILL)
     heir.send(signal.SIGKILL)
     await new_worker(shared_db, KERN_HEARTBEAT="1").ready()
     run = await ended(agent, "run")
     assert run.status is RunStatus.completed
     assert all_asked(server.requests).count("run") == 3
+
+
+@pytest.mark.usefixtures("submit_only")
+async def test_an_entry_outlives_the_time_when_somebody_else_executes_its_run(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=db)
+    await submit(agent, ["Hi"])
+    # Somebody without an entry, who will be lost.
+    assert await (await db.store()).claim("Hi", 1.0) is not None
+    (await Runtime.of(db)).serve(agent, explicitly=True)
+    assert (await ended(agent, "Hi")).status is RunStatus.completed
+    assert len(server.requests) == 1
 
 
 @pytest.mark.usefixtures("submit_only")

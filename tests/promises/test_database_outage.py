@@ -162,6 +162,24 @@ async def test_what_was_being_written_when_its_connection_was_cut_is_written_aga
     assert (run.status, run.content) == (RunStatus.completed, "Kept.")
 
 
+async def test_a_lease_that_ran_out_while_the_database_was_away_can_be_renewed(
+    own_postgres: EmbeddedPostgres, agent: Agent
+) -> None:
+    assert isinstance(agent.db, PostgresDb)
+    store = await agent.db.store()
+    await submit(agent, ["Hi"])
+    assert await store.claim("Hi", 60.0) is not None
+    await execute(store, "UPDATE {runs} SET lease_until = now() RETURNING run_id")
+    await asyncio.to_thread(own_postgres.stop)
+    await asyncio.to_thread(own_postgres.start)
+
+    heir = await PostgresDb(own_postgres.url, agent.db.session_table).store()
+    assert await heir.claim("Hi", 60.0) is None, "its owner has had no time to renew it"
+    lost = await heir.claim("Hi", 0.001)
+    assert lost is not None
+    assert lost.attempt == 2
+
+
 async def test_workers_come_and_go_while_the_database_is_away(
     own_postgres: EmbeddedPostgres,
     agent: Agent,

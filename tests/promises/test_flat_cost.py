@@ -88,27 +88,50 @@ async def _costs(connection: asyncpg.Connection, names: Names, session: str) -> 
 
 
 async def _costs_of_waiting(
-    connection: asyncpg.Connection, names: Names, holder: str, after: str
+    connection: asyncpg.Connection, names: Names, session: str, number: int
 ) -> dict[str, int]:
-    """Let the turn go on from one run of the session to another; return what each step cost."""
+    """Let the turn go on from one run of the session to the next; return what each step cost."""
+    holder, after = f"{session}-{number}", f"{session}-{number + 1}"
     run_ids = [str(uuid4()) for _ in range(3)]
     counter = _Counter(connection, names)
     count = counter.count
     for each in run_ids:
-        await counter.submit(each, "one", ordered=True)
+        await counter.submit(each, session, ordered=True)
     await count("withdraw", run_ids[0])
     await count("cancel", run_ids[1])
     await count("ask", after)
     await count("get", after)
     await count("claim", [holder], [15.0])
     await counter.settle(holder)
-    await count("advance", "one", after)
-    await count("clear_slots", "lane")
-    await count("taken_slots", "lane", after)
-    await count("take_slot", "lane", after)
-    await count("park", after, "lane")
-    await count("admit", "lane", 1)
+    await count("advance", session, after)
+    await count("clear_slots", session)
+    await count("taken_slots", session, after)
+    await count("take_slot", session, after)
+    await count("park", after, session)
+    await count("admit", session, 1)
     return counter.costs
+
+
+async def _let_runs_wait(
+    connection: asyncpg.Connection, names: Names, session: str, many: int
+) -> None:
+    """Make a session in which many runs have ended, and as many wait for it and for their user."""
+    await connection.execute(
+        f"INSERT INTO {names.sessions} (session_id, agent_id, turn) VALUES ($1, 'a', $1 || '-1')",
+        session,
+    )
+    for status, prefix in (("COMPLETED", "ended"), ("PENDING", session)):
+        await connection.execute(
+            f"INSERT INTO {names.runs} (run_id, session_id, agent_id, status, input, ordered, "
+            "waiting, lane) SELECT $4 || '-' || n, $1, 'a', $3, '{}', true, "
+            "$3 = 'PENDING' AND n <> 1, CASE WHEN $3 = 'PENDING' AND n > 5 THEN $1 END "
+            "FROM generate_series(1, $2::integer) AS n",
+            session,
+            many,
+            status,
+            f"{session}-{prefix}" if prefix == "ended" else session,
+        )
+    await connection.execute(f"VACUUM ANALYZE {names.runs}")
 
 
 async def test_in_postgresql_every_step_touches_as_many_pages_as_in_the_first_run(
@@ -140,26 +163,15 @@ async def test_in_postgresql_a_turn_costs_what_it_did_however_many_wait(
     await postgres_db.store()
     names = Names("kern", postgres_db.session_table)
     connection = await asyncpg.connect(postgres.url)
-    waiting = (
-        f"INSERT INTO {names.runs} (run_id, session_id, agent_id, user_id, status, input, ordered, "
-        "waiting, lane) SELECT 'run-' || n, 'one', 'a', 'u', 'PENDING', '{}', true, n <> 1, "
-        "CASE WHEN n > 5 THEN 'lane' END FROM generate_series($1::integer, $2) AS n"
-    )
     try:
-        await connection.execute(
-            f"INSERT INTO {names.sessions} (session_id, agent_id, turn) "
-            "VALUES ('one', 'a', 'run-1')"
-        )
-        await connection.execute(waiting, 1, 10)
-        await connection.execute(f"ANALYZE {names.runs}")
-        first = await _costs_of_waiting(connection, names, "run-1", "run-2")
-        await connection.execute(waiting, 11, MANY)
-        await connection.execute(f"VACUUM ANALYZE {names.runs}")
-        for number in (2, 3, 4):
-            last = await _costs_of_waiting(connection, names, f"run-{number}", f"run-{number + 1}")
-        assert await connection.fetchval(f"SELECT turn FROM {names.sessions}") == "run-5"
+        for session, many in (("few", 10), ("many", MANY)):
+            await _let_runs_wait(connection, names, session, many)
+        first, *_ = [await _costs_of_waiting(connection, names, "few", n) for n in (1, 2)]
+        *_, last = [await _costs_of_waiting(connection, names, "many", n) for n in (1, 2, 3)]
+        turns = await connection.fetch(f"SELECT turn FROM {names.sessions} ORDER BY session_id")
     finally:
         await connection.close()
+    assert [row["turn"] for row in turns] == ["few-3", "many-4"]
     _assert_flat(first, last)
 
 

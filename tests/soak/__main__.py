@@ -8,6 +8,7 @@ import asyncio
 import base64
 import os
 import resource
+import signal
 import socket
 import sys
 import tempfile
@@ -63,6 +64,9 @@ class Soak:
 
     async def run(self) -> tuple[Facts, float, list[str]]:
         """Return the facts, how long the runs took, and the breaches."""
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         self._postgres.start()
         try:
             await prepare(self._postgres.url)

@@ -14,7 +14,7 @@ from tests.soak.processes import AwayError, Client
 Kind = Literal["plain", "early", "poison", "slow"]
 
 _SESSIONS = 500
-_AT_ONCE = 400
+_AT_ONCE = 200
 _EVERY_POISON = 10.0
 
 

@@ -44,10 +44,8 @@ class Storm:
     ) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while True:
-            await asyncio.sleep(every * self._chance.uniform(0.75, 1.25))
-            if loop.time() > end:
-                return
+        while loop.time() + (pause := every * self._chance.uniform(0.75, 1.25)) < end:
+            await asyncio.sleep(pause)
             await act()
 
     async def _kill(self) -> None:

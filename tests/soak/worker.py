@@ -1,9 +1,4 @@
-"""A worker's process: it does what ``kern worker`` does, and writes to the ledger how it fares.
-
-One is born every two seconds. So it is forked from a process that has loaded everything already:
-to start a Python and import the SDKs takes a second of processor time, more than all else that a
-worker does in its short life.
-"""
+"""A worker's process: it does what ``kern worker`` does, and writes to the ledger how it fares."""
 
 import asyncio
 import logging
@@ -18,17 +13,11 @@ from typing_extensions import override
 from kern.errors import DatabaseUnavailableError
 from tests.soak.ledger import Ledger
 
-PRELOADED = (
-    *("asyncpg", "openai.resources.responses", "httpcore2", "pgqueuer.core.qm"),
-    *("kern.agent.serving", "kern.db.postgres.store", "kern.engine.webhook_post"),
-    *("kern.models.openai", "tests.soak.worker"),
-)
-
 STARVED = 0.3
 """Seconds for which a worker has to wait for the processor before it is said that it starves."""
 
 forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload([*PRELOADED])
+forkserver.set_forkserver_preload(["tests.soak.preloaded", "tests.soak.worker"])
 
 
 class _ToLedger(logging.Handler):

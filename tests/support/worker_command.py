@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 
@@ -52,6 +53,7 @@ class WorkerCommand:
         """Start it."""
         (directory / "app.py").write_text(APP)
         self._errors = directory / "errors.txt"
+        self._mark = uuid4().hex
         with self._errors.open("w") as errors:
             self._popen = subprocess.Popen(
                 [KERN, "worker", "app:agent", *arguments],
@@ -59,7 +61,7 @@ class WorkerCommand:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=os.environ | environment,
+                env=os.environ | environment | {"TEST_WORKER": self._mark},
             )
         self.lines: list[Line] = []
         self.others: list[str] = []
@@ -107,12 +109,12 @@ class WorkerCommand:
         return self._popen.wait(10)
 
     def close(self) -> None:
-        """End it with its processes, if it has not ended yet."""
-        if self._popen.poll() is None:
-            for process in self.children:
-                process.kill()
-            self._popen.kill()
+        """End it with its processes, those included that have outlived it."""
+        self._popen.kill()
         self._popen.wait(10)
+        for process in psutil.process_iter(["environ"]):
+            if (process.info["environ"] or {}).get("TEST_WORKER") == self._mark:
+                process.kill()
         self._reader.join()
 
     def _wait(self, condition: Callable[[], bool]) -> None:

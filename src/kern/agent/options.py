@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypedDict, get_args
 from uuid import uuid4
 
-from kern.engine.runtime import SessionPolicy
+from kern.engine.intake import SessionPolicy
 from kern.engine.webhook_address import check_webhook
 from kern.errors import InvalidInputError
 from kern.run.agent import RunInput

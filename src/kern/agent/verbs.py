@@ -11,8 +11,9 @@ from kern.agent.definition import AgentDefinition
 from kern.agent.options import RunOptions, new_run
 from kern.engine.attempt import Attempt
 from kern.engine.executor import Executor
+from kern.engine.intake import SessionPolicy
 from kern.engine.journal import Emit, Journal
-from kern.engine.runtime import Runtime, SessionPolicy
+from kern.engine.runtime import Runtime
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError
 from kern.run.agent import RunEvent, RunInput, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -119,14 +120,27 @@ def _told(record: RunRecord) -> Text:
     return cell(error_of(record), "red", _LONGEST)
 
 
+def output_of(record: RunRecord) -> RunOutput:
+    """Return a run, without what is stored of it where that is damaged."""
+    try:
+        return RunOutput.from_record(record)
+    except ValueError:
+        bare = replace(record, output=None, error=None, metadata=None, usage=None)
+        return RunOutput.from_record(bare)
+
+
 def error_of(record: RunRecord) -> str | None:
     """Return what went wrong with a run."""
-    error = decode_object(record.error).get("message")
+    try:
+        error = decode_object(record.error).get("message")
+    except ValueError:
+        return record.error
     return None if error is None else str(error)
 
 
 def as_json(record: RunRecord) -> dict[str, object]:
     """Return a listed run as JSON values, moments as ISO 8601."""
+    output = output_of(record)
     moments = {
         name: None if moment is None else moment.isoformat()
         for name, moment in (
@@ -148,6 +162,6 @@ def as_json(record: RunRecord) -> dict[str, object]:
         **moments,
         "input": first_words(record),
         "error": error_of(record),
-        "metadata": decode_object(record.metadata) if record.metadata else None,
-        "metrics": RunOutput.from_record(record).metrics.to_dict(),
+        "metadata": output.metadata,
+        "metrics": output.metrics.to_dict(),
     }

@@ -8,16 +8,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from kern.cli.runs_list import as_json, error_of
+from kern.cli.runs_list import as_json, error_of, output_of
 from kern.cli.terminal import age, cell, console, span, status_of, took
 from kern.cli.timeline import timeline
 from kern.db.base import Database
 from kern.errors import RunNotFoundError
-from kern.run.agent import RunInput, RunOutput
+from kern.run.agent import RunInput
+from kern.run.message import Message
 from kern.run.printable import printable
 from kern.run.record import JournalRow, RunRecord
 
-# How many characters of the input and of the answer are shown.
+# How many characters of the input, the answer and the error are shown.
 _MOST = 2000
 
 
@@ -45,11 +46,11 @@ def show_json(record: RunRecord, rows: Sequence[JournalRow]) -> None:
         }
         for moment in timeline(record, rows)
     ]
-    output = RunOutput.from_record(record).to_dict()
+    output = output_of(record).to_dict()
     values = {
         **as_json(record),
         "metrics": output.pop("metrics"),
-        "input": [each.to_dict() for each in RunInput.from_json(record.input or "").messages],
+        "input": [each.to_dict() for each in _given(record)],
     }
     produced = {name: value for name, value in output.items() if name not in values}
     typer.echo(json.dumps({**values, "output": produced, "events": events}, indent=2))
@@ -59,15 +60,23 @@ def show_run(record: RunRecord, rows: Sequence[JournalRow]) -> None:
     """Print what there is to know about a run, its timeline, and its answer."""
     shown = console()
     shown.print(_facts(record))
-    given = RunInput.from_json(record.input or "").messages
-    _print_text("Input", "\n\n".join(each.content or "" for each in given))
+    _print_text("Error", error_of(record) or "", "red")
+    _print_text("Input", "\n\n".join(each.content or "" for each in _given(record)))
     shown.print()
     shown.print(_timeline(record, rows))
-    _print_text("Answer", RunOutput.from_record(record).content or "")
+    _print_text("Answer", output_of(record).content or "")
+
+
+def _given(record: RunRecord) -> Sequence[Message]:
+    """Return the input of a run, or nothing where that is damaged."""
+    try:
+        return RunInput.from_json(record.input or "").messages
+    except ValueError:
+        return []
 
 
 def _facts(record: RunRecord) -> Table:
-    output = RunOutput.from_record(record)
+    output = output_of(record)
     metrics = output.metrics
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
@@ -87,7 +96,6 @@ def _facts(record: RunRecord) -> Table:
         ("Priority", str(record.priority or "")),
         ("Tokens", tokens if metrics.model_calls else ""),
         ("Metadata", cell(json.dumps(output.metadata) if output.metadata else "")),
-        ("Error", Text(printable(error_of(record) or ""), "red")),
     ]
     for name, value in rows:
         if value:
@@ -110,12 +118,12 @@ def _timeline(record: RunRecord, rows: Sequence[JournalRow]) -> Table:
     return table
 
 
-def _print_text(title: str, text: str) -> None:
+def _print_text(title: str, text: str, style: str = "") -> None:
     if not text:
         return
     shown = console()
     shown.print()
     shown.print(Text(title, "bold"))
-    shown.print(Text(printable(text[:_MOST])), soft_wrap=True)
+    shown.print(Text(printable(text[:_MOST]), style), soft_wrap=True)
     if len(text) > _MOST:
         shown.print(Text(f"… {len(text):,} characters; --json shows them all", "dim"))

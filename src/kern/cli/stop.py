@@ -46,7 +46,7 @@ class Stop:
         threading.Thread(target=self._watch, name="kern-stop", daemon=True).start()
         for number in _SIGNALS:
             signal.signal(number, lambda number, _: self._hear(number))
-        os.register_at_fork(after_in_child=_hear_nothing)
+        os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_hear_nothing)
 
     def ask(self) -> None:
         """Have the process end; from any thread, and as often as one likes."""
@@ -94,8 +94,18 @@ class Stop:
         os._exit(self._exit_code)
 
 
+def _hold() -> None:
+    """Keep a signal for a process that is being forked until it is ready for it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
 def _hear_nothing() -> None:
-    """A process that a tool has forked ends at a signal like any other."""
+    """Have a process that a tool has forked end at a signal like any other."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _release()

@@ -63,6 +63,14 @@ Grace = Annotated[
         "loses a run.",
     ),
 ]
+Retention = Annotated[
+    str | None,
+    typer.Option(
+        envvar="KERN_RETENTION",
+        show_default=False,
+        help="How long runs that have ended are kept, such as 12h, 30d or 8w; by default for ever.",
+    ),
+]
 Port = Annotated[
     int | None,
     typer.Option(
@@ -86,6 +94,7 @@ def worker(
     processes: Processes = 1,
     heartbeat: Heartbeat = 15.0,
     grace: Grace = 10.0,
+    retention: Retention = None,
     port: Port = None,
     host: Host = "127.0.0.1",
     log: LogForm = Log.text,
@@ -94,11 +103,15 @@ def worker(
     os.environ["KERN_CONCURRENCY"] = str(concurrency)
     os.environ["KERN_HEARTBEAT"] = str(heartbeat)
     os.environ["KERN_IN_PROCESS_WORKER"] = "1"
+    if retention is not None:
+        os.environ["KERN_RETENTION"] = retention
 
     from kern.cli.health import HealthServer
     from kern.cli.log import claim_output
     from kern.cli.options import Options
+    from kern.engine.settings import Settings
 
+    Settings.from_environment()  # Each process would find a mistake for itself, again and again.
     options, stream = Options(targets, grace, log.value), claim_output(log.value)
     count = processes or os.cpu_count() or 1
     made = _supervisor(options, count, stream) if count > 1 else _process(options, stream)

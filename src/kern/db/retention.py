@@ -10,6 +10,9 @@ INTENTS_KEPT = timedelta(days=7)
 WEBHOOKS_KEPT = timedelta(days=4)
 """How long a run is kept for a webhook that was not delivered: longer than it is tried."""
 
+NEWEST = 1000
+"""Among so many runs of a session one is looked for that has not ended."""
+
 
 class Pruned(NamedTuple):
     """What one step of pruning came to.
@@ -42,9 +45,10 @@ class Retention(ABC):
     ) -> Pruned:
         """Delete runs that ended before a moment, with their events.
 
-        Kept are: the finished runs of a session in which one has not ended, for they may be its
-        history; runs whose tools have started one that has not ended; and for 4 days those whose
-        webhook was not delivered. A session goes with its last run, unless it has a state.
+        Kept are: the finished runs of a session of whose last 1000 runs one has not ended, for
+        they may be its history; runs whose tools have started one that has not ended; and for 4
+        days those whose webhook was not delivered. A session goes with its last run, unless it
+        has a state.
 
         Args:
             before: the moment, with a time zone.

@@ -207,6 +207,8 @@ class PgQueuerQueue(Queue):
 
         async def handle(job: Job) -> None:
             assert job.payload is not None
+            if self._stopped:  # It was being fetched when the end began.
+                raise RetryRequested(reason="the process is ending")
             try:
                 again = await deliver(job.payload.decode(), job.attempts)
             except asyncio.CancelledError:

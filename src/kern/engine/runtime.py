@@ -6,43 +6,33 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeAlias, cast
+from typing import cast
 from weakref import WeakKeyDictionary, ref
 
-from kern.db.base import Accepted, Database, Kind, Signal, Store
+from kern.db.base import Database, Kind, Signal, Store
 from kern.engine.attempt import Attempt
-from kern.engine.bound import Bound
-from kern.engine.decisions import decide
 from kern.engine.definition import Definition
 from kern.engine.executor import Executor, Stop
 from kern.engine.housekeeping import Housekeeper
+from kern.engine.intake import Intake, SessionPolicy, accepted_output
 from kern.engine.journal import Emit, Journal
 from kern.engine.notices import Notices
 from kern.engine.patience import patiently
-from kern.engine.queue import WEBHOOKS, open_queue, topic_of
+from kern.engine.queue import open_queue
 from kern.engine.reader import read_events
 from kern.engine.scheduler import Scheduler
 from kern.engine.settings import Settings
 from kern.engine.tasks import Tasks
 from kern.engine.worker import Worker
-from kern.errors import (
-    RunConflictError,
-    RunNotFoundError,
-    RunStateError,
-    SessionBusyError,
-)
 from kern.models.base import Model
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
-from kern.run.codec import decode_object
 from kern.run.journal import read_row
 from kern.run.per_loop import PerLoop
 from kern.run.record import NewRun, RunRecord
 
 logger = logging.getLogger("kern")
-
-SessionPolicy: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
 
 
 class Runtime:
@@ -59,8 +49,8 @@ class Runtime:
         self._worker = Worker(
             store, self._queue, self._executor, self._notices, self._tasks, settings.heartbeat
         )
-        self._bound = Bound(store)
-        self._scheduler = Scheduler(store.schedules, self._accept, self._notices.listen)
+        self._intake = Intake(store, self._queue, self.cancel)
+        self._scheduler = Scheduler(store.schedules, self._intake.accept, self._notices.listen)
         self._housekeeper = Housekeeper(
             store.retention,
             repair=self._worker.repair,
@@ -137,53 +127,20 @@ class Runtime:
     async def submit(
         self, definition: Definition, run: NewRun, policy: SessionPolicy = "queue"
     ) -> RunOutput:
-        """Accept a run into the queue, durably.
-
-        Args:
-            definition: the agent.
-            run: the run.
-            policy: what becomes of it where its session has another one.
-
-        Returns:
-            The run, PENDING, or CANCELLED where it was cancelled before; or as it stands where
-            the same run was submitted before.
-
-        Raises:
-            RunConflictError: the run id is in use for something else.
-            SessionBusyError: the session has another run, and the policy is to reject.
-            QueueFullError: too many of the agent's runs wait.
-            DatabaseError: the run was not accepted.
-        """
+        """Accept a run into the queue; see :meth:`kern.engine.intake.Intake.submit`."""
         self.serve(definition)
-        await self._bound.check(run.agent_id, definition.max_queued_runs)
-        run = replace(
-            run,
-            cancelled=cancellations.take_intent(run.run_id),
-            ordered=policy != "parallel",
-        )
-        accepted = await self._accept(run)
-        if accepted is None:
-            return RunOutput.from_record(await self._same_run(run))
-        if accepted.waiting and policy == "reject" and await self.store.withdraw(run.run_id):
-            raise SessionBusyError(
-                f"The session {run.session_id!r} has a run that has not ended. Wait for it, "
-                "cancel it, or choose another session_policy."
-            )
-        if accepted.waiting and policy == "interrupt":
-            for earlier in await self.store.before(run.run_id):
-                await self.cancel(earlier)
-        return _output(definition, run, accepted.status, accepted.created_at.timestamp())
+        return await self._intake.submit(definition, run, policy)
 
-    async def _accept(self, run: NewRun) -> Accepted | None:
-        accepted = await self.store.submit(run)
-        if accepted is not None and not self.store.enqueues:
-            if accepted.status is RunStatus.pending and not accepted.waiting:
-                await self._queue.enqueue(
-                    run.run_id, topic_of(run.agent_id), priority=run.priority, run_at=run.run_at
-                )
-            elif accepted.status is RunStatus.cancelled and run.webhook is not None:
-                await self._queue.enqueue(run.run_id, WEBHOOKS)
-        return accepted
+    async def take_up(
+        self, run_id: str, status: RunStatus, results: dict[str, str] | None = None
+    ) -> RunOutput:
+        """Have a run go on; see :meth:`kern.engine.intake.Intake.take_up`."""
+        return await self._intake.take_up(run_id, status, results)
+
+    async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
+        """Branch a run off another; see :meth:`kern.engine.intake.Intake.fork`."""
+        self.serve(definition)
+        return await self._intake.fork(run, origin, seq)
 
     async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
         """Accept a run and execute it here and now, for a caller who waits for it.
@@ -206,11 +163,11 @@ class Runtime:
         run = replace(run, cancelled=intended, lease=self._settings.heartbeat)
         accepted = await self.store.submit(run)
         if accepted is None:
-            await self._same_run(run)
+            await self._intake.same_run(run)
             record = await self.wait(run.run_id, None)
             assert record is not None
             return RunOutput.from_record(record)
-        output = _output(definition, run, accepted.status, accepted.created_at.timestamp())
+        output = accepted_output(definition, run, accepted)
         if accepted.status is RunStatus.cancelled:
             return output
         journal = Journal(self.store, output, 1, 0, emit, run.streamed)
@@ -242,7 +199,7 @@ class Runtime:
         if not await self.store.cancel(run_id):
             return False
         if not self._executor.stop(run_id) and not self.store.enqueues:
-            await self._worker.follow(await self._found(run_id))
+            await self._worker.follow(await self._intake.found(run_id))
         for child in await self.store.children(run_id):
             await self.cancel(child)
         if model is not None and model.keeps_answers:
@@ -293,71 +250,6 @@ class Runtime:
         with self._notices.of(run_id) as told:
             async for event in read_events(self.store, run_id, after, told):
                 yield event
-
-    async def take_up(
-        self, run_id: str, status: RunStatus, results: dict[str, str] | None = None
-    ) -> RunOutput:
-        """Have a run that stands still go on from its journal, wherever its agent is served.
-
-        Args:
-            run_id: the run.
-            status: the status in which it has to be: ERROR or PAUSED.
-            results: by tool call id, what calls of unknown outcome returned; all others are made
-                again.
-
-        Returns:
-            The run, PENDING.
-
-        Raises:
-            RunNotFoundError: there is no such run.
-            RunStateError: it is in another status, or has no such calls.
-        """
-        record = await self._found(run_id)
-        if record.status is not status:
-            raise RunStateError(f"Run {run_id} is {record.status}, not {status}.")
-        events = await decide(self.store, record, results or {})
-        if not await self.store.take_up(run_id, status, events):
-            raise RunStateError(f"Run {run_id} is not {status} any more.")
-        if not self.store.enqueues:
-            await self._queue.enqueue(run_id, topic_of(record.agent_id), again=True)
-        return RunOutput.from_record(await self._found(run_id))
-
-    async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
-        """Begin a new run with the first steps of another.
-
-        Args:
-            definition: the agent.
-            run: the new run; its input is the other's.
-            origin: the other run.
-            seq: the number of the last event that the new run takes over.
-
-        Returns:
-            The new run, PENDING.
-
-        Raises:
-            RunConflictError: the new run's id is in use.
-        """
-        self.serve(definition)
-        if not await self.store.fork(run, origin, seq):
-            raise RunConflictError(f"run_id {run.run_id!r} is in use. Choose a new one.")
-        if not self.store.enqueues:
-            await self._queue.enqueue(run.run_id, topic_of(run.agent_id))
-        return RunOutput.from_record(await self._found(run.run_id))
-
-    async def _found(self, run_id: str, *, with_input: bool = False) -> RunRecord:
-        record = await self.store.get(run_id, with_input=with_input)
-        if record is None:
-            raise RunNotFoundError(f"There is no run {run_id!r} in {self.store}.")
-        return record
-
-    async def _same_run(self, run: NewRun) -> RunRecord:
-        """Return the run that has this id already, if it is the same."""
-        record = await self._found(run.run_id, with_input=True)
-        if (record.input, record.agent_id) != (run.input, run.agent_id):
-            raise RunConflictError(
-                f"run_id {run.run_id!r} is in use for another input or agent. Choose a new one."
-            )
-        return record
 
     async def _beat(self) -> None:
         """Show that this process lives, and learn what happened to its runs unheard."""
@@ -415,16 +307,3 @@ def _answer(value: bool) -> Future[bool]:
     future: Future[bool] = Future()
     future.set_result(value)
     return future
-
-
-def _output(definition: Definition, run: NewRun, status: RunStatus, created_at: float) -> RunOutput:
-    return RunOutput(
-        run_id=run.run_id,
-        session_id=run.session_id,
-        agent_id=run.agent_id,
-        agent_name=definition.name,
-        user_id=run.user_id,
-        status=status,
-        metadata=decode_object(run.metadata) if run.metadata else None,
-        created_at=created_at,
-    )

@@ -10,7 +10,7 @@ from typing_extensions import override
 from kern.db.base import Database, TablesVersion, check_identifier
 from kern.db.postgres.connections import Connections, reporting
 from kern.db.postgres.names import Names
-from kern.db.postgres.schema import KNOWN_VERSION, found_version, migrate
+from kern.db.postgres.schema import migrate, tables_version
 from kern.db.postgres.store import PostgresStore
 from kern.errors import ConfigurationError
 
@@ -66,7 +66,7 @@ class PostgresDb(Database):
         with reporting(self._address):
             connection = await self._connect()
             try:
-                return TablesVersion(await found_version(connection, self._names), KNOWN_VERSION)
+                return await tables_version(connection, self._names)
             finally:
                 await connection.close()
 

@@ -8,7 +8,7 @@ from typing_extensions import override
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.order import LIVE
-from kern.db.retention import INTENTS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
+from kern.db.retention import INTENTS_KEPT, NEWEST, WEBHOOKS_KEPT, Pruned, Retention
 
 _INTENTS, _LOG = 500, 5000
 
@@ -88,8 +88,10 @@ WITH looked_at AS MATERIALIZED (
 ), busy AS MATERIALIZED (
     SELECT session_id FROM (
         SELECT DISTINCT session_id FROM looked_at WHERE status NOT IN {LIVE}) AS session,
-    LATERAL (SELECT FROM {runs} AS live
-        WHERE live.session_id = session.session_id AND live.status IN {LIVE} LIMIT 1) AS live
+    LATERAL (SELECT bool_or(status IN {LIVE}) AS is_busy FROM (
+        SELECT status FROM {runs} AS runs WHERE runs.session_id = session.session_id
+        ORDER BY position DESC LIMIT {NEWEST}) AS newest) AS newest
+    WHERE is_busy
 ), doomed AS MATERIALIZED (
     SELECT run_id, session_id FROM {runs} AS runs
     WHERE run_id = ANY(ARRAY(SELECT run_id FROM looked_at WHERE status NOT IN {LIVE}))

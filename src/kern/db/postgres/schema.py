@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
+from kern.db.base import TablesVersion
 from kern.db.postgres.names import Names
 from kern.db.queue_tables import queue_queries
 from kern.errors import ConfigurationError, SchemaVersionError
@@ -106,10 +107,6 @@ CREATE TABLE {schedules} (
 )
 
 
-KNOWN_VERSION = len(_MIGRATIONS)
-"""The version to which this kern brings the tables."""
-
-
 async def migrate(connection: asyncpg.Connection, names: Names) -> None:
     """Bring the tables of ``names`` to this version of kern.
 
@@ -119,7 +116,7 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
         ConfigurationError: the schema's name cannot be used.
         SchemaVersionError: the tables are newer than this version of kern.
     """
-    if await _version(connection, names) == KNOWN_VERSION:
+    if await _version(connection, names) == len(_MIGRATIONS):
         return
     async with connection.transaction():
         await connection.execute(
@@ -143,12 +140,16 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
             f"INSERT INTO {names.versions} VALUES ($1, $2) "
             "ON CONFLICT (name) DO UPDATE SET version = excluded.version",
             names.session_table,
-            KNOWN_VERSION,
+            len(_MIGRATIONS),
         )
 
 
-async def found_version(connection: asyncpg.Connection, names: Names) -> int | None:
-    """Return the version of the tables of ``names``, or None where there are none."""
+async def tables_version(connection: asyncpg.Connection, names: Names) -> TablesVersion:
+    """Return the version of the tables of ``names``, which are left as they are."""
+    return TablesVersion(await _found_version(connection, names), len(_MIGRATIONS))
+
+
+async def _found_version(connection: asyncpg.Connection, names: Names) -> int | None:
     # Not to_regclass(): after the wait for the lock it answers as it would have before.
     if not await connection.fetchval(
         "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2)",
@@ -183,10 +184,10 @@ async def _begin(connection: asyncpg.Connection, names: Names) -> None:
 
 
 async def _version(connection: asyncpg.Connection, names: Names) -> int | None:
-    version = await found_version(connection, names)
-    if version is not None and version > KNOWN_VERSION:
+    version = await _found_version(connection, names)
+    if version is not None and version > len(_MIGRATIONS):
         raise SchemaVersionError(
             f"The tables of {names.sessions} have version {version}; this kern knows versions up "
-            f"to {KNOWN_VERSION}. Upgrade kern, or name another session_table."
+            f"to {len(_MIGRATIONS)}. Upgrade kern, or name another session_table."
         )
     return version

@@ -63,6 +63,7 @@ class Operations:
             "webhook": run.webhook,
             "status": status.value,
             "attempt": 1 if started else 0,
+            "parked": started,  # One that its caller executes takes nobody's place.
             "created_at": now,
             "started_at": now if started else None,
             "finished_at": now if cancelled else None,

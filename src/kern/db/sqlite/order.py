@@ -36,6 +36,7 @@ class Order:
         """Say whether so many other runs of the run's user execute, and park the run then."""
         full = connection.execute(
             f"SELECT (SELECT count(*) FROM {self._runs} AS other WHERE other.status = 'RUNNING' "
+            "AND NOT other.parked "
             "AND other.agent_id = run.agent_id AND other.user_id = run.user_id "
             f"AND other.run_id <> run.run_id) >= ? FROM {self._runs} AS run "
             "WHERE run_id = ? AND user_id IS NOT NULL",
@@ -100,7 +101,8 @@ WHERE agent_id = :agent_id AND user_id = :user_id AND status = 'PENDING' AND par
     AND NOT {self._waits}
 ORDER BY priority DESC, position
 LIMIT max(0, :user_limit - (SELECT count(*) FROM {self._runs}
-    WHERE agent_id = :agent_id AND user_id = :user_id AND status = 'RUNNING'))""",
+    WHERE agent_id = :agent_id AND user_id = :user_id AND status = 'RUNNING'
+        AND NOT parked))""",
                 {"agent_id": agent_id, "user_id": user_id, "user_limit": user_limit, "now": now},
             ).fetchall()
             connection.executemany(

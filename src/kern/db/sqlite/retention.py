@@ -7,7 +7,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from kern.db.retention import INTENTS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
+from kern.db.retention import INTENTS_KEPT, NEWEST, WEBHOOKS_KEPT, Pruned, Retention
 from kern.db.sqlite.file import SqliteFile
 
 _INTENTS = 500
@@ -79,8 +79,9 @@ WHERE position > :position AND position <= :last AND {_ENDED} AND finished_at < 
     AND session_id NOT IN (
         SELECT session_id FROM (SELECT DISTINCT session_id FROM {self._runs}
             WHERE position > :position AND position <= :last AND session_id IS NOT NULL) AS seen
-        WHERE EXISTS (SELECT 1 FROM {self._runs} AS live
-            WHERE live.session_id = seen.session_id AND NOT {_ENDED}))""",
+        WHERE EXISTS (SELECT 1 FROM (SELECT status FROM {self._runs} AS newest
+            WHERE newest.session_id = seen.session_id ORDER BY position DESC LIMIT {NEWEST})
+            WHERE NOT {_ENDED}))""",
             {
                 "position": position,
                 "last": last,

@@ -195,7 +195,12 @@ class OpenAIResponses(Model):
                     raise
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
-        return {"model": self.id} | self._params | request_body(request, self.provider)
+        # What the SDK takes by name, it holds against every type that an item of a conversation
+        # can have: 2 ms an item. What is extra goes out as it is.
+        return {
+            "model": self.id,
+            "extra_body": self._params | request_body(request, self.provider),
+        }
 
     async def _client(self) -> AsyncGenerator["AsyncOpenAI", None]:
         from openai import AsyncOpenAI

@@ -70,24 +70,23 @@ SELECT (SELECT count(*) FROM {queue} WHERE entrypoint = '{table}/' || $1 AND sta
     + (SELECT count(*) FROM {runs} WHERE lane IS NOT NULL AND agent_id = $1) AS queued"""
 
         # Every run that is pending or running has an entry in the queue, or waits for one.
-        self._live = f"""
-SELECT convert_from(payload, 'UTF8') AS run_id FROM {queue}
-WHERE starts_with(entrypoint, '{table}/')
-UNION SELECT run_id FROM {runs} WHERE waiting
-UNION SELECT run_id FROM {runs} WHERE lane IS NOT NULL"""
+        self._is_live = f"""run_id = ANY(ARRAY(
+    SELECT convert_from(payload, 'UTF8') COLLATE "default" FROM {queue}
+    WHERE starts_with(entrypoint, '{table}/')
+    UNION SELECT run_id FROM {runs} WHERE waiting
+    UNION SELECT run_id FROM {runs} WHERE lane IS NOT NULL))"""
 
         self.load = f"""
-WITH live AS MATERIALIZED ({self._live}
-), pending AS (
+WITH live AS (
     SELECT status, waiting OR lane IS NOT NULL AS waits, coalesce(run_at > now(), false) AS later
-    FROM live JOIN {runs} USING (run_id) WHERE status IN ('PENDING', 'RUNNING')
+    FROM {runs} WHERE {self._is_live}
 )
 SELECT count(*) FILTER (WHERE status = 'RUNNING') AS running,
     count(*) FILTER (WHERE status = 'PENDING' AND NOT waits AND NOT later) AS due,
     count(*) FILTER (WHERE status = 'PENDING' AND waits) AS waiting,
     count(*) FILTER (WHERE status = 'PENDING' AND NOT waits AND later) AS delayed,
     (SELECT nullif(reltuples, -1)::bigint FROM pg_class WHERE oid = '{runs}'::regclass) AS total
-FROM pending"""
+FROM live"""
 
     def find(self, wanted: RunFilter, limit: int, before: str | None) -> tuple[str, list[object]]:
         """Return the statement that lists runs, with its values.
@@ -108,7 +107,7 @@ FROM pending"""
                 values.append(value)
                 conditions.append(condition.format(f"${len(values)}"))
         if wanted.is_live:
-            conditions.append(f"run_id IN ({self._live}\n)")
+            conditions.append(self._is_live)
         values.append(limit)
         statement = f"""
 SELECT {_LISTED}, waiting OR lane IS NOT NULL AS waiting, usage,

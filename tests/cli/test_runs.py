@@ -1,0 +1,348 @@
+"""What ``kern runs`` shows and does, with a database and no agent in hand."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elsewhere import environment_of
+from stores import LEASE, execute, new_run
+from typer.testing import CliRunner
+
+from kern.cli.main import app
+from kern.db.base import Database, Store
+from kern.run.agent import RunEvent, RunOutput
+from kern.run.base import RunStatus
+from kern.run.journal import write_event
+from kern.run.message import Message, Metrics
+from kern.run.record import JournalRow
+from kern.run.tool import ToolCall
+
+KERN = str(Path(sys.executable).with_name("kern"))
+
+HOSTILE = "\x1b[2J\x9b31m\x07 [bold]x[/bold] \u202e\ud800\0"
+COMMANDS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+TOKENS = {"metrics": Metrics(input_tokens=12, output_tokens=34).to_dict()}
+
+
+def options(db: Database) -> list[str]:
+    """Return the options that name a database."""
+    where = environment_of(db, "")
+    url = where["TEST_DB"] if "://" in where["TEST_DB"] else f"sqlite:///{where['TEST_DB']}"
+    return ["--db", url, "--table", where["TEST_TABLE"]]
+
+
+def kern(db: Database, *command: str) -> tuple[int, str]:
+    shown = CliRunner().invoke(app, ["runs", *command, *options(db)])
+    return shown.exit_code, shown.output
+
+
+def said(db: Database, *command: str) -> str:
+    exit_code, output = kern(db, *command)
+    assert exit_code == 0, output
+    return output
+
+
+def listed(db: Database, *command: str) -> list[str]:
+    return [run["run_id"] for run in json.loads(said(db, "list", "--json", *command))]
+
+
+def prepare(db: Database, work: Callable[[Store], Awaitable[object]]) -> None:
+    async def main() -> None:
+        await work(await db.store())
+
+    asyncio.run(main())
+
+
+def row(seq: int, event: RunEvent, **payload: object) -> JournalRow:
+    return JournalRow("run", seq, *write_event(event, payload))
+
+
+def given(text: str) -> str:
+    return json.dumps({"messages": [{"role": "user", "content": text}]}, separators=(",", ":"))
+
+
+async def end(
+    store: Store,
+    run_id: str = "run",
+    status: RunStatus = RunStatus.completed,
+    *rows: JournalRow,
+    content: str | None = None,
+    error: str | None = None,
+) -> None:
+    """Have a run executed, and end."""
+    record = await store.claim(run_id, LEASE)
+    assert record is not None
+    output = RunOutput.from_record(record)
+    output.status, output.content, output.error = status, content, error
+    await store.settle(output.settlement(1, rows))
+
+
+async def three_runs(store: Store) -> None:
+    """Have a run that failed, one that is completed, and one that waits."""
+    await store.submit(new_run("first", agent_id="other", input=given("Say yes")))
+    await end(store, "first", RunStatus.error, error="It is broken\nfor good")
+    await store.submit(new_run("second", session_id="talk", user_id="ann", input=given("Say no")))
+    await end(store, "second", content="No.")
+    await store.submit(new_run("third", priority=7, input=given("Research\n\nheat pumps")))
+
+
+def test_runs_are_listed_the_newest_first(shared_db: Database) -> None:
+    prepare(shared_db, three_runs)
+    header, *rows = said(shared_db, "list").splitlines()
+    assert header.split()[:3] == ["Run", "Status", "Agent"]
+    third, second, first = rows
+    assert third.split()[:3] == ["third", "PENDING", "agent"]
+    assert third.rstrip().endswith("Research heat pumps")
+    assert second.split()[:5] == ["second", "COMPLETED", "agent", "talk", "ann"]
+    assert first.rstrip().endswith("It is broken for good")
+    assert "Say yes" not in first
+
+    assert listed(shared_db) == ["third", "second", "first"]
+    assert listed(shared_db, "--limit", "1") == ["third"]
+    assert listed(shared_db, "--before", "second") == ["first"]
+    assert listed(shared_db, "--status", "ERROR", "--status", "pending") == ["third", "first"]
+    assert listed(shared_db, "--agent", "other") == ["first"]
+    assert listed(shared_db, "--session", "talk") == ["second"]
+    assert listed(shared_db, "--user", "ann") == ["second"]
+    assert listed(shared_db, "--since", "1h") == ["third", "second", "first"]
+    for option in ("--agent", "--session", "--user"):
+        assert listed(shared_db, option, "agent' OR '1'='1") == []
+    assert said(shared_db, "list", "--user", "nobody") == "No runs.\n"
+
+
+def test_hostile_texts_do_not_command_the_terminal(shared_db: Database) -> None:
+    run_id = "run\x9b2J[red]"
+
+    async def work(store: Store) -> None:
+        text = HOSTILE + "x" * 200_000
+        call = ToolCall("call", HOSTILE, HOSTILE)
+        message = Message("assistant", text, [call]).to_dict()
+        rows = [
+            row(1, RunEvent.model_request_completed, message=message, **TOKENS),
+            row(2, RunEvent.tool_call_error, place=0, result=text),
+            row(3, RunEvent.run_error, message=text),
+        ]
+        rows = [JournalRow(run_id, each.seq, each.type, each.payload) for each in rows]
+        await store.submit(new_run(run_id, input=given(text), metadata=json.dumps({"a": HOSTILE})))
+        await end(store, run_id, RunStatus.error, *rows, content=text, error=text)
+
+    prepare(shared_db, work)
+    for command in (["list"], ["show", run_id], ["watch", run_id], ["cancel", run_id]):
+        _, shown = kern(shared_db, *command)
+        assert not COMMANDS.search(shown)
+        assert "[red]" in shown
+    listing = said(shared_db, "list")
+    assert "[bold]x[/bold]" in listing
+    assert "\u202e" not in listing
+    assert len(listing) < 1000
+    assert len(said(shared_db, "show", run_id)) < 20_000
+    [run] = json.loads(said(shared_db, "list", "--json"))
+    assert run["error"] == HOSTILE + "x" * 200_000
+    run = json.loads(said(shared_db, "show", run_id, "--json"))
+    assert run["output"]["content"] == HOSTILE + "x" * 200_000
+
+
+def test_a_run_is_shown_with_what_has_happened_in_it(shared_db: Database) -> None:
+    async def work(store: Store) -> None:
+        call = ToolCall("call", "search", '{"query":"heat pumps"}')
+        asking = Message("assistant", None, [call]).to_dict()
+        answer = Message("assistant", "Buy one.").to_dict()
+        await store.submit(new_run(input=given("Research")))
+        await end(
+            store,
+            "run",
+            RunStatus.completed,
+            row(1, RunEvent.model_request_completed, message=asking, **TOKENS),
+            row(2, RunEvent.tool_call_completed, place=0, result="three results"),
+            JournalRow("run", 3, "RunPaused", '{"v":99}'),
+            JournalRow("run", 4, "Nonsense", "[]"),
+            row(5, RunEvent.model_request_completed, message=answer, **TOKENS),
+            content="Buy one.",
+        )
+
+    prepare(shared_db, work)
+    shown = said(shared_db, "show", "run")
+    lines = [line.split(maxsplit=3) for line in shown.splitlines()]
+    events = {words[0]: words[2:] for words in lines if len(words) > 2 and words[0].isdigit()}
+    assert {seq: words[0] for seq, words in events.items()} == {
+        "1": "ModelRequestCompleted",
+        "2": "ToolCallCompleted",
+        "3": "RunPaused",
+        "4": "Nonsense",
+        "5": "ModelRequestCompleted",
+        "6": "RunCompleted",
+    }
+    assert '12 + 34 tokens: asks for search({"query":"heat pumps"})' in events["1"][1]
+    assert 'search({"query":"heat pumps"}) → three results' in events["2"][1]
+    assert "Upgrade kern" in events["3"][1]
+    assert "cannot be read" in events["4"][1]
+    assert "Buy one." in events["5"][1]
+    assert "Research" in shown
+
+    run = json.loads(said(shared_db, "show", "run", "--json"))
+    assert (run["status"], run["output"]["content"]) == ("COMPLETED", "Buy one.")
+    assert run["input"] == [{"role": "user", "content": "Research"}]
+    assert [event["seq"] for event in run["events"]] == [1, 2, 3, 4, 5, 6]
+    assert run["events"][1]["payload"]["result"] == "three results"
+
+
+def test_a_damaged_run_is_shown_all_the_same(shared_db: Database) -> None:
+    async def work(store: Store) -> None:
+        await store.submit(new_run(input='"no messages"'))
+        await end(store, "run")
+        await execute(store, "UPDATE {runs} SET output = '[]', error = '7'")
+
+    prepare(shared_db, work)
+    assert listed(shared_db) == ["run"]
+    assert "run" in said(shared_db, "list")
+    assert "COMPLETED" in said(shared_db, "show", "run")
+    run = json.loads(said(shared_db, "show", "run", "--json"))
+    assert (run["input"], run["error"], run["output"]["content"]) == ([], "7", None)
+
+
+@pytest.mark.parametrize("command", ["show", "watch", "cancel", "retry", "list --before"])
+def test_an_unknown_run_is_said_and_leaves_nothing_behind(
+    shared_db: Database, command: str
+) -> None:
+    exit_code, shown = kern(shared_db, *command.split(), "unknown")
+    assert exit_code == 1
+    assert shown.startswith("Error: There is no run 'unknown' in ")
+    assert shown.count("\n") == 1
+
+    async def nothing_is_there(store: Store) -> None:
+        assert await execute(store, "SELECT run_id FROM {runs}") == []
+
+    prepare(shared_db, nothing_is_there)
+
+
+def test_a_mistake_is_one_line(shared_db: Database) -> None:
+    for command in (["list", "--since", "soon"], ["list", "--agent", ""], ["show", "\x01"]):
+        exit_code, shown = kern(shared_db, *command)
+        assert exit_code == 1
+        assert shown.startswith("Error: ")
+        assert shown.count("\n") == 1
+
+
+def test_runs_are_cancelled_and_each_is_told_of(shared_db: Database) -> None:
+    prepare(shared_db, three_runs)
+    exit_code, shown = kern(shared_db, "cancel", "second", "third")
+    assert (exit_code, shown) == (1, "second has ended before: COMPLETED\nthird is cancelled\n")
+    assert listed(shared_db, "--status", "CANCELLED") == ["third"]
+    assert said(shared_db, "cancel", "third") == "third has ended before: CANCELLED\n"
+
+
+def test_a_failed_run_is_retried(shared_db: Database) -> None:
+    prepare(shared_db, three_runs)
+    assert "first is PENDING" in said(shared_db, "retry", "first")
+    assert listed(shared_db, "--status", "PENDING") == ["third", "first"]
+    exit_code, shown = kern(shared_db, "retry", "second")
+    assert (exit_code, shown) == (1, "Error: Run second is COMPLETED, not ERROR.\n")
+
+    async def can_be_executed(store: Store) -> None:
+        assert await store.claim("first", LEASE) is not None
+        assert "RunContinued" in [event.type for event in await store.events("first", 0)]
+
+    prepare(shared_db, can_be_executed)
+
+
+def test_watching_an_ended_run_tells_how_it_ended(shared_db: Database) -> None:
+    prepare(shared_db, three_runs)
+    shown = said(shared_db, "watch", "second")
+    assert "RunCompleted" in shown
+    assert shown.endswith("second is COMPLETED\n")
+    exit_code, shown = kern(shared_db, "watch", "first")
+    assert exit_code == 1
+    assert "RunError It is broken for good" in shown
+
+
+class Watch:
+    """``kern runs watch`` in a process of its own."""
+
+    def __init__(self, db: Database, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [KERN, "runs", "watch", *arguments, *options(db)],
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+
+    async def says(self, wanted: str) -> str:
+        """Return what it prints until it has printed this."""
+        shown = b""
+        assert self.process.stdout is not None
+        while wanted not in shown.decode(errors="ignore"):
+            read = asyncio.to_thread(os.read, self.process.stdout.fileno(), 65536)
+            piece = await asyncio.wait_for(read, 20)
+            assert piece, shown
+            shown += piece
+        return shown.decode()
+
+    async def ended(self) -> int:
+        """Wait for its end, and return its exit code."""
+        return await asyncio.wait_for(asyncio.to_thread(self.process.wait), 20)
+
+
+@pytest.fixture
+def watch(shared_db: Database, request: pytest.FixtureRequest) -> Callable[..., Watch]:
+    """Start to watch."""
+
+    def start(*arguments: str) -> Watch:
+        watching = Watch(shared_db, *arguments)
+
+        def close() -> None:
+            watching.process.kill()
+            watching.process.wait(10)
+            assert watching.process.stdout is not None
+            watching.process.stdout.close()
+
+        request.addfinalizer(close)
+        return watching
+
+    return start
+
+
+async def test_a_run_is_followed_piece_by_piece(
+    shared_db: Database, watch: Callable[..., Watch]
+) -> None:
+    store = await shared_db.store()
+    await store.submit(new_run(lease=LEASE))
+    watching = watch("run")
+    asked: list[Any] = []
+    async with asyncio.timeout(20):
+        while not asked:
+            asked = await store.asked(["run"])
+    for seq, piece in enumerate(("Heat ", "pumps\n"), 1):
+        await store.append("run", 1, [row(seq, RunEvent.run_content, text=piece)], True)
+        await watching.says(piece)
+    message = Message("assistant", "Heat pumps\n").to_dict()
+    completed = row(3, RunEvent.model_request_completed, message=message, **TOKENS)
+    output = RunOutput("run", "session", "agent", status=RunStatus.completed, content="Heat pumps")
+    await store.settle(output.settlement(1, [completed], fold_before=3))
+    shown = await watching.says("run is COMPLETED")
+    assert "Heat" not in shown
+    assert await watching.ended() == 0
+
+
+async def test_all_runs_are_watched_until_ctrl_c(
+    shared_db: Database, watch: Callable[..., Watch]
+) -> None:
+    store = await shared_db.store()
+    await store.submit(new_run())
+    watching = watch()
+    assert "run PENDING agent agent attempt 0" in await watching.says("\n")
+    await store.claim("run", LEASE)
+    assert "run RUNNING agent agent attempt 1" in await watching.says("\n")
+    await store.cancel("run")
+    output = RunOutput("run", "session", "agent", status=RunStatus.completed)
+    await store.settle(output.settlement(1))
+    assert "run CANCELLED" in await watching.says("\n")
+    watching.process.send_signal(signal.SIGINT)
+    assert await watching.ended() == 130

@@ -1,0 +1,143 @@
+"""What ``kern db migrate``, ``status`` and ``prune`` do with the tables of a database."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+from elsewhere import environment_of
+from stores import LEASE, ending, execute, new_run
+from typer.testing import CliRunner
+
+from kern.cli.main import app
+from kern.db.base import Database, Store
+from kern.db.postgres import PostgresDb, schema
+from kern.db.postgres.store import PostgresStore
+from kern.db.sqlite import file
+
+
+def kern(db: Database, *command: str) -> tuple[int, str]:
+    where = environment_of(db, "")
+    url = where["TEST_DB"] if "://" in where["TEST_DB"] else f"sqlite:///{where['TEST_DB']}"
+    options = ["--db", url, "--table", where["TEST_TABLE"]]
+    shown = CliRunner().invoke(app, ["db", *command, *options])
+    return shown.exit_code, shown.output
+
+
+def said(db: Database, *command: str) -> str:
+    exit_code, output = kern(db, *command)
+    assert exit_code == 0, output
+    return output
+
+
+def prepare(db: Database, work: Callable[[Store], Awaitable[object]]) -> None:
+    async def main() -> None:
+        await work(await db.store())
+
+    asyncio.run(main())
+
+
+async def nothing(store: Store) -> None:
+    """Only open it, which makes the tables."""
+
+
+async def outdate(store: Store) -> None:
+    """Have the tables come from a version after this one."""
+    versions, table = "kern_versions", "%"
+    if isinstance(store, PostgresStore):
+        versions, table = store.names.versions, store.names.session_table
+    statement = f"UPDATE {versions} SET version = version + 1 WHERE name LIKE {{1}}"
+    await execute(store, statement, table)
+
+
+def test_tables_are_made_once(shared_db: Database) -> None:
+    exit_code, shown = kern(shared_db, "status")
+    assert exit_code == 3
+    assert "make them with kern db migrate" in shown
+    known = json.loads(kern(shared_db, "status", "--json")[1])["known"]
+    assert json.loads(kern(shared_db, "status", "--json")[1])["tables"] is None
+
+    assert said(shared_db, "migrate").endswith(f"are made, version {known}\n")
+    assert said(shared_db, "migrate").endswith(f"have version {known} already\n")
+    assert json.loads(said(shared_db, "migrate", "--json")) == {"from": known, "to": known}
+    assert f"version {known}" in said(shared_db, "status")
+
+
+def test_older_tables_are_brought_up_to_date(
+    shared_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isinstance(shared_db, PostgresDb):
+        # What opens them is of this version already.
+        asyncio.run(first_version(shared_db))
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(file, "_MIGRATIONS", file._MIGRATIONS[:1])
+            said(shared_db, "migrate")
+    exit_code, shown = kern(shared_db, "status")
+    assert exit_code == 3
+    told = json.loads(kern(shared_db, "status", "--json")[1])
+    assert (told["tables"], told["state"]) == (1, "old")
+    assert f"version 1: version {told['known']} is due" in shown
+    assert said(shared_db, "migrate").endswith(f"are brought from version 1 to {told['known']}\n")
+    said(shared_db, "status")
+
+
+async def first_version(db: PostgresDb) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:1])
+        connection = await db._connect()
+        await schema.migrate(connection, db._names)
+        await connection.close()
+
+
+def test_newer_tables_are_left_alone(shared_db: Database) -> None:
+    prepare(shared_db, nothing)
+    prepare(shared_db, outdate)
+    exit_code, shown = kern(shared_db, "status")
+    assert exit_code == 4
+    assert "upgrade kern" in shown
+    exit_code, shown = kern(shared_db, "migrate")
+    assert exit_code == 1
+    assert "Upgrade kern" in shown
+
+
+def test_the_status_counts_what_has_not_ended(shared_db: Database) -> None:
+    async def work(store: Store) -> None:
+        for run_id in ("a", "b", "c"):
+            await store.submit(new_run(run_id, session_id="one", ordered=True))
+        await store.claim("a", LEASE)
+
+    prepare(shared_db, work)
+    assert "1 running, 0 due, 2 waiting for another run, 0 delayed" in said(shared_db, "status")
+    runs = json.loads(said(shared_db, "status", "--json"))["runs"]
+    assert (runs["running"], runs["waiting"]) == (1, 2)
+
+
+def test_runs_are_pruned_or_only_counted(shared_db: Database) -> None:
+    async def work(store: Store) -> None:
+        for run_id in ("ended", "cancelled", "live"):
+            await store.submit(new_run(run_id, session_id=run_id))
+        await store.claim("ended", LEASE)
+        await store.settle(ending("ended"))
+        await store.cancel("cancelled")
+
+    prepare(shared_db, work)
+    assert said(shared_db, "prune", "--older-than", "1h") == "0 runs deleted\n"
+    assert (
+        said(shared_db, "prune", "--older-than", "0s", "--dry-run") == "2 runs would be deleted\n"
+    )
+    assert said(shared_db, "prune", "--older-than", "0s") == "2 runs deleted\n"
+    assert said(shared_db, "prune", "--older-than", "0s") == "0 runs deleted\n"
+    exit_code, shown = kern(shared_db, "prune", "--older-than", "soon")
+    assert (exit_code, shown.count("\n")) == (1, 1)
+
+    async def only_one_is_left(store: Store) -> None:
+        assert await execute(store, "SELECT run_id FROM {runs}") == [{"run_id": "live"}]
+
+    prepare(shared_db, only_one_is_left)
+
+
+def test_without_a_database_there_is_no_json() -> None:
+    shown = CliRunner().invoke(app, ["db", "status", "--json"])
+    assert shown.exit_code == 1
+    assert "Set KERN_DB_URL or give --db" in shown.output

@@ -1,0 +1,86 @@
+"""Runs are listed as somebody wants to see them, and counted."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from stores import LAPSED, LEASE, ending, new_run
+
+from kern.db.base import Store
+from kern.db.listing import BEGINNING, RunFilter
+from kern.run.base import RunStatus
+
+HOSTILE = "x' OR '1'='1'; DROP TABLE runs; -- \" %s {} $1 :limit ?"
+
+
+async def found(store: Store, wanted: RunFilter, limit: int = 50) -> list[str]:
+    return [record.run_id for record in await store.find(wanted, limit)]
+
+
+async def test_the_last_accepted_run_comes_first_and_an_intent_not_at_all(store: Store) -> None:
+    await store.cancel("intent")
+    for run_id in "cab":
+        await store.submit(new_run(run_id))
+    assert await found(store, RunFilter()) == ["b", "a", "c"]
+    assert await found(store, RunFilter(), limit=2) == ["b", "a"]
+    [last] = await store.find(RunFilter(), 50, before="a")
+    assert last.run_id == "c"
+    assert await store.find(RunFilter(), 50, before="unknown") == []
+
+
+@pytest.mark.parametrize("column", ["agent_id", "session_id", "user_id"])
+async def test_each_condition_is_a_value_and_nothing_else(store: Store, column: str) -> None:
+    for run_id, value in (("ours", HOSTILE), ("theirs", "other")):
+        await store.submit(new_run(run_id, **{column: value}))
+    wanted: dict[str, Any] = {column: HOSTILE}
+    assert await found(store, RunFilter(**wanted)) == ["ours"]
+    wanted = {"session_id": "session", "agent_id": "agent", **wanted}
+    assert await found(store, RunFilter(**wanted)) == ["ours"]
+    assert await found(store, RunFilter(**wanted | {"agent_id": "nobody"})) == []
+
+
+async def test_runs_are_found_by_status_and_age(store: Store) -> None:
+    for run_id in ("pending", "running", "lapsed", "completed", "paused", "waiting"):
+        session = "one" if run_id in ("pending", "waiting") else run_id
+        ordered = session == "one"
+        await store.submit(new_run(run_id, session_id=session, ordered=ordered))
+        if run_id not in ("pending", "waiting"):
+            await store.claim(run_id, LAPSED if run_id == "lapsed" else LEASE)
+        if run_id in ("completed", "paused"):
+            await store.settle(ending(run_id, status=RunStatus(run_id.upper())))
+    await store.submit(new_run("foreground", lease=LEASE))
+    pending, running = (RunStatus.pending,), (RunStatus.running,)
+    assert await found(store, RunFilter(statuses=pending)) == ["waiting", "pending"]
+    assert await found(store, RunFilter(statuses=running)) == ["foreground", "lapsed", "running"]
+    assert await found(store, RunFilter(statuses=(*pending, RunStatus.paused))) == [
+        *("waiting", "paused", "pending")
+    ]
+    [waiting, _] = await store.find(RunFilter(statuses=pending), 50)
+    assert waiting.waiting
+    now = datetime.now(UTC)
+    assert len(await found(store, RunFilter(since=now - timedelta(minutes=5)))) == 7
+    assert await found(store, RunFilter(since=now + timedelta(minutes=5))) == []
+
+
+async def test_a_listed_run_has_no_output_and_the_beginning_of_its_input(store: Store) -> None:
+    given = '{"messages":[{"role":"user","content":"\\u0000\\ud800' + "x" * 100_000 + '"}]}'
+    await store.submit(new_run(input=given))
+    await store.claim("run", LEASE)
+    await store.settle(
+        ending(output='{"content":"' + "y" * 100_000 + '"}', error='{"message":"e"}')
+    )
+    [record] = await store.find(RunFilter(), 1)
+    assert record.beginning == given[:BEGINNING]
+    assert (record.input, record.output) == (None, None)
+    assert (record.usage, record.error, record.attempt) == ("{}", '{"message":"e"}', 1)
+
+
+async def test_those_that_have_not_ended_are_counted(store: Store) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await store.submit(new_run("running", session_id="a", lease=LEASE))
+    await store.submit(new_run("delayed", session_id="b", run_at=later))
+    for run_id in ("due", "waiting", "too"):
+        await store.submit(new_run(run_id, session_id="c", ordered=True))
+    await store.submit(new_run("ended", session_id="d"))
+    await store.cancel("ended")
+    assert (await store.load())[:4] == (1, 1, 2, 1)
