@@ -21,7 +21,7 @@ from pathlib import Path
 os.environ["KERN_IN_PROCESS_WORKER"] = "0"
 sys.path.insert(0, str(Path(__file__).parent))
 
-from agents import writer  # noqa: E402 # the environment comes first
+from agents import writer
 
 SUBJECTS = ["the sea", "bread", "snow", "a clock", "an old road", "tea", "rain", "a bridge"]
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from kern.cli.health import HealthServer
+from kern.cli.worker.health import HealthServer
 from kern.errors import ConfigurationError
 
 

@@ -9,7 +9,7 @@ Spawn = Callable[..., "subprocess.Popen[str]"]
 # Python would hear no signal before this returns, in half an hour.
 BLOCK = """
 import hashlib, sys
-from kern.cli.stop import Stop
+from kern.cli.worker.stop import Stop
 Stop(float(sys.argv[1]))
 print("blocked")
 hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
@@ -17,7 +17,7 @@ hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
 
 FORK = """
 import multiprocessing, signal, time
-from kern.cli.stop import Stop
+from kern.cli.worker.stop import Stop
 stop = Stop(60)
 forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
 forked.start()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.cli.target import load_agents
+from kern.cli.worker.target import load_agents
 from kern.errors import ConfigurationError
 
 MODULES = {

@@ -29,9 +29,9 @@ from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
-OUTAGE = float(os.environ.get("TEST_OUTAGE", "2.5"))
-HEARTBEAT = "1"
-"""Shorter than the outage, so that every lease runs out meanwhile."""
+OUTAGE = float(os.environ.get("TEST_OUTAGE", "4"))
+HEARTBEAT = "3"
+"""Shorter than the outage, so that every lease runs out meanwhile, and long enough to renew it."""
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +188,7 @@ async def test_workers_come_and_go_while_the_database_is_away(
 ) -> None:
     assert agent.db is not None
     server.script.append(Reply.hang())
-    leaving = await new_worker(agent.db, grace=0.5, KERN_HEARTBEAT=HEARTBEAT).ready()
+    leaving = await new_worker(agent.db, grace=0.5, KERN_HEARTBEAT="1").ready()
     await submit(agent, ["left"])
     await server.wait_for_requests(1)
     await asyncio.to_thread(own_postgres.stop)
@@ -203,6 +203,6 @@ async def test_workers_come_and_go_while_the_database_is_away(
     assert await early.ended() == 1
 
     await asyncio.to_thread(own_postgres.start)
-    await new_worker(agent.db, KERN_HEARTBEAT=HEARTBEAT).ready()
+    await new_worker(agent.db, KERN_HEARTBEAT="1").ready()
     assert (await ended(agent, "left")).status is RunStatus.completed
     assert len(server.requests) == 2

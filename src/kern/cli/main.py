@@ -6,7 +6,9 @@ import typer
 from typer.core import TyperGroup
 
 from kern import __version__
-from kern.cli import db, model, runs, schedules, worker
+from kern.cli import db, model, schedules
+from kern.cli.runs import commands as runs
+from kern.cli.worker.command import worker
 from kern.errors import KernError
 
 
@@ -27,7 +29,7 @@ app = typer.Typer(
     help="Runs AI agents in the background and never loses one.",
     no_args_is_help=True,
 )
-app.command()(worker.worker)
+app.command()(worker)
 app.add_typer(db.app, name="db")
 app.add_typer(model.app, name="model")
 app.add_typer(runs.app, name="runs")

@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from kern.cli.runs_list import table_of
+from kern.cli.runs.listing import table_of
+from kern.cli.runs.timeline import describe
 from kern.cli.terminal import STYLES, cell, console, span
-from kern.cli.timeline import describe
 from kern.db.base import Database, Store
 from kern.db.listing import RunFilter
 from kern.engine.runtime import Runtime

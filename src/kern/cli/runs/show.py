@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from kern.cli.runs_list import as_json, error_of, output_of
+from kern.cli.runs.listing import as_json, error_of, output_of
+from kern.cli.runs.timeline import timeline
 from kern.cli.terminal import age, cell, console, span, status_of, took
-from kern.cli.timeline import timeline
 from kern.db.base import Database
 from kern.errors import RunNotFoundError
 from kern.run.agent import RunInput

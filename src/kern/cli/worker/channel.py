@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from kern.cli.log import Stream
+from kern.cli.worker.log import Stream
 
 
 class Channel:

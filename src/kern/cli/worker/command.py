@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from kern.cli.log import Stream
-    from kern.cli.options import Options
-    from kern.cli.process import WorkerProcess
-    from kern.cli.supervisor import Supervisor
+    from kern.cli.worker.log import Stream
+    from kern.cli.worker.options import Options
+    from kern.cli.worker.process import WorkerProcess
+    from kern.cli.worker.supervisor import Supervisor
 
 
 class Log(StrEnum):
@@ -106,9 +106,9 @@ def worker(
     if retention is not None:
         os.environ["KERN_RETENTION"] = retention
 
-    from kern.cli.health import HealthServer
-    from kern.cli.log import claim_output
-    from kern.cli.options import Options
+    from kern.cli.worker.health import HealthServer
+    from kern.cli.worker.log import claim_output
+    from kern.cli.worker.options import Options
     from kern.engine.settings import Settings
 
     Settings.from_environment()  # Each process would find a mistake for itself, again and again.
@@ -123,13 +123,13 @@ def worker(
 
 
 def _process(options: "Options", stream: "Stream") -> "WorkerProcess":
-    from kern.cli.process import WorkerProcess
+    from kern.cli.worker.process import WorkerProcess
 
     return WorkerProcess(options, stream)
 
 
 def _supervisor(options: "Options", processes: int, stream: "Stream") -> "Supervisor":
     # It does without the agents, and so without what they import.
-    from kern.cli.supervisor import Supervisor
+    from kern.cli.worker.supervisor import Supervisor
 
     return Supervisor(options, processes, stream)

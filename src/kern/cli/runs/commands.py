@@ -47,7 +47,7 @@ def list_runs(
     schema: Schema = SCHEMA,
 ) -> None:
     """Show runs, the last accepted first."""
-    from kern.cli.runs_list import find, show_json, show_table
+    from kern.cli.runs.listing import find, show_json, show_table
 
     given = {"--agent": agent, "--session": session, "--user": user, "--before": before}
     for option, value in given.items():
@@ -67,7 +67,7 @@ def show(
     run: Run, as_json: AsJson = False, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA
 ) -> None:
     """Show a run and what has happened in it."""
-    from kern.cli.runs_show import look_up, show_json, show_run
+    from kern.cli.runs.show import look_up, show_json, show_run
 
     database = open_database(db, table, schema)
     record, rows = asyncio.run(look_up(database, check_id("RUN", run)))
@@ -90,7 +90,7 @@ def watch(
 
     With a run the exit code is 0 where it completed, 1 where it failed, was cancelled or paused.
     """
-    from kern.cli.runs_watch import watch_all, watch_run
+    from kern.cli.runs.watch import watch_all, watch_run
 
     database = open_database(db, table, schema)
     try:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from kern.agent import Agent
 from kern.agent.serving import serve
-from kern.cli.channel import Channel
-from kern.cli.health import READY, loop_answers
-from kern.cli.log import Stream, claim_output, log_to, tell
-from kern.cli.options import Options
-from kern.cli.stop import HAND_OVER, Stop
-from kern.cli.target import load_agents
+from kern.cli.worker.channel import Channel
+from kern.cli.worker.health import READY, loop_answers
+from kern.cli.worker.log import Stream, claim_output, log_to, tell
+from kern.cli.worker.options import Options
+from kern.cli.worker.stop import HAND_OVER, Stop
+from kern.cli.worker.target import load_agents
 from kern.errors import KernError
 
 _AWAY = "the database is away"

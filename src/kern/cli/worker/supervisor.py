@@ -9,10 +9,10 @@ import sys
 import time
 from contextlib import suppress
 
-from kern.cli.health import READY, loop_answers
-from kern.cli.log import Stream, log_to, tell
-from kern.cli.options import Options
-from kern.cli.stop import HAND_OVER, Stop
+from kern.cli.worker.health import READY, loop_answers
+from kern.cli.worker.log import Stream, log_to, tell
+from kern.cli.worker.options import Options
+from kern.cli.worker.stop import HAND_OVER, Stop
 from kern.errors import KernError
 
 # Until a process that has ended is started again, in seconds; doubled each time.
@@ -173,7 +173,7 @@ class Child:
             # In a session of its own, it does not hear the Ctrl-C that is for us.
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "kern.cli.process", self._options.to_json(), str(theirs.fileno())),
+                *("-m", "kern.cli.worker.process", self._options.to_json(), str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,

@@ -1,0 +1,1 @@
+"""``kern runs``: what runs, waits and has ended."""

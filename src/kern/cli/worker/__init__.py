@@ -1,0 +1,1 @@
+"""``kern worker``: processes that only execute runs."""
