@@ -3,4 +3,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh test
-exec .venvs/test/bin/python -m pytest "$@"
+# A process a core; each has servers of its own.
+exec .venvs/test/bin/python -m pytest -n auto --dist worksteal "$@"

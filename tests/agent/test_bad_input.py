@@ -25,7 +25,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"input": {"role": "stranger", "content": "Hi"}},
         "A message has the unknown role 'stranger'. Use one of system, user, assistant, tool.",
     ),
-    ({"metadata": {"a": object()}}, "metadata has no JSON form: Object of type object is not"),
+    ({"metadata": {"a": {1}}}, "metadata has no JSON form: Object of type set is not"),
     ({"metadata": {"a": float("nan")}}, "metadata has no JSON form: Out of range float values"),
     ({"metadata": {"a": {1, 2}}}, "Use None, bool, int, finite float, str, and lists or dicts"),
     ({"metadata": ["a"]}, "metadata must be a dict, not list."),

@@ -69,7 +69,7 @@ def test_an_input_that_says_nothing_is_refused(nothing: object) -> None:
         ({"role": "user", "content": 7}, "dict"),
         (["Hi", 7], "int"),
         ([["Hi"]], "list"),
-        (object(), "object"),
+        (..., "ellipsis"),
     ],
     ids=repr,
 )
@@ -91,7 +91,7 @@ def test_an_unknown_role_is_refused_by_its_name(role: object) -> None:
     [
         {"provider_items": "none"},
         {"provider_items": [7]},
-        {"provider_items": [{"id": object()}]},
+        {"provider_items": [{"id": ...}]},
     ],
     ids=repr,
 )

@@ -219,6 +219,9 @@ class Odd:
     def __str__(self) -> str:
         return "odd"
 
+    def __repr__(self) -> str:
+        return "Odd()"
+
 
 @pytest.mark.parametrize(
     ("result", "told"),
