@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from elsewhere import Elsewhere, Process, environment_of, write_script
+from ports import free_port
 from workers import NewWorker, Worker
 
 from kern.agent import Agent
@@ -24,6 +24,7 @@ from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses
+from kern.run.cancel import cancellations
 from kern.testing import ResponsesServer
 
 _numbers = count()
@@ -38,14 +39,6 @@ def pytest_configure() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
-def free_port() -> int:
-    """Return a TCP port of this machine that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what the machine's environment sets away from the tests."""
@@ -54,6 +47,13 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     # Nobody here speaks TLS, and to read a machine's certificates takes 45 ms a client.
     monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
+
+
+@pytest.fixture(autouse=True)
+def _intents() -> Iterator[None]:
+    """Forget the cancels of runs that have not come; every database would be told of them."""
+    yield
+    cancellations._intents.clear()
 
 
 @pytest.fixture(autouse=True)

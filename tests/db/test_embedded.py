@@ -10,15 +10,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from ports import free_port
 
 from kern.db.embedded import EmbeddedPostgres
 from kern.errors import ConfigurationError
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

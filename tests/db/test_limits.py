@@ -155,6 +155,17 @@ async def test_a_limit_is_for_the_runs_of_one_user_of_one_agent(store: Store) ->
         assert await store.claim(run.run_id, LEASE, 1) is not None
 
 
+async def test_a_run_that_its_caller_executes_takes_nobody_s_place(store: Store) -> None:
+    for run_id in ("a", "b"):
+        await store.submit(of(run_id, lease=LEASE))
+    await store.submit(of("queued"))
+    assert await store.claim("queued", LEASE, 1) is not None
+    await store.release("a", 1)
+    await store.settle(ending("b", status=PAUSED))
+    await store.take_up("b", PAUSED, [])
+    assert await parked(store, "a", "b") == []
+
+
 async def test_a_run_that_was_lost_is_not_in_its_own_way(store: Store) -> None:
     await store.submit(of("a"))
     assert await store.claim("a", LAPSED, 1) is not None

@@ -312,9 +312,10 @@ class Runs(RuleBasedStateMachine):
             assert accepted.waiting or not in_the_way
             assert self.ordered(run_id) or not accepted.waiting
 
-    @rule(input=inputs)
-    def submit_in_order(self, input: str) -> None:
-        self.submit_as(self.unknown(), input, False, None, ordered=True)
+    @rule(input=inputs, count=st.integers(1, 3))
+    def submit_in_order(self, input: str, count: int) -> None:
+        for _ in range(count):
+            self.submit_as(self.unknown(), input, False, None, ordered=True)
 
     @rule(number=numbers)
     def cancel(self, number: int) -> None:
@@ -490,7 +491,7 @@ class Runs(RuleBasedStateMachine):
             return
         run_id = self.unknown() if used < 7 else self.known(used)
         if intended:
-            cancelled = self.runner.run(self.store.cancel(run_id))
+            cancelled = self.runner.run(self.worker.cancel(run_id))
             assert cancelled is self.models[run_id].cancel()
         run = new_run(run_id, session_id=self.session, input=self.models[origin].input)
         forked = self.runner.run(self.store.fork(run, origin, seq))

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -58,8 +59,9 @@ class Crashes:
             seen = self.bodies.setdefault((case, turn), [])
             seen.append(body)
         if case == f"in model {turn}" and len(seen) == 1:
-            pid = self.victims[case].pid
-            assert pid is not None
+            # The victim may be quicker than what has started it.
+            while (pid := self.victims[case].pid) is None:
+                time.sleep(0.001)
             os.kill(pid, signal.SIGKILL)
         return answer(turn)
 
@@ -89,7 +91,7 @@ class Case:
         )
         self.crashes.victims[case] = process
         process.start()
-        await asyncio.to_thread(process.join, 30)
+        await asyncio.to_thread(process.join, 90)
         unreached = case.endswith(tuple(map(str, range(SURE_WRITES + 1, WRITES + 1))))
         assert process.exitcode == -signal.SIGKILL or (unreached and process.exitcode == 0), case
         process.close()

@@ -16,6 +16,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from load import all_asked, all_ended, ended, submit
+from ports import free_port
 from stores import execute
 from workers import NewWorker
 
@@ -40,10 +41,10 @@ def _submit_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def own_postgres(postgres: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
+def own_postgres() -> Iterator[EmbeddedPostgres]:
     """A server that nobody else uses."""
     with tempfile.TemporaryDirectory(prefix="kern-test-") as data:
-        server = EmbeddedPostgres(Path(data), postgres.port + 1, options={"fsync": "off"})
+        server = EmbeddedPostgres(Path(data), free_port(), options={"fsync": "off"})
         server.start()
         yield server
         server.stop()

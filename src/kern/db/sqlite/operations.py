@@ -210,7 +210,7 @@ RETURNING status""",
 UPDATE {self._runs} SET
     status = CASE WHEN cancel_requested_at IS NULL THEN 'PENDING' ELSE 'CANCELLED' END,
     finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE ? END,
-    lease_until = NULL
+    lease_until = NULL, parked = 0
 WHERE run_id = ? AND attempt = ? AND status = 'RUNNING'
 RETURNING status""",
             (time.time(), run_id, attempt),
@@ -287,7 +287,7 @@ RETURNING status""",
         changed = connection.execute(
             f"UPDATE {self._runs} SET status = 'PENDING', error = NULL, finished_at = NULL, "
             "started_at = NULL, failures = 0, run_at = NULL, webhook_delivered_at = NULL, "
-            "turn = turn AND status = 'PAUSED' WHERE run_id = ? AND status = ?",
+            "parked = 0, turn = turn AND status = 'PAUSED' WHERE run_id = ? AND status = ?",
             (run_id, status.value),
         )
         if not changed.rowcount:
