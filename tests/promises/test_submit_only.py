@@ -52,7 +52,7 @@ async def test_the_submitter_streams_and_cancels_what_another_executes(
         begun = time.monotonic()
         assert await agent.acancel_run("stopped")
         await server.wait_for_disconnects(1)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 3, "it waited for a heartbeat"
         held.release()
         assert text + "".join([event.content or "" async for event in events]) == (
             "Half a word more."
