@@ -80,5 +80,7 @@ class Storm:
             self._ledger.write("cut")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             pass
+        except asyncpg.InternalClientError:
+            pass  # It was broken between two messages of asyncpg's.
         finally:
             connection.terminate()

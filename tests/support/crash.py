@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from elsewhere import set_environment
+
 from kern.agent import Agent
 from kern.db.base import Database, Store
 from kern.db.postgres import PostgresDb
@@ -86,6 +88,7 @@ def execute(
     ``kill_at`` is ``"in tool STEP"``, ``"before write N"`` or ``"after write N"``: a write is
     what commits something of the run. Anything else lets others do the killing.
     """
+    set_environment({})
     words = kill_at.split()
     if words[0] in ("before", "after"):
         _kill_around_write(words[0] == "before", int(words[2]))

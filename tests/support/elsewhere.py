@@ -96,3 +96,11 @@ def environment_of(db: Database, base_url: str) -> dict[str, str]:
         "OPENAI_BASE_URL": base_url,
         "OPENAI_API_KEY": "sk-test",
     }
+
+
+def set_environment(environment: dict[str, str]) -> None:
+    """Give a forked process these settings, and none that its forkserver was started with."""
+    for name in [*os.environ]:
+        if name.startswith("KERN_"):
+            del os.environ[name]
+    os.environ.update(environment, SSL_CERT_DIR=os.devnull)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from elsewhere import environment_of
+from elsewhere import environment_of, set_environment
 
 from kern.agent import Agent
 from kern.agent.serving import serve
@@ -119,10 +119,7 @@ def _execute(
     options: dict[str, Any],
     grace: float,
 ) -> None:
-    for name in [*os.environ]:
-        if name.startswith("KERN_"):
-            del os.environ[name]
-    os.environ.update(environment, SSL_CERT_DIR=os.devnull)
+    set_environment(environment)
     where, table = environment["TEST_DB"], environment["TEST_TABLE"]
     db = PostgresDb(where, table) if "://" in where else SqliteDb(where, table)
     model = OpenAIResponses("test-model", max_retries=0)
