@@ -78,7 +78,8 @@ class Client:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             told = json.loads(line)
-            if (asked := self._asked.get(told["number"])) is None:
+            asked = self._asked.get(told["number"])
+            if asked is None or asked.done():  # Whoever asked has given up.
                 continue
             if "error" not in told:
                 asked.set_result(told["answer"])
