@@ -267,12 +267,12 @@ class Store(ABC):
         """Return the rows of a run's journal with numbers above ``after``, in order."""
 
     @abstractmethod
-    async def watch(self, run_id: str) -> bool:
-        """Have the end of a run signalled, once it comes; say whether there is such a run."""
+    async def watch(self, run_id: str) -> None:
+        """Have the end of a run signalled, once it comes."""
 
     @abstractmethod
-    async def read(self, run_id: str) -> bool:
-        """Have a run's events written and signalled as they come; say whether there is such a run."""
+    async def read(self, run_id: str) -> None:
+        """Have the events of a run written as they come, and signalled, from now on."""
 
     @abstractmethod
     async def history(self, session_id: str, before: str, limit: int) -> list[tuple[str, str]]:

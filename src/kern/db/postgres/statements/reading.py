@@ -53,8 +53,7 @@ SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed FROM {runs
 WHERE run_id = ANY($1) AND status = 'RUNNING' AND (cancel_requested_at IS NOT NULL OR streamed)"""
 
         self.watch = f"""
-WITH watched AS (UPDATE {runs} SET watched = true WHERE run_id = $1 AND NOT watched)
-SELECT run_id FROM {runs} WHERE run_id = $1"""
+UPDATE {runs} SET watched = true WHERE run_id = $1 AND NOT watched"""
 
         self.read = f"""
 WITH read AS (
@@ -62,9 +61,7 @@ WITH read AS (
         AND status IN ('PENDING', 'RUNNING', 'PAUSED')
     RETURNING run_id
 )
-SELECT run_id,
-    CASE WHEN EXISTS (SELECT FROM read) THEN pg_notify('{channel}', 'read ' || run_id)::text END
-FROM {runs} WHERE run_id = $1"""
+SELECT pg_notify('{channel}', 'read ' || run_id)::text FROM read"""
 
         self.queued = f"""
 SELECT (SELECT count(*) FROM {queue} WHERE entrypoint = '{table}/' || $1 AND status = 'queued'
