@@ -142,6 +142,28 @@ async def test_what_is_done_is_not_done_again_by_a_retry(
     assert asked_for == [1, 3, 3, 3]
 
 
+async def test_who_waits_where_a_run_failed_is_told_of_its_end_elsewhere(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    new_worker: NewWorker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_CONCURRENCY", "1")
+    monkeypatch.setattr(executor, "_FIRST_DELAY", 1.0)
+    failing = Reply.http_error(500).held()
+    server.script += [failing, Reply.hang()]
+    agent = Agent("Tester", model, db=shared_db, max_attempts=2)
+    await submit(agent, ["retried", "blocking"])
+    await server.wait_for_requests(1)
+    waiting = asyncio.create_task(ended(agent, "retried"))
+    failing.release()
+    await server.wait_for_requests(2)
+    await new_worker(shared_db).ready()
+    assert (await waiting).status is RunStatus.completed
+    assert all_asked(server.requests) == ["retried", "blocking", "retried"]
+
+
 async def test_a_run_that_waits_for_its_retry_is_cancelled_at_once(
     db: Database,
     model: OpenAIResponses,

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 from load import all_ended, ended, status_of, submit
@@ -10,6 +11,7 @@ from workers import NewWorker
 from kern.agent import Agent
 from kern.agent.serving import serve
 from kern.db.base import Database
+from kern.errors import RunNotFoundError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
@@ -61,6 +63,36 @@ async def test_the_submitter_streams_and_cancels_what_another_executes(
     assert (await ended(agent, "read")).content == "Half a word more."
     kinds = [event.event async for event in agent.astream_run("read")]
     assert kinds[-1] is RunEvent.run_completed
+
+
+async def test_who_asks_for_a_run_while_it_is_accepted_is_told_of_its_end_or_that_it_is_not_known(
+    shared_db: Database,
+    agent: Agent,
+    new_worker: NewWorker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await new_worker(shared_db).ready()
+    store = await shared_db.store()
+    watch, read = store.watch, store.read
+
+    async def watch_too_early(run_id: str) -> bool:
+        known = await watch(run_id)
+        await submit(agent, [run_id])
+        return known
+
+    async def read_too_early(run_id: str) -> bool:
+        known = await read(run_id)
+        await submit(agent, [run_id])
+        return known
+
+    monkeypatch.setattr(store, "watch", watch_too_early)
+    monkeypatch.setattr(store, "read", read_too_early)
+    run = await agent.await_run("awaited", timeout=20)
+    assert run is None or run.status is RunStatus.completed
+    async with asyncio.timeout(20):
+        with suppress(RunNotFoundError):
+            kinds = [event.event async for event in agent.astream_run("streamed")]
+            assert kinds[-1] is RunEvent.run_completed
 
 
 async def test_a_cancel_before_any_worker_needs_none(agent: Agent, server: ResponsesServer) -> None:

@@ -267,12 +267,12 @@ class Store(ABC):
         """Return the rows of a run's journal with numbers above ``after``, in order."""
 
     @abstractmethod
-    async def watch(self, run_id: str) -> None:
-        """Have the end of a run signalled, once it comes."""
+    async def watch(self, run_id: str) -> bool:
+        """Have the end of a run signalled, once it comes; say whether there is such a run."""
 
     @abstractmethod
-    async def read(self, run_id: str) -> None:
-        """Have the events of a run written as they come, and signalled, from now on."""
+    async def read(self, run_id: str) -> bool:
+        """Have events of a run written and signalled, from now on; say whether it is known."""
 
     @abstractmethod
     async def history(self, session_id: str, before: str, limit: int) -> list[tuple[str, str]]:

@@ -32,13 +32,13 @@ async def read_events(
         RunNotFoundError: there is no such run.
         JournalError: a row cannot be read.
     """
-    await store.read(run_id)
+    known = await store.read(run_id)
     calls: list[ToolCall] = []
     last, text = 0, ""
     while True:
         told.clear()
         # The run before its journal: once it has ended, nothing is added to that any more.
-        record = await store.get(run_id)
+        record = await store.get(run_id) if known else None
         if record is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {store}.")
         for row in await store.events(run_id, last):

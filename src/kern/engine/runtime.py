@@ -231,8 +231,9 @@ class Runtime:
         async with asyncio.timeout(timeout):
             with self._notices.of(run_id) as told:
                 while True:
-                    if not self._executor.executes(run_id):
-                        await self.store.watch(run_id)
+                    # A run that comes right after this would not be watched, so it is not known.
+                    if not self._executor.executes(run_id) and not await self.store.watch(run_id):
+                        return None
                     record = await self.store.get(run_id)
                     if record is None or record.status.is_terminal:
                         return record

@@ -144,6 +144,9 @@ class Worker:
             except DatabaseError:
                 logger.exception("the end of run %s could not be stored", run_id)
                 return self._heartbeat
+            finally:
+                # Who waits here has not asked to be told by others, who may go on with the run.
+                self._notices.tell(run_id)
             if attempt.output.status in (RunStatus.pending, RunStatus.running):
                 if attempt.postponed is not None:
                     await self._admit(record)

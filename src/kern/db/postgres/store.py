@@ -156,12 +156,12 @@ class PostgresStore(Store):
         return Load(*(await self._fetch(self._reading.load))[0])
 
     @override
-    async def watch(self, run_id: str) -> None:
-        await self._fetch(self._reading.watch, run_id)
+    async def watch(self, run_id: str) -> bool:
+        return bool(await self._fetch(self._reading.watch, run_id))
 
     @override
-    async def read(self, run_id: str) -> None:
-        await self._fetch(self._reading.read, run_id)
+    async def read(self, run_id: str) -> bool:
+        return bool(await self._fetch(self._reading.read, run_id))
 
     @override
     async def events(self, run_id: str, after: int) -> list[JournalRow]:

@@ -268,13 +268,15 @@ RETURNING status""",
         )
         return RunStatus.running if alive else RunStatus.cancelled
 
-    def read(self, connection: sqlite3.Connection, run_id: str) -> None:
+    def read(self, connection: sqlite3.Connection, run_id: str) -> bool:
         """See :meth:`kern.db.base.Store.read`."""
         connection.execute(
             f"UPDATE {self._runs} SET streamed = 1 WHERE run_id = ? AND NOT streamed "
             "AND status IN ('PENDING', 'RUNNING', 'PAUSED')",
             (run_id,),
         )
+        known = connection.execute(f"SELECT 1 FROM {self._runs} WHERE run_id = ?", (run_id,))
+        return known.fetchone() is not None
 
     def take_up(
         self,

@@ -149,13 +149,15 @@ class SqliteStore(Store):
     async def load(self) -> Load:
         return await self._file.call(self._reading.load)
 
-    async def watch(self, run_id: str) -> None:
-        """Do nothing: here every end is signalled."""
+    async def watch(self, run_id: str) -> bool:
+        """Do nothing: here every end is signalled, also that of a run which is still to come."""
+        return True
 
     @override
-    async def read(self, run_id: str) -> None:
-        await self._file.call(self._operations.read, run_id)
+    async def read(self, run_id: str) -> bool:
+        known = await self._file.call(self._operations.read, run_id)
         self._file.tell(Signal(Kind.read, run_id))
+        return known
 
     @override
     async def events(self, run_id: str, after: int) -> list[JournalRow]:

@@ -53,7 +53,8 @@ SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed FROM {runs
 WHERE run_id = ANY($1) AND status = 'RUNNING' AND (cancel_requested_at IS NOT NULL OR streamed)"""
 
         self.watch = f"""
-UPDATE {runs} SET watched = true WHERE run_id = $1 AND NOT watched"""
+WITH watched AS (UPDATE {runs} SET watched = true WHERE run_id = $1 AND NOT watched)
+SELECT run_id FROM {runs} WHERE run_id = $1"""
 
         self.read = f"""
 WITH read AS (
@@ -61,7 +62,9 @@ WITH read AS (
         AND status IN ('PENDING', 'RUNNING', 'PAUSED')
     RETURNING run_id
 )
-SELECT pg_notify('{channel}', 'read ' || run_id)::text FROM read"""
+SELECT run_id,
+    CASE WHEN EXISTS (SELECT FROM read) THEN pg_notify('{channel}', 'read ' || run_id)::text END
+FROM {runs} WHERE run_id = $1"""
 
         self.queued = f"""
 SELECT (SELECT count(*) FROM {queue} WHERE entrypoint = '{table}/' || $1 AND status = 'queued'
