@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -118,7 +117,7 @@ async def test_a_run_that_its_caller_executes_is_queued_for_when_its_lease_has_r
     assert await store.pool.fetchval(due) is True
     await store.extend([("run", 1)], 2 * LEASE)
     assert await store.pool.fetchval(due) is True
-    await store.settle(replace(ending(), foreground=True))
+    await store.settle(ending())
     assert await jobs(store) == []
 
 

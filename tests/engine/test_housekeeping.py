@@ -11,8 +11,9 @@ from stores import LEASE, ending, new_run
 from kern.agent import Agent
 from kern.db.base import Database, Store
 from kern.db.in_memory import InMemoryDb
+from kern.engine import pgqueuer
 from kern.engine.housekeeping import Housekeeper
-from kern.engine.queue import PgQueuerQueue
+from kern.engine.pgqueuer import PgQueuerQueue
 from kern.engine.runtime import Runtime
 from kern.engine.settings import Settings
 from kern.errors import ConfigurationError, DatabaseUnavailableError
@@ -101,7 +102,10 @@ async def test_a_failure_does_not_end_it(
     assert "it is broken" in caplog.text
 
 
-async def test_a_queue_in_memory_forgets_what_is_over(model: OpenAIResponses) -> None:
+async def test_a_queue_in_memory_forgets_what_is_over(
+    model: OpenAIResponses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pgqueuer, "_AT_ONCE", 0)
     db = InMemoryDb()
     agent = Agent("Tester", model, db=db)
     run = await agent.arun("Go", background=True)

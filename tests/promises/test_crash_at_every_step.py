@@ -29,14 +29,18 @@ from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
 STEPS = "".join("".join(calls) for calls in TURNS)
-# A claim, five answers with calls, eight results, and the end with the sixth answer. Results that
-# come at the same time share a write, so the last numbers may not be reached.
+# The acceptance or a claim, five answers with calls, eight results, and the end with the sixth
+# answer. Results that come at the same time share a write, so the last numbers may not be reached.
 WRITES, SURE_WRITES = 15, 12
-CASES = (
+POINTS = (
     [f"in model {turn}" for turn in range(1, len(TURNS) + 1)]
     + [f"in tool {step}" for step in STEPS]
     + [f"{when} write {number}" for number in range(1, WRITES + 1) for when in ("before", "after")]
 )
+# Half of the runs begin where they are accepted, half come from the queue.
+CASES = [
+    f"{point} at once" if number // 2 % 2 == 0 else point for number, point in enumerate(POINTS)
+] + ["after write 1 at once"]
 AT_ONCE = 4
 
 processes = multiprocessing.get_context("forkserver")
@@ -58,7 +62,7 @@ class Crashes:
         with self._lock:
             seen = self.bodies.setdefault((case, turn), [])
             seen.append(body)
-        if case == f"in model {turn}" and len(seen) == 1:
+        if case.removesuffix(" at once") == f"in model {turn}" and len(seen) == 1:
             # The victim may be quicker than what has started it.
             while (pid := self.victims[case].pid) is None:
                 time.sleep(0.001)
@@ -92,7 +96,8 @@ class Case:
         self.crashes.victims[case] = process
         process.start()
         await asyncio.to_thread(process.join, 90)
-        unreached = case.endswith(tuple(map(str, range(SURE_WRITES + 1, WRITES + 1))))
+        point = case.removesuffix(" at once")
+        unreached = point.endswith(tuple(map(str, range(SURE_WRITES + 1, WRITES + 1))))
         assert process.exitcode == -signal.SIGKILL or (unreached and process.exitcode == 0), case
         process.close()
 

@@ -60,7 +60,7 @@ class _Counter:
 
     async def settle(self, run_id: str) -> None:
         """End the first attempt at a run."""
-        end = [[run_id], [1], ["COMPLETED"], [OUTPUT], [None], ["{}"], [0], [False]]
+        end = [[run_id], [1], ["COMPLETED"], [OUTPUT], [None], ["{}"], [0]]
         await self.count("settle", *end, [], [], [], [], [])
 
 

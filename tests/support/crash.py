@@ -15,6 +15,7 @@ from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite import SqliteDb
 from kern.db.sqlite.store import SqliteStore
+from kern.engine import pgqueuer
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
 from kern.testing.responses import Reply
@@ -86,9 +87,12 @@ def execute(
     """Execute the run until the process kills itself.
 
     ``kill_at`` is ``"in tool STEP"``, ``"before write N"`` or ``"after write N"``: a write is
-    what commits something of the run. Anything else lets others do the killing.
+    what commits something of the run. Anything else lets others do the killing. With ``"at once"``
+    at its end the run begins as it is accepted, otherwise the queue hands it over.
     """
     set_environment({})
+    if not kill_at.endswith("at once"):
+        pgqueuer._AT_ONCE = 0
     words = kill_at.split()
     if words[0] in ("before", "after"):
         _kill_around_write(words[0] == "before", int(words[2]))
@@ -121,5 +125,5 @@ def _kill_around_write(before: bool, number: int) -> None:
 
     stores: Sequence[type[Store]] = (PostgresStore, SqliteStore)
     for store in stores:
-        for name in ("claim", "append", "settle"):
+        for name in ("submit" if pgqueuer._AT_ONCE else "claim", "append", "settle"):
             setattr(store, name, killing(getattr(store, name)))

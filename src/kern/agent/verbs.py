@@ -145,8 +145,7 @@ class AgentVerbs(AgentDefinition):
             ConfigurationError: the agent has no db.
             DatabaseError: the database could not be reached.
         """
-        record = await (await self._runtime()).wait(check_id("run_id", run_id), timeout)
-        return None if record is None else RunOutput.from_record(record)
+        return await (await self._runtime()).wait(check_id("run_id", run_id), timeout)
 
     async def astream_run(
         self, run_id: str, after: int = 0

@@ -72,6 +72,7 @@ class Attempt:
         replayed: how many of them earlier attempts have journaled.
         handle: the answer that the provider keeps and that was asked for last.
         failure: what the run failed of, once it has.
+        is_settled: whether the run has ended with it, and that is stored.
     """
 
     definition: Definition
@@ -92,6 +93,7 @@ class Attempt:
     replayed: int = 0
     handle: str | None = None
     failure: BaseException | None = None
+    is_settled: bool = False
 
     @property
     def conversation(self) -> list[Message]:

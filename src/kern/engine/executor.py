@@ -92,9 +92,10 @@ class Executor:
         """The run ids that execute here, with the attempt at each."""
         return [(run_id, each.attempt.number) for run_id, each in self._executing.items()]
 
-    def executes(self, run_id: str) -> bool:
-        """Say whether the run executes here."""
-        return run_id in self._executing
+    def attempt(self, run_id: str) -> Attempt | None:
+        """Return the attempt at the run that executes here, if one does."""
+        execution = self._executing.get(run_id)
+        return None if execution is None else execution.attempt
 
     async def execute(self, attempt: Attempt, last_seq: int = 0) -> None:
         """Carry an attempt to its settlement; ``attempt.output`` is the run as it ended then.
@@ -262,6 +263,7 @@ class Executor:
             await self._overtaken(attempt)
         else:
             attempt.output.status = status
+            attempt.is_settled = status.is_terminal
 
     async def _postpone(self, attempt: Attempt, failure: ModelError) -> None:
         """Have a later attempt try again what may succeed then."""
@@ -280,9 +282,7 @@ class Executor:
     async def _write_end(self, attempt: Attempt, rows: list[JournalRow]) -> RunStatus | None:
         store = attempt.store
         assert store is not None
-        settlement = attempt.output.settlement(
-            attempt.number, rows, attempt.journal.fold_before, attempt.foreground
-        )
+        settlement = attempt.output.settlement(attempt.number, rows, attempt.journal.fold_before)
         settle = partial(store.settle, settlement)
         return await to_the_end(lambda: patiently(settle), settle)
 

@@ -1,6 +1,8 @@
 """How runs get into the queue: submitted, taken up again, branched off others."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -10,6 +12,7 @@ from kern.engine.decisions import decide
 from kern.engine.definition import Definition
 from kern.engine.queue import WEBHOOKS, Queue, topic_of
 from kern.errors import (
+    DatabaseError,
     QueueFullError,
     RunConflictError,
     RunNotFoundError,
@@ -30,7 +33,11 @@ class Intake:
     """Accepts background runs, for whoever executes them."""
 
     def __init__(
-        self, store: Store, queue: Queue, cancel: Callable[[str], Awaitable[bool]]
+        self,
+        store: Store,
+        queue: Queue,
+        cancel: Callable[[str], Awaitable[bool]],
+        begin: Callable[[NewRun, Accepted], None],
     ) -> None:
         """Prepare.
 
@@ -38,10 +45,12 @@ class Intake:
             store: where the runs are kept.
             queue: where they wait, if the store does not put them there itself.
             cancel: stops a run.
+            begin: executes one that was accepted with a lease.
         """
         self._store = store
         self._queue = queue
         self._cancel = cancel
+        self._begin = begin
         self._bound = Bound(store)
 
     async def submit(
@@ -78,6 +87,10 @@ class Intake:
         accepted = await self.accept(run)
         if accepted is None:
             return RunOutput.from_record(await self.same_run(run))
+        if accepted.status is RunStatus.running:
+            self._begin(run, accepted)
+            # It takes its first step once its caller lets the event loop go on.
+            return accepted_output(definition, run, accepted._replace(status=RunStatus.pending))
         if accepted.waiting and policy == "reject" and await self._store.withdraw(run.run_id):
             raise SessionBusyError(
                 f"The session {run.session_id!r} has a run that has not ended. Wait for it, "
@@ -90,7 +103,16 @@ class Intake:
 
     async def accept(self, run: NewRun) -> Accepted | None:
         """Accept a run into the queue, or say with None that its id is in use."""
-        accepted = await self._store.submit(run)
+        try:
+            accepted = await self._store.submit(run)
+        except asyncio.CancelledError:
+            if run.lease is not None:  # Nobody is left here to begin with it.
+                with suppress(DatabaseError):
+                    await self._store.submit(run)
+                    await self._store.release(run.run_id, 1)
+                    if not self._store.enqueues:
+                        await self._queue.enqueue(run.run_id, topic_of(run.agent_id))
+            raise
         if accepted is not None and not self._store.enqueues:
             if accepted.status is RunStatus.pending and not accepted.waiting:
                 await self._queue.enqueue(

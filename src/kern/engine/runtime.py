@@ -18,7 +18,7 @@ from kern.engine.intake import Intake, SessionPolicy, accepted_output
 from kern.engine.journal import Emit, Journal
 from kern.engine.notices import Notices
 from kern.engine.patience import patiently
-from kern.engine.queue import open_queue
+from kern.engine.queue import Queue
 from kern.engine.reader import read_events
 from kern.engine.scheduler import Scheduler
 from kern.engine.settings import Settings
@@ -30,7 +30,7 @@ from kern.run.base import RunStatus
 from kern.run.cancel import cancellations
 from kern.run.journal import read_row
 from kern.run.per_loop import PerLoop
-from kern.run.record import NewRun, RunRecord
+from kern.run.record import NewRun
 
 logger = logging.getLogger("kern")
 
@@ -38,18 +38,18 @@ logger = logging.getLogger("kern")
 class Runtime:
     """What one event loop does with one database."""
 
-    def __init__(self, store: Store, session_table: str, settings: Settings) -> None:
-        """Use ``store``; nothing is started before it is needed."""
+    def __init__(self, store: Store, queue: Queue, settings: Settings) -> None:
+        """Use ``store`` and ``queue``; nothing is started before it is needed."""
         self.store = store
         self._settings = settings
         self._tasks = Tasks()
         self._executor = Executor()
         self._notices = Notices(store, self._tasks, self._hear)
-        self._queue = open_queue(store, session_table, settings.heartbeat, settings.concurrency)
+        self._queue = queue
         self._worker = Worker(
             store, self._queue, self._executor, self._notices, self._tasks, settings.heartbeat
         )
-        self._intake = Intake(store, self._queue, self.cancel)
+        self._intake = Intake(store, self._queue, self.cancel, self._worker.begin)
         self._scheduler = Scheduler(store.schedules, self._intake.accept, self._notices.listen)
         self._housekeeper = Housekeeper(
             store.retention,
@@ -74,7 +74,11 @@ class Runtime:
     async def _open(cls, reference: ref[Database]) -> "AsyncGenerator[Runtime, None]":
         database = reference()  # Kept for as long as the loop lives, and no longer.
         assert database is not None, "a runtime is opened by one who holds the database"
-        runtime = cls(await database.store(), database.session_table, Settings.from_environment())
+        from kern.engine.pgqueuer import open_queue
+
+        settings, store = Settings.from_environment(), await database.store()
+        queue = open_queue(store, database.session_table, settings.heartbeat, settings.concurrency)
+        runtime = cls(store, queue, settings)
         loop = asyncio.get_running_loop()
 
         def hand_over(run_id: str) -> Future[bool]:
@@ -129,7 +133,8 @@ class Runtime:
     ) -> RunOutput:
         """Accept a run into the queue; see :meth:`kern.engine.intake.Intake.submit`."""
         self.serve(definition)
-        return await self._intake.submit(definition, run, policy)
+        with self._worker.place(definition, run) as lease:
+            return await self._intake.submit(definition, replace(run, lease=lease), policy)
 
     async def take_up(
         self, run_id: str, status: RunStatus, results: dict[str, str] | None = None
@@ -164,9 +169,9 @@ class Runtime:
         accepted = await self.store.submit(run)
         if accepted is None:
             await self._intake.same_run(run)
-            record = await self.wait(run.run_id, None)
-            assert record is not None
-            return RunOutput.from_record(record)
+            ended = await self.wait(run.run_id, None)
+            assert ended is not None
+            return ended
         output = accepted_output(definition, run, accepted)
         if accepted.status is RunStatus.cancelled:
             return output
@@ -221,8 +226,8 @@ class Runtime:
         if handle is not None:
             await model.cancel(handle)
 
-    async def wait(self, run_id: str, timeout: float | None) -> RunRecord | None:
-        """Wait for a run's end; None where the run is not known.
+    async def wait(self, run_id: str, timeout: float | None) -> RunOutput | None:
+        """Wait for a run's end, and return the run; None where it is not known.
 
         Raises:
             TimeoutError: it had not ended after ``timeout`` seconds.
@@ -230,15 +235,21 @@ class Runtime:
         await self._notices.listen()
         async with asyncio.timeout(timeout):
             with self._notices.of(run_id) as told:
+                await asyncio.sleep(0)  # A run that was just accepted begins to execute.
                 while True:
-                    # A run that comes right after this would not be watched, so it is not known.
-                    if not self._executor.executes(run_id) and not await self.store.watch(run_id):
-                        return None
-                    record = await self.store.get(run_id)
-                    if record is None or record.status.is_terminal:
-                        return record
+                    attempt = self._executor.attempt(run_id)
+                    if attempt is None:
+                        # A run that comes after this would not be watched, so it is not known.
+                        known = await self.store.watch(run_id)
+                        record = await self.store.get(run_id) if known else None
+                        if record is None:
+                            return None
+                        if record.status.is_terminal:
+                            return RunOutput.from_record(record)
                     await told.wait()
                     told.clear()
+                    if attempt is not None and attempt.is_settled:
+                        return replace(attempt.output)
 
     async def stream(self, run_id: str, after: int) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield the events of a run from the number ``after`` on, until it ends or pauses.

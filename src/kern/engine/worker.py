@@ -5,11 +5,12 @@ import logging
 import os
 import signal
 import threading
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from kern.db.base import Store
+from kern.db.base import Accepted, Store
 from kern.engine.attempt import Attempt
 from kern.engine.definition import Definition
 from kern.engine.executor import Executor
@@ -22,7 +23,7 @@ from kern.engine.webhook import deliver_webhook
 from kern.errors import DatabaseError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.record import RunRecord
+from kern.run.record import NewRun, RunRecord
 
 logger = logging.getLogger("kern")
 
@@ -62,6 +63,7 @@ class Worker:
         self._tasks = tasks
         self._heartbeat = heartbeat
         self._definitions: dict[str, Definition] = {}
+        self._begun: set[str] = set()
         self._consuming: asyncio.Task[None] | None = None
 
     def serve(self, definition: Definition) -> None:
@@ -77,15 +79,66 @@ class Worker:
             self._consuming = self._tasks.start(self._consume())
             self._let_go_at_sigterm()
 
+    @contextmanager
+    def place(self, definition: Definition, run: NewRun) -> Iterator[float | None]:
+        """Hold a place for a run that may begin here as soon as it is accepted.
+
+        Yields:
+            The seconds of its lease; None where it has to go through the queue, in which the
+            limits of agents and users are kept.
+        """
+        limited = definition.max_concurrent_runs is not None or (
+            run.user_id is not None and definition.max_concurrent_runs_per_user is not None
+        )
+        if (
+            limited
+            or run.run_at is not None
+            or definition.id not in self._definitions
+            or not self._queue.take_place()
+        ):
+            yield None
+            return
+        try:
+            yield self._heartbeat
+        finally:
+            if run.run_id in self._begun:
+                self._begun.remove(run.run_id)  # The place is the run's own by now.
+            else:
+                self._queue.give_place_back()
+
+    def begin(self, run: NewRun, accepted: Accepted) -> None:
+        """Execute a run that was accepted for this process, in a place that is held for it."""
+        record = RunRecord(
+            run.run_id,
+            run.session_id,
+            run.agent_id,
+            run.user_id,
+            accepted.status,
+            attempt=1,
+            created_at=accepted.created_at,
+            started_at=accepted.created_at,
+            metadata=run.metadata,
+            priority=run.priority,
+            timeout=run.timeout,
+            max_attempts=run.max_attempts,
+            webhook=run.webhook,
+            input=run.input,
+            streamed=run.streamed,
+        )
+        self._begun.add(run.run_id)
+        task = self._tasks.start(self._execute_here(record))
+        task.add_done_callback(lambda _: self._queue.give_place_back())
+
     async def refill(self) -> None:
         """Put what waits in the database into a queue that does not outlive its process."""
         if not self._definitions or self._store.enqueues:
             return
         agents = list(self._definitions)
         for run in await patiently(lambda: self._store.unfinished(agents)):
-            await self._queue.enqueue(
-                run.run_id, topic_of(run.agent_id), priority=run.priority, run_at=run.run_at
-            )
+            if self._executor.attempt(run.run_id) is None:
+                await self._queue.enqueue(
+                    run.run_id, topic_of(run.agent_id), priority=run.priority, run_at=run.run_at
+                )
         for run_id in await patiently(self._store.untold):
             await self._queue.enqueue(run_id, WEBHOOKS)
 
@@ -138,20 +191,35 @@ class Worker:
         if record is None:
             return await self._later(run_id)
         if record.status is RunStatus.running:
-            attempt = self._attempt(record)
-            try:
-                await self._executor.execute(attempt, record.last_seq)
-            except DatabaseError:
-                logger.exception("the end of run %s could not be stored", run_id)
-                return self._heartbeat
-            finally:
-                # Who waits here has not asked to be told by others, who may go on with the run.
-                self._notices.tell(run_id)
-            if attempt.output.status in (RunStatus.pending, RunStatus.running):
-                if attempt.postponed is not None:
-                    await self._admit(record)
-                return attempt.postponed or _AGAIN
+            return await self._execute(record)
         self._notices.tell(run_id)
+        await self.follow(record)
+        return None
+
+    async def _execute_here(self, record: RunRecord) -> None:
+        """Execute a run that the queue has not handed over."""
+        again = await self._execute(record)
+        if again is not None and not self._store.enqueues:
+            run_at = datetime.now(UTC) + timedelta(seconds=again)
+            await self._queue.enqueue(
+                record.run_id, topic_of(record.agent_id), priority=record.priority, run_at=run_at
+            )
+
+    async def _execute(self, record: RunRecord) -> float | None:
+        """Execute a run that was claimed here; say when it is to be delivered again, if at all."""
+        attempt = self._attempt(record)
+        try:
+            await self._executor.execute(attempt, record.last_seq)
+        except DatabaseError:
+            logger.exception("the end of run %s could not be stored", record.run_id)
+            return self._heartbeat
+        finally:
+            # Who waits here has not asked to be told by others, who may go on with the run.
+            self._notices.tell(record.run_id)
+        if attempt.output.status in (RunStatus.pending, RunStatus.running):
+            if attempt.postponed is not None:
+                await self._admit(record)
+            return attempt.postponed or _AGAIN
         await self.follow(record)
         return None
 

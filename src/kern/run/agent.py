@@ -222,7 +222,6 @@ class RunOutput:
         attempt: int,
         journal: Sequence[JournalRow] = (),
         fold_before: int = 0,
-        foreground: bool = False,
     ) -> Settlement:
         """Return what ``attempt`` writes to the run's row as its end; see :class:`Settlement`."""
         error = None if self.error is None else encode({"message": self.error}, "error")
@@ -235,7 +234,6 @@ class RunOutput:
             usage=encode(self.metrics.to_dict(), "metrics"),
             journal=tuple(journal),
             fold_before=fold_before,
-            foreground=foreground,
         )
 
     def _body(self) -> dict[str, object]:

@@ -20,8 +20,9 @@ class NewRun:
         cancelled: whether it was cancelled before it arrived.
         parent_run_id: the run whose tool started it, or None.
         streamed: whether somebody reads its events as they come.
-        lease: for a run that the caller executes itself, the seconds for which its first attempt
-            is protected from others; None for a run that goes into the queue.
+        lease: for a run that begins where it is accepted, unless it has to wait for its turn, the
+            seconds for which its first attempt is protected from others; None for a run that goes
+            into the queue.
         ordered: whether it waits for the runs of its session that were accepted before it.
         priority: among the runs that are due the highest comes first.
         run_at: the moment before which it does not start, with a time zone; None for now.
@@ -119,7 +120,6 @@ class Settlement:
         journal: the journal's rows that were not written yet.
         fold_before: the number before which the pieces of streamed text have served their
             purpose, or 0.
-        foreground: whether a caller executed the run itself.
     """
 
     run_id: str
@@ -130,4 +130,3 @@ class Settlement:
     usage: str
     journal: tuple[JournalRow, ...] = ()
     fold_before: int = 0
-    foreground: bool = False

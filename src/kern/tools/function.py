@@ -1,4 +1,7 @@
-"""A function as a tool: called with the JSON that a model wrote."""
+"""A function as a tool: called with the JSON that a model wrote.
+
+Pydantic is imported once there is a tool: it takes as long as the rest of kern together.
+"""
 
 import inspect
 import json
@@ -8,13 +11,10 @@ from functools import partial
 from typing import Any, Literal, TypeAlias, overload
 
 import anyio.to_thread
-from pydantic import ValidationError
-from pydantic_core import to_jsonable_python
 
 from kern.errors import ConfigurationError
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
-from kern.tools.signature import Signature, name_of
 
 Function: TypeAlias = Callable[..., Any]
 Interrupt: TypeAlias = Literal["retry", "fail", "pause"]
@@ -60,6 +60,8 @@ class Tool:
         Raises:
             ConfigurationError: it cannot be a tool, and why.
         """
+        from kern.tools.signature import Signature, name_of
+
         if not callable(function):
             raise ConfigurationError(f"A tool must be a function, not {type(function).__name__}.")
         if on_interrupt not in ("retry", "fail", "pause"):
@@ -108,6 +110,9 @@ class Tool:
             InvalidArgumentsError: the arguments do not fit the signature.
             Exception: what the function raised.
         """
+        from pydantic import ValidationError
+        from pydantic_core import to_jsonable_python
+
         try:
             values = self._signature.read(arguments, context)
         except ValidationError as error:

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 import asyncpg
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
 from kern.db.base import TablesVersion
 from kern.db.postgres.names import Names
-from kern.db.queue_tables import queue_queries
 from kern.errors import ConfigurationError, SchemaVersionError
 
 # One list of statements a version; what has been released is never changed, only added to.
@@ -104,6 +102,24 @@ CREATE TABLE {schedules} (
 )""",
         "CREATE INDEX ON {schedules} (next_at) WHERE NOT paused",
     ),
+    (
+        # PgQueuer's own trigger notifies of every statement, also where it changed nothing, and
+        # wakes all that listen; see docs/decisions/0014.
+        """
+CREATE OR REPLACE FUNCTION "{schema}".fn_kern_queue_due() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM added WHERE execute_after <= now()) THEN
+        PERFORM pg_notify('{queue_channel}', json_build_object('channel', '{queue_channel}',
+            'operation', 'insert', 'sent_at', now(), 'table', TG_TABLE_NAME,
+            'type', 'table_changed_event')::text);
+    END IF;
+    RETURN NULL;
+END $$""",
+        "DROP TRIGGER IF EXISTS {queue_trigger} ON {queue}",
+        """
+CREATE TRIGGER {queue_trigger} AFTER INSERT ON {queue} REFERENCING NEW TABLE AS added
+FOR EACH STATEMENT EXECUTE FUNCTION "{schema}".fn_kern_queue_due()""",
+    ),
 )
 
 
@@ -118,6 +134,8 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
     """
     if await _version(connection, names) == len(_MIGRATIONS):
         return
+    from kern.db.queue_tables import queue_settings
+
     async with connection.transaction():
         await connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"kern/{names.schema}"
@@ -125,6 +143,7 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
         version = await _version(connection, names)
         if version is None:
             await _begin(connection, names)
+        queue = queue_settings(names.schema)
         for statements in _MIGRATIONS[version or 0 :]:
             for statement in statements:
                 await connection.execute(
@@ -134,6 +153,10 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
                         events=names.events,
                         slots=names.slots,
                         schedules=names.schedules,
+                        schema=names.schema,
+                        queue=names.queue,
+                        queue_channel=queue.channel,
+                        queue_trigger=queue.trigger,
                     )
                 )
         await connection.execute(
@@ -178,6 +201,10 @@ async def _begin(connection: asyncpg.Connection, names: Names) -> None:
         f"CREATE TABLE IF NOT EXISTS {names.versions} "
         "(name text PRIMARY KEY, version integer NOT NULL)"
     )
+    from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+
+    from kern.db.queue_tables import queue_queries
+
     queries = queue_queries(AsyncpgDriver(connection), names.schema)
     if not await queries.schema_is_installed():
         await queries.install(create_schema=False)

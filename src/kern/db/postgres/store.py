@@ -311,7 +311,6 @@ class PostgresStore(Store):
             [each.error for each in settlements],
             [each.usage for each in settlements],
             [each.fold_before for each in settlements],
-            [each.foreground for each in settlements],
             *_rows([(each.attempt, row) for each in settlements for row in each.journal]),
         )
         await self._pass_on(rows)

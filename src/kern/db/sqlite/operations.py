@@ -37,15 +37,8 @@ class Operations:
         if existing is not None:  # An intent: the run's place was taken by its cancel.
             connection.execute(f"DELETE FROM {self._runs} WHERE run_id = ?", (run.run_id,))
         cancelled = run.cancelled or existing is not None
-        status = (
-            RunStatus.cancelled
-            if cancelled
-            else RunStatus.pending
-            if run.lease is None
-            else RunStatus.running
-        )
+        status = RunStatus.cancelled if cancelled else RunStatus.pending
         self._begin_session(connection, run, now, status)
-        started = status is RunStatus.running
         values = {
             "run_id": run.run_id,
             "session_id": run.session_id,
@@ -62,12 +55,8 @@ class Operations:
             "max_attempts": run.max_attempts,
             "webhook": run.webhook,
             "status": status.value,
-            "attempt": 1 if started else 0,
-            "parked": started,  # One that its caller executes takes nobody's place.
             "created_at": now,
-            "started_at": now if started else None,
             "finished_at": now if cancelled else None,
-            "lease_until": now + run.lease if started and run.lease is not None else None,
         }
         row = connection.execute(
             f"INSERT INTO {self._runs} AS run ({', '.join(values)}) "
@@ -78,6 +67,13 @@ class Operations:
             f"SELECT {self._waits} FROM {self._runs} AS run WHERE position = :position",
             {"position": row["position"], "now": now},
         ).fetchone()[0]
+        if run.lease is not None and not waiting and not cancelled:
+            status = RunStatus.running
+            connection.execute(  # One that its caller executes takes nobody's place.
+                f"UPDATE {self._runs} SET status = 'RUNNING', attempt = 1, turn = ordered, "
+                "parked = NOT ordered, started_at = ?, lease_until = ? WHERE position = ?",
+                (now, now + run.lease, row["position"]),
+            )
         return Accepted(status, datetime.fromtimestamp(now, UTC), bool(waiting))
 
     def _begin_session(

@@ -92,9 +92,8 @@ class OpenAIResponses(Model):
 
     @override
     async def prepare(self) -> None:
-        with suppress(*_failures()):  # The calls will say what is wrong.
-            client = await self._clients.get()
-            _ = client.responses  # The SDK loads this part, the largest, on first use.
+        with suppress(ModelError):  # The calls will say what is wrong.
+            await self._clients.get()
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
@@ -104,11 +103,13 @@ class OpenAIResponses(Model):
                     if isinstance(piece, ModelResponse):
                         return piece
             raise AssertionError("a stream ends with its response or an error")
+        from httpx2 import Response
+
         client = await self._clients.get()
         try:
-            # The bytes are read as they are: to build the SDK's objects and take them apart again
-            # costs more than the rest of the call.
-            raw = await client.responses.with_raw_response.create(**self._body(request))
+            # Asked without the SDK's types and read without its objects, both of which hold every
+            # item against every type that it can have: they cost more than the rest of the call.
+            raw = await client.post("/responses", cast_to=Response, body=self._whole_body(request))
             return read_response(json.loads(raw.content), self.id, self.provider)
         except _failures() as error:
             raise self._model_error(error) from None
@@ -194,16 +195,18 @@ class OpenAIResponses(Model):
                 if handle is None or losses > self._max_retries:
                     raise
 
+    def _whole_body(self, request: ModelRequest) -> dict[str, object]:
+        return {"model": self.id} | self._params | request_body(request, self.provider)
+
     def _body(self, request: ModelRequest) -> dict[str, Any]:
-        # What the SDK takes by name, it holds against every type that an item of a conversation
-        # can have: 2 ms an item. What is extra goes out as it is.
-        return {
-            "model": self.id,
-            "extra_body": self._params | request_body(request, self.provider),
-        }
+        # What is extra goes out as it is.
+        return {"model": self.id, "extra_body": self._whole_body(request)}
 
     async def _client(self) -> AsyncGenerator["AsyncOpenAI", None]:
+        import openai.resources.responses  # noqa: F401 # the largest part, loaded on first use
         from openai import AsyncOpenAI
+
+        from kern.models.openai.transport import open_http_client
 
         key = self._api_key or os.environ.get("OPENAI_API_KEY")
         if not key:
@@ -217,6 +220,7 @@ class OpenAIResponses(Model):
             timeout=self._timeout,
             max_retries=self._max_retries,
             default_headers=self._default_headers,
+            http_client=open_http_client(),
         )
         try:
             yield client
@@ -230,7 +234,9 @@ class OpenAIResponses(Model):
             error: what went wrong; not to be shown beside the result, for the same reason.
             content: the text until then.
         """
-        from openai import APIConnectionError, APIStatusError, APITimeoutError
+        from openai import APIConnectionError, APIStatusError
+
+        from kern.models.openai.transport import is_timeout, reason
 
         status = error.status_code if isinstance(error, APIStatusError) else None
         transient = isinstance(error, APIConnectionError) or (
@@ -239,12 +245,11 @@ class OpenAIResponses(Model):
         if isinstance(error, ModelError):
             transient = error.transient
             text, content = str(error), error.content or content
-        elif isinstance(error, APITimeoutError):
+        elif isinstance(error, APIConnectionError) and is_timeout(error):
             text = f"{self.id} did not answer within {self._timeout:g} s. Raise timeout."
         elif isinstance(error, APIConnectionError):
-            cause = str(error.__cause__ or error) or type(error.__cause__).__name__
             text = (
-                f"The server of {self.id} cannot be reached: {cause.rstrip('.')}. "
+                f"The server of {self.id} cannot be reached: {reason(error).rstrip('.')}. "
                 "Check the network and OPENAI_BASE_URL."
             )
         elif status is not None:

@@ -81,7 +81,7 @@ SELECT run_id, attempt,
     CASE WHEN streamed THEN pg_notify('{channel}', 'news ' || run_id)::text END
 FROM mine"""
 
-        # A run that its caller executes is also protected by its entry in the queue, which is
+        # A run that was not taken from the queue is also protected by its entry there, which is
         # not due before the lease has run out.
         self.extend = f"""
 WITH mine AS (
@@ -104,14 +104,14 @@ WITH settled AS (
             THEN NULL ELSE now() END,
         lease_until = NULL
     FROM unnest($1::text[], $2::integer[], $3::text[], $4::json[], $5::json[], $6::json[],
-        $7::integer[], $8::boolean[])
-        AS input (ended, number, ending, end_output, end_error, end_usage, fold_before, foreground)
+        $7::integer[])
+        AS input (ended, number, ending, end_output, end_error, end_usage, fold_before)
     WHERE run_id = ended AND attempt = number AND status = 'RUNNING'
-    RETURNING run_id, session_id, attempt, status, watched, webhook, fold_before, foreground
+    RETURNING run_id, session_id, attempt, status, watched, webhook, fold_before
 ), written AS (
     INSERT INTO {events} (run_id, seq, type, payload)
     SELECT run_id, seq, type, payload
-    FROM unnest($9::text[], $10::integer[], $11::integer[], $12::text[], $13::json[])
+    FROM unnest($8::text[], $9::integer[], $10::integer[], $11::text[], $12::json[])
         AS row (run_id, attempt, seq, type, payload) JOIN settled USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
 ), folded AS (
@@ -120,7 +120,7 @@ WITH settled AS (
         AND type = 'RunContent'
 ), entry AS (
     DELETE FROM {queue} AS queue USING settled
-    WHERE foreground AND dedupe_key = '{table}/' || run_id AND queue.status = 'queued'
+    WHERE dedupe_key = '{table}/' || run_id AND queue.status = 'queued'
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM settled WHERE status <> 'PAUSED'
 ), {passing_on(names, "ended")}
@@ -128,8 +128,9 @@ SELECT run_id, attempt, status, stuck, holder,
     CASE WHEN watched THEN pg_notify('{channel}', 'news ' || run_id)::text END
 FROM settled LEFT JOIN stuck USING (run_id)"""
 
-        self.release = self._let_go("", "")
+        self.release = self._let_go("now()", "", "")
         self.postpone = self._let_go(
+            "now() + make_interval(secs => $3)",
             ", failures = failures + 1, run_at = now() + make_interval(secs => $3)",
             f"""written AS (
     INSERT INTO {events} (run_id, seq, type, payload)
@@ -193,7 +194,7 @@ UPDATE {runs} SET webhook_delivered_at = now() WHERE run_id = $1 AND attempt = $
         """Return the statement that accepts runs; ``more`` is done with the ``run`` it has made.
 
         An intent is a row without a session: the primary key makes a cancel and the submit that
-        it comes before meet, whichever commits first. A run that its caller executes has an
+        it comes before meet, whichever commits first. A run that begins here and now has an
         entry in the queue as well, not due before its lease has run out.
         """
         names = self._names
@@ -218,20 +219,21 @@ WITH input AS (
         updated_at = now()
     WHERE excluded.turn IS NOT NULL
     RETURNING session_id, turn
+), placed AS (
+    SELECT input.*, asks AND turn IS DISTINCT FROM run_id AS waiting, lease IS NOT NULL
+        AND NOT cancelled AND NOT (asks AND turn IS DISTINCT FROM run_id) AS begins
+    FROM input LEFT JOIN session USING (session_id)
 ), run AS (
     INSERT INTO {names.runs} AS runs (run_id, session_id, agent_id, user_id, input, metadata,
         parent_run_id, streamed, watched, status, attempt, started_at, finished_at, lease_until,
         ordered, waiting, priority, run_at, timeout, max_attempts, webhook)
-    SELECT run_id, input.session_id, agent_id, user_id, input, metadata,
+    SELECT run_id, session_id, agent_id, user_id, input, metadata,
         parent_run_id, streamed, streamed,
-        CASE WHEN cancelled THEN 'CANCELLED' WHEN lease IS NULL THEN 'PENDING' ELSE 'RUNNING' END,
-        CASE WHEN cancelled OR lease IS NULL THEN 0 ELSE 1 END,
-        CASE WHEN cancelled OR lease IS NULL THEN NULL ELSE now() END,
-        CASE WHEN cancelled THEN now() END,
-        CASE WHEN cancelled THEN NULL ELSE now() + make_interval(secs => lease) END,
-        ordered, asks AND turn IS DISTINCT FROM run_id,
-        priority, run_at, timeout, max_attempts, webhook
-    FROM input LEFT JOIN session USING (session_id) ORDER BY number
+        CASE WHEN cancelled THEN 'CANCELLED' WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
+        begins::integer, CASE WHEN begins THEN now() END, CASE WHEN cancelled THEN now() END,
+        CASE WHEN begins THEN now() + make_interval(secs => lease) END,
+        ordered, waiting, priority, run_at, timeout, max_attempts, webhook
+    FROM placed ORDER BY number
     ON CONFLICT (run_id) DO UPDATE SET
         session_id = excluded.session_id, agent_id = excluded.agent_id,
         user_id = excluded.user_id, input = excluded.input, metadata = excluded.metadata,
@@ -255,8 +257,14 @@ SELECT input.run_id, status, created_at, waiting,
         THEN input.session_id END AS stuck, turn AS holder
 FROM input LEFT JOIN run USING (run_id) LEFT JOIN session USING (session_id)"""
 
-    def _let_go(self, more_columns: str, more: str) -> str:
-        """Return the statement with which an attempt at a run gives it up for a later one."""
+    def _let_go(self, due: str, more_columns: str, more: str) -> str:
+        """Return the statement with which an attempt at a run gives it up for a later one.
+
+        Args:
+            due: when that one may begin.
+            more_columns: what else is set in the run's row.
+            more: what else is done with the ``released`` run.
+        """
         names = self._names
         return f"""
 WITH released AS (
@@ -266,6 +274,9 @@ WITH released AS (
         lease_until = NULL{more_columns}
     WHERE run_id = $1 AND attempt = $2 AND status = 'RUNNING'
     RETURNING run_id, session_id, attempt, status, watched, webhook
+), entry AS (
+    UPDATE {names.queue} AS queue SET execute_after = {due} FROM released
+    WHERE dedupe_key = '{names.session_table}/' || run_id AND queue.status = 'queued'
 ), {more}ended AS (
     SELECT run_id, session_id, attempt, webhook FROM released WHERE status = 'CANCELLED'
 ), {passing_on(names, "ended")}

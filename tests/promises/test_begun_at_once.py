@@ -1,0 +1,74 @@
+"""Promises 1, 8 and 9: a run that begins where it is accepted is as safe as one from the queue."""
+
+import asyncio
+
+import pytest
+from load import all_asked, ended, submit
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.db.postgres import PostgresDb
+from kern.db.postgres.store import PostgresStore
+from kern.models.openai import OpenAIResponses
+from kern.run.base import RunStatus
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+
+@pytest.fixture
+def agent(db: Database, model: OpenAIResponses) -> Agent:
+    """An agent on each kind of database."""
+    return Agent("Tester", model, db=db)
+
+
+async def test_it_is_in_the_queue_for_the_case_that_this_process_is_lost(
+    postgres_db: PostgresDb, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent, store = Agent("Tester", model, db=postgres_db), await postgres_db.store()
+    assert isinstance(store, PostgresStore)
+    held = Reply.text("Hello.").held()
+    server.script.append(held)
+    run = await agent.arun("Go", background=True, run_id="run")
+    assert run.status is RunStatus.pending
+    await server.wait_for_requests(1)
+    names = store.names
+    entry = f"SELECT execute_after >= lease_until FROM {names.queue}, {names.runs}"
+    assert await store.pool.fetchval(f"{entry} WHERE run_id = 'run'") is True
+    held.release()
+    assert (await ended(agent, "run")).status is RunStatus.completed
+    left = f"SELECT count(*) FROM {names.queue} WHERE convert_from(payload, 'UTF8') = 'run'"
+    assert await store.pool.fetchval(left) == 0
+
+
+async def test_whoever_submits_may_leave_at_any_moment(agent: Agent) -> None:
+    await submit(agent, ["first"])
+    await ended(agent, "first")
+    left = [f"left after {steps}" for steps in range(30)]
+    for steps, run_id in enumerate(left):
+        submitting = asyncio.create_task(agent.arun("Go", background=True, run_id=run_id))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        submitting.cancel()
+        await asyncio.wait({submitting})
+    # Long before the lease has run out of a run that nobody executes.
+    async with asyncio.timeout(10):
+        for run_id in left:
+            run = await agent.await_run(run_id)
+            assert run is None or run.status is RunStatus.completed
+
+
+async def test_a_run_in_the_queue_is_not_overtaken_by_those_that_come_later(
+    agent: Agent, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_CONCURRENCY", "1")
+    held = Reply.text("Hello.").held()
+    server.script.append(held)
+    names = ["first", "second", "third", "fourth"]
+    await submit(agent, names[:3])
+    await server.wait_for_requests(1)
+    held.release()
+    await ended(agent, "first")
+    await submit(agent, names[3:])
+    for name in names:
+        await ended(agent, name)
+    assert all_asked(server.requests) == names
