@@ -71,7 +71,7 @@ async def _costs(connection: asyncpg.Connection, names: Names, session: str) -> 
     count = counter.count
     for each in (run_id, cancelled):
         await counter.submit(each, session)
-    await count("get", run_id)
+    await count("get", [run_id])
     await count("claim", [run_id], [15.0])
     await count("history", session, run_id, 3)
     await count("extend", [run_id], [1], 15.0)
@@ -100,7 +100,7 @@ async def _costs_of_waiting(
     await count("withdraw", run_ids[0])
     await count("cancel", run_ids[1])
     await count("ask", after)
-    await count("get", after)
+    await count("get", [after])
     await count("claim", [holder], [15.0])
     await counter.settle(holder)
     await count("advance", session, after)

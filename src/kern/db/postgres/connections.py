@@ -1,5 +1,6 @@
 """The connections to one PostgreSQL, and what its driver's errors mean."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
@@ -8,7 +9,7 @@ import asyncpg
 
 from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 
-# How long a statement waits for a connection of the pool, in seconds.
+# How long a statement waits for the pool before a connection is opened beside it, in seconds.
 _LONGEST_WAIT = 5.0
 
 # How a statement is told that its connection, or the server, is going away. The driver calls it a
@@ -46,6 +47,7 @@ class Connections:
         self.pool = pool
         self.connect = connect
         self.address = address
+        self._beside = asyncio.Lock()
 
     async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         """Return the rows that a statement gives, in a transaction of its own.
@@ -77,16 +79,16 @@ class Connections:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Connection, None]:
-        try:
-            connection = await self.pool.acquire(timeout=_LONGEST_WAIT)
-        except TimeoutError:
-            # The pool is busy; or asyncio.run, which is ending, has interrupted so many releases
-            # that no connection will ever come back.
-            alone = await self.connect()
-            try:
-                yield alone
-            finally:
-                alone.terminate()
+        connection = await self._free_connection()
+        if connection is None:
+            # asyncio.run, which is ending, may have interrupted so many releases that no
+            # connection will ever come back. If the pool is only busy, one more does no harm.
+            async with self._beside:
+                alone = await self.connect()
+                try:
+                    yield alone
+                finally:
+                    alone.terminate()
             return
         try:
             yield connection
@@ -95,6 +97,15 @@ class Connections:
             raise
         finally:
             await self.pool.release(connection)
+
+    async def _free_connection(self) -> "asyncpg.pool.PoolConnectionProxy | None":
+        """Return one of the pool; None where there was none for long, and no other help is."""
+        while True:
+            try:
+                return await self.pool.acquire(timeout=_LONGEST_WAIT)
+            except TimeoutError:
+                if not self._beside.locked():
+                    return None
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class PostgresStore(Store):
         self._reading = Reading(names)
         self._order = Order(names)
         self._listener: Listener | None = None
+        self._gets = Batcher(self._get_all)
         self._submits = Batcher(self._submit_all)
         self._claims = Batcher(self._claim_all)
         self._appends = Batcher(self._append_all)
@@ -140,8 +141,9 @@ class PostgresStore(Store):
 
     @override
     async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
-        statement = self._reading.get_with_input if with_input else self._reading.get
-        rows = await self._fetch(statement, run_id)
+        if not with_input:
+            return await self._gets.put(run_id)
+        rows = await self._fetch(self._reading.get_with_input, run_id)
         return _record(rows[0]) if rows else None
 
     @override
@@ -246,6 +248,11 @@ class PostgresStore(Store):
             if row["status"] is not None
         }
         return [accepted.get(run.run_id) for run in runs]
+
+    async def _get_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
+        rows = await self._fetch(self._reading.get, run_ids)
+        found = {row["run_id"]: _record(row) for row in rows}
+        return [found.get(run_id) for run_id in run_ids]
 
     async def _claim(self, run_id: str, lease: float, user_limit: int | None) -> RunRecord | None:
         users = [] if user_limit is None else await self._fetch(self._order.user_of, run_id)

@@ -21,7 +21,7 @@ class Reading:
 
         self.get = f"""
 SELECT {RECORD}, waiting OR lane IS NOT NULL AS waiting FROM {runs}
-WHERE run_id = $1 AND session_id IS NOT NULL"""
+WHERE run_id = ANY($1) AND session_id IS NOT NULL"""
 
         self.get_with_input = f"""
 SELECT {RECORD}, waiting OR lane IS NOT NULL AS waiting, input FROM {runs}
