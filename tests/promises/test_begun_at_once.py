@@ -28,16 +28,16 @@ async def test_it_is_in_the_queue_for_the_case_that_this_process_is_lost(
     assert isinstance(store, PostgresStore)
     held = Reply.text("Hello.").held()
     server.script.append(held)
-    run = await agent.arun("Go", background=True, run_id="run")
+    run = await agent.arun("Go", background=True)
     assert run.status is RunStatus.pending
     await server.wait_for_requests(1)
-    names = store.names
-    entry = f"SELECT execute_after >= lease_until FROM {names.queue}, {names.runs}"
-    assert await store.pool.fetchval(f"{entry} WHERE run_id = 'run'") is True
+    entries = f"FROM {store.names.queue} WHERE convert_from(payload, 'UTF8') = $1"
+    lease = f"(SELECT lease_until FROM {store.names.runs})"
+    due = f"SELECT execute_after >= {lease} {entries}"
+    assert await store.pool.fetchval(due, run.run_id) is True
     held.release()
-    assert (await ended(agent, "run")).status is RunStatus.completed
-    left = f"SELECT count(*) FROM {names.queue} WHERE convert_from(payload, 'UTF8') = 'run'"
-    assert await store.pool.fetchval(left) == 0
+    assert (await ended(agent, run.run_id)).status is RunStatus.completed
+    assert await store.pool.fetchval(f"SELECT count(*) {entries}", run.run_id) == 0
 
 
 async def test_whoever_submits_may_leave_at_any_moment(agent: Agent) -> None:
