@@ -91,17 +91,15 @@ class WorkerProcess:
         state = READY if ready else _AWAY
         if state == self._state or self._stopping.is_set():
             return
-        if self._state == _AWAY:
-            tell("database back")
-        else:
-            tell("ready" if ready else "database lost")
+        was_away = self._state == _AWAY
         self._become(state)
+        tell("database back" if was_away else "ready" if ready else "database lost")
 
     def _begin_to_stop(self) -> None:
         if not self._stopping.is_set():
             self._stopping.set()
-            tell("stopping", grace=self._options.grace)
             self._become("stopping")
+            tell("stopping", grace=self._options.grace)
 
     def _become(self, state: str) -> None:
         self._state = state
