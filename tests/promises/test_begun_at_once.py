@@ -1,16 +1,20 @@
 """Promises 1, 8 and 9: a run that begins where it is accepted is as safe as one from the queue."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from load import all_asked, ended, submit
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.base import Accepted, Database
+from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
+from kern.errors import DatabaseUnavailableError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
+from kern.run.record import NewRun
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -72,3 +76,54 @@ async def test_a_run_in_the_queue_is_not_overtaken_by_those_that_come_later(
     for name in names:
         await ended(agent, name)
     assert all_asked(server.requests) == names
+
+
+async def test_a_run_whose_acceptance_was_lost_on_the_way_begins_all_the_same(
+    postgres_db: PostgresDb, model: OpenAIResponses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent("Tester", model, db=postgres_db, max_attempts=1)
+    await submit(agent, ["first"])
+    store = await postgres_db.store()
+    assert isinstance(store, PostgresStore)
+    write, losses = store._submits._write, 2
+
+    async def lose_the_answer(runs: Sequence[NewRun]) -> Sequence[Accepted | None]:
+        nonlocal losses
+        accepted = await write(runs)
+        if losses:
+            losses -= 1
+            raise DatabaseUnavailableError("the connection was lost")
+        return accepted
+
+    monkeypatch.setattr(store._submits, "_write", lose_the_answer)
+    await asyncio.gather(*(submit(agent, [name]) for name in ("alone", "one", "of", "many")))
+    for name in ("alone", "one", "of", "many"):
+        run = await ended(agent, name, timeout=10)
+        assert (run.status, run.error) == (RunStatus.completed, None)
+    assert losses == 0
+
+
+async def test_who_submits_what_another_executes_may_leave_without_harm(
+    postgres_db: PostgresDb,
+    postgres: EmbeddedPostgres,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+) -> None:
+    agent = Agent("Tester", model, db=postgres_db)
+    other = Agent("Tester", model, db=PostgresDb(postgres.url, postgres_db.session_table))
+    for each, name in ((agent, "first"), (other, "second")):
+        await submit(each, [name])
+        await ended(each, name)
+    held = Reply.text("Hello.").held()
+    server.script.append(held)
+    await submit(agent, ["run"])
+    await server.wait_for_requests(3)
+    for steps in range(20):
+        submitting = asyncio.create_task(submit(other, ["run"]))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        submitting.cancel()
+        await asyncio.wait({submitting})
+    held.release()
+    assert (await ended(agent, "run")).status is RunStatus.completed
+    assert all_asked(server.requests) == ["first", "second", "run"]

@@ -56,7 +56,7 @@ class _Counter:
         """Accept a run."""
         text = [[run_id], [session], ["a"], ["u"], ["{}"], [None], [None]]
         flags: list[list[object]] = [[False], [False], [None], [ordered], [0]]
-        await self.count("submit", *text, *flags, [None], [None], [None], [None])
+        await self.count("submit", *text, *flags, *[[None]] * 5)
 
     async def settle(self, run_id: str) -> None:
         """End the first attempt at a run."""

@@ -121,6 +121,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def begun(self, run_id: str, executor: str) -> Accepted | None:
+        """Return how a run was accepted whose first attempt is under way at this executor."""
+
+    @abstractmethod
     async def withdraw(self, run_id: str) -> bool:
         """Forget a run that waits for another run of its session; say whether it did."""
 

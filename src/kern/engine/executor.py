@@ -113,6 +113,9 @@ class Executor:
                 others to take up; a foreground run was cancelled with its caller.
         """
         run_id = attempt.output.run_id
+        current = self.attempt(run_id)
+        if current is not None and current.number >= attempt.number:
+            return await self._overtaken(attempt)
         self.stop(run_id, Stop.overtaken)
         execution = self._executing[run_id] = _Execution(attempt, last_seq)
         cancellations.executes(run_id, lambda: self._stop_from_any_thread(run_id))

@@ -13,6 +13,7 @@ from kern.engine.definition import Definition
 from kern.engine.queue import WEBHOOKS, Queue, topic_of
 from kern.errors import (
     DatabaseError,
+    DatabaseUnavailableError,
     QueueFullError,
     RunConflictError,
     RunNotFoundError,
@@ -38,6 +39,7 @@ class Intake:
         queue: Queue,
         cancel: Callable[[str], Awaitable[bool]],
         begin: Callable[[NewRun, Accepted], None],
+        executes: Callable[[str], bool],
     ) -> None:
         """Prepare.
 
@@ -46,11 +48,13 @@ class Intake:
             queue: where they wait, if the store does not put them there itself.
             cancel: stops a run.
             begin: executes one that was accepted with a lease.
+            executes: says whether one executes here.
         """
         self._store = store
         self._queue = queue
         self._cancel = cancel
         self._begin = begin
+        self._executes = executes
         self._bound = Bound(store)
 
     async def submit(
@@ -104,14 +108,15 @@ class Intake:
     async def accept(self, run: NewRun) -> Accepted | None:
         """Accept a run into the queue, or say with None that its id is in use."""
         try:
-            accepted = await self._store.submit(run)
+            accepted = await self._store.submit(run) or await self._begun(run)
+        except DatabaseUnavailableError:
+            # Perhaps only the answer was lost.
+            accepted = await self._begun(run)
+            if accepted is None:
+                raise
         except asyncio.CancelledError:
-            if run.lease is not None:  # Nobody is left here to begin with it.
-                with suppress(DatabaseError):
-                    await self._store.submit(run)
-                    await self._store.release(run.run_id, 1)
-                    if not self._store.enqueues:
-                        await self._queue.enqueue(run.run_id, topic_of(run.agent_id))
+            with suppress(DatabaseError):
+                await self._let_go(run)
             raise
         if accepted is not None and not self._store.enqueues:
             if accepted.status is RunStatus.pending and not accepted.waiting:
@@ -121,6 +126,22 @@ class Intake:
             elif accepted.status is RunStatus.cancelled and run.webhook is not None:
                 await self._queue.enqueue(run.run_id, WEBHOOKS)
         return accepted
+
+    async def _begun(self, run: NewRun) -> Accepted | None:
+        """Return how a run was accepted that is to begin here, though nobody has begun it."""
+        if run.executor is None or self._executes(run.run_id):
+            return None
+        return await self._store.begun(run.run_id, run.executor)
+
+    async def _let_go(self, run: NewRun) -> None:
+        """Leave a run to the queue that was to begin here, whose submitter has gone meanwhile."""
+        if run.executor is None:
+            return
+        accepted = await self._store.submit(run) or await self._begun(run)
+        if accepted is not None and accepted.status is RunStatus.running:
+            await self._store.release(run.run_id, 1)
+            if not self._store.enqueues:
+                await self._queue.enqueue(run.run_id, topic_of(run.agent_id))
 
     async def take_up(
         self, run_id: str, status: RunStatus, results: dict[str, str] | None = None

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from secrets import token_hex
 from typing import cast
 from weakref import WeakKeyDictionary, ref
 
@@ -49,7 +50,14 @@ class Runtime:
         self._worker = Worker(
             store, self._queue, self._executor, self._notices, self._tasks, settings.heartbeat
         )
-        self._intake = Intake(store, self._queue, self.cancel, self._worker.begin)
+        self._intake = Intake(
+            store,
+            self._queue,
+            self.cancel,
+            self._worker.begin,
+            lambda run_id: self._executor.attempt(run_id) is not None,
+        )
+        self._name = token_hex(8)
         self._scheduler = Scheduler(store.schedules, self._intake.accept, self._notices.listen)
         self._housekeeper = Housekeeper(
             store.retention,
@@ -134,7 +142,9 @@ class Runtime:
         """Accept a run into the queue; see :meth:`kern.engine.intake.Intake.submit`."""
         self.serve(definition)
         with self._worker.place(definition, run) as lease:
-            return await self._intake.submit(definition, replace(run, lease=lease), policy)
+            if lease is not None:
+                run = replace(run, lease=lease, executor=self._name)
+            return await self._intake.submit(definition, run, policy)
 
     async def take_up(
         self, run_id: str, status: RunStatus, results: dict[str, str] | None = None

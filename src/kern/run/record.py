@@ -23,6 +23,7 @@ class NewRun:
         lease: for a run that begins where it is accepted, unless it has to wait for its turn, the
             seconds for which its first attempt is protected from others; None for a run that goes
             into the queue.
+        executor: for such a run, who begins it, by a name that nobody else has.
         ordered: whether it waits for the runs of its session that were accepted before it.
         priority: among the runs that are due the highest comes first.
         run_at: the moment before which it does not start, with a time zone; None for now.
@@ -42,6 +43,7 @@ class NewRun:
     parent_run_id: str | None = None
     streamed: bool = False
     lease: float | None = None
+    executor: str | None = None
     ordered: bool = False
     priority: int = 0
     run_at: datetime | None = None

@@ -119,6 +119,8 @@ END $$""",
         """
 CREATE TRIGGER {queue_trigger} AFTER INSERT ON {queue} REFERENCING NEW TABLE AS added
 FOR EACH STATEMENT EXECUTE FUNCTION "{schema}".fn_kern_queue_due()""",
+        # Whose answer was lost finds by it what was accepted; see docs/decisions/0014.
+        "ALTER TABLE {runs} ADD COLUMN executor text",
     ),
 )
 

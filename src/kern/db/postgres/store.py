@@ -62,6 +62,11 @@ class PostgresStore(Store):
         return await self._submits.put(run)
 
     @override
+    async def begun(self, run_id: str, executor: str) -> Accepted | None:
+        rows = await self._fetch(self._reading.begun, run_id, executor)
+        return Accepted(RunStatus.running, rows[0]["created_at"]) if rows else None
+
+    @override
     async def withdraw(self, run_id: str) -> bool:
         return bool(await self._fetch(self._order.withdraw, run_id))
 
@@ -331,7 +336,7 @@ def _accepted(runs: Sequence[NewRun]) -> list[list[object]]:
         for column in (
             *("run_id", "session_id", "agent_id", "user_id", "input", "metadata"),
             *("parent_run_id", "streamed", "cancelled", "lease", "ordered", "priority"),
-            *("run_at", "timeout", "max_attempts", "webhook"),
+            *("run_at", "timeout", "max_attempts", "webhook", "executor"),
         )
     ]
 

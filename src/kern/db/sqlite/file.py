@@ -109,6 +109,9 @@ CREATE TABLE "{table}_schedules" (
 ) WITHOUT ROWID;
 CREATE INDEX "{table}_schedules_next" ON "{table}_schedules" (next_at) WHERE NOT paused;
 """,
+    """
+ALTER TABLE "{table}_runs" ADD COLUMN executor TEXT;
+""",
 )
 
 

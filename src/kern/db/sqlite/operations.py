@@ -54,6 +54,7 @@ class Operations:
             "timeout": run.timeout,
             "max_attempts": run.max_attempts,
             "webhook": run.webhook,
+            "executor": run.executor,
             "status": status.value,
             "created_at": now,
             "finished_at": now if cancelled else None,

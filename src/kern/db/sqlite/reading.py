@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from kern.db.base import Waiting
+from kern.db.base import Accepted, Waiting
 from kern.db.listing import BEGINNING, Load, RunFilter
 from kern.db.sqlite.order import DUE, waits
 from kern.run.base import RunStatus
@@ -156,6 +156,16 @@ FROM (SELECT status, {DUE} AS due, parked OR {self._waits} AS waits FROM {self._
             "ORDER BY position"
         )
         return [row["run_id"] for row in rows]
+
+    def begun(self, connection: sqlite3.Connection, run_id: str, executor: str) -> Accepted | None:
+        """See :meth:`kern.db.base.Store.begun`."""
+        row = connection.execute(
+            f"SELECT created_at FROM {self._runs} WHERE run_id = ? AND executor = ? "
+            "AND attempt = 1 AND status = 'RUNNING'",
+            (run_id, executor),
+        ).fetchone()
+        created_at = _moment(row["created_at"]) if row else None
+        return None if created_at is None else Accepted(RunStatus.running, created_at)
 
     def unfinished(self, connection: sqlite3.Connection, agent_ids: Sequence[str]) -> list[Waiting]:
         """See :meth:`kern.db.base.Store.unfinished`."""

@@ -62,6 +62,10 @@ class SqliteStore(Store):
         return await self._file.call(self._operations.submit, run)
 
     @override
+    async def begun(self, run_id: str, executor: str) -> Accepted | None:
+        return await self._file.call(self._reading.begun, run_id, executor)
+
+    @override
     async def withdraw(self, run_id: str) -> bool:
         return await self._file.call(self._order.withdraw, run_id)
 

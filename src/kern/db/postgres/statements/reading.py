@@ -27,6 +27,10 @@ WHERE run_id = ANY($1) AND session_id IS NOT NULL"""
 SELECT {RECORD}, waiting OR lane IS NOT NULL AS waiting, input FROM {runs}
 WHERE run_id = $1 AND session_id IS NOT NULL"""
 
+        self.begun = f"""
+SELECT created_at FROM {runs}
+WHERE run_id = $1 AND executor = $2 AND attempt = 1 AND status = 'RUNNING'"""
+
         self.events = f"""
 SELECT run_id, seq, type, payload, extract(epoch FROM created_at)::float8 AS created_at
 FROM {events} WHERE run_id = $1 AND seq > $2 ORDER BY seq"""

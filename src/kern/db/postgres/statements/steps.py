@@ -29,7 +29,7 @@ class Steps:
         self.fork = self._accept(f"""copied AS (
     INSERT INTO {events} (run_id, seq, type, payload)
     SELECT run.run_id, seq, type, payload FROM run, {events} AS origin
-    WHERE origin.run_id = $17 AND seq <= $18
+    WHERE origin.run_id = $18 AND seq <= $19
         AND type NOT IN ('RunContent', 'ToolCallStarted', 'ModelRequestStarted')
 ), """)
 
@@ -204,9 +204,11 @@ WITH input AS (
         AND NOT EXISTS (SELECT FROM {names.runs} AS known WHERE known.run_id = t.run_id) AS asks
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::json[], $6::json[],
         $7::text[], $8::boolean[], $9::boolean[], $10::float8[], $11::boolean[], $12::integer[],
-        $13::timestamptz[], $14::float8[], $15::integer[], $16::text[]) WITH ORDINALITY
+        $13::timestamptz[], $14::float8[], $15::integer[], $16::text[], $17::text[])
+        WITH ORDINALITY
         AS t (run_id, session_id, agent_id, user_id, input, metadata, parent_run_id, streamed,
-            cancelled, lease, ordered, priority, run_at, timeout, max_attempts, webhook, number)
+            cancelled, lease, ordered, priority, run_at, timeout, max_attempts, webhook, executor,
+            number)
 ), session AS (
     INSERT INTO {names.sessions} AS session (session_id, agent_id, user_id, turn, asked)
     SELECT session_id, (array_agg(agent_id ORDER BY number))[1],
@@ -226,13 +228,13 @@ WITH input AS (
 ), run AS (
     INSERT INTO {names.runs} AS runs (run_id, session_id, agent_id, user_id, input, metadata,
         parent_run_id, streamed, watched, status, attempt, started_at, finished_at, lease_until,
-        ordered, waiting, priority, run_at, timeout, max_attempts, webhook)
+        ordered, waiting, priority, run_at, timeout, max_attempts, webhook, executor)
     SELECT run_id, session_id, agent_id, user_id, input, metadata,
         parent_run_id, streamed, streamed,
         CASE WHEN cancelled THEN 'CANCELLED' WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
         begins::integer, CASE WHEN begins THEN now() END, CASE WHEN cancelled THEN now() END,
         CASE WHEN begins THEN now() + make_interval(secs => lease) END,
-        ordered, waiting, priority, run_at, timeout, max_attempts, webhook
+        ordered, waiting, priority, run_at, timeout, max_attempts, webhook, executor
     FROM placed ORDER BY number
     ON CONFLICT (run_id) DO UPDATE SET
         session_id = excluded.session_id, agent_id = excluded.agent_id,
