@@ -92,7 +92,7 @@ class Soak:
             fleet = Fleet(_WORKERS, environment, self._logs, self._ledger, Random(self._seed))
             stack.callback(fleet.close)
             tending = asyncio.create_task(fleet.tend())
-            load = Load(clients, outside.webhooks, self._ledger, self._seed)
+            load = Load(clients, fleet, outside.webhooks, self._ledger, self._seed)
             storm = Storm(fleet, self._postgres, self._ledger, Random(self._seed + 1))
             began = time.monotonic()
             await asyncio.gather(load.press(self._seconds), storm.rage(self._seconds))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from tests.soak.facts import ENDS, Facts, Run
+from tests.soak.facts import ENDS, LATE_LINE, Facts, Run
 from tests.soak.ledger import Line
 from tests.soak.plan import ATTEMPTS, POISON_ATTEMPTS, answer_of
 
@@ -14,9 +14,11 @@ _MOMENT = 0.001
 def breaches(facts: Facts) -> Iterator[str]:
     """Yield what must not have happened."""
     for run in facts.runs:
-        for check in (_has_one_end, _ends_as_it_should, _is_told, _repeats_nothing, _goes_on):
-            for breach in check(run):
+        if run.came:
+            for breach in _breaches_of(run):
                 yield f"{run.id}: {breach}"
+        elif run.accepted is not None:
+            yield f"{run.id}: it was accepted, and never came: {run.accepted}"
     yield from _take_turns(facts)
     for takeover in facts.takeovers:
         if takeover.cause in (None, "cut"):
@@ -26,6 +28,18 @@ def breaches(facts: Facts) -> Iterator[str]:
             )
     for stray in facts.strays:
         yield f"{stray}: nobody has submitted it"
+
+
+def _breaches_of(run: Run) -> Iterator[str]:
+    for check in (
+        _has_one_end,
+        _ends_as_it_should,
+        _is_told,
+        _begins_where_it_may,
+        _repeats_nothing,
+        _goes_on,
+    ):
+        yield from check(run)
 
 
 def _has_one_end(run: Run) -> Iterator[str]:
@@ -83,12 +97,19 @@ def _is_told(run: Run) -> Iterator[str]:
     for at, *told in run.asked.seen:
         if told != [stored.status, stored.content, stored.error]:
             yield f"a user saw {told} at {at:.3f}; it is {stored}"
-    if not run.asked.seen:
+    if not run.asked.seen and run.accepted is not None:
         yield f"nobody was told of its end: {run.changes}"
     if run.asked.options.get("webhook"):
         hooks = {line.note for line in run.lines if line.what == "told"}
         if hooks != {stored.status}:
             yield f"its webhook was told {hooks or 'nothing'}; it ended {stored.status}"
+
+
+def _begins_where_it_may(run: Run) -> Iterator[str]:
+    """A run that begins as it is accepted begins in the process that has submitted it."""
+    pid = run.pids.get(1)
+    if run.begun_where_submitted and pid is not None and pid not in run.submitters:
+        yield f"it began in {pid}, which has not submitted it: {run.submitters}"
 
 
 def _repeats_nothing(run: Run) -> Iterator[str]:
@@ -104,16 +125,16 @@ def _repeats_nothing(run: Run) -> Iterator[str]:
     for line in run.steps:
         if line.what == "model":
             attempts = [attempt for attempt, pid in run.pids.items() if pid == line.pid]
-            place = None
+            place, late = None, LATE_LINE
         else:
-            attempts, place = [line.attempt], line.place
+            attempts, place, late = [line.attempt], line.place, _MOMENT
             if (earlier := seen.setdefault((line.turn, place, line.attempt), line)) is not line:
                 yield f"an attempt did a step twice: {earlier}; {line}"
         done = committed.get((line.turn, place))
         begun = [run.claims[attempt] for attempt in attempts if attempt in run.claims]
         if done is not None and begun and line.at > done and min(begun) > done:
             yield f"a step was done again after it was committed at {done:.3f}: {line}"
-        if run.end is not None and run.end.attempt in attempts and line.at > run.end.at + _MOMENT:
+        if run.end is not None and run.end.attempt in attempts and line.at > run.end.at + late:
             yield f"a step began after the end at {run.end.at:.3f}: {line}"
     for line in run.lines:
         if line.what == "wrong":
@@ -150,7 +171,22 @@ def _take_turns(facts: Facts) -> Iterator[str]:
                 yield f"{session}: {later.id} began before {earlier.id} had ended"
             if later.steps and later.steps[0].at < earlier.end.at:
                 yield f"{session}: a step of {later.id} began before {earlier.id} had ended"
-        ordered = [run for run in runs if run.asked.ordered]
-        for earlier, later in pairwise(ordered):
-            if earlier.number > later.number:
-                yield f"{session}: {earlier.id} began before {later.id}, which was accepted before"
+        yield from _keep_their_order(session, [run for run in runs if run.asked.ordered])
+
+
+def _keep_their_order(session: str, runs: list[Run]) -> Iterator[str]:
+    """Of two runs the first is that which was accepted before the other one was submitted.
+
+    Of two that were submitted at the same time either may be.
+
+    Args:
+        session: their session.
+        runs: the runs in the order in which they began.
+    """
+    first: Line | None = None  # The first acceptance of those that began later.
+    for run in reversed(runs):
+        assert run.submitted is not None
+        if first is not None and first.number < run.submitted.number:
+            yield f"{session}: {run.id} began before {first.run}, which was accepted before"
+        if run.accepted is not None and (first is None or run.accepted.number < first.number):
+            first = run.accepted

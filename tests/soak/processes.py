@@ -1,12 +1,13 @@
 """The processes of a soak: workers, clients, and the world outside."""
 
 import asyncio
-import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,6 +15,7 @@ from random import Random
 
 import psutil
 
+from tests.soak.asking import Questions
 from tests.soak.ledger import Ledger
 from tests.soak.worker import forkserver, work
 
@@ -24,18 +26,22 @@ HEARTBEAT = 2.0
 _CONCURRENCY = 30
 
 
-class AwayError(Exception):
-    """A client could not reach the database; whether it was heard is not known."""
-
-
 class Client:
-    """One that submits, cancels and waits; see ``client.py``."""
+    """One that submits, cancels and waits; see ``client.py``.
+
+    Attributes:
+        questions: asks it.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """Use a process that has been started."""
+        assert process.stdout is not None
+        assert process.stdin is not None
+        self.questions = Questions()
         self._process = process
-        self._numbers = count()
-        self._asked: dict[int, asyncio.Future[object]] = {}
-        self._reading = asyncio.create_task(self._read())
+        self._conversing = asyncio.create_task(
+            self.questions.converse(process.stdout, process.stdin)
+        )
 
     @classmethod
     async def start(cls, environment: dict[str, str]) -> "Client":
@@ -50,49 +56,26 @@ class Client:
         )
         return cls(process)
 
-    async def ask(self, do: str, run_id: str, **more: object) -> object:
-        """Have it do something, and return its answer.
-
-        Raises:
-            AwayError: the database was away.
-            RuntimeError: it failed otherwise, which it must not.
-        """
-        assert self._process.stdin is not None
-        number = next(self._numbers)
-        self._asked[number] = asyncio.get_running_loop().create_future()
-        question = {"number": number, "do": do, "run_id": run_id, **more}
-        self._process.stdin.write(json.dumps(question).encode() + b"\n")
-        try:
-            return await self._asked[number]
-        finally:
-            del self._asked[number]
-
     async def close(self) -> None:
         """End it."""
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
-        await self._reading
+        await self._conversing
 
-    async def _read(self) -> None:
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            told = json.loads(line)
-            asked = self._asked.get(told["number"])
-            if asked is None or asked.done():  # Whoever asked has given up.
-                continue
-            if "error" not in told:
-                asked.set_result(told["answer"])
-            elif told["error"] == "DatabaseUnavailableError":
-                asked.set_exception(AwayError(told["message"]))
-            else:
-                asked.set_exception(RuntimeError(f"{told['error']}: {told['message']}"))
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    questions: Questions
+    conversing: asyncio.Task[None]
 
 
 class Fleet:
     """The workers; one that is gone is replaced at once.
 
     Attributes:
+        size: how many there are.
         breaches: the ends that nobody had a hand in.
         processor: the processor time of the workers that are gone, in seconds.
     """
@@ -110,6 +93,7 @@ class Fleet:
         self._chance = chance
         self._numbers = count(1)
         self._stopped: set[int] = set()
+        self.size = size
         self.breaches: list[str] = []
         self.processor = 0.0
         self._workers = [self._start() for _ in range(size)]
@@ -118,7 +102,7 @@ class Fleet:
         """Replace those that are gone, until the task is cancelled."""
         while True:
             await asyncio.sleep(0.05)
-            for place, worker in enumerate(self._workers):
+            for place, worker in enumerate(self._processes()):
                 if worker.exitcode is not None:
                     if worker.exitcode not in (-signal.SIGKILL, 0):
                         self.breaches.append(
@@ -126,9 +110,13 @@ class Fleet:
                         )
                     self._workers[place] = self._start()
 
+    def questions(self, place: int) -> Questions:
+        """Return what asks the worker at a place, which is another one from time to time."""
+        return self._workers[place].questions
+
     def kill(self) -> None:
         """Kill one, whatever it does."""
-        worker = self._chance.choice(self._workers)
+        worker = self._chance.choice(self._processes())
         self._count_processor_time(worker)
         self._ledger.write("kill", pid=worker.pid)
         worker.kill()
@@ -148,25 +136,37 @@ class Fleet:
 
     def close(self) -> None:
         """End them all."""
-        for worker in self._workers:
+        for worker in self._processes():
             self._count_processor_time(worker)
             worker.kill()
             worker.join()
 
-    def _pids(self) -> list[int]:
-        return [worker.pid for worker in self._workers if worker.pid is not None]
+    def _processes(self) -> list[BaseProcess]:
+        return [worker.process for worker in self._workers]
 
-    def _start(self) -> BaseProcess:
+    def _pids(self) -> list[int]:
+        return [process.pid for process in self._processes() if process.pid is not None]
+
+    def _start(self) -> _Worker:
         log = self._logs / f"worker-{next(self._numbers)}"
-        worker = forkserver.Process(target=work, args=(self._environment, log), daemon=True)
-        worker.start()
-        self._ledger.write("start", pid=worker.pid)
-        return worker
+        ours, its = socket.socketpair()
+        with its:
+            process = forkserver.Process(
+                target=work, args=(self._environment, log, its), daemon=True
+            )
+            process.start()
+        self._ledger.write("start", pid=process.pid)
+        questions = Questions()
+        return _Worker(process, questions, asyncio.create_task(_converse(questions, ours)))
 
     def _count_processor_time(self, worker: BaseProcess) -> None:
         with suppress(psutil.NoSuchProcess):
             used = psutil.Process(worker.pid).cpu_times()
             self.processor += used.user + used.system
+
+
+async def _converse(questions: Questions, connection: socket.socket) -> None:
+    await questions.converse(*await asyncio.open_connection(sock=connection))
 
 
 def _send(pid: int, number: signal.Signals) -> None:

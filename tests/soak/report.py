@@ -16,7 +16,8 @@ def figures(facts: Facts, seconds: float, processor: float) -> Table:
         seconds: how long it took from the first run to the last.
         processor: the processor time of all processes but the database's, in seconds.
     """
-    runs, counts = facts.runs, facts.weather.counts
+    runs, counts = [run for run in facts.runs if run.came], facts.weather.counts
+    in_doubt = [run for run in facts.runs if run.accepted is None]
     ends = Counter(run.stored.status for run in runs if run.stored is not None)
     steps = [line for run in runs for line in run.steps]
     distinct = {(line.run, line.turn, line.what, line.place) for line in steps}
@@ -31,6 +32,10 @@ def figures(facts: Facts, seconds: float, processor: float) -> Table:
         "poisoned / over their time": f"{_of_kind(runs, 'poison')} / {_of_kind(runs, 'slow')}",
         "cancelled before they came": _of_kind(runs, "early"),
         "submitted twice": sum(run.asked.twice for run in runs),
+        "submitted in a worker / begun there at once": f"{_in_workers(runs, facts)} / "
+        f"{sum(run.begun_where_submitted for run in runs)}",
+        "submits that a kill cut short: came / did not": f"{sum(run.came for run in in_doubt)} / "
+        f"{sum(not run.came for run in in_doubt)}",
         "sessions": len({run.asked.session_id for run in runs}),
         "steps begun / repeats of steps": f"{len(steps)} / {len(steps) - len(distinct)}",
         "kills / stops / restarts / cuts": f"{counts['kill']} / {counts['stop']} / "
@@ -49,21 +54,28 @@ def figures(facts: Facts, seconds: float, processor: float) -> Table:
     return table
 
 
+def _in_workers(runs: list[Run], facts: Facts) -> int:
+    return sum(bool(run.submitters & facts.weather.workers) for run in runs)
+
+
 def _of_kind(runs: list[Run], kind: str) -> int:
     return sum(run.asked.kind == kind for run in runs)
 
 
 def _times_to_start(runs: list[Run]) -> list[float]:
-    """Return how long it took from acceptance to start where nothing was in the way."""
-    last_end: dict[str, float] = {}
+    """Return how long it took from acceptance to start by way of the queue, if that was free."""
+    sessions: dict[str, list[tuple[float, float]]] = {}
+    for run in runs:
+        life = run.changes[0].at, run.end.at if run.end else float("inf")
+        sessions.setdefault(run.asked.session_id, []).append(life)
     times = []
     for run in runs:
-        accepted, session = run.asked.accepted_at, run.asked.session_id
-        is_free = last_end.get(session, 0) < (accepted or 0)
-        if accepted is not None and run.claims and is_free and "delay" not in run.asked.options:
-            times.append(max(0.0, min(run.claims.values()) - accepted))
-        if run.end is not None:
-            last_end[session] = max(last_end.get(session, 0), run.end.at)
+        came, accepted = run.changes[0].at, run.accepted
+        if accepted is None or not run.claims or run.begun_where_submitted or not run.asked.ordered:
+            continue
+        lives = sessions[run.asked.session_id]
+        if sum(since <= accepted.at and until >= came for since, until in lives) == 1:
+            times.append(max(0.0, min(run.claims.values()) - accepted.at))
     return times
 
 

@@ -1,9 +1,13 @@
-"""A worker's process: it does what ``kern worker`` does, and writes to the ledger how it fares."""
+"""A worker's process: it does what ``kern worker`` does, and writes to the ledger how it fares.
+
+Once it is ready it also does what it is asked, like an application that executes and submits.
+"""
 
 import asyncio
 import logging
 import multiprocessing
 import os
+import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -33,8 +37,8 @@ class _ToLedger(logging.Handler):
         self._ledger.write(said["event"], run=said["run_id"], attempt=said["attempt"])
 
 
-def work(environment: dict[str, str], log: Path) -> None:
-    """Execute runs until the end of the process."""
+def work(environment: dict[str, str], log: Path, questions: socket.socket) -> None:
+    """Execute runs, and do what is asked, until the end of the process."""
     os.environ.update(environment)
     logging.basicConfig(filename=log, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     ledger = Ledger(Path(environment["SOAK_LEDGER"]))
@@ -43,18 +47,34 @@ def work(environment: dict[str, str], log: Path) -> None:
     runs.propagate = False
     runs.addHandler(_ToLedger(ledger))
     with suppress(DatabaseUnavailableError):  # One that cannot begin ends; another one is started.
-        asyncio.run(_serve(ledger))
+        asyncio.run(_serve(ledger, questions))
 
 
-async def _serve(ledger: Ledger) -> None:
+async def _serve(ledger: Ledger, questions: socket.socket) -> None:
     from kern.agent.serving import serve
     from tests.soak.agents import agents
 
-    serving = asyncio.create_task(serve(agents, ready=lambda _: ledger.write("ready")))
+    is_ready = asyncio.Event()
+
+    def ready(_: bool) -> None:
+        ledger.write("ready")
+        is_ready.set()
+
+    serving = asyncio.create_task(serve(agents, ready=ready))
+    answering = asyncio.create_task(_answer(questions, is_ready))
     slept = time.monotonic()
     while not serving.done():
         await asyncio.sleep(0.1)
         late, slept = time.monotonic() - slept - 0.1, time.monotonic()
         if late > STARVED:
             ledger.write("starved", note=f"{late:.3f}")
+    answering.cancel()
     serving.result()
+
+
+async def _answer(questions: socket.socket, is_ready: asyncio.Event) -> None:
+    from tests.soak.answering import answer_all
+
+    await is_ready.wait()
+    reader, writer = await asyncio.open_connection(sock=questions)
+    await answer_all(reader, lambda answer: writer.write(answer.encode()))
