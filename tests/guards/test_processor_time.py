@@ -1,0 +1,56 @@
+"""A durable run takes at most one and a half times the processor time of the bare client's call."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+from openai import AsyncOpenAI
+
+from kern.agent import Agent
+from kern.db.postgres import PostgresDb
+from kern.models.openai import OpenAIResponses
+from kern.testing import ResponsesServer
+
+_CALLS, _AT_ONCE, _ROUNDS = 320, 32, 3
+
+
+@pytest.fixture
+def base_url() -> Iterator[str]:
+    """A model that answers at once, in a thread of its own, whose time is not counted."""
+    with ResponsesServer(record=False) as server:
+        yield server.base_url
+
+
+async def _time(call: Callable[[], Awaitable[object]]) -> float:
+    """Return the processor time of this thread for the calls, in seconds."""
+    left = iter(range(_CALLS))
+
+    async def caller() -> None:
+        for _ in left:
+            await call()
+
+    began = time.thread_time()
+    await asyncio.gather(*(caller() for _ in range(_AT_ONCE)))
+    return time.thread_time() - began
+
+
+async def test_a_run_costs_little_more_than_its_model_call(
+    postgres_db: PostgresDb, base_url: str
+) -> None:
+    model = OpenAIResponses("any", base_url=base_url, api_key="none")
+    agent = Agent("Measured", model, db=postgres_db)
+
+    async def run() -> None:
+        await agent.await_run((await agent.arun("Hello?", background=True)).run_id)
+
+    async with AsyncOpenAI(base_url=base_url, api_key="none") as client:
+
+        async def bare() -> None:
+            await client.responses.create(model="any", input="Hello?")
+
+        await asyncio.gather(_time(run), _time(bare))
+        # In turn, and the best of each: what else the machine does only adds to either.
+        times = [(await _time(run), await _time(bare)) for _ in range(_ROUNDS)]
+    runs, calls = min(run for run, _ in times), min(call for _, call in times)
+    assert runs <= 1.5 * calls
