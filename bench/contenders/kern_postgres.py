@@ -1,0 +1,45 @@
+"""kern on PostgreSQL."""
+
+import asyncpg
+from typing_extensions import override
+
+from bench.contenders.common import Setting, main
+from bench.contenders.kern_agent import KernContender
+from kern.db.postgres import PostgresDb
+
+
+class KernPostgres(KernContender):
+    """Durable background runs."""
+
+    largest_session = 10_000
+
+    @override
+    def database(self, setting: Setting) -> PostgresDb:
+        return PostgresDb(setting.database, setting.table)
+
+    @override
+    async def fill(self, run_id: str, session: str | None, count: int) -> None:
+        table = f"{self.setting.table}_runs"
+        connection = await asyncpg.connect(self.setting.database)
+        columns = await connection.fetch(
+            "SELECT column_name FROM information_schema.columns "
+            "WHERE table_schema = 'kern' AND table_name = $1 AND is_identity = 'NO'",
+            table,
+        )
+        names = [row["column_name"] for row in columns]
+        values = {"run_id": "run_id || '-copy-' || n"} | (
+            {} if session else {"session_id": "'crowd-' || n / 10"}
+        )
+        await connection.execute(
+            f"INSERT INTO kern.{table} ({', '.join(names)}) "
+            f"SELECT {', '.join(values.get(name, name) for name in names)} "
+            f"FROM kern.{table}, generate_series(1, {count}) AS n WHERE run_id = $1",
+            run_id,
+            timeout=600,
+        )
+        await connection.execute(f"VACUUM ANALYZE kern.{table}", timeout=600)
+        await connection.close()
+
+
+if __name__ == "__main__":
+    main(KernPostgres)
