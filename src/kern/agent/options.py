@@ -3,7 +3,6 @@
 import math
 from datetime import datetime
 from typing import TypedDict, get_args
-from uuid import uuid4
 
 from kern.engine.intake import SessionPolicy
 from kern.engine.webhook_address import check_webhook
@@ -11,6 +10,7 @@ from kern.errors import InvalidInputError
 from kern.run.agent import RunInput
 from kern.run.base import current_run
 from kern.run.codec import check_id, encode
+from kern.run.identity import new_id
 from kern.run.record import NewRun
 
 # PostgreSQL's integer.
@@ -80,8 +80,8 @@ def new_run(
     if session_policy is not None:
         check_policy(session_policy)
     return NewRun(
-        run_id=check_id("run_id", str(uuid4()) if run_id is None else run_id),
-        session_id=check_id("session_id", str(uuid4()) if session_id is None else session_id),
+        run_id=check_id("run_id", new_id() if run_id is None else run_id),
+        session_id=check_id("session_id", new_id() if session_id is None else session_id),
         agent_id=agent_id,
         user_id=None if user_id is None else check_id("user_id", user_id),
         input=RunInput.of(given).to_json(),

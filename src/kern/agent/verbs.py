@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal, Unpack, overload
-from uuid import uuid4
 
 from kern.agent.definition import AgentDefinition
 from kern.agent.options import RunOptions, new_run
@@ -19,6 +18,7 @@ from kern.run.agent import RunEvent, RunInput, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run, cancellations
 from kern.run.codec import check_id, decode_object
+from kern.run.identity import new_id
 from kern.run.message import Message
 from kern.run.record import NewRun
 
@@ -236,7 +236,7 @@ class AgentVerbs(AgentDefinition):
         if record is None or record.input is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {self.db}.")
         run = NewRun(
-            run_id=check_id("new_run_id", str(uuid4()) if new_run_id is None else new_run_id),
+            run_id=check_id("new_run_id", new_id() if new_run_id is None else new_run_id),
             session_id=check_id("session_id", session_id or record.session_id),
             agent_id=self.id,
             user_id=record.user_id,
