@@ -100,8 +100,8 @@ class Load:
                 poison_at += _EVERY_POISON
             await slots.acquire()
             chance = Random(f"{self._seed}/{number}")
-            # A few of the sessions are busy, most are not.
-            session = int(_SESSIONS * chance.random() ** 2)
+            # A few of the sessions are busy, most are not; none gets more than it can do in turn.
+            session = int(_SESSIONS * chance.random() ** 1.5)
             run = self._make_up(f"run-{number}", f"session-{session}", poisoned, chance)
             task = asyncio.create_task(self._live(run))
             self.living[task] = run
