@@ -9,7 +9,7 @@ def new_id() -> str:
     """Return a UUID of version 7, which begins with the time.
 
     Rows that come together then lie together in the indexes: with a million runs in the tables,
-    PostgreSQL writes a quarter of the log that random ids make it write (docs/scale.md).
+    PostgreSQL writes a quarter of the log that random ids make it write (docs/decisions/0018).
 
     Source: https://www.rfc-editor.org/rfc/rfc9562#section-5.7
     """
