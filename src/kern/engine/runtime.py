@@ -55,7 +55,7 @@ class Runtime:
             self._queue,
             self.cancel,
             self._worker.begin,
-            lambda run_id: self._executor.attempt(run_id) is not None,
+            self._worker.executes,
         )
         self._name = token_hex(8)
         self._scheduler = Scheduler(store.schedules, self._intake.accept, self._notices.listen)

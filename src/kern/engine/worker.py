@@ -64,6 +64,7 @@ class Worker:
         self._heartbeat = heartbeat
         self._definitions: dict[str, Definition] = {}
         self._begun: set[str] = set()
+        self._here: set[str] = set()
         self._consuming: asyncio.Task[None] | None = None
 
     def serve(self, definition: Definition) -> None:
@@ -126,8 +127,17 @@ class Worker:
             streamed=run.streamed,
         )
         self._begun.add(run.run_id)
+        self._here.add(run.run_id)
         task = self._tasks.start(self._execute_here(record))
-        task.add_done_callback(lambda _: self._queue.give_place_back())
+        task.add_done_callback(lambda _: self._ended_here(run.run_id))
+
+    def executes(self, run_id: str) -> bool:
+        """Say whether a run executes here, or is just about to."""
+        return run_id in self._here or self._executor.attempt(run_id) is not None
+
+    def _ended_here(self, run_id: str) -> None:
+        self._here.discard(run_id)
+        self._queue.give_place_back()
 
     async def refill(self) -> None:
         """Put what waits in the database into a queue that does not outlive its process."""
@@ -135,7 +145,7 @@ class Worker:
             return
         agents = list(self._definitions)
         for run in await patiently(lambda: self._store.unfinished(agents)):
-            if self._executor.attempt(run.run_id) is None:
+            if not self.executes(run.run_id):
                 await self._queue.enqueue(
                     run.run_id, topic_of(run.agent_id), priority=run.priority, run_at=run.run_at
                 )
