@@ -21,8 +21,8 @@ from scale_meter import Counts, Meter
 
 from kern.agent import Agent
 from kern.agent.serving import serve
-from kern.engine.housekeeping import prune
-from kern.engine.runtime import Runtime
+from kern.dispatch.maintenance import prune
+from kern.dispatch.runtime import Runtime
 
 RATE = 20.0
 """Runs a second of the slow loads: one ends before the next one comes."""

@@ -17,14 +17,14 @@ from ports import free_port
 from workers import NewWorker, Worker
 
 from kern.agent import Agent
-from kern.agent.portal import close_portal
+from kern.aio.portal import close_portal
 from kern.db.base import Database
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
+from kern.execution.cancellation import cancellations
+from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
-from kern.run.cancel import cancellations
 from kern.testing import ResponsesServer
 
 _numbers = count()

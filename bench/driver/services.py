@@ -16,7 +16,7 @@ from typing import Self
 import asyncpg
 import psutil
 
-from kern.db.embedded import EmbeddedPostgres
+from kern.local.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,12 +11,12 @@ from workers import NewWorker
 
 from kern.agent import Agent
 from kern.agent.serving import serve
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
 from kern.errors import ConfigurationError, InvalidInputError, SchemaVersionError
+from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer

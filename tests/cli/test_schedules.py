@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 
 from kern.cli.database import open_database
 from kern.cli.main import app
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.errors import ConfigurationError
+from kern.local.postgres import EmbeddedPostgres
 
 CREATE = ["create", "daily", "--agent", "tester", "--cron", "30 9 * * *", "--input", "Go"]
 

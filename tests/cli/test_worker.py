@@ -17,8 +17,8 @@ from worker_command import StartWorker, WorkerCommand
 
 from kern.agent import Agent
 from kern.db.base import Database
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb
+from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer

@@ -12,8 +12,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from kern.db.embedded import EmbeddedPostgres
 from kern.errors import ConfigurationError
+from kern.local.postgres import EmbeddedPostgres
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 

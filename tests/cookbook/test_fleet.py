@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.db.embedded import EmbeddedPostgres
+from kern.local.postgres import EmbeddedPostgres
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 

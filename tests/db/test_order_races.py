@@ -13,9 +13,9 @@ import pytest
 from deliveries import Deliveries
 from stores import LEASE, ending, execute, new_run
 
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
+from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus
 from kern.run.record import NewRun
 

@@ -11,11 +11,11 @@ import pytest
 from stores import LEASE, Ear, ending, new_run
 
 from kern.db.base import Database, Kind, Signal
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
+from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus
 
 URL = "postgresql://ai:ai@localhost:5432/ai"

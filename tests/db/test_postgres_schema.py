@@ -8,10 +8,10 @@ import pytest
 from stores import LEASE, SWARM, Ear, Spawn, address, ending, new_run, same
 
 from kern.db.base import Kind, Signal
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb
 from kern.db.postgres import schema as tables
 from kern.errors import SchemaVersionError
+from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus
 
 SUBMIT = f"""{SWARM}

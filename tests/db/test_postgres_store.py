@@ -8,10 +8,10 @@ import pytest
 from stores import LEASE, Ear, ending, execute, new_run, same
 
 from kern.db.base import Kind, Signal, Store
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb, connections
 from kern.db.postgres.store import PostgresStore
 from kern.errors import DatabaseError, DatabaseUnavailableError
+from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus
 
 AGAIN, CANCEL = Signal(Kind.again), Signal(Kind.cancel, "run")

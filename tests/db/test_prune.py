@@ -10,7 +10,7 @@ from kern.db.base import Store
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.retention import Pruned
-from kern.engine.housekeeping import prune
+from kern.dispatch.maintenance import prune
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, Settlement
 

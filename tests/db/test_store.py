@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from stores import LAPSED, LEASE, ending, execute, new_run, row
 
+from kern.aio.batch import to_the_end
 from kern.db.base import Accepted, Database, Store, Waiting
-from kern.db.batch import to_the_end
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord, Settlement
 

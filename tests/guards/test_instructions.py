@@ -67,7 +67,7 @@ async def test_to_submit_and_execute_at_once(agent: Agent) -> None:
 
 async def test_to_claim_and_execute(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     await _run(agent)
-    monkeypatch.setattr("kern.engine.pgqueuer._AT_ONCE", 0)
+    monkeypatch.setattr("kern.dispatch.pgqueuer._AT_ONCE", 0)
     with counting() as count:
         for _ in range(_RUNS):
             await _run(agent)

@@ -8,10 +8,10 @@ from load import all_asked, ended, submit
 
 from kern.agent import Agent
 from kern.db.base import Accepted, Database
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.errors import DatabaseUnavailableError
+from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.record import NewRun

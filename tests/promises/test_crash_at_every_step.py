@@ -21,7 +21,7 @@ from elsewhere import environment_of
 from leases import expire
 
 from kern.db.base import Database
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
 from kern.run.journal import read_row

@@ -22,9 +22,9 @@ from workers import NewWorker
 
 from kern.agent import Agent
 from kern.agent.serving import serve
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb
 from kern.errors import DatabaseUnavailableError
+from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer

@@ -9,7 +9,7 @@ from leases import expire
 
 from kern.agent import Agent
 from kern.db.base import Database
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus

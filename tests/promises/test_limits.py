@@ -11,8 +11,8 @@ from workers import NewWorker
 from kern.agent import Agent
 from kern.db.base import Database
 from kern.db.postgres import PostgresDb
-from kern.engine import executor
 from kern.errors import ConfigurationError, QueueFullError
+from kern.execution import executor
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer

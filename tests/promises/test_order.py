@@ -12,7 +12,7 @@ from workers import NewWorker
 
 from kern.agent import Agent
 from kern.db.base import Database
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
 from kern.errors import SessionBusyError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput

@@ -14,8 +14,8 @@ from workers import NewWorker, Worker
 
 from kern.agent import Agent
 from kern.db.base import Database
-from kern.engine import executor
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
+from kern.execution import executor
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunContext, RunStatus

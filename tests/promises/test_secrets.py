@@ -14,11 +14,11 @@ from leases import expire
 
 from kern.agent import Agent
 from kern.db.base import Database
-from kern.db.embedded import EmbeddedPostgres
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
 from kern.errors import DatabaseUnavailableError, ModelError
+from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
 from kern.testing import ResponsesServer

@@ -6,7 +6,7 @@ from leases import expire
 
 from kern.agent import Agent
 from kern.db.base import Database
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
 from kern.errors import RunStateError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput

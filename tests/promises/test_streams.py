@@ -16,7 +16,7 @@ from kern.agent import Agent
 from kern.db.base import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
 from kern.errors import RunNotFoundError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutputEvent

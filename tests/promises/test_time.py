@@ -18,7 +18,7 @@ from kern.db.base import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
 from kern.errors import InvalidInputError, RunTimeoutError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus

@@ -12,11 +12,11 @@ from standardwebhooks.webhooks import Webhook
 
 from kern.agent import Agent
 from kern.db.base import Database
-from kern.engine import webhook
 from kern.errors import InvalidInputError
 from kern.models.openai import OpenAIResponses
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
+from kern.webhooks import delivery
 
 SECRET = "whsec_" + base64.b64encode(b"kern" * 8).decode()
 
@@ -26,7 +26,7 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERN_WEBHOOK_SECRET", SECRET)
     monkeypatch.setenv("KERN_WEBHOOK_ALLOW_PRIVATE", "1")
     monkeypatch.setenv("KERN_HEARTBEAT", "1")
-    monkeypatch.setattr(webhook, "_PAUSES", (0,) + (0.01,) * 9)
+    monkeypatch.setattr(delivery, "_PAUSES", (0,) + (0.01,) * 9)
 
 
 @pytest.fixture

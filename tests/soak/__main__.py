@@ -20,7 +20,7 @@ from random import Random
 import asyncpg
 from rich.console import Console
 
-from kern.db.embedded import EmbeddedPostgres
+from kern.local.postgres import EmbeddedPostgres
 from tests.soak.checks import breaches
 from tests.soak.database import changes, commits, leftovers, prepare, stored
 from tests.soak.facts import Facts, gather

@@ -15,7 +15,7 @@ import pgqueuer.core.qm
 
 import kern.agent.serving
 import kern.db.postgres.store
-import kern.engine.webhook_post
+import kern.webhooks.post
 from kern.errors import ModelError
 from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses

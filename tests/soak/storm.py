@@ -7,7 +7,7 @@ from typing import Literal
 
 import asyncpg
 
-from kern.db.embedded import EmbeddedPostgres
+from kern.local.postgres import EmbeddedPostgres
 from tests.soak.ledger import Ledger
 from tests.soak.processes import HEARTBEAT, Fleet
 

@@ -15,7 +15,7 @@ from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite import SqliteDb
 from kern.db.sqlite.store import SqliteStore
-from kern.engine import pgqueuer
+from kern.dispatch import pgqueuer
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
 from kern.testing.responses import Reply

@@ -5,9 +5,9 @@ from typing import Literal, Unpack, overload
 
 from kern.agent.listing import ListingVerbs
 from kern.agent.options import RunOptions
-from kern.agent.portal import portal
 from kern.agent.schedules import ScheduleVerbs
 from kern.agent.verbs import Input
+from kern.aio.portal import portal
 from kern.run.agent import RunOutput, RunOutputEvent
 
 

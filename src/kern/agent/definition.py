@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kern.agent.options import check_count, check_policy, check_seconds
 from kern.db.base import Database
-from kern.engine.intake import SessionPolicy
+from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError
 from kern.models.base import Model
 from kern.run.codec import check_id

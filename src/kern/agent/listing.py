@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from kern.agent.options import check_count
-from kern.agent.portal import portal
 from kern.agent.verbs import AgentVerbs
+from kern.aio.portal import portal
 from kern.db.listing import RunFilter
 from kern.errors import InvalidInputError, RunNotFoundError
 from kern.run.agent import RunOutput

@@ -4,14 +4,14 @@ import math
 from datetime import datetime
 from typing import TypedDict, get_args
 
-from kern.engine.intake import SessionPolicy
-from kern.engine.webhook_address import check_webhook
+from kern.dispatch.submission import SessionPolicy
 from kern.errors import InvalidInputError
 from kern.run.agent import RunInput
 from kern.run.base import current_run
 from kern.run.codec import check_id, encode
 from kern.run.identity import new_id
 from kern.run.record import NewRun
+from kern.webhooks.address import check_webhook
 
 # PostgreSQL's integer.
 _LARGEST = 2**31 - 1

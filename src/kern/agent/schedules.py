@@ -1,7 +1,7 @@
 """The verbs with which an agent is told to run by itself, and their synchronous twins."""
 
-from kern.agent.portal import portal
 from kern.agent.verbs import AgentVerbs, Input
+from kern.aio.portal import portal
 from kern.db.schedules import Schedules
 from kern.errors import ConfigurationError
 from kern.run.schedule import Missed, Schedule

@@ -6,7 +6,7 @@ from functools import partial
 
 from kern.agent.agent import Agent
 from kern.db.base import Database
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
 from kern.errors import ConfigurationError
 
 

@@ -8,15 +8,15 @@ from typing import Literal, Unpack, overload
 
 from kern.agent.definition import AgentDefinition
 from kern.agent.options import RunOptions, new_run
-from kern.engine.attempt import Attempt
-from kern.engine.executor import Executor
-from kern.engine.intake import SessionPolicy
-from kern.engine.journal import Emit, Journal
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
+from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError
+from kern.execution.attempt import Attempt
+from kern.execution.cancellation import acancel_run, cancellations
+from kern.execution.executor import Executor
+from kern.execution.journal import Emit, Journal
 from kern.run.agent import RunEvent, RunInput, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
-from kern.run.cancel import acancel_run, cancellations
 from kern.run.codec import check_id, decode_object
 from kern.run.identity import new_id
 from kern.run.message import Message

@@ -32,7 +32,7 @@ def up(
     """Start PostgreSQL, with user, password and database «ai»; harmless when it runs."""
     from rich.console import Console
 
-    from kern.db.embedded import EmbeddedPostgres
+    from kern.local.postgres import EmbeddedPostgres
 
     server = EmbeddedPostgres(data, port)
     with Console(stderr=True).status("Starting PostgreSQL ..."):
@@ -43,7 +43,7 @@ def up(
 @app.command()
 def down(data: Data = None) -> None:
     """Stop PostgreSQL; its data stays. Harmless when it does not run."""
-    from kern.db.embedded import EmbeddedPostgres
+    from kern.local.postgres import EmbeddedPostgres
 
     server = EmbeddedPostgres(data)
     if not server.running():
@@ -76,7 +76,7 @@ def _show_server(data: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from kern.db.embedded import EmbeddedPostgres
+    from kern.local.postgres import EmbeddedPostgres
 
     server = EmbeddedPostgres(data)
     port = server.served_port()

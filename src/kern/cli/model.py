@@ -20,7 +20,7 @@ def serve(
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8642,
 ) -> None:
     """Serve SmolLM2-135M-Instruct with an OpenAI-compatible interface until Ctrl-C."""
-    from kern.models.embedded import EmbeddedModel
+    from kern.local.model import EmbeddedModel
 
     # Blocked before the server makes its threads, a signal waits until sigwait takes it here.
     stopping = {signal.SIGINT, signal.SIGTERM}

@@ -63,7 +63,7 @@ async def _prune(database: Database, before: datetime, dry_run: bool) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from kern.engine.housekeeping import prune
+    from kern.dispatch.maintenance import prune
 
     retention = (await database.store()).retention
     shown = Console(stderr=True)

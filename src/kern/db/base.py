@@ -11,12 +11,12 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
+from kern.aio.per_loop import PerLoop
 from kern.db.listing import Load, RunFilter
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
 from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
-from kern.run.per_loop import PerLoop
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 # How many attempts may be lost where the run does not say; it may be innocent of their loss.

@@ -1,1 +1,5 @@
-"""What a run is: its status, input and output, its events, and how it is cancelled."""
+"""What a run is: values only, which every other room reads.
+
+Status, input, output and events, messages, tool calls, and the rows in which they are kept.
+Nothing here opens, waits or decides.
+"""

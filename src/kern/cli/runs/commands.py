@@ -13,7 +13,7 @@ from kern.run.codec import check_id
 from kern.run.printable import printable
 
 if TYPE_CHECKING:
-    from kern.engine.runtime import Runtime
+    from kern.dispatch.runtime import Runtime
 
 app = typer.Typer(
     help="The runs in a database: look at them, follow, cancel or retry them.", no_args_is_help=True
@@ -137,7 +137,7 @@ def retry(run: Run, db: Url = None, table: Table = TABLE, schema: Schema = SCHEM
 
 
 def _use(database: Database, work: "Callable[[Runtime], Awaitable[Result]]") -> Result:
-    from kern.engine.runtime import Runtime
+    from kern.dispatch.runtime import Runtime
 
     async def main() -> Result:
         return await work(await Runtime.of(database))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from kern.engine.reader import event_in
+from kern.dispatch.streams import event_in
 from kern.errors import JournalError
 from kern.run.agent import ENDINGS, RunEvent, RunOutputEvent
 from kern.run.message import Metrics

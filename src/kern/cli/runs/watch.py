@@ -16,7 +16,7 @@ from kern.cli.runs.timeline import describe
 from kern.cli.terminal import STYLES, cell, console, span
 from kern.db.base import Database, Store
 from kern.db.listing import RunFilter
-from kern.engine.runtime import Runtime
+from kern.dispatch.runtime import Runtime
 from kern.run.agent import RunEvent, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.printable import printable

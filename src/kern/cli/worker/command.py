@@ -109,7 +109,7 @@ def worker(
     from kern.cli.worker.health import HealthServer
     from kern.cli.worker.log import claim_output
     from kern.cli.worker.options import Options
-    from kern.engine.settings import Settings
+    from kern.dispatch.settings import Settings
 
     Settings.from_environment()  # Each process would find a mistake for itself, again and again.
     options, stream = Options(targets, grace, log.value), claim_output(log.value)

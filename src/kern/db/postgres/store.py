@@ -8,8 +8,8 @@ from typing import NamedTuple
 import asyncpg
 from typing_extensions import override
 
+from kern.aio.batch import Batcher
 from kern.db.base import Accepted, Kind, Signal, Store
-from kern.db.batch import Batcher
 from kern.db.listing import Load, RunFilter
 from kern.db.postgres.connections import Connection, Connections, reporting
 from kern.db.postgres.listener import Listener

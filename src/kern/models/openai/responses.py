@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from kern.aio.per_loop import PerLoop
 from kern.errors import ModelError
 from kern.models.base import Model, ModelRequest, ModelResponse
 from kern.models.openai.wire import read_response, request_body
-from kern.run.per_loop import PerLoop
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

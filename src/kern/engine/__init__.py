@@ -1,1 +1,0 @@
-"""Makes runs happen: the loop, the executor, the queue, the worker."""

@@ -1,0 +1,4 @@
+"""One attempt at a run: the loop from its claim to its end, its journal, its tool calls.
+
+What decides which run begins, where and when is the business of :mod:`kern.dispatch`.
+"""

@@ -1,0 +1,133 @@
+"""Cancelling a run by its id alone, with no agent and no database in hand.
+
+A process keeps what it executes and what was cancelled before it arrived here; every database
+that the process uses subscribes, and is handed each cancel for a run that does not execute here.
+"""
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from kern.run.codec import check_id
+
+# An intent whose run never arrives must not be kept for ever.
+_INTENT_LIMIT = 10_000
+
+Stop = Callable[[], bool]
+Subscriber = Callable[[str], Future[bool]]
+
+
+class Cancellations:
+    """What one process knows of cancels. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._executing: dict[str, Stop] = {}
+        self._intents: OrderedDict[str, None] = OrderedDict()
+        self._subscribers: dict[object, Subscriber] = {}
+
+    def executes(self, run_id: str, stop: Stop) -> None:
+        """Keep how to stop a run that executes here.
+
+        Args:
+            run_id: the run.
+            stop: called from any thread; says whether the run will stop for it.
+        """
+        with self._lock:
+            self._executing[run_id] = stop
+
+    def ended(self, run_id: str) -> None:
+        """Forget a run that no longer executes here."""
+        with self._lock:
+            self._executing.pop(run_id, None)
+
+    def stop(self, run_id: str) -> bool:
+        """Stop the run if it executes here and has not come to its end, and say whether so."""
+        with self._lock:
+            stop = self._executing.get(run_id)
+        return stop is not None and stop()
+
+    def intend(self, run_id: str) -> None:
+        """Keep a cancel for a run that has not arrived yet."""
+        with self._lock:
+            self._intents[run_id] = None
+            if len(self._intents) > _INTENT_LIMIT:
+                self._intents.popitem(last=False)
+
+    def take_intent(self, run_id: str) -> bool:
+        """Say whether the arriving run was cancelled before, and forget the intent."""
+        with self._lock:
+            return self._intents.pop(run_id, False) is None
+
+    def subscribe(self, key: object, subscriber: Subscriber) -> list[str]:
+        """Hand every later cancel to ``subscriber``; return the intents kept until now.
+
+        Args:
+            key: for :meth:`unsubscribe`.
+            subscriber: called from any thread with a run id; must not block. Its future says
+                whether the run will end cancelled.
+        """
+        with self._lock:
+            self._subscribers[key] = subscriber
+            return list(self._intents)
+
+    def unsubscribe(self, key: object) -> None:
+        """Hand no more cancels to the subscriber of ``key``."""
+        with self._lock:
+            self._subscribers.pop(key, None)
+
+    def cancel(self, run_id: str) -> tuple[bool, list[Future[bool]]]:
+        """Stop the run here or keep the intent, and hand the cancel to every subscriber.
+
+        Returns:
+            Whether it was stopped here, and the answers of the subscribers.
+        """
+        stopped = self.stop(run_id)
+        if not stopped:
+            self.intend(run_id)
+        with self._lock:
+            subscribers = list(self._subscribers.values())
+        return stopped, [hand_over(run_id) for hand_over in subscribers]
+
+
+cancellations = Cancellations()
+
+
+def cancel_run(run_id: str) -> bool:
+    """Cancel a run, whether it runs, waits, or has yet to be started.
+
+    Returns at once. Every database that this process uses is told in the background.
+
+    Args:
+        run_id: the run, or the id that a run will have.
+
+    Returns:
+        True where the run executes in this process and was stopped. False otherwise; the cancel
+        is kept, and honoured when a run with that id arrives.
+
+    Raises:
+        InvalidInputError: ``run_id`` cannot be an id.
+    """
+    stopped, _ = cancellations.cancel(check_id("run_id", run_id))
+    return stopped
+
+
+async def acancel_run(run_id: str) -> bool:
+    """Cancel a run as :func:`cancel_run` does, and wait until every database was told.
+
+    Args:
+        run_id: the run, or the id that a run will have.
+
+    Returns:
+        True where the run will end cancelled; False where it had ended or is not known. An
+        unknown one is cancelled when it arrives.
+
+    Raises:
+        InvalidInputError: ``run_id`` cannot be an id.
+        DatabaseError: a database could not be told.
+    """
+    stopped, answers = cancellations.cancel(check_id("run_id", run_id))
+    told = await asyncio.gather(*(asyncio.wrap_future(answer) for answer in answers))
+    return stopped or any(told)

@@ -1,0 +1,87 @@
+"""The run loop: replay what is done, then turn after turn, until the model has answered."""
+
+from contextlib import aclosing
+
+from kern.execution.attempt import Attempt, Turn
+from kern.execution.calls import use_tools
+from kern.models.base import ModelRequest, ModelResponse
+from kern.run.agent import RunEvent
+
+
+async def take_turns(attempt: Attempt, last_seq: int) -> None:
+    """Carry the run to its answer.
+
+    Args:
+        attempt: the attempt, just claimed.
+        last_seq: the number of the last row that earlier attempts have journaled, or 0.
+
+    Raises:
+        ModelError: the model gave no usable answer.
+        JournalError: what earlier attempts have done cannot be read.
+        MissingToolError: a tool that has to be called is gone.
+        PausedError: a person has to decide first.
+        OvertakenError: a later attempt has taken the run over.
+    """
+    journal = attempt.journal
+    journal.note(RunEvent.run_started)
+    if attempt.number > 1:
+        journal.keep(RunEvent.run_resumed, {"attempt": attempt.number})
+    await attempt.replay(last_seq)
+    while not attempt.is_answered:
+        if attempt.turns and attempt.turns[-1].open_calls:
+            await use_tools(attempt, attempt.turns[-1])
+        else:
+            await _ask(attempt)
+    content = attempt.output.content
+    journal.note(RunEvent.run_content_completed, {"content": content}, content=content)
+
+
+async def _ask(attempt: Attempt) -> None:
+    """Have the model answer, and write the answer down before anything follows from it."""
+    journal, output = attempt.journal, attempt.output
+    journal.note(RunEvent.model_request_started)
+    response = await _respond(attempt)
+    attempt.handle = None
+    turn = Turn(len(attempt.turns) + 1, response.message)
+    attempt.turns.append(turn)
+    attempt.show()
+    output.metrics.add(response.metrics)
+    payload: dict[str, object] = {
+        "message": response.message.to_dict(),
+        "metrics": response.metrics.to_dict(),
+    }
+    if turn.number == 1 and attempt.history:
+        payload["history"] = attempt.history
+    content = response.message.content
+    if turn.open_calls:
+        await journal.record(RunEvent.model_request_completed, payload, content=content)
+    else:  # Nothing follows but the run's end, and that is written with it.
+        journal.keep(RunEvent.model_request_completed, payload, content=content)
+
+
+async def _respond(attempt: Attempt) -> ModelResponse:
+    async def keep(handle: str) -> None:
+        attempt.handle = handle
+        await attempt.journal.record(RunEvent.model_request_started, {"handle": handle})
+
+    definition = attempt.definition
+    request = ModelRequest(
+        attempt.conversation,
+        [tool.schema for tool in definition.tools.values()],
+        attempt.handle,
+        keep,
+    )
+    if not attempt.journal.is_read:
+        return await definition.model.respond(request)
+    text = ""
+    response: ModelResponse | None = None
+    async with aclosing(definition.model.stream(request)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, ModelResponse):
+                response = piece
+            else:
+                text += piece
+                attempt.output.content = text
+                attempt.journal.text(piece)
+    assert response is not None, "a model's stream ends with its response"
+    return response

@@ -1,0 +1,1 @@
+"""A PostgreSQL and a small model from PyPI, for demonstrations and tests."""

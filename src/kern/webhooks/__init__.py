@@ -1,0 +1,1 @@
+"""Notifies the addresses that users have given of the ends of runs."""
