@@ -16,7 +16,7 @@ from kern import __version__
 from kern.aio.per_loop import PerLoop
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
-from kern.db.base import Claim, Database, Kind, Signal, Store
+from kern.db.base import Database, Kind, Signal, Store
 from kern.db.processes import Process
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
@@ -426,11 +426,6 @@ class Runtime:
         if swept is not None:
             for run_id in swept.expired:
                 self._subscriptions.notify(run_id)
-            for agent_id, user_id in await self.store.waiting_for_limits():
-                limits = self._definitions.limits(agent_id)
-                claim = Claim(self._name, self._settings.heartbeat, *limits)
-                if claim.is_limited:
-                    await self.store.admit(agent_id, user_id, claim)
         for run_id in self._definitions.pinned:
             record = await self.store.get(run_id)
             if record is not None and record.status.is_terminal:
