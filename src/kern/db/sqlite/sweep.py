@@ -3,7 +3,6 @@
 from kern.db.base import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, Swept
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
-from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
 from kern.run.base import RunStatus
@@ -22,7 +21,6 @@ class Sweep:
         """Use ``tables``."""
         self._runs, self._tick = tables.runs, tables.tick
         self._ends = Ends(tables)
-        self._limits = Limits(tables)
         self._lock = SessionLock(tables)
 
     def sweep(self, transaction: Transaction, heartbeat: float) -> Swept | None:
@@ -46,7 +44,6 @@ class Sweep:
         )
         expired = self._expire(transaction) if expires else []
         self._lock.hand_off_stale(transaction)
-        self._limits.admit_forgotten(transaction)
         # Nothing is enqueued here: a due run is found in its table.
         return Swept(expired, 0)
 
