@@ -227,10 +227,19 @@ def test_an_agent_refuses_them_as_well(model: OpenAIResponses, option: dict[str,
         Agent("Tester", model, **option)
 
 
-@pytest.mark.parametrize("name", ["priority", "run_at", "max_attempts", "session_policy"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("priority", 1),
+        ("run_at", datetime(2030, 1, 1, tzinfo=UTC)),
+        ("max_attempts", 2),
+        ("session_policy", "queue"),
+        ("webhook", "https://example.org/hook"),
+    ],
+)
 async def test_what_is_for_the_background_is_refused_in_the_foreground(
-    model: OpenAIResponses, name: str
+    model: OpenAIResponses, name: str, value: object
 ) -> None:
-    options: dict[str, Any] = {name: None}
+    options: dict[str, Any] = {name: value}
     with pytest.raises(InvalidInputError, match=f"{name}: only with background=True"):
         await Agent("Tester", model, db=InMemoryDb()).arun("Hi", **options)

@@ -8,7 +8,7 @@ from typing_extensions import override
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.order import LIVE
-from kern.db.retention import PENDING_CANCELS_KEPT, NEWEST, WEBHOOKS_KEPT, Pruned, Retention
+from kern.db.retention import NEWEST, PENDING_CANCELS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
 
 _INTENTS, _LOG = 500, 5000
 
