@@ -63,6 +63,17 @@ class Limits:
                 self._make_due(transaction, run_id)
                 room_left -= 1
 
+    def try_first(self, transaction: Transaction) -> None:
+        """Make due the first run that waits for each limit; its claim finds whether it may go."""
+        keys = transaction.execute(
+            f"SELECT DISTINCT concurrency_key FROM {self._runs} WHERE concurrency_key IS NOT NULL"
+            " LIMIT :many",
+            many=_MANY,
+        ).fetchall()
+        for (key,) in keys:
+            for run_id, _ in self._first(transaction, key, 1):
+                self._make_due(transaction, run_id)
+
     def waiting(self, transaction: Transaction) -> list[tuple[str, str | None]]:
         """See :meth:`kern.db.base.Store.waiting_for_limits`."""
         rows = transaction.execute(
