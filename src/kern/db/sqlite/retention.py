@@ -6,7 +6,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from kern.db.retention import INTENTS_KEPT, NEWEST, WEBHOOKS_KEPT, Pruned, Retention
+from kern.db.retention import NEWEST, PENDING_CANCELS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 
@@ -37,8 +37,8 @@ class SqliteRetention(Retention):
         return await self._file.write(self._prune, before.timestamp(), position, most, deleting)
 
     @override
-    async def tidy(self) -> int:
-        return await self._file.write(self._delete_forgotten)
+    async def clean(self) -> int:
+        return await self._file.write(self._clean)
 
     def _prune(
         self,
@@ -102,8 +102,8 @@ WHERE position > :position AND position <= :last AND {_ENDED} AND finished_at < 
             [{"session_id": session_id} for session_id in {row["session_id"] for row in over}],
         )
 
-    def _delete_forgotten(self, transaction: Transaction) -> int:
-        long_ago = transaction.now - INTENTS_KEPT.total_seconds()
+    def _clean(self, transaction: Transaction) -> int:
+        long_ago = transaction.now - PENDING_CANCELS_KEPT.total_seconds()
         transaction.execute(
             f"DELETE FROM {self._tables.processes} WHERE beat_at < :long_ago", long_ago=long_ago
         )
