@@ -18,7 +18,7 @@ from kern.run.record import RunRecord
 Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
 
 
-# How many runs that wait for a limit which there is no longer are admitted at once.
+# How many runs are admitted at once where there is no limit, or no longer one.
 _MANY = 1000
 
 
@@ -65,11 +65,8 @@ class Claiming:
     async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
         """Make runs that wait for a limit due, as the store's ``admit`` says."""
         for key in _keys(agent_id, user_id, claim):
-            if key.limit is None:  # It had one when those that wait for it were claimed.
-                await self._connections.fetch(self._limits.admit, key.name, _MANY)
-                continue
             async with self._connections.transaction() as connection:
-                room = key.limit - await self._counted(connection, key)
+                room = await self._room(connection, key)
                 if room > 0:
                     await connection.execute(self._limits.admit, key.name, room)
 
@@ -81,25 +78,32 @@ class Claiming:
             return _Claimed()
         if owners[0]["needs_lock"]:
             return _Claimed(needs_session_lock=True)
-        keys = _keys(owners[0]["agent_id"], owners[0]["user_id"], claim)
+        of_agent, *of_user = _keys(owners[0]["agent_id"], owners[0]["user_id"], claim)
         async with self._connections.transaction() as connection:
-            for key in keys:
-                if key.limit is None or await self._counted(connection, key) < key.limit:
-                    continue
-                await connection.execute(self._limits.wait, run_id, key.name)
+            room = await self._room(connection, of_agent)
+            for key in of_user:
+                if await self._room(connection, key) <= 0:
+                    await connection.execute(self._limits.wait, run_id, key.name)
+                    # The room of the agent is for others, who do not wait for this user.
+                    await connection.execute(self._limits.admit, of_agent.name, max(0, room))
+                    return _Claimed()
+            if room <= 0:
+                await connection.execute(self._limits.wait, run_id, of_agent.name)
                 return _Claimed()
             claimed, rows = await self._claim_with(connection.fetch, [(run_id, claim)])
         await self._hand_off.finish(rows)
         return claimed[0]
 
-    async def _counted(self, connection: Connection, key: _Key) -> int:
-        """Lock a key until the transaction ends, and return how many runs count towards it."""
+    async def _room(self, connection: Connection, key: _Key) -> int:
+        """Return for how many runs a key has room; locked until the transaction ends."""
+        if key.limit is None:
+            return _MANY
         names = self._names
         lock = f"kern/{names.schema}/{names.session_table}/{key.name}"
         await connection.execute(self._limits.lock_key, lock)
         counted = self._limits.counted_of_user if len(key.owners) > 1 else self._limits.counted
         count: int = await connection.fetchval(counted, *key.owners)
-        return count
+        return key.limit - count
 
     async def _claim_all(self, claims: Sequence[tuple[str, Claim]]) -> list[_Claimed]:
         claimed, rows = await self._claim_with(self._connections.fetch, claims)
@@ -114,6 +118,7 @@ class Claiming:
             [run_id for run_id, _ in claims],
             [claim.lease for _, claim in claims],
             [claim.executor for _, claim in claims],
+            [claim.is_limited for _, claim in claims],
         )
         claimed = {
             row["due_run_id"]: _Claimed(needs_session_lock=True)

@@ -16,9 +16,10 @@ class Sweep:
         self._connections = connections
         self._hand_off = hand_off
         self._statements = Sweeping(names)
-        # Where the next page begins of the PENDING runs, of the sessions and of the keys.
+        # Where the next page begins.
         self._position = 0
         self._session = ""
+        self._tried_key = ""
         self._key = ""
 
     async def __call__(self, heartbeat: float) -> Swept | None:
@@ -28,11 +29,12 @@ class Sweep:
             return None
         expired = await self._expire() if ticks[0]["may_expire"] else []
         await self._hand_off_locks()
+        await self._try_limits()
         return Swept(expired, await self._enqueue_again())
 
     async def waiting_for_limits(self) -> list[tuple[str, str | None]]:
         """Do what the store's ``waiting_for_limits`` says; where there are many, for the next."""
-        rows = await self._connections.fetch(self._statements.waited_for_keys, self._key)
+        rows = await self._connections.fetch(self._statements.waiting_for_limits, self._key)
         self._key = rows[-1]["key"] if len(rows) == KEYS else ""
         return [(row["agent_id"], row["user_id"]) for row in rows]
 
@@ -51,6 +53,10 @@ class Sweep:
         for row in rows:
             if row["has_ended"]:
                 await self._hand_off.of(row["session_id"], row["holder"])
+
+    async def _try_limits(self) -> None:
+        rows = await self._connections.fetch(self._statements.try_limits, self._tried_key)
+        self._tried_key = rows[-1]["key"] if len(rows) == KEYS else ""
 
     async def _enqueue_again(self) -> int:
         rows = await self._connections.fetch(self._statements.enqueue_again, self._position)

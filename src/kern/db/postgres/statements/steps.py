@@ -37,12 +37,13 @@ class Steps:
         # A run that is due and is not begun has to request the session lock first.
         self.claim = f"""
 WITH input AS MATERIALIZED (
-    SELECT DISTINCT ON (run_id) run_id, lease, executor
-    FROM unnest($1::text[], $2::float8[], $3::text[]) WITH ORDINALITY
-        AS t (run_id, lease, executor, number)
+    SELECT DISTINCT ON (run_id) run_id, lease, executor, counted
+    FROM unnest($1::text[], $2::float8[], $3::text[], $4::boolean[]) WITH ORDINALITY
+        AS t (run_id, lease, executor, counted, number)
     ORDER BY run_id, number
 ), due AS MATERIALIZED (
     SELECT runs.run_id AS due_run_id, input.lease, input.executor AS claiming,
+        input.counted AS counting,
         runs.cancel_requested_at IS NOT NULL OR coalesce(parent.status = 'CANCELLED'
             OR parent.cancel_requested_at IS NOT NULL, false) AS is_cancelled
     FROM {runs} AS runs JOIN input ON input.run_id = runs.run_id
@@ -54,7 +55,7 @@ WITH input AS MATERIALIZED (
         status = CASE WHEN is_cancelled THEN 'CANCELLED' ELSE 'RUNNING' END,
         attempt = attempt + 1,
         due_at = NULL,
-        counted = NOT is_cancelled,
+        counted = counting AND NOT is_cancelled,
         executor = claiming,
         dispatched_at = now(),
         started_at = coalesce(started_at, now()),

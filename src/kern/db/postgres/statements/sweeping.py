@@ -15,7 +15,7 @@ from kern.db.postgres.statements.parts import (
 )
 from kern.db.postgres.statements.steps import HAS_LOST_ENOUGH, LOST, NOT_REFUSED
 
-EXPIRED, SESSIONS, KEYS = 500, 1000, 1000
+EXPIRED, SESSIONS, KEYS = 500, 1000, 200
 """How many expired runs, sessions and keys a statement looks at."""
 
 PENDING, ENQUEUED = 10_000, 1000
@@ -92,6 +92,15 @@ SELECT (SELECT count(*) FROM enqueued WHERE is_new) AS enqueued, CASE
     WHEN (SELECT count(*) FROM looked_at) = {PENDING} THEN (SELECT max(position) FROM looked_at)
     ELSE 0 END AS position"""
 
+        waited_for = f"""waited_for (key) AS (
+    (SELECT concurrency_key FROM {runs} WHERE concurrency_key > $1
+        ORDER BY concurrency_key LIMIT 1)
+    UNION ALL
+    SELECT (SELECT runs.concurrency_key FROM {runs} AS runs
+        WHERE runs.concurrency_key > waited_for.key ORDER BY runs.concurrency_key LIMIT 1)
+    FROM waited_for WHERE waited_for.key IS NOT NULL
+)"""
+
         # Only where a process was lost between two statements.
         self.locks_of_ended = f"""
 WITH RECURSIVE waited_for (session_id) AS (
@@ -111,15 +120,24 @@ LEFT JOIN {runs} AS holder ON holder.run_id = session.lock_run_id AND holder.sta
     AND NOT holder.waiting
 ORDER BY looked_at.session_id"""
 
-        self.waited_for_keys = f"""
-WITH RECURSIVE waited_for (key) AS (
-    (SELECT concurrency_key FROM {runs} WHERE concurrency_key > $1
-        ORDER BY concurrency_key LIMIT 1)
-    UNION ALL
-    SELECT (SELECT runs.concurrency_key FROM {runs} AS runs
-        WHERE runs.concurrency_key > waited_for.key ORDER BY runs.concurrency_key LIMIT 1)
-    FROM waited_for WHERE waited_for.key IS NOT NULL
+        # A limit may have room without anybody having admitted the next run, whose claim finds out.
+        self.try_limits = f"""
+WITH RECURSIVE {waited_for}, first AS MATERIALIZED (
+    SELECT key, (SELECT run_id FROM {runs} AS runs WHERE runs.concurrency_key = key
+        ORDER BY priority DESC, position LIMIT 1) AS run_id
+    FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}
+), waiters AS MATERIALIZED (
+    SELECT runs.run_id FROM {runs} AS runs JOIN first ON runs.run_id = first.run_id
+    WHERE runs.concurrency_key = key ORDER BY runs.run_id FOR NO KEY UPDATE OF runs SKIP LOCKED
+), tried AS (
+    UPDATE {runs} AS runs SET concurrency_key = NULL, due_at = now() FROM waiters
+    WHERE runs.run_id = waiters.run_id
+    RETURNING {enqueued_if_due(names, "runs")}
 )
+SELECT key FROM first ORDER BY key"""
+
+        self.waiting_for_limits = f"""
+WITH RECURSIVE {waited_for}
 SELECT key, first.agent_id, first.user_id
 FROM (SELECT key FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}) AS waited_for,
 LATERAL (SELECT agent_id, user_id FROM {runs} AS runs WHERE runs.concurrency_key = key
