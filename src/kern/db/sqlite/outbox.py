@@ -62,8 +62,7 @@ class SqliteOutbox(Outbox):
         # A try that took too long may be followed by another already, which alone counts.
         transaction.execute(
             f"UPDATE {self._webhooks} SET tries = tries + 1, error = :error, "
-            "due_at = :now + :delay, "
-            "given_up_at = CASE WHEN :delay IS NULL THEN :now END "
+            "due_at = :now + :delay, given_up_at = CASE WHEN :delay IS NULL THEN :now END "
             "WHERE delivery_id = :delivery_id AND due_at IS NOT NULL AND tries = :tries",
             delivery_id=delivery.delivery_id,
             tries=delivery.tries,
