@@ -74,13 +74,6 @@ class Limits:
             for run_id, _ in self._first(transaction, key, 1):
                 self._make_due(transaction, run_id)
 
-    def waiting(self, transaction: Transaction) -> list[tuple[str, str | None]]:
-        """See :meth:`kern.db.base.Store.waiting_for_limits`."""
-        rows = transaction.execute(
-            f"SELECT DISTINCT agent_id, user_id FROM {self._runs} WHERE concurrency_key IS NOT NULL"
-        ).fetchall()
-        return [(row["agent_id"], row["user_id"]) for row in rows]
-
     def _room(
         self,
         transaction: Transaction,

@@ -91,10 +91,6 @@ class SqliteStore(Store):
         await self._file.write(self._limits.admit, agent_id, user_id, claim)
 
     @override
-    async def waiting_for_limits(self) -> list[tuple[str, str | None]]:
-        return await self._file.read(self._limits.waiting)
-
-    @override
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
     ) -> bool:
