@@ -15,7 +15,7 @@ from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite import SqliteDb
 from kern.db.sqlite.store import SqliteStore
-from kern.dispatch import pgqueuer
+from kern.dispatch.worker import Worker
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
 from kern.testing.responses import Reply
@@ -92,7 +92,7 @@ def execute(
     """
     set_environment({})
     if not kill_at.endswith("at once"):
-        pgqueuer._AT_ONCE = 0
+        Worker.has_slot = lambda *_: False
     words = kill_at.split()
     if words[0] in ("before", "after"):
         _kill_around_write(words[0] == "before", int(words[2]))
