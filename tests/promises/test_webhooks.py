@@ -108,7 +108,7 @@ async def test_each_end_of_a_retried_run_is_notified(
     await agent.aretry_run(run.run_id)
     kind, _, second = await received(receiver, 2)
     assert kind == "run.completed"
-    assert (first, second) == (f"{run.run_id}/1/error", f"{run.run_id}/2/completed")
+    assert (first, second) == (f"{run.run_id}/1", f"{run.run_id}/2")
 
 
 async def test_another_process_sends_what_a_killed_one_was_sending(

@@ -8,15 +8,12 @@ from abc import ABC, abstractmethod
 from datetime import datetime
 from typing import NamedTuple
 
-from kern.run.base import RunStatus
-
 
 class Delivery(NamedTuple):
     """A webhook to send.
 
     Attributes:
-        delivery_id: the same for every try, another for every end of a run; see
-            :func:`delivery_id`.
+        delivery_id: the same for every try, another for every end of a run.
         run_id: the run.
         attempt: the attempt that ended it; a later end is another delivery.
         tries: how many tries there were before.
@@ -26,14 +23,6 @@ class Delivery(NamedTuple):
     run_id: str
     attempt: int
     tries: int
-
-
-def delivery_id(run_id: str, attempt: int, status: RunStatus) -> str:
-    """Return the id of the delivery of an end.
-
-    The status is in it, for a run that was retried may be cancelled before its next attempt.
-    """
-    return f"{run_id}/{attempt}/{status.name}"
 
 
 class Outbox(ABC):

@@ -12,9 +12,8 @@ from functools import partial
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
-from kern.db.outbox import Delivery, delivery_id
+from kern.db.outbox import Delivery
 from kern.errors import ConfigurationError, WebhookError
-from kern.run.record import RunRecord
 from kern.webhooks.delivery import deliver
 
 logger = logging.getLogger("kern")
@@ -120,7 +119,7 @@ class Sender:
     async def _try(self, delivery: Delivery) -> None:
         outbox = self._store.outbox
         record = await until_available(partial(self._store.get, delivery.run_id))
-        if record is None or _end_of(record) != delivery.delivery_id:
+        if record is None or not record.status.is_terminal or record.attempt != delivery.attempt:
             await until_available(partial(outbox.failed, delivery, _RETRIED, None))
             return
         try:
@@ -137,10 +136,6 @@ class Sender:
             self.wake()  # The next try may be due before anything else.
         else:
             await until_available(partial(outbox.delivered, delivery))
-
-
-def _end_of(record: RunRecord) -> str:
-    return delivery_id(record.run_id, record.attempt, record.status)
 
 
 def next_delay(tries: int) -> float | None:

@@ -1,7 +1,6 @@
 """The end of a run in SQLite, and what follows from it in the same transaction."""
 
 from kern.db.base import Kind
-from kern.db.outbox import delivery_id
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
@@ -52,7 +51,7 @@ class Ends:
         is notified.
         """
         run = transaction.one(
-            f"SELECT session_id, attempt, status, webhook FROM {self._runs} WHERE run_id = :run_id",
+            f"SELECT session_id, attempt, webhook FROM {self._runs} WHERE run_id = :run_id",
             run_id=run_id,
         )
         assert run is not None
@@ -61,7 +60,7 @@ class Ends:
             transaction.execute(
                 f"INSERT INTO {self._webhooks} (delivery_id, run_id, attempt, due_at, created_at) "
                 "VALUES (:delivery_id, :run_id, :attempt, :now, :now)",
-                delivery_id=delivery_id(run_id, run["attempt"], RunStatus(run["status"])),
+                delivery_id=f"{run_id}/{run['attempt']}",
                 run_id=run_id,
                 attempt=run["attempt"],
             )
