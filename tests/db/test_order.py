@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from deliveries import Deliveries
-from stores import EXPIRED, LEASE, SWARM, Spawn, address, ending, execute, new_run, same
+from stores import SWARM, Spawn, address, ending, execute, new_run, same
 
 from kern.db.base import Database, Store
 from kern.run.base import RunStatus

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from stores import LEASE, ending, execute, new_run
+from stores import ending, execute, new_run
 
 from kern.db.base import Store
 from kern.db.postgres import PostgresDb

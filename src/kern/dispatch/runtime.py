@@ -82,7 +82,7 @@ class Runtime:
         self._maintenance = Maintenance(
             store.retention,
             sweep=self._sweep,
-            heartbeat=settings.heartbeat,
+            pause=settings.heartbeat / 3,
             keep=settings.retention,
         )
         self._sender = Sender(store, settings.heartbeat)

@@ -115,7 +115,9 @@ class Claiming:
             for row in rows
         }
         # The claim waits for what the attempt before it is writing, but its snapshot is older.
-        again = [each.record for each in claimed.values() if each.record and each.record.attempt > 1]
+        again = [
+            each.record for each in claimed.values() if each.record and each.record.attempt > 1
+        ]
         if again:
             for row in await fetch(self._last_seq, [each.run_id for each in again]):
                 old = claimed[row["run_id"]].record

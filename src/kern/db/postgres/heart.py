@@ -43,9 +43,7 @@ class PostgresHeart(Heart):
             self._connection.terminate()
         self._runner.close()
 
-    async def _extend(
-        self, attempts: Sequence[tuple[str, int]], lease: float
-    ) -> dict[str, bool]:
+    async def _extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         try:
             async with asyncio.timeout(lease / 3):
                 if self._connection is None:

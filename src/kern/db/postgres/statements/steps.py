@@ -196,9 +196,7 @@ WITH run AS (
 )
 SELECT run_id FROM run"""
 
-    def _give_up(
-        self, due: str, columns: str, *, is_failed: str = "false", more: str = ""
-    ) -> str:
+    def _give_up(self, due: str, columns: str, *, is_failed: str = "false", more: str = "") -> str:
         """Return the statement with which an attempt at a run gives it up for a later one.
 
         Args:
