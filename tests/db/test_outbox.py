@@ -1,133 +1,65 @@
-"""Every end of a run that has a webhook is in the outbox, until it is delivered or given up."""
+"""The contract of the port: which webhooks are to be sent, and when."""
 
-from typing import Any
+from datetime import UTC, datetime
 
-import pytest
-from stores import LEASE, Recorder, ending, new_run
+from stores import EXPIRED, LEASE, ending, new_run
 
-from kern.db.base import Claim, Kind, Signal, Store
-from kern.db.outbox import Delivery
+from kern.db.base import Store
 from kern.run.base import RunStatus
 
-URL = "https://example.com/hooks"
-CLAIM = Claim("executor", LEASE)
+PAUSED, ERROR = RunStatus.paused, RunStatus.error
 
 
-async def end(
+async def test_every_end_of_a_run_with_a_webhook_is_put_into_the_outbox_once(
     store: Store,
-    run_id: str = "run",
-    status: RunStatus = RunStatus.completed,
-    **changes: Any,
 ) -> None:
-    """Have a run with a webhook end in its first attempt."""
-    run = new_run(run_id, webhook=URL, lease=LEASE, executor="executor", **changes)
-    await store.submit(run)
-    await store.settle(ending(run_id, 1, status))
+    for run_id in ("a", "b", "c", "running"):
+        await store.submit(new_run(run_id, webhook="https://x.test", lease=LEASE))
+    await store.submit(new_run("silent", lease=LEASE))
+    await store.submit(new_run("cancelled", webhook="https://x.test", cancelled=True))
+    for run_id, status in (("a", PAUSED), ("b", ERROR), ("c", ERROR), ("silent", ERROR)):
+        await store.settle(ending(run_id, status=status))
+    found = await store.outbox.take(9, LEASE)
+    assert {each.delivery_id for each in found} == {"cancelled/0", "b/1", "c/1"}
+    assert {(each.run_id, each.attempt, each.tries) for each in found} == {
+        *(("cancelled", 0, 0), ("b", 1, 0), ("c", 1, 0))
+    }
+    assert await store.outbox.take(9, LEASE) == []
+
+    assert await store.resume("b", ERROR, [])
+    assert await store.cancel("b")
+    await store.extend([("running", 1)], EXPIRED)
+    assert await store.cancel("running")
+    again = {each.delivery_id for each in await store.outbox.take(9, LEASE)}
+    assert again == {"b/2", "running/2"}
 
 
-async def take(store: Store, lease: float = LEASE) -> list[Delivery]:
-    return await store.outbox.take(10, lease)
-
-
-@pytest.mark.parametrize(
-    "status",
-    [RunStatus.completed, RunStatus.error, RunStatus.cancelled],
-    ids=lambda each: each.name,
-)
-async def test_an_end_is_to_be_delivered(store: Store, status: RunStatus) -> None:
-    assert await store.outbox.next_at() is None
-    await end(store, status=status)
+async def test_a_webhook_is_tried_until_it_is_delivered_or_given_up(store: Store) -> None:
+    for run_id in ("a", "b"):
+        await store.submit(new_run(run_id, webhook="https://x.test", lease=LEASE))
+        await store.settle(ending(run_id))
     assert await store.outbox.next_at() is not None
-    assert await take(store) == [Delivery("run/1", "run", 1, 0)]
-
-
-async def test_nothing_else_is(store: Store) -> None:
-    await store.submit(new_run("running", webhook=URL, lease=LEASE, executor="executor"))
-    await store.submit(new_run("paused", webhook=URL, lease=LEASE, executor="executor"))
-    await store.settle(ending("paused", 1, RunStatus.paused))
-    await store.submit(new_run("silent", lease=LEASE, executor="executor"))
-    await store.settle(ending("silent"))
-    await store.settle(ending("running", 2))
-    assert await store.outbox.next_at() is None
-    assert await take(store) == []
-
-
-async def test_a_cancel_is_to_be_delivered_wherever_the_run_stands(store: Store) -> None:
-    await store.cancel("pending-cancel")
-    await store.submit(new_run("pending-cancel", session_id="a", webhook=URL))
-    await store.submit(new_run("pending", session_id="b", webhook=URL))
-    await store.cancel("pending")
-    run = new_run("running", session_id="c", webhook=URL, lease=LEASE, executor="executor")
-    await store.submit(run)
-    await store.cancel("running")
-    await store.release("running", 1)
-    found = {delivery.run_id: delivery.delivery_id for delivery in await take(store)}
-    assert found.keys() == {"pending-cancel", "pending", "running"}
-    for run_id, delivery_id in found.items():
-        record = await store.get(run_id)
-        assert record is not None
-        assert delivery_id == f"{run_id}/{record.attempt}"
-
-
-async def test_each_end_of_a_run_is_a_delivery_of_its_own(store: Store) -> None:
-    await end(store, status=RunStatus.error)
-    assert await store.resume("run", RunStatus.error, [])
-    await store.claim("run", CLAIM)
-    await store.settle(ending("run", 2, RunStatus.error))
-    assert await store.resume("run", RunStatus.error, [])
-    await store.cancel("run")  # No attempt has followed.
-    assert [each.delivery_id for each in await take(store)] == ["run/1", "run/2", "run/3"]
-
-
-async def test_what_is_taken_is_due_again_after_its_lease(store: Store) -> None:
-    await end(store, "first", session_id="one")
-    await end(store, "second", session_id="two")
     [first] = await store.outbox.take(1, LEASE)
-    [second] = await take(store, 0.0)
-    assert (first.run_id, second.run_id) == ("first", "second")
-    assert await take(store) == [second]
-    assert await take(store) == []
-    assert await store.outbox.next_at() is not None
-
-
-async def test_a_failed_try_is_counted_and_due_after_its_delay(store: Store) -> None:
-    await end(store)
-    [delivery] = await take(store)
-    await store.outbox.failed(delivery, "It answered 500.", 0.0)
-    [again] = await take(store)
-    assert again == delivery._replace(tries=1)
-    await store.outbox.failed(again, "It answered 500.", 3600.0)
-    assert await take(store) == []
-    now, next_at = await store.schedules.now(), await store.outbox.next_at()
+    [second] = await store.outbox.take(1, LEASE)
+    assert (first.run_id, second.run_id) == ("a", "b")
+    await store.outbox.failed(first, "It is away.", 0.0)
+    [again] = await store.outbox.take(9, LEASE)
+    assert (again.run_id, again.tries) == ("a", 1)
+    next_at = await store.outbox.next_at()
     assert next_at is not None
-    assert 3500 < (next_at - now).total_seconds() <= 3600
+    assert next_at > datetime.now(UTC)
+    await store.outbox.failed(first, "The answer came late.", 0.0)
+    assert await store.outbox.take(9, LEASE) == []
 
-
-@pytest.mark.parametrize("outcome", ["delivered", "given up"])
-async def test_the_outcome_is_final(store: Store, outcome: str) -> None:
-    await end(store)
-    [delivery] = await take(store, 0.0)
-    assert await take(store, 0.0) == [delivery]  # By another process, after its lease.
-    if outcome == "delivered":
-        await store.outbox.delivered(delivery)
-    else:
-        await store.outbox.failed(delivery, "It answered 410.", None)
-    await store.outbox.failed(delivery, "It is late.", 0.0)
+    await store.outbox.delivered(again)
+    await store.outbox.failed(second, "It is gone.", None)
     assert await store.outbox.next_at() is None
-    assert await take(store) == []
+    await store.outbox.failed(again, "The answer came late.", 0.0)
+    await store.outbox.delivered(second)
+    assert await store.outbox.take(9, LEASE) == []
 
 
-async def test_a_try_that_another_has_followed_does_not_count(store: Store) -> None:
-    await end(store)
-    [slow] = await take(store, 0.0)
-    [quick] = await take(store, 0.0)
-    await store.outbox.failed(quick, "It answered 500.", 0.0)
-    await store.outbox.failed(slow, "It did not answer.", None)
-    assert await take(store) == [quick._replace(tries=1)]
-
-
-async def test_what_is_to_be_delivered_is_notified(store: Store) -> None:
-    recorder = Recorder()
-    await store.listen(recorder)
-    await end(store)
-    await recorder.gets(Signal(Kind.webhook))
+async def test_a_webhook_whose_sender_was_lost_is_taken_by_another(store: Store) -> None:
+    await store.submit(new_run(webhook="https://x.test", lease=LEASE))
+    await store.settle(ending())
+    assert await store.outbox.take(9, -1.0) == await store.outbox.take(9, LEASE)

@@ -18,16 +18,20 @@ from kern.run.record import RunRecord
 Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
 
 
+# How many runs that wait for a limit which there is no longer are admitted at once.
+_MANY = 1000
+
+
 class _Claimed(NamedTuple):
     record: RunRecord | None = None
     needs_session_lock: bool = False
 
 
 class _Key(NamedTuple):
-    """A key of which only so many runs may execute at once."""
+    """A key of which only so many runs may execute at once; None for any number."""
 
     name: str
-    limit: int
+    limit: int | None
     owners: tuple[str, ...]
 
 
@@ -61,8 +65,11 @@ class Claiming:
     async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
         """Make runs that wait for a limit due, as the store's ``admit`` says."""
         for key in _keys(agent_id, user_id, claim):
+            if key.limit is None:  # It had one when those that wait for it were claimed.
+                await self._connections.fetch(self._limits.admit, key.name, _MANY)
+                continue
             async with self._connections.transaction() as connection:
-                room = await self._room(connection, key)
+                room = key.limit - await self._counted(connection, key)
                 if room > 0:
                     await connection.execute(self._limits.admit, key.name, room)
 
@@ -77,21 +84,22 @@ class Claiming:
         keys = _keys(owners[0]["agent_id"], owners[0]["user_id"], claim)
         async with self._connections.transaction() as connection:
             for key in keys:
-                if await self._room(connection, key) <= 0:
-                    await connection.execute(self._limits.wait, run_id, key.name)
-                    return _Claimed()
+                if key.limit is None or await self._counted(connection, key) < key.limit:
+                    continue
+                await connection.execute(self._limits.wait, run_id, key.name)
+                return _Claimed()
             claimed, rows = await self._claim_with(connection.fetch, [(run_id, claim)])
         await self._hand_off.finish(rows)
         return claimed[0]
 
-    async def _room(self, connection: Connection, key: _Key) -> int:
-        """Lock a key until the transaction ends, and return how many runs it has room for."""
+    async def _counted(self, connection: Connection, key: _Key) -> int:
+        """Lock a key until the transaction ends, and return how many runs count towards it."""
         names = self._names
         lock = f"kern/{names.schema}/{names.session_table}/{key.name}"
         await connection.execute(self._limits.lock_key, lock)
         counted = self._limits.counted_of_user if len(key.owners) > 1 else self._limits.counted
         count: int = await connection.fetchval(counted, *key.owners)
-        return key.limit - count
+        return count
 
     async def _claim_all(self, claims: Sequence[tuple[str, Claim]]) -> list[_Claimed]:
         claimed, rows = await self._claim_with(self._connections.fetch, claims)
@@ -106,7 +114,6 @@ class Claiming:
             [run_id for run_id, _ in claims],
             [claim.lease for _, claim in claims],
             [claim.executor for _, claim in claims],
-            claims[0][1].is_limited,
         )
         claimed = {
             row["due_run_id"]: _Claimed(needs_session_lock=True)
@@ -128,11 +135,9 @@ class Claiming:
 
 
 def _keys(agent_id: str, user_id: str | None, claim: Claim) -> list[_Key]:
-    """Return the keys of a run that are limited, in the order in which they are locked."""
-    keys = []
-    if claim.agent_limit is not None:
-        keys.append(_Key(f"agent/{agent_id}", claim.agent_limit, (agent_id,)))
-    if claim.user_limit is not None and user_id is not None:
+    """Return the keys of a run, in the order in which they are locked."""
+    keys = [_Key(f"agent/{agent_id}", claim.agent_limit, (agent_id,))]
+    if user_id is not None:
         name = f"user/{len(agent_id)}/{agent_id}/{user_id}"
         keys.append(_Key(name, claim.user_limit, (agent_id, user_id)))
     return keys

@@ -5,7 +5,9 @@ What is looked at page by page goes on from where the last page ended.
 
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
+    IS_WAITING,
     LIVE,
+    STATUS,
     enqueued,
     enqueued_if_due,
     following,
@@ -13,8 +15,11 @@ from kern.db.postgres.statements.parts import (
 )
 from kern.db.postgres.statements.steps import HAS_LOST_ENOUGH, LOST, NOT_REFUSED
 
-EXPIRED, DUE, SESSIONS, KEYS = 500, 1000, 1000, 100
-"""How many runs, sessions and keys a statement looks at."""
+EXPIRED, SESSIONS, KEYS = 500, 1000, 1000
+"""How many expired runs, sessions and keys a statement looks at."""
+
+PENDING, ENQUEUED = 10_000, 1000
+"""How many PENDING runs a statement looks at, and enqueues."""
 
 # How many seconds a run may be due before it is enqueued again; and for how many more than two
 # heartbeats nobody may have swept before the database counts as having been away.
@@ -44,7 +49,7 @@ RETURNING coalesce(quiet_until <= now(), true) AS may_expire"""
 
         self.expire = f"""
 WITH expired AS MATERIALIZED (
-    SELECT run_id FROM {runs} WHERE status = 'RUNNING' AND lease_until < now()
+    SELECT run_id FROM {runs} WHERE {STATUS} = 'RUNNING' AND lease_until < now()
     ORDER BY run_id LIMIT {EXPIRED} FOR NO KEY UPDATE SKIP LOCKED
 ), swept AS (
     UPDATE {runs} AS runs SET
@@ -56,7 +61,8 @@ WITH expired AS MATERIALIZED (
         finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR {HAS_LOST_ENOUGH}
             THEN now() END,
         due_at = CASE WHEN cancel_requested_at IS NULL AND NOT {HAS_LOST_ENOUGH} THEN now() END,
-        failures = failures + 1, lease_until = NULL, counted = false, {NOT_REFUSED}
+        attempt = attempt + 1, failures = failures + 1, lease_until = NULL, counted = false,
+        {NOT_REFUSED}
     FROM expired WHERE runs.run_id = expired.run_id
     RETURNING runs.run_id, session_id, attempt, status, watched, webhook,
         {enqueued_if_due(names, "runs")}
@@ -71,27 +77,30 @@ FROM swept LEFT JOIN unfinished USING (run_id)"""
         self.enqueue_again = f"""
 WITH looked_at AS MATERIALIZED (
     SELECT run_id, agent_id, parent_run_id, priority, due_at, position FROM {runs}
-    WHERE (due_at, position) > ($1::timestamptz, $2::bigint)
-        AND due_at < now() - interval '{_UNTAKEN} s'
-    ORDER BY due_at, position LIMIT {DUE}
+    WHERE {STATUS} = 'PENDING' AND position > $1 ORDER BY position LIMIT {PENDING}
+), missing AS MATERIALIZED (
+    SELECT * FROM looked_at
+    WHERE due_at < now() - interval '{_UNTAKEN} s' AND NOT EXISTS (
+        SELECT FROM {names.queue} WHERE status IN ('queued', 'picked')
+            AND dedupe_key = '{names.session_table}/' || run_id || '/'
+                || (extract(epoch FROM due_at) * 1000000)::bigint)
+    ORDER BY position LIMIT {ENQUEUED}
 ), enqueued AS (
-    SELECT {enqueued(names, "looked_at")} AS is_new FROM looked_at
-    WHERE NOT EXISTS (SELECT FROM {names.queue} WHERE status IN ('queued', 'picked')
-        AND dedupe_key = '{names.session_table}/' || run_id || '/'
-            || (extract(epoch FROM due_at) * 1000000)::bigint)
+    SELECT {enqueued(names, "missing")} AS is_new FROM missing
 )
-SELECT (SELECT count(*) FROM looked_at) AS looked_at, due_at, position,
-    (SELECT count(*) FILTER (WHERE is_new) FROM enqueued) AS enqueued
-FROM looked_at ORDER BY due_at DESC, position DESC LIMIT 1"""
+SELECT (SELECT count(*) FROM enqueued WHERE is_new) AS enqueued, CASE
+    WHEN (SELECT count(*) FROM missing) = {ENQUEUED} THEN (SELECT max(position) FROM missing)
+    WHEN (SELECT count(*) FROM looked_at) = {PENDING} THEN (SELECT max(position) FROM looked_at)
+    ELSE 0 END AS position"""
 
         # Only where a process was lost between two statements.
         self.locks_of_ended = f"""
 WITH RECURSIVE waited_for (session_id) AS (
-    (SELECT session_id FROM {runs} WHERE waiting AND session_id > $1
+    (SELECT session_id FROM {runs} WHERE {IS_WAITING} AND session_id > $1
         ORDER BY session_id LIMIT 1)
     UNION ALL
     SELECT (SELECT runs.session_id FROM {runs} AS runs
-        WHERE runs.waiting AND runs.session_id > waited_for.session_id
+        WHERE runs.{IS_WAITING} AND runs.session_id > waited_for.session_id
         ORDER BY runs.session_id LIMIT 1)
     FROM waited_for WHERE waited_for.session_id IS NOT NULL
 ), looked_at AS (
@@ -103,8 +112,7 @@ LEFT JOIN {runs} AS holder ON holder.run_id = session.lock_run_id AND holder.sta
     AND NOT holder.waiting
 ORDER BY looked_at.session_id"""
 
-        # The claim of the first run that waits for a key finds out whether there is room.
-        self.try_limits = f"""
+        self.waited_for_keys = f"""
 WITH RECURSIVE waited_for (key) AS (
     (SELECT concurrency_key FROM {runs} WHERE concurrency_key > $1
         ORDER BY concurrency_key LIMIT 1)
@@ -112,16 +120,9 @@ WITH RECURSIVE waited_for (key) AS (
     SELECT (SELECT runs.concurrency_key FROM {runs} AS runs
         WHERE runs.concurrency_key > waited_for.key ORDER BY runs.concurrency_key LIMIT 1)
     FROM waited_for WHERE waited_for.key IS NOT NULL
-), looked_at AS MATERIALIZED (
-    SELECT key, (SELECT run_id FROM {runs} AS runs WHERE runs.concurrency_key = key
-        ORDER BY priority DESC, position LIMIT 1) AS first
-    FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}
-), waiters AS MATERIALIZED (
-    SELECT runs.run_id FROM {runs} AS runs JOIN looked_at ON runs.run_id = first
-    WHERE runs.concurrency_key = key ORDER BY runs.run_id FOR NO KEY UPDATE OF runs SKIP LOCKED
-), tried AS (
-    UPDATE {runs} AS runs SET concurrency_key = NULL, due_at = now() FROM waiters
-    WHERE runs.run_id = waiters.run_id
-    RETURNING {enqueued_if_due(names, "runs")}
 )
-SELECT max(key) AS key FROM looked_at HAVING count(*) = {KEYS}"""
+SELECT key, first.agent_id, first.user_id
+FROM (SELECT key FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}) AS waited_for,
+LATERAL (SELECT agent_id, user_id FROM {runs} AS runs WHERE runs.concurrency_key = key
+    ORDER BY priority DESC, position LIMIT 1) AS first
+ORDER BY key"""
