@@ -21,7 +21,8 @@ def migrate(
     sql: Annotated[
         bool,
         typer.Option(
-            "--sql", help="Print the SQL that makes the tables where there are none; change nothing."
+            "--sql",
+            help="Print the SQL that makes the tables where there are none; change nothing.",
         ),
     ] = False,
     as_json: AsJson = False,

@@ -11,12 +11,10 @@ from kern.db.queue_tables import queue_queries, queue_settings
 
 # Tables, each followed by the sequences of its columns.
 _RELATIONS = """
-SELECT format('%I.%I', space.nspname, found.relname) AS name,
-    found.relpersistence = 'u' AS is_unlogged, found.relkind = 'S' AS is_sequence,
-    format('%I.%I', space.nspname, owner.relname) AS owner,
+SELECT found.oid::regclass::text AS name, found.relpersistence = 'u' AS is_unlogged,
+    found.relkind = 'S' AS is_sequence, owner.oid::regclass::text AS owner,
     quote_ident(numbered.attname) AS numbered
 FROM pg_class AS found
-JOIN pg_namespace AS space ON space.oid = found.relnamespace
 LEFT JOIN pg_depend AS dependency ON found.relkind = 'S' AND dependency.objid = found.oid
     AND dependency.classid = 'pg_class'::regclass AND dependency.refclassid = 'pg_class'::regclass
     AND dependency.deptype IN ('a', 'i')
