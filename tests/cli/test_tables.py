@@ -17,7 +17,6 @@ from kern.db.base import Database, Store
 from kern.db.postgres import PostgresDb
 from kern.db.postgres import schema as postgres_schema
 from kern.db.postgres.store import PostgresStore
-from kern.db.sqlite import file as sqlite_file
 from kern.db.sqlite import schema as sqlite_schema
 
 
@@ -90,8 +89,9 @@ def add_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
     added = ("ALTER TABLE {runs} ADD COLUMN made_up text",)
     monkeypatch.setattr(postgres_schema, "_MIGRATIONS", (*known, added))
     script = 'ALTER TABLE "{table}_runs" ADD COLUMN made_up TEXT'
-    for module in (sqlite_schema, sqlite_file):
-        monkeypatch.setattr(module, "MIGRATIONS", (*sqlite_file.MIGRATIONS, script))
+    scripts = (*sqlite_schema.MIGRATIONS, script)
+    for module in ("schema", "file"):
+        monkeypatch.setattr(f"kern.db.sqlite.{module}.MIGRATIONS", scripts)
 
 
 async def made_up(store: Store) -> None:

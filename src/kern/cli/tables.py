@@ -64,7 +64,7 @@ def prune(
     """Delete runs that have ended, with their events; never one that has not.
 
     Kept are the runs of a session in which one has not ended, those that have started one that has
-    not ended, and for 4 days those whose webhook was not delivered.
+    not ended, and for 4 days those whose webhook is still to be delivered.
     """
     before = datetime.now(UTC) - parse_duration("--older-than", older_than)
     count = asyncio.run(_prune(open_database(db, table, schema), before, dry_run))
