@@ -1,13 +1,13 @@
 """A worker in small: what the queue offers is claimed, step by step, as the test says."""
 
+from collections.abc import Sequence
+
 from stores import LEASE, ending
 
 from kern.db.base import Accepted, Claim, Store
 from kern.db.queue import Entry
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord
-
-_AGENTS = ("agent", "other")
 
 
 class Deliveries:
@@ -16,11 +16,13 @@ class Deliveries:
     def __init__(
         self,
         *stores: Store,
+        agents: Sequence[str] = ("agent", "other"),
         agent_limit: int | None = None,
         user_limit: int | None = None,
     ) -> None:
         """Work on these one after another, and keep the limits."""
         self._stores = stores
+        self._agents = agents
         self._calls = 0
         self.claim = Claim("worker", LEASE, agent_limit, user_limit)
 
@@ -37,14 +39,14 @@ class Deliveries:
     async def offered(self, *, children_only: bool = False) -> list[str]:
         """Return which runs the queue offers, and leave them there."""
         store = self.store
-        entries = await store.queue.dequeue(_AGENTS, 1000, children_only=children_only)
+        entries = await store.queue.dequeue(self._agents, 1000, children_only=children_only)
         for entry in entries:
             await store.queue.put_back(entry, 0.0)
         return [entry.run_id for entry in entries]
 
     async def take(self) -> Entry | None:
         """Take the next entry."""
-        entries = await self.store.queue.dequeue(_AGENTS, 1)
+        entries = await self.store.queue.dequeue(self._agents, 1)
         return entries[0] if entries else None
 
     async def deliver(self) -> RunRecord | None:

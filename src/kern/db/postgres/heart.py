@@ -29,19 +29,22 @@ class PostgresHeart(Heart):
         self._connect = connect
         self._address = address
         self._statement = extend(names)
-        self._runner = asyncio.Runner()
+        self._runner: asyncio.Runner | None = None
         self._connection: asyncpg.Connection | None = None
 
     @override
     def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
+        if self._runner is None:
+            self._runner = asyncio.Runner()
         with reporting(self._address):
             return self._runner.run(self._extend(attempts, lease))
 
     @override
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-        self._runner.close()
+        self._disconnect()
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
 
     async def _extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         try:
@@ -50,8 +53,11 @@ class PostgresHeart(Heart):
                     self._connection = await self._connect()
                 rows = await self._connection.fetch(self._statement, *columns(attempts, 2), lease)
         except BaseException:
-            if self._connection is not None:
-                self._connection.terminate()
-                self._connection = None
+            self._disconnect()
             raise
         return {row["run_id"]: row["cancelled"] for row in rows}
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

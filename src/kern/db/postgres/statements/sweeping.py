@@ -61,8 +61,7 @@ WITH expired AS MATERIALIZED (
         finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR {HAS_LOST_ENOUGH}
             THEN now() END,
         due_at = CASE WHEN cancel_requested_at IS NULL AND NOT {HAS_LOST_ENOUGH} THEN now() END,
-        attempt = attempt + 1, failures = failures + 1, lease_until = NULL, counted = false,
-        {NOT_REFUSED}
+        failures = failures + 1, lease_until = NULL, counted = false, {NOT_REFUSED}
     FROM expired WHERE runs.run_id = expired.run_id
     RETURNING runs.run_id, session_id, attempt, status, watched, webhook,
         {enqueued_if_due(names, "runs")}
