@@ -75,8 +75,7 @@ async def test_what_cannot_be_read_is_named(
     sequence = f"{table}.pgqueuer_id_seq"
     found = await damaged(db, postgres, f"REVOKE ALL ON SEQUENCE {sequence} FROM CURRENT_USER")
     assert found == [
-        f"The sequence {sequence} cannot be read: permission denied for sequence "
-        "pgqueuer_id_seq. Restore it from a backup."
+        f"The sequence {sequence} is not this user's to read: grant it, as to its owner."
     ]
 
 

@@ -82,6 +82,8 @@ async def _damage_of(connection: asyncpg.Connection, relation: asyncpg.Record) -
 async def _unreadable(connection: asyncpg.Connection, kind: str, name: str) -> list[str]:
     try:
         await connection.fetch(f"SELECT * FROM {name} LIMIT 1")
+    except asyncpg.InsufficientPrivilegeError:
+        return [f"The {kind} {name} is not this user's to read: grant it, as to its owner."]
     except asyncpg.PostgresError as error:
         return [f"The {kind} {name} cannot be read: {error}. Restore it from a backup."]
     return []
