@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from kern.cli.main import app
 from kern.db.base import Database, Store
+from kern.db.processes import Process
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
 from kern.run.journal import write_event
@@ -193,6 +195,28 @@ def test_a_run_is_shown_with_what_has_happened_in_it(shared_db: Database) -> Non
     assert run["input"] == [{"role": "user", "content": "Research"}]
     assert [event["seq"] for event in run["events"]] == [1, 2, 3, 4, 5, 6]
     assert run["events"][1]["payload"]["result"] == "three results"
+
+
+def test_who_executes_a_run_and_who_refused_it_is_shown(shared_db: Database) -> None:
+    async def work(store: Store) -> None:
+        process = Process("executor", "db-host", 4711, ("agent",), "1.0", None, 1)
+        await store.processes.beat(process)
+        await store.submit(new_run("parent"))
+        await store.claim("parent", CLAIM)
+        await store.submit(new_run("child", session_id="other", parent_run_id="parent"))
+        await store.claim("child", CLAIM)
+        await store.refuse("child", 1, "There is no tool «search».", 60.0, timedelta(1))
+
+    prepare(shared_db, work)
+    shown = said(shared_db, "show", "parent")
+    assert "executor, process 4711 on db-host" in shown
+    assert "Refused" not in shown
+    shown = " ".join(said(shared_db, "show", "child").split())
+    assert "Refused There is no tool «search»." in shown
+    assert "Started by parent" in shown
+    run = json.loads(said(shared_db, "show", "child", "--json"))
+    assert (run["refusal"], run["parent_run_id"]) == ("There is no tool «search».", "parent")
+    assert json.loads(said(shared_db, "show", "parent", "--json"))["executor"] == "executor"
 
 
 def test_a_damaged_run_is_shown_all_the_same(shared_db: Database) -> None:

@@ -453,6 +453,18 @@ class Database(ABC):
             DatabaseUnavailableError: the database cannot be reached.
         """
 
+    @abstractmethod
+    def migration_sql(self) -> str:
+        """Return the SQL that makes the tables where there are none, in one transaction."""
+
+    async def damage(self) -> list[str]:
+        """Return what is broken in the tables, a sentence each, with what to do about it.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached.
+        """
+        return []
+
 
 def check_identifier(name: str, value: object) -> str:
     """Return ``value`` if it can name a table or schema.

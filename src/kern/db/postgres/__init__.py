@@ -76,9 +76,20 @@ class PostgresDb(Database):
     def open_heart(self) -> Heart:
         return PostgresHeart(self._connect, self._names, self._address)
 
+    @override
     def migration_sql(self) -> str:
-        """Return the SQL that makes the schema and its tables, for whoever may not let kern."""
         return migration_sql(self._names)
+
+    @override
+    async def damage(self) -> list[str]:
+        from kern.db.postgres.damage import find_damage
+
+        with reporting(self._address):
+            connection = await self._connect()
+            try:
+                return await find_damage(connection, self._names)
+            finally:
+                await connection.close()
 
     async def _open(self) -> AsyncGenerator[PostgresStore, None]:
         with reporting(self._address):

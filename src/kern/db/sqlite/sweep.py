@@ -35,7 +35,7 @@ class Sweep:
             return None
         quiet_until = min(tick["quiet_until"], transaction.now + heartbeat)
         quiet_times = tick["quiet_times"]
-        has_gap = not 0 <= since <= 2 * heartbeat + 2
+        has_gap = not 0 <= since <= heartbeat * 2 / 3
         if has_gap and quiet_times < _QUIET_TIMES:
             quiet_until, quiet_times = transaction.now + heartbeat, quiet_times + 1
         expires = quiet_until <= transaction.now

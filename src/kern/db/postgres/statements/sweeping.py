@@ -21,9 +21,8 @@ EXPIRED, SESSIONS, KEYS = 500, 1000, 200
 PENDING, ENQUEUED = 10_000, 1000
 """How many PENDING runs a statement looks at, and enqueues."""
 
-# How many seconds a run may be due before it is enqueued again; and for how many more than two
-# heartbeats nobody may have swept before the database counts as having been away.
-_UNTAKEN, _GRACE = 30, 2
+# How many seconds a run may be due before it is enqueued again.
+_UNTAKEN = 30
 
 _QUIET_TIMES = 3
 
@@ -35,16 +34,16 @@ class Sweeping:
         """Write the statements for ``names``."""
         runs, sessions = names.runs, names.sessions
 
-        # A gap in the ticks shows that the database was away for everybody. Then nothing expires
-        # for one heartbeat, in which the living extend their leases.
-        gap = f"coalesce(now() - swept_at > make_interval(secs => 2 * $1 + {_GRACE}), true)"
+        # A gap in the ticks, in which leases may have expired, shows that the database was away
+        # for everybody. Then nothing expires for one heartbeat, and the living extend first.
+        gap = "coalesce(now() - swept_at > make_interval(secs => $1 * 2 / 3), true)"
         self.advance = f"""
 UPDATE {names.tick} SET
     swept_at = now(),
     quiet_until = CASE WHEN {gap} AND quiet_times < {_QUIET_TIMES}
         THEN now() + make_interval(secs => $1) ELSE quiet_until END,
     quiet_times = CASE WHEN {gap} THEN least(quiet_times + 1, {_QUIET_TIMES}) ELSE 0 END
-WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1)
+WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1 / 3)
 RETURNING coalesce(quiet_until <= now(), true) AS may_expire"""
 
         self.expire = f"""
