@@ -85,7 +85,7 @@ async def test_a_run_whose_acceptance_was_lost_on_the_way_begins_all_the_same(
     await submit(agent, ["first"])
     store = await postgres_db.store()
     assert isinstance(store, PostgresStore)
-    write, losses = store._submits._write, 2
+    write, losses = store._accepting._submits._write, 2
 
     async def lose_the_answer(runs: Sequence[NewRun]) -> Sequence[Accepted | None]:
         nonlocal losses
@@ -95,7 +95,7 @@ async def test_a_run_whose_acceptance_was_lost_on_the_way_begins_all_the_same(
             raise DatabaseUnavailableError("the connection was lost")
         return accepted
 
-    monkeypatch.setattr(store._submits, "_write", lose_the_answer)
+    monkeypatch.setattr(store._accepting._submits, "_write", lose_the_answer)
     await asyncio.gather(*(submit(agent, [name]) for name in ("alone", "one", "of", "many")))
     for name in ("alone", "one", "of", "many"):
         run = await ended(agent, name, timeout=10)
