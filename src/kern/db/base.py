@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from kern.aio.per_loop import PerLoop
 from kern.db.listing import Load, RunFilter
@@ -373,6 +373,34 @@ class Database(ABC):
             SchemaVersionError: its tables are newer than this version of kern.
         """
         return await self._stores.get()
+
+    async def aclose(self) -> None:
+        """Close what is open of it on the running event loop; the next use opens it again.
+
+        What another object of the same database uses stays open.
+        """
+        await self._stores.aclose()
+
+    def close(self) -> None:
+        """Close what synchronous code, or a loop in another thread, has opened of it.
+
+        Raises:
+            ConfigurationError: it was called on an event loop that uses it: await
+                :meth:`aclose` there.
+        """
+        self._stores.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @abstractmethod
     async def version(self) -> TablesVersion:

@@ -11,7 +11,7 @@ from typing import cast
 from weakref import WeakKeyDictionary, ref
 
 from kern.aio.per_loop import PerLoop
-from kern.aio.retry import patiently
+from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Database, Kind, Signal, Store
 from kern.dispatch.maintenance import Housekeeper
@@ -282,7 +282,7 @@ class Runtime:
             if not attempts:
                 continue
             try:
-                mine = await patiently(partial(self.store.extend, attempts, heartbeat))
+                mine = await until_available(partial(self.store.extend, attempts, heartbeat))
             except Exception:  # Whatever it is, without a heart all runs here would be lost.
                 logger.exception("the leases of %d runs were not extended", len(attempts))
                 continue
@@ -311,7 +311,7 @@ class Runtime:
         """Look for what signals may have told unheard."""
         self._notices.tell_all()
         executing = [run_id for run_id, _ in self._executor.attempts]
-        for run_id, cancelled, streamed in await patiently(partial(self._asked, executing)):
+        for run_id, cancelled, streamed in await until_available(partial(self._asked, executing)):
             if cancelled:
                 self._executor.stop(run_id)
             if streamed:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from kern.aio.retry import patiently
+from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Accepted, Store
 from kern.dispatch.queue import WEBHOOKS, Queue, topic_of
@@ -144,12 +144,12 @@ class Worker:
         if not self._definitions or self._store.enqueues:
             return
         agents = list(self._definitions)
-        for run in await patiently(lambda: self._store.unfinished(agents)):
+        for run in await until_available(lambda: self._store.unfinished(agents)):
             if not self.executes(run.run_id):
                 await self._queue.enqueue(
                     run.run_id, topic_of(run.agent_id), priority=run.priority, run_at=run.run_at
                 )
-        for run_id in await patiently(self._store.untold):
+        for run_id in await until_available(self._store.untold):
             await self._queue.enqueue(run_id, WEBHOOKS)
 
     async def follow(self, record: RunRecord) -> None:
@@ -160,7 +160,7 @@ class Worker:
 
     async def _admit(self, record: RunRecord) -> None:
         """Let those go on who have waited for a run that does not execute any more."""
-        waiting = await patiently(
+        waiting = await until_available(
             lambda: self._store.admit(
                 record.session_id,
                 record.agent_id,
@@ -191,13 +191,13 @@ class Worker:
         await self._end()
 
     async def _consume(self) -> None:
-        await patiently(self._notices.listen)
+        await until_available(self._notices.listen)
         await self._queue.consume()
 
     async def _deliver(self, agent_id: str, run_id: str, _tries: int) -> float | None:
         """Execute a run that the queue hands over; say when to hand it over again, if at all."""
         limit = self._user_limit(agent_id)
-        record = await patiently(lambda: self._store.claim(run_id, self._heartbeat, limit))
+        record = await until_available(lambda: self._store.claim(run_id, self._heartbeat, limit))
         if record is None:
             return await self._later(run_id)
         if record.status is RunStatus.running:
@@ -239,7 +239,7 @@ class Worker:
         Its entry may be the only one that it has, so it is given up only where another one is
         certain to come, or none is needed any more.
         """
-        record = await patiently(lambda: self._store.get(run_id))
+        record = await until_available(lambda: self._store.get(run_id))
         if record is None or record.status not in (RunStatus.pending, RunStatus.running):
             return None
         if record.waiting:

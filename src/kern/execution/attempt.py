@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import cast
 
-from kern.aio.retry import patiently
+from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.execution.definition import Definition
 from kern.execution.journal import Journal
@@ -127,7 +127,7 @@ class Attempt:
             ValueError: the stored input or history is damaged.
         """
         store, run_id = self.store, self.output.run_id
-        rows = await patiently(lambda: store.events(run_id, 0)) if store and after_seq else []
+        rows = await until_available(lambda: store.events(run_id, 0)) if store and after_seq else []
         self.output.metrics = Metrics()  # What an earlier end has counted is counted again.
         for row in rows:
             event, payload = read_row(row)
@@ -177,9 +177,9 @@ class Attempt:
             return
         if self.turns:
             # What the model was told in the first attempt, not what the session says by now.
-            found = await patiently(lambda: store.outputs(self.history))
+            found = await until_available(lambda: store.outputs(self.history))
         else:
-            found = await patiently(lambda: store.history(session_id, run_id, limit))
+            found = await until_available(lambda: store.history(session_id, run_id, limit))
             self.history = [run_id for run_id, _ in found]
         for _, output in found:
             self.context += messages_of(decode_object(output))

@@ -11,7 +11,7 @@ from functools import partial
 from threading import Lock
 
 from kern.aio.batch import to_the_end
-from kern.aio.retry import patiently
+from kern.aio.retry import until_available
 from kern.db.base import Kind
 from kern.errors import (
     DatabaseError,
@@ -276,7 +276,7 @@ class Executor:
         attempt.journal.keep(RunEvent.run_error, {"message": str(failure)})
         rows = await attempt.journal.close()
         postpone = partial(store.postpone, run_id, attempt.number, delay, rows)
-        status = await to_the_end(lambda: patiently(postpone), postpone)
+        status = await to_the_end(lambda: until_available(postpone), postpone)
         if status is None:
             return await self._overtaken(attempt)
         attempt.output.status = status
@@ -287,7 +287,7 @@ class Executor:
         assert store is not None
         settlement = attempt.output.settlement(attempt.number, rows, attempt.journal.fold_before)
         settle = partial(store.settle, settlement)
-        return await to_the_end(lambda: patiently(settle), settle)
+        return await to_the_end(lambda: until_available(settle), settle)
 
     async def _release(self, attempt: Attempt) -> None:
         store, run_id = attempt.store, attempt.output.run_id

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 
 from kern.aio.batch import to_the_end
-from kern.aio.retry import patiently
+from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.journal import write_event
@@ -203,6 +203,6 @@ class Journal:
                 return
             run_id = self._output.run_id
             append = partial(store.append, run_id, self._attempt, rows, self.streamed)
-            if not await (patiently(append) if patient else append()):
+            if not await (until_available(append) if patient else append()):
                 raise OvertakenError(f"run {run_id}: attempt {self._attempt} was overtaken")
             self._unwritten = self._unwritten[len(rows) :]

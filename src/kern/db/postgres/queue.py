@@ -25,8 +25,7 @@ class _Driver(AsyncpgPoolDriver):
 
     @override
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        self._listener = Listener(
-            self._connections.connect,
+        self._listener = self._connections.listener(
             channel,
             callback,
             # The queue looks for itself every second.

@@ -11,7 +11,7 @@ from typing_extensions import override
 from kern.aio.batch import Batcher
 from kern.db.base import Accepted, Kind, Signal, Store
 from kern.db.listing import Load, RunFilter
-from kern.db.postgres.connections import Connection, Connections, reporting
+from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.listener import Listener
 from kern.db.postgres.names import Names
 from kern.db.postgres.retention import PostgresRetention
@@ -47,7 +47,7 @@ class PostgresStore(Store):
         self._steps = Steps(names)
         self._reading = Reading(names)
         self._order = Order(names)
-        self._listener: Listener | None = None
+        self._listeners: list[Listener] = []
         self._gets = Batcher(self._get_all)
         self._submits = Batcher(self._submit_all)
         self._claims = Batcher(self._claim_all)
@@ -203,23 +203,20 @@ class PostgresStore(Store):
             if kind in Kind.__members__:
                 hear(Signal(Kind[kind], run_id))
 
-        listener = Listener(
-            self.connections.connect,
+        listener = self.connections.listener(
             self.names.channel,
             notified,
             lost=lambda: hear(Signal(Kind.away)),
             back=lambda: hear(Signal(Kind.again)),
         )
-        with reporting(self.connections.address):
-            await listener.start()
-        self._listener = listener
+        await listener.start()
+        self._listeners.append(listener)
 
     async def close(self) -> None:
         """Close every connection; nothing uses them any more."""
-        if self._listener is not None:
-            await self._listener.close()
-        # Not close(): that waits for connections whose release asyncio.run has interrupted.
-        self.pool.terminate()
+        for listener in self._listeners:
+            await listener.close()
+        self.connections.terminate()
 
     @override
     async def repair(self) -> list[tuple[str, str]]:
