@@ -3,16 +3,16 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias, TypeVar
 
 import asyncpg
 
 from kern.db.postgres.connector import Connector, Session
 from kern.db.postgres.listener import Listener
-from kern.db.postgres.reporting import is_lost, reporting
+from kern.db.postgres.reporting import is_lost, reporting, sqlstate
 from kern.db.postgres.sqlstates import POOLED, Meaning, meaning
-from kern.errors import DatabaseUnavailableError
+from kern.errors import DatabaseError, DatabaseUnavailableError
 
 Connection: TypeAlias = "asyncpg.Connection | asyncpg.pool.PoolConnectionProxy"
 Result = TypeVar("Result")
@@ -77,11 +77,11 @@ class Connections:
         """
 
         async def send() -> list[asyncpg.Record]:
+            if not self._connector.is_isolated:
+                async with self.transaction() as connection:
+                    return await connection.fetch(statement, *values)
             async with self._connection() as connection:
-                if self._connector.is_isolated:
-                    return await connection.fetch(statement, *values)
-                async with connection.transaction(isolation="read_committed"):
-                    return await connection.fetch(statement, *values)
+                return await connection.fetch(statement, *values)
 
         return await self._through_collisions(send)
 
@@ -91,14 +91,21 @@ class Connections:
 
         Raises:
             DatabaseUnavailableError: as :meth:`fetch`, and where it collided with another.
+            OutcomeUnknownError: the database has not said whether it has committed.
             DatabaseError: as :meth:`fetch`.
         """
         with reporting(self.address, sent=True):
-            async with (
-                self._connection() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                yield connection
+            async with self._connection() as connection:
+                transaction = connection.transaction(isolation="read_committed")
+                with reporting(self.address):
+                    await transaction.start()
+                    try:
+                        yield connection
+                    except BaseException as error:
+                        if not is_lost(error):
+                            await transaction.rollback()
+                        raise
+                await transaction.commit()
 
     async def ping(self) -> None:
         """Make a round trip to the database and back, within a heartbeat.
@@ -135,17 +142,17 @@ class Connections:
             for pause in _PAUSES:
                 try:
                     return await send()
-                except asyncpg.PostgresError as error:
-                    if not self._may_send_again(error.sqlstate or ""):
+                except (asyncpg.PostgresError, DatabaseError) as error:
+                    if not self._may_send_again(sqlstate(error)):
                         raise
                 await asyncio.sleep(random.uniform(0, pause))
             return await send()
 
-    def _may_send_again(self, sqlstate: str) -> bool:
-        if sqlstate in POOLED and self._connector.note_pooler():
+    def _may_send_again(self, code: str) -> bool:
+        if code in POOLED and self._connector.note_pooler():
             self._distrust()
             return True
-        return meaning(sqlstate) is Meaning.collided
+        return meaning(code) is Meaning.collided
 
     def _distrust(self) -> None:
         """Use none of the connections that are open now for another statement."""
@@ -168,7 +175,8 @@ class Connections:
             yield connection
         except BaseException as error:
             if is_lost(error):
-                connection.terminate()
+                with suppress(asyncpg.InterfaceError):  # It is back in the pool already.
+                    connection.terminate()
                 if isinstance(error, Exception):  # The others go the same way.
                     self._distrust()
             raise

@@ -195,7 +195,7 @@ class Connector:
             return settings
         # The server gives up a little before we do: then its connection can still be used.
         statement = 0 if migrates else round(self.statement_timeout * 900)
-        lock = 0 if migrates else round(self.statement_timeout * 500)
+        lock = 0 if migrates else round(self.statement_timeout * 800)
         patience = round(self.patience)
         return settings | {
             "default_transaction_isolation": "read committed",

@@ -50,11 +50,19 @@ def reporting(address: str, *, sent: bool = False) -> Iterator[None]:
         raise _translated(error, address, sent) from error
 
 
+def sqlstate(error: BaseException | None) -> str:
+    """Return PostgreSQL's code for an error, also for one of kern's that was made of it."""
+    if isinstance(error, DatabaseError):
+        error = error.__cause__
+    return (error.sqlstate or "") if isinstance(error, asyncpg.PostgresError) else ""
+
+
 def is_lost(error: BaseException) -> bool:
     """Say whether the connection on which this happened is of no use any more."""
-    if isinstance(error, asyncpg.PostgresError):
-        return meaning(_sqlstate(error)) is Meaning.lost
-    return not isinstance(error, Exception) or isinstance(error, DRIVER_ERRORS)
+    if code := sqlstate(error):
+        return meaning(code) is Meaning.lost
+    cause = error.__cause__ if isinstance(error, DatabaseError) else error
+    return not isinstance(cause, Exception) or isinstance(cause, DRIVER_ERRORS)
 
 
 def _translated(error: Exception, address: str, sent: bool) -> KernError:
@@ -62,17 +70,7 @@ def _translated(error: Exception, address: str, sent: bool) -> KernError:
     if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
         return ConfigurationError(f"db_url cannot be used: {error}")
     if isinstance(error, asyncpg.PostgresError):
-        sqlstate = _sqlstate(error)
-        known = meaning(sqlstate)
-        if sqlstate in _UNKNOWN and sent:
-            return _unknown(where, address, str(error))
-        hint = _HINTS.get(sqlstate) or _HINTS.get(sqlstate[:2])
-        if hint is None and known is Meaning.lost:
-            return _unreachable(where, address, str(error))
-        if known is not Meaning.refused:
-            said = f"{where} cannot do it now: {error}."
-            return DatabaseUnavailableError(f"{said} {hint}" if hint else said, address=address)
-        return DatabaseError(f"{where} refused: {error}")
+        return _answered(error, where, address, sent)
     if isinstance(error, asyncpg.InterfaceError) and not _is_gone(error):
         return DatabaseError(f"{where} refused: {error}")
     if isinstance(error, TimeoutError):
@@ -82,6 +80,21 @@ def _translated(error: Exception, address: str, sent: bool) -> KernError:
     if sent and isinstance(error, OSError):
         return _unknown(where, address, reason)
     return _unreachable(where, address, reason)
+
+
+def _answered(error: asyncpg.PostgresError, where: str, address: str, sent: bool) -> KernError:
+    """Return what the server has said, or what the driver says in its place."""
+    code = sqlstate(error)
+    known = meaning(code)
+    if sent and code in _UNKNOWN:
+        return _unknown(where, address, str(error))
+    hint = _HINTS.get(code) or _HINTS.get(code[:2])
+    if hint is None and known is Meaning.lost:
+        return _unreachable(where, address, str(error))
+    if known is Meaning.refused:
+        return DatabaseError(f"{where} refused: {error}")
+    said = f"{where} cannot do it now: {error}."
+    return DatabaseUnavailableError(f"{said} {hint}" if hint else said, address=address)
 
 
 def _unreachable(where: str, address: str, reason: str) -> KernError:
@@ -98,10 +111,6 @@ def _unknown(where: str, address: str, reason: str) -> KernError:
         "is not known: look, or ask again with the same id.",
         address=address,
     )
-
-
-def _sqlstate(error: asyncpg.PostgresError) -> str:
-    return error.sqlstate or ""
 
 
 def _is_gone(error: asyncpg.InterfaceError) -> bool:
