@@ -85,7 +85,7 @@ def test_older_tables_are_brought_up_to_date(
 async def first_version(db: PostgresDb) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:1])
-        connection = await db._connect()
+        connection = await db._target.connector().connect()
         await schema.migrate(connection, db._names)
         await connection.close()
 

@@ -33,7 +33,8 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         self.cut()
-        await asyncio.sleep(0)
+        while self._links:
+            await asyncio.sleep(0.01)
 
     def cut(self) -> None:
         """Reset every connection."""

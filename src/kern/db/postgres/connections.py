@@ -149,8 +149,10 @@ class Connections:
             return await send()
 
     def _may_send_again(self, code: str) -> bool:
-        if code in POOLED and self._connector.note_pooler():
-            self._distrust()
+        if code in POOLED:
+            if not self._connector.is_pooled:
+                self._connector.is_pooled = True
+                self._distrust()
             return True
         return meaning(code) is Meaning.collided
 

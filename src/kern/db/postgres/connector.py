@@ -133,12 +133,6 @@ class Connector:
             self._finds_out = False
         self.is_isolated = isolation == "read committed"
 
-    def note_pooler(self) -> bool:
-        """Prepare no more statements; say whether that is new."""
-        is_new = not self.is_pooled
-        self.is_pooled = True
-        return is_new
-
     @asynccontextmanager
     async def session(self, *, migrates: bool = False) -> AsyncGenerator[Session, None]:
         """Hand out a connection of its own; see :meth:`connect`.
@@ -155,20 +149,22 @@ class Connector:
             connection.terminate()
 
     async def _connect(self, host: Host, hosts: int, migrates: bool) -> Session:
+        asked = self._asks
         with reporting(str(host)):
             try:
                 return await self._open(host, hosts, migrates)
             except asyncpg.PostgresError as error:
-                if error.sqlstate not in SETTING_REFUSED or not self._asks:
+                if not asked or error.sqlstate not in SETTING_REFUSED:
                     raise
-                logger.info(
-                    "PostgreSQL at %s lets no session ask for its settings, so kern goes without "
-                    "them: %s",
-                    host,
-                    error,
-                )
-                self._asks = False
-                return await self._open(host, hosts, migrates)
+                if self._asks:
+                    self._asks = False
+                    logger.info(
+                        "PostgreSQL at %s lets no session ask for settings of its own, so kern "
+                        "goes without them: %s",
+                        host,
+                        error,
+                    )
+            return await self._open(host, hosts, migrates)
 
     async def _open(self, host: Host, hosts: int, migrates: bool) -> Session:
         address = self.address

@@ -1,5 +1,6 @@
 """What the driver's errors mean, said in terms of kern."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -73,13 +74,21 @@ def _translated(error: Exception, address: str, sent: bool) -> KernError:
         return _answered(error, where, address, sent)
     if isinstance(error, asyncpg.InterfaceError) and not _is_gone(error):
         return DatabaseError(f"{where} refused: {error}")
-    if isinstance(error, TimeoutError):
-        reason = "it did not answer in time"
-    else:
-        reason = str(error) or type(error).__name__
+    reason = _reason(error)
     if sent and isinstance(error, OSError):
         return _unknown(where, address, reason)
     return _unreachable(where, address, reason)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a server could not be reached, which is never empty."""
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return "it is read-only, or a standby"
+    return str(error) or type(error).__name__
 
 
 def _answered(error: asyncpg.PostgresError, where: str, address: str, sent: bool) -> KernError:
