@@ -11,10 +11,9 @@ from dataclasses import replace
 from functools import partial
 from secrets import token_hex
 from typing import TypeVar, cast
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from kern import __version__
-from kern.aio.per_loop import PerLoop
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Database, Kind, Signal, Store
@@ -53,9 +52,18 @@ _SLOTS = 1000
 class Runtime:
     """What one event loop does with one database."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        """Use ``store``; nothing is started before it is needed."""
+    def __init__(
+        self, store: Store, settings: Settings, owner: Callable[[], object] = lambda: None
+    ) -> None:
+        """Use ``store``; nothing is started before it is needed.
+
+        Args:
+            store: the database, open for the running event loop.
+            settings: how this process takes part.
+            owner: returns what keeps the store open; it is held while runs are in hand.
+        """
         self.store = store
+        self._owner = owner
         self._settings = settings
         self._name = token_hex(8)
         self._tasks = Tasks()
@@ -75,6 +83,7 @@ class Runtime:
             self._tasks,
             self._name,
             settings.heartbeat,
+            owner,
         )
         self._scheduler = Scheduler(
             store.schedules, self._submission.accept, self._subscriptions.listen
@@ -92,19 +101,19 @@ class Runtime:
     @classmethod
     async def of(cls, database: Database) -> "Runtime":
         """Return the running loop's use of ``database``, begun on first call."""
-        per_loop = _runtimes.get(database)
-        if per_loop is None:
-            per_loop = _runtimes[database] = PerLoop(partial(cls._open, ref(database)))
-        return await per_loop.get()
+        store = await database.store()
+        opening = _runtimes.get(store)
+        if opening is None or (opening.done() and not _succeeded(opening)):
+            for left in [each for each, of in _runtimes.items() if of.get_loop().is_closed()]:
+                del _runtimes[left]
+            opening = _runtimes[store] = asyncio.create_task(cls._open(store, database))
+            opening.add_done_callback(_succeeded)
+        return await asyncio.shield(opening)
 
     @classmethod
-    async def _open(cls, reference: ref[Database]) -> "AsyncGenerator[Runtime, None]":
-        database = reference()  # Kept until the loop ends, and no longer.
-        assert database is not None, "a runtime is opened by one who holds the database"
-        settings = Settings.from_environment()
-        runtime = cls(await database.store(), settings)
+    async def _open(cls, store: Store, database: Database) -> "Runtime":
+        runtime = cls(store, Settings.from_environment(), ref(database))
         loop = asyncio.get_running_loop()
-        heart, pulse = HeartThread.of(database), runtime.pulse()
 
         def hand_over(run_id: str) -> Future[bool]:
             if loop.is_closed():  # It was left without being shut down.
@@ -113,13 +122,18 @@ class Runtime:
             return asyncio.run_coroutine_threadsafe(runtime.cancel(run_id), loop)
 
         for run_id in cancellations.subscribe(runtime, hand_over):
-            await runtime.store.cancel(run_id)
+            await store.cancel(run_id)
+        heart, pulse = HeartThread.of(database), runtime.pulse()
         heart.join(pulse)
-        try:
-            yield runtime
-        finally:
+
+        async def close() -> None:
+            _runtimes.pop(store, None)
+            await runtime.stop(0.0)
             heart.leave(pulse)
             cancellations.unsubscribe(runtime)
+
+        store.before_close(close)
+        return runtime
 
     def pulse(self) -> Pulse:
         """Return what a heart needs to extend the leases of what executes here."""
@@ -158,8 +172,9 @@ class Runtime:
             duty.cancel()
         if duties:
             await asyncio.wait(duties)
-        with suppress(DatabaseUnavailableError):  # It is not seen alive any more, either way.
-            await self.store.processes.leave(self._name)
+        if duties:
+            with suppress(DatabaseUnavailableError):  # It is not seen alive any more, either way.
+                await self.store.processes.leave(self._name)
 
     async def submit(
         self,
@@ -334,7 +349,7 @@ class Runtime:
             return replace(record, status=RunStatus.pending)
         self._slots.give_back()
         if record.status is RunStatus.pending:
-            self._definitions.pin(run.run_id, spec)
+            self._definitions.pin(run.run_id, spec, self._owner())
         return record
 
     async def _pinned(
@@ -344,7 +359,7 @@ class Runtime:
         if not self._worker.takes_runs:
             return await accept()
         self._definitions.check(spec)
-        self._definitions.pin(run_id, spec)
+        self._definitions.pin(run_id, spec, self._owner())
         try:
             result = await accept()
         except BaseException:
@@ -451,7 +466,11 @@ class Runtime:
         )
 
 
-_runtimes: WeakKeyDictionary[Database, PerLoop[Runtime]] = WeakKeyDictionary()
+_runtimes: dict[Store, asyncio.Task[Runtime]] = {}
+
+
+def _succeeded(opening: asyncio.Task[Runtime]) -> bool:
+    return not opening.cancelled() and opening.exception() is None
 
 
 def _answer(value: bool) -> Future[bool]:
