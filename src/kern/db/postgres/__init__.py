@@ -4,8 +4,12 @@ import re
 from collections.abc import AsyncGenerator
 from urllib.parse import urlsplit
 
-import asyncpg
 from typing_extensions import override
+
+from kern.extras import extra
+
+with extra("postgres"):
+    import asyncpg
 
 from kern.db.base import Database, TablesVersion, check_identifier
 from kern.db.postgres.connections import Connections, reporting
