@@ -81,7 +81,7 @@ async def secret_db(shared_db: Database, postgres: EmbeddedPostgres) -> Database
     """A database whose password, if it has one, is planted."""
     if not isinstance(shared_db, PostgresDb):
         return shared_db
-    connection = await asyncpg.connect(postgres.url.replace("+psycopg", ""))
+    connection = await asyncpg.connect(postgres.superuser_url)
     with suppress(asyncpg.DuplicateObjectError):
         await connection.execute(f"CREATE ROLE planted LOGIN SUPERUSER PASSWORD '{PASSWORD}'")
     await connection.close()
