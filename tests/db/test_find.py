@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from stores import LAPSED, LEASE, ending, new_run
+from stores import EXPIRED, LEASE, ending, new_run
 
 from kern.db.base import Store
 from kern.db.listing import BEGINNING, RunFilter
@@ -45,7 +45,7 @@ async def test_runs_are_found_by_status_and_age(store: Store) -> None:
         ordered = session == "one"
         await store.submit(new_run(run_id, session_id=session, ordered=ordered))
         if run_id not in ("pending", "waiting"):
-            await store.claim(run_id, LAPSED if run_id == "lapsed" else LEASE)
+            await store.claim(run_id, EXPIRED if run_id == "lapsed" else LEASE)
         if run_id in ("completed", "paused"):
             await store.settle(ending(run_id, status=RunStatus(run_id.upper())))
     await store.submit(new_run("foreground", lease=LEASE))
@@ -65,7 +65,7 @@ async def test_runs_are_found_by_status_and_age(store: Store) -> None:
 async def test_a_listed_run_has_no_output_and_the_beginning_of_its_input(store: Store) -> None:
     given = '{"messages":[{"role":"user","content":"\\u0000\\ud800' + "x" * 100_000 + '"}]}'
     await store.submit(new_run(input=given))
-    await store.claim("run", LEASE)
+    await store.claim("run", CLAIM)
     await store.settle(
         ending(output='{"content":"' + "y" * 100_000 + '"}', error='{"message":"e"}')
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from deliveries import Deliveries
-from stores import LAPSED, LEASE, ending, execute, new_run, row, same
+from stores import EXPIRED, LEASE, ending, execute, new_run, row, same
 
 from kern.db.base import Database, Store
 from kern.run.base import RunStatus
@@ -46,11 +46,11 @@ async def test_what_a_run_is_given_is_kept(store: Store) -> None:
 
 async def test_a_run_does_not_begin_before_its_time(store: Store) -> None:
     await store.submit(new_run(run_at=TOMORROW))
-    assert await store.claim("run", LEASE) is None
+    assert await store.claim("run", CLAIM) is None
     assert await parked(store, "run") == []
     past = "now() - interval '1 s'" if store.enqueues else "1"
     await execute(store, f"UPDATE {{runs}} SET run_at = {past}")
-    assert await store.claim("run", LEASE) is not None
+    assert await store.claim("run", CLAIM) is not None
 
 
 async def test_the_runs_that_are_due_and_have_not_begun_are_counted(store: Store) -> None:
@@ -124,7 +124,7 @@ async def test_whoever_stops_executing_lets_another_run_of_the_user_begin(
     elif how == "postpone":
         await store.postpone("a", 1, 3600, [])
     else:
-        await store.extend([("a", 1)], LAPSED)
+        await store.extend([("a", 1)], EXPIRED)
         await store.cancel("a")
     await worker.follow("a")
     second = await worker.deliver()
@@ -162,13 +162,13 @@ async def test_a_run_that_its_caller_executes_takes_nobody_s_place(store: Store)
     assert await store.claim("queued", LEASE, 1) is not None
     await store.release("a", 1)
     await store.settle(ending("b", status=PAUSED))
-    await store.take_up("b", PAUSED, [])
+    await store.resume("b", PAUSED, [])
     assert await parked(store, "a", "b") == []
 
 
 async def test_a_run_that_was_lost_is_not_in_its_own_way(store: Store) -> None:
     await store.submit(of("a"))
-    assert await store.claim("a", LAPSED, 1) is not None
+    assert await store.claim("a", EXPIRED, 1) is not None
     taken_over = await store.claim("a", LEASE, 1)
     assert taken_over is not None
     assert taken_over.attempt == 2
@@ -230,27 +230,27 @@ async def test_a_run_whose_executors_are_lost_is_given_up(
     await store.submit(new_run(max_attempts=given, ordered=True))
     await store.submit(new_run("next", ordered=True))
     for attempt in range(1, allowed + 1):
-        begun = await store.claim("run", LAPSED)
+        begun = await store.claim("run", LOST)
         assert begun is not None
         assert (begun.status, begun.attempt, begun.failures) == (RUNNING, attempt, attempt - 1)
-    given_up = await store.claim("run", LAPSED)
+    given_up = await store.claim("run", LOST)
     assert given_up is not None
     assert given_up.status is ERROR
     assert given_up.finished_at is not None
     assert given_up.error is not None
     message = json.loads(given_up.error)["message"]
     assert message.startswith(f"The workers of {allowed} attempts were lost")
-    assert await store.claim("run", LEASE) is None
+    assert await store.claim("run", CLAIM) is None
     assert await store.settle(ending(attempt=allowed)) is None
-    assert await store.claim("next", LEASE) is not None
+    assert await store.claim("next", CLAIM) is not None
 
 
 async def test_a_run_that_was_let_go_was_not_lost(store: Store) -> None:
     await store.submit(new_run(max_attempts=1))
     for attempt in range(1, 4):
-        assert await store.claim("run", LEASE)
+        assert await store.claim("run", CLAIM)
         await store.release("run", attempt)
-    begun = await store.claim("run", LEASE)
+    begun = await store.claim("run", CLAIM)
     assert begun is not None
     assert (begun.status, begun.failures) == (RUNNING, 0)
 
@@ -258,8 +258,8 @@ async def test_a_run_that_was_let_go_was_not_lost(store: Store) -> None:
 async def test_a_cancel_comes_before_the_loss_of_too_many(store: Store) -> None:
     await store.submit(new_run(max_attempts=1, lease=LEASE))
     await store.cancel("run")
-    await store.extend([("run", 1)], LAPSED)
-    ended = await store.claim("run", LEASE)
+    await store.extend([("run", 1)], EXPIRED)
+    ended = await store.claim("run", CLAIM)
     assert ended is not None
     assert (ended.status, ended.error) == (CANCELLED, None)
 
@@ -275,7 +275,7 @@ async def test_a_failed_attempt_is_made_again_later(store: Store) -> None:
     assert found.run_at is not None
     assert timedelta(seconds=50) < found.run_at - before < timedelta(seconds=70)
     assert [event.type for event in await store.events("run", 0)] == ["RunFailed"]
-    assert await store.claim("run", LEASE) is None
+    assert await store.claim("run", CLAIM) is None
 
     written = await row(store)
     assert await store.postpone("run", 1, 0, journal) is None
@@ -283,8 +283,8 @@ async def test_a_failed_attempt_is_made_again_later(store: Store) -> None:
 
 
 async def test_an_attempt_that_was_overtaken_postpones_nothing(store: Store) -> None:
-    await store.submit(new_run(lease=LAPSED))
-    await store.claim("run", LEASE)
+    await store.submit(new_run(lease=EXPIRED))
+    await store.claim("run", CLAIM)
     before = await row(store)
     assert await store.postpone("run", 1, 0, [JournalRow("run", 1, "RunFailed", "{}")]) is None
     assert await row(store) == before
@@ -303,12 +303,12 @@ async def test_a_run_that_is_to_be_cancelled_is_not_made_again(store: Store) -> 
 @pytest.mark.parametrize("status", [ERROR, PAUSED])
 async def test_a_run_that_is_taken_up_begins_anew(store: Store, status: RunStatus) -> None:
     await store.submit(new_run())
-    await store.claim("run", LAPSED)
-    await store.claim("run", LEASE)
+    await store.claim("run", LOST)
+    await store.claim("run", CLAIM)
     await store.postpone("run", 2, -1, [])
-    assert await store.claim("run", LEASE)
+    assert await store.claim("run", CLAIM)
     await store.settle(ending(attempt=3, status=status))
-    assert await store.take_up("run", status, [])
+    assert await store.resume("run", status, [])
     found = await store.get("run")
     assert found is not None
     assert (found.attempt, found.failures, found.started_at, found.run_at) == (3, 0, None, None)
@@ -329,7 +329,7 @@ async def test_the_runs_whose_end_was_not_told_are_named_where_the_queue_forgets
     await store.webhook_delivered("b", 1)
     expected: Sequence[str] = [] if store.enqueues else ["c"]
     assert await store.untold() == expected
-    await store.take_up("b", ERROR, [])
+    await store.resume("b", ERROR, [])
     await store.cancel("b")
     expected = [] if store.enqueues else ["b", "c"]
     assert await store.untold() == expected

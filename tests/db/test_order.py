@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from deliveries import Deliveries
-from stores import LAPSED, LEASE, SWARM, Spawn, address, ending, execute, new_run, same
+from stores import SWARM, Spawn, address, ending, execute, new_run, same
 
 from kern.db.base import Database, Store
 from kern.run.base import RunStatus
@@ -46,7 +46,7 @@ async def test_the_runs_of_a_session_execute_in_the_order_of_acceptance(
     assert await accept(worker, "c", "a", "b") == [False, True, True]
     assert await worker.entries() == ["c"], "who waits is not in the queue"
     assert [await waiting(store, run_id) for run_id in "cab"] == [False, True, True]
-    assert await store.claim("a", LEASE) is None
+    assert await store.claim("a", CLAIM) is None
     assert await worker.execute_all() == ["c", "a", "b"]
     assert await accept(worker, "d") == [False]
 
@@ -59,8 +59,8 @@ async def test_other_sessions_and_parallel_runs_neither_wait_nor_block(
         accepted = await worker.submit(run)
         assert accepted is not None
         assert not accepted.waiting
-        assert await store.claim(run.run_id, LEASE) is not None
-    assert await store.claim("holder", LEASE) is not None
+        assert await store.claim(run.run_id, CLAIM) is not None
+    assert await store.claim("holder", CLAIM) is not None
 
 
 async def test_many_runs_submitted_at_once_execute_in_the_order_of_acceptance(
@@ -98,9 +98,9 @@ async def test_a_paused_run_keeps_its_turn(store: Store, worker: Deliveries) -> 
     assert first is not None
     await worker.end(first, PAUSED)
     assert await worker.execute_all() == []
-    assert await store.claim("b", LEASE) is None
+    assert await store.claim("b", CLAIM) is None
 
-    assert await store.take_up("a", PAUSED, [])
+    assert await store.resume("a", PAUSED, [])
     worker.put("a")
     assert await worker.execute_all() == ["a", "b"]
 
@@ -109,22 +109,22 @@ async def test_a_run_that_was_let_go_or_failed_keeps_its_turn(
     store: Store, worker: Deliveries
 ) -> None:
     await accept(worker, "a", "b")
-    assert await store.claim("a", LEASE)
+    assert await store.claim("a", CLAIM)
     await store.release("a", 1)
-    assert await store.claim("b", LEASE) is None
-    assert await store.claim("a", LEASE)
+    assert await store.claim("b", CLAIM) is None
+    assert await store.claim("a", CLAIM)
     assert await store.postpone("a", 2, 3600, []) is PENDING
     assert await waiting(store, "b")
-    assert await store.claim("b", LEASE) is None
+    assert await store.claim("b", CLAIM) is None
 
 
 async def test_a_lost_run_is_taken_over_before_the_next_one_begins(
     store: Store, worker: Deliveries
 ) -> None:
     await accept(worker, "a", "b")
-    assert await store.claim("a", LAPSED)
-    assert await store.claim("b", LEASE) is None
-    assert await store.claim("a", LEASE)
+    assert await store.claim("a", LOST)
+    assert await store.claim("b", CLAIM) is None
+    assert await store.claim("a", CLAIM)
 
 
 @pytest.mark.parametrize("before", [PENDING, RUNNING, PAUSED])
@@ -133,7 +133,7 @@ async def test_the_end_of_a_run_that_nobody_executes_lets_the_next_one_go_on(
 ) -> None:
     await accept(worker, "a", "b", "c")
     if before is not PENDING:
-        assert await store.claim("a", LAPSED)
+        assert await store.claim("a", LOST)
     if before is PAUSED:
         await store.settle(ending("a", status=PAUSED))
     await worker.cancel("b")
@@ -168,7 +168,7 @@ async def test_a_retried_run_waits_for_who_has_the_turn_and_goes_before_who_wait
     await worker.end(first, ERROR)
     second = await worker.deliver()
     assert second is not None
-    assert await store.take_up("a", ERROR, [])
+    assert await store.resume("a", ERROR, [])
     worker.put("a")
     assert await worker.deliver() is None
     assert await waiting(store, "a")
@@ -184,10 +184,10 @@ async def test_a_paused_run_that_goes_on_goes_before_one_that_is_retried(
         running = await worker.deliver()
         assert running is not None
         await worker.end(running, status)
-    assert await store.take_up("a", ERROR, [])
+    assert await store.resume("a", ERROR, [])
     worker.put("a")
     assert await worker.deliver() is None
-    assert await store.take_up("b", PAUSED, [])
+    assert await store.resume("b", PAUSED, [])
     worker.put("b")
     assert await worker.execute_all() == ["b", "a"]
 
@@ -239,7 +239,7 @@ async def test_a_delayed_run_asks_for_its_turn_when_it_is_due(
     assert accepted is not None
     assert not accepted.waiting
     assert await accept(worker, "a", "b") == [False, True]
-    assert await store.claim("delayed", LEASE) is None
+    assert await store.claim("delayed", CLAIM) is None
     first = await worker.deliver()
     assert first is not None
     assert first.run_id == "a"
@@ -264,7 +264,7 @@ async def test_who_is_before_a_run_is_named_newest_first(store: Store, worker: D
         assert await store.before("d") == ["c", "b", "a"]
         assert await store.before("b") == ["a"]
         assert await store.before("a") == []
-        await store.claim("a", LEASE)
+        await store.claim("a", CLAIM)
     await store.settle(ending("a", status=PAUSED))
     assert await store.before("c") == ["b", "a"]
     await worker.cancel("a")

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from stores import LEASE, ending, execute, new_run
+from stores import ending, execute, new_run
 
 from kern.db.base import Store
 from kern.db.postgres import PostgresDb
@@ -29,7 +29,7 @@ async def accept(store: Store, run_id: str, age: float = 40, **changes: object) 
 
 async def end(store: Store, run_id: str, status: RunStatus, age: float = 40) -> None:
     """Have a run executed, and ended so many days ago."""
-    assert await store.claim(run_id, LEASE) is not None
+    assert await store.claim(run_id, CLAIM) is not None
     row = JournalRow(run_id, 1, "ModelRequestStarted", '{"v":1}')
     await store.settle(Settlement(run_id, 1, status, "{}", None, "{}", (row,)))
     await move(store, run_id, "finished_at", age)
@@ -78,7 +78,7 @@ async def test_a_run_that_has_not_ended_keeps_its_session_and_its_parent(
         await end(store, run_id, RunStatus.completed)
     await accept(store, "live", session_id="of-earlier", parent_run_id="parent")
     if status is not RunStatus.pending:
-        assert await store.claim("live", LEASE) is not None
+        assert await store.claim("live", CLAIM) is not None
     if status is RunStatus.paused:
         await store.settle(ending("live", status=status))
         await move(store, "live", "finished_at", 40)
@@ -148,7 +148,7 @@ async def test_a_run_that_is_submitted_meanwhile_gets_its_turn(store: Store) -> 
         run = new_run(new, ordered=True, run_at=datetime.now(UTC) + timedelta(milliseconds=1))
         await asyncio.gather(pruned(store), store.submit(run))
         await asyncio.sleep(0.002)  # Until it is due, and has to ask for the turn itself.
-        assert await store.claim(new, LEASE) is not None
+        assert await store.claim(new, CLAIM) is not None
         await store.settle(ending(new))
         await move(store, new, "finished_at", 40)
 
@@ -157,8 +157,8 @@ async def test_cancels_of_runs_that_never_came_are_kept_for_seven_days(store: St
     for run_id, age in (("old", 8), ("new", 6)):
         await store.cancel(run_id)
         await move(store, run_id, "created_at", age)
-    assert await store.retention.tidy() == 1
-    assert await store.retention.tidy() == 0
+    assert await store.retention.clean() == 1
+    assert await store.retention.clean() == 0
     statuses = [await store.submit(new_run(run_id)) for run_id in ("old", "new")]
     assert [each and each.status for each in statuses] == [RunStatus.pending, RunStatus.cancelled]
 
@@ -222,7 +222,7 @@ INSERT INTO {schema}.pgqueuer_statistics (created, count, priority, status, entr
 SELECT now() - age * interval '1 hour', 1, 0, 'queued', 'test_log'
 FROM (VALUES (25), (23)) AS row (age)"""
     )
-    assert await postgres_store.retention.tidy() >= 3
+    assert await postgres_store.retention.clean() >= 3
     hours = "SELECT round(extract(epoch FROM now() - created) / 1800) / 2 AS hours FROM {} {}"
     where = "WHERE entrypoint = 'test_log' ORDER BY hours"
     for table, expected in (("pgqueuer_log", [0.5, 2]), ("pgqueuer_statistics", [23])):

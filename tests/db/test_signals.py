@@ -4,20 +4,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from stores import LAPSED, LEASE, OPEN, Ear, Spawn, address, ending, new_run
+from stores import EXPIRED, LEASE, OPEN, Recorder, Spawn, address, ending, new_run
 
 from kern.db.base import Database, Kind, Signal, Store
 from kern.db.postgres import PostgresDb
 
 Act = Callable[[Store], Awaitable[object]]
 
-CANCEL, END, AGAIN = Signal(Kind.cancel, "run"), Signal(Kind.news, "run"), Signal(Kind.again)
+CANCEL, END, AGAIN = Signal(Kind.cancel, "run"), Signal(Kind.changed, "run"), Signal(Kind.resync)
 
 
-async def listen(db: Database) -> Ear:
-    ear = Ear()
-    await (await db.store()).listen(ear)
-    return ear
+async def listen(db: Database) -> Recorder:
+    recorder = Recorder()
+    await (await db.store()).listen(recorder)
+    return recorder
 
 
 async def elsewhere(db: Database, act: Act) -> None:
@@ -42,76 +42,76 @@ async def running(db: Database, *, asked: bool = False, lease: float = LEASE) ->
 
 async def test_the_cancel_of_a_running_run_is_heard(db: Database) -> None:
     await running(db)
-    ear = await listen(db)
+    recorder = await listen(db)
     await elsewhere(db, lambda store: store.cancel("run"))
-    await ear.hears(CANCEL)
+    await recorder.gets(CANCEL)
 
 
 async def test_the_end_of_a_run_is_heard(db: Database) -> None:
     await running(db)
-    ear = await listen(db)
+    recorder = await listen(db)
     await elsewhere(db, lambda store: store.settle(ending()))
-    await ear.hears(END)
+    await recorder.gets(END)
 
 
 async def test_the_end_of_a_pending_run_by_its_cancel_is_heard(db: Database) -> None:
     store = await db.store()
     await store.submit(new_run())
     await store.watch("run")
-    ear = await listen(db)
+    recorder = await listen(db)
     await elsewhere(db, lambda store: store.cancel("run"))
-    await ear.hears(END)
+    await recorder.gets(END)
 
 
 async def test_the_end_of_a_run_without_an_executor_by_its_cancel_is_heard(db: Database) -> None:
-    await running(db, lease=LAPSED)
-    ear = await listen(db)
+    await running(db, lease=EXPIRED)
+    recorder = await listen(db)
     await elsewhere(db, lambda store: store.cancel("run"))
-    await ear.hears(END)
+    await recorder.gets(END)
 
 
 async def test_the_end_of_a_cancelled_run_by_its_release_is_heard(db: Database) -> None:
     await running(db, asked=True)
-    ear = await listen(db)
+    recorder = await listen(db)
     await elsewhere(db, lambda store: store.release("run", 1))
-    await ear.hears(END)
+    await recorder.gets(END)
 
 
 async def test_the_end_of_a_cancelled_run_by_the_next_claim_is_heard(db: Database) -> None:
-    await running(db, asked=True, lease=LAPSED)
-    ear = await listen(db)
-    await elsewhere(db, lambda store: store.claim("run", LEASE))
-    await ear.hears(END)
+    await running(db, asked=True, lease=EXPIRED)
+    recorder = await listen(db)
+    await elsewhere(db, lambda store: store.claim("run", CLAIM))
+    await recorder.gets(END)
 
 
 async def test_a_store_hears_what_it_does_itself(db: Database) -> None:
     store = await running(db)
-    ear = await listen(db)
+    recorder = await listen(db)
     await store.cancel("run")
-    await ear.hears(CANCEL)
+    await recorder.gets(CANCEL)
     await store.settle(ending())
-    await ear.hears(END)
+    await recorder.gets(END)
 
 
 async def test_what_is_not_an_end_is_not_heard_as_one(db: Database) -> None:
     store = await running(db)
-    ear = await listen(db)
+    recorder = await listen(db)
     await store.release("run", 1)
-    await store.claim("run", LEASE)
+    await store.claim("run", CLAIM)
     await store.settle(ending(attempt=1))
     await store.cancel("unknown")
     await store.cancel("run")
-    assert await ear.hears(CANCEL) == [CANCEL]
+    assert await recorder.gets(CANCEL) == [CANCEL]
 
 
 async def test_an_end_that_nobody_waits_for_costs_no_notification(postgres_db: PostgresDb) -> None:
     store = await postgres_db.store()
-    ear = await listen(postgres_db)
+    recorder = await listen(postgres_db)
     await store.submit(new_run("unwatched", lease=LEASE))
     await store.settle(ending("unwatched"))
     await running(postgres_db)
     await store.settle(ending())
-    assert await ear.hears(END) == [END]
+    assert await recorder.gets(END) == [END]
 
 
 async def test_every_end_in_a_batch_is_heard(db: Database) -> None:
@@ -120,11 +120,11 @@ async def test_every_end_in_a_batch_is_heard(db: Database) -> None:
     for run_id in run_ids:
         await store.submit(new_run(run_id, lease=LEASE))
         await store.watch(run_id)
-    ear = await listen(db)
+    recorder = await listen(db)
     await asyncio.gather(*(store.settle(ending(run_id)) for run_id in run_ids))
-    unheard = {Signal(Kind.news, run_id) for run_id in run_ids}
+    unheard = {Signal(Kind.changed, run_id) for run_id in run_ids}
     while unheard:
-        unheard.difference_update(await ear.hears(*unheard))
+        unheard.difference_update(await recorder.gets(*unheard))
 
 
 async def test_two_event_loops_hear_the_same(db: Database) -> None:
@@ -133,14 +133,14 @@ async def test_two_event_loops_hear_the_same(db: Database) -> None:
     loop = asyncio.get_running_loop()
 
     async def there() -> None:
-        ear = await listen(db)
+        recorder = await listen(db)
         loop.call_soon_threadsafe(ready.set)
-        await ear.hears(END)
+        await recorder.gets(END)
 
     hearing = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(there())))
     await ready.wait()
     await (await db.store()).settle(ending())
-    await here.hears(END)
+    await here.gets(END)
     await hearing
 
 
@@ -149,9 +149,9 @@ async def test_a_run_id_is_heard_as_it_is(db: Database) -> None:
     store = await db.store()
     await store.submit(new_run(run_id, lease=LEASE))
     await store.watch(run_id)
-    ear = await listen(db)
+    recorder = await listen(db)
     await store.settle(ending(run_id))
-    await ear.hears(Signal(Kind.news, run_id))
+    await recorder.gets(Signal(Kind.changed, run_id))
 
 
 @pytest.mark.parametrize(("act", "signal"), [("cancel('run')", CANCEL), ("settle(end)", END)])
@@ -160,7 +160,7 @@ async def test_another_process_is_heard(
 ) -> None:
     """Exactly, or at least so that the listener looks for itself."""
     store = await running(shared_db)
-    ear = await listen(shared_db)
+    recorder = await listen(shared_db)
     script = f"""{OPEN}
 async def main():
     end = Settlement("run", 1, RunStatus.completed, "{{}}", None, "{{}}")
@@ -169,16 +169,16 @@ async def main():
 asyncio.run(main())
 """
     process = spawn(script, *address(shared_db))
-    heard = (await ear.hears(signal, AGAIN))[-1]
+    heard = (await recorder.gets(signal, AGAIN))[-1]
     while heard == AGAIN:
         found = await store.get("run")
         assert found is not None
-        if await store.asked(["run"]) or found.status.is_terminal:
+        if await store.wanted(["run"]) or found.status.is_terminal:
             break
         # Its tables, not yet its act.
-        heard = (await ear.hears(signal, AGAIN))[-1]
+        heard = (await recorder.gets(signal, AGAIN))[-1]
     assert await asyncio.to_thread(process.wait, 20) == 0
     found = await store.get("run")
     assert found is not None
-    assert (await store.asked(["run"]) == [("run", True, False)]) is (signal == CANCEL)
+    assert (await store.wanted(["run"]) == [("run", True, False)]) is (signal == CANCEL)
     assert found.status.is_terminal is (signal == END)

@@ -92,7 +92,7 @@ async def test_session_tables_of_one_file_do_not_see_each_other(
     assert await other.get("run") is None
     assert await other.submit(new_run()) is not None
     assert await mine.cancel("run")
-    assert await other.claim("run", LEASE) is not None
+    assert await other.claim("run", CLAIM) is not None
 
 
 # --- a file that another program holds locked
@@ -197,7 +197,7 @@ asyncio.run(main())
     assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
     mine = 0
     for run_id in reversed(run_ids):
-        if await store.claim(run_id, LEASE):
+        if await store.claim(run_id, CLAIM):
             assert await store.settle(ending(run_id, output='"here"')) is RunStatus.completed
             mine += 1
     assert await asyncio.to_thread(process.wait, 20) == 0
@@ -217,7 +217,7 @@ def test_event_loops_that_come_and_go_in_many_threads_share_a_file(sqlite_db: Sq
     async def use(run_id: str) -> None:
         store = await sqlite_db.store()
         assert await store.submit(new_run(run_id)) is not None
-        assert await store.claim(run_id, LEASE) is not None
+        assert await store.claim(run_id, CLAIM) is not None
 
     def work(name: str) -> None:
         try:
@@ -296,7 +296,7 @@ def test_memory_outlives_its_event_loops() -> None:
         assert await (await database.store()).submit(new_run()) is not None
 
     async def claim() -> None:
-        claimed = await (await database.store()).claim("run", LEASE)
+        claimed = await (await database.store()).claim("run", CLAIM)
         assert claimed is not None
         assert claimed.input == '"Hi"'
 
