@@ -9,6 +9,20 @@ class ConfigurationError(KernError):
     """An agent, database or model was set up in a way that cannot work."""
 
 
+class MissingExtraError(ConfigurationError, ImportError):
+    """A package that an extra of the distribution brings is not installed.
+
+    Attributes:
+        extra: the extra that brings it.
+    """
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(
+            f"The package {module} is not installed. Run: pip install 'kern-agents[{extra}]'"
+        )
+        self.extra = extra
+
+
 class InvalidInputError(KernError, ValueError):
     """A value given to a run cannot be used; nothing was stored or started."""
 

@@ -145,7 +145,7 @@ async def test_a_database_that_could_not_be_reached_is_tried_again(
 async def role(postgres: EmbeddedPostgres, table: str) -> AsyncIterator[str]:
     """The URL of a user who may connect twice and create nothing but in the schema ``table``."""
     name = f"role_{table}"
-    admin = await asyncpg.connect(postgres.url)
+    admin = await asyncpg.connect(postgres.superuser_url)
     await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'ai' CONNECTION LIMIT 2")
     await admin.execute(f"CREATE SCHEMA {table} AUTHORIZATION {name}")
     yield postgres.url.replace("//ai:", f"//{name}:")

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
+from kern.extras import extra
+
+with extra("postgres"):
+    import asyncpg  # noqa: F401 # its absence is reported here, before anything else needs it
+
 from kern.aio.shared import Registry, Shared
 from kern.db.base import Database, Store, TablesVersion, check_identifier
 from kern.db.heart import Heart
