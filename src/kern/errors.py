@@ -9,6 +9,14 @@ class ConfigurationError(KernError):
     """An agent, database or model was set up in a way that cannot work."""
 
 
+class SyncInLoopError(KernError):
+    """A synchronous method was called where it would block runs; nothing was done."""
+
+
+class ThreadLimitError(KernError):
+    """A synchronous function was not called, for no thread became free and no more are allowed."""
+
+
 class InvalidInputError(KernError, ValueError):
     """A value given to a run cannot be used; nothing was stored or started."""
 

@@ -10,6 +10,7 @@ from secrets import token_hex
 from typing import cast
 from weakref import WeakKeyDictionary, ref
 
+from kern.aio.guard import guard
 from kern.aio.per_loop import PerLoop
 from kern.aio.retry import patiently
 from kern.aio.tasks import Tasks
@@ -113,6 +114,7 @@ class Runtime:
             return
         self._worker.serve(definition)
         if not self._duties:
+            guard()
             self._duties = [
                 self._tasks.start(self._scheduler.run()),
                 self._tasks.start(self._housekeeper.run()),
