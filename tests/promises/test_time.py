@@ -176,7 +176,7 @@ async def test_the_time_counts_over_all_attempts(
     await execute(store, f"UPDATE {{runs}} SET started_at = {earlier} RETURNING run_id")
     await expire(shared_db, "slow")
 
-    (await Runtime.of(shared_db)).serve(agent, explicitly=True)
+    (await Runtime.of(shared_db)).serve(agent)
     run = await ended(agent, "slow")
     assert run.status is RunStatus.error
     assert "timeout of 3000 s" in str(run.error)

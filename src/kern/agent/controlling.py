@@ -1,6 +1,7 @@
 """An agent's methods for runs that exist: to cancel, await, retry and continue them."""
 
 from kern.agent.definition import AgentDefinition, runtime_of
+from kern.dispatch.waiting import Until
 from kern.errors import InvalidInputError, RunNotFoundError
 from kern.execution.cancellation import acancel_run
 from kern.run.agent import RunOutput
@@ -25,28 +26,35 @@ class Controlling(AgentDefinition):
             nothing, or is not known; then the cancel is kept, and honoured when it arrives.
 
         Raises:
-            DatabaseError: the database could not be told.
+            DatabaseError: the cancel could not be stored; that is repeated until it is.
         """
         if self.db is None:
             return await acancel_run(run_id)
         return await (await runtime_of(self)).cancel(check_id("run_id", run_id), self.model)
 
-    async def await_run(self, run_id: str, timeout: float | None = None) -> RunOutput | None:
-        """Wait for a background run's end, whichever process executes it.
+    async def await_run(
+        self, run_id: str, timeout: float | None = None, *, until: Until = "pause"
+    ) -> RunOutput | None:
+        """Wait for a background run's end or pause, whichever process executes it.
+
+        The wait outlasts an outage of the database, up to its timeout.
 
         Args:
             run_id: the run.
             timeout: seconds to wait at most; by default without end.
+            until: ``"end"`` to wait on while the run is PAUSED.
 
         Returns:
-            The run as it ended, or None where it is not known.
+            The run as it ended or paused, or None where it is not known.
 
         Raises:
-            TimeoutError: it had not ended by then; it goes on.
+            TimeoutError: it had not by then; it goes on.
             ConfigurationError: the agent has no db.
-            DatabaseError: the database could not be reached.
+            DatabaseError: the database could not be opened.
         """
-        return await (await runtime_of(self)).wait(check_id("run_id", run_id), timeout)
+        runtime = await runtime_of(self)
+        runtime.use(self)
+        return await runtime.wait(check_id("run_id", run_id), timeout, until)
 
     async def aretry_run(self, run_id: str) -> RunOutput:
         """Have a run that ended in ERROR go on from its journal: what is done is not done again.
@@ -62,8 +70,7 @@ class Controlling(AgentDefinition):
             RunStateError: it is not in ERROR.
         """
         runtime = await runtime_of(self)
-        runtime.serve(self)
-        return await runtime.take_up(check_id("run_id", run_id), RunStatus.error)
+        return await runtime.resume(check_id("run_id", run_id), RunStatus.error, definition=self)
 
     async def acontinue_run(
         self,
@@ -101,8 +108,7 @@ class Controlling(AgentDefinition):
                 kind = type(result).__name__
                 raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
         if from_seq is None:
-            runtime.serve(self)
-            return await runtime.take_up(run_id, RunStatus.paused, results)
+            return await runtime.resume(run_id, RunStatus.paused, results, self)
         if not isinstance(from_seq, int) or from_seq < 0:
             raise InvalidInputError(f"from_seq must be a number of 0 or more: {from_seq!r}.")
         record = await runtime.store.get(run_id, with_input=True)

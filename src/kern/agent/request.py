@@ -9,15 +9,11 @@ from typing import Self
 
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.agent.options import Input, new_run
+from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError
-from kern.execution.attempt import Attempt
-from kern.execution.cancellation import cancellations
-from kern.execution.executor import Executor
-from kern.execution.journal import Emit, Journal
+from kern.execution.journal import Emit
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
-from kern.run.base import RunStatus
-from kern.run.codec import decode_object
 from kern.run.record import NewRun
 
 _ALWAYS_STREAMED = (RunEvent.run_content, RunEvent.run_cancelled)
@@ -32,12 +28,14 @@ class Request:
         run: the run.
         background: whether it is to be submitted rather than executed for its caller.
         policy: what becomes of it where its session has another background run.
+        connection: the caller's own, in whose transaction it is submitted.
     """
 
     agent: AgentDefinition
     run: NewRun
     background: bool
     policy: SessionPolicy
+    connection: object | None = None
 
     @classmethod
     def of(
@@ -56,6 +54,7 @@ class Request:
         max_attempts: int | None = None,
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
+        connection: object | None = None,
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
 
@@ -64,6 +63,7 @@ class Request:
         """
         if not background:
             background_only = {
+                "connection": connection is not None,
                 "max_attempts": max_attempts is not None,
                 "priority": priority != 0,
                 "run_at": run_at is not None,
@@ -89,7 +89,7 @@ class Request:
         if session_policy is None:
             # A run that is part of another's work must not wait for that one to end.
             session_policy = agent.session_policy if run.parent_run_id is None else "parallel"
-        return cls(agent, run, background, session_policy)
+        return cls(agent, run, background, session_policy, connection)
 
     async def submit(self) -> RunOutput:
         """Accept the run for the background, and return it, PENDING.
@@ -104,41 +104,20 @@ class Request:
                 "knows whose runs they are."
             )
         runtime = await runtime_of(self.agent, "background=True")
-        return await runtime.submit(self.agent, self.run, self.policy)
+        return await runtime.submit(self.agent, self.run, self.policy, self.connection)
 
     async def execute(self, emit: Emit | None = None) -> RunOutput:
         """Execute the run here and now, and return it as it ended.
 
         Args:
-            emit: told of each event.
+            emit: called with each event.
 
         Raises:
             Exception: what the run failed of.
         """
         if self.agent.db is not None:
             return await (await runtime_of(self.agent)).execute(self.agent, self.run, emit)
-        run, agent = self.run, self.agent
-        metadata = decode_object(run.metadata) if run.metadata else None
-        output = RunOutput(
-            run.run_id, run.session_id, run.agent_id, agent.name, run.user_id, metadata=metadata
-        )
-        if cancellations.take_intent(run.run_id):
-            output.status = RunStatus.cancelled
-            return output
-        attempt = Attempt(
-            agent,
-            run.input,
-            output,
-            None,
-            Journal(None, output, 1, 0, emit, streamed=False),
-            foreground=True,
-            timeout=run.timeout,
-            remaining=run.timeout,
-        )
-        await Executor().execute(attempt)
-        if attempt.failure is not None:
-            raise attempt.failure
-        return attempt.output
+        return await execute_alone(self.agent, self.run, emit)
 
     async def stream(self, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
         """Carry the run out, and yield its events.

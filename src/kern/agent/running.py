@@ -32,6 +32,7 @@ class Running(AgentDefinition):
         max_attempts: int | None = None,
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
+        connection: object | None = None,
     ) -> Coroutine[object, object, RunOutput]: ...
 
     @overload
@@ -52,6 +53,7 @@ class Running(AgentDefinition):
         max_attempts: int | None = None,
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
+        connection: object | None = None,
     ) -> AsyncGenerator[RunOutputEvent, None]: ...
 
     @overload
@@ -72,6 +74,7 @@ class Running(AgentDefinition):
         max_attempts: int | None = None,
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
+        connection: object | None = None,
     ) -> Coroutine[object, object, RunOutput] | AsyncGenerator[RunOutputEvent, None]: ...
 
     def arun(
@@ -91,6 +94,7 @@ class Running(AgentDefinition):
         max_attempts: int | None = None,
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
+        connection: object | None = None,
     ) -> Coroutine[object, object, RunOutput] | AsyncGenerator[RunOutputEvent, None]:
         """Run the agent.
 
@@ -123,6 +127,9 @@ class Running(AgentDefinition):
                 are cancelled, and it starts when they have stopped. ``"parallel"``: it starts at
                 once, and nobody waits for it.
             webhook: an URL that is sent the run's end; see ``docs/webhooks.md``.
+            connection: your own connection to the agent's PostgreSQL, of asyncpg or SQLAlchemy
+                (asynchronous): the run is accepted in its transaction, and begins after the
+                commit. Its place in the session is that of its first delivery.
 
         Returns:
             The run as it ended (COMPLETED, or CANCELLED), or with ``background`` as it was
@@ -152,6 +159,7 @@ class Running(AgentDefinition):
             max_attempts=max_attempts,
             session_policy=session_policy,
             webhook=webhook,
+            connection=connection,
         )
         if stream:
             return request.stream(stream_events)

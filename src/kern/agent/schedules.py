@@ -68,7 +68,7 @@ class Scheduling(AgentDefinition):
             metadata=metadata,
         )
         stored = await schedules.create(schedule)
-        runtime.serve(self)
+        runtime.use(self)
         return stored
 
     async def alist_schedules(self) -> list[Schedule]:

@@ -35,6 +35,7 @@ class Streaming(AgentDefinition):
             JournalError: what is stored of the run cannot be read.
         """
         runtime = await runtime_of(self)
+        runtime.use(self)
         async with aclosing(runtime.stream(check_id("run_id", run_id), after)) as events:
             async for event in events:
                 yield event

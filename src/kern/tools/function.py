@@ -33,6 +33,7 @@ class Tool:
     Attributes:
         name: what the model calls.
         schema: what the model is told.
+        function: the function itself.
         on_interrupt: what becomes of a call that was under way when its process was lost.
         timeout: seconds that a call may take, or None for any.
     """
@@ -78,7 +79,7 @@ class Tool:
                 "dashes. @tool(name=...) gives a function another name."
             )
         self.on_interrupt: Interrupt = on_interrupt
-        self._function = function
+        self.function = function
         self._signature = Signature(self.name, function)
         self.schema = ToolSchema(
             self.name,
@@ -91,7 +92,7 @@ class Tool:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself."""
-        return self._function(*args, **kwargs)
+        return self.function(*args, **kwargs)
 
     async def call(self, arguments: str, context: RunContext) -> str:
         """Call the function with what the model wrote.
@@ -126,7 +127,7 @@ class Tool:
         limit = asyncio.timeout(None)
         try:
             async with limit:
-                result = await self._result(partial(self._function, **values), limit)
+                result = await self._result(partial(self.function, **values), limit)
         except TimeoutError:
             if limit.expired():
                 raise TimeoutError(f"it did not return within {self.timeout:g} s") from None
@@ -147,7 +148,7 @@ class Tool:
             if self.timeout is not None:
                 limit.reschedule(asyncio.get_running_loop().time() + self.timeout)
 
-        if inspect.iscoroutinefunction(inspect.unwrap(self._function)):
+        if inspect.iscoroutinefunction(inspect.unwrap(self.function)):
             begin()
             return await call()
         result = await call_in_thread(call, begin)

@@ -2,6 +2,7 @@
 
 from kern.agent.blocking import blocking
 from kern.agent.controlling import Controlling
+from kern.dispatch.waiting import Until
 from kern.run.agent import RunOutput
 
 
@@ -20,26 +21,33 @@ class SyncControlling(Controlling):
             nothing, or is not known; then the cancel is kept, and honoured when it arrives.
 
         Raises:
-            DatabaseError: the database could not be told.
+            DatabaseError: the cancel could not be stored; that is repeated until it is.
         """
         return blocking("await agent.acancel_run(...)").call(self.acancel_run(run_id))
 
-    def wait_run(self, run_id: str, timeout: float | None = None) -> RunOutput | None:
-        """Wait for a background run's end, whichever process executes it.
+    def wait_run(
+        self, run_id: str, timeout: float | None = None, *, until: Until = "pause"
+    ) -> RunOutput | None:
+        """Wait for a background run's end or pause, whichever process executes it.
+
+        The wait outlasts an outage of the database, up to its timeout.
 
         Args:
             run_id: the run.
             timeout: seconds to wait at most; by default without end.
+            until: ``"end"`` to wait on while the run is PAUSED.
 
         Returns:
-            The run as it ended, or None where it is not known.
+            The run as it ended or paused, or None where it is not known.
 
         Raises:
-            TimeoutError: it had not ended by then; it goes on.
+            TimeoutError: it had not by then; it goes on.
             ConfigurationError: the agent has no db.
-            DatabaseError: the database could not be reached.
+            DatabaseError: the database could not be opened.
         """
-        return blocking("await agent.await_run(...)").call(self.await_run(run_id, timeout))
+        return blocking("await agent.await_run(...)").call(
+            self.await_run(run_id, timeout, until=until)
+        )
 
     def retry_run(self, run_id: str) -> RunOutput:
         """Have a run that ended in ERROR go on from its journal: what is done is not done again.

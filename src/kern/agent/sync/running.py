@@ -32,6 +32,7 @@ class SyncRunning(Running):
         max_attempts: int | None = None,
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
+        connection: object | None = None,
     ) -> RunOutput: ...
     @overload
     def run(
@@ -51,6 +52,7 @@ class SyncRunning(Running):
         max_attempts: int | None = None,
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
+        connection: object | None = None,
     ) -> Iterator[RunOutputEvent]: ...
     @overload
     def run(
@@ -70,6 +72,7 @@ class SyncRunning(Running):
         max_attempts: int | None = None,
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
+        connection: object | None = None,
     ) -> RunOutput | Iterator[RunOutputEvent]: ...
     def run(
         self,
@@ -88,6 +91,7 @@ class SyncRunning(Running):
         max_attempts: int | None = None,
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
+        connection: object | None = None,
     ) -> RunOutput | Iterator[RunOutputEvent]:
         """Run the agent.
 
@@ -120,6 +124,9 @@ class SyncRunning(Running):
                 are cancelled, and it starts when they have stopped. ``"parallel"``: it starts at
                 once, and nobody waits for it.
             webhook: an URL that is sent the run's end; see ``docs/webhooks.md``.
+            connection: your own connection to the agent's PostgreSQL, of asyncpg or SQLAlchemy
+                (asynchronous): the run is accepted in its transaction, and begins after the
+                commit. Its place in the session is that of its first delivery.
 
         Returns:
             The run as it ended (COMPLETED, or CANCELLED), or with ``background`` as it was
@@ -151,6 +158,7 @@ class SyncRunning(Running):
             max_attempts=max_attempts,
             session_policy=session_policy,
             webhook=webhook,
+            connection=connection,
         )
         return portal.iterate(work) if isinstance(work, AsyncGenerator) else portal.call(work)
 
