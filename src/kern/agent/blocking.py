@@ -2,6 +2,7 @@
 
 from kern.aio.guard import is_guarded
 from kern.aio.portal import Portal, portal
+from kern.dispatch.shutdown import handle_sigterm
 from kern.errors import SyncInLoopError
 
 
@@ -20,4 +21,5 @@ def blocking(twin: str) -> Portal:
             f"executes. Write `{twin}` instead, or call the method in a thread, such as with "
             "asyncio.to_thread."
         )
+    handle_sigterm()
     return portal()

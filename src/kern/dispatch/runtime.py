@@ -26,12 +26,13 @@ from kern.dispatch.heart import HeartThread, Pulse
 from kern.dispatch.maintenance import Maintenance
 from kern.dispatch.scheduler import Scheduler
 from kern.dispatch.settings import Settings
+from kern.dispatch.shutdown import on_terminate
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.slots import Slots
 from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
-from kern.errors import DatabaseUnavailableError
+from kern.errors import ConfigurationError, DatabaseUnavailableError
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
@@ -91,18 +92,35 @@ class Runtime:
         self._on_reach: Callable[[bool], None] = lambda _: None
 
     @classmethod
-    async def of(cls, database: Database) -> "Runtime":
-        """Return the running loop's use of ``database``, begun on first call."""
+    async def of(cls, database: Database, settings: Settings | None = None) -> "Runtime":
+        """Return the running loop's use of ``database``, begun on first call.
+
+        Args:
+            database: the database.
+            settings: how the process takes part; by default as the environment says.
+
+        Raises:
+            ConfigurationError: the database is in use here with other settings.
+            DatabaseError: it cannot be opened.
+        """
         per_loop = _runtimes.get(database)
         if per_loop is None:
             per_loop = _runtimes[database] = PerLoop(partial(cls._open, ref(database)))
-        return await per_loop.get()
+        if settings is not None:
+            _settings.setdefault(database, settings)
+        runtime = await per_loop.get()
+        if settings not in (None, runtime._settings):
+            raise ConfigurationError(
+                f"{database} is in use in this process with {runtime._settings}, not {settings}. "
+                "Give it its settings before anything else uses it, and everywhere the same."
+            )
+        return runtime
 
     @classmethod
     async def _open(cls, reference: ref[Database]) -> "AsyncGenerator[Runtime, None]":
         database = reference()  # Kept until the loop ends, and no longer.
         assert database is not None, "a runtime is opened by one who holds the database"
-        settings = Settings.from_environment()
+        settings = _settings.get(database) or Settings.of()
         runtime = cls(await database.store(), settings)
         loop = asyncio.get_running_loop()
         heart, pulse = HeartThread.of(database), runtime.pulse()
@@ -294,6 +312,7 @@ class Runtime:
         self._worker.start()
         if not self._duties and self._worker.takes_runs:
             guard()
+            on_terminate(self._worker.release_all)
             self._duties = [
                 self._tasks.start(self._listen()),
                 self._tasks.start(self._scheduler.run()),
@@ -455,6 +474,7 @@ class Runtime:
 
 
 _runtimes: WeakKeyDictionary[Database, PerLoop[Runtime]] = WeakKeyDictionary()
+_settings: WeakKeyDictionary[Database, Settings] = WeakKeyDictionary()
 
 
 def _answer(value: bool) -> Future[bool]:
