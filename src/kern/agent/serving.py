@@ -160,13 +160,13 @@ class _Serving:
         self._ending = False
 
     async def begin(self) -> None:
+        # First, so that nothing else opens a database here without its settings.
+        self._runtimes = [await Runtime.of(each, self._settings) for each in self._databases]
         for agent in self._agents:
             # It may take a second to load the provider's SDK. Runs that were claimed before that,
             # with nothing to show that they are executed, would be taken for lost.
             await agent.model.prepare()
-        for database, agents in self._databases.items():
-            runtime = await Runtime.of(database, self._settings)
-            self._runtimes.append(runtime)
+        for runtime, agents in zip(self._runtimes, self._databases.values(), strict=True):
             await runtime.reach(partial(self._reached, runtime))
             for agent in agents:
                 runtime.serve(agent)

@@ -26,15 +26,17 @@ _Previous: TypeAlias = Callable[[int, FrameType | None], object] | int
 _PATIENCE = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
-    """What is to be done on an event loop, and how long it may take in seconds."""
+    """What is to be done on an event loop, once, and how long it may take in seconds."""
 
     loop: asyncio.AbstractEventLoop
     release: Release
     patience: float
+    has_begun: bool = False
 
     def begin(self) -> "Future[None]":
+        self.has_begun = True
         return asyncio.run_coroutine_threadsafe(self._release(), self.loop)
 
     async def _release(self) -> None:
@@ -102,14 +104,13 @@ async def release_here() -> None:
 
 
 class _Handler:
-    """Releases the runs at the first signal, and hands the signal on; later ones at once."""
+    """Releases the runs, then hands the signal on; the next one is handed on at once."""
 
     def __init__(self, previous: _Previous) -> None:
         self._previous = previous
-        self._asked = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        due, self._asked = [] if self._asked else _due(), True
+        due = _due()
         if not due:
             self._hand_on(number, frame)
             return
@@ -129,8 +130,9 @@ class _Handler:
         late = wait(releases, timeout=patience).not_done
         if late or any(not each.cancelled() and each.exception() for each in releases):
             logger.warning("SIGTERM: not all runs could be released; their leases will expire")
-        with suppress(RuntimeError):  # The loop has ended by itself.
-            if loop is not None:
+        if loop is not None and not late:
+            # Not by a signal, which would reach the loop's own handlers a second time.
+            with suppress(RuntimeError):  # The loop has ended by itself.
                 loop.call_soon_threadsafe(self._hand_on, signal.SIGTERM, None)
                 return
         main = threading.main_thread().ident
@@ -150,7 +152,7 @@ def _due() -> list[_Entry]:
     charged = [loop for loop, _ in _charges]
     due = [each for each in _entries if each.loop not in charged]
     due += [each for _, each in _charges if each is not None]
-    return [each for each in due if each.loop.is_running()]
+    return [each for each in due if each.loop.is_running() and not each.has_begun]
 
 
 def _main_loop() -> asyncio.AbstractEventLoop | None:
