@@ -23,6 +23,14 @@ class MissingExtraError(ConfigurationError, ImportError):
         self.extra = extra
 
 
+class SyncInLoopError(KernError):
+    """A synchronous method was called where it would block runs; nothing was done."""
+
+
+class ThreadLimitError(KernError):
+    """A synchronous function was not called, for no thread became free and no more are allowed."""
+
+
 class InvalidInputError(KernError, ValueError):
     """A value given to a run cannot be used; nothing was stored or started."""
 

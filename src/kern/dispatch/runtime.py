@@ -11,9 +11,10 @@ from dataclasses import replace
 from functools import partial
 from secrets import token_hex
 from typing import TypeVar, cast
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from kern import __version__
+from kern.aio.guard import guard
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Database, Kind, Signal, Store
@@ -24,12 +25,13 @@ from kern.dispatch.heart import HeartThread, Pulse
 from kern.dispatch.maintenance import Maintenance
 from kern.dispatch.scheduler import Scheduler
 from kern.dispatch.settings import Settings
+from kern.dispatch.shutdown import on_terminate
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.slots import Slots
 from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
-from kern.errors import DatabaseUnavailableError
+from kern.errors import ConfigurationError, DatabaseUnavailableError
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
@@ -99,8 +101,19 @@ class Runtime:
         self._on_reach: Callable[[bool], None] = lambda _: None
 
     @classmethod
-    async def of(cls, database: Database) -> "Runtime":
-        """Return the running loop's use of ``database``, begun on first call."""
+    async def of(cls, database: Database, settings: Settings | None = None) -> "Runtime":
+        """Return the running loop's use of ``database``, begun on first call.
+
+        Args:
+            database: the database; objects that share a store share its runtime.
+            settings: how the process takes part; by default as the environment says.
+
+        Raises:
+            ConfigurationError: the database is in use here with other settings.
+            DatabaseError: it cannot be opened.
+        """
+        if settings is not None:
+            _settings.setdefault(database, settings)
         store = await database.store()
         opening = _runtimes.get(store)
         if opening is None or (opening.done() and not _succeeded(opening)):
@@ -108,11 +121,17 @@ class Runtime:
                 del _runtimes[left]
             opening = _runtimes[store] = asyncio.create_task(cls._open(store, database))
             opening.add_done_callback(_succeeded)
-        return await asyncio.shield(opening)
+        runtime = await asyncio.shield(opening)
+        if settings not in (None, runtime._settings):
+            raise ConfigurationError(
+                f"{database} is in use in this process with {runtime._settings}, not {settings}. "
+                "Give it its settings before anything else uses it, and everywhere the same."
+            )
+        return runtime
 
     @classmethod
     async def _open(cls, store: Store, database: Database) -> "Runtime":
-        runtime = cls(store, Settings.from_environment(), ref(database))
+        runtime = cls(store, _settings.get(database) or Settings.of(), ref(database))
         loop = asyncio.get_running_loop()
 
         def hand_over(run_id: str) -> Future[bool]:
@@ -306,6 +325,8 @@ class Runtime:
         """Begin to execute background runs, with the duties that go with it."""
         self._worker.start()
         if not self._duties and self._worker.takes_runs:
+            guard()
+            on_terminate(self._worker.release_all)
             self._duties = [
                 self._tasks.start(self._listen()),
                 self._tasks.start(self._scheduler.run()),
@@ -467,6 +488,7 @@ class Runtime:
 
 
 _runtimes: dict[Store, asyncio.Task[Runtime]] = {}
+_settings: WeakKeyDictionary[Database, Settings] = WeakKeyDictionary()
 
 
 def _succeeded(opening: asyncio.Task[Runtime]) -> bool:
