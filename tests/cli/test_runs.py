@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from elsewhere import environment_of
-from stores import LEASE, execute, new_run
+from stores import CLAIM, LEASE, execute, new_run
 from typer.testing import CliRunner
 
 from kern.cli.main import app
@@ -79,7 +79,7 @@ async def end(
     error: str | None = None,
 ) -> None:
     """Have a run executed, and end."""
-    record = await store.claim(run_id, LEASE)
+    record = await store.claim(run_id, CLAIM)
     assert record is not None
     output = RunOutput.from_record(record)
     output.status, output.content, output.error = status, content, error
@@ -248,7 +248,7 @@ def test_a_failed_run_is_retried(shared_db: Database) -> None:
     assert (exit_code, shown) == (1, "Error: Run second is COMPLETED, not ERROR.\n")
 
     async def can_be_executed(store: Store) -> None:
-        assert await store.claim("first", LEASE) is not None
+        assert await store.claim("first", CLAIM) is not None
         assert "RunContinued" in [event.type for event in await store.events("first", 0)]
 
     prepare(shared_db, can_be_executed)
@@ -318,7 +318,7 @@ async def test_a_run_is_followed_piece_by_piece(
     asked: list[Any] = []
     async with asyncio.timeout(20):
         while not asked:
-            asked = await store.asked(["run"])
+            asked = await store.wanted(["run"])
     for seq, piece in enumerate(("Heat ", "pumps\n"), 1):
         await store.append("run", 1, [row(seq, RunEvent.run_content, text=piece)], True)
         await watching.says(piece)
@@ -338,7 +338,7 @@ async def test_all_runs_are_watched_until_ctrl_c(
     await store.submit(new_run())
     watching = watch()
     assert "run PENDING agent agent attempt 0" in await watching.says("\n")
-    await store.claim("run", LEASE)
+    await store.claim("run", CLAIM)
     assert "run RUNNING agent agent attempt 1" in await watching.says("\n")
     await store.cancel("run")
     output = RunOutput("run", "session", "agent", status=RunStatus.completed)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from elsewhere import environment_of
-from stores import LEASE, ending, execute, new_run
+from stores import CLAIM, ending, execute, new_run
 from typer.testing import CliRunner
 
 from kern.cli.main import app
@@ -105,7 +105,7 @@ def test_the_status_counts_what_has_not_ended(shared_db: Database) -> None:
     async def work(store: Store) -> None:
         for run_id in ("a", "b", "c"):
             await store.submit(new_run(run_id, session_id="one", ordered=True))
-        await store.claim("a", LEASE)
+        await store.claim("a", CLAIM)
 
     prepare(shared_db, work)
     assert "1 running, 0 due, 2 waiting for another run, 0 delayed" in said(shared_db, "status")
@@ -117,7 +117,7 @@ def test_runs_are_pruned_or_only_counted(shared_db: Database) -> None:
     async def work(store: Store) -> None:
         for run_id in ("ended", "cancelled", "live"):
             await store.submit(new_run(run_id, session_id=run_id))
-        await store.claim("ended", LEASE)
+        await store.claim("ended", CLAIM)
         await store.settle(ending("ended"))
         await store.cancel("cancelled")
 

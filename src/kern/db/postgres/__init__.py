@@ -8,9 +8,11 @@ import asyncpg
 from typing_extensions import override
 
 from kern.db.base import Database, TablesVersion, check_identifier
+from kern.db.heart import Heart
 from kern.db.postgres.connections import Connections, reporting
+from kern.db.postgres.heart import PostgresHeart
 from kern.db.postgres.names import Names
-from kern.db.postgres.schema import migrate, tables_version
+from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
 from kern.errors import ConfigurationError
 
@@ -69,6 +71,14 @@ class PostgresDb(Database):
                 return await tables_version(connection, self._names)
             finally:
                 await connection.close()
+
+    @override
+    def open_heart(self) -> Heart:
+        return PostgresHeart(self._connect, self._names, self._address)
+
+    def migration_sql(self) -> str:
+        """Return the SQL that makes the schema and its tables, for whoever may not let kern."""
+        return migration_sql(self._names)
 
     async def _open(self) -> AsyncGenerator[PostgresStore, None]:
         with reporting(self._address):
