@@ -109,6 +109,7 @@ class Loop(asyncio.BaseEventLoop):
     Attributes:
         name: the process.
         frozen: whether it is stopped for now, as by SIGSTOP.
+        owner: the simulated process, for who finds only its loop.
     """
 
     def __init__(self, universe: Universe, name: str, offset: float) -> None:
@@ -116,6 +117,7 @@ class Loop(asyncio.BaseEventLoop):
         super().__init__()
         self.name = name
         self.frozen = False
+        self.owner: object = None
         self._universe = universe
         self._offset = offset
         self._soon: list[_Callback] = []
