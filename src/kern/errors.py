@@ -80,6 +80,10 @@ class JournalError(KernError):
     """What is stored of a run's steps cannot be read; it is kept as it is."""
 
 
+class NewerJournalError(JournalError):
+    """What is stored of a run's steps was written by a newer version of kern."""
+
+
 class MissingToolError(KernError):
     """A run has to call a tool that its agent does not have any more."""
 

@@ -59,7 +59,7 @@ async def serve(
     for runtime, its_agents in runtimes.items():
         await runtime.reach(partial(reached, runtime))
         for agent in its_agents:
-            runtime.serve(agent, explicitly=True)
+            runtime.serve(agent)
     tell()
     try:
         await (stopping or asyncio.Event()).wait()

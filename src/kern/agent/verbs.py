@@ -8,16 +8,16 @@ from typing import Literal, Unpack, overload
 
 from kern.agent.definition import AgentDefinition
 from kern.agent.options import RunOptions, new_run
+from kern.dispatch.foreground import execute_alone
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
+from kern.dispatch.waiting import Until
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError
-from kern.execution.attempt import Attempt
-from kern.execution.cancellation import acancel_run, cancellations
-from kern.execution.executor import Executor
-from kern.execution.journal import Emit, Journal
+from kern.execution.cancellation import acancel_run
+from kern.execution.journal import Emit
 from kern.run.agent import RunEvent, RunInput, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
-from kern.run.codec import check_id, decode_object
+from kern.run.codec import check_id
 from kern.run.identity import new_id
 from kern.run.message import Message
 from kern.run.record import NewRun
@@ -130,22 +130,29 @@ class AgentVerbs(AgentDefinition):
             return await acancel_run(run_id)
         return await (await self._runtime()).cancel(check_id("run_id", run_id), self.model)
 
-    async def await_run(self, run_id: str, timeout: float | None = None) -> RunOutput | None:
-        """Wait for a background run's end, whichever process executes it.
+    async def await_run(
+        self, run_id: str, timeout: float | None = None, *, until: Until = "pause"
+    ) -> RunOutput | None:
+        """Wait for a background run's end or pause, whichever process executes it.
+
+        The wait outlasts an outage of the database, up to its timeout.
 
         Args:
             run_id: the run.
             timeout: seconds to wait at most; by default without end.
+            until: ``"end"`` to wait on while the run is PAUSED.
 
         Returns:
-            The run as it ended, or None where it is not known.
+            The run as it ended or paused, or None where it is not known.
 
         Raises:
-            TimeoutError: it had not ended by then; it goes on.
+            TimeoutError: it had not by then; it goes on.
             ConfigurationError: the agent has no db.
-            DatabaseError: the database could not be reached.
+            DatabaseError: the database could not be opened.
         """
-        return await (await self._runtime()).wait(check_id("run_id", run_id), timeout)
+        runtime = await self._runtime()
+        runtime.use(self)
+        return await runtime.wait(check_id("run_id", run_id), timeout, until)
 
     async def astream_run(
         self, run_id: str, after: int = 0
@@ -171,6 +178,7 @@ class AgentVerbs(AgentDefinition):
             JournalError: what is stored of the run cannot be read.
         """
         runtime = await self._runtime()
+        runtime.use(self)
         async with aclosing(runtime.stream(check_id("run_id", run_id), after)) as events:
             async for event in events:
                 yield event
@@ -189,8 +197,7 @@ class AgentVerbs(AgentDefinition):
             RunStateError: it is not in ERROR.
         """
         runtime = await self._runtime()
-        runtime.serve(self)
-        return await runtime.take_up(check_id("run_id", run_id), RunStatus.error)
+        return await runtime.resume(check_id("run_id", run_id), RunStatus.error, definition=self)
 
     async def acontinue_run(
         self,
@@ -228,8 +235,7 @@ class AgentVerbs(AgentDefinition):
                 kind = type(result).__name__
                 raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
         if from_seq is None:
-            runtime.serve(self)
-            return await runtime.take_up(run_id, RunStatus.paused, results)
+            return await runtime.resume(run_id, RunStatus.paused, results, self)
         if not isinstance(from_seq, int) or from_seq < 0:
             raise InvalidInputError(f"from_seq must be a number of 0 or more: {from_seq!r}.")
         record = await runtime.store.get(run_id, with_input=True)
@@ -301,28 +307,7 @@ class AgentVerbs(AgentDefinition):
     async def _execute(self, run: NewRun, emit: Emit | None) -> RunOutput:
         if self.db is not None:
             return await (await self._runtime()).execute(self, run, emit)
-        metadata = decode_object(run.metadata) if run.metadata else None
-        output = RunOutput(
-            run.run_id, run.session_id, run.agent_id, self.name, run.user_id, metadata=metadata
-        )
-        if cancellations.take_intent(run.run_id):
-            output.status = RunStatus.cancelled
-            return output
-        journal = Journal(None, output, 1, 0, emit, streamed=False)
-        attempt = Attempt(
-            self,
-            run.input,
-            output,
-            None,
-            journal,
-            foreground=True,
-            timeout=run.timeout,
-            remaining=run.timeout,
-        )
-        await Executor().execute(attempt)
-        if attempt.failure is not None:
-            raise attempt.failure
-        return attempt.output
+        return await execute_alone(self, run, emit)
 
     async def _stream(
         self, asked: "_Asked", every_event: bool

@@ -7,6 +7,9 @@ from typing import Generic, TypeVar
 
 from kern.errors import DatabaseUnavailableError
 
+# What a statement takes of items that are large.
+_BYTES = 4 * 1024 * 1024
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -18,16 +21,21 @@ class Batcher(Generic[Item, Result]):
     """
 
     def __init__(
-        self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], most: int = 100
+        self,
+        write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        limit: int = 100,
+        size: Callable[[Item], int] = lambda _: 0,
     ) -> None:
         """Prepare.
 
         Args:
             write: writes the items in one statement, all or none; returns a result for each.
-            most: the number of items that share a statement at most.
+            limit: the number of items that share a statement at most.
+            size: says how many bytes an item is, about; a statement takes 4 MiB, or one item.
         """
         self._write = write
-        self._most = most
+        self._limit = limit
+        self._size = size
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._sending: asyncio.Task[None] | None = None
 
@@ -53,7 +61,8 @@ class Batcher(Generic[Item, Result]):
         self._send()
 
     async def _send_batch(self) -> None:
-        batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        count = self._next_count()
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
         try:
             await self._answer(batch)
         except asyncio.CancelledError:
@@ -61,9 +70,24 @@ class Batcher(Generic[Item, Result]):
                 future.cancel()
             raise
 
+    def _next_count(self) -> int:
+        """Return how many of the waiting items share the next statement."""
+        total = 0
+        for count, (item, _) in enumerate(self._waiting[: self._limit]):
+            total += self._size(item)
+            if total > _BYTES:
+                return max(1, count)
+        return self._limit
+
     async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._write([item for item, _ in batch])
+        except DatabaseUnavailableError as error:
+            # It would refuse each of them alone as well, after as long a wait.
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
         except Exception as error:
             if len(batch) > 1:
                 # One bad item must not fail the others: each is tried alone.

@@ -210,6 +210,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def waiting_for_limits(self) -> list[tuple[str, str | None]]:
+        """Return the agents, with the users, of the runs that wait for a limit."""
+
+    @abstractmethod
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
     ) -> bool:

@@ -15,10 +15,12 @@ class Entry(NamedTuple):
 
     Attributes:
         run_id: the run.
+        agent_id: its agent.
         key: by which the queue knows the entry; None where there is none to acknowledge.
     """
 
     run_id: str
+    agent_id: str
     key: object = None
 
 

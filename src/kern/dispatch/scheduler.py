@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-from kern.aio.retry import patiently
+from kern.aio.retry import until_available
 from kern.db.schedules import Schedules
 from kern.errors import DatabaseUnavailableError
 from kern.run.record import NewRun
@@ -51,11 +51,11 @@ class Scheduler:
 
     async def run(self) -> None:
         """Start what is due, until the task is cancelled."""
-        await patiently(self._listen)
+        await until_available(self._listen)
         while True:
             self._woken.clear()
             try:
-                sleep = await patiently(self._start_due)
+                sleep = await until_available(self._start_due)
             except Exception:
                 logger.exception("the schedules cannot be looked at")
                 sleep = _LONGEST_SLEEP

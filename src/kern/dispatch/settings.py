@@ -1,5 +1,6 @@
-"""What the environment sets for the engine."""
+"""What the environment sets for a process that executes runs."""
 
+import math
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,10 @@ class Settings:
             (``KERN_HEARTBEAT``, default 15).
         concurrency: how many background runs the process executes at once, or None for any
             number (``KERN_CONCURRENCY``).
+        max_loop_block: seconds for which user code may block an event loop before the runs that
+            execute there count as lost (``KERN_MAX_LOOP_BLOCK``, default 300).
+        unserved_timeout: how long a run that no worker can execute is kept waiting before it
+            ends in ERROR (``KERN_UNSERVED_TIMEOUT``, default ``24h``).
         retention: how long runs that have ended are kept, or None for ever (``KERN_RETENTION``,
             such as ``30d`` or ``12h``).
     """
@@ -27,6 +32,8 @@ class Settings:
     in_process_worker: bool = True
     heartbeat: float = 15.0
     concurrency: int | None = None
+    max_loop_block: float = 300.0
+    unserved_timeout: timedelta = timedelta(days=1)
     retention: timedelta | None = None
 
     @classmethod
@@ -39,15 +46,6 @@ class Settings:
         worker = os.environ.get("KERN_IN_PROCESS_WORKER", "1")
         if worker not in ("0", "1"):
             raise ConfigurationError(f"KERN_IN_PROCESS_WORKER must be 0 or 1, not {worker!r}.")
-        heartbeat = os.environ.get("KERN_HEARTBEAT", "15")
-        try:
-            seconds = float(heartbeat)
-        except ValueError:
-            seconds = 0.0
-        if not 0.5 <= seconds <= 3600:
-            raise ConfigurationError(
-                f"KERN_HEARTBEAT must be 0.5 to 3600 seconds, not {heartbeat!r}."
-            )
         concurrency = os.environ.get("KERN_CONCURRENCY")
         if concurrency is not None and not (concurrency.isdecimal() and int(concurrency) > 0):
             raise ConfigurationError(
@@ -55,10 +53,23 @@ class Settings:
             )
         return cls(
             worker == "1",
-            seconds,
+            _seconds("KERN_HEARTBEAT", "15", 0.5, 3600),
             None if concurrency is None else int(concurrency),
+            _seconds("KERN_MAX_LOOP_BLOCK", "300", 1, 86_400),
+            parse_duration("KERN_UNSERVED_TIMEOUT", os.environ.get("KERN_UNSERVED_TIMEOUT", "24h")),
             _retention(os.environ.get("KERN_RETENTION")),
         )
+
+
+def _seconds(name: str, default: str, least: float, most: float) -> float:
+    text = os.environ.get(name, default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not least <= seconds <= most:
+        raise ConfigurationError(f"{name} must be {least:g} to {most:g} seconds, not {text!r}.")
+    return seconds
 
 
 def _retention(text: str | None) -> timedelta | None:

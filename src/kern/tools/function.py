@@ -33,6 +33,7 @@ class Tool:
     Attributes:
         name: what the model calls.
         schema: what the model is told.
+        function: the function itself.
         on_interrupt: what becomes of a call that was under way when its process was lost.
         timeout: seconds that a call may take, or None for any.
     """
@@ -78,7 +79,7 @@ class Tool:
                 "dashes. @tool(name=...) gives a function another name."
             )
         self.on_interrupt: Interrupt = on_interrupt
-        self._function = function
+        self.function = function
         self._signature = Signature(self.name, function)
         self.schema = ToolSchema(
             self.name,
@@ -91,7 +92,7 @@ class Tool:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself."""
-        return self._function(*args, **kwargs)
+        return self.function(*args, **kwargs)
 
     async def call(self, arguments: str, context: RunContext) -> str:
         """Call the function with what the model wrote.
@@ -122,10 +123,10 @@ class Tool:
             )
             raise InvalidArgumentsError(f"The arguments do not fit {self.name}: {wrong}") from error
         try:
-            if inspect.iscoroutinefunction(inspect.unwrap(self._function)):
-                result = await self._function(**values)
+            if inspect.iscoroutinefunction(inspect.unwrap(self.function)):
+                result = await self.function(**values)
             else:
-                call = partial(self._function, **values)
+                call = partial(self.function, **values)
                 result = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
                 if inspect.isawaitable(result):
                     result = await result

@@ -17,7 +17,7 @@ import time
 import uuid
 
 from kern import __version__
-from kern.aio.retry import patiently
+from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.errors import ConfigurationError, WebhookError
 from kern.run.agent import RunOutput
@@ -61,7 +61,7 @@ async def deliver_webhook(store: Store, run_id: str, attempts: int) -> float | N
     Returns:
         The seconds before the next try, or None where there is to be none.
     """
-    record = await patiently(lambda: store.get(run_id))
+    record = await until_available(lambda: store.get(run_id))
     if record is None or record.webhook is None or not record.status.is_terminal:
         return None  # It was taken up again, and its next end is told for itself.
     try:
@@ -73,7 +73,7 @@ async def deliver_webhook(store: Store, run_id: str, attempts: int) -> float | N
         outlook = "giving up" if delay is None else f"trying again in {delay:.0f} s"
         logger.warning("webhook of run %s, try %d: %s; %s", run_id, attempts + 1, error, outlook)
         return delay
-    await patiently(lambda: store.webhook_delivered(run_id, record.attempt))
+    await until_available(lambda: store.webhook_delivered(run_id, record.attempt))
     return None
 
 

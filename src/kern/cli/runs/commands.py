@@ -128,7 +128,7 @@ def retry(run: Run, db: Url = None, table: Table = TABLE, schema: Schema = SCHEM
     run_id = check_id("RUN", run)
     taken = _use(
         open_database(db, table, schema),
-        lambda runtime: runtime.take_up(run_id, RunStatus.error),
+        lambda runtime: runtime.resume(run_id, RunStatus.error),
     )
     typer.echo(
         f"{printable(run_id)} is {taken.status}: a worker that serves the agent "
