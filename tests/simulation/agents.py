@@ -1,14 +1,10 @@
-"""The agents of a simulation: a model that follows a plan, and tools that take simulated time.
-
-A run's input is its plan, so any process can execute it, and what it must answer is known.
-"""
+"""The agents of a simulation: a model that follows a plan, and tools that take simulated time."""
 
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
-from typing import Literal, Protocol, TypeAlias, TypedDict, cast
+from typing import Protocol, cast
 
-from tests.simulation.loop import Loop
 from typing_extensions import override
 
 from kern.agent import Agent
@@ -18,30 +14,8 @@ from kern.models.base import Model, ModelRequest, ModelResponse
 from kern.run.base import RunContext, RunStatus
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
-
-How: TypeAlias = Literal["wait", "call", "poll", "leave"]
-
-
-class Step(TypedDict):
-    """A tool call: work that takes time, or a child run."""
-
-    seconds: float
-    child: "Plan | None"
-    how: How
-    agent: str
-
-
-class Plan(TypedDict):
-    """What a run does.
-
-    Each turn is a list of steps that are made side by side. The model takes ``think`` seconds for
-    an answer, and fails so often before its first one.
-    """
-
-    id: str
-    think: float
-    failures: int
-    turns: list[list[Step]]
+from tests.simulation.loop import Loop
+from tests.simulation.plans import How, Plan, Step
 
 
 class Site(Protocol):

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from tests.simulation.agents import AGENT_LIMIT, USER_LIMIT, result_of_work
-
 from kern.run.base import RunContext
 from kern.run.record import Settlement
+from tests.simulation.agents import AGENT_LIMIT, USER_LIMIT, result_of_work
 
 if TYPE_CHECKING:
     from tests.simulation.world import Process, World
@@ -173,10 +172,17 @@ class Promises:
             self.breach(f"the attempt of {row.run_id} went back from {old.attempt}")
         if status == row.status:
             if old is not None and status == "RUNNING" and old.attempt != row.attempt:
-                self.breach(f"attempt {row.attempt} of {row.run_id} began while another was RUNNING")
-            if old is not None and row.has_ended and (old.output, old.error) != (
-                row.output,
-                row.error,
+                self.breach(
+                    f"attempt {row.attempt} of {row.run_id} began while another was RUNNING"
+                )
+            if (
+                old is not None
+                and row.has_ended
+                and (old.output, old.error)
+                != (
+                    row.output,
+                    row.error,
+                )
             ):
                 self.breach(f"{row.run_id} has ended, and its output changed")
             return
@@ -228,8 +234,9 @@ class Promises:
             ]
             if len(running) >= AGENT_LIMIT:
                 self.breach(f"{row.run_id} began above the limit of its agent")
-            if row.user_id is not None and USER_LIMIT <= len(
-                [each for each in running if each.user_id == row.user_id]
+            if (
+                row.user_id is not None
+                and len([each for each in running if each.user_id == row.user_id]) >= USER_LIMIT
             ):
                 self.breach(f"{row.run_id} began above the limit of its user")
 
@@ -275,7 +282,10 @@ class Promises:
 
     def _check_cause(self, row: Row) -> None:
         """Only a cancel cancels."""
-        causes = [self.of(row.run_id), *(self.of(each.run_id) for each in self.ancestors(row.run_id))]
+        causes = [
+            self.of(row.run_id),
+            *(self.of(each.run_id) for each in self.ancestors(row.run_id)),
+        ]
         if row.session_id in self.interrupting or any(
             each.may_be_cancelled or each.foreground for each in causes
         ):
@@ -343,10 +353,20 @@ class Promises:
 
     def _journal(self, run_id: str) -> list[tuple[str, dict[str, object]]]:
         rows = self._world.rows(
-            "SELECT type, payload FROM kern_sessions_run_events WHERE run_id = ? ORDER BY seq",
-            run_id,
+            "SELECT type, payload FROM kern_sessions_run_events WHERE run_id = :run_id ORDER BY seq",
+            run_id=run_id,
         )
         return [(row["type"], json.loads(row["payload"])) for row in rows]
+
+    def left(self, process: "Process", run_id: str) -> None:
+        """The caller of a run in the foreground has left."""
+        row = self.rows.get(run_id)
+        if self._world.storm.is_calm and row is not None and not row.has_ended:
+            self._world.later(1.0, lambda: self._check_left(run_id))
+
+    def _check_left(self, run_id: str) -> None:
+        if (status := self.rows[run_id].status) != "CANCELLED":
+            self.breach(f"{run_id} is {status}, though its caller has left")
 
     # What those were told who asked.
 
@@ -362,7 +382,8 @@ class Promises:
         if row is None:
             self.of(run_id).cancelled_at = self._world.universe.now
             kept = self._world.rows(
-                "SELECT 1 FROM kern_sessions_runs WHERE run_id = ? AND session_id IS NULL", run_id
+                "SELECT 1 FROM kern_sessions_runs WHERE run_id = :run_id AND session_id IS NULL",
+                run_id=run_id,
             )
             if will_end or not kept:
                 self.breach(f"the cancel of {run_id}, which is not known yet, was not kept")

@@ -2,18 +2,21 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from typing_extensions import override
 
 from kern.db.base import Database, Signal, Store, TablesVersion
 from kern.db.heart import Heart
+from kern.db.sqlite.heart import SqliteHeart
 from kern.db.sqlite.store import SqliteStore
 from kern.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from tests.simulation.world import Process
+
+Result = TypeVar("Result")
 
 # What of a store is itself something to call.
 _PORTS = ("queue", "schedules", "retention", "outbox", "processes")
@@ -67,11 +70,13 @@ class Line:
             return self._listen
         return self._calling(name, value) if inspect.iscoroutinefunction(value) else value
 
-    def _calling(self, name: str, method: Callable[..., object]) -> Callable[..., object]:
+    def _calling(
+        self, name: str, method: Callable[..., Awaitable[object]]
+    ) -> Callable[..., Awaitable[object]]:
         async def call(*args: object, **kwargs: object) -> object:
             process = self._process
             await travel(process)
-            result = await cast("AsyncGenerator[None, None]", method(*args, **kwargs))  # type: ignore[misc]
+            result = await method(*args, **kwargs)
             process.world.promises.stored(process, name, args, result)
             await travel(process)
             weather = process.world.weather
@@ -103,8 +108,7 @@ class Line:
                 process.loop.call_later(late + world.latency() / 2, arrive, *signal)
 
         await self._inner.listen(deliver)  # type: ignore[attr-defined] # a store, or a queue
-        is_store = isinstance(self._inner, Store)
-        process.listeners.append((hear, (None,) if is_store else ()))
+        process.listeners.append((hear, isinstance(self._inner, Store)))
 
 
 def _text(signal: tuple[object, ...]) -> str:
@@ -118,29 +122,28 @@ class LineOfTheHeart(Heart):
 
     def __init__(self, process: "Process") -> None:
         self._process = process
-        self._store = SqliteStore(process.world.file)
+        self._heart = SqliteHeart(process.world.file)
 
     @override
-    def extend(self, attempts: object, lease: float) -> dict[str, bool]:
+    def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         process = self._process
         if process.is_cut or process.world.is_away or process.world.is_over:
             raise DatabaseUnavailableError("the store is away")
-        extending = self._store.extend(attempts, lease)  # type: ignore[arg-type] # as it is given
-        result = at_once(extending)
-        process.world.promises.stored(process, "extend", (attempts, lease), result)
-        return cast("dict[str, bool]", result)
+        mine = self._heart.extend(attempts, lease)
+        process.world.promises.stored(process, "extend", (attempts, lease), mine)
+        return mine
 
     @override
     def close(self) -> None:
         pass
 
 
-def at_once(work: object) -> object:
+def at_once(work: Coroutine[object, None, Result]) -> Result:
     """Return what a coroutine returns that waits for nothing."""
     try:
-        work.send(None)  # type: ignore[attr-defined] # a coroutine
+        work.send(None)
     except StopIteration as end:
-        return end.value
+        return cast(Result, end.value)
     raise RuntimeError(f"{work} waits.")
 
 

@@ -5,9 +5,11 @@ all. Every simulated process has its own wall clock and its own register of canc
 of them live in one interpreter.
 """
 
+import asyncio
 import gc
 import importlib
 import logging
+import os
 import pkgutil
 import random
 import secrets
@@ -17,11 +19,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
+from itertools import count
 from random import Random
-from typing import Protocol
-from unittest.mock import patch
+from typing import Any, Protocol, cast
+from unittest.mock import _patch, patch
 
 import kern
+from kern.dispatch import heart
 from kern.execution import cancellation
 
 # Rooms that no simulated process enters, or that bring what is not installed everywhere.
@@ -40,6 +44,14 @@ class Surroundings(Protocol):
     def cancellations(self) -> cancellation.Cancellations:
         """Return what the running process knows of cancels."""
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of all processes."""
+
+    @property
+    def heart(self) -> object:
+        """What takes the place of a heart's thread."""
+
     def write(self, text: str) -> None:
         """Take a line of the running process's log."""
 
@@ -50,6 +62,7 @@ def virtual(world: Surroundings, seed: int) -> Iterator[None]:
     _import_all()
     chance = Random(f"surroundings {seed}")
     replaced: dict[object, object] = {
+        heart.HeartThread: world.heart,
         datetime: _datetime_of(world),
         secrets.token_hex: lambda size=16: chance.randbytes(size).hex(),
         secrets.randbits: chance.getrandbits,
@@ -63,9 +76,11 @@ def virtual(world: Surroundings, seed: int) -> Iterator[None]:
     }
     state = random.getstate()
     random.seed(seed)
-    patches = [patch.object(time, name, clock) for name, clock in clocks.items()]
+    patches: list[Any] = [patch.object(time, name, clock) for name, clock in clocks.items()]
     patches += [patch.object(secrets, name, replaced[getattr(secrets, name)]) for name in _SECRETS]
     patches.append(patch.object(uuid, "uuid4", lambda: uuid.UUID(int=chance.getrandbits(128))))
+    patches.append(patch.object(asyncio.Event, "__hash__", _numbering()))
+    patches.append(patch.dict(os.environ, world.environment))
     patches += _bound(replaced)
     # Garbage is collected at moments that no seed knows.
     gc.disable()
@@ -91,7 +106,7 @@ def _import_all() -> None:
             importlib.import_module(module.name)
 
 
-def _bound(replaced: dict[object, object]) -> "list[patch[object]]":  # type: ignore[valid-type]
+def _bound(replaced: dict[object, object]) -> "list[_patch[Any]]":
     """Return the patches for names in kern's modules that are bound to what is replaced."""
     found = []
     by_identity = {id(old): new for old, new in replaced.items()}
@@ -101,6 +116,12 @@ def _bound(replaced: dict[object, object]) -> "list[patch[object]]":  # type: ig
                 if id(value) in by_identity:
                     found.append(patch.object(module, name, by_identity[id(value)]))
     return found
+
+
+def _numbering() -> Callable[[asyncio.Event], int]:
+    """Return a hash by which the place of an event in a set is the same each time."""
+    numbers = count()
+    return lambda event: cast(int, event.__dict__.setdefault("number", next(numbers)))
 
 
 class _OfTheProcess:

@@ -2,21 +2,23 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import cast
 
-from tests.simulation.agents import agents
-from tests.simulation.loop import Loop, Universe
-from tests.simulation.promises import Promises
-from tests.simulation.store import SimulatedDb, at_once
-from tests.simulation.weather import Weather
+from kern.db.sqlite.connection import Transaction
 
 from kern.agent import Agent
 from kern.db.base import Kind, Signal
 from kern.db.sqlite.file import SqliteFile
 from kern.execution.cancellation import Cancellations
 from kern.run.base import RunContext
+from tests.simulation.agents import agents
+from tests.simulation.heart import TimedHeart
+from tests.simulation.loop import Loop, Universe
+from tests.simulation.promises import Promises
+from tests.simulation.store import SimulatedDb, at_once
+from tests.simulation.weather import Weather
 
 HEARTBEAT = 6.0
 """The heartbeat of every process, in seconds."""
@@ -32,11 +34,12 @@ class Process:
         name: what the trace calls it.
         loop: its event loop.
         is_alive: False once it has died or ended.
+        is_frozen: whether all of it is stopped for now, its threads included.
         is_worker: whether it serves agents, or only uses them.
         is_cut: whether it does not reach the store.
         stopping: set to ask it to end.
         is_open: whether its program has reached the store once.
-        listeners: what in it is notified, and what it is told after a gap.
+        listeners: what in it is notified, and whether with a signal.
         troubled_until: the time of its last trouble.
     """
 
@@ -49,9 +52,10 @@ class Process:
         self.loop.owner = self
         self.loop.set_exception_handler(self._unhandled)
         self.is_alive = True
+        self.is_frozen = False
         self.is_cut = False
         self.stopping = asyncio.Event()
-        self.listeners: list[tuple[Callable[..., None], tuple[object, ...]]] = []
+        self.listeners: list[tuple[Callable[..., None], bool]] = []
         self.is_open = False
         self.troubled_until = 0.0
         self.cancellations = Cancellations()
@@ -90,10 +94,6 @@ class Process:
         self.write("has ended")
         self.world.bury(self)
 
-    def do(self, work: Coroutine[object, object, object]) -> "asyncio.Task[object]":
-        """Do something in the process."""
-        return self.loop.create_task(work)
-
     def burn(self, steps: int, then: Callable[[], None]) -> None:
         """Have something happen after so many of its steps."""
         self._fuse = steps, then
@@ -112,27 +112,28 @@ class Process:
             self.write("dies")
             self.world.bury(self)
 
-    def freeze(self, seconds: float, what: str = "freezes") -> None:
-        """Stop between two steps, for a time."""
+    def freeze(self, seconds: float, threads: bool) -> None:
+        """Stop between two steps, for a time; its threads too, or only its loop."""
         if self.is_alive and not self.loop.frozen:
-            self.write(f"{what} for {seconds:.1f} s")
-            self.loop.frozen = True
+            self.write(f"{'freezes' if threads else 'blocks its loop'} for {seconds:.1f} s")
+            self.loop.frozen, self.is_frozen = True, threads
             self.world.later(seconds, self.thaw)
 
     def thaw(self) -> None:
         """Go on."""
         if self.loop.frozen:
-            self.loop.frozen = False
+            self.loop.frozen = self.is_frozen = False
             self.troubled_until = self.world.universe.now
             if self.is_alive:
                 self.write("goes on")
 
-    def notify_of_gap(self, signal: Signal) -> None:
+    def notify(self, signal: Signal) -> None:
         """Say that the store was lost or is back, as far as anything listens to it."""
-        if self.is_alive:
-            for hear, what in self.listeners:
-                if what or signal.kind is Kind.resync:
-                    self.loop.call_soon(hear, *(signal for _ in what))
+        for hear, takes_signals in self.listeners:
+            if takes_signals:
+                self.loop.call_soon(hear, signal)
+            elif signal.kind is Kind.resync:
+                self.loop.call_soon(hear)
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock."""
@@ -205,9 +206,22 @@ class World:
         self.troubled_until = 0.0
         self._dead: list[Process] = []
         self._names = 0
+        self._slots = self.random.choice([None, None, 1, 2, 5])
         self._god = self.universe.loop("world")
-        self.file = SqliteFile(":memory:", "kern_sessions", clock=self.wall, threaded=False)
+        self.file = SqliteFile(":memory:", "kern_sessions", threaded=False)
+        self.file.clock = self.wall
         self.promises = Promises(self)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of all processes."""
+        found = {"KERN_HEARTBEAT": f"{HEARTBEAT}", "KERN_MAX_LOOP_BLOCK": "20"}
+        return found if self._slots is None else {**found, "KERN_CONCURRENCY": f"{self._slots}"}
+
+    @property
+    def heart(self) -> object:
+        """What takes the place of a heart's thread."""
+        return TimedHeart
 
     def wall(self) -> float:
         """Return the store's time, in seconds since 1970."""
@@ -256,14 +270,21 @@ class World:
         """Have something happen to the world."""
         self._god.call_later(seconds, call)
 
-    def process(self, is_worker: bool, main: Callable[[Process], Awaitable[None]]) -> Process:
-        """Start a process."""
+    @property
+    def usable(self) -> list[Process]:
+        """The processes that run, and were not asked to end."""
+        return [process for process in self.processes if process.is_usable]
+
+    def process(
+        self, is_worker: bool, main: Callable[[Process], Coroutine[object, object, None]]
+    ) -> Process:
+        """Start a process with a program."""
         self._names += 1
         name = f"{'worker' if is_worker else 'web'}{self._names}"
         process = Process(self, name, is_worker, self.random.uniform(-2, 2))
         self.processes.append(process)
         process.write("begins")
-        process.begin(cast("Coroutine[object, object, None]", main(process)))
+        process.begin(main(process))
         return process
 
     def bury(self, process: Process) -> None:
@@ -303,15 +324,15 @@ class World:
 
     def changes(self) -> int:
         """Return a number that grows with every row that changes in the store."""
-        return cast(int, at_once(self.file.call(lambda connection: connection.total_changes)))
+        return cast(int, self.rows("SELECT total_changes() AS number")[0]["number"])
 
-    def rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
+    def rows(self, statement: str, **values: object) -> list[sqlite3.Row]:
         """Return rows of the store."""
 
-        def fetch(connection: sqlite3.Connection) -> list[sqlite3.Row]:
-            return connection.execute(statement, values).fetchall()
+        def fetch(transaction: Transaction) -> list[sqlite3.Row]:
+            return transaction.execute(statement, **values).fetchall()
 
-        return cast("list[sqlite3.Row]", at_once(self.file.call(fetch)))
+        return at_once(self.file.read(fetch))
 
 
 def _clear(loop: Loop) -> None:
