@@ -102,7 +102,7 @@ async def test_a_worker_whose_agent_lost_a_tool_says_which_one_a_run_needs(
     newer.stop()
     await newer.ended()
     back = Agent("Tester", model, db=postgres_db, tools=[tool(name="die")(lambda: "alive")])
-    (await Runtime.of(postgres_db)).serve(back, explicitly=True)
+    (await Runtime.of(postgres_db)).serve(back)
     await agent.aretry_run("Hi")
     run = await ended(agent, "Hi")
     assert (run.status, [each.result for each in run.tools]) == (RunStatus.completed, ["alive"])

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from kern.dispatch.pgqueuer import PgQueuerQueue
 from stores import LEASE, ending, new_run
 
 from kern.agent import Agent
@@ -13,7 +14,6 @@ from kern.db.base import Database, Store
 from kern.db.in_memory import InMemoryDb
 from kern.dispatch import pgqueuer
 from kern.dispatch.maintenance import Housekeeper
-from kern.dispatch.pgqueuer import PgQueuerQueue
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.settings import Settings
 from kern.errors import ConfigurationError, DatabaseUnavailableError

@@ -70,7 +70,7 @@ async def test_an_entry_outlives_the_time_when_somebody_else_executes_its_run(
     await submit(agent, ["Hi"])
     # Somebody without an entry, who will be lost.
     assert await (await db.store()).claim("Hi", 1.0) is not None
-    (await Runtime.of(db)).serve(agent, explicitly=True)
+    (await Runtime.of(db)).serve(agent)
     assert (await ended(agent, "Hi")).status is RunStatus.completed
     assert len(server.requests) == 1
 
@@ -167,6 +167,6 @@ async def test_a_turn_that_a_lost_process_has_not_passed_on_is_passed_on(
         await connection.execute(f"UPDATE {names.runs} SET status = 'ERROR' WHERE NOT waiting")
     finally:
         await connection.close()
-    (await Runtime.of(postgres_db)).serve(agent, explicitly=True)
+    (await Runtime.of(postgres_db)).serve(agent)
     assert (await ended(agent, "second")).status is RunStatus.completed
     assert all_asked(server.requests) == ["second"]

@@ -8,7 +8,7 @@ from typing_extensions import override
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.order import LIVE
-from kern.db.retention import INTENTS_KEPT, NEWEST, WEBHOOKS_KEPT, Pruned, Retention
+from kern.db.retention import NEWEST, PENDING_CANCELS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
 
 _INTENTS, _LOG = 500, 5000
 
@@ -118,7 +118,7 @@ SELECT (SELECT count(*) FROM done) AS runs,
                 names.runs,
                 "run_id",
                 f"""session_id IS NULL AND created_at
-            < now() - make_interval(secs => {INTENTS_KEPT.total_seconds()})
+            < now() - make_interval(secs => {PENDING_CANCELS_KEPT.total_seconds()})
         ORDER BY position LIMIT {_INTENTS} FOR UPDATE SKIP LOCKED""",
             ),
             # What is not aggregated yet is to be counted by PgQueuer, unless nobody does.
