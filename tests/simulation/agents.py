@@ -67,9 +67,9 @@ class Planned(Model):
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse, None]:
         response = await self.respond(request)
-        for piece in (response.message.content or "").split(" "):
-            await asyncio.sleep(0.01)
-            yield f"{piece} "
+        for piece in response.message.content or "":
+            await asyncio.sleep(0.001)
+            yield piece
         yield response
 
 

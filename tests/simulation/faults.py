@@ -66,8 +66,11 @@ class Faults:
         self._replace(process)
 
     def _replace(self, process: Process) -> None:
-        later = self._random.uniform(0.1, 10)
-        self._world.later(later, lambda: start(self._world, process.is_worker))
+        def begin() -> None:
+            if not self._world.is_ending:
+                start(self._world, process.is_worker)
+
+        self._world.later(self._random.uniform(0.1, 10), begin)
 
     def _stop(self, process: Process, longest: float, threads: bool) -> None:
         seconds = self._random.uniform(0.1, longest)

@@ -271,6 +271,8 @@ class Promises:
         for ancestor in self.ancestors(row.run_id):
             if self.of(ancestor.run_id).cancelled_at is not None:
                 self.breach(f"{row.run_id} {what}, though {ancestor.run_id} was cancelled")
+            if ancestor.status in ("COMPLETED", "ERROR"):
+                return  # It has left its children to themselves.
 
     def ancestors(self, run_id: str) -> Iterator[Row]:
         """Yield the runs whose calls have led to a run."""
@@ -282,14 +284,10 @@ class Promises:
 
     def _check_cause(self, row: Row) -> None:
         """Only a cancel cancels."""
-        causes = [
-            self.of(row.run_id),
-            *(self.of(each.run_id) for each in self.ancestors(row.run_id)),
-        ]
-        if row.session_id in self.interrupting or any(
-            each.may_be_cancelled or each.foreground for each in causes
-        ):
-            return
+        for each in (row, *self.ancestors(row.run_id)):
+            known = self.of(each.run_id)
+            if known.may_be_cancelled or known.foreground or each.session_id in self.interrupting:
+                return
         self.breach(f"{row.run_id} ended CANCELLED, and nobody has cancelled it")
 
     def _fails(self, row: Row) -> None:
@@ -413,6 +411,10 @@ class Promises:
                     f"{waiter.kind} in {process.name} still waits for {waiter.run_id}, which "
                     f"ended {world.universe.now - ended_at:.0f} s ago"
                 )
+
+    def forget(self, process: "Process") -> None:
+        """Forget those who waited in a process that is gone."""
+        self.waiters = [each for each in self.waiters if each.process is not process]
 
     def unfinished(self) -> list[Row]:
         """Return the runs that have not ended."""

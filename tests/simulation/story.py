@@ -35,6 +35,7 @@ async def tell(world: World) -> None:
     await _until_nothing(world, remains, _SLACK + 3 * users.work)
 
     world.write("— all processes are asked to end —", "")
+    world.is_ending = True
     for process in list(world.processes):
         process.stopping.set()
     await _until_nothing(world, lambda: ", ".join(map(str, world.processes)), 60)

@@ -170,7 +170,9 @@ class Users:
             if was_open:
                 self._promises.breach(f"{kind} of {run_id} raised {error!r}")
         finally:
-            self._promises.waiters.remove(waiter)
+            self._promises.waiters[:] = [
+                each for each in self._promises.waiters if each is not waiter
+            ]
 
     async def _retry(self, process: Process) -> None:
         failed = [row for row in self._promises.rows.values() if row.status == "ERROR"]

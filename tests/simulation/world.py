@@ -183,6 +183,7 @@ class World:
         weather: what goes wrong now.
         patience: how long after its reason a wait may go on, in seconds.
         is_away: whether nobody reaches the store.
+        is_ending: whether all processes have been asked to end.
         is_over: whether all is over; what still runs is only to be cleared away.
         processes: those that live.
         file: the store.
@@ -200,6 +201,7 @@ class World:
         self.weather = self.storm
         self.patience = 3 * HEARTBEAT
         self.is_away = False
+        self.is_ending = False
         self.is_over = False
         self.processes: list[Process] = []
         self.trace: list[tuple[float, str, str]] = []
@@ -291,6 +293,7 @@ class World:
         """Never run anything of a process again."""
         process.is_alive = False
         self.processes.remove(process)
+        self.promises.forget(process)
         self._dead.append(process)
         self.universe.forget(process.loop)
 
