@@ -210,10 +210,6 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def waiting_for_limits(self) -> list[tuple[str, str | None]]:
-        """Return the agents, with the users, of the runs that wait for a limit."""
-
-    @abstractmethod
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
     ) -> bool:
@@ -313,7 +309,8 @@ class Store(ABC):
         Running attempts whose lease has expired become PENDING and due, fenced by the raised
         attempt, or end in ERROR after too many, or CANCELLED where that was asked for. Runs that
         are due and that nobody has taken for 30 s are enqueued again, at most 1,000. A session
-        lock that an ended run holds is handed off. A gap in the ticks of more than two heartbeats
+        lock that an ended run holds is handed off, and what waits for a limit towards which
+        nothing counts any more is due. A gap in the ticks of more than two heartbeats
         shows that the database was away for everybody: then nothing expires for one heartbeat
         from the first tick on, at most three times running.
 

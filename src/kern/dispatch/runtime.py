@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
@@ -16,7 +17,7 @@ from kern import __version__
 from kern.aio.per_loop import PerLoop
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
-from kern.db.base import Claim, Database, Kind, Signal, Store
+from kern.db.base import Database, Kind, Signal, Store
 from kern.db.processes import Process
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
@@ -39,6 +40,7 @@ from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.journal import read_row
 from kern.run.record import NewRun, RunRecord
+from kern.webhooks.sender import Sender
 
 logger = logging.getLogger("kern")
 
@@ -83,6 +85,7 @@ class Runtime:
             heartbeat=settings.heartbeat,
             keep=settings.retention,
         )
+        self._sender = Sender(store, settings.heartbeat)
         self._duties: list[asyncio.Task[None]] = []
         self._on_reach: Callable[[bool], None] = lambda _: None
 
@@ -150,12 +153,14 @@ class Runtime:
     async def stop(self, grace: float) -> None:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
         duties, self._duties = self._duties, []
+        self._sender.stop()
+        await self._worker.stop(grace)
         for duty in duties:
             duty.cancel()
         if duties:
             await asyncio.wait(duties)
-        await self._worker.stop(grace)
-        await self.store.processes.leave(self._name)
+        with suppress(DatabaseUnavailableError):  # It is not seen alive any more, either way.
+            await self.store.processes.leave(self._name)
 
     async def submit(
         self,
@@ -291,6 +296,7 @@ class Runtime:
                 self._tasks.start(self._listen()),
                 self._tasks.start(self._scheduler.run()),
                 self._tasks.start(self._maintenance.run()),
+                self._tasks.start(self._sender.run()),
             ]
 
     async def _listen(self) -> None:
@@ -397,11 +403,14 @@ class Runtime:
                 self._subscriptions.notify(signal.run_id)
             case Kind.schedule:
                 self._scheduler.wake()
+            case Kind.webhook:
+                self._sender.wake()
             case Kind.away:
                 self._on_reach(False)
             case Kind.resync:
                 self._on_reach(True)
                 self._scheduler.wake()
+                self._sender.wake()
                 self._worker.wake()
                 self._tasks.start(self._resync())
 
@@ -426,11 +435,6 @@ class Runtime:
         if swept is not None:
             for run_id in swept.expired:
                 self._subscriptions.notify(run_id)
-            for agent_id, user_id in await self.store.waiting_for_limits():
-                limits = self._definitions.limits(agent_id)
-                claim = Claim(self._name, self._settings.heartbeat, *limits)
-                if claim.is_limited:
-                    await self.store.admit(agent_id, user_id, claim)
         for run_id in self._definitions.pinned:
             record = await self.store.get(run_id)
             if record is not None and record.status.is_terminal:

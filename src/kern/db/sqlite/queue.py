@@ -54,7 +54,7 @@ class SqliteQueue(Queue):
         # The index of the queue has each agent's runs in this order.
         children = "AND (parent_run_id IS NULL) = 0" if children_only else ""
         statement = f"""
-SELECT run_id, parent_run_id IS NULL AS is_root, priority, position FROM {self._runs}
+SELECT run_id, agent_id, parent_run_id IS NULL AS is_root, priority, position FROM {self._runs}
 WHERE status = 'PENDING' AND due_at <= :now AND agent_id = :agent_id {children}
 ORDER BY parent_run_id IS NULL, priority DESC, position LIMIT :limit"""
         found = [
@@ -63,7 +63,7 @@ ORDER BY parent_run_id IS NULL, priority DESC, position LIMIT :limit"""
             for row in transaction.execute(statement, agent_id=agent_id, limit=limit).fetchall()
         ]
         found.sort(key=lambda row: (row["is_root"], -row["priority"], row["position"]))
-        return [Entry(row["run_id"]) for row in found[:limit]]
+        return [Entry(row["run_id"], row["agent_id"]) for row in found[:limit]]
 
     def _put_back(self, transaction: Transaction, run_id: str, delay: float) -> None:
         transaction.makes_due = True

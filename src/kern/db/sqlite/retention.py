@@ -6,7 +6,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from kern.db.retention import INTENTS_KEPT, NEWEST, WEBHOOKS_KEPT, Pruned, Retention
+from kern.db.retention import NEWEST, PENDING_CANCELS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 
@@ -37,7 +37,7 @@ class SqliteRetention(Retention):
         return await self._file.write(self._prune, before.timestamp(), position, most, deleting)
 
     @override
-    async def tidy(self) -> int:
+    async def clean(self) -> int:
         return await self._file.write(self._delete_forgotten)
 
     def _prune(
@@ -103,7 +103,7 @@ WHERE position > :position AND position <= :last AND {_ENDED} AND finished_at < 
         )
 
     def _delete_forgotten(self, transaction: Transaction) -> int:
-        long_ago = transaction.now - INTENTS_KEPT.total_seconds()
+        long_ago = transaction.now - PENDING_CANCELS_KEPT.total_seconds()
         transaction.execute(
             f"DELETE FROM {self._tables.processes} WHERE beat_at < :long_ago", long_ago=long_ago
         )
