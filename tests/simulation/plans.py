@@ -32,23 +32,29 @@ class Plan(TypedDict):
     turns: list[list[Step]]
 
 
-def plan(random: Random, run_id: str, depth: int = 3) -> Plan:
-    """Return a plan, in which children are at most so deep."""
+def plan(random: Random, run_id: str, agent_id: str, depth: int = 3) -> Plan:
+    """Return a plan for a run of an agent, in which children are at most so deep."""
     turns = [
-        [_step(random, f"{run_id}.{turn}{place}", depth) for place in range(random.randint(1, 3))]
+        [
+            _step(random, f"{run_id}.{turn}{place}", agent_id, depth)
+            for place in range(random.randint(1, 3))
+        ]
         for turn in range(random.randint(0, 3))
     ]
     failures = random.randint(1, 3) if depth == 3 and random.random() < 0.1 else 0
     return Plan(id=run_id, think=random.uniform(0.01, 2), failures=failures, turns=turns)
 
 
-def _step(random: Random, run_id: str, depth: int) -> Step:
+def _step(random: Random, run_id: str, parent: str, depth: int) -> Step:
     has_child = depth > 1 and random.random() < 0.25
+    agent_id, how = random.choice(AGENTS), random.choice(_HOW)
+    if parent == "scarce" and how == "poll":
+        how = "wait"  # Who polls holds its place under the limit, and its child may need it.
     return Step(
         seconds=random.uniform(0.01, 4),
-        child=plan(random, run_id, depth - 1) if has_child else None,
-        how=random.choice(_HOW),
-        agent=random.choice(AGENTS),
+        child=plan(random, run_id, agent_id, depth - 1) if has_child else None,
+        how=how,
+        agent=agent_id,
     )
 
 

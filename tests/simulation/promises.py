@@ -268,9 +268,15 @@ class Promises:
 
     def _check_tree(self, row: Row, what: str) -> None:
         """The children of a cancelled run neither begin nor complete."""
+        world = self._world
         for ancestor in self.ancestors(row.run_id):
-            if self.of(ancestor.run_id).cancelled_at is not None:
+            known = self.of(ancestor.run_id)
+            if known.cancelled_at is not None:
                 self.breach(f"{row.run_id} {what}, though {ancestor.run_id} was cancelled")
+            if ancestor.status == "CANCELLED" and known.ended_at is not None:
+                since = max(known.ended_at, world.troubled_until)
+                if world.universe.now - since > world.patience:
+                    self.breach(f"{row.run_id} {what} long after {ancestor.run_id} was CANCELLED")
             if ancestor.status in ("COMPLETED", "ERROR"):
                 return  # It has left its children to themselves.
 
@@ -307,8 +313,10 @@ class Promises:
         known = self.of(run_id)
         known.model_calls += 1
         process.write(f"model: {run_id} turn {turn + 1}")
-        if known.holder is process and turn < self.answers(run_id):
+        if known.holder is process and turn < (answers := self.answers(run_id)):
             self.breach(f"turn {turn + 1} of {run_id} was asked for again")
+        elif known.holder is process and turn > answers:
+            self.breach(f"turn {turn + 1} of {run_id} was asked for before the last is journaled")
         return known.model_calls
 
     def tool_called(self, process: "Process", context: RunContext) -> None:
@@ -385,8 +393,9 @@ class Promises:
             )
             if will_end or not kept:
                 self.breach(f"the cancel of {run_id}, which is not known yet, was not kept")
-        elif row.status == "CANCELLED" or (row.cancelling and not row.has_ended):
-            self.of(run_id).cancelled_at = self._world.universe.now
+        elif row.status == "CANCELLED" or row.cancelling:
+            if will_end:
+                self.of(run_id).cancelled_at = self._world.universe.now
         elif will_end or not row.has_ended:
             self.breach(f"{run_id} is {row.status}, though its cancel was answered by {will_end}")
 

@@ -52,9 +52,10 @@ class Users:
     def _new_run(self) -> tuple[str, str, str]:
         """Return the id, the agent and the input of a new run."""
         run_id = f"r{len(self._asked) + 1}"
-        planned = plan(self._random, run_id)
+        agent_id = self._random.choice(AGENTS)
+        planned = plan(self._random, run_id, agent_id)
         self.work += length(planned)
-        self._asked[run_id] = self._random.choice(AGENTS), json.dumps(planned)
+        self._asked[run_id] = agent_id, json.dumps(planned)
         return run_id, *self._asked[run_id]
 
     async def _submit(self, process: Process) -> None:
