@@ -6,9 +6,8 @@ one thread. Where nothing is ready its time jumps to the next timer.
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from itertools import count
@@ -23,6 +22,8 @@ Arguments = TypeVarTuple("Arguments")
 
 # So many callbacks at one moment are a loop that turns without waiting for anything.
 _BUSY = 100_000
+
+_NEVER = float("inf")
 
 
 class BusyLoopError(Exception):
@@ -69,14 +70,14 @@ class Universe:
         Raises:
             BusyLoopError: too many callbacks ran without any time passing.
         """
-        ready = [loop for loop in self._loops if loop.is_ready]
-        if not ready:
-            moments = [loop.next_at for loop in self._loops if loop.next_at is not None]
-            if not moments:
-                return None
-            self.now = max(self.now, min(moments))
+        moments = [loop.ready_at for loop in self._loops]
+        soonest = min(moments, default=_NEVER)
+        if soonest == _NEVER:
+            return None
+        if soonest > self.now:
+            self.now = soonest
             self._at_once = 0
-            ready = [loop for loop in self._loops if loop.is_ready]
+        ready = [loop for loop, at in zip(self._loops, moments, strict=True) if at <= self.now]
         self._at_once += 1
         if self._at_once > _BUSY:
             raise BusyLoopError(f"{_BUSY} callbacks ran at {self.now:.3f}, and no time passed.")
@@ -130,54 +131,46 @@ class Loop(asyncio.BaseEventLoop):
         return f"<loop of {self.name}>"
 
     @property
-    def is_ready(self) -> bool:
-        """Whether it has something to run now."""
+    def ready_at(self) -> float:
+        """From when on it has something to run, in the universe's time."""
         if self.frozen:
-            return False
-        return bool(self._batch or self._soon or self._next_timer() <= self._universe.now)
-
-    @property
-    def next_at(self) -> float | None:
-        """When its next timer is due, in the universe's time; None where it never is."""
-        moment = self._next_timer()
-        return None if self.frozen or moment == float("inf") else moment
+            return _NEVER
+        if self._batch or self._soon:
+            return self._universe.now
+        while self._timers and self._timers[0][2][0].cancelled():
+            heappop(self._timers)
+        return self._timers[0][0] if self._timers else _NEVER
 
     def step(self) -> None:
         """Run one callback; what it makes ready runs after all that is ready by now."""
         if not self._batch:
-            while self._next_timer() <= self._universe.now:
+            while self._timers and self._timers[0][0] <= self._universe.now:
                 self._soon.append(heappop(self._timers)[2])
             self._batch, self._soon = self._soon, []
             self._universe.random.shuffle(self._batch)
         handle, callback, args, context = self._batch.pop()
         if handle.cancelled():
             return
-        with self._running():
-            try:
-                context.run(callback, *args)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as error:
-                self.call_exception_handler(
-                    {"message": f"{callback!r} failed", "exception": error, "handle": handle}
-                )
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """Be the running loop, and the one that ends asynchronous generators."""
         before, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()
         asyncio._set_running_loop(self)
         sys.set_asyncgen_hooks(self._generator_begins, self._generator_is_left)
         try:
-            yield
+            context.run(callback, *args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self.call_exception_handler(
+                {"message": f"{callback!r} failed", "exception": error, "handle": handle}
+            )
         finally:
             asyncio._set_running_loop(before)
             sys.set_asyncgen_hooks(*hooks)
 
-    def _next_timer(self) -> float:
-        while self._timers and self._timers[0][2][0].cancelled():
-            heappop(self._timers)
-        return self._timers[0][0] if self._timers else float("inf")
+    def run_ready(self, most: int = 10_000) -> None:
+        """Run what is ready, and what that makes ready, without any time passing."""
+        while most and self.ready_at <= self._universe.now:
+            self.step()
+            most -= 1
 
     def _generator_begins(self, generator: AsyncGenerator[object, object]) -> None:
         self._generators.append(ref(generator))

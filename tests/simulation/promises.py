@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from kern.run.base import RunContext
 from kern.run.record import Settlement
 from tests.simulation.agents import AGENT_LIMIT, USER_LIMIT, result_of_work
+from tests.simulation.weather import HEARTBEAT
 
 if TYPE_CHECKING:
     from tests.simulation.world import Process, World
@@ -32,6 +33,10 @@ SELECT run_id, session_id, agent_id, user_id, parent_run_id, position, status, a
     ordered, counted, run_at, output, error, max_attempts,
     cancel_requested_at IS NOT NULL AS cancelling
 FROM kern_sessions_runs WHERE session_id IS NOT NULL ORDER BY position"""
+
+
+# How often a process may look for runs within a heartbeat; a run that begins or ends is a reason.
+_MOST_ASKED = 300
 
 
 class BreachError(Exception):
@@ -114,6 +119,7 @@ class Promises:
         self._breach: str | None = None
         self._looked_at = 0.0
         self._changes = 0
+        self._asked: dict[Process, list[float]] = {}
 
     def of(self, run_id: str) -> Known:
         """Return what is known of a run."""
@@ -137,7 +143,16 @@ class Promises:
         if self._breach is not None:
             raise BreachError(self._breach)
 
-    # What the store has done.
+    # What the store was asked and has done.
+
+    def asked(self, process: "Process", name: str) -> None:
+        """See that a process does not ask all the time."""
+        if name != "dequeue":
+            return
+        asked = self._asked.setdefault(process, [])
+        asked.append(self._world.universe.now)
+        if len(asked) > _MOST_ASKED and asked[-1] - asked[-_MOST_ASKED] < HEARTBEAT:
+            self.breach(f"{process.name} has asked for runs {_MOST_ASKED} times in a heartbeat")
 
     def stored(
         self, process: "Process", name: str, args: tuple[object, ...], result: object
@@ -334,7 +349,7 @@ class Promises:
         known.results.setdefault(context.idempotency_key, set()).add(result)
 
     def journaled(self, run_id: str) -> dict[str, str]:
-        """Return the results of a run's tool calls by idempotency key, in the order of the calls."""
+        """Return the results of a run's tool calls by idempotency key, in the calls' order."""
         results: dict[tuple[int, int], str] = {}
         turn = 0
         for kind, payload in self._journal(run_id):
@@ -359,7 +374,8 @@ class Promises:
 
     def _journal(self, run_id: str) -> list[tuple[str, dict[str, object]]]:
         rows = self._world.rows(
-            "SELECT type, payload FROM kern_sessions_run_events WHERE run_id = :run_id ORDER BY seq",
+            "SELECT type, payload FROM kern_sessions_run_events "
+            "WHERE run_id = :run_id ORDER BY seq",
             run_id=run_id,
         )
         return [(row["type"], json.loads(row["payload"])) for row in rows]

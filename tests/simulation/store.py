@@ -75,6 +75,7 @@ class Line:
     ) -> Callable[..., Awaitable[object]]:
         async def call(*args: object, **kwargs: object) -> object:
             process = self._process
+            process.world.promises.asked(process, name)
             await travel(process)
             result = await method(*args, **kwargs)
             process.world.promises.stored(process, name, args, result)

@@ -84,6 +84,7 @@ def virtual(world: Surroundings, seed: int) -> Iterator[None]:
     patches += _bound(replaced)
     # Garbage is collected at moments that no seed knows.
     gc.disable()
+    gc.freeze()
     for each in patches:
         each.start()
     try:
@@ -93,6 +94,7 @@ def virtual(world: Surroundings, seed: int) -> Iterator[None]:
         for each in reversed(patches):
             each.stop()
         random.setstate(state)
+        gc.unfreeze()
         gc.enable()
 
 

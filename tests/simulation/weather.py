@@ -3,6 +3,9 @@
 from dataclasses import dataclass, fields
 from random import Random
 
+HEARTBEAT = 6.0
+"""The heartbeat of every process, in seconds."""
+
 
 @dataclass(slots=True)
 class Weather:

@@ -1,15 +1,16 @@
 """A world of processes around one store, in virtual time, where all chance comes from a seed."""
 
 import asyncio
+import gc
 import sqlite3
+import warnings
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import cast
 
-from kern.db.sqlite.connection import Transaction
-
 from kern.agent import Agent
 from kern.db.base import Kind, Signal
+from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.execution.cancellation import Cancellations
 from kern.run.base import RunContext
@@ -18,10 +19,7 @@ from tests.simulation.heart import TimedHeart
 from tests.simulation.loop import Loop, Universe
 from tests.simulation.promises import Promises
 from tests.simulation.store import SimulatedDb, at_once
-from tests.simulation.weather import Weather
-
-HEARTBEAT = 6.0
-"""The heartbeat of every process, in seconds."""
+from tests.simulation.weather import HEARTBEAT, Weather
 
 _BIRTH = 1_750_000_000.0
 
@@ -316,14 +314,17 @@ class World:
     def close(self) -> None:
         """Clear away what still runs, as an interpreter does at its end."""
         self.is_over = True
-        processes = [*self._dead, *self.processes]
-        for process in processes:
+        for process in (*self._dead, *self.processes):
             process.loop.frozen = False
-        loops = [*(process.loop for process in processes), self._god]
-        for loop in loops:
-            _clear(loop)
-        for loop in loops:
-            loop.close()
+        loops = [self._god, *(process.loop for process in (*self._dead, *self.processes))]
+        with warnings.catch_warnings():
+            # What has died between two steps has left coroutines that nobody awaits.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            for loop in loops:
+                _clear(loop)
+                loop.close()
+            self.processes, self._dead = [], []
+            gc.collect()
 
     def changes(self) -> int:
         """Return a number that grows with every row that changes in the store."""
@@ -339,16 +340,12 @@ class World:
 
 
 def _clear(loop: Loop) -> None:
-    for _ in range(20):
-        tasks = sorted(asyncio.all_tasks(loop), key=hash)
-        if not tasks:
-            return
+    """Cancel what runs on a loop; what waits for time to pass is cancelled again."""
+    rounds = 20
+    while rounds and (tasks := sorted(asyncio.all_tasks(loop), key=hash)):
         for task in tasks:
             task.cancel()
-        for _ in range(10_000):
-            if not loop.is_ready:
-                break
-            loop.step()
+        loop.run_ready()
+        rounds -= 1
     loop.create_task(loop.shutdown_asyncgens())
-    while loop.is_ready:
-        loop.step()
+    loop.run_ready()
