@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from stores import LEASE, Ear, ending, execute, new_run, same
+from stores import LEASE, Recorder, ending, execute, new_run, same
 
 from kern.db.base import Kind, Signal, Store
 from kern.db.postgres import PostgresDb, connections
@@ -14,7 +14,7 @@ from kern.errors import DatabaseError, DatabaseUnavailableError
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus
 
-AGAIN, CANCEL = Signal(Kind.again), Signal(Kind.cancel, "run")
+AGAIN, CANCEL = Signal(Kind.resync), Signal(Kind.cancel, "run")
 
 
 @pytest.fixture
@@ -230,14 +230,14 @@ async def test_a_listener_that_lost_its_connection_comes_back(
 ) -> None:
     store = await opened(postgres_db)
     await store.submit(new_run(lease=LEASE))
-    ear = Ear()
-    await store.listen(ear)
+    recorder = Recorder()
+    await store.listen(recorder)
     for _ in range(2):
         [pid] = await listeners(admin, store)
         assert await admin.fetchval("SELECT pg_terminate_backend($1)", pid)
-        await ear.hears(AGAIN)
+        await recorder.gets(AGAIN)
         await store.cancel("run")
-        await ear.hears(CANCEL)
+        await recorder.gets(CANCEL)
         assert await listeners(admin, store) != [pid]
 
 
@@ -268,8 +268,8 @@ async def test_a_server_that_was_away_is_found_again(
     database = PostgresDb(url, table)
     store = await opened(database)
     await store.submit(new_run(lease=LEASE))
-    ear = Ear()
-    await store.listen(ear)
+    recorder = Recorder()
+    await store.listen(recorder)
 
     line.cut()
     for _ in range(2):
@@ -279,9 +279,9 @@ async def test_a_server_that_was_away_is_found_again(
         await store.settle(ending())
 
     await line.open()
-    await ear.hears(AGAIN)
+    await recorder.gets(AGAIN)
     assert await store.cancel("run")
-    await ear.hears(CANCEL)
+    await recorder.gets(CANCEL)
     assert await store.settle(ending()) is RunStatus.cancelled
 
 
@@ -298,7 +298,7 @@ async def test_no_connection_outlives_its_event_loop(
 
     async def use() -> int:
         store = await opened(database)
-        await store.listen(Ear())
+        await store.listen(Recorder())
         await asyncio.gather(*(store.submit(new_run(f"run-{number}")) for number in range(5)))
         await asyncio.gather(*(store.get(f"run-{number}") for number in range(5)))
         if busy:

@@ -304,15 +304,16 @@ class Store(ABC):
 
     @abstractmethod
     async def sweep(self, heartbeat: float) -> Swept | None:
-        """Make good what lost processes have left undone, if nobody has within a heartbeat.
+        """Make good what lost processes have left undone, if nobody has for a third of a heartbeat.
 
-        Running attempts whose lease has expired become PENDING and due, fenced by the raised
-        attempt, or end in ERROR after too many, or CANCELLED where that was asked for. Runs that
+        Running attempts whose lease has expired become PENDING and due, or end in ERROR after
+        too many, or CANCELLED where that was asked for; what they write is refused. Runs that
         are due and that nobody has taken for 30 s are enqueued again, at most 1,000. A session
         lock that an ended run holds is handed off, and what waits for a limit towards which
-        nothing counts any more is due. A gap in the ticks of more than two heartbeats
-        shows that the database was away for everybody: then nothing expires for one heartbeat
-        from the first tick on, at most three times running.
+        nothing counts any more is due. A gap in the ticks of more than two thirds of
+        a heartbeat, after which leases begin to expire, shows that the database was away for
+        everybody: then nothing expires for one heartbeat from the first tick on, at most three
+        times running.
 
         Returns:
             What was done; None where it was not time yet.
@@ -451,6 +452,18 @@ class Database(ABC):
         Raises:
             DatabaseUnavailableError: the database cannot be reached.
         """
+
+    @abstractmethod
+    def migration_sql(self) -> str:
+        """Return the SQL that makes the tables where there are none, in one transaction."""
+
+    async def damage(self) -> list[str]:
+        """Return what is broken in the tables, a sentence each, with what to do about it.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached.
+        """
+        return []
 
 
 def check_identifier(name: str, value: object) -> str:

@@ -82,7 +82,7 @@ class Runtime:
         self._maintenance = Maintenance(
             store.retention,
             sweep=self._sweep,
-            heartbeat=settings.heartbeat,
+            pause=settings.heartbeat / 3,
             keep=settings.retention,
         )
         self._sender = Sender(store, settings.heartbeat)
@@ -153,8 +153,7 @@ class Runtime:
     async def stop(self, grace: float) -> None:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
         duties, self._duties = self._duties, []
-        self._sender.stop()
-        await self._worker.stop(grace)
+        await asyncio.gather(self._worker.stop(grace), self._sender.stop(grace))
         for duty in duties:
             duty.cancel()
         if duties:

@@ -8,9 +8,11 @@ import asyncpg
 from typing_extensions import override
 
 from kern.db.base import Database, TablesVersion, check_identifier
+from kern.db.heart import Heart
 from kern.db.postgres.connections import Connections, reporting
+from kern.db.postgres.heart import PostgresHeart
 from kern.db.postgres.names import Names
-from kern.db.postgres.schema import migrate, tables_version
+from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
 from kern.errors import ConfigurationError
 
@@ -67,6 +69,25 @@ class PostgresDb(Database):
             connection = await self._connect()
             try:
                 return await tables_version(connection, self._names)
+            finally:
+                await connection.close()
+
+    @override
+    def open_heart(self) -> Heart:
+        return PostgresHeart(self._connect, self._names, self._address)
+
+    @override
+    def migration_sql(self) -> str:
+        return migration_sql(self._names)
+
+    @override
+    async def damage(self) -> list[str]:
+        from kern.db.postgres.damage import find_damage
+
+        with reporting(self._address):
+            connection = await self._connect()
+            try:
+                return await find_damage(connection, self._names)
             finally:
                 await connection.close()
 

@@ -10,6 +10,7 @@ from kern.db.base import Database, TablesVersion
 from kern.db.heart import Heart
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.heart import SqliteHeart
+from kern.db.sqlite.schema import migration_sql
 from kern.db.sqlite.store import SqliteStore
 
 __all__ = ["SqliteDb"]
@@ -39,6 +40,10 @@ class SqliteDb(Database):
     @override
     async def version(self) -> TablesVersion:
         return await asyncio.to_thread(self._file.tables_version)
+
+    @override
+    def migration_sql(self) -> str:
+        return migration_sql(self.session_table)
 
     @override
     def open_heart(self) -> Heart:
