@@ -262,6 +262,8 @@ class Worker:
         finally:
             # Those who wait here have not asked to be notified by others, who may go on with it.
             self._subscriptions.notify(record.run_id)
+        if attempt.is_pinned and attempt.postponed is not None:
+            self._definitions.pin(record.run_id, attempt.spec)
         if attempt.refusal is not None:
             self._definitions.pause(record.agent_id)
         elif attempt.output.status is RunStatus.completed:
