@@ -187,8 +187,15 @@ async def test_runs_that_come_at_once_share_a_statement(own_db: PostgresDb) -> N
 
 @pytest.mark.parametrize("tries", [5, 1])
 async def test_a_statement_that_lost_a_deadlock_is_sent_again(
-    postgres_db: PostgresDb, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, tries: int
+    postgres: EmbeddedPostgres,
+    postgres_db: PostgresDb,
+    admin: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    tries: int,
 ) -> None:
+    superuser = await asyncpg.connect(postgres.superuser_url)
+    await superuser.execute(f"GRANT SET ON PARAMETER deadlock_timeout TO {postgres.user}")
+    await superuser.close()
     monkeypatch.setattr(connections, "_TRIES", tries)
     store = await opened(postgres_db)
     sequence = f"{store.names.session_table}_sent"
