@@ -53,7 +53,7 @@ async def engine(postgres: EmbeddedPostgres) -> AsyncIterator[AsyncEngine]:
 
 async def status_of(store: PostgresStore, run_id: str = "run") -> RunStatus | None:
     found = await store.get(run_id)
-    return found and found.status
+    return None if found is None else found.status
 
 
 # --- the transaction

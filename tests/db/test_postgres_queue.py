@@ -79,31 +79,25 @@ async def test_nobody_is_notified_of_a_run_that_nobody_waits_for(
 async def test_workers_are_woken_by_what_becomes_due_and_by_nothing_else(
     store: PostgresStore,
 ) -> None:
-    woken = 0
+    woken: asyncio.Queue[None] = asyncio.Queue()
 
-    def wake() -> None:
-        nonlocal woken
-        woken += 1
-
-    async def after(times: int) -> int:
+    async def is_woken_once() -> bool:
         async with asyncio.timeout(20):
-            while woken < times:
-                await asyncio.sleep(0.01)
-        return woken
+            await woken.get()
+        return woken.empty()
 
-    await store.queue.listen(wake)
+    await store.queue.listen(lambda: woken.put_nowait(None))
     await store.submit(new_run("a", ordered=True))
-    assert await after(1) == 1
+    assert await is_woken_once()
     await store.submit(new_run("b", ordered=True))
     worker = Deliveries(store)
     first = await worker.deliver()
     assert first is not None
-    [entry] = await store.queue.dequeue(["agent"], 1) or [None]
-    assert entry is None
+    assert await store.queue.dequeue(["agent"], 1) == []
     await worker.end(first)
-    assert await after(2) == 2
+    assert await is_woken_once()
     await store.submit(new_run("last"))
-    assert await after(3) == 3
+    assert await is_woken_once()
 
 
 # --- entries
