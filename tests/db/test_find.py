@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from stores import LAPSED, LEASE, ending, new_run
+from stores import CLAIM, LEASE, LOST, ending, new_run
 
 from kern.db.base import Store
 from kern.db.listing import BEGINNING, RunFilter
@@ -17,8 +17,10 @@ async def found(store: Store, wanted: RunFilter, limit: int = 50) -> list[str]:
     return [record.run_id for record in await store.find(wanted, limit)]
 
 
-async def test_the_last_accepted_run_comes_first_and_an_intent_not_at_all(store: Store) -> None:
-    await store.cancel("intent")
+async def test_the_last_accepted_run_comes_first_and_a_pending_cancel_not_at_all(
+    store: Store,
+) -> None:
+    await store.cancel("pending cancel")
     for run_id in "cab":
         await store.submit(new_run(run_id))
     assert await found(store, RunFilter()) == ["b", "a", "c"]
@@ -40,18 +42,18 @@ async def test_each_condition_is_a_value_and_nothing_else(store: Store, column: 
 
 
 async def test_runs_are_found_by_status_and_age(store: Store) -> None:
-    for run_id in ("pending", "running", "lapsed", "completed", "paused", "waiting"):
+    for run_id in ("pending", "running", "expired", "completed", "paused", "waiting"):
         session = "one" if run_id in ("pending", "waiting") else run_id
         ordered = session == "one"
         await store.submit(new_run(run_id, session_id=session, ordered=ordered))
         if run_id not in ("pending", "waiting"):
-            await store.claim(run_id, LAPSED if run_id == "lapsed" else LEASE)
+            await store.claim(run_id, LOST if run_id == "expired" else CLAIM)
         if run_id in ("completed", "paused"):
             await store.settle(ending(run_id, status=RunStatus(run_id.upper())))
     await store.submit(new_run("foreground", lease=LEASE))
     pending, running = (RunStatus.pending,), (RunStatus.running,)
     assert await found(store, RunFilter(statuses=pending)) == ["waiting", "pending"]
-    assert await found(store, RunFilter(statuses=running)) == ["foreground", "lapsed", "running"]
+    assert await found(store, RunFilter(statuses=running)) == ["foreground", "expired", "running"]
     assert await found(store, RunFilter(statuses=(*pending, RunStatus.paused))) == [
         *("waiting", "paused", "pending")
     ]
@@ -65,7 +67,7 @@ async def test_runs_are_found_by_status_and_age(store: Store) -> None:
 async def test_a_listed_run_has_no_output_and_the_beginning_of_its_input(store: Store) -> None:
     given = '{"messages":[{"role":"user","content":"\\u0000\\ud800' + "x" * 100_000 + '"}]}'
     await store.submit(new_run(input=given))
-    await store.claim("run", LEASE)
+    await store.claim("run", CLAIM)
     await store.settle(
         ending(output='{"content":"' + "y" * 100_000 + '"}', error='{"message":"e"}')
     )

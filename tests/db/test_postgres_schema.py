@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from stores import LEASE, SWARM, Ear, Spawn, address, ending, new_run, same
+from stores import LEASE, SWARM, Recorder, Spawn, address, ending, new_run, same
 
 from kern.db.base import Kind, Signal
 from kern.db.postgres import PostgresDb
@@ -161,9 +161,9 @@ async def test_session_tables_of_one_schema_do_not_see_each_other(
 ) -> None:
     other_db = PostgresDb(postgres.url, f"{table}_other")
     mine, other = await postgres_db.store(), await other_db.store()
-    my_ear, other_ear = Ear(), Ear()
-    await mine.listen(my_ear)
-    await other.listen(other_ear)
+    mine_recorder, other_recorder = Recorder(), Recorder()
+    await mine.listen(mine_recorder)
+    await other.listen(other_recorder)
 
     for store, run_id in ((mine, "run"), (other, "run"), (mine, "mine")):
         assert await store.submit(new_run(run_id)) is not None
@@ -175,8 +175,8 @@ async def test_session_tables_of_one_schema_do_not_see_each_other(
         await store.watch("run")
     await other.settle(ending())
     assert await mine.cancel("run")
-    assert await my_ear.hears(Signal(Kind.cancel, "run")) == [Signal(Kind.cancel, "run")]
-    assert await other_ear.hears(Signal(Kind.news, "run")) == [Signal(Kind.news, "run")]
+    assert await mine_recorder.gets(Signal(Kind.cancel, "run")) == [Signal(Kind.cancel, "run")]
+    assert await other_recorder.gets(Signal(Kind.changed, "run")) == [Signal(Kind.news, "run")]
 
 
 async def test_session_tables_of_one_schema_share_a_queue_and_no_entry(

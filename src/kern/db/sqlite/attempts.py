@@ -1,5 +1,6 @@
 """An attempt at a run in SQLite, from its claim to its end, each step in one transaction."""
 
+import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -43,25 +44,29 @@ FROM {self._runs} AS run WHERE run_id = :run_id AND status = 'PENDING' AND due_a
         )
         if run is None:
             return None
-        if run["orphan"]:
-            self._ends.end(transaction, run_id, RunStatus.cancelled)
-            return self._reading.claimed(transaction, run_id)
-        if run["ordered"] and not self._lock.take(transaction, run["session_id"], run_id):
-            self._lock.wait(transaction, run_id)
-            return None
-        if self._limits.wait(transaction, run_id, run["agent_id"], run["user_id"], claim):
+        if not run["orphan"] and self._waits(transaction, run_id, run, claim):
             return None
         transaction.execute(
             f"""
-UPDATE {self._runs} SET status = 'RUNNING', attempt = attempt + 1, due_at = NULL, counted = 1,
-    executor = :executor, dispatched_at = :now, started_at = coalesce(started_at, :now),
-    lease_until = :now + :lease
+UPDATE {self._runs} SET status = 'RUNNING', attempt = attempt + 1, due_at = NULL,
+    counted = :counted, executor = :executor, dispatched_at = :now,
+    started_at = coalesce(started_at, :now), lease_until = :now + :lease
 WHERE run_id = :run_id""",
             run_id=run_id,
+            counted=claim.is_limited,
             executor=claim.executor,
             lease=claim.lease,
         )
+        if run["orphan"]:
+            self._ends.end(transaction, run_id, RunStatus.cancelled)
         return self._reading.claimed(transaction, run_id)
+
+    def _waits(self, transaction: Transaction, run_id: str, run: sqlite3.Row, claim: Claim) -> bool:
+        """Have a run wait for the session lock or for a limit, if it must; say whether it does."""
+        if run["ordered"] and not self._lock.take(transaction, run["session_id"], run_id):
+            self._lock.wait(transaction, run_id)
+            return True
+        return self._limits.wait(transaction, run_id, run["agent_id"], run["user_id"], claim)
 
     def extend(
         self, transaction: Transaction, attempts: Sequence[tuple[str, int]], lease: float
@@ -106,7 +111,8 @@ WHERE run_id = :run_id""",
             f"""
 UPDATE {self._runs} SET
     status = CASE WHEN cancel_requested_at IS NULL THEN :status ELSE 'CANCELLED' END,
-    output = :output, error = :error, error_kind = :error_kind, usage = :usage, model = :model,
+    output = :output, error = :error, error_kind = :error_kind, usage = :usage,
+    model = coalesce(:model, model),
     lease_until = NULL, {_SERVED},
     finished_at = CASE WHEN :status = 'PAUSED' AND cancel_requested_at IS NULL
         THEN NULL ELSE :now END
@@ -178,7 +184,7 @@ RETURNING status""",
             return status
         since = f"{datetime.fromtimestamp(unserved['refused_at'], UTC):%Y-%m-%d %H:%M UTC}"
         message = UNSERVED_MESSAGE % (since, reason)
-        self._ends.end(transaction, run_id, RunStatus.error, message)
+        self._ends.end(transaction, run_id, RunStatus.error, "UnservedError", message)
         return RunStatus.error
 
     def _give_up(

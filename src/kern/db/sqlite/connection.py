@@ -17,9 +17,6 @@ Result = TypeVar("Result")
 MEMORY = ":memory:"
 """The path of a database that no file holds."""
 
-PATIENCE = 30.0
-"""How long a lock that another process holds is waited for, in seconds."""
-
 # What passes by itself, or once somebody has made room, by SQLite's primary result codes.
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PASSING = _LOCKED | {
@@ -73,6 +70,12 @@ class Connection:
     believes to hold locks that it has not, and loses what it writes. Therefore nothing is open
     while a process forks, and both go on with a connection of their own. Only a database in
     memory stays open; the child begins with an empty one.
+
+    Attributes:
+        path: the file, or :data:`MEMORY`.
+        lock: held by who uses the connection.
+        times_opened: how often it was opened.
+        patience: how long a lock that another process holds is waited for, in seconds.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Connection:
         self.path = path
         self.lock = Lock()
         self.times_opened = 0
+        self.patience = 30.0
         self._prepare = prepare
         self._raw: sqlite3.Connection | None = None
         with _forking:
@@ -98,7 +102,6 @@ class Connection:
         clock: Callable[[], float],
         *,
         writes: bool = True,
-        patience: float = PATIENCE,
     ) -> tuple[Result, Transaction]:
         """Carry out an operation in one transaction.
 
@@ -106,7 +109,6 @@ class Connection:
             work: the operation.
             clock: says the time, in seconds since 1970.
             writes: whether the file is locked for it; if not, it only reads.
-            patience: how long a lock that another process holds is waited for, in seconds.
 
         Returns:
             What the operation has returned, and the committed transaction.
@@ -117,7 +119,7 @@ class Connection:
             SchemaVersionError: the tables are newer than this version of kern.
         """
         with self.lock, self._reporting():
-            raw = self._open(patience)
+            raw = self._open()
             with raw:
                 raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
                 transaction = Transaction(raw, clock())
@@ -126,7 +128,7 @@ class Connection:
     def look(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Carry out what needs no transaction, and raises as :meth:`transact` does."""
         with self.lock, self._reporting():
-            return work(self._open(PATIENCE))
+            return work(self._open())
 
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
@@ -139,12 +141,12 @@ class Connection:
         if raw is not None:
             raw.close()
 
-    def _open(self, patience: float) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         if self._raw is None:
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             # Autocommit, so that transactions begin where the operations say.
             raw = sqlite3.connect(
-                self.path, timeout=patience, isolation_level=None, check_same_thread=False
+                self.path, timeout=self.patience, isolation_level=None, check_same_thread=False
             )
             try:
                 raw.row_factory = sqlite3.Row
@@ -155,7 +157,7 @@ class Connection:
                 raise
             self._raw = raw
             self.times_opened += 1
-        self._raw.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+        self._raw.execute(f"PRAGMA busy_timeout = {round(self.patience * 1000)}")
         return self._raw
 
     @contextmanager

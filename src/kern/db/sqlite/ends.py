@@ -21,25 +21,26 @@ class Ends:
         transaction: Transaction,
         run_id: str,
         status: RunStatus,
+        error_kind: str | None = None,
         message: str | None = None,
     ) -> None:
         """End a run that nobody executes.
-
-        The raised attempt shuts out an executor that was only asleep.
 
         Args:
             transaction: the transaction.
             run_id: the run, which has not ended.
             status: how it ends.
+            error_kind: the class of what went wrong.
             message: what went wrong, in a sentence.
         """
         transaction.execute(
-            f"UPDATE {self._runs} SET status = :status, attempt = attempt + 1, error = :error, "
+            f"UPDATE {self._runs} SET status = :status, error = :error, error_kind = :error_kind, "
             "finished_at = :now, due_at = NULL, lease_until = NULL, waiting = 0, "
             "concurrency_key = NULL WHERE run_id = :run_id",
             run_id=run_id,
             status=status.value,
             error=None if message is None else encode({"message": message}, "error"),
+            error_kind=error_kind,
         )
         self.follow(transaction, run_id)
 

@@ -24,10 +24,10 @@ class SqliteHeart(Heart):
         patience = max(0.0, lease / 3)
         if self._file.path == MEMORY:
             return self._file.wait(patience, self._attempts.extend, attempts, lease)
+        self._connection.patience = patience
         mine, _ = self._connection.transact(
             lambda transaction: self._attempts.extend(transaction, attempts, lease),
             self._file.clock,
-            patience=patience,
         )
         return mine
 

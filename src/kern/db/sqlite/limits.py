@@ -63,15 +63,16 @@ class Limits:
                 self._make_due(transaction, run_id)
                 room_left -= 1
 
-    def admit_forgotten(self, transaction: Transaction) -> None:
-        """Make due those who wait for a limit towards which nothing counts any more."""
+    def try_first(self, transaction: Transaction) -> None:
+        """Make due the first run that waits for each limit; its claim finds whether it may go."""
         keys = transaction.execute(
             f"SELECT DISTINCT concurrency_key FROM {self._runs} WHERE concurrency_key IS NOT NULL"
+            " LIMIT :many",
+            many=_MANY,
         ).fetchall()
         for (key,) in keys:
-            if self._counted(transaction, *json.loads(key)) == 0:
-                for run_id, _ in self._first(transaction, key, _MANY):
-                    self._make_due(transaction, run_id)
+            for run_id, _ in self._first(transaction, key, 1):
+                self._make_due(transaction, run_id)
 
     def _room(
         self,

@@ -42,7 +42,7 @@ class SqliteOutbox(Outbox):
         ).fetchall()
         for row in rows:
             transaction.execute(
-                f"UPDATE {self._webhooks} SET tries = tries + 1, due_at = :now + :lease "
+                f"UPDATE {self._webhooks} SET due_at = :now + :lease "
                 "WHERE delivery_id = :delivery_id",
                 delivery_id=row["delivery_id"],
                 lease=lease,
@@ -59,13 +59,13 @@ class SqliteOutbox(Outbox):
     def _failed(
         self, transaction: Transaction, delivery: Delivery, error: str, delay: float | None
     ) -> None:
-        # Whose lease has expired may find that another one has taken it since.
+        # A try that took too long may be followed by another already, which alone counts.
         transaction.execute(
-            f"UPDATE {self._webhooks} SET error = :error, due_at = :now + :delay, "
-            "given_up_at = CASE WHEN :delay IS NULL THEN :now END "
+            f"UPDATE {self._webhooks} SET tries = tries + 1, error = :error, "
+            "due_at = :now + :delay, given_up_at = CASE WHEN :delay IS NULL THEN :now END "
             "WHERE delivery_id = :delivery_id AND due_at IS NOT NULL AND tries = :tries",
             delivery_id=delivery.delivery_id,
-            tries=delivery.tries + 1,
+            tries=delivery.tries,
             error=error,
             delay=delay,
         )

@@ -35,9 +35,10 @@ class SqliteProcesses(Processes):
             f"""
 INSERT INTO {self._processes} (executor, host, pid, agents, version, slots, executing, started_at,
     beat_at)
-VALUES (:executor, :host, :pid, :agents, :version, :slots, :executing, :now, :now)
-ON CONFLICT (executor) DO UPDATE SET agents = excluded.agents, slots = excluded.slots,
-    executing = excluded.executing, beat_at = excluded.beat_at""",
+VALUES (:executor, :host, :pid, :agents, :version, :slots, :executing,
+    coalesce(:started_at, :now), :now)
+ON CONFLICT (executor) DO UPDATE SET agents = excluded.agents, version = excluded.version,
+    slots = excluded.slots, executing = excluded.executing, beat_at = excluded.beat_at""",
             executor=process.executor,
             host=process.host,
             pid=process.pid,
@@ -45,6 +46,7 @@ ON CONFLICT (executor) DO UPDATE SET agents = excluded.agents, slots = excluded.
             version=process.version,
             slots=process.slots,
             executing=process.executing,
+            started_at=None if process.started_at is None else process.started_at.timestamp(),
         )
 
     def _leave(self, transaction: Transaction, executor: str) -> None:

@@ -38,7 +38,7 @@ class SqliteRetention(Retention):
 
     @override
     async def clean(self) -> int:
-        return await self._file.write(self._delete_forgotten)
+        return await self._file.write(self._clean)
 
     def _prune(
         self,
@@ -102,7 +102,7 @@ WHERE position > :position AND position <= :last AND {_ENDED} AND finished_at < 
             [{"session_id": session_id} for session_id in {row["session_id"] for row in over}],
         )
 
-    def _delete_forgotten(self, transaction: Transaction) -> int:
+    def _clean(self, transaction: Transaction) -> int:
         long_ago = transaction.now - PENDING_CANCELS_KEPT.total_seconds()
         transaction.execute(
             f"DELETE FROM {self._tables.processes} WHERE beat_at < :long_ago", long_ago=long_ago

@@ -124,7 +124,7 @@ class Submission:
     def cancel(self, transaction: Transaction, run_id: str) -> bool:
         """See :meth:`kern.db.base.Store.cancel`."""
         run = transaction.one(
-            f"SELECT status, status = 'RUNNING' AND lease_until >= :now AS alive "
+            "SELECT status, status = 'RUNNING' AND lease_until >= :now AS alive "
             f"FROM {self._runs} WHERE run_id = :run_id",
             run_id=run_id,
         )
@@ -137,10 +137,13 @@ class Submission:
             return False
         if RunStatus(run["status"]).is_terminal:
             return False
+        # A run whose lease has expired has no executor that would stop it, so it ends here; the
+        # raised attempt shuts out one that was only asleep.
         transaction.execute(
-            f"UPDATE {self._runs} SET cancel_requested_at = coalesce(cancel_requested_at, :now) "
-            "WHERE run_id = :run_id",
+            f"UPDATE {self._runs} SET cancel_requested_at = coalesce(cancel_requested_at, :now), "
+            "attempt = attempt + :ends WHERE run_id = :run_id",
             run_id=run_id,
+            ends=not run["alive"],
         )
         if run["alive"]:
             transaction.notify(Kind.cancel, run_id)

@@ -31,22 +31,23 @@ class Sweep:
         assert tick is not None
         # A tick in the future was written before the clock was set back.
         since = transaction.now - tick["swept_at"]
-        if 0 <= since < heartbeat:
+        if 0 <= since < heartbeat / 3:
             return None
         quiet_until = min(tick["quiet_until"], transaction.now + heartbeat)
         quiet_times = tick["quiet_times"]
-        if not 0 <= since <= 2 * heartbeat + 2 and quiet_times < _QUIET_TIMES:
+        has_gap = not 0 <= since <= heartbeat * 2 / 3
+        if has_gap and quiet_times < _QUIET_TIMES:
             quiet_until, quiet_times = transaction.now + heartbeat, quiet_times + 1
         expires = quiet_until <= transaction.now
         transaction.execute(
             f"UPDATE {self._tick} SET swept_at = :now, quiet_until = :quiet_until, "
             "quiet_times = :quiet_times",
             quiet_until=quiet_until,
-            quiet_times=0 if expires else quiet_times,
+            quiet_times=quiet_times if has_gap else 0,
         )
         expired = self._expire(transaction) if expires else []
         self._lock.hand_off_stale(transaction)
-        self._limits.admit_forgotten(transaction)
+        self._limits.try_first(transaction)
         # Nothing is enqueued here: a due run is found in its table.
         return Swept(expired, 0)
 
@@ -61,7 +62,7 @@ ORDER BY lease_until LIMIT {_MANY}"""
         for run in runs:
             transaction.execute(
                 f"""
-UPDATE {self._runs} SET status = 'PENDING', attempt = attempt + 1, failures = failures + 1,
+UPDATE {self._runs} SET status = 'PENDING', failures = failures + 1, counted = 0,
     refusals = 0, refused_at = NULL, refusal = NULL, due_at = :now, lease_until = NULL
 WHERE run_id = :run_id""",
                 run_id=run["run_id"],
@@ -70,7 +71,9 @@ WHERE run_id = :run_id""",
                 self._ends.end(transaction, run["run_id"], RunStatus.cancelled)
             elif run["given_up"]:
                 message = LOST_ATTEMPTS_MESSAGE % run["lost"]
-                self._ends.end(transaction, run["run_id"], RunStatus.error, message)
+                self._ends.end(
+                    transaction, run["run_id"], RunStatus.error, "LostAttemptsError", message
+                )
             else:
                 transaction.makes_due = True
         return [run["run_id"] for run in runs]
