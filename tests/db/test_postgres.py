@@ -130,19 +130,22 @@ async def test_a_missing_database_is_said(postgres: EmbeddedPostgres) -> None:
 async def test_a_database_that_could_not_be_reached_is_tried_again(
     postgres: EmbeddedPostgres, table: str
 ) -> None:
-    database = PostgresDb(postgres.url, table)
-    dsn, database._dsn = database._dsn, postgres.url + "_missing"
+    database = PostgresDb(postgres.url.removesuffix("/ai") + f"/{table}")
     with pytest.raises(DatabaseUnavailableError):
         await database.store()
-    database._dsn = dsn
+    admin = await asyncpg.connect(postgres.url)
+    await admin.execute(f"CREATE DATABASE {table}")
     assert await (await database.store()).get("run") is None
+    await database.aclose()
+    await admin.execute(f"DROP DATABASE {table}")
+    await admin.close()
 
 
 @pytest.fixture
 async def role(postgres: EmbeddedPostgres, table: str) -> AsyncIterator[str]:
     """The URL of a user who may connect twice and create nothing but in the schema ``table``."""
     name = f"role_{table}"
-    admin = await asyncpg.connect(postgres.url)
+    admin = await asyncpg.connect(postgres.superuser_url)
     await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'ai' CONNECTION LIMIT 2")
     await admin.execute(f"CREATE SCHEMA {table} AUTHORIZATION {name}")
     yield postgres.url.replace("//ai:", f"//{name}:")

@@ -122,7 +122,7 @@ async def test_a_failure_does_not_end_it(
 async def test_the_retention_is_set_by_the_environment(
     sqlite_db: Database, monkeypatch: pytest.MonkeyPatch, text: str, expected: timedelta | None
 ) -> None:
-    assert Settings.from_environment().retention is None
+    assert Settings.of().retention is None
     monkeypatch.setenv("KERN_RETENTION", text)
     assert (await Runtime.of(sqlite_db))._maintenance._keep == expected
 
@@ -131,4 +131,4 @@ async def test_the_retention_is_set_by_the_environment(
 def test_what_is_no_retention(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("KERN_RETENTION", text)
     with pytest.raises(ConfigurationError, match="KERN_RETENTION"):
-        Settings.from_environment()
+        Settings.of()

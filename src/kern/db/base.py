@@ -6,10 +6,10 @@ attempt. What the guard refuses comes from a stale attempt, and changes nothing.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from kern.aio.per_loop import PerLoop
 from kern.db.heart import Heart
@@ -143,6 +143,24 @@ class Store(ABC):
     retention: Retention
     outbox: Outbox
     processes: Processes
+
+    def __init__(self) -> None:
+        """Have no users yet."""
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+
+    def before_close(self, closer: Callable[[], Awaitable[None]]) -> None:
+        """Have something done before this is closed, while it can still be used."""
+        self._closers.append(closer)
+
+    async def aclose(self) -> None:
+        """Close it, after what its users have to do before that."""
+        while self._closers:
+            await self._closers.pop()()
+        await self.close()
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close every connection; nothing uses them any more."""
 
     @abstractmethod
     async def submit(self, run: NewRun) -> Accepted | None:
@@ -444,6 +462,34 @@ class Database(ABC):
             SchemaVersionError: its tables are newer than this version of kern.
         """
         return await self._stores.get()
+
+    async def aclose(self) -> None:
+        """Close what is open of it on the running event loop; the next use opens it again.
+
+        What another object of the same database uses stays open.
+        """
+        await self._stores.aclose()
+
+    def close(self) -> None:
+        """Close what synchronous code, or a loop in another thread, has opened of it.
+
+        Raises:
+            ConfigurationError: it was called on an event loop that uses it: await
+                :meth:`aclose` there.
+        """
+        self._stores.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @abstractmethod
     async def version(self) -> TablesVersion:

@@ -7,9 +7,10 @@ import asyncpg
 from kern.aio.batch import Batcher
 from kern.db.base import Accepted
 from kern.db.postgres.caller import SERVER, asyncpg_connection, briefly
-from kern.db.postgres.connections import Connection, Connections, reporting
+from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.names import Names
+from kern.db.postgres.reporting import reporting
 from kern.db.postgres.rows import accepted_columns
 from kern.db.postgres.statements import Accepting as Statements
 from kern.db.postgres.statements import Steps

@@ -9,7 +9,7 @@ from uuid import uuid4
 from typing_extensions import override
 
 from kern.aio.batch import Batcher
-from kern.db.postgres.connections import Connections, reporting
+from kern.db.postgres.connections import Connections
 from kern.db.postgres.listener import Listener
 from kern.db.postgres.names import Names
 from kern.db.queue import Entry, Queue
@@ -41,15 +41,13 @@ class PostgresQueue(Queue):
             if json.loads(payload).get("operation") == "insert":
                 on_due()
 
-        listener = Listener(
-            self._connections.connect,
+        listener = self._connections.listener(
             queue_settings(self._names.schema).channel,
             notified,
             lost=lambda: None,
             back=on_due,
         )
-        with reporting(self._connections.address):
-            await listener.start()
+        await listener.start()
         self._listener = listener
 
     @override

@@ -11,7 +11,7 @@ from kern.db.base import Accepted, Claim, Kind, Signal, Store, Swept
 from kern.db.listing import Load, RunFilter
 from kern.db.postgres.accepting import Accepting
 from kern.db.postgres.claiming import Claiming
-from kern.db.postgres.connections import Connections, reporting
+from kern.db.postgres.connections import Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.listener import Listener
 from kern.db.postgres.names import Names
@@ -39,6 +39,7 @@ class PostgresStore(Store):
 
     def __init__(self, connections: Connections, names: Names) -> None:
         """Use the tables of ``names``, which exist."""
+        super().__init__()
         self.connections = connections
         self.pool = connections.pool
         self.names = names
@@ -56,7 +57,7 @@ class PostgresStore(Store):
         self._accepting = Accepting(connections, names, self._hand_off)
         self._claiming = Claiming(connections, names, self._hand_off)
         self._sweep = Sweep(connections, names, self._hand_off)
-        self._listener: Listener | None = None
+        self._listeners: list[Listener] = []
         self._gets = Batcher(self._get_all)
         self._appends = Batcher(self._append_all, size=_size_of_append)
         self._settles = Batcher(self._settle_all, size=_size_of_settlement)
@@ -105,10 +106,6 @@ class PostgresStore(Store):
     @override
     async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
         await self._claiming.admit(agent_id, user_id, claim)
-
-    @override
-    async def waiting_for_limits(self) -> list[tuple[str, str | None]]:
-        return await self._sweep.waiting_for_limits()
 
     @override
     async def append(
@@ -217,24 +214,21 @@ class PostgresStore(Store):
             if kind in Kind.__members__:
                 on_signal(Signal(Kind[kind], run_id))
 
-        listener = Listener(
-            self.connections.connect,
+        listener = self.connections.listener(
             self.names.channel,
             notified,
             lost=lambda: on_signal(Signal(Kind.away)),
             back=lambda: on_signal(Signal(Kind.resync)),
         )
-        with reporting(self.connections.address):
-            await listener.start()
-        self._listener = listener
+        await listener.start()
+        self._listeners.append(listener)
 
+    @override
     async def close(self) -> None:
-        """Close every connection; nothing uses them any more."""
         await self._queue.close()
-        if self._listener is not None:
-            await self._listener.close()
-        # Not close(): that waits for connections whose release asyncio.run has interrupted.
-        self.pool.terminate()
+        for listener in self._listeners:
+            await listener.close()
+        self.connections.terminate()
 
     async def _give_up(self, statement: str, *values: object) -> RunStatus | None:
         rows = await self._fetch(statement, *values)

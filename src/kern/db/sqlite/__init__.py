@@ -55,4 +55,4 @@ class SqliteDb(Database):
         try:
             yield store
         finally:
-            await store.close()
+            await store.aclose()

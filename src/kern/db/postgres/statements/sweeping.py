@@ -15,8 +15,8 @@ from kern.db.postgres.statements.parts import (
 )
 from kern.db.postgres.statements.steps import HAS_LOST_ENOUGH, LOST, NOT_REFUSED
 
-EXPIRED, SESSIONS, KEYS = 500, 1000, 200
-"""How many expired runs, sessions and keys a statement looks at."""
+EXPIRED, SESSIONS, KEYS = 500, 1000, 50
+"""How many expired runs, sessions, and keys of limits a statement looks at."""
 
 PENDING, ENQUEUED = 10_000, 1000
 """How many PENDING runs a statement looks at, and enqueues."""
@@ -42,7 +42,8 @@ UPDATE {names.tick} SET
     swept_at = now(),
     quiet_until = CASE WHEN {gap} AND quiet_times < {_QUIET_TIMES}
         THEN now() + make_interval(secs => $1) ELSE quiet_until END,
-    quiet_times = CASE WHEN {gap} THEN least(quiet_times + 1, {_QUIET_TIMES}) ELSE 0 END
+    quiet_times = CASE WHEN {gap} THEN least(quiet_times + 1, {_QUIET_TIMES})
+        WHEN quiet_until > now() THEN quiet_times ELSE 0 END
 WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1 / 3)
 RETURNING coalesce(quiet_until <= now(), true) AS may_expire"""
 
