@@ -9,6 +9,28 @@ class ConfigurationError(KernError):
     """An agent, database or model was set up in a way that cannot work."""
 
 
+class MissingExtraError(ConfigurationError, ImportError):
+    """A package that an extra of the distribution brings is not installed.
+
+    Attributes:
+        extra: the extra that brings it.
+    """
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(
+            f"The package {module} is not installed. Run: pip install 'kern-agents[{extra}]'"
+        )
+        self.extra = extra
+
+
+class SyncInLoopError(KernError):
+    """A synchronous method was called where it would block runs; nothing was done."""
+
+
+class ThreadLimitError(KernError):
+    """A synchronous function was not called, for no thread became free and no more are allowed."""
+
+
 class InvalidInputError(KernError, ValueError):
     """A value given to a run cannot be used; nothing was stored or started."""
 
@@ -22,7 +44,24 @@ class DatabaseError(KernError):
 
 
 class DatabaseUnavailableError(DatabaseError):
-    """The database cannot be reached, or does not let us in."""
+    """The database cannot do it now, and may be able to later: try again.
+
+    It cannot be reached, does not let us in, is read-only, full or too busy.
+
+    Attributes:
+        address: where the database is, or an empty string.
+    """
+
+    def __init__(self, message: str, *, address: str = "") -> None:
+        super().__init__(message)
+        self.address = address
+
+
+class OutcomeUnknownError(DatabaseUnavailableError):
+    """The database was asked for something and did not answer; it may have done it or not.
+
+    Everything that kern asks of a database can be asked again with the same ids.
+    """
 
 
 class SchemaVersionError(DatabaseError):

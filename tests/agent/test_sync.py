@@ -1,5 +1,6 @@
 """The methods for code without an event loop."""
 
+import asyncio
 import inspect
 import signal
 import subprocess
@@ -205,7 +206,7 @@ async def test_code_with_and_without_a_loop_sees_the_same_runs(
         ended = await agent.await_run(run_id, timeout=10)
         assert ended is not None
         assert ended.status is RunStatus.completed
-        assert agent.get_run_output(run_id) == ended
+        assert await asyncio.to_thread(agent.get_run_output, run_id) == ended
 
 
 def test_the_generated_twins_are_up_to_date() -> None:

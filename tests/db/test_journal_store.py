@@ -47,7 +47,9 @@ async def status_of(store: Store, run_id: str = "run") -> RunStatus:
 async def stand_still(store: Store, status: RunStatus, run_id: str = "run") -> None:
     """Bring a run that a worker had into a status, with two rows in its journal."""
     await store.submit(new_run(run_id))
-    await store.claim(run_id, CLAIM)
+    for entry in await store.queue.dequeue(["agent"], 9):
+        await store.claim(entry.run_id, CLAIM)
+        await store.queue.acknowledge(entry)
     last = rows(1, WHOLE, DONE, run_id=run_id)
     end = settling(last, run_id=run_id, status=status, error='"no"')
     assert await store.settle(end) is status

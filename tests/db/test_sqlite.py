@@ -308,7 +308,9 @@ async def test_what_is_written_goes_by_the_clock_of_the_file() -> None:
     assert await store.sweep(1) is not None
     now += LEASE + 1
     assert await store.sweep(1) == Swept([], 0), "there was a gap"
-    now += 1
+    now += 0.5
+    assert await store.sweep(1) == Swept([], 0), "there was a gap"
+    now += 0.5
     assert await store.sweep(1) == Swept(["run"], 0)
     await store.close()
 
@@ -338,7 +340,9 @@ async def test_a_clock_that_was_set_back_holds_no_sweep_back() -> None:
     now -= 3600
     await store.submit(new_run(lease=EXPIRED))
     assert await store.sweep(10) == Swept([], 0)
-    now += 10
+    now += 5
+    assert await store.sweep(10) == Swept([], 0)
+    now += 5
     assert await store.sweep(10) == Swept(["run"], 0)
     await store.close()
 

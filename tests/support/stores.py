@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from kern.db.base import Claim, Database, Signal, Store, Swept
@@ -15,6 +16,8 @@ from kern.run.base import RunStatus
 from kern.run.record import NewRun, Settlement
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
+
+_others = count()
 
 LEASE = 60.0
 """A lease that outlives every test."""
@@ -77,7 +80,9 @@ def address(db: Database) -> tuple[str, ...]:
 def same(db: Database) -> Database:
     """Return the database as another process has it; memory is in one process only."""
     if isinstance(db, PostgresDb):
-        return PostgresDb(db._dsn, db.session_table, db._names.schema)
+        # What differs shares no connections.
+        pool_size = 9 + next(_others)
+        return PostgresDb(db._dsn, db.session_table, db._names.schema, pool_size=pool_size)
     assert isinstance(db, SqliteDb)
     return db if db._file.path == ":memory:" else SqliteDb(db._file.path, db.session_table)
 

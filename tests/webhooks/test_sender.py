@@ -367,15 +367,25 @@ async def test_a_sender_that_is_stopped_ends_what_it_sends(box: Box, receiver: R
     sender = Sender(box.store, LONG)
     running = asyncio.create_task(sender.run())
     await receiver.wait_for_requests(1)
-    sender.stop()
+    await sender.stop(0.05)
     box.put(receiver.url, "later")
-    await asyncio.wait({running}, timeout=0.05)
     assert not running.done()
     answering.set()
+    await asyncio.wait_for(sender.stop(10), 5)
     await asyncio.wait_for(running, 10)
     assert box.entries["run/2"].outcome == "delivered"
     assert box.entries["later/2"].tries == 0
     assert len(receiver.requests) == 1
+
+
+async def test_a_sender_that_was_stopped_can_send_again(box: Box, receiver: Receiver) -> None:
+    sender = Sender(box.store, LONG)
+    for number in range(2):
+        running = asyncio.create_task(sender.run())
+        box.put(receiver.url, f"run-{number}")
+        await box.settled(f"run-{number}")
+        await sender.stop(10)
+        await asyncio.wait_for(running, 10)
 
 
 async def test_what_a_cancelled_sender_was_sending_is_due_again(

@@ -14,7 +14,7 @@ class Agent(SyncRunning, SyncControlling, SyncStreaming, SyncListing, SyncSchedu
     any number of event loops. Every asynchronous method has a synchronous twin without the
     leading ``a`` (``wait_run`` for ``await_run``), for code without an event loop. Background
     runs that it begins execute in a thread of their own for as long as the interpreter lives, and
-    go on at the next start.
+    go on at the next start. On an event loop that executes runs it raises SyncInLoopError.
 
     Attributes:
         id: the agent's identity across processes; every process that uses an agent of this id on

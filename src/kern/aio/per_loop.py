@@ -2,9 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from typing import Generic, TypeVar
+from contextlib import suppress
+from typing import Generic, TypeAlias, TypeVar
+
+from kern.errors import ConfigurationError
 
 Resource = TypeVar("Resource")
+
+_Opened: TypeAlias = tuple[Resource, AsyncGenerator[Resource, None]]
 
 
 class PerLoop(Generic[Resource]):
@@ -22,7 +27,7 @@ class PerLoop(Generic[Resource]):
             open_resource: yields the resource once, and closes it after that.
         """
         self._open = open_resource
-        self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[tuple[Resource, object]]] = {}
+        self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[_Opened[Resource]]] = {}
 
     async def get(self) -> Resource:
         """Return the running loop's resource, opened on first use.
@@ -40,7 +45,36 @@ class PerLoop(Generic[Resource]):
         resource, _ = await asyncio.shield(opening)
         return resource
 
-    async def _begin(self) -> tuple[Resource, object]:
+    async def aclose(self) -> None:
+        """Close the running loop's resource, if it is open; the next use opens another."""
+        opening = self._opening.pop(asyncio.get_running_loop(), None)
+        if opening is None:
+            return
+        await asyncio.wait({opening})
+        if not _failed(opening):
+            _, generator = opening.result()
+            await generator.aclose()
+
+    def close(self) -> None:
+        """Close the resource of every loop that runs in another thread, and wait for that.
+
+        Raises:
+            ConfigurationError: it was called on a loop that has the resource open.
+        """
+        with suppress(RuntimeError):
+            if asyncio.get_running_loop() in self._opening:
+                raise ConfigurationError("close() would block its own loop: await aclose().")
+        for loop in self.loops:
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(self.aclose(), loop).result()
+
+    @property
+    def loops(self) -> list[asyncio.AbstractEventLoop]:
+        """The loops that have the resource open, or are opening it."""
+        self._forget_closed_loops()
+        return [*self._opening]
+
+    async def _begin(self) -> _Opened[Resource]:
         generator = self._open()
         return await anext(generator), generator
 
@@ -50,5 +84,5 @@ class PerLoop(Generic[Resource]):
                 self._opening.pop(loop, None)
 
 
-def _failed(opening: asyncio.Task[tuple[Resource, object]]) -> bool:
+def _failed(opening: asyncio.Task[_Opened[Resource]]) -> bool:
     return opening.cancelled() or opening.exception() is not None

@@ -6,10 +6,10 @@ attempt. What the guard refuses comes from a stale attempt, and changes nothing.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from kern.aio.per_loop import PerLoop
 from kern.db.heart import Heart
@@ -143,6 +143,24 @@ class Store(ABC):
     retention: Retention
     outbox: Outbox
     processes: Processes
+
+    def __init__(self) -> None:
+        """Have no users yet."""
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+
+    def before_close(self, closer: Callable[[], Awaitable[None]]) -> None:
+        """Have something done before this is closed, while it can still be used."""
+        self._closers.append(closer)
+
+    async def aclose(self) -> None:
+        """Close it, after what its users have to do before that."""
+        while self._closers:
+            await self._closers.pop()()
+        await self.close()
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close every connection; nothing uses them any more."""
 
     @abstractmethod
     async def submit(self, run: NewRun) -> Accepted | None:
@@ -304,15 +322,16 @@ class Store(ABC):
 
     @abstractmethod
     async def sweep(self, heartbeat: float) -> Swept | None:
-        """Make good what lost processes have left undone, if nobody has within a heartbeat.
+        """Make good what lost processes have left undone, if nobody has for a third of a heartbeat.
 
-        Running attempts whose lease has expired become PENDING and due, fenced by the raised
-        attempt, or end in ERROR after too many, or CANCELLED where that was asked for. Runs that
+        Running attempts whose lease has expired become PENDING and due, or end in ERROR after
+        too many, or CANCELLED where that was asked for; what they write is refused. Runs that
         are due and that nobody has taken for 30 s are enqueued again, at most 1,000. A session
         lock that an ended run holds is handed off, and what waits for a limit towards which
-        nothing counts any more is due. A gap in the ticks of more than two heartbeats
-        shows that the database was away for everybody: then nothing expires for one heartbeat
-        from the first tick on, at most three times running.
+        nothing counts any more is due. A gap in the ticks of more than two thirds of
+        a heartbeat, after which leases begin to expire, shows that the database was away for
+        everybody: then nothing expires for one heartbeat from the first tick on, at most three
+        times running.
 
         Returns:
             What was done; None where it was not time yet.
@@ -444,6 +463,34 @@ class Database(ABC):
         """
         return await self._stores.get()
 
+    async def aclose(self) -> None:
+        """Close what is open of it on the running event loop; the next use opens it again.
+
+        What another object of the same database uses stays open.
+        """
+        await self._stores.aclose()
+
+    def close(self) -> None:
+        """Close what synchronous code, or a loop in another thread, has opened of it.
+
+        Raises:
+            ConfigurationError: it was called on an event loop that uses it: await
+                :meth:`aclose` there.
+        """
+        self._stores.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @abstractmethod
     async def version(self) -> TablesVersion:
         """Return the version of the tables, which are neither made nor migrated for it.
@@ -451,6 +498,18 @@ class Database(ABC):
         Raises:
             DatabaseUnavailableError: the database cannot be reached.
         """
+
+    @abstractmethod
+    def migration_sql(self) -> str:
+        """Return the SQL that makes the tables where there are none, in one transaction."""
+
+    async def damage(self) -> list[str]:
+        """Return what is broken in the tables, a sentence each, with what to do about it.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached.
+        """
+        return []
 
 
 def check_identifier(name: str, value: object) -> str:

@@ -29,6 +29,7 @@ class Definitions:
         self._served: dict[str, Definition] = {}
         self._seen: dict[str, WeakSet[Definition]] = {}
         self._pinned: dict[str, Spec] = {}
+        self._owners: dict[str, object] = {}
         self._replaceable: OrderedDict[str, Spec] = OrderedDict()
         self._paused: dict[str, tuple[float, float]] = {}
 
@@ -53,10 +54,17 @@ class Definitions:
                 f"serve the agent {spec.id!r}: kern worker module:agent, or serve([agent])."
             )
 
-    def pin(self, run_id: str, spec: Spec) -> None:
-        """Have a run that waits executed by this spec."""
+    def pin(self, run_id: str, spec: Spec, owner: object = None) -> None:
+        """Have a run that waits executed by this spec.
+
+        Args:
+            run_id: the run.
+            spec: what executes it.
+            owner: is held until then, if no other definition may execute the run.
+        """
         if not self._is_replaceable(spec):
             self._pinned[run_id] = spec
+            self._owners[run_id] = owner
             return
         self._replaceable[run_id] = spec
         if len(self._replaceable) > PINNED_LIMIT:  # Another one may execute the oldest.
@@ -64,6 +72,7 @@ class Definitions:
 
     def unpin(self, run_id: str) -> Spec | None:
         """Return the spec to which a run was pinned, and forget it."""
+        self._owners.pop(run_id, None)
         return self._pinned.pop(run_id, None) or self._replaceable.pop(run_id, None)
 
     @property

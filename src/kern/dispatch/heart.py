@@ -62,7 +62,7 @@ class HeartThread:
     """Beats for all event loops of the process that use one database."""
 
     def __init__(self, database: Database) -> None:
-        """Prepare; the thread runs while somebody has joined, and holds the database."""
+        """Prepare; the thread runs while somebody has joined."""
         self._database = ref(database)
         self._pulses: set[Pulse] = set()
         self._lock = threading.Lock()
@@ -97,6 +97,7 @@ class HeartThread:
         if database is None:
             return
         heart = database.open_heart()
+        del database  # It is closed when nobody holds it any more.
         try:
             while pulses := self._joined():
                 began = time.monotonic()

@@ -31,7 +31,7 @@ class Maintenance:
         retention: Retention,
         *,
         sweep: Callable[[], Awaitable[None]],
-        heartbeat: float,
+        pause: float,
         keep: timedelta | None,
         often: float = _OFTEN,
     ) -> None:
@@ -40,21 +40,19 @@ class Maintenance:
         Args:
             retention: what deletes.
             sweep: makes good what lost processes have left undone.
-            heartbeat: how often to sweep, in seconds.
+            pause: the seconds between two sweeps.
             keep: how long runs that have ended are kept; None without end.
             often: how often to delete, in seconds.
         """
         self._retention = retention
         self._sweep = sweep
-        self._heartbeat = heartbeat
+        self._pause = pause
         self._keep = keep
         self._often = often
 
     async def run(self) -> None:
         """Sweep and delete until the task is cancelled."""
-        await asyncio.gather(
-            _repeat(self._sweep, self._heartbeat), _repeat(self._clean, self._often)
-        )
+        await asyncio.gather(_repeat(self._sweep, self._pause), _repeat(self._clean, self._often))
 
     async def _clean(self) -> None:
         deleted = await self._retention.clean()

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
 from kern import __version__
-from kern.aio.per_loop import PerLoop
+from kern.aio.guard import guard
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Database, Kind, Signal, Store
@@ -25,12 +25,13 @@ from kern.dispatch.heart import HeartThread, Pulse
 from kern.dispatch.maintenance import Maintenance
 from kern.dispatch.scheduler import Scheduler
 from kern.dispatch.settings import Settings
+from kern.dispatch.shutdown import on_terminate
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.slots import Slots
 from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
-from kern.errors import DatabaseUnavailableError
+from kern.errors import ConfigurationError, DatabaseUnavailableError
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
@@ -53,9 +54,18 @@ _SLOTS = 1000
 class Runtime:
     """What one event loop does with one database."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        """Use ``store``; nothing is started before it is needed."""
+    def __init__(
+        self, store: Store, settings: Settings, owner: Callable[[], object] = lambda: None
+    ) -> None:
+        """Use ``store``; nothing is started before it is needed.
+
+        Args:
+            store: the database, open for the running event loop.
+            settings: how this process takes part.
+            owner: returns what keeps the store open; it is held while runs are in hand.
+        """
         self.store = store
+        self._owner = owner
         self._settings = settings
         self._name = token_hex(8)
         self._tasks = Tasks()
@@ -75,6 +85,7 @@ class Runtime:
             self._tasks,
             self._name,
             settings.heartbeat,
+            owner,
         )
         self._scheduler = Scheduler(
             store.schedules, self._submission.accept, self._subscriptions.listen
@@ -82,7 +93,7 @@ class Runtime:
         self._maintenance = Maintenance(
             store.retention,
             sweep=self._sweep,
-            heartbeat=settings.heartbeat,
+            pause=settings.heartbeat / 3,
             keep=settings.retention,
         )
         self._sender = Sender(store, settings.heartbeat)
@@ -90,21 +101,38 @@ class Runtime:
         self._on_reach: Callable[[bool], None] = lambda _: None
 
     @classmethod
-    async def of(cls, database: Database) -> "Runtime":
-        """Return the running loop's use of ``database``, begun on first call."""
-        per_loop = _runtimes.get(database)
-        if per_loop is None:
-            per_loop = _runtimes[database] = PerLoop(partial(cls._open, ref(database)))
-        return await per_loop.get()
+    async def of(cls, database: Database, settings: Settings | None = None) -> "Runtime":
+        """Return the running loop's use of ``database``, begun on first call.
+
+        Args:
+            database: the database; objects that share a store share its runtime.
+            settings: how the process takes part; by default as the environment says.
+
+        Raises:
+            ConfigurationError: the database is in use here with other settings.
+            DatabaseError: it cannot be opened.
+        """
+        if settings is not None:
+            _settings.setdefault(database, settings)
+        store = await database.store()
+        opening = _runtimes.get(store)
+        if opening is None or (opening.done() and not _succeeded(opening)):
+            for left in [each for each, of in _runtimes.items() if of.get_loop().is_closed()]:
+                del _runtimes[left]
+            opening = _runtimes[store] = asyncio.create_task(cls._open(store, database))
+            opening.add_done_callback(_succeeded)
+        runtime = await asyncio.shield(opening)
+        if settings not in (None, runtime._settings):
+            raise ConfigurationError(
+                f"{database} is in use in this process with {runtime._settings}, not {settings}. "
+                "Give it its settings before anything else uses it, and everywhere the same."
+            )
+        return runtime
 
     @classmethod
-    async def _open(cls, reference: ref[Database]) -> "AsyncGenerator[Runtime, None]":
-        database = reference()  # Kept until the loop ends, and no longer.
-        assert database is not None, "a runtime is opened by one who holds the database"
-        settings = Settings.from_environment()
-        runtime = cls(await database.store(), settings)
+    async def _open(cls, store: Store, database: Database) -> "Runtime":
+        runtime = cls(store, _settings.get(database) or Settings.of(), ref(database))
         loop = asyncio.get_running_loop()
-        heart, pulse = HeartThread.of(database), runtime.pulse()
 
         def hand_over(run_id: str) -> Future[bool]:
             if loop.is_closed():  # It was left without being shut down.
@@ -113,13 +141,18 @@ class Runtime:
             return asyncio.run_coroutine_threadsafe(runtime.cancel(run_id), loop)
 
         for run_id in cancellations.subscribe(runtime, hand_over):
-            await runtime.store.cancel(run_id)
+            await store.cancel(run_id)
+        heart, pulse = HeartThread.of(database), runtime.pulse()
         heart.join(pulse)
-        try:
-            yield runtime
-        finally:
+
+        async def close() -> None:
+            _runtimes.pop(store, None)
+            await runtime.stop(0.0)
             heart.leave(pulse)
             cancellations.unsubscribe(runtime)
+
+        store.before_close(close)
+        return runtime
 
     def pulse(self) -> Pulse:
         """Return what a heart needs to extend the leases of what executes here."""
@@ -153,14 +186,14 @@ class Runtime:
     async def stop(self, grace: float) -> None:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
         duties, self._duties = self._duties, []
-        self._sender.stop()
-        await self._worker.stop(grace)
+        await asyncio.gather(self._worker.stop(grace), self._sender.stop(grace))
         for duty in duties:
             duty.cancel()
         if duties:
             await asyncio.wait(duties)
-        with suppress(DatabaseUnavailableError):  # It is not seen alive any more, either way.
-            await self.store.processes.leave(self._name)
+        if duties:
+            with suppress(DatabaseUnavailableError):  # It is not seen alive any more, either way.
+                await self.store.processes.leave(self._name)
 
     async def submit(
         self,
@@ -292,6 +325,8 @@ class Runtime:
         """Begin to execute background runs, with the duties that go with it."""
         self._worker.start()
         if not self._duties and self._worker.takes_runs:
+            guard()
+            on_terminate(self._worker.release_all)
             self._duties = [
                 self._tasks.start(self._listen()),
                 self._tasks.start(self._scheduler.run()),
@@ -335,7 +370,7 @@ class Runtime:
             return replace(record, status=RunStatus.pending)
         self._slots.give_back()
         if record.status is RunStatus.pending:
-            self._definitions.pin(run.run_id, spec)
+            self._definitions.pin(run.run_id, spec, self._owner())
         return record
 
     async def _pinned(
@@ -345,7 +380,7 @@ class Runtime:
         if not self._worker.takes_runs:
             return await accept()
         self._definitions.check(spec)
-        self._definitions.pin(run_id, spec)
+        self._definitions.pin(run_id, spec, self._owner())
         try:
             result = await accept()
         except BaseException:
@@ -452,7 +487,12 @@ class Runtime:
         )
 
 
-_runtimes: WeakKeyDictionary[Database, PerLoop[Runtime]] = WeakKeyDictionary()
+_runtimes: dict[Store, asyncio.Task[Runtime]] = {}
+_settings: WeakKeyDictionary[Database, Settings] = WeakKeyDictionary()
+
+
+def _succeeded(opening: asyncio.Task[Runtime]) -> bool:
+    return not opening.cancelled() and opening.exception() is None
 
 
 def _answer(value: bool) -> Future[bool]:

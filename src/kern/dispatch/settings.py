@@ -1,4 +1,4 @@
-"""What the environment sets for a process that executes runs."""
+"""The settings of a process that executes runs: in code, or else in the environment."""
 
 import math
 import os
@@ -37,45 +37,68 @@ class Settings:
     retention: timedelta | None = None
 
     @classmethod
-    def from_environment(cls) -> Self:
-        """Read the settings.
+    def of(
+        cls,
+        *,
+        in_process_worker: bool | None = None,
+        heartbeat: float | None = None,
+        concurrency: int | None = None,
+        max_loop_block: float | None = None,
+        unserved_timeout: timedelta | str | None = None,
+        retention: timedelta | str | None = None,
+    ) -> Self:
+        """Return what is given, and for the rest what the environment says.
 
         Raises:
-            ConfigurationError: a variable holds something else than it should.
+            ConfigurationError: a value, or a variable, holds something else than it should.
         """
-        worker = os.environ.get("KERN_IN_PROCESS_WORKER", "1")
-        if worker not in ("0", "1"):
-            raise ConfigurationError(f"KERN_IN_PROCESS_WORKER must be 0 or 1, not {worker!r}.")
-        concurrency = os.environ.get("KERN_CONCURRENCY")
-        if concurrency is not None and not (concurrency.isdecimal() and int(concurrency) > 0):
-            raise ConfigurationError(
-                f"KERN_CONCURRENCY must be a number of runs from 1 on, not {concurrency!r}."
-            )
         return cls(
-            worker == "1",
-            _seconds("KERN_HEARTBEAT", "15", 0.5, 3600),
-            None if concurrency is None else int(concurrency),
-            _seconds("KERN_MAX_LOOP_BLOCK", "300", 1, 86_400),
-            parse_duration("KERN_UNSERVED_TIMEOUT", os.environ.get("KERN_UNSERVED_TIMEOUT", "24h")),
-            _retention(os.environ.get("KERN_RETENTION")),
+            _flag(*_chosen("in_process_worker", in_process_worker, "1")),
+            _seconds(*_chosen("heartbeat", heartbeat, "15"), 0.5, 3600),
+            _count(*_chosen("concurrency", concurrency, "")),
+            _seconds(*_chosen("max_loop_block", max_loop_block, "300"), 1, 86_400),
+            _span(*_chosen("unserved_timeout", unserved_timeout, "24h")) or timedelta(days=1),
+            _span(*_chosen("retention", retention, "")),
         )
 
 
-def _seconds(name: str, default: str, least: float, most: float) -> float:
-    text = os.environ.get(name, default)
+def _chosen(name: str, given: object, default: str) -> tuple[str, object]:
+    """Return a value with the name by which its user knows it."""
+    if given is not None:
+        return name, given
+    variable = f"KERN_{name.upper()}"
+    return variable, os.environ.get(variable) or default
+
+
+def _flag(name: str, value: object) -> bool:
+    if value in ("0", "1", True, False):
+        return value in ("1", True)
+    raise ConfigurationError(f"{name} must be 0 or 1, not {value!r}.")
+
+
+def _seconds(name: str, value: object, least: float, most: float) -> float:
     try:
-        seconds = float(text)
+        seconds = float(value) if isinstance(value, str | float | int) else math.nan
     except ValueError:
         seconds = math.nan
     if not least <= seconds <= most:
-        raise ConfigurationError(f"{name} must be {least:g} to {most:g} seconds, not {text!r}.")
+        raise ConfigurationError(f"{name} must be {least:g} to {most:g} seconds, not {value!r}.")
     return seconds
 
 
-def _retention(text: str | None) -> timedelta | None:
-    if not text:
+def _count(name: str, value: object) -> int | None:
+    if value == "":
         return None
-    retention = parse_duration("KERN_RETENTION", text)
-    if not retention:
-        raise ConfigurationError("KERN_RETENTION must be more than nothing; unset, it is for ever.")
-    return retention
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or not int(text):
+        raise ConfigurationError(f"{name} must be a number of runs from 1 on, not {value!r}.")
+    return int(text)
+
+
+def _span(name: str, value: object) -> timedelta | None:
+    if value == "":
+        return None
+    span = value if isinstance(value, timedelta) else parse_duration(name, str(value))
+    if span <= timedelta(0):
+        raise ConfigurationError(f"{name} must be more than nothing; unset, it is the default.")
+    return span

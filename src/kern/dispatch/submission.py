@@ -61,9 +61,10 @@ class Submission:
             held = await self._held(run)
             if held is None:
                 raise
-            return held
+            return _same(run, held)
         if accepted is None:
-            return await self._held(run) or await self.same_run(run)
+            held = await self._held(run)
+            return await self.same_run(run) if held is None else _same(run, held)
         return record_of(run, accepted)
 
     async def submit(self, run: NewRun, limit: int | None, policy: SessionPolicy) -> RunRecord:
@@ -168,18 +169,22 @@ class Submission:
         Raises:
             RunConflictError: it is another one.
         """
-        record = await self.found(run.run_id, with_input=True)
-        if (record.input, record.agent_id) != (run.input, run.agent_id):
-            raise RunConflictError(
-                f"run_id {run.run_id!r} is in use for another input or agent. Choose a new one."
-            )
-        return record
+        return _same(run, await self.found(run.run_id, with_input=True))
 
     async def _held(self, run: NewRun) -> RunRecord | None:
         """Return the run if it is RUNNING at its executor."""
         if run.executor is None:
             return None
         return await self._store.held(run.run_id, run.executor)
+
+
+def _same(run: NewRun, record: RunRecord) -> RunRecord:
+    """Return the record if it is that of the run, not of another one with its id."""
+    if (record.input, record.agent_id) != (run.input, run.agent_id):
+        raise RunConflictError(
+            f"run_id {run.run_id!r} is in use for another input or agent. Choose a new one."
+        )
+    return record
 
 
 def record_of(run: NewRun, accepted: Accepted) -> RunRecord:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
@@ -46,6 +46,7 @@ class Worker:
         tasks: Tasks,
         name: str,
         heartbeat: float,
+        owner: Callable[[], object],
     ) -> None:
         """Execute nothing yet.
 
@@ -58,6 +59,7 @@ class Worker:
             tasks: where to work.
             name: the executor's name, which nobody else has.
             heartbeat: seconds for which a claimed run is protected from others.
+            owner: returns what keeps the store open.
         """
         self._store = store
         self._executor = executor
@@ -67,6 +69,7 @@ class Worker:
         self._tasks = tasks
         self._name = name
         self._heartbeat = heartbeat
+        self._owner = owner
         self._in_hand: set[str] = set()
         self._working: set[asyncio.Task[None]] = set()
         self._has_backlog = False
@@ -193,14 +196,14 @@ class Worker:
                 task.cancel()
 
     def _start(self, run_id: str, work: Awaitable[None]) -> None:
-        async def in_slot() -> None:
+        async def in_slot(_owner: object) -> None:
             try:
                 await work
             finally:
                 self._in_hand.discard(run_id)
                 self._slots.give_back()
 
-        task = self._tasks.start(in_slot())
+        task = self._tasks.start(in_slot(self._owner()))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
 
@@ -259,6 +262,8 @@ class Worker:
         finally:
             # Those who wait here have not asked to be notified by others, who may go on with it.
             self._subscriptions.notify(record.run_id)
+        if attempt.is_pinned and attempt.postponed is not None:
+            self._definitions.pin(record.run_id, attempt.spec)
         if attempt.refusal is not None:
             self._definitions.pause(record.agent_id)
         elif attempt.output.status is RunStatus.completed:

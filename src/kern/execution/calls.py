@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import nullcontext
 
-from kern.errors import MissingToolError
+from kern.errors import MissingToolError, ThreadLimitError
 from kern.execution.attempt import Attempt, Turn
 from kern.run.agent import RunEvent
 from kern.run.base import RunContext, current_run
@@ -25,6 +25,7 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
 
     Raises:
         MissingToolError: a tool that an earlier attempt was to call is gone.
+        ThreadLimitError: no thread became free for a synchronous tool.
         PausedError: the outcome of a call is unknown, and its tool asks for a person.
         StaleAttemptError: the run has a later attempt.
     """
@@ -92,12 +93,10 @@ async def _call(
         dependencies=attempt.spec.dependencies,
     )
     current_run.set(output.run_id)
-    limit = asyncio.timeout(tool.timeout)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     try:
         with opened:
-            async with limit:
-                execution.result = await tool.call(execution.tool_args, context)
+            execution.result = await tool.call(execution.tool_args, context)
     except InvalidArgumentsError as error:
         execution.result, execution.tool_call_error = str(error), True
     except asyncio.CancelledError:
@@ -106,10 +105,10 @@ async def _call(
             raise
         # Nobody stopped the run; the tool let the end of something of its own escape.
         execution.result, execution.tool_call_error = "CancelledError: it was cancelled", True
+    except ThreadLimitError:
+        raise  # The tool was not called, and there is nothing that the model could do about it.
     except (Exception, SystemExit) as error:  # A tool must not end the process of other runs.
         execution.result = f"{type(error).__name__}: {error}"
-        if limit.expired():
-            execution.result = f"TimeoutError: it did not return within {tool.timeout:g} s"
         execution.tool_call_error = True
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from threading import Lock
 
 from kern.aio.batch import to_the_end
+from kern.aio.guard import guarded
 from kern.aio.retry import until_available
 from kern.db.base import Kind
 from kern.errors import (
@@ -138,7 +139,8 @@ class Executor:
             if self._early.pop((run_id, kind), True) is None:
                 self.on_signal(run_id, kind)
         try:
-            await asyncio.wait({task})
+            with guarded():
+                await asyncio.wait({task})
         except asyncio.CancelledError:
             if not task.cancelling():
                 task.cancel()

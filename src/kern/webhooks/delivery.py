@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from kern import __version__
 from kern.errors import ConfigurationError, WebhookError
+from kern.extras import extra
 from kern.run.agent import RunOutput
 from kern.run.codec import encode
 from kern.run.record import RunRecord
@@ -53,15 +54,12 @@ async def deliver(record: RunRecord, delivery_id: str) -> None:
     Raises:
         WebhookError: the receiver did not take it.
         ConfigurationError: ``KERN_WEBHOOK_SECRET`` or ``KERN_WEBHOOK_ALLOW_PRIVATE`` is not what
-            it should be, or the HTTP client is not installed.
+            it should be.
+        MissingExtraError: the HTTP client is not installed.
     """
     secrets = signing_secrets()
-    try:
+    with extra("webhooks"):
         from kern.webhooks.post import post
-    except ImportError as error:
-        raise ConfigurationError(
-            f"Webhooks need {error.name}: pip install 'kern-agents[webhooks]'."
-        ) from error
     try:
         target = parse_target(record.webhook or "")
         body = _body(record)

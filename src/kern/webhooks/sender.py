@@ -45,7 +45,7 @@ class Sender:
         """
         self._store = store
         self._heartbeat = heartbeat
-        self._sending: set[str] = set()
+        self._sending: dict[str, asyncio.Task[None]] = {}
         self._more = False
         self._stopping = False
         self._woken = asyncio.Event()
@@ -54,24 +54,33 @@ class Sender:
         """Look into the outbox: there may be more to send."""
         self._woken.set()
 
-    def stop(self) -> None:
-        """Take nothing new; :meth:`run` returns once what is being sent has been answered."""
+    async def stop(self, grace: float) -> None:
+        """Take nothing new, and wait for the answers to what is being sent.
+
+        Args:
+            grace: for how many seconds at most.
+        """
         self._stopping = True
         self._woken.set()
+        if self._sending:
+            await asyncio.wait(self._sending.values(), timeout=grace)
 
     async def run(self) -> None:
         """Send what is due, until it is stopped or cancelled.
 
         A cancel breaks off what is being sent; it is due again after its lease.
         """
+        self._stopping = False
         async with asyncio.TaskGroup() as group:
             while not self._stopping:
                 self._woken.clear()
                 wait = self._heartbeat
                 try:
                     for delivery in await until_available(self._take):
-                        self._sending.add(delivery.delivery_id)
-                        group.create_task(self._send(delivery))
+                        task = group.create_task(self._send(delivery))
+                        self._sending[delivery.delivery_id] = task
+                        # Not a `finally`: a task that is cancelled before its first step runs none.
+                        task.add_done_callback(partial(self._sent, delivery.delivery_id))
                     wait = await until_available(self._wait)
                 except Exception:
                     logger.exception("the outbox of webhooks cannot be read")
@@ -101,10 +110,11 @@ class Sender:
             await self._try(delivery)
         except Exception:
             logger.exception("the outcome of webhook %s cannot be stored", delivery.delivery_id)
-        finally:
-            self._sending.discard(delivery.delivery_id)
-            if self._more:
-                self.wake()
+
+    def _sent(self, delivery_id: str, _task: object) -> None:
+        del self._sending[delivery_id]
+        if self._more:
+            self.wake()
 
     async def _try(self, delivery: Delivery) -> None:
         outbox = self._store.outbox

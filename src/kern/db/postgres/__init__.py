@@ -1,30 +1,37 @@
 """PostgreSQL, the database that users already have."""
 
-import re
+import os
 from collections.abc import AsyncGenerator
-from urllib.parse import urlsplit
+from dataclasses import dataclass
 
-import asyncpg
 from typing_extensions import override
 
-from kern.db.base import Database, TablesVersion, check_identifier
-from kern.db.postgres.connections import Connections, reporting
+from kern.extras import extra
+
+with extra("postgres"):
+    import asyncpg  # noqa: F401 # its absence is reported here, before anything else needs it
+
+from kern.aio.shared import Registry, Shared
+from kern.db.base import Database, Store, TablesVersion, check_identifier
+from kern.db.heart import Heart
+from kern.db.postgres.address import Address, parse_address
+from kern.db.postgres.connections import Connections
+from kern.db.postgres.connector import Connector
+from kern.db.postgres.heart import PostgresHeart
 from kern.db.postgres.names import Names
-from kern.db.postgres.schema import migrate, tables_version
+from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
 from kern.errors import ConfigurationError
 
 __all__ = ["PostgresDb"]
 
-_URL = re.compile(r"(?:postgresql|postgres)(?:\+\w+)?://")
-_SCHEME = re.compile(r"\w+(?:\+\w+)?://")
-
 
 class PostgresDb(Database):
     """Sessions, runs and their queue in PostgreSQL.
 
-    Nothing is opened before the first use; then the tables are made or migrated, and the
-    connections are kept until the event loop ends.
+    Nothing is opened before the first use; then the tables are made or migrated. Objects with
+    the same arguments share their connections on an event loop; these are kept until it ends, or
+    until a little after the last of the objects is gone or closed.
     """
 
     def __init__(
@@ -33,18 +40,32 @@ class PostgresDb(Database):
         session_table: str = "kern_sessions",
         db_schema: str = "kern",
         pool_size: int = 8,
+        listen_url: str | None = None,
+        statement_cache: bool | None = None,
+        heartbeat: float | None = None,
     ) -> None:
         """Name the database.
 
         Args:
-            db_url: ``postgresql://user:password@host:port/database``. A driver in the scheme, as
-                in ``postgresql+psycopg://``, is accepted and ignored.
+            db_url: ``postgresql://user:password@host:port/database``, or several hosts as in
+                ``host:port,host:port``, of which the first one is used that can be written to.
+                A driver in the scheme, as in ``postgresql+psycopg://``, is accepted and ignored;
+                so are parameters that asyncpg lacks and a connection can do without, such as
+                ``channel_binding``. An unknown one is refused.
             session_table: the table of the sessions; the others are named after it.
             db_schema: the schema for all tables, in lower case.
-            pool_size: connections of an event loop at most, from 2 on; one more is used to listen.
+            pool_size: connections of an event loop at most, from 2 on; two more are used to
+                listen.
+            listen_url: where to listen for notifications, which do not pass a pooler in
+                transaction mode; by default ``db_url``. Where they do not arrive, kern looks
+                once a second instead.
+            statement_cache: whether sessions keep prepared statements, which a pooler in
+                transaction mode mixes up; by default that is found out.
+            heartbeat: the seconds within which a connection that is dead is noticed; by default
+                ``KERN_HEARTBEAT``, or 15. Below 3 it counts as 3.
 
         Raises:
-            ConfigurationError: the URL or a name cannot be used.
+            ConfigurationError: a URL or a name cannot be used.
         """
         super().__init__(session_table)
         check_identifier("db_schema", db_schema)
@@ -54,85 +75,108 @@ class PostgresDb(Database):
             )
         if pool_size < 2:
             raise ConfigurationError(f"pool_size must be at least 2, not {pool_size}.")
-        self._dsn, self._address = _parse(db_url)
+        self._dsn = db_url
         self._names = Names(db_schema, session_table)
-        self._pool_size = pool_size
+        self._target = _Target(
+            parse_address(db_url),
+            None if listen_url is None else parse_address(listen_url, "listen_url"),
+            self._names,
+            pool_size,
+            statement_cache,
+            heartbeat,
+        )
+        self._shared: Shared[Store] = _targets.find(self._target, self._target.open)
+        self._stores = self._shared
 
     def __repr__(self) -> str:
-        return f"PostgresDb({self._address!r}, {self._names.sessions})"
+        return f"PostgresDb({str(self._target.address)!r}, {self._names.sessions})"
+
+    @override
+    async def store(self) -> Store:
+        self._shared.join(self)
+        return await super().store()
+
+    @override
+    async def aclose(self) -> None:
+        await self._shared.aleave(self)
+
+    @override
+    def close(self) -> None:
+        self._shared.leave(self)
 
     @override
     async def version(self) -> TablesVersion:
-        with reporting(self._address):
-            connection = await self._connect()
-            try:
-                return await tables_version(connection, self._names)
-            finally:
-                await connection.close()
+        async with self._target.connector().session() as connection:
+            return await tables_version(connection, self._names)
 
-    async def _open(self) -> AsyncGenerator[PostgresStore, None]:
-        with reporting(self._address):
-            connection = await self._connect()
-            try:
-                await migrate(connection, self._names)
-            finally:
-                await connection.close()
-            pool = await asyncpg.create_pool(
-                self._dsn,
-                min_size=1,
-                max_size=self._pool_size,
-                timeout=10,
-                command_timeout=60,
-                reset=_keep_as_it_is,
-                server_settings={"application_name": "kern"},
-            )
-        store = PostgresStore(Connections(pool, self._connect, self._address), self._names)
+    @override
+    def open_heart(self) -> Heart:
+        return PostgresHeart(self._target.connector(), self._names)
+
+    @override
+    def migration_sql(self) -> str:
+        return migration_sql(self._names)
+
+    @override
+    async def damage(self) -> list[str]:
+        from kern.db.postgres.damage import find_damage
+
+        async with self._target.connector().session() as connection:
+            return await find_damage(connection, self._names)
+
+    def _open(self) -> AsyncGenerator[Store, None]:
+        return self._target.open()
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What a database is; two that are equal share their connections."""
+
+    address: Address
+    listen_address: Address | None
+    names: Names
+    pool_size: int
+    statement_cache: bool | None
+    heartbeat: float | None
+
+    def connector(self) -> Connector:
+        """Return what opens its connections."""
+        return Connector(self.address, self._heartbeat(), self.statement_cache)
+
+    async def open(self) -> AsyncGenerator[Store, None]:
+        """Yield it once, open for the running event loop, and close it after that."""
+        connector = self.connector()
+        await self._prepare(connector)
+        listening = None
+        if self.listen_address is not None:
+            listening = Connector(self.listen_address, self._heartbeat(), None)
+        connections = Connections(connector, self.pool_size, listening)
+        await connections.open()
+        store = PostgresStore(connections, self.names)
         try:
             yield store
         finally:
-            await store.close()
+            await store.aclose()
 
-    async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(
-            self._dsn,
-            timeout=10,
-            command_timeout=60,
-            server_settings={"application_name": "kern"},
-        )
+    async def _prepare(self, connector: Connector) -> None:
+        """Make or migrate the tables where they are not what this version of kern uses."""
+        async with connector.session() as connection:
+            await connector.learn(connection)
+            found, known = await tables_version(connection, self.names)
+        if found != known:
+            async with connector.session(migrates=True) as connection:
+                await migrate(connection, self.names)
 
-
-async def _keep_as_it_is(_connection: asyncpg.Connection) -> None:
-    """Kern's statements leave no state behind, so a released connection needs no reset."""
-
-
-def _parse(db_url: object) -> tuple[str, str]:
-    """Return the URL as asyncpg takes it, and the address without the password.
-
-    What the errors show of the URL cannot hold its password, however it was mistyped.
-    """
-    if not isinstance(db_url, str) or not _URL.match(db_url):
-        raise ConfigurationError(
-            "db_url must look like postgresql://user:password@host:5432/database, not "
-            f"{_shown(db_url)}."
-        )
-    dsn = _URL.sub("postgresql://", db_url, count=1)
-    try:
-        parts = urlsplit(dsn)
-        address = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
-        # An @ after the host belongs to a password that was cut off at a / or # of its own.
-        readable = "@" not in parts.path + parts.fragment
-    except ValueError:
-        readable = False
-    if not readable:
-        raise ConfigurationError(
-            "db_url cannot be read. Write its port as a number, and characters of the password "
-            "other than letters and digits as in %2F for a slash."
-        )
-    return dsn, address
+    def _heartbeat(self) -> float:
+        if self.heartbeat is not None:
+            return self.heartbeat
+        text = os.environ.get("KERN_HEARTBEAT", "15")
+        try:
+            return float(text)
+        except ValueError:
+            raise ConfigurationError(
+                f"KERN_HEARTBEAT must be a number of seconds, not {text!r}."
+            ) from None
 
 
-def _shown(db_url: object) -> str:
-    if not isinstance(db_url, str):
-        return type(db_url).__name__
-    scheme = _SCHEME.match(db_url)
-    return scheme[0] if scheme else "text without ://"
+_targets: Registry[Store] = Registry()

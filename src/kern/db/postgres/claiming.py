@@ -18,16 +18,20 @@ from kern.run.record import RunRecord
 Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
 
 
+# How many runs are admitted at once where there is no limit, or no longer one.
+_MANY = 1000
+
+
 class _Claimed(NamedTuple):
     record: RunRecord | None = None
     needs_session_lock: bool = False
 
 
 class _Key(NamedTuple):
-    """A key of which only so many runs may execute at once."""
+    """A key of which only so many runs may execute at once; None for any number."""
 
     name: str
-    limit: int
+    limit: int | None
     owners: tuple[str, ...]
 
 
@@ -58,6 +62,10 @@ class Claiming:
             await self._hand_off.of(locked[0]["session_id"], run_id)
         return claimed.record
 
+    async def answered(self) -> None:
+        """Wait until the claims made so far have been answered, also for those who have left."""
+        await self._claims.answered()
+
     async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
         """Make runs that wait for a limit due, as the store's ``admit`` says."""
         for key in _keys(agent_id, user_id, claim):
@@ -74,18 +82,26 @@ class Claiming:
             return _Claimed()
         if owners[0]["needs_lock"]:
             return _Claimed(needs_session_lock=True)
-        keys = _keys(owners[0]["agent_id"], owners[0]["user_id"], claim)
+        of_agent, *of_user = _keys(owners[0]["agent_id"], owners[0]["user_id"], claim)
         async with self._connections.transaction() as connection:
-            for key in keys:
+            room = await self._room(connection, of_agent)
+            for key in of_user:
                 if await self._room(connection, key) <= 0:
                     await connection.execute(self._limits.wait, run_id, key.name)
+                    # The room of the agent is for others, who do not wait for this user.
+                    await connection.execute(self._limits.admit, of_agent.name, max(0, room))
                     return _Claimed()
+            if room <= 0:
+                await connection.execute(self._limits.wait, run_id, of_agent.name)
+                return _Claimed()
             claimed, rows = await self._claim_with(connection.fetch, [(run_id, claim)])
         await self._hand_off.finish(rows)
         return claimed[0]
 
     async def _room(self, connection: Connection, key: _Key) -> int:
-        """Lock a key until the transaction ends, and return how many runs it has room for."""
+        """Return for how many runs a key has room; locked until the transaction ends."""
+        if key.limit is None:
+            return _MANY
         names = self._names
         lock = f"kern/{names.schema}/{names.session_table}/{key.name}"
         await connection.execute(self._limits.lock_key, lock)
@@ -106,7 +122,7 @@ class Claiming:
             [run_id for run_id, _ in claims],
             [claim.lease for _, claim in claims],
             [claim.executor for _, claim in claims],
-            claims[0][1].is_limited,
+            [claim.is_limited for _, claim in claims],
         )
         claimed = {
             row["due_run_id"]: _Claimed(needs_session_lock=True)
@@ -115,7 +131,9 @@ class Claiming:
             for row in rows
         }
         # The claim waits for what the attempt before it is writing, but its snapshot is older.
-        again = [each.record for each in claimed.values() if each.record and each.record.attempt > 1]
+        again = [
+            each.record for each in claimed.values() if each.record and each.record.attempt > 1
+        ]
         if again:
             for row in await fetch(self._last_seq, [each.run_id for each in again]):
                 old = claimed[row["run_id"]].record
@@ -126,11 +144,9 @@ class Claiming:
 
 
 def _keys(agent_id: str, user_id: str | None, claim: Claim) -> list[_Key]:
-    """Return the keys of a run that are limited, in the order in which they are locked."""
-    keys = []
-    if claim.agent_limit is not None:
-        keys.append(_Key(f"agent/{agent_id}", claim.agent_limit, (agent_id,)))
-    if claim.user_limit is not None and user_id is not None:
+    """Return the keys of a run, in the order in which they are locked."""
+    keys = [_Key(f"agent/{agent_id}", claim.agent_limit, (agent_id,))]
+    if user_id is not None:
         name = f"user/{len(agent_id)}/{agent_id}/{user_id}"
         keys.append(_Key(name, claim.user_limit, (agent_id, user_id)))
     return keys

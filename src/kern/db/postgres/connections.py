@@ -1,32 +1,25 @@
-"""The connections to one PostgreSQL, and what its driver's errors mean."""
+"""The connections to one PostgreSQL: a pool, a statement, a transaction, a listener."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import TypeAlias
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 
-from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
-
-# How long a statement waits for the pool before a connection is opened beside it, in seconds.
-_LONGEST_WAIT = 5.0
-
-# How a statement is told that its connection, or the server, is going away. The driver calls it a
-# fault of its own where the server has said so before the statement was sent.
-_LOST = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InternalClientError,
-)
-
-# Every statement is guarded and stands alone, so one that lost a deadlock is sent again.
-_TRIES = 5
-
+from kern.db.postgres.connector import Connector, Session
+from kern.db.postgres.listener import Listener
+from kern.db.postgres.reporting import is_lost, reporting, sqlstate
+from kern.db.postgres.sqlstates import POOLED, Meaning, meaning
+from kern.errors import DatabaseError, DatabaseUnavailableError
 
 Connection: TypeAlias = "asyncpg.Connection | asyncpg.pool.PoolConnectionProxy"
+Result = TypeVar("Result")
+
+# How long to wait at most before a statement that has collided with another is sent again: every
+# statement is guarded and stands alone.
+_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 class Connections:
@@ -34,48 +27,138 @@ class Connections:
 
     Attributes:
         pool: where the statements are sent.
-        connect: opens a connection beside the pool.
         address: where the database is, for errors.
     """
 
     def __init__(
-        self,
-        pool: asyncpg.Pool,
-        connect: Callable[[], Awaitable[asyncpg.Connection]],
-        address: str,
+        self, connector: Connector, pool_size: int, listening: Connector | None = None
     ) -> None:
-        self.pool = pool
-        self.connect = connect
-        self.address = address
+        """Prepare; :meth:`open` comes next.
+
+        Args:
+            connector: opens the connections.
+            pool_size: how many of them at most.
+            listening: opens those on which notifications arrive, where that is another.
+        """
+        self.address = str(connector.address)
+        self._connector = connector
+        self._listening = listening or connector
+        self.pool = asyncpg.create_pool(
+            # The driver would replace connections in the background, and print what fails.
+            min_size=0,
+            max_size=pool_size,
+            connect=self._open_pooled,
+            connection_class=Session,
+            reset=_keep_as_it_is,
+        )
+        self._trusted_since = 0.0
         self._beside = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Make the pool ready; nothing is connected yet."""
+        await self.pool
+
+    def terminate(self) -> None:
+        """Close every connection; nothing uses them any more."""
+        # Not close(): that waits for connections whose release asyncio.run has interrupted.
+        self.pool.terminate()
+
+    async def connect(self) -> asyncpg.Connection:
+        """Open a connection beside the pool."""
+        return await self._connector.connect()
 
     async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         """Return the rows that a statement gives, in a transaction of its own.
 
         Raises:
-            DatabaseUnavailableError: the database cannot be reached.
+            DatabaseUnavailableError: the database cannot do it now.
+            OutcomeUnknownError: it has not said whether it did.
             DatabaseError: it refused.
         """
-        with reporting(self.address):
-            for tries_left in reversed(range(_TRIES)):
-                async with self._connection() as connection:
-                    try:
-                        return await connection.fetch(statement, *values)
-                    except asyncpg.DeadlockDetectedError:
-                        if not tries_left:
-                            raise
-        raise AssertionError("the last try returns or raises")
+
+        async def send() -> list[asyncpg.Record]:
+            if not self._connector.is_isolated:
+                async with self.transaction() as connection:
+                    return await connection.fetch(statement, *values)
+            async with self._connection() as connection:
+                return await connection.fetch(statement, *values)
+
+        return await self._through_collisions(send)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection, None]:
         """Hand out a connection in a transaction, which commits at the end.
 
         Raises:
-            DatabaseError: as :meth:`fetch` does.
+            DatabaseUnavailableError: as :meth:`fetch`, and where it collided with another.
+            OutcomeUnknownError: the database has not said whether it has committed.
+            DatabaseError: as :meth:`fetch`.
         """
-        with reporting(self.address):
-            async with self._connection() as connection, connection.transaction():
-                yield connection
+        with reporting(self.address, sent=True):
+            async with self._connection() as connection:
+                transaction = connection.transaction(isolation="read_committed")
+                with reporting(self.address):
+                    await transaction.start()
+                    try:
+                        yield connection
+                    except BaseException as error:
+                        if not is_lost(error):
+                            await transaction.rollback()
+                        raise
+                await transaction.commit()
+
+    async def ping(self) -> None:
+        """Make a round trip to the database and back, within a heartbeat.
+
+        Raises:
+            DatabaseUnavailableError: it did not answer.
+        """
+        await self.fetch("SELECT 1")
+
+    def listener(
+        self,
+        channel: str,
+        callback: Callable[[str], None],
+        lost: Callable[[], None],
+        back: Callable[[], None],
+    ) -> Listener:
+        """Return a listener on a channel of this database; see :class:`Listener`."""
+        return Listener(
+            self._listening.connect,
+            channel,
+            callback,
+            lost,
+            back,
+            notify=self._notify,
+            heartbeat=self._connector.patience,
+            address=str(self._listening.address),
+        )
+
+    async def _notify(self, channel: str, payload: str) -> None:
+        await self.fetch("SELECT pg_notify($1, $2)", channel, payload)
+
+    async def _through_collisions(self, send: Callable[[], Awaitable[Result]]) -> Result:
+        with reporting(self.address, sent=True):
+            for pause in _PAUSES:
+                try:
+                    return await send()
+                except (asyncpg.PostgresError, DatabaseError) as error:
+                    if not self._may_send_again(sqlstate(error)):
+                        raise
+                await asyncio.sleep(random.uniform(0, pause))
+            return await send()
+
+    def _may_send_again(self, code: str) -> bool:
+        if code in POOLED:
+            if not self._connector.is_pooled:
+                self._connector.is_pooled = True
+                self._distrust()
+            return True
+        return meaning(code) is Meaning.collided
+
+    def _distrust(self) -> None:
+        """Use none of the connections that are open now for another statement."""
+        self._trusted_since = asyncio.get_running_loop().time()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Connection, None]:
@@ -92,56 +175,44 @@ class Connections:
             return
         try:
             yield connection
-        except asyncpg.InternalClientError:
-            connection.terminate()  # It is of no use to those who would get it next.
+        except BaseException as error:
+            if is_lost(error):
+                with suppress(asyncpg.InterfaceError):  # It is back in the pool already.
+                    connection.terminate()
+                if isinstance(error, Exception):  # The others go the same way.
+                    self._distrust()
             raise
         finally:
             await self.pool.release(connection)
 
     async def _free_connection(self) -> "asyncpg.pool.PoolConnectionProxy | None":
         """Return one of the pool; None where there was none for long, and no other help is."""
+        give_up_at = asyncio.get_running_loop().time() + self._connector.patience
         while True:
             try:
-                return await self.pool.acquire(timeout=_LONGEST_WAIT)
+                # A little longer than connecting takes, which says itself what was wrong.
+                connection = await self.pool.acquire(timeout=1.2 * self._connector.connect_timeout)
             except TimeoutError:
                 if not self._beside.locked():
                     return None
+                if asyncio.get_running_loop().time() > give_up_at:
+                    raise DatabaseUnavailableError(
+                        f"All {self.pool.get_max_size()} connections to PostgreSQL at "
+                        f"{self.address} were in use for {self._connector.patience:g} s. Raise "
+                        "pool_size.",
+                        address=self.address,
+                    ) from None
+                continue
+            # The proxy passes it on.
+            opened_at: float = connection.opened_at  # type: ignore[attr-defined]
+            if opened_at >= self._trusted_since:
+                return connection
+            connection.terminate()
+            await self.pool.release(connection)
+
+    async def _open_pooled(self, *_: object, **__: object) -> Session:
+        return await self._connector.connect()
 
 
-@contextmanager
-def reporting(address: str) -> Iterator[None]:
-    """Turn the driver's errors into kern's, which say where the database is and what to do."""
-    try:
-        yield
-    except asyncpg.exceptions.ClientConfigurationError as error:
-        raise ConfigurationError(f"db_url cannot be used: {error}") from error
-    except asyncpg.InvalidCatalogNameError as error:
-        raise DatabaseUnavailableError(
-            f"PostgreSQL at {address} has no such database: {error}. Create it, or correct db_url."
-        ) from error
-    except asyncpg.InvalidAuthorizationSpecificationError as error:
-        raise DatabaseUnavailableError(
-            f"PostgreSQL at {address} does not let us in: {error}. Correct the user and password "
-            "in db_url."
-        ) from error
-    except asyncpg.TooManyConnectionsError as error:
-        raise DatabaseUnavailableError(
-            f"PostgreSQL at {address} has no connection left for us: {error}. Raise its "
-            "max_connections, or lower pool_size."
-        ) from error
-    except asyncpg.DeadlockDetectedError as error:
-        raise DatabaseUnavailableError(f"PostgreSQL at {address} was too busy: {error}") from error
-    except (OSError, asyncpg.PostgresError, *_LOST, asyncpg.InterfaceError) as error:
-        if isinstance(error, (OSError, *_LOST)) or _is_gone(error):
-            raise DatabaseUnavailableError(
-                f"PostgreSQL at {address} cannot be reached: {error or type(error).__name__}. "
-                "Start it, or correct db_url; `kern db up` starts one on port 5532 of this machine."
-            ) from error
-        raise DatabaseError(f"PostgreSQL at {address} refused: {error}") from error
-
-
-def _is_gone(error: Exception) -> bool:
-    """Say whether a connection was lost between two statements, of which only the text tells."""
-    return isinstance(error, asyncpg.InterfaceError) and any(
-        words in str(error) for words in ("connection is closed", "released back", "in progress")
-    )
+async def _keep_as_it_is(_connection: asyncpg.Connection) -> None:
+    """Kern's statements leave no state behind, so a released connection needs no reset."""

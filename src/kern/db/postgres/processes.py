@@ -52,6 +52,4 @@ ORDER BY started_at, executor"""
     @override
     async def find(self, seen_within: float) -> list[Process]:
         rows = await self._fetch(self._find, seen_within)
-        return [
-            Process(**dict(row) | {"agents": tuple(json.loads(row["agents"]))}) for row in rows
-        ]
+        return [Process(**dict(row) | {"agents": tuple(json.loads(row["agents"]))}) for row in rows]

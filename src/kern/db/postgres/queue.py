@@ -1,8 +1,7 @@
-"""The queue of PostgreSQL: PgQueuer's tables and statements, over kern's connections."""
+"""The queue of PostgreSQL, which PgQueuer keeps."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -10,17 +9,16 @@ from uuid import uuid4
 from typing_extensions import override
 
 from kern.aio.batch import Batcher
-from kern.db.postgres.connections import Connections, reporting
+from kern.db.postgres.connections import Connections
 from kern.db.postgres.listener import Listener
 from kern.db.postgres.names import Names
 from kern.db.queue import Entry, Queue
 
 if TYPE_CHECKING:
-    from pgqueuer.adapters.persistence.queries import Queries
-    from pgqueuer.domain.models import Job
+    from kern.db.postgres.pgqueuer import PgQueuer
 
-# An entry lives for milliseconds; one that is older was with a process that is lost.
-_UNACKNOWLEDGED = timedelta(seconds=15)
+_CHILDREN, _ROOTS = ">", "/"
+"""What is between the table and the agent in the entrypoint of an entry."""
 
 
 class PostgresQueue(Queue):
@@ -39,58 +37,40 @@ class PostgresQueue(Queue):
         from kern.db.queue_tables import queue_settings
 
         def notified(payload: str) -> None:
+            # PgQueuer notifies of what is acknowledged as well.
             if json.loads(payload).get("operation") == "insert":
                 on_due()
 
-        listener = Listener(
-            self._connections.connect,
+        listener = self._connections.listener(
             queue_settings(self._names.schema).channel,
             notified,
             lost=lambda: None,
             back=on_due,
         )
-        with reporting(self._connections.address):
-            await listener.start()
+        await listener.start()
         self._listener = listener
 
     @override
     async def dequeue(
         self, agent_ids: Sequence[str], limit: int, *, children_only: bool = False
     ) -> list[Entry]:
-        from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
-        from pgqueuer.ports.repository import EntrypointExecutionParameter
-
-        unlimited = EntrypointExecutionParameter(0)
-        with reporting(self._connections.address):
-            jobs = await self._queries.dequeue(
-                batch_size=limit,
-                entrypoints={
-                    QueueEntrypoint(each): unlimited
-                    for each in self._entrypoints(agent_ids, ">" if children_only else ">/")
-                },
-                queue_manager_id=QueueManagerId(self._consumer),
-                global_concurrency_limit=None,
-                heartbeat_timeout=_UNACKNOWLEDGED,
-            )
-        return [Entry((job.payload or b"").decode(), job) for job in jobs]
+        kinds = _CHILDREN if children_only else _CHILDREN + _ROOTS
+        entrypoints = self._entrypoints(agent_ids, kinds)
+        jobs = await self._pgqueuer.dequeue(entrypoints, limit, self._consumer)
+        before = len(self._names.session_table) + 1
+        return [Entry((job.payload or b"").decode(), job.entrypoint[before:], job) for job in jobs]
 
     @override
     async def acknowledge(self, entry: Entry) -> None:
-        await self._acknowledged.put(_job(entry))
+        await self._acknowledged.put(entry)
 
     @override
     async def put_back(self, entry: Entry, delay: float) -> None:
-        with reporting(self._connections.address):
-            await self._queries.retry_job(_job(entry), timedelta(seconds=delay), None)
+        await self._pgqueuer.put_back(entry.key, delay)
 
     @override
     async def next_due(self, agent_ids: Sequence[str]) -> float | None:
-        from pgqueuer.domain.types import QueueEntrypoint
-
-        entrypoints = [QueueEntrypoint(each) for each in self._entrypoints(agent_ids, ">/")]
-        with reporting(self._connections.address):
-            due_in = await self._queries.next_deferred_eta(entrypoints)
-        return None if due_in is None else due_in.total_seconds()
+        return await self._pgqueuer.next_due(self._entrypoints(agent_ids, _CHILDREN + _ROOTS))
 
     async def close(self) -> None:
         """Stop listening."""
@@ -98,25 +78,15 @@ class PostgresQueue(Queue):
             await self._listener.close()
 
     @cached_property
-    def _queries(self) -> "Queries":
-        from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+    def _pgqueuer(self) -> "PgQueuer":
+        from kern.db.postgres.pgqueuer import PgQueuer
 
-        from kern.db.queue_tables import queue_queries
-
-        return queue_queries(AsyncpgPoolDriver(self._connections.pool), self._names.schema)
+        return PgQueuer(self._connections, self._names.schema)
 
     def _entrypoints(self, agent_ids: Sequence[str], kinds: str) -> Iterable[str]:
         table = self._names.session_table
         return (f"{table}{kind}{agent_id}" for agent_id in agent_ids for kind in kinds)
 
-    async def _acknowledge_all(self, jobs: "Sequence[Job]") -> list[None]:
-        with reporting(self._connections.address):
-            await self._queries.log_jobs([(job, "successful", None) for job in jobs])
-        return [None] * len(jobs)
-
-
-def _job(entry: Entry) -> "Job":
-    from pgqueuer.domain.models import Job
-
-    assert isinstance(entry.key, Job)
-    return entry.key
+    async def _acknowledge_all(self, entries: Sequence[Entry]) -> list[None]:
+        await self._pgqueuer.acknowledge([entry.key for entry in entries])
+        return [None] * len(entries)

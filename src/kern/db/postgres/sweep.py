@@ -1,15 +1,11 @@
 """The sweep of PostgreSQL: who advances the tick makes good what lost processes left undone."""
 
-from datetime import UTC, datetime
-
 from kern.db.base import Swept
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements import Sweeping
-from kern.db.postgres.statements.sweeping import DUE, EXPIRED, SESSIONS
-
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
+from kern.db.postgres.statements.sweeping import EXPIRED, KEYS, SESSIONS
 
 
 class Sweep:
@@ -20,9 +16,10 @@ class Sweep:
         self._connections = connections
         self._hand_off = hand_off
         self._statements = Sweeping(names)
-        # Where the next page begins of the due runs, of the sessions and of the keys.
-        self._due: tuple[datetime, int] = (_EARLIEST, 0)
+        # Where the next page begins.
+        self._position = 0
         self._session = ""
+        self._tried_key = ""
         self._key = ""
 
     async def __call__(self, heartbeat: float) -> Swept | None:
@@ -34,6 +31,12 @@ class Sweep:
         await self._hand_off_locks()
         await self._try_limits()
         return Swept(expired, await self._enqueue_again())
+
+    async def waiting_for_limits(self) -> list[tuple[str, str | None]]:
+        """Do what the store's ``waiting_for_limits`` says; where there are many, for the next."""
+        rows = await self._connections.fetch(self._statements.waiting_for_limits, self._key)
+        self._key = rows[-1]["key"] if len(rows) == KEYS else ""
+        return [(row["agent_id"], row["user_id"]) for row in rows]
 
     async def _expire(self) -> list[str]:
         expired: list[str] = []
@@ -52,16 +55,11 @@ class Sweep:
                 await self._hand_off.of(row["session_id"], row["holder"])
 
     async def _try_limits(self) -> None:
-        rows = await self._connections.fetch(self._statements.try_limits, self._key)
-        self._key = rows[0]["key"] if rows else ""
+        rows = await self._connections.fetch(self._statements.try_limits, self._tried_key)
+        self._tried_key = rows[-1]["key"] if len(rows) == KEYS else ""
 
     async def _enqueue_again(self) -> int:
-        rows = await self._connections.fetch(self._statements.enqueue_again, *self._due)
-        if not rows:
-            self._due = (_EARLIEST, 0)
-            return 0
-        [row] = rows
-        is_full = row["looked_at"] == DUE
-        self._due = (row["due_at"], row["position"]) if is_full else (_EARLIEST, 0)
-        enqueued: int = row["enqueued"]
+        rows = await self._connections.fetch(self._statements.enqueue_again, self._position)
+        self._position = rows[0]["position"]
+        enqueued: int = rows[0]["enqueued"]
         return enqueued

@@ -10,6 +10,7 @@ from kern.db.base import Database, TablesVersion
 from kern.db.heart import Heart
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.heart import SqliteHeart
+from kern.db.sqlite.schema import migration_sql
 from kern.db.sqlite.store import SqliteStore
 
 __all__ = ["SqliteDb"]
@@ -41,6 +42,10 @@ class SqliteDb(Database):
         return await asyncio.to_thread(self._file.tables_version)
 
     @override
+    def migration_sql(self) -> str:
+        return migration_sql(self.session_table)
+
+    @override
     def open_heart(self) -> Heart:
         return SqliteHeart(self._file)
 
@@ -50,4 +55,4 @@ class SqliteDb(Database):
         try:
             yield store
         finally:
-            await store.close()
+            await store.aclose()

@@ -162,6 +162,13 @@ def statements(session_table: str, version: int = 0) -> list[str]:
     return [each.strip() for script in scripts for each in script.split(";\n")]
 
 
+def migration_sql(session_table: str) -> str:
+    """Return the SQL that makes the tables in a file that has none of this name."""
+    version = f"INSERT INTO kern_versions VALUES ('{session_table}', {len(MIGRATIONS)})"
+    script = ["BEGIN", _VERSIONS, *statements(session_table), version, "COMMIT"]
+    return ";\n".join(script) + ";\n"
+
+
 def migrate(connection: sqlite3.Connection, session_table: str) -> None:
     """Bring the tables to this version of kern; of processes that begin at once, one does.
 

@@ -30,6 +30,7 @@ class SqliteStore(Store):
 
     def __init__(self, file: SqliteFile) -> None:
         """Use ``file`` from the running event loop."""
+        super().__init__()
         self._file = file
         self._attempts = Attempts(file.tables)
         self._journals = Journals(file.tables)
@@ -57,6 +58,7 @@ class SqliteStore(Store):
             await self._file.leave()
             raise
 
+    @override
     async def close(self) -> None:
         """Stop listening, and close the file if nobody else in this process uses it."""
         await self._listener.close()

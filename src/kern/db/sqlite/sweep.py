@@ -31,11 +31,11 @@ class Sweep:
         assert tick is not None
         # A tick in the future was written before the clock was set back.
         since = transaction.now - tick["swept_at"]
-        if 0 <= since < heartbeat:
+        if 0 <= since < heartbeat / 3:
             return None
         quiet_until = min(tick["quiet_until"], transaction.now + heartbeat)
         quiet_times = tick["quiet_times"]
-        has_gap = not 0 <= since <= 2 * heartbeat + 2
+        has_gap = not 0 <= since <= heartbeat * 2 / 3
         if has_gap and quiet_times < _QUIET_TIMES:
             quiet_until, quiet_times = transaction.now + heartbeat, quiet_times + 1
         expires = quiet_until <= transaction.now

@@ -87,7 +87,7 @@ WITH patience AS MATERIALIZED (
     FROM {names.runs} WHERE run_id = ANY($7::text[]) ORDER BY run_id FOR SHARE
 ), input AS MATERIALIZED (
     SELECT t.*, t.cancelled OR coalesce(parent.is_cancelled, false) AS is_cancelled,
-        ordered AND NOT t.cancelled AND parent.is_cancelled IS NOT true
+        t.ordered AND NOT t.cancelled AND parent.is_cancelled IS NOT true
         AND (t.run_at IS NULL OR t.run_at <= now()) AND known.run_id IS NULL AS requests
     FROM unnest({_TYPES}) WITH ORDINALITY AS t ({_COLUMNS}, number)
     LEFT JOIN parent ON parent.run_id = t.parent_run_id
@@ -108,11 +108,11 @@ WITH patience AS MATERIALIZED (
     WHERE excluded.lock_run_id IS NOT NULL
     RETURNING session_id, lock_run_id
 ), placed AS (
-    SELECT input.*, nextval('{names.positions}') AS position,
-        requests AND lock_run_id IS DISTINCT FROM run_id AS waiting,
-        lease IS NOT NULL AND NOT is_cancelled
-            AND NOT (requests AND lock_run_id IS DISTINCT FROM run_id) AS begins
-    FROM input LEFT JOIN session USING (session_id) ORDER BY number
+    SELECT *, nextval('{names.positions}') AS position, NOT is_cancelled AND NOT waiting
+        AND lease IS NOT NULL AS begins
+    FROM (SELECT *, requests AND run_id NOT IN (SELECT lock_run_id FROM session) AS waiting
+        FROM input) AS input
+    ORDER BY number
 ), run AS (
     INSERT INTO {names.runs} AS runs (run_id, position, session_id, agent_id, user_id, input,
         metadata, parent_run_id, streamed, watched, status, attempt, started_at, dispatched_at,
@@ -131,12 +131,16 @@ WITH patience AS MATERIALIZED (
         journal_version
     FROM placed ORDER BY run_id
     {_ON_CONFLICT}
-    RETURNING run_id, attempt, status, created_at, waiting, webhook,
+    RETURNING run_id, session_id, attempt, status, created_at, waiting, webhook,
         {enqueued_if_due(names, "runs")}
 ), {more}ended AS (
     SELECT run_id, attempt, webhook FROM run WHERE status = 'CANCELLED'
 ), {into_outbox(names, "ended")}
-SELECT input.run_id, status, created_at, waiting,
-    CASE WHEN lock_run_id = input.run_id AND (status IS NULL OR status = 'CANCELLED')
-        THEN input.session_id END AS unfinished, lock_run_id AS holder
-FROM input LEFT JOIN run USING (run_id) LEFT JOIN session USING (session_id)"""
+SELECT run_id, status, created_at, waiting, CASE WHEN status = 'CANCELLED'
+    AND run_id IN (SELECT lock_run_id FROM session) THEN session_id END AS unfinished,
+    run_id AS holder
+FROM run
+UNION ALL
+SELECT lock_run_id, NULL, NULL, NULL, session_id, lock_run_id FROM session
+WHERE lock_run_id IN (SELECT run_id FROM input WHERE requests)
+    AND lock_run_id NOT IN (SELECT run_id FROM run)"""

@@ -4,6 +4,9 @@ from kern.db.postgres.names import Names
 
 LIVE = "('PENDING', 'RUNNING', 'PAUSED')"
 
+# The conditions by which their indexes find runs; guards are written otherwise, see the schema.
+STATUS, IS_WAITING = "status || ''", "waiting::integer = 1"
+
 RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, output, error, priority, run_at, timeout, max_attempts, failures,
     webhook, parent_run_id, executor, journal_version, refusal"""
@@ -58,7 +61,7 @@ def following(names: Names, ended: str) -> str:
     JOIN {names.sessions} AS seen ON seen.session_id = held.session_id
     LEFT JOIN LATERAL (
         SELECT waiter.run_id FROM {names.runs} AS waiter
-        WHERE waiter.session_id = held.session_id AND waiter.waiting
+        WHERE waiter.session_id = held.session_id AND waiter.{IS_WAITING}
         ORDER BY waiter.position LIMIT 1
     ) AS first ON true
     WHERE session.session_id = held.session_id

@@ -2,7 +2,7 @@
 
 from kern.db.listing import BEGINNING, RunFilter
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.parts import LIVE, RECORD, REMAINING
+from kern.db.postgres.statements.parts import LIVE, RECORD, REMAINING, STATUS
 
 _LISTED = RECORD.replace(" output,", "")
 
@@ -71,7 +71,7 @@ FROM {runs} WHERE run_id = $1"""
 
         self.queued = f"""
 SELECT count(*) AS queued FROM {runs}
-WHERE agent_id = $1 AND status = 'PENDING' AND (due_at IS NULL OR due_at <= now())"""
+WHERE agent_id = $1 AND {STATUS} = 'PENDING' AND (due_at IS NULL OR due_at <= now())"""
 
         self.load = f"""
 SELECT count(*) FILTER (WHERE status = 'RUNNING') AS running,
@@ -79,7 +79,7 @@ SELECT count(*) FILTER (WHERE status = 'RUNNING') AS running,
     count(*) FILTER (WHERE status = 'PENDING' AND due_at IS NULL) AS waiting,
     count(*) FILTER (WHERE status = 'PENDING' AND due_at > now()) AS delayed,
     (SELECT nullif(reltuples, -1)::bigint FROM pg_class WHERE oid = '{runs}'::regclass) AS total
-FROM {runs} WHERE status IN ('PENDING', 'RUNNING')"""
+FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
 
     def find(self, wanted: RunFilter, limit: int, before: str | None) -> tuple[str, list[object]]:
         """Return the statement that lists runs, with its values.
@@ -106,7 +106,9 @@ FROM {runs} WHERE status IN ('PENDING', 'RUNNING')"""
         found = " UNION ALL ".join(
             f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, *status])} "
             "ORDER BY position DESC LIMIT $1)"
-            for status in ([[f"status = {given(each.value)}"] for each in wanted.statuses] or [[]])
+            for status in (
+                [[f"{STATUS} = {given(each.value)}"] for each in wanted.statuses] or [[]]
+            )
         )
         statement = f"""
 SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning

@@ -6,7 +6,7 @@ lock waits without an entry in the queue, and is enqueued when the lock is hande
 """
 
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.parts import LIVE, following
+from kern.db.postgres.statements.parts import IS_WAITING, LIVE, following
 
 
 class SessionLock:
@@ -48,7 +48,7 @@ DELETE FROM {runs} WHERE run_id = $1 AND status = 'PENDING' AND waiting RETURNIN
 WITH run AS (SELECT session_id, position FROM {runs} WHERE run_id = $1)
 SELECT run_id FROM (
     SELECT waiter.run_id, waiter.position FROM {runs} AS waiter, run
-    WHERE waiter.session_id = run.session_id AND waiter.waiting
+    WHERE waiter.session_id = run.session_id AND waiter.{IS_WAITING}
         AND waiter.position < run.position
     UNION ALL
     SELECT holder.run_id, 0 FROM run JOIN {sessions} AS session USING (session_id)

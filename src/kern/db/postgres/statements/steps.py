@@ -37,12 +37,13 @@ class Steps:
         # A run that is due and is not begun has to request the session lock first.
         self.claim = f"""
 WITH input AS MATERIALIZED (
-    SELECT DISTINCT ON (run_id) run_id, lease, executor
-    FROM unnest($1::text[], $2::float8[], $3::text[]) WITH ORDINALITY
-        AS t (run_id, lease, executor, number)
+    SELECT DISTINCT ON (run_id) run_id, lease, executor, counted
+    FROM unnest($1::text[], $2::float8[], $3::text[], $4::boolean[]) WITH ORDINALITY
+        AS t (run_id, lease, executor, counted, number)
     ORDER BY run_id, number
 ), due AS MATERIALIZED (
-    SELECT runs.run_id, input.lease, input.executor AS claiming,
+    SELECT runs.run_id AS due_run_id, input.lease, input.executor AS claiming,
+        input.counted AS counting,
         runs.cancel_requested_at IS NOT NULL OR coalesce(parent.status = 'CANCELLED'
             OR parent.cancel_requested_at IS NOT NULL, false) AS is_cancelled
     FROM {runs} AS runs JOIN input ON input.run_id = runs.run_id
@@ -54,14 +55,14 @@ WITH input AS MATERIALIZED (
         status = CASE WHEN is_cancelled THEN 'CANCELLED' ELSE 'RUNNING' END,
         attempt = attempt + 1,
         due_at = NULL,
-        counted = $4 AND NOT is_cancelled,
+        counted = counting AND NOT is_cancelled,
         executor = claiming,
         dispatched_at = now(),
         started_at = coalesce(started_at, now()),
         finished_at = CASE WHEN is_cancelled THEN now() END,
         lease_until = CASE WHEN NOT is_cancelled THEN now() + make_interval(secs => lease) END
     FROM due
-    WHERE runs.run_id = due.run_id AND (is_cancelled OR NOT ordered OR EXISTS (
+    WHERE runs.run_id = due_run_id AND (is_cancelled OR NOT ordered OR EXISTS (
         SELECT FROM {names.sessions} AS session
         WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id))
     RETURNING {RECORD.replace("run_id,", "runs.run_id,", 1)}, input, streamed, watched,
@@ -70,10 +71,10 @@ WITH input AS MATERIALIZED (
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM claimed WHERE status <> 'RUNNING'
 ), {following(names, "ended")}
-SELECT due.run_id AS due_run_id, {RECORD}, input, streamed, remaining, last_seq,
+SELECT due_run_id, {RECORD}, input, streamed, remaining, last_seq,
     unfinished, holder, CASE WHEN watched AND status <> 'RUNNING'
         THEN {notified(names, "changed")} END AS notified
-FROM due LEFT JOIN claimed ON claimed.run_id = due.run_id LEFT JOIN unfinished USING (run_id)"""
+FROM due LEFT JOIN (claimed LEFT JOIN unfinished USING (run_id)) ON run_id = due_run_id"""
 
         # The lock makes a sweep wait for rows that an attempt is writing, and makes those wait
         # that come after it, and find that they are stale. A row belongs to its attempt: several
@@ -196,9 +197,7 @@ WITH run AS (
 )
 SELECT run_id FROM run"""
 
-    def _give_up(
-        self, due: str, columns: str, *, is_failed: str = "false", more: str = ""
-    ) -> str:
+    def _give_up(self, due: str, columns: str, *, is_failed: str = "false", more: str = "") -> str:
         """Return the statement with which an attempt at a run gives it up for a later one.
 
         Args:

@@ -1,0 +1,589 @@
+"""What happens while PostgreSQL is away, silent, full, read-only or in a collision."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+from proxy import Proxy
+
+from kern.aio.retry import until_available
+from kern.db.postgres import PostgresDb
+from kern.db.postgres.address import parse_address
+from kern.db.postgres.connections import Connections
+from kern.db.postgres.connector import Connector
+from kern.errors import DatabaseError, DatabaseUnavailableError, OutcomeUnknownError
+from kern.local.postgres import EmbeddedPostgres
+
+HEARTBEAT = 3.0
+SLACK = 1.5  # for a machine that does other things as well
+
+New = Callable[..., "asyncio.Future[Connections]"]
+
+
+@pytest.fixture(autouse=True)
+async def _silence(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
+    """Fail a test after which asyncio or the driver complain of errors that nobody has taken."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+    yield
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []
+    assert [each for each in caplog.records if each.name.startswith(("asyncio", "asyncpg"))] == []
+
+
+@pytest.fixture
+async def proxy(postgres: EmbeddedPostgres) -> AsyncIterator[Proxy]:
+    async with Proxy(postgres.port) as running:
+        yield running
+
+
+@pytest.fixture
+def url(postgres: EmbeddedPostgres, proxy: Proxy) -> str:
+    """Where the database is, through the proxy."""
+    return postgres.url.replace(f":{postgres.port}/", f":{proxy.port}/")
+
+
+@pytest.fixture
+async def new(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """Open connections to a URL."""
+    opened: list[Connections] = []
+
+    async def open_connections(url: str, pool_size: int = 4) -> Connections:
+        connector = Connector(parse_address(url), HEARTBEAT, True)
+        connections = Connections(connector, pool_size)
+        await connections.open()
+        opened.append(connections)
+        return connections
+
+    yield open_connections
+    for each in opened:
+        each.terminate()
+    await asyncio.sleep(0.05)  # The driver's own clean-up.
+
+
+@pytest.fixture
+async def admin(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres.url)
+    yield connection
+    await connection.close()
+
+
+async def fill(connections: Connections, count: int) -> None:
+    """Have the pool open so many connections."""
+    await asyncio.gather(*(connections.fetch("SELECT pg_sleep(0.2)") for _ in range(count)))
+
+
+async def within(seconds: float, condition: Callable[[], object]) -> float:
+    """Wait until the condition holds, and return after how many seconds it did."""
+    began = time.monotonic()
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+# --- silence
+
+
+async def test_a_statement_that_is_not_answered_fails_within_a_heartbeat(
+    new: Any, url: str, proxy: Proxy
+) -> None:
+    connections = await new(url)
+    await connections.fetch("SELECT 1")
+    proxy.freeze()
+    began = time.monotonic()
+    with pytest.raises(OutcomeUnknownError, match="not known: look, or ask again") as raised:
+        await connections.fetch("SELECT 1")
+    assert time.monotonic() - began < HEARTBEAT
+    assert f"127.0.0.1:{proxy.port}" in str(raised.value)
+    assert "did not answer in time" in str(raised.value)
+    proxy.thaw()
+    assert await until_available(lambda: connections.fetch("SELECT 1"))
+
+
+async def test_connections_that_a_router_has_forgotten_cost_one_time_out_together(
+    new: Any, url: str, proxy: Proxy
+) -> None:
+    connections = await new(url)
+    await fill(connections, 4)
+    proxy.freeze(only_open=True)
+    began = time.monotonic()
+    with pytest.raises(OutcomeUnknownError):
+        await connections.fetch("SELECT 1")
+    for _ in range(8):
+        await connections.fetch("SELECT 1")
+    assert time.monotonic() - began < HEARTBEAT
+
+
+async def test_a_connection_that_cannot_be_opened_fails_within_a_heartbeat(
+    new: Any, url: str, proxy: Proxy
+) -> None:
+    connections = await new(url)
+    proxy.freeze()
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailableError, match="did not answer in time"):
+        await connections.fetch("SELECT 1")
+    assert time.monotonic() - began < HEARTBEAT
+    with pytest.raises(DatabaseUnavailableError):
+        await connections.ping()
+
+
+async def test_many_who_ask_a_silent_database_all_hear_of_it_soon(
+    new: Any, url: str, proxy: Proxy
+) -> None:
+    connections = await new(url, 2)
+    await fill(connections, 2)
+    proxy.freeze()
+    began = time.monotonic()
+    answers = await asyncio.gather(
+        *(connections.fetch("SELECT 1") for _ in range(20)), return_exceptions=True
+    )
+    assert {isinstance(each, DatabaseUnavailableError) for each in answers} == {True}
+    assert time.monotonic() - began < 3 * HEARTBEAT
+
+
+async def test_the_operating_system_watches_every_connection(new: Any, url: str) -> None:
+    connections = await new(url)
+    connection = await connections.connect()
+    look = connection._socket.getsockopt
+    assert look(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        assert look(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == HEARTBEAT * 1000
+        idle, interval, count = (
+            look(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert idle + interval * count <= HEARTBEAT + 1
+    connection.terminate()
+
+
+async def test_a_statement_that_takes_too_long_leaves_its_connection_usable(
+    new: Any, url: str, proxy: Proxy
+) -> None:
+    connections = await new(url)
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailableError, match="statement timeout"):
+        await connections.fetch("SELECT pg_sleep(60)")
+    assert time.monotonic() - began < HEARTBEAT
+    await connections.fetch("SELECT 1")
+    assert proxy.accepted == 1
+
+
+async def test_a_statement_that_waits_for_a_lock_too_long_says_so(
+    new: Any, url: str, admin: asyncpg.Connection
+) -> None:
+    connections = await new(url)
+    async with admin.transaction():
+        await admin.execute("SELECT pg_advisory_xact_lock(4711)")
+        with pytest.raises(DatabaseUnavailableError, match="lock timeout"):
+            await connections.fetch("SELECT pg_advisory_xact_lock(4711)")
+
+
+# --- absence
+
+
+async def test_an_outage_is_logged_once_however_many_wait(
+    new: Any, url: str, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "kern")
+    connections = await new(url)
+    await fill(connections, 4)
+    await proxy.refuse()
+    waiting = [
+        asyncio.create_task(until_available(lambda: connections.fetch("SELECT 1")))
+        for _ in range(30)
+    ]
+    await asyncio.sleep(3)
+    assert not any(each.done() for each in waiting)
+    await proxy.accept()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiting)
+    [away, back] = [each for each in caplog.records if each.name == "kern"]
+    assert f"127.0.0.1:{proxy.port}" in away.getMessage()
+    assert away.levelname == "WARNING"
+    assert "is back after 3." in back.getMessage()
+    assert away.exc_info is None
+    assert back.exc_info is None
+
+
+async def test_statements_go_on_after_their_connections_were_cut(
+    new: Any, url: str, proxy: Proxy
+) -> None:
+    connections = await new(url)
+    for _ in range(20):
+        sleeping = [
+            asyncio.create_task(until_available(lambda: connections.fetch("SELECT pg_sleep(0.05)")))
+            for _ in range(6)
+        ]
+        await asyncio.sleep(0.02)
+        proxy.cut()
+        await asyncio.gather(*sleeping)
+
+
+async def test_sessions_that_an_administrator_ends_are_replaced(
+    new: Any, url: str, admin: asyncpg.Connection
+) -> None:
+    connections = await new(url)
+    await fill(connections, 4)
+    sleeping = asyncio.create_task(connections.fetch("SELECT pg_sleep(1), 'to be ended'"))
+    end = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE application_name = 'kern' AND pid <> pg_backend_pid()"
+    )
+    await asyncio.sleep(0.2)
+    assert await admin.fetchval(end) >= 4
+    with pytest.raises(DatabaseUnavailableError):
+        await sleeping
+    assert await until_available(lambda: connections.fetch("SELECT 1"))
+
+
+async def test_a_cancelled_statement_does_not_hold_its_caller(
+    new: Any, url: str, proxy: Proxy
+) -> None:
+    connections = await new(url)
+    await connections.fetch("SELECT 1")
+    proxy.freeze()
+    sending = asyncio.create_task(connections.fetch("SELECT 1"))
+    await asyncio.sleep(0.1)
+    sending.cancel()
+    began = time.monotonic()
+    await asyncio.wait({sending})
+    assert sending.cancelled()
+    assert time.monotonic() - began < 0.5
+    proxy.thaw()
+    await connections.fetch("SELECT 1")
+
+
+async def test_a_transaction_is_unknown_only_where_its_commit_was_not_answered(
+    new: Any, url: str, proxy: Proxy
+) -> None:
+    connections = await new(url)
+    with pytest.raises(DatabaseUnavailableError, match="cannot be reached") as raised:
+        async with connections.transaction() as connection:
+            await connection.fetch("SELECT 1")
+            proxy.cut()
+            await connection.fetch("SELECT 1")
+    assert not isinstance(raised.value, OutcomeUnknownError)
+    with pytest.raises(OutcomeUnknownError):
+        async with connections.transaction() as connection:
+            await connection.fetch("SELECT 1")
+            proxy.freeze(only_open=True)
+    await connections.fetch("SELECT 1")
+
+
+async def test_a_transaction_is_rolled_back_by_what_its_user_raises(
+    new: Any, url: str, proxy: Proxy, admin: asyncpg.Connection, table: str
+) -> None:
+    connections = await new(url)
+    with pytest.raises(ZeroDivisionError):
+        async with connections.transaction() as connection:
+            await connection.execute(f"CREATE TABLE {table} ()")
+            raise ZeroDivisionError
+    with pytest.raises(DatabaseError, match="does not exist"):
+        async with connections.transaction() as connection:
+            await connection.execute(f"CREATE TABLE {table} ()")
+            await connection.execute("SELECT * FROM nowhere")
+    assert await admin.fetchval("SELECT to_regclass($1)", table) is None
+    assert proxy.accepted == 1
+
+
+# --- what passes, and what does not
+
+
+RAISE = "SELECT test_raise($1)"
+
+
+@pytest.fixture
+async def raising(admin: asyncpg.Connection) -> AsyncIterator[None]:
+    await admin.execute("""
+CREATE OR REPLACE FUNCTION test_raise(code text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'raised' USING ERRCODE = code; END $$""")
+    yield
+    await admin.execute("DROP FUNCTION test_raise(text)")
+
+
+@pytest.mark.usefixtures("raising")
+@pytest.mark.parametrize(
+    ("sqlstate", "passes"),
+    [
+        *((code, True) for code in ("08006", "53000", "53100", "53200", "53300", "57P01")),
+        *((code, True) for code in ("57P02", "57P03", "57P05", "40001", "40P01", "25006")),
+        *((code, True) for code in ("55P03", "57014", "58030", "25P03", "25P04")),
+        *((code, False) for code in ("23505", "22P05", "42P01", "42501", "XX001", "P0001")),
+    ],
+)
+async def test_an_error_code_tells_what_passes_by_itself(
+    new: Any, url: str, sqlstate: str, passes: bool
+) -> None:
+    connections = await new(url)
+    with pytest.raises(DatabaseError, match="raised") as raised:
+        await connections.fetch(RAISE, sqlstate)
+    assert isinstance(raised.value, DatabaseUnavailableError) is passes
+    assert await connections.fetch("SELECT 1")
+
+
+async def test_a_server_that_is_read_only_for_a_while_is_waited_for(
+    new: Any, url: str, postgres: EmbeddedPostgres, table: str
+) -> None:
+    connections = await new(url)
+    await connections.fetch(f"CREATE TABLE {table} (number int)")
+    superuser = await asyncpg.connect(postgres.superuser_url)
+    await superuser.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    try:
+        await superuser.execute("SELECT pg_reload_conf()")
+        write = f"INSERT INTO {table} VALUES (1)"
+        async with asyncio.timeout(5):
+            while True:  # The server takes its settings a moment later.
+                try:
+                    await connections.fetch(write)
+                except DatabaseUnavailableError as error:
+                    assert "read-only" in str(error)
+                    break
+        writing = asyncio.create_task(until_available(lambda: connections.fetch(write)))
+        await asyncio.sleep(1)
+        assert not writing.done()
+    finally:
+        await superuser.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        await superuser.execute("SELECT pg_reload_conf()")
+        await superuser.close()
+    async with asyncio.timeout(5):
+        await writing
+
+
+async def test_statements_that_deadlock_are_sent_again(
+    new: Any, url: str, admin: asyncpg.Connection, table: str
+) -> None:
+    connections = await new(url, 8)
+    await admin.execute(f"""
+CREATE TABLE {table} (id int PRIMARY KEY, number int DEFAULT 0);
+INSERT INTO {table} SELECT generate_series(1, 2);
+CREATE FUNCTION {table}(one int, two int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE {table} SET number = number + 1 WHERE id = one;
+    PERFORM pg_sleep(0.02);
+    UPDATE {table} SET number = number + 1 WHERE id = two;
+END $$""")
+    await asyncio.gather(
+        *(connections.fetch(f"SELECT {table}($1, $2)", *pair) for pair in [(1, 2), (2, 1)])
+    )
+    assert await admin.fetchval(f"SELECT sum(number) FROM {table}") == 4
+    await admin.execute(f"DROP FUNCTION {table}; DROP TABLE {table}")
+
+
+async def test_sessions_ask_for_what_kern_needs_whatever_the_database_says(
+    new: Any, postgres: EmbeddedPostgres, admin: asyncpg.Connection, table: str
+) -> None:
+    await admin.execute(f"CREATE DATABASE {table}")
+    for setting in ("default_transaction_isolation = serializable", "statement_timeout = 100"):
+        await admin.execute(f"ALTER DATABASE {table} SET {setting}")
+    connections = await new(postgres.url.removesuffix("/ai") + f"/{table}")
+    [row] = await connections.fetch(
+        "SELECT current_setting('transaction_isolation'), current_setting('application_name'), "
+        "pg_sleep(0.3)"
+    )
+    assert row[:2] == ("read committed", "kern")
+    await connections.fetch("CREATE TABLE counter AS SELECT 0 AS number")
+    await asyncio.gather(
+        *(connections.fetch("UPDATE counter SET number = number + 1") for _ in range(50))
+    )
+    assert (await connections.fetch("SELECT number FROM counter"))[0]["number"] == 50
+    connections.terminate()
+    await admin.execute(f"DROP DATABASE {table} WITH (FORCE)")
+
+
+# --- listening
+
+
+class Told:
+    """What a listener has said."""
+
+    def __init__(self) -> None:
+        self.payloads: list[str] = []
+        self.lost = self.back = 0
+
+    def lose(self) -> None:
+        self.lost += 1
+
+    def return_(self) -> None:
+        self.back += 1
+
+
+async def listen(connections: Connections, channel: str) -> tuple[Any, Told]:
+    told = Told()
+    listener = connections.listener(
+        channel, told.payloads.append, lost=told.lose, back=told.return_
+    )
+    await listener.start()
+    return listener, told
+
+
+async def test_a_listener_whose_connection_is_silent_says_so_and_recovers(
+    new: Any, url: str, proxy: Proxy, postgres: EmbeddedPostgres, admin: asyncpg.Connection
+) -> None:
+    connections = await new(url)
+    listener, told = await listen(connections, "frozen")
+    await asyncio.sleep(0.5)
+    assert told.lost == 0
+    proxy.freeze(only_open=True)
+    noticed = await within(HEARTBEAT + SLACK, lambda: told.lost)
+    recovered = await within(HEARTBEAT + SLACK, lambda: told.back)
+    print(f"noticed after {noticed:.1f} s, recovered after {recovered:.1f} s more")
+    await admin.execute("NOTIFY frozen, 'heard'")
+    await within(2, lambda: told.payloads == ["heard"])
+    await listener.close()
+
+
+async def test_a_listener_whose_server_process_is_stopped_is_given_another(
+    new: Any, url: str, admin: asyncpg.Connection
+) -> None:
+    connections = await new(url)
+    listener, told = await listen(connections, "stopped")
+    pid = await admin.fetchval(
+        "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND application_name = 'kern' "
+        "ORDER BY backend_start DESC LIMIT 1"
+    )
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await within(HEARTBEAT + SLACK, lambda: told.lost)
+        await within(HEARTBEAT + SLACK, lambda: told.back)
+        await admin.execute("NOTIFY stopped, 'heard'")
+        await within(2, lambda: told.payloads == ["heard"])
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await listener.close()
+
+
+async def test_a_listener_comes_back_with_its_database(
+    new: Any,
+    url: str,
+    proxy: Proxy,
+    admin: asyncpg.Connection,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "kern")
+    connections = await new(url)
+    listener, told = await listen(connections, "away")
+    await proxy.refuse()
+    await within(1, lambda: told.lost)
+    await asyncio.sleep(2)
+    assert told.back == 0
+    await proxy.accept()
+    await within(2, lambda: told.back)
+    await admin.execute("NOTIFY away, 'heard'")
+    await within(2, lambda: told.payloads == ["heard"])
+    assert [each.levelname for each in caplog.records if each.name == "kern"] == ["WARNING", "INFO"]
+    await listener.close()
+
+
+async def test_what_arrives_spares_a_listener_its_probe(
+    new: Any, url: str, admin: asyncpg.Connection
+) -> None:
+    connections = await new(url)
+    listener, told = await listen(connections, "busy")
+    sent: list[str] = []
+    notify = listener._notify
+
+    async def counting(channel: str, payload: str) -> None:
+        sent.append(channel)
+        await notify(channel, payload)
+
+    listener._notify = counting
+    for _ in range(25):
+        await admin.execute("NOTIFY busy")
+        await asyncio.sleep(HEARTBEAT / 10)
+    assert len(sent) <= 1  # The first one may still have been under way.
+    await within(HEARTBEAT, lambda: len(sent) > 1)
+    assert told.lost == 0
+    await listener.close()
+
+
+# --- sharing
+
+
+async def sessions(admin: asyncpg.Connection, name: str) -> int:
+    count: int = await admin.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", name
+    )
+    return count
+
+
+async def no_sessions(admin: asyncpg.Connection, name: str) -> None:
+    async with asyncio.timeout(10):
+        while await sessions(admin, name):
+            await asyncio.sleep(0.05)
+
+
+async def test_databases_made_for_each_request_share_their_connections(
+    postgres: EmbeddedPostgres, table: str, admin: asyncpg.Connection, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("kern.aio.shared._LINGER", 0.5)
+    url = f"{postgres.url}?application_name={table}"
+
+    async def request() -> None:
+        database = PostgresDb(url, table, pool_size=4)
+        assert await (await database.store()).get("run") is None
+
+    for _ in range(20):
+        await asyncio.gather(*(request() for _ in range(10)))
+        assert await sessions(admin, table) <= 4
+    assert await sessions(admin, table) >= 1
+    gc.collect()
+    await no_sessions(admin, table)
+
+
+async def test_a_database_closes_with_the_last_of_those_who_share_it(
+    postgres: EmbeddedPostgres, table: str, admin: asyncpg.Connection
+) -> None:
+    url = f"{postgres.url}?application_name={table}"
+    async with PostgresDb(url, table) as one:
+        other = PostgresDb(url, table)
+        assert await one.store() is await other.store()
+        assert await (await one.store()).get("run") is None
+    assert await (await other.store()).get("run") is None
+    assert await sessions(admin, table) >= 1
+    await other.aclose()
+    await no_sessions(admin, table)
+    assert await (await one.store()).get("run") is None
+    await one.aclose()
+    await no_sessions(admin, table)
+
+
+async def test_databases_that_differ_share_nothing(postgres: EmbeddedPostgres, table: str) -> None:
+    store = await PostgresDb(postgres.url, table).store()
+    for other in (
+        PostgresDb(postgres.url, f"{table}_other"),
+        PostgresDb(postgres.url, table, pool_size=2),
+        PostgresDb(postgres.url, table, f"schema_{table}"),
+        PostgresDb(f"{postgres.url}?application_name=mine", table),
+    ):
+        assert await other.store() is not store
+        await other.aclose()
+
+
+def test_each_loop_has_its_own_and_close_closes_that_of_another_thread(
+    postgres: EmbeddedPostgres, table: str
+) -> None:
+    database = PostgresDb(f"{postgres.url}?application_name={table}", table)
+
+    async def use() -> None:
+        store = await database.store()
+        await store.get("run")
+        with pytest.raises(Exception, match="aclose"):
+            database.close()
+        other = await asyncio.to_thread(lambda: asyncio.run(database.store()))
+        assert other is not store
+        await asyncio.to_thread(database.close)
+        admin = await asyncpg.connect(postgres.url)
+        await no_sessions(admin, table)
+        await admin.close()
+
+    asyncio.run(use())
