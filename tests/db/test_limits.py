@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict
 
 import pytest
 from deliveries import Deliveries
@@ -23,6 +24,18 @@ TOMORROW = datetime.now(UTC) + timedelta(days=1)
 def of(run_id: str, user_id: str | None = "ada", **changes: object) -> NewRun:
     """Return a run of a user, in a session of its own."""
     return new_run(run_id, **{"user_id": user_id, "session_id": run_id} | changes)
+
+
+class LimitOptions(TypedDict, total=False):
+    """The limits that a worker keeps."""
+
+    agent_limit: int
+    user_limit: int
+
+
+def limits(name: str, limit: int) -> LimitOptions:
+    """Return one limit of two."""
+    return {"agent_limit": limit} if name == "agent_limit" else {"user_limit": limit}
 
 
 async def waiting(store: Store, *run_ids: str) -> list[str]:
@@ -75,7 +88,7 @@ async def test_the_runs_that_are_due_and_have_not_begun_are_counted(store: Store
 async def test_no_more_runs_execute_than_allowed(db: Database, limit: str) -> None:
     databases = [db, same(db)]
     stores = [await each.store() for each in databases]
-    worker = Deliveries(*stores, **{limit: 2})
+    worker = Deliveries(*stores, **limits(limit, 2))
     run_ids = [str(number) for number in range(8)]
     for run_id in run_ids:
         await worker.submit(of(run_id))
@@ -102,7 +115,7 @@ async def test_no_more_runs_execute_than_allowed(db: Database, limit: str) -> No
 async def test_every_way_to_stop_executing_lets_another_run_begin(
     store: Store, how: str, limit: str
 ) -> None:
-    worker = Deliveries(store, **{limit: 1})
+    worker = Deliveries(store, **limits(limit, 1))
     for run_id in "ab":
         await worker.submit(of(run_id, priority=-ord(run_id)))
     first = await worker.deliver()
