@@ -3,7 +3,6 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TypedDict
 
 import pytest
 from deliveries import Deliveries
@@ -24,18 +23,6 @@ TOMORROW = datetime.now(UTC) + timedelta(days=1)
 def of(run_id: str, user_id: str | None = "ada", **changes: object) -> NewRun:
     """Return a run of a user, in a session of its own."""
     return new_run(run_id, **{"user_id": user_id, "session_id": run_id} | changes)
-
-
-class LimitOptions(TypedDict, total=False):
-    """The limits that a worker keeps."""
-
-    agent_limit: int
-    user_limit: int
-
-
-def limits(name: str, limit: int) -> LimitOptions:
-    """Return one limit of two."""
-    return {"agent_limit": limit} if name == "agent_limit" else {"user_limit": limit}
 
 
 async def waiting(store: Store, *run_ids: str) -> list[str]:
@@ -84,11 +71,18 @@ async def test_the_runs_that_are_due_and_have_not_begun_are_counted(store: Store
 # --- limits
 
 
-@pytest.mark.parametrize("limit", ["agent_limit", "user_limit"])
+def limited(limit: str, count: int, *stores: Store) -> Deliveries:
+    """Return a worker that keeps one of the limits."""
+    if limit == "agent":
+        return Deliveries(*stores, agent_limit=count)
+    return Deliveries(*stores, user_limit=count)
+
+
+@pytest.mark.parametrize("limit", ["agent", "user"])
 async def test_no_more_runs_execute_than_allowed(db: Database, limit: str) -> None:
     databases = [db, same(db)]
     stores = [await each.store() for each in databases]
-    worker = Deliveries(*stores, **limits(limit, 2))
+    worker = limited(limit, 2, *stores)
     run_ids = [str(number) for number in range(8)]
     for run_id in run_ids:
         await worker.submit(of(run_id))
@@ -110,12 +104,12 @@ async def test_no_more_runs_execute_than_allowed(db: Database, limit: str) -> No
     assert len(await worker.execute_all()) == 4
 
 
-@pytest.mark.parametrize("limit", ["agent_limit", "user_limit"])
+@pytest.mark.parametrize("limit", ["agent", "user"])
 @pytest.mark.parametrize("how", ["end", "pause", "release", "postpone", "refuse", "cancel", "loss"])
 async def test_every_way_to_stop_executing_lets_another_run_begin(
     store: Store, how: str, limit: str
 ) -> None:
-    worker = Deliveries(store, **limits(limit, 1))
+    worker = limited(limit, 1, store)
     for run_id in "ab":
         await worker.submit(of(run_id, priority=-ord(run_id)))
     first = await worker.deliver()

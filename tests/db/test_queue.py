@@ -25,7 +25,7 @@ async def test_the_queue_knows_when_the_next_run_is_due(store: Store) -> None:
 
 async def test_children_come_first_then_priority_then_age(store: Store) -> None:
     await store.submit(new_run("parent", lease=LEASE))
-    runs: dict[str, dict[str, object]] = {
+    changed: dict[str, dict[str, object]] = {
         "root": {},
         "urgent root": {"priority": 9},
         "child": {"parent_run_id": "parent"},
@@ -33,7 +33,7 @@ async def test_children_come_first_then_priority_then_age(store: Store) -> None:
         "urgent child": {"parent_run_id": "parent", "priority": 1},
         "last": {},
     }
-    for run_id, changes in runs.items():
+    for run_id, changes in changed.items():
         await store.submit(new_run(run_id, **changes))
     worker = Deliveries(store)
     children = ["urgent child", "child", "other child"]
