@@ -50,10 +50,10 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _intents() -> Iterator[None]:
+def _pending_cancels() -> Iterator[None]:
     """Forget the cancels of runs that have not come; every database would be told of them."""
     yield
-    cancellations._intents.clear()
+    cancellations._pending.clear()
 
 
 @pytest.fixture(autouse=True)

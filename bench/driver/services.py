@@ -61,7 +61,7 @@ class Services:
 
     def new_database(self, name: str) -> str:
         """Make an empty database, and return its URL."""
-        asyncio.run(self._execute(f'CREATE DATABASE "{name}"'))
+        asyncio.run(self._execute(f'CREATE DATABASE "{name}" OWNER {self._server.user}'))
         return f"{self._server.url.rpartition('/')[0]}/{name}"
 
     def drop_database(self, name: str) -> None:
@@ -81,7 +81,7 @@ class Services:
         return server, " ".join(row["version"].split()[:2])
 
     async def _execute(self, *statements: str) -> None:
-        connection = await asyncpg.connect(self._server.url)
+        connection = await asyncpg.connect(self._server.superuser_url)
         for statement in statements:
             await connection.execute(statement, timeout=120)
         await connection.close()

@@ -1,3 +1,70 @@
-"""kern runs AI agents in the background and never loses one."""
+"""kern runs AI agents in the background and never loses one.
+
+The everyday names are here; each is imported once it is used.
+"""
+
+# Type checkers know it by its name; to import typing would take longer than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kern.agent import Agent
+    from kern.db.in_memory import InMemoryDb
+    from kern.db.postgres import PostgresDb
+    from kern.db.sqlite import SqliteDb
+    from kern.errors import KernError
+    from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
+    from kern.run.base import RunContext, RunStatus
+    from kern.run.cancel import acancel_run, cancel_run
+    from kern.run.message import Message
+    from kern.tools import Tool, tool
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Agent",
+    "InMemoryDb",
+    "KernError",
+    "Message",
+    "PostgresDb",
+    "RunContext",
+    "RunEvent",
+    "RunOutput",
+    "RunOutputEvent",
+    "RunStatus",
+    "SqliteDb",
+    "Tool",
+    "acancel_run",
+    "cancel_run",
+    "tool",
+]
+
+_MODULES = {
+    "Agent": "kern.agent",
+    "InMemoryDb": "kern.db.in_memory",
+    "KernError": "kern.errors",
+    "Message": "kern.run.message",
+    "PostgresDb": "kern.db.postgres",
+    "RunContext": "kern.run.base",
+    "RunEvent": "kern.run.agent",
+    "RunOutput": "kern.run.agent",
+    "RunOutputEvent": "kern.run.agent",
+    "RunStatus": "kern.run.base",
+    "SqliteDb": "kern.db.sqlite",
+    "Tool": "kern.tools",
+    "acancel_run": "kern.run.cancel",
+    "cancel_run": "kern.run.cancel",
+    "tool": "kern.tools",
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

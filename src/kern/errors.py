@@ -9,6 +9,28 @@ class ConfigurationError(KernError):
     """An agent, database or model was set up in a way that cannot work."""
 
 
+class MissingExtraError(ConfigurationError, ImportError):
+    """A package that an extra of the distribution brings is not installed.
+
+    Attributes:
+        extra: the extra that brings it.
+    """
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(
+            f"The package {module} is not installed. Run: pip install 'kern-agents[{extra}]'"
+        )
+        self.extra = extra
+
+
+class SyncInLoopError(KernError):
+    """A synchronous method was called where it would block runs; nothing was done."""
+
+
+class ThreadLimitError(KernError):
+    """A synchronous function was not called, for no thread became free and no more are allowed."""
+
+
 class InvalidInputError(KernError, ValueError):
     """A value given to a run cannot be used; nothing was stored or started."""
 
@@ -95,6 +117,10 @@ class RunStateError(KernError):
 
 class JournalError(KernError):
     """What is stored of a run's steps cannot be read; it is kept as it is."""
+
+
+class NewerJournalError(JournalError):
+    """What is stored of a run's steps was written by a newer version of kern."""
 
 
 class MissingToolError(KernError):

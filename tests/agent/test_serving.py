@@ -1,16 +1,19 @@
 """What ``serve`` refuses, and what a worker makes of runs that it cannot execute."""
 
 import asyncio
+import signal
 from typing import Any
 
 import asyncpg
 import pytest
+from elsewhere import Elsewhere
 from leases import expire
 from load import ended, submit
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.agent.serving import serve
+from kern.agent.serving import lifespan, serve
+from kern.db.base import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
@@ -102,7 +105,7 @@ async def test_a_worker_whose_agent_lost_a_tool_says_which_one_a_run_needs(
     newer.stop()
     await newer.ended()
     back = Agent("Tester", model, db=postgres_db, tools=[tool(name="die")(lambda: "alive")])
-    (await Runtime.of(postgres_db)).serve(back, explicitly=True)
+    (await Runtime.of(postgres_db)).serve(back)
     await agent.aretry_run("Hi")
     run = await ended(agent, "Hi")
     assert (run.status, [each.result for each in run.tools]) == (RunStatus.completed, ["alive"])
@@ -134,3 +137,58 @@ def test_an_agent_needs_a_policy_that_there_is(model: OpenAIResponses) -> None:
     policy: Any = "wait"
     with pytest.raises(InvalidInputError, match="session_policy must be one of 'queue', "):
         Agent("Tester", model, session_policy=policy)
+
+
+async def test_serve_ends_at_sigterm_once_its_runs_have_ended(
+    agent: Agent, server: ResponsesServer, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+    reply = Reply.text("Hello.").held()
+    server.script.append(reply)
+    process = elsewhere(
+        """
+        from kern.agent.serving import serve
+        await serve([agent], grace=30, ready=say)
+        """
+    )
+    assert await process.said() == "True"
+    await agent.arun("Hi", background=True, run_id="run-1")
+    await server.wait_for_requests(1, timeout=20)
+    process.send(signal.SIGTERM)
+    assert await process.said() == "False"
+    reply.release()
+    assert await process.ended() == -signal.SIGTERM
+    assert (await ended(agent, "run-1")).status is RunStatus.completed
+
+
+async def test_a_lifespan_serves_agents_and_gives_their_runs_time_at_its_end(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+    agent, reply = Agent("Tester", model, db=shared_db), Reply.text("Hello.").held()
+    server.script.append(reply)
+    async with lifespan([agent], grace=10, heartbeat=5)(object()):
+        await submit(agent, ["Hi"])
+        await server.wait_for_requests(1, timeout=20)
+        asyncio.get_running_loop().call_later(0.1, reply.release)
+    run = await agent.aget_run_output("Hi")
+    assert run is not None
+    assert run.status is RunStatus.completed
+
+
+async def test_a_lifespan_releases_what_has_not_ended_in_time(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=shared_db)
+    server.default = Reply.hang()
+    async with lifespan()(object()):
+        run = await agent.arun("Go on", background=True)
+        other = await asyncio.to_thread(agent.run, "Go on", background=True)
+        await server.wait_for_requests(2, timeout=20)
+    for each in (run, other):
+        found = await agent.aget_run_output(each.run_id)
+        assert found is not None
+        assert found.status is RunStatus.pending

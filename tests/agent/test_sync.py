@@ -1,8 +1,13 @@
-"""The verbs for code without an event loop."""
+"""The methods for code without an event loop."""
 
+import asyncio
+import inspect
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -201,4 +206,20 @@ async def test_code_with_and_without_a_loop_sees_the_same_runs(
         ended = await agent.await_run(run_id, timeout=10)
         assert ended is not None
         assert ended.status is RunStatus.completed
-        assert agent.get_run_output(run_id) == ended
+        assert await asyncio.to_thread(agent.get_run_output, run_id) == ended
+
+
+def test_the_generated_twins_are_up_to_date() -> None:
+    script = Path(__file__).parent.parent.parent / "scripts/generate_sync.py"
+    checked = subprocess.run([sys.executable, script, "--check"], stderr=subprocess.PIPE, text=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_every_asynchronous_method_has_a_twin_with_the_same_parameters() -> None:
+    methods = dict(inspect.getmembers(Agent, inspect.isfunction))
+    asynchronous = [name for name in methods if name.startswith("a") and not name.startswith("_")]
+    assert len(asynchronous) == 14
+    for name in asynchronous:
+        twin, method = methods[name[1:]], methods[name]
+        assert inspect.signature(twin).parameters == inspect.signature(method).parameters
+        assert inspect.getdoc(twin)

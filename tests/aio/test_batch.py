@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from kern.aio.batch import Batcher, to_the_end
+from kern.errors import DatabaseUnavailableError
 
 
 class Table:
@@ -70,7 +71,7 @@ async def test_writes_gather_while_one_is_under_way() -> None:
 
 async def test_a_statement_has_a_limit_and_keeps_the_order() -> None:
     table = Table()
-    batcher = Batcher(table.write, most=2)
+    batcher = Batcher(table.write, limit=2)
     assert await asyncio.gather(*put_all(batcher, "e d c b a")) == ["E", "D", "C", "B", "A"]
     assert table.batches == [["e", "d"], ["c", "b"], ["a"]]
 
@@ -125,7 +126,7 @@ async def test_an_interrupted_statement_interrupts_its_callers_and_nobody_else(
 ) -> None:
     """From the moment on in which its task is made."""
     table = Table()
-    batcher = Batcher(table.write, most=2)
+    batcher = Batcher(table.write, limit=2)
     table.open.clear()
     callers = put_all(batcher, "a b c")
     before = asyncio.all_tasks()
@@ -181,7 +182,7 @@ def test_the_end_of_asyncio_run_interrupts_no_write_to_the_end(moments: int) -> 
                 await asyncio.sleep(0)
             return await table.write(items)
 
-        batcher = Batcher(write, most=2)
+        batcher = Batcher(write, limit=2)
         writes = [to_the_end(partial(batcher.put, item)) for item in "abcde"]
         tasks.extend(asyncio.create_task(write) for write in writes)
         for _ in range(moments):
@@ -190,3 +191,49 @@ def test_the_end_of_asyncio_run_interrupts_no_write_to_the_end(moments: int) -> 
     asyncio.run(main())
     assert {*table.written} == {*"abcde"}
     assert all(task.cancelled() for task in tasks) or moments > 4
+
+
+async def test_what_is_large_shares_no_statement() -> None:
+    table = Table()
+    batcher = Batcher(table.write, size=lambda item: 3_000_000 if item == "large" else 1)
+    await asyncio.gather(*put_all(batcher, "a large b large c"))
+    assert table.batches == [["a", "large", "b"], ["large", "c"]]
+    await asyncio.gather(*put_all(batcher, "large large"))
+    assert table.batches[2:] == [["large"], ["large"]]
+
+
+async def test_a_database_that_is_away_refuses_all_at_once() -> None:
+    statements = 0
+
+    async def refuse(items: Sequence[str]) -> list[str]:
+        nonlocal statements
+        statements += 1
+        raise DatabaseUnavailableError("it is away")
+
+    batcher = Batcher(refuse)
+    results = await asyncio.gather(*put_all(batcher, "a b c"), return_exceptions=True)
+    assert [type(each) for each in results] == [DatabaseUnavailableError] * 3
+    assert statements == 1
+
+
+async def test_what_was_put_is_written_although_who_has_put_it_has_left() -> None:
+    written: list[int] = []
+    gate = asyncio.Event()
+
+    async def write(items: Sequence[int]) -> Sequence[None]:
+        await gate.wait()
+        written.extend(items)
+        return [None] * len(items)
+
+    batcher = Batcher(write, limit=1)
+    await batcher.answered()
+    left = [asyncio.create_task(batcher.put(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    for task in left:
+        task.cancel()
+    answered = asyncio.create_task(batcher.answered())
+    await asyncio.wait(left)
+    assert not answered.done()
+    gate.set()
+    await answered
+    assert written == [0, 1, 2]

@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from elsewhere import environment_of
-from stores import LEASE, execute, new_run
+from stores import CLAIM, LEASE, execute, new_run
 from typer.testing import CliRunner
 
 from kern.cli.main import app
 from kern.db.base import Database, Store
+from kern.db.processes import Process
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
 from kern.run.journal import write_event
@@ -79,7 +81,7 @@ async def end(
     error: str | None = None,
 ) -> None:
     """Have a run executed, and end."""
-    record = await store.claim(run_id, LEASE)
+    record = await store.claim(run_id, CLAIM)
     assert record is not None
     output = RunOutput.from_record(record)
     output.status, output.content, output.error = status, content, error
@@ -195,6 +197,28 @@ def test_a_run_is_shown_with_what_has_happened_in_it(shared_db: Database) -> Non
     assert run["events"][1]["payload"]["result"] == "three results"
 
 
+def test_who_executes_a_run_and_who_refused_it_is_shown(shared_db: Database) -> None:
+    async def work(store: Store) -> None:
+        process = Process("executor", "db-host", 4711, ("agent",), "1.0", None, 1)
+        await store.processes.beat(process)
+        await store.submit(new_run("parent"))
+        await store.claim("parent", CLAIM)
+        await store.submit(new_run("child", session_id="other", parent_run_id="parent"))
+        await store.claim("child", CLAIM)
+        await store.refuse("child", 1, "There is no tool «search».", 60.0, timedelta(1))
+
+    prepare(shared_db, work)
+    shown = said(shared_db, "show", "parent")
+    assert "executor, process 4711 on db-host" in shown
+    assert "Refused" not in shown
+    shown = " ".join(said(shared_db, "show", "child").split())
+    assert "Refused There is no tool «search»." in shown
+    assert "Started by parent" in shown
+    run = json.loads(said(shared_db, "show", "child", "--json"))
+    assert (run["refusal"], run["parent_run_id"]) == ("There is no tool «search».", "parent")
+    assert json.loads(said(shared_db, "show", "parent", "--json"))["executor"] == "executor"
+
+
 def test_a_damaged_run_is_shown_all_the_same(shared_db: Database) -> None:
     async def work(store: Store) -> None:
         await store.submit(new_run(input='"no messages"'))
@@ -248,7 +272,7 @@ def test_a_failed_run_is_retried(shared_db: Database) -> None:
     assert (exit_code, shown) == (1, "Error: Run second is COMPLETED, not ERROR.\n")
 
     async def can_be_executed(store: Store) -> None:
-        assert await store.claim("first", LEASE) is not None
+        assert await store.claim("first", CLAIM) is not None
         assert "RunContinued" in [event.type for event in await store.events("first", 0)]
 
     prepare(shared_db, can_be_executed)
@@ -318,7 +342,7 @@ async def test_a_run_is_followed_piece_by_piece(
     asked: list[Any] = []
     async with asyncio.timeout(20):
         while not asked:
-            asked = await store.asked(["run"])
+            asked = await store.wanted(["run"])
     for seq, piece in enumerate(("Heat ", "pumps\n"), 1):
         await store.append("run", 1, [row(seq, RunEvent.run_content, text=piece)], True)
         await watching.says(piece)
@@ -338,7 +362,7 @@ async def test_all_runs_are_watched_until_ctrl_c(
     await store.submit(new_run())
     watching = watch()
     assert "run PENDING agent agent attempt 0" in await watching.says("\n")
-    await store.claim("run", LEASE)
+    await store.claim("run", CLAIM)
     assert "run RUNNING agent agent attempt 1" in await watching.says("\n")
     await store.cancel("run")
     output = RunOutput("run", "session", "agent", status=RunStatus.completed)

@@ -2,18 +2,22 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 
+import asyncpg
 import pytest
 from elsewhere import environment_of
-from stores import LEASE, ending, execute, new_run
+from stores import CLAIM, ending, execute, new_run
 from typer.testing import CliRunner
 
 from kern.cli.main import app
 from kern.db.base import Database, Store
-from kern.db.postgres import PostgresDb, schema
+from kern.db.postgres import PostgresDb
+from kern.db.postgres import schema as postgres_schema
 from kern.db.postgres.store import PostgresStore
-from kern.db.sqlite import file
+from kern.db.sqlite import schema as sqlite_schema
 
 
 def kern(db: Database, *command: str) -> tuple[int, str]:
@@ -66,28 +70,67 @@ def test_tables_are_made_once(shared_db: Database) -> None:
 def test_older_tables_are_brought_up_to_date(
     shared_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if isinstance(shared_db, PostgresDb):
-        # What opens them is of this version already.
-        asyncio.run(first_version(shared_db))
-    else:
-        with monkeypatch.context() as patch:
-            patch.setattr(file, "_MIGRATIONS", file._MIGRATIONS[:1])
-            said(shared_db, "migrate")
+    said(shared_db, "migrate")
+    add_a_version(monkeypatch)
     exit_code, shown = kern(shared_db, "status")
     assert exit_code == 3
     told = json.loads(kern(shared_db, "status", "--json")[1])
-    assert (told["tables"], told["state"]) == (1, "old")
-    assert f"version 1: version {told['known']} is due" in shown
-    assert said(shared_db, "migrate").endswith(f"are brought from version 1 to {told['known']}\n")
+    assert (told["tables"], told["state"]) == (told["known"] - 1, "old")
+    assert f"version {told['tables']}: version {told['known']} is due" in shown
+    shown = said(shared_db, "migrate")
+    assert shown.endswith(f"are brought from version {told['tables']} to {told['known']}\n")
     said(shared_db, "status")
+    prepare(shared_db, made_up)
 
 
-async def first_version(db: PostgresDb) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:1])
-        connection = await db._target.connector().connect()
-        await schema.migrate(connection, db._names)
+def add_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this kern know a made-up version of the tables after the newest."""
+    known = postgres_schema._MIGRATIONS
+    added = ("ALTER TABLE {runs} ADD COLUMN made_up text",)
+    monkeypatch.setattr(postgres_schema, "_MIGRATIONS", (*known, added))
+    script = 'ALTER TABLE "{table}_runs" ADD COLUMN made_up TEXT'
+    scripts = (*sqlite_schema.MIGRATIONS, script)
+    for module in ("schema", "file"):
+        monkeypatch.setattr(f"kern.db.sqlite.{module}.MIGRATIONS", scripts)
+
+
+async def made_up(store: Store) -> None:
+    """Find the column of the made-up version."""
+    assert await execute(store, "SELECT made_up FROM {runs}") == []
+
+
+def test_the_tables_can_be_made_by_hand(shared_db: Database) -> None:
+    schema = f"by_hand_{shared_db.session_table}"
+    script = said(shared_db, "migrate", "--sql", "--schema", schema)
+    exit_code, shown = kern(shared_db, "status", "--schema", schema)
+    assert (exit_code, "make them with kern db migrate" in shown) == (3, True)
+    asyncio.run(send(shared_db, script))
+    assert said(shared_db, "migrate", "--schema", schema).endswith("already\n")
+    status = json.loads(said(shared_db, "status", "--json", "--schema", schema))
+    assert (status["state"], status["damage"]) == ("current", [])
+
+
+async def send(db: Database, script: str) -> None:
+    """Have the database do what an administrator would."""
+    where = environment_of(db, "")["TEST_DB"]
+    if isinstance(db, PostgresDb):
+        connection = await asyncpg.connect(where)
+        await connection.execute(script)
         await connection.close()
+    else:
+        with closing(sqlite3.connect(where)) as file:
+            file.executescript(script)
+
+
+def test_damage_is_named_with_what_to_do(postgres_db: PostgresDb) -> None:
+    schema = f"damaged_{postgres_db.session_table}"
+    said(postgres_db, "migrate", "--schema", schema)
+    asyncio.run(send(postgres_db, f"ALTER TABLE {schema}.pgqueuer SET UNLOGGED"))
+    exit_code, shown = kern(postgres_db, "status", "--schema", schema)
+    assert exit_code == 5
+    assert f"Run ALTER TABLE {schema}.pgqueuer SET LOGGED." in " ".join(shown.split())
+    [sentence] = json.loads(kern(postgres_db, "status", "--json", "--schema", schema)[1])["damage"]
+    assert sentence.startswith(f"The table {schema}.pgqueuer is unlogged")
 
 
 def test_newer_tables_are_left_alone(shared_db: Database) -> None:
@@ -105,7 +148,7 @@ def test_the_status_counts_what_has_not_ended(shared_db: Database) -> None:
     async def work(store: Store) -> None:
         for run_id in ("a", "b", "c"):
             await store.submit(new_run(run_id, session_id="one", ordered=True))
-        await store.claim("a", LEASE)
+        await store.claim("a", CLAIM)
 
     prepare(shared_db, work)
     assert "1 running, 0 due, 2 waiting for another run, 0 delayed" in said(shared_db, "status")
@@ -117,7 +160,7 @@ def test_runs_are_pruned_or_only_counted(shared_db: Database) -> None:
     async def work(store: Store) -> None:
         for run_id in ("ended", "cancelled", "live"):
             await store.submit(new_run(run_id, session_id=run_id))
-        await store.claim("ended", LEASE)
+        await store.claim("ended", CLAIM)
         await store.settle(ending("ended"))
         await store.cancel("cancelled")
 

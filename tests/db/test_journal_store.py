@@ -5,21 +5,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from stores import LAPSED, LEASE, Ear, ending, execute, new_run, same
+from deliveries import Deliveries
+from stores import CLAIM, EXPIRED, LEASE, LOST, Recorder, ending, execute, new_run, same, sweep
 
 from kern.db.base import Database, Kind, Signal, Store
 from kern.db.in_memory import InMemoryDb
-from kern.db.postgres import PostgresDb
-from kern.db.postgres.store import PostgresStore
 from kern.run.base import RunStatus
-from kern.run.record import JournalRow, Settlement
+from kern.run.record import JournalRow, RunRecord, Settlement
 
 PENDING, RUNNING, PAUSED = RunStatus.pending, RunStatus.running, RunStatus.paused
 COMPLETED, ERROR, CANCELLED = RunStatus.completed, RunStatus.error, RunStatus.cancelled
 
 PIECE, WHOLE, DONE = "RunContent", "ModelRequestCompleted", "ToolCallCompleted"
 
-NEWS, READ = Signal(Kind.news, "run"), Signal(Kind.read, "run")
+CHANGED, READ = Signal(Kind.changed, "run"), Signal(Kind.read, "run")
 
 
 def rows(
@@ -48,7 +47,9 @@ async def status_of(store: Store, run_id: str = "run") -> RunStatus:
 async def stand_still(store: Store, status: RunStatus, run_id: str = "run") -> None:
     """Bring a run that a worker had into a status, with two rows in its journal."""
     await store.submit(new_run(run_id))
-    await store.claim(run_id, LEASE)
+    for entry in await store.queue.dequeue(["agent"], 9):
+        await store.claim(entry.run_id, CLAIM)
+        await store.queue.acknowledge(entry)
     last = rows(1, WHOLE, DONE, run_id=run_id)
     end = settling(last, run_id=run_id, status=status, error='"no"')
     assert await store.settle(end) is status
@@ -104,8 +105,9 @@ async def test_an_append_of_nothing_tells_whether_the_attempt_is_the_newest(stor
 
 @pytest.mark.parametrize("attempt", [0, 1, 3])
 async def test_only_the_newest_attempt_appends(store: Store, attempt: int) -> None:
-    await store.submit(new_run(lease=LAPSED))
-    await store.claim("run", LEASE)
+    await store.submit(new_run(lease=EXPIRED))
+    await sweep(store)
+    await store.claim("run", CLAIM)
     assert not await store.append("run", attempt, rows(1, WHOLE), True)
     assert await journal(store) == []
     assert await store.append("run", 2, rows(1, DONE), True)
@@ -115,7 +117,7 @@ async def test_only_the_newest_attempt_appends(store: Store, attempt: int) -> No
 async def test_nothing_is_appended_to_a_run_that_does_not_run(store: Store) -> None:
     await store.submit(new_run())
     assert not await store.append("run", 0, rows(1, WHOLE), False)
-    await store.claim("run", LEASE)
+    await store.claim("run", CLAIM)
     await store.release("run", 1)
     assert not await store.append("run", 1, rows(1, WHOLE), False)
     assert not await store.append("unknown", 1, rows(1, WHOLE, run_id="unknown"), False)
@@ -158,7 +160,7 @@ async def test_a_payload_comes_back_letter_by_letter(store: Store, payload: str)
     await store.submit(new_run(lease=LEASE))
     await store.append("run", 1, rows(1, PIECE, payload=payload), False)
     await store.settle(settling(rows(2, DONE, payload=payload), status=PAUSED))
-    assert await store.take_up("run", PAUSED, [(WHOLE, payload)])
+    assert await store.resume("run", PAUSED, [(WHOLE, payload)])
     assert [row.payload for row in await store.events("run", 0)] == [payload] * 3
 
 
@@ -182,9 +184,10 @@ async def test_the_last_rows_are_written_with_the_end(store: Store) -> None:
 
 
 async def test_an_end_that_is_refused_writes_no_rows_and_folds_nothing(store: Store) -> None:
-    await store.submit(new_run(lease=LAPSED))
+    await store.submit(new_run(lease=EXPIRED))
     await store.append("run", 1, rows(1, PIECE), False)
-    await store.claim("run", LEASE)
+    await sweep(store)
+    await store.claim("run", CLAIM)
     assert await store.settle(settling(rows(2, WHOLE), fold_before=2)) is None
     assert await journal(store) == [(1, PIECE)]
 
@@ -211,12 +214,12 @@ async def test_a_paused_run_has_not_finished_and_waits_for_nobody(store: Store) 
     found = await store.get("run")
     assert found is not None
     assert (found.status, found.finished_at, found.error) == (PAUSED, None, '"no"')
-    assert await store.claim("run", LEASE) is None
+    assert await store.claim("run", CLAIM) is None
     assert await store.extend([("run", 1)], LEASE) == {}
     assert await store.settle(ending()) is None
     await store.release("run", 1)
     assert await status_of(store) is PAUSED
-    assert await store.unfinished(["agent"]) == []
+    assert await store.queue.dequeue(["agent"], 9) == []
 
 
 async def test_a_paused_run_is_cancelled_at_once_and_stays_so(store: Store) -> None:
@@ -226,7 +229,7 @@ async def test_a_paused_run_is_cancelled_at_once_and_stays_so(store: Store) -> N
     assert found is not None
     assert found.status is CANCELLED
     assert found.finished_at is not None
-    assert not await store.take_up("run", PAUSED, [(DONE, "{}")])
+    assert not await store.resume("run", PAUSED, [(DONE, "{}")])
     assert len(await journal(store)) == 2
 
 
@@ -244,9 +247,10 @@ async def test_a_pause_of_a_run_whose_cancel_was_asked_for_is_its_end(store: Sto
 
 async def test_in_one_batch_only_the_newest_attempt_writes(store: Store) -> None:
     """One process may have several attempts at a run, when it was too slow for its own lease."""
-    await store.submit(new_run(lease=LAPSED))
-    await store.claim("run", LAPSED)
-    await store.claim("run", LEASE)
+    await store.submit(new_run(lease=EXPIRED))
+    for claim in (LOST, CLAIM):
+        await sweep(store)
+        await store.claim("run", claim)
 
     def append(attempt: int) -> Awaitable[bool]:
         mine = rows(1, DONE, *[WHOLE] * (4 - attempt), payload=str(attempt))
@@ -263,11 +267,11 @@ async def test_in_one_batch_only_the_newest_attempt_writes(store: Store) -> None
     assert [row.payload for row in await store.events("run", 0)] == ["3"] * 3
 
 
-async def test_a_row_was_written_before_the_next_claim_or_not_at_all(db: Database) -> None:
-    """An attempt writes row after row, in two processes, while another one takes its run over."""
+async def test_a_row_was_written_before_its_attempt_expired_or_not_at_all(db: Database) -> None:
+    """An attempt writes row after row, in two processes, while another one gets its run."""
     other = same(db) if not isinstance(db, InMemoryDb) else db
     here, there = await db.store(), await other.store()
-    await here.submit(new_run(lease=LAPSED))
+    await here.submit(new_run(lease=EXPIRED))
     begun = asyncio.Event()
     written: list[int] = []
 
@@ -284,7 +288,8 @@ async def test_a_row_was_written_before_the_next_claim_or_not_at_all(db: Databas
 
     async def take_over() -> int:
         await begun.wait()
-        claimed = await there.claim("run", LEASE)
+        assert (await sweep(there)).expired == ["run"]
+        claimed = await there.claim("run", CLAIM)
         assert claimed is not None
         seen = [row.seq for row in await there.events("run", 0)]
         assert claimed.last_seq == max(seen)
@@ -298,7 +303,7 @@ async def test_a_row_was_written_before_the_next_claim_or_not_at_all(db: Databas
     assert old == sorted(written)
     assert max(old) == last_seq
     assert [row.seq for row in found if row.payload == '"new"'] == [last_seq + 1, last_seq + 2]
-    assert len(old) < 600, "the claim came too late to meet a write"
+    assert len(old) < 600, "the sweep came too late to meet a write"
 
 
 @pytest.mark.parametrize("appends", [1, 20])
@@ -308,18 +313,19 @@ async def test_claims_know_what_was_being_written_when_they_came(
     other = same(db) if not isinstance(db, InMemoryDb) else db
     here, there = await db.store(), await other.store()
     run_ids = [f"run-{number}" for number in range(40)]
-    await asyncio.gather(*(here.submit(new_run(run_id, lease=LAPSED)) for run_id in run_ids))
+    await asyncio.gather(*(here.submit(new_run(run_id, lease=EXPIRED)) for run_id in run_ids))
 
     async def append(run_id: str) -> bool:
         types = [DONE] * appends
         return await here.append(run_id, 1, rows(1, *types, run_id=run_id), False)
 
-    answers = await asyncio.gather(
-        *(append(run_id) for run_id in run_ids), *(there.claim(each, LEASE) for each in run_ids)
-    )
-    for run_id, wrote, claimed in zip(run_ids, answers[:40], answers[40:], strict=True):
+    async def claim() -> list[RunRecord | None]:
+        await sweep(there)
+        return await asyncio.gather(*(there.claim(each, CLAIM) for each in run_ids))
+
+    claims, *written = await asyncio.gather(claim(), *(append(run_id) for run_id in run_ids))
+    for run_id, wrote, claimed in zip(run_ids, written, claims, strict=True):
         assert claimed is not None
-        assert not isinstance(claimed, bool)
         expected = appends if wrote else 0
         assert (claimed.last_seq, len(await here.events(run_id, 0))) == (expected, expected)
 
@@ -328,14 +334,15 @@ async def test_claims_know_what_was_being_written_when_they_came(
 
 
 async def test_a_claim_tells_the_last_number_of_the_journal(store: Store) -> None:
-    await store.submit(new_run(lease=LAPSED))
+    await store.submit(new_run(lease=EXPIRED))
     await store.append("run", 1, rows(1, DONE, PIECE), False)
-    second = await store.claim("run", LEASE)
+    await sweep(store)
+    second = await store.claim("run", CLAIM)
     assert second is not None
     assert second.last_seq == 2
     await store.append("run", 2, rows(3, DONE), False)
     await store.release("run", 2)
-    third = await store.claim("run", LEASE)
+    third = await store.claim("run", CLAIM)
     assert third is not None
     assert third.last_seq == 3
 
@@ -345,15 +352,16 @@ async def test_a_claim_tells_whether_the_events_are_read(store: Store, asked: st
     await store.submit(new_run(streamed=asked == "at submit"))
     if asked == "while pending":
         await store.read("run")
-    first = await store.claim("run", LAPSED)
+    first = await store.claim("run", LOST)
     assert first is not None
     assert first.streamed == (asked in ("at submit", "while pending"))
     if asked == "while running":
         await store.read("run")
-    second = await store.claim("run", LEASE)
+    await sweep(store)
+    second = await store.claim("run", CLAIM)
     assert second is not None
     assert second.streamed == (asked != "never")
-    assert await store.asked(["run"]) == ([] if asked == "never" else [("run", False, True)])
+    assert await store.wanted(["run"]) == ([] if asked == "never" else [("run", False, True)])
 
 
 @pytest.mark.parametrize("status", [COMPLETED, ERROR, CANCELLED])
@@ -365,78 +373,78 @@ async def test_a_run_that_has_ended_is_not_asked_for_its_events(
     await store.read("run")
     await store.read("unknown")
     assert await execute(store, "SELECT * FROM {runs}") == before
-    assert await store.asked(["run"]) == []
+    assert await store.wanted(["run"]) == []
 
 
 # --- signals
 
 
-async def listening(db: Database) -> Ear:
-    ear = Ear()
-    await (await db.store()).listen(ear)
-    return ear
+async def listening(db: Database) -> Recorder:
+    recorder = Recorder()
+    await (await db.store()).listen(recorder)
+    return recorder
 
 
-async def test_a_reader_is_heard(db: Database) -> None:
+async def test_a_reader_is_notified(db: Database) -> None:
     store = await db.store()
     await store.submit(new_run(lease=LEASE))
-    ear = await listening(db)
+    recorder = await listening(db)
     await store.read("run")
-    await ear.hears(READ)
+    await recorder.gets(READ)
 
 
-async def test_a_reader_in_another_event_loop_is_heard(db: Database) -> None:
+async def test_a_reader_in_another_event_loop_is_notified(db: Database) -> None:
     await (await db.store()).submit(new_run(lease=LEASE))
-    ear = await listening(db)
+    recorder = await listening(db)
     await elsewhere(db, lambda store: store.read("run"))
-    await ear.hears(READ)
+    await recorder.gets(READ)
 
 
-async def test_streamed_rows_are_heard(db: Database) -> None:
+async def test_streamed_rows_are_notified(db: Database) -> None:
     store = await db.store()
     await store.submit(new_run(lease=LEASE))
-    ear = await listening(db)
+    recorder = await listening(db)
     await store.append("run", 1, rows(1, PIECE), True)
-    await ear.hears(NEWS)
+    await recorder.gets(CHANGED)
     await elsewhere(db, lambda store: store.append("run", 1, rows(2, PIECE), True))
-    await ear.hears(NEWS)
+    await recorder.gets(CHANGED)
 
 
-async def test_rows_that_nobody_reads_are_not_heard(db: Database) -> None:
+async def test_rows_that_nobody_reads_are_not_notified(db: Database) -> None:
     store = await db.store()
     await store.submit(new_run(lease=LEASE))
-    ear = await listening(db)
+    recorder = await listening(db)
     await store.append("run", 1, rows(1, PIECE), False)
     await store.read("run")
-    assert await ear.hears(READ) == [READ]
+    assert await recorder.gets(READ) == [READ]
 
 
 @pytest.mark.parametrize("status", [COMPLETED, ERROR, CANCELLED, PAUSED])
-async def test_who_reads_a_run_hears_of_its_end_and_its_pause(
+async def test_who_reads_a_run_is_notified_of_its_end_and_its_pause(
     db: Database, status: RunStatus
 ) -> None:
     store = await db.store()
     await store.submit(new_run(lease=LEASE))
     await store.read("run")
-    ear = await listening(db)
+    recorder = await listening(db)
     await elsewhere(db, lambda store: store.settle(ending(status=status)))
-    await ear.hears(NEWS)
+    await recorder.gets(CHANGED)
 
 
-# --- take_up
+# --- resume
 
 
 @pytest.mark.parametrize("status", [PAUSED, ERROR])
-async def test_a_run_that_stands_still_is_taken_up(store: Store, status: RunStatus) -> None:
+async def test_a_run_that_stands_still_is_resumed(store: Store, status: RunStatus) -> None:
     await stand_still(store, status)
-    assert await store.take_up("run", status, [("RunError", "{}"), ("RunContinued", '{"v":1}')])
+    assert await store.resume("run", status, [("RunError", "{}"), ("RunContinued", '{"v":1}')])
     found = await store.get("run")
     assert found is not None
     assert (found.status, found.attempt, found.error) == (PENDING, 1, None)
     assert found.finished_at is None
     added = [(3, "RunError"), (4, "RunContinued")]
     assert await journal(store, after=2) == added
-    claimed = await store.claim("run", LEASE)
+    claimed = await store.claim("run", CLAIM)
     assert claimed is not None
     assert (claimed.attempt, claimed.last_seq) == (2, 4)
     assert not await store.append("run", 1, rows(5, DONE), False)
@@ -445,7 +453,7 @@ async def test_a_run_that_stands_still_is_taken_up(store: Store, status: RunStat
 
 @pytest.mark.parametrize("status", [PAUSED, ERROR])
 @pytest.mark.parametrize("now", [PENDING, RUNNING, PAUSED, ERROR, COMPLETED, CANCELLED])
-async def test_a_run_in_another_status_is_not_taken_up(
+async def test_a_run_in_another_status_is_not_resumed(
     store: Store, now: RunStatus, status: RunStatus
 ) -> None:
     if now is status:
@@ -455,73 +463,50 @@ async def test_a_run_in_another_status_is_not_taken_up(
     else:
         await stand_still(store, now)
     before = await execute(store, "SELECT * FROM {runs}"), await journal(store)
-    assert not await store.take_up("run", status, [(DONE, "{}")])
+    assert not await store.resume("run", status, [(DONE, "{}")])
     assert (await execute(store, "SELECT * FROM {runs}"), await journal(store)) == before
-    assert not await store.take_up("unknown", status, [(DONE, "{}")])
+    assert not await store.resume("unknown", status, [(DONE, "{}")])
 
 
 @pytest.mark.parametrize("status", [PAUSED, ERROR])
-async def test_of_many_who_take_a_run_up_at_once_one_does(db: Database, status: RunStatus) -> None:
+async def test_of_many_who_resume_a_run_at_once_one_does(db: Database, status: RunStatus) -> None:
     other = same(db) if not isinstance(db, InMemoryDb) else db
     here, there = await db.store(), await other.store()
     await stand_still(here, status)
-    taken = await asyncio.gather(
-        *(store.take_up("run", status, [(DONE, "{}")]) for store in (here, there) for _ in range(5))
+    resumed = await asyncio.gather(
+        *(store.resume("run", status, [(DONE, "{}")]) for store in (here, there) for _ in range(5))
     )
-    assert taken.count(True) == 1
+    assert resumed.count(True) == 1
     assert len(await journal(here)) == 3
 
 
-async def test_a_run_is_taken_up_with_nothing_to_add(store: Store) -> None:
+async def test_a_run_is_resumed_with_nothing_to_add(store: Store) -> None:
     await store.submit(new_run(lease=LEASE))
     await store.settle(ending(status=ERROR))
-    assert await store.take_up("run", ERROR, [])
+    assert await store.resume("run", ERROR, [])
     assert await journal(store) == []
-    claimed = await store.claim("run", LEASE)
+    claimed = await store.claim("run", CLAIM)
     assert claimed is not None
     assert claimed.last_seq == 0
 
 
-async def queued(store: PostgresStore, run_id: str) -> list[str]:
-    rows = await store.pool.fetch(
-        f"SELECT status::text FROM {store.names.queue} WHERE convert_from(payload, 'UTF8') = $1 "
-        "AND entrypoint = $2 ORDER BY id",
-        run_id,
-        f"{store.names.session_table}/agent",
-    )
-    return [row["status"] for row in rows]
-
-
 @pytest.mark.parametrize("status", [PAUSED, ERROR])
-@pytest.mark.parametrize("gone", [True, False])
-async def test_a_run_that_is_taken_up_is_in_the_queue_once(
-    postgres_db: PostgresDb, status: RunStatus, gone: bool
+async def test_a_resumed_run_is_offered_again_and_once(store: Store, status: RunStatus) -> None:
+    await stand_still(store, status)
+    assert await store.resume("run", status, [])
+    assert not await store.resume("run", status, [])
+    assert await Deliveries(store).offered() == ["run"]
+
+
+async def test_a_fork_is_offered_once_and_one_that_was_cancelled_before_not_at_all(
+    store: Store,
 ) -> None:
-    """Whether or not the delivery that ended has been put away yet."""
-    store = await postgres_db.store()
-    assert isinstance(store, PostgresStore)
-    await store.submit(new_run("run"))
-    where = f"entrypoint = '{store.names.session_table}/agent'"
-    await store.pool.execute(f"UPDATE {store.names.queue} SET status = 'picked' WHERE {where}")
-    await store.claim("run", LEASE)
-    await store.settle(ending(status=status))
-    if gone:
-        await store.pool.execute(f"DELETE FROM {store.names.queue} WHERE {where}")
-    assert await store.take_up("run", status, [])
-    assert not await store.take_up("run", status, [])
-    assert (await queued(store, "run")).count("queued") == 1
-
-
-async def test_a_fork_is_in_the_queue_once(postgres_db: PostgresDb) -> None:
-    store = await postgres_db.store()
-    assert isinstance(store, PostgresStore)
     await stand_still(store, COMPLETED)
     assert await store.fork(new_run("fork"), "run", 2)
     assert not await store.fork(new_run("fork"), "run", 2)
-    await store.cancel("intended")
-    await store.fork(new_run("intended"), "run", 2)
-    assert await queued(store, "fork") == ["queued"]
-    assert await queued(store, "intended") == []
+    await store.cancel("cancelled")
+    await store.fork(new_run("cancelled"), "run", 2)
+    assert await Deliveries(store).offered() == ["fork"]
 
 
 # --- fork
@@ -541,7 +526,7 @@ async def test_a_fork_begins_as_its_origin_did_without_what_was_on_its_way(store
     assert await store.events("run", 0) == before
     sessions = await execute(store, "SELECT session_id FROM {sessions} WHERE session_id = 'new'")
     assert sessions == [{"session_id": "new"}]
-    claimed = await store.claim("fork", LEASE)
+    claimed = await store.claim("fork", CLAIM)
     assert claimed is not None
     assert (claimed.status, claimed.attempt, claimed.last_seq) == (RUNNING, 1, 5)
     assert (claimed.input, claimed.user_id, claimed.metadata) == ('"Hi"', "ada", '{"a":1}')
@@ -576,7 +561,7 @@ async def test_of_many_forks_with_one_id_at_once_one_is_accepted(store: Store) -
     assert len(await journal(store, "fork")) == 2
 
 
-async def test_a_fork_after_its_intent_is_cancelled(store: Store) -> None:
+async def test_a_fork_after_its_pending_cancel_is_cancelled(store: Store) -> None:
     await stand_still(store, COMPLETED)
     await store.cancel("fork")
     assert await store.fork(new_run("fork"), "run", 2)
@@ -584,7 +569,7 @@ async def test_a_fork_after_its_intent_is_cancelled(store: Store) -> None:
     assert found is not None
     assert (found.status, found.attempt, found.session_id) == (CANCELLED, 0, "session")
     assert found.finished_at is not None
-    assert await store.claim("fork", LEASE) is None
+    assert await store.claim("fork", CLAIM) is None
 
 
 # --- children, outputs
@@ -609,18 +594,18 @@ async def test_children_are_those_that_have_not_ended(store: Store) -> None:
 
 async def test_a_run_keeps_its_parent_through_its_life(store: Store) -> None:
     await store.submit(new_run(parent_run_id="parent"))
-    await store.claim("run", LEASE)
+    await store.claim("run", CLAIM)
     await store.settle(ending(status=PAUSED))
-    assert await store.take_up("run", PAUSED, [])
+    assert await store.resume("run", PAUSED, [])
     assert await store.children("parent") == ["run"]
-    await store.claim("run", LEASE)
+    await store.claim("run", CLAIM)
     await store.settle(ending(attempt=2))
     assert await store.children("parent") == []
     [found] = await execute(store, "SELECT parent_run_id FROM {runs} WHERE run_id = 'run'")
     assert found == {"parent_run_id": "parent"}
 
 
-async def test_a_child_whose_intent_came_first_has_a_parent_and_has_ended(store: Store) -> None:
+async def test_a_child_whose_cancel_came_first_has_a_parent_and_has_ended(store: Store) -> None:
     await store.cancel("run")
     await store.submit(new_run(parent_run_id="parent"))
     assert await store.children("parent") == []

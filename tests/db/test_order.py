@@ -5,7 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from deliveries import Deliveries
-from stores import LAPSED, LEASE, SWARM, Spawn, address, ending, execute, new_run, same
+from stores import (
+    CLAIM,
+    LOST,
+    SWARM,
+    Spawn,
+    address,
+    ending,
+    execute,
+    make_due,
+    new_run,
+    same,
+    sweep,
+)
 
 from kern.db.base import Database, Store
 from kern.run.base import RunStatus
@@ -37,16 +49,16 @@ async def waiting(store: Store, run_id: str) -> bool:
     return found.waiting
 
 
-# --- turns
+# --- the session lock
 
 
 async def test_the_runs_of_a_session_execute_in_the_order_of_acceptance(
     store: Store, worker: Deliveries
 ) -> None:
     assert await accept(worker, "c", "a", "b") == [False, True, True]
-    assert await worker.entries() == ["c"], "who waits is not in the queue"
+    assert await worker.offered() == ["c"], "who waits is not in the queue"
     assert [await waiting(store, run_id) for run_id in "cab"] == [False, True, True]
-    assert await store.claim("a", LEASE) is None
+    assert await store.claim("a", CLAIM) is None
     assert await worker.execute_all() == ["c", "a", "b"]
     assert await accept(worker, "d") == [False]
 
@@ -59,8 +71,8 @@ async def test_other_sessions_and_parallel_runs_neither_wait_nor_block(
         accepted = await worker.submit(run)
         assert accepted is not None
         assert not accepted.waiting
-        assert await store.claim(run.run_id, LEASE) is not None
-    assert await store.claim("holder", LEASE) is not None
+        assert await store.claim(run.run_id, CLAIM) is not None
+    assert await store.claim("holder", CLAIM) is not None
 
 
 async def test_many_runs_submitted_at_once_execute_in_the_order_of_acceptance(
@@ -92,39 +104,43 @@ async def test_every_end_lets_the_next_one_go_on(
     assert await worker.execute_all() == ["b"]
 
 
-async def test_a_paused_run_keeps_its_turn(store: Store, worker: Deliveries) -> None:
+async def test_a_paused_run_keeps_the_session_lock(store: Store, worker: Deliveries) -> None:
     await accept(worker, "a", "b")
     first = await worker.deliver()
     assert first is not None
     await worker.end(first, PAUSED)
     assert await worker.execute_all() == []
-    assert await store.claim("b", LEASE) is None
+    assert await store.claim("b", CLAIM) is None
 
-    assert await store.take_up("a", PAUSED, [])
-    worker.put("a")
+    assert await store.resume("a", PAUSED, [])
     assert await worker.execute_all() == ["a", "b"]
 
 
-async def test_a_run_that_was_let_go_or_failed_keeps_its_turn(
+async def test_a_run_that_was_released_refused_or_failed_keeps_the_session_lock(
     store: Store, worker: Deliveries
 ) -> None:
     await accept(worker, "a", "b")
-    assert await store.claim("a", LEASE)
+    assert await store.claim("a", CLAIM)
     await store.release("a", 1)
-    assert await store.claim("b", LEASE) is None
-    assert await store.claim("a", LEASE)
-    assert await store.postpone("a", 2, 3600, []) is PENDING
+    assert await store.claim("b", CLAIM) is None
+    assert await store.claim("a", CLAIM)
+    assert await store.refuse("a", 2, "No key.", 0.0, timedelta(days=1)) is PENDING
+    assert await store.claim("b", CLAIM) is None
+    assert await store.claim("a", CLAIM)
+    assert await store.postpone("a", 3, 3600, []) is PENDING
     assert await waiting(store, "b")
-    assert await store.claim("b", LEASE) is None
+    assert await store.claim("b", CLAIM) is None
 
 
-async def test_a_lost_run_is_taken_over_before_the_next_one_begins(
+async def test_a_lost_run_goes_on_before_the_next_one_begins(
     store: Store, worker: Deliveries
 ) -> None:
     await accept(worker, "a", "b")
-    assert await store.claim("a", LAPSED)
-    assert await store.claim("b", LEASE) is None
-    assert await store.claim("a", LEASE)
+    assert await store.claim("a", LOST)
+    assert await store.claim("b", CLAIM) is None
+    await sweep(store)
+    assert await store.claim("b", CLAIM) is None
+    assert await store.claim("a", CLAIM)
 
 
 @pytest.mark.parametrize("before", [PENDING, RUNNING, PAUSED])
@@ -133,7 +149,7 @@ async def test_the_end_of_a_run_that_nobody_executes_lets_the_next_one_go_on(
 ) -> None:
     await accept(worker, "a", "b", "c")
     if before is not PENDING:
-        assert await store.claim("a", LAPSED)
+        assert await store.claim("a", LOST)
     if before is PAUSED:
         await store.settle(ending("a", status=PAUSED))
     await worker.cancel("b")
@@ -155,11 +171,10 @@ async def test_a_cancel_that_was_asked_for_lets_the_next_one_go_on(
             await store.release(running.run_id, 1)
         else:
             assert await store.postpone(running.run_id, 1, 3600, []) is CANCELLED
-        await worker.follow(running.run_id)
     assert await worker.execute_all() == ["d"]
 
 
-async def test_a_retried_run_waits_for_who_has_the_turn_and_goes_before_who_waits(
+async def test_a_retried_run_waits_for_who_has_the_lock_and_goes_before_who_waits(
     store: Store, worker: Deliveries
 ) -> None:
     await accept(worker, "a", "b", "c")
@@ -168,8 +183,7 @@ async def test_a_retried_run_waits_for_who_has_the_turn_and_goes_before_who_wait
     await worker.end(first, ERROR)
     second = await worker.deliver()
     assert second is not None
-    assert await store.take_up("a", ERROR, [])
-    worker.put("a")
+    assert await store.resume("a", ERROR, [])
     assert await worker.deliver() is None
     assert await waiting(store, "a")
     await worker.end(second)
@@ -184,11 +198,9 @@ async def test_a_paused_run_that_goes_on_goes_before_one_that_is_retried(
         running = await worker.deliver()
         assert running is not None
         await worker.end(running, status)
-    assert await store.take_up("a", ERROR, [])
-    worker.put("a")
+    assert await store.resume("a", ERROR, [])
     assert await worker.deliver() is None
-    assert await store.take_up("b", PAUSED, [])
-    worker.put("b")
+    assert await store.resume("b", PAUSED, [])
     assert await worker.execute_all() == ["b", "a"]
 
 
@@ -199,11 +211,11 @@ async def test_a_fork_waits_as_any_other(store: Store, worker: Deliveries) -> No
     assert await worker.execute_all() == ["a", "b", "fork"]
 
 
-async def test_what_is_cancelled_from_the_start_has_no_turn(
+async def test_what_is_cancelled_from_the_start_never_has_the_session_lock(
     store: Store, worker: Deliveries
 ) -> None:
-    await store.cancel("intended")
-    await worker.submit(ordered("intended"))
+    await store.cancel("cancelled before")
+    await worker.submit(ordered("cancelled before"))
     await worker.submit(ordered("cancelled", cancelled=True))
     assert await accept(worker, "a", "b") == [False, True]
     assert await worker.submit(ordered("a")) is None
@@ -225,13 +237,7 @@ async def test_a_session_knows_when_something_was_last_asked_of_it(
 # --- delayed runs
 
 
-async def soon(store: Store, run_id: str) -> None:
-    """Have a delayed run become due."""
-    past = "now() - interval '1 s'" if store.enqueues else "1"
-    await execute(store, f"UPDATE {{runs}} SET run_at = {past} WHERE run_id = {{1}}", run_id)
-
-
-async def test_a_delayed_run_asks_for_its_turn_when_it_is_due(
+async def test_a_delayed_run_requests_the_session_lock_when_it_is_due(
     store: Store, worker: Deliveries
 ) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
@@ -239,13 +245,13 @@ async def test_a_delayed_run_asks_for_its_turn_when_it_is_due(
     assert accepted is not None
     assert not accepted.waiting
     assert await accept(worker, "a", "b") == [False, True]
-    assert await store.claim("delayed", LEASE) is None
+    assert await store.claim("delayed", CLAIM) is None
     first = await worker.deliver()
     assert first is not None
     assert first.run_id == "a"
 
-    await soon(store, "delayed")
-    assert await worker.deliver_run("delayed") is None
+    await make_due(store, "delayed")
+    assert await store.claim("delayed", CLAIM) is None
     assert await waiting(store, "delayed")
     await worker.end(first)
     assert await worker.execute_all() == ["delayed", "b"]
@@ -264,7 +270,7 @@ async def test_who_is_before_a_run_is_named_newest_first(store: Store, worker: D
         assert await store.before("d") == ["c", "b", "a"]
         assert await store.before("b") == ["a"]
         assert await store.before("a") == []
-        await store.claim("a", LEASE)
+        await store.claim("a", CLAIM)
     await store.settle(ending("a", status=PAUSED))
     assert await store.before("c") == ["b", "a"]
     await worker.cancel("a")
@@ -301,7 +307,7 @@ async def main(number):
         run = NewRun(number + name, "session", "agent", None, "{{}}", ordered=True)
         await store.submit(run)
     for name in "ab":
-        while not (record := await store.claim(number + name, 60)):
+        while not (record := await store.claim(number + name, Claim(number, 60))):
             await asyncio.sleep(0.05)
         found = [await store.get(f"{{each}}{{name}}") for each in range(10) for name in "ab"]
         running = [each.run_id for each in found if each and each.status is RunStatus.running]

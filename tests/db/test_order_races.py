@@ -1,4 +1,4 @@
-"""In PostgreSQL the turn is handed on by statements that do not see what was just committed.
+"""In PostgreSQL the session lock is handed off by statements that do not see the latest commits.
 
 Each test holds a row locked, so that a statement has begun and looked before another one comes.
 """
@@ -11,13 +11,13 @@ from typing import Any
 import asyncpg
 import pytest
 from deliveries import Deliveries
-from stores import LEASE, ending, execute, new_run
+from stores import CLAIM, ending, execute, new_run, sweep
 
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus
-from kern.run.record import NewRun
+from kern.run.record import JournalRow, NewRun
 
 PENDING, ERROR, PAUSED = RunStatus.pending, RunStatus.error, RunStatus.paused
 CANCELLED, COMPLETED = RunStatus.cancelled, RunStatus.completed
@@ -96,11 +96,11 @@ async def accept(store: PostgresStore, *run_ids: str) -> None:
 # --- an end, and who comes meanwhile
 
 
-async def test_a_run_accepted_while_the_last_one_ends_gets_the_turn(
+async def test_a_run_accepted_while_the_last_one_ends_gets_the_lock(
     store: PostgresStore, worker: Deliveries, gate: Gate
 ) -> None:
     await accept(store, "a")
-    await store.claim("a", LEASE)
+    await store.claim("a", CLAIM)
     async with gate.holding("a"):
         settling = await gate.begin(store.settle(ending("a")))
         accepted = await store.submit(ordered("b"))
@@ -110,28 +110,28 @@ async def test_a_run_accepted_while_the_last_one_ends_gets_the_turn(
     assert await worker.execute_all() == ["b"]
 
 
-async def test_a_run_retried_while_the_last_one_ends_gets_the_turn(
+async def test_a_run_retried_while_the_last_one_ends_gets_the_lock(
     store: PostgresStore, worker: Deliveries, gate: Gate
 ) -> None:
-    """Also where nobody has asked since it did so itself."""
+    """Also where nobody has requested the lock since it did so itself."""
     await accept(store, "a", "b", "c")
     await fail(store, "a")
-    await store.take_up("a", ERROR, [])
-    assert await store.claim("a", LEASE) is None
-    await store.claim("b", LEASE)
+    await store.resume("a", ERROR, [])
+    assert await store.claim("a", CLAIM) is None
+    await store.claim("b", CLAIM)
     await store.settle(ending("b"))
     await fail(store, "a")
-    await store.claim("c", LEASE)
+    await store.claim("c", CLAIM)
     async with gate.holding("c"):
         settling = await gate.begin(store.settle(ending("c")))
-        await store.take_up("a", ERROR, [])
-        assert await store.claim("a", LEASE) is None
+        await store.resume("a", ERROR, [])
+        assert await store.claim("a", CLAIM) is None
     assert await settling is COMPLETED
     assert await worker.execute_all() == ["a"]
 
 
 async def fail(store: PostgresStore, run_id: str) -> None:
-    record = await store.claim(run_id, LEASE)
+    record = await store.claim(run_id, CLAIM)
     assert record is not None
     await store.settle(ending(run_id, record.attempt, ERROR))
 
@@ -139,25 +139,25 @@ async def fail(store: PostgresStore, run_id: str) -> None:
 # --- an end, and who stops waiting meanwhile
 
 
-async def test_a_run_cancelled_while_it_is_given_the_turn_hands_it_on(
+async def test_a_run_cancelled_while_it_is_handed_the_lock_hands_it_off(
     store: PostgresStore, worker: Deliveries, gate: Gate
 ) -> None:
     await accept(store, "a", "b", "c")
-    await store.claim("a", LEASE)
+    await store.claim("a", CLAIM)
     async with gate.holding("b"):
         settling = await gate.begin(store.settle(ending("a")))
         cancelling = await gate.begin(store.cancel("b"))
     assert (await settling, await cancelling) == (COMPLETED, True)
-    assert await turn(store) == "c"
+    assert await holder(store) == "c"
     assert await worker.execute_all() == ["c"]
 
 
 @pytest.mark.parametrize("step", ["cancel", "withdraw"])
-async def test_a_run_that_stops_waiting_before_it_is_given_the_turn_is_passed_over(
+async def test_a_run_that_stops_waiting_before_it_is_handed_the_lock_is_passed_over(
     store: PostgresStore, worker: Deliveries, gate: Gate, step: str
 ) -> None:
     await accept(store, "a", "b", "c")
-    await store.claim("a", LEASE)
+    await store.claim("a", CLAIM)
     async with gate.holding("b"):
         stopping = await gate.begin(getattr(store, step)("b"))
         settling = await gate.begin(store.settle(ending("a")))
@@ -165,11 +165,11 @@ async def test_a_run_that_stops_waiting_before_it_is_given_the_turn_is_passed_ov
     assert await worker.execute_all() == ["c"]
 
 
-async def test_a_run_that_is_given_the_turn_is_not_withdrawn(
+async def test_a_run_that_is_handed_the_lock_is_not_withdrawn(
     store: PostgresStore, worker: Deliveries, gate: Gate
 ) -> None:
     await accept(store, "a", "b")
-    await store.claim("a", LEASE)
+    await store.claim("a", CLAIM)
     async with gate.holding("b"):
         settling = await gate.begin(store.settle(ending("a")))
         withdrawing = await gate.begin(store.withdraw("b"))
@@ -181,23 +181,23 @@ async def test_a_paused_run_resumed_while_it_is_cancelled_ends_once(
     store: PostgresStore, worker: Deliveries, gate: Gate
 ) -> None:
     await accept(store, "a", "b")
-    await store.claim("a", LEASE)
+    await store.claim("a", CLAIM)
     await store.settle(ending("a", status=PAUSED))
     async with gate.holding("a"):
         cancelling = await gate.begin(store.cancel("a"))
-        resuming = await gate.begin(store.take_up("a", PAUSED, []))
+        resuming = await gate.begin(store.resume("a", PAUSED, []))
     assert (await cancelling, await resuming) == (True, False)
     assert await worker.execute_all() == ["b"]
 
 
-async def test_a_run_cancelled_while_it_asks_for_the_turn_hands_it_on(
+async def test_a_run_cancelled_while_it_requests_the_lock_hands_it_off(
     store: PostgresStore, worker: Deliveries, gate: Gate
 ) -> None:
     await accept(store, "a")
     await fail(store, "a")
-    await store.take_up("a", ERROR, [])
+    await store.resume("a", ERROR, [])
     async with gate.holding("session"):
-        claiming = await gate.begin(store.claim("a", LEASE))
+        claiming = await gate.begin(store.claim("a", CLAIM))
         assert await store.cancel("a")
     assert await claiming is None
     accepted = await store.submit(ordered("b"))
@@ -209,10 +209,10 @@ async def test_a_run_cancelled_while_it_asks_for_the_turn_hands_it_on(
 
 
 @pytest.mark.parametrize("session", ["session", "other", None])
-async def test_a_run_whose_id_is_taken_meanwhile_has_no_turn(
+async def test_a_run_whose_id_is_taken_meanwhile_does_not_keep_the_lock(
     store: PostgresStore, gate: Gate, session: str | None
 ) -> None:
-    """By a run, or by an intent."""
+    """By a run, or by a pending cancel."""
     connection = gate.connection
     transaction = connection.transaction()
     await transaction.start()
@@ -225,64 +225,65 @@ async def test_a_run_whose_id_is_taken_meanwhile_has_no_turn(
     await transaction.commit()
     accepted = await submitting
     assert (accepted and accepted.status) == (None if session else CANCELLED)
-    assert await turn(store) is None
+    assert await holder(store) is None
 
 
-async def turn(store: PostgresStore, session: str = "session") -> object:
-    rows = await execute(store, "SELECT turn FROM {sessions} WHERE session_id = {1}", session)
-    return rows[0]["turn"]
+async def holder(store: PostgresStore, session: str = "session") -> object:
+    statement = "SELECT lock_run_id FROM {sessions} WHERE session_id = {1}"
+    rows = await execute(store, statement, session)
+    return rows[0]["lock_run_id"]
 
 
 # --- what a process that was lost has left
 
 
-async def test_what_was_lost_between_two_statements_is_repaired(
+async def test_what_was_lost_between_two_statements_is_made_good(
     store: PostgresStore, worker: Deliveries, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def lost(_session_id: str, _holder: str | None) -> None:
         """End before the second statement."""
 
     await accept(store, "a")
-    await store.claim("a", LEASE)
+    await store.claim("a", CLAIM)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_advance", lost)
+        patch.setattr(store._hand_off, "of", lost)
         async with gate.holding("a"):
             settling = await gate.begin(store.settle(ending("a")))
             await accept(store, "b", "c")
         await settling
         assert await worker.execute_all() == []
-    await store.repair()
+    await sweep(store)
     assert await worker.execute_all() == ["b", "c"]
 
 
-@pytest.mark.parametrize("turn", ["'a'", "NULL", "'c'"])
-async def test_a_turn_that_nobody_uses_is_repaired(
-    store: PostgresStore, worker: Deliveries, turn: str
+@pytest.mark.parametrize("holder", ["'a'", "NULL", "'c'"])
+async def test_a_lock_that_nobody_uses_is_handed_off_by_a_sweep(
+    store: PostgresStore, worker: Deliveries, holder: str
 ) -> None:
     await accept(store, "a", "b", "c")
     await execute(store, "DELETE FROM {runs} WHERE run_id = 'a'")
-    await execute(store, f"UPDATE {{sessions}} SET turn = {turn}")
-    await store.repair()
+    await execute(store, f"UPDATE {{sessions}} SET lock_run_id = {holder}")
+    await sweep(store)
     assert await worker.execute_all() == ["b", "c"]
 
 
-async def test_what_goes_on_is_left_alone_by_a_repair(
+async def test_a_lock_that_is_used_is_left_alone_by_a_sweep(
     store: PostgresStore, worker: Deliveries
 ) -> None:
     await accept(store, "a", "b")
-    await store.repair()
-    assert await worker.entries() == ["a"]
-    await store.claim("a", LEASE)
-    await store.repair()
+    await sweep(store)
+    assert await worker.offered() == ["a"]
+    await store.claim("a", CLAIM)
+    await sweep(store)
     await store.settle(ending("a", status=PAUSED))
-    await store.repair()
+    await sweep(store)
     assert await worker.execute_all() == []
 
 
 # --- the runs of a user
 
 
-async def test_a_run_parked_while_the_one_that_it_waits_for_ends_is_let_in(
+async def test_a_run_that_meets_a_limit_while_the_one_that_it_waits_for_ends_is_admitted(
     store: PostgresStore, gate: Gate
 ) -> None:
     worker = Deliveries(store, user_limit=1)
@@ -290,11 +291,45 @@ async def test_a_run_parked_while_the_one_that_it_waits_for_ends_is_let_in(
         await store.submit(new_run(run_id, user_id="ada"))
     first = await worker.deliver()
     assert first is not None
-    assert await worker.take() == "b"
+    entry = await worker.take()
+    assert entry is not None
     async with gate.holding("b"):
-        parking = await gate.begin(worker.deliver_run("b"))
+        claiming = await gate.begin(store.claim("b", worker.claim))
         assert await store.settle(ending("a")) is COMPLETED
-        admitting = await gate.begin(worker.follow("a"))
-    assert await parking is None
+        admitting = await gate.begin(worker.admit("a"))
+    assert await claiming is None
     await admitting
+    await store.queue.acknowledge(entry)
     assert await worker.execute_all() == ["b"]
+
+
+# --- rows that many statements lock
+
+
+async def test_statements_that_lock_the_same_rows_lock_them_in_one_order(
+    store: PostgresStore, gate: Gate
+) -> None:
+    """However they are asked: nobody waits for somebody who waits for them."""
+    run_ids = [f"run-{number}" for number in range(30)]
+    for run_id in run_ids:
+        await store.submit(new_run(run_id, session_id=run_id, ordered=True, lease=60.0))
+    before = await gate.connection.fetchval(_DEADLOCKS)
+
+    async def extend(order: list[str]) -> None:
+        for _ in range(30):
+            await store.extend([(run_id, 1) for run_id in order], 60.0)
+
+    async def append(order: list[str], first: int) -> None:
+        for seq in range(first, first + 30):
+            rows = [JournalRow(run_id, seq, "type", "{}") for run_id in order]
+            await asyncio.gather(*(store.append(row.run_id, 1, [row], False) for row in rows))
+
+    backwards = run_ids[::-1]
+    await asyncio.gather(
+        extend(run_ids), extend(backwards), append(run_ids, 1), append(backwards, 100)
+    )
+    await asyncio.gather(*(store.settle(ending(run_id)) for run_id in backwards))
+    assert await gate.connection.fetchval(_DEADLOCKS) == before
+
+
+_DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"

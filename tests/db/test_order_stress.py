@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from deliveries import Deliveries
-from stores import LAPSED, execute, new_run, same
+from stores import EXPIRED, execute, new_run, same
 
 from kern.db.base import Database, Store
 from kern.db.in_memory import InMemoryDb
@@ -39,7 +39,7 @@ class Chaos:
     async def act(self, times: int) -> None:
         """Do something, again and again."""
         steps = [self.submit] * 6 + [self.deliver] * 8 + [self.end] * 7 + [self.pause] * 2
-        steps += [self.release, self.postpone, self.lose, self.take_up, self.take_up]
+        steps += [self.release, self.postpone, self.refuse, self.lose, self.resume, self.resume]
         steps += [self.hold_up] * 6 + [self.cancel] * 2 + [self.withdraw, self.interrupt]
         for _ in range(times):
             await self.random.choice(steps)()
@@ -105,21 +105,22 @@ class Chaos:
     async def release(self) -> None:
         if record := self.executed():
             await self.store.release(record.run_id, record.attempt)
-            await self.let_go(record)
+            await self.worker.admit(record.run_id)
 
     async def postpone(self) -> None:
         if record := self.executed():
             await self.store.postpone(record.run_id, record.attempt, 0.03, [])
-            await self.let_go(record)
+            await self.worker.admit(record.run_id)
+
+    async def refuse(self) -> None:
+        if record := self.executed():
+            await self.store.refuse(record.run_id, record.attempt, "No.", 0.03, timedelta(days=1))
+            await self.worker.admit(record.run_id)
 
     async def lose(self) -> None:
         if record := self.executed():
-            await self.store.extend([(record.run_id, record.attempt)], LAPSED)
-            await self.let_go(record)
-
-    async def let_go(self, record: RunRecord) -> None:
-        await self.worker.follow(record.run_id)
-        await self.worker.put_back(record.run_id)
+            await self.store.extend([(record.run_id, record.attempt)], EXPIRED)
+            await self.store.sweep(0.0)
 
     async def cancel(self) -> None:
         if self.run_ids:
@@ -134,23 +135,21 @@ class Chaos:
             for run_id in await self.store.before(self.random.choice(self.run_ids[-12:])):
                 await self.worker.cancel(run_id)
 
-    async def take_up(self) -> None:
+    async def resume(self) -> None:
         if self.run_ids:
             run_id = self.random.choice(self.run_ids[-20:])
-            status = self.random.choice([PAUSED, ERROR])
-            if await self.store.take_up(run_id, status, []):
-                self.worker.put(run_id)
+            await self.store.resume(run_id, self.random.choice([PAUSED, ERROR]), [])
 
     async def drain(self) -> None:
         """Bring everything to its end."""
         while left := await self.left():
+            await self.store.sweep(0.0)
             while record := self.executed():
                 await self.worker.end(record)
             while record := await self.worker.deliver():
                 await self.worker.end(record)
             for run_id in left:
-                if await self.store.take_up(run_id, PAUSED, []):
-                    self.worker.put(run_id)
+                await self.store.resume(run_id, PAUSED, [])
             await asyncio.sleep(0.01)
 
     async def left(self) -> list[str]:
@@ -168,7 +167,7 @@ async def stress(databases: Sequence[Database], seed: int, times: int) -> Store:
             await chaos.drain()
     except TimeoutError:
         pytest.fail(
-            f"seed {seed}: {await chaos.left()} wait for ever: {await chaos.worker.entries()}"
+            f"seed {seed}: {await chaos.left()} wait without end: {await chaos.worker.offered()}"
         )
     return stores[0]
 
@@ -176,9 +175,9 @@ async def stress(databases: Sequence[Database], seed: int, times: int) -> Store:
 async def test_in_postgresql_nobody_is_left_waiting(postgres_db: PostgresDb) -> None:
     databases = [postgres_db, same(postgres_db), same(postgres_db)]
     store = await stress(databases, random.randrange(10**9), 60)
-    left = "SELECT run_id FROM {runs} WHERE waiting OR lane IS NOT NULL"
+    left = "SELECT run_id FROM {runs} WHERE waiting OR concurrency_key IS NOT NULL"
     assert await execute(store, left) == []
-    assert await execute(store, "SELECT FROM {sessions} WHERE turn IS NOT NULL") == []
+    assert await execute(store, "SELECT FROM {sessions} WHERE lock_run_id IS NOT NULL") == []
 
 
 async def test_in_sqlite_nobody_is_left_waiting() -> None:

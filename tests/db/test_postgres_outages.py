@@ -72,7 +72,7 @@ async def new(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def admin(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres.url)
+    connection = await asyncpg.connect(postgres.superuser_url)
     yield connection
     await connection.close()
 
@@ -332,14 +332,14 @@ async def test_an_error_code_tells_what_passes_by_itself(
 
 
 async def test_a_server_that_is_read_only_for_a_while_is_waited_for(
-    new: Any, url: str, admin: asyncpg.Connection, table: str
+    new: Any, url: str, postgres: EmbeddedPostgres, table: str
 ) -> None:
     connections = await new(url)
-    await admin.execute(f"CREATE TABLE {table} (number int)")
-    await connections.fetch("SELECT 1")
-    await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    await connections.fetch(f"CREATE TABLE {table} (number int)")
+    superuser = await asyncpg.connect(postgres.superuser_url)
+    await superuser.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     try:
-        await admin.execute("SELECT pg_reload_conf()")
+        await superuser.execute("SELECT pg_reload_conf()")
         write = f"INSERT INTO {table} VALUES (1)"
         async with asyncio.timeout(5):
             while True:  # The server takes its settings a moment later.
@@ -352,8 +352,9 @@ async def test_a_server_that_is_read_only_for_a_while_is_waited_for(
         await asyncio.sleep(1)
         assert not writing.done()
     finally:
-        await admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
-        await admin.execute("SELECT pg_reload_conf()")
+        await superuser.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        await superuser.execute("SELECT pg_reload_conf()")
+        await superuser.close()
     async with asyncio.timeout(5):
         await writing
 
@@ -581,7 +582,7 @@ def test_each_loop_has_its_own_and_close_closes_that_of_another_thread(
         other = await asyncio.to_thread(lambda: asyncio.run(database.store()))
         assert other is not store
         await asyncio.to_thread(database.close)
-        admin = await asyncpg.connect(postgres.url)
+        admin = await asyncpg.connect(postgres.superuser_url)
         await no_sessions(admin, table)
         await admin.close()
 

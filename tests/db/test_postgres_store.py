@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from stores import LEASE, Ear, ending, execute, new_run, same
+from stores import CLAIM, LEASE, Recorder, ending, execute, new_run, same
 
 from kern.db.base import Kind, Signal, Store
 from kern.db.postgres import PostgresDb, connections
@@ -14,7 +14,7 @@ from kern.errors import DatabaseError, DatabaseUnavailableError
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus
 
-AGAIN, CANCEL = Signal(Kind.again), Signal(Kind.cancel, "run")
+RESYNC, CANCEL = Signal(Kind.resync), Signal(Kind.cancel, "run")
 
 
 @pytest.fixture
@@ -95,30 +95,31 @@ async def opened(database: PostgresDb) -> PostgresStore:
 # --- one transaction with the queue
 
 
-async def test_what_has_ended_is_not_queued(own_db: PostgresDb) -> None:
+async def test_only_what_may_begin_is_enqueued(own_db: PostgresDb) -> None:
     store = await opened(own_db)
-    await store.cancel("intended")
+    await store.cancel("pending cancel")
     await asyncio.gather(
         store.submit(new_run("pending")),
-        store.submit(new_run("intended")),
+        store.submit(new_run("pending cancel")),
         store.submit(new_run("cancelled", cancelled=True)),
         store.submit(new_run("running", lease=LEASE)),
     )
     await store.submit(new_run("pending"))
-    assert sorted(await jobs(store)) == ["pending", "running"]
+    assert await jobs(store) == ["pending"]
 
 
-async def test_a_run_that_its_caller_executes_is_queued_for_when_its_lease_has_run_out(
+async def test_a_run_that_begins_where_it_is_accepted_touches_no_table_of_the_queue(
     own_db: PostgresDb,
 ) -> None:
     store = await opened(own_db)
-    await store.submit(new_run(lease=LEASE))
-    due = f"SELECT execute_after = lease_until FROM {store.names.queue}, {store.names.runs}"
-    assert await store.pool.fetchval(due) is True
-    await store.extend([("run", 1)], 2 * LEASE)
-    assert await store.pool.fetchval(due) is True
-    await store.settle(ending())
-    assert await jobs(store) == []
+    await store.pool.execute(f"ALTER TABLE {store.names.queue} RENAME TO away")
+    for ordered in (True, False):
+        run_id = f"ordered {ordered}"
+        await store.submit(new_run(run_id, lease=LEASE, ordered=ordered))
+        await store.extend([(run_id, 1)], LEASE)
+        assert await store.settle(ending(run_id)) is RunStatus.completed
+    with pytest.raises(DatabaseError, match="pgqueuer"):
+        await store.submit(new_run())
 
 
 async def test_a_run_that_cannot_be_queued_is_not_accepted(own_db: PostgresDb) -> None:
@@ -186,8 +187,15 @@ async def test_runs_that_come_at_once_share_a_statement(own_db: PostgresDb) -> N
 
 @pytest.mark.parametrize("tries", [6, 1])
 async def test_a_statement_that_lost_a_deadlock_is_sent_again(
-    postgres_db: PostgresDb, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, tries: int
+    postgres: EmbeddedPostgres,
+    postgres_db: PostgresDb,
+    admin: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    tries: int,
 ) -> None:
+    superuser = await asyncpg.connect(postgres.superuser_url)
+    await superuser.execute(f"GRANT SET ON PARAMETER deadlock_timeout TO {postgres.user}")
+    await superuser.close()
     monkeypatch.setattr(connections, "_PAUSES", connections._PAUSES[: tries - 1])
     store = await opened(postgres_db)
     sequence = f"{store.names.session_table}_sent"
@@ -230,14 +238,14 @@ async def test_a_listener_that_lost_its_connection_comes_back(
 ) -> None:
     store = await opened(postgres_db)
     await store.submit(new_run(lease=LEASE))
-    ear = Ear()
-    await store.listen(ear)
+    recorder = Recorder()
+    await store.listen(recorder)
     for _ in range(2):
         [pid] = await listeners(admin, store)
         assert await admin.fetchval("SELECT pg_terminate_backend($1)", pid)
-        await ear.hears(AGAIN)
+        await recorder.gets(RESYNC)
         await store.cancel("run")
-        await ear.hears(CANCEL)
+        await recorder.gets(CANCEL)
         assert await listeners(admin, store) != [pid]
 
 
@@ -258,7 +266,7 @@ async def test_a_store_works_on_after_every_connection_was_lost(
     for lost in await asyncio.gather(*asleep, return_exceptions=True):
         assert isinstance(lost, DatabaseUnavailableError)
     assert await store.get("run") is not None
-    assert await store.claim("run", LEASE) is not None
+    assert await store.claim("run", CLAIM) is not None
 
 
 async def test_a_server_that_was_away_is_found_again(
@@ -268,8 +276,8 @@ async def test_a_server_that_was_away_is_found_again(
     database = PostgresDb(url, table)
     store = await opened(database)
     await store.submit(new_run(lease=LEASE))
-    ear = Ear()
-    await store.listen(ear)
+    recorder = Recorder()
+    await store.listen(recorder)
 
     line.cut()
     for _ in range(2):
@@ -279,9 +287,9 @@ async def test_a_server_that_was_away_is_found_again(
         await store.settle(ending())
 
     await line.open()
-    await ear.hears(AGAIN)
+    await recorder.gets(RESYNC)
     assert await store.cancel("run")
-    await ear.hears(CANCEL)
+    await recorder.gets(CANCEL)
     assert await store.settle(ending()) is RunStatus.cancelled
 
 
@@ -298,7 +306,7 @@ async def test_no_connection_outlives_its_event_loop(
 
     async def use() -> int:
         store = await opened(database)
-        await store.listen(Ear())
+        await store.listen(Recorder())
         await asyncio.gather(*(store.submit(new_run(f"run-{number}")) for number in range(5)))
         await asyncio.gather(*(store.get(f"run-{number}") for number in range(5)))
         if busy:

@@ -128,7 +128,7 @@ async def test_what_the_server_takes_reaches_it(postgres: EmbeddedPostgres) -> N
 
 @pytest.fixture
 async def password_user(postgres: EmbeddedPostgres, table: str) -> AsyncIterator[str]:
-    admin = await asyncpg.connect(postgres.url)
+    admin = await asyncpg.connect(postgres.superuser_url)
     await admin.execute(f"CREATE ROLE {table} LOGIN PASSWORD 'p@/ss:w?rd#%'")
     yield postgres.url.replace("//ai:ai@", f"//{table}:p%40%2Fss%3Aw%3Frd%23%25@")
     await admin.execute(f"DROP ROLE {table}")
@@ -154,7 +154,7 @@ async def test_the_first_host_that_can_be_written_to_is_used(
 async def test_every_host_is_named_with_its_reason_where_none_will_do(
     postgres: EmbeddedPostgres, unused_tcp_port: int, table: str
 ) -> None:
-    admin = await asyncpg.connect(postgres.url)
+    admin = await asyncpg.connect(postgres.superuser_url)
     await admin.execute(f"CREATE DATABASE {table}")
     await admin.execute(f"ALTER DATABASE {table} SET default_transaction_read_only = on")
     async with Proxy(postgres.port) as silent:

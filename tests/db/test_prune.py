@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from stores import LEASE, ending, execute, new_run
+from stores import CLAIM, ending, execute, new_run
 
 from kern.db.base import Store
 from kern.db.postgres import PostgresDb
@@ -29,9 +29,9 @@ async def accept(store: Store, run_id: str, age: float = 40, **changes: object) 
 
 async def end(store: Store, run_id: str, status: RunStatus, age: float = 40) -> None:
     """Have a run executed, and ended so many days ago."""
-    assert await store.claim(run_id, LEASE) is not None
+    assert await store.claim(run_id, CLAIM) is not None
     row = JournalRow(run_id, 1, "ModelRequestStarted", '{"v":1}')
-    await store.settle(Settlement(run_id, 1, status, "{}", None, "{}", (row,)))
+    await store.settle(Settlement(run_id, 1, status, "{}", None, "{}", journal=(row,)))
     await move(store, run_id, "finished_at", age)
 
 
@@ -78,7 +78,7 @@ async def test_a_run_that_has_not_ended_keeps_its_session_and_its_parent(
         await end(store, run_id, RunStatus.completed)
     await accept(store, "live", session_id="of-earlier", parent_run_id="parent")
     if status is not RunStatus.pending:
-        assert await store.claim("live", LEASE) is not None
+        assert await store.claim("live", CLAIM) is not None
     if status is RunStatus.paused:
         await store.settle(ending("live", status=status))
         await move(store, "live", "finished_at", 40)
@@ -92,12 +92,17 @@ async def test_a_run_that_has_not_ended_keeps_its_session_and_its_parent(
 
 
 async def test_a_webhook_that_was_not_delivered_keeps_its_run_for_four_days(store: Store) -> None:
-    for run_id, age in (("told", 3.0), ("untold", 3.0), ("given-up", 5.0)):
+    ages = {"delivered": 3.0, "given up": 3.0, "undelivered": 3.0, "old": 5.0}
+    for run_id, age in ages.items():
         await accept(store, run_id, webhook="https://example.com/")
         await end(store, run_id, RunStatus.completed, age)
-    await store.webhook_delivered("told", 1)
-    assert await pruned(store, cutoff(1)) == 2
-    assert await store.get("untold") is not None
+    for delivery in await store.outbox.take(9, 60):
+        if delivery.run_id == "delivered":
+            await store.outbox.delivered(delivery)
+        elif delivery.run_id == "given up":
+            await store.outbox.failed(delivery, "It is gone.", None)
+    assert await pruned(store, cutoff(1)) == 3
+    assert await store.get("undelivered") is not None
 
 
 async def test_a_session_with_a_state_stays(store: Store) -> None:
@@ -140,15 +145,15 @@ async def test_counting_deletes_nothing(store: Store) -> None:
     assert await sessions(store) == {"of-run"}
 
 
-async def test_a_run_that_is_submitted_meanwhile_gets_its_turn(store: Store) -> None:
+async def test_a_run_that_is_submitted_meanwhile_gets_the_session_lock(store: Store) -> None:
     for number in range(20):
         old, new = f"old-{number}", f"new-{number}"
         await accept(store, old, session_id="session", ordered=True)
         await end(store, old, RunStatus.completed)
         run = new_run(new, ordered=True, run_at=datetime.now(UTC) + timedelta(milliseconds=1))
         await asyncio.gather(pruned(store), store.submit(run))
-        await asyncio.sleep(0.002)  # Until it is due, and has to ask for the turn itself.
-        assert await store.claim(new, LEASE) is not None
+        await asyncio.sleep(0.002)  # Until it is due, and has to request the lock itself.
+        assert await store.claim(new, CLAIM) is not None
         await store.settle(ending(new))
         await move(store, new, "finished_at", 40)
 
@@ -157,8 +162,8 @@ async def test_cancels_of_runs_that_never_came_are_kept_for_seven_days(store: St
     for run_id, age in (("old", 8), ("new", 6)):
         await store.cancel(run_id)
         await move(store, run_id, "created_at", age)
-    assert await store.retention.tidy() == 1
-    assert await store.retention.tidy() == 0
+    assert await store.retention.clean() == 1
+    assert await store.retention.clean() == 0
     statuses = [await store.submit(new_run(run_id)) for run_id in ("old", "new")]
     assert [each and each.status for each in statuses] == [RunStatus.pending, RunStatus.cancelled]
 
@@ -170,7 +175,7 @@ async def postgres_store(postgres_db: PostgresDb) -> PostgresStore:
     return store
 
 
-async def test_a_run_that_is_taken_up_at_this_moment_stays(postgres_store: PostgresStore) -> None:
+async def test_a_run_that_is_resumed_at_this_moment_stays(postgres_store: PostgresStore) -> None:
     store = postgres_store
     await accept(store, "run")
     await end(store, "run", RunStatus.error)
@@ -222,7 +227,7 @@ INSERT INTO {schema}.pgqueuer_statistics (created, count, priority, status, entr
 SELECT now() - age * interval '1 hour', 1, 0, 'queued', 'test_log'
 FROM (VALUES (25), (23)) AS row (age)"""
     )
-    assert await postgres_store.retention.tidy() >= 3
+    assert await postgres_store.retention.clean() >= 3
     hours = "SELECT round(extract(epoch FROM now() - created) / 1800) / 2 AS hours FROM {} {}"
     where = "WHERE entrypoint = 'test_log' ORDER BY hours"
     for table, expected in (("pgqueuer_log", [0.5, 2]), ("pgqueuer_statistics", [23])):

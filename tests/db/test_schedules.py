@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from stores import Ear, same
+from stores import Recorder, same
 
 from kern.db.base import Database, Kind, Signal, Store
 from kern.errors import InvalidInputError, ScheduleNotFoundError
@@ -119,14 +119,14 @@ async def test_one_that_does_not_exist(store: Store) -> None:
 
 
 async def test_who_listens_is_told_of_every_change(db: Database, store: Store) -> None:
-    ear, other = Ear(), (await same(db).store()).schedules
-    await store.listen(ear)
+    recorder, other = Recorder(), (await same(db).store()).schedules
+    await store.listen(recorder)
     await other.create(schedule())
-    await ear.hears(TOLD, Signal(Kind.again))
+    await recorder.gets(TOLD, Signal(Kind.resync))
     await other.pause("hourly")
     for change in (other.resume, other.delete):
         await change("hourly")
-        await ear.hears(TOLD, Signal(Kind.again))
+        await recorder.gets(TOLD, Signal(Kind.resync))
 
 
 async def test_the_time_is_the_time(store: Store) -> None:

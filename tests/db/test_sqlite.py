@@ -3,14 +3,36 @@
 import asyncio
 import sqlite3
 import threading
+import time
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from stores import LEASE, OPEN, SWARM, Spawn, address, ending, new_run, same
+from stores import (
+    CLAIM,
+    EXPIRED,
+    LEASE,
+    OPEN,
+    SWARM,
+    Recorder,
+    Spawn,
+    address,
+    ending,
+    execute,
+    new_run,
+    same,
+)
 
+from kern.db.base import Kind, Signal, Swept
 from kern.db.in_memory import InMemoryDb
-from kern.db.sqlite import SqliteDb, file
+from kern.db.listing import RunFilter
+from kern.db.sqlite import SqliteDb, schema
+from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
+from kern.db.sqlite.reading import Reading
+from kern.db.sqlite.store import SqliteStore
 from kern.errors import DatabaseError, DatabaseUnavailableError, SchemaVersionError
 from kern.run.base import RunStatus
 
@@ -36,8 +58,15 @@ def test_the_file_is_made_on_first_use(sqlite_db: SqliteDb, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["kern.db"]
 
 
-async def test_a_missing_directory_is_said(tmp_path: Path) -> None:
-    path = tmp_path / "missing" / "kern.db"
+async def test_a_missing_directory_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "too" / "kern.db"
+    assert await (await SqliteDb(path).store()).submit(new_run()) is not None
+    assert path.exists()
+
+
+async def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "kern.db"
     with pytest.raises(DatabaseUnavailableError, match="directory") as raised:
         await SqliteDb(path).store()
     assert str(path) in str(raised.value)
@@ -59,12 +88,39 @@ async def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) ->
 
 
 async def test_a_file_that_could_not_be_opened_is_tried_again(tmp_path: Path) -> None:
-    path = tmp_path / "later" / "kern.db"
+    path = tmp_path / "kern.db"
+    path.mkdir()
     database = SqliteDb(path)
     with pytest.raises(DatabaseUnavailableError):
         await database.store()
-    path.parent.mkdir()
+    path.rmdir()
     assert await (await database.store()).submit(new_run()) is not None
+
+
+async def test_a_full_disk_passes_and_a_wrong_statement_does_not(sqlite_db: SqliteDb) -> None:
+    store = await sqlite_db.store()
+    shared = sqlite_db._file
+
+    def fill(transaction: Transaction) -> None:
+        [pages] = transaction.execute("PRAGMA page_count").fetchone()
+        transaction.execute(f"PRAGMA max_page_count = {pages}")
+
+    await shared.read(fill)
+    with pytest.raises(DatabaseUnavailableError, match="database or disk is full"):
+        await store.submit(new_run(input='"' + "x" * 1_000_000 + '"'))
+    # What is full is opened anew, and this time there is room.
+    assert await store.submit(new_run(input='"' + "x" * 1_000_000 + '"')) is not None
+    with pytest.raises(DatabaseError, match="syntax error") as raised:
+        await shared.write(lambda transaction: transaction.execute("SELEKT 1"))
+    assert not isinstance(raised.value, DatabaseUnavailableError)
+
+
+async def test_a_file_that_may_not_be_written_passes(sqlite_db: SqliteDb) -> None:
+    store = await sqlite_db.store()
+    await sqlite_db._file.read(lambda transaction: transaction.execute("PRAGMA query_only = 1"))
+    with pytest.raises(DatabaseUnavailableError, match="readonly"):
+        await store.submit(new_run())
+    assert await store.submit(new_run()) is not None
 
 
 async def test_newer_tables_are_left_alone(sqlite_db: SqliteDb, tmp_path: Path) -> None:
@@ -92,7 +148,7 @@ async def test_session_tables_of_one_file_do_not_see_each_other(
     assert await other.get("run") is None
     assert await other.submit(new_run()) is not None
     assert await mine.cancel("run")
-    assert await other.claim("run", LEASE) is not None
+    assert await other.claim("run", CLAIM) is not None
 
 
 # --- a file that another program holds locked
@@ -107,7 +163,7 @@ def holder(tmp_path: Path) -> sqlite3.Connection:
 async def test_a_file_that_stays_locked_is_said(
     sqlite_db: SqliteDb, holder: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "_PATIENCE", 0.05)
+    monkeypatch.setattr(sqlite_db._file._connection, "patience", 0.05)
     store = await sqlite_db.store()
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailableError, match=r"kern\.db.*locked"):
@@ -120,7 +176,7 @@ async def test_a_file_that_stays_locked_is_said(
 async def test_a_file_that_is_locked_when_it_is_opened_is_said(
     sqlite_db: SqliteDb, holder: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "_PATIENCE", 0.05)
+    monkeypatch.setattr(sqlite_db._file._connection, "patience", 0.05)
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(DatabaseUnavailableError, match=r"kern\.db.*locked"):
         await sqlite_db.store()
@@ -140,25 +196,166 @@ async def test_a_lock_is_waited_for(sqlite_db: SqliteDb, holder: sqlite3.Connect
     holder.close()
 
 
-async def test_a_file_of_the_first_version_is_migrated(
+async def test_the_heart_waits_for_a_lock_no_longer_than_a_third_of_the_lease(
+    sqlite_db: SqliteDb, holder: sqlite3.Connection
+) -> None:
+    store = await sqlite_db.store()
+    await store.submit(new_run(lease=LEASE))
+    heart = sqlite_db.open_heart()
+    holder.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailableError, match="locked"):
+        await asyncio.to_thread(heart.extend, [("run", 1)], 0.9)
+    assert time.monotonic() - began < 20
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert await asyncio.to_thread(heart.extend, [("run", 1)], LEASE) == {"run": False}
+    await asyncio.to_thread(heart.close)
+
+
+async def test_who_reads_does_not_wait_for_a_lock(
+    sqlite_db: SqliteDb, holder: sqlite3.Connection
+) -> None:
+    store = await sqlite_db.store()
+    await store.submit(new_run())
+    holder.execute("BEGIN IMMEDIATE")
+    assert await store.get("run") is not None
+    holder.execute("ROLLBACK")
+    holder.close()
+
+
+async def test_a_file_of_an_older_version_is_migrated(
     sqlite_db: SqliteDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(file, "_MIGRATIONS", file._MIGRATIONS[:1])
-        old = SqliteFile(sqlite_db._file.path, sqlite_db.session_table)._open()
-    old.execute(
-        f'INSERT INTO "{sqlite_db.session_table}_runs" (run_id, session_id, agent_id, status, '
-        "input, created_at) VALUES ('old', 'session', 'agent', 'PENDING', '1', 1)"
-    )
-    old.close()
+    old = await same(sqlite_db).store()
+    await old.submit(new_run())
+    later = 'ALTER TABLE "{table}_runs" ADD COLUMN mood TEXT;\nUPDATE "{table}_runs" SET mood = 1'
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, later))
+    assert (await sqlite_db.version()).found == 1
     store = await sqlite_db.store()
-    for run_id in "ab":
-        await store.submit(new_run(run_id, ordered=True))
-    assert [await store.before(run_id) for run_id in ("old", "a", "b")] == [[], [], ["a"]]
-    found = await store.claim("old", LEASE, 1)
-    assert found is not None
-    assert (found.input, found.failures, found.webhook) == ("1", 0, None)
-    assert await store.settle(ending("old")) is RunStatus.completed
+    assert (await sqlite_db.version()).found == 2
+    [found] = await execute(store, "SELECT run_id, mood FROM {runs}")
+    assert found == {"run_id": "run", "mood": "1"}
+    monkeypatch.undo()
+    with pytest.raises(SchemaVersionError, match="Upgrade kern"):
+        await same(sqlite_db).store()
+
+
+def test_the_statements_of_the_tables_are_shown() -> None:
+    shown = schema.statements("mine")
+    with closing(sqlite3.connect(":memory:")) as made:
+        for statement in shown:
+            made.execute(statement)
+        tables = made.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    assert ("mine_runs",) in tables
+    assert schema.statements("mine", len(schema.MIGRATIONS)) == []
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"statuses": (RunStatus.paused,), "agent_id": "agent"},
+        {"statuses": (RunStatus.error, RunStatus.pending)},
+        {"statuses": (RunStatus.completed,), "user_id": "ada"},
+        {"session_id": "session"},
+        {"agent_id": "agent"},
+        {"user_id": "ada"},
+        {"since": datetime.fromtimestamp(2**31, UTC)},
+        {},
+    ],
+)
+async def test_every_list_finds_its_runs_by_an_index_in_their_order(
+    sqlite_db: SqliteDb, wanted: dict[str, Any]
+) -> None:
+    store = await sqlite_db.store()
+    statements: list[str] = []
+
+    def plan(transaction: Transaction) -> list[str]:
+        send = transaction.execute
+
+        def explain(statement: str, **values: object) -> sqlite3.Cursor:
+            steps = send(f"EXPLAIN QUERY PLAN {statement}", **values).fetchall()
+            statements.extend(step["detail"] for step in steps)
+            return send(statement, **values)
+
+        transaction.execute = explain  # type: ignore[method-assign] # to look on
+        Reading(sqlite_db._file.tables).find(transaction, RunFilter(**wanted), 9, "run")
+        return statements
+
+    assert isinstance(store, SqliteStore)
+    steps = await sqlite_db._file.read(plan)
+    assert not [step for step in steps if "TEMP B-TREE" in step], steps
+    if wanted.get("since") is None and wanted:
+        assert all("INDEX" in step for step in steps if step.startswith("SEARCH")), steps
+
+
+# --- the clock, and operations in order
+
+
+async def test_what_is_written_goes_by_the_clock_of_the_file() -> None:
+    shared = SqliteFile(":memory:", "runs", threaded=False)
+    shared.clock = lambda: now
+    now = 1_000_000.0
+    store = SqliteStore(shared)
+    await store.open()
+    accepted = await store.submit(new_run(run_at=datetime.fromtimestamp(now + 60, UTC)))
+    assert accepted is not None
+    assert accepted.created_at.timestamp() == now
+    assert await store.queue.next_due(["agent"]) == 60.0
+    now += 60
+    assert [each.run_id for each in await store.queue.dequeue(["agent"], 9)] == ["run"]
+    assert await store.claim("run", CLAIM) is not None
+    assert await store.sweep(1) is not None
+    now += LEASE + 1
+    assert await store.sweep(1) == Swept([], 0), "there was a gap"
+    now += 0.5
+    assert await store.sweep(1) == Swept([], 0), "there was a gap"
+    now += 0.5
+    assert await store.sweep(1) == Swept(["run"], 0)
+    await store.close()
+
+
+@pytest.mark.parametrize("gaps", [3])
+async def test_gaps_that_follow_each_other_hold_expiry_back_only_so_often(gaps: int) -> None:
+    shared = SqliteFile(":memory:", "runs", threaded=False)
+    shared.clock = lambda: now
+    now = 1_000_000.0
+    store = SqliteStore(shared)
+    await store.open()
+    await store.submit(new_run(lease=EXPIRED))
+    for _ in range(gaps):
+        assert await store.sweep(10) == Swept([], 0)
+        now += 100
+    assert await store.sweep(10) == Swept(["run"], 0)
+    await store.close()
+
+
+async def test_a_clock_that_was_set_back_holds_no_sweep_back() -> None:
+    shared = SqliteFile(":memory:", "runs", threaded=False)
+    shared.clock = lambda: now
+    now = 1_000_000.0
+    store = SqliteStore(shared)
+    await store.open()
+    await store.sweep(10)
+    now -= 3600
+    await store.submit(new_run(lease=EXPIRED))
+    assert await store.sweep(10) == Swept([], 0)
+    now += 5
+    assert await store.sweep(10) == Swept([], 0)
+    now += 5
+    assert await store.sweep(10) == Swept(["run"], 0)
+    await store.close()
+
+
+async def test_without_a_thread_operations_are_done_at_once_where_they_are_called() -> None:
+    shared = SqliteFile(":memory:", "runs", threaded=False)
+    store = SqliteStore(shared)
+    await store.open()
+    submitting = store.submit(new_run())
+    with pytest.raises(StopIteration) as returned:
+        submitting.send(None)  # It never waits.
+    assert returned.value.value is not None
+    await store.close()
 
 
 # --- many processes
@@ -169,8 +366,8 @@ async def test_a_file_opened_by_ten_processes_at_once_is_made_once(
 ) -> None:
     process = spawn(SUBMIT, *address(sqlite_db))
     assert await asyncio.to_thread(process.wait, 40) == 0
-    runs = await (await sqlite_db.store()).unfinished(["agent"])
-    assert sorted(run.run_id for run in runs) == [str(number) for number in range(10)]
+    entries = await (await sqlite_db.store()).queue.dequeue(["agent"], 99)
+    assert sorted(entry.run_id for entry in entries) == [str(number) for number in range(10)]
 
 
 async def test_two_processes_work_on_one_file(sqlite_db: SqliteDb, spawn: Spawn) -> None:
@@ -185,7 +382,7 @@ async def main():
     print("ready")
     for number in range(20):
         run_id = f"run-{{number}}"
-        if await store.claim(run_id, 60):
+        if await store.claim(run_id, Claim("there", 60)):
             await store.settle(
                 Settlement(run_id, 1, RunStatus.completed, '"there"', None, "{{}}")
             )
@@ -197,7 +394,7 @@ asyncio.run(main())
     assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
     mine = 0
     for run_id in reversed(run_ids):
-        if await store.claim(run_id, LEASE):
+        if await store.claim(run_id, CLAIM):
             assert await store.settle(ending(run_id, output='"here"')) is RunStatus.completed
             mine += 1
     assert await asyncio.to_thread(process.wait, 20) == 0
@@ -217,7 +414,7 @@ def test_event_loops_that_come_and_go_in_many_threads_share_a_file(sqlite_db: Sq
     async def use(run_id: str) -> None:
         store = await sqlite_db.store()
         assert await store.submit(new_run(run_id)) is not None
-        assert await store.claim(run_id, LEASE) is not None
+        assert await store.claim(run_id, CLAIM) is not None
 
     def work(name: str) -> None:
         try:
@@ -242,27 +439,27 @@ async def test_a_file_stays_open_for_one_who_comes_while_the_last_one_leaves(
     shared = SqliteFile(str(tmp_path / "kern.db"), "runs")
     begun, end = threading.Event(), threading.Event()
 
-    def last_long(connection: sqlite3.Connection) -> None:
+    def last_long(transaction: Transaction) -> None:
         begun.set()
         end.wait(20)
 
-    def answer(connection: sqlite3.Connection) -> object:
-        return connection.execute("SELECT 1").fetchone()[0]
+    def answer(transaction: Transaction) -> object:
+        return transaction.execute("SELECT 1").fetchone()[0]
 
     shared.enter()
-    abandoned = asyncio.create_task(shared.call(last_long))
+    abandoned = asyncio.create_task(shared.write(last_long))
     await asyncio.to_thread(begun.wait, 20)
     abandoned.cancel()
     leaving = asyncio.create_task(shared.leave())
     await asyncio.wait([abandoned])
     shared.enter()
-    asked = asyncio.create_task(shared.call(answer))
+    asked = asyncio.create_task(shared.write(answer))
     done, _ = await asyncio.wait([asked], timeout=0.1)
-    assert not done, "it waits for its turn"
+    assert not done, "it has to wait"
     end.set()
     assert await asked == 1
     await leaving
-    assert await shared.call(answer) == 1
+    assert await shared.write(answer) == 1
     await shared.leave()
 
 
@@ -277,6 +474,117 @@ def test_a_file_is_closed_with_the_last_event_loop(sqlite_db: SqliteDb, tmp_path
     for thread in {*threading.enumerate()} - before:
         thread.join(10)
         assert not thread.is_alive()
+
+
+async def test_a_listener_is_notified_of_an_absence_and_of_the_return(
+    sqlite_db: SqliteDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await sqlite_db.store()
+    recorder = Recorder()
+    await store.listen(recorder)
+
+    async def fail() -> tuple[int, int]:
+        raise DatabaseUnavailableError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_db._file, "version_seen", fail)
+        await recorder.gets(Signal(Kind.away))
+    assert await recorder.gets(Signal(Kind.resync)) == [Signal(Kind.resync)]
+
+
+# --- forks
+
+
+FORKS = f"""{OPEN}
+import os, threading
+from kern.db.in_memory import InMemoryDb
+
+if sys.argv[1] == ":memory:":
+    db = InMemoryDb()
+
+def busy():
+    async def write():
+        store = await db.store()
+        for number in range(10**6):
+            await store.submit(NewRun(f"parent-{{number}}", "session", "agent", None, "{{}}"))
+    asyncio.run(write())
+
+async def child(number):
+    store = await db.store()
+    await store.listen(lambda signal: None)
+    await store.submit(NewRun(f"child-{{number}}", "session", "agent", None, "{{}}"))
+    heart = db.open_heart()
+    await asyncio.to_thread(heart.extend, [], 9)
+
+async def begin():
+    await (await db.store()).ping()
+
+asyncio.run(begin())
+threading.Thread(target=busy, daemon=True).start()
+for number in range(20):
+    if not (pid := os.fork()):
+        asyncio.run(child(number))
+        os._exit(0)
+    if os.waitpid(pid, 0)[1]:
+        sys.exit(1)
+print("done", flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("where", ["file", "memory"])
+async def test_the_child_of_a_fork_uses_the_database_as_its_own(
+    sqlite_db: SqliteDb, spawn: Spawn, where: str
+) -> None:
+    """Also while a thread of the parent is at work, and it loses nothing that it has written."""
+    path, table = address(sqlite_db)
+    process = spawn(FORKS, path if where == "file" else ":memory:", table)
+    assert await asyncio.to_thread(process.wait, 50) == 0
+    if where == "file":
+        store = await sqlite_db.store()
+        children = [await store.get(f"child-{number}") for number in range(20)]
+        assert all(children)
+        [check] = await execute(
+            store, "SELECT integrity_check AS found FROM pragma_integrity_check"
+        )
+        assert check == {"found": "ok"}
+
+
+async def test_a_child_that_outlives_its_parent_keeps_what_it_writes(
+    sqlite_db: SqliteDb, spawn: Spawn
+) -> None:
+    """SQLite forgets its locks in a fork, and who closes the file last deletes the others' log."""
+    script = f"""{OPEN}
+import os
+
+async def submit(run_id):
+    await (await db.store()).submit(NewRun(run_id, "session", "agent", None, "{{}}"))
+
+async def parent():
+    await submit("parent")
+    closed, close = os.pipe()
+    if not os.fork():
+        os.close(close)
+        asyncio.run(child(closed))
+        os._exit(0)
+    await submit("parent again")
+    return close
+
+async def child(closed):
+    await submit("before")
+    os.read(closed, 1)  # Until the parent has closed the file, and its end of the pipe.
+    await submit("after")
+
+close = asyncio.run(parent())
+asyncio.run(submit("parent at last"))
+os.close(close)
+sys.exit(os.wait()[1])
+"""
+    process = spawn(script, *address(sqlite_db))
+    assert await asyncio.to_thread(process.wait, 40) == 0
+    store = await sqlite_db.store()
+    run_ids = ("parent", "before", "parent again", "parent at last", "after")
+    assert all([await store.get(run_id) for run_id in run_ids])
 
 
 # --- memory
@@ -296,7 +604,7 @@ def test_memory_outlives_its_event_loops() -> None:
         assert await (await database.store()).submit(new_run()) is not None
 
     async def claim() -> None:
-        claimed = await (await database.store()).claim("run", LEASE)
+        claimed = await (await database.store()).claim("run", CLAIM)
         assert claimed is not None
         assert claimed.input == '"Hi"'
 
@@ -315,8 +623,8 @@ async def test_memory_is_shared_between_threads() -> None:
         asyncio.run(there(number))
 
     await asyncio.gather(*(asyncio.to_thread(work, number) for number in range(8)))
-    waiting = await store.unfinished(["agent"])
-    assert sorted(run.run_id for run in waiting) == [f"run-{number}" for number in range(8)]
+    entries = await store.queue.dequeue(["agent"], 99)
+    assert sorted(entry.run_id for entry in entries) == [f"run-{number}" for number in range(8)]
 
 
 # --- the end of the interpreter

@@ -1,13 +1,13 @@
 """Every order of what can happen to runs, against a model of what is promised.
 
-Attempts that were overtaken go on speaking, leases run out at any moment, and two processes use
-the database in turn.
+Stale attempts go on writing, leases expire at any moment, and two processes use the database one
+after the other. In the end every run ends.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import replace
+from datetime import timedelta
 
 from deliveries import Deliveries
 from hypothesis import HealthCheck, settings
@@ -18,9 +18,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from stores import LAPSED, LEASE, ending, new_run, same
+from run_model import BEGUN, DONE, PIECE, WHOLE, Happened, Model
+from stores import CLAIM, EXPIRED, LEASE, ending, new_run, same, sweep
 
-from kern.db.base import LOST_ATTEMPTS, Database, Store
+from kern.db.base import Claim, Database, Store
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
@@ -30,184 +31,12 @@ from kern.run.record import JournalRow, RunRecord, Settlement
 PENDING, RUNNING, CANCELLED = RunStatus.pending, RunStatus.running, RunStatus.cancelled
 PAUSED, ERROR = RunStatus.paused, RunStatus.error
 
-PIECE, WHOLE, BEGUN, DONE = (
-    "RunContent",
-    "ModelRequestCompleted",
-    "ToolCallStarted",
-    "ToolCallCompleted",
-)
-
-
-class Happened(NamedTuple):
-    """A row of a journal, but for when it was written."""
-
-    seq: int
-    type: str
-    payload: str
-
-
-@dataclass
-class Model:
-    """What is promised of a run; without a status it is not known yet."""
-
-    status: RunStatus | None = None
-    ordered: bool = False
-    fresh: bool = True
-    lost: int = 0
-    intent: bool = False
-    input: str | None = None
-    attempt: int = 0
-    asked: bool = False
-    alive: bool = False
-    output: str | None = None
-    end: RunRecord | None = None
-    journal: list[Happened] = field(default_factory=list)
-    # By attempt, what it has sent, heard or not, and the last number before that.
-    began_after: dict[int, int] = field(default_factory=dict)
-    sent: dict[int, list[Happened]] = field(default_factory=dict)
-    # By number, the rows that a process has seen.
-    seen: dict[int, JournalRow] = field(default_factory=dict)
-
-    @property
-    def stops(self) -> bool:
-        """Whether its executor is asked to stop it."""
-        return self.status is RUNNING and self.asked
-
-    @property
-    def waits(self) -> bool:
-        """Whether an executor may take it."""
-        return self.status is PENDING or (self.status is RUNNING and not self.alive)
-
-    @property
-    def began(self) -> bool:
-        """Whether it stands in the way of those who come after it in its session."""
-        return self.status in (RUNNING, PAUSED)
-
-    @property
-    def live(self) -> bool:
-        """Whether it is known and has not ended."""
-        return self.status is not None and not self.status.is_terminal
-
-    @property
-    def executable(self) -> bool:
-        """Whether the queue has to know it."""
-        return self.live and self.status is not PAUSED
-
-    @property
-    def last_seq(self) -> int:
-        """The number of its journal's last row."""
-        return self.journal[-1].seq if self.journal else 0
-
-    def heard(self, attempt: int) -> bool:
-        """Whether an attempt may write."""
-        return self.status is RUNNING and self.attempt == attempt
-
-    def submit(
-        self, input: str, cancelled: bool, lease: float | None, ordered: bool = False
-    ) -> RunStatus | None:
-        """Accept it, unless its id is in use."""
-        if self.status is not None:
-            return None
-        self.input, self.ordered = input, ordered
-        if cancelled or self.intent:
-            self.status = CANCELLED
-        elif lease is None:
-            self.status = PENDING
-        else:
-            self.status, self.attempt, self.alive = RUNNING, 1, lease > 0
-        return self.status
-
-    def next_rows(self, attempt: int, types: Sequence[str]) -> list[Happened]:
-        """Number what an attempt sends as it counts, whatever others have written meanwhile."""
-        sent = self.sent.setdefault(attempt, [])
-        last = sent[-1].seq if sent else self.began_after.setdefault(attempt, self.last_seq)
-        rows = [
-            Happened(seq, type, f'{{"from":{attempt}}}') for seq, type in enumerate(types, last + 1)
-        ]
-        sent += rows
-        return rows
-
-    def append(self, attempt: int, rows: Sequence[Happened]) -> bool:
-        """Write rows, but those only that are not there yet."""
-        if not self.heard(attempt):
-            return False
-        self.journal += [row for row in rows if row.seq > self.last_seq]
-        return True
-
-    def fold(self, before: int) -> None:
-        """Drop the pieces of texts that are there as a whole."""
-        self.journal = [row for row in self.journal if row.type != PIECE or row.seq >= before]
-
-    def take_up(self, status: RunStatus, added: Sequence[tuple[str, str]]) -> bool:
-        """Have it go on."""
-        if self.status is not status:
-            return False
-        self.status, self.end, self.lost = PENDING, None, 0
-        rows = enumerate(added, self.last_seq + 1)
-        self.journal += [Happened(seq, type, payload) for seq, (type, payload) in rows]
-        return True
-
-    def fork(self, origin: "Model", seq: int) -> bool:
-        """Begin as another run did."""
-        if self.submit(origin.input or "", False, None) is None:
-            return False
-        self.journal = [
-            row for row in origin.journal if row.seq <= seq and row.type not in (PIECE, BEGUN)
-        ]
-        return True
-
-    def claim(self, lease: float) -> tuple[RunStatus, int, int] | None:
-        """Begin the next attempt."""
-        if not self.waits:
-            return None
-        self.lost += self.status is RUNNING
-        given_up = self.status is RUNNING and self.lost == LOST_ATTEMPTS
-        self.status = CANCELLED if self.asked else ERROR if given_up else RUNNING
-        self.fresh = False
-        self.attempt += 1
-        self.alive = lease > 0
-        self.began_after[self.attempt] = self.last_seq
-        return self.status, self.attempt, self.last_seq
-
-    def extend(self, attempt: int, lease: float) -> bool:
-        """Protect an attempt, or have its protection run out."""
-        if not self.heard(attempt):
-            return False
-        self.alive = lease > 0
-        return True
-
-    def settle(self, attempt: int, status: RunStatus, output: str) -> RunStatus | None:
-        """End it."""
-        if not self.heard(attempt):
-            return None
-        self.status = CANCELLED if self.asked else status
-        self.output = output
-        return self.status
-
-    def release(self, attempt: int) -> bool:
-        """Let go of it."""
-        if not self.heard(attempt):
-            return False
-        self.status = CANCELLED if self.asked else PENDING
-        return True
-
-    def cancel(self) -> bool:
-        """Ask for its end."""
-        if not self.live:
-            self.intent = self.intent or self.status is None
-            return False
-        self.asked = True
-        if not (self.status is RUNNING and self.alive):
-            self.status = CANCELLED
-            self.attempt += 1
-        return True
-
-
 # Which run: most of the time one that has not ended.
 numbers = st.integers(0, 9)
 # Which attempt: 0 is the newest, 1 the one before it, -1 one that never was.
 ages = st.sampled_from([0, 0, 0, 1, 1, 2, -1])
-leases = st.sampled_from([LEASE, LAPSED])
+leases = st.sampled_from([LEASE, EXPIRED])
+limits = st.sampled_from([None, None, 1, 2])
 ends = st.sampled_from([RunStatus.completed, ERROR, ERROR, CANCELLED, PAUSED, PAUSED])
 kinds = st.lists(st.sampled_from([PIECE, PIECE, WHOLE, BEGUN, DONE]), max_size=3)
 inputs = st.sampled_from(['"x"', '"y"'])
@@ -226,19 +55,20 @@ class Runs(RuleBasedStateMachine):
         Runs.machines += 1
         self.models: dict[str, Model] = {}
         self.touched: set[str] = set()
-        self.turns = 0
-        self.worker = Deliveries(*self.stores)
+        self.calls = 0
+        self.agent = f"agent-{Runs.machines}"
         self.session = f"session-{Runs.machines}"
+        self.worker = Deliveries(*self.stores, agents=[self.agent])
 
     @property
     def store(self) -> Store:
-        """The processes in turn."""
-        self.turns += 1
-        return self.stores[self.turns % len(self.stores)]
+        """The next of the processes."""
+        self.calls += 1
+        return self.stores[self.calls % len(self.stores)]
 
     def unknown(self) -> str:
         run_id = f"{Runs.machines}-{len(self.models)}"
-        self.models[run_id] = Model()
+        self.models[run_id] = Model("ada" if len(self.models) % 2 else None)
         self.touched.add(run_id)
         return run_id
 
@@ -253,7 +83,7 @@ class Runs(RuleBasedStateMachine):
         return run_id
 
     def standing_still(self, number: int) -> str:
-        """Return a run that can be taken up, if there is one."""
+        """Return a run that can be resumed, if there is one."""
         still = [name for name, model in self.models.items() if model.status in (PAUSED, ERROR)]
         if not still:
             return self.known(number)
@@ -283,10 +113,14 @@ class Runs(RuleBasedStateMachine):
         input=inputs,
         cancelled=st.sampled_from([False, False, False, True]),
         lease=leases | st.none(),
+        parent=st.none() | numbers,
     )
-    def submit(self, number: int, input: str, cancelled: bool, lease: float | None) -> None:
+    def submit(
+        self, number: int, input: str, cancelled: bool, lease: float | None, parent: int | None
+    ) -> None:
+        parent_id = None if parent is None else self.known(parent)
         run_id = self.unknown() if number < 5 else self.known(number)
-        self.submit_as(run_id, input, cancelled, lease)
+        self.submit_as(run_id, input, cancelled, lease, parent_id=parent_id)
 
     def submit_as(
         self,
@@ -295,17 +129,25 @@ class Runs(RuleBasedStateMachine):
         cancelled: bool,
         lease: float | None,
         ordered: bool = False,
+        parent_id: str | None = None,
     ) -> None:
+        model = self.models[run_id]
         run = new_run(
             run_id,
+            agent_id=self.agent,
             session_id=self.session,
+            user_id=model.user_id,
             input=input,
             cancelled=cancelled,
             lease=lease,
             ordered=ordered,
+            parent_run_id=parent_id,
+            webhook="https://x.test",
         )
-        accepted = self.runner.run(self.worker.submit(run))
-        expected = self.models[run_id].submit(input, cancelled, lease, ordered)
+        accepted = self.runner.run(self.store.submit(run))
+        if model.status is None and parent_id is not None:
+            model.parent = self.models[parent_id]
+        expected = model.submit(input, cancelled, lease, ordered)
         assert (accepted and accepted.status) == expected
         if accepted is not None and ordered and expected is PENDING:
             in_the_way = [other for other in self.ordered(run_id) if other.began or other.fresh]
@@ -320,7 +162,7 @@ class Runs(RuleBasedStateMachine):
     @rule(number=numbers)
     def cancel(self, number: int) -> None:
         run_id = self.known(number)
-        cancelled = self.runner.run(self.worker.cancel(run_id))
+        cancelled = self.runner.run(self.store.cancel(run_id))
         assert cancelled is self.models[run_id].cancel()
 
     @rule(input=inputs, lease=leases | st.none(), times=st.integers(1, 2))
@@ -331,49 +173,63 @@ class Runs(RuleBasedStateMachine):
             assert cancelled is self.models[run_id].cancel()
         self.submit_as(run_id, input, False, lease)
 
-    @rule(number=numbers, lease=leases)
-    def claim(self, number: int, lease: float) -> None:
+    @rule(number=numbers, lease=leases, agent_limit=limits, user_limit=limits)
+    def claim(
+        self, number: int, lease: float, agent_limit: int | None, user_limit: int | None
+    ) -> None:
         run_id = self.known(number)
-        claimed = self.runner.run(self.store.claim(run_id, lease))
-        expected = self.claimed(run_id, claimed, lease)
-        assert (claimed and (claimed.status, claimed.attempt, claimed.last_seq)) == expected
-        assert claimed is None or claimed.input == self.models[run_id].input
+        claim = Claim("executor", lease, agent_limit, user_limit)
+        waits = self.waits(run_id)
+        self.claimed(run_id, self.runner.run(self.store.claim(run_id, claim)), claim, waits)
 
     @rule(number=numbers)
     def claim_from_everywhere_at_once(self, number: int) -> None:
         run_id = self.known(number)
 
         async def claim() -> list[RunRecord]:
-            claims = [store.claim(run_id, LEASE) for store in self.stores for _ in range(2)]
+            claims = [store.claim(run_id, CLAIM) for store in self.stores for _ in range(2)]
             return [record for record in await asyncio.gather(*claims) if record]
 
+        waits = self.waits(run_id)
         claimed = self.runner.run(claim())
-        expected = self.claimed(run_id, claimed[0] if claimed else None, LEASE)
-        found = [(each.status, each.attempt, each.last_seq) for each in claimed]
-        assert found == ([expected] if expected else [])
+        assert len(claimed) <= 1
+        self.claimed(run_id, claimed[0] if claimed else None, CLAIM, waits)
 
-    def claimed(
-        self, run_id: str, claimed: RunRecord | None, lease: float
-    ) -> tuple[RunStatus, int, int] | None:
-        """Return what a claim had to answer; a run may have to wait for others of its session."""
+    def waits(self, run_id: str) -> bool:
+        """Return whether a run waits for another one, as the database says."""
+        record = self.runner.run(self.store.get(run_id))
+        return record is not None and record.waiting
+
+    def claimed(self, run_id: str, claimed: RunRecord | None, claim: Claim, waits: bool) -> None:
+        """Check what a claim has answered; a run may have to wait for others."""
         model, others = self.models[run_id], self.ordered(run_id)
-        if model.ordered and model.status is PENDING:
-            if claimed is None and others:
-                self.runner.run(self.delivered(run_id))
-                return None
-            assert not [other for other in others if other.began], "one at a time"
-            earlier = list(self.models.values())
-            earlier = earlier[: earlier.index(model)]
-            assert not (model.fresh and [each for each in others if each.fresh and each in earlier])
-        self.runner.run(self.delivered(run_id))
-        return model.claim(lease)
+        if model.status is PENDING and not waits and not model.is_orphan:
+            is_full = self.is_full(model, claim)
+            if claimed is None:
+                assert is_full or (model.ordered and others)
+                model.limited = model.limited or is_full
+                return
+            assert not is_full
+            if model.ordered:
+                assert not [other for other in others if other.began], "one at a time"
+                earlier = list(self.models.values())
+                earlier = earlier[: earlier.index(model)]
+                assert not (
+                    model.fresh and [each for each in others if each.fresh and each in earlier]
+                )
+        expected = None if waits else model.claim(claim.lease, claim.is_limited)
+        assert (claimed and (claimed.status, claimed.attempt, claimed.last_seq)) == expected
+        assert claimed is None or claimed.input == model.input
 
-    async def delivered(self, run_id: str) -> None:
-        """Take the entries of a run out of the queue as a worker does, which has claimed it."""
-        run = await self.store.get(run_id)
-        if run is not None and (run.waiting or run.status is not PENDING):
-            await self.worker.drop(run_id)
-            await self.worker.follow(run_id)
+    def is_full(self, model: Model, claim: Claim) -> bool:
+        """Return whether a limit leaves no room for a run."""
+        counted = [each for each in self.models.values() if each.is_counted]
+        mine = [each for each in counted if each.user_id == model.user_id]
+        return (claim.agent_limit is not None and len(counted) >= claim.agent_limit) or (
+            claim.user_limit is not None
+            and model.user_id is not None
+            and len(mine) >= claim.user_limit
+        )
 
     def ordered(self, run_id: str) -> list[Model]:
         """Return the other runs that execute one after another and have not ended."""
@@ -383,12 +239,34 @@ class Runs(RuleBasedStateMachine):
             if other != run_id and model.ordered and model.live
         ]
 
-    @rule(number=numbers)
-    def take_over(self, number: int) -> None:
-        """The newest attempt shows no sign of life."""
+    @rule(number=numbers, agent_limit=limits, user_limit=limits)
+    def admit(self, number: int, agent_limit: int | None, user_limit: int | None) -> None:
+        user_id = self.models[self.known(number)].user_id
+        claim = Claim("executor", LEASE, agent_limit, user_limit)
+        self.runner.run(self.store.admit(self.agent, user_id, claim))
+
+    @rule(number=numbers, age=ages, counted=st.booleans())
+    def set_counted(self, number: int, age: int, counted: bool) -> None:
         run_id = self.known(number)
-        self.protect(run_id, self.attempt(run_id, 0), LAPSED)
-        self.claim(number, LEASE)
+        model, attempt = self.models[run_id], self.attempt(run_id, age)
+        self.runner.run(self.store.set_counted(run_id, attempt, counted))
+        if model.is_newest(attempt):
+            model.counted = counted
+
+    @rule()
+    def sweep(self) -> None:
+        swept = self.runner.run(sweep(self.store))
+        expired = {run_id for run_id, model in self.models.items() if model.sweep()}
+        assert {run_id for run_id in swept.expired if run_id in self.models} == expired
+        self.touched |= expired
+
+    @rule(number=numbers)
+    def lose(self, number: int) -> None:
+        """The newest attempt shows no sign of life, and another one begins."""
+        run_id = self.known(number)
+        self.protect(run_id, self.attempt(run_id, 0), EXPIRED)
+        self.sweep()
+        self.claim(number, LEASE, None, None)
 
     @rule(number=numbers, age=ages, lease=leases)
     def extend(self, number: int, age: int, lease: float) -> None:
@@ -398,7 +276,7 @@ class Runs(RuleBasedStateMachine):
     def protect(self, run_id: str, attempt: int, lease: float) -> None:
         model = self.models[run_id]
         mine = self.runner.run(self.store.extend([(run_id, attempt)], lease))
-        assert mine == ({run_id: model.asked} if model.extend(attempt, lease) else {})
+        assert mine == ({run_id: model.cancelled} if model.extend(attempt, lease) else {})
 
     @rule(number=numbers, age=ages, types=kinds, streamed=st.booleans())
     def append(self, number: int, age: int, types: list[str], streamed: bool) -> None:
@@ -437,8 +315,8 @@ class Runs(RuleBasedStateMachine):
                 )
             )
 
-        heard = self.runner.run(append())
-        assert heard == [model.append(attempt, happened) for attempt, happened in sent.items()]
+        written = self.runner.run(append())
+        assert written == [model.append(attempt, happened) for attempt, happened in sent.items()]
 
     @rule(number=numbers, age=ages, status=ends, types=kinds, folds=st.booleans())
     def settle(
@@ -451,7 +329,6 @@ class Runs(RuleBasedStateMachine):
         happened = [row for row in happened if row.type != PIECE or row.seq >= fold_before]
         end = self.end(run_id, attempt, status, happened, fold_before)
         settled = self.runner.run(self.store.settle(end))
-        self.runner.run(self.worker.follow(run_id))
         if model.append(attempt, happened):
             model.fold(fold_before)
         assert settled == model.settle(attempt, status, f'"{attempt}"')
@@ -469,44 +346,59 @@ class Runs(RuleBasedStateMachine):
             settlements = [self.end(run_id, each, status, sent[each]) for each in attempts]
             return await asyncio.gather(*map(store.settle, settlements))
 
-        heard = self.runner.run(settle())
-        self.runner.run(self.worker.follow(run_id))
+        written = self.runner.run(settle())
         for attempt in attempts:
             model.append(attempt, sent[attempt])
-        assert heard == [model.settle(attempt, status, f'"{attempt}"') for attempt in attempts]
+        assert written == [model.settle(attempt, status, f'"{attempt}"') for attempt in attempts]
 
     @rule(number=numbers, status=st.sampled_from([PAUSED, ERROR]), types=kinds)
-    def take_up(self, number: int, status: RunStatus, types: list[str]) -> None:
+    def resume(self, number: int, status: RunStatus, types: list[str]) -> None:
         run_id = self.standing_still(number)
         added = [(type, '{"from":"a person"}') for type in types]
-        taken = self.runner.run(self.store.take_up(run_id, status, added))
-        if taken:
-            self.worker.put(run_id)
-        assert taken is self.models[run_id].take_up(status, added)
+        resumed = self.runner.run(self.store.resume(run_id, status, added))
+        assert resumed is self.models[run_id].resume(status, added)
 
-    @rule(number=numbers, used=numbers, seq=st.integers(0, 9), intended=st.booleans())
-    def fork(self, number: int, used: int, seq: int, intended: bool) -> None:
+    @rule(number=numbers, used=numbers, seq=st.integers(0, 9), cancelled=st.booleans())
+    def fork(self, number: int, used: int, seq: int, cancelled: bool) -> None:
         origin = self.known(number)
         if self.models[origin].status is None:
             return
         run_id = self.unknown() if used < 7 else self.known(used)
-        if intended:
-            cancelled = self.runner.run(self.worker.cancel(run_id))
-            assert cancelled is self.models[run_id].cancel()
-        run = new_run(run_id, session_id=self.session, input=self.models[origin].input)
+        if cancelled:
+            assert self.runner.run(self.store.cancel(run_id)) is self.models[run_id].cancel()
+        run = new_run(
+            run_id,
+            agent_id=self.agent,
+            session_id=self.session,
+            user_id=self.models[run_id].user_id,
+            input=self.models[origin].input,
+            webhook="https://x.test",
+        )
         forked = self.runner.run(self.store.fork(run, origin, seq))
-        if forked:
-            self.worker.put(run_id)
         assert forked is self.models[run_id].fork(self.models[origin], seq)
 
     @rule(number=numbers, age=ages)
     def release(self, number: int, age: int) -> None:
         run_id = self.known(number)
         attempt = self.attempt(run_id, age)
-        self.runner.run(self.store.release(run_id, attempt))
-        if self.models[run_id].release(attempt):
-            self.runner.run(self.worker.put_back(run_id))
-        self.runner.run(self.worker.follow(run_id))
+        released = self.runner.run(self.store.release(run_id, attempt))
+        assert released == self.models[run_id].give_up(attempt)
+
+    @rule(number=numbers, age=ages, for_too_long=st.booleans())
+    def refuse(self, number: int, age: int, for_too_long: bool) -> None:
+        run_id = self.known(number)
+        attempt = self.attempt(run_id, age)
+        patience = timedelta(0) if for_too_long else timedelta(days=1)
+        refused = self.runner.run(self.store.refuse(run_id, attempt, "No key.", 0.0, patience))
+        status = ERROR if for_too_long else PENDING
+        assert refused == self.models[run_id].give_up(attempt, status)
+
+    @rule(number=numbers, age=ages)
+    def postpone(self, number: int, age: int) -> None:
+        run_id = self.known(number)
+        attempt = self.attempt(run_id, age)
+        postponed = self.runner.run(self.store.postpone(run_id, attempt, 0.0, []))
+        assert postponed == self.models[run_id].postpone(attempt)
 
     @invariant()
     def every_process_sees_what_is_promised(self) -> None:
@@ -518,6 +410,33 @@ class Runs(RuleBasedStateMachine):
         """An end is for good, and nothing that happened to one run has changed another."""
         for run_id, model in self.models.items():
             self.look(run_id, model)
+        self.look_at_the_webhooks()
+        self.runner.run(self.finish())
+
+    def look_at_the_webhooks(self) -> None:
+        """Every end is told of, once."""
+        due = self.runner.run(self.store.outbox.take(10_000, LEASE))
+        found = [(each.run_id, each.attempt) for each in due if each.run_id in self.models]
+        assert sorted(found) == sorted(
+            (run_id, attempt) for run_id, model in self.models.items() for attempt in model.webhooks
+        )
+
+    async def finish(self) -> None:
+        """Whatever has happened, every run comes to its end, if workers go on."""
+        worker = Deliveries(*self.stores, agents=[self.agent], agent_limit=1, user_limit=1)
+        for _ in range(len(self.models) + 1):
+            records = [await self.store.get(run_id) for run_id in self.models]
+            live = [record for record in records if record and not record.status.is_terminal]
+            if not live:
+                return
+            for record in live:
+                if record.status is RUNNING:
+                    await worker.end(record)
+                elif record.status is PAUSED:
+                    await worker.cancel(record.run_id)
+            await worker.execute_all()
+            await sweep(self.store)
+        raise AssertionError(f"These runs have not ended: {live}")
 
     def look(self, run_id: str, model: Model) -> None:
         record = self.runner.run(self.store.get(run_id, with_input=True))
@@ -527,12 +446,13 @@ class Runs(RuleBasedStateMachine):
             return
         assert record.status is model.status
         assert (record.attempt, record.input) == (model.attempt, model.input)
+        assert record.failures == model.failures
         assert record.output == model.output
         assert (record.finished_at is not None) is record.status.is_terminal
         if record.status.is_terminal:
             model.end = model.end or record
             assert record == model.end
-            assert record.status is CANCELLED or not model.asked, "a cancel said True"
+            assert record.status is CANCELLED or not model.cancelled, "a cancel said True"
 
     def look_at_the_journal(self, run_id: str, model: Model) -> None:
         """Committed rows are exactly the model's, in order, and never change."""
@@ -546,25 +466,20 @@ class Runs(RuleBasedStateMachine):
 
     @invariant()
     def every_process_knows_what_to_do(self) -> None:
-        asked = self.runner.run(self.store.asked(list(self.models)))
-        assert {run_id for run_id, _, _ in asked} == {
+        wanted = self.runner.run(self.store.wanted(list(self.models)))
+        assert {run_id for run_id, _, _ in wanted} == {
             run_id for run_id, model in self.models.items() if model.stops
         }
-        waiting = self.runner.run(self.store.unfinished(["agent"]))
-        mine = [each.run_id for each in waiting if each.run_id in self.models]
-        live = [name for name, model in self.models.items() if model.executable]
-        assert mine == ([] if self.store.enqueues else live)
 
     @invariant()
-    def every_pending_run_will_be_delivered(self) -> None:
-        """It is in the queue, or waits for another one that is alive."""
-        entries = self.runner.run(self.worker.entries())
+    def every_pending_run_is_offered_or_waits(self) -> None:
+        """It waits for another one that is alive, or since its claim found a limit reached."""
+        offered = self.runner.run(self.worker.offered())
         for run_id, model in self.models.items():
             if model.status is PENDING:
-                record = self.runner.run(self.store.get(run_id))
-                assert record is not None
-                assert run_id in entries or record.waiting
-                assert self.ordered(run_id) or not record.waiting
+                waits = self.waits(run_id)
+                assert (run_id in offered) is not waits
+                assert self.ordered(run_id) or model.limited or not waits
 
 
 def explore(database: Database, examples: int) -> None:

@@ -6,18 +6,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from stores import LEASE, ending, new_run
+from stores import CLAIM, ending, new_run
 
-from kern.agent import Agent
 from kern.db.base import Database, Store
-from kern.db.in_memory import InMemoryDb
-from kern.dispatch import pgqueuer
-from kern.dispatch.maintenance import Housekeeper
-from kern.dispatch.pgqueuer import PgQueuerQueue
+from kern.dispatch.maintenance import Maintenance
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.settings import Settings
 from kern.errors import ConfigurationError, DatabaseUnavailableError
-from kern.models.openai import OpenAIResponses
 
 OFTEN = 0.01
 
@@ -27,17 +22,14 @@ async def nothing() -> None:
 
 
 @asynccontextmanager
-async def housekeeping(
+async def maintained(
     store: Store,
     keep: timedelta | None = None,
-    repair: Callable[[], Awaitable[None]] = nothing,
-    tidy: Callable[[], Awaitable[None]] = nothing,
+    sweep: Callable[[], Awaitable[None]] = nothing,
 ) -> AsyncIterator[None]:
-    """Have the house kept, a hundred times a second."""
-    housekeeper = Housekeeper(
-        store.retention, repair=repair, tidy=tidy, heartbeat=OFTEN, keep=keep, often=OFTEN
-    )
-    task = asyncio.create_task(housekeeper.run())
+    """Have a database maintained, a hundred times a second."""
+    maintenance = Maintenance(store.retention, sweep=sweep, pause=OFTEN, keep=keep, often=OFTEN)
+    task = asyncio.create_task(maintenance.run())
     try:
         async with asyncio.timeout(20):
             yield
@@ -63,58 +55,59 @@ class Rounds:
             await self._called.acquire()
 
 
-async def test_what_is_older_than_the_retention_goes_by_itself(db: Database) -> None:
+def count_cleaning(store: Store, patch: pytest.MonkeyPatch, *failures: Exception) -> Rounds:
+    """Count how often the retention is asked to clean."""
+    cleaned, clean = Rounds(*failures), store.retention.clean
+
+    async def counted() -> int:
+        await cleaned()
+        return await clean()
+
+    patch.setattr(store.retention, "clean", counted)
+    return cleaned
+
+
+async def test_what_is_older_than_the_retention_goes_by_itself(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = await db.store()
     for run_id in ("ended", "live"):
         await store.submit(new_run(run_id, session_id=run_id))
-    await store.claim("ended", LEASE)
+    await store.claim("ended", CLAIM)
     await store.settle(ending("ended"))
-    tidied = Rounds()
-    async with housekeeping(store, timedelta(hours=1), tidy=tidied):
-        await tidied.passed(3)
+    cleaned = count_cleaning(store, monkeypatch)
+    async with maintained(store, timedelta(hours=1)):
+        await cleaned.passed(3)
     ended = await store.get("ended")
     assert ended is not None
-    async with housekeeping(store, timedelta(0)):
+    async with maintained(store, timedelta(0)):
         while ended is not None:
             ended = await store.get("ended")
     assert await store.get("live") is not None
 
 
-async def test_without_a_retention_everything_stays(sqlite_db: Database) -> None:
+async def test_without_a_retention_everything_stays(
+    sqlite_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = await sqlite_db.store()
     await store.submit(new_run())
     await store.cancel("run")
-    tidied = Rounds()
-    async with housekeeping(store, tidy=tidied):
-        await tidied.passed(3)
+    cleaned = count_cleaning(store, monkeypatch)
+    async with maintained(store):
+        await cleaned.passed(3)
     assert await store.get("run") is not None
 
 
 async def test_a_failure_does_not_end_it(
-    sqlite_db: Database, caplog: pytest.LogCaptureFixture
+    sqlite_db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away, broken = DatabaseUnavailableError("it is away"), RuntimeError("it is broken")
-    repaired, tidied = Rounds(away, broken), Rounds(away, broken)
-    async with housekeeping(await sqlite_db.store(), repair=repaired, tidy=tidied):
-        await repaired.passed(4)
-        await tidied.passed(4)
-    assert "housekeeping has to wait: it is away" in caplog.text
+    store = await sqlite_db.store()
+    swept, cleaned = Rounds(away, broken), count_cleaning(store, monkeypatch, away, broken)
+    async with maintained(store, sweep=swept):
+        await swept.passed(4)
+        await cleaned.passed(4)
     assert "it is broken" in caplog.text
-
-
-async def test_a_queue_in_memory_forgets_what_is_over(
-    model: OpenAIResponses, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pgqueuer, "_AT_ONCE", 0)
-    db = InMemoryDb()
-    agent = Agent("Tester", model, db=db)
-    run = await agent.arun("Go", background=True)
-    await agent.await_run(run.run_id)
-    queue = (await Runtime.of(db))._queue
-    assert isinstance(queue, PgQueuerQueue)
-    assert await queue._queries.queue_log()
-    await queue.tidy()
-    assert await queue._queries.queue_log() == []
 
 
 @pytest.mark.parametrize(
@@ -129,13 +122,13 @@ async def test_a_queue_in_memory_forgets_what_is_over(
 async def test_the_retention_is_set_by_the_environment(
     sqlite_db: Database, monkeypatch: pytest.MonkeyPatch, text: str, expected: timedelta | None
 ) -> None:
-    assert Settings.from_environment().retention is None
+    assert Settings.of().retention is None
     monkeypatch.setenv("KERN_RETENTION", text)
-    assert (await Runtime.of(sqlite_db))._housekeeper._keep == expected
+    assert (await Runtime.of(sqlite_db))._maintenance._keep == expected
 
 
 @pytest.mark.parametrize("text", ["0d", "30", "d", "-1d", "1.5h", "30 d", "9999999w", "1d\n", "١d"])
 def test_what_is_no_retention(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("KERN_RETENTION", text)
     with pytest.raises(ConfigurationError, match="KERN_RETENTION"):
-        Settings.from_environment()
+        Settings.of()

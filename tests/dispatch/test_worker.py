@@ -10,7 +10,7 @@ from load import all_asked, all_ended, ended, status_of, submit
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.db.base import Database, Store
+from kern.db.base import Claim, Database, Store
 from kern.db.postgres import PostgresDb
 from kern.dispatch.runtime import Runtime
 from kern.models.openai import OpenAIResponses
@@ -51,7 +51,7 @@ async def test_a_worker_that_was_frozen_leaves_the_newer_attempt_its_entry(
 
     frozen.send(signal.SIGCONT)
     await server.wait_for_disconnects(1, timeout=20)
-    # By then what it had of the run has gone back into the queue, and come out again.
+    # By then it has looked into the queue again.
     later = datetime.now(UTC) + timedelta(seconds=1.5)
     await all_ended(agent, await submit(agent, ["later"], run_at=later))
     frozen.send(signal.SIGKILL)
@@ -63,14 +63,16 @@ async def test_a_worker_that_was_frozen_leaves_the_newer_attempt_its_entry(
 
 
 @pytest.mark.usefixtures("submit_only")
-async def test_an_entry_outlives_the_time_when_somebody_else_executes_its_run(
-    db: Database, model: OpenAIResponses, server: ResponsesServer
+async def test_a_run_whose_executor_is_lost_before_it_acknowledged_goes_on(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "0.5")
     agent = Agent("Tester", model, db=db)
     await submit(agent, ["Hi"])
-    # Somebody without an entry, who will be lost.
-    assert await (await db.store()).claim("Hi", 1.0) is not None
-    (await Runtime.of(db)).serve(agent, explicitly=True)
+    # One that will be lost has claimed it, and not acknowledged its entry.
+    store = await db.store()
+    assert await store.claim("Hi", Claim("lost", 1.0)) is not None
+    (await Runtime.of(db)).serve(agent)
     assert (await ended(agent, "Hi")).status is RunStatus.completed
     assert len(server.requests) == 1
 
@@ -151,7 +153,7 @@ async def test_an_entry_whose_delivery_failed_is_delivered_again(
 
 
 @pytest.mark.usefixtures("submit_only")
-async def test_a_turn_that_a_lost_process_has_not_passed_on_is_passed_on(
+async def test_a_session_lock_that_a_lost_process_has_not_handed_off_is_handed_off(
     postgres_db: PostgresDb,
     model: OpenAIResponses,
     server: ResponsesServer,
@@ -167,6 +169,6 @@ async def test_a_turn_that_a_lost_process_has_not_passed_on_is_passed_on(
         await connection.execute(f"UPDATE {names.runs} SET status = 'ERROR' WHERE NOT waiting")
     finally:
         await connection.close()
-    (await Runtime.of(postgres_db)).serve(agent, explicitly=True)
+    (await Runtime.of(postgres_db)).serve(agent)
     assert (await ended(agent, "second")).status is RunStatus.completed
     assert all_asked(server.requests) == ["second"]

@@ -1,7 +1,9 @@
 """The embedded PostgreSQL keeps its data, its port and its manners."""
 
+import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -26,8 +28,8 @@ def server() -> Iterator[EmbeddedPostgres]:
     shutil.rmtree(data)
 
 
-async def ask(server: EmbeddedPostgres, sql: str) -> object:
-    connection = await asyncpg.connect(server.url, timeout=10)
+async def ask(server: EmbeddedPostgres, sql: str, url: str | None = None) -> object:
+    connection = await asyncpg.connect(url or server.url, timeout=10)
     try:
         return await connection.fetchval(sql)
     finally:
@@ -74,6 +76,66 @@ async def test_refuses_a_wrong_password(server: EmbeddedPostgres) -> None:
     stranger = EmbeddedPostgres(server.data, server.port, password="guess")
     with pytest.raises(asyncpg.InvalidPasswordError):
         await ask(stranger, "SELECT 1")
+
+
+async def test_the_well_known_user_reaches_nothing_outside_its_databases(
+    server: EmbeddedPostgres,
+) -> None:
+    server.start()
+    await ask(server, "CREATE TABLE said (line text)")
+    for sql in (
+        "COPY (SELECT 1) TO PROGRAM 'id'",
+        "COPY said FROM PROGRAM 'id'",
+        "COPY said FROM '/etc/passwd'",
+        "SELECT pg_read_file('postgresql.conf')",
+        "SELECT lo_export(lo_from_bytea(0, 'x'), '/tmp/kern-exported')",
+        "SET ROLE postgres",
+        "ALTER ROLE CURRENT_USER SUPERUSER",
+        "ALTER SYSTEM SET archive_command = 'id'",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await ask(server, sql)
+
+
+async def test_the_well_known_user_owns_its_databases_and_may_create_more(
+    server: EmbeddedPostgres,
+) -> None:
+    server.start()
+    assert await ask(server, "SELECT rolsuper FROM pg_roles WHERE rolname = CURRENT_USER") is False
+    await ask(server, "CREATE SCHEMA mine")
+    await ask(server, "CREATE DATABASE another")
+    another = server.url.removesuffix("ai") + "another"
+    assert await ask(server, "SELECT '[1,2]'::vector <-> '[1,5]'::vector", another) == 3.0
+
+
+async def test_the_superuser_needs_its_password(server: EmbeddedPostgres) -> None:
+    server.start()
+    for password in ("", "ai", "postgres"):
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await ask(server, "SELECT 1", server.url.replace("ai:ai@", f"postgres:{password}@"))
+    superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = CURRENT_USER"
+    assert await ask(server, superuser, server.superuser_url) is True
+
+
+def test_only_its_owner_can_read_the_superusers_password(server: EmbeddedPostgres) -> None:
+    server.data.chmod(0o755)
+    server.start()
+    secret = server.data / "superuser-password"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert len(secret.read_text()) >= 32
+    if os.geteuid() == 0:
+        read = subprocess.run(["cat", secret], user="nobody", group="nogroup", capture_output=True)
+        assert (read.returncode, read.stdout) == (1, b"")
+        assert b"Permission denied" in read.stderr
+
+
+def test_refuses_data_whose_superuser_everybody_knows(server: EmbeddedPostgres) -> None:
+    server.start()
+    (server.data / "superuser-password").unlink()
+    for _ in ("running", "stopped"):
+        with pytest.raises(ConfigurationError, match=r"older kern.* mv .*postgresql-18.*\.old"):
+            server.start()
+        server.stop()
 
 
 def test_says_which_port_is_taken(server: EmbeddedPostgres) -> None:

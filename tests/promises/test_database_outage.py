@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 from load import all_asked, all_ended, ended, submit
 from ports import free_port
-from stores import execute
+from stores import CLAIM, execute, new_run
 from workers import NewWorker
 
 from kern.agent import Agent
@@ -163,22 +163,27 @@ async def test_what_was_being_written_when_its_connection_was_cut_is_written_aga
     assert (run.status, run.content) == (RunStatus.completed, "Kept.")
 
 
-async def test_a_lease_that_ran_out_while_the_database_was_away_can_be_renewed(
+async def test_a_lease_that_expired_while_the_database_was_away_can_be_extended(
     own_postgres: EmbeddedPostgres, agent: Agent
 ) -> None:
     assert isinstance(agent.db, PostgresDb)
     store = await agent.db.store()
-    await submit(agent, ["Hi"])
-    assert await store.claim("Hi", 60.0) is not None
+    await store.submit(new_run("Hi", agent_id=agent.id))
+    assert await store.claim("Hi", CLAIM) is not None
     await execute(store, "UPDATE {runs} SET lease_until = now() RETURNING run_id")
+    await store.sweep(0.5)
     await asyncio.to_thread(own_postgres.stop)
     await asyncio.to_thread(own_postgres.start)
 
     heir = await PostgresDb(own_postgres.url, agent.db.session_table).store()
-    assert await heir.claim("Hi", 60.0) is None, "its owner has had no time to renew it"
-    lost = await heir.claim("Hi", 0.001)
-    assert lost is not None
-    assert lost.attempt == 2
+    swept = await heir.sweep(0.5)
+    assert swept is not None
+    assert swept.expired == [], "its owner has had no time to extend it"
+    async with asyncio.timeout(20):
+        while swept is None or not swept.expired:
+            await asyncio.sleep(0.1)
+            swept = await heir.sweep(0.5)
+    assert swept.expired == ["Hi"]
 
 
 async def test_workers_come_and_go_while_the_database_is_away(

@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from kern.db.sqlite.operations import Operations
+from kern.db.sqlite.order import Order
 
 from kern.db.postgres import PostgresDb, statements
 from kern.db.postgres.names import Names
 from kern.db.sqlite import SqliteDb
-from kern.db.sqlite.operations import Operations
-from kern.db.sqlite.order import Order
 from kern.db.sqlite.reading import Reading
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from elsewhere import Elsewhere
+from stores import CLAIM
 
 from kern.agent import Agent
 from kern.db.base import Database
@@ -35,7 +36,7 @@ async def test_nothing_is_written_to_a_run_that_has_ended(
         )
         assert await store.extend([(run.run_id, attempt)], 15.0) == {}
         await store.release(run.run_id, attempt)
-    assert await store.claim(run.run_id, 15.0) is None
+    assert await store.claim(run.run_id, CLAIM) is None
     assert not await store.cancel(run.run_id)
     for take_up in (agent.aretry_run, agent.acontinue_run):
         with pytest.raises(RunStateError, match="is COMPLETED, not"):

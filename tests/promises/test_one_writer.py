@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from elsewhere import Elsewhere, Process
 from leases import expire
-from stores import ending, new_run, same
+from stores import CLAIM, LOST, ending, new_run, same, sweep
 
 from kern.agent import Agent
 from kern.db.base import Database, Store
@@ -203,14 +203,15 @@ def _row(seq: int, text: str) -> JournalRow:
     return JournalRow("run", seq, *write_event(RunEvent.run_content, {"text": text}))
 
 
-async def _overtaken_once(store: Store) -> None:
+async def _stale_once(store: Store) -> None:
     """Have the run in its second attempt, which has written a row."""
     await store.submit(new_run())
-    first = await store.claim("run", -1.0)
+    first = await store.claim("run", LOST)
     assert first is not None
     assert first.attempt == 1
     assert await store.append("run", 1, [_row(1, "first")], False)
-    second = await store.claim("run", 60.0)
+    await sweep(store)
+    second = await store.claim("run", CLAIM)
     assert second is not None
     assert (second.attempt, second.last_seq) == (2, 1)
     assert await store.append("run", 2, [_row(2, "second")], False)
@@ -235,9 +236,9 @@ async def _state(store: Store) -> object:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_the_store_refuses_an_attempt_that_was_overtaken(db: Database, attack: str) -> None:
+async def test_the_store_refuses_a_stale_attempt(db: Database, attack: str) -> None:
     store = await db.store()
-    await _overtaken_once(store)
+    await _stale_once(store)
     before = await _state(store)
 
     write, refusal = ATTACKS[attack]
@@ -248,11 +249,11 @@ async def test_the_store_refuses_an_attempt_that_was_overtaken(db: Database, att
     assert await store.settle(ending(attempt=2)) is RunStatus.completed
 
 
-async def test_the_store_refuses_every_attack_of_an_overtaken_attempt_at_once(
+async def test_the_store_refuses_every_attack_of_a_stale_attempt_at_once(
     db: Database,
 ) -> None:
     store = await db.store()
-    await _overtaken_once(store)
+    await _stale_once(store)
     before = await _state(store)
 
     attacks = [each for each in ATTACKS.values() for _ in range(20)]
@@ -262,9 +263,9 @@ async def test_the_store_refuses_every_attack_of_an_overtaken_attempt_at_once(
     assert await _state(store) == before
 
 
-async def test_the_store_refuses_an_overtaken_attempt_after_the_end(db: Database) -> None:
+async def test_the_store_refuses_a_stale_attempt_after_the_end(db: Database) -> None:
     store = await db.store()
-    await _overtaken_once(store)
+    await _stale_once(store)
     assert await store.settle(ending(attempt=2)) is RunStatus.completed
     before = await _state(store)
 
@@ -286,7 +287,7 @@ async def test_a_claim_knows_of_every_row_that_the_attempt_before_it_has_written
     for number in range(12):
         run_id = f"run-{number}"
         await store.submit(new_run(run_id))
-        assert await store.claim(run_id, -1.0) is not None
+        assert await store.claim(run_id, LOST) is not None
         written: list[int] = []
 
         async def append(seq: int, run_id: str = run_id, written: list[int] = written) -> bool:
@@ -307,7 +308,8 @@ async def test_a_claim_knows_of_every_row_that_the_attempt_before_it_has_written
             while len(written) < 10 + 3 * number:
                 assert not writing.done()
                 await asyncio.sleep(0)
-            claimed = await other.claim(run_id, 60.0)
+            await sweep(other)
+            claimed = await other.claim(run_id, CLAIM)
             await writing
 
         assert claimed is not None
@@ -322,7 +324,7 @@ async def test_a_claim_waits_for_what_the_attempt_before_it_is_writing(
     store = await postgres_db.store()
     names = postgres_db._names
     await store.submit(new_run())
-    assert await store.claim("run", -1.0) is not None
+    assert await store.claim("run", LOST) is not None
     sleeper = await asyncpg.connect(postgres_db._dsn)
     transaction = sleeper.transaction()
     await transaction.start()
@@ -336,7 +338,7 @@ async def test_a_claim_waits_for_what_the_attempt_before_it_is_writing(
         kind,
         payload,
     )
-    claim = asyncio.create_task(store.claim("run", 60.0))
+    sweeping = asyncio.create_task(sweep(store))
     watcher = await asyncpg.connect(postgres_db._dsn)
     async with asyncio.timeout(10):
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -345,7 +347,8 @@ async def test_a_claim_waits_for_what_the_attempt_before_it_is_writing(
 
     await transaction.commit()
 
-    claimed = await claim
+    await sweeping
+    claimed = await store.claim("run", CLAIM)
     assert claimed is not None
     assert (claimed.attempt, claimed.last_seq) == (2, 1)
     await sleeper.close()

@@ -143,7 +143,7 @@ async def test_a_paused_run_keeps_the_turn(
     await submit(agent, ("first", "second"), "talk")
     assert await worker.ended() == -signal.SIGKILL
     await expire(shared_db, "first")
-    (await Runtime.of(shared_db)).serve(agent, explicitly=True)
+    (await Runtime.of(shared_db)).serve(agent)
     async with asyncio.timeout(20):
         async for _ in agent.astream_run("first"):
             pass

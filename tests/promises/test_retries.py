@@ -237,9 +237,7 @@ async def test_a_run_that_kills_its_workers_ends_and_the_others_go_on(
     last.stop()
     assert await last.ended() == 0
     repaired = [tool(name="work")(lambda step: "again"), tool(name="die")(lambda: "alive")]
-    (await Runtime.of(shared_db)).serve(
-        Agent("Tester", model, db=shared_db, tools=repaired), explicitly=True
-    )
+    (await Runtime.of(shared_db)).serve(Agent("Tester", model, db=shared_db, tools=repaired))
     server.default = Reply.text("At last.")
     await agent.aretry_run("poison")
     run = await ended(agent, "poison")

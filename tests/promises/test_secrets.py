@@ -81,9 +81,10 @@ async def secret_db(shared_db: Database, postgres: EmbeddedPostgres) -> Database
     """A database whose password, if it has one, is planted."""
     if not isinstance(shared_db, PostgresDb):
         return shared_db
-    connection = await asyncpg.connect(postgres.url.replace("+psycopg", ""))
+    connection = await asyncpg.connect(postgres.superuser_url)
     with suppress(asyncpg.DuplicateObjectError):
-        await connection.execute(f"CREATE ROLE planted LOGIN SUPERUSER PASSWORD '{PASSWORD}'")
+        await connection.execute(f"CREATE ROLE planted LOGIN PASSWORD '{PASSWORD}' IN ROLE ai")
+        await connection.execute("ALTER ROLE planted SET role = ai")  # So ai owns what it makes.
     await connection.close()
     url = shared_db._dsn.replace("ai:ai@", f"planted:{PASSWORD}@")
     assert PASSWORD in url

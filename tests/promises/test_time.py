@@ -176,7 +176,7 @@ async def test_the_time_counts_over_all_attempts(
     await execute(store, f"UPDATE {{runs}} SET started_at = {earlier} RETURNING run_id")
     await expire(shared_db, "slow")
 
-    (await Runtime.of(shared_db)).serve(agent, explicitly=True)
+    (await Runtime.of(shared_db)).serve(agent)
     run = await ended(agent, "slow")
     assert run.status is RunStatus.error
     assert "timeout of 3000 s" in str(run.error)
@@ -227,10 +227,19 @@ def test_an_agent_refuses_them_as_well(model: OpenAIResponses, option: dict[str,
         Agent("Tester", model, **option)
 
 
-@pytest.mark.parametrize("name", ["priority", "run_at", "max_attempts", "session_policy"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("priority", 1),
+        ("run_at", datetime(2030, 1, 1, tzinfo=UTC)),
+        ("max_attempts", 2),
+        ("session_policy", "queue"),
+        ("webhook", "https://example.org/hook"),
+    ],
+)
 async def test_what_is_for_the_background_is_refused_in_the_foreground(
-    model: OpenAIResponses, name: str
+    model: OpenAIResponses, name: str, value: object
 ) -> None:
-    options: dict[str, Any] = {name: None}
+    options: dict[str, Any] = {name: value}
     with pytest.raises(InvalidInputError, match=f"{name}: only with background=True"):
         await Agent("Tester", model, db=InMemoryDb()).arun("Hi", **options)

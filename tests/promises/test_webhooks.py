@@ -1,4 +1,4 @@
-"""Who asked to be told of a run's end is told, whatever happens, at least once."""
+"""A webhook is notified of its run's end, whatever happens, at least once, until it is given up."""
 
 import base64
 import signal
@@ -16,7 +16,7 @@ from kern.errors import InvalidInputError
 from kern.models.openai import OpenAIResponses
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
-from kern.webhooks import delivery
+from kern.webhooks import sender
 
 SECRET = "whsec_" + base64.b64encode(b"kern" * 8).decode()
 
@@ -26,7 +26,7 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERN_WEBHOOK_SECRET", SECRET)
     monkeypatch.setenv("KERN_WEBHOOK_ALLOW_PRIVATE", "1")
     monkeypatch.setenv("KERN_HEARTBEAT", "1")
-    monkeypatch.setattr(delivery, "_PAUSES", (0,) + (0.01,) * 9)
+    monkeypatch.setattr(sender, "_PAUSES", (0,) + (0.01,) * 9)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield running
 
 
-async def told(receiver: Receiver, number: int = 1) -> tuple[str, str, str]:
+async def received(receiver: Receiver, number: int = 1) -> tuple[str, str, str]:
     """Return the type, the run id and the webhook id of what came, once it has."""
     await receiver.wait_for_requests(number)
     request = receiver.requests[number - 1]
@@ -43,7 +43,7 @@ async def told(receiver: Receiver, number: int = 1) -> tuple[str, str, str]:
     return event["type"], event["data"]["run_id"], request.headers["webhook-id"]
 
 
-async def test_every_end_is_told(
+async def test_every_end_is_notified(
     db: Database, model: OpenAIResponses, server: ResponsesServer, receiver: Receiver
 ) -> None:
     agent = Agent("Tester", model, db=db)
@@ -53,65 +53,65 @@ async def test_every_end_is_told(
         if kind == "run.cancelled":
             await server.wait_for_requests(3)
             assert await agent.acancel_run(run.run_id)
-        assert (await told(receiver, number))[:2] == (kind, run.run_id)
+        assert (await received(receiver, number))[:2] == (kind, run.run_id)
 
 
-async def test_a_run_without_a_webhook_tells_nobody(
+async def test_a_run_without_a_webhook_notifies_nobody(
     db: Database, model: OpenAIResponses, receiver: Receiver
 ) -> None:
     agent = Agent("Tester", model, db=db)
     silent = await agent.arun("Hi", background=True)
     await agent.await_run(silent.run_id, timeout=10)
     run = await agent.arun("Hi", background=True, webhook=receiver.url)
-    assert (await told(receiver))[1] == run.run_id
+    assert (await received(receiver))[1] == run.run_id
     assert len(receiver.requests) == 1
 
 
-async def test_what_failed_is_told_again_under_the_same_id(
+async def test_what_failed_is_sent_again_under_the_same_id(
     db: Database, model: OpenAIResponses, receiver: Receiver
 ) -> None:
     receiver.answers.extend([status(500), status(503)])
     agent = Agent("Tester", model, db=db)
     await agent.arun("Hi", background=True, webhook=receiver.url)
-    assert len({await told(receiver, number) for number in (1, 2, 3)}) == 1
+    assert len({await received(receiver, number) for number in (1, 2, 3)}) == 1
 
 
-async def test_a_cancel_that_came_first_is_told(
+async def test_a_cancel_that_came_first_is_notified(
     db: Database, model: OpenAIResponses, server: ResponsesServer, receiver: Receiver
 ) -> None:
     agent = Agent("Tester", model, db=db)
     assert not await agent.acancel_run("early")
     await agent.arun("Hi", background=True, run_id="early", webhook=receiver.url)
-    assert (await told(receiver))[:2] == ("run.cancelled", "early")
+    assert (await received(receiver))[:2] == ("run.cancelled", "early")
     assert server.requests == []
 
 
-async def test_the_cancel_of_a_run_that_has_not_begun_is_told(
+async def test_the_cancel_of_a_run_that_has_not_begun_is_notified(
     db: Database, model: OpenAIResponses, server: ResponsesServer, receiver: Receiver
 ) -> None:
     agent = Agent("Tester", model, db=db)
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     run = await agent.arun("Hi", background=True, run_at=tomorrow, webhook=receiver.url)
     assert await agent.acancel_run(run.run_id)
-    assert (await told(receiver))[:2] == ("run.cancelled", run.run_id)
+    assert (await received(receiver))[:2] == ("run.cancelled", run.run_id)
     assert server.requests == []
 
 
-async def test_each_end_of_a_retried_run_is_told(
+async def test_each_end_of_a_retried_run_is_notified(
     db: Database, model: OpenAIResponses, server: ResponsesServer, receiver: Receiver
 ) -> None:
     server.script.append(Reply.http_error(400))
     agent = Agent("Tester", model, db=db)
     run = await agent.arun("Hi", background=True, webhook=receiver.url)
-    kind, _, first = await told(receiver)
+    kind, _, first = await received(receiver)
     assert kind == "run.error"
     await agent.aretry_run(run.run_id)
-    kind, _, second = await told(receiver, 2)
+    kind, _, second = await received(receiver, 2)
     assert kind == "run.completed"
-    assert first != second
+    assert (first, second) == (f"{run.run_id}/1", f"{run.run_id}/2")
 
 
-async def test_another_process_tells_what_a_killed_one_was_telling(
+async def test_another_process_sends_what_a_killed_one_was_sending(
     shared_db: Database,
     model: OpenAIResponses,
     elsewhere: Elsewhere,
@@ -119,18 +119,47 @@ async def test_another_process_tells_what_a_killed_one_was_telling(
 ) -> None:
     receiver.answers.append(hang)
     process = elsewhere(
+        "from kern.webhooks import sender; sender._LEASE = 1\n"
         f'await agent.arun("Hi", background=True, webhook={receiver.url!r})\n'
         "await asyncio.Event().wait()"
     )
-    first = await told(receiver)
+    first = await received(receiver)
     process.send(signal.SIGKILL)
     await process.ended()
     agent = Agent("Tester", model, db=shared_db)
     await agent.arun("Serve", background=True)
-    assert await told(receiver, 2) == first
+    assert await received(receiver, 2) == first
 
 
-async def test_a_run_that_cannot_be_told_is_not_accepted(
+async def test_a_receiver_that_is_gone_is_asked_once_by_whichever_process(
+    shared_db: Database, model: OpenAIResponses, elsewhere: Elsewhere, receiver: Receiver
+) -> None:
+    receiver.answers.append(status(410))
+    agent = Agent("Tester", model, db=shared_db)
+    first = await agent.arun("Hi", background=True, webhook=receiver.url)
+    assert (await received(receiver))[1] == first.run_id
+    elsewhere(
+        f'await agent.arun("Hi", background=True, webhook={receiver.url!r})\n'
+        "await asyncio.Event().wait()"
+    )
+    assert (await received(receiver, 2))[1] != first.run_id
+    with pytest.raises(TimeoutError):
+        await receiver.wait_for_requests(3, timeout=2.5)  # Both have looked again by then.
+
+
+async def test_a_receiver_that_never_takes_it_is_given_up(
+    db: Database, model: OpenAIResponses, receiver: Receiver
+) -> None:
+    receiver.answers.extend([status(500)] * 20)
+    agent = Agent("Tester", model, db=db)
+    await agent.arun("Hi", background=True, webhook=receiver.url)
+    await receiver.wait_for_requests(10)
+    with pytest.raises(TimeoutError):
+        await receiver.wait_for_requests(11, timeout=2.5)
+    assert await (await db.store()).outbox.next_at() is None
+
+
+async def test_a_run_with_a_webhook_inside_the_network_is_not_accepted(
     agent: Agent, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KERN_WEBHOOK_ALLOW_PRIVATE")

@@ -8,8 +8,8 @@ import asyncio
 import os
 from contextlib import suppress
 
+import aiohttp
 import asyncpg
-import httpcore2
 import openai.resources.responses.responses
 import pgqueuer.core.qm
 
@@ -22,7 +22,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
 from kern.run.tool import ToolCall, ToolSchema
 
-__all__ = ["asyncpg", "httpcore2", "kern", "openai", "pgqueuer"]
+__all__ = ["aiohttp", "asyncpg", "kern", "openai", "pgqueuer"]
 
 
 async def _call_a_model() -> None:

@@ -15,7 +15,7 @@ from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite import SqliteDb
 from kern.db.sqlite.store import SqliteStore
-from kern.dispatch import pgqueuer
+from kern.dispatch.worker import Worker
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
 from kern.testing.responses import Reply
@@ -91,11 +91,12 @@ def execute(
     at its end the run begins as it is accepted, otherwise the queue hands it over.
     """
     set_environment({})
-    if not kill_at.endswith("at once"):
-        pgqueuer._AT_ONCE = 0
+    at_once = kill_at.endswith("at once")
+    if not at_once:
+        setattr(Worker, "has_slot", lambda *_: False)  # noqa: B010 # mypy allows no assignment
     words = kill_at.split()
     if words[0] in ("before", "after"):
-        _kill_around_write(words[0] == "before", int(words[2]))
+        _kill_around_write(words[0] == "before", int(words[2]), at_once)
     kill_in = words[2] if words[:2] == ["in", "tool"] else None
     agent = make_agent(case, open_database(where, table), base_url, Path(ledger), kill_in)
 
@@ -106,7 +107,7 @@ def execute(
     asyncio.run(main())
 
 
-def _kill_around_write(before: bool, number: int) -> None:
+def _kill_around_write(before: bool, number: int, at_once: bool) -> None:
     written = Counter[str]()
 
     def killing(
@@ -125,5 +126,5 @@ def _kill_around_write(before: bool, number: int) -> None:
 
     stores: Sequence[type[Store]] = (PostgresStore, SqliteStore)
     for store in stores:
-        for name in ("submit" if pgqueuer._AT_ONCE else "claim", "append", "settle"):
+        for name in ("submit" if at_once else "claim", "append", "settle"):
             setattr(store, name, killing(getattr(store, name)))

@@ -1,16 +1,16 @@
-"""What the tests of the databases share: runs to store, rows as they are, an ear for signals."""
+"""What the tests of the databases share: runs to store, rows as they are, who is notified."""
 
 import asyncio
-import sqlite3
 import subprocess
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from kern.db.base import Database, Signal, Store
+from kern.db.base import Claim, Database, Signal, Store, Swept
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite import SqliteDb
+from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.store import SqliteStore
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, Settlement
@@ -22,11 +22,18 @@ _others = count()
 LEASE = 60.0
 """A lease that outlives every test."""
 
-LAPSED = -1.0
-"""A lease that has run out when it begins."""
+EXPIRED = -1.0
+"""A lease that has expired when it begins."""
+
+CLAIM = Claim("executor", LEASE)
+"""A claim without limits."""
+
+LOST = Claim("lost", EXPIRED)
+"""A claim of an executor that is lost at once."""
 
 OPEN = """
 import asyncio, sys
+from kern.db.base import Claim
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, Settlement
 
@@ -100,17 +107,18 @@ def ending(
 async def execute(store: Store, statement: str, *values: str) -> list[dict[str, object]]:
     """Send a statement of the test's own, in which ``{runs}`` names a table and ``{1}`` a value."""
     if isinstance(store, PostgresStore):
-        names = {each: getattr(store.names, each) for each in ("runs", "sessions", "queue")}
+        names = {each: getattr(store.names, each) for each in ("runs", "sessions")}
         rows = await store.pool.fetch(statement.format(None, "$1", "$2", **names), *values)
         return [dict(row) for row in rows]
     assert isinstance(store, SqliteStore)
-    names = {"runs": store._operations._runs, "sessions": store._operations._sessions}
-    text = statement.format(None, "?1", "?2", **names)
+    names = {"runs": store._file.tables.runs, "sessions": store._file.tables.sessions}
+    text = statement.format(None, ":value_1", ":value_2", **names)
+    named = {f"value_{number}": value for number, value in enumerate(values, 1)}
 
-    def fetch(connection: sqlite3.Connection) -> list[dict[str, object]]:
-        return [dict(row) for row in connection.execute(text, values).fetchall()]
+    def fetch(transaction: Transaction) -> list[dict[str, object]]:
+        return [dict(row) for row in transaction.execute(text, **named).fetchall()]
 
-    return await store._file.call(fetch)
+    return await store._file.write(fetch)
 
 
 async def row(store: Store, run_id: str = "run") -> dict[str, object]:
@@ -120,21 +128,42 @@ async def row(store: Store, run_id: str = "run") -> dict[str, object]:
     return found
 
 
-class Ear:
-    """Hears the signals of a store."""
+async def sweep(store: Store) -> Swept:
+    """Have expired attempts given up, whenever the last sweep was."""
+    swept = await store.sweep(0.0)
+    assert swept is not None
+    return swept
+
+
+def seconds_ago(store: Store, seconds: float) -> str:
+    """Return the expression of a moment in the past."""
+    if isinstance(store, PostgresStore):
+        return f"now() - interval '{seconds} s'"
+    return f":now - {seconds}"
+
+
+async def make_due(store: Store, run_id: str) -> None:
+    """Have a delayed run become due, without anybody noticing."""
+    past = seconds_ago(store, 1)
+    statement = f"UPDATE {{runs}} SET due_at = {past}, run_at = {past} WHERE run_id = {{1}}"
+    await execute(store, statement, run_id)
+
+
+class Recorder:
+    """Is notified of the signals of a store."""
 
     def __init__(self) -> None:
-        """Have heard nothing yet."""
-        self._heard: asyncio.Queue[Signal] = asyncio.Queue()
+        """Have no signal yet."""
+        self._signals: asyncio.Queue[Signal] = asyncio.Queue()
 
     def __call__(self, signal: Signal) -> None:
-        """Hear a signal."""
-        self._heard.put_nowait(signal)
+        """Take a signal."""
+        self._signals.put_nowait(signal)
 
-    async def hears(self, *wanted: Signal) -> list[Signal]:
-        """Wait until one of the signals is heard, and return what was heard until then."""
-        heard: list[Signal] = []
+    async def gets(self, *wanted: Signal) -> list[Signal]:
+        """Wait until one of the signals comes, and return what came until then."""
+        came: list[Signal] = []
         async with asyncio.timeout(20):
-            while not heard or heard[-1] not in wanted:
-                heard.append(await self._heard.get())
-        return heard
+            while not came or came[-1] not in wanted:
+                came.append(await self._signals.get())
+        return came

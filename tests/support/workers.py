@@ -4,10 +4,12 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+import clocks
 from elsewhere import environment_of, set_environment
 
 from kern.agent import Agent
@@ -16,6 +18,7 @@ from kern.db.base import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses
+from kern.run import journal
 from kern.run.base import RunContext
 from kern.tools import tool
 
@@ -33,6 +36,22 @@ async def work(step: str, context: RunContext) -> str:
     return f"{step} is done"
 
 
+async def block(context: RunContext, seconds: float) -> str:
+    """Keep the whole event loop from doing anything, in the first attempt."""
+    await work("block", context)
+    if context.attempt == 1:
+        time.sleep(seconds)  # noqa: ASYNC251
+    return "unblocked"
+
+
+async def wait(context: RunContext) -> str:
+    """Wait for ever in the first attempt."""
+    await work("wait", context)
+    if context.attempt == 1:
+        await asyncio.Event().wait()
+    return "went on"
+
+
 async def die() -> str:
     """Take the process down."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -45,7 +64,13 @@ async def risk() -> str:
     return await die()
 
 
-TOOLS: dict[str, Callable[..., object]] = {"work": work, "die": die, "risk": risk}
+TOOLS: dict[str, Callable[..., object]] = {
+    "work": work,
+    "block": block,
+    "wait": wait,
+    "die": die,
+    "risk": risk,
+}
 
 
 class Worker:
@@ -69,7 +94,8 @@ class Worker:
             tools: which of :data:`TOOLS` the agent has.
             options: what else the agent is made with.
             grace: what the runs in flight are given at its end.
-            environment: its settings.
+            environment: its settings. ``TEST_CLOCK`` says how many seconds its clock is ahead,
+                ``TEST_JOURNAL_VERSION`` up to which version it reads journals.
         """
         self._pipe, theirs = processes.Pipe()
         settings = environment_of(db, base_url) | environment
@@ -120,6 +146,10 @@ def _execute(
     grace: float,
 ) -> None:
     set_environment(environment)
+    if ahead := environment.get("TEST_CLOCK"):
+        clocks.advance(float(ahead))
+    if version := environment.get("TEST_JOURNAL_VERSION"):
+        journal.VERSION = int(version)
     where, table = environment["TEST_DB"], environment["TEST_TABLE"]
     db = PostgresDb(where, table) if "://" in where else SqliteDb(where, table)
     model = OpenAIResponses("test-model", max_retries=0)

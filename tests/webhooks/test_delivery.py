@@ -1,32 +1,28 @@
-"""The end of a run is told to a real web server, signed, and told again until it is heard."""
+"""A real web server is notified of the end of a run, signed, and nothing else is reached."""
 
 import asyncio
 import base64
 import json
-import logging
 import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from functools import partial
 
+import aiohttp
 import pytest
 import trustme
 from receiver import Receiver, status
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from kern.db.base import Store
 from kern.errors import ConfigurationError, WebhookError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import RunRecord
 from kern.testing.responses.connection import Connection
 from kern.webhooks import delivery as delivery_module
-from kern.webhooks import post
-from kern.webhooks.delivery import deliver, deliver_webhook, next_delay
 
 SECRET = "whsec_" + base64.b64encode(b"kern" * 8).decode()
 OLD_SECRET = "whsec_" + base64.b64encode(b"nrek" * 6).decode()
@@ -45,18 +41,8 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield running
 
 
-class OneRun:
-    """As much of a store as a delivery needs."""
-
-    def __init__(self, record: RunRecord | None) -> None:
-        self.record = record
-        self.delivered: list[str] = []
-
-    async def get(self, run_id: str) -> RunRecord | None:
-        return self.record
-
-    async def webhook_delivered(self, run_id: str, attempt: int) -> None:
-        self.delivered.append(run_id)
+async def deliver(record: RunRecord, delivery_id: str = "run-1/1") -> None:
+    await delivery_module.deliver(record, delivery_id)
 
 
 def ended(url: str, run_status: RunStatus = RunStatus.completed, content: str = "42") -> RunRecord:
@@ -112,18 +98,24 @@ async def test_while_a_secret_is_replaced_both_sign(
         Webhook(SECRET).verify(body.replace(b"42", b"43"), headers)
 
 
-async def test_the_id_names_one_end_of_one_run(receiver: Receiver) -> None:
+@pytest.mark.parametrize(
+    ("delivery_id", "webhook_id"),
+    [
+        ("0199a4f0-7c5e-7d3a-9b1e-2f6c8d0e4a11/2", "0199a4f0-7c5e-7d3a-9b1e-2f6c8d0e4a11/2"),
+        ("run.1700000000.%2E/1", "run%2E1700000000%2E%252E/1"),
+        ("läuft {1}/1", "l%C3%A4uft%20%7B1%7D/1"),
+    ],
+)
+async def test_the_id_is_that_of_the_delivery_and_cannot_be_taken_for_more(
+    receiver: Receiver, delivery_id: str, webhook_id: str
+) -> None:
     receiver.answers.append(status(500))
-    record = ended(receiver.url)
     with pytest.raises(WebhookError):
-        await deliver(record)
-    await deliver(record)
-    await deliver(replace(record, finished_at=ENDED + timedelta(microseconds=1)))
-    await deliver(replace(record, run_id="run.2"))
-    first, again, *others = (each.headers["webhook-id"] for each in receiver.requests)
-    assert first == again
-    assert len({first, *others}) == 3
-    assert "." not in first
+        await deliver(ended(receiver.url), delivery_id)
+    await deliver(ended(receiver.url), delivery_id)
+    for request in receiver.requests:
+        assert request.headers["webhook-id"] == webhook_id
+        Webhook(SECRET).verify(request.body, dict(request.headers))
 
 
 async def test_what_is_too_big_is_left_out_and_named(receiver: Receiver) -> None:
@@ -140,6 +132,33 @@ async def test_a_redirect_is_a_failure(receiver: Receiver) -> None:
             await deliver(ended(moved.url))
     assert not failed.value.permanent
     assert receiver.requests == []
+
+
+async def test_what_is_no_web_server_is_a_failure_without_its_words_or_the_path() -> None:
+    async def chatter(connection: Connection) -> None:
+        connection.write(b"220 secret of the mail server\r\n")
+
+    async with Receiver(chatter) as receiver:
+        with pytest.raises(WebhookError, match="cannot be reached: ") as failed:
+            await deliver(ended(receiver.url))
+    with pytest.raises(WebhookError, match=r"cannot be reached: .*Connect call failed") as refused:
+        await deliver(ended(receiver.url))
+    for error in (failed.value, refused.value):
+        assert not error.permanent
+        assert "secret" not in str(error)
+        assert "hooks" not in str(error)
+
+
+async def test_headers_without_an_end_are_not_read() -> None:
+    async def flood(connection: Connection) -> None:
+        connection.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            connection.write(b"x-drop: " + b"x" * 4096 + b"\r\n")
+            await asyncio.sleep(0)
+
+    async with Receiver(flood) as receiver:
+        with pytest.raises(WebhookError, match="cannot be reached"):
+            await deliver(ended(receiver.url))
 
 
 async def test_a_slow_receiver_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +203,13 @@ async def test_a_name_is_looked_up_once_and_that_address_is_used(
     assert asked == ["hooks.test"]
 
 
+async def test_an_address_in_an_old_notation_is_used_as_it_is_checked(receiver: Receiver) -> None:
+    for host in ("2130706433", "0x7f.1", "0177.0.0.1"):
+        await deliver(ended(f"http://{host}:{receiver.port}/"))
+    hosts = {request.headers["host"] for request in receiver.requests}
+    assert (len(receiver.requests), hosts) == (3, {f"127.0.0.1:{receiver.port}"})
+
+
 async def test_the_next_address_is_tried_where_one_is_dead(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +239,8 @@ async def test_tls_checks_the_name_that_the_url_says(
     authority.issue_cert("localhost").configure_cert(server)
     client = ssl.create_default_context()
     authority.configure_trust(client)
-    monkeypatch.setattr(post, "_tls", lambda: client)
+    # The machine's certificates are what aiohttp trusts without being told.
+    monkeypatch.setattr(aiohttp, "TCPConnector", partial(aiohttp.TCPConnector, ssl=client))
     async with Receiver(tls=server) as receiver:
         delivery = deliver(ended(f"https://{host}:{receiver.port}/"))
         if host == "localhost":
@@ -252,54 +279,15 @@ async def test_nothing_is_sent_unsigned_and_no_secret_is_shown(
     assert receiver.requests == []
 
 
-async def test_a_failure_is_tried_again_and_a_success_is_noted(
-    receiver: Receiver, caplog: pytest.LogCaptureFixture
-) -> None:
-    receiver.answers.extend([status(503), status(429, Retry_After="900")])
-    run = OneRun(ended(receiver.url))
-    store = cast(Store, run)
-    assert 4 <= (await deliver_webhook(store, "run.1", 0) or 0) <= 6
-    assert await deliver_webhook(store, "run.1", 1) == 900
-    assert run.delivered == []
-    assert await deliver_webhook(store, "run.1", 2) is None
-    assert run.delivered == ["run.1"]
-    assert "run run.1, try 1: http://127.0.0.1" in caplog.text
-    assert "answered 503 Service Unavailable; trying again in" in caplog.text
-    assert "of=kern" not in caplog.text
-
-
-@pytest.mark.parametrize(("code", "attempts"), [(410, 0), (500, 9)])
-async def test_it_ends_when_the_receiver_is_gone_or_never_listens(
-    receiver: Receiver, caplog: pytest.LogCaptureFixture, code: int, attempts: int
-) -> None:
-    receiver.answers.append(status(code))
-    run = OneRun(ended(receiver.url))
-    with caplog.at_level(logging.WARNING):
-        assert await deliver_webhook(cast(Store, run), "run.1", attempts) is None
-    assert "giving up" in caplog.text
-    assert run.delivered == []
-
-
-async def test_a_missing_secret_can_be_mended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("KERN_WEBHOOK_SECRET")
-    assert await deliver_webhook(cast(Store, OneRun(ended("https://a.example/"))), "run.1", 0)
-
-
-async def test_a_run_that_goes_on_is_not_told(receiver: Receiver) -> None:
-    record = ended(receiver.url)
-    for run in (None, replace(record, webhook=None), replace(record, status=RunStatus.pending)):
-        assert await deliver_webhook(cast(Store, OneRun(run)), "run.1", 0) is None
-    assert receiver.requests == []
-
-
-def test_the_schedule_lasts_three_days_and_scatters() -> None:
-    delays = [next_delay(attempts) for attempts in range(10)]
-    assert delays[0] == 0
-    assert next_delay(10) is None
-    assert 0.8 * 75 * 3600 < sum(each or 0 for each in delays) < 1.2 * 76 * 3600
-    assert len({next_delay(5) for _ in range(10)}) > 1
-
-
 def test_who_delivers_nothing_imports_no_http_client() -> None:
-    script = "import sys, kern.webhooks.delivery; sys.exit('httpcore2' in sys.modules)"
+    script = "import sys, kern.webhooks.sender; sys.exit('aiohttp' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+async def test_a_missing_http_client_is_an_error_that_names_it(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "kern.webhooks.post", raising=False)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(ConfigurationError, match=r"need aiohttp: .*'kern-agents\[webhooks\]'"):
+        await deliver(ended(receiver.url))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kern.agent.options import check_count, check_policy, check_seconds
 from kern.db.base import Database
+from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError
 from kern.models.base import Model
@@ -68,7 +69,7 @@ class AgentDefinition:
             db: where sessions and runs are kept; background runs need one.
             add_history_to_context: whether the model is shown earlier runs of the session.
             num_history_runs: how many of them, the last completed ones.
-            timeout: see :class:`~kern.agent.options.RunOptions`, as for the next two.
+            timeout: see :meth:`arun`, as for the next two.
             max_attempts: by default an attempt whose model fails is the last.
             session_policy: by default the background runs of a session take turns.
             max_concurrent_runs: how many background runs execute at once, in all processes that
@@ -127,6 +128,25 @@ class AgentDefinition:
     def history_runs(self) -> int:
         """How many earlier runs of the session the model is shown."""
         return self.num_history_runs if self.add_history_to_context else 0
+
+
+async def runtime_of(agent: AgentDefinition, what: str = "This") -> Runtime:
+    """Return what the running event loop does with the agent's database.
+
+    Args:
+        agent: the agent.
+        what: who needs it, for the error.
+
+    Raises:
+        ConfigurationError: the agent has no db.
+        DatabaseError: the database cannot be opened.
+    """
+    if agent.db is None:
+        raise ConfigurationError(
+            f"{what} needs a database: Agent(..., db=PostgresDb(db_url=...)), or SqliteDb or "
+            "InMemoryDb."
+        )
+    return await Runtime.of(agent.db)
 
 
 def _limit(name: str, value: int | None) -> int | None:

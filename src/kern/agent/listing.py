@@ -1,10 +1,9 @@
-"""The verbs with which an agent's runs are looked through, and their synchronous twins."""
+"""An agent's methods for looking at its runs."""
 
 from dataclasses import replace
 
+from kern.agent.definition import AgentDefinition, runtime_of
 from kern.agent.options import check_count
-from kern.agent.verbs import AgentVerbs
-from kern.aio.portal import portal
 from kern.db.listing import RunFilter
 from kern.errors import InvalidInputError, RunNotFoundError
 from kern.run.agent import RunOutput
@@ -12,8 +11,24 @@ from kern.run.base import RunStatus
 from kern.run.codec import check_id
 
 
-class ListingVerbs(AgentVerbs):
-    """An agent's verbs for looking through its runs."""
+class Listing(AgentDefinition):
+    """What an agent can say of its runs."""
+
+    async def aget_run_output(self, run_id: str, session_id: str | None = None) -> RunOutput | None:
+        """Return a run as it stands, or None where it is not known.
+
+        Args:
+            run_id: the run.
+            session_id: the session that it must belong to; by default any.
+
+        Raises:
+            ConfigurationError: the agent has no db.
+            DatabaseError: it could not be read.
+        """
+        record = await (await runtime_of(self)).store.get(check_id("run_id", run_id))
+        if record is None or session_id not in (None, record.session_id):
+            return None
+        return RunOutput.from_record(record)
 
     async def alist_runs(
         self,
@@ -52,27 +67,11 @@ class ListingVerbs(AgentVerbs):
         if before is not None:
             check_id("before", before)
         limit = check_count("limit", limit)
-        store = (await self._runtime()).store
+        store = (await runtime_of(self)).store
         records = await store.find(wanted, limit, before)
         if not records and before is not None and await store.get(before) is None:
             raise RunNotFoundError(f"There is no run {before!r} in {self.db}.")
         return [replace(RunOutput.from_record(each), agent_name=self.name) for each in records]
-
-    def list_runs(
-        self,
-        *,
-        status: RunStatus | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        limit: int = 50,
-        before: str | None = None,
-    ) -> list[RunOutput]:
-        """Return the agent's runs, the last accepted first; see :meth:`alist_runs`."""
-        return portal().call(
-            self.alist_runs(
-                status=status, session_id=session_id, user_id=user_id, limit=limit, before=before
-            )
-        )
 
 
 def _status(value: object) -> RunStatus:

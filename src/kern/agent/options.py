@@ -1,8 +1,9 @@
 """How a run can be asked for, beyond its input."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict, get_args
+from typing import get_args
 
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import InvalidInputError
@@ -10,6 +11,7 @@ from kern.run.agent import RunInput
 from kern.run.base import current_run
 from kern.run.codec import check_id, encode
 from kern.run.identity import new_id
+from kern.run.message import Message
 from kern.run.record import NewRun
 from kern.webhooks.address import check_webhook
 
@@ -17,42 +19,8 @@ from kern.webhooks.address import check_webhook
 _LARGEST = 2**31 - 1
 
 
-class RunOptions(TypedDict, total=False):
-    """The options of a run; all but the first five are for runs in the background.
-
-    Attributes:
-        run_id: the run's id; by default a new one. The same id with the same input is the same
-            run.
-        session_id: the conversation; by default a new one.
-        user_id: on whose behalf.
-        metadata: JSON values to keep with the run.
-        timeout: seconds after its first start at which the run ends in ERROR; by default the
-            agent's. Where it is retried or continued, the time begins anew.
-        priority: among the runs that are due, those of the highest priority start first; by
-            default 0.
-        run_at: the moment before which the run does not start, a datetime with a time zone.
-        max_attempts: how many attempts may fail, or be lost with their process, before the run
-            ends in ERROR; by default the agent's. Where that is not set either, a run whose
-            model fails ends at once, and one whose fifth worker was lost ends as well, for it may
-            be what brings them down.
-        session_policy: what becomes of the run where its session has another background run that
-            has not ended; by default the agent's. ``"queue"``: it waits for its turn.
-            ``"reject"``: it is refused with SessionBusyError. ``"interrupt"``: the others are
-            cancelled, and it starts when they have stopped. ``"parallel"``: it starts at once,
-            and nobody waits for it.
-        webhook: an URL that is sent the run's end; see ``docs/webhooks.md``.
-    """
-
-    run_id: str | None
-    session_id: str | None
-    user_id: str | None
-    metadata: dict[str, object] | None
-    timeout: float | None
-    priority: int
-    run_at: datetime | None
-    max_attempts: int | None
-    session_policy: SessionPolicy | None
-    webhook: str | None
+Input = str | Message | Sequence[Message | dict[str, object]]
+"""What a run can be given: a text, a message, or a list of messages."""
 
 
 def new_run(
@@ -70,7 +38,7 @@ def new_run(
     session_policy: SessionPolicy | None = None,
     webhook: str | None = None,
 ) -> NewRun:
-    """Return the run that a caller has asked for; see :class:`RunOptions`.
+    """Return the run that a caller has asked for; see :meth:`kern.agent.Agent.arun`.
 
     Raises:
         InvalidInputError: an option cannot be used.

@@ -1,14 +1,14 @@
-"""The verbs with which an agent is told to run by itself, and their synchronous twins."""
+"""An agent's methods for its schedules."""
 
-from kern.agent.verbs import AgentVerbs, Input
-from kern.aio.portal import portal
+from kern.agent.definition import AgentDefinition, runtime_of
+from kern.agent.options import Input
 from kern.db.schedules import Schedules
 from kern.errors import ConfigurationError
 from kern.run.schedule import Missed, Schedule
 
 
-class ScheduleVerbs(AgentVerbs):
-    """An agent's verbs for its schedules."""
+class Scheduling(AgentDefinition):
+    """What an agent can do to run by the clock."""
 
     async def aschedule(
         self,
@@ -53,7 +53,7 @@ class ScheduleVerbs(AgentVerbs):
                 "A schedule needs an agent with a name or an id, by which every process knows "
                 "whose runs they are."
             )
-        runtime = await self._runtime("A schedule")
+        runtime = await runtime_of(self, "A schedule")
         schedules = runtime.store.schedules
         schedule = Schedule.new(
             name,
@@ -68,7 +68,7 @@ class ScheduleVerbs(AgentVerbs):
             metadata=metadata,
         )
         stored = await schedules.create(schedule)
-        runtime.serve(self)
+        runtime.use(self)
         return stored
 
     async def alist_schedules(self) -> list[Schedule]:
@@ -106,47 +106,5 @@ class ScheduleVerbs(AgentVerbs):
         """
         return await (await self._schedules()).delete(name, self.id)
 
-    def schedule(
-        self,
-        name: str,
-        input: Input,
-        *,
-        cron: str,
-        timezone: str = "UTC",
-        missed: Missed = "once",
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
-    ) -> Schedule:
-        """Have the agent run at every moment that a cron line names; see :meth:`aschedule`."""
-        return portal().call(
-            self.aschedule(
-                name,
-                input,
-                cron=cron,
-                timezone=timezone,
-                missed=missed,
-                session_id=session_id,
-                user_id=user_id,
-                metadata=metadata,
-            )
-        )
-
-    def list_schedules(self) -> list[Schedule]:
-        """Return the agent's schedules; see :meth:`alist_schedules`."""
-        return portal().call(self.alist_schedules())
-
-    def pause_schedule(self, name: str) -> Schedule:
-        """Have a schedule start no runs; see :meth:`apause_schedule`."""
-        return portal().call(self.apause_schedule(name))
-
-    def resume_schedule(self, name: str) -> Schedule:
-        """Have a paused schedule go on; see :meth:`aresume_schedule`."""
-        return portal().call(self.aresume_schedule(name))
-
-    def delete_schedule(self, name: str) -> bool:
-        """Delete a schedule; see :meth:`adelete_schedule`."""
-        return portal().call(self.adelete_schedule(name))
-
     async def _schedules(self) -> Schedules:
-        return (await self._runtime("A schedule")).store.schedules
+        return (await runtime_of(self, "A schedule")).store.schedules

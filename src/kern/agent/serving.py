@@ -1,13 +1,24 @@
-"""A process that executes the runs which others submit."""
+"""A process, or a part of one, that executes the runs which others submit."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from kern.agent.agent import Agent
+from kern.aio.portal import close_portal
+from kern.aio.threads import limit_threads
 from kern.db.base import Database
 from kern.dispatch.runtime import Runtime
+from kern.dispatch.settings import Settings
+from kern.dispatch.shutdown import handle_sigterm, in_charge, release_here
 from kern.errors import ConfigurationError
+
+__all__ = ["handle_sigterm", "lifespan", "release", "serve"]
+
+# What the runs in flight may take beyond the grace to be released, in seconds.
+_HAND_OVER = 10.0
 
 
 async def serve(
@@ -16,60 +27,189 @@ async def serve(
     grace: float = 10.0,
     stopping: asyncio.Event | None = None,
     ready: Callable[[bool], None] | None = None,
+    heartbeat: float | None = None,
+    concurrency: int | None = None,
+    retention: timedelta | str | None = None,
+    max_loop_block: float | None = None,
+    unserved_timeout: timedelta | str | None = None,
+    max_threads: int | None = None,
 ) -> None:
     """Execute the background runs of agents, whoever has submitted them.
 
-    ``kern worker`` does this in a process of its own. How many runs execute at once, and when
-    an executor counts as lost, is set by ``KERN_CONCURRENCY`` and ``KERN_HEARTBEAT``. What becomes
-    of the runs is told to the logger ``kern.runs``.
+    ``kern worker`` does this in a process of its own. What becomes of the runs is told to the
+    logger ``kern.runs``. A setting that is not given is what the environment says.
 
     Args:
         agents: the agents, each with an id of its own, and a database.
-        grace: seconds that the runs in flight are given at the end; then they are let go, and go
-            on elsewhere, or at the next start.
-        stopping: set to end; by default it goes on until it is cancelled.
+        grace: seconds that the runs in flight are given at the end; then they are released, and
+            go on elsewhere, or at the next start.
+        stopping: set to end; by default it ends at SIGTERM, or where it is cancelled.
         ready: told True when the queues are listened to, False when a database is lost or the
             end has begun, and True when it is back.
+        heartbeat: seconds without a sign of life after which a run's executor counts as lost
+            (``KERN_HEARTBEAT``, default 15).
+        concurrency: how many background runs execute at once for each database
+            (``KERN_CONCURRENCY``, default 1,000).
+        retention: how long runs that have ended are kept, such as ``"30d"``
+            (``KERN_RETENTION``, by default for any time).
+        max_loop_block: seconds for which user code may block the event loop before the runs that
+            execute there count as lost (``KERN_MAX_LOOP_BLOCK``, default 300).
+        unserved_timeout: how long a run that no worker can execute is kept waiting
+            (``KERN_UNSERVED_TIMEOUT``, default ``"24h"``).
+        max_threads: how many threads the process may have for synchronous functions
+            (``KERN_MAX_THREADS``, default 1,000).
 
     Raises:
-        ConfigurationError: an agent cannot be served.
+        ConfigurationError: an agent cannot be served, or a setting cannot be used.
         DatabaseUnavailableError: a database cannot be reached at the start.
         SchemaVersionError: its tables are newer than this version of kern.
     """
-    databases = _databases(agents)
-    for agent in agents:
-        # It may take a second to load the provider's SDK. Runs that were claimed before that, with
-        # nothing to show that they are executed, would be taken for lost.
-        await agent.model.prepare()
-    runtimes = {await Runtime.of(database): agents for database, agents in databases.items()}
-    lost: set[Runtime] = set()
-    ending, told = False, False
+    settings = _settings(
+        heartbeat, concurrency, retention, max_loop_block, unserved_timeout, max_threads
+    )
+    if not agents:
+        raise ConfigurationError("There is no agent to serve.")
+    serving = _Serving(agents, settings, ready)
+    end = partial(serving.end, grace) if stopping is None else None
+    with in_charge(end, grace + _HAND_OVER):
+        await serving.begin()
+        try:
+            await (stopping or asyncio.Event()).wait()
+        except asyncio.CancelledError:
+            grace = 0.0
+            raise
+        finally:
+            await serving.end(grace)
 
-    def tell() -> None:
-        nonlocal told
-        if told is not (is_ready := not lost and not ending):
-            told = is_ready
-            if ready is not None:
-                ready(is_ready)
 
-    def reached(runtime: Runtime, is_reached: bool) -> None:
-        (lost.discard if is_reached else lost.add)(runtime)
-        tell()
+def lifespan(
+    agents: Sequence[Agent] = (),
+    *,
+    grace: float = 10.0,
+    heartbeat: float | None = None,
+    concurrency: int | None = None,
+    retention: timedelta | str | None = None,
+    max_loop_block: float | None = None,
+    unserved_timeout: timedelta | str | None = None,
+    max_threads: int | None = None,
+) -> Callable[[object], AbstractAsyncContextManager[None]]:
+    """Return the lifespan of an ASGI application that executes background runs.
 
-    for runtime, its_agents in runtimes.items():
-        await runtime.reach(partial(reached, runtime))
-        for agent in its_agents:
-            runtime.serve(agent, explicitly=True)
-    tell()
-    try:
-        await (stopping or asyncio.Event()).wait()
-    except asyncio.CancelledError:
-        grace = 0.0
-        raise
-    finally:
-        ending = True
-        tell()
-        await asyncio.gather(*(runtime.stop(grace) for runtime in runtimes))
+    ``Starlette(lifespan=lifespan())``, or ``FastAPI(lifespan=lifespan([agent]))``. When the
+    server shuts down, the runs in flight are given time to end, and then released. A lifespan of
+    your own writes ``async with lifespan([agent])(app): yield``.
+
+    Args:
+        agents: the agents that are served for others, as :func:`serve` does; the runs that the
+            application itself begins need none.
+        grace: as for :func:`serve`, and so are the settings that follow.
+        heartbeat: see :func:`serve`.
+        concurrency: see :func:`serve`.
+        retention: see :func:`serve`.
+        max_loop_block: see :func:`serve`.
+        unserved_timeout: see :func:`serve`.
+        max_threads: see :func:`serve`.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    settings = _settings(
+        heartbeat, concurrency, retention, max_loop_block, unserved_timeout, max_threads
+    )
+
+    @asynccontextmanager
+    async def within(app: object) -> AsyncIterator[None]:
+        serving = _Serving(agents, settings)
+        with in_charge():
+            await serving.begin()
+            try:
+                yield
+            finally:
+                await serving.end(grace)
+                await release_here()
+                await asyncio.to_thread(close_portal)
+
+    return within
+
+
+def release() -> None:
+    """Release the background runs that synchronous methods have begun in this process.
+
+    For a process whose framework ends it without Python's own exit, such as Celery's: call it
+    where the framework says that the process ends. See ``docs/deploy.md``.
+    """
+    close_portal()
+
+
+class _Serving:
+    """Agents that are served on the running event loop."""
+
+    def __init__(
+        self,
+        agents: Sequence[Agent],
+        settings: Settings | None,
+        ready: Callable[[bool], None] | None = None,
+    ) -> None:
+        self._agents = agents
+        self._databases = _databases(agents)
+        self._settings = settings
+        self._ready = ready
+        self._is_ready = False
+        self._runtimes: list[Runtime] = []
+        self._lost: set[Runtime] = set()
+        self._ending = False
+
+    async def begin(self) -> None:
+        # First, so that nothing else opens a database here without its settings.
+        self._runtimes = [await Runtime.of(each, self._settings) for each in self._databases]
+        for agent in self._agents:
+            # It may take a second to load the provider's SDK. Runs that were claimed before that,
+            # with nothing to show that they are executed, would be taken for lost.
+            await agent.model.prepare()
+        for runtime, agents in zip(self._runtimes, self._databases.values(), strict=True):
+            await runtime.reach(partial(self._reached, runtime))
+            for agent in agents:
+                runtime.serve(agent)
+        self._tell()
+
+    async def end(self, grace: float) -> None:
+        self._ending = True
+        self._tell()
+        await asyncio.gather(*(runtime.stop(grace) for runtime in self._runtimes))
+
+    def _reached(self, runtime: Runtime, is_reached: bool) -> None:
+        (self._lost.discard if is_reached else self._lost.add)(runtime)
+        self._tell()
+
+    def _tell(self) -> None:
+        is_ready = not self._lost and not self._ending
+        if is_ready is not self._is_ready:
+            self._is_ready = is_ready
+            if self._ready is not None:
+                self._ready(is_ready)
+
+
+def _settings(
+    heartbeat: float | None,
+    concurrency: int | None,
+    retention: timedelta | str | None,
+    max_loop_block: float | None,
+    unserved_timeout: timedelta | str | None,
+    max_threads: int | None,
+) -> Settings | None:
+    """Return the settings where one is given; the number of threads is set."""
+    if max_threads is not None:
+        limit_threads(max_threads)
+    given = (heartbeat, concurrency, retention, max_loop_block, unserved_timeout)
+    if all(each is None for each in given):
+        return None
+    return Settings.of(
+        heartbeat=heartbeat,
+        concurrency=concurrency,
+        retention=retention,
+        max_loop_block=max_loop_block,
+        unserved_timeout=unserved_timeout,
+    )
 
 
 def _databases(agents: Sequence[Agent]) -> dict[Database, list[Agent]]:
@@ -78,8 +218,6 @@ def _databases(agents: Sequence[Agent]) -> dict[Database, list[Agent]]:
     Raises:
         ConfigurationError: one cannot be served.
     """
-    if not agents:
-        raise ConfigurationError("There is no agent to serve.")
     databases: dict[Database, list[Agent]] = {}
     seen: dict[str, Agent] = {}
     for agent in agents:

@@ -7,6 +7,9 @@ from typing import Generic, TypeVar
 
 from kern.errors import DatabaseUnavailableError
 
+# What a statement takes of items that are large.
+_BYTES = 4 * 1024 * 1024
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -18,18 +21,24 @@ class Batcher(Generic[Item, Result]):
     """
 
     def __init__(
-        self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], most: int = 100
+        self,
+        write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        limit: int = 100,
+        size: Callable[[Item], int] = lambda _: 0,
     ) -> None:
         """Prepare.
 
         Args:
             write: writes the items in one statement, all or none; returns a result for each.
-            most: the number of items that share a statement at most.
+            limit: the number of items that share a statement at most.
+            size: says how many bytes an item is, about; a statement takes 4 MiB, or one item.
         """
         self._write = write
-        self._most = most
+        self._limit = limit
+        self._size = size
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._sending: asyncio.Task[None] | None = None
+        self._put_count = self._answered_count = 0
 
     async def put(self, item: Item) -> Result:
         """Write the item, together with others that come at the same time.
@@ -39,8 +48,18 @@ class Batcher(Generic[Item, Result]):
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        self._put_count += 1
         self._send()
         return await future
+
+    async def answered(self) -> None:
+        """Wait until what was put so far is written, or has failed.
+
+        An item is written although who has put it was cancelled meanwhile.
+        """
+        count = self._put_count
+        while self._answered_count < count and self._sending is not None:
+            await asyncio.wait({self._sending})
 
     def _send(self) -> None:
         if self._sending is None and self._waiting:
@@ -53,17 +72,34 @@ class Batcher(Generic[Item, Result]):
         self._send()
 
     async def _send_batch(self) -> None:
-        batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        count = self._next_count()
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
         try:
             await self._answer(batch)
+            self._answered_count += len(batch)
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()
             raise
 
+    def _next_count(self) -> int:
+        """Return how many of the waiting items share the next statement."""
+        total = 0
+        for count, (item, _) in enumerate(self._waiting[: self._limit]):
+            total += self._size(item)
+            if total > _BYTES:
+                return max(1, count)
+        return self._limit
+
     async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._write([item for item, _ in batch])
+        except DatabaseUnavailableError as error:
+            # It would refuse each of them alone as well, after as long a wait.
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
         except Exception as error:
             if len(batch) > 1:
                 # One bad item must not fail the others: each is tried alone.

@@ -7,6 +7,8 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from typing import TypeVar
 
+from kern.aio.guard import guarded
+
 Result = TypeVar("Result")
 
 
@@ -62,7 +64,8 @@ class Portal:
         async def until_stopped() -> None:
             self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
             started.set()
-            await self._stopped.wait()
+            with guarded():
+                await self._stopped.wait()
 
         asyncio.run(until_stopped())
 

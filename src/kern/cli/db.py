@@ -64,7 +64,7 @@ def status(
     """Show the tables of a database; without one whether PostgreSQL runs here.
 
     Exit code 3 when the tables are missing or old, or PostgreSQL does not run; 4 when the tables
-    are newer than this kern.
+    are newer than this kern; 5 when they are damaged.
     """
     if as_json or (db and data is None):
         tables.show_status(open_database(db, table, schema), as_json)

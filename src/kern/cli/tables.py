@@ -4,7 +4,7 @@ import asyncio
 import json
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -12,16 +12,29 @@ from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
 from kern.db.base import Database, TablesVersion
 from kern.run.duration import parse_duration
 
-MIGRATION_DUE, TOO_NEW = 3, 4
+MIGRATION_DUE, TOO_NEW, DAMAGED = 3, 4, 5
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def migrate(
-    as_json: AsJson = False, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA
+    sql: Annotated[
+        bool,
+        typer.Option(
+            "--sql",
+            help="Print the SQL that makes the tables where there are none; change nothing.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+    db: Url = None,
+    table: Table = TABLE,
+    schema: Schema = SCHEMA,
 ) -> None:
     """Make the tables, or bring them to this version of kern; harmless when they are."""
     database = open_database(db, table, schema)
+    if sql:
+        typer.echo(database.migration_sql(), nl=False)
+        return
 
     async def main() -> TablesVersion:
         version = await database.version()
@@ -51,7 +64,7 @@ def prune(
     """Delete runs that have ended, with their events; never one that has not.
 
     Kept are the runs of a session in which one has not ended, those that have started one that has
-    not ended, and for 4 days those whose webhook was not delivered.
+    not ended, and for 4 days those whose webhook is still to be delivered.
     """
     before = datetime.now(UTC) - parse_duration("--older-than", older_than)
     count = asyncio.run(_prune(open_database(db, table, schema), before, dry_run))
@@ -85,10 +98,11 @@ async def _prune(database: Database, before: datetime, dry_run: bool) -> int:
 
 
 def show_status(database: Database, as_json: bool) -> None:
-    """Print how old the tables are, and what is in them.
+    """Print how old the tables are, what is in them, and what of them is broken.
 
     Raises:
-        typer.Exit: a migration is due, or the tables are newer than this version of kern.
+        typer.Exit: a migration is due, the tables are newer than this version of kern, or they
+            are damaged.
     """
     values = asyncio.run(_status(database))
     if as_json:
@@ -97,6 +111,8 @@ def show_status(database: Database, as_json: bool) -> None:
         _show(values)
     if values["tables"] != values["known"]:
         raise typer.Exit(TOO_NEW if values["state"] == "newer" else MIGRATION_DUE)
+    if values["damage"]:
+        raise typer.Exit(DAMAGED)
 
 
 async def _status(database: Database) -> dict[str, object]:
@@ -110,8 +126,9 @@ async def _status(database: Database) -> dict[str, object]:
         "tables": found,
         "known": known,
         "state": "current" if found == known else state,
+        "damage": await database.damage() if found == known else [],
     }
-    if found == known:
+    if found == known and not values["damage"]:
         store = await database.store()
         schedules = await store.schedules.find()
         values["runs"] = (await store.load())._asdict()
@@ -138,6 +155,8 @@ def _show(values: dict[str, object]) -> None:
     rows.add_row("Database", Text(str(values["database"])))
     rows.add_row("kern", str(values["kern"]))
     rows.add_row("Tables", Text(f"{version}{what}".removeprefix(": "), style))
+    for sentence in cast(list[str], values["damage"]):
+        rows.add_row("Damage", Text(sentence, "red"))
     runs = values.get("runs")
     if isinstance(runs, dict):
         total = "" if runs["total"] is None else f", about {runs['total']:,} in all"

@@ -1,18 +1,22 @@
 """What kern needs of a database: the port behind which PostgreSQL, SQLite and memory stand.
 
 Every change of a run is one guarded write: on its status, and where an attempt speaks, on the
-attempt. What the guard refuses has been overtaken, and changes nothing.
+attempt. What the guard refuses comes from a stale attempt, and changes nothing.
 """
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Sequence
-from datetime import datetime
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import NamedTuple, Self
 
 from kern.aio.per_loop import PerLoop
+from kern.db.heart import Heart
 from kern.db.listing import Load, RunFilter
+from kern.db.outbox import Outbox
+from kern.db.processes import Processes
+from kern.db.queue import Queue
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
 from kern.errors import ConfigurationError
@@ -27,27 +31,34 @@ LOST_ATTEMPTS_MESSAGE = (
     "it may be what brings them down. What it has done is kept; retry the run to go on from there."
 )
 
+UNSERVED_MESSAGE = (
+    "No worker could execute this run since %s. The last one said: %s What it has done is kept; "
+    "retry the run once a worker can."
+)
+
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 
 class Kind(Enum):
-    """What a :class:`Signal` tells."""
+    """What a :class:`Signal` says."""
 
     cancel = "cancel"
     read = "read"
-    news = "news"
+    changed = "changed"
     schedule = "schedule"
+    webhook = "webhook"
     away = "away"
-    again = "again"
+    resync = "resync"
 
 
 class Signal(NamedTuple):
-    """What one process tells the others that use the database.
+    """A notification from one process to the others that use the database.
 
     ``cancel``: the run's executor shall stop it. ``read``: somebody reads the run's events, so
-    its executor shall write them as they come. ``news``: a run that somebody waits for or reads
-    has moved on. ``schedule``: a schedule has changed. ``away``: nothing is heard any more, for
-    now. ``again``: signals may have been lost, look for yourself. The last three have no run id.
+    its executor shall write them as they come. ``changed``: a run that somebody waits for or
+    reads has moved on. ``schedule``: a schedule has changed. ``webhook``: an end is to be
+    reported. ``away``: no notification comes any more, for now. ``resync``: notifications may
+    have been lost, so look. Only the first three have a run id.
     """
 
     kind: Kind
@@ -68,20 +79,37 @@ class Accepted(NamedTuple):
     waiting: bool = False
 
 
-class Waiting(NamedTuple):
-    """A run that belongs into a queue which does not outlive its process.
+class Claim(NamedTuple):
+    """Who claims a run, and on which terms.
 
     Attributes:
-        run_id: the run.
-        agent_id: its agent.
-        priority: among the runs that are due the highest comes first.
-        run_at: the moment before which it does not begin, or None.
+        executor: the name of the executor, which nobody else has.
+        lease: the seconds for which the attempt is protected from others.
+        agent_limit: how many background runs of the agent may execute at once; None for any.
+        user_limit: how many of its user; None for any.
     """
 
-    run_id: str
-    agent_id: str
-    priority: int
-    run_at: datetime | None
+    executor: str
+    lease: float
+    agent_limit: int | None = None
+    user_limit: int | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit to keep."""
+        return self.agent_limit is not None or self.user_limit is not None
+
+
+class Swept(NamedTuple):
+    """What a sweep has found to do.
+
+    Attributes:
+        expired: the runs whose lease had expired; they are due again, or have ended.
+        enqueued: how many due runs were enqueued again, which nobody had taken for long.
+    """
+
+    expired: list[str]
+    enqueued: int
 
 
 class TablesVersion(NamedTuple):
@@ -103,73 +131,100 @@ class Store(ABC):
     be reached.
 
     Attributes:
-        enqueues: whether :meth:`submit` puts the run into the queue too, in its transaction.
+        queue: which of its runs may begin.
         schedules: the schedules in the same database.
         retention: what deletes runs from it.
+        outbox: the webhooks that are to be sent.
+        processes: the processes that execute its runs.
     """
 
-    enqueues: bool = False
+    queue: Queue
     schedules: Schedules
     retention: Retention
+    outbox: Outbox
+    processes: Processes
+
+    def __init__(self) -> None:
+        """Have no users yet."""
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+
+    def before_close(self, closer: Callable[[], Awaitable[None]]) -> None:
+        """Have something done before this is closed, while it can still be used."""
+        self._closers.append(closer)
+
+    async def aclose(self) -> None:
+        """Close it, after what its users have to do before that."""
+        while self._closers:
+            await self._closers.pop()()
+        await self.close()
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close every connection; nothing uses them any more."""
 
     @abstractmethod
     async def submit(self, run: NewRun) -> Accepted | None:
         """Accept a run, durably, or say with None that its id is in use.
 
-        A run that was cancelled before it arrived is accepted as CANCELLED; one with a lease as
-        RUNNING in its first attempt; any other as PENDING.
+        One that was cancelled before it arrived, or whose parent was, is accepted as CANCELLED;
+        one with a lease as RUNNING in its first attempt, unless it has to wait for the session
+        lock; any other as PENDING, and is enqueued if it is due.
+        """
+
+    async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
+        """Accept a run in the transaction of a caller's own connection.
+
+        It is PENDING, enqueued and committed with that transaction. No session is locked for it:
+        its claim asks for the session lock, so its place in the session is that of its first
+        delivery. The parent's row is not locked either: there the claim ends the child of a
+        cancelled parent.
+
+        Raises:
+            ConfigurationError: this database cannot, or the connection is to another one.
+            RunConflictError: another transaction holds the id, and has not ended in time.
+        """
+        raise ConfigurationError(f"{self} takes no connection of yours: only PostgresDb does.")
+
+    @abstractmethod
+    async def held(self, run_id: str, executor: str) -> RunRecord | None:
+        """Return a run that is RUNNING at this executor, with its input and ``last_seq``.
+
+        By it an executor recognises what it was given by a statement whose answer was lost.
         """
 
     @abstractmethod
-    async def begun(self, run_id: str, executor: str) -> Accepted | None:
-        """Return how a run was accepted whose first attempt is under way at this executor."""
-
-    @abstractmethod
     async def withdraw(self, run_id: str) -> bool:
-        """Forget a run that waits for another run of its session; say whether it did."""
+        """Forget a run that waits for the session lock; say whether it did."""
 
     @abstractmethod
     async def before(self, run_id: str) -> list[str]:
-        """Return what a run of a session waits for: the earlier ones, the newest first."""
+        """Return the earlier runs for which a run of a session waits, the newest first."""
 
     @abstractmethod
     async def queued(self, agent_id: str) -> int:
         """Return how many of an agent's runs are due and have not begun."""
 
     @abstractmethod
-    async def claim(
-        self, run_id: str, lease: float, user_limit: int | None = None
-    ) -> RunRecord | None:
-        """Begin the next attempt at a run that is pending, or whose lease has run out.
+    async def claim(self, run_id: str, claim: Claim) -> RunRecord | None:
+        """Begin the next attempt at a run that is PENDING and due.
 
-        A lease that ran out while the database was away counts from its return.
-
-        Args:
-            run_id: the run.
-            lease: the seconds for which the attempt is protected from others.
-            user_limit: how many runs of its agent its user may have executing at once.
+        A RUNNING run is never claimed: the sweep makes it PENDING once its lease has expired.
 
         Returns:
             The run with its input, RUNNING in its new attempt; or CANCELLED where that was
-            asked for; or ERROR where too many attempts were lost. None where there is nothing
-            to execute now. A run that waits for its turn in the session, or for another run of
-            its user, needs no entry in the queue: what it waits for gives it one.
+            asked for, or where its parent was cancelled. None where there is nothing to execute
+            now: it is not due, waits for the session lock or for a limit (what it waits for
+            enqueues it), has ended, or another executor has it.
         """
 
     @abstractmethod
-    async def admit(
-        self, session_id: str, agent_id: str, user_id: str | None, user_limit: int | None
-    ) -> list[tuple[str, str]]:
-        """Let those go on who have waited for a run that has ended.
+    async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
+        """Make due as many runs that wait for a limit as there is room for now.
 
         Args:
-            session_id: the run's session.
-            agent_id: its agent.
+            agent_id: an agent of which a run has ended, or waits inside a call.
             user_id: its user.
-            user_limit: how many runs of the agent a user may have executing at once.
-
-        Returns:
-            Run ids and agent ids to put into the queue, where the store does not.
+            claim: the limits.
         """
 
     @abstractmethod
@@ -180,17 +235,17 @@ class Store(ABC):
 
         Args:
             run_id: the run.
-            attempt: who writes; only the newest attempt is heard.
+            attempt: who writes; a stale attempt is refused.
             rows: the rows, numbered by the attempt.
-            streamed: whether to signal the news.
+            streamed: whether to notify of it.
 
         Returns:
-            Whether the attempt is still the newest; if not, nothing was written.
+            Whether the attempt is the newest; if not, nothing was written.
         """
 
     @abstractmethod
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
-        """Protect attempts for ``lease`` seconds more.
+        """Protect attempts for ``lease`` seconds more, counted by the database's clock.
 
         Args:
             attempts: run ids with the attempt at each.
@@ -205,9 +260,12 @@ class Store(ABC):
     async def settle(self, settlement: Settlement) -> RunStatus | None:
         """End a run for good, or pause it, and write the last rows of its journal.
 
+        What follows from the end happens in the same transaction: the session lock is handed
+        off, and the run that gets it enqueued; its webhook is put into the outbox.
+
         Returns:
             The status it ended in, which is CANCELLED where that was asked for. None where the
-            attempt was overtaken, and nothing was written.
+            attempt is stale, and nothing was written.
         """
 
     @abstractmethod
@@ -218,21 +276,70 @@ class Store(ABC):
 
         Args:
             run_id: the run.
-            attempt: who failed; only the newest attempt is heard.
+            attempt: who failed; a stale attempt is refused.
             delay: the seconds before which it does not begin again.
             rows: the journal's rows that were not written yet.
 
         Returns:
-            PENDING, or CANCELLED where that was asked for; None where the attempt was overtaken.
+            PENDING, or CANCELLED where that was asked for; None where the attempt is stale.
         """
 
     @abstractmethod
-    async def release(self, run_id: str, attempt: int) -> None:
-        """Let go of a run, for another executor or the next start to take up."""
+    async def release(self, run_id: str, attempt: int) -> RunStatus | None:
+        """Give up an attempt for another executor, or the next start, to go on; it is due at once.
+
+        Returns:
+            PENDING, or CANCELLED where that was asked for; None where the attempt is stale.
+        """
+
+    @abstractmethod
+    async def refuse(
+        self, run_id: str, attempt: int, reason: str, delay: float, unserved_timeout: timedelta
+    ) -> RunStatus | None:
+        """Release a run that this executor cannot read or execute, for others that can.
+
+        It counts neither as a failed nor as a lost attempt.
+
+        Args:
+            run_id: the run.
+            attempt: who refuses; a stale attempt is refused itself.
+            reason: a sentence for the person who looks at the run.
+            delay: the seconds before it is due again.
+            unserved_timeout: for how long all executors may refuse it before it ends in ERROR.
+
+        Returns:
+            PENDING, ERROR where it was refused for too long, or CANCELLED where that was asked
+            for; None where the attempt is stale.
+        """
+
+    @abstractmethod
+    async def set_counted(self, run_id: str, attempt: int, counted: bool) -> None:
+        """Say whether a running attempt counts towards the limits of its agent and user.
+
+        It does not while all its open calls wait for other runs; then it counts again, also
+        above the limit.
+        """
+
+    @abstractmethod
+    async def sweep(self, heartbeat: float) -> Swept | None:
+        """Make good what lost processes have left undone, if nobody has for a third of a heartbeat.
+
+        Running attempts whose lease has expired become PENDING and due, or end in ERROR after
+        too many, or CANCELLED where that was asked for; what they write is refused. Runs that
+        are due and that nobody has taken for 30 s are enqueued again, at most 1,000. A session
+        lock that an ended run holds is handed off, and what waits for a limit towards which
+        nothing counts any more is due. A gap in the ticks of more than two thirds of
+        a heartbeat, after which leases begin to expire, shows that the database was away for
+        everybody: then nothing expires for one heartbeat from the first tick on, at most three
+        times running.
+
+        Returns:
+            What was done; None where it was not time yet.
+        """
 
     @abstractmethod
     async def cancel(self, run_id: str) -> bool:
-        """Ask for the end of a run, and keep an intent for one that is not known.
+        """Ask for the end of a run, and keep a pending cancel for one that is not known.
 
         Returns:
             Whether the run ends cancelled for this.
@@ -240,10 +347,10 @@ class Store(ABC):
 
     @abstractmethod
     async def children(self, run_id: str) -> list[str]:
-        """Return the runs that the tools of a run have started and that have not ended."""
+        """Return the runs that the calls of a run have started and that have not ended."""
 
     @abstractmethod
-    async def asked(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
+    async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
         """Return of which running runs the cancel, or the events as they come, are asked for."""
 
     @abstractmethod
@@ -272,11 +379,11 @@ class Store(ABC):
 
     @abstractmethod
     async def watch(self, run_id: str) -> bool:
-        """Have the end of a run signalled, once it comes; say whether there is such a run."""
+        """Have the end of a run notified, once it comes; say whether there is such a run."""
 
     @abstractmethod
     async def read(self, run_id: str) -> bool:
-        """Have events of a run written and signalled, from now on; say whether it is known."""
+        """Have events of a run written and notified, from now on; say whether it is known."""
 
     @abstractmethod
     async def history(self, session_id: str, before: str, limit: int) -> list[tuple[str, str]]:
@@ -293,14 +400,14 @@ class Store(ABC):
         """Return runs in the order of their acceptance: run ids, outputs as JSON text."""
 
     @abstractmethod
-    async def take_up(
+    async def resume(
         self, run_id: str, status: RunStatus, events: Sequence[tuple[str, str]]
     ) -> bool:
-        """Make a run that stands still PENDING again, and put it into the queue.
+        """Make a run that stands still PENDING again, and enqueue it.
 
         Args:
             run_id: the run.
-            status: the status that it must have.
+            status: the status that it must have: PAUSED, or ERROR for a retry.
             events: kinds and payloads to add to its journal.
 
         Returns:
@@ -315,35 +422,13 @@ class Store(ABC):
             Whether it was accepted; if not, its id is in use.
         """
 
-    async def unfinished(self, agent_ids: Sequence[str]) -> list[Waiting]:
-        """Return the runs that are pending or running, oldest first.
-
-        Of use where the queue does not outlive its process; the others return nothing.
-        """
-        return []
-
-    async def untold(self) -> list[str]:
-        """Return the runs that have ended and whose webhook has not been delivered.
-
-        Of use where the queue does not outlive its process; the others return nothing.
-        """
-        return []
+    @abstractmethod
+    async def ping(self) -> None:
+        """Make a round trip to the database and back."""
 
     @abstractmethod
-    async def webhook_delivered(self, run_id: str, attempt: int) -> None:
-        """Remember that the end of a run was told, the one to which an attempt has brought it."""
-
-    async def repair(self) -> list[tuple[str, str]]:
-        """Let those go on whom a process that was lost has left waiting.
-
-        Returns:
-            The agents with the users of whom a run waits for another; see :meth:`admit`.
-        """
-        return []
-
-    @abstractmethod
-    async def listen(self, hear: Callable[[Signal], None]) -> None:
-        """Hear signals from now on; one listener a store."""
+    async def listen(self, on_signal: Callable[[Signal], None]) -> None:
+        """Have notifications handed over from now on; one listener a store."""
 
 
 class Database(ABC):
@@ -364,6 +449,10 @@ class Database(ABC):
     @abstractmethod
     def _open(self) -> AsyncGenerator[Store, None]:
         """Yield the open database once, and close it after that."""
+
+    @abstractmethod
+    def open_heart(self) -> Heart:
+        """Return what extends leases from a thread of its own; it opens on its first beat."""
 
     async def store(self) -> Store:
         """Return the database, open for the running event loop.
@@ -409,6 +498,18 @@ class Database(ABC):
         Raises:
             DatabaseUnavailableError: the database cannot be reached.
         """
+
+    @abstractmethod
+    def migration_sql(self) -> str:
+        """Return the SQL that makes the tables where there are none, in one transaction."""
+
+    async def damage(self) -> list[str]:
+        """Return what is broken in the tables, a sentence each, with what to do about it.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached.
+        """
+        return []
 
 
 def check_identifier(name: str, value: object) -> str:

@@ -28,7 +28,7 @@ def queue_settings(schema: str) -> DBSettings:
         queue_table_log="pgqueuer_log",
         trigger="tg_pgqueuer_changed",
         schedules_table="pgqueuer_schedules",
-        durability=Durability.balanced,
+        durability=Durability.durable,
     )
 
 
@@ -41,3 +41,9 @@ def queue_queries(driver: Driver, schema: str) -> Queries:
         qbq=QueryQueueBuilder(settings),
         qbs=QuerySchedulerBuilder(settings),
     )
+
+
+def install_sql(schema: str) -> str:
+    """Return the SQL that makes PgQueuer's objects in ``schema``, which exists."""
+    environment = QueryBuilderEnvironment(queue_settings(schema))
+    return environment.build_install_query(create_schema=False)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-INTENTS_KEPT = timedelta(days=7)
+PENDING_CANCELS_KEPT = timedelta(days=7)
 """How long a cancel waits for a run that has not arrived."""
 
 WEBHOOKS_KEPT = timedelta(days=4)
@@ -59,7 +59,7 @@ class Retention(ABC):
         """
 
     @abstractmethod
-    async def tidy(self) -> int:
+    async def clean(self) -> int:
         """Delete some of what nobody reads any more, and say how much.
 
         These are cancels of runs that have not arrived within 7 days, and the queue's log.

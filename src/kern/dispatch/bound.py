@@ -22,25 +22,25 @@ class Bound:
         self._free: dict[str, int] = {}
         self._until: dict[str, float] = {}
 
-    async def check(self, agent_id: str, most: int | None) -> None:
+    async def check(self, agent_id: str, limit: int | None) -> None:
         """Count one more run of the agent.
 
         Args:
             agent_id: the agent.
-            most: how many of its runs may wait; None for any number.
+            limit: how many of its runs may wait; None for any number.
 
         Raises:
             QueueFullError: as many wait already.
         """
-        if most is None:
+        if limit is None:
             return
         now = asyncio.get_running_loop().time()
         if self._free.get(agent_id, 0) <= 0 or now > self._until[agent_id]:
-            self._free[agent_id] = most - await self._store.queued(agent_id)
+            self._free[agent_id] = limit - await self._store.queued(agent_id)
             self._until[agent_id] = now + _FRESH
         if self._free[agent_id] <= 0:
             raise QueueFullError(
-                f"{most} runs of the agent {agent_id!r} wait already, which is its "
+                f"{limit} runs of the agent {agent_id!r} wait already, which is its "
                 "max_queued_runs. Try again later, raise the bound, or start more workers."
             )
         self._free[agent_id] -= 1

@@ -1,4 +1,4 @@
-"""Keeps the house: mends what lost processes have left undone, deletes what is over."""
+"""Maintenance: makes good what lost processes have left undone, deletes what is over."""
 
 import asyncio
 import logging
@@ -23,16 +23,15 @@ _STEP = 500
 _PAUSE = 0.05
 
 
-class Housekeeper:
+class Maintenance:
     """Does now and then what nobody waits for."""
 
     def __init__(
         self,
         retention: Retention,
         *,
-        repair: Callable[[], Awaitable[None]],
-        tidy: Callable[[], Awaitable[None]],
-        heartbeat: float,
+        sweep: Callable[[], Awaitable[None]],
+        pause: float,
         keep: timedelta | None,
         often: float = _OFTEN,
     ) -> None:
@@ -40,31 +39,26 @@ class Housekeeper:
 
         Args:
             retention: what deletes.
-            repair: lets those go on whom a process that was lost has left waiting.
-            tidy: forgets what is over in this process.
-            heartbeat: how often to repair, in seconds.
-            keep: how long runs that have ended are kept; None for ever.
-            often: how often to tidy and to delete, in seconds.
+            sweep: makes good what lost processes have left undone.
+            pause: the seconds between two sweeps.
+            keep: how long runs that have ended are kept; None without end.
+            often: how often to delete, in seconds.
         """
         self._retention = retention
-        self._repair = repair
-        self._tidy = tidy
-        self._heartbeat = heartbeat
+        self._sweep = sweep
+        self._pause = pause
         self._keep = keep
         self._often = often
 
     async def run(self) -> None:
-        """Keep the house until the task is cancelled."""
-        await asyncio.gather(
-            _repeat(self._repair, self._heartbeat), _repeat(self._clean, self._often)
-        )
+        """Sweep and delete until the task is cancelled."""
+        await asyncio.gather(_repeat(self._sweep, self._pause), _repeat(self._clean, self._often))
 
     async def _clean(self) -> None:
-        await self._tidy()
-        deleted = await self._retention.tidy()
+        deleted = await self._retention.clean()
         while deleted:
             await asyncio.sleep(_PAUSE)
-            deleted = await self._retention.tidy()
+            deleted = await self._retention.clean()
         if self._keep is not None:
             steps = prune(self._retention, datetime.now(UTC) - self._keep, alone=True)
             async with aclosing(steps):
@@ -105,6 +99,6 @@ async def _repeat(work: Callable[[], Awaitable[None]], often: float) -> None:
         try:
             await work()
         except DatabaseError as error:
-            logger.warning("housekeeping has to wait: %s", error)
+            logger.debug("maintenance has to wait: %s", error)
         except Exception:
-            logger.exception("housekeeping failed")
+            logger.exception("maintenance failed")

@@ -2,91 +2,136 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+import os
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
-from typing import cast
+from typing import TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
-from kern.aio.per_loop import PerLoop
+from kern import __version__
+from kern.aio.guard import guard
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Database, Kind, Signal, Store
-from kern.dispatch.maintenance import Housekeeper
-from kern.dispatch.queue import Queue
+from kern.db.processes import Process
+from kern.dispatch.definitions import Definitions
+from kern.dispatch.foreground import Foreground
+from kern.dispatch.heart import HeartThread, Pulse
+from kern.dispatch.maintenance import Maintenance
 from kern.dispatch.scheduler import Scheduler
 from kern.dispatch.settings import Settings
-from kern.dispatch.signals import Notices
-from kern.dispatch.streams import read_events
-from kern.dispatch.submission import Intake, SessionPolicy, accepted_output
+from kern.dispatch.shutdown import on_terminate
+from kern.dispatch.signals import Subscriptions
+from kern.dispatch.slots import Slots
+from kern.dispatch.submission import SessionPolicy, Submission
+from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
-from kern.execution.attempt import Attempt
+from kern.errors import ConfigurationError, DatabaseUnavailableError
 from kern.execution.cancellation import cancellations
-from kern.execution.definition import Definition
 from kern.execution.executor import Executor, Stop
-from kern.execution.journal import Emit, Journal
+from kern.execution.journal import Emit
+from kern.execution.spec import Definition, Spec
 from kern.models.base import Model
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.journal import read_row
-from kern.run.record import NewRun
+from kern.run.record import NewRun, RunRecord
+from kern.webhooks.sender import Sender
 
 logger = logging.getLogger("kern")
+
+Result = TypeVar("Result")
+
+# How many background runs a process without a limit of its own executes at once.
+_SLOTS = 1000
 
 
 class Runtime:
     """What one event loop does with one database."""
 
-    def __init__(self, store: Store, queue: Queue, settings: Settings) -> None:
-        """Use ``store`` and ``queue``; nothing is started before it is needed."""
+    def __init__(
+        self, store: Store, settings: Settings, owner: Callable[[], object] = lambda: None
+    ) -> None:
+        """Use ``store``; nothing is started before it is needed.
+
+        Args:
+            store: the database, open for the running event loop.
+            settings: how this process takes part.
+            owner: returns what keeps the store open; it is held while runs are in hand.
+        """
         self.store = store
+        self._owner = owner
         self._settings = settings
-        self._tasks = Tasks()
-        self._executor = Executor()
-        self._notices = Notices(store, self._tasks, self._hear)
-        self._queue = queue
-        self._worker = Worker(
-            store, self._queue, self._executor, self._notices, self._tasks, settings.heartbeat
-        )
-        self._intake = Intake(
-            store,
-            self._queue,
-            self.cancel,
-            self._worker.begin,
-            self._worker.executes,
-        )
         self._name = token_hex(8)
-        self._scheduler = Scheduler(store.schedules, self._intake.accept, self._notices.listen)
-        self._housekeeper = Housekeeper(
+        self._tasks = Tasks()
+        self._definitions = Definitions()
+        self._slots = Slots(settings.concurrency or _SLOTS)
+        self._executor = Executor(settings.unserved_timeout)
+        self._subscriptions = Subscriptions(store, self._tasks, self._on_signal)
+        self._submission = Submission(store, self.cancel)
+        self._foreground = Foreground(store, self._submission, self._executor, self._tasks)
+        self._waiting = Waiting(store, self._executor, self._subscriptions, settings.heartbeat)
+        self._worker = Worker(
+            store,
+            self._executor,
+            self._definitions,
+            self._slots,
+            self._subscriptions,
+            self._tasks,
+            self._name,
+            settings.heartbeat,
+            owner,
+        )
+        self._scheduler = Scheduler(
+            store.schedules, self._submission.accept, self._subscriptions.listen
+        )
+        self._maintenance = Maintenance(
             store.retention,
-            repair=self._worker.repair,
-            tidy=self._queue.tidy,
-            heartbeat=settings.heartbeat,
+            sweep=self._sweep,
+            pause=settings.heartbeat / 3,
             keep=settings.retention,
         )
+        self._sender = Sender(store, settings.heartbeat)
         self._duties: list[asyncio.Task[None]] = []
-        self._tell_reached: Callable[[bool], None] = lambda _: None
-        self._tasks.start(self._beat())
+        self._on_reach: Callable[[bool], None] = lambda _: None
 
     @classmethod
-    async def of(cls, database: Database) -> "Runtime":
-        """Return the running loop's use of ``database``, begun on first call."""
-        per_loop = _runtimes.get(database)
-        if per_loop is None:
-            per_loop = _runtimes[database] = PerLoop(partial(cls._open, ref(database)))
-        return await per_loop.get()
+    async def of(cls, database: Database, settings: Settings | None = None) -> "Runtime":
+        """Return the running loop's use of ``database``, begun on first call.
+
+        Args:
+            database: the database; objects that share a store share its runtime.
+            settings: how the process takes part; by default as the environment says.
+
+        Raises:
+            ConfigurationError: the database is in use here with other settings.
+            DatabaseError: it cannot be opened.
+        """
+        if settings is not None:
+            _settings.setdefault(database, settings)
+        store = await database.store()
+        opening = _runtimes.get(store)
+        if opening is None or (opening.done() and not _succeeded(opening)):
+            for left in [each for each, of in _runtimes.items() if of.get_loop().is_closed()]:
+                del _runtimes[left]
+            opening = _runtimes[store] = asyncio.create_task(cls._open(store, database))
+            opening.add_done_callback(_succeeded)
+        runtime = await asyncio.shield(opening)
+        if settings not in (None, runtime._settings):
+            raise ConfigurationError(
+                f"{database} is in use in this process with {runtime._settings}, not {settings}. "
+                "Give it its settings before anything else uses it, and everywhere the same."
+            )
+        return runtime
 
     @classmethod
-    async def _open(cls, reference: ref[Database]) -> "AsyncGenerator[Runtime, None]":
-        database = reference()  # Kept for as long as the loop lives, and no longer.
-        assert database is not None, "a runtime is opened by one who holds the database"
-        from kern.dispatch.pgqueuer import open_queue
-
-        settings, store = Settings.from_environment(), await database.store()
-        queue = open_queue(store, database.session_table, settings.heartbeat, settings.concurrency)
-        runtime = cls(store, queue, settings)
+    async def _open(cls, store: Store, database: Database) -> "Runtime":
+        runtime = cls(store, _settings.get(database) or Settings.of(), ref(database))
         loop = asyncio.get_running_loop()
 
         def hand_over(run_id: str) -> Future[bool]:
@@ -96,66 +141,97 @@ class Runtime:
             return asyncio.run_coroutine_threadsafe(runtime.cancel(run_id), loop)
 
         for run_id in cancellations.subscribe(runtime, hand_over):
-            await runtime.store.cancel(run_id)
-        try:
-            yield runtime
-        finally:
+            await store.cancel(run_id)
+        heart, pulse = HeartThread.of(database), runtime.pulse()
+        heart.join(pulse)
+
+        async def close() -> None:
+            _runtimes.pop(store, None)
+            await runtime.stop(0.0)
+            heart.leave(pulse)
             cancellations.unsubscribe(runtime)
 
-    def serve(self, definition: Definition, *, explicitly: bool = False) -> None:
-        """Execute queued runs of this agent here from now on, if this process executes any.
+        store.before_close(close)
+        return runtime
 
-        Args:
-            definition: the agent.
-            explicitly: whether that is what the process is for, whatever its settings say.
-        """
-        if not explicitly and not self._settings.in_process_worker:
-            return
-        self._worker.serve(definition)
-        if not self._duties:
-            self._duties = [
-                self._tasks.start(self._scheduler.run()),
-                self._tasks.start(self._housekeeper.run()),
-            ]
+    def pulse(self) -> Pulse:
+        """Return what a heart needs to extend the leases of what executes here."""
+        return Pulse(
+            lambda: self._executor.attempts,
+            self._on_beat,
+            self._settings.heartbeat,
+            self._settings.max_loop_block,
+        )
 
-    async def reach(self, tell: Callable[[bool], None]) -> None:
-        """Wait until the database is listened to; then tell whenever it is lost, or back.
+    def serve(self, definition: Definition) -> None:
+        """Execute every background run of this agent here from now on, by this definition."""
+        self._definitions.serve(definition)
+        self._start()
+
+    def use(self, definition: Definition) -> None:
+        """Know of a definition in use here, and execute what it may, if this process does that."""
+        if self._settings.in_process_worker:
+            self._definitions.see(definition)
+            self._start()
+
+    async def reach(self, on_reach: Callable[[bool], None]) -> None:
+        """Wait until the database is listened to; report when it is lost, and when it is back.
 
         Raises:
             DatabaseUnavailableError: it cannot be reached.
         """
-        await self._notices.listen()
-        self._tell_reached = tell
+        await self._subscriptions.listen()
+        self._on_reach = on_reach
 
     async def stop(self, grace: float) -> None:
-        """Execute nothing new, and let go of what has not ended after ``grace`` seconds."""
+        """Execute nothing new, and release what has not ended after ``grace`` seconds."""
         duties, self._duties = self._duties, []
+        await asyncio.gather(self._worker.stop(grace), self._sender.stop(grace))
         for duty in duties:
             duty.cancel()
         if duties:
             await asyncio.wait(duties)
-        await self._worker.stop(grace)
+        if duties:
+            with suppress(DatabaseUnavailableError):  # It is not seen alive any more, either way.
+                await self.store.processes.leave(self._name)
 
     async def submit(
-        self, definition: Definition, run: NewRun, policy: SessionPolicy = "queue"
+        self,
+        definition: Definition,
+        run: NewRun,
+        policy: SessionPolicy = "queue",
+        connection: object | None = None,
     ) -> RunOutput:
-        """Accept a run into the queue; see :meth:`kern.dispatch.submission.Intake.submit`."""
-        self.serve(definition)
-        with self._worker.place(definition, run) as lease:
-            if lease is not None:
-                run = replace(run, lease=lease, executor=self._name)
-            return await self._intake.submit(definition, run, policy)
+        """Accept a background run; it begins here at once if there is a slot.
 
-    async def take_up(
-        self, run_id: str, status: RunStatus, results: dict[str, str] | None = None
-    ) -> RunOutput:
-        """Have a run go on; see :meth:`kern.dispatch.submission.Intake.take_up`."""
-        return await self._intake.take_up(run_id, status, results)
+        Args:
+            definition: the agent.
+            run: the run.
+            policy: what becomes of it where its session has another one.
+            connection: a caller's own, in whose transaction the run is accepted.
 
-    async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
-        """Branch a run off another; see :meth:`kern.dispatch.submission.Intake.fork`."""
-        self.serve(definition)
-        return await self._intake.fork(run, origin, seq)
+        Returns:
+            The run, PENDING, or CANCELLED where it was cancelled before; or as it stands where
+            the same run was submitted before.
+
+        Raises:
+            RunConflictError: the run id is in use for something else.
+            SessionBusyError: the session has another run, and the policy is to reject.
+            QueueFullError: too many runs wait.
+            DatabaseError: the run was not accepted.
+        """
+        self.use(definition)
+        spec, limit = Spec.of(definition), definition.max_queued_runs
+        if connection is not None:
+            run = replace(run, ordered=policy != "parallel")
+            accept = partial(self._submission.submit_with, connection, run, limit)
+            record = await self._pinned(spec, run.run_id, accept)
+        elif self._may_begin(spec, run):
+            record = await self._submit_in_slot(spec, run, limit, policy)
+        else:
+            accept = partial(self._submission.submit, run, limit, policy)
+            record = await self._pinned(spec, run.run_id, accept)
+        return _output(spec, record)
 
     async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
         """Accept a run and execute it here and now, for a caller who waits for it.
@@ -163,7 +239,7 @@ class Runtime:
         Args:
             definition: the agent.
             run: the run.
-            emit: told of each event, where the caller streams the run.
+            emit: called with each event, where the caller streams the run.
 
         Returns:
             The run as it ended.
@@ -173,36 +249,40 @@ class Runtime:
             DatabaseError: the run was not accepted, or its end not stored.
             Exception: what the run failed of; it is settled as ERROR by then.
         """
-        await self._notices.listen()
-        intended = cancellations.take_intent(run.run_id)
-        run = replace(run, cancelled=intended, lease=self._settings.heartbeat)
-        accepted = await self.store.submit(run)
-        if accepted is None:
-            await self._intake.same_run(run)
-            ended = await self.wait(run.run_id, None)
-            assert ended is not None
+        await self._subscriptions.listen()
+        spec = Spec.of(definition)
+        run = replace(run, lease=self._settings.heartbeat, executor=self._name)
+        record = await self._foreground.accept(run)
+        if self._owns(record):
+            try:
+                return await self._foreground.execute(record, spec, emit)
+            finally:
+                self._subscriptions.notify(run.run_id)
+        if not record.status.is_terminal:
+            ended = await self.wait(run.run_id, None, "end")
+            assert ended is not None, "a run that was accepted is known"
             return ended
-        output = accepted_output(definition, run, accepted)
-        if accepted.status is RunStatus.cancelled:
-            return output
-        journal = Journal(self.store, output, 1, 0, emit, run.streamed)
-        attempt = Attempt(
-            definition,
-            run.input,
-            output,
-            self.store,
-            journal,
-            foreground=True,
-            timeout=run.timeout,
-            remaining=run.timeout,
-        )
-        try:
-            await self._executor.execute(attempt)
-        finally:
-            self._notices.tell(run.run_id)
-        if attempt.failure is not None and attempt.output.status is RunStatus.error:
-            raise attempt.failure
-        return attempt.output
+        return _output(spec, record)
+
+    async def resume(
+        self,
+        run_id: str,
+        status: RunStatus,
+        results: dict[str, str] | None = None,
+        definition: Definition | None = None,
+    ) -> RunOutput:
+        """Have a run go on; see :meth:`kern.dispatch.submission.Submission.resume`."""
+        accept = partial(self._submission.resume, run_id, status, results)
+        if definition is None:
+            return await accept()
+        self.use(definition)
+        return await self._pinned(Spec.of(definition), run_id, accept)
+
+    async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
+        """Branch a run off another; see :meth:`kern.dispatch.submission.Submission.fork`."""
+        self.use(definition)
+        accept = partial(self._submission.fork, run, origin, seq)
+        return await self._pinned(Spec.of(definition), run.run_id, accept)
 
     async def cancel(self, run_id: str, model: Model | None = None) -> bool:
         """Ask for the end of a run and its children; say whether it ends cancelled for this.
@@ -210,16 +290,122 @@ class Runtime:
         Args:
             run_id: the run.
             model: the model of the run's agent, where that is known.
+
+        Raises:
+            DatabaseUnavailableError: it could not be stored; that is repeated until it is.
         """
-        if not await self.store.cancel(run_id):
+        try:
+            known = await self.store.cancel(run_id)
+        except DatabaseUnavailableError as error:
+            logger.warning("the cancel of run %s is repeated until it is stored: %s", run_id, error)
+            self._executor.stop(run_id)
+            self._tasks.start(self._cancel_later(run_id, model))
+            raise
+        if not known:
             return False
-        if not self._executor.stop(run_id) and not self.store.enqueues:
-            await self._worker.follow(await self._intake.found(run_id))
+        if not self._executor.stop(run_id):
+            self._subscriptions.notify(run_id)
         for child in await self.store.children(run_id):
             await self.cancel(child)
         if model is not None and model.keeps_answers:
             await self._cancel_kept_answer(run_id, model)
         return True
+
+    async def wait(
+        self, run_id: str, timeout: float | None, until: Until = "pause"
+    ) -> RunOutput | None:
+        """Wait for a run; see :meth:`kern.dispatch.waiting.Waiting.wait`."""
+        return await self._waiting.wait(run_id, timeout, until)
+
+    def stream(self, run_id: str, after: int) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield a run's events; see :meth:`kern.dispatch.waiting.Waiting.stream`."""
+        return self._waiting.stream(run_id, after)
+
+    def _start(self) -> None:
+        """Begin to execute background runs, with the duties that go with it."""
+        self._worker.start()
+        if not self._duties and self._worker.takes_runs:
+            guard()
+            on_terminate(self._worker.release_all)
+            self._duties = [
+                self._tasks.start(self._listen()),
+                self._tasks.start(self._scheduler.run()),
+                self._tasks.start(self._maintenance.run()),
+                self._tasks.start(self._sender.run()),
+            ]
+
+    async def _listen(self) -> None:
+        await until_available(self._subscriptions.listen)
+        await until_available(lambda: self.store.processes.beat(self._process()))
+
+    def _may_begin(self, spec: Spec, run: NewRun) -> bool:
+        """Say whether a run may begin here as soon as it is accepted; limits are kept in claims."""
+        is_limited = spec.agent_limit is not None or (
+            spec.user_limit is not None and run.user_id is not None
+        )
+        return (
+            not is_limited
+            and run.run_at is None
+            and self._worker.takes_runs
+            and self._worker.has_slot(run.parent_run_id is not None)
+        )
+
+    async def _submit_in_slot(
+        self, spec: Spec, run: NewRun, limit: int | None, policy: SessionPolicy
+    ) -> RunRecord:
+        """Accept a run that begins here at once, unless it has to wait for the session lock."""
+        self._definitions.check(spec)
+        run = replace(run, lease=self._settings.heartbeat, executor=self._name)
+        self._slots.take()
+        try:
+            record = await self._submission.submit(run, limit, policy)
+        except BaseException as error:
+            self._slots.give_back()
+            if isinstance(error, (asyncio.CancelledError, DatabaseUnavailableError)):
+                self._tasks.start(self._release_accepted(run.run_id))
+            raise
+        if self._owns(record):
+            self._worker.begin(record, spec)
+            # It takes its first step once its caller lets the event loop go on.
+            return replace(record, status=RunStatus.pending)
+        self._slots.give_back()
+        if record.status is RunStatus.pending:
+            self._definitions.pin(run.run_id, spec, self._owner())
+        return record
+
+    async def _pinned(
+        self, spec: Spec, run_id: str, accept: Callable[[], Awaitable[Result]]
+    ) -> Result:
+        """Accept a run that waits, pinned to its definition if this process executes runs."""
+        if not self._worker.takes_runs:
+            return await accept()
+        self._definitions.check(spec)
+        self._definitions.pin(run_id, spec, self._owner())
+        try:
+            result = await accept()
+        except BaseException:
+            self._definitions.unpin(run_id)
+            raise
+        self._worker.wake()
+        return result
+
+    def _owns(self, record: RunRecord) -> bool:
+        """Say whether a run is RUNNING for this executor, and nothing here executes it yet."""
+        return (
+            record.status is RunStatus.running
+            and record.executor == self._name
+            and not self._worker.executes(record.run_id)
+        )
+
+    async def _release_accepted(self, run_id: str) -> None:
+        """Release a run that was to begin here, if it was accepted: its submitter has left."""
+        held = await until_available(lambda: self.store.held(run_id, self._name))
+        if held is not None and self._owns(held):
+            await until_available(lambda: self.store.release(run_id, held.attempt))
+
+    async def _cancel_later(self, run_id: str, model: Model | None) -> None:
+        await until_available(lambda: self.store.cancel(run_id))
+        await until_available(lambda: self.cancel(run_id, model))
 
     async def _cancel_kept_answer(self, run_id: str, model: Model) -> None:
         """Cancel what the provider still works at for a run that nobody executes any more."""
@@ -236,96 +422,86 @@ class Runtime:
         if handle is not None:
             await model.cancel(handle)
 
-    async def wait(self, run_id: str, timeout: float | None) -> RunOutput | None:
-        """Wait for a run's end, and return the run; None where it is not known.
+    def _on_beat(self, attempts: list[tuple[str, int]], mine: dict[str, bool]) -> None:
+        """Stop what belongs to a later attempt or is to be cancelled, though no signal said so."""
+        for run_id, attempt in attempts:
+            if run_id not in mine:
+                self._executor.stop(run_id, Stop.stale, attempt)
+            elif mine[run_id]:
+                self._executor.stop(run_id)
 
-        Raises:
-            TimeoutError: it had not ended after ``timeout`` seconds.
-        """
-        await self._notices.listen()
-        async with asyncio.timeout(timeout):
-            with self._notices.of(run_id) as told:
-                await asyncio.sleep(0)  # A run that was just accepted begins to execute.
-                while True:
-                    attempt = self._executor.attempt(run_id)
-                    if attempt is None:
-                        # A run that comes after this would not be watched, so it is not known.
-                        known = await self.store.watch(run_id)
-                        record = await self.store.get(run_id) if known else None
-                        if record is None:
-                            return None
-                        if record.status.is_terminal:
-                            return RunOutput.from_record(record)
-                    await told.wait()
-                    told.clear()
-                    if attempt is not None and attempt.is_settled:
-                        return replace(attempt.output)
-
-    async def stream(self, run_id: str, after: int) -> AsyncGenerator[RunOutputEvent, None]:
-        """Yield the events of a run from the number ``after`` on, until it ends or pauses.
-
-        Raises:
-            RunNotFoundError: there is no such run.
-            JournalError: a row of its journal cannot be read.
-        """
-        await self._notices.listen()
-        with self._notices.of(run_id) as told:
-            async for event in read_events(self.store, run_id, after, told):
-                yield event
-
-    async def _beat(self) -> None:
-        """Show that this process lives, and learn what happened to its runs unheard."""
-        heartbeat = self._settings.heartbeat
-        while True:
-            await asyncio.sleep(heartbeat / 3)
-            attempts = self._executor.attempts
-            if not attempts:
-                continue
-            try:
-                mine = await until_available(partial(self.store.extend, attempts, heartbeat))
-            except Exception:  # Whatever it is, without a heart all runs here would be lost.
-                logger.exception("the leases of %d runs were not extended", len(attempts))
-                continue
-            for run_id, attempt in attempts:
-                if run_id not in mine:
-                    self._executor.stop(run_id, Stop.overtaken, attempt)
-                elif mine[run_id]:
-                    self._executor.stop(run_id)
-
-    def _hear(self, signal: Signal) -> None:
+    def _on_signal(self, signal: Signal) -> None:
         match signal.kind:
             case Kind.cancel | Kind.read:
-                self._executor.hear(signal.run_id, signal.kind)
-            case Kind.news:
-                self._notices.tell(signal.run_id)
+                self._executor.on_signal(signal.run_id, signal.kind)
+            case Kind.changed:
+                self._subscriptions.notify(signal.run_id)
             case Kind.schedule:
                 self._scheduler.wake()
+            case Kind.webhook:
+                self._sender.wake()
             case Kind.away:
-                self._tell_reached(False)
-            case Kind.again:
-                self._tell_reached(True)
+                self._on_reach(False)
+            case Kind.resync:
+                self._on_reach(True)
                 self._scheduler.wake()
-                self._tasks.start(self._catch_up())
+                self._sender.wake()
+                self._worker.wake()
+                self._tasks.start(self._resync())
 
-    async def _catch_up(self) -> None:
-        """Look for what signals may have told unheard."""
-        self._notices.tell_all()
+    async def _resync(self) -> None:
+        """Look for what notifications that were lost may have said."""
+        self._subscriptions.notify_all()
         executing = [run_id for run_id, _ in self._executor.attempts]
-        for run_id, cancelled, streamed in await until_available(partial(self._asked, executing)):
+        if not executing:
+            return
+        for run_id, cancelled, streamed in await until_available(
+            lambda: self.store.wanted(executing)
+        ):
             if cancelled:
                 self._executor.stop(run_id)
             if streamed:
-                self._executor.hear(run_id, Kind.read)
-        await self._worker.refill()
+                self._executor.on_signal(run_id, Kind.read)
 
-    async def _asked(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
-        return await self.store.asked(run_ids) if run_ids else []
+    async def _sweep(self) -> None:
+        """Show that this process lives, and make good what others have left undone."""
+        await self.store.processes.beat(self._process())
+        swept = await self.store.sweep(self._settings.heartbeat)
+        if swept is not None:
+            for run_id in swept.expired:
+                self._subscriptions.notify(run_id)
+        for run_id in self._definitions.pinned:
+            record = await self.store.get(run_id)
+            if record is not None and record.status.is_terminal:
+                self._definitions.unpin(run_id)
+
+    def _process(self) -> Process:
+        return Process(
+            self._name,
+            socket.gethostname(),
+            os.getpid(),
+            self._definitions.served_ids,
+            __version__,
+            self._settings.concurrency,
+            len(self._executor.attempts),
+        )
 
 
-_runtimes: WeakKeyDictionary[Database, PerLoop[Runtime]] = WeakKeyDictionary()
+_runtimes: dict[Store, asyncio.Task[Runtime]] = {}
+_settings: WeakKeyDictionary[Database, Settings] = WeakKeyDictionary()
+
+
+def _succeeded(opening: asyncio.Task[Runtime]) -> bool:
+    return not opening.cancelled() and opening.exception() is None
 
 
 def _answer(value: bool) -> Future[bool]:
     future: Future[bool] = Future()
     future.set_result(value)
     return future
+
+
+def _output(spec: Spec, record: RunRecord) -> RunOutput:
+    output = RunOutput.from_record(record)
+    output.agent_name = output.agent_name or spec.name
+    return output

@@ -1,5 +1,6 @@
-"""What the environment sets for the engine."""
+"""The settings of a process that executes runs: in code, or else in the environment."""
 
+import math
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,10 @@ class Settings:
             (``KERN_HEARTBEAT``, default 15).
         concurrency: how many background runs the process executes at once, or None for any
             number (``KERN_CONCURRENCY``).
+        max_loop_block: seconds for which user code may block an event loop before the runs that
+            execute there count as lost (``KERN_MAX_LOOP_BLOCK``, default 300).
+        unserved_timeout: how long a run that no worker can execute is kept waiting before it
+            ends in ERROR (``KERN_UNSERVED_TIMEOUT``, default ``24h``).
         retention: how long runs that have ended are kept, or None for ever (``KERN_RETENTION``,
             such as ``30d`` or ``12h``).
     """
@@ -27,44 +32,73 @@ class Settings:
     in_process_worker: bool = True
     heartbeat: float = 15.0
     concurrency: int | None = None
+    max_loop_block: float = 300.0
+    unserved_timeout: timedelta = timedelta(days=1)
     retention: timedelta | None = None
 
     @classmethod
-    def from_environment(cls) -> Self:
-        """Read the settings.
+    def of(
+        cls,
+        *,
+        in_process_worker: bool | None = None,
+        heartbeat: float | None = None,
+        concurrency: int | None = None,
+        max_loop_block: float | None = None,
+        unserved_timeout: timedelta | str | None = None,
+        retention: timedelta | str | None = None,
+    ) -> Self:
+        """Return what is given, and for the rest what the environment says.
 
         Raises:
-            ConfigurationError: a variable holds something else than it should.
+            ConfigurationError: a value, or a variable, holds something else than it should.
         """
-        worker = os.environ.get("KERN_IN_PROCESS_WORKER", "1")
-        if worker not in ("0", "1"):
-            raise ConfigurationError(f"KERN_IN_PROCESS_WORKER must be 0 or 1, not {worker!r}.")
-        heartbeat = os.environ.get("KERN_HEARTBEAT", "15")
-        try:
-            seconds = float(heartbeat)
-        except ValueError:
-            seconds = 0.0
-        if not 0.5 <= seconds <= 3600:
-            raise ConfigurationError(
-                f"KERN_HEARTBEAT must be 0.5 to 3600 seconds, not {heartbeat!r}."
-            )
-        concurrency = os.environ.get("KERN_CONCURRENCY")
-        if concurrency is not None and not (concurrency.isdecimal() and int(concurrency) > 0):
-            raise ConfigurationError(
-                f"KERN_CONCURRENCY must be a number of runs from 1 on, not {concurrency!r}."
-            )
         return cls(
-            worker == "1",
-            seconds,
-            None if concurrency is None else int(concurrency),
-            _retention(os.environ.get("KERN_RETENTION")),
+            _flag(*_chosen("in_process_worker", in_process_worker, "1")),
+            _seconds(*_chosen("heartbeat", heartbeat, "15"), 0.5, 3600),
+            _count(*_chosen("concurrency", concurrency, "")),
+            _seconds(*_chosen("max_loop_block", max_loop_block, "300"), 1, 86_400),
+            _span(*_chosen("unserved_timeout", unserved_timeout, "24h")) or timedelta(days=1),
+            _span(*_chosen("retention", retention, "")),
         )
 
 
-def _retention(text: str | None) -> timedelta | None:
-    if not text:
+def _chosen(name: str, given: object, default: str) -> tuple[str, object]:
+    """Return a value with the name by which its user knows it."""
+    if given is not None:
+        return name, given
+    variable = f"KERN_{name.upper()}"
+    return variable, os.environ.get(variable) or default
+
+
+def _flag(name: str, value: object) -> bool:
+    if value in ("0", "1", True, False):
+        return value in ("1", True)
+    raise ConfigurationError(f"{name} must be 0 or 1, not {value!r}.")
+
+
+def _seconds(name: str, value: object, least: float, most: float) -> float:
+    try:
+        seconds = float(value) if isinstance(value, str | float | int) else math.nan
+    except ValueError:
+        seconds = math.nan
+    if not least <= seconds <= most:
+        raise ConfigurationError(f"{name} must be {least:g} to {most:g} seconds, not {value!r}.")
+    return seconds
+
+
+def _count(name: str, value: object) -> int | None:
+    if value == "":
         return None
-    retention = parse_duration("KERN_RETENTION", text)
-    if not retention:
-        raise ConfigurationError("KERN_RETENTION must be more than nothing; unset, it is for ever.")
-    return retention
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or not int(text):
+        raise ConfigurationError(f"{name} must be a number of runs from 1 on, not {value!r}.")
+    return int(text)
+
+
+def _span(name: str, value: object) -> timedelta | None:
+    if value == "":
+        return None
+    span = value if isinstance(value, timedelta) else parse_duration(name, str(value))
+    if span <= timedelta(0):
+        raise ConfigurationError(f"{name} must be more than nothing; unset, it is the default.")
+    return span

@@ -1,32 +1,37 @@
-"""What a process hears of its runs: who is told that a run has moved on or ended."""
+"""Notifications of a database: who waits for a run is woken, and catches up after a gap."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kern.aio.tasks import Tasks
-from kern.db.base import Signal, Store
+from kern.db.base import Kind, Signal, Store
 
 
-class Notices:
-    """Listens to a database once somebody needs to, and wakes those who wait for a run."""
+class Subscriptions:
+    """Listens to a database once somebody needs to, and wakes those who wait for a run.
 
-    def __init__(self, store: Store, tasks: Tasks, hear: Callable[[Signal], None]) -> None:
+    Attributes:
+        is_heard: whether notifications come, as far as is known.
+    """
+
+    def __init__(self, store: Store, tasks: Tasks, on_signal: Callable[[Signal], None]) -> None:
         """Prepare, without listening.
 
         Args:
-            store: whom to listen to.
+            store: which database to listen to.
             tasks: where to listen.
-            hear: called with every signal.
+            on_signal: called with every signal.
         """
+        self.is_heard = False
         self._store = store
         self._tasks = tasks
-        self._hear = hear
+        self._on_signal = on_signal
         self._listening: asyncio.Task[None] | None = None
         self._waiting: dict[str, set[asyncio.Event]] = {}
 
     async def listen(self) -> None:
-        """Hear every signal from now on.
+        """Have every signal handed over from now on.
 
         Raises:
             DatabaseUnavailableError: the database cannot be reached; the next call tries again.
@@ -35,27 +40,36 @@ class Notices:
         if listening is None or (
             listening.done() and (listening.cancelled() or listening.exception() is not None)
         ):
-            listening = self._listening = self._tasks.start(self._store.listen(self._hear))
+            listening = self._listening = self._tasks.start(self._listen())
         await asyncio.shield(listening)
 
+    async def _listen(self) -> None:
+        await self._store.listen(self._receive)
+        self.is_heard = True
+
+    def _receive(self, signal: Signal) -> None:
+        if signal.kind in (Kind.away, Kind.resync):
+            self.is_heard = signal.kind is Kind.resync
+        self._on_signal(signal)
+
     @contextmanager
-    def of(self, run_id: str) -> Iterator[asyncio.Event]:
-        """Set the event whenever there may be news of the run."""
-        told = asyncio.Event()
-        self._waiting.setdefault(run_id, set()).add(told)
+    def to(self, run_id: str) -> Iterator[asyncio.Event]:
+        """Set the event whenever the run may have moved on."""
+        changed = asyncio.Event()
+        self._waiting.setdefault(run_id, set()).add(changed)
         try:
-            yield told
+            yield changed
         finally:
-            self._waiting[run_id].discard(told)
+            self._waiting[run_id].discard(changed)
             if not self._waiting[run_id]:
                 del self._waiting[run_id]
 
-    def tell(self, run_id: str) -> None:
+    def notify(self, run_id: str) -> None:
         """Wake those who wait for the run."""
-        for told in self._waiting.get(run_id, ()):
-            told.set()
+        for changed in self._waiting.get(run_id, ()):
+            changed.set()
 
-    def tell_all(self) -> None:
+    def notify_all(self) -> None:
         """Wake all who wait."""
         for run_id in list(self._waiting):
-            self.tell(run_id)
+            self.notify(run_id)

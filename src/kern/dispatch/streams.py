@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
+from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.errors import RunNotFoundError
 from kern.run.agent import ENDINGS, RunEvent, RunOutput, RunOutputEvent
@@ -16,7 +19,7 @@ from kern.run.tool import ToolCall, ToolExecution
 
 
 async def read_events(
-    store: Store, run_id: str, after: int, told: asyncio.Event
+    store: Store, run_id: str, after: int, changed: asyncio.Event, look_again: float
 ) -> AsyncGenerator[RunOutputEvent, None]:
     """Yield the events of a run, each once, until it ends or pauses.
 
@@ -26,22 +29,23 @@ async def read_events(
         store: where the run is.
         run_id: the run.
         after: the number of the last event that the reader has.
-        told: set whenever there may be news.
+        changed: set whenever the run may have moved on.
+        look_again: the seconds after which to look without that.
 
     Raises:
         RunNotFoundError: there is no such run.
         JournalError: a row cannot be read.
     """
-    known = await store.read(run_id)
+    known = await until_available(lambda: store.read(run_id))
     calls: list[ToolCall] = []
     last, text = 0, ""
     while True:
-        told.clear()
+        changed.clear()
         # The run before its journal: once it has ended, nothing is added to that any more.
-        record = await store.get(run_id) if known else None
+        record = await until_available(lambda: store.get(run_id)) if known else None
         if record is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {store}.")
-        for row in await store.events(run_id, last):
+        for row in await until_available(partial(store.events, run_id, last)):
             with reading(row):
                 event, calls = event_in(record, row, calls)
             # Who was slower than the run's end finds the last pieces folded into their whole.
@@ -66,7 +70,9 @@ async def read_events(
                     created_at=(record.finished_at or record.created_at).timestamp(),
                 )
             return
-        await told.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(look_again):
+                await changed.wait()
 
 
 def _folded(event: RunOutputEvent, last: int, text: str) -> RunOutputEvent | None:

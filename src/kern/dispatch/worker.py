@@ -1,301 +1,317 @@
-"""The worker inside a process: takes runs from the queue and has them executed."""
+"""The worker of an event loop: claims runs that are due, and has them executed."""
 
 import asyncio
 import logging
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
-from kern.db.base import Accepted, Store
-from kern.dispatch.queue import WEBHOOKS, Queue, topic_of
-from kern.dispatch.signals import Notices
-from kern.errors import DatabaseError
+from kern.db.base import Claim, Store
+from kern.db.queue import Entry
+from kern.dispatch.definitions import Definitions
+from kern.dispatch.signals import Subscriptions
+from kern.dispatch.slots import Slots
+from kern.errors import DatabaseError, DatabaseUnavailableError
 from kern.execution.attempt import Attempt
-from kern.execution.definition import Definition
 from kern.execution.executor import Executor
-from kern.execution.journal import Journal
-from kern.run.agent import RunOutput
+from kern.execution.nesting import OpenCalls
+from kern.execution.spec import Spec
 from kern.run.base import RunStatus
-from kern.run.record import NewRun, RunRecord
-from kern.webhooks.delivery import deliver_webhook
+from kern.run.record import RunRecord
 
 logger = logging.getLogger("kern")
 
-# How long the runs in flight may take to be let go when the process is asked to end, in seconds.
-_PATIENCE = 10.0
+# How many entries are taken out of the queue at a time.
+_BATCH = 100
 
-# How long to wait before an entry is delivered again whose run is not over, in seconds.
-_AGAIN = 1.0
+# How long an entry that nothing here may execute is left to others, in seconds.
+_LEFT_TO_OTHERS = 0.5
+
+# How long the end waits for the runs in flight to be released, in seconds.
+_RELEASE_TIME = 10.0
 
 
 class Worker:
-    """Executes the queued runs of the agents that this event loop serves."""
+    """Executes background runs in the slots of one event loop."""
 
     def __init__(
         self,
         store: Store,
-        queue: Queue,
         executor: Executor,
-        notices: Notices,
+        definitions: Definitions,
+        slots: Slots,
+        subscriptions: Subscriptions,
         tasks: Tasks,
+        name: str,
         heartbeat: float,
+        owner: Callable[[], object],
     ) -> None:
-        """Serve nobody yet.
+        """Execute nothing yet.
 
         Args:
             store: where the runs are.
-            queue: what delivers them.
             executor: what executes them.
-            notices: who is told of them.
+            definitions: the agents.
+            slots: how many runs execute at once.
+            subscriptions: who is notified of them.
             tasks: where to work.
+            name: the executor's name, which nobody else has.
             heartbeat: seconds for which a claimed run is protected from others.
+            owner: returns what keeps the store open.
         """
         self._store = store
-        self._queue = queue
         self._executor = executor
-        self._notices = notices
+        self._definitions = definitions
+        self._slots = slots
+        self._subscriptions = subscriptions
         self._tasks = tasks
+        self._name = name
         self._heartbeat = heartbeat
-        self._definitions: dict[str, Definition] = {}
-        self._begun: set[str] = set()
-        self._here: set[str] = set()
+        self._owner = owner
+        self._in_hand: set[str] = set()
+        self._working: set[asyncio.Task[None]] = set()
+        self._has_backlog = False
+        self._due = asyncio.Event()
         self._consuming: asyncio.Task[None] | None = None
+        self._stopping = False
 
-    def serve(self, definition: Definition) -> None:
-        """Execute queued runs of this agent here, from now on."""
-        known = self._definitions.get(definition.id)
-        self._definitions[definition.id] = definition
-        if known is None:
-            deliver, most = partial(self._deliver, definition.id), definition.max_concurrent_runs
-            self._queue.serve(topic_of(definition.id), deliver, most)
-            self._tasks.start(self.refill())
+    @property
+    def takes_runs(self) -> bool:
+        """Whether runs may begin here."""
+        return self._consuming is not None and not self._stopping
+
+    def start(self) -> None:
+        """Take runs from the queue from now on."""
         if self._consuming is None:
-            self._queue.serve(WEBHOOKS, partial(deliver_webhook, self._store), counts=False)
             self._consuming = self._tasks.start(self._consume())
-            self._let_go_at_sigterm()
+        self.wake()
 
-    @contextmanager
-    def place(self, definition: Definition, run: NewRun) -> Iterator[float | None]:
-        """Hold a place for a run that may begin here as soon as it is accepted.
+    def wake(self) -> None:
+        """Look for due runs."""
+        self._due.set()
 
-        Yields:
-            The seconds of its lease; None where it has to go through the queue, in which the
-            limits of agents and users are kept.
+    def has_slot(self, is_child: bool) -> bool:
+        """Say whether a run that is accepted here may begin at once.
+
+        Where others wait in the queue for the slots that there are, they come first.
         """
-        limited = definition.max_concurrent_runs is not None or (
-            run.user_id is not None and definition.max_concurrent_runs_per_user is not None
-        )
-        if (
-            limited
-            or run.run_at is not None
-            or definition.id not in self._definitions
-            or not self._queue.take_place()
-        ):
-            yield None
-            return
-        try:
-            yield self._heartbeat
-        finally:
-            if run.run_id in self._begun:
-                self._begun.remove(run.run_id)  # The place is the run's own by now.
-            else:
-                self._queue.give_place_back()
-
-    def begin(self, run: NewRun, accepted: Accepted) -> None:
-        """Execute a run that was accepted for this process, in a place that is held for it."""
-        record = RunRecord(
-            run.run_id,
-            run.session_id,
-            run.agent_id,
-            run.user_id,
-            accepted.status,
-            attempt=1,
-            created_at=accepted.created_at,
-            started_at=accepted.created_at,
-            metadata=run.metadata,
-            priority=run.priority,
-            timeout=run.timeout,
-            max_attempts=run.max_attempts,
-            webhook=run.webhook,
-            input=run.input,
-            streamed=run.streamed,
-        )
-        self._begun.add(run.run_id)
-        self._here.add(run.run_id)
-        task = self._tasks.start(self._execute_here(record))
-        task.add_done_callback(lambda _: self._ended_here(run.run_id))
+        if self._slots.free == 0:
+            self._has_backlog = True
+        if self._stopping or self._has_backlog:
+            return False
+        return is_child or not self._slots.children_only
 
     def executes(self, run_id: str) -> bool:
         """Say whether a run executes here, or is just about to."""
-        return run_id in self._here or self._executor.attempt(run_id) is not None
+        return run_id in self._in_hand or self._executor.attempt(run_id) is not None
 
-    def _ended_here(self, run_id: str) -> None:
-        self._here.discard(run_id)
-        self._queue.give_place_back()
-
-    async def refill(self) -> None:
-        """Put what waits in the database into a queue that does not outlive its process."""
-        if not self._definitions or self._store.enqueues:
-            return
-        agents = list(self._definitions)
-        for run in await until_available(lambda: self._store.unfinished(agents)):
-            if not self.executes(run.run_id):
-                await self._queue.enqueue(
-                    run.run_id, topic_of(run.agent_id), priority=run.priority, run_at=run.run_at
-                )
-        for run_id in await until_available(self._store.untold):
-            await self._queue.enqueue(run_id, WEBHOOKS)
-
-    async def follow(self, record: RunRecord) -> None:
-        """Let those go on who have waited for a run that has ended, and have its end told."""
-        await self._admit(record)
-        if record.webhook is not None and not self._store.enqueues:
-            await self._queue.enqueue(record.run_id, WEBHOOKS, again=True)
-
-    async def _admit(self, record: RunRecord) -> None:
-        """Let those go on who have waited for a run that does not execute any more."""
-        waiting = await until_available(
-            lambda: self._store.admit(
-                record.session_id,
-                record.agent_id,
-                record.user_id,
-                self._user_limit(record.agent_id),
-            )
-        )
-        for run_id, agent_id in waiting:
-            await self._queue.enqueue(run_id, topic_of(agent_id), again=True)
-
-    async def repair(self) -> None:
-        """Let those go on whom a lost process has left waiting, or whose delivery has failed."""
-        await self.refill()
-        for agent_id, user_id in await self._store.repair():
-            if self._user_limit(agent_id) is not None:
-                await self._store.admit("", agent_id, user_id, self._user_limit(agent_id))
+    def begin(self, record: RunRecord, spec: Spec) -> None:
+        """Execute a run that was accepted RUNNING for this executor, in a slot that it has."""
+        self._in_hand.add(record.run_id)
+        attempt = self._attempt(record, spec, is_pinned=True)
+        self._start(record.run_id, self._execute(attempt, record))
 
     async def stop(self, grace: float) -> None:
-        """Take nothing new, and let go of what has not ended after a time.
+        """Take nothing new, and release what has not ended after a time.
 
         Args:
             grace: how long the runs in flight are given, in seconds.
         """
-        self._queue.stop()
+        self._stopping = True
+        self.wake()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._executor.idle()
-        await self._end()
+        await self.release_all()
 
-    async def _consume(self) -> None:
-        await until_available(self._notices.listen)
-        await self._queue.consume()
-
-    async def _deliver(self, agent_id: str, run_id: str, _tries: int) -> float | None:
-        """Execute a run that the queue hands over; say when to hand it over again, if at all."""
-        limit = self._user_limit(agent_id)
-        record = await until_available(lambda: self._store.claim(run_id, self._heartbeat, limit))
-        if record is None:
-            return await self._later(run_id)
-        if record.status is RunStatus.running:
-            return await self._execute(record)
-        self._notices.tell(run_id)
-        await self.follow(record)
-        return None
-
-    async def _execute_here(self, record: RunRecord) -> None:
-        """Execute a run that the queue has not handed over."""
-        again = await self._execute(record)
-        if again is not None and not self._store.enqueues:
-            run_at = datetime.now(UTC) + timedelta(seconds=again)
-            await self._queue.enqueue(
-                record.run_id, topic_of(record.agent_id), priority=record.priority, run_at=run_at
-            )
-
-    async def _execute(self, record: RunRecord) -> float | None:
-        """Execute a run that was claimed here; say when it is to be delivered again, if at all."""
-        attempt = self._attempt(record)
-        try:
-            await self._executor.execute(attempt, record.last_seq)
-        except DatabaseError:
-            logger.exception("the end of run %s could not be stored", record.run_id)
-            return self._heartbeat
-        finally:
-            # Who waits here has not asked to be told by others, who may go on with the run.
-            self._notices.tell(record.run_id)
-        if attempt.output.status in (RunStatus.pending, RunStatus.running):
-            if attempt.postponed is not None:
-                await self._admit(record)
-            return attempt.postponed or _AGAIN
-        await self.follow(record)
-        return None
-
-    async def _later(self, run_id: str) -> float | None:
-        """Say when to deliver a run again that could not be claimed.
-
-        Its entry may be the only one that it has, so it is given up only where another one is
-        certain to come, or none is needed any more.
-        """
-        record = await until_available(lambda: self._store.get(run_id))
-        if record is None or record.status not in (RunStatus.pending, RunStatus.running):
-            return None
-        if record.waiting:
-            return None
-        # Somebody executes it; should they be lost, it must not take long to be noticed.
-        again = min(_AGAIN, self._heartbeat / 4)
-        if record.status is RunStatus.pending and record.run_at is not None:
-            again = max(again, (record.run_at - datetime.now(UTC)).total_seconds())
-        return again
-
-    def _user_limit(self, agent_id: str) -> int | None:
-        definition = self._definitions.get(agent_id)
-        return None if definition is None else definition.max_concurrent_runs_per_user
-
-    def _attempt(self, record: RunRecord) -> Attempt:
-        output = RunOutput.from_record(record)
-        journal = Journal(
-            self._store, output, record.attempt, record.last_seq, None, record.streamed
-        )
-        remaining = record.timeout
-        if remaining is not None and record.attempt > 1 and record.started_at is not None:
-            remaining -= (datetime.now(UTC) - record.started_at).total_seconds()
-        return Attempt(
-            self._definitions[record.agent_id],
-            record.input or "",
-            output,
-            self._store,
-            journal,
-            record.attempt,
-            timeout=record.timeout,
-            remaining=remaining,
-            tries=max(0, (record.max_attempts or 1) - record.failures - 1),
-            failures=record.failures,
-        )
-
-    def _let_go_at_sigterm(self) -> None:
-        """Hand the runs in flight over at once when the process is asked to end.
-
-        Only where nobody else has a say in it: a server that has a handler of its own ends its
-        event loop in good order.
-        """
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(
-                signal.SIGTERM, lambda: self._tasks.start(self._let_go_and_end())
-            )
-
-    async def _let_go_and_end(self) -> None:
-        await self._end()
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    async def _end(self) -> None:
-        """Let go of the background runs, and have the queue give their entries back."""
+    async def release_all(self) -> None:
+        """Take nothing new, and release the runs in flight for others."""
+        self._stopping = True
         if self._consuming is not None:
             self._consuming.cancel()
-            await self._executor.let_go()
-            await asyncio.wait({self._consuming}, timeout=_PATIENCE)
+            await asyncio.wait({self._consuming}, timeout=_RELEASE_TIME)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RELEASE_TIME):
+                while self._working:
+                    await self._executor.release_all()
+                    await asyncio.wait(self._working, timeout=0.1)
+
+    async def _consume(self) -> None:
+        await until_available(lambda: self._store.queue.listen(self.wake))
+        while not self._stopping:
+            self._due.clear()
+            self._slots.changed.clear()
+            try:
+                entries = await self._dequeue()
+                if not entries:
+                    await self._wait(await self._until_due())
+            except DatabaseUnavailableError as error:
+                logger.debug("the queue is unavailable: %s", error)
+                await self._wait(1.0)
+            except DatabaseError:
+                logger.exception("the queue could not be read")
+                await self._wait(self._heartbeat)
+
+    async def _dequeue(self) -> list[Entry]:
+        """Take due entries for the free slots, and have their runs claimed."""
+        agent_ids = self._definitions.agent_ids
+        limit, children_only = self._slots.free, self._slots.children_only
+        if limit == 0 and self._slots.full_for() >= self._heartbeat:
+            # They may all be held by parents that wait for their children without saying so.
+            limit, children_only = 1, True
+        if not agent_ids or limit == 0:
+            return []
+        limit = min(limit, _BATCH)
+        entries = await self._store.queue.dequeue(agent_ids, limit, children_only=children_only)
+        if len(entries) < limit and self._slots.free > 0:
+            self._has_backlog = False
+        fresh = [entry for entry in entries if not self.executes(entry.run_id)]
+        for entry in fresh:
+            self._in_hand.add(entry.run_id)
+            self._slots.take()
+            self._start(entry.run_id, self._take(entry))
+        return fresh
+
+    async def _until_due(self) -> float:
+        """Return for how many seconds there is nothing to do, unless a notification comes."""
+        if self._slots.free == 0:
+            return max(0.01, self._heartbeat - self._slots.full_for())
+        agent_ids = self._definitions.agent_ids
+        due = await self._store.queue.next_due(agent_ids) if agent_ids else None
+        longest = self._heartbeat if self._subscriptions.is_heard else min(1.0, self._heartbeat)
+        return longest if due is None else min(max(due, 0.01), longest)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait until something is due, or a slot is free where none was."""
+        waits = [self._due.wait()]
+        if self._slots.free == 0:
+            waits.append(self._slots.changed.wait())
+        tasks = [asyncio.ensure_future(each) for each in waits]
+        try:
+            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _start(self, run_id: str, work: Awaitable[None]) -> None:
+        async def in_slot(_owner: object) -> None:
+            try:
+                await work
+            finally:
+                self._in_hand.discard(run_id)
+                self._slots.give_back()
+
+        task = self._tasks.start(in_slot(self._owner()))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
+    async def _take(self, entry: Entry) -> None:
+        """Claim the run of an entry, acknowledge it, and execute the run."""
+        if self._stopping or not self._definitions.may_execute(entry.run_id, entry.agent_id):
+            delay = 0.0 if self._stopping else _LEFT_TO_OTHERS
+            return await until_available(lambda: self._store.queue.put_back(entry, delay))
+        try:
+            found = await self._claim(entry.run_id, entry.agent_id)
+        except asyncio.CancelledError:
+            await self._give_up(entry)
+            raise
+        await until_available(lambda: self._store.queue.acknowledge(entry))
+        if found is None:
+            return
+        if found.status is not RunStatus.running:
+            self._definitions.unpin(found.run_id)
+            self._subscriptions.notify(found.run_id)
+            return
+        definition = self._definitions.find(found.run_id, found.agent_id)
+        if definition is None or self._stopping:  # That came while it was being claimed.
+            await until_available(lambda: self._store.release(found.run_id, found.attempt))
+            return
+        spec, is_pinned = definition
+        await self._execute(self._attempt(found, spec, is_pinned=is_pinned), found)
+
+    async def _give_up(self, entry: Entry) -> None:
+        """Leave a run to others whose claim was interrupted by the end of the event loop."""
+        with suppress(DatabaseUnavailableError):
+            held = await self._store.held(entry.run_id, self._name)
+            if held is not None:
+                await self._store.release(entry.run_id, held.attempt)
+            await self._store.queue.put_back(entry, 0.0)
+
+    async def _claim(self, run_id: str, agent_id: str) -> RunRecord | None:
+        claim = Claim(self._name, self._heartbeat, *self._definitions.limits(agent_id))
+        unanswered = False
+        while True:
+            try:
+                record = await self._store.claim(run_id, claim)
+                if record is None and unanswered:
+                    return await self._store.held(run_id, self._name)
+                return record
+            except DatabaseUnavailableError as error:
+                unanswered = True
+                logger.debug("claiming run %s again: %s", run_id, error)
+                await asyncio.sleep(0.2)
+
+    async def _execute(self, attempt: Attempt, record: RunRecord) -> None:
+        """Execute a claimed run, and see to what follows from its end."""
+        try:
+            await self._executor.execute(attempt)
+        except DatabaseError:
+            logger.exception("the end of run %s could not be stored", record.run_id)
+        finally:
+            # Those who wait here have not asked to be notified by others, who may go on with it.
+            self._subscriptions.notify(record.run_id)
+        if attempt.is_pinned and attempt.postponed is not None:
+            self._definitions.pin(record.run_id, attempt.spec)
+        if attempt.refusal is not None:
+            self._definitions.pause(record.agent_id)
+        elif attempt.output.status is RunStatus.completed:
+            self._definitions.proved(record.agent_id)
+        await self._admit(attempt, record)
+
+    async def _admit(self, attempt: Attempt, record: RunRecord) -> None:
+        """Make due what waits for a limit in which there is room now."""
+        spec = attempt.spec
+        claim = Claim(self._name, self._heartbeat, spec.agent_limit, spec.user_limit)
+        if claim.is_limited:
+            with suppress(DatabaseUnavailableError):  # The sweep will do it.
+                await self._store.admit(record.agent_id, record.user_id, claim)
+
+    def _attempt(self, record: RunRecord, spec: Spec, *, is_pinned: bool) -> Attempt:
+        attempt = Attempt.begin(record, spec, self._store, is_pinned=is_pinned)
+        attempt.calls = OpenCalls(_Yield(self, attempt, record).on_change)
+        return attempt
+
+
+class _Yield:
+    """Gives the slots of a run back while all its calls wait for other runs."""
+
+    def __init__(self, worker: Worker, attempt: Attempt, record: RunRecord) -> None:
+        self._worker = worker
+        self._attempt = attempt
+        self._record = record
+        self._counted = True
+        self._wanted = True
+        self._storing: asyncio.Task[None] | None = None
+
+    def on_change(self, all_wait: bool) -> None:
+        self._worker._slots.set_waiting(all_wait)
+        spec = self._attempt.spec
+        if spec.agent_limit is None and spec.user_limit is None:
+            return
+        self._wanted = not all_wait
+        if self._storing is None or self._storing.done():
+            self._storing = self._worker._tasks.start(self._store())
+
+    async def _store(self) -> None:
+        """Bring the run's row to what is wanted."""
+        worker, record = self._worker, self._record
+        while self._counted is not self._wanted:
+            self._counted = self._wanted
+            set_counted = worker._store.set_counted
+            await until_available(
+                partial(set_counted, record.run_id, record.attempt, self._counted)
+            )
+            if not self._counted:
+                await worker._admit(self._attempt, record)

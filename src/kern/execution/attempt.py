@@ -1,16 +1,18 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Self, cast
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
-from kern.execution.definition import Definition
-from kern.execution.journal import Journal
+from kern.execution.journal import Emit, Journal
+from kern.execution.nesting import OpenCalls
+from kern.execution.spec import Spec
 from kern.run.agent import RunEvent, RunInput, RunOutput, messages_of
 from kern.run.codec import decode_object
 from kern.run.journal import read_row, reading
 from kern.run.message import Message, Metrics
+from kern.run.record import RunRecord
 from kern.run.tool import ToolCall, ToolExecution
 
 
@@ -54,7 +56,7 @@ class Attempt:
     """One executor's try at a run.
 
     Attributes:
-        definition: the agent.
+        spec: the agent, as it was when the run was submitted or served.
         input: what the run adds to the conversation, as JSON text.
         output: the run as its caller will see it.
         store: where the run is kept; None for nowhere.
@@ -73,9 +75,13 @@ class Attempt:
         handle: the answer that the provider keeps and that was asked for last.
         failure: what the run failed of, once it has.
         is_settled: whether the run has ended with it, and that is stored.
+        last_seq: the number of the last row that earlier attempts have journaled, or 0.
+        is_pinned: whether the spec is that of the run's submit, in this process.
+        calls: counts its tool calls that are under way, where somebody wants to know.
+        refusal: why this process cannot execute the run, once that is known.
     """
 
-    definition: Definition
+    spec: Spec
     input: str
     output: RunOutput
     store: Store | None
@@ -94,6 +100,51 @@ class Attempt:
     handle: str | None = None
     failure: BaseException | None = None
     is_settled: bool = False
+    last_seq: int = 0
+    is_pinned: bool = False
+    calls: OpenCalls | None = None
+    refusal: str | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        record: RunRecord,
+        spec: Spec,
+        store: Store | None,
+        *,
+        emit: Emit | None = None,
+        foreground: bool = False,
+        is_pinned: bool = True,
+    ) -> Self:
+        """Return the attempt that a record is in, ready to be executed.
+
+        Args:
+            record: the run, RUNNING, as it was accepted or claimed.
+            spec: the agent.
+            store: where the run is kept; None for nowhere.
+            emit: told of each event, where the run's own caller streams it.
+            foreground: whether it belongs to a caller who waits.
+            is_pinned: whether the spec is that of the run's submit, in this process.
+        """
+        output = RunOutput.from_record(record)
+        output.agent_name = spec.name
+        output.model, output.model_provider = spec.model.id, spec.model.provider
+        return cls(
+            spec,
+            record.input or "",
+            output,
+            store,
+            Journal(store, output, record.attempt, record.last_seq, emit, record.streamed),
+            record.attempt,
+            foreground=foreground,
+            timeout=record.timeout,
+            remaining=record.timeout if record.remaining is None else record.remaining,
+            # A foreground run's caller is there to hear of a failure.
+            tries=0 if foreground else max(0, (record.max_attempts or 1) - record.failures - 1),
+            failures=record.failures,
+            last_seq=record.last_seq,
+            is_pinned=is_pinned,
+        )
 
     @property
     def conversation(self) -> list[Message]:
@@ -116,18 +167,19 @@ class Attempt:
             turn.executions[place] for turn in self.turns for place in sorted(turn.executions)
         ]
 
-    async def replay(self, after_seq: int) -> None:
-        """Take up what earlier attempts have journaled.
-
-        Args:
-            after_seq: the number of the journal's last row; where it is 0 there is none.
+    async def replay(self) -> None:
+        """Read what earlier attempts have journaled.
 
         Raises:
             JournalError: a row is damaged, or was written by a newer kern.
             ValueError: the stored input or history is damaged.
         """
         store, run_id = self.store, self.output.run_id
-        rows = await until_available(lambda: store.events(run_id, 0)) if store and after_seq else []
+        rows = (
+            await until_available(lambda: store.events(run_id, 0))
+            if store and self.last_seq
+            else []
+        )
         self.output.metrics = Metrics()  # What an earlier end has counted is counted again.
         for row in rows:
             event, payload = read_row(row)
@@ -164,13 +216,13 @@ class Attempt:
                     event is RunEvent.tool_call_error,
                 )
             case RunEvent.run_error:
-                self.handle = None  # The provider would give the same failed answer for ever.
+                self.handle = None  # The provider would give the same failed answer again.
             case RunEvent.run_continued:
                 if self.turns:
                     self.turns[-1].allowed |= set(cast(list[int], payload.get("retry", [])))
 
     async def _set_context(self) -> None:
-        system, limit = self.definition.system_message, self.definition.history_runs
+        system, limit = self.spec.system_message, self.spec.history_runs
         self.context = [Message("system", system)] if system else []
         store, session_id, run_id = self.store, self.output.session_id, self.output.run_id
         if store is None or not (limit or self.history):

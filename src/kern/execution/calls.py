@@ -1,8 +1,9 @@
 """The tool calls of a turn: made side by side, each result written down as it comes."""
 
 import asyncio
+from contextlib import nullcontext
 
-from kern.errors import MissingToolError
+from kern.errors import MissingToolError, ThreadLimitError
 from kern.execution.attempt import Attempt, Turn
 from kern.run.agent import RunEvent
 from kern.run.base import RunContext, current_run
@@ -24,8 +25,9 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
 
     Raises:
         MissingToolError: a tool that an earlier attempt was to call is gone.
+        ThreadLimitError: no thread became free for a synchronous tool.
         PausedError: the outcome of a call is unknown, and its tool asks for a person.
-        OvertakenError: a later attempt has taken the run over.
+        StaleAttemptError: the run has a later attempt.
     """
     interrupted = [
         call.name
@@ -38,7 +40,7 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
             f"The outcome of {', '.join(interrupted)} is unknown: the process was lost while it "
             "was under way. Continue the run with its result, or have it called again."
         )
-    limit = attempt.definition.tool_call_limit
+    limit = attempt.spec.tool_call_limit
     earlier = sum(len(each.message.tool_calls) for each in attempt.turns[:-1])
     try:
         async with asyncio.TaskGroup() as calls:
@@ -53,11 +55,11 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
 
 async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall, allowed: bool) -> None:
     execution = ToolExecution(call.id, call.name, call.arguments)
-    tool = attempt.definition.tools.get(call.name)
+    tool = attempt.spec.tools.get(call.name)
     if tool is None:
         execution.result, execution.tool_call_error = _no_such_tool(attempt, turn, call), True
     elif not allowed:
-        limit = attempt.definition.tool_call_limit
+        limit = attempt.spec.tool_call_limit
         execution.result = f"Not called: the run may make {limit} tool calls. Answer without it."
         execution.tool_call_error = True
     elif place in turn.started - turn.allowed and tool.on_interrupt == "fail":
@@ -88,12 +90,12 @@ async def _call(
         attempt=attempt.number,
         tool_call_id=execution.tool_call_id,
         idempotency_key=f"{output.run_id}/{turn.number}/{place}",
-        dependencies=attempt.definition.dependencies,
+        dependencies=attempt.spec.dependencies,
     )
     current_run.set(output.run_id)
-    limit = asyncio.timeout(tool.timeout)
+    opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     try:
-        async with limit:
+        with opened:
             execution.result = await tool.call(execution.tool_args, context)
     except InvalidArgumentsError as error:
         execution.result, execution.tool_call_error = str(error), True
@@ -103,25 +105,25 @@ async def _call(
             raise
         # Nobody stopped the run; the tool let the end of something of its own escape.
         execution.result, execution.tool_call_error = "CancelledError: it was cancelled", True
+    except ThreadLimitError:
+        raise  # The tool was not called, and there is nothing that the model could do about it.
     except (Exception, SystemExit) as error:  # A tool must not end the process of other runs.
         execution.result = f"{type(error).__name__}: {error}"
-        if limit.expired():
-            execution.result = f"TimeoutError: it did not return within {tool.timeout:g} s"
         execution.tool_call_error = True
 
 
 def _no_such_tool(attempt: Attempt, turn: Turn, call: ToolCall) -> str:
     """Return what to tell a model that has made a tool up."""
-    definition = attempt.definition
+    spec = attempt.spec
     if turn.number <= attempt.replayed:
         raise MissingToolError(
-            f"The run has to call the tool {call.name!r}, which the agent {definition.id!r} does "
+            f"The run has to call the tool {call.name!r}, which the agent {spec.id!r} does "
             "not have any more. Give the agent this tool again, then retry the run."
         )
-    names = ", ".join(definition.tools) or "none"
+    names = ", ".join(spec.tools) or "none"
     return f"There is no tool {call.name!r}. The tools are: {names}."
 
 
 def _rule(attempt: Attempt, call: ToolCall) -> str | None:
-    tool = attempt.definition.tools.get(call.name)
+    tool = attempt.spec.tools.get(call.name)
     return None if tool is None else tool.on_interrupt

@@ -12,8 +12,8 @@ from concurrent.futures import Future
 
 from kern.run.codec import check_id
 
-# An intent whose run never arrives must not be kept for ever.
-_INTENT_LIMIT = 10_000
+# A pending cancel whose run never arrives must not be kept without end.
+_PENDING_LIMIT = 10_000
 
 Stop = Callable[[], bool]
 Subscriber = Callable[[str], Future[bool]]
@@ -25,7 +25,7 @@ class Cancellations:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._executing: dict[str, Stop] = {}
-        self._intents: OrderedDict[str, None] = OrderedDict()
+        self._pending: OrderedDict[str, None] = OrderedDict()
         self._subscribers: dict[object, Subscriber] = {}
 
     def executes(self, run_id: str, stop: Stop) -> None:
@@ -49,20 +49,20 @@ class Cancellations:
             stop = self._executing.get(run_id)
         return stop is not None and stop()
 
-    def intend(self, run_id: str) -> None:
+    def keep_pending(self, run_id: str) -> None:
         """Keep a cancel for a run that has not arrived yet."""
         with self._lock:
-            self._intents[run_id] = None
-            if len(self._intents) > _INTENT_LIMIT:
-                self._intents.popitem(last=False)
+            self._pending[run_id] = None
+            if len(self._pending) > _PENDING_LIMIT:
+                self._pending.popitem(last=False)
 
-    def take_intent(self, run_id: str) -> bool:
-        """Say whether the arriving run was cancelled before, and forget the intent."""
+    def take_pending(self, run_id: str) -> bool:
+        """Say whether the arriving run was cancelled before, and forget the pending cancel."""
         with self._lock:
-            return self._intents.pop(run_id, False) is None
+            return self._pending.pop(run_id, False) is None
 
     def subscribe(self, key: object, subscriber: Subscriber) -> list[str]:
-        """Hand every later cancel to ``subscriber``; return the intents kept until now.
+        """Hand every later cancel to ``subscriber``; return the pending cancels.
 
         Args:
             key: for :meth:`unsubscribe`.
@@ -71,7 +71,7 @@ class Cancellations:
         """
         with self._lock:
             self._subscribers[key] = subscriber
-            return list(self._intents)
+            return list(self._pending)
 
     def unsubscribe(self, key: object) -> None:
         """Hand no more cancels to the subscriber of ``key``."""
@@ -79,14 +79,14 @@ class Cancellations:
             self._subscribers.pop(key, None)
 
     def cancel(self, run_id: str) -> tuple[bool, list[Future[bool]]]:
-        """Stop the run here or keep the intent, and hand the cancel to every subscriber.
+        """Stop the run here or keep a pending cancel, and hand the cancel to every subscriber.
 
         Returns:
             Whether it was stopped here, and the answers of the subscribers.
         """
         stopped = self.stop(run_id)
         if not stopped:
-            self.intend(run_id)
+            self.keep_pending(run_id)
         with self._lock:
             subscribers = list(self._subscribers.values())
         return stopped, [hand_over(run_id) for hand_over in subscribers]

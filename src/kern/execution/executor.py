@@ -6,26 +6,31 @@ import random
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 from functools import partial
 from threading import Lock
 
 from kern.aio.batch import to_the_end
+from kern.aio.guard import guarded
 from kern.aio.retry import until_available
 from kern.db.base import Kind
 from kern.errors import (
+    ConfigurationError,
     DatabaseError,
     DatabaseUnavailableError,
     InvalidInputError,
     KernError,
+    MissingToolError,
     ModelError,
+    NewerJournalError,
     RunTimeoutError,
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
 from kern.execution.cancellation import cancellations
-from kern.execution.journal import OvertakenError
-from kern.execution.loop import take_turns
+from kern.execution.journal import StaleAttemptError
+from kern.execution.loop import carry_out
 from kern.execution.report import report
 from kern.run.agent import ENDINGS, RunEvent, RunOutput
 from kern.run.base import RunStatus
@@ -39,12 +44,18 @@ _EARLY_LIMIT = 1000
 # How long a failed run waits for its next attempt, in seconds: first, doubled each time, at most.
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 300.0
 
+# What another process with the same agent may well do.
+_REFUSED = (ConfigurationError, MissingToolError, NewerJournalError)
+
+# How long a run that this process cannot execute is left to others first, in seconds.
+_REFUSAL_DELAY = 0.1
+
 
 class Stop(Enum):
     """Why an attempt is stopped from outside."""
 
     cancelled = "cancelled"
-    overtaken = "overtaken"
+    stale = "stale"
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +63,6 @@ class _Execution:
     """An attempt in its task. Until it comes to its end it can be stopped, from any thread."""
 
     attempt: Attempt
-    last_seq: int
     task: asyncio.Task[None] | None = None
     stopped: Stop | None = None
     begun: bool = False
@@ -81,8 +91,13 @@ class _Execution:
 class Executor:
     """Executes attempts on the running event loop, each in a task of its own."""
 
-    def __init__(self) -> None:
-        """Execute nothing yet."""
+    def __init__(self, unserved_timeout: timedelta = timedelta(days=1)) -> None:
+        """Execute nothing yet.
+
+        Args:
+            unserved_timeout: for how long all processes may refuse a run before it ends in ERROR.
+        """
+        self._unserved_timeout = unserved_timeout
         self._executing: dict[str, _Execution] = {}
         self._early: OrderedDict[tuple[str, Kind], None] = OrderedDict()
         self._loop = asyncio.get_running_loop()
@@ -97,34 +112,35 @@ class Executor:
         execution = self._executing.get(run_id)
         return None if execution is None else execution.attempt
 
-    async def execute(self, attempt: Attempt, last_seq: int = 0) -> None:
+    async def execute(self, attempt: Attempt) -> None:
         """Carry an attempt to its settlement; ``attempt.output`` is the run as it ended then.
 
-        Where a later attempt has taken over, the output is the run as it stands. Where the run
-        failed, ``attempt.failure`` says of what.
+        Where the attempt was stale, the output is the run as it stands. Where the run failed,
+        ``attempt.failure`` says of what; where this process cannot execute it, ``attempt.refusal``
+        says why, and others may.
 
         Args:
             attempt: the attempt, just claimed.
-            last_seq: the number of the last row that earlier attempts have journaled, or 0.
 
         Raises:
             DatabaseError: the end could not be stored.
-            asyncio.CancelledError: the caller was cancelled. A background run was let go for
-                others to take up; a foreground run was cancelled with its caller.
+            asyncio.CancelledError: the caller was cancelled. A background run was
+                released; a foreground run was cancelled with its caller.
         """
         run_id = attempt.output.run_id
         current = self.attempt(run_id)
         if current is not None and current.number >= attempt.number:
-            return await self._overtaken(attempt)
-        self.stop(run_id, Stop.overtaken)
-        execution = self._executing[run_id] = _Execution(attempt, last_seq)
+            return await self._show_current(attempt)
+        self.stop(run_id, Stop.stale)
+        execution = self._executing[run_id] = _Execution(attempt)
         cancellations.executes(run_id, lambda: self._stop_from_any_thread(run_id))
         task = execution.task = asyncio.create_task(self._run(execution), name=f"run {run_id}")
         for kind in (Kind.cancel, Kind.read):
             if self._early.pop((run_id, kind), True) is None:
-                self.hear(run_id, kind)
+                self.on_signal(run_id, kind)
         try:
-            await asyncio.wait({task})
+            with guarded():
+                await asyncio.wait({task})
         except asyncio.CancelledError:
             if not task.cancelling():
                 task.cancel()
@@ -143,8 +159,8 @@ class Executor:
         while tasks := self._background():
             await asyncio.wait(tasks)
 
-    async def let_go(self) -> None:
-        """Have every background run go on elsewhere, and wait until they can."""
+    async def release_all(self) -> None:
+        """Release every background run for others, and wait until that is stored."""
         tasks = self._background()
         for task in tasks:
             task.cancel()
@@ -158,10 +174,10 @@ class Executor:
             if each.task is not None and not each.attempt.foreground and not each.ended
         ]
 
-    def hear(self, run_id: str, kind: Kind) -> None:
+    def on_signal(self, run_id: str, kind: Kind) -> None:
         """Stop a run, or have its events written as they come, if it executes here.
 
-        What is heard of a run between its claim and its execution is kept for it.
+        A signal that comes between a run's claim and its execution is kept for it.
         """
         execution = self._executing.get(run_id)
         if execution is None:
@@ -197,15 +213,18 @@ class Executor:
         return True
 
     async def _release_unbegun(self, execution: _Execution) -> None:
-        """Let go of a run whose task was cancelled before its first step, so it never took it."""
-        if not execution.begun:
-            await self._release(execution.attempt)
+        """Give up a run whose task was cancelled before its first step, so it never took it."""
+        attempt = execution.attempt
+        if execution.begun:
+            return
+        if attempt.foreground:  # Its caller has left: nobody else may execute it.
+            attempt.output.status = RunStatus.cancelled
+            await self._settle(attempt)
+        else:
+            await self._release(attempt)
 
     async def _run(self, execution: _Execution) -> None:
         attempt, output = execution.attempt, execution.attempt.output
-        definition = attempt.definition
-        output.agent_name = definition.name
-        output.model, output.model_provider = definition.model.id, definition.model.provider
         output.status = RunStatus.running
         started = time.monotonic()
         execution.begun = True
@@ -214,10 +233,10 @@ class Executor:
         try:
             async with limit:
                 if execution.stopped is None:
-                    await take_turns(attempt, execution.last_seq)
+                    await carry_out(attempt)
             output.status = RunStatus.completed
-        except OvertakenError:
-            execution.stop(Stop.overtaken)
+        except StaleAttemptError:
+            execution.stop(Stop.stale)
         except PausedError as pause:
             output.status, output.error = RunStatus.paused, str(pause)
         except asyncio.CancelledError as error:
@@ -229,11 +248,15 @@ class Executor:
                 raise
             else:
                 _cancel(attempt)
+        except _REFUSED as error:
+            if self._may_refuse(execution):
+                return await self._refuse(attempt, str(error))
+            _fail(attempt, error)
         except Exception as error:
             _fail(attempt, _too_long(attempt) if limit.expired() else error)
         match execution.end():
-            case Stop.overtaken:
-                return await self._overtaken(attempt)
+            case Stop.stale:
+                return await self._show_current(attempt)
             case Stop.cancelled:
                 _cancel(attempt)
         output.metrics.duration = time.monotonic() - started
@@ -246,7 +269,7 @@ class Executor:
         if output.status in ENDINGS:
             attempt.journal.end(ENDINGS[output.status], output.error or output.content)
         if output.status is RunStatus.cancelled and attempt.handle is not None:
-            await definition.model.cancel(attempt.handle)
+            await attempt.spec.model.cancel(attempt.handle)
 
     async def _settle(self, attempt: Attempt) -> None:
         rows = await attempt.journal.close()
@@ -263,7 +286,7 @@ class Executor:
             output.content, output.messages, output.tools = None, [], []
             status = await self._write_end(attempt, [])
         if status is None:
-            await self._overtaken(attempt)
+            await self._show_current(attempt)
         else:
             attempt.output.status = status
             attempt.is_settled = status.is_terminal
@@ -278,16 +301,48 @@ class Executor:
         postpone = partial(store.postpone, run_id, attempt.number, delay, rows)
         status = await to_the_end(lambda: until_available(postpone), postpone)
         if status is None:
-            return await self._overtaken(attempt)
+            return await self._show_current(attempt)
         attempt.output.status = status
         attempt.postponed = delay if status is RunStatus.pending else None
 
     async def _write_end(self, attempt: Attempt, rows: list[JournalRow]) -> RunStatus | None:
         store = attempt.store
         assert store is not None
-        settlement = attempt.output.settlement(attempt.number, rows, attempt.journal.fold_before)
+        failure = attempt.failure
+        settlement = attempt.output.settlement(
+            attempt.number,
+            rows,
+            attempt.journal.fold_before,
+            None if failure is None else type(failure).__name__,
+        )
         settle = partial(store.settle, settlement)
         return await to_the_end(lambda: until_available(settle), settle)
+
+    def _may_refuse(self, execution: _Execution) -> bool:
+        """Say whether others may do what this process cannot: the run's submitter is another."""
+        attempt = execution.attempt
+        is_alone = attempt.foreground or attempt.is_pinned or attempt.store is None
+        return not is_alone and execution.end() is None
+
+    async def _refuse(self, attempt: Attempt, reason: str) -> None:
+        """Release a run that this process cannot execute."""
+        store, output = attempt.store, attempt.output
+        assert store is not None, "only a stored run has others who may execute it"
+        attempt.refusal = reason
+        await attempt.journal.close()
+        refuse = partial(
+            store.refuse,
+            output.run_id,
+            attempt.number,
+            reason,
+            _REFUSAL_DELAY,
+            self._unserved_timeout,
+        )
+        status = await to_the_end(lambda: until_available(refuse), refuse)
+        if status is None:
+            return await self._show_current(attempt)
+        output.status = status
+        logger.warning("run %s cannot be executed here: %s", output.run_id, reason)
 
     async def _release(self, attempt: Attempt) -> None:
         store, run_id = attempt.store, attempt.output.run_id
@@ -295,10 +350,10 @@ class Executor:
         if store is not None:
             await to_the_end(lambda: store.release(run_id, attempt.number))
 
-    async def _overtaken(self, attempt: Attempt) -> None:
-        """Show the caller what the run has come to in the hands of another attempt."""
+    async def _show_current(self, attempt: Attempt) -> None:
+        """Show the caller of a stale attempt how the run stands."""
         output = attempt.output
-        logger.warning("run %s: attempt %d was overtaken", output.run_id, attempt.number)
+        logger.warning("run %s: attempt %d is stale and stops", output.run_id, attempt.number)
         await attempt.journal.close()
         record = await attempt.store.get(output.run_id) if attempt.store is not None else None
         if record is not None:

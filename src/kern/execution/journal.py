@@ -19,8 +19,8 @@ Emit = Callable[[RunOutputEvent], None]
 _SLICE = 0.03
 
 
-class OvertakenError(Exception):
-    """A later attempt has taken the run over; this one must stop."""
+class StaleAttemptError(Exception):
+    """The run has a later attempt, or has ended; this one must stop."""
 
 
 class Journal:
@@ -78,7 +78,7 @@ class Journal:
         content: str | None = None,
         tool: ToolExecution | None = None,
     ) -> None:
-        """Tell whoever reads the run's events; write the event down only for them."""
+        """Notify those who read the run's events; write the event down only for them."""
         if self.is_read:
             self._add_text()
             self._add(event, payload or {}, content, tool)
@@ -86,7 +86,7 @@ class Journal:
                 self._flush_soon()
 
     def text(self, piece: str) -> None:
-        """Tell whoever reads the run's events of a piece of text."""
+        """Notify those who read the run's events of a piece of text."""
         if self._emit is not None and not self.streamed:
             self._add(RunEvent.run_content, {"text": piece}, piece, None)
         elif self.streamed:
@@ -104,10 +104,10 @@ class Journal:
         """Commit a step, with everything that was noted before it.
 
         Raises:
-            OvertakenError: a later attempt has taken the run over.
+            StaleAttemptError: the run has a later attempt.
         """
         self.keep(event, payload, content=content, tool=tool)
-        await to_the_end(self._write, partial(self._write, patient=False))
+        await to_the_end(self._write, partial(self._write, waits=False))
 
     def keep(
         self,
@@ -126,7 +126,7 @@ class Journal:
             self._flush_soon()
 
     def end(self, event: RunEvent, content: str | None) -> None:
-        """Tell the run's own caller of its end; other readers see it in the run itself."""
+        """Notify the run's own caller of its end; other readers see it in the run itself."""
         if self._emit is not None:
             output = self._output
             self._emit(
@@ -188,14 +188,14 @@ class Journal:
             self._flush = asyncio.create_task(self._flush_later())
 
     async def _flush_later(self) -> None:
-        with suppress(OvertakenError):  # The next step, or the run's end, will be told as well.
+        with suppress(StaleAttemptError):  # The next step, or the run's end, will be told as well.
             # What came while the last slice was being written has started no task of its own.
             while self._text or self._unwritten:
                 await asyncio.sleep(_SLICE)
                 self._add_text()
                 await self._write()
 
-    async def _write(self, *, patient: bool = True) -> None:
+    async def _write(self, *, waits: bool = True) -> None:
         store = self._store
         async with self._writing:
             rows = list(self._unwritten)
@@ -203,6 +203,6 @@ class Journal:
                 return
             run_id = self._output.run_id
             append = partial(store.append, run_id, self._attempt, rows, self.streamed)
-            if not await (until_available(append) if patient else append()):
-                raise OvertakenError(f"run {run_id}: attempt {self._attempt} was overtaken")
+            if not await (until_available(append) if waits else append()):
+                raise StaleAttemptError(f"run {run_id}: attempt {self._attempt} is stale")
             self._unwritten = self._unwritten[len(rows) :]

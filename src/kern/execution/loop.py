@@ -8,25 +8,24 @@ from kern.models.base import ModelRequest, ModelResponse
 from kern.run.agent import RunEvent
 
 
-async def take_turns(attempt: Attempt, last_seq: int) -> None:
+async def carry_out(attempt: Attempt) -> None:
     """Carry the run to its answer.
 
     Args:
         attempt: the attempt, just claimed.
-        last_seq: the number of the last row that earlier attempts have journaled, or 0.
 
     Raises:
         ModelError: the model gave no usable answer.
         JournalError: what earlier attempts have done cannot be read.
         MissingToolError: a tool that has to be called is gone.
         PausedError: a person has to decide first.
-        OvertakenError: a later attempt has taken the run over.
+        StaleAttemptError: the run has a later attempt.
     """
     journal = attempt.journal
     journal.note(RunEvent.run_started)
     if attempt.number > 1:
         journal.keep(RunEvent.run_resumed, {"attempt": attempt.number})
-    await attempt.replay(last_seq)
+    await attempt.replay()
     while not attempt.is_answered:
         if attempt.turns and attempt.turns[-1].open_calls:
             await use_tools(attempt, attempt.turns[-1])
@@ -64,18 +63,18 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         attempt.handle = handle
         await attempt.journal.record(RunEvent.model_request_started, {"handle": handle})
 
-    definition = attempt.definition
+    spec = attempt.spec
     request = ModelRequest(
         attempt.conversation,
-        [tool.schema for tool in definition.tools.values()],
+        [tool.schema for tool in spec.tools.values()],
         attempt.handle,
         keep,
     )
     if not attempt.journal.is_read:
-        return await definition.model.respond(request)
+        return await spec.model.respond(request)
     text = ""
     response: ModelResponse | None = None
-    async with aclosing(definition.model.stream(request)) as pieces:
+    async with aclosing(spec.model.stream(request)) as pieces:
         async for piece in pieces:
             if isinstance(piece, ModelResponse):
                 response = piece

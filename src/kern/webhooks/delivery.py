@@ -1,8 +1,8 @@
-"""Telling a web server that a run has ended, by the Standard Webhooks scheme.
+"""The notification of a web server that a run has ended, by the Standard Webhooks scheme.
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
-At least once: whoever receives the same ``webhook-id`` again has been told before. The scheme's
+At least once: a receiver drops what comes with a ``webhook-id`` that it has seen. The scheme's
 Python library is not used to sign: that is one call of ``hmac``. The tests verify with it.
 """
 
@@ -10,27 +10,21 @@ import asyncio
 import base64
 import binascii
 import hmac
-import logging
 import os
-import random
 import time
-import uuid
+from urllib.parse import quote
 
 from kern import __version__
-from kern.aio.retry import until_available
-from kern.db.base import Store
 from kern.errors import ConfigurationError, WebhookError
+from kern.extras import extra
 from kern.run.agent import RunOutput
 from kern.run.codec import encode
 from kern.run.record import RunRecord
 from kern.webhooks.address import parse_target, resolve
 
-logger = logging.getLogger("kern")
-
 # Seconds for a whole try, from the look-up of the name to the head of the answer.
 _TIMEOUT = 20.0
-# The scheme's example: the pause before each try, three days and three hours in all.
-_PAUSES = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+
 # A bigger body is refused by many servers.
 _LARGEST = 256 * 1024
 _FIELDS = (
@@ -50,83 +44,33 @@ _FIELDS = (
 _WHSEC = "whsec_"
 
 
-async def deliver_webhook(store: Store, run_id: str, attempts: int) -> float | None:
-    """Tell the receiver of a run's end, once.
-
-    Args:
-        store: where the run is.
-        run_id: the run.
-        attempts: how many tries there were before.
-
-    Returns:
-        The seconds before the next try, or None where there is to be none.
-    """
-    record = await until_available(lambda: store.get(run_id))
-    if record is None or record.webhook is None or not record.status.is_terminal:
-        return None  # It was taken up again, and its next end is told for itself.
-    try:
-        await deliver(record)
-    except (ConfigurationError, WebhookError) as error:
-        delay = next_delay(attempts + 1)
-        if isinstance(error, WebhookError):
-            delay = None if error.permanent or delay is None else max(delay, error.retry_after)
-        outlook = "giving up" if delay is None else f"trying again in {delay:.0f} s"
-        logger.warning("webhook of run %s, try %d: %s; %s", run_id, attempts + 1, error, outlook)
-        return delay
-    await until_available(lambda: store.webhook_delivered(run_id, record.attempt))
-    return None
-
-
-async def deliver(record: RunRecord) -> None:
+async def deliver(record: RunRecord, delivery_id: str) -> None:
     """Send the end of a run to its webhook, once.
 
     Args:
         record: a run that has ended and has a webhook.
+        delivery_id: the same at every try, another for every end.
 
     Raises:
         WebhookError: the receiver did not take it.
         ConfigurationError: ``KERN_WEBHOOK_SECRET`` or ``KERN_WEBHOOK_ALLOW_PRIVATE`` is not what
-            it should be, or the HTTP client is not installed.
+            it should be.
+        MissingExtraError: the HTTP client is not installed.
     """
     secrets = signing_secrets()
-    try:
+    with extra("webhooks"):
         from kern.webhooks.post import post
-    except ImportError as error:
-        raise ConfigurationError(
-            f"Webhooks need {error.name}: pip install 'kern[webhooks]'."
-        ) from error
     try:
         target = parse_target(record.webhook or "")
-        identifier, body = _message(record)
+        body = _body(record)
     except ValueError as error:
         raise WebhookError(f"what is stored cannot be sent: {error}", permanent=True) from None
-    now = int(time.time())
-    headers = {
-        "content-type": "application/json",
-        "user-agent": f"kern/{__version__}",
-        "webhook-id": identifier,
-        "webhook-timestamp": str(now),
-        "webhook-signature": _sign(secrets, f"{identifier}.{now}.".encode() + body),
-    }
     try:
         async with asyncio.timeout(_TIMEOUT):
+            headers = _headers(secrets, delivery_id, body)
             await post(target, await resolve(target), headers, body)
     except TimeoutError:
         raise WebhookError(f"{target.origin} did not answer within {_TIMEOUT:g} s") from None
-
-
-def next_delay(attempts: int) -> float | None:
-    """Return the seconds before the next try; None where there were enough.
-
-    The receivers that failed together are not tried again together: each delay is up to a fifth
-    shorter or longer than the schedule's.
-
-    Args:
-        attempts: how many tries have failed.
-    """
-    if attempts >= len(_PAUSES):
-        return None
-    return _PAUSES[attempts] * random.uniform(0.8, 1.2)
 
 
 def signing_secrets() -> list[bytes]:
@@ -160,13 +104,25 @@ def _secret(text: str) -> bytes:
     return secret
 
 
-def _sign(secrets: list[bytes], content: bytes) -> str:
+def _headers(secrets: list[bytes], delivery_id: str, body: bytes) -> dict[str, str]:
+    # Users choose run ids, and full stops separate what is signed: an id must hold none.
+    identifier = quote(delivery_id, safe="/:@").replace(".", "%2E")
+    now = int(time.time())
+    content = f"{identifier}.{now}.".encode() + body
     digests = [hmac.digest(secret, content, "sha256") for secret in secrets]
-    return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
+    return {
+        "content-type": "application/json",
+        "user-agent": f"kern/{__version__}",
+        "webhook-id": identifier,
+        "webhook-timestamp": str(now),
+        "webhook-signature": " ".join(
+            f"v1,{base64.b64encode(digest).decode()}" for digest in digests
+        ),
+    }
 
 
-def _message(record: RunRecord) -> tuple[str, bytes]:
-    """Return the id and the body, the same at every try; only the body's size is limited."""
+def _body(record: RunRecord) -> bytes:
+    """Return what is sent, the same at every try; its size is limited."""
     known = RunOutput.from_record(record).to_dict()
     data = {name: known[name] for name in _FIELDS}
     omitted: list[str] = []
@@ -180,5 +136,4 @@ def _message(record: RunRecord) -> tuple[str, bytes]:
         "timestamp": ended.isoformat(),
         "data": data | {"omitted": omitted},
     }
-    identifier = uuid.uuid5(uuid.NAMESPACE_URL, f"kern:{record.run_id}:{ended.isoformat()}")
-    return str(identifier), encode(body, "webhook").encode()
+    return encode(body, "webhook").encode()

@@ -70,11 +70,11 @@ def show(
     from kern.cli.runs.show import look_up, show_json, show_run
 
     database = open_database(db, table, schema)
-    record, rows = asyncio.run(look_up(database, check_id("RUN", run)))
+    record, rows, executor = asyncio.run(look_up(database, check_id("RUN", run)))
     if as_json:
         show_json(record, rows)
     else:
-        show_run(record, rows)
+        show_run(record, rows, executor)
 
 
 @app.command()
@@ -128,7 +128,7 @@ def retry(run: Run, db: Url = None, table: Table = TABLE, schema: Schema = SCHEM
     run_id = check_id("RUN", run)
     taken = _use(
         open_database(db, table, schema),
-        lambda runtime: runtime.take_up(run_id, RunStatus.error),
+        lambda runtime: runtime.resume(run_id, RunStatus.error),
     )
     typer.echo(
         f"{printable(run_id)} is {taken.status}: a worker that serves the agent "
@@ -146,7 +146,7 @@ def _use(database: Database, work: "Callable[[Runtime], Awaitable[Result]]") -> 
 
 
 async def _cancel(runtime: "Runtime", run_id: str) -> bool:
-    """Cancel a run and say what came of it; one that is not known leaves no intent behind."""
+    """Cancel a run and say what came of it; one that is not known leaves no pending cancel."""
     shown = printable(run_id)
     record = await runtime.store.get(run_id)
     if record is None:

@@ -12,18 +12,24 @@ from kern.cli.runs.listing import as_json, error_of, output_of
 from kern.cli.runs.timeline import timeline
 from kern.cli.terminal import age, cell, console, span, status_of, took
 from kern.db.base import Database
+from kern.db.processes import Process
 from kern.errors import RunNotFoundError
 from kern.run.agent import RunInput
 from kern.run.message import Message
 from kern.run.printable import printable
 from kern.run.record import JournalRow, RunRecord
 
+# Within how many seconds a process must have been seen alive: more than a usual heartbeat.
+_ALIVE = 60.0
+
 # How many characters of the input, the answer and the error are shown.
 _MOST = 2000
 
 
-async def look_up(database: Database, run_id: str) -> tuple[RunRecord, list[JournalRow]]:
-    """Return a run with its input, and its journal.
+async def look_up(
+    database: Database, run_id: str
+) -> tuple[RunRecord, list[JournalRow], Process | None]:
+    """Return a run with its input, its journal, and the process that executes it, if one does.
 
     Raises:
         RunNotFoundError: there is no such run.
@@ -32,7 +38,9 @@ async def look_up(database: Database, run_id: str) -> tuple[RunRecord, list[Jour
     record = await store.get(run_id, with_input=True)
     if record is None:
         raise RunNotFoundError(f"There is no run {run_id!r} in {store}.")
-    return record, await store.events(run_id, 0)
+    living = await store.processes.find(_ALIVE) if record.executor else []
+    executor = next((each for each in living if each.executor == record.executor), None)
+    return record, await store.events(run_id, 0), executor
 
 
 def show_json(record: RunRecord, rows: Sequence[JournalRow]) -> None:
@@ -56,10 +64,10 @@ def show_json(record: RunRecord, rows: Sequence[JournalRow]) -> None:
     typer.echo(json.dumps({**values, "output": produced, "events": events}, indent=2))
 
 
-def show_run(record: RunRecord, rows: Sequence[JournalRow]) -> None:
+def show_run(record: RunRecord, rows: Sequence[JournalRow], executor: Process | None) -> None:
     """Print what there is to know about a run, its timeline, and its answer."""
     shown = console()
-    shown.print(_facts(record))
+    shown.print(_facts(record, executor))
     _print_text("Error", error_of(record) or "", "red")
     _print_text("Input", "\n\n".join(each.content or "" for each in _given(record)))
     shown.print()
@@ -75,7 +83,13 @@ def _given(record: RunRecord) -> Sequence[Message]:
         return []
 
 
-def _facts(record: RunRecord) -> Table:
+def _place(record: RunRecord, executor: Process | None) -> Text:
+    if executor is None:
+        return cell(record.executor)
+    return cell(f"{record.executor}, process {executor.pid} on {executor.host}")
+
+
+def _facts(record: RunRecord, executor: Process | None) -> Table:
     output = output_of(record)
     metrics = output.metrics
     facts = Table.grid(padding=(0, 2))
@@ -93,6 +107,9 @@ def _facts(record: RunRecord) -> Table:
         ("Accepted", accepted),
         ("Took", took(record)),
         ("Attempt", str(record.attempt)),
+        ("Executor", _place(record, executor)),
+        ("Refused", cell(record.refusal, "yellow")),
+        ("Started by", cell(record.parent_run_id)),
         ("Priority", str(record.priority or "")),
         ("Tokens", tokens if metrics.model_calls else ""),
         ("Metadata", cell(json.dumps(output.metadata) if output.metadata else "")),

@@ -111,7 +111,7 @@ def worker(
     from kern.cli.worker.options import Options
     from kern.dispatch.settings import Settings
 
-    Settings.from_environment()  # Each process would find a mistake for itself, again and again.
+    Settings.of()  # Each process would find a mistake for itself, again and again.
     options, stream = Options(targets, grace, log.value), claim_output(log.value)
     count = processes or os.cpu_count() or 1
     made = _supervisor(options, count, stream) if count > 1 else _process(options, stream)

@@ -6,13 +6,20 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
+from kern.extras import extra
+
+with extra("postgres"):
+    import asyncpg  # noqa: F401 # its absence is reported here, before anything else needs it
+
 from kern.aio.shared import Registry, Shared
 from kern.db.base import Database, Store, TablesVersion, check_identifier
+from kern.db.heart import Heart
 from kern.db.postgres.address import Address, parse_address
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.connector import Connector
+from kern.db.postgres.heart import PostgresHeart
 from kern.db.postgres.names import Names
-from kern.db.postgres.schema import migrate, tables_version
+from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
 from kern.errors import ConfigurationError
 
@@ -102,6 +109,21 @@ class PostgresDb(Database):
         async with self._target.connector().session() as connection:
             return await tables_version(connection, self._names)
 
+    @override
+    def open_heart(self) -> Heart:
+        return PostgresHeart(self._target.connector(), self._names)
+
+    @override
+    def migration_sql(self) -> str:
+        return migration_sql(self._names)
+
+    @override
+    async def damage(self) -> list[str]:
+        from kern.db.postgres.damage import find_damage
+
+        async with self._target.connector().session() as connection:
+            return await find_damage(connection, self._names)
+
     def _open(self) -> AsyncGenerator[Store, None]:
         return self._target.open()
 
@@ -134,7 +156,7 @@ class _Target:
         try:
             yield store
         finally:
-            await store.close()
+            await store.aclose()
 
     async def _prepare(self, connector: Connector) -> None:
         """Make or migrate the tables where they are not what this version of kern uses."""

@@ -14,40 +14,68 @@ class Names:
     @property
     def sessions(self) -> str:
         """The table of the sessions."""
-        return f'"{self.schema}"."{self.session_table}"'
+        return self._quoted(self.session_table)
 
     @property
     def runs(self) -> str:
         """The table of the runs."""
-        return f'"{self.schema}"."{self.session_table}_runs"'
+        return self._quoted(f"{self.session_table}_runs")
+
+    @property
+    def positions(self) -> str:
+        """The sequence that numbers the runs in the order of their acceptance."""
+        return self._quoted(f"{self.session_table}_positions")
 
     @property
     def events(self) -> str:
         """The table of the runs' journals."""
-        return f'"{self.schema}"."{self.session_table}_run_events"'
+        return self._quoted(f"{self.session_table}_run_events")
 
     @property
-    def slots(self) -> str:
-        """The table of the runs that count towards a user's limit."""
-        return f'"{self.schema}"."{self.session_table}_slots"'
+    def webhooks(self) -> str:
+        """The outbox: the table of the webhooks that are to be sent."""
+        return self._quoted(f"{self.session_table}_webhooks")
+
+    @property
+    def processes(self) -> str:
+        """The table of the processes that execute runs."""
+        return self._quoted(f"{self.session_table}_processes")
+
+    @property
+    def tick(self) -> str:
+        """The table whose one row says when the runs were swept last."""
+        return self._quoted(f"{self.session_table}_tick")
+
+    @property
+    def blobs(self) -> str:
+        """The table of what is too large for a row of a journal, in chunks."""
+        return self._quoted(f"{self.session_table}_blobs")
 
     @property
     def schedules(self) -> str:
         """The table of the schedules."""
-        return f'"{self.schema}"."{self.session_table}_schedules"'
+        return self._quoted(f"{self.session_table}_schedules")
 
     @property
     def versions(self) -> str:
         """The table that holds the version of the others."""
-        return f'"{self.schema}"."kern_versions"'
+        return self._quoted("kern_versions")
 
     @property
     def queue(self) -> str:
         """PgQueuer's queue, which all session tables of the schema share."""
-        return f'"{self.schema}"."pgqueuer"'
+        return self._quoted("pgqueuer")
+
+    @property
+    def enqueue(self) -> str:
+        """The function that inserts an entry into the queue."""
+        return self._quoted("kern_enqueue")
 
     @property
     def channel(self) -> str:
         """The channel on which processes that share the tables notify each other."""
         name = f"{self.schema}.{self.session_table}".encode()
         return f"kern_{blake2s(name, digest_size=12).hexdigest()}"
+
+    def _quoted(self, name: str) -> str:
+        return f'"{self.schema}"."{name}"'

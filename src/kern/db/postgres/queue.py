@@ -1,45 +1,92 @@
-"""PgQueuer's access to PostgreSQL, over kern's connections."""
+"""The queue of PostgreSQL, which PgQueuer keeps."""
 
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
-from pgqueuer.adapters.persistence.queries import Queries
-from pgqueuer.ports.driver import NotifyCallback
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
 from typing_extensions import override
 
+from kern.aio.batch import Batcher
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.listener import Listener
-from kern.db.queue_tables import queue_queries
+from kern.db.postgres.names import Names
+from kern.db.queue import Entry, Queue
+
+if TYPE_CHECKING:
+    from kern.db.postgres.pgqueuer import PgQueuer
+
+_CHILDREN, _ROOTS = ">", "/"
+"""What is between the table and the agent in the entrypoint of an entry."""
 
 
-def open_queries(connections: Connections, schema: str) -> Queries:
-    """Return PgQueuer's statements for the queue in ``schema``."""
-    return queue_queries(_Driver(connections), schema)
+class PostgresQueue(Queue):
+    """The entries of one session table, in the queue that all of the schema share."""
 
-
-class _Driver(AsyncpgPoolDriver):
-    """PgQueuer's own driver, but that it goes on listening when its connection was lost."""
-
-    def __init__(self, connections: Connections) -> None:
-        super().__init__(connections.pool)
+    def __init__(self, connections: Connections, names: Names) -> None:
+        """Open nothing, and import nothing of PgQueuer, before the first use."""
         self._connections = connections
+        self._names = names
+        self._consumer = uuid4()
+        self._acknowledged = Batcher(self._acknowledge_all)
         self._listener: Listener | None = None
 
     @override
-    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        self._listener = self._connections.listener(
-            channel,
-            callback,
-            # The queue looks for itself every second.
+    async def listen(self, on_due: Callable[[], None]) -> None:
+        from kern.db.queue_tables import queue_settings
+
+        def notified(payload: str) -> None:
+            # PgQueuer notifies of what is acknowledged as well.
+            if json.loads(payload).get("operation") == "insert":
+                on_due()
+
+        listener = self._connections.listener(
+            queue_settings(self._names.schema).channel,
+            notified,
             lost=lambda: None,
-            back=lambda: None,
+            back=on_due,
         )
-        await self._listener.start()
+        await listener.start()
+        self._listener = listener
 
     @override
-    async def remove_listener(self, channel: str, callback: NotifyCallback) -> None:
+    async def dequeue(
+        self, agent_ids: Sequence[str], limit: int, *, children_only: bool = False
+    ) -> list[Entry]:
+        kinds = _CHILDREN if children_only else _CHILDREN + _ROOTS
+        entrypoints = self._entrypoints(agent_ids, kinds)
+        jobs = await self._pgqueuer.dequeue(entrypoints, limit, self._consumer)
+        before = len(self._names.session_table) + 1
+        return [Entry((job.payload or b"").decode(), job.entrypoint[before:], job) for job in jobs]
+
+    @override
+    async def acknowledge(self, entry: Entry) -> None:
+        await self._acknowledged.put(entry)
+
+    @override
+    async def put_back(self, entry: Entry, delay: float) -> None:
+        await self._pgqueuer.put_back(entry.key, delay)
+
+    @override
+    async def next_due(self, agent_ids: Sequence[str]) -> float | None:
+        return await self._pgqueuer.next_due(self._entrypoints(agent_ids, _CHILDREN + _ROOTS))
+
+    async def close(self) -> None:
+        """Stop listening."""
         if self._listener is not None:
             await self._listener.close()
-            self._listener = None
 
-    @override
-    async def __aexit__(self, *_: object) -> None:
-        await self.remove_listener("", lambda _: None)
+    @cached_property
+    def _pgqueuer(self) -> "PgQueuer":
+        from kern.db.postgres.pgqueuer import PgQueuer
+
+        return PgQueuer(self._connections, self._names.schema)
+
+    def _entrypoints(self, agent_ids: Sequence[str], kinds: str) -> Iterable[str]:
+        table = self._names.session_table
+        return (f"{table}{kind}{agent_id}" for agent_id in agent_ids for kind in kinds)
+
+    async def _acknowledge_all(self, entries: Sequence[Entry]) -> list[None]:
+        await self._pgqueuer.acknowledge([entry.key for entry in entries])
+        return [None] * len(entries)

@@ -7,10 +7,17 @@ from typing_extensions import override
 
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.order import LIVE
-from kern.db.retention import INTENTS_KEPT, NEWEST, WEBHOOKS_KEPT, Pruned, Retention
+from kern.db.postgres.statements.parts import LIVE
+from kern.db.retention import (
+    NEWEST,
+    PENDING_CANCELS_KEPT,
+    WEBHOOKS_KEPT,
+    Pruned,
+    Retention,
+)
 
-_INTENTS, _LOG = 500, 5000
+# How many rows a statement deletes at most.
+_CANCELS, _LOG = 500, 5000
 
 
 class PostgresRetention(Retention):
@@ -20,14 +27,18 @@ class PostgresRetention(Retention):
         """Write the statements for ``names``."""
         self._connections = connections
         self._names = names
-        self._count = self._pruning("", "SELECT run_id, session_id FROM doomed")
-        # The lock on the row shuts out who takes the run up again at this moment.
+        self._count = self._pruning("", "SELECT run_id, session_id FROM prunable")
+        # The lock on the row shuts out whoever resumes the run at this moment.
         self._prune = self._pruning(
             "FOR UPDATE OF runs SKIP LOCKED",
-            f"""DELETE FROM {names.runs} WHERE run_id = ANY(ARRAY(SELECT run_id FROM doomed))
+            f"""DELETE FROM {names.runs} WHERE run_id = ANY(ARRAY(SELECT run_id FROM prunable))
     RETURNING run_id, session_id
 ), events AS (
-    DELETE FROM {names.events} WHERE run_id = ANY(ARRAY(SELECT run_id FROM doomed))""",
+    DELETE FROM {names.events} WHERE run_id = ANY(ARRAY(SELECT run_id FROM prunable))
+), webhooks AS (
+    DELETE FROM {names.webhooks} WHERE run_id = ANY(ARRAY(SELECT run_id FROM prunable))
+), blobs AS (
+    DELETE FROM {names.blobs} WHERE run_id = ANY(ARRAY(SELECT run_id FROM prunable))""",
         )
 
     @override
@@ -47,9 +58,9 @@ class PostgresRetention(Retention):
         return Pruned(row["runs"], row["position"])
 
     @override
-    async def tidy(self) -> int:
+    async def clean(self) -> int:
         deleted = 0
-        for statement in self._tidying():
+        for statement in self._cleaning():
             deleted += (await self._connections.fetch(statement))[0]["deleted"]
         return deleted
 
@@ -63,7 +74,7 @@ class PostgresRetention(Retention):
         async with self._connections.transaction() as connection:
             rows = await connection.fetch(
                 f"SELECT session_id FROM {names.sessions} WHERE session_id = ANY($1) "
-                "AND session_state IS NULL AND turn IS NULL FOR UPDATE SKIP LOCKED",
+                "AND session_state IS NULL AND lock_run_id IS NULL FOR UPDATE SKIP LOCKED",
                 session_ids,
             )
             await connection.execute(
@@ -92,13 +103,15 @@ WITH looked_at AS MATERIALIZED (
         SELECT status FROM {runs} AS runs WHERE runs.session_id = session.session_id
         ORDER BY position DESC LIMIT {NEWEST}) AS newest) AS newest
     WHERE is_busy
-), doomed AS MATERIALIZED (
+), prunable AS MATERIALIZED (
     SELECT run_id, session_id FROM {runs} AS runs
     WHERE run_id = ANY(ARRAY(SELECT run_id FROM looked_at WHERE status NOT IN {LIVE}))
         AND runs.status NOT IN {LIVE} AND finished_at < $1 AND session_id IS NOT NULL
         AND session_id NOT IN (SELECT session_id FROM busy)
-        AND (webhook IS NULL OR webhook_delivered_at IS NOT NULL
-            OR finished_at < now() - make_interval(secs => {WEBHOOKS_KEPT.total_seconds()}))
+        AND (webhook IS NULL
+            OR finished_at < now() - make_interval(secs => {WEBHOOKS_KEPT.total_seconds()})
+            OR NOT EXISTS (SELECT FROM {self._names.webhooks} AS webhook
+                WHERE webhook.run_id = runs.run_id AND webhook.due_at IS NOT NULL))
         AND NOT EXISTS (SELECT FROM {runs} AS child
             WHERE child.parent_run_id = runs.run_id AND child.status IN {LIVE})
     {lock}
@@ -110,30 +123,21 @@ SELECT (SELECT count(*) FROM done) AS runs,
     (SELECT max(position) FROM looked_at
         HAVING count(*) = $3 AND bool_or(created_at < $1)) AS position"""
 
-    def _tidying(self) -> list[str]:
+    def _cleaning(self) -> list[str]:
         names = self._names
-        log, statistics = f'"{names.schema}".pgqueuer_log', f'"{names.schema}".pgqueuer_statistics'
         return [
             self._deleting(
                 names.runs,
                 "run_id",
                 f"""session_id IS NULL AND created_at
-            < now() - make_interval(secs => {INTENTS_KEPT.total_seconds()})
-        ORDER BY position LIMIT {_INTENTS} FOR UPDATE SKIP LOCKED""",
+            < now() - make_interval(secs => {PENDING_CANCELS_KEPT.total_seconds()})
+        ORDER BY position LIMIT {_CANCELS} FOR UPDATE SKIP LOCKED""",
             ),
-            # What is not aggregated yet is to be counted by PgQueuer, unless nobody does.
+            self._deleting(names.processes, "executor", "beat_at < now() - interval '1 day'"),
             self._deleting(
-                log,
+                f'"{names.schema}".pgqueuer_log',
                 "id",
-                f"""created < now() - interval '1 hour'
-            AND (aggregated OR created < now() - interval '1 day')
-        ORDER BY created LIMIT {_LOG}""",
-            ),
-            self._deleting(
-                statistics,
-                "id",
-                f"""id IN (SELECT id FROM {statistics} ORDER BY id LIMIT {_LOG})
-            AND created < now() - interval '1 day'""",
+                f"created < now() - interval '1 hour' ORDER BY created LIMIT {_LOG}",
             ),
         ]
 

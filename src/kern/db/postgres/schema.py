@@ -1,6 +1,6 @@
 """The tables in PostgreSQL: made and migrated on first use, forward only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import asyncpg
 
@@ -11,21 +11,26 @@ from kern.errors import ConfigurationError, SchemaVersionError
 # One list of statements a version; what has been released is never changed, only added to.
 _MIGRATIONS: Sequence[Sequence[str]] = (
     (
+        # The fill factor leaves room on the page for the next versions of a row.
         """
 CREATE TABLE {sessions} (
     session_id text PRIMARY KEY,
     agent_id text NOT NULL,
     user_id text,
+    name text,
     session_state json,
+    state_version bigint NOT NULL DEFAULT 0,
     metadata json,
+    lock_run_id text,
+    lock_requests bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
-)""",
-        # The fill factor leaves room on the page for the row's next versions (claim, settle).
+) WITH (fillfactor = 80)""",
+        "CREATE SEQUENCE {positions}",
         """
 CREATE TABLE {runs} (
     run_id text PRIMARY KEY,
-    position bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    position bigint NOT NULL UNIQUE DEFAULT nextval('{positions}'),
     session_id text,
     agent_id text,
     user_id text,
@@ -36,21 +41,53 @@ CREATE TABLE {runs} (
     input json,
     output json,
     error json,
+    error_kind text,
     usage json,
     metadata json,
+    requirements json,
+    model text,
+    journal_version integer NOT NULL DEFAULT 1,
+    refusals integer NOT NULL DEFAULT 0,
+    refused_at timestamptz,
+    refusal text,
     priority integer NOT NULL DEFAULT 0,
     run_at timestamptz,
+    due_at timestamptz,
     timeout double precision,
+    max_attempts integer,
+    failures integer NOT NULL DEFAULT 0,
+    ordered boolean NOT NULL DEFAULT false,
+    waiting boolean NOT NULL DEFAULT false,
+    concurrency_key text,
+    counted boolean NOT NULL DEFAULT false,
     watched boolean NOT NULL DEFAULT false,
     streamed boolean NOT NULL DEFAULT false,
+    executor text,
+    dispatched_at timestamptz,
     lease_until timestamptz,
     cancel_requested_at timestamptz,
+    webhook text,
+    traceparent text,
     created_at timestamptz NOT NULL DEFAULT now(),
     started_at timestamptz,
     finished_at timestamptz
 ) WITH (fillfactor = 80)""",
+        "ALTER SEQUENCE {positions} OWNED BY {runs}.position",
+        # One for every list: of a session, an agent, a user, a status, a time, a parent. Guards
+        # compare the status itself, so that no plan looks for a run by its guard: where runs only
+        # pass through, as PENDING and RUNNING, most entries of an index are dead.
         "CREATE INDEX ON {runs} (session_id, position)",
+        "CREATE INDEX ON {runs} (agent_id, position)",
+        "CREATE INDEX ON {runs} (user_id, position) WHERE user_id IS NOT NULL",
+        "CREATE INDEX ON {runs} ((status || ''), position)",
+        "CREATE INDEX ON {runs} (created_at)",
         "CREATE INDEX ON {runs} (parent_run_id) WHERE parent_run_id IS NOT NULL",
+        # Only for runs that wait, or that are counted; most never enter these.
+        "CREATE INDEX ON {runs} (agent_id, due_at) WHERE status || '' = 'PENDING'",
+        "CREATE INDEX ON {runs} (session_id, position) WHERE waiting::integer = 1",
+        "CREATE INDEX ON {runs} (concurrency_key, priority DESC, position) "
+        "WHERE concurrency_key IS NOT NULL",
+        "CREATE INDEX ON {runs} (agent_id, user_id) WHERE counted",
         """
 CREATE TABLE {events} (
     run_id text NOT NULL,
@@ -60,29 +97,47 @@ CREATE TABLE {events} (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (run_id, seq)
 )""",
-    ),
-    (
-        # Who has the session's turn, and how often it was asked for; see docs/decisions/0009.
-        "ALTER TABLE {sessions} ADD COLUMN turn text, ADD COLUMN asked bigint NOT NULL DEFAULT 0",
-        "ALTER TABLE {sessions} SET (fillfactor = 80)",
-        # A waiting run has no entry in the queue: what it waits for will give it one.
         """
-ALTER TABLE {runs}
-    ADD COLUMN ordered boolean NOT NULL DEFAULT false,
-    ADD COLUMN waiting boolean NOT NULL DEFAULT false,
-    ADD COLUMN lane text,
-    ADD COLUMN max_attempts integer,
-    ADD COLUMN failures integer NOT NULL DEFAULT 0,
-    ADD COLUMN webhook text,
-    ADD COLUMN webhook_delivered_at timestamptz""",
-        "CREATE INDEX ON {runs} (session_id, position) WHERE waiting",
-        "CREATE INDEX ON {runs} (lane, priority DESC, position) WHERE lane IS NOT NULL",
-        "CREATE UNIQUE INDEX ON {runs} (position)",
-        """
-CREATE TABLE {slots} (
-    lane text NOT NULL,
+CREATE TABLE {webhooks} (
+    delivery_id text PRIMARY KEY,
     run_id text NOT NULL,
-    PRIMARY KEY (lane, run_id)
+    attempt integer NOT NULL,
+    tries integer NOT NULL DEFAULT 0,
+    due_at timestamptz,
+    delivered_at timestamptz,
+    given_up_at timestamptz,
+    error text,
+    created_at timestamptz NOT NULL DEFAULT now()
+)""",
+        "CREATE INDEX ON {webhooks} (due_at) WHERE due_at IS NOT NULL",
+        "CREATE INDEX ON {webhooks} (run_id)",
+        """
+CREATE TABLE {processes} (
+    executor text PRIMARY KEY,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    agents json NOT NULL,
+    version text NOT NULL,
+    slots integer,
+    executing integer NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    beat_at timestamptz NOT NULL DEFAULT now()
+)""",
+        """
+CREATE TABLE {tick} (
+    swept_at timestamptz,
+    quiet_until timestamptz,
+    quiet_times integer NOT NULL DEFAULT 0
+)""",
+        "CREATE UNIQUE INDEX ON {tick} ((true))",
+        "INSERT INTO {tick} DEFAULT VALUES",
+        """
+CREATE TABLE {blobs} (
+    run_id text NOT NULL,
+    hash text NOT NULL,
+    chunk integer NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (run_id, hash, chunk)
 )""",
         """
 CREATE TABLE {schedules} (
@@ -101,26 +156,27 @@ CREATE TABLE {schedules} (
     created_at timestamptz NOT NULL DEFAULT now()
 )""",
         "CREATE INDEX ON {schedules} (next_at) WHERE NOT paused",
-    ),
-    (
-        # PgQueuer's own trigger notifies of every statement, also where it changed nothing, and
-        # wakes all that listen; see docs/decisions/0014.
+        # PgQueuer's trigger notifies once a statement, also of one that inserts nothing. So kern's
+        # statements insert an entry by this function, which is called only where there is one.
+        # The key names the moment at which the run became due: an entry of an earlier moment that
+        # is on its way out keeps no later one out.
         """
-CREATE OR REPLACE FUNCTION "{schema}".fn_kern_queue_due() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION {enqueue}(
+    for_table text, run text, agent text, is_child boolean, urgency integer, due timestamptz
+) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM added WHERE execute_after <= now()) THEN
-        PERFORM pg_notify('{queue_channel}', json_build_object('channel', '{queue_channel}',
-            'operation', 'insert', 'sent_at', now(), 'table', TG_TABLE_NAME,
-            'type', 'table_changed_event')::text);
-    END IF;
-    RETURN NULL;
+    INSERT INTO {queue} (priority, entrypoint, payload, dedupe_key, execute_after, status)
+    VALUES (
+        CASE WHEN is_child THEN least(urgency::bigint + 1000000, 2147483647) ELSE urgency END,
+        for_table || CASE WHEN is_child THEN '>' ELSE '/' END || agent,
+        convert_to(run, 'UTF8'),
+        for_table || '/' || run || '/' || (extract(epoch FROM due) * 1000000)::bigint,
+        due,
+        'queued')
+    ON CONFLICT (dedupe_key) WHERE status IN ('queued', 'picked') AND dedupe_key IS NOT NULL
+        DO NOTHING;
+    RETURN found;
 END $$""",
-        "DROP TRIGGER IF EXISTS {queue_trigger} ON {queue}",
-        """
-CREATE TRIGGER {queue_trigger} AFTER INSERT ON {queue} REFERENCING NEW TABLE AS added
-FOR EACH STATEMENT EXECUTE FUNCTION "{schema}".fn_kern_queue_due()""",
-        # Whose answer was lost finds by it what was accepted; see docs/decisions/0014.
-        "ALTER TABLE {runs} ADD COLUMN executor text",
     ),
 )
 
@@ -136,8 +192,6 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
     """
     if await _version(connection, names) == len(_MIGRATIONS):
         return
-    from kern.db.queue_tables import queue_settings
-
     async with connection.transaction():
         await connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"kern/{names.schema}"
@@ -145,33 +199,51 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
         version = await _version(connection, names)
         if version is None:
             await _begin(connection, names)
-        queue = queue_settings(names.schema)
-        for statements in _MIGRATIONS[version or 0 :]:
-            for statement in statements:
-                await connection.execute(
-                    statement.format(
-                        sessions=names.sessions,
-                        runs=names.runs,
-                        events=names.events,
-                        slots=names.slots,
-                        schedules=names.schedules,
-                        schema=names.schema,
-                        queue=names.queue,
-                        queue_channel=queue.channel,
-                        queue_trigger=queue.trigger,
-                    )
-                )
-        await connection.execute(
-            f"INSERT INTO {names.versions} VALUES ($1, $2) "
-            "ON CONFLICT (name) DO UPDATE SET version = excluded.version",
-            names.session_table,
-            len(_MIGRATIONS),
-        )
+        for statement in _statements(names, version or 0):
+            await connection.execute(statement)
+
+
+def migration_sql(names: Names) -> str:
+    """Return the SQL that makes the tables of ``names`` in a schema that does not exist yet."""
+    from kern.db.queue_tables import install_sql
+
+    statements = (
+        f'CREATE SCHEMA "{names.schema}"',
+        _versions_table(names),
+        install_sql(names.schema).rstrip().removesuffix(";"),
+        *_statements(names, 0),
+    )
+    return "BEGIN;\n\n" + ";\n\n".join(map(str.strip, statements)) + ";\n\nCOMMIT;\n"
 
 
 async def tables_version(connection: asyncpg.Connection, names: Names) -> TablesVersion:
     """Return the version of the tables of ``names``, which are left as they are."""
     return TablesVersion(await _found_version(connection, names), len(_MIGRATIONS))
+
+
+def _statements(names: Names, version: int) -> Iterator[str]:
+    """Yield what brings the tables from a version to the newest."""
+    known = {
+        each: getattr(names, each)
+        for each in (
+            *("sessions", "runs", "positions", "events", "webhooks", "processes", "tick"),
+            *("blobs", "schedules", "queue", "enqueue"),
+        )
+    }
+    for statements in _MIGRATIONS[version:]:
+        for statement in statements:
+            yield statement.format(**known)
+    yield (
+        f"INSERT INTO {names.versions} VALUES ('{names.session_table}', {len(_MIGRATIONS)}) "
+        "ON CONFLICT (name) DO UPDATE SET version = excluded.version"
+    )
+
+
+def _versions_table(names: Names) -> str:
+    return (
+        f"CREATE TABLE IF NOT EXISTS {names.versions} "
+        "(name text PRIMARY KEY, version integer NOT NULL)"
+    )
 
 
 async def _found_version(connection: asyncpg.Connection, names: Names) -> int | None:
@@ -199,10 +271,7 @@ async def _begin(connection: asyncpg.Connection, names: Names) -> None:
         "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", names.schema
     ):
         await connection.execute(f'CREATE SCHEMA "{names.schema}"')
-    await connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {names.versions} "
-        "(name text PRIMARY KEY, version integer NOT NULL)"
-    )
+    await connection.execute(_versions_table(names))
     from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
     from kern.db.queue_tables import queue_queries

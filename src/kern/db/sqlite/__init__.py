@@ -7,7 +7,10 @@ from pathlib import Path
 from typing_extensions import override
 
 from kern.db.base import Database, TablesVersion
+from kern.db.heart import Heart
 from kern.db.sqlite.file import SqliteFile
+from kern.db.sqlite.heart import SqliteHeart
+from kern.db.sqlite.schema import migration_sql
 from kern.db.sqlite.store import SqliteStore
 
 __all__ = ["SqliteDb"]
@@ -19,10 +22,10 @@ class SqliteDb(Database):
     def __init__(
         self, db_file: str | Path = "kern.db", session_table: str = "kern_sessions"
     ) -> None:
-        """Name the file; it is made on first use.
+        """Name the file; it is made on first use, and its directory if that is missing.
 
         Args:
-            db_file: the file's path; its directory must exist.
+            db_file: the file's path.
             session_table: the table of the sessions; the others are named after it.
 
         Raises:
@@ -38,10 +41,18 @@ class SqliteDb(Database):
     async def version(self) -> TablesVersion:
         return await asyncio.to_thread(self._file.tables_version)
 
+    @override
+    def migration_sql(self) -> str:
+        return migration_sql(self.session_table)
+
+    @override
+    def open_heart(self) -> Heart:
+        return SqliteHeart(self._file)
+
     async def _open(self) -> AsyncGenerator[SqliteStore, None]:
         store = SqliteStore(self._file)
         await store.open()
         try:
             yield store
         finally:
-            await store.close()
+            await store.aclose()

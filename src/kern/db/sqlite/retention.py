@@ -1,16 +1,17 @@
-"""Getting rid of what is over, in SQLite."""
+"""Deletes what is over, in SQLite."""
 
 import sqlite3
-import time
 from collections.abc import Sequence
 from datetime import datetime
 
 from typing_extensions import override
 
-from kern.db.retention import INTENTS_KEPT, NEWEST, WEBHOOKS_KEPT, Pruned, Retention
+from kern.db.retention import NEWEST, PENDING_CANCELS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
+from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 
-_INTENTS = 500
+# How many pending cancels are deleted at once.
+_MANY = 500
 
 _ENDED = "status IN ('COMPLETED', 'ERROR', 'CANCELLED')"
 
@@ -21,9 +22,7 @@ class SqliteRetention(Retention):
     def __init__(self, file: SqliteFile) -> None:
         """Use ``file``."""
         self._file = file
-        table = file.session_table
-        self._sessions, self._runs = f'"{table}"', f'"{table}_runs"'
-        self._journal = f'"{table}_run_events"'
+        self._tables = file.tables
 
     @override
     async def prune(
@@ -35,76 +34,84 @@ class SqliteRetention(Retention):
         deleting: bool = True,
         alone: bool = False,
     ) -> Pruned:
-        return await self._file.call(self._prune, before.timestamp(), position, most, deleting)
+        return await self._file.write(self._prune, before.timestamp(), position, most, deleting)
 
     @override
-    async def tidy(self) -> int:
-        return await self._file.call(self._tidy)
+    async def clean(self) -> int:
+        return await self._file.write(self._clean)
 
     def _prune(
         self,
-        connection: sqlite3.Connection,
+        transaction: Transaction,
         before: float,
         position: int,
         most: int,
         deleting: bool,
     ) -> Pruned:
-        # A bound parameter cannot exceed 64 bits, and nothing is accepted after the last row.
-        looked_at = connection.execute(
-            f"SELECT position, created_at FROM {self._runs} WHERE position > ? "
-            "ORDER BY position LIMIT ?",
-            (position, most),
+        looked_at = transaction.execute(
+            f"SELECT position, created_at FROM {self._tables.runs} WHERE position > :position "
+            "ORDER BY position LIMIT :most",
+            position=position,
+            most=most,
         ).fetchall()
         if not looked_at:
             return Pruned(0, None)
         last: int = looked_at[-1]["position"]
-        doomed = self._doomed(connection, before, position, last)
+        over = self._over(transaction, before, position, last)
         if deleting:
-            self._delete(connection, doomed)
+            self._delete(transaction, over)
         # None that was accepted after the moment has ended before it.
         goes_on = len(looked_at) == most and any(row["created_at"] < before for row in looked_at)
-        return Pruned(len(doomed), last if goes_on else None)
+        return Pruned(len(over), last if goes_on else None)
 
-    def _doomed(
-        self, connection: sqlite3.Connection, before: float, position: int, last: int
+    def _over(
+        self, transaction: Transaction, before: float, position: int, last: int
     ) -> list[sqlite3.Row]:
-        return connection.execute(
+        runs = self._tables.runs
+        return transaction.execute(
             f"""
-SELECT run_id, session_id FROM {self._runs} AS run
+SELECT run_id, session_id FROM {runs} AS run
 WHERE position > :position AND position <= :last AND {_ENDED} AND finished_at < :before
     AND session_id IS NOT NULL
-    AND (webhook IS NULL OR webhook_delivered_at IS NOT NULL OR finished_at < :webhooks)
-    AND NOT EXISTS (SELECT 1 FROM {self._runs} AS child
+    AND (webhook IS NULL OR finished_at < :webhooks
+        OR NOT EXISTS (SELECT 1 FROM {self._tables.webhooks} AS delivery
+            WHERE delivery.run_id = run.run_id AND delivery.due_at IS NOT NULL))
+    AND NOT EXISTS (SELECT 1 FROM {runs} AS child
         WHERE child.parent_run_id = run.run_id AND NOT {_ENDED})
     AND session_id NOT IN (
-        SELECT session_id FROM (SELECT DISTINCT session_id FROM {self._runs}
+        SELECT session_id FROM (SELECT DISTINCT session_id FROM {runs}
             WHERE position > :position AND position <= :last AND session_id IS NOT NULL) AS seen
-        WHERE EXISTS (SELECT 1 FROM (SELECT status FROM {self._runs} AS newest
+        WHERE EXISTS (SELECT 1 FROM (SELECT status FROM {runs} AS newest
             WHERE newest.session_id = seen.session_id ORDER BY position DESC LIMIT {NEWEST})
             WHERE NOT {_ENDED}))""",
-            {
-                "position": position,
-                "last": last,
-                "before": before,
-                "webhooks": time.time() - WEBHOOKS_KEPT.total_seconds(),
-            },
+            position=position,
+            last=last,
+            before=before,
+            webhooks=transaction.now - WEBHOOKS_KEPT.total_seconds(),
         ).fetchall()
 
-    def _delete(self, connection: sqlite3.Connection, doomed: Sequence[sqlite3.Row]) -> None:
-        run_ids = [(row["run_id"],) for row in doomed]
-        connection.executemany(f"DELETE FROM {self._journal} WHERE run_id = ?", run_ids)
-        connection.executemany(f"DELETE FROM {self._runs} WHERE run_id = ?", run_ids)
-        connection.executemany(
-            f"DELETE FROM {self._sessions} AS session WHERE session_id = ? "
-            f"AND session_state IS NULL AND NOT EXISTS (SELECT 1 FROM {self._runs} AS run "
+    def _delete(self, transaction: Transaction, over: Sequence[sqlite3.Row]) -> None:
+        tables = self._tables
+        run_ids: list[dict[str, object]] = [{"run_id": row["run_id"]} for row in over]
+        for table in (tables.journal, tables.webhooks, tables.blobs, tables.runs):
+            transaction.execute_many(f"DELETE FROM {table} WHERE run_id = :run_id", run_ids)
+        transaction.execute_many(
+            f"DELETE FROM {tables.sessions} AS session WHERE session_id = :session_id "
+            f"AND session_state IS NULL AND NOT EXISTS (SELECT 1 FROM {tables.runs} AS run "
             "WHERE run.session_id = session.session_id)",
-            [(session_id,) for session_id in {row["session_id"] for row in doomed}],
+            [{"session_id": session_id} for session_id in {row["session_id"] for row in over}],
         )
 
-    def _tidy(self, connection: sqlite3.Connection) -> int:
-        deleted = connection.execute(
-            f"DELETE FROM {self._runs} WHERE position IN (SELECT position FROM {self._runs} "
-            "WHERE session_id IS NULL AND created_at < ? ORDER BY position LIMIT ?)",
-            (time.time() - INTENTS_KEPT.total_seconds(), _INTENTS),
+    def _clean(self, transaction: Transaction) -> int:
+        long_ago = transaction.now - PENDING_CANCELS_KEPT.total_seconds()
+        transaction.execute(
+            f"DELETE FROM {self._tables.processes} WHERE beat_at < :long_ago", long_ago=long_ago
+        )
+        deleted = transaction.execute(
+            f"DELETE FROM {self._tables.runs} WHERE position IN (SELECT position "
+            f"FROM {self._tables.runs} WHERE session_id IS NULL AND created_at < :long_ago "
+            "ORDER BY created_at LIMIT :many)",
+            long_ago=long_ago,
+            many=_MANY,
         )
         return deleted.rowcount

@@ -1,13 +1,13 @@
 """Schedules in SQLite; the time is this machine's."""
 
 import sqlite3
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from typing_extensions import override
 
-from kern.db.base import Kind, Signal
+from kern.db.base import Kind
 from kern.db.schedules import Schedules
+from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.run.codec import encode
 from kern.run.schedule import Schedule
@@ -21,20 +21,21 @@ class SqliteSchedules(Schedules):
     def __init__(self, file: SqliteFile) -> None:
         """Use ``file``."""
         self._file = file
-        self._table = f'"{file.session_table}_schedules"'
+        self._table = file.tables.schedules
 
     @override
     async def now(self) -> datetime:
-        return datetime.now(UTC)
+        return datetime.fromtimestamp(self._file.clock(), UTC)
 
     @override
     async def put(self, schedule: Schedule) -> Schedule | None:
         metadata = schedule.metadata
-        rows = await self._execute(
+        rows = await self._store(
             f"""
 INSERT INTO {self._table} AS known (name, agent_id, input, cron, timezone, missed, session_id,
     user_id, metadata, next_at, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (:name, :agent_id, :input, :cron, :timezone, :missed, :session_id, :user_id, :metadata,
+    :next_at, :created_at)
 ON CONFLICT (name) DO UPDATE SET
     input = excluded.input, cron = excluded.cron, timezone = excluded.timezone,
     missed = excluded.missed, session_id = excluded.session_id, user_id = excluded.user_id,
@@ -43,85 +44,91 @@ ON CONFLICT (name) DO UPDATE SET
         THEN known.next_at ELSE excluded.next_at END
 WHERE known.agent_id = excluded.agent_id
 RETURNING *""",
-            schedule.name,
-            schedule.agent_id,
-            schedule.input.to_json(),
-            schedule.cron,
-            schedule.timezone,
-            schedule.missed,
-            schedule.session_id,
-            schedule.user_id,
-            None if metadata is None else encode(metadata, "metadata"),
-            schedule.next_at.timestamp(),
-            schedule.created_at.timestamp(),
+            notifies=True,
+            name=schedule.name,
+            agent_id=schedule.agent_id,
+            input=schedule.input.to_json(),
+            cron=schedule.cron,
+            timezone=schedule.timezone,
+            missed=schedule.missed,
+            session_id=schedule.session_id,
+            user_id=schedule.user_id,
+            metadata=None if metadata is None else encode(metadata, "metadata"),
+            next_at=schedule.next_at.timestamp(),
+            created_at=schedule.created_at.timestamp(),
         )
-        self._tell()
         return rows[0] if rows else None
 
     @override
     async def get(self, name: str) -> Schedule | None:
-        rows = await self._execute(f"SELECT * FROM {self._table} WHERE name = ?", name)
+        rows = await self._select(f"SELECT * FROM {self._table} WHERE name = :name", name=name)
         return rows[0] if rows else None
 
     @override
     async def find(self, agent_id: str | None = None) -> list[Schedule]:
-        return await self._execute(
-            f"SELECT * FROM {self._table} WHERE ?1 IS NULL OR agent_id = ?1 ORDER BY name", agent_id
+        return await self._select(
+            f"SELECT * FROM {self._table} WHERE :agent_id IS NULL OR agent_id = :agent_id "
+            "ORDER BY name",
+            agent_id=agent_id,
         )
 
     @override
     async def upcoming(self, now: datetime) -> list[Schedule]:
-        return await self._execute(
+        return await self._select(
             f"""
 SELECT * FROM {self._table}
 WHERE NOT paused AND next_at <= coalesce(
-    (SELECT min(next_at) FROM {self._table} WHERE NOT paused AND next_at > ?1), ?1)
+    (SELECT min(next_at) FROM {self._table} WHERE NOT paused AND next_at > :given), :given)
 ORDER BY next_at, name""",
-            now.timestamp(),
+            given=now.timestamp(),
         )
 
     @override
     async def update(self, old: Schedule, new: Schedule) -> bool:
-        rows = await self._execute(
+        rows = await self._store(
             f"""
-UPDATE {self._table} SET next_at = ?, last_at = ?, paused = ?
-WHERE name = ? AND cron = ? AND timezone = ? AND next_at = ? AND paused = ?
+UPDATE {self._table} SET next_at = :new_next_at, last_at = :last_at, paused = :new_paused
+WHERE name = :name AND cron = :cron AND timezone = :timezone AND next_at = :next_at
+    AND paused = :paused
 RETURNING *""",
-            new.next_at.timestamp(),
-            None if new.last_at is None else new.last_at.timestamp(),
-            new.paused,
-            old.name,
-            old.cron,
-            old.timezone,
-            old.next_at.timestamp(),
-            old.paused,
+            notifies=old.paused and not new.paused,
+            new_next_at=new.next_at.timestamp(),
+            last_at=None if new.last_at is None else new.last_at.timestamp(),
+            new_paused=new.paused,
+            name=old.name,
+            cron=old.cron,
+            timezone=old.timezone,
+            next_at=old.next_at.timestamp(),
+            paused=old.paused,
         )
-        if old.paused and not new.paused:
-            self._tell()
         return bool(rows)
 
     @override
     async def delete(self, name: str, agent_id: str | None = None) -> bool:
-        rows = await self._execute(
-            f"DELETE FROM {self._table} WHERE name = ?1 AND (?2 IS NULL OR agent_id = ?2) "
-            "RETURNING *",
-            name,
-            agent_id,
+        rows = await self._store(
+            f"DELETE FROM {self._table} WHERE name = :name "
+            "AND (:agent_id IS NULL OR agent_id = :agent_id) RETURNING *",
+            notifies=True,
+            name=name,
+            agent_id=agent_id,
         )
-        self._tell()
         return bool(rows)
 
-    async def _execute(self, statement: str, *values: object) -> list[Schedule]:
-        return [_schedule(row) for row in await self._file.call(_fetch, statement, values)]
+    async def _select(self, statement: str, **values: object) -> list[Schedule]:
+        rows = await self._file.read(_fetch, statement, values)
+        return [_schedule(row) for row in rows]
 
-    def _tell(self) -> None:
-        self._file.tell(Signal(Kind.schedule))
+    async def _store(self, statement: str, *, notifies: bool, **values: object) -> list[Schedule]:
+        rows = await self._file.write(_fetch, statement, values, notifies)
+        return [_schedule(row) for row in rows]
 
 
 def _fetch(
-    connection: sqlite3.Connection, statement: str, values: Sequence[object]
+    transaction: Transaction, statement: str, values: dict[str, object], notifies: bool = False
 ) -> list[sqlite3.Row]:
-    return connection.execute(statement, tuple(values)).fetchall()
+    if notifies:
+        transaction.notify(Kind.schedule)
+    return transaction.execute(statement, **values).fetchall()
 
 
 def _schedule(row: sqlite3.Row) -> Schedule:

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from kern.aio.per_loop import PerLoop
 from kern.errors import ModelError
+from kern.extras import extra
 from kern.models.base import Model, ModelRequest, ModelResponse
 from kern.models.openai.wire import read_response, request_body
 
@@ -103,9 +104,9 @@ class OpenAIResponses(Model):
                     if isinstance(piece, ModelResponse):
                         return piece
             raise AssertionError("a stream ends with its response or an error")
+        client = await self._clients.get()
         from httpx2 import Response
 
-        client = await self._clients.get()
         try:
             # Asked without the SDK's types and read without its objects, both of which hold every
             # item against every type that it can have: they cost more than the rest of the call.
@@ -203,10 +204,11 @@ class OpenAIResponses(Model):
         return {"model": self.id, "extra_body": self._whole_body(request)}
 
     async def _client(self) -> AsyncGenerator["AsyncOpenAI", None]:
-        import openai.resources.responses  # noqa: F401 # the largest part, loaded on first use
-        from openai import AsyncOpenAI
+        with extra("openai"):
+            import openai.resources.responses  # noqa: F401 # the largest part, loaded on first use
+            from openai import AsyncOpenAI
 
-        from kern.models.openai.transport import open_http_client
+            from kern.models.openai.transport import open_http_client
 
         key = self._api_key or os.environ.get("OPENAI_API_KEY")
         if not key:

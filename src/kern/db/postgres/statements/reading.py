@@ -2,12 +2,11 @@
 
 from kern.db.listing import BEGINNING, RunFilter
 from kern.db.postgres.names import Names
-
-RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
-    finished_at, metadata, output, error, priority, run_at, timeout, max_attempts, failures,
-    webhook"""
+from kern.db.postgres.statements.parts import LIVE, RECORD, REMAINING, STATUS
 
 _LISTED = RECORD.replace(" output,", "")
+
+_WAITING = "waiting OR concurrency_key IS NOT NULL AS waiting"
 
 
 class Reading:
@@ -16,20 +15,20 @@ class Reading:
     def __init__(self, names: Names) -> None:
         """Write the statements for ``names``."""
         self._names = names
-        runs, events, queue = names.runs, names.events, names.queue
-        table, channel = names.session_table, names.channel
+        runs, events, channel = names.runs, names.events, names.channel
 
         self.get = f"""
-SELECT {RECORD}, waiting OR lane IS NOT NULL AS waiting FROM {runs}
+SELECT {RECORD}, {_WAITING} FROM {runs}
 WHERE run_id = ANY($1) AND session_id IS NOT NULL"""
 
         self.get_with_input = f"""
-SELECT {RECORD}, waiting OR lane IS NOT NULL AS waiting, input FROM {runs}
+SELECT {RECORD}, {_WAITING}, input FROM {runs}
 WHERE run_id = $1 AND session_id IS NOT NULL"""
 
-        self.begun = f"""
-SELECT created_at FROM {runs}
-WHERE run_id = $1 AND executor = $2 AND attempt = 1 AND status = 'RUNNING'"""
+        self.held = f"""
+SELECT {RECORD}, input, streamed, {REMAINING} AS remaining,
+    coalesce((SELECT max(seq) FROM {events} WHERE run_id = $1), 0) AS last_seq
+FROM {runs} WHERE run_id = $1 AND executor = $2 AND status = 'RUNNING'"""
 
         self.events = f"""
 SELECT run_id, seq, type, payload, extract(epoch FROM created_at)::float8 AS created_at
@@ -50,9 +49,9 @@ ORDER BY position"""
 
         self.children = f"""
 SELECT run_id FROM {runs}
-WHERE parent_run_id = $1 AND status IN ('PENDING', 'RUNNING', 'PAUSED')"""
+WHERE parent_run_id = $1 AND status IN {LIVE}"""
 
-        self.asked = f"""
+        self.wanted = f"""
 SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed FROM {runs}
 WHERE run_id = ANY($1) AND status = 'RUNNING' AND (cancel_requested_at IS NOT NULL OR streamed)"""
 
@@ -63,7 +62,7 @@ SELECT run_id FROM {runs} WHERE run_id = $1"""
         self.read = f"""
 WITH read AS (
     UPDATE {runs} SET streamed = true, watched = true WHERE run_id = $1 AND NOT streamed
-        AND status IN ('PENDING', 'RUNNING', 'PAUSED')
+        AND status IN {LIVE}
     RETURNING run_id
 )
 SELECT run_id,
@@ -71,53 +70,47 @@ SELECT run_id,
 FROM {runs} WHERE run_id = $1"""
 
         self.queued = f"""
-SELECT (SELECT count(*) FROM {queue} WHERE entrypoint = '{table}/' || $1 AND status = 'queued'
-        AND execute_after <= now())
-    + (SELECT count(*) FROM {runs} WHERE waiting AND agent_id = $1)
-    + (SELECT count(*) FROM {runs} WHERE lane IS NOT NULL AND agent_id = $1) AS queued"""
-
-        # Every run that is pending or running has an entry in the queue, or waits for one.
-        self._is_live = f"""run_id = ANY(ARRAY(
-    SELECT convert_from(payload, 'UTF8') COLLATE "default" FROM {queue}
-    WHERE starts_with(entrypoint, '{table}/')
-    UNION SELECT run_id FROM {runs} WHERE waiting
-    UNION SELECT run_id FROM {runs} WHERE lane IS NOT NULL))"""
+SELECT count(*) AS queued FROM {runs}
+WHERE agent_id = $1 AND {STATUS} = 'PENDING' AND (due_at IS NULL OR due_at <= now())"""
 
         self.load = f"""
-WITH live AS (
-    SELECT status, waiting OR lane IS NOT NULL AS waits, coalesce(run_at > now(), false) AS later
-    FROM {runs} WHERE {self._is_live}
-)
 SELECT count(*) FILTER (WHERE status = 'RUNNING') AS running,
-    count(*) FILTER (WHERE status = 'PENDING' AND NOT waits AND NOT later) AS due,
-    count(*) FILTER (WHERE status = 'PENDING' AND waits) AS waiting,
-    count(*) FILTER (WHERE status = 'PENDING' AND NOT waits AND later) AS delayed,
+    count(*) FILTER (WHERE status = 'PENDING' AND due_at <= now()) AS due,
+    count(*) FILTER (WHERE status = 'PENDING' AND due_at IS NULL) AS waiting,
+    count(*) FILTER (WHERE status = 'PENDING' AND due_at > now()) AS delayed,
     (SELECT nullif(reltuples, -1)::bigint FROM pg_class WHERE oid = '{runs}'::regclass) AS total
-FROM live"""
+FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
 
     def find(self, wanted: RunFilter, limit: int, before: str | None) -> tuple[str, list[object]]:
         """Return the statement that lists runs, with its values.
 
-        It holds only the conditions that are asked for, so that each finds its index.
+        It holds only the conditions that are asked for, and looks for each status by itself, so
+        that it finds its index.
         """
-        runs, values = self._names.runs, list[object]()
+        runs, values = self._names.runs, list[object]([limit])
         conditions = ["session_id IS NOT NULL"]
+
+        def given(value: object) -> str:
+            values.append(value)
+            return f"${len(values)}"
+
         for condition, value in (
             ("agent_id = {}", wanted.agent_id),
-            ("status = ANY({})", [each.value for each in wanted.statuses] or None),
             ("session_id = {}", wanted.session_id),
             ("user_id = {}", wanted.user_id),
             ("created_at >= {}", wanted.since),
             (f"position < (SELECT position FROM {runs} WHERE run_id = {{}})", before),
         ):
             if value is not None:
-                values.append(value)
-                conditions.append(condition.format(f"${len(values)}"))
-        if wanted.is_live:
-            conditions.append(self._is_live)
-        values.append(limit)
+                conditions.append(condition.format(given(value)))
+        found = " UNION ALL ".join(
+            f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, *status])} "
+            "ORDER BY position DESC LIMIT $1)"
+            for status in (
+                [[f"{STATUS} = {given(each.value)}"] for each in wanted.statuses] or [[]]
+            )
+        )
         statement = f"""
-SELECT {_LISTED}, waiting OR lane IS NOT NULL AS waiting, usage,
-    left(input::text, {BEGINNING}) AS beginning
-FROM {runs} WHERE {" AND ".join(conditions)} ORDER BY position DESC LIMIT ${len(values)}"""
+SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning
+FROM {runs} WHERE position IN ({found}) ORDER BY position DESC LIMIT $1"""
         return statement, values

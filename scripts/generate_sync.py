@@ -1,0 +1,159 @@
+"""Writes the synchronous twins of the agent's asynchronous methods: ``src/kern/agent/sync``.
+
+Each module of ``src/kern/agent`` that holds a subject becomes a module of twins, with the same
+signatures and docstrings. ``--check`` changes nothing, and fails where one is out of date.
+"""
+
+import ast
+import copy
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+AGENT = ROOT / "src/kern/agent"
+SUBJECTS = ["running", "controlling", "streaming", "listing", "schedules"]
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def main() -> None:
+    """Write the modules, or check them."""
+    stale = []
+    for subject in SUBJECTS:
+        path = AGENT / "sync" / f"{subject}.py"
+        text = twins(subject)
+        if path.exists() and path.read_text() == text:
+            continue
+        stale.append(str(path.relative_to(ROOT)))
+        if "--check" not in sys.argv:
+            path.write_text(text)
+    if stale and "--check" in sys.argv:
+        sys.exit(f"Out of date: {', '.join(stale)}. Run scripts/generate_sync.py.")
+
+
+def twins(subject: str) -> str:
+    """Return the module of twins of a subject."""
+    module = ast.parse((AGENT / f"{subject}.py").read_text())
+    [source] = [each for each in module.body if isinstance(each, ast.ClassDef)]
+    methods = [twin(each) for each in source.body if isinstance(each, Function) and is_public(each)]
+    names = {
+        each.id for method in methods for each in ast.walk(method) if isinstance(each, ast.Name)
+    }
+    text = "\n".join(
+        [
+            f'"""Generated from ``kern/agent/{subject}.py`` by ``scripts/generate_sync.py``."""',
+            "from collections.abc import AsyncGenerator, Iterator",
+            f"from kern.agent.{subject} import {source.name}",
+            "from kern.agent.blocking import blocking",
+            *imports(module, names),
+            f"class Sync{source.name}({source.name}):",
+            f'    """The methods of :class:`{source.name}`, for code without an event loop."""',
+            *(indented(ast.unparse(each)) for each in methods),
+        ]
+    )
+    return formatted(text)
+
+
+def is_public(method: Function) -> bool:
+    """Say whether a method has a twin."""
+    return not method.name.startswith("_")
+
+
+def twin(method: Function) -> ast.FunctionDef:
+    """Return the synchronous twin of a method, or of an overload of it."""
+    made = ast.FunctionDef(
+        name=method.name[1:],
+        args=method.args,
+        decorator_list=method.decorator_list,
+        returns=result(method),
+        body=method.body,
+        lineno=0,
+    )
+    if not method.decorator_list:
+        made.body = [*docstring(method), *call(method)]
+    return made
+
+
+def result(method: Function) -> ast.expr:
+    """Return what the twin returns."""
+    assert method.returns is not None, method.name
+    return Awaited().visit(copy.deepcopy(method.returns))
+
+
+class Awaited(ast.NodeTransformer):
+    """Turns the type of what an asynchronous method returns into that of its twin."""
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        match ast.unparse(node.value), node.slice:
+            case "Coroutine", ast.Tuple(elts=[_, _, result]):
+                return result
+            case "AsyncGenerator", ast.Tuple(elts=[item, _]):
+                return ast.parse(f"Iterator[{ast.unparse(item)}]", mode="eval").body
+        return node
+
+
+def docstring(method: Function) -> Iterator[ast.stmt]:
+    """Yield the method's docstring, which speaks of the twins instead."""
+    text = ast.get_docstring(method, clean=False)
+    assert text is not None, method.name
+    yield ast.Expr(ast.Constant(re.sub(r":meth:`a(\w+)`", r":meth:`\1`", text)))
+
+
+def call(method: Function) -> Iterator[ast.stmt]:
+    """Yield the body of the twin: run the method on the loop for synchronous code."""
+    assert method.returns is not None
+    returns = ast.unparse(method.returns)
+    arguments = [each.arg for each in method.args.args if each.arg != "self"]
+    arguments += [f"{each.arg}={each.arg}" for each in method.args.kwonlyargs]
+    work = f"self.{method.name}({', '.join(arguments)})"
+    if "AsyncGenerator" not in returns:
+        text = f"return blocking('await agent.{method.name}(...)').call({work})"
+    elif "Coroutine" not in returns:
+        text = f"return blocking('async for ... in agent.{method.name}(...)').iterate({work})"
+    else:
+        text = (
+            f"portal = blocking('await agent.{method.name}(...)')\n"
+            f"work = {work}\n"
+            "return portal.iterate(work) if isinstance(work, AsyncGenerator) "
+            "else portal.call(work)"
+        )
+    yield from ast.parse(text).body
+
+
+def imports(module: ast.Module, names: set[str]) -> Iterator[str]:
+    """Yield the imports of the module that bring these names."""
+    for statement in module.body:
+        if isinstance(statement, ast.ImportFrom):
+            for each in statement.names:
+                if (each.asname or each.name) in names:
+                    yield f"from {statement.module} import {ast.unparse(each)}"
+
+
+def indented(text: str) -> str:
+    """Return the text of a method, within a class."""
+    return "\n".join(
+        f"    {line}" if number == 0 or not line.startswith("        ") else line
+        for number, line in enumerate(text.splitlines())
+    )
+
+
+def formatted(text: str) -> str:
+    """Return the text as ruff would have it, without the imports that it does not need."""
+    ruff = Path(sys.executable).with_name("ruff")
+    for arguments in (["check", "--fix", "--quiet", "--select", "F401,I"], ["format"]):
+        text = subprocess.run(
+            [ruff, *arguments, "--stdin-filename", "src/kern/agent/sync/twins.py", "-"],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        ).stdout
+    return text
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""An agent's methods for runs that exist: to cancel, await, retry and continue them."""
+
+from kern.agent.definition import AgentDefinition, runtime_of
+from kern.dispatch.waiting import Until
+from kern.errors import InvalidInputError, RunNotFoundError
+from kern.execution.cancellation import acancel_run
+from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
+from kern.run.codec import check_id
+from kern.run.identity import new_id
+from kern.run.record import NewRun
+
+
+class Controlling(AgentDefinition):
+    """What an agent can do with runs that exist."""
+
+    async def acancel_run(self, run_id: str) -> bool:
+        """Cancel a run, wherever it executes or waits.
+
+        Args:
+            run_id: the run, or the id that a run will have.
+
+        Returns:
+            True where the run ends cancelled: the connection to its model is closed within
+            milliseconds, and what it produced is kept. False where it had ended, which changes
+            nothing, or is not known; then the cancel is kept, and honoured when it arrives.
+
+        Raises:
+            DatabaseError: the cancel could not be stored; that is repeated until it is.
+        """
+        if self.db is None:
+            return await acancel_run(run_id)
+        return await (await runtime_of(self)).cancel(check_id("run_id", run_id), self.model)
+
+    async def await_run(
+        self, run_id: str, timeout: float | None = None, *, until: Until = "pause"
+    ) -> RunOutput | None:
+        """Wait for a background run's end or pause, whichever process executes it.
+
+        The wait outlasts an outage of the database, up to its timeout.
+
+        Args:
+            run_id: the run.
+            timeout: seconds to wait at most; by default without end.
+            until: ``"end"`` to wait on while the run is PAUSED.
+
+        Returns:
+            The run as it ended or paused, or None where it is not known.
+
+        Raises:
+            TimeoutError: it had not by then; it goes on.
+            ConfigurationError: the agent has no db.
+            DatabaseError: the database could not be opened.
+        """
+        runtime = await runtime_of(self)
+        runtime.use(self)
+        return await runtime.wait(check_id("run_id", run_id), timeout, until)
+
+    async def aretry_run(self, run_id: str) -> RunOutput:
+        """Have a run that ended in ERROR go on from its journal: what is done is not done again.
+
+        Args:
+            run_id: the run.
+
+        Returns:
+            The run, PENDING.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            RunStateError: it is not in ERROR.
+        """
+        runtime = await runtime_of(self)
+        return await runtime.resume(check_id("run_id", run_id), RunStatus.error, definition=self)
+
+    async def acontinue_run(
+        self,
+        run_id: str,
+        *,
+        results: dict[str, str] | None = None,
+        from_seq: int | None = None,
+        new_run_id: str | None = None,
+        session_id: str | None = None,
+    ) -> RunOutput:
+        """Have a PAUSED run go on; or begin a new run from an earlier step of any run.
+
+        Args:
+            run_id: the run.
+            results: what the tool calls of unknown outcome, for which the run paused, returned:
+                texts by tool call id. Those that are left out are made again.
+            from_seq: begin a new run with the events of this one up to this number; the steps
+                after it are done anew.
+            new_run_id: with ``from_seq``, the new run's id; by default a new one.
+            session_id: with ``from_seq``, the new run's session; by default the same.
+
+        Returns:
+            The run, or the new one, PENDING.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            RunStateError: it is not PAUSED, or does not wait for these results.
+            RunConflictError: the new run's id is in use.
+            InvalidInputError: an argument cannot be used.
+        """
+        runtime = await runtime_of(self)
+        check_id("run_id", run_id)
+        for call, result in (results or {}).items():
+            if not isinstance(result, str):
+                kind = type(result).__name__
+                raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
+        if from_seq is None:
+            return await runtime.resume(run_id, RunStatus.paused, results, self)
+        if not isinstance(from_seq, int) or from_seq < 0:
+            raise InvalidInputError(f"from_seq must be a number of 0 or more: {from_seq!r}.")
+        record = await runtime.store.get(run_id, with_input=True)
+        if record is None or record.input is None:
+            raise RunNotFoundError(f"There is no run {run_id!r} in {self.db}.")
+        run = NewRun(
+            run_id=check_id("new_run_id", new_id() if new_run_id is None else new_run_id),
+            session_id=check_id("session_id", session_id or record.session_id),
+            agent_id=self.id,
+            user_id=record.user_id,
+            input=record.input,
+            metadata=record.metadata,
+            ordered=self.session_policy != "parallel",
+            timeout=self.timeout,
+            max_attempts=self.max_attempts,
+        )
+        return await runtime.fork(self, run, run_id, from_seq)

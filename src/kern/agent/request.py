@@ -1,0 +1,151 @@
+"""A run that a caller has asked for, and the ways to carry it out."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Self
+
+from kern.agent.definition import AgentDefinition, runtime_of
+from kern.agent.options import Input, new_run
+from kern.dispatch.foreground import execute_alone
+from kern.dispatch.submission import SessionPolicy
+from kern.errors import ConfigurationError, InvalidInputError
+from kern.execution.journal import Emit
+from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
+from kern.run.record import NewRun
+
+_ALWAYS_STREAMED = (RunEvent.run_content, RunEvent.run_cancelled)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A run, checked and complete, that nobody has begun yet.
+
+    Attributes:
+        agent: who is to run.
+        run: the run.
+        background: whether it is to be submitted rather than executed for its caller.
+        policy: what becomes of it where its session has another background run.
+        connection: the caller's own, in whose transaction it is submitted.
+    """
+
+    agent: AgentDefinition
+    run: NewRun
+    background: bool
+    policy: SessionPolicy
+    connection: object | None = None
+
+    @classmethod
+    def of(
+        cls,
+        agent: AgentDefinition,
+        given: Input,
+        *,
+        background: bool = False,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: dict[str, object] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
+        run_at: datetime | None = None,
+        max_attempts: int | None = None,
+        session_policy: SessionPolicy | None = None,
+        webhook: str | None = None,
+        connection: object | None = None,
+    ) -> Self:
+        """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
+
+        Raises:
+            InvalidInputError: an argument cannot be used.
+        """
+        if not background:
+            background_only = {
+                "connection": connection is not None,
+                "max_attempts": max_attempts is not None,
+                "priority": priority != 0,
+                "run_at": run_at is not None,
+                "session_policy": session_policy is not None,
+                "webhook": webhook is not None,
+            }
+            if unused := [name for name, is_set in background_only.items() if is_set]:
+                raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
+        run = new_run(
+            agent.id,
+            given,
+            run_id=run_id,
+            session_id=session_id,
+            user_id=user_id,
+            metadata=metadata,
+            timeout=agent.timeout if timeout is None else timeout,
+            priority=priority,
+            run_at=run_at,
+            max_attempts=agent.max_attempts if max_attempts is None else max_attempts,
+            session_policy=session_policy,
+            webhook=webhook,
+        )
+        if session_policy is None:
+            # A run that is part of another's work must not wait for that one to end.
+            session_policy = agent.session_policy if run.parent_run_id is None else "parallel"
+        return cls(agent, run, background, session_policy, connection)
+
+    async def submit(self) -> RunOutput:
+        """Accept the run for the background, and return it, PENDING.
+
+        Raises:
+            ConfigurationError: the agent has no db, or neither name nor id.
+            Exception: as :meth:`kern.dispatch.runtime.Runtime.submit` does.
+        """
+        if not self.agent.is_named:
+            raise ConfigurationError(
+                "background=True needs an agent with a name or an id, by which every process "
+                "knows whose runs they are."
+            )
+        runtime = await runtime_of(self.agent, "background=True")
+        return await runtime.submit(self.agent, self.run, self.policy, self.connection)
+
+    async def execute(self, emit: Emit | None = None) -> RunOutput:
+        """Execute the run here and now, and return it as it ended.
+
+        Args:
+            emit: called with each event.
+
+        Raises:
+            Exception: what the run failed of.
+        """
+        if self.agent.db is not None:
+            return await (await runtime_of(self.agent)).execute(self.agent, self.run, emit)
+        return await execute_alone(self.agent, self.run, emit)
+
+    async def stream(self, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
+        """Carry the run out, and yield its events.
+
+        Args:
+            every_event: yield them all; else the pieces of content, and a cancel.
+        """
+        async with aclosing(self._submitted() if self.background else self._executed()) as events:
+            async for event in events:
+                if every_event or event.event in _ALWAYS_STREAMED:
+                    yield event
+
+    async def _submitted(self) -> AsyncGenerator[RunOutputEvent, None]:
+        await replace(self, run=replace(self.run, streamed=True)).submit()
+        runtime = await runtime_of(self.agent)
+        async with aclosing(runtime.stream(self.run.run_id, 0)) as events:
+            async for event in events:
+                yield event
+
+    async def _executed(self) -> AsyncGenerator[RunOutputEvent, None]:
+        events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
+        task = asyncio.create_task(self.execute(events.put_nowait))
+        task.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})

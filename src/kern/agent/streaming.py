@@ -1,0 +1,41 @@
+"""An agent's method for reading the events of a run."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from kern.agent.definition import AgentDefinition, runtime_of
+from kern.run.agent import RunOutputEvent
+from kern.run.codec import check_id
+
+
+class Streaming(AgentDefinition):
+    """What an agent can do to follow its runs."""
+
+    async def astream_run(
+        self, run_id: str, after: int = 0
+    ) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield the events of a run, live while it executes, in whichever process that is.
+
+        The events are numbered, the same in every process and at every time: a reader that was
+        interrupted goes on after the last number it has. Where a model call is made again after a
+        crash, a RunResumed says so, and the text since the last ModelRequestCompleted is void.
+        Pieces of text whose whole a ModelRequestCompleted holds may be gone once the run has
+        ended.
+
+        Args:
+            run_id: the run.
+            after: the number of the last event that the reader has, or 0.
+
+        Yields:
+            The events, until the run ends or pauses.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            ConfigurationError: the agent has no db.
+            JournalError: what is stored of the run cannot be read.
+        """
+        runtime = await runtime_of(self)
+        runtime.use(self)
+        async with aclosing(runtime.stream(check_id("run_id", run_id), after)) as events:
+            async for event in events:
+                yield event

@@ -1,0 +1,104 @@
+"""Generated from ``kern/agent/controlling.py`` by ``scripts/generate_sync.py``."""
+
+from kern.agent.blocking import blocking
+from kern.agent.controlling import Controlling
+from kern.dispatch.waiting import Until
+from kern.run.agent import RunOutput
+
+
+class SyncControlling(Controlling):
+    """The methods of :class:`Controlling`, for code without an event loop."""
+
+    def cancel_run(self, run_id: str) -> bool:
+        """Cancel a run, wherever it executes or waits.
+
+        Args:
+            run_id: the run, or the id that a run will have.
+
+        Returns:
+            True where the run ends cancelled: the connection to its model is closed within
+            milliseconds, and what it produced is kept. False where it had ended, which changes
+            nothing, or is not known; then the cancel is kept, and honoured when it arrives.
+
+        Raises:
+            DatabaseError: the cancel could not be stored; that is repeated until it is.
+        """
+        return blocking("await agent.acancel_run(...)").call(self.acancel_run(run_id))
+
+    def wait_run(
+        self, run_id: str, timeout: float | None = None, *, until: Until = "pause"
+    ) -> RunOutput | None:
+        """Wait for a background run's end or pause, whichever process executes it.
+
+        The wait outlasts an outage of the database, up to its timeout.
+
+        Args:
+            run_id: the run.
+            timeout: seconds to wait at most; by default without end.
+            until: ``"end"`` to wait on while the run is PAUSED.
+
+        Returns:
+            The run as it ended or paused, or None where it is not known.
+
+        Raises:
+            TimeoutError: it had not by then; it goes on.
+            ConfigurationError: the agent has no db.
+            DatabaseError: the database could not be opened.
+        """
+        return blocking("await agent.await_run(...)").call(
+            self.await_run(run_id, timeout, until=until)
+        )
+
+    def retry_run(self, run_id: str) -> RunOutput:
+        """Have a run that ended in ERROR go on from its journal: what is done is not done again.
+
+        Args:
+            run_id: the run.
+
+        Returns:
+            The run, PENDING.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            RunStateError: it is not in ERROR.
+        """
+        return blocking("await agent.aretry_run(...)").call(self.aretry_run(run_id))
+
+    def continue_run(
+        self,
+        run_id: str,
+        *,
+        results: dict[str, str] | None = None,
+        from_seq: int | None = None,
+        new_run_id: str | None = None,
+        session_id: str | None = None,
+    ) -> RunOutput:
+        """Have a PAUSED run go on; or begin a new run from an earlier step of any run.
+
+        Args:
+            run_id: the run.
+            results: what the tool calls of unknown outcome, for which the run paused, returned:
+                texts by tool call id. Those that are left out are made again.
+            from_seq: begin a new run with the events of this one up to this number; the steps
+                after it are done anew.
+            new_run_id: with ``from_seq``, the new run's id; by default a new one.
+            session_id: with ``from_seq``, the new run's session; by default the same.
+
+        Returns:
+            The run, or the new one, PENDING.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            RunStateError: it is not PAUSED, or does not wait for these results.
+            RunConflictError: the new run's id is in use.
+            InvalidInputError: an argument cannot be used.
+        """
+        return blocking("await agent.acontinue_run(...)").call(
+            self.acontinue_run(
+                run_id,
+                results=results,
+                from_seq=from_seq,
+                new_run_id=new_run_id,
+                session_id=session_id,
+            )
+        )

@@ -1,0 +1,59 @@
+"""Generated from ``kern/agent/listing.py`` by ``scripts/generate_sync.py``."""
+
+from kern.agent.blocking import blocking
+from kern.agent.listing import Listing
+from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
+
+
+class SyncListing(Listing):
+    """The methods of :class:`Listing`, for code without an event loop."""
+
+    def get_run_output(self, run_id: str, session_id: str | None = None) -> RunOutput | None:
+        """Return a run as it stands, or None where it is not known.
+
+        Args:
+            run_id: the run.
+            session_id: the session that it must belong to; by default any.
+
+        Raises:
+            ConfigurationError: the agent has no db.
+            DatabaseError: it could not be read.
+        """
+        return blocking("await agent.aget_run_output(...)").call(
+            self.aget_run_output(run_id, session_id)
+        )
+
+    def list_runs(
+        self,
+        *,
+        status: RunStatus | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[RunOutput]:
+        """Return the agent's runs, the last accepted first.
+
+        What the runs have produced is left out, for it may be large: ``content``, ``messages``,
+        ``tools``, ``model`` and ``model_provider`` are empty; :meth:`get_run_output` has them.
+        Ids, status, error, metadata, metrics and ``created_at`` are as they stand.
+
+        Args:
+            status: only those that are there.
+            session_id: only those of this conversation.
+            user_id: only those of this user.
+            limit: how many at most.
+            before: the last run of the page before; by default the first page is returned.
+
+        Raises:
+            RunNotFoundError: there is no run ``before``, or none any more.
+            InvalidInputError: an argument cannot be used.
+            ConfigurationError: the agent has no db.
+            DatabaseError: they could not be read.
+        """
+        return blocking("await agent.alist_runs(...)").call(
+            self.alist_runs(
+                status=status, session_id=session_id, user_id=user_id, limit=limit, before=before
+            )
+        )

@@ -1,0 +1,186 @@
+"""Generated from ``kern/agent/running.py`` by ``scripts/generate_sync.py``."""
+
+from collections.abc import AsyncGenerator, Iterator
+from datetime import datetime
+from typing import Literal, overload
+
+from kern.agent.blocking import blocking
+from kern.agent.options import Input
+from kern.agent.running import Running
+from kern.dispatch.submission import SessionPolicy
+from kern.run.agent import RunOutput, RunOutputEvent
+
+
+class SyncRunning(Running):
+    """The methods of :class:`Running`, for code without an event loop."""
+
+    @overload
+    def run(
+        self,
+        input: Input,
+        *,
+        stream: Literal[False] = False,
+        stream_events: bool = False,
+        background: bool = False,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: dict[str, object] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
+        run_at: datetime | None = None,
+        max_attempts: int | None = None,
+        session_policy: SessionPolicy | None = None,
+        webhook: str | None = None,
+        connection: object | None = None,
+    ) -> RunOutput: ...
+    @overload
+    def run(
+        self,
+        input: Input,
+        *,
+        stream: Literal[True],
+        stream_events: bool = False,
+        background: bool = False,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: dict[str, object] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
+        run_at: datetime | None = None,
+        max_attempts: int | None = None,
+        session_policy: SessionPolicy | None = None,
+        webhook: str | None = None,
+        connection: object | None = None,
+    ) -> Iterator[RunOutputEvent]: ...
+    @overload
+    def run(
+        self,
+        input: Input,
+        *,
+        stream: bool = False,
+        stream_events: bool = False,
+        background: bool = False,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: dict[str, object] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
+        run_at: datetime | None = None,
+        max_attempts: int | None = None,
+        session_policy: SessionPolicy | None = None,
+        webhook: str | None = None,
+        connection: object | None = None,
+    ) -> RunOutput | Iterator[RunOutputEvent]: ...
+    def run(
+        self,
+        input: Input,
+        *,
+        stream: bool = False,
+        stream_events: bool = False,
+        background: bool = False,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: dict[str, object] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
+        run_at: datetime | None = None,
+        max_attempts: int | None = None,
+        session_policy: SessionPolicy | None = None,
+        webhook: str | None = None,
+        connection: object | None = None,
+    ) -> RunOutput | Iterator[RunOutputEvent]:
+        """Run the agent.
+
+        Args:
+            input: a text, a message, or a list of messages.
+            stream: return an iterator over the run's events instead of its output.
+            stream_events: with ``stream``, yield every event; by default the pieces of content.
+                With ``background`` a reader that was interrupted goes on with
+                :meth:`stream_run`, in any process.
+            background: return as soon as the run is durably accepted; it executes in this
+                process or in any other that serves the agent, and survives them all. Without it
+                the run belongs to the caller: where the caller is cancelled, so is the run.
+            run_id: the run's id; by default a new one. The same id with the same input is the
+                same run.
+            session_id: the conversation; by default a new one.
+            user_id: on whose behalf.
+            metadata: JSON values to keep with the run.
+            timeout: seconds after its first start at which the run ends in ERROR; by default the
+                agent's. Where it is retried or continued, the time begins anew.
+            priority: in the background, as all that follow: among the runs that are due, those
+                of the highest priority start first.
+            run_at: the moment before which the run does not start, a datetime with a time zone.
+            max_attempts: how many attempts may fail, or be lost with their process, before the
+                run ends in ERROR; by default the agent's. Where that is not set either, a run
+                whose model fails ends at once, and one whose fifth worker was lost ends as well,
+                for it may be what brings them down.
+            session_policy: what becomes of the run where its session has another background run
+                that has not ended; by default the agent's. ``"queue"``: it waits for it.
+                ``"reject"``: it is refused with SessionBusyError. ``"interrupt"``: the others
+                are cancelled, and it starts when they have stopped. ``"parallel"``: it starts at
+                once, and nobody waits for it.
+            webhook: an URL that is sent the run's end; see ``docs/webhooks.md``.
+            connection: your own connection to the agent's PostgreSQL, of asyncpg or SQLAlchemy
+                (asynchronous): the run is accepted in its transaction, and begins after the
+                commit. Its place in the session is that of its first delivery.
+
+        Returns:
+            The run as it ended (COMPLETED, or CANCELLED), or with ``background`` as it was
+            accepted (PENDING). With ``stream``, an iterator over its events.
+
+        Raises:
+            InvalidInputError: an argument cannot be used; nothing was stored.
+            ConfigurationError: the agent cannot do this.
+            RunConflictError: the run id is in use for another input or agent.
+            SessionBusyError: the session has another run, and the policy is ``"reject"``.
+            QueueFullError: more of the agent's runs wait than its ``max_queued_runs``.
+            RunTimeoutError: the run took too long (in the foreground).
+            ModelError: the model failed (in the foreground; the run is settled as ERROR).
+            DatabaseError: the run could not be stored.
+        """
+        portal = blocking("await agent.arun(...)")
+        work = self.arun(
+            input,
+            stream=stream,
+            stream_events=stream_events,
+            background=background,
+            run_id=run_id,
+            session_id=session_id,
+            user_id=user_id,
+            metadata=metadata,
+            timeout=timeout,
+            priority=priority,
+            run_at=run_at,
+            max_attempts=max_attempts,
+            session_policy=session_policy,
+            webhook=webhook,
+            connection=connection,
+        )
+        return portal.iterate(work) if isinstance(work, AsyncGenerator) else portal.call(work)
+
+    def print_response(
+        self,
+        input: Input,
+        *,
+        stream: bool = True,
+        session_id: str | None = None,
+        user_id: str | None = None,
+    ) -> None:
+        """Run the agent and show its answer in the terminal as it comes.
+
+        Args:
+            input: a text, a message, or a list of messages.
+            stream: show the answer while it is written; by default so.
+            session_id: the conversation; by default a new one.
+            user_id: on whose behalf.
+
+        Raises:
+            Exception: as :meth:`run` does.
+        """
+        return blocking("await agent.aprint_response(...)").call(
+            self.aprint_response(input, stream=stream, session_id=session_id, user_id=user_id)
+        )

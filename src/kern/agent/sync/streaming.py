@@ -1,0 +1,36 @@
+"""Generated from ``kern/agent/streaming.py`` by ``scripts/generate_sync.py``."""
+
+from collections.abc import Iterator
+
+from kern.agent.blocking import blocking
+from kern.agent.streaming import Streaming
+from kern.run.agent import RunOutputEvent
+
+
+class SyncStreaming(Streaming):
+    """The methods of :class:`Streaming`, for code without an event loop."""
+
+    def stream_run(self, run_id: str, after: int = 0) -> Iterator[RunOutputEvent]:
+        """Yield the events of a run, live while it executes, in whichever process that is.
+
+        The events are numbered, the same in every process and at every time: a reader that was
+        interrupted goes on after the last number it has. Where a model call is made again after a
+        crash, a RunResumed says so, and the text since the last ModelRequestCompleted is void.
+        Pieces of text whose whole a ModelRequestCompleted holds may be gone once the run has
+        ended.
+
+        Args:
+            run_id: the run.
+            after: the number of the last event that the reader has, or 0.
+
+        Yields:
+            The events, until the run ends or pauses.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            ConfigurationError: the agent has no db.
+            JournalError: what is stored of the run cannot be read.
+        """
+        return blocking("async for ... in agent.astream_run(...)").iterate(
+            self.astream_run(run_id, after)
+        )

@@ -1,0 +1,138 @@
+"""Accepting runs in PostgreSQL, and their cancels, which may come first."""
+
+from collections.abc import Sequence
+from enum import Enum
+
+import asyncpg
+
+from kern.aio.batch import Batcher
+from kern.db.base import Accepted
+from kern.db.postgres.caller import SERVER, asyncpg_connection, briefly
+from kern.db.postgres.connections import Connection, Connections
+from kern.db.postgres.hand_off import HandOff
+from kern.db.postgres.names import Names
+from kern.db.postgres.reporting import reporting
+from kern.db.postgres.rows import accepted_columns
+from kern.db.postgres.statements import Accepting as Statements
+from kern.db.postgres.statements import Steps
+from kern.errors import ConfigurationError, DatabaseError, RunConflictError
+from kern.run.base import RunStatus
+from kern.run.record import NewRun
+
+
+class _Locked(Enum):
+    """That a batch has met a row that is locked for long, of whichever run."""
+
+    by_a_transaction = "by a transaction"
+
+
+class Accepting:
+    """Accepts runs: in batches, alone, or in a caller's transaction."""
+
+    def __init__(self, connections: Connections, names: Names, hand_off: HandOff) -> None:
+        """Send statements over ``connections``."""
+        self._connections = connections
+        self._hand_off = hand_off
+        self._statements = Statements(names)
+        self._cancel = Steps(names).cancel
+        self._submits = Batcher(self._submit_all, size=lambda run: len(run.input))
+        self._server: str | None = None
+
+    async def submit(self, run: NewRun) -> Accepted | None:
+        """Accept a run, as the store's ``submit`` says.
+
+        Raises:
+            RunConflictError: another transaction holds the id, and has not ended in time.
+        """
+        accepted = await self._submits.put(run)
+        # Each waits alone then, so that none waits for a transaction that holds another.
+        if not isinstance(accepted, _Locked):
+            return accepted
+        rows = await self._fetch_briefly(
+            run.run_id, self._statements.submit_alone, *accepted_columns([run])
+        )
+        await self._hand_off.finish(rows)
+        return _accepted(rows[0]) if rows else None
+
+    async def answered(self) -> None:
+        """Wait until the runs submitted so far are accepted, also for those who have left."""
+        await self._submits.answered()
+
+    async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
+        """Accept a run in a caller's transaction, as the store's ``submit_with`` says."""
+        with reporting(self._connections.address):
+            found = await asyncpg_connection(connection)
+            if not await self._is_of_this_server(found):
+                raise ConfigurationError(
+                    "connection is to another database, so its transaction cannot hold a run in "
+                    f"this one, at {self._connections.address}."
+                )
+            try:
+                async with briefly(found):
+                    rows = await found.fetch(
+                        self._statements.submit_within, *accepted_columns([run])
+                    )
+            except asyncpg.LockNotAvailableError as error:
+                raise _conflict(run.run_id) from error
+        return _accepted(rows[0]) if rows else None
+
+    async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
+        """Accept a run with the first steps of another, as the store's ``fork`` says."""
+        values = (*accepted_columns([run]), origin, seq)
+        rows = await self._fetch_briefly(run.run_id, self._statements.fork, *values)
+        await self._hand_off.finish(rows)
+        return bool(rows) and rows[0]["status"] is not None
+
+    async def cancel(self, run_id: str) -> bool:
+        """Ask for the end of a run, as the store's ``cancel`` says.
+
+        Raises:
+            RunConflictError: another transaction holds the id, and has not ended in time.
+        """
+        rows = await self._fetch_briefly(run_id, self._cancel, run_id)
+        await self._hand_off.finish(rows)
+        return bool(rows and rows[0]["known"])
+
+    async def _fetch_briefly(
+        self, run_id: str, statement: str, *values: object
+    ) -> list[asyncpg.Record]:
+        try:
+            return await self._connections.fetch(statement, *values)
+        except DatabaseError as error:
+            if _is_locked(error):
+                raise _conflict(run_id) from error
+            raise
+
+    async def _submit_all(self, runs: Sequence[NewRun]) -> Sequence[Accepted | _Locked | None]:
+        try:
+            rows = await self._connections.fetch(self._statements.submit, *accepted_columns(runs))
+        except DatabaseError as error:
+            if not _is_locked(error):
+                raise
+            return [_Locked.by_a_transaction] * len(runs)
+        await self._hand_off.finish(rows)
+        accepted = {row["run_id"]: _accepted(row) for row in rows}
+        return [accepted.get(run.run_id) for run in runs]
+
+    async def _is_of_this_server(self, connection: Connection) -> bool:
+        server = await connection.fetchval(SERVER)
+        if server != self._server:  # Perhaps only because it was started anew.
+            self._server = (await self._connections.fetch(SERVER))[0]["server"]
+        return bool(server == self._server)
+
+
+def _accepted(row: asyncpg.Record) -> Accepted | None:
+    if row["status"] is None:
+        return None
+    return Accepted(RunStatus(row["status"]), row["created_at"], row["waiting"])
+
+
+def _is_locked(error: DatabaseError) -> bool:
+    return isinstance(error.__cause__, asyncpg.LockNotAvailableError)
+
+
+def _conflict(run_id: str) -> RunConflictError:
+    return RunConflictError(
+        f"Another transaction holds the run {run_id!r}, or its new session, and has not ended "
+        "within 5 s. Commit it or roll it back, and try again; nothing was changed."
+    )

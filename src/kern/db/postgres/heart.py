@@ -1,0 +1,60 @@
+"""What extends leases in PostgreSQL, from a thread beside every event loop."""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+from typing_extensions import override
+
+from kern.db.heart import Heart
+from kern.db.postgres.connector import Connector
+from kern.db.postgres.names import Names
+from kern.db.postgres.reporting import reporting
+from kern.db.postgres.rows import columns
+from kern.db.postgres.statements.steps import extend
+
+
+class PostgresHeart(Heart):
+    """One connection, driven by an event loop of its own that only runs while it beats."""
+
+    def __init__(self, connector: Connector, names: Names) -> None:
+        """Prepare, without opening anything.
+
+        Args:
+            connector: opens a connection.
+            names: the tables.
+        """
+        self._connector = connector
+        self._statement = extend(names)
+        self._runner: asyncio.Runner | None = None
+        self._connection: asyncpg.Connection | None = None
+
+    @override
+    def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        with reporting(str(self._connector.address), sent=True):
+            return self._runner.run(self._extend(attempts, lease))
+
+    @override
+    def close(self) -> None:
+        self._disconnect()
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    async def _extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
+        try:
+            async with asyncio.timeout(lease / 3):
+                if self._connection is None:
+                    self._connection = await self._connector.connect()
+                rows = await self._connection.fetch(self._statement, *columns(attempts, 2), lease)
+        except BaseException:
+            self._disconnect()
+            raise
+        return {row["run_id"]: row["cancelled"] for row in rows}
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

@@ -1,0 +1,39 @@
+"""Between the rows of PostgreSQL and kern's records."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from kern.run.base import RunStatus
+from kern.run.record import JournalRow, NewRun, RunRecord
+
+_ACCEPTED = (
+    *("run_id", "session_id", "agent_id", "user_id", "input", "metadata", "parent_run_id"),
+    *("streamed", "cancelled", "lease", "ordered", "priority", "run_at", "timeout"),
+    *("max_attempts", "webhook", "executor", "traceparent", "journal_version"),
+)
+
+_NOT_OF_THE_RECORD = ("due_run_id", "unfinished", "holder", "notified")
+
+
+def accepted_columns(runs: Sequence[NewRun]) -> list[list[object]]:
+    """Return what the statements that accept runs take, an array for each column."""
+    return [[getattr(run, column) for run in runs] for column in _ACCEPTED]
+
+
+def columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+    """Return an array for each column of the rows."""
+    return [[row[column] for row in rows] for column in range(width)]
+
+
+def journal_columns(rows: Sequence[tuple[int, JournalRow]]) -> list[list[object]]:
+    """Return an array for each column of rows that attempts write to journals."""
+    return columns(
+        [(row.run_id, attempt, row.seq, row.type, row.payload) for attempt, row in rows], 5
+    )
+
+
+def record(row: asyncpg.Record) -> RunRecord:
+    """Return a run as it was read."""
+    values = {key: value for key, value in row.items() if key not in _NOT_OF_THE_RECORD}
+    return RunRecord(**values | {"status": RunStatus(values["status"])})

@@ -1,0 +1,146 @@
+"""How runs are accepted."""
+
+from kern.db.postgres.names import Names
+from kern.db.postgres.statements.parts import enqueued_if_due, into_outbox
+
+# A batch gives up where one of its ids is held by a transaction that goes on for longer; each of
+# its runs is then accepted alone, and waits for as long as it may.
+BATCH_LOCK_TIMEOUT, LOCK_TIMEOUT = "1s", "5s"
+
+_COLUMNS = """run_id, session_id, agent_id, user_id, input, metadata, parent_run_id, streamed,
+    cancelled, lease, ordered, priority, run_at, timeout, max_attempts, webhook, executor,
+    traceparent, journal_version"""
+
+_TYPES = """$1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+        $7::text[], $8::boolean[], $9::boolean[], $10::float8[], $11::boolean[], $12::integer[],
+        $13::timestamptz[], $14::float8[], $15::integer[], $16::text[], $17::text[],
+        $18::text[], $19::integer[]"""
+
+# A pending cancel is a row without a session: the primary key makes a cancel and the submit that
+# it comes before meet, whichever commits first.
+_ON_CONFLICT = """ON CONFLICT (run_id) DO UPDATE SET
+        position = excluded.position, session_id = excluded.session_id,
+        agent_id = excluded.agent_id, user_id = excluded.user_id, input = excluded.input,
+        metadata = excluded.metadata, parent_run_id = excluded.parent_run_id,
+        priority = excluded.priority, webhook = excluded.webhook,
+        traceparent = excluded.traceparent, journal_version = excluded.journal_version,
+        created_at = now(), finished_at = now()
+    WHERE runs.session_id IS NULL"""
+
+
+class Accepting:
+    """The statements, with the names of the tables filled in."""
+
+    def __init__(self, names: Names) -> None:
+        """Write the statements for ``names``."""
+        self._names = names
+        self.submit = self._accept(BATCH_LOCK_TIMEOUT, "")
+        self.submit_alone = self._accept(LOCK_TIMEOUT, "")
+        self.fork = self._accept(
+            LOCK_TIMEOUT,
+            f"""copied AS (
+    INSERT INTO {names.events} (run_id, seq, type, payload)
+    SELECT run.run_id, seq, type, payload FROM run, {names.events} AS origin
+    WHERE origin.run_id = $20 AND seq <= $21
+        AND type NOT IN ('RunContent', 'ToolCallStarted', 'ModelRequestStarted')
+), """,
+        )
+
+        # In a caller's transaction, which may go on for long: so it locks no row of others.
+        self.submit_within = f"""
+WITH input AS (
+    SELECT * FROM unnest({_TYPES}) AS t ({_COLUMNS})
+), session AS (
+    INSERT INTO {names.sessions} (session_id, agent_id, user_id)
+    SELECT session_id, agent_id, user_id FROM input
+    ON CONFLICT (session_id) DO NOTHING
+), run AS (
+    INSERT INTO {names.runs} AS runs (run_id, session_id, agent_id, user_id, input, metadata,
+        parent_run_id, streamed, watched, status, finished_at, ordered, priority, run_at, due_at,
+        timeout, max_attempts, webhook, traceparent, journal_version)
+    SELECT run_id, session_id, agent_id, user_id, input::json, metadata::json,
+        parent_run_id, streamed, streamed,
+        CASE WHEN cancelled THEN 'CANCELLED' ELSE 'PENDING' END,
+        CASE WHEN cancelled THEN now() END, ordered, priority, run_at,
+        CASE WHEN NOT cancelled THEN greatest(run_at, now()) END,
+        timeout, max_attempts, webhook, traceparent, journal_version
+    FROM input
+    {_ON_CONFLICT}
+    RETURNING run_id, attempt, status, created_at, webhook, {enqueued_if_due(names, "runs")}
+), ended AS (
+    SELECT run_id, attempt, webhook FROM run WHERE status = 'CANCELLED'
+), {into_outbox(names, "ended")}
+SELECT status, created_at, false AS waiting FROM run"""
+
+    def _accept(self, lock_timeout: str, more: str) -> str:
+        """Return the statement that accepts runs; ``more`` is done with the ``run`` it has made.
+
+        A run whose id is in use is left out at once, so that nothing is locked for it. A run that
+        begins here and now has no entry in the queue: its lease protects it, and the sweep.
+        """
+        names = self._names
+        return f"""
+WITH patience AS MATERIALIZED (
+    SELECT set_config('lock_timeout', '{lock_timeout}', true) AS lock_timeout
+), parent AS MATERIALIZED (
+    SELECT run_id, status = 'CANCELLED' OR cancel_requested_at IS NOT NULL AS is_cancelled
+    FROM {names.runs} WHERE run_id = ANY($7::text[]) ORDER BY run_id FOR SHARE
+), input AS MATERIALIZED (
+    SELECT t.*, t.cancelled OR coalesce(parent.is_cancelled, false) AS is_cancelled,
+        t.ordered AND NOT t.cancelled AND parent.is_cancelled IS NOT true
+        AND (t.run_at IS NULL OR t.run_at <= now()) AND known.run_id IS NULL AS requests
+    FROM unnest({_TYPES}) WITH ORDINALITY AS t ({_COLUMNS}, number)
+    LEFT JOIN parent ON parent.run_id = t.parent_run_id
+    LEFT JOIN {names.runs} AS known ON known.run_id = t.run_id
+    WHERE known.session_id IS NULL AND (SELECT lock_timeout FROM patience) IS NOT NULL
+), session AS (
+    INSERT INTO {names.sessions} AS session
+        (session_id, agent_id, user_id, lock_run_id, lock_requests)
+    SELECT session_id, (array_agg(agent_id ORDER BY number))[1],
+        (array_agg(user_id ORDER BY number))[1],
+        (array_agg(run_id ORDER BY number) FILTER (WHERE requests))[1],
+        count(*) FILTER (WHERE requests)
+    FROM input GROUP BY session_id ORDER BY session_id
+    ON CONFLICT (session_id) DO UPDATE SET
+        lock_run_id = coalesce(session.lock_run_id, excluded.lock_run_id),
+        lock_requests = session.lock_requests + excluded.lock_requests,
+        updated_at = now()
+    WHERE excluded.lock_run_id IS NOT NULL
+    RETURNING session_id, lock_run_id
+), placed AS (
+    SELECT *, nextval('{names.positions}') AS position, NOT is_cancelled AND NOT waiting
+        AND lease IS NOT NULL AS begins
+    FROM (SELECT *, requests AND run_id NOT IN (SELECT lock_run_id FROM session) AS waiting
+        FROM input) AS input
+    ORDER BY number
+), run AS (
+    INSERT INTO {names.runs} AS runs (run_id, position, session_id, agent_id, user_id, input,
+        metadata, parent_run_id, streamed, watched, status, attempt, started_at, dispatched_at,
+        finished_at, lease_until, ordered, waiting, priority, run_at, due_at, timeout,
+        max_attempts, webhook, executor, traceparent, journal_version)
+    SELECT run_id, position, session_id, agent_id, user_id, input::json,
+        metadata::json, parent_run_id, streamed, streamed,
+        CASE WHEN is_cancelled THEN 'CANCELLED' WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
+        begins::integer, CASE WHEN begins THEN now() END, CASE WHEN begins THEN now() END,
+        CASE WHEN is_cancelled THEN now() END,
+        CASE WHEN begins THEN now() + make_interval(secs => lease) END,
+        ordered, waiting, priority, run_at,
+        CASE WHEN NOT is_cancelled AND NOT begins AND NOT waiting
+            THEN greatest(run_at, now()) END,
+        timeout, max_attempts, webhook, CASE WHEN begins THEN executor END, traceparent,
+        journal_version
+    FROM placed ORDER BY run_id
+    {_ON_CONFLICT}
+    RETURNING run_id, session_id, attempt, status, created_at, waiting, webhook,
+        {enqueued_if_due(names, "runs")}
+), {more}ended AS (
+    SELECT run_id, attempt, webhook FROM run WHERE status = 'CANCELLED'
+), {into_outbox(names, "ended")}
+SELECT run_id, status, created_at, waiting, CASE WHEN status = 'CANCELLED'
+    AND run_id IN (SELECT lock_run_id FROM session) THEN session_id END AS unfinished,
+    run_id AS holder
+FROM run
+UNION ALL
+SELECT lock_run_id, NULL, NULL, NULL, session_id, lock_run_id FROM session
+WHERE lock_run_id IN (SELECT run_id FROM input WHERE requests)
+    AND lock_run_id NOT IN (SELECT run_id FROM run)"""

@@ -1,0 +1,87 @@
+"""Parts that several statements share."""
+
+from kern.db.postgres.names import Names
+
+LIVE = "('PENDING', 'RUNNING', 'PAUSED')"
+
+# The conditions by which their indexes find runs; guards are written otherwise, see the schema.
+STATUS, IS_WAITING = "status || ''", "waiting::integer = 1"
+
+RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
+    finished_at, metadata, output, error, priority, run_at, timeout, max_attempts, failures,
+    webhook, parent_run_id, executor, journal_version, refusal"""
+
+# What is left of a run's timeout, in seconds.
+REMAINING = "(timeout - extract(epoch FROM now() - started_at))::float8"
+
+
+def enqueued(names: Names, runs: str) -> str:
+    """Return the expression that enqueues a row of ``runs``; it says whether it was not before."""
+    return (
+        f"{names.enqueue}('{names.session_table}', {runs}.run_id, {runs}.agent_id, "
+        f"{runs}.parent_run_id IS NOT NULL, {runs}.priority, {runs}.due_at)"
+    )
+
+
+def enqueued_if_due(names: Names, runs: str) -> str:
+    """Return the expression that enqueues a row of ``runs`` if it has become due."""
+    return f"CASE WHEN {runs}.due_at IS NOT NULL THEN {enqueued(names, runs)} END AS enqueued"
+
+
+def notified(names: Names, kind: str) -> str:
+    """Return the expression that notifies of a run."""
+    return f"pg_notify('{names.channel}', '{kind} ' || run_id)::text"
+
+
+def following(names: Names, ended: str) -> str:
+    """Return the common table expressions that follow from the end of runs.
+
+    The session lock is handed off to the first run that waits for it, and that one is enqueued;
+    the webhook is put into the outbox. Where the session's row shows that the lock was requested
+    by a run that this statement, begun before, cannot see, the lock stays where it is; where the
+    run that gets it has just ended as well, it goes no further. Either is in ``unfinished``, and
+    :attr:`SessionLock.hand_off` has to be sent.
+
+    Args:
+        names: the tables.
+        ended: the expression with the runs: run_id, session_id, attempt and webhook.
+    """
+    return f"""held AS MATERIALIZED (
+    SELECT session.session_id, ended.run_id
+    FROM {names.sessions} AS session JOIN {ended} AS ended
+        ON session.session_id = ended.session_id
+        AND session.lock_run_id IS NOT DISTINCT FROM ended.run_id
+    ORDER BY session.session_id FOR NO KEY UPDATE OF session
+), handed AS (
+    UPDATE {names.sessions} AS session SET lock_run_id = CASE
+        WHEN first.run_id IS NOT NULL THEN first.run_id
+        WHEN session.lock_requests = seen.lock_requests THEN NULL
+        ELSE session.lock_run_id END
+    FROM held
+    JOIN {names.sessions} AS seen ON seen.session_id = held.session_id
+    LEFT JOIN LATERAL (
+        SELECT waiter.run_id FROM {names.runs} AS waiter
+        WHERE waiter.session_id = held.session_id AND waiter.{IS_WAITING}
+        ORDER BY waiter.position LIMIT 1
+    ) AS first ON true
+    WHERE session.session_id = held.session_id
+    RETURNING session.session_id, session.lock_run_id AS holder, held.run_id
+), next AS (
+    UPDATE {names.runs} AS runs SET waiting = false, due_at = now() FROM handed
+    WHERE runs.run_id = handed.holder AND runs.waiting
+    RETURNING runs.run_id, {enqueued_if_due(names, "runs")}
+), unfinished AS (
+    SELECT run_id, session_id AS unfinished, holder FROM handed
+    WHERE holder IS NOT NULL AND holder NOT IN (SELECT run_id FROM next)
+), {into_outbox(names, ended)}"""
+
+
+def into_outbox(names: Names, ended: str) -> str:
+    """Return the common table expression that puts the webhooks of ``ended`` into the outbox."""
+    return f"""webhook AS (
+    INSERT INTO {names.webhooks} (delivery_id, run_id, attempt, due_at)
+    SELECT run_id || '/' || attempt, run_id, attempt, now()
+    FROM {ended} AS ended WHERE webhook IS NOT NULL
+    ON CONFLICT (delivery_id) DO NOTHING
+    RETURNING pg_notify('{names.channel}', 'webhook')::text
+)"""

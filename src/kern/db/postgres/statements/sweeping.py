@@ -1,0 +1,145 @@
+"""The sweep: making good what lost processes have left undone, in statements with a bound each.
+
+What is looked at page by page goes on from where the last page ended.
+"""
+
+from kern.db.postgres.names import Names
+from kern.db.postgres.statements.parts import (
+    IS_WAITING,
+    LIVE,
+    STATUS,
+    enqueued,
+    enqueued_if_due,
+    following,
+    notified,
+)
+from kern.db.postgres.statements.steps import HAS_LOST_ENOUGH, LOST, NOT_REFUSED
+
+EXPIRED, SESSIONS, KEYS = 500, 1000, 50
+"""How many expired runs, sessions, and keys of limits a statement looks at."""
+
+PENDING, ENQUEUED = 10_000, 1000
+"""How many PENDING runs a statement looks at, and enqueues."""
+
+# How many seconds a run may be due before it is enqueued again.
+_UNTAKEN = 30
+
+_QUIET_TIMES = 3
+
+
+class Sweeping:
+    """The statements, with the names of the tables filled in."""
+
+    def __init__(self, names: Names) -> None:
+        """Write the statements for ``names``."""
+        runs, sessions = names.runs, names.sessions
+
+        # A gap in the ticks, in which leases may have expired, shows that the database was away
+        # for everybody. Then nothing expires for one heartbeat, and the living extend first.
+        gap = "coalesce(now() - swept_at > make_interval(secs => $1 * 2 / 3), true)"
+        self.advance = f"""
+UPDATE {names.tick} SET
+    swept_at = now(),
+    quiet_until = CASE WHEN {gap} AND quiet_times < {_QUIET_TIMES}
+        THEN now() + make_interval(secs => $1) ELSE quiet_until END,
+    quiet_times = CASE WHEN {gap} THEN least(quiet_times + 1, {_QUIET_TIMES})
+        WHEN quiet_until > now() THEN quiet_times ELSE 0 END
+WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1 / 3)
+RETURNING coalesce(quiet_until <= now(), true) AS may_expire"""
+
+        self.expire = f"""
+WITH expired AS MATERIALIZED (
+    SELECT run_id FROM {runs} WHERE {STATUS} = 'RUNNING' AND lease_until < now()
+    ORDER BY run_id LIMIT {EXPIRED} FOR NO KEY UPDATE SKIP LOCKED
+), swept AS (
+    UPDATE {runs} AS runs SET
+        status = CASE WHEN cancel_requested_at IS NOT NULL THEN 'CANCELLED'
+            WHEN {HAS_LOST_ENOUGH} THEN 'ERROR' ELSE 'PENDING' END,
+        error = CASE WHEN cancel_requested_at IS NULL AND {HAS_LOST_ENOUGH} THEN {LOST} END,
+        error_kind = CASE WHEN cancel_requested_at IS NULL AND {HAS_LOST_ENOUGH}
+            THEN 'LostAttemptsError' END,
+        finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR {HAS_LOST_ENOUGH}
+            THEN now() END,
+        due_at = CASE WHEN cancel_requested_at IS NULL AND NOT {HAS_LOST_ENOUGH} THEN now() END,
+        failures = failures + 1, lease_until = NULL, counted = false, {NOT_REFUSED}
+    FROM expired WHERE runs.run_id = expired.run_id
+    RETURNING runs.run_id, session_id, attempt, status, watched, webhook,
+        {enqueued_if_due(names, "runs")}
+), ended AS (
+    SELECT run_id, session_id, attempt, webhook FROM swept WHERE status <> 'PENDING'
+), {following(names, "ended")}
+SELECT run_id, unfinished, holder, CASE WHEN watched AND status <> 'PENDING'
+    THEN {notified(names, "changed")} END
+FROM swept LEFT JOIN unfinished USING (run_id)"""
+
+        # The queue is only read here, so that no worker is woken where nothing is missing.
+        self.enqueue_again = f"""
+WITH looked_at AS MATERIALIZED (
+    SELECT run_id, agent_id, parent_run_id, priority, due_at, position FROM {runs}
+    WHERE {STATUS} = 'PENDING' AND position > $1 ORDER BY position LIMIT {PENDING}
+), missing AS MATERIALIZED (
+    SELECT * FROM looked_at
+    WHERE due_at < now() - interval '{_UNTAKEN} s' AND NOT EXISTS (
+        SELECT FROM {names.queue} WHERE status IN ('queued', 'picked')
+            AND dedupe_key = '{names.session_table}/' || run_id || '/'
+                || (extract(epoch FROM due_at) * 1000000)::bigint)
+    ORDER BY position LIMIT {ENQUEUED}
+), enqueued AS (
+    SELECT {enqueued(names, "missing")} AS is_new FROM missing
+)
+SELECT (SELECT count(*) FROM enqueued WHERE is_new) AS enqueued, CASE
+    WHEN (SELECT count(*) FROM missing) = {ENQUEUED} THEN (SELECT max(position) FROM missing)
+    WHEN (SELECT count(*) FROM looked_at) = {PENDING} THEN (SELECT max(position) FROM looked_at)
+    ELSE 0 END AS position"""
+
+        waited_for = f"""waited_for (key) AS (
+    (SELECT concurrency_key FROM {runs} WHERE concurrency_key > $1
+        ORDER BY concurrency_key LIMIT 1)
+    UNION ALL
+    SELECT (SELECT runs.concurrency_key FROM {runs} AS runs
+        WHERE runs.concurrency_key > waited_for.key ORDER BY runs.concurrency_key LIMIT 1)
+    FROM waited_for WHERE waited_for.key IS NOT NULL
+)"""
+
+        # Only where a process was lost between two statements.
+        self.locks_of_ended = f"""
+WITH RECURSIVE waited_for (session_id) AS (
+    (SELECT session_id FROM {runs} WHERE {IS_WAITING} AND session_id > $1
+        ORDER BY session_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT runs.session_id FROM {runs} AS runs
+        WHERE runs.{IS_WAITING} AND runs.session_id > waited_for.session_id
+        ORDER BY runs.session_id LIMIT 1)
+    FROM waited_for WHERE waited_for.session_id IS NOT NULL
+), looked_at AS (
+    SELECT session_id FROM waited_for WHERE session_id IS NOT NULL LIMIT {SESSIONS}
+)
+SELECT looked_at.session_id, session.lock_run_id AS holder, holder.run_id IS NULL AS has_ended
+FROM looked_at LEFT JOIN {sessions} AS session USING (session_id)
+LEFT JOIN {runs} AS holder ON holder.run_id = session.lock_run_id AND holder.status IN {LIVE}
+    AND NOT holder.waiting
+ORDER BY looked_at.session_id"""
+
+        # A limit may have room without anybody having admitted the next run, whose claim finds out.
+        self.try_limits = f"""
+WITH RECURSIVE {waited_for}, first AS MATERIALIZED (
+    SELECT key, (SELECT run_id FROM {runs} AS runs WHERE runs.concurrency_key = key
+        ORDER BY priority DESC, position LIMIT 1) AS run_id
+    FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}
+), waiters AS MATERIALIZED (
+    SELECT runs.run_id FROM {runs} AS runs JOIN first ON runs.run_id = first.run_id
+    WHERE runs.concurrency_key = key ORDER BY runs.run_id FOR NO KEY UPDATE OF runs SKIP LOCKED
+), tried AS (
+    UPDATE {runs} AS runs SET concurrency_key = NULL, due_at = now() FROM waiters
+    WHERE runs.run_id = waiters.run_id
+    RETURNING {enqueued_if_due(names, "runs")}
+)
+SELECT key FROM first ORDER BY key"""
+
+        self.waiting_for_limits = f"""
+WITH RECURSIVE {waited_for}
+SELECT key, first.agent_id, first.user_id
+FROM (SELECT key FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}) AS waited_for,
+LATERAL (SELECT agent_id, user_id FROM {runs} AS runs WHERE runs.concurrency_key = key
+    ORDER BY priority DESC, position LIMIT 1) AS first
+ORDER BY key"""

@@ -1,0 +1,204 @@
+"""The tables in SQLite: made and migrated on first use, forward only. Moments are seconds."""
+
+import sqlite3
+
+from kern.errors import SchemaVersionError
+
+# One script a version; what has been released is never changed, only added to. An index ends
+# with the position of the run anyway, so none names it.
+MIGRATIONS = (
+    """
+CREATE TABLE "{table}" (
+    session_id TEXT PRIMARY KEY,
+    agent_id TEXT NOT NULL,
+    user_id TEXT,
+    name TEXT,
+    session_state TEXT,
+    state_version INTEGER NOT NULL DEFAULT 0,
+    metadata TEXT,
+    lock_run_id TEXT,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE "{table}_runs" (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id TEXT NOT NULL UNIQUE,
+    session_id TEXT,
+    agent_id TEXT,
+    user_id TEXT,
+    parent_run_id TEXT,
+    status TEXT NOT NULL CHECK (
+        status IN ('PENDING', 'RUNNING', 'PAUSED', 'COMPLETED', 'ERROR', 'CANCELLED')),
+    attempt INTEGER NOT NULL DEFAULT 0,
+    input TEXT,
+    output TEXT,
+    error TEXT,
+    error_kind TEXT,
+    usage TEXT,
+    metadata TEXT,
+    requirements TEXT,
+    model TEXT,
+    journal_version INTEGER NOT NULL DEFAULT 1,
+    refusals INTEGER NOT NULL DEFAULT 0,
+    refused_at REAL,
+    refusal TEXT,
+    priority INTEGER NOT NULL DEFAULT 0,
+    run_at REAL,
+    due_at REAL,
+    timeout REAL,
+    max_attempts INTEGER,
+    failures INTEGER NOT NULL DEFAULT 0,
+    ordered INTEGER NOT NULL DEFAULT 0,
+    waiting INTEGER NOT NULL DEFAULT 0,
+    concurrency_key TEXT,
+    counted INTEGER NOT NULL DEFAULT 0,
+    streamed INTEGER NOT NULL DEFAULT 0,
+    executor TEXT,
+    dispatched_at REAL,
+    lease_until REAL,
+    cancel_requested_at REAL,
+    webhook TEXT,
+    traceparent TEXT,
+    created_at REAL NOT NULL,
+    started_at REAL,
+    finished_at REAL
+);
+CREATE INDEX "{table}_runs_session" ON "{table}_runs" (session_id);
+CREATE INDEX "{table}_runs_agent" ON "{table}_runs" (agent_id);
+CREATE INDEX "{table}_runs_user" ON "{table}_runs" (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX "{table}_runs_status" ON "{table}_runs" (status);
+CREATE INDEX "{table}_runs_created" ON "{table}_runs" (created_at);
+CREATE INDEX "{table}_runs_parent" ON "{table}_runs" (parent_run_id)
+    WHERE parent_run_id IS NOT NULL;
+CREATE INDEX "{table}_runs_waiting" ON "{table}_runs" (session_id) WHERE waiting;
+CREATE INDEX "{table}_runs_limit" ON "{table}_runs" (concurrency_key, priority DESC)
+    WHERE concurrency_key IS NOT NULL;
+CREATE INDEX "{table}_runs_counted" ON "{table}_runs" (agent_id, user_id)
+    WHERE counted AND status = 'RUNNING';
+CREATE INDEX "{table}_runs_due" ON "{table}_runs" (agent_id, due_at) WHERE status = 'PENDING';
+CREATE INDEX "{table}_runs_queue" ON "{table}_runs"
+    (agent_id, parent_run_id IS NULL, priority DESC)
+    WHERE status = 'PENDING' AND due_at IS NOT NULL;
+CREATE INDEX "{table}_runs_lease" ON "{table}_runs" (lease_until) WHERE status = 'RUNNING';
+CREATE INDEX "{table}_runs_pending_cancel" ON "{table}_runs" (created_at)
+    WHERE session_id IS NULL;
+CREATE TABLE "{table}_run_events" (
+    run_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    PRIMARY KEY (run_id, seq)
+) WITHOUT ROWID;
+CREATE TABLE "{table}_webhooks" (
+    delivery_id TEXT PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    due_at REAL,
+    delivered_at REAL,
+    given_up_at REAL,
+    error TEXT,
+    created_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "{table}_webhooks_due" ON "{table}_webhooks" (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX "{table}_webhooks_run" ON "{table}_webhooks" (run_id);
+CREATE TABLE "{table}_processes" (
+    executor TEXT PRIMARY KEY,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    agents TEXT NOT NULL,
+    version TEXT NOT NULL,
+    slots INTEGER,
+    executing INTEGER NOT NULL,
+    started_at REAL NOT NULL,
+    beat_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE "{table}_tick" (
+    swept_at REAL NOT NULL,
+    quiet_until REAL NOT NULL,
+    quiet_times INTEGER NOT NULL
+);
+INSERT INTO "{table}_tick" VALUES (0, 0, 0);
+CREATE TABLE "{table}_blobs" (
+    run_id TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    chunk INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (run_id, hash, chunk)
+);
+CREATE TABLE "{table}_schedules" (
+    name TEXT PRIMARY KEY,
+    agent_id TEXT NOT NULL,
+    input TEXT NOT NULL,
+    cron TEXT NOT NULL,
+    timezone TEXT NOT NULL,
+    missed TEXT NOT NULL CHECK (missed IN ('skip', 'once', 'all')),
+    session_id TEXT,
+    user_id TEXT,
+    metadata TEXT,
+    paused INTEGER NOT NULL DEFAULT 0,
+    next_at REAL NOT NULL,
+    last_at REAL,
+    created_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "{table}_schedules_next" ON "{table}_schedules" (next_at) WHERE NOT paused
+""",
+)
+
+_VERSIONS = (
+    "CREATE TABLE IF NOT EXISTS kern_versions (name TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+)
+
+
+def statements(session_table: str, version: int = 0) -> list[str]:
+    """Return the SQL that brings tables of a version to this version of kern.
+
+    Args:
+        session_table: the table of the sessions; the others are named after it.
+        version: how old they are; 0 where there are none yet.
+    """
+    scripts = [script.format(table=session_table) for script in MIGRATIONS[version:]]
+    return [each.strip() for script in scripts for each in script.split(";\n")]
+
+
+def migration_sql(session_table: str) -> str:
+    """Return the SQL that makes the tables in a file that has none of this name."""
+    version = f"INSERT INTO kern_versions VALUES ('{session_table}', {len(MIGRATIONS)})"
+    script = ["BEGIN", _VERSIONS, *statements(session_table), version, "COMMIT"]
+    return ";\n".join(script) + ";\n"
+
+
+def migrate(connection: sqlite3.Connection, session_table: str) -> None:
+    """Bring the tables to this version of kern; of processes that begin at once, one does.
+
+    Raises:
+        SchemaVersionError: the tables are newer than this version of kern.
+    """
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_VERSIONS)
+        version = _version(connection, session_table) or 0
+        if version > len(MIGRATIONS):
+            raise SchemaVersionError(
+                f"The tables of {session_table!r} have version {version}; this kern knows "
+                f"versions up to {len(MIGRATIONS)}. Upgrade kern, or name another session_table."
+            )
+        for statement in statements(session_table, version):
+            connection.execute(statement)
+        connection.execute(
+            "INSERT OR REPLACE INTO kern_versions VALUES (?, ?)", (session_table, len(MIGRATIONS))
+        )
+
+
+def found_version(connection: sqlite3.Connection, session_table: str) -> int | None:
+    """Return the version of the tables; None where there are none yet."""
+    versions = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'kern_versions'")
+    return _version(connection, session_table) if versions.fetchone() else None
+
+
+def _version(connection: sqlite3.Connection, session_table: str) -> int | None:
+    row = connection.execute(
+        "SELECT version FROM kern_versions WHERE name = ?", (session_table,)
+    ).fetchone()
+    return row[0] if row else None

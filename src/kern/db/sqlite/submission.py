@@ -1,0 +1,194 @@
+"""How runs are accepted, cancelled and resumed in SQLite, each in one transaction."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from kern.db.base import Accepted, Kind
+from kern.db.sqlite.connection import Transaction
+from kern.db.sqlite.ends import Ends
+from kern.db.sqlite.journals import Journals
+from kern.db.sqlite.sessions import SessionLock
+from kern.db.sqlite.tables import LIVE, Tables
+from kern.run.base import RunStatus
+from kern.run.record import NewRun
+
+
+class Submission:
+    """The operations on one file's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        """Use ``tables``."""
+        self._sessions, self._runs = tables.sessions, tables.runs
+        self._ends = Ends(tables)
+        self._journals = Journals(tables)
+        self._lock = SessionLock(tables)
+
+    def submit(self, transaction: Transaction, run: NewRun) -> Accepted | None:
+        """See :meth:`kern.db.base.Store.submit`."""
+        known = transaction.one(
+            f"SELECT session_id FROM {self._runs} WHERE run_id = :run_id", run_id=run.run_id
+        )
+        if known is not None and known["session_id"] is not None:
+            return None
+        if known is not None:  # A pending cancel has taken the run's place.
+            transaction.execute(
+                f"DELETE FROM {self._runs} WHERE run_id = :run_id", run_id=run.run_id
+            )
+        cancelled = run.cancelled or known is not None or self._is_orphan(transaction, run)
+        waiting = not self._enter_session(transaction, run, cancelled)
+        if cancelled:
+            status = RunStatus.cancelled
+        elif run.lease is None or waiting:
+            status = RunStatus.pending
+        else:
+            status = RunStatus.running
+        self._insert(transaction, run, status, waiting)
+        if cancelled:
+            self._ends.follow(transaction, run.run_id)
+        created_at = datetime.fromtimestamp(transaction.now, UTC)
+        return Accepted(status, created_at, waiting)
+
+    def _is_orphan(self, transaction: Transaction, run: NewRun) -> bool:
+        """Say whether the run's parent was cancelled, so that it must not begin."""
+        return run.parent_run_id is not None and bool(
+            transaction.one(
+                f"SELECT 1 FROM {self._runs} WHERE run_id = :parent "
+                "AND (status = 'CANCELLED' OR cancel_requested_at IS NOT NULL)",
+                parent=run.parent_run_id,
+            )
+        )
+
+    def _enter_session(self, transaction: Transaction, run: NewRun, cancelled: bool) -> bool:
+        """Make the run's session if need be; say whether the run waits for no other one there."""
+        due = run.run_at is None or run.run_at.timestamp() <= transaction.now
+        asks = run.ordered and due and not cancelled
+        transaction.execute(
+            f"INSERT INTO {self._sessions} (session_id, agent_id, user_id, created_at, updated_at)"
+            " VALUES (:session_id, :agent_id, :user_id, :now, :now) ON CONFLICT (session_id) "
+            "DO UPDATE SET updated_at = :now WHERE :asks",
+            session_id=run.session_id,
+            agent_id=run.agent_id,
+            user_id=run.user_id,
+            asks=asks,
+        )
+        return not asks or self._lock.take(transaction, run.session_id, run.run_id)
+
+    def _insert(
+        self, transaction: Transaction, run: NewRun, status: RunStatus, waiting: bool
+    ) -> None:
+        now = transaction.now
+        run_at = None if run.run_at is None else run.run_at.timestamp()
+        values: dict[str, object] = {
+            "run_id": run.run_id,
+            "session_id": run.session_id,
+            "agent_id": run.agent_id,
+            "user_id": run.user_id,
+            "input": run.input,
+            "metadata": run.metadata,
+            "parent_run_id": run.parent_run_id,
+            "streamed": run.streamed,
+            "ordered": run.ordered,
+            "waiting": waiting,
+            "priority": run.priority,
+            "run_at": run_at,
+            "timeout": run.timeout,
+            "max_attempts": run.max_attempts,
+            "webhook": run.webhook,
+            "traceparent": run.traceparent,
+            "journal_version": run.journal_version,
+            "status": status.value,
+            "created_at": now,
+        }
+        if status is RunStatus.running:
+            assert run.lease is not None
+            values |= {"attempt": 1, "executor": run.executor, "lease_until": now + run.lease}
+            values |= {"started_at": now, "dispatched_at": now}
+        elif status is RunStatus.cancelled:
+            values["finished_at"] = now
+        elif not waiting:
+            values["due_at"] = max(now, run_at or now)
+            transaction.makes_due = True
+        transaction.execute(
+            f"INSERT INTO {self._runs} ({', '.join(values)}) "
+            f"VALUES ({', '.join(':' + column for column in values)})",
+            **values,
+        )
+
+    def fork(self, transaction: Transaction, run: NewRun, origin: str, seq: int) -> bool:
+        """See :meth:`kern.db.base.Store.fork`."""
+        if self.submit(transaction, run) is None:
+            return False
+        self._journals.copy(transaction, run.run_id, origin, seq)
+        return True
+
+    def cancel(self, transaction: Transaction, run_id: str) -> bool:
+        """See :meth:`kern.db.base.Store.cancel`."""
+        run = transaction.one(
+            "SELECT status, status = 'RUNNING' AND lease_until >= :now AS alive "
+            f"FROM {self._runs} WHERE run_id = :run_id",
+            run_id=run_id,
+        )
+        if run is None:
+            transaction.execute(
+                f"INSERT INTO {self._runs} (run_id, status, cancel_requested_at, created_at) "
+                "VALUES (:run_id, 'CANCELLED', :now, :now)",
+                run_id=run_id,
+            )
+            return False
+        if RunStatus(run["status"]).is_terminal:
+            return False
+        # A run whose lease has expired has no executor that would stop it, so it ends here; the
+        # raised attempt shuts out one that was only asleep.
+        transaction.execute(
+            f"UPDATE {self._runs} SET cancel_requested_at = coalesce(cancel_requested_at, :now), "
+            "attempt = attempt + :ends WHERE run_id = :run_id",
+            run_id=run_id,
+            ends=not run["alive"],
+        )
+        if run["alive"]:
+            transaction.notify(Kind.cancel, run_id)
+        else:
+            self._ends.end(transaction, run_id, RunStatus.cancelled)
+        return True
+
+    def resume(
+        self,
+        transaction: Transaction,
+        run_id: str,
+        status: RunStatus,
+        events: Sequence[tuple[str, str]],
+    ) -> bool:
+        """See :meth:`kern.db.base.Store.resume`."""
+        run = transaction.one(
+            f"""
+UPDATE {self._runs} SET status = 'PENDING', error = NULL, error_kind = NULL, finished_at = NULL,
+    started_at = NULL, failures = 0, refusals = 0, refused_at = NULL, refusal = NULL,
+    run_at = NULL, due_at = :now
+WHERE run_id = :run_id AND status = :status
+RETURNING session_id, ordered""",
+            run_id=run_id,
+            status=status.value,
+        )
+        if run is None:
+            return False
+        self._journals.add(transaction, run_id, events)
+        if run["ordered"] and not self._lock.take(transaction, run["session_id"], run_id):
+            self._lock.wait(transaction, run_id)
+        else:
+            transaction.makes_due = True
+        return True
+
+    def read(self, transaction: Transaction, run_id: str) -> bool:
+        """See :meth:`kern.db.base.Store.read`."""
+        transaction.execute(
+            f"UPDATE {self._runs} SET streamed = 1 WHERE run_id = :run_id AND NOT streamed "
+            f"AND status IN {LIVE}",
+            run_id=run_id,
+        )
+        transaction.notify(Kind.read, run_id)
+        return self.is_known(transaction, run_id)
+
+    def is_known(self, transaction: Transaction, run_id: str) -> bool:
+        """Say whether there is a run, or a pending cancel, of this id."""
+        found = transaction.one(f"SELECT 1 FROM {self._runs} WHERE run_id = :run_id", run_id=run_id)
+        return found is not None

@@ -1,0 +1,30 @@
+"""The names of the tables in a SQLite file, ready for statements."""
+
+LIVE = "('PENDING', 'RUNNING', 'PAUSED')"
+"""The statuses of runs that have not ended."""
+
+
+class Tables:
+    """The tables that belong to one table of sessions.
+
+    Attributes:
+        sessions: the conversations.
+        runs: the runs.
+        journal: the rows of their journals.
+        webhooks: the outbox.
+        processes: who executes runs.
+        tick: when the last sweep was.
+        blobs: what is too large for a row.
+        schedules: what runs by the clock.
+    """
+
+    def __init__(self, session_table: str) -> None:
+        """Name the tables after ``session_table``, an identifier."""
+        self.sessions = f'"{session_table}"'
+        self.runs = f'"{session_table}_runs"'
+        self.journal = f'"{session_table}_run_events"'
+        self.webhooks = f'"{session_table}_webhooks"'
+        self.processes = f'"{session_table}_processes"'
+        self.tick = f'"{session_table}_tick"'
+        self.blobs = f'"{session_table}_blobs"'
+        self.schedules = f'"{session_table}_schedules"'

@@ -1,0 +1,154 @@
+"""Which definition executes a run: the one that submitted it, or one that is fit for it.
+
+A run must never meet another caller's tools, dependencies or user. So it is pinned to the
+definition of its submit for as long as it waits in this process. Runs of other processes, and of
+those that were lost, are executed only by a definition that was served explicitly, or that is the
+only one of its id here and holds nothing of a caller.
+"""
+
+import asyncio
+from collections import OrderedDict
+from weakref import WeakSet
+
+from kern.errors import QueueFullError
+from kern.execution.spec import Definition, Spec
+
+# How many submitted runs may wait that no other definition may execute.
+PINNED_LIMIT = 1000
+
+# How long an agent whose runs could not be executed here is left to others, in seconds: first,
+# doubled each time, at most.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
+
+
+class Definitions:
+    """The definitions of agents that one event loop has in hand."""
+
+    def __init__(self) -> None:
+        """Know none yet."""
+        self._served: dict[str, Definition] = {}
+        self._seen: dict[str, WeakSet[Definition]] = {}
+        self._pinned: dict[str, Spec] = {}
+        self._owners: dict[str, object] = {}
+        self._replaceable: OrderedDict[str, Spec] = OrderedDict()
+        self._paused: dict[str, tuple[float, float]] = {}
+
+    def serve(self, definition: Definition) -> None:
+        """Have a definition execute every run of its id; the first one of an id stays."""
+        self._served.setdefault(definition.id, definition)
+
+    def see(self, definition: Definition) -> None:
+        """Know of a definition that is in use here."""
+        self._seen.setdefault(definition.id, WeakSet()).add(definition)
+
+    def check(self, spec: Spec) -> None:
+        """Make sure that a run may wait here for its definition.
+
+        Raises:
+            QueueFullError: too many runs wait that no other definition may execute.
+        """
+        if len(self._pinned) >= PINNED_LIMIT and not self._is_replaceable(spec):
+            raise QueueFullError(
+                f"{PINNED_LIMIT} runs wait that only the agent objects which submitted them may "
+                "execute, as these have dependencies or tools of their own. Try again later, or "
+                f"serve the agent {spec.id!r}: kern worker module:agent, or serve([agent])."
+            )
+
+    def pin(self, run_id: str, spec: Spec, owner: object = None) -> None:
+        """Have a run that waits executed by this spec.
+
+        Args:
+            run_id: the run.
+            spec: what executes it.
+            owner: is held until then, if no other definition may execute the run.
+        """
+        if not self._is_replaceable(spec):
+            self._pinned[run_id] = spec
+            self._owners[run_id] = owner
+            return
+        self._replaceable[run_id] = spec
+        if len(self._replaceable) > PINNED_LIMIT:  # Another one may execute the oldest.
+            self._replaceable.popitem(last=False)
+
+    def unpin(self, run_id: str) -> Spec | None:
+        """Return the spec to which a run was pinned, and forget it."""
+        self._owners.pop(run_id, None)
+        return self._pinned.pop(run_id, None) or self._replaceable.pop(run_id, None)
+
+    @property
+    def pinned(self) -> list[str]:
+        """The runs that wait here for their own definition."""
+        return [*self._pinned, *self._replaceable]
+
+    @property
+    def is_explicit(self) -> bool:
+        """Whether a definition was served explicitly."""
+        return bool(self._served)
+
+    @property
+    def agent_ids(self) -> list[str]:
+        """The agents whose runs may begin here now."""
+        now = asyncio.get_running_loop().time()
+        found = {spec.id: None for spec in (*self._pinned.values(), *self._replaceable.values())}
+        for agent_id in (*self._served, *self._seen):
+            if self._default(agent_id) is not None:
+                found[agent_id] = None
+        return [each for each in found if self._paused.get(each, (0.0, 0.0))[0] <= now]
+
+    @property
+    def served_ids(self) -> tuple[str, ...]:
+        """The agents all whose runs are executed here."""
+        return tuple(
+            each
+            for each in dict.fromkeys((*self._served, *self._seen))
+            if self._default(each) is not None
+        )
+
+    def find(self, run_id: str, agent_id: str) -> tuple[Spec, bool] | None:
+        """Return what executes a run, and whether the run was pinned to it; None for nothing."""
+        spec = self.unpin(run_id)
+        if spec is not None:
+            return spec, True
+        definition = self._default(agent_id)
+        return None if definition is None else (Spec.of(definition), False)
+
+    def may_execute(self, run_id: str, agent_id: str) -> bool:
+        """Say whether anything here may execute a run."""
+        return (
+            run_id in self._pinned
+            or run_id in self._replaceable
+            or self._default(agent_id) is not None
+        )
+
+    def limits(self, agent_id: str) -> tuple[int | None, int | None]:
+        """Return the limits of an agent and of each of its users, as far as they are known."""
+        for definition in (self._served.get(agent_id), *self._seen.get(agent_id, ())):
+            if definition is not None:
+                return definition.max_concurrent_runs, definition.max_concurrent_runs_per_user
+        for spec in (*self._pinned.values(), *self._replaceable.values()):
+            if spec.id == agent_id:
+                return spec.agent_limit, spec.user_limit
+        return None, None
+
+    def pause(self, agent_id: str) -> None:
+        """Leave an agent's runs to others for a time, which grows, as one was refused."""
+        _, pause = self._paused.get(agent_id, (0.0, _FIRST_PAUSE / 2))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+        self._paused[agent_id] = asyncio.get_running_loop().time() + pause, pause
+
+    def proved(self, agent_id: str) -> None:
+        """Forget that an agent's runs were refused, as one was executed."""
+        self._paused.pop(agent_id, None)
+
+    def _is_replaceable(self, spec: Spec) -> bool:
+        """Say whether another definition may execute a run of this one."""
+        return spec.is_portable and self._default(spec.id) is not None
+
+    def _default(self, agent_id: str) -> Definition | None:
+        """Return what may execute any run of an agent."""
+        if (served := self._served.get(agent_id)) is not None:
+            return served
+        seen = list(self._seen.get(agent_id, ()))
+        if len(seen) == 1 and Spec.of(seen[0]).is_portable:
+            return seen[0]
+        return None

@@ -1,0 +1,92 @@
+"""Runs in the foreground: accepted like all others, executed for a caller who waits."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from kern.aio.retry import until_available
+from kern.aio.tasks import Tasks
+from kern.db.base import Accepted, Store
+from kern.dispatch.submission import Submission, record_of
+from kern.execution.attempt import Attempt
+from kern.execution.cancellation import cancellations
+from kern.execution.executor import Executor
+from kern.execution.journal import Emit
+from kern.execution.spec import Definition, Spec
+from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
+from kern.run.record import NewRun, RunRecord
+
+
+class Foreground:
+    """Executes runs for callers of this event loop."""
+
+    def __init__(
+        self, store: Store, submission: Submission, executor: Executor, tasks: Tasks
+    ) -> None:
+        """Prepare.
+
+        Args:
+            store: where the runs are.
+            submission: what accepts them.
+            executor: what executes them.
+            tasks: where a run is ended whose caller has left.
+        """
+        self._store = store
+        self._submission = submission
+        self._executor = executor
+        self._tasks = tasks
+
+    async def accept(self, run: NewRun) -> RunRecord:
+        """Accept a run; where the caller leaves meanwhile, it ends CANCELLED.
+
+        Raises:
+            RunConflictError: the run id is in use for something else.
+            DatabaseError: the run was not accepted.
+        """
+        try:
+            return await self._submission.accept(run)
+        except BaseException:
+            # Its submit may be under way still: nobody else may execute it then.
+            self._tasks.start(self._abandon(run))
+            raise
+
+    async def execute(self, record: RunRecord, spec: Spec, emit: Emit | None) -> RunOutput:
+        """Execute a run that was accepted RUNNING for this executor.
+
+        Raises:
+            DatabaseError: its end was not stored.
+            Exception: what the run failed of; it is settled as ERROR by then.
+        """
+        attempt = Attempt.begin(record, spec, self._store, emit=emit, foreground=True)
+        await self._executor.execute(attempt)
+        return _result(attempt)
+
+    async def _abandon(self, run: NewRun) -> None:
+        """End a run whose caller has left while it was being accepted, if it was."""
+        assert run.executor is not None
+        await until_available(lambda: self._store.cancel(run.run_id))
+        held = await until_available(lambda: self._store.held(run.run_id, run.executor or ""))
+        if held is not None and self._executor.attempt(run.run_id) is None:
+            output = replace(RunOutput.from_record(held), status=RunStatus.cancelled)
+            await until_available(lambda: self._store.settle(output.settlement(held.attempt)))
+
+
+async def execute_alone(definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
+    """Execute a run of an agent that has no database, and keep nothing of it.
+
+    Raises:
+        Exception: what the run failed of.
+    """
+    now = datetime.now(UTC)
+    if cancellations.take_pending(run.run_id):
+        return RunOutput.from_record(record_of(run, Accepted(RunStatus.cancelled, now)))
+    record = record_of(run, Accepted(RunStatus.running, now))
+    attempt = Attempt.begin(record, Spec.of(definition), None, emit=emit, foreground=True)
+    await Executor().execute(attempt)
+    return _result(attempt)
+
+
+def _result(attempt: Attempt) -> RunOutput:
+    if attempt.failure is not None and attempt.output.status is RunStatus.error:
+        raise attempt.failure
+    return attempt.output

@@ -1,0 +1,121 @@
+"""Waiting for a run and reading its events, in any process, through outages of the database."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from kern.aio.retry import until_available
+from kern.db.base import Store
+from kern.dispatch.signals import Subscriptions
+from kern.dispatch.streams import read_events
+from kern.execution.executor import Executor
+from kern.execution.nesting import waiting_for_a_run
+from kern.run.agent import RunOutput, RunOutputEvent
+from kern.run.base import RunStatus
+from kern.run.record import RunRecord
+
+logger = logging.getLogger("kern")
+
+Until: TypeAlias = Literal["pause", "end"]
+"""What a wait for a run ends at: also at a pause, or only at its end."""
+
+
+class Waiting:
+    """Waits for runs on one event loop; notifications wake it, and it looks without them too."""
+
+    def __init__(
+        self, store: Store, executor: Executor, subscriptions: Subscriptions, heartbeat: float
+    ) -> None:
+        """Prepare.
+
+        Args:
+            store: where the runs are.
+            executor: what executes here.
+            subscriptions: what wakes those who wait.
+            heartbeat: the seconds after which they look again.
+        """
+        self._store = store
+        self._executor = executor
+        self._subscriptions = subscriptions
+        self._heartbeat = heartbeat
+
+    async def wait(self, run_id: str, timeout: float | None, until: Until) -> RunOutput | None:
+        """Wait for a run's end, or its pause, and return the run; None where it is not known.
+
+        Raises:
+            TimeoutError: that has not come after ``timeout`` seconds.
+        """
+        reasons = [f"run {run_id} has not ended"]
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                with waiting_for_a_run(), self._subscriptions.to(run_id) as changed:
+                    await until_available(self._subscriptions.listen)
+                    return await self._wait(run_id, until, changed, reasons)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise TimeoutError(f"After {timeout:g} s {reasons[-1]}. It goes on.") from None
+
+    async def stream(self, run_id: str, after: int) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield the events of a run from the number ``after`` on, until it ends or pauses.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            JournalError: a row of its journal cannot be read.
+        """
+        await until_available(self._subscriptions.listen)
+        with waiting_for_a_run(), self._subscriptions.to(run_id) as changed:
+            events = read_events(self._store, run_id, after, changed, self._look_again)
+            async for event in events:
+                yield event
+
+    @property
+    def _look_again(self) -> float:
+        return self._heartbeat if self._subscriptions.is_heard else min(1.0, self._heartbeat)
+
+    async def _wait(
+        self, run_id: str, until: Until, changed: asyncio.Event, reasons: list[str]
+    ) -> RunOutput | None:
+        await asyncio.sleep(0)  # A run that was just accepted begins to execute.
+        while True:
+            changed.clear()
+            record = None
+            attempt = self._executor.attempt(run_id)
+            if attempt is None:
+                record = await until_available(lambda: self._look(run_id))
+                if record is None:
+                    return None
+                if record.status.is_terminal or (
+                    until == "pause" and record.status is RunStatus.paused
+                ):
+                    return RunOutput.from_record(record)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._look_again):
+                    await changed.wait()
+            if attempt is not None and attempt.is_settled:
+                return replace(attempt.output)
+            if record is not None and not changed.is_set():
+                await self._explain(record, reasons)
+
+    async def _look(self, run_id: str) -> RunRecord | None:
+        # A run that comes after this would not be watched, so it is not known.
+        known = await self._store.watch(run_id)
+        return await self._store.get(run_id) if known else None
+
+    async def _explain(self, record: RunRecord, reasons: list[str]) -> None:
+        """Say once why a run does not begin, if no living process serves its agent."""
+        if record.status is not RunStatus.pending or record.waiting or len(reasons) > 1:
+            return
+        alive = await until_available(lambda: self._store.processes.find(3 * self._heartbeat))
+        if any(record.agent_id in process.agents for process in alive):
+            return
+        refusal = "" if record.refusal is None else f" One that tried said: {record.refusal}"
+        reasons.append(
+            f"run {record.run_id} has not begun: no living process serves the agent "
+            f"{record.agent_id!r}. Start one: kern worker module:agent.{refusal}"
+        )
+        logger.warning("%s", reasons[-1])

@@ -1,0 +1,160 @@
+"""Sends the webhooks in the outbox of a database.
+
+Every process that executes runs does this for the whole database. A delivery that one of them has
+taken is due again after its lease, so none is lost with a process.
+"""
+
+import asyncio
+import logging
+import random
+from contextlib import suppress
+from functools import partial
+
+from kern.aio.retry import until_available
+from kern.db.base import Store
+from kern.db.outbox import Delivery
+from kern.errors import ConfigurationError, WebhookError
+from kern.webhooks.delivery import deliver
+
+logger = logging.getLogger("kern")
+
+# How many are sent at once. One that does not answer holds its place for the time of a try.
+_LIMIT = 32
+
+# Seconds: longer than a try, with its reads and writes.
+_LEASE = 30.0
+
+# The scheme's example: the pause before each try, three days and three hours in all.
+_PAUSES = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+
+_RETRIED = "The run was retried: its next end is another delivery."
+
+# Seconds between two looks where others hold what is due.
+_SHORTEST_WAIT = 0.05
+
+
+class Sender:
+    """Takes what is due, sends it, and sleeps until more is."""
+
+    def __init__(self, store: Store, heartbeat: float) -> None:
+        """Prepare.
+
+        Args:
+            store: the database with the runs and the outbox.
+            heartbeat: the seconds after which it looks again, whatever it was notified of.
+        """
+        self._store = store
+        self._heartbeat = heartbeat
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._more = False
+        self._stopping = False
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look into the outbox: there may be more to send."""
+        self._woken.set()
+
+    async def stop(self, grace: float) -> None:
+        """Take nothing new, and wait for the answers to what is being sent.
+
+        Args:
+            grace: for how many seconds at most.
+        """
+        self._stopping = True
+        self._woken.set()
+        if self._sending:
+            await asyncio.wait(self._sending.values(), timeout=grace)
+
+    async def run(self) -> None:
+        """Send what is due, until it is stopped or cancelled.
+
+        A cancel breaks off what is being sent; it is due again after its lease.
+        """
+        self._stopping = False
+        async with asyncio.TaskGroup() as group:
+            while not self._stopping:
+                self._woken.clear()
+                wait = self._heartbeat
+                try:
+                    for delivery in await until_available(self._take):
+                        task = group.create_task(self._send(delivery))
+                        self._sending[delivery.delivery_id] = task
+                        # Not a `finally`: a task that is cancelled before its first step runs none.
+                        task.add_done_callback(partial(self._sent, delivery.delivery_id))
+                    wait = await until_available(self._wait)
+                except Exception:
+                    logger.exception("the outbox of webhooks cannot be read")
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._woken.wait()
+
+    async def _take(self) -> list[Delivery]:
+        """Take as many deliveries as there are places for."""
+        room = _LIMIT - len(self._sending)
+        taken = await self._store.outbox.take(room, _LEASE) if room else []
+        self._more = len(taken) == room
+        # One that is still being sent when its lease expires is not sent beside itself.
+        return [each for each in taken if each.delivery_id not in self._sending]
+
+    async def _wait(self) -> float:
+        """Return after how many seconds to look again, if nothing wakes it before."""
+        due_at = None if self._more else await self._store.outbox.next_at()
+        if due_at is None:
+            return self._heartbeat
+        now = await self._store.schedules.now()
+        return min(max(_SHORTEST_WAIT, (due_at - now).total_seconds()), self._heartbeat)
+
+    async def _send(self, delivery: Delivery) -> None:
+        """Send a delivery once; one whose outcome cannot be stored is due after its lease."""
+        try:
+            await self._try(delivery)
+        except Exception:
+            logger.exception("the outcome of webhook %s cannot be stored", delivery.delivery_id)
+
+    def _sent(self, delivery_id: str, _task: object) -> None:
+        del self._sending[delivery_id]
+        if self._more:
+            self.wake()
+
+    async def _try(self, delivery: Delivery) -> None:
+        outbox = self._store.outbox
+        record = await until_available(partial(self._store.get, delivery.run_id))
+        if record is None or not record.status.is_terminal or record.attempt != delivery.attempt:
+            await until_available(partial(outbox.failed, delivery, _RETRIED, None))
+            return
+        try:
+            await deliver(record, delivery.delivery_id)
+        except Exception as error:
+            delay = _delay(error, delivery.tries + 1)
+            outlook = "giving up" if delay is None else f"trying again in {delay:.0f} s"
+            logger.warning(
+                *("webhook of run %s, try %d: %s; %s", delivery.run_id, delivery.tries + 1),
+                *(error, outlook),
+                exc_info=not isinstance(error, (ConfigurationError, WebhookError)),
+            )
+            await until_available(partial(outbox.failed, delivery, str(error), delay))
+            self.wake()  # The next try may be due before anything else.
+        else:
+            await until_available(partial(outbox.delivered, delivery))
+
+
+def next_delay(tries: int) -> float | None:
+    """Return the seconds before the next try; None where there were enough.
+
+    The receivers that failed together are not tried again together: each delay is up to a fifth
+    shorter or longer than the schedule's.
+
+    Args:
+        tries: how many have failed.
+    """
+    if tries >= len(_PAUSES):
+        return None
+    return _PAUSES[tries] * random.uniform(0.8, 1.2)
+
+
+def _delay(error: Exception, tries: int) -> float | None:
+    """Return the seconds before the next try after a failed one; None for no other."""
+    delay = next_delay(tries)
+    if delay is None or not isinstance(error, WebhookError):
+        return delay
+    return None if error.permanent else max(delay, error.retry_after)

@@ -1,0 +1,169 @@
+"""Promise 8: shutdown is not cancel. Whatever server ends it, a process releases its runs."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from deploys import Server
+from elsewhere import environment_of
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.run.base import RunStatus
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+Deploy = Callable[..., Server]
+
+ASGI = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    run = await agent.arun("Go on", background=True)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": run.run_id.encode()})
+"""
+
+WSGI = """
+def app(environ, start_response):
+    run = agent.run("Go on", background=True)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [run.run_id.encode()]
+"""
+
+STARLETTE = """
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+def begin(request):
+    return PlainTextResponse(agent.run("Go on", background=True).run_id)
+
+app = Starlette(routes=[Route("/", begin)], lifespan=lifespan(grace=0.1))
+"""
+
+CELERY = """
+from celery import Celery
+from celery.signals import worker_process_shutdown
+
+for folder in ("messages", "control"):
+    os.makedirs(folder, exist_ok=True)
+folders = {"data_folder_in": "messages", "data_folder_out": "messages", "control_folder": "control"}
+app = Celery("site_app", broker="filesystem://")
+app.conf.update(broker_transport_options=folders, task_ignore_result=True)
+
+@app.task
+def begin(run_id):
+    agent.run("Go on", background=True, run_id=run_id)
+
+@worker_process_shutdown.connect
+def end(**_):
+    release()
+"""
+
+GUNICORN = ("gunicorn", "-b", "127.0.0.1:{port}", "--graceful-timeout", "20", "site_app:app")
+UVICORN = ("uvicorn", "--port", "{port}", "site_app:app")
+
+
+def needs(*modules: str) -> pytest.MarkDecorator:
+    """Skip a test where one of the modules is not installed."""
+    missing = [each for each in modules if importlib.util.find_spec(each) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture
+def deploy(shared_db: Database, server: ResponsesServer, tmp_path: Path) -> Iterator[Deploy]:
+    """Start servers with an application each."""
+    started: list[Server] = []
+
+    def start(code: str, *command: str) -> Server:
+        environment = environment_of(shared_db, server.base_url)
+        started.append(Server(tmp_path, code, *command, environment=environment))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+async def released(agent: Agent, server: ResponsesServer, deployed: Server) -> int:
+    """Have a run begun, the server ended, and look that the run is released; return the exit."""
+    server.script.append(Reply.hang())
+    run_id = await deployed.begin_run()
+    await server.wait_for_requests(1, timeout=40)
+    code = await deployed.terminate()
+    run = await agent.aget_run_output(run_id)
+    assert run is not None
+    assert run.status is RunStatus.pending, deployed.log()
+    assert "Traceback" not in deployed.log()
+    return code
+
+
+@needs("uvicorn")
+async def test_uvicorn_ends_with_the_runs_released(
+    agent: Agent, server: ResponsesServer, deploy: Deploy
+) -> None:
+    deployed = deploy(ASGI, *UVICORN, "--lifespan", "off")
+    assert await released(agent, server, deployed) == -15
+
+
+@needs("uvicorn", "uvloop")
+async def test_uvicorn_over_uvloop_ends_with_the_runs_released(
+    agent: Agent, server: ResponsesServer, deploy: Deploy
+) -> None:
+    deployed = deploy(ASGI, *UVICORN, "--lifespan", "off", "--loop", "uvloop")
+    assert await released(agent, server, deployed) == -15
+
+
+@needs("uvicorn")
+async def test_uvicorn_with_several_workers_ends_with_the_runs_released(
+    agent: Agent, server: ResponsesServer, deploy: Deploy
+) -> None:
+    deployed = deploy(ASGI, *UVICORN, "--lifespan", "off", "--workers", "2")
+    await released(agent, server, deployed)
+
+
+@needs("uvicorn", "starlette")
+async def test_a_lifespan_releases_the_runs_of_synchronous_endpoints(
+    agent: Agent, server: ResponsesServer, deploy: Deploy
+) -> None:
+    assert await released(agent, server, deploy(STARLETTE, *UVICORN)) == -15
+
+
+@needs("uvicorn")
+async def test_where_there_is_no_lifespan_the_main_thread_can_ask_for_sigterm_to_be_handled(
+    agent: Agent, server: ResponsesServer, deploy: Deploy
+) -> None:
+    code = STARLETTE.replace(", lifespan=lifespan(grace=0.1)", "") + "handle_sigterm()\n"
+    assert await released(agent, server, deploy(code, *UVICORN)) == -15
+
+
+@needs("uvicorn", "gunicorn")
+async def test_gunicorn_with_uvicorn_workers_ends_with_the_runs_released(
+    agent: Agent, server: ResponsesServer, deploy: Deploy
+) -> None:
+    deployed = deploy(ASGI, *GUNICORN, "-k", "uvicorn.workers.UvicornWorker")
+    assert await released(agent, server, deployed) == 0
+
+
+@needs("gunicorn")
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+async def test_gunicorn_ends_with_the_runs_released(
+    agent: Agent, server: ResponsesServer, deploy: Deploy, worker: str
+) -> None:
+    deployed = deploy(WSGI, *GUNICORN, "-k", worker, "--threads", "1")
+    assert await released(agent, server, deployed) == 0
+
+
+@needs("celery")
+async def test_celerys_prefork_workers_end_with_the_runs_released(
+    agent: Agent, server: ResponsesServer, deploy: Deploy
+) -> None:
+    deployed = deploy(CELERY, "celery", "-A", "site_app", "worker", "-c", "1", "--pool", "prefork")
+    server.script.append(Reply.hang())
+    deployed.python("site_app.begin.delay('run-1')")
+    await server.wait_for_requests(1, timeout=40)
+    assert await deployed.terminate() == 0
+    run = await agent.aget_run_output("run-1")
+    assert run is not None
+    assert run.status is RunStatus.pending, deployed.log()

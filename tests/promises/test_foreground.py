@@ -1,0 +1,139 @@
+"""Promise 8: a foreground run ends with its caller, also in the middle of its submit."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+import pytest
+from load import status_of, submit
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.db.postgres import PostgresDb
+from kern.db.sqlite import SqliteDb
+from kern.models.openai import OpenAIResponses
+from kern.run.base import RunStatus
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+CALLERS = 150
+LONGEST = 0.008
+"""How long the most patient caller waits, in seconds: about as long as a submit takes."""
+
+
+async def run_or_stream(agent: Agent, run_id: str, stream: bool) -> None:
+    """Run the agent in the foreground, in one of the two ways."""
+    if stream:
+        async for _ in agent.arun("Hi", stream=True, run_id=run_id):
+            pass
+    else:
+        await agent.arun("Hi", run_id=run_id)
+
+
+async def stands(agent: Agent, run_id: str, timeout: float) -> RunStatus | None:
+    """Return what has become of a run when it has ended, or after a time; None where it is none."""
+    status = None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            while (run := await agent.aget_run_output(run_id)) is None or not (
+                status := run.status
+            ).is_terminal:
+                await asyncio.sleep(0.02)
+    return status
+
+
+async def test_what_a_caller_does_not_wait_for_is_neither_executed_nor_paid(
+    db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "0.5")
+    agent = Agent("Tester", model, db=db)
+    await submit(agent, ["warm"])
+    await agent.await_run("warm")
+    paid = len(server.requests)
+    server.default = Reply.text("Hello.").slow(0.3)
+    patience = random.Random(1)
+
+    async def caller(run_id: str) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience.uniform(0, LONGEST)):
+                await run_or_stream(agent, run_id, stream=patience.random() < 0.3)
+
+    names = [f"run-{number}" for number in range(CALLERS)]
+    for first in range(0, CALLERS, 10):
+        await asyncio.gather(*(caller(name) for name in names[first : first + 10]))
+    # Whatever was left behind is executed once its lease has expired.
+    await submit(agent, ["later"])
+    with suppress(TimeoutError):
+        await server.wait_until(lambda seen: finished(seen) > paid + 1, timeout=3)
+    assert finished(server) == paid + 1
+    known = [run for name in names if (run := await agent.aget_run_output(name)) is not None]
+    assert {run.status for run in known} <= {RunStatus.cancelled}
+
+
+def finished(server: ResponsesServer) -> int:
+    """Return how many requests were answered to the end."""
+    return sum(each.finished is not None for each in server.requests)
+
+
+@asynccontextmanager
+async def no_writes(db: Database) -> AsyncIterator[None]:
+    """Let no write into the database go on, meanwhile."""
+    if isinstance(db, PostgresDb):
+        admin = await asyncpg.connect(db._dsn)
+        try:
+            async with admin.transaction():
+                await admin.execute(f"LOCK TABLE {db._names.runs} IN SHARE MODE")
+                yield
+        finally:
+            await admin.close()
+    else:
+        assert isinstance(db, SqliteDb)
+        file = sqlite3.connect(db._file.path, isolation_level=None)
+        file.execute("BEGIN IMMEDIATE")
+        yield
+        file.execute("COMMIT")
+        file.close()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_a_caller_who_leaves_in_the_middle_of_the_submit_leaves_nothing_that_executes(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer, stream: bool
+) -> None:
+    agent = Agent("Tester", model, db=shared_db)
+    await agent.arun("Warm")
+    async with no_writes(shared_db):
+        caller = asyncio.create_task(run_or_stream(agent, "left", stream))
+        with pytest.raises(TimeoutError):  # It hangs in its submit.
+            await asyncio.wait_for(asyncio.shield(caller), 0.3)
+        caller.cancel()
+        await asyncio.wait({caller}, timeout=0.3)
+    await asyncio.wait({caller}, timeout=5)
+    assert caller.cancelled()
+    assert await stands(agent, "left", 2) in (None, RunStatus.cancelled)
+    assert len(server.requests) == 1
+
+
+async def test_a_foreground_run_is_cancelled_when_its_caller_has_left(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.default = Reply.hang()
+    agent = Agent("Tester", model, db=db)
+    callers = [
+        asyncio.create_task(run_or_stream(agent, f"run-{number}", stream=number % 2 == 0))
+        for number in range(20)
+    ]
+    await server.wait_for_requests(20)
+    for caller in callers:
+        caller.cancel()
+    done, late = await asyncio.wait(callers, timeout=5)
+    assert (len(done), len(late)) == (20, 0)
+    assert {await status_of(agent, f"run-{number}") for number in range(20)} == {
+        RunStatus.cancelled
+    }
+    assert server.disconnects == 20

@@ -1,0 +1,359 @@
+"""Promise 14 for runs within runs: no arrangement of them deadlocks; and promise 6: a cancelled
+tree is cancelled as a whole, also what is submitted after it."""
+
+import asyncio
+import random
+import subprocess
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from load import all_ended, ended, status_of
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.errors import KernError
+from kern.models.openai import OpenAIResponses
+from kern.run.base import RunContext, RunStatus
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+from kern.tools import tool
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+
+TREES = 200
+
+
+def delegates(body: dict[str, Any]) -> Reply:
+    """Have an agent with a tool call it once, then answer."""
+    done = any(each.get("type") == "function_call_output" for each in body["input"])
+    if done or not body.get("tools"):
+        return Reply.text("Done.")
+    return Reply.tool_calls((body["tools"][0]["name"], {}))
+
+
+def tree(db: Database, model: OpenAIResponses, depth: int, **options: Any) -> Agent:
+    """Return an agent whose runs each have a run of the next one, ``depth`` deep in all."""
+    if depth == 1:
+        return Agent("Level 1", model, db=db, **options)
+    below = tree(db, model, depth - 1, **options)
+
+    async def delegate() -> str:
+        """Have somebody else do it."""
+        child = await below.arun("Do it.", background=True)
+        run = await below.await_run(child.run_id)
+        assert run is not None
+        return f"{run.status}: {run.content}"
+
+    return Agent(f"Level {depth}", model, db=db, tools=[delegate], **options)
+
+
+async def runs_of(agent: Agent, count: int, timeout: float = 15.0) -> set[tuple[str, str | None]]:
+    """Return how so many runs have ended, and what their tools were told."""
+    runs = [await agent.arun(f"Run {number}", background=True) for number in range(count)]
+    return {
+        (run.status, run.tools[0].result if run.tools else None)
+        for run in await all_ended(agent, runs, timeout)
+    }
+
+
+DONE = {(RunStatus.completed, "COMPLETED: Done.")}
+
+
+@pytest.mark.parametrize(("parents", "depth"), [(2, 2), (3, 3), (10, 3)])
+async def test_parents_that_fill_the_process_have_their_children_executed(
+    db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+    parents: int,
+    depth: int,
+) -> None:
+    monkeypatch.setenv("KERN_CONCURRENCY", "2")
+    monkeypatch.setenv("KERN_HEARTBEAT", "1")
+    server.default = delegates
+    assert await runs_of(tree(db, model, depth), parents) == DONE
+
+
+@pytest.mark.parametrize(
+    "limit", ["max_concurrent_runs", "max_concurrent_runs_per_user"], ids=["agent", "user"]
+)
+async def test_a_run_whose_child_is_of_its_own_agent_and_user_goes_on_at_the_limit(
+    db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "1")
+    server.default = delegates
+
+    async def delegate(context: RunContext) -> str:
+        """Have oneself do it."""
+        if context.metadata is not None:
+            return "at the bottom"
+        child = await agent.arun("Do it.", background=True, user_id="ada", metadata={"is": "child"})
+        run = await agent.await_run(child.run_id)
+        assert run is not None
+        return f"{run.status}: {run.content}"
+
+    options: dict[str, Any] = {limit: 1}
+    agent = Agent("Self", model, db=db, tools=[delegate], **options)
+    runs = [await agent.arun("Begin", background=True, user_id="ada") for _ in range(2)]
+    ends = await all_ended(agent, runs, 15)
+    assert [run.tools[0].result for run in ends] == ["COMPLETED: Done."] * 2
+
+
+async def test_parents_that_poll_have_their_children_executed(
+    db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_CONCURRENCY", "2")
+    monkeypatch.setenv("KERN_HEARTBEAT", "0.5")
+    server.default = delegates
+    child = Agent("Child", model, db=db)
+
+    async def delegate() -> str:
+        """Have somebody else do it, and look again and again."""
+        submitted = await child.arun("Do it.", background=True)
+        while not (status := await status_of(child, submitted.run_id)).is_terminal:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        run = await child.aget_run_output(submitted.run_id)
+        assert run is not None
+        return f"{status}: {run.content}"
+
+    assert await runs_of(Agent("Parent", model, db=db, tools=[delegate]), 4) == DONE
+
+
+SYNCHRONOUS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from kern.agent import Agent
+from kern.db.in_memory import InMemoryDb
+from kern.db.postgres import PostgresDb
+from kern.db.sqlite import SqliteDb
+from kern.models.openai import OpenAIResponses
+
+kind, url, where, table = sys.argv[1:]
+db = {{
+    "none": lambda: None,
+    "memory": InMemoryDb,
+    "sqlite": lambda: SqliteDb(where),
+    "postgres": lambda: PostgresDb(where, table),
+}}[kind]()
+model = OpenAIResponses("test-model", base_url=url, api_key="sk-test", max_retries=0)
+
+def look() -> str:
+    "Look it up."
+    return "found"
+
+inner = Agent("Inner", model, db=db, tools=[look])
+
+{tool}
+
+outer = Agent("Outer", model, db=db, tools=[delegate])
+with ThreadPoolExecutor({count}) as threads:
+    for run in threads.map(outer.run, ["Hi"] * {count}):
+        print(run.status, run.tools[0].result, flush=True)
+print("all", flush=True)
+"""
+
+WAITING_THREAD = '''
+def delegate() -> str:
+    """Have somebody else do it."""
+    return inner.run("Do it.").content or ""
+'''
+
+BLOCKED_LOOP = '''
+async def delegate() -> str:
+    """Have somebody else do it."""
+    return inner.run("Do it.").content or ""
+'''
+
+
+async def said(process: "subprocess.Popen[str]", timeout: float) -> list[str]:
+    """Return the lines that a script has printed by its end, or until it was killed for it."""
+    try:
+        output, _ = await asyncio.to_thread(process.communicate, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output, _ = process.communicate()
+    return output.splitlines()
+
+
+@pytest.fixture
+def kind_of_db(request: pytest.FixtureRequest, tmp_path: Any, table: str) -> tuple[str, ...]:
+    """What a script takes for a database of a kind."""
+    where = str(tmp_path / "kern.db")
+    if request.param == "postgres":
+        where = request.getfixturevalue("postgres").url
+    return request.param, where, table
+
+
+@pytest.mark.parametrize("kind_of_db", ["none", "memory", "sqlite", "postgres"], indirect=True)
+async def test_synchronous_runs_within_synchronous_runs_end_however_many_they_are(
+    server: ResponsesServer, spawn: Spawn, kind_of_db: tuple[str, ...]
+) -> None:
+    server.default = delegates
+    kind, where, table = kind_of_db
+    script = SYNCHRONOUS.format(tool=WAITING_THREAD, count=60)
+    lines = await said(spawn(script, kind, server.base_url, where, table), 20)
+    assert lines == ["COMPLETED Done."] * 60 + ["all"]
+
+
+@pytest.mark.parametrize("kind_of_db", ["none", "sqlite"], indirect=True)
+async def test_a_synchronous_run_in_an_asynchronous_tool_is_refused_and_told_of_its_twin(
+    server: ResponsesServer, spawn: Spawn, kind_of_db: tuple[str, ...]
+) -> None:
+    server.default = delegates
+    kind, where, table = kind_of_db
+    script = SYNCHRONOUS.format(tool=BLOCKED_LOOP, count=1)
+    lines = await said(spawn(script, kind, server.base_url, where, table), 10)
+    assert len(lines) == 2, lines
+    assert "COMPLETED" in lines[0]
+    assert "arun" in lines[0]
+
+
+@pytest.mark.timeout(10)
+async def test_a_synchronous_run_on_a_loop_that_executes_runs_is_refused(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.default = delegates
+    inner = Agent("Inner", model, db=db)
+    errors: list[KernError] = []
+
+    async def delegate() -> str:
+        """Have somebody else do it."""
+        try:
+            inner.run("Do it.")
+        except KernError as error:
+            errors.append(error)
+        return "tried"
+
+    await Agent("Outer", model, db=db, tools=[delegate]).arun("Hi")
+    assert len(errors) == 1
+    assert "arun" in str(errors[0])
+
+
+async def test_a_time_limit_counts_the_call_and_not_the_wait_for_a_thread(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    calls = 120
+    server.script.append(Reply.tool_calls(*[("doze", {})] * calls))
+    pause = threading.Event()
+
+    @tool(timeout=1.5)
+    def doze() -> str:
+        """Take a second."""
+        pause.wait(1.0)
+        return "rested"
+
+    run = await Agent("Tester", model, tools=[doze]).arun("Hi")
+    assert [each.result for each in run.tools] == ["rested"] * calls
+
+
+async def test_no_run_of_a_cancelled_tree_completes(
+    db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "1")
+    # The lowest level answers long after its root was cancelled.
+    server.default = lambda body: delegates(body).slow(0 if body.get("tools") else 2)
+    dice = random.Random(1)
+
+    def level(depth: int) -> Agent:
+        below = level(depth - 1) if depth > 1 else None
+
+        async def delegate(context: RunContext) -> str:
+            """Have somebody else do it."""
+            assert below is not None
+            child = f"{context.run_id}/{depth - 1}"
+            await below.arun("Do it.", background=True, run_id=child)
+            await below.await_run(child)
+            return "done"
+
+        return Agent(f"Level {depth}", model, db=db, tools=[delegate] if below else [])
+
+    root = level(3)
+
+    async def one(name: str) -> None:
+        await root.arun("Begin", background=True, run_id=name)
+        await asyncio.sleep(dice.uniform(0, 0.1))
+        assert await root.acancel_run(name)
+        assert (await ended(root, name, 20)).status is RunStatus.cancelled
+
+    names = [f"tree-{number}" for number in range(TREES)]
+    for first in range(0, TREES, 20):
+        await asyncio.gather(*(one(name) for name in names[first : first + 20]))
+    below = [name + suffix for name in names for suffix in ("/2", "/2/1")]
+    found = [run for name in below if (run := await root.await_run(name, timeout=10)) is not None]
+    assert len(found) > TREES / 10, "hardly any tree had grown"
+    escaped = [run.run_id for run in found if run.status is not RunStatus.cancelled]
+    assert escaped == []
+
+
+@pytest.mark.parametrize("background", [True, False], ids=["background", "foreground"])
+async def test_what_a_thread_submits_after_the_cancel_of_its_run_is_cancelled(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, background: bool
+) -> None:
+    server.script.append(Reply.tool_calls(("delegate", {})))
+    child = Agent("Child", model, db=db)
+    began, cancelled, submitted = threading.Event(), threading.Event(), threading.Event()
+    errors: list[BaseException] = []
+
+    def delegate() -> str:
+        """Have somebody else do it, late."""
+        began.set()
+        cancelled.wait(10)
+        try:
+            child.run("Do it.", background=background, run_id="late")
+        except BaseException as error:
+            errors.append(error)
+        submitted.set()
+        return "done"
+
+    parent = Agent("Parent", model, db=db, tools=[delegate])
+    await parent.arun("Begin", background=True, run_id="parent")
+    assert await asyncio.to_thread(began.wait, 10)
+    assert await parent.acancel_run("parent")
+    assert (await ended(parent, "parent")).status is RunStatus.cancelled
+    cancelled.set()
+    assert await asyncio.to_thread(submitted.wait, 10)
+    assert errors == []
+    assert (await ended(child, "late", 5)).status is RunStatus.cancelled
+    assert len(server.requests) == 1
+
+
+async def test_what_a_task_submits_after_the_cancel_of_its_run_is_cancelled(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.tool_calls(("delegate", {})))
+    child = Agent("Child", model, db=db)
+    began, cancelled = asyncio.Event(), asyncio.Event()
+    left_behind: list[asyncio.Task[object]] = []
+
+    async def late() -> object:
+        await cancelled.wait()
+        return await child.arun("Do it.", background=True, run_id="late")
+
+    async def delegate() -> str:
+        """Leave something behind that has somebody else do it."""
+        left_behind.append(asyncio.create_task(late()))
+        began.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    parent = Agent("Parent", model, db=db, tools=[delegate])
+    await parent.arun("Begin", background=True, run_id="parent")
+    await asyncio.wait_for(began.wait(), 10)
+    assert await parent.acancel_run("parent")
+    assert (await ended(parent, "parent")).status is RunStatus.cancelled
+    cancelled.set()
+    await left_behind[0]
+    assert (await ended(child, "late", 5)).status is RunStatus.cancelled
+    assert len(server.requests) == 1

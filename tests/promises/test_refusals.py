@@ -1,0 +1,172 @@
+"""Promise 15: a worker that cannot execute a run leaves it to others, and no run ends for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from load import all_ended, ended, status_of, submit
+from workers import NewWorker, Worker
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.errors import ConfigurationError
+from kern.models.openai import OpenAIResponses
+from kern.run.base import RunStatus
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+RUNS = 30
+
+UNABLE: dict[str, dict[str, Any]] = {
+    "a tool less": {"tools": ("work",)},
+    "an older version": {"tools": ("wait",), "TEST_JOURNAL_VERSION": "0"},
+}
+"""What keeps a worker from executing runs that have begun elsewhere."""
+
+
+@pytest.fixture(autouse=True)
+def _submit_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    return {
+        "KERN_HEARTBEAT": "1",
+        "KERN_CONCURRENCY": "10",
+        "TEST_LEDGER": str(tmp_path / "ledger"),
+    }
+
+
+async def begun_and_released(
+    db: Database, agent: Agent, server: ResponsesServer, worker: Worker, names: list[str]
+) -> None:
+    """Have a worker begin runs, and release them in the middle of their calls."""
+    server.script += [Reply.tool_calls(("wait", {})) for _ in names]
+    await submit(agent, names)
+    await server.wait_until(lambda seen: all_answered(seen, len(names)), timeout=10)
+    worker.stop()
+    assert await worker.ended() == 0
+    assert {await status_of(agent, name) for name in names} == {RunStatus.pending}
+
+
+def all_answered(server: ResponsesServer, count: int) -> bool:
+    return sum(each.finished is not None for each in server.requests) >= count
+
+
+async def refusal_of(db: Database, run_id: str) -> str | None:
+    run = await (await db.store()).get(run_id)
+    assert run is not None
+    return run.refusal
+
+
+@pytest.fixture
+async def refused(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    new_worker: NewWorker,
+    settings: dict[str, str],
+) -> AsyncIterator[Agent]:
+    """Return the agent of a run that was released in the middle of a call."""
+    agent = Agent("Tester", model, db=shared_db)
+    able = await new_worker(shared_db, tools=("wait",), grace=0.5, **settings).ready()
+    await begun_and_released(shared_db, agent, server, able, ["run"])
+    yield agent
+
+
+@pytest.mark.parametrize("unable", UNABLE)
+async def test_one_good_worker_of_a_fleet_executes_what_the_others_cannot(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    new_worker: NewWorker,
+    settings: dict[str, str],
+    unable: str,
+) -> None:
+    agent = Agent("Tester", model, db=shared_db)
+    names = [f"run-{number}" for number in range(RUNS)]
+    able = await new_worker(
+        shared_db, tools=("wait",), grace=0.5, **settings | {"KERN_CONCURRENCY": str(RUNS)}
+    ).ready()
+    await begun_and_released(shared_db, agent, server, able, names)
+    for _ in range(2):
+        await new_worker(shared_db, **UNABLE[unable] | settings).ready()
+    await new_worker(shared_db, tools=("wait",), **settings).ready()
+    runs = await all_ended(agent, names, 40)
+    assert [(run.status, run.error) for run in runs] == [(RunStatus.completed, None)] * RUNS
+    assert [each.result for run in runs for each in run.tools] == ["went on"] * RUNS
+
+
+async def test_a_worker_without_a_key_fails_no_run_of_the_fleet(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    new_worker: NewWorker,
+    settings: dict[str, str],
+) -> None:
+    agent = Agent("Tester", model, db=shared_db)
+    keyless = new_worker(shared_db, **settings, OPENAI_API_KEY="")
+    with suppress(EOFError):  # It may not start at all.
+        await keyless.ready()
+    names = [f"run-{number}" for number in range(RUNS)]
+    await submit(agent, names)
+    await new_worker(shared_db, **settings).ready()
+    runs = await all_ended(agent, names, 40)
+    assert [(run.status, run.error) for run in runs] == [(RunStatus.completed, None)] * RUNS
+
+
+async def test_what_makes_every_run_fail_is_found_before_a_worker_is_ready(
+    shared_db: Database, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kern.agent.serving import serve
+
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    keyless = OpenAIResponses("test-model", base_url=server.base_url)
+    agent = Agent("Tester", keyless, db=shared_db)
+    await submit(agent, ["run"])
+    told: list[bool] = []
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
+        await asyncio.wait_for(serve([agent], ready=told.append), 5)
+    assert told == []
+    assert await status_of(agent, "run") is RunStatus.pending
+
+
+@pytest.mark.parametrize("unable", UNABLE)
+async def test_a_refusal_is_recorded_and_counts_as_no_attempt(
+    shared_db: Database,
+    new_worker: NewWorker,
+    settings: dict[str, str],
+    refused: Agent,
+    unable: str,
+) -> None:
+    for _ in range(2):
+        await new_worker(shared_db, **UNABLE[unable] | settings).ready()
+    async with asyncio.timeout(10):
+        while (refusal := await refusal_of(shared_db, "run")) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert ("wait" if unable == "a tool less" else "version") in refusal
+    with pytest.raises(TimeoutError):  # Many more refusals than a run may lose attempts.
+        await refused.await_run("run", timeout=6)
+    assert await status_of(refused, "run") in (RunStatus.pending, RunStatus.running)
+    await new_worker(shared_db, tools=("wait",), **settings).ready()
+    run = await ended(refused, "run", 20)
+    assert (run.status, run.content) == (RunStatus.completed, "Hello.")
+
+
+async def test_a_run_that_is_refused_for_too_long_ends_with_an_error_that_says_so(
+    shared_db: Database, new_worker: NewWorker, settings: dict[str, str], refused: Agent
+) -> None:
+    options: dict[str, Any] = UNABLE["a tool less"] | settings | {"KERN_UNSERVED_TIMEOUT": "3s"}
+    await new_worker(shared_db, **options).ready()
+    run = await ended(refused, "run", 20)
+    assert run.status is RunStatus.error
+    assert run.error is not None
+    assert "No worker could execute this run" in run.error
+    assert "wait" in run.error
+    await new_worker(shared_db, tools=("wait",), **settings).ready()
+    await refused.aretry_run("run")
+    assert (await ended(refused, "run", 20)).status is RunStatus.completed

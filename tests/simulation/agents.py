@@ -1,0 +1,152 @@
+"""The agents of a simulation: a model that follows a plan, and tools that take simulated time."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol, cast
+
+from typing_extensions import override
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.errors import ModelError
+from kern.models.base import Model, ModelRequest, ModelResponse
+from kern.run.base import RunContext, RunStatus
+from kern.run.message import Message, Metrics
+from kern.run.tool import ToolCall
+from tests.simulation.loop import Loop
+from tests.simulation.plans import How, Plan, Step
+
+
+class Site(Protocol):
+    """The process in which a model or tool is called."""
+
+    def agent(self, agent_id: str) -> Agent:
+        """Return this process's object of an agent."""
+
+    def foreground(self, run_id: str) -> None:
+        """Take note of a run that belongs to its caller."""
+
+    def model_called(self, run_id: str, turn: int) -> int:
+        """Take note of a call; say how many there were for the run, this one included."""
+
+    def tool_called(self, context: RunContext) -> None:
+        """Take note of a call."""
+
+    def tool_returned(self, context: RunContext, result: str) -> None:
+        """Take note of a result."""
+
+
+def here() -> Site:
+    """Return the process that runs now."""
+    return cast(Site, cast(Loop, asyncio.get_running_loop()).owner)
+
+
+class Planned(Model):
+    """A model that does what the last user message says."""
+
+    id = "planned"
+    provider = "simulation"
+
+    @override
+    async def respond(self, request: ModelRequest) -> ModelResponse:
+        last = max(n for n, message in enumerate(request.messages) if message.role == "user")
+        plan = cast(Plan, json.loads(request.messages[last].content or ""))
+        turn = sum(message.role == "assistant" for message in request.messages[last:])
+        calls = here().model_called(plan["id"], turn)
+        await asyncio.sleep(plan["think"])
+        if calls <= plan["failures"]:
+            raise ModelError(f"planned failure {calls}", transient=True)
+        message = Message("assistant", _answer(request.messages[last:]))
+        if turn < len(plan["turns"]):
+            steps = enumerate(plan["turns"][turn])
+            calls_made = [_call(f"{turn + 1}.{place}", step) for place, step in steps]
+            message = Message("assistant", None, tool_calls=calls_made)
+        return ModelResponse(message, Metrics())
+
+    @override
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse, None]:
+        response = await self.respond(request)
+        for piece in response.message.content or "":
+            await asyncio.sleep(0.001)
+            yield piece
+        yield response
+
+
+def _answer(messages: Sequence[Message]) -> str:
+    return " ".join(message.content or "" for message in messages if message.role == "tool")
+
+
+def _call(call_id: str, step: Step) -> ToolCall:
+    if step["child"] is None:
+        return ToolCall(call_id, "work", json.dumps({"seconds": step["seconds"]}))
+    names = {"plan": json.dumps(step["child"]), "how": step["how"], "agent": step["agent"]}
+    return ToolCall(call_id, "delegate", json.dumps(names))
+
+
+def result_of_work(context_key: str) -> str:
+    """Return what work returns in the call with this idempotency key."""
+    return f"did[{context_key}]"
+
+
+async def work(seconds: float, context: RunContext) -> str:
+    """Take some time."""
+    site = here()
+    site.tool_called(context)
+    await asyncio.sleep(seconds)
+    result = result_of_work(context.idempotency_key)
+    site.tool_returned(context, result)
+    return result
+
+
+async def delegate(plan: str, how: How, agent: str, context: RunContext) -> str:
+    """Have a child run do something."""
+    site = here()
+    site.tool_called(context)
+    result = await _have_done(site.agent(agent), plan, how)
+    site.tool_returned(context, result)
+    return result
+
+
+async def _have_done(agent: Agent, plan: str, how: How) -> str:
+    run_id = cast(Plan, json.loads(plan))["id"]
+    if how == "call":
+        here().foreground(run_id)
+        output = await agent.arun(plan, run_id=run_id)
+        return f"{output.status}[{run_id}]"
+    await agent.arun(plan, run_id=run_id, background=True)
+    if how == "leave":
+        return f"left[{run_id}]"
+    if how == "wait":
+        ended = await agent.await_run(run_id)
+    else:
+        ended = await agent.aget_run_output(run_id)
+        while ended is not None and not ended.is_terminal:
+            await asyncio.sleep(1.0)
+            ended = await agent.aget_run_output(run_id)
+    status = RunStatus.error if ended is None else ended.status
+    return f"{status}[{run_id}]"
+
+
+def agents(database: Database) -> dict[str, Agent]:
+    """Return a process's own objects of the agents.
+
+    ``plain`` has no limits; ``scarce`` may execute two runs at once and one a user; ``patient``
+    tries failed calls again.
+    """
+    made = [
+        Agent(id="plain", model=Planned(), tools=[work, delegate], db=database),
+        Agent(
+            id="scarce",
+            model=Planned(),
+            tools=[work, delegate],
+            db=database,
+            max_concurrent_runs=AGENT_LIMIT,
+            max_concurrent_runs_per_user=USER_LIMIT,
+        ),
+        Agent(id="patient", model=Planned(), tools=[work, delegate], db=database, max_attempts=20),
+    ]
+    return {agent.id: agent for agent in made}
+
+
+AGENT_LIMIT, USER_LIMIT = 2, 1

@@ -1,0 +1,105 @@
+"""Faults that kern could have: each puts one back, for the simulator to find."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from kern.db.base import Accepted
+from kern.db.sqlite.attempts import Attempts
+from kern.db.sqlite.connection import Transaction
+from kern.db.sqlite.limits import Limits
+from kern.db.sqlite.sessions import SessionLock
+from kern.db.sqlite.submission import Submission
+from kern.db.sqlite.sweep import Sweep
+from kern.dispatch.waiting import Waiting
+from kern.execution.executor import Executor
+from kern.execution.journal import Journal
+from kern.run.base import RunStatus
+from kern.run.record import NewRun, Settlement
+
+_RUNS = "kern_sessions_runs"
+
+
+def _unfenced_settle() -> AbstractContextManager[Any]:
+    settle = Attempts.settle
+
+    def mutated(
+        self: Attempts, transaction: Transaction, settlement: Settlement
+    ) -> RunStatus | None:
+        row = transaction.one(
+            f"SELECT attempt FROM {_RUNS} WHERE run_id = :run_id", run_id=settlement.run_id
+        )
+        assert row is not None
+        return settle(self, transaction, replace(settlement, attempt=row["attempt"]))
+
+    return patch.object(Attempts, "settle", mutated)
+
+
+def _lost_pending_cancel() -> AbstractContextManager[Any]:
+    submit = Submission.submit
+
+    def mutated(self: Submission, transaction: Transaction, run: NewRun) -> Accepted | None:
+        transaction.execute(
+            f"DELETE FROM {_RUNS} WHERE run_id = :run_id AND session_id IS NULL", run_id=run.run_id
+        )
+        return submit(self, transaction, run)
+
+    return patch.object(Submission, "submit", mutated)
+
+
+def _waiter_without_a_bound() -> AbstractContextManager[Any]:
+    return patch.object(Waiting, "_look_again", 1e9)
+
+
+def _child_that_escapes() -> AbstractContextManager[Any]:
+    return patch.object(Submission, "_is_orphan", lambda *_: False)
+
+
+def _session_lock_handed_to_two() -> AbstractContextManager[Any]:
+    def mutated(self: SessionLock, transaction: Transaction, session_id: str, run_id: str) -> bool:
+        transaction.execute(
+            f"UPDATE {self._sessions} SET lock_run_id = :run_id WHERE session_id = :session_id",
+            session_id=session_id,
+            run_id=run_id,
+        )
+        return True
+
+    return patch.object(SessionLock, "take", mutated)
+
+
+def _limit_that_is_not_kept() -> AbstractContextManager[Any]:
+    return patch.object(Limits, "wait", lambda *_: False)
+
+
+def _shutdown_that_cancels() -> AbstractContextManager[Any]:
+    async def release(self: Executor, attempt: Any) -> None:
+        attempt.output.status = RunStatus.cancelled
+        await self._settle(attempt)
+
+    return patch.object(Executor, "_release", release)
+
+
+def _step_that_is_written_late() -> AbstractContextManager[Any]:
+    async def record(self: Journal, *args: Any, **kwargs: Any) -> None:
+        self.keep(*args, **kwargs)
+
+    return patch.object(Journal, "record", record)
+
+
+def _sweep_that_forgets_runs() -> AbstractContextManager[Any]:
+    return patch.object(Sweep, "_expire", lambda *_: [])
+
+
+MUTATIONS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "an unfenced settle": _unfenced_settle,
+    "a lost pending cancel": _lost_pending_cancel,
+    "a waiter without a bound": _waiter_without_a_bound,
+    "a child that escapes": _child_that_escapes,
+    "a session lock handed to two": _session_lock_handed_to_two,
+    "a limit that is not kept": _limit_that_is_not_kept,
+    "a shutdown that cancels": _shutdown_that_cancels,
+    "a step that is written late": _step_that_is_written_late,
+    "a sweep that forgets lost runs": _sweep_that_forgets_runs,
+}

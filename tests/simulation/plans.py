@@ -1,0 +1,68 @@
+"""What runs do: a plan is a run's input, so any process can execute it, and its answer is known."""
+
+from random import Random
+from typing import Literal, TypeAlias, TypedDict
+
+How: TypeAlias = Literal["wait", "call", "poll", "leave"]
+
+AGENTS = ("plain", "plain", "scarce", "patient")
+
+_HOW: tuple[How, ...] = ("wait", "wait", "call", "poll", "leave")
+
+
+class Step(TypedDict):
+    """A tool call: work that takes time, or a child run, and how its parent deals with it."""
+
+    seconds: float
+    child: "Plan | None"
+    how: How
+    agent: str
+
+
+class Plan(TypedDict):
+    """What a run does.
+
+    Each turn is a list of steps that are made side by side. The model takes ``think`` seconds for
+    an answer, and fails so often before its first one.
+    """
+
+    id: str
+    think: float
+    failures: int
+    turns: list[list[Step]]
+
+
+def plan(random: Random, run_id: str, agent_id: str, depth: int = 3) -> Plan:
+    """Return a plan for a run of an agent, in which children are at most so deep."""
+    turns = [
+        [
+            _step(random, f"{run_id}.{turn}{place}", agent_id, depth)
+            for place in range(random.randint(1, 3))
+        ]
+        for turn in range(random.randint(0, 3))
+    ]
+    failures = random.randint(1, 3) if depth == 3 and random.random() < 0.1 else 0
+    return Plan(id=run_id, think=random.uniform(0.01, 2), failures=failures, turns=turns)
+
+
+def _step(random: Random, run_id: str, parent: str, depth: int) -> Step:
+    has_child = depth > 1 and random.random() < 0.25
+    agent_id, how = random.choice(AGENTS), random.choice(_HOW)
+    if parent == "scarce" and how == "poll":
+        how = "wait"  # Who polls holds its place under the limit, and its child may need it.
+    return Step(
+        seconds=random.uniform(0.01, 4),
+        child=plan(random, run_id, agent_id, depth - 1) if has_child else None,
+        how=how,
+        agent=agent_id,
+    )
+
+
+def length(plan: Plan) -> float:
+    """Return how long a run takes where its steps are made one after the other, in seconds."""
+    calls = (len(plan["turns"]) + 1 + plan["failures"]) * plan["think"]
+    return calls + sum(
+        step["seconds"] if step["child"] is None else 1 + length(step["child"])
+        for turn in plan["turns"]
+        for step in turn
+    )

@@ -1,0 +1,95 @@
+"""Real servers, each with an agent, in processes of their own."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from ports import free_port
+
+_AGENT = """
+import os
+from kern.agent import Agent
+from kern.agent.serving import handle_sigterm, lifespan, release
+from kern.db.postgres import PostgresDb
+from kern.db.sqlite import SqliteDb
+from kern.models.openai import OpenAIResponses
+
+where, table = os.environ["TEST_DB"], os.environ["TEST_TABLE"]
+db = PostgresDb(where, table) if where.startswith("postgresql") else SqliteDb(where, table)
+agent = Agent("Tester", OpenAIResponses("test-model", max_retries=0), db=db)
+"""
+
+
+class Server:
+    """A server whose answer to any request is the id of a background run that it has begun."""
+
+    def __init__(
+        self, directory: Path, code: str, *command: str, environment: dict[str, str]
+    ) -> None:
+        """Start it.
+
+        Args:
+            directory: where to put the module ``site_app`` with an ``agent`` and this code.
+            code: the application.
+            command: what to start, with ``{port}`` for the port.
+            environment: its settings.
+        """
+        (directory / "site_app.py").write_text(_AGENT + code)
+        self.port = free_port()
+        self._directory = directory
+        self._environment = os.environ | environment | {"HOME": str(directory)}
+        self._log = directory / "server.log"
+        with self._log.open("w") as log:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", *(each.format(port=self.port) for each in command)],
+                cwd=directory,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+            )
+
+    async def begin_run(self) -> str:
+        """Wait until it answers, and return the id of the run that it has begun."""
+        async with asyncio.timeout(40):
+            while not self._listens():
+                assert self._popen.poll() is None, self.log()
+                await asyncio.sleep(0.1)
+            return await asyncio.to_thread(self._get)
+
+    def python(self, statement: str) -> None:
+        """Have another process import the module and do something."""
+        subprocess.run(
+            [sys.executable, "-c", f"import site_app; {statement}"],
+            cwd=self._directory,
+            env=self._environment,
+            check=True,
+        )
+
+    async def terminate(self) -> int:
+        """Send it SIGTERM, and return its exit code."""
+        self._popen.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(self._popen.wait, 30)
+
+    def log(self) -> str:
+        """Return what it has printed."""
+        return self._log.read_text()
+
+    def close(self) -> None:
+        """End it, if it has not ended yet."""
+        if self._popen.poll() is None:
+            self._popen.kill()
+        self._popen.wait(10)
+
+    def _listens(self) -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _get(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=30) as answer:
+            text: str = answer.read().decode()
+            return text

