@@ -41,6 +41,8 @@ class Proxy:
         self._refuses = False
         self._cuts_at: int | None = None
         self._cut = threading.Event()
+        self.accepted = 0
+        """How many connections there have been."""
 
     @property
     def url(self) -> str:
@@ -51,6 +53,11 @@ class Proxy:
     def freeze(self) -> None:
         """Let nothing through, on old connections and new ones."""
         self._call(lambda: self._freeze(lambda _: True))
+
+    def freeze_open(self) -> None:
+        """Let nothing through on the connections that there are, as a router that has restarted."""
+        flows = {*self._flows}
+        self._call(lambda: self._freeze(lambda flow: flow in flows))
 
     def freeze_listeners(self) -> None:
         """Let nothing through where a client listens for notifications, now or later."""
@@ -100,11 +107,14 @@ class Proxy:
         await self._stopped.wait()
         listener.close()
         self._cut_all(refuse=True)
+        while self._flows:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         if self._refuses:
             client.transport.abort()
             return
+        self.accepted += 1
         assert self._target.hostname is not None
         from_server, server = await asyncio.open_connection(
             self._target.hostname, self._target.port
