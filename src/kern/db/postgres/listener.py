@@ -16,6 +16,9 @@ logger = logging.getLogger("kern")
 
 _FIRST_PAUSE = 0.1
 
+# Where notifications do not arrive, which is said once, however many listen there.
+_deaf: set[str] = set()
+
 
 class Listener:
     """Listens on one channel until it is closed.
@@ -64,7 +67,6 @@ class Listener:
         self._connection: asyncpg.Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._answers = False
-        self._is_deaf = False
 
     async def start(self) -> None:
         """Listen from now on.
@@ -80,6 +82,7 @@ class Listener:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+        _deaf.discard(self._address)
         self._drop()
 
     async def _keep_listening(self) -> None:
@@ -119,8 +122,8 @@ class Listener:
         while not await self._replace():
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._heartbeat)
-        if self._is_deaf:
-            self._is_deaf = False
+        if self._address in _deaf:
+            _deaf.remove(self._address)
             logger.info("notifications of PostgreSQL at %s arrive again", self._address)
 
     async def _replace(self) -> bool:
@@ -133,8 +136,8 @@ class Listener:
             return False
         if await self._probe():
             return True
-        if self._answers and not self._is_deaf:
-            self._is_deaf = True
+        if self._answers and self._address not in _deaf:
+            _deaf.add(self._address)
             logger.warning(
                 "PostgreSQL at %s answers, but its notifications do not arrive, as through a "
                 "pooler in transaction mode; kern looks once a second instead. Give "
