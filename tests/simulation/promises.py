@@ -166,10 +166,7 @@ class Promises:
             return
         self._changes = changes
         before = self.rows
-        self.rows = {
-            row["run_id"]: Row(**dict(row))  # type: ignore[arg-type] # as the query says
-            for row in self._world.rows(_ROWS)
-        }
+        self.rows = {row["run_id"]: Row(**dict(row)) for row in self._world.rows(_ROWS)}
         for run_id in before.keys() - self.rows.keys():
             if self.of(run_id).accepted:
                 self.breach(f"{run_id} was accepted, and is gone")
