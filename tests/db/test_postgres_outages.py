@@ -84,11 +84,7 @@ async def within(seconds: float, condition: Callable[[], object]) -> float:
     """Wait until the condition holds, and return after how many seconds it did."""
     began = time.monotonic()
     async with asyncio.timeout(seconds):
-<<<<<<< HEAD
-        while not condition():  # noqa: ASYNC110 # of another process
-=======
         while not condition():  # noqa: ASYNC110
->>>>>>> conn
             await asyncio.sleep(0.01)
     return time.monotonic() - began
 
@@ -269,12 +265,8 @@ async def test_a_transaction_is_unknown_only_where_its_commit_was_not_answered(
     new: Any, url: str, proxy: Proxy
 ) -> None:
     connections = await new(url)
-<<<<<<< HEAD
-    with pytest.raises(DatabaseUnavailableError, match="cannot be reached") as raised:  # noqa: PT012
-=======
 
     async def break_off() -> None:
->>>>>>> conn
         async with connections.transaction() as connection:
             await connection.fetch("SELECT 1")
             proxy.cut(refuse=False)
@@ -288,15 +280,8 @@ async def test_a_transaction_is_unknown_only_where_its_commit_was_not_answered(
     with pytest.raises(DatabaseUnavailableError, match="cannot be reached") as raised:
         await break_off()
     assert not isinstance(raised.value, OutcomeUnknownError)
-<<<<<<< HEAD
-    with pytest.raises(OutcomeUnknownError):  # noqa: PT012
-        async with connections.transaction() as connection:
-            await connection.fetch("SELECT 1")
-            proxy.freeze(only_open=True)
-=======
     with pytest.raises(OutcomeUnknownError):
         await break_at_the_end()
->>>>>>> conn
     await connections.fetch("SELECT 1")
 
 
@@ -304,17 +289,6 @@ async def test_a_transaction_is_rolled_back_by_what_its_user_raises(
     new: Any, url: str, proxy: Proxy, admin: asyncpg.Connection, table: str
 ) -> None:
     connections = await new(url)
-<<<<<<< HEAD
-    with pytest.raises(ZeroDivisionError):  # noqa: PT012
-        async with connections.transaction() as connection:
-            await connection.execute(f"CREATE TABLE {table} ()")
-            raise ZeroDivisionError
-    with pytest.raises(DatabaseError, match="does not exist"):  # noqa: PT012
-        async with connections.transaction() as connection:
-            await connection.execute(f"CREATE TABLE {table} ()")
-            await connection.execute("SELECT * FROM nowhere")
-    assert await admin.fetchval("SELECT to_regclass($1)", table) is None
-=======
 
     async def create(then: Callable[[Any], Awaitable[object]]) -> None:
         async with connections.transaction() as connection:
@@ -330,7 +304,6 @@ async def test_a_transaction_is_rolled_back_by_what_its_user_raises(
     with pytest.raises(DatabaseError, match="does not exist"):
         await create(lambda connection: connection.execute("SELECT * FROM nowhere"))
     assert await admin.fetchval("SELECT to_regclass($1)", f"kern.{table}") is None
->>>>>>> conn
     assert proxy.accepted == 1
 
 
@@ -381,15 +354,7 @@ async def test_a_server_that_is_read_only_for_a_while_is_waited_for(
         write = f"INSERT INTO {table} VALUES (1)"
         with pytest.raises(DatabaseUnavailableError, match="read-only"):  # noqa: PT012
             while True:  # The server takes its settings a moment later.
-<<<<<<< HEAD
-                try:
-                    await connections.fetch(write)
-                except DatabaseUnavailableError as error:
-                    assert "read-only" in str(error)  # noqa: PT017 # it does not come at once
-                    break
-=======
                 await connections.fetch(write)
->>>>>>> conn
         writing = asyncio.create_task(until_available(lambda: connections.fetch(write)))
         await asyncio.sleep(1)
         assert not writing.done()
@@ -561,11 +526,7 @@ async def sessions(admin: asyncpg.Connection, name: str) -> int:
 
 async def no_sessions(admin: asyncpg.Connection, name: str) -> None:
     async with asyncio.timeout(10):
-<<<<<<< HEAD
-        while await sessions(admin, name):  # noqa: ASYNC110 # another process
-=======
         while await sessions(admin, name):  # noqa: ASYNC110
->>>>>>> conn
             await asyncio.sleep(0.05)
 
 
