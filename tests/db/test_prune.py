@@ -222,9 +222,8 @@ SELECT now() - age * interval '1 hour', 1, 'queued', 0, 'test_log', aggregated
 FROM (VALUES (2, true), (2, false), (25, false), (0.5, true)) AS row (age, aggregated)"""
     )
     assert await postgres_store.retention.clean() >= 3
-    left = await pool.fetch(
-        "SELECT extract(epoch FROM now() - created)::integer AS age "
-        f"FROM {schema}.pgqueuer_log WHERE entrypoint = 'test_log'"
+    rows = await pool.fetch(
+        f"DELETE FROM {schema}.pgqueuer_log WHERE entrypoint = 'test_log' "
+        "RETURNING round(extract(epoch FROM now() - created) / 1800) / 2 AS hours"
     )
-    assert [row["age"] for row in left] == [1800]
-    await pool.execute(f"DELETE FROM {schema}.pgqueuer_log WHERE entrypoint = 'test_log'")
+    assert [row["hours"] for row in rows] == [0.5]
