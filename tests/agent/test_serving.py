@@ -79,7 +79,7 @@ async def test_tables_that_are_newer_than_kern_are_refused(
     connection = await asyncpg.connect(postgres.url)
     await connection.execute(newer, postgres_db.session_table)
     await connection.close()
-    again = PostgresDb(postgres.url, postgres_db.session_table)
+    again = PostgresDb(postgres.url, postgres_db.session_table, pool_size=3)  # shares nothing
     with pytest.raises(SchemaVersionError, match=r"have version 99; .* Upgrade kern"):
         await serve([Agent("Tester", model, db=again)])
 

@@ -323,7 +323,8 @@ async def test_claims_know_what_was_being_written_when_they_came(
         await sweep(there)
         return await asyncio.gather(*(there.claim(each, CLAIM) for each in run_ids))
 
-    claims, *written = await asyncio.gather(claim(), *(append(run_id) for run_id in run_ids))
+    appending = asyncio.gather(*(append(run_id) for run_id in run_ids))
+    claims, written = await asyncio.gather(claim(), appending)
     for run_id, wrote, claimed in zip(run_ids, written, claims, strict=True):
         assert claimed is not None
         expected = appends if wrote else 0

@@ -86,7 +86,7 @@ async def within(seconds: float, condition: Callable[[], object]) -> float:
     """Wait until the condition holds, and return after how many seconds it did."""
     began = time.monotonic()
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 # of another process
             await asyncio.sleep(0.01)
     return time.monotonic() - began
 
@@ -267,13 +267,13 @@ async def test_a_transaction_is_unknown_only_where_its_commit_was_not_answered(
     new: Any, url: str, proxy: Proxy
 ) -> None:
     connections = await new(url)
-    with pytest.raises(DatabaseUnavailableError, match="cannot be reached") as raised:
+    with pytest.raises(DatabaseUnavailableError, match="cannot be reached") as raised:  # noqa: PT012
         async with connections.transaction() as connection:
             await connection.fetch("SELECT 1")
             proxy.cut()
             await connection.fetch("SELECT 1")
     assert not isinstance(raised.value, OutcomeUnknownError)
-    with pytest.raises(OutcomeUnknownError):
+    with pytest.raises(OutcomeUnknownError):  # noqa: PT012
         async with connections.transaction() as connection:
             await connection.fetch("SELECT 1")
             proxy.freeze(only_open=True)
@@ -284,11 +284,11 @@ async def test_a_transaction_is_rolled_back_by_what_its_user_raises(
     new: Any, url: str, proxy: Proxy, admin: asyncpg.Connection, table: str
 ) -> None:
     connections = await new(url)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012
         async with connections.transaction() as connection:
             await connection.execute(f"CREATE TABLE {table} ()")
             raise ZeroDivisionError
-    with pytest.raises(DatabaseError, match="does not exist"):
+    with pytest.raises(DatabaseError, match="does not exist"):  # noqa: PT012
         async with connections.transaction() as connection:
             await connection.execute(f"CREATE TABLE {table} ()")
             await connection.execute("SELECT * FROM nowhere")
@@ -332,28 +332,29 @@ async def test_an_error_code_tells_what_passes_by_itself(
 
 
 async def test_a_server_that_is_read_only_for_a_while_is_waited_for(
-    new: Any, url: str, admin: asyncpg.Connection, table: str
+    new: Any, url: str, postgres: EmbeddedPostgres, table: str
 ) -> None:
     connections = await new(url)
-    await admin.execute(f"CREATE TABLE {table} (number int)")
-    await connections.fetch("SELECT 1")
-    await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    await connections.fetch(f"CREATE TABLE {table} (number int)")
+    superuser = await asyncpg.connect(postgres.superuser_url)
+    await superuser.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     try:
-        await admin.execute("SELECT pg_reload_conf()")
+        await superuser.execute("SELECT pg_reload_conf()")
         write = f"INSERT INTO {table} VALUES (1)"
         async with asyncio.timeout(5):
             while True:  # The server takes its settings a moment later.
                 try:
                     await connections.fetch(write)
                 except DatabaseUnavailableError as error:
-                    assert "read-only" in str(error)
+                    assert "read-only" in str(error)  # noqa: PT017 # it does not come at once
                     break
         writing = asyncio.create_task(until_available(lambda: connections.fetch(write)))
         await asyncio.sleep(1)
         assert not writing.done()
     finally:
-        await admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
-        await admin.execute("SELECT pg_reload_conf()")
+        await superuser.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        await superuser.execute("SELECT pg_reload_conf()")
+        await superuser.close()
     async with asyncio.timeout(5):
         await writing
 
@@ -517,7 +518,7 @@ async def sessions(admin: asyncpg.Connection, name: str) -> int:
 
 async def no_sessions(admin: asyncpg.Connection, name: str) -> None:
     async with asyncio.timeout(10):
-        while await sessions(admin, name):
+        while await sessions(admin, name):  # noqa: ASYNC110 # another process
             await asyncio.sleep(0.05)
 
 

@@ -128,7 +128,7 @@ async def test_what_the_server_takes_reaches_it(postgres: EmbeddedPostgres) -> N
 
 @pytest.fixture
 async def password_user(postgres: EmbeddedPostgres, table: str) -> AsyncIterator[str]:
-    admin = await asyncpg.connect(postgres.url)
+    admin = await asyncpg.connect(postgres.superuser_url)
     await admin.execute(f"CREATE ROLE {table} LOGIN PASSWORD 'p@/ss:w?rd#%'")
     yield postgres.url.replace("//ai:ai@", f"//{table}:p%40%2Fss%3Aw%3Frd%23%25@")
     await admin.execute(f"DROP ROLE {table}")

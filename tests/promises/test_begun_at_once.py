@@ -7,7 +7,7 @@ import pytest
 from load import all_asked, ended, submit
 
 from kern.agent import Agent
-from kern.db.base import Accepted, Database
+from kern.db.base import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.errors import DatabaseUnavailableError
@@ -23,25 +23,6 @@ from kern.testing.responses import Reply
 def agent(db: Database, model: OpenAIResponses) -> Agent:
     """An agent on each kind of database."""
     return Agent("Tester", model, db=db)
-
-
-async def test_it_is_in_the_queue_for_the_case_that_this_process_is_lost(
-    postgres_db: PostgresDb, model: OpenAIResponses, server: ResponsesServer
-) -> None:
-    agent, store = Agent("Tester", model, db=postgres_db), await postgres_db.store()
-    assert isinstance(store, PostgresStore)
-    held = Reply.text("Hello.").held()
-    server.script.append(held)
-    run = await agent.arun("Go", background=True)
-    assert run.status is RunStatus.pending
-    await server.wait_for_requests(1)
-    entries = f"FROM {store.names.queue} WHERE convert_from(payload, 'UTF8') = $1"
-    lease = f"(SELECT lease_until FROM {store.names.runs})"
-    due = f"SELECT execute_after >= {lease} {entries}"
-    assert await store.pool.fetchval(due, run.run_id) is True
-    held.release()
-    assert (await ended(agent, run.run_id)).status is RunStatus.completed
-    assert await store.pool.fetchval(f"SELECT count(*) {entries}", run.run_id) == 0
 
 
 async def test_whoever_submits_may_leave_at_any_moment(agent: Agent) -> None:
@@ -85,9 +66,9 @@ async def test_a_run_whose_acceptance_was_lost_on_the_way_begins_all_the_same(
     await submit(agent, ["first"])
     store = await postgres_db.store()
     assert isinstance(store, PostgresStore)
-    write, losses = store._submits._write, 2
+    write, losses = store._accepting._submits._write, 2
 
-    async def lose_the_answer(runs: Sequence[NewRun]) -> Sequence[Accepted | None]:
+    async def lose_the_answer(runs: Sequence[NewRun]) -> Sequence[object]:
         nonlocal losses
         accepted = await write(runs)
         if losses:
@@ -95,8 +76,9 @@ async def test_a_run_whose_acceptance_was_lost_on_the_way_begins_all_the_same(
             raise DatabaseUnavailableError("the connection was lost")
         return accepted
 
-    monkeypatch.setattr(store._submits, "_write", lose_the_answer)
-    await asyncio.gather(*(submit(agent, [name]) for name in ("alone", "one", "of", "many")))
+    monkeypatch.setattr(store._accepting._submits, "_write", lose_the_answer)
+    await submit(agent, ["alone"])
+    await asyncio.gather(*(submit(agent, [name]) for name in ("one", "of", "many")))
     for name in ("alone", "one", "of", "many"):
         run = await ended(agent, name, timeout=10)
         assert (run.status, run.error) == (RunStatus.completed, None)

@@ -374,7 +374,7 @@ async def test_a_wait_outlasts_an_outage_whichever_of_its_statements_it_hits(
             failures.append(f"{statement}: {error!r}")
         # The next one finds a database that is back.
         async with asyncio.timeout(10):
-            while await is_away(agent):
+            while await is_away(agent):  # noqa: ASYNC110 # another process
                 await asyncio.sleep(0.05)
     assert failures == []
 

@@ -1,4 +1,4 @@
-"""Promises 1, 4 and 7 on a database that refuses: full, read-only, strict, crashed, out of reach."""
+"""Promises 1, 4 and 7 on a database that refuses: full, read-only, strict, crashed, away."""
 
 import asyncio
 import os

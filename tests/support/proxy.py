@@ -33,7 +33,7 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         self.cut()
-        while self._links:
+        while self._links:  # noqa: ASYNC110 # each ends by itself
             await asyncio.sleep(0.01)
 
     def cut(self) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TypeAlias, TypeVar
 
 import asyncpg
 
+from kern.aio.limit import answered_within
 from kern.db.postgres.connector import Connector, Session
 from kern.db.postgres.listener import Listener
 from kern.db.postgres.reporting import is_lost, reporting, sqlstate
@@ -80,7 +81,7 @@ class Connections:
             if not self._connector.is_isolated:
                 async with self.transaction() as connection:
                     return await connection.fetch(statement, *values)
-            async with self._connection() as connection:
+            async with self._connection() as connection, self._answered():
                 return await connection.fetch(statement, *values)
 
         return await self._through_collisions(send)
@@ -95,7 +96,7 @@ class Connections:
             DatabaseError: as :meth:`fetch`.
         """
         with reporting(self.address, sent=True):
-            async with self._connection() as connection:
+            async with self._connection() as connection, self._answered():
                 transaction = connection.transaction(isolation="read_committed")
                 with reporting(self.address):
                     await transaction.start()
@@ -148,6 +149,9 @@ class Connections:
                 await asyncio.sleep(random.uniform(0, pause))
             return await send()
 
+    def _answered(self) -> AbstractAsyncContextManager[None]:
+        return answered_within(self._connector.statement_timeout)
+
     def _may_send_again(self, code: str) -> bool:
         if code in POOLED:
             if not self._connector.is_pooled:
@@ -191,7 +195,8 @@ class Connections:
         while True:
             try:
                 # A little longer than connecting takes, which says itself what was wrong.
-                connection = await self.pool.acquire(timeout=1.2 * self._connector.connect_timeout)
+                async with answered_within(1.2 * self._connector.connect_timeout):
+                    connection = await self.pool.acquire()
             except TimeoutError:
                 if not self._beside.locked():
                     return None

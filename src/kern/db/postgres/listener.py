@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import asyncpg
 
+from kern.aio.limit import answered_within
 from kern.aio.retry import until_available
 from kern.db.postgres.reporting import reporting
 from kern.errors import DatabaseError, KernError
@@ -105,7 +106,7 @@ class Listener:
         self._arrived.clear()
         self._answers = False
         try:
-            async with asyncio.timeout(self._heartbeat / 3):
+            async with answered_within(self._heartbeat / 3):
                 await self._notify(self._probe_channel, "")
                 self._answers = True
                 await self._arrived.wait()
@@ -147,8 +148,8 @@ class Listener:
         connection = await self._connect()
         try:
             with reporting(self._address):
-                await connection.add_listener(self._channel, self._notified)
                 await connection.add_listener(self._probe_channel, self._notified)
+                await connection.add_listener(self._channel, self._notified)
         except BaseException:
             connection.terminate()
             raise

@@ -3,6 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/responses
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -151,6 +152,14 @@ class OpenAIResponses(Model):
         except _failures() as error:
             logger.warning("%s", self._model_error(error))
 
+    @override
+    async def aclose(self) -> None:
+        await self._clients.aclose()
+
+    @override
+    def close(self) -> None:
+        self._clients.close()
+
     async def _events(
         self, client: "AsyncOpenAI", request: ModelRequest
     ) -> AsyncGenerator["ResponseStreamEvent", None]:
@@ -224,9 +233,14 @@ class OpenAIResponses(Model):
             default_headers=self._default_headers,
             http_client=open_http_client(),
         )
+        for each, loop in list(_open_clients.items()):
+            if loop.is_closed():
+                _open_clients.pop(each, None)
+        _open_clients[client] = asyncio.get_running_loop()
         try:
             yield client
         finally:
+            _open_clients.pop(client, None)
             await client.close()
 
     def _model_error(self, error: Exception, content: str | None = None) -> ModelError:
@@ -266,6 +280,10 @@ class OpenAIResponses(Model):
             text = text.replace(key, "***")
         return ModelError(text, status_code=status, content=content, transient=transient)
 
+
+# Held for as long as they are open: a client that becomes garbage together with its model would
+# complain that nobody has closed it, before the model's generator can do that.
+_open_clients: "dict[AsyncOpenAI, asyncio.AbstractEventLoop]" = {}
 
 # What is shorter is a stand-in such as "none", and may be a part of any word.
 _SHORTEST_KEY = 7
