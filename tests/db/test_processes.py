@@ -4,9 +4,6 @@ from dataclasses import replace
 
 from kern.db.base import Store
 from kern.db.processes import Process
-from kern.run.base import RunStatus
-
-TERMINAL = [RunStatus.completed, RunStatus.error, RunStatus.cancelled]
 
 
 async def test_living_processes_are_named_and_those_that_left_are_not(store: Store) -> None:

@@ -9,9 +9,6 @@ from stores import CLAIM, EXPIRED, LEASE, LOST, ending, execute, new_run, status
 from kern.db.base import Database, Store, Swept
 from kern.run.base import RunStatus
 
-TERMINAL = [RunStatus.completed, RunStatus.error, RunStatus.cancelled]
-
-
 # --- sweep
 
 
