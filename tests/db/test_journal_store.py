@@ -6,7 +6,19 @@ from dataclasses import replace
 
 import pytest
 from deliveries import Deliveries
-from stores import CLAIM, EXPIRED, LEASE, LOST, Recorder, ending, execute, new_run, same, sweep
+from stores import (
+    CLAIM,
+    EXPIRED,
+    LEASE,
+    LOST,
+    Recorder,
+    ending,
+    execute,
+    new_run,
+    same,
+    status_of,
+    sweep,
+)
 
 from kern.db.base import Database, Kind, Signal, Store
 from kern.db.in_memory import InMemoryDb
@@ -36,12 +48,6 @@ def settling(journal: Sequence[JournalRow] = (), fold_before: int = 0, **end: ob
 
 async def journal(store: Store, run_id: str = "run", after: int = 0) -> list[tuple[int, str]]:
     return [(row.seq, row.type) for row in await store.events(run_id, after)]
-
-
-async def status_of(store: Store, run_id: str = "run") -> RunStatus:
-    found = await store.get(run_id)
-    assert found is not None
-    return found.status
 
 
 async def stand_still(store: Store, status: RunStatus, run_id: str = "run") -> None:
