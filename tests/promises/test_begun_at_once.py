@@ -7,7 +7,7 @@ import pytest
 from load import all_asked, ended, submit
 
 from kern.agent import Agent
-from kern.db.base import Accepted, Database
+from kern.db.base import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.errors import DatabaseUnavailableError

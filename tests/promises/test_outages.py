@@ -1,4 +1,4 @@
-"""Promises 1, 4 and 7 on a database that refuses: full, read-only, strict, crashed, out of reach."""
+"""Promises 1, 4 and 7 on a database that refuses: full, read-only, strict, crashed, away."""
 
 import asyncio
 import os
@@ -59,7 +59,7 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
 @asynccontextmanager
 async def admin_of(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
     """Connect as who may do everything."""
-    connection = await asyncpg.connect(postgres.url)
+    connection = await asyncpg.connect(postgres.superuser_url)
     try:
         yield connection
     finally:

@@ -190,12 +190,12 @@ class World:
         troubled_until: the time of the last trouble that concerned all.
     """
 
-    def __init__(self, seed: int) -> None:
-        """Make an empty world."""
+    def __init__(self, seed: int, storm: Weather | None = None) -> None:
+        """Make an empty world, with a weather of chance by default."""
         self.seed = seed
         self.random = Random(seed)
         self.universe = Universe(self.random)
-        self.storm = Weather.of(self.random)
+        self.storm = storm or Weather.of(self.random)
         self.weather = self.storm
         self.patience = 3 * HEARTBEAT
         self.is_away = False

@@ -1,6 +1,7 @@
 """A TCP proxy before a database, whose connections a test freezes, cuts and counts."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from urllib.parse import urlsplit
 from kern.db.postgres import PostgresDb
 from kern.local.postgres import EmbeddedPostgres
 
-_LISTEN = b"LISTEN "
+# Not what resets a connection before it is used anew.
+_LISTEN = re.compile(rb"(?<!UN)LISTEN ")
 
 
 class _Flow:
@@ -24,6 +26,7 @@ class _Flow:
     def cut(self) -> None:
         for writer in (self.client, self.server):
             writer.transport.abort()
+        self.flowing.set()
 
 
 class Proxy:
@@ -147,7 +150,7 @@ class Proxy:
             flow.cut()
 
     def _sent(self, flow: _Flow, data: bytes) -> None:
-        if not flow.listens and _LISTEN in data:
+        if not flow.listens and _LISTEN.search(data):
             flow.listens = True
             self._apply(flow)
         if self._cuts_at is not None:

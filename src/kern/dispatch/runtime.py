@@ -72,7 +72,7 @@ class Runtime:
         self._definitions = Definitions()
         self._slots = Slots(settings.concurrency or _SLOTS)
         self._executor = Executor(settings.unserved_timeout)
-        self._subscriptions = Subscriptions(store, self._tasks, self._on_signal)
+        self._subscriptions = Subscriptions(store, self._on_signal)
         self._submission = Submission(store, self.cancel)
         self._foreground = Foreground(store, self._submission, self._executor, self._tasks)
         self._waiting = Waiting(store, self._executor, self._subscriptions, settings.heartbeat)
