@@ -91,6 +91,10 @@ class ModelError(KernError):
         self.transient = transient
 
 
+class MissingKeyError(ModelError, ConfigurationError):
+    """There is no key for the model's service in this process."""
+
+
 class RunTimeoutError(KernError):
     """A run took longer than its time limit."""
 

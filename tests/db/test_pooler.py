@@ -113,7 +113,7 @@ async def test_prepared_statements_that_are_mixed_up_are_given_up(pooler: PgBoun
 async def test_transactions_are_isolated_as_kern_needs_it(
     pooler: PgBouncer, postgres: EmbeddedPostgres
 ) -> None:
-    admin = await asyncpg.connect(postgres.url)
+    admin = await asyncpg.connect(postgres.superuser_url)
     await admin.execute("ALTER DATABASE ai SET default_transaction_isolation = serializable")
     try:
         connector = Connector(parse_address(pooler.url), 3, None)

@@ -153,12 +153,16 @@ class Runs(RuleBasedStateMachine):
         accepted = self.runner.run(self.store.submit(run))
         if model.status is None and parent_id is not None:
             model.parent = self.models[parent_id]
+        if accepted is not None and accepted.waiting:
+            lease = None  # It cannot begin where it is accepted.
         expected = model.submit(input, cancelled, lease, ordered)
         assert (accepted and accepted.status) == expected
         if accepted is not None and ordered and expected is PENDING:
             in_the_way = [other for other in self.ordered(run_id) if other.began or other.fresh]
             assert accepted.waiting or not in_the_way
             assert self.ordered(run_id) or not accepted.waiting
+        if ordered and expected is RUNNING:
+            assert not [other for other in self.ordered(run_id) if other.began], "one at a time"
 
     @rule(input=inputs, count=st.integers(1, 3))
     def submit_in_order(self, input: str, count: int) -> None:

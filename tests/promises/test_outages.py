@@ -59,7 +59,7 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
 @asynccontextmanager
 async def admin_of(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
     """Connect as who may do everything."""
-    connection = await asyncpg.connect(postgres.url)
+    connection = await asyncpg.connect(postgres.superuser_url)
     try:
         yield connection
     finally:

@@ -138,8 +138,13 @@ class Worker:
                     await self._executor.release_all()
                     await asyncio.wait(self._working, timeout=0.1)
 
-    async def _consume(self) -> None:
+    async def _listen(self) -> None:
+        """Be woken for what is due; until that works, the queue is looked at all the same."""
         await until_available(lambda: self._store.queue.listen(self.wake))
+        self.wake()
+
+    async def _consume(self) -> None:
+        self._tasks.start(self._listen())
         while not self._stopping:
             self._due.clear()
             self._slots.changed.clear()

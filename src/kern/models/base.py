@@ -55,7 +55,11 @@ class Model(ABC):
     keeps_answers: bool = False
 
     async def prepare(self) -> None:  # noqa: B027 # most have nothing to load
-        """Load what the first call needs, before others have to wait for it."""
+        """Load what the first call needs, before others have to wait for it.
+
+        Raises:
+            ConfigurationError: no call can succeed in this process, and why.
+        """
 
     @abstractmethod
     async def respond(self, request: ModelRequest) -> ModelResponse:

@@ -10,7 +10,7 @@ import asyncpg
 
 from kern.aio.limit import answered_within
 from kern.db.postgres.connector import Connector, Session
-from kern.db.postgres.listener import Listener
+from kern.db.postgres.listener import Listener, Subscription
 from kern.db.postgres.reporting import is_lost, reporting, sqlstate
 from kern.db.postgres.sqlstates import POOLED, Meaning, meaning
 from kern.errors import DatabaseError, DatabaseUnavailableError
@@ -43,7 +43,10 @@ class Connections:
         """
         self.address = str(connector.address)
         self._connector = connector
-        self._listening = listening or connector
+        listening = listening or connector
+        self._listener = Listener(
+            listening.connect, self._notify, connector.patience, str(listening.address)
+        )
         self.pool = asyncpg.create_pool(
             # The driver would replace connections in the background, and print what fails.
             min_size=0,
@@ -122,18 +125,16 @@ class Connections:
         callback: Callable[[str], None],
         lost: Callable[[], None],
         back: Callable[[], None],
-    ) -> Listener:
-        """Return a listener on a channel of this database; see :class:`Listener`."""
-        return Listener(
-            self._listening.connect,
-            channel,
-            callback,
-            lost,
-            back,
-            notify=self._notify,
-            heartbeat=self._connector.patience,
-            address=str(self._listening.address),
-        )
+    ) -> Subscription:
+        """Return what listens on a channel once it is started.
+
+        Args:
+            channel: the channel's name.
+            callback: called with every payload.
+            lost: called when notifications do not arrive any more.
+            back: called when they do again; some may have been missed.
+        """
+        return Subscription(self._listener, channel, callback, lost, back)
 
     async def _notify(self, channel: str, payload: str) -> None:
         await self.fetch("SELECT pg_notify($1, $2)", channel, payload)

@@ -8,13 +8,13 @@ import json
 import logging
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from kern.aio.per_loop import PerLoop
-from kern.errors import ModelError
+from kern.errors import MissingKeyError, ModelError
 from kern.extras import extra
 from kern.models.base import Model, ModelRequest, ModelResponse
 from kern.models.openai.wire import read_response, request_body
@@ -94,8 +94,7 @@ class OpenAIResponses(Model):
 
     @override
     async def prepare(self) -> None:
-        with suppress(ModelError):  # The calls will say what is wrong.
-            await self._clients.get()
+        await self._clients.get()
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
@@ -221,7 +220,7 @@ class OpenAIResponses(Model):
 
         key = self._api_key or os.environ.get("OPENAI_API_KEY")
         if not key:
-            raise ModelError(
+            raise MissingKeyError(
                 f"There is no API key for {self.id}: set OPENAI_API_KEY, or pass api_key. For a "
                 "server of your own that asks for none, any value will do."
             )
