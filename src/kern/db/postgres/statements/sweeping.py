@@ -36,7 +36,7 @@ class Sweeping:
 
         # A gap in the ticks, in which leases may have expired, shows that the database was away
         # for everybody. Then nothing expires for one heartbeat, and the living extend first.
-        gap = "coalesce(now() - swept_at > make_interval(secs => $1 * 2 / 3), true)"
+        gap = "coalesce(now() - swept_at > make_interval(secs => $1::float8 * 2 / 3), true)"
         self.advance = f"""
 UPDATE {names.tick} SET
     swept_at = now(),
