@@ -36,7 +36,7 @@ class Sweeping:
 
         # A gap in the ticks, in which leases may have expired, shows that the database was away
         # for everybody. Then nothing expires for one heartbeat, and the living extend first.
-        gap = "coalesce(now() - swept_at > make_interval(secs => $1 * 2 / 3), true)"
+        gap = "coalesce(now() - swept_at > make_interval(secs => $1::float8 * 2 / 3), true)"
         self.advance = f"""
 UPDATE {names.tick} SET
     swept_at = now(),
@@ -44,7 +44,7 @@ UPDATE {names.tick} SET
         THEN now() + make_interval(secs => $1) ELSE quiet_until END,
     quiet_times = CASE WHEN {gap} THEN least(quiet_times + 1, {_QUIET_TIMES})
         WHEN quiet_until > now() THEN quiet_times ELSE 0 END
-WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1 / 3)
+WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1::float8 / 3)
 RETURNING coalesce(quiet_until <= now(), true) AS may_expire"""
 
         self.expire = f"""
