@@ -255,6 +255,19 @@ async def test_no_session_is_locked_and_order_is_that_of_delivery(
     assert sorted(await worker.execute_all()) == ["later", "of the caller"]
 
 
+async def test_a_session_that_is_pruned_before_the_commit_is_made_again(
+    store: PostgresStore, caller: asyncpg.Connection
+) -> None:
+    await store.submit(new_run("old", lease=LEASE))
+    await store.settle(ending("old"))
+    async with caller.transaction():
+        await store.submit_with(caller, new_run("run", ordered=True))
+        pruned = await store.retention.prune(datetime.now(UTC) + timedelta(days=1), 0, 9)
+        assert pruned.runs == 1
+    assert await store.pool.fetch(f"SELECT FROM {store.names.sessions}") == []
+    assert await Deliveries(store).execute_all() == ["run"]
+
+
 async def test_the_claim_ends_the_child_of_a_cancelled_parent(
     store: PostgresStore, caller: asyncpg.Connection
 ) -> None:

@@ -36,15 +36,15 @@ async def notified(
     store: PostgresStore, postgres: EmbeddedPostgres
 ) -> AsyncIterator["asyncio.Queue[str]"]:
     """Every notification of the database, in order."""
-    heard: asyncio.Queue[str] = asyncio.Queue()
+    payloads: asyncio.Queue[str] = asyncio.Queue()
     listener = await asyncpg.connect(postgres.url)
     for channel in (store.names.channel, f"kern_queue_{store.names.schema}"):
-        await listener.add_listener(channel, lambda *args: heard.put_nowait(str(args[-1])))
-    yield heard
+        await listener.add_listener(channel, lambda *args: payloads.put_nowait(str(args[-1])))
+    yield payloads
     await listener.close()
 
 
-async def heard(store: PostgresStore, notified: "asyncio.Queue[str]") -> list[str]:
+async def all_notified(store: PostgresStore, notified: "asyncio.Queue[str]") -> list[str]:
     """Return what was notified until now."""
     await store.pool.execute(f"NOTIFY {store.names.channel}, 'the end'")
     found: list[str] = []
@@ -73,7 +73,7 @@ async def test_nobody_is_notified_of_a_run_that_nobody_waits_for(
         await store.settle(ending(f"{ordered}"))
     await store.cancel("pending cancel")
     await sweep(store)
-    assert await heard(store, notified) == []
+    assert await all_notified(store, notified) == []
 
 
 async def test_workers_are_woken_by_what_becomes_due_and_by_nothing_else(
@@ -160,9 +160,9 @@ async def test_due_runs_whose_entries_were_lost_are_enqueued_again_once(
     assert (await sweep(other)).enqueued == 2
     assert (await sweep(store)).enqueued == 0
     assert sorted(await Deliveries(store).offered()) == ["kept", "lost"]
-    await heard(store, notified)
+    await all_notified(store, notified)
     assert (await sweep(store)).enqueued == 0
-    assert await heard(store, notified) == [], "nobody is woken where nothing is missing"
+    assert await all_notified(store, notified) == [], "nobody is woken where nothing is missing"
 
 
 async def test_a_sweep_enqueues_a_page_and_goes_on_from_there(

@@ -4,7 +4,7 @@ from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import enqueued, enqueued_if_due, into_outbox
 
 # A batch gives up where one of its ids is held by a transaction that goes on for longer; each of
-# its runs is then accepted alone, and waits for as long as it may.
+# its runs is then accepted alone, and waits for longer.
 BATCH_LOCK_TIMEOUT, LOCK_TIMEOUT = "1s", "5s"
 
 _COLUMNS = """run_id, session_id, agent_id, user_id, input, metadata, parent_run_id, streamed,

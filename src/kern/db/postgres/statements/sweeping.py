@@ -122,7 +122,7 @@ LEFT JOIN {runs} AS holder ON holder.run_id = session.lock_run_id AND holder.sta
     AND NOT holder.waiting
 ORDER BY looked_at.session_id"""
 
-        # A limit may have room without anybody having admitted the next run, whose claim finds out.
+        # Who made room may be lost before it made the next run due, whose claim finds out.
         self.try_limits = f"""
 WITH RECURSIVE {waited_for}, first AS MATERIALIZED (
     SELECT key, (SELECT run_id FROM {runs} AS runs WHERE runs.concurrency_key = key
