@@ -29,7 +29,7 @@ Operation = Callable[Concatenate[Transaction, Arguments], Result]
 
 
 class Subscriber(Protocol):
-    """Who is told what a committed operation notifies of; called from any thread."""
+    """Who is notified of what a committed operation says; called from any thread."""
 
     def notify(self, signals: Sequence[Signal], due: bool) -> None:
         """Take the signals, and whether a run has become due, or will."""
@@ -87,7 +87,7 @@ class SqliteFile:
     ) -> Result:
         """Carry out an operation in a transaction of its own, and notify of what it says.
 
-        The listeners are told where it is carried out, so they are also told of what nobody
+        The listeners are notified where it is carried out, so also of what nobody
         waits for any more.
 
         Raises:
@@ -183,12 +183,12 @@ class SqliteFile:
         return TablesVersion(found, len(MIGRATIONS))
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Tell a subscriber what this process's event loops notify of."""
+        """Notify a subscriber of what the event loops of this process do."""
         with self._lock:
             self._subscribers.append(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Tell a subscriber nothing more."""
+        """Notify a subscriber no more."""
         with self._lock:
             if subscriber in self._subscribers:  # Not in the child of a fork.
                 self._subscribers.remove(subscriber)
