@@ -36,7 +36,7 @@ class InvalidInputError(KernError, ValueError):
 
 
 class RunConflictError(KernError):
-    """A run id that is already in use was submitted again with something else."""
+    """A run id is in use for something else, or by a transaction that has not ended."""
 
 
 class DatabaseError(KernError):

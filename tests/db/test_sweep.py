@@ -40,11 +40,16 @@ async def test_an_expired_run_whose_cancel_was_asked_for_has_ended(store: Store)
     assert await store.claim("run", CLAIM) is None
 
 
-async def test_a_sweep_is_due_once_a_heartbeat(db: Database) -> None:
+async def test_a_sweep_is_due_three_times_a_heartbeat(db: Database) -> None:
     store = await db.store()
     swept = await asyncio.gather(*(store.sweep(60) for _ in range(5)))
     assert [each is not None for each in swept].count(True) == 1
     assert await store.sweep(60) is None
+
+
+async def test_a_heartbeat_need_not_be_a_whole_number(store: Store) -> None:
+    assert await store.sweep(2.9) is not None
+    assert await store.sweep(2.9) is None
 
 
 async def test_after_a_gap_nothing_expires_for_a_heartbeat(store: Store) -> None:

@@ -174,6 +174,7 @@ async def test_a_disk_that_is_full_for_a_while_fails_no_run(
     with small_disk() as disk, a_postgres() as postgres:
         async with admin_of(postgres) as admin:
             await admin.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
+            await admin.execute("GRANT CREATE ON TABLESPACE small TO ai")
             await admin.execute("ALTER DATABASE ai SET default_tablespace = small")
         db = PostgresDb(postgres.url, table)
         agent = Agent("Tester", model, db=db)

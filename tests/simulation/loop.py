@@ -96,13 +96,15 @@ class Universe:
             RuntimeError: it waits for something that will never come.
         """
         loop = self.loop("main")
+        task = loop.create_task(work)
         try:
-            task = loop.create_task(work)
             while not task.done():
                 if self.step() is None:
                     raise RuntimeError(f"{task} waits for what will never come.")
             return task.result()
         finally:
+            task.cancel()
+            loop.run_ready(100)
             self.forget(loop)
             loop.close()
 

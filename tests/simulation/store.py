@@ -86,7 +86,7 @@ class Line:
 
         return call
 
-    async def _listen(self, hear: Callable[..., None]) -> None:
+    async def _listen(self, receive: Callable[..., None]) -> None:
         """Listen to notifications: of runs, with a signal, or of what is due, without."""
         process = self._process
         await travel(process)
@@ -94,7 +94,7 @@ class Line:
         def arrive(*signal: object) -> None:
             world = process.world
             if not process.is_cut and not world.is_away and not world.is_over:
-                hear(*signal)
+                receive(*signal)
 
         def deliver(*signal: object) -> None:
             world, weather = process.world, process.world.weather
@@ -107,7 +107,7 @@ class Line:
                 process.loop.call_later(late + world.latency() / 2, arrive, *signal)
 
         await self._inner.listen(deliver)  # type: ignore[attr-defined] # a store, or a queue
-        process.listeners.append((hear, isinstance(self._inner, Store)))
+        process.listeners.append((receive, isinstance(self._inner, Store)))
 
 
 def _text(signal: tuple[object, ...]) -> str:

@@ -22,7 +22,7 @@ from tests.simulation.simulate import Outcome, simulate
 SECONDS = float(os.environ.get("KERN_SIMULATION_SECONDS", "20"))
 
 # Worlds in which a promise was broken once.
-RECORDED = (28, 204, 1042, 1127, 5239, 10004, 20002, 20013, 20088)
+RECORDED = (28, 1042, 1127, 5239, 10004, 20002, 20013, 20088, 40066, 60043, 60059, 60186)
 
 # So many worlds at most until a mutation is found.
 _BOUND = 200

@@ -127,11 +127,11 @@ class Process:
 
     def notify(self, signal: Signal) -> None:
         """Say that the store was lost or is back, as far as anything listens to it."""
-        for hear, takes_signals in self.listeners:
+        for receive, takes_signals in self.listeners:
             if takes_signals:
-                self.loop.call_soon(hear, signal)
+                self.loop.call_soon(receive, signal)
             elif signal.kind is Kind.resync:
-                self.loop.call_soon(hear)
+                self.loop.call_soon(receive)
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock."""
@@ -207,7 +207,7 @@ class World:
         self._dead: list[Process] = []
         self._names = 0
         self._slots = self.random.choice([None, None, 1, 2, 5])
-        self._god = self.universe.loop("world")
+        self._loop = self.universe.loop("world")
         self.file = SqliteFile(":memory:", "kern_sessions", threaded=False)
         self.file.clock = self.wall
         self.promises = Promises(self)
@@ -268,7 +268,7 @@ class World:
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Have something happen to the world."""
-        self._god.call_later(seconds, call)
+        self._loop.call_later(seconds, call)
 
     @property
     def usable(self) -> list[Process]:
@@ -301,7 +301,7 @@ class World:
         Raises:
             BreachError: a promise was broken.
         """
-        telling = self._god.create_task(story)
+        telling = self._loop.create_task(story)
         while not telling.done():
             loop = self.universe.step()
             if loop is None:
@@ -316,7 +316,7 @@ class World:
         self.is_over = True
         for process in (*self._dead, *self.processes):
             process.loop.frozen = False
-        loops = [self._god, *(process.loop for process in (*self._dead, *self.processes))]
+        loops = [self._loop, *(process.loop for process in (*self._dead, *self.processes))]
         with warnings.catch_warnings():
             # What has died between two steps has left coroutines that nobody awaits.
             warnings.simplefilter("ignore", RuntimeWarning)

@@ -175,7 +175,9 @@ class Runtime:
             self._start()
 
     async def reach(self, on_reach: Callable[[bool], None]) -> None:
-        """Wait until the database is listened to; report when it is lost, and when it is back.
+        """Wait until the database is listened to; from then on report whether it answers.
+
+        It is asked several times a heartbeat, and when notifications stop.
 
         Raises:
             DatabaseUnavailableError: it cannot be reached.
@@ -441,13 +443,23 @@ class Runtime:
             case Kind.webhook:
                 self._sender.wake()
             case Kind.away:
-                self._on_reach(False)
+                # Perhaps only notifications stay away, as behind a pooler.
+                self._tasks.start(self._ping())
             case Kind.resync:
                 self._on_reach(True)
                 self._scheduler.wake()
                 self._sender.wake()
                 self._worker.wake()
                 self._tasks.start(self._resync())
+
+    async def _ping(self) -> None:
+        """Report whether the database answers."""
+        try:
+            await self.store.ping()
+        except DatabaseUnavailableError:
+            self._on_reach(False)
+        else:
+            self._on_reach(True)
 
     async def _resync(self) -> None:
         """Look for what notifications that were lost may have said."""
@@ -465,7 +477,12 @@ class Runtime:
 
     async def _sweep(self) -> None:
         """Show that this process lives, and make good what others have left undone."""
-        await self.store.processes.beat(self._process())
+        try:
+            await self.store.processes.beat(self._process())
+        except DatabaseUnavailableError:
+            self._on_reach(False)
+            raise
+        self._on_reach(True)
         swept = await self.store.sweep(self._settings.heartbeat)
         if swept is not None:
             for run_id in swept.expired:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias, TypeVar
 
 import asyncpg
@@ -150,7 +150,7 @@ class Connections:
                 await asyncio.sleep(random.uniform(0, pause))
             return await send()
 
-    def _answered(self) -> AbstractAsyncContextManager[None]:
+    def _answered(self) -> answered_within:
         return answered_within(self._connector.statement_timeout)
 
     def _may_send_again(self, code: str) -> bool:
@@ -195,9 +195,12 @@ class Connections:
         give_up_at = asyncio.get_running_loop().time() + self._connector.patience
         while True:
             try:
-                # A little longer than connecting takes, which says itself what was wrong.
-                async with answered_within(1.2 * self._connector.connect_timeout):
+                if self.pool.get_idle_size():
                     connection = await self.pool.acquire()
+                else:
+                    # A little longer than connecting takes, which says itself what was wrong.
+                    async with answered_within(1.2 * self._connector.connect_timeout):
+                        connection = await self.pool.acquire()
             except TimeoutError:
                 if not self._beside.locked():
                     return None
