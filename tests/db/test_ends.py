@@ -64,8 +64,8 @@ async def test_of_attempts_that_settle_at_once_only_the_newest_is_heard(store: S
         await sweep(store)
         await store.claim("run", claim)
     ends = [ending(attempt=attempt, output=f'"{attempt}"') for attempt in (3, 1, 2)]
-    heard = await asyncio.gather(*map(store.settle, ends))
-    assert heard == [RunStatus.completed, None, None]
+    answers = await asyncio.gather(*map(store.settle, ends))
+    assert answers == [RunStatus.completed, None, None]
     stored = await store.get("run")
     assert stored is not None
     assert stored.output == '"3"'

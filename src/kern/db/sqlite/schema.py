@@ -175,6 +175,8 @@ def migrate(connection: sqlite3.Connection, session_table: str) -> None:
     Raises:
         SchemaVersionError: the tables are newer than this version of kern.
     """
+    if found_version(connection, session_table) == len(MIGRATIONS):
+        return
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(_VERSIONS)
