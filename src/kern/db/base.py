@@ -355,7 +355,7 @@ class Store(ABC):
 
     @abstractmethod
     async def children(self, run_id: str) -> list[str]:
-        """Return the runs that the calls of a run have started and that have not ended."""
+        """Return what the calls of a run have started, and theirs, that has not ended."""
 
     @abstractmethod
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:

@@ -257,9 +257,11 @@ class Runtime:
         record = await self._foreground.accept(run)
         if self._owns(record):
             try:
-                return await self._foreground.execute(record, spec, emit)
+                output = await self._foreground.execute(record, spec, emit)
             finally:
                 self._subscriptions.notify(run.run_id)
+            if output.is_terminal or output.status is RunStatus.paused:
+                return output
         if not record.status.is_terminal:
             ended = await self.wait(run.run_id, None, "end")
             assert ended is not None, "a run that was accepted is known"

@@ -85,7 +85,8 @@ CREATE TABLE {runs} (
         # Only for runs that wait, or that are counted; most never enter these.
         "CREATE INDEX ON {runs} (agent_id, due_at) WHERE status || '' = 'PENDING'",
         "CREATE INDEX ON {runs} (session_id, position) WHERE waiting::integer = 1",
-        "CREATE INDEX ON {runs} (concurrency_key, priority DESC, position) "
+        "CREATE INDEX ON {runs} "
+        "(concurrency_key, (parent_run_id IS NULL), priority DESC, position) "
         "WHERE concurrency_key IS NOT NULL",
         "CREATE INDEX ON {runs} (agent_id, user_id) WHERE counted",
         """

@@ -124,7 +124,12 @@ FROM {self._runs} WHERE status = 'PENDING'"""
     def children(self, transaction: Transaction, run_id: str) -> list[str]:
         """See :meth:`kern.db.base.Store.children`."""
         rows = transaction.execute(
-            f"SELECT run_id FROM {self._runs} WHERE parent_run_id = :run_id AND status IN {LIVE}",
+            f"""
+WITH RECURSIVE below (run_id, status) AS (
+    SELECT run_id, status FROM {self._runs} WHERE parent_run_id = :run_id
+    UNION SELECT run.run_id, run.status FROM {self._runs} AS run
+    JOIN below ON run.parent_run_id = below.run_id)
+SELECT run_id FROM below WHERE status IN {LIVE}""",
             run_id=run_id,
         )
         return [row["run_id"] for row in rows]
