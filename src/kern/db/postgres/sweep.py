@@ -20,7 +20,6 @@ class Sweep:
         self._position = 0
         self._session = ""
         self._tried_key = ""
-        self._key = ""
 
     async def __call__(self, heartbeat: float) -> Swept | None:
         """Do what the store's ``sweep`` says."""
@@ -31,12 +30,6 @@ class Sweep:
         await self._hand_off_locks()
         await self._try_limits()
         return Swept(expired, await self._enqueue_again())
-
-    async def waiting_for_limits(self) -> list[tuple[str, str | None]]:
-        """Do what the store's ``waiting_for_limits`` says; where there are many, for the next."""
-        rows = await self._connections.fetch(self._statements.waiting_for_limits, self._key)
-        self._key = rows[-1]["key"] if len(rows) == KEYS else ""
-        return [(row["agent_id"], row["user_id"]) for row in rows]
 
     async def _expire(self) -> list[str]:
         expired: list[str] = []

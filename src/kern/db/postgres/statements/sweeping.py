@@ -126,7 +126,7 @@ ORDER BY looked_at.session_id"""
         self.try_limits = f"""
 WITH RECURSIVE {waited_for}, first AS MATERIALIZED (
     SELECT key, (SELECT run_id FROM {runs} AS runs WHERE runs.concurrency_key = key
-        ORDER BY priority DESC, position LIMIT 1) AS run_id
+        ORDER BY (parent_run_id IS NULL), priority DESC, position LIMIT 1) AS run_id
     FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}
 ), waiters AS MATERIALIZED (
     SELECT runs.run_id FROM {runs} AS runs JOIN first ON runs.run_id = first.run_id
@@ -137,11 +137,3 @@ WITH RECURSIVE {waited_for}, first AS MATERIALIZED (
     RETURNING {enqueued_if_due(names, "runs")}
 )
 SELECT key FROM first ORDER BY key"""
-
-        self.waiting_for_limits = f"""
-WITH RECURSIVE {waited_for}
-SELECT key, first.agent_id, first.user_id
-FROM (SELECT key FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}) AS waited_for,
-LATERAL (SELECT agent_id, user_id FROM {runs} AS runs WHERE runs.concurrency_key = key
-    ORDER BY priority DESC, position LIMIT 1) AS first
-ORDER BY key"""
