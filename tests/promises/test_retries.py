@@ -14,7 +14,6 @@ from workers import NewWorker, Worker
 
 from kern.agent import Agent
 from kern.db.base import Database
-from kern.dispatch.runtime import Runtime
 from kern.execution import executor
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
@@ -236,10 +235,10 @@ async def test_a_run_that_kills_its_workers_ends_and_the_others_go_on(
     # Once the tool is repaired, the run goes on where it stood.
     last.stop()
     assert await last.ended() == 0
-    repaired = [tool(name="work")(lambda step: "again"), tool(name="die")(lambda: "alive")]
-    (await Runtime.of(shared_db)).serve(Agent("Tester", model, db=shared_db, tools=repaired))
+    tools = [tool(name="work")(lambda step: "again"), tool(name="die")(lambda: "alive")]
+    repaired = Agent("Tester", model, db=shared_db, tools=tools)
     server.default = Reply.text("At last.")
-    await agent.aretry_run("poison")
+    await repaired.aretry_run("poison")
     run = await ended(agent, "poison")
     assert (run.status, run.content) == (RunStatus.completed, "At last.")
     assert [each.result for each in run.tools] == ["a is done", "alive"]

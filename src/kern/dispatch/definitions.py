@@ -75,6 +75,10 @@ class Definitions:
         self._owners.pop(run_id, None)
         return self._pinned.pop(run_id, None) or self._replaceable.pop(run_id, None)
 
+    def is_pinned(self, run_id: str) -> bool:
+        """Say whether a run waits here for its own definition."""
+        return run_id in self._pinned or run_id in self._replaceable
+
     @property
     def pinned(self) -> list[str]:
         """The runs that wait here for their own definition."""
@@ -114,11 +118,7 @@ class Definitions:
 
     def may_execute(self, run_id: str, agent_id: str) -> bool:
         """Say whether anything here may execute a run."""
-        return (
-            run_id in self._pinned
-            or run_id in self._replaceable
-            or self._default(agent_id) is not None
-        )
+        return self.is_pinned(run_id) or self._default(agent_id) is not None
 
     def limits(self, agent_id: str) -> tuple[int | None, int | None]:
         """Return the limits of an agent and of each of its users, as far as they are known."""

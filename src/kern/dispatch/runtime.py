@@ -384,11 +384,14 @@ class Runtime:
         if not self._worker.takes_runs:
             return await accept()
         self._definitions.check(spec)
-        self._definitions.pin(run_id, spec, self._owner())
+        is_new = not self._definitions.is_pinned(run_id)
+        if is_new:
+            self._definitions.pin(run_id, spec, self._owner())
         try:
             result = await accept()
         except BaseException:
-            self._definitions.unpin(run_id)
+            if is_new:  # Another caller's pin of the same run holds.
+                self._definitions.unpin(run_id)
             raise
         self._worker.wake()
         return result
