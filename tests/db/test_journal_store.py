@@ -584,7 +584,7 @@ async def test_a_fork_after_its_pending_cancel_is_cancelled(store: Store) -> Non
 # --- children, outputs
 
 
-async def test_children_are_those_that_have_not_ended(store: Store) -> None:
+async def test_children_are_all_descendants_that_have_not_ended(store: Store) -> None:
     await store.submit(new_run("parent", lease=LEASE))
     await store.submit(new_run("pending", parent_run_id="parent"))
     await store.submit(new_run("running", parent_run_id="parent", lease=LEASE))
@@ -593,10 +593,11 @@ async def test_children_are_those_that_have_not_ended(store: Store) -> None:
     for status in (COMPLETED, ERROR, CANCELLED):
         await store.submit(new_run(status.value, parent_run_id="parent", lease=LEASE))
         await store.settle(ending(status.value, status=status))
-    await store.submit(new_run("grandchild", parent_run_id="pending"))
+    await store.submit(new_run("grandchild", parent_run_id="COMPLETED"))
     await store.submit(new_run("stranger"))
-    assert sorted(await store.children("parent")) == ["paused", "pending", "running"]
-    assert await store.children("pending") == ["grandchild"]
+    descendants = ["grandchild", "paused", "pending", "running"]
+    assert sorted(await store.children("parent")) == descendants
+    assert await store.children("COMPLETED") == ["grandchild"]
     assert await store.children("stranger") == []
     assert await store.children("unknown") == []
 

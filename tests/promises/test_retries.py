@@ -237,6 +237,7 @@ async def test_a_run_that_kills_its_workers_ends_and_the_others_go_on(
     assert await last.ended() == 0
     tools = [tool(name="work")(lambda step: "again"), tool(name="die")(lambda: "alive")]
     repaired = Agent("Tester", model, db=shared_db, tools=tools)
+    (await Runtime.of(shared_db)).serve(repaired)
     server.default = Reply.text("At last.")
     await repaired.aretry_run("poison")
     run = await ended(agent, "poison")
