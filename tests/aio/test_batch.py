@@ -107,6 +107,23 @@ async def test_a_caller_who_gives_up_leaves_the_others_alone() -> None:
     assert await asyncio.gather(*[b, d]) == ["B", "D"]
     assert a.cancelled()
     assert c.cancelled()
+    assert table.batches == [["a", "b"], ["d"]]  # What is on its way already gets there.
+
+
+async def test_what_is_under_way_can_be_awaited_though_its_caller_has_left() -> None:
+    table = Table()
+    batcher = Batcher(table.write)
+    await batcher.answered()
+    table.open.clear()
+    [a] = put_all(batcher, "a")
+    await began(table)
+    a.cancel()
+    answered = asyncio.create_task(batcher.answered())
+    await asyncio.wait([a])
+    assert not answered.done()
+    table.open.set()
+    await answered
+    assert table.batches == [["a"]]
 
 
 async def test_a_caller_who_gives_up_on_a_bad_item_leaves_the_others_alone() -> None:

@@ -42,6 +42,8 @@ class Batcher(Generic[Item, Result]):
     async def put(self, item: Item) -> Result:
         """Write the item, together with others that come at the same time.
 
+        Who is cancelled before the item is sent has it not sent; see also :meth:`answered`.
+
         Raises:
             Exception: whatever writing this item, with others or alone, raised.
         """
@@ -49,6 +51,11 @@ class Batcher(Generic[Item, Result]):
         self._waiting.append((item, future))
         self._send()
         return await future
+
+    async def answered(self) -> None:
+        """Wait until what is under way was written, also where nobody else waits for it."""
+        if self._sending is not None:
+            await asyncio.wait({self._sending})
 
     def _send(self) -> None:
         if self._sending is None and self._waiting:
@@ -63,8 +70,10 @@ class Batcher(Generic[Item, Result]):
     async def _send_batch(self) -> None:
         count = self._next_count()
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        batch = [each for each in batch if not each[1].cancelled()]
         try:
-            await self._answer(batch)
+            if batch:
+                await self._answer(batch)
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()

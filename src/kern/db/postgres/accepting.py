@@ -49,6 +49,10 @@ class Accepting:
         await self._hand_off.finish(rows)
         return _accepted(rows[0]) if rows else None
 
+    async def answered(self) -> None:
+        """Wait until the runs that are being accepted are, also where their submitter has left."""
+        await self._submits.answered()
+
     async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
         """Accept a run in a caller's transaction, as the store's ``submit_with`` says."""
         with reporting(self._connections.address):

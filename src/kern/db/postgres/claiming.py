@@ -62,6 +62,10 @@ class Claiming:
             await self._hand_off.of(locked[0]["session_id"], run_id)
         return claimed.record
 
+    async def answered(self) -> None:
+        """Wait until the runs that are being claimed are, also where nobody waits for that."""
+        await self._claims.answered()
+
     async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
         """Make runs that wait for a limit due, as the store's ``admit`` says."""
         for key in _keys(agent_id, user_id, claim):

@@ -83,6 +83,9 @@ class PostgresStore(Store):
 
     @override
     async def held(self, run_id: str, executor: str) -> RunRecord | None:
+        # The statement may be under way still, whose caller was cancelled.
+        await self._accepting.answered()
+        await self._claiming.answered()
         rows = await self._fetch(self._reading.held, run_id, executor)
         return record(rows[0]) if rows else None
 
