@@ -1,13 +1,16 @@
 """Promises 1, 8 and 9: a run that begins where it is accepted is as safe as one from the queue."""
 
 import asyncio
+import signal
 from collections.abc import Sequence
 
 import pytest
+from elsewhere import Elsewhere
+from leases import expire
 from load import all_asked, ended, submit
 
 from kern.agent import Agent
-from kern.db.base import Accepted, Database
+from kern.db.base import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.errors import DatabaseUnavailableError
@@ -25,7 +28,7 @@ def agent(db: Database, model: OpenAIResponses) -> Agent:
     return Agent("Tester", model, db=db)
 
 
-async def test_it_is_in_the_queue_for_the_case_that_this_process_is_lost(
+async def test_it_has_no_entry_in_the_queue(
     postgres_db: PostgresDb, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     agent, store = Agent("Tester", model, db=postgres_db), await postgres_db.store()
@@ -35,13 +38,32 @@ async def test_it_is_in_the_queue_for_the_case_that_this_process_is_lost(
     run = await agent.arun("Go", background=True)
     assert run.status is RunStatus.pending
     await server.wait_for_requests(1)
-    entries = f"FROM {store.names.queue} WHERE convert_from(payload, 'UTF8') = $1"
-    lease = f"(SELECT lease_until FROM {store.names.runs})"
-    due = f"SELECT execute_after >= {lease} {entries}"
-    assert await store.pool.fetchval(due, run.run_id) is True
+    entries = f"SELECT count(*) FROM {store.names.queue} WHERE payload = convert_to($1, 'UTF8')"
+    assert await store.pool.fetchval(entries, run.run_id) == 0
     held.release()
     assert (await ended(agent, run.run_id)).status is RunStatus.completed
-    assert await store.pool.fetchval(f"SELECT count(*) {entries}", run.run_id) == 0
+    assert await store.pool.fetchval(entries, run.run_id) == 0
+
+
+async def test_it_is_due_once_its_process_is_lost_and_its_lease_has_expired(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    server.script.append(Reply.hang())
+    process = elsewhere("""
+await agent.arun("Go", background=True, run_id="lost")
+await asyncio.Event().wait()
+""")
+    await server.wait_for_requests(1, timeout=20)
+    process.send(signal.SIGKILL)
+    await process.ended()
+    agent, store = Agent("Tester", model, db=shared_db), await shared_db.store()
+    assert await store.queue.dequeue([agent.id], 10) == []
+    await expire(shared_db, "lost")
+    [entry] = await store.queue.dequeue([agent.id], 10)
+    assert entry.run_id == "lost"
+    await store.queue.put_back(entry, 0.0)
+    await submit(agent, ["other"])  # From now on runs begin here.
+    assert (await ended(agent, "lost")).status is RunStatus.completed
 
 
 async def test_whoever_submits_may_leave_at_any_moment(agent: Agent) -> None:
@@ -85,9 +107,10 @@ async def test_a_run_whose_acceptance_was_lost_on_the_way_begins_all_the_same(
     await submit(agent, ["first"])
     store = await postgres_db.store()
     assert isinstance(store, PostgresStore)
-    write, losses = store._submits._write, 2
+    submits, losses = store._accepting._submits, 2
+    write = submits._write
 
-    async def lose_the_answer(runs: Sequence[NewRun]) -> Sequence[Accepted | None]:
+    async def lose_the_answer(runs: Sequence[NewRun]) -> Sequence[object]:
         nonlocal losses
         accepted = await write(runs)
         if losses:
@@ -95,8 +118,9 @@ async def test_a_run_whose_acceptance_was_lost_on_the_way_begins_all_the_same(
             raise DatabaseUnavailableError("the connection was lost")
         return accepted
 
-    monkeypatch.setattr(store._submits, "_write", lose_the_answer)
-    await asyncio.gather(*(submit(agent, [name]) for name in ("alone", "one", "of", "many")))
+    monkeypatch.setattr(submits, "_write", lose_the_answer)
+    await submit(agent, ["alone"])
+    await asyncio.gather(*(submit(agent, [name]) for name in ("one", "of", "many")))
     for name in ("alone", "one", "of", "many"):
         run = await ended(agent, name, timeout=10)
         assert (run.status, run.error) == (RunStatus.completed, None)
