@@ -36,7 +36,7 @@ class InvalidInputError(KernError, ValueError):
 
 
 class RunConflictError(KernError):
-    """A run id that is already in use was submitted again with something else."""
+    """A run id is in use for something else, or by a transaction that has not ended."""
 
 
 class DatabaseError(KernError):
@@ -89,6 +89,10 @@ class ModelError(KernError):
         self.status_code = status_code
         self.content = content
         self.transient = transient
+
+
+class MissingKeyError(ModelError, ConfigurationError):
+    """There is no key for the model's service in this process."""
 
 
 class RunTimeoutError(KernError):

@@ -79,7 +79,7 @@ async def test_tables_that_are_newer_than_kern_are_refused(
     connection = await asyncpg.connect(postgres.url)
     await connection.execute(newer, postgres_db.session_table)
     await connection.close()
-    again = PostgresDb(postgres.url, postgres_db.session_table)
+    again = PostgresDb(postgres.url, postgres_db.session_table, pool_size=3)  # shares nothing
     with pytest.raises(SchemaVersionError, match=r"have version 99; .* Upgrade kern"):
         await serve([Agent("Tester", model, db=again)])
 
@@ -97,7 +97,7 @@ async def test_a_worker_whose_agent_lost_a_tool_says_which_one_a_run_needs(
     await submit(agent, ["Hi"])
     await new_worker(postgres_db, tools=("die",)).ended()
     await expire(postgres_db, "Hi")
-    newer = await new_worker(postgres_db).ready()
+    newer = await new_worker(postgres_db, KERN_UNSERVED_TIMEOUT="1s").ready()
     run = await ended(agent, "Hi")
     assert run.status is RunStatus.error
     assert "has to call the tool 'die', which the agent 'tester' does not have" in str(run.error)
@@ -106,7 +106,7 @@ async def test_a_worker_whose_agent_lost_a_tool_says_which_one_a_run_needs(
     await newer.ended()
     back = Agent("Tester", model, db=postgres_db, tools=[tool(name="die")(lambda: "alive")])
     (await Runtime.of(postgres_db)).serve(back)
-    await agent.aretry_run("Hi")
+    await back.aretry_run("Hi")
     run = await ended(agent, "Hi")
     assert (run.status, [each.result for each in run.tools]) == (RunStatus.completed, ["alive"])
     assert len(server.requests) == 2

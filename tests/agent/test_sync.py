@@ -12,13 +12,22 @@ from pathlib import Path
 import pytest
 
 from kern.agent import Agent
+from kern.aio import threads
 from kern.db.base import Database
 from kern.db.in_memory import InMemoryDb
-from kern.errors import ConfigurationError, InvalidInputError, ModelError
+from kern.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    ModelError,
+    SyncInLoopError,
+    ThreadLimitError,
+)
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
+from kern.run.cancel import cancel_run
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
+from kern.tools import tool
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -182,8 +191,8 @@ def test_without_a_database_there_is_nothing_to_ask(threaded_model: OpenAIRespon
 
 
 def test_many_threads_share_an_agent(any_agent: Agent, threaded_server: ResponsesServer) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        runs = list(threads.map(any_agent.run, [f"Hi {number}" for number in range(24)]))
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(any_agent.run, [f"Hi {number}" for number in range(24)]))
     assert [run.messages[0].content for run in runs] == [f"Hi {number}" for number in range(24)]
     assert {run.status for run in runs} == {RunStatus.completed}
 
@@ -207,6 +216,41 @@ async def test_code_with_and_without_a_loop_sees_the_same_runs(
         assert ended is not None
         assert ended.status is RunStatus.completed
         assert await asyncio.to_thread(agent.get_run_output, run_id) == ended
+
+
+async def test_a_loop_that_executes_a_run_is_not_blocked(
+    agent: Agent, threaded_server: ResponsesServer
+) -> None:
+    reply = Reply.text("Hello.").held()
+    threaded_server.script.append(reply)
+    run = await agent.arun("Hi", background=True)
+    with pytest.raises(SyncInLoopError, match=r"await agent\.await_run\(\.\.\.\)"):
+        agent.wait_run(run.run_id)
+    with pytest.raises(SyncInLoopError, match=r"async for \.\.\. in agent\.astream_run\(\.\.\.\)"):
+        agent.stream_run(run.run_id)
+    assert not cancel_run("another")  # It does not block.
+    reply.release()
+    assert await asyncio.to_thread(agent.wait_run, run.run_id, 10)
+
+
+async def test_a_loop_that_takes_runs_is_not_blocked_between_them(agent: Agent) -> None:
+    first = await agent.arun("Hi", background=True)
+    await agent.await_run(first.run_id, timeout=10)
+    with pytest.raises(SyncInLoopError, match=r"await agent\.arun"):
+        agent.run("Hi")
+
+
+async def test_where_no_more_threads_may_be_the_run_says_which_setting_to_raise(
+    any_agent: Agent, threaded_server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "_threads", threads.Threads(1, patience=0.05))
+    gate = threading.Event()
+    tools = [tool(name="work")(lambda: gate.wait(30))]
+    agent = Agent("Worker", any_agent.model, db=any_agent.db, tools=tools)
+    threaded_server.script.append(Reply.tool_calls(*[("work", {})] * 2))
+    with pytest.raises(ThreadLimitError, match="raise KERN_MAX_THREADS"):
+        await agent.arun("Go")
+    gate.set()
 
 
 def test_the_generated_twins_are_up_to_date() -> None:

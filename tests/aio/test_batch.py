@@ -107,7 +107,6 @@ async def test_a_caller_who_gives_up_leaves_the_others_alone() -> None:
     assert await asyncio.gather(*[b, d]) == ["B", "D"]
     assert a.cancelled()
     assert c.cancelled()
-    assert table.batches == [["a", "b"], ["d"]]  # What is on its way already gets there.
 
 
 async def test_what_is_under_way_can_be_awaited_though_its_caller_has_left() -> None:
@@ -231,3 +230,26 @@ async def test_a_database_that_is_away_refuses_all_at_once() -> None:
     results = await asyncio.gather(*put_all(batcher, "a b c"), return_exceptions=True)
     assert [type(each) for each in results] == [DatabaseUnavailableError] * 3
     assert statements == 1
+
+
+async def test_what_was_put_is_written_although_who_has_put_it_has_left() -> None:
+    written: list[int] = []
+    gate = asyncio.Event()
+
+    async def write(items: Sequence[int]) -> Sequence[None]:
+        await gate.wait()
+        written.extend(items)
+        return [None] * len(items)
+
+    batcher = Batcher(write, limit=1)
+    await batcher.answered()
+    left = [asyncio.create_task(batcher.put(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    for task in left:
+        task.cancel()
+    answered = asyncio.create_task(batcher.answered())
+    await asyncio.wait(left)
+    assert not answered.done()
+    gate.set()
+    await answered
+    assert written == [0, 1, 2]

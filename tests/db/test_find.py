@@ -1,5 +1,6 @@
 """Runs are listed as somebody wants to see them, and counted."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,8 @@ from stores import CLAIM, LEASE, LOST, ending, new_run
 
 from kern.db.base import Store
 from kern.db.listing import BEGINNING, RunFilter
+from kern.db.postgres import PostgresDb
+from kern.db.postgres.store import PostgresStore
 from kern.run.base import RunStatus
 
 HOSTILE = "x' OR '1'='1'; DROP TABLE runs; -- \" %s {} $1 :limit ?"
@@ -86,3 +89,46 @@ async def test_those_that_have_not_ended_are_counted(store: Store) -> None:
     await store.submit(new_run("ended", session_id="d"))
     await store.cancel("ended")
     assert (await store.load())[:4] == (1, 1, 2, 1)
+
+
+NOW = datetime.now(UTC)
+
+RARE = {
+    "no condition": RunFilter(),
+    "paused": RunFilter(statuses=(RunStatus.paused,)),
+    "failed": RunFilter(statuses=(RunStatus.error,)),
+    "live": RunFilter(statuses=(RunStatus.pending, RunStatus.running)),
+    "live of a user": RunFilter(statuses=(RunStatus.pending,), user_id="rare"),
+    "of an agent": RunFilter(agent_id="rare"),
+    "of a user": RunFilter(user_id="rare"),
+    "of a session": RunFilter(session_id="rare"),
+    "recent": RunFilter(since=NOW - timedelta(minutes=1)),
+    "none": RunFilter(since=NOW + timedelta(days=1)),
+}
+
+
+@pytest.mark.parametrize("before", [None, "run-19000"])
+async def test_in_postgresql_every_list_of_few_among_many_looks_at_few(
+    postgres_db: PostgresDb, before: str | None
+) -> None:
+    store = await postgres_db.store()
+    assert isinstance(store, PostgresStore)
+    await store.pool.execute(
+        f"INSERT INTO {store.names.runs} (run_id, session_id, agent_id, user_id, status, input, "
+        "created_at) SELECT 'run-' || n, CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 's' || n % 97 END,"
+        " CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 'agent' END, "
+        "CASE WHEN n % 5000 = 0 THEN 'rare' WHEN n % 2 = 0 THEN 'user' END, "
+        "CASE n % 5000 WHEN 1 THEN 'PAUSED' WHEN 2 THEN 'ERROR' WHEN 0 THEN 'PENDING' "
+        "WHEN 4 THEN 'RUNNING' ELSE 'COMPLETED' END, '1', now() - make_interval(secs => 20000 - n) "
+        "FROM generate_series(1, 20000) AS n"
+    )
+    await store.pool.execute(f"VACUUM ANALYZE {store.names.runs}")
+    expensive = {}
+    for name, wanted in RARE.items():
+        statement, values = store._reading.find(wanted, 20, before)
+        explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
+        [plan] = json.loads(await store.pool.fetchval(explained, *values))
+        pages = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+        if pages > 120:
+            expensive[name] = pages
+    assert expensive == {}

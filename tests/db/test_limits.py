@@ -71,11 +71,18 @@ async def test_the_runs_that_are_due_and_have_not_begun_are_counted(store: Store
 # --- limits
 
 
-@pytest.mark.parametrize("limit", ["agent_limit", "user_limit"])
+def limited(limit: str, count: int, *stores: Store) -> Deliveries:
+    """Return a worker that keeps one of the limits."""
+    if limit == "agent":
+        return Deliveries(*stores, agent_limit=count)
+    return Deliveries(*stores, user_limit=count)
+
+
+@pytest.mark.parametrize("limit", ["agent", "user"])
 async def test_no_more_runs_execute_than_allowed(db: Database, limit: str) -> None:
     databases = [db, same(db)]
     stores = [await each.store() for each in databases]
-    worker = Deliveries(*stores, **{limit: 2})
+    worker = limited(limit, 2, *stores)
     run_ids = [str(number) for number in range(8)]
     for run_id in run_ids:
         await worker.submit(of(run_id))
@@ -97,12 +104,12 @@ async def test_no_more_runs_execute_than_allowed(db: Database, limit: str) -> No
     assert len(await worker.execute_all()) == 4
 
 
-@pytest.mark.parametrize("limit", ["agent_limit", "user_limit"])
+@pytest.mark.parametrize("limit", ["agent", "user"])
 @pytest.mark.parametrize("how", ["end", "pause", "release", "postpone", "refuse", "cancel", "loss"])
 async def test_every_way_to_stop_executing_lets_another_run_begin(
     store: Store, how: str, limit: str
 ) -> None:
-    worker = Deliveries(store, **{limit: 1})
+    worker = limited(limit, 1, store)
     for run_id in "ab":
         await worker.submit(of(run_id, priority=-ord(run_id)))
     first = await worker.deliver()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 from pgbouncer import PROGRAM, PgBouncer
-from stores import LEASE, Ear, ending, new_run
+from stores import LEASE, Recorder, ending, new_run
 
 from kern.db.base import Kind, Signal
 from kern.db.postgres import PostgresDb
@@ -60,9 +60,9 @@ async def test_every_step_of_a_run_works_side_by_side(db: PostgresDb) -> None:
 async def test_a_listener_that_nothing_reaches_says_so_once(
     db: PostgresDb, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ear = Ear()
-    await (await db.store()).listen(ear)
-    await ear.hears(Signal(Kind.away))
+    recorder = Recorder()
+    await (await db.store()).listen(recorder)
+    await recorder.gets(Signal(Kind.away))
     await asyncio.sleep(3)
     [said] = [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert "listen_url" in said.getMessage()
@@ -73,12 +73,12 @@ async def test_a_direct_address_to_listen_is_heard(
 ) -> None:
     async with PostgresDb(pooler.url, table, listen_url=postgres.url, heartbeat=3) as db:
         store = await db.store()
-        ear = Ear()
-        await store.listen(ear)
+        recorder = Recorder()
+        await store.listen(recorder)
         await store.submit(new_run(lease=LEASE))
         await store.watch("run")
         await store.settle(ending())
-        assert await ear.hears(Signal(Kind.news, "run")) == [Signal(Kind.news, "run")]
+        assert await recorder.gets(Signal(Kind.changed, "run")) == [Signal(Kind.changed, "run")]
 
 
 async def test_a_pooler_in_session_mode_is_heard_through(
@@ -87,12 +87,12 @@ async def test_a_pooler_in_session_mode_is_heard_through(
     with PgBouncer(postgres, "session", default_pool_size="20") as pooler:
         async with PostgresDb(pooler.url, table, heartbeat=3) as db:
             store = await db.store()
-            ear = Ear()
-            await store.listen(ear)
+            recorder = Recorder()
+            await store.listen(recorder)
             await store.submit(new_run(lease=LEASE))
             await store.watch("run")
             await store.settle(ending())
-            await ear.hears(Signal(Kind.news, "run"))
+            await recorder.gets(Signal(Kind.changed, "run"))
 
 
 async def test_prepared_statements_that_are_mixed_up_are_given_up(pooler: PgBouncer) -> None:
@@ -113,7 +113,7 @@ async def test_prepared_statements_that_are_mixed_up_are_given_up(pooler: PgBoun
 async def test_transactions_are_isolated_as_kern_needs_it(
     pooler: PgBouncer, postgres: EmbeddedPostgres
 ) -> None:
-    admin = await asyncpg.connect(postgres.url)
+    admin = await asyncpg.connect(postgres.superuser_url)
     await admin.execute("ALTER DATABASE ai SET default_transaction_isolation = serializable")
     try:
         connector = Connector(parse_address(pooler.url), 3, None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from stores import LEASE, Ear, ending, new_run
+from stores import LEASE, Recorder, ending, new_run
 
 from kern.db.base import Database, Kind, Signal
 from kern.db.in_memory import InMemoryDb
@@ -237,10 +237,10 @@ async def test_every_identifier_names_a_table_even_a_word_of_sql(
     store = await database.store()
     await store.submit(new_run(lease=LEASE))
     await store.watch("run")
-    ear = Ear()
-    await store.listen(ear)
+    recorder = Recorder()
+    await store.listen(recorder)
     assert await store.settle(ending()) is RunStatus.completed
-    await ear.hears(Signal(Kind.news, "run"))
+    await recorder.gets(Signal(Kind.changed, "run"))
     await store.submit(new_run("next"))
     assert await store.history("session", "next", 1) == [("run", ending().output)]
 

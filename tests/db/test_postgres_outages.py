@@ -7,12 +7,12 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import asyncpg
 import pytest
-from proxy import Proxy
+from database_proxy import Proxy, proxy_to
 
 from kern.aio.retry import until_available
 from kern.db.postgres import PostgresDb
@@ -24,8 +24,6 @@ from kern.local.postgres import EmbeddedPostgres
 
 HEARTBEAT = 3.0
 SLACK = 1.5  # for a machine that does other things as well
-
-New = Callable[..., "asyncio.Future[Connections]"]
 
 
 @pytest.fixture(autouse=True)
@@ -41,15 +39,15 @@ async def _silence(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def proxy(postgres: EmbeddedPostgres) -> AsyncIterator[Proxy]:
-    async with Proxy(postgres.port) as running:
+def proxy(postgres: EmbeddedPostgres) -> Iterator[Proxy]:
+    with proxy_to(postgres) as running:
         yield running
 
 
 @pytest.fixture
-def url(postgres: EmbeddedPostgres, proxy: Proxy) -> str:
+def url(proxy: Proxy) -> str:
     """Where the database is, through the proxy."""
-    return postgres.url.replace(f":{postgres.port}/", f":{proxy.port}/")
+    return proxy.url
 
 
 @pytest.fixture
@@ -72,7 +70,7 @@ async def new(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def admin(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres.url)
+    connection = await asyncpg.connect(postgres.superuser_url)
     yield connection
     await connection.close()
 
@@ -86,7 +84,7 @@ async def within(seconds: float, condition: Callable[[], object]) -> float:
     """Wait until the condition holds, and return after how many seconds it did."""
     began = time.monotonic()
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return time.monotonic() - began
 
@@ -115,7 +113,7 @@ async def test_connections_that_a_router_has_forgotten_cost_one_time_out_togethe
 ) -> None:
     connections = await new(url)
     await fill(connections, 4)
-    proxy.freeze(only_open=True)
+    proxy.freeze_open()
     began = time.monotonic()
     with pytest.raises(OutcomeUnknownError):
         await connections.fetch("SELECT 1")
@@ -197,14 +195,14 @@ async def test_an_outage_is_logged_once_however_many_wait(
     caplog.set_level(logging.INFO, "kern")
     connections = await new(url)
     await fill(connections, 4)
-    await proxy.refuse()
+    proxy.cut()
     waiting = [
         asyncio.create_task(until_available(lambda: connections.fetch("SELECT 1")))
         for _ in range(30)
     ]
     await asyncio.sleep(3)
     assert not any(each.done() for each in waiting)
-    await proxy.accept()
+    proxy.mend()
     async with asyncio.timeout(5):
         await asyncio.gather(*waiting)
     [away, back] = [each for each in caplog.records if each.name == "kern"]
@@ -225,7 +223,7 @@ async def test_statements_go_on_after_their_connections_were_cut(
             for _ in range(6)
         ]
         await asyncio.sleep(0.02)
-        proxy.cut()
+        proxy.cut(refuse=False)
         await asyncio.gather(*sleeping)
 
 
@@ -267,16 +265,23 @@ async def test_a_transaction_is_unknown_only_where_its_commit_was_not_answered(
     new: Any, url: str, proxy: Proxy
 ) -> None:
     connections = await new(url)
-    with pytest.raises(DatabaseUnavailableError, match="cannot be reached") as raised:
+
+    async def break_off() -> None:
         async with connections.transaction() as connection:
             await connection.fetch("SELECT 1")
-            proxy.cut()
+            proxy.cut(refuse=False)
             await connection.fetch("SELECT 1")
+
+    async def break_at_the_end() -> None:
+        async with connections.transaction() as connection:
+            await connection.fetch("SELECT 1")
+            proxy.freeze_open()
+
+    with pytest.raises(DatabaseUnavailableError, match="cannot be reached") as raised:
+        await break_off()
     assert not isinstance(raised.value, OutcomeUnknownError)
     with pytest.raises(OutcomeUnknownError):
-        async with connections.transaction() as connection:
-            await connection.fetch("SELECT 1")
-            proxy.freeze(only_open=True)
+        await break_at_the_end()
     await connections.fetch("SELECT 1")
 
 
@@ -284,15 +289,21 @@ async def test_a_transaction_is_rolled_back_by_what_its_user_raises(
     new: Any, url: str, proxy: Proxy, admin: asyncpg.Connection, table: str
 ) -> None:
     connections = await new(url)
+
+    async def create(then: Callable[[Any], Awaitable[object]]) -> None:
+        async with connections.transaction() as connection:
+            await connection.execute(f"CREATE TABLE kern.{table} ()")
+            await then(connection)
+
+    async def divide(_: Any) -> float:
+        return 1 / 0
+
+    await admin.execute("CREATE SCHEMA IF NOT EXISTS kern AUTHORIZATION ai")
     with pytest.raises(ZeroDivisionError):
-        async with connections.transaction() as connection:
-            await connection.execute(f"CREATE TABLE {table} ()")
-            raise ZeroDivisionError
+        await create(divide)
     with pytest.raises(DatabaseError, match="does not exist"):
-        async with connections.transaction() as connection:
-            await connection.execute(f"CREATE TABLE {table} ()")
-            await connection.execute("SELECT * FROM nowhere")
-    assert await admin.fetchval("SELECT to_regclass($1)", table) is None
+        await create(lambda connection: connection.execute("SELECT * FROM nowhere"))
+    assert await admin.fetchval("SELECT to_regclass($1)", f"kern.{table}") is None
     assert proxy.accepted == 1
 
 
@@ -332,28 +343,25 @@ async def test_an_error_code_tells_what_passes_by_itself(
 
 
 async def test_a_server_that_is_read_only_for_a_while_is_waited_for(
-    new: Any, url: str, admin: asyncpg.Connection, table: str
+    new: Any, url: str, postgres: EmbeddedPostgres, table: str
 ) -> None:
     connections = await new(url)
-    await admin.execute(f"CREATE TABLE {table} (number int)")
-    await connections.fetch("SELECT 1")
-    await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    await connections.fetch(f"CREATE TABLE {table} (number int)")
+    superuser = await asyncpg.connect(postgres.superuser_url)
+    await superuser.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     try:
-        await admin.execute("SELECT pg_reload_conf()")
+        await superuser.execute("SELECT pg_reload_conf()")
         write = f"INSERT INTO {table} VALUES (1)"
-        async with asyncio.timeout(5):
+        with pytest.raises(DatabaseUnavailableError, match="read-only"):  # noqa: PT012
             while True:  # The server takes its settings a moment later.
-                try:
-                    await connections.fetch(write)
-                except DatabaseUnavailableError as error:
-                    assert "read-only" in str(error)
-                    break
+                await connections.fetch(write)
         writing = asyncio.create_task(until_available(lambda: connections.fetch(write)))
         await asyncio.sleep(1)
         assert not writing.done()
     finally:
-        await admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
-        await admin.execute("SELECT pg_reload_conf()")
+        await superuser.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        await superuser.execute("SELECT pg_reload_conf()")
+        await superuser.close()
     async with asyncio.timeout(5):
         await writing
 
@@ -365,6 +373,7 @@ async def test_statements_that_deadlock_are_sent_again(
     await admin.execute(f"""
 CREATE TABLE {table} (id int PRIMARY KEY, number int DEFAULT 0);
 INSERT INTO {table} SELECT generate_series(1, 2);
+GRANT ALL ON {table} TO ai;
 CREATE FUNCTION {table}(one int, two int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE {table} SET number = number + 1 WHERE id = one;
@@ -381,7 +390,7 @@ END $$""")
 async def test_sessions_ask_for_what_kern_needs_whatever_the_database_says(
     new: Any, postgres: EmbeddedPostgres, admin: asyncpg.Connection, table: str
 ) -> None:
-    await admin.execute(f"CREATE DATABASE {table}")
+    await admin.execute(f"CREATE DATABASE {table} OWNER ai")
     for setting in ("default_transaction_isolation = serializable", "statement_timeout = 100"):
         await admin.execute(f"ALTER DATABASE {table} SET {setting}")
     connections = await new(postgres.url.removesuffix("/ai") + f"/{table}")
@@ -432,7 +441,7 @@ async def test_a_listener_whose_connection_is_silent_says_so_and_recovers(
     listener, told = await listen(connections, "frozen")
     await asyncio.sleep(0.5)
     assert told.lost == 0
-    proxy.freeze(only_open=True)
+    proxy.freeze_open()
     noticed = await within(HEARTBEAT + SLACK, lambda: told.lost)
     recovered = await within(HEARTBEAT + SLACK, lambda: told.back)
     print(f"noticed after {noticed:.1f} s, recovered after {recovered:.1f} s more")
@@ -471,11 +480,11 @@ async def test_a_listener_comes_back_with_its_database(
     caplog.set_level(logging.INFO, "kern")
     connections = await new(url)
     listener, told = await listen(connections, "away")
-    await proxy.refuse()
+    proxy.cut()
     await within(1, lambda: told.lost)
     await asyncio.sleep(2)
     assert told.back == 0
-    await proxy.accept()
+    proxy.mend()
     await within(2, lambda: told.back)
     await admin.execute("NOTIFY away, 'heard'")
     await within(2, lambda: told.payloads == ["heard"])
@@ -489,13 +498,13 @@ async def test_what_arrives_spares_a_listener_its_probe(
     connections = await new(url)
     listener, told = await listen(connections, "busy")
     sent: list[str] = []
-    notify = listener._notify
+    notify = listener.listener._notify
 
     async def counting(channel: str, payload: str) -> None:
         sent.append(channel)
         await notify(channel, payload)
 
-    listener._notify = counting
+    listener.listener._notify = counting
     for _ in range(25):
         await admin.execute("NOTIFY busy")
         await asyncio.sleep(HEARTBEAT / 10)
@@ -517,7 +526,7 @@ async def sessions(admin: asyncpg.Connection, name: str) -> int:
 
 async def no_sessions(admin: asyncpg.Connection, name: str) -> None:
     async with asyncio.timeout(10):
-        while await sessions(admin, name):
+        while await sessions(admin, name):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
@@ -581,7 +590,7 @@ def test_each_loop_has_its_own_and_close_closes_that_of_another_thread(
         other = await asyncio.to_thread(lambda: asyncio.run(database.store()))
         assert other is not store
         await asyncio.to_thread(database.close)
-        admin = await asyncpg.connect(postgres.url)
+        admin = await asyncpg.connect(postgres.superuser_url)
         await no_sessions(admin, table)
         await admin.close()
 

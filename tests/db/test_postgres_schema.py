@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from stores import LEASE, SWARM, Recorder, Spawn, address, ending, new_run, same
+from stores import CLAIM, LEASE, SWARM, Recorder, Spawn, address, ending, execute, new_run, same
 
 from kern.db.base import Kind, Signal
 from kern.db.postgres import PostgresDb
 from kern.db.postgres import schema as tables
 from kern.errors import SchemaVersionError
 from kern.local.postgres import EmbeddedPostgres
-from kern.run.base import RunStatus
 
 SUBMIT = f"""{SWARM}
 async def main(number):
@@ -100,24 +99,29 @@ async def test_tables_of_the_first_version_are_migrated(
     new_db: PostgresDb, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = new_db._names
-    with monkeypatch.context() as patch:
-        patch.setattr(tables, "_MIGRATIONS", tables._MIGRATIONS[:1])
-        await tables.migrate(admin, names)
-    await admin.execute(
-        f"INSERT INTO {names.runs} (run_id, session_id, agent_id, status, input) "
-        "VALUES ('old', 'session', 'agent', 'PENDING', '1')"
-    )
-    await admin.execute(
-        f"INSERT INTO {names.sessions} (session_id, agent_id) VALUES ('session', 'agent')"
-    )
-    store = await new_db.store()
-    for run_id in "ab":
-        await store.submit(new_run(run_id, ordered=True))
-    assert [await store.before(run_id) for run_id in "ab"] == [[], ["a"]]
-    found = await store.claim("old", LEASE, 1)
-    assert found is not None
-    assert (found.input, found.failures, found.webhook) == ("1", 0, None)
-    assert await store.settle(ending("old")) is RunStatus.completed
+    await tables.migrate(admin, names)
+    await (await new_db.store()).submit(new_run())
+    second = ("ALTER TABLE {runs} ADD COLUMN colour text NOT NULL DEFAULT 'red'",)
+    monkeypatch.setattr(tables, "_MIGRATIONS", (*tables._MIGRATIONS, second))
+    assert await new_db.version() == (1, 2)
+    store = await same(new_db).store()
+    assert [row["colour"] for row in await execute(store, "SELECT colour FROM {runs}")] == ["red"]
+    assert await new_db.version() == (2, 2)
+    assert await store.claim("run", CLAIM) is not None
+
+
+async def test_the_printed_sql_makes_the_same_tables(
+    new_db: PostgresDb, postgres: EmbeddedPostgres, admin: asyncpg.Connection
+) -> None:
+    await new_db.store()
+    other = PostgresDb(postgres.url, new_db.session_table, f"{new_db._names.schema}_printed")
+    await admin.execute(other.migration_sql())
+    made, printed = (db._names.schema for db in (new_db, other))
+    assert await objects(admin, printed) == await objects(admin, made)
+    assert await other.version() == await new_db.version()
+    store = await other.store()
+    assert await store.submit(new_run()) is not None
+    assert [entry.run_id for entry in await store.queue.dequeue(["agent"], 1)] == ["run"]
 
 
 async def test_newer_tables_are_left_alone(new_db: PostgresDb, admin: asyncpg.Connection) -> None:
@@ -152,8 +156,11 @@ async def test_the_environment_moves_nothing_of_the_queue(
     assert await store.submit(new_run()) is not None
     assert await objects(admin, schema) == expected
     assert await objects(admin, "moved") == []
-    persistence = "SELECT relpersistence::text FROM pg_class WHERE oid = $1::regclass"
-    assert await admin.fetchval(persistence, f"{schema}.pgqueuer") == "p"
+    unlogged = (
+        "SELECT relname FROM pg_class WHERE relnamespace = $1::regnamespace AND relpersistence "
+        "<> 'p'"
+    )
+    assert await admin.fetch(unlogged, schema) == [], "a crash would empty them"
 
 
 async def test_session_tables_of_one_schema_do_not_see_each_other(
@@ -161,36 +168,40 @@ async def test_session_tables_of_one_schema_do_not_see_each_other(
 ) -> None:
     other_db = PostgresDb(postgres.url, f"{table}_other")
     mine, other = await postgres_db.store(), await other_db.store()
-    mine_recorder, other_recorder = Recorder(), Recorder()
-    await mine.listen(mine_recorder)
-    await other.listen(other_recorder)
+    recorder, others = Recorder(), Recorder()
+    await mine.listen(recorder)
+    await other.listen(others)
 
     for store, run_id in ((mine, "run"), (other, "run"), (mine, "mine")):
         assert await store.submit(new_run(run_id)) is not None
     assert await other.get("mine") is None
     assert not await other.cancel("mine")
-    claims = [await store.claim("run", LEASE) for store in (mine, other)]
+    claims = [await store.claim("run", CLAIM) for store in (mine, other)]
     assert [claim is not None and claim.attempt for claim in claims] == [1, 1]
     for store in (mine, other):
         await store.watch("run")
     await other.settle(ending())
     assert await mine.cancel("run")
-    assert await mine_recorder.gets(Signal(Kind.cancel, "run")) == [Signal(Kind.cancel, "run")]
-    assert await other_recorder.gets(Signal(Kind.changed, "run")) == [Signal(Kind.news, "run")]
+    assert await recorder.gets(Signal(Kind.cancel, "run")) == [Signal(Kind.cancel, "run")]
+    assert await others.gets(Signal(Kind.changed, "run")) == [Signal(Kind.changed, "run")]
 
 
 async def test_session_tables_of_one_schema_share_a_queue_and_no_entry(
     postgres_db: PostgresDb, postgres: EmbeddedPostgres, table: str, admin: asyncpg.Connection
 ) -> None:
     other_db = PostgresDb(postgres.url, f"{table}_other")
-    for database in (postgres_db, other_db):
-        await (await database.store()).submit(new_run())
+    stores = [await database.store() for database in (postgres_db, other_db)]
+    for store in stores:
+        await store.submit(new_run(lease=LEASE))
+        await store.submit(new_run("child", parent_run_id="run"))
     rows = await admin.fetch(
-        f"SELECT entrypoint, dedupe_key, convert_from(payload, 'UTF8') AS run_id FROM "
+        f"SELECT entrypoint, convert_from(payload, 'UTF8') AS run_id FROM "
         f"{postgres_db._names.queue} WHERE entrypoint LIKE $1 ORDER BY id",
         f"{table}%",
     )
     assert [tuple(row) for row in rows] == [
-        (f"{table}/agent", f"{table}/run", "run"),
-        (f"{table}_other/agent", f"{table}_other/run", "run"),
+        (f"{table}>agent", "child"),
+        (f"{table}_other>agent", "child"),
     ]
+    for store in stores:
+        assert len(await store.queue.dequeue(["agent"], 9)) == 1

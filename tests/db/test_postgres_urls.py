@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from proxy import Proxy
+from database_proxy import proxy_to
 
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.address import Host, parse_address
@@ -128,7 +128,7 @@ async def test_what_the_server_takes_reaches_it(postgres: EmbeddedPostgres) -> N
 
 @pytest.fixture
 async def password_user(postgres: EmbeddedPostgres, table: str) -> AsyncIterator[str]:
-    admin = await asyncpg.connect(postgres.url)
+    admin = await asyncpg.connect(postgres.superuser_url)
     await admin.execute(f"CREATE ROLE {table} LOGIN PASSWORD 'p@/ss:w?rd#%'")
     yield postgres.url.replace("//ai:ai@", f"//{table}:p%40%2Fss%3Aw%3Frd%23%25@")
     await admin.execute(f"DROP ROLE {table}")
@@ -143,7 +143,7 @@ async def test_a_password_of_any_characters_lets_us_in(password_user: str) -> No
 async def test_the_first_host_that_can_be_written_to_is_used(
     postgres: EmbeddedPostgres, unused_tcp_port: int
 ) -> None:
-    async with Proxy(postgres.port) as silent:
+    with proxy_to(postgres) as silent:
         silent.freeze()
         hosts = f"127.0.0.1:{unused_tcp_port},127.0.0.1:{silent.port},127.0.0.1:{postgres.port}"
         session = await open_session(postgres.url.replace(f"127.0.0.1:{postgres.port}", hosts))
@@ -154,10 +154,10 @@ async def test_the_first_host_that_can_be_written_to_is_used(
 async def test_every_host_is_named_with_its_reason_where_none_will_do(
     postgres: EmbeddedPostgres, unused_tcp_port: int, table: str
 ) -> None:
-    admin = await asyncpg.connect(postgres.url)
+    admin = await asyncpg.connect(postgres.superuser_url)
     await admin.execute(f"CREATE DATABASE {table}")
     await admin.execute(f"ALTER DATABASE {table} SET default_transaction_read_only = on")
-    async with Proxy(postgres.port) as silent:
+    with proxy_to(postgres) as silent:
         silent.freeze()
         hosts = f"127.0.0.1:{unused_tcp_port},127.0.0.1:{silent.port},127.0.0.1:{postgres.port}"
         url = f"postgresql://ai:ai@{hosts}/{table}"

@@ -25,14 +25,15 @@ async def test_the_queue_knows_when_the_next_run_is_due(store: Store) -> None:
 
 async def test_children_come_first_then_priority_then_age(store: Store) -> None:
     await store.submit(new_run("parent", lease=LEASE))
-    for run_id, changes in {
+    changed: dict[str, dict[str, object]] = {
         "root": {},
         "urgent root": {"priority": 9},
         "child": {"parent_run_id": "parent"},
         "other child": {"parent_run_id": "parent", "agent_id": "other"},
         "urgent child": {"parent_run_id": "parent", "priority": 1},
         "last": {},
-    }.items():
+    }
+    for run_id, changes in changed.items():
         await store.submit(new_run(run_id, **changes))
     worker = Deliveries(store)
     children = ["urgent child", "child", "other child"]

@@ -266,14 +266,14 @@ async def main():
 asyncio.run(main())
 """
     process = spawn(script, *address(shared_db))
-    heard = (await recorder.gets(signal, RESYNC))[-1]
-    while heard == RESYNC:
+    signalled = (await recorder.gets(signal, RESYNC))[-1]
+    while signalled == RESYNC:
         found = await store.get("run")
         assert found is not None
         if await store.wanted(["run"]) or found.status.is_terminal:
             break
         # Its tables, not yet its act.
-        heard = (await recorder.gets(signal, RESYNC))[-1]
+        signalled = (await recorder.gets(signal, RESYNC))[-1]
     assert await asyncio.to_thread(process.wait, 20) == 0
     found = await store.get("run")
     assert found is not None

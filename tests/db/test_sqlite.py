@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from stores import (
     CLAIM,
-    EXPIRED,
     LEASE,
     OPEN,
     SWARM,
@@ -25,7 +24,7 @@ from stores import (
     same,
 )
 
-from kern.db.base import Kind, Signal, Swept
+from kern.db.base import Kind, Signal
 from kern.db.in_memory import InMemoryDb
 from kern.db.listing import RunFilter
 from kern.db.sqlite import SqliteDb, schema
@@ -289,75 +288,6 @@ async def test_every_list_finds_its_runs_by_an_index_in_their_order(
         assert all("INDEX" in step for step in steps if step.startswith("SEARCH")), steps
 
 
-# --- the clock, and operations in order
-
-
-async def test_what_is_written_goes_by_the_clock_of_the_file() -> None:
-    shared = SqliteFile(":memory:", "runs", threaded=False)
-    shared.clock = lambda: now
-    now = 1_000_000.0
-    store = SqliteStore(shared)
-    await store.open()
-    accepted = await store.submit(new_run(run_at=datetime.fromtimestamp(now + 60, UTC)))
-    assert accepted is not None
-    assert accepted.created_at.timestamp() == now
-    assert await store.queue.next_due(["agent"]) == 60.0
-    now += 60
-    assert [each.run_id for each in await store.queue.dequeue(["agent"], 9)] == ["run"]
-    assert await store.claim("run", CLAIM) is not None
-    assert await store.sweep(1) is not None
-    now += LEASE + 1
-    assert await store.sweep(1) == Swept([], 0), "there was a gap"
-    now += 0.5
-    assert await store.sweep(1) == Swept([], 0), "there was a gap"
-    now += 0.5
-    assert await store.sweep(1) == Swept(["run"], 0)
-    await store.close()
-
-
-@pytest.mark.parametrize("gaps", [3])
-async def test_gaps_that_follow_each_other_hold_expiry_back_only_so_often(gaps: int) -> None:
-    shared = SqliteFile(":memory:", "runs", threaded=False)
-    shared.clock = lambda: now
-    now = 1_000_000.0
-    store = SqliteStore(shared)
-    await store.open()
-    await store.submit(new_run(lease=EXPIRED))
-    for _ in range(gaps):
-        assert await store.sweep(10) == Swept([], 0)
-        now += 100
-    assert await store.sweep(10) == Swept(["run"], 0)
-    await store.close()
-
-
-async def test_a_clock_that_was_set_back_holds_no_sweep_back() -> None:
-    shared = SqliteFile(":memory:", "runs", threaded=False)
-    shared.clock = lambda: now
-    now = 1_000_000.0
-    store = SqliteStore(shared)
-    await store.open()
-    await store.sweep(10)
-    now -= 3600
-    await store.submit(new_run(lease=EXPIRED))
-    assert await store.sweep(10) == Swept([], 0)
-    now += 5
-    assert await store.sweep(10) == Swept([], 0)
-    now += 5
-    assert await store.sweep(10) == Swept(["run"], 0)
-    await store.close()
-
-
-async def test_without_a_thread_operations_are_done_at_once_where_they_are_called() -> None:
-    shared = SqliteFile(":memory:", "runs", threaded=False)
-    store = SqliteStore(shared)
-    await store.open()
-    submitting = store.submit(new_run())
-    with pytest.raises(StopIteration) as returned:
-        submitting.send(None)  # It never waits.
-    assert returned.value.value is not None
-    await store.close()
-
-
 # --- many processes
 
 
@@ -490,101 +420,6 @@ async def test_a_listener_is_notified_of_an_absence_and_of_the_return(
         patch.setattr(sqlite_db._file, "version_seen", fail)
         await recorder.gets(Signal(Kind.away))
     assert await recorder.gets(Signal(Kind.resync)) == [Signal(Kind.resync)]
-
-
-# --- forks
-
-
-FORKS = f"""{OPEN}
-import os, threading
-from kern.db.in_memory import InMemoryDb
-
-if sys.argv[1] == ":memory:":
-    db = InMemoryDb()
-
-def busy():
-    async def write():
-        store = await db.store()
-        for number in range(10**6):
-            await store.submit(NewRun(f"parent-{{number}}", "session", "agent", None, "{{}}"))
-    asyncio.run(write())
-
-async def child(number):
-    store = await db.store()
-    await store.listen(lambda signal: None)
-    await store.submit(NewRun(f"child-{{number}}", "session", "agent", None, "{{}}"))
-    heart = db.open_heart()
-    await asyncio.to_thread(heart.extend, [], 9)
-
-async def begin():
-    await (await db.store()).ping()
-
-asyncio.run(begin())
-threading.Thread(target=busy, daemon=True).start()
-for number in range(20):
-    if not (pid := os.fork()):
-        asyncio.run(child(number))
-        os._exit(0)
-    if os.waitpid(pid, 0)[1]:
-        sys.exit(1)
-print("done", flush=True)
-os._exit(0)
-"""
-
-
-@pytest.mark.parametrize("where", ["file", "memory"])
-async def test_the_child_of_a_fork_uses_the_database_as_its_own(
-    sqlite_db: SqliteDb, spawn: Spawn, where: str
-) -> None:
-    """Also while a thread of the parent is at work, and it loses nothing that it has written."""
-    path, table = address(sqlite_db)
-    process = spawn(FORKS, path if where == "file" else ":memory:", table)
-    assert await asyncio.to_thread(process.wait, 50) == 0
-    if where == "file":
-        store = await sqlite_db.store()
-        children = [await store.get(f"child-{number}") for number in range(20)]
-        assert all(children)
-        [check] = await execute(
-            store, "SELECT integrity_check AS found FROM pragma_integrity_check"
-        )
-        assert check == {"found": "ok"}
-
-
-async def test_a_child_that_outlives_its_parent_keeps_what_it_writes(
-    sqlite_db: SqliteDb, spawn: Spawn
-) -> None:
-    """SQLite forgets its locks in a fork, and who closes the file last deletes the others' log."""
-    script = f"""{OPEN}
-import os
-
-async def submit(run_id):
-    await (await db.store()).submit(NewRun(run_id, "session", "agent", None, "{{}}"))
-
-async def parent():
-    await submit("parent")
-    closed, close = os.pipe()
-    if not os.fork():
-        os.close(close)
-        asyncio.run(child(closed))
-        os._exit(0)
-    await submit("parent again")
-    return close
-
-async def child(closed):
-    await submit("before")
-    os.read(closed, 1)  # Until the parent has closed the file, and its end of the pipe.
-    await submit("after")
-
-close = asyncio.run(parent())
-asyncio.run(submit("parent at last"))
-os.close(close)
-sys.exit(os.wait()[1])
-"""
-    process = spawn(script, *address(sqlite_db))
-    assert await asyncio.to_thread(process.wait, 40) == 0
-    store = await sqlite_db.store()
-    run_ids = ("parent", "before", "parent again", "parent at last", "after")
-    assert all([await store.get(run_id) for run_id in run_ids])
 
 
 # --- memory

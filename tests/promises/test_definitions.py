@@ -192,9 +192,7 @@ async def test_what_waits_no_more_makes_room_for_others(
     monkeypatch.setenv("KERN_CONCURRENCY", "1")
     monkeypatch.setenv("KERN_HEARTBEAT", "1")
     server.default = Reply.hang()
-    agent = Agent(
-        "Tester", model, db=InMemoryDb(), tools=[who], dependencies={"user": "ada"}
-    )
+    agent = Agent("Tester", model, db=InMemoryDb(), tools=[who], dependencies={"user": "ada"})
     await submit(agent, ["first"])
     await server.wait_for_requests(1)
     for turn in range(2):

@@ -44,7 +44,6 @@ app = Starlette(routes=[Route("/", begin)], lifespan=lifespan(grace=0.1))
 
 CELERY = """
 from celery import Celery
-from celery.signals import worker_process_shutdown
 
 for folder in ("messages", "control"):
     os.makedirs(folder, exist_ok=True)
@@ -55,10 +54,6 @@ app.conf.update(broker_transport_options=folders, task_ignore_result=True)
 @app.task
 def begin(run_id):
     agent.run("Go on", background=True, run_id=run_id)
-
-@worker_process_shutdown.connect
-def end(**_):
-    release()
 """
 
 GUNICORN = ("gunicorn", "-b", "127.0.0.1:{port}", "--graceful-timeout", "20", "site_app:app")
@@ -69,6 +64,12 @@ def needs(*modules: str) -> pytest.MarkDecorator:
     """Skip a test where one of the modules is not installed."""
     missing = [each for each in modules if importlib.util.find_spec(each) is None]
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture
+def shared_db(sqlite_db: Database) -> Database:
+    """One kind of database: what a server does at its end is the same for all."""
+    return sqlite_db
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ class Deployed:
         """Start it, and have it accept the run, or find it accepted."""
         port = free_port()
         command = [each.format(port=port) for each in self._command]
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: ASYNC220 # it only begins here
             [sys.executable, "-m", *command], cwd=self._directory, env=self._environment
         )
         if self._serves_http:

@@ -109,20 +109,6 @@ async def test_a_worker_whose_listening_connections_are_frozen_still_begins_and_
     assert (await ended(agent, "run", 10)).status is RunStatus.cancelled
 
 
-async def test_a_listener_that_does_not_hear_itself_is_reported_once(
-    proxy: Proxy, table: str, model: OpenAIResponses, caplog: pytest.LogCaptureFixture
-) -> None:
-    agent = Agent("Tester", model, db=through(proxy, table))
-    await submit(agent, ["run"])
-    await ended(agent, "run")
-    proxy.freeze_listeners()
-    async with asyncio.timeout(6 * HEARTBEAT):
-        while not (said := notifications(caplog)):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(2 * HEARTBEAT)
-    assert len(notifications(caplog)) == len(said) == 1
-
-
 def notifications(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return the warnings that notifications do not come."""
     return [
@@ -180,6 +166,25 @@ async def test_a_worker_behind_pgbouncer_in_transaction_mode_executes_and_cancel
     assert await agent.acancel_run("stopped")
     await server.wait_for_disconnects(1, timeout=5 * HEARTBEAT)
     assert (await ended(agent, "stopped", 5)).status is RunStatus.cancelled
+
+
+async def test_notifications_that_do_not_arrive_are_reported_once(
+    pooled: PostgresDb,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    agent = Agent("Tester", model, db=pooled)
+    await submit(agent, ["run"])
+    await ended(agent, "run")
+    async with asyncio.timeout(10 * HEARTBEAT):
+        while not notifications(caplog):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    server.default = Reply.hang()
+    await submit(agent, ["next"])
+    with pytest.raises(TimeoutError):
+        await agent.await_run("next", timeout=2 * HEARTBEAT)
+    assert len(notifications(caplog)) == 1
 
 
 class Loop:
@@ -318,8 +323,8 @@ async def test_a_wait_returns_at_a_pause_and_can_wait_for_the_end_instead(
     assert paused.status is RunStatus.paused
     assert (await agent.await_run("run", timeout=5)) == paused, "it is told of it later, too"
     assert not to_the_end.done()
-    [call] = paused.tools
-    await agent.acontinue_run("run", results={call.tool_call_id: "It went well."})
+    call = paused.messages[1].tool_calls[0].id
+    await agent.acontinue_run("run", results={call: "It went well."})
     run = await asyncio.wait_for(to_the_end, 10)
     assert run is not None
     assert (run.status, run.content) == (RunStatus.completed, "Hello.")
@@ -374,7 +379,7 @@ async def test_a_wait_outlasts_an_outage_whichever_of_its_statements_it_hits(
             failures.append(f"{statement}: {error!r}")
         # The next one finds a database that is back.
         async with asyncio.timeout(10):
-            while await is_away(agent):
+            while await is_away(agent):  # noqa: ASYNC110 # another process
                 await asyncio.sleep(0.05)
     assert failures == []
 

@@ -35,13 +35,13 @@ async def run_or_stream(agent: Agent, run_id: str, stream: bool) -> None:
 
 async def stands(agent: Agent, run_id: str, timeout: float) -> RunStatus | None:
     """Return what has become of a run when it has ended, or after a time; None where it is none."""
-    status = None
+    status: RunStatus | None = None
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout):
-            while (run := await agent.aget_run_output(run_id)) is None or not (
-                status := run.status
-            ).is_terminal:
+            while status is None or not status.is_terminal:  # it is not notified
                 await asyncio.sleep(0.02)
+                run = await agent.aget_run_output(run_id)
+                status = None if run is None else run.status
     return status
 
 

@@ -23,7 +23,7 @@ from kern.run.record import JournalRow
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
-HEARTBEAT = 1.0
+HEARTBEAT = 2.0
 
 
 @pytest.fixture
@@ -122,14 +122,14 @@ async def test_a_database_out_of_reach_for_longer_than_a_lease_costs_nobody_a_ru
         await server.wait_for_requests(10 * (number + 1), timeout=10)
     for way in ways:
         (way.freeze if how == "frozen" else way.cut)()
-    await asyncio.sleep(3 * HEARTBEAT)
+    await asyncio.sleep(2 * HEARTBEAT)
     # One comes back after the other, and has room for the runs of that one.
     gates[0].release()
     for way in ways:
         (way.thaw if how == "frozen" else way.mend)()
-        await asyncio.sleep(HEARTBEAT / 2)
+        await asyncio.sleep(HEARTBEAT / 4)
     with pytest.raises(TimeoutError):
-        await server.wait_for_requests(21, timeout=3 * HEARTBEAT)
+        await server.wait_for_requests(21, timeout=2 * HEARTBEAT)
     gates[1].release()
     runs = await all_ended(agent, names, 15)
     assert [run.status for run in runs] == [RunStatus.completed] * 20

@@ -5,6 +5,7 @@ import asyncio
 import random
 import subprocess
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -265,6 +266,7 @@ async def test_no_run_of_a_cancelled_tree_completes(
     # The lowest level answers long after its root was cancelled.
     server.default = lambda body: delegates(body).slow(0 if body.get("tools") else 2)
     dice = random.Random(1)
+    reached: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     def level(depth: int) -> Agent:
         below = level(depth - 1) if depth > 1 else None
@@ -273,6 +275,7 @@ async def test_no_run_of_a_cancelled_tree_completes(
             """Have somebody else do it."""
             assert below is not None
             child = f"{context.run_id}/{depth - 1}"
+            reached[child].set()
             await below.arun("Do it.", background=True, run_id=child)
             await below.await_run(child)
             return "done"
@@ -283,7 +286,9 @@ async def test_no_run_of_a_cancelled_tree_completes(
 
     async def one(name: str) -> None:
         await root.arun("Begin", background=True, run_id=name)
-        await asyncio.sleep(dice.uniform(0, 0.1))
+        async with asyncio.timeout(20):
+            await reached[name + dice.choice(["/2", "/2/1"])].wait()
+        await asyncio.sleep(dice.uniform(0, 0.02))
         assert await root.acancel_run(name)
         assert (await ended(root, name, 20)).status is RunStatus.cancelled
 

@@ -1,4 +1,4 @@
-"""Promises 1, 4 and 7 on a database that refuses: full, read-only, strict, crashed, out of reach."""
+"""Promises 1, 4 and 7 on a database that refuses: full, read-only, strict, crashed, away."""
 
 import asyncio
 import os
@@ -59,7 +59,7 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
 @asynccontextmanager
 async def admin_of(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
     """Connect as who may do everything."""
-    connection = await asyncpg.connect(postgres.url)
+    connection = await asyncpg.connect(postgres.superuser_url)
     try:
         yield connection
     finally:
@@ -174,6 +174,7 @@ async def test_a_disk_that_is_full_for_a_while_fails_no_run(
     with small_disk() as disk, a_postgres() as postgres:
         async with admin_of(postgres) as admin:
             await admin.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
+            await admin.execute("GRANT CREATE ON TABLESPACE small TO ai")
             await admin.execute("ALTER DATABASE ai SET default_tablespace = small")
         db = PostgresDb(postgres.url, table)
         agent = Agent("Tester", model, db=db)

@@ -1,7 +1,6 @@
 """Promise 15: a worker that cannot execute a run leaves it to others, and no run ends for it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -70,12 +69,12 @@ async def refused(
     server: ResponsesServer,
     new_worker: NewWorker,
     settings: dict[str, str],
-) -> AsyncIterator[Agent]:
+) -> Agent:
     """Return the agent of a run that was released in the middle of a call."""
     agent = Agent("Tester", model, db=shared_db)
     able = await new_worker(shared_db, tools=("wait",), grace=0.5, **settings).ready()
     await begun_and_released(shared_db, agent, server, able, ["run"])
-    yield agent
+    return agent
 
 
 @pytest.mark.parametrize("unable", UNABLE)

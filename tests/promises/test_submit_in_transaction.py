@@ -89,7 +89,7 @@ async def test_a_run_begins_when_the_callers_transaction_commits(
 async def test_a_run_whose_transaction_is_rolled_back_has_never_been(
     agent: Agent, postgres: EmbeddedPostgres, server: ResponsesServer, transaction: Transaction
 ) -> None:
-    with pytest.raises(RolledBackError):
+    with pytest.raises(RolledBackError):  # noqa: PT012
         async with transaction(postgres.url) as connection:
             await agent.arun("Hi", background=True, run_id="run", connection=connection)
             raise RolledBackError

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from typing_extensions import override
 
@@ -14,6 +14,7 @@ from kern.models.base import Model, ModelRequest, ModelResponse
 from kern.run.base import RunContext, RunStatus
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
+from kern.tools import Tool
 from tests.simulation.loop import Loop
 from tests.simulation.plans import How, Plan, Step
 
@@ -79,7 +80,8 @@ def _answer(messages: Sequence[Message]) -> str:
 
 def _call(call_id: str, step: Step) -> ToolCall:
     if step["child"] is None:
-        return ToolCall(call_id, "work", json.dumps({"seconds": step["seconds"]}))
+        name = "risky" if step["how"] == "leave" else "work"
+        return ToolCall(call_id, name, json.dumps({"seconds": step["seconds"]}))
     names = {"plan": json.dumps(step["child"]), "how": step["how"], "agent": step["agent"]}
     return ToolCall(call_id, "delegate", json.dumps(names))
 
@@ -134,17 +136,16 @@ def agents(database: Database) -> dict[str, Agent]:
     ``plain`` has no limits; ``scarce`` may execute two runs at once and one a user; ``patient``
     tries failed calls again.
     """
+    tools = [work, Tool(work, name="risky", on_interrupt="pause"), delegate]
+    common: dict[str, Any] = {"model": Planned(), "tools": tools, "db": database}
+    scarce: dict[str, Any] = {
+        "max_concurrent_runs": AGENT_LIMIT,
+        "max_concurrent_runs_per_user": USER_LIMIT,
+    }
     made = [
-        Agent(id="plain", model=Planned(), tools=[work, delegate], db=database),
-        Agent(
-            id="scarce",
-            model=Planned(),
-            tools=[work, delegate],
-            db=database,
-            max_concurrent_runs=AGENT_LIMIT,
-            max_concurrent_runs_per_user=USER_LIMIT,
-        ),
-        Agent(id="patient", model=Planned(), tools=[work, delegate], db=database, max_attempts=20),
+        Agent(id="plain", **common),
+        Agent(id="scarce", **common, **scarce),
+        Agent(id="patient", **common, max_attempts=20),
     ]
     return {agent.id: agent for agent in made}
 

@@ -25,6 +25,9 @@ _BUSY = 100_000
 
 _NEVER = float("inf")
 
+# What every wait takes at least, in seconds: by rounding, a short one could take nothing.
+_TICK = 1e-6
+
 
 class BusyLoopError(Exception):
     """Something turns in circles without waiting."""
@@ -93,13 +96,15 @@ class Universe:
             RuntimeError: it waits for something that will never come.
         """
         loop = self.loop("main")
+        task = loop.create_task(work)
         try:
-            task = loop.create_task(work)
             while not task.done():
                 if self.step() is None:
                     raise RuntimeError(f"{task} waits for what will never come.")
             return task.result()
         finally:
+            task.cancel()
+            loop.run_ready(100)
             self.forget(loop)
             loop.close()
 
@@ -227,7 +232,8 @@ class Loop(asyncio.BaseEventLoop):
         context = copy_context() if context is None else context
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         entry = (handle, callback, args, context)
-        heappush(self._timers, (when - self._offset, next(self._universe.numbers), entry))
+        moment = max(when - self._offset, self._universe.now + _TICK)
+        heappush(self._timers, (moment, next(self._universe.numbers), entry))
         return handle
 
     @override

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from kern.db.base import Accepted
@@ -18,11 +18,12 @@ from kern.execution.executor import Executor
 from kern.execution.journal import Journal
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, Settlement
+from tests.simulation.weather import Weather
 
 _RUNS = "kern_sessions_runs"
 
 
-def _unfenced_settle() -> AbstractContextManager[Any]:
+def _unfenced_settle() -> AbstractContextManager[object]:
     settle = Attempts.settle
 
     def mutated(
@@ -37,7 +38,7 @@ def _unfenced_settle() -> AbstractContextManager[Any]:
     return patch.object(Attempts, "settle", mutated)
 
 
-def _lost_pending_cancel() -> AbstractContextManager[Any]:
+def _lost_pending_cancel() -> AbstractContextManager[object]:
     submit = Submission.submit
 
     def mutated(self: Submission, transaction: Transaction, run: NewRun) -> Accepted | None:
@@ -49,15 +50,15 @@ def _lost_pending_cancel() -> AbstractContextManager[Any]:
     return patch.object(Submission, "submit", mutated)
 
 
-def _waiter_without_a_bound() -> AbstractContextManager[Any]:
+def _waiter_without_a_bound() -> AbstractContextManager[object]:
     return patch.object(Waiting, "_look_again", 1e9)
 
 
-def _child_that_escapes() -> AbstractContextManager[Any]:
+def _child_that_escapes() -> AbstractContextManager[object]:
     return patch.object(Submission, "_is_orphan", lambda *_: False)
 
 
-def _session_lock_handed_to_two() -> AbstractContextManager[Any]:
+def _session_lock_handed_to_two() -> AbstractContextManager[object]:
     def mutated(self: SessionLock, transaction: Transaction, session_id: str, run_id: str) -> bool:
         transaction.execute(
             f"UPDATE {self._sessions} SET lock_run_id = :run_id WHERE session_id = :session_id",
@@ -69,11 +70,11 @@ def _session_lock_handed_to_two() -> AbstractContextManager[Any]:
     return patch.object(SessionLock, "take", mutated)
 
 
-def _limit_that_is_not_kept() -> AbstractContextManager[Any]:
+def _limit_that_is_not_kept() -> AbstractContextManager[object]:
     return patch.object(Limits, "wait", lambda *_: False)
 
 
-def _shutdown_that_cancels() -> AbstractContextManager[Any]:
+def _shutdown_that_cancels() -> AbstractContextManager[object]:
     async def release(self: Executor, attempt: Any) -> None:
         attempt.output.status = RunStatus.cancelled
         await self._settle(attempt)
@@ -81,25 +82,53 @@ def _shutdown_that_cancels() -> AbstractContextManager[Any]:
     return patch.object(Executor, "_release", release)
 
 
-def _step_that_is_written_late() -> AbstractContextManager[Any]:
+def _step_that_is_written_late() -> AbstractContextManager[object]:
     async def record(self: Journal, *args: Any, **kwargs: Any) -> None:
         self.keep(*args, **kwargs)
 
     return patch.object(Journal, "record", record)
 
 
-def _sweep_that_forgets_runs() -> AbstractContextManager[Any]:
+def _sweep_that_forgets_runs() -> AbstractContextManager[object]:
     return patch.object(Sweep, "_expire", lambda *_: [])
 
 
-MUTATIONS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-    "an unfenced settle": _unfenced_settle,
-    "a lost pending cancel": _lost_pending_cancel,
-    "a waiter without a bound": _waiter_without_a_bound,
-    "a child that escapes": _child_that_escapes,
-    "a session lock handed to two": _session_lock_handed_to_two,
-    "a limit that is not kept": _limit_that_is_not_kept,
-    "a shutdown that cancels": _shutdown_that_cancels,
-    "a step that is written late": _step_that_is_written_late,
-    "a sweep that forgets lost runs": _sweep_that_forgets_runs,
-}
+class Mutation(NamedTuple):
+    """A fault to put back.
+
+    Attributes:
+        name: what it is.
+        apply: puts it back while entered.
+        weather: a weather in which it shows.
+        breach: what the promises say of it, as a regular expression.
+    """
+
+    name: str
+    apply: Callable[[], AbstractContextManager[object]]
+    weather: Weather
+    breach: str
+
+
+_CALM = Weather()
+_DEAF = Weather(lost_signal=1.0)
+_FREEZING = Weather(freezes=20, cuts=10)
+_DEADLY = Weather(deaths=10)
+
+MUTATIONS = [
+    Mutation("an unfenced settle", _unfenced_settle, _FREEZING, "settle by attempt .* not refused"),
+    Mutation("a lost pending cancel", _lost_pending_cancel, _CALM, "though its cancel was stored"),
+    Mutation("a waiter without a bound", _waiter_without_a_bound, _DEAF, "still waits|remain"),
+    Mutation(
+        "a child that escapes", _child_that_escapes, _DEAF, r"\.\d+ (began|completed), though"
+    ),
+    Mutation("a session lock handed to two", _session_lock_handed_to_two, _CALM, "session's lock"),
+    Mutation("a limit that is not kept", _limit_that_is_not_kept, _CALM, "above the limit"),
+    Mutation(
+        "a shutdown that cancels",
+        _shutdown_that_cancels,
+        Weather(shutdowns=20),
+        "nobody has cancelled it",
+    ),
+    Mutation("a step that is written late", _step_that_is_written_late, _CALM, "is journaled"),
+    Mutation("a sweep that forgets lost runs", _sweep_that_forgets_runs, _DEADLY, "remain: "),
+]

@@ -11,7 +11,10 @@ _HOW: tuple[How, ...] = ("wait", "wait", "call", "poll", "leave")
 
 
 class Step(TypedDict):
-    """A tool call: work that takes time, or a child run, and how its parent deals with it."""
+    """A tool call: work that takes time, or a child run, and how its parent deals with it.
+
+    Work that is to be left is risky: where it is interrupted, a person has to decide.
+    """
 
     seconds: float
     child: "Plan | None"

@@ -30,7 +30,7 @@ _FENCED = ("append", "settle", "postpone", "release", "refuse", "set_counted")
 
 _ROWS = """
 SELECT run_id, session_id, agent_id, user_id, parent_run_id, position, status, attempt, failures,
-    ordered, counted, run_at, output, error, max_attempts,
+    ordered, counted, run_at, output, error, timeout, started_at,
     cancel_requested_at IS NOT NULL AS cancelling
 FROM kern_sessions_runs WHERE session_id IS NOT NULL ORDER BY position"""
 
@@ -61,7 +61,8 @@ class Row:
     run_at: float | None
     output: str | None
     error: str | None
-    max_attempts: int | None
+    timeout: float | None
+    started_at: float | None
     cancelling: bool
 
     @property
@@ -77,6 +78,7 @@ class Waiter:
     process: "Process"
     run_id: str
     kind: str
+    since: float
 
 
 @dataclass(slots=True)
@@ -166,10 +168,7 @@ class Promises:
             return
         self._changes = changes
         before = self.rows
-        self.rows = {
-            row["run_id"]: Row(**dict(row))  # type: ignore[arg-type] # as the query says
-            for row in self._world.rows(_ROWS)
-        }
+        self.rows = {row["run_id"]: Row(**dict(row)) for row in self._world.rows(_ROWS)}
         for run_id in before.keys() - self.rows.keys():
             if self.of(run_id).accepted:
                 self.breach(f"{run_id} was accepted, and is gone")
@@ -185,6 +184,8 @@ class Promises:
             self._world.write(text, process.name)
         if old is not None and row.attempt < old.attempt:
             self.breach(f"the attempt of {row.run_id} went back from {old.attempt}")
+        if old is not None and row.failures > old.failures and name not in ("sweep", "postpone"):
+            self.breach(f"{name} of {row.run_id} was counted as a failure")
         if status == row.status:
             if old is not None and status == "RUNNING" and old.attempt != row.attempt:
                 self.breach(
@@ -318,6 +319,11 @@ class Promises:
             self.breach(f"{row.run_id} failed, though it was cancelled")
         elif message.startswith("The workers of ") and not self._world.storm.is_calm:
             return
+        elif message.startswith("The run was not done within its timeout"):
+            if row.timeout is None or row.started_at is None:
+                self.breach(f"{row.run_id} failed of a time limit that it does not have")
+            elif self._world.wall() - row.started_at < row.timeout - 0.1:
+                self.breach(f"{row.run_id} failed of its time limit before that was over")
         elif not message.startswith("planned failure"):
             self.breach(f"{row.run_id} failed: {message}")
 
@@ -418,6 +424,8 @@ class Promises:
     def ended(self, run_id: str, status: str, how: str) -> None:
         """Somebody was told how a run ended."""
         row = self.rows.get(run_id)
+        if status == "PAUSED":
+            return
         if row is None or (row.status != status and not self.of(run_id).resumed):
             stored = None if row is None else row.status
             self.breach(f"{how} said that {run_id} ended {status}, but it is {stored}")
@@ -430,7 +438,7 @@ class Promises:
             process = waiter.process
             if ended_at is None or not process.is_usable or process.is_cut or world.is_away:
                 continue
-            since = max(ended_at, process.troubled_until, world.troubled_until)
+            since = max(waiter.since, ended_at, process.troubled_until, world.troubled_until)
             if world.universe.now - since > world.patience:
                 self.breach(
                     f"{waiter.kind} in {process.name} still waits for {waiter.run_id}, which "

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tests.simulation.promises import BreachError
 from tests.simulation.story import tell
 from tests.simulation.surroundings import virtual
+from tests.simulation.weather import Weather
 from tests.simulation.world import World
 
 
@@ -39,9 +40,14 @@ class Outcome:
         )
 
 
-def simulate(seed: int) -> Outcome:
-    """Let a world live, and hold the promises against what happens in it."""
-    world = World(seed)
+def simulate(seed: int, storm: Weather | None = None) -> Outcome:
+    """Let a world live, and hold the promises against what happens in it.
+
+    Args:
+        seed: where all chance comes from.
+        storm: what goes wrong at first; by default that is chance, too.
+    """
+    world = World(seed, storm)
     breach = None
     with virtual(world, seed):
         try:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from typing_extensions import override
 
-from kern.db.base import Database, Signal, Store, TablesVersion
+from kern.db.base import Signal, Store
 from kern.db.heart import Heart
+from kern.db.in_memory import InMemoryDb
 from kern.db.sqlite.heart import SqliteHeart
 from kern.db.sqlite.store import SqliteStore
 from kern.errors import DatabaseUnavailableError
@@ -22,34 +23,31 @@ Result = TypeVar("Result")
 _PORTS = ("queue", "schedules", "retention", "outbox", "processes")
 
 
-class SimulatedDb(Database):
+class SimulatedDb(InMemoryDb):
     """The one database of a world, as one of its processes names it."""
 
     def __init__(self, process: "Process") -> None:
         """Name it."""
-        super().__init__("kern_sessions")
+        super().__init__()
         self._process = process
 
     def __repr__(self) -> str:
         return "SimulatedDb()"
 
-    async def _open(self) -> AsyncGenerator[Store, None]:
+    @override
+    async def _open(self) -> AsyncGenerator[SqliteStore, None]:
         await travel(self._process)
         store = SqliteStore(self._process.world.file)
         await store.open()
         self._process.is_open = True
         try:
-            yield cast(Store, Line(self._process, store))
+            yield cast(SqliteStore, Line(self._process, store))
         finally:
             await store.close()
 
     @override
     def open_heart(self) -> Heart:
         return LineOfTheHeart(self._process)
-
-    @override
-    async def version(self) -> TablesVersion:
-        raise NotImplementedError
 
 
 class Line:
@@ -88,7 +86,7 @@ class Line:
 
         return call
 
-    async def _listen(self, hear: Callable[..., None]) -> None:
+    async def _listen(self, receive: Callable[..., None]) -> None:
         """Listen to notifications: of runs, with a signal, or of what is due, without."""
         process = self._process
         await travel(process)
@@ -96,7 +94,7 @@ class Line:
         def arrive(*signal: object) -> None:
             world = process.world
             if not process.is_cut and not world.is_away and not world.is_over:
-                hear(*signal)
+                receive(*signal)
 
         def deliver(*signal: object) -> None:
             world, weather = process.world, process.world.weather
@@ -109,7 +107,7 @@ class Line:
                 process.loop.call_later(late + world.latency() / 2, arrive, *signal)
 
         await self._inner.listen(deliver)  # type: ignore[attr-defined] # a store, or a queue
-        process.listeners.append((hear, isinstance(self._inner, Store)))
+        process.listeners.append((receive, isinstance(self._inner, Store)))
 
 
 def _text(signal: tuple[object, ...]) -> str:

@@ -29,6 +29,7 @@ async def tell(world: World) -> None:
     await faults.end()
 
     def remains() -> str:
+        users.decide()
         runs = [f"{row.run_id} is {row.status}" for row in promises.unfinished()]
         return ", ".join([*runs, *(f"{each.kind} {each.run_id}" for each in promises.waiters)])
 

@@ -9,7 +9,7 @@ from typing import cast
 
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import DatabaseUnavailableError, ModelError, RunStateError
-from kern.run.agent import ENDINGS
+from kern.run.agent import ENDINGS, RunEvent
 from tests.simulation.plans import AGENTS, length, plan
 from tests.simulation.promises import Waiter
 from tests.simulation.world import Process, World
@@ -31,12 +31,18 @@ class Users:
         self._random = world.random
         self._promises = world.promises
         self._sessions = [f"s{number}" for number in range(self._random.randint(1, 4))]
-        self._asked: dict[str, tuple[str, str]] = {}
+        self._asked: dict[str, tuple[str, str, str]] = {}
 
     def act(self) -> None:
         """Have a process do something."""
         acts = [self._submit, self._run, self._cancel, self._wait, self._stream, self._retry]
         self._do(self._random.choices(acts, [10, 3, 3, 3, 2, 1])[0])
+        self.decide()
+
+    def decide(self) -> None:
+        """Have paused runs go on."""
+        if any(row.status == "PAUSED" for row in self._promises.rows.values()):
+            self._do(self._continue)
 
     def _do(self, act: Callable[[Process], Awaitable[None]]) -> None:
         async def do(process: Process) -> None:
@@ -49,28 +55,27 @@ class Users:
             process = self._random.choice(usable)
             process.loop.create_task(do(process))
 
-    def _new_run(self) -> tuple[str, str, str]:
-        """Return the id, the agent and the input of a new run."""
+    def _new_run(self) -> str:
+        """Plan a run, and return its id."""
         run_id = f"r{len(self._asked) + 1}"
         agent_id = self._random.choice(AGENTS)
         planned = plan(self._random, run_id, agent_id)
         self.work += length(planned)
-        self._asked[run_id] = agent_id, json.dumps(planned)
-        return run_id, *self._asked[run_id]
+        session_id = self._random.choice(self._sessions)
+        self._asked[run_id] = agent_id, session_id, json.dumps(planned)
+        return run_id
 
     async def _submit(self, process: Process) -> None:
         """Submit a run, perhaps one that was submitted before; perhaps again, if that failed."""
         random, world = self._random, self._world
-        if self._asked and random.random() < 0.1:
-            run_id = random.choice(list(self._asked))
-            agent_id, text = self._asked[run_id]
-        else:
-            run_id, agent_id, text = self._new_run()
-        session_id = random.choice(self._sessions)
+        is_new = not self._asked or random.random() < 0.9
+        run_id = self._new_run() if is_new else random.choice(list(self._asked))
+        agent_id, session_id, text = self._asked[run_id]
         policy = random.choices(_POLICIES, [8, 2, 1])[0]
         run_at = None
         if random.random() < 0.1:
             run_at = datetime.fromtimestamp(world.wall() + random.uniform(0.1, 10), UTC)
+        timeout = random.uniform(1, 20) if random.random() < 0.1 else None
         if policy == "interrupt":
             self._promises.interrupting.add(session_id)
         while True:
@@ -83,6 +88,7 @@ class Users:
                     user_id=random.choice(["u1", "u2"]),
                     session_policy=policy,
                     run_at=run_at,
+                    timeout=timeout,
                     background=True,
                 )
                 process.write(f"{run_id} is accepted")
@@ -93,7 +99,8 @@ class Users:
 
     async def _run(self, process: Process) -> None:
         """Run in the foreground; perhaps the caller leaves."""
-        run_id, agent_id, text = self._new_run()
+        run_id = self._new_run()
+        agent_id, _, text = self._asked[run_id]
         process.write(f"run {run_id} of {agent_id}")
         process.foreground(run_id)
         running = asyncio.ensure_future(process.agent(agent_id).arun(text, run_id=run_id))
@@ -153,7 +160,9 @@ class Users:
                 self._promises.breach(f"event {event.seq} of {run_id} came after {last}")
             last = event.seq
         statuses = {kind: status for status, kind in ENDINGS.items()}
-        if event is None or event.event not in statuses:
+        if event is not None and event.event is RunEvent.run_paused:
+            process.write(f"the stream of {run_id} pauses")
+        elif event is None or event.event not in statuses:
             self._promises.breach(f"the stream of {run_id} ended with {event}")
         else:
             self._promises.ended(run_id, statuses[event.event], "astream_run")
@@ -163,7 +172,8 @@ class Users:
     ) -> None:
         """Wait for something whose end is promised."""
         process.write(f"{kind} {run_id}")
-        waiter, was_open = Waiter(process, run_id, kind), process.is_open
+        waiter = Waiter(process, run_id, kind, self._world.universe.now)
+        was_open = process.is_open
         self._promises.waiters.append(waiter)
         try:
             await wait
@@ -174,6 +184,13 @@ class Users:
             self._promises.waiters[:] = [
                 each for each in self._promises.waiters if each is not waiter
             ]
+
+    async def _continue(self, process: Process) -> None:
+        for row in list(self._promises.rows.values()):
+            if row.status == "PAUSED":
+                process.write(f"continue {row.run_id}")
+                with suppress(RunStateError):
+                    await process.agent(row.agent_id).acontinue_run(row.run_id)
 
     async def _retry(self, process: Process) -> None:
         failed = [row for row in self._promises.rows.values() if row.status == "ERROR"]

@@ -127,11 +127,11 @@ class Process:
 
     def notify(self, signal: Signal) -> None:
         """Say that the store was lost or is back, as far as anything listens to it."""
-        for hear, takes_signals in self.listeners:
+        for receive, takes_signals in self.listeners:
             if takes_signals:
-                self.loop.call_soon(hear, signal)
+                self.loop.call_soon(receive, signal)
             elif signal.kind is Kind.resync:
-                self.loop.call_soon(hear)
+                self.loop.call_soon(receive)
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock."""
@@ -190,12 +190,12 @@ class World:
         troubled_until: the time of the last trouble that concerned all.
     """
 
-    def __init__(self, seed: int) -> None:
-        """Make an empty world."""
+    def __init__(self, seed: int, storm: Weather | None = None) -> None:
+        """Make an empty world, with a weather of chance by default."""
         self.seed = seed
         self.random = Random(seed)
         self.universe = Universe(self.random)
-        self.storm = Weather.of(self.random)
+        self.storm = storm or Weather.of(self.random)
         self.weather = self.storm
         self.patience = 3 * HEARTBEAT
         self.is_away = False
@@ -207,7 +207,7 @@ class World:
         self._dead: list[Process] = []
         self._names = 0
         self._slots = self.random.choice([None, None, 1, 2, 5])
-        self._god = self.universe.loop("world")
+        self._loop = self.universe.loop("world")
         self.file = SqliteFile(":memory:", "kern_sessions", threaded=False)
         self.file.clock = self.wall
         self.promises = Promises(self)
@@ -268,7 +268,7 @@ class World:
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Have something happen to the world."""
-        self._god.call_later(seconds, call)
+        self._loop.call_later(seconds, call)
 
     @property
     def usable(self) -> list[Process]:
@@ -301,7 +301,7 @@ class World:
         Raises:
             BreachError: a promise was broken.
         """
-        telling = self._god.create_task(story)
+        telling = self._loop.create_task(story)
         while not telling.done():
             loop = self.universe.step()
             if loop is None:
@@ -316,7 +316,7 @@ class World:
         self.is_over = True
         for process in (*self._dead, *self.processes):
             process.loop.frozen = False
-        loops = [self._god, *(process.loop for process in (*self._dead, *self.processes))]
+        loops = [self._loop, *(process.loop for process in (*self._dead, *self.processes))]
         with warnings.catch_warnings():
             # What has died between two steps has left coroutines that nobody awaits.
             warnings.simplefilter("ignore", RuntimeWarning)

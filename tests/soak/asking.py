@@ -72,7 +72,7 @@ class Questions:
             return
         if "error" not in told:
             asked.set_result(told["answer"])
-        elif told["error"] == "DatabaseUnavailableError":
+        elif told["error"] in ("DatabaseUnavailableError", "OutcomeUnknownError"):
             asked.set_exception(AwayError(told["message"]))
         else:
             asked.set_exception(RuntimeError(f"{told['error']}: {told['message']}"))

@@ -128,10 +128,12 @@ async def leftovers(connection: asyncpg.Connection) -> list[str]:
     for what, statement in {
         "live run": f"SELECT run_id || ' ' || status FROM {NAMES.runs} "
         "WHERE status IN ('PENDING', 'RUNNING', 'PAUSED')",
-        "run that waits for its turn": f"SELECT run_id FROM {NAMES.runs} WHERE waiting",
-        "run that waits for its user": f"SELECT run_id FROM {NAMES.runs} WHERE lane IS NOT NULL",
-        "turn that is held": f"SELECT session_id || ' by ' || turn FROM {NAMES.sessions} "
-        "WHERE turn IS NOT NULL",
+        "run that waits for its session": f"SELECT run_id FROM {NAMES.runs} WHERE waiting",
+        "run that waits for a limit": f"SELECT run_id FROM {NAMES.runs} "
+        "WHERE concurrency_key IS NOT NULL",
+        "session lock that is held": f"SELECT session_id || ' by ' || lock_run_id "
+        f"FROM {NAMES.sessions} WHERE lock_run_id IS NOT NULL",
+        "webhook to be sent": f"SELECT delivery_id FROM {NAMES.webhooks} WHERE due_at IS NOT NULL",
         "queue entry": f"SELECT id || ' ' || entrypoint || ' ' || status || ' ' || "
         f"convert_from(payload, 'UTF8') FROM {NAMES.queue}",
     }.items():

@@ -1,6 +1,7 @@
 """A TCP proxy before a database, whose connections a test freezes, cuts and counts."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from urllib.parse import urlsplit
 from kern.db.postgres import PostgresDb
 from kern.local.postgres import EmbeddedPostgres
 
-_LISTEN = b"LISTEN "
+# Not what resets a connection before it is used anew.
+_LISTEN = re.compile(rb"(?<!UN)LISTEN ")
 
 
 class _Flow:
@@ -24,6 +26,7 @@ class _Flow:
     def cut(self) -> None:
         for writer in (self.client, self.server):
             writer.transport.abort()
+        self.flowing.set()
 
 
 class Proxy:
@@ -41,6 +44,8 @@ class Proxy:
         self._refuses = False
         self._cuts_at: int | None = None
         self._cut = threading.Event()
+        self.accepted = 0
+        """How many connections there have been."""
 
     @property
     def url(self) -> str:
@@ -51,6 +56,11 @@ class Proxy:
     def freeze(self) -> None:
         """Let nothing through, on old connections and new ones."""
         self._call(lambda: self._freeze(lambda _: True))
+
+    def freeze_open(self) -> None:
+        """Let nothing through on the connections that there are, as a router that has restarted."""
+        flows = {*self._flows}
+        self._call(lambda: self._freeze(lambda flow: flow in flows))
 
     def freeze_listeners(self) -> None:
         """Let nothing through where a client listens for notifications, now or later."""
@@ -100,11 +110,14 @@ class Proxy:
         await self._stopped.wait()
         listener.close()
         self._cut_all(refuse=True)
+        while self._flows:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         if self._refuses:
             client.transport.abort()
             return
+        self.accepted += 1
         assert self._target.hostname is not None
         from_server, server = await asyncio.open_connection(
             self._target.hostname, self._target.port
@@ -137,7 +150,7 @@ class Proxy:
             flow.cut()
 
     def _sent(self, flow: _Flow, data: bytes) -> None:
-        if not flow.listens and _LISTEN in data:
+        if not flow.listens and _LISTEN.search(data):
             flow.listens = True
             self._apply(flow)
         if self._cuts_at is not None:

@@ -149,6 +149,13 @@ async def make_due(store: Store, run_id: str) -> None:
     await execute(store, statement, run_id)
 
 
+async def status_of(store: Store, run_id: str = "run") -> RunStatus:
+    """Return the status of a run."""
+    found = await store.get(run_id)
+    assert found is not None
+    return found.status
+
+
 class Recorder:
     """Is notified of the signals of a store."""
 

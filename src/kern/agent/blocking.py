@@ -2,7 +2,7 @@
 
 from kern.aio.guard import is_guarded
 from kern.aio.portal import Portal, portal
-from kern.dispatch.shutdown import handle_sigterm
+from kern.dispatch.shutdown import follow_celery, handle_sigterm
 from kern.errors import SyncInLoopError
 
 
@@ -22,4 +22,5 @@ def blocking(twin: str) -> Portal:
             "asyncio.to_thread."
         )
     handle_sigterm()
+    follow_celery()
     return portal()

@@ -135,8 +135,8 @@ def lifespan(
 def release() -> None:
     """Release the background runs that synchronous methods have begun in this process.
 
-    For a process whose framework ends it without Python's own exit, such as Celery's: call it
-    where the framework says that the process ends. See ``docs/deploy.md``.
+    For a process that ends without Python's exit handlers: call it where its framework says that
+    the process ends. See ``docs/deploy.md``.
     """
     close_portal()
 

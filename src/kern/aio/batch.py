@@ -38,23 +38,27 @@ class Batcher(Generic[Item, Result]):
         self._size = size
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._sending: asyncio.Task[None] | None = None
+        self._put_count = self._answered_count = 0
 
     async def put(self, item: Item) -> Result:
         """Write the item, together with others that come at the same time.
-
-        Who is cancelled before the item is sent has it not sent; see also :meth:`answered`.
 
         Raises:
             Exception: whatever writing this item, with others or alone, raised.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        self._put_count += 1
         self._send()
         return await future
 
     async def answered(self) -> None:
-        """Wait until what is under way was written, also where nobody else waits for it."""
-        if self._sending is not None:
+        """Wait until what was put so far is written, or has failed.
+
+        An item is written although who has put it was cancelled meanwhile.
+        """
+        count = self._put_count
+        while self._answered_count < count and self._sending is not None:
             await asyncio.wait({self._sending})
 
     def _send(self) -> None:
@@ -70,10 +74,9 @@ class Batcher(Generic[Item, Result]):
     async def _send_batch(self) -> None:
         count = self._next_count()
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
-        batch = [each for each in batch if not each[1].cancelled()]
         try:
-            if batch:
-                await self._answer(batch)
+            await self._answer(batch)
+            self._answered_count += len(batch)
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()

@@ -1,4 +1,4 @@
-"""The event loop behind the synchronous verbs: one for the process, in a thread of its own."""
+"""The event loop behind the synchronous methods: one for the process, in a thread of its own."""
 
 import asyncio
 import concurrent.futures.thread  # noqa: F401 # registers its end, which must come after ours
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 class Portal:
     """Runs coroutines for threads that have no event loop of their own.
 
-    The loop lives until the interpreter ends; then its runs in flight are let go, as at the end
+    The loop lives until the interpreter ends; then its runs in flight are released, as at the end
     of ``asyncio.run``.
     """
 
@@ -28,7 +28,7 @@ class Portal:
         self._thread.start()
         started.wait()
         # An ordinary exit handler comes too late: without the threads that end before it, the
-        # loop can resolve no more names, and so make no connection to let go of its runs.
+        # loop can resolve no more names, and so make no connection to release its runs.
         threading._register_atexit(self.close)  # type: ignore[attr-defined]
 
     def call(self, work: Coroutine[object, object, Result]) -> Result:
@@ -55,7 +55,7 @@ class Portal:
             self.call(generator.aclose())
 
     def close(self) -> None:
-        """End the loop, if it has not ended yet; its runs in flight are let go."""
+        """End the loop, if it has not ended yet; its runs in flight are released."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join()

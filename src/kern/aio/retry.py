@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -71,3 +72,6 @@ class _Outage:
 
 
 _outages: dict[str, _Outage] = {}
+
+# Nobody in a forked child waits for the end of the parent's outages.
+os.register_at_fork(after_in_child=_outages.clear)

@@ -1,6 +1,5 @@
 """Resources of an event loop that several owners share, and that close after the last of them."""
 
-import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Hashable
 from typing import Generic, TypeVar
@@ -76,7 +75,6 @@ class Registry(Generic[Resource]):
 
     def __init__(self) -> None:
         """Know of nothing."""
-        self._lock = threading.Lock()
         self._shared: weakref.WeakValueDictionary[Hashable, Shared[Resource]] = (
             weakref.WeakValueDictionary()
         )
@@ -85,5 +83,5 @@ class Registry(Generic[Resource]):
         self, key: Hashable, open_resource: Callable[[], AsyncGenerator[Resource, None]]
     ) -> Shared[Resource]:
         """Return the resource of ``key``, which all who ask with an equal key are given."""
-        with self._lock:
-            return self._shared.setdefault(key, Shared(open_resource))
+        # Without a lock, which a fork could leave locked: threads have loops of their own anyway.
+        return self._shared.setdefault(key, Shared(open_resource))

@@ -169,6 +169,10 @@ class Store(ABC):
         One that was cancelled before it arrived, or whose parent was, is accepted as CANCELLED;
         one with a lease as RUNNING in its first attempt, unless it has to wait for the session
         lock; any other as PENDING, and is enqueued if it is due.
+
+        Raises:
+            RunConflictError: a transaction of :meth:`submit_with` holds the id, and has not ended
+                in time.
         """
 
     async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
@@ -344,11 +348,15 @@ class Store(ABC):
 
         Returns:
             Whether the run ends cancelled for this.
+
+        Raises:
+            RunConflictError: a transaction of :meth:`submit_with` holds the id, and has not ended
+                in time; nothing was stored.
         """
 
     @abstractmethod
     async def children(self, run_id: str) -> list[str]:
-        """Return the runs that the calls of a run have started and that have not ended."""
+        """Return what the calls of a run have started, and theirs, that has not ended."""
 
     @abstractmethod
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:

@@ -1,5 +1,6 @@
 """Runs in the foreground: accepted like all others, executed for a caller who waits."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -7,6 +8,7 @@ from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Accepted, Store
 from kern.dispatch.submission import Submission, record_of
+from kern.errors import DatabaseUnavailableError
 from kern.execution.attempt import Attempt
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor
@@ -37,7 +39,7 @@ class Foreground:
         self._tasks = tasks
 
     async def accept(self, run: NewRun) -> RunRecord:
-        """Accept a run; where the caller leaves meanwhile, it ends CANCELLED.
+        """Accept a run; if the caller leaves meanwhile, it ends CANCELLED.
 
         Raises:
             RunConflictError: the run id is in use for something else.
@@ -45,7 +47,7 @@ class Foreground:
         """
         try:
             return await self._submission.accept(run)
-        except BaseException:
+        except (asyncio.CancelledError, DatabaseUnavailableError):
             # Its submit may be under way still: nobody else may execute it then.
             self._tasks.start(self._abandon(run))
             raise
@@ -63,9 +65,9 @@ class Foreground:
 
     async def _abandon(self, run: NewRun) -> None:
         """End a run whose caller has left while it was being accepted, if it was."""
-        assert run.executor is not None
-        await until_available(lambda: self._store.cancel(run.run_id))
-        held = await until_available(lambda: self._store.held(run.run_id, run.executor or ""))
+        executor = run.executor
+        assert executor is not None, "a foreground run begins where it is accepted"
+        held = await until_available(lambda: self._store.held(run.run_id, executor))
         if held is not None and self._executor.attempt(run.run_id) is None:
             output = replace(RunOutput.from_record(held), status=RunStatus.cancelled)
             await until_available(lambda: self._store.settle(output.settlement(held.attempt)))

@@ -72,7 +72,7 @@ class Runtime:
         self._definitions = Definitions()
         self._slots = Slots(settings.concurrency or _SLOTS)
         self._executor = Executor(settings.unserved_timeout)
-        self._subscriptions = Subscriptions(store, self._tasks, self._on_signal)
+        self._subscriptions = Subscriptions(store, self._on_signal)
         self._submission = Submission(store, self.cancel)
         self._foreground = Foreground(store, self._submission, self._executor, self._tasks)
         self._waiting = Waiting(store, self._executor, self._subscriptions, settings.heartbeat)
@@ -175,7 +175,9 @@ class Runtime:
             self._start()
 
     async def reach(self, on_reach: Callable[[bool], None]) -> None:
-        """Wait until the database is listened to; report when it is lost, and when it is back.
+        """Wait until the database is listened to; from then on report whether it answers.
+
+        It is asked several times a heartbeat, and when notifications stop.
 
         Raises:
             DatabaseUnavailableError: it cannot be reached.
@@ -255,9 +257,11 @@ class Runtime:
         record = await self._foreground.accept(run)
         if self._owns(record):
             try:
-                return await self._foreground.execute(record, spec, emit)
+                output = await self._foreground.execute(record, spec, emit)
             finally:
                 self._subscriptions.notify(run.run_id)
+            if output.is_terminal or output.status is RunStatus.paused:
+                return output
         if not record.status.is_terminal:
             ended = await self.wait(run.run_id, None, "end")
             assert ended is not None, "a run that was accepted is known"
@@ -441,13 +445,23 @@ class Runtime:
             case Kind.webhook:
                 self._sender.wake()
             case Kind.away:
-                self._on_reach(False)
+                # Perhaps only notifications stay away, as behind a pooler.
+                self._tasks.start(self._ping())
             case Kind.resync:
                 self._on_reach(True)
                 self._scheduler.wake()
                 self._sender.wake()
                 self._worker.wake()
                 self._tasks.start(self._resync())
+
+    async def _ping(self) -> None:
+        """Report whether the database answers."""
+        try:
+            await self.store.ping()
+        except DatabaseUnavailableError:
+            self._on_reach(False)
+        else:
+            self._on_reach(True)
 
     async def _resync(self) -> None:
         """Look for what notifications that were lost may have said."""
@@ -465,7 +479,12 @@ class Runtime:
 
     async def _sweep(self) -> None:
         """Show that this process lives, and make good what others have left undone."""
-        await self.store.processes.beat(self._process())
+        try:
+            await self.store.processes.beat(self._process())
+        except DatabaseUnavailableError:
+            self._on_reach(False)
+            raise
+        self._on_reach(True)
         swept = await self.store.sweep(self._settings.heartbeat)
         if swept is not None:
             for run_id in swept.expired:

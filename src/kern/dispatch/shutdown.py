@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
@@ -16,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import TypeAlias
+
+from kern.aio.portal import close_portal
 
 logger = logging.getLogger("kern")
 
@@ -96,6 +99,16 @@ def handle_sigterm() -> None:
     signal.signal(signal.SIGTERM, _Handler(previous))
 
 
+def follow_celery() -> None:
+    """Release the runs of synchronous code where Celery, if that is here, ends a pool process.
+
+    Such a process gets no signal, and ends without Python's exit handlers.
+    """
+    signals = sys.modules.get("celery.signals")
+    if signals is not None:
+        signals.worker_process_shutdown.connect(_close_portal, weak=False, dispatch_uid="kern")
+
+
 async def release_here() -> None:
     """Do now what is to be done on the running event loop at SIGTERM."""
     loop = asyncio.get_running_loop()
@@ -145,6 +158,10 @@ class _Handler:
         else:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _close_portal(**_: object) -> None:
+    close_portal()
 
 
 def _due() -> list[_Entry]:

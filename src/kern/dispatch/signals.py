@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kern.aio.tasks import Tasks
 from kern.db.base import Kind, Signal, Store
 
 
@@ -15,17 +14,15 @@ class Subscriptions:
         is_heard: whether notifications come, as far as is known.
     """
 
-    def __init__(self, store: Store, tasks: Tasks, on_signal: Callable[[Signal], None]) -> None:
+    def __init__(self, store: Store, on_signal: Callable[[Signal], None]) -> None:
         """Prepare, without listening.
 
         Args:
             store: which database to listen to.
-            tasks: where to listen.
             on_signal: called with every signal.
         """
         self.is_heard = False
         self._store = store
-        self._tasks = tasks
         self._on_signal = on_signal
         self._listening: asyncio.Task[None] | None = None
         self._waiting: dict[str, set[asyncio.Event]] = {}
@@ -36,12 +33,11 @@ class Subscriptions:
         Raises:
             DatabaseUnavailableError: the database cannot be reached; the next call tries again.
         """
-        listening = self._listening
-        if listening is None or (
-            listening.done() and (listening.cancelled() or listening.exception() is not None)
-        ):
-            listening = self._listening = self._tasks.start(self._listen())
-        await asyncio.shield(listening)
+        if self._listening is None or (self._listening.done() and _failed(self._listening)):
+            # A task of its own: the first one to ask may leave, and the others wait for it.
+            self._listening = asyncio.create_task(self._listen())
+            self._listening.add_done_callback(_failed)
+        await asyncio.shield(self._listening)
 
     async def _listen(self) -> None:
         await self._store.listen(self._receive)
@@ -73,3 +69,7 @@ class Subscriptions:
         """Wake all who wait."""
         for run_id in list(self._waiting):
             self.notify(run_id)
+
+
+def _failed(listening: asyncio.Task[None]) -> bool:
+    return listening.cancelled() or listening.exception() is not None

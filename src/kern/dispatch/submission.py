@@ -9,6 +9,7 @@ from kern.dispatch.bound import Bound
 from kern.dispatch.decisions import decide
 from kern.errors import (
     DatabaseUnavailableError,
+    OutcomeUnknownError,
     QueueFullError,
     RunConflictError,
     RunNotFoundError,
@@ -51,17 +52,14 @@ class Submission:
 
         Raises:
             RunConflictError: the run id is in use for something else.
+            OutcomeUnknownError: the database has not said whether the run was accepted.
             DatabaseError: the run was not accepted.
         """
         run = replace(run, cancelled=cancellations.take_pending(run.run_id))
         try:
             accepted = await self._store.submit(run)
-        except DatabaseUnavailableError:
-            # Perhaps only the answer was lost.
-            held = await self._held(run)
-            if held is None:
-                raise
-            return _same(run, held)
+        except DatabaseUnavailableError as error:
+            return await self._unanswered(run, error)
         if accepted is None:
             held = await self._held(run)
             return await self.same_run(run) if held is None else _same(run, held)
@@ -170,6 +168,25 @@ class Submission:
             RunConflictError: it is another one.
         """
         return _same(run, await self.found(run.run_id, with_input=True))
+
+    async def _unanswered(self, run: NewRun, error: DatabaseUnavailableError) -> RunRecord:
+        """Return a run of whose acceptance only the answer was lost, or raise."""
+        is_unknown = isinstance(error, OutcomeUnknownError)
+        try:
+            found = await self._held(run)
+            if found is None and is_unknown:
+                found = await self._store.get(run.run_id, with_input=True)
+        except DatabaseUnavailableError:
+            found = None
+        if found is not None:
+            return _same(run, found)
+        if is_unknown:
+            raise OutcomeUnknownError(
+                f"Whether run {run.run_id!r} was accepted is not known. Look for it by its id, or "
+                f"submit it again with run_id={run.run_id!r}: it is accepted once. {error}",
+                address=error.address,
+            ) from error
+        raise error
 
     async def _held(self, run: NewRun) -> RunRecord | None:
         """Return the run if it is RUNNING at its executor."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 
@@ -138,8 +138,13 @@ class Worker:
                     await self._executor.release_all()
                     await asyncio.wait(self._working, timeout=0.1)
 
-    async def _consume(self) -> None:
+    async def _listen(self) -> None:
+        """Be woken for what is due; until that works, the queue is looked at all the same."""
         await until_available(lambda: self._store.queue.listen(self.wake))
+        self.wake()
+
+    async def _consume(self) -> None:
+        self._tasks.start(self._listen())
         while not self._stopping:
             self._due.clear()
             self._slots.changed.clear()
@@ -177,7 +182,8 @@ class Worker:
     async def _until_due(self) -> float:
         """Return for how many seconds there is nothing to do, unless a notification comes."""
         if self._slots.free == 0:
-            return max(0.01, self._heartbeat - self._slots.full_for())
+            left = self._heartbeat - self._slots.full_for()
+            return max(0.01, left) if left > 0 else self._heartbeat
         agent_ids = self._definitions.agent_ids
         due = await self._store.queue.next_due(agent_ids) if agent_ids else None
         longest = self._heartbeat if self._subscriptions.is_heard else min(1.0, self._heartbeat)
@@ -195,17 +201,16 @@ class Worker:
             for task in tasks:
                 task.cancel()
 
-    def _start(self, run_id: str, work: Awaitable[None]) -> None:
-        async def in_slot(_owner: object) -> None:
-            try:
-                await work
-            finally:
-                self._in_hand.discard(run_id)
-                self._slots.give_back()
+    def _start(self, run_id: str, work: Coroutine[object, object, None]) -> None:
+        # Not a `finally`: a task that is cancelled before its first step runs none.
+        def ended(task: asyncio.Task[None], _owner: object = self._owner()) -> None:
+            self._in_hand.discard(run_id)
+            self._working.discard(task)
+            self._slots.give_back()
 
-        task = self._tasks.start(in_slot(self._owner()))
+        task = self._tasks.start(work)
         self._working.add(task)
-        task.add_done_callback(self._working.discard)
+        task.add_done_callback(ended)
 
     async def _take(self, entry: Entry) -> None:
         """Claim the run of an entry, acknowledge it, and execute the run."""

@@ -14,7 +14,7 @@ from threading import Lock
 from kern.aio.batch import to_the_end
 from kern.aio.guard import guarded
 from kern.aio.retry import until_available
-from kern.db.base import Kind
+from kern.db.base import Kind, Store
 from kern.errors import (
     ConfigurationError,
     DatabaseError,
@@ -290,6 +290,13 @@ class Executor:
         else:
             attempt.output.status = status
             attempt.is_settled = status.is_terminal
+            if status is RunStatus.cancelled:
+                await self._cancel_children(attempt.store, attempt.output.run_id)
+
+    async def _cancel_children(self, store: Store, run_id: str) -> None:
+        """Have the children of a cancelled run end, though its canceller may be gone."""
+        for child in await until_available(lambda: store.children(run_id)):
+            await until_available(partial(store.cancel, child))
 
     async def _postpone(self, attempt: Attempt, failure: ModelError) -> None:
         """Have a later attempt try again what may succeed then."""

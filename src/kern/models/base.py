@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
@@ -54,7 +55,11 @@ class Model(ABC):
     keeps_answers: bool = False
 
     async def prepare(self) -> None:  # noqa: B027 # most have nothing to load
-        """Load what the first call needs, before others have to wait for it."""
+        """Load what the first call needs, before others have to wait for it.
+
+        Raises:
+            ConfigurationError: no call can succeed in this process, and why.
+        """
 
     @abstractmethod
     async def respond(self, request: ModelRequest) -> ModelResponse:
@@ -76,3 +81,30 @@ class Model(ABC):
 
     async def cancel(self, handle: str) -> None:  # noqa: B027 # most providers keep no answers
         """Have the provider stop an answer that it keeps, as far as it can."""
+
+    async def aclose(self) -> None:  # noqa: B027 # not every model keeps connections
+        """Close the connections of the running event loop; the next call opens others.
+
+        They are closed with the event loop anyway, and where the model is not used any more. A
+        call that is under way fails.
+        """
+
+    def close(self) -> None:  # noqa: B027
+        """Close the connections that synchronous code, or a loop in another thread, has opened.
+
+        Raises:
+            ConfigurationError: it was called on an event loop that uses the model: await
+                :meth:`aclose` there.
+        """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,6 +1,7 @@
 """Accepting runs in PostgreSQL, and their cancels, which may come first."""
 
 from collections.abc import Sequence
+from enum import Enum
 
 import asyncpg
 
@@ -18,7 +19,11 @@ from kern.errors import ConfigurationError, DatabaseError, RunConflictError
 from kern.run.base import RunStatus
 from kern.run.record import NewRun
 
-_TRY_ALONE = object()
+
+class _Locked(Enum):
+    """That a batch has met a row that is locked for long, of whichever run."""
+
+    by_a_transaction = "by a transaction"
 
 
 class Accepting:
@@ -40,8 +45,8 @@ class Accepting:
             RunConflictError: another transaction holds the id, and has not ended in time.
         """
         accepted = await self._submits.put(run)
-        if accepted is not _TRY_ALONE:
-            assert accepted is None or isinstance(accepted, Accepted)
+        # Each waits alone then, so that none waits for a transaction that holds another.
+        if not isinstance(accepted, _Locked):
             return accepted
         rows = await self._fetch_briefly(
             run.run_id, self._statements.submit_alone, *accepted_columns([run])
@@ -50,7 +55,7 @@ class Accepting:
         return _accepted(rows[0]) if rows else None
 
     async def answered(self) -> None:
-        """Wait until the runs that are being accepted are, also where their submitter has left."""
+        """Wait until the runs submitted so far are accepted, also for those who have left."""
         await self._submits.answered()
 
     async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
@@ -98,14 +103,13 @@ class Accepting:
                 raise _conflict(run_id) from error
             raise
 
-    async def _submit_all(self, runs: Sequence[NewRun]) -> list[object]:
+    async def _submit_all(self, runs: Sequence[NewRun]) -> Sequence[Accepted | _Locked | None]:
         try:
             rows = await self._connections.fetch(self._statements.submit, *accepted_columns(runs))
         except DatabaseError as error:
             if not _is_locked(error):
                 raise
-            # One of them waits for a transaction that goes on for long; the others need not.
-            return [_TRY_ALONE] * len(runs)
+            return [_Locked.by_a_transaction] * len(runs)
         await self._hand_off.finish(rows)
         accepted = {row["run_id"]: _accepted(row) for row in rows}
         return [accepted.get(run.run_id) for run in runs]

@@ -28,7 +28,7 @@ async def asyncpg_connection(connection: object) -> Connection:
         ConfigurationError: it is anything else, or in no transaction.
     """
     found = connection
-    # Whoever has an object of SQLAlchemy has imported it.
+    # It was imported, if there is an object of it.
     if sqlalchemy := sys.modules.get("sqlalchemy.ext.asyncio"):
         if isinstance(found, sqlalchemy.AsyncSession):
             found = await found.connection()

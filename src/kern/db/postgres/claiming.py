@@ -18,7 +18,7 @@ from kern.run.record import RunRecord
 Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
 
 
-# How many runs are admitted at once where there is no limit, or no longer one.
+# How many runs become due at once where there is no limit, or no longer one.
 _MANY = 1000
 
 
@@ -63,14 +63,14 @@ class Claiming:
         return claimed.record
 
     async def answered(self) -> None:
-        """Wait until the runs that are being claimed are, also where nobody waits for that."""
+        """Wait until the claims made so far have been answered, also for those who have left."""
         await self._claims.answered()
 
     async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
         """Make runs that wait for a limit due, as the store's ``admit`` says."""
         for key in _keys(agent_id, user_id, claim):
             async with self._connections.transaction() as connection:
-                room = await self._room(connection, key)
+                room = await self._room(connection, key, [])
                 if room > 0:
                     await connection.execute(self._limits.admit, key.name, room)
 
@@ -84,9 +84,10 @@ class Claiming:
             return _Claimed(needs_session_lock=True)
         of_agent, *of_user = _keys(owners[0]["agent_id"], owners[0]["user_id"], claim)
         async with self._connections.transaction() as connection:
-            room = await self._room(connection, of_agent)
+            ancestors = owners[0]["ancestors"]
+            room = await self._room(connection, of_agent, ancestors)
             for key in of_user:
-                if await self._room(connection, key) <= 0:
+                if await self._room(connection, key, ancestors) <= 0:
                     await connection.execute(self._limits.wait, run_id, key.name)
                     # The room of the agent is for others, who do not wait for this user.
                     await connection.execute(self._limits.admit, of_agent.name, max(0, room))
@@ -98,15 +99,18 @@ class Claiming:
         await self._hand_off.finish(rows)
         return claimed[0]
 
-    async def _room(self, connection: Connection, key: _Key) -> int:
-        """Return for how many runs a key has room; locked until the transaction ends."""
+    async def _room(self, connection: Connection, key: _Key, ancestors: Sequence[str]) -> int:
+        """Return for how many runs a key has room; locked until the transaction ends.
+
+        A run's ancestors do not count: they may wait for it without saying so.
+        """
         if key.limit is None:
             return _MANY
         names = self._names
         lock = f"kern/{names.schema}/{names.session_table}/{key.name}"
         await connection.execute(self._limits.lock_key, lock)
         counted = self._limits.counted_of_user if len(key.owners) > 1 else self._limits.counted
-        count: int = await connection.fetchval(counted, *key.owners)
+        count: int = await connection.fetchval(counted, ancestors, *key.owners)
         return key.limit - count
 
     async def _claim_all(self, claims: Sequence[tuple[str, Claim]]) -> list[_Claimed]:

@@ -8,8 +8,9 @@ from typing import TypeAlias, TypeVar
 
 import asyncpg
 
+from kern.aio.limit import answered_within
 from kern.db.postgres.connector import Connector, Session
-from kern.db.postgres.listener import Listener
+from kern.db.postgres.listener import Listener, Subscription
 from kern.db.postgres.reporting import is_lost, reporting, sqlstate
 from kern.db.postgres.sqlstates import POOLED, Meaning, meaning
 from kern.errors import DatabaseError, DatabaseUnavailableError
@@ -42,7 +43,10 @@ class Connections:
         """
         self.address = str(connector.address)
         self._connector = connector
-        self._listening = listening or connector
+        listening = listening or connector
+        self._listener = Listener(
+            listening.connect, self._notify, connector.patience, str(listening.address)
+        )
         self.pool = asyncpg.create_pool(
             # The driver would replace connections in the background, and print what fails.
             min_size=0,
@@ -80,7 +84,7 @@ class Connections:
             if not self._connector.is_isolated:
                 async with self.transaction() as connection:
                     return await connection.fetch(statement, *values)
-            async with self._connection() as connection:
+            async with self._connection() as connection, self._answered():
                 return await connection.fetch(statement, *values)
 
         return await self._through_collisions(send)
@@ -95,7 +99,7 @@ class Connections:
             DatabaseError: as :meth:`fetch`.
         """
         with reporting(self.address, sent=True):
-            async with self._connection() as connection:
+            async with self._connection() as connection, self._answered():
                 transaction = connection.transaction(isolation="read_committed")
                 with reporting(self.address):
                     await transaction.start()
@@ -121,18 +125,16 @@ class Connections:
         callback: Callable[[str], None],
         lost: Callable[[], None],
         back: Callable[[], None],
-    ) -> Listener:
-        """Return a listener on a channel of this database; see :class:`Listener`."""
-        return Listener(
-            self._listening.connect,
-            channel,
-            callback,
-            lost,
-            back,
-            notify=self._notify,
-            heartbeat=self._connector.patience,
-            address=str(self._listening.address),
-        )
+    ) -> Subscription:
+        """Return what listens on a channel once it is started.
+
+        Args:
+            channel: the channel's name.
+            callback: called with every payload.
+            lost: called when notifications do not arrive any more.
+            back: called when they do again; some may have been missed.
+        """
+        return Subscription(self._listener, channel, callback, lost, back)
 
     async def _notify(self, channel: str, payload: str) -> None:
         await self.fetch("SELECT pg_notify($1, $2)", channel, payload)
@@ -147,6 +149,9 @@ class Connections:
                         raise
                 await asyncio.sleep(random.uniform(0, pause))
             return await send()
+
+    def _answered(self) -> answered_within:
+        return answered_within(self._connector.statement_timeout)
 
     def _may_send_again(self, code: str) -> bool:
         if code in POOLED:
@@ -190,8 +195,12 @@ class Connections:
         give_up_at = asyncio.get_running_loop().time() + self._connector.patience
         while True:
             try:
-                # A little longer than connecting takes, which says itself what was wrong.
-                connection = await self.pool.acquire(timeout=1.2 * self._connector.connect_timeout)
+                if self.pool.get_idle_size():
+                    connection = await self.pool.acquire()
+                else:
+                    # A little longer than connecting takes, which says itself what was wrong.
+                    async with answered_within(1.2 * self._connector.connect_timeout):
+                        connection = await self.pool.acquire()
             except TimeoutError:
                 if not self._beside.locked():
                     return None

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from kern.aio.limit import answered_within
 from kern.db.postgres.address import Address, Host, Keepalive
 from kern.db.postgres.reporting import reporting
 from kern.db.postgres.sqlstates import SETTING_REFUSED
@@ -20,6 +21,10 @@ logger = logging.getLogger("kern")
 
 # However short the heartbeat, the seconds that a healthy server under load may take.
 _LEAST_PATIENCE = 3.0
+
+# The driver's own limits count the time for which other code blocks the loop; these are only for
+# what is sent without limits of ours.
+_DRIVER_TIMEOUT = 60.0
 
 # What a change of the tables may take, in seconds: it writes millions of rows anew.
 _MIGRATION_TIMEOUT = 3600.0
@@ -142,9 +147,11 @@ class Connector:
         """
         connection = await self.connect(migrates=migrates)
         try:
+            limit = _MIGRATION_TIMEOUT if migrates else self.statement_timeout
             with reporting(str(self.address), sent=True):
-                yield connection
-                await connection.close(timeout=self.connect_timeout)
+                async with answered_within(limit):
+                    yield connection
+                    await connection.close()
         finally:
             connection.terminate()
 
@@ -168,20 +175,21 @@ class Connector:
 
     async def _open(self, host: Host, hosts: int, migrates: bool) -> Session:
         address = self.address
-        connection = await asyncpg.connect(
-            f"postgresql:///?{address.driver}",
-            host=host.name,
-            port=host.port,
-            user=address.user,
-            password=address.password,
-            database=address.database,
-            ssl=ssl.create_default_context() if address.system_ca else None,
-            timeout=self.connect_timeout / hosts,
-            command_timeout=_MIGRATION_TIMEOUT if migrates else self.statement_timeout,
-            statement_cache_size=0 if self.is_pooled or self._finds_out else 100,
-            server_settings=self._settings(migrates),
-            connection_class=Session,
-        )
+        async with answered_within(self.connect_timeout / hosts):
+            connection = await asyncpg.connect(
+                f"postgresql:///?{address.driver}",
+                host=host.name,
+                port=host.port,
+                user=address.user,
+                password=address.password,
+                database=address.database,
+                ssl=ssl.create_default_context() if address.system_ca else None,
+                timeout=_DRIVER_TIMEOUT,
+                command_timeout=_MIGRATION_TIMEOUT if migrates else _DRIVER_TIMEOUT,
+                statement_cache_size=0 if self.is_pooled or self._finds_out else 100,
+                server_settings=self._settings(migrates),
+                connection_class=Session,
+            )
         connection.keep_alive(address.keepalive, self.patience)
         return connection
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from kern.aio.batch import Batcher
 from kern.db.postgres.connections import Connections
-from kern.db.postgres.listener import Listener
+from kern.db.postgres.listener import Subscription
 from kern.db.postgres.names import Names
 from kern.db.queue import Entry, Queue
 
@@ -30,7 +30,7 @@ class PostgresQueue(Queue):
         self._names = names
         self._consumer = uuid4()
         self._acknowledged = Batcher(self._acknowledge_all)
-        self._listener: Listener | None = None
+        self._subscriptions: list[Subscription] = []
 
     @override
     async def listen(self, on_due: Callable[[], None]) -> None:
@@ -48,7 +48,7 @@ class PostgresQueue(Queue):
             back=on_due,
         )
         await listener.start()
-        self._listener = listener
+        self._subscriptions.append(listener)
 
     @override
     async def dequeue(
@@ -74,8 +74,8 @@ class PostgresQueue(Queue):
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._listener is not None:
-            await self._listener.close()
+        for each in self._subscriptions:
+            await each.close()
 
     @cached_property
     def _pgqueuer(self) -> "PgQueuer":

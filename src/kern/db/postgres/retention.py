@@ -28,7 +28,7 @@ class PostgresRetention(Retention):
         self._connections = connections
         self._names = names
         self._count = self._pruning("", "SELECT run_id, session_id FROM prunable")
-        # The lock on the row shuts out whoever resumes the run at this moment.
+        # The lock on the row keeps the run from being resumed at this moment.
         self._prune = self._pruning(
             "FOR UPDATE OF runs SKIP LOCKED",
             f"""DELETE FROM {names.runs} WHERE run_id = ANY(ARRAY(SELECT run_id FROM prunable))
@@ -67,8 +67,9 @@ class PostgresRetention(Retention):
     async def _forget_sessions(self, session_ids: Sequence[str]) -> None:
         """Delete those of the sessions that have no run any more.
 
-        The locks come first: whoever submits a run holds its session's, and the run is seen by
-        the second statement, or finds no session and makes it again.
+        The locks come first: a submit holds its session's, so the run is seen by the second
+        statement, or finds no session and makes it again. A run of a caller's transaction holds
+        none, so its claim makes the session again.
         """
         names = self._names
         async with self._connections.transaction() as connection:

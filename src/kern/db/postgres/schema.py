@@ -85,7 +85,8 @@ CREATE TABLE {runs} (
         # Only for runs that wait, or that are counted; most never enter these.
         "CREATE INDEX ON {runs} (due_at, agent_id) WHERE status || '' = 'PENDING'",
         "CREATE INDEX ON {runs} (session_id, position) WHERE waiting::integer = 1",
-        "CREATE INDEX ON {runs} (concurrency_key, priority DESC, position) "
+        "CREATE INDEX ON {runs} "
+        "(concurrency_key, (parent_run_id IS NULL), priority DESC, position) "
         "WHERE concurrency_key IS NOT NULL",
         "CREATE INDEX ON {runs} (agent_id, user_id) WHERE counted",
         """
@@ -157,25 +158,32 @@ CREATE TABLE {schedules} (
 )""",
         "CREATE INDEX ON {schedules} (next_at) WHERE NOT paused",
         # PgQueuer's trigger notifies once a statement, also of one that inserts nothing. So kern's
-        # statements insert an entry by this function, which is called only where there is one.
+        # statements insert entries by this function, which is called only where there are any.
         # The key names the moment at which the run became due: an entry of an earlier moment that
         # is on its way out keeps no later one out.
         """
 CREATE OR REPLACE FUNCTION {enqueue}(
-    for_table text, run text, agent text, is_child boolean, urgency integer, due timestamptz
-) RETURNS boolean LANGUAGE plpgsql AS $$
+    session_table text, run_ids text[], agent_ids text[], are_children boolean[],
+    priorities integer[], dues timestamptz[]
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    enqueued bigint;
 BEGIN
     INSERT INTO {queue} (priority, entrypoint, payload, dedupe_key, execute_after, status)
-    VALUES (
+    SELECT
         CASE WHEN is_child THEN least(urgency::bigint + 1000000, 2147483647) ELSE urgency END,
-        for_table || CASE WHEN is_child THEN '>' ELSE '/' END || agent,
+        session_table || CASE WHEN is_child THEN '>' ELSE '/' END || agent,
         convert_to(run, 'UTF8'),
-        for_table || '/' || run || '/' || (extract(epoch FROM due) * 1000000)::bigint,
+        session_table || '/' || run || '/' || (extract(epoch FROM due) * 1000000)::bigint,
         due,
-        'queued')
+        'queued'
+    FROM unnest(run_ids, agent_ids, are_children, priorities, dues) WITH ORDINALITY
+        AS entry (run, agent, is_child, urgency, due, number)
+    ORDER BY number
     ON CONFLICT (dedupe_key) WHERE status IN ('queued', 'picked') AND dedupe_key IS NOT NULL
         DO NOTHING;
-    RETURN found;
+    GET DIAGNOSTICS enqueued = ROW_COUNT;
+    RETURN enqueued;
 END $$""",
     ),
 )

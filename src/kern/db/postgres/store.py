@@ -13,7 +13,7 @@ from kern.db.postgres.accepting import Accepting
 from kern.db.postgres.claiming import Claiming
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.hand_off import HandOff
-from kern.db.postgres.listener import Listener
+from kern.db.postgres.listener import Subscription
 from kern.db.postgres.names import Names
 from kern.db.postgres.outbox import PostgresOutbox
 from kern.db.postgres.processes import PostgresProcesses
@@ -57,7 +57,7 @@ class PostgresStore(Store):
         self._accepting = Accepting(connections, names, self._hand_off)
         self._claiming = Claiming(connections, names, self._hand_off)
         self._sweep = Sweep(connections, names, self._hand_off)
-        self._listeners: list[Listener] = []
+        self._listeners: list[Subscription] = []
         self._gets = Batcher(self._get_all)
         self._appends = Batcher(self._append_all, size=_size_of_append)
         self._settles = Batcher(self._settle_all, size=_size_of_settlement)
@@ -83,7 +83,7 @@ class PostgresStore(Store):
 
     @override
     async def held(self, run_id: str, executor: str) -> RunRecord | None:
-        # The statement may be under way still, whose caller was cancelled.
+        # What gave it to the executor may be on its way yet.
         await self._accepting.answered()
         await self._claiming.answered()
         rows = await self._fetch(self._reading.held, run_id, executor)

@@ -9,7 +9,7 @@ from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.limits import Limits
-from kern.db.sqlite.reading import Reading
+from kern.db.sqlite.reading import Reading, record
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
 from kern.run.base import RunStatus
@@ -46,20 +46,25 @@ FROM {self._runs} AS run WHERE run_id = :run_id AND status = 'PENDING' AND due_a
             return None
         if not run["orphan"] and self._waits(transaction, run_id, run, claim):
             return None
-        transaction.execute(
+        now, is_orphan = transaction.now, run["orphan"]
+        claimed = transaction.one(
             f"""
-UPDATE {self._runs} SET status = 'RUNNING', attempt = attempt + 1, due_at = NULL,
-    counted = :counted, executor = :executor, dispatched_at = :now,
-    started_at = coalesce(started_at, :now), lease_until = :now + :lease
-WHERE run_id = :run_id""",
+UPDATE {self._runs} SET status = :status, attempt = attempt + 1, due_at = NULL, counted = :counted,
+    executor = :executor, dispatched_at = :now, started_at = coalesce(started_at, :now),
+    lease_until = :lease_until, finished_at = :finished_at
+WHERE run_id = :run_id
+RETURNING {self._reading.claimed}""",
             run_id=run_id,
-            counted=claim.is_limited,
+            status=(RunStatus.cancelled if is_orphan else RunStatus.running).value,
+            counted=claim.is_limited and not is_orphan,
             executor=claim.executor,
-            lease=claim.lease,
+            lease_until=None if is_orphan else now + claim.lease,
+            finished_at=now if is_orphan else None,
         )
-        if run["orphan"]:
-            self._ends.end(transaction, run_id, RunStatus.cancelled)
-        return self._reading.claimed(transaction, run_id)
+        assert claimed is not None
+        if is_orphan:
+            self._ends.follow(transaction, run_id)
+        return record(claimed)
 
     def _waits(self, transaction: Transaction, run_id: str, run: sqlite3.Row, claim: Claim) -> bool:
         """Have a run wait for the session lock or for a limit, if it must; say whether it does."""

@@ -90,7 +90,7 @@ class Connection:
         self.path = path
         self.lock = Lock()
         self.times_opened = 0
-        self.patience = 30.0
+        self.patience = self._set_patience = 30.0
         self._prepare = prepare
         self._raw: sqlite3.Connection | None = None
         with _forking:
@@ -155,9 +155,11 @@ class Connection:
             except BaseException:
                 raw.close()
                 raise
-            self._raw = raw
+            self._raw, self._set_patience = raw, self.patience
             self.times_opened += 1
-        self._raw.execute(f"PRAGMA busy_timeout = {round(self.patience * 1000)}")
+        if self.patience != self._set_patience:
+            self._raw.execute(f"PRAGMA busy_timeout = {round(self.patience * 1000)}")
+            self._set_patience = self.patience
         return self._raw
 
     @contextmanager

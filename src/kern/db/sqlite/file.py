@@ -29,7 +29,7 @@ Operation = Callable[Concatenate[Transaction, Arguments], Result]
 
 
 class Subscriber(Protocol):
-    """Who is told what a committed operation notifies of; called from any thread."""
+    """Who is notified of what a committed operation says; called from any thread."""
 
     def notify(self, signals: Sequence[Signal], due: bool) -> None:
         """Take the signals, and whether a run has become due, or will."""
@@ -87,23 +87,16 @@ class SqliteFile:
     ) -> Result:
         """Carry out an operation in a transaction of its own, and notify of what it says.
 
-        The listeners are told where it is carried out, so they are also told of what nobody
-        waits for any more.
+        The listeners are notified where it is carried out, so also of what nobody waits for
+        any more.
 
         Raises:
             DatabaseUnavailableError: the file cannot be used now.
             DatabaseError: SQLite refused.
             SchemaVersionError: the tables are newer than this version of kern.
         """
-
-        def work() -> Result:
-            result, transaction = self._connection.transact(
-                lambda transaction: operation(transaction, *args, **kwargs), self.clock
-            )
-            self.notify(transaction.signals, transaction.makes_due)
-            return result
-
-        return await self._perform(work)
+        call = _bound(operation, *args, **kwargs)
+        return await self._perform(partial(self._transact, call, writes=True))
 
     async def read(
         self,
@@ -112,16 +105,8 @@ class SqliteFile:
         **kwargs: Arguments.kwargs,
     ) -> Result:
         """Carry out an operation that changes nothing, and raises as :meth:`write` does."""
-
-        def work() -> Result:
-            result, _ = self._connection.transact(
-                lambda transaction: operation(transaction, *args, **kwargs),
-                self.clock,
-                writes=False,
-            )
-            return result
-
-        return await self._perform(work)
+        call = _bound(operation, *args, **kwargs)
+        return await self._perform(partial(self._transact, call, writes=False))
 
     def wait(
         self,
@@ -130,20 +115,14 @@ class SqliteFile:
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Result:
-        """Carry out an operation that notifies of nothing, from a thread that may be blocked.
+        """Carry out an operation from a thread that may be blocked.
 
         Raises:
             DatabaseUnavailableError: it was not done in ``timeout`` seconds.
             DatabaseError: SQLite refused.
         """
-
-        def work() -> Result:
-            result, _ = self._connection.transact(
-                lambda transaction: operation(transaction, *args, **kwargs), self.clock
-            )
-            return result
-
-        begun = self._begin(work)
+        call = _bound(operation, *args, **kwargs)
+        begun = self._begin(partial(self._transact, call, writes=True))
         try:
             return begun.result(timeout)
         except FutureTimeoutError:
@@ -183,12 +162,12 @@ class SqliteFile:
         return TablesVersion(found, len(MIGRATIONS))
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Tell a subscriber what this process's event loops notify of."""
+        """Notify a subscriber of what the event loops of this process do."""
         with self._lock:
             self._subscribers.append(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Tell a subscriber nothing more."""
+        """Notify a subscriber no more."""
         with self._lock:
             if subscriber in self._subscribers:  # Not in the child of a fork.
                 self._subscribers.remove(subscriber)
@@ -207,6 +186,11 @@ class SqliteFile:
         self._thread = None
         self._users = 0
         self._subscribers = []
+
+    def _transact(self, call: Callable[[Transaction], Result], *, writes: bool) -> Result:
+        result, transaction = self._connection.transact(call, self.clock, writes=writes)
+        self.notify(transaction.signals, transaction.makes_due)
+        return result
 
     async def _perform(self, work: Callable[[], Result]) -> Result:
         if not self._threaded:
@@ -243,6 +227,12 @@ class SqliteFile:
         self._connection.close()
         if thread is not None:
             thread.shutdown(wait=False)
+
+
+def _bound(
+    operation: Operation[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Callable[[Transaction], Result]:
+    return lambda transaction: operation(transaction, *args, **kwargs)
 
 
 _files: WeakSet[SqliteFile] = WeakSet()

@@ -30,10 +30,10 @@ class Limits:
         claim: Claim,
     ) -> bool:
         """Have a run wait where a limit leaves no room for it; say whether it does."""
-        if not self._room(transaction, claim.agent_limit, agent_id):
+        if not self._room(transaction, claim.agent_limit, agent_id, run_id=run_id):
             key = _key(agent_id)
         elif user_id is not None and not self._room(
-            transaction, claim.user_limit, agent_id, user_id
+            transaction, claim.user_limit, agent_id, user_id, run_id
         ):
             key = _key(agent_id, user_id)
         else:
@@ -79,29 +79,37 @@ class Limits:
         limit: int | None,
         agent_id: str,
         user_id: str | None = None,
+        run_id: str | None = None,
     ) -> int:
+        """Return for how many runs there is room; a run's ancestors do not count for it.
+
+        They may wait for it without saying so.
+        """
         if limit is None:
             return _MANY
-        return max(0, limit - self._counted(transaction, agent_id, user_id))
-
-    def _counted(self, transaction: Transaction, agent_id: str, user_id: str | None = None) -> int:
         of_user = "" if user_id is None else "AND user_id = :user_id"
         row = transaction.one(
-            f"SELECT count(*) AS counted FROM {self._runs} WHERE agent_id = :agent_id {of_user} "
-            "AND counted AND status = 'RUNNING'",
+            f"""
+WITH RECURSIVE above (run_id) AS (
+    SELECT parent_run_id FROM {self._runs} WHERE run_id = :run_id
+    UNION SELECT parent_run_id FROM {self._runs} JOIN above USING (run_id))
+SELECT count(*) AS counted FROM {self._runs} WHERE agent_id = :agent_id {of_user}
+    AND counted AND status = 'RUNNING'
+    AND run_id NOT IN (SELECT run_id FROM above WHERE run_id IS NOT NULL)""",
             agent_id=agent_id,
             user_id=user_id,
+            run_id=run_id,
         )
         assert row is not None
         counted: int = row["counted"]
-        return counted
+        return max(0, limit - counted)
 
     def _first(
         self, transaction: Transaction, key: str, count: int
     ) -> list[tuple[str, str | None]]:
         rows = transaction.execute(
             f"SELECT run_id, user_id FROM {self._runs} WHERE concurrency_key = :key "
-            "ORDER BY priority DESC, position LIMIT :count",
+            "ORDER BY parent_run_id IS NULL, priority DESC, position LIMIT :count",
             key=key,
             count=count,
         ).fetchall()

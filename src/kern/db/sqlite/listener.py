@@ -1,4 +1,4 @@
-"""Tells one event loop what happens to a file, in this process and in others."""
+"""Notifies one event loop of what happens to a file, in this process and in others."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -17,7 +17,7 @@ class SqliteQueue(Queue):
     """
 
     def __init__(self, file: SqliteFile, listener: Listener) -> None:
-        """Use ``file``, and be told by ``listener``."""
+        """Use ``file``, and be notified by ``listener``."""
         self._file = file
         self._listener = listener
         self._runs = file.tables.runs

@@ -23,28 +23,20 @@ class Reading:
 
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
-        self._runs, self._journal = tables.runs, tables.journal
+        self._runs = tables.runs
+        # What who executes a run needs to know of it.
+        self.claimed = f"""{_RECORD}, input, streamed, timeout - (:now - started_at) AS remaining,
+    (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq"""
 
-    def claimed(
-        self, transaction: Transaction, run_id: str, executor: str | None = None
-    ) -> RunRecord | None:
-        """Return a run with what who executes it needs.
-
-        Args:
-            transaction: the transaction.
-            run_id: the run.
-            executor: only if it is RUNNING at this one; by default in any case.
-        """
+    def held(self, transaction: Transaction, run_id: str, executor: str) -> RunRecord | None:
+        """See :meth:`kern.db.base.Store.held`."""
         row = transaction.one(
-            f"""
-SELECT {_RECORD}, input, streamed, timeout - (:now - started_at) AS remaining,
-    (SELECT coalesce(max(seq), 0) FROM {self._journal} WHERE run_id = :run_id) AS last_seq
-FROM {self._runs} WHERE run_id = :run_id
-    AND (:executor IS NULL OR status = 'RUNNING' AND executor = :executor)""",
+            f"SELECT {self.claimed} FROM {self._runs} "
+            "WHERE run_id = :run_id AND status = 'RUNNING' AND executor = :executor",
             run_id=run_id,
             executor=executor,
         )
-        return _record(row) if row else None
+        return record(row) if row else None
 
     def get(self, transaction: Transaction, run_id: str, with_input: bool) -> RunRecord | None:
         """See :meth:`kern.db.base.Store.get`."""
@@ -53,7 +45,7 @@ FROM {self._runs} WHERE run_id = :run_id
             f"SELECT {columns} FROM {self._runs} WHERE run_id = :run_id AND session_id IS NOT NULL",
             run_id=run_id,
         )
-        return _record(row) if row else None
+        return record(row) if row else None
 
     def find(
         self, transaction: Transaction, wanted: RunFilter, limit: int, before: str | None
@@ -65,7 +57,7 @@ FROM {self._runs} WHERE run_id = :run_id
         for status in statuses or [None]:
             found += self._find(transaction, wanted, status, limit, before)
         found.sort(key=lambda row: -row["position"])
-        return [_record(row) for row in found[:limit]]
+        return [record(row) for row in found[:limit]]
 
     def _find(
         self,
@@ -132,7 +124,12 @@ FROM {self._runs} WHERE status = 'PENDING'"""
     def children(self, transaction: Transaction, run_id: str) -> list[str]:
         """See :meth:`kern.db.base.Store.children`."""
         rows = transaction.execute(
-            f"SELECT run_id FROM {self._runs} WHERE parent_run_id = :run_id AND status IN {LIVE}",
+            f"""
+WITH RECURSIVE below (run_id, status) AS (
+    SELECT run_id, status FROM {self._runs} WHERE parent_run_id = :run_id
+    UNION SELECT run.run_id, run.status FROM {self._runs} AS run
+    JOIN below ON run.parent_run_id = below.run_id)
+SELECT run_id FROM below WHERE status IN {LIVE}""",
             run_id=run_id,
         )
         return [row["run_id"] for row in rows]
@@ -180,7 +177,8 @@ def moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _record(row: sqlite3.Row) -> RunRecord:
+def record(row: sqlite3.Row) -> RunRecord:
+    """Return a row of the table of runs as kern has it."""
     values = dict(row)
     values.pop("position", None)
     values["status"] = RunStatus(values["status"])

@@ -2,13 +2,15 @@
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from typing_extensions import override
 
 from kern.db.retention import NEWEST, PENDING_CANCELS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
+
+_PROCESSES_KEPT = timedelta(days=1)
 
 # How many pending cancels are deleted at once.
 _MANY = 500
@@ -103,15 +105,15 @@ WHERE position > :position AND position <= :last AND {_ENDED} AND finished_at < 
         )
 
     def _clean(self, transaction: Transaction) -> int:
-        long_ago = transaction.now - PENDING_CANCELS_KEPT.total_seconds()
         transaction.execute(
-            f"DELETE FROM {self._tables.processes} WHERE beat_at < :long_ago", long_ago=long_ago
+            f"DELETE FROM {self._tables.processes} WHERE beat_at < :now - :seconds",
+            seconds=_PROCESSES_KEPT.total_seconds(),
         )
         deleted = transaction.execute(
             f"DELETE FROM {self._tables.runs} WHERE position IN (SELECT position "
             f"FROM {self._tables.runs} WHERE session_id IS NULL AND created_at < :long_ago "
             "ORDER BY created_at LIMIT :many)",
-            long_ago=long_ago,
+            long_ago=transaction.now - PENDING_CANCELS_KEPT.total_seconds(),
             many=_MANY,
         )
         return deleted.rowcount

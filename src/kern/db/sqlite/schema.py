@@ -71,7 +71,8 @@ CREATE INDEX "{table}_runs_created" ON "{table}_runs" (created_at);
 CREATE INDEX "{table}_runs_parent" ON "{table}_runs" (parent_run_id)
     WHERE parent_run_id IS NOT NULL;
 CREATE INDEX "{table}_runs_waiting" ON "{table}_runs" (session_id) WHERE waiting;
-CREATE INDEX "{table}_runs_limit" ON "{table}_runs" (concurrency_key, priority DESC)
+CREATE INDEX "{table}_runs_limit" ON "{table}_runs"
+    (concurrency_key, parent_run_id IS NULL, priority DESC)
     WHERE concurrency_key IS NOT NULL;
 CREATE INDEX "{table}_runs_counted" ON "{table}_runs" (agent_id, user_id)
     WHERE counted AND status = 'RUNNING';
@@ -175,6 +176,8 @@ def migrate(connection: sqlite3.Connection, session_table: str) -> None:
     Raises:
         SchemaVersionError: the tables are newer than this version of kern.
     """
+    if found_version(connection, session_table) == len(MIGRATIONS):
+        return
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(_VERSIONS)

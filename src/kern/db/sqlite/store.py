@@ -70,7 +70,7 @@ class SqliteStore(Store):
 
     @override
     async def held(self, run_id: str, executor: str) -> RunRecord | None:
-        return await self._file.read(self._reading.claimed, run_id, executor)
+        return await self._file.read(self._reading.held, run_id, executor)
 
     @override
     async def withdraw(self, run_id: str) -> bool:

@@ -3,17 +3,18 @@
 Source: https://platform.openai.com/docs/api-reference/responses
 """
 
+import asyncio
 import json
 import logging
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from kern.aio.per_loop import PerLoop
-from kern.errors import ModelError
+from kern.errors import MissingKeyError, ModelError
 from kern.extras import extra
 from kern.models.base import Model, ModelRequest, ModelResponse
 from kern.models.openai.wire import read_response, request_body
@@ -93,8 +94,7 @@ class OpenAIResponses(Model):
 
     @override
     async def prepare(self) -> None:
-        with suppress(ModelError):  # The calls will say what is wrong.
-            await self._clients.get()
+        await self._clients.get()
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
@@ -150,6 +150,14 @@ class OpenAIResponses(Model):
             await client.responses.cancel(handle)
         except _failures() as error:
             logger.warning("%s", self._model_error(error))
+
+    @override
+    async def aclose(self) -> None:
+        await self._clients.aclose()
+
+    @override
+    def close(self) -> None:
+        self._clients.close()
 
     async def _events(
         self, client: "AsyncOpenAI", request: ModelRequest
@@ -212,7 +220,7 @@ class OpenAIResponses(Model):
 
         key = self._api_key or os.environ.get("OPENAI_API_KEY")
         if not key:
-            raise ModelError(
+            raise MissingKeyError(
                 f"There is no API key for {self.id}: set OPENAI_API_KEY, or pass api_key. For a "
                 "server of your own that asks for none, any value will do."
             )
@@ -224,9 +232,14 @@ class OpenAIResponses(Model):
             default_headers=self._default_headers,
             http_client=open_http_client(),
         )
+        for each, loop in list(_open_clients.items()):
+            if loop.is_closed():
+                _open_clients.pop(each, None)
+        _open_clients[client] = asyncio.get_running_loop()
         try:
             yield client
         finally:
+            _open_clients.pop(client, None)
             await client.close()
 
     def _model_error(self, error: Exception, content: str | None = None) -> ModelError:
@@ -266,6 +279,10 @@ class OpenAIResponses(Model):
             text = text.replace(key, "***")
         return ModelError(text, status_code=status, content=content, transient=transient)
 
+
+# Held for as long as they are open: a client that becomes garbage together with its model would
+# complain that nobody has closed it, before the model's generator can do that.
+_open_clients: "dict[AsyncOpenAI, asyncio.AbstractEventLoop]" = {}
 
 # What is shorter is a stand-in such as "none", and may be a part of any word.
 _SHORTEST_KEY = 7

@@ -1,10 +1,10 @@
 """How runs are accepted."""
 
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.parts import enqueued_if_due, into_outbox
+from kern.db.postgres.statements.parts import enqueued, enqueued_if_due, into_outbox
 
 # A batch gives up where one of its ids is held by a transaction that goes on for longer; each of
-# its runs is then accepted alone, and waits for as long as it may.
+# its runs is then accepted alone, and waits for longer.
 BATCH_LOCK_TIMEOUT, LOCK_TIMEOUT = "1s", "5s"
 
 _COLUMNS = """run_id, session_id, agent_id, user_id, input, metadata, parent_run_id, streamed,
@@ -131,15 +131,17 @@ WITH patience AS MATERIALIZED (
         journal_version
     FROM placed ORDER BY run_id
     {_ON_CONFLICT}
-    RETURNING run_id, session_id, attempt, status, created_at, waiting, webhook,
-        {enqueued_if_due(names, "runs")}
+    RETURNING run_id, session_id, agent_id, parent_run_id, attempt, status, created_at, waiting,
+        webhook, priority, position, due_at
+), enqueued AS (
+    SELECT {enqueued(names, "run")} FROM run WHERE due_at IS NOT NULL HAVING count(*) > 0
 ), {more}ended AS (
     SELECT run_id, attempt, webhook FROM run WHERE status = 'CANCELLED'
 ), {into_outbox(names, "ended")}
 SELECT run_id, status, created_at, waiting, CASE WHEN status = 'CANCELLED'
     AND run_id IN (SELECT lock_run_id FROM session) THEN session_id END AS unfinished,
     run_id AS holder
-FROM run
+FROM run, (SELECT count(*) FROM enqueued) AS all_enqueued
 UNION ALL
 SELECT lock_run_id, NULL, NULL, NULL, session_id, lock_run_id FROM session
 WHERE lock_run_id IN (SELECT run_id FROM input WHERE requests)

@@ -18,17 +18,22 @@ class Limits:
         self.owner = f"""
 SELECT agent_id, user_id, ordered AND NOT EXISTS (SELECT FROM {sessions} AS session
     WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id
-) AS needs_lock
+) AS needs_lock, ARRAY(
+    WITH RECURSIVE above (run_id) AS (
+        SELECT runs.parent_run_id
+        UNION SELECT parent.parent_run_id FROM {runs} AS parent JOIN above USING (run_id))
+    SELECT run_id FROM above WHERE run_id IS NOT NULL) AS ancestors
 FROM {runs} AS runs WHERE run_id = $1 AND status = 'PENDING' AND due_at <= now()"""
 
         self.lock_key = """
 SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"""
 
         self.counted = f"""
-SELECT count(*) FROM {runs} WHERE agent_id = $1 AND counted"""
+SELECT count(*) FROM {runs} WHERE agent_id = $2 AND counted AND run_id <> ALL($1)"""
 
         self.counted_of_user = f"""
-SELECT count(*) FROM {runs} WHERE agent_id = $1 AND user_id = $2 AND counted"""
+SELECT count(*) FROM {runs}
+WHERE agent_id = $2 AND user_id = $3 AND counted AND run_id <> ALL($1)"""
 
         self.wait = f"""
 UPDATE {runs} SET concurrency_key = $2, due_at = NULL
@@ -37,7 +42,7 @@ WHERE run_id = $1 AND status = 'PENDING' AND due_at <= now()"""
         self.admit = f"""
 WITH admitted AS MATERIALIZED (
     SELECT run_id FROM {runs} WHERE concurrency_key = $1
-    ORDER BY priority DESC, position LIMIT $2 FOR NO KEY UPDATE
+    ORDER BY (parent_run_id IS NULL), priority DESC, position LIMIT $2 FOR NO KEY UPDATE
 )
 UPDATE {runs} AS runs SET concurrency_key = NULL, due_at = now() FROM admitted
 WHERE runs.run_id = admitted.run_id

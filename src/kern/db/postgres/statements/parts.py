@@ -16,16 +16,18 @@ REMAINING = "(timeout - extract(epoch FROM now() - started_at))::float8"
 
 
 def enqueued(names: Names, runs: str) -> str:
-    """Return the expression that enqueues a row of ``runs``; it says whether it was not before."""
-    return (
-        f"{names.enqueue}('{names.session_table}', {runs}.run_id, {runs}.agent_id, "
-        f"{runs}.parent_run_id IS NOT NULL, {runs}.priority, {runs}.due_at)"
-    )
+    """Return the expression that enqueues all rows of ``runs``; it says how many were not yet."""
+    return f"""{names.enqueue}('{names.session_table}', array_agg({runs}.run_id ORDER BY position),
+        array_agg({runs}.agent_id ORDER BY position),
+        array_agg({runs}.parent_run_id IS NOT NULL ORDER BY position),
+        array_agg({runs}.priority ORDER BY position), array_agg({runs}.due_at ORDER BY position))"""
 
 
 def enqueued_if_due(names: Names, runs: str) -> str:
     """Return the expression that enqueues a row of ``runs`` if it has become due."""
-    return f"CASE WHEN {runs}.due_at IS NOT NULL THEN {enqueued(names, runs)} END AS enqueued"
+    return f"""CASE WHEN {runs}.due_at IS NOT NULL THEN {names.enqueue}('{names.session_table}',
+        ARRAY[{runs}.run_id], ARRAY[{runs}.agent_id], ARRAY[{runs}.parent_run_id IS NOT NULL],
+        ARRAY[{runs}.priority], ARRAY[{runs}.due_at]) END AS enqueued"""
 
 
 def notified(names: Names, kind: str) -> str:

@@ -48,8 +48,11 @@ SELECT run_id, output FROM {runs} WHERE run_id = ANY($1) AND output IS NOT NULL
 ORDER BY position"""
 
         self.children = f"""
-SELECT run_id FROM {runs}
-WHERE parent_run_id = $1 AND status IN {LIVE}"""
+WITH RECURSIVE below (run_id, status) AS (
+    SELECT run_id, status FROM {runs} WHERE parent_run_id = $1
+    UNION SELECT run.run_id, run.status FROM {runs} AS run
+    JOIN below ON run.parent_run_id = below.run_id)
+SELECT run_id FROM below WHERE status IN {LIVE}"""
 
         self.wanted = f"""
 SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed FROM {runs}

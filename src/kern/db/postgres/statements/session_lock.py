@@ -20,13 +20,15 @@ class SessionLock:
         # was accepted in a caller's transaction, or is retried.
         self.request = f"""
 WITH run AS (
-    SELECT run_id, session_id FROM {runs} WHERE run_id = $1 AND status = 'PENDING' AND ordered
-        AND due_at <= now()
+    SELECT run_id, session_id, agent_id, user_id FROM {runs}
+    WHERE run_id = $1 AND status = 'PENDING' AND ordered AND due_at <= now()
 ), requested AS (
-    UPDATE {sessions} AS session
-    SET lock_run_id = coalesce(session.lock_run_id, run.run_id), lock_requests = lock_requests + 1
-    FROM run WHERE session.session_id = run.session_id
-    RETURNING session.session_id, session.lock_run_id
+    INSERT INTO {sessions} AS session (session_id, agent_id, user_id, lock_run_id, lock_requests)
+    SELECT session_id, agent_id, user_id, run_id, 1 FROM run
+    ON CONFLICT (session_id) DO UPDATE SET
+        lock_run_id = coalesce(session.lock_run_id, excluded.lock_run_id),
+        lock_requests = session.lock_requests + 1
+    RETURNING session_id, lock_run_id
 ), made_to_wait AS (
     UPDATE {runs} AS runs SET waiting = true, due_at = NULL FROM requested
     WHERE runs.run_id = $1 AND runs.status = 'PENDING' AND requested.lock_run_id <> $1

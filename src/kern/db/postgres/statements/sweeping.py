@@ -36,7 +36,7 @@ class Sweeping:
 
         # A gap in the ticks, in which leases may have expired, shows that the database was away
         # for everybody. Then nothing expires for one heartbeat, and the living extend first.
-        gap = "coalesce(now() - swept_at > make_interval(secs => $1 * 2 / 3), true)"
+        gap = "coalesce(now() - swept_at > make_interval(secs => $1::float8 * 2 / 3), true)"
         self.advance = f"""
 UPDATE {names.tick} SET
     swept_at = now(),
@@ -44,7 +44,7 @@ UPDATE {names.tick} SET
         THEN now() + make_interval(secs => $1) ELSE quiet_until END,
     quiet_times = CASE WHEN {gap} THEN least(quiet_times + 1, {_QUIET_TIMES})
         WHEN quiet_until > now() THEN quiet_times ELSE 0 END
-WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1 / 3)
+WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1::float8 / 3)
 RETURNING coalesce(quiet_until <= now(), true) AS may_expire"""
 
         self.expire = f"""
@@ -63,14 +63,16 @@ WITH expired AS MATERIALIZED (
         due_at = CASE WHEN cancel_requested_at IS NULL AND NOT {HAS_LOST_ENOUGH} THEN now() END,
         failures = failures + 1, lease_until = NULL, counted = false, {NOT_REFUSED}
     FROM expired WHERE runs.run_id = expired.run_id
-    RETURNING runs.run_id, session_id, attempt, status, watched, webhook,
-        {enqueued_if_due(names, "runs")}
+    RETURNING runs.run_id, session_id, agent_id, parent_run_id, attempt, status, watched, webhook,
+        priority, position, due_at
+), enqueued AS (
+    SELECT {enqueued(names, "swept")} FROM swept WHERE due_at IS NOT NULL HAVING count(*) > 0
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM swept WHERE status <> 'PENDING'
 ), {following(names, "ended")}
 SELECT run_id, unfinished, holder, CASE WHEN watched AND status <> 'PENDING'
     THEN {notified(names, "changed")} END
-FROM swept LEFT JOIN unfinished USING (run_id)"""
+FROM swept LEFT JOIN unfinished USING (run_id), (SELECT count(*) FROM enqueued) AS all_enqueued"""
 
         # The queue is only read here, so that no worker is woken where nothing is missing.
         self.enqueue_again = f"""
@@ -86,13 +88,13 @@ WITH looked_at AS MATERIALIZED (
                 || (extract(epoch FROM due_at) * 1000000)::bigint)
     ORDER BY due_at, position LIMIT {ENQUEUED}
 ), enqueued AS (
-    SELECT {enqueued(names, "missing")} AS is_new FROM missing
+    SELECT {enqueued(names, "missing")} AS number FROM missing HAVING count(*) > 0
 ), last AS (
     (SELECT due_at, position FROM missing ORDER BY due_at, position OFFSET {ENQUEUED - 1})
     UNION ALL
     (SELECT due_at, position FROM looked_at ORDER BY due_at, position OFFSET {DUE - 1})
 )
-SELECT (SELECT count(*) FROM enqueued WHERE is_new) AS enqueued, due_at, position
+SELECT coalesce((SELECT number FROM enqueued), 0) AS enqueued, due_at, position
 FROM (SELECT) AS one LEFT JOIN last ON true ORDER BY due_at, position LIMIT 1"""
 
         # Only where a process was lost between two statements.
@@ -114,7 +116,7 @@ LEFT JOIN {runs} AS holder ON holder.run_id = session.lock_run_id AND holder.sta
     AND NOT holder.waiting
 ORDER BY looked_at.session_id"""
 
-        # A limit may have room without anybody having admitted the next run, whose claim finds out.
+        # Who made room may be lost before it made the next run due, whose claim finds out.
         self.try_limits = f"""
 WITH RECURSIVE waited_for (key) AS (
     (SELECT concurrency_key FROM {runs} WHERE concurrency_key > $1

@@ -1,0 +1,154 @@
+"""The heart and the sweep of PostgreSQL where a server, a lock or a gap keeps them waiting."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from stores import EXPIRED, LEASE, execute, new_run
+
+from kern.db.base import Store
+from kern.db.postgres import PostgresDb
+from kern.db.postgres.store import PostgresStore
+from kern.errors import DatabaseUnavailableError
+from kern.local.postgres import EmbeddedPostgres
+from kern.run.base import RunStatus
+
+
+@pytest.fixture
+async def admin(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres.url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def store(postgres_db: PostgresDb) -> PostgresStore:
+    found = await postgres_db.store()
+    assert isinstance(found, PostgresStore)
+    return found
+
+
+async def test_a_beat_waits_for_a_lock_no_longer_than_a_third_of_the_lease(
+    postgres_db: PostgresDb, store: PostgresStore, admin: asyncpg.Connection
+) -> None:
+    await store.submit(new_run(lease=LEASE))
+    heart = postgres_db.open_heart()
+    beat = [("run", 1)]
+    assert await asyncio.to_thread(heart.extend, beat, LEASE) == {"run": False}
+    async with admin.transaction():
+        await admin.execute(f"SELECT FROM {store.names.runs} FOR UPDATE")
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailableError, match="in time"):
+            await asyncio.to_thread(heart.extend, beat, 0.9)
+        assert time.monotonic() - began < 5
+    assert await asyncio.to_thread(heart.extend, beat, LEASE) == {"run": False}
+    await asyncio.to_thread(heart.close)
+
+
+async def test_a_beat_after_its_connection_was_lost_connects_anew(
+    postgres_db: PostgresDb, store: PostgresStore, admin: asyncpg.Connection
+) -> None:
+    await store.submit(new_run(lease=LEASE))
+    heart = postgres_db.open_heart()
+    beat = [("run", 1)]
+    await asyncio.to_thread(heart.extend, beat, LEASE)
+    statement = f"WITH mine AS%{store.names.runs}%SET lease_until%"
+    ended = await admin.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND trim(query, E'\\n') LIKE $1",
+        statement,
+    )
+    assert len(ended) == 1
+    with pytest.raises(DatabaseUnavailableError):
+        await asyncio.to_thread(heart.extend, beat, LEASE)
+    assert await asyncio.to_thread(heart.extend, beat, LEASE) == {"run": False}
+    await asyncio.to_thread(heart.close)
+
+
+async def test_a_beat_goes_on_while_the_event_loop_is_blocked(
+    postgres_db: PostgresDb, store: PostgresStore
+) -> None:
+    await store.submit(new_run(lease=LEASE))
+    heart = postgres_db.open_heart()
+    beating = asyncio.to_thread(lambda: [heart.extend([("run", 1)], LEASE) for _ in range(20)])
+    task = asyncio.create_task(beating)
+    await asyncio.sleep(0)
+    time.sleep(1)  # noqa: ASYNC251 - this is what blocks the loop
+    assert await task == [{"run": False}] * 20
+    await asyncio.to_thread(heart.close)
+
+
+# --- gaps
+
+
+async def sweep_after(store: Store, seconds: float, heartbeat: float = 10) -> list[str]:
+    """Sweep so many seconds after the last tick."""
+    assert isinstance(store, PostgresStore)
+    await store.pool.execute(
+        f"UPDATE {store.names.tick} SET swept_at = now() - make_interval(secs => $1), "
+        "quiet_until = quiet_until - make_interval(secs => $1)",
+        seconds,
+    )
+    swept = await store.sweep(heartbeat)
+    assert swept is not None
+    return swept.expired
+
+
+async def test_a_sweep_that_somebody_else_has_made_is_not_made_again(store: PostgresStore) -> None:
+    swept = await asyncio.gather(*(store.sweep(10) for _ in range(5)))
+    assert [each is not None for each in swept].count(True) == 1
+    assert await store.sweep(10) is None
+
+
+async def test_after_a_gap_in_the_ticks_nothing_expires_for_a_heartbeat(
+    store: PostgresStore,
+) -> None:
+    await store.submit(new_run(lease=EXPIRED))
+    assert await store.sweep(10) == ([], 0), "the first tick follows a gap"
+    assert await sweep_after(store, 4) == []
+    assert await sweep_after(store, 4) == []
+    assert await sweep_after(store, 4) == ["run"]
+
+
+async def test_gaps_that_follow_each_other_hold_expiry_back_only_so_often(
+    store: PostgresStore,
+) -> None:
+    await store.submit(new_run(lease=EXPIRED))
+    assert await store.sweep(10) == ([], 0)
+    assert [await sweep_after(store, seconds) for seconds in (100, 100, 100)] == [[], [], ["run"]]
+
+
+async def test_a_tick_in_a_quiet_time_does_not_make_the_next_gap_the_first(
+    store: PostgresStore,
+) -> None:
+    await store.submit(new_run(lease=EXPIRED))
+    await store.sweep(10)
+    gaps_and_ticks = [await sweep_after(store, seconds) for seconds in (4, 8, 4, 8, 4, 8)]
+    assert gaps_and_ticks == [[], [], [], [], [], ["run"]]
+
+
+async def test_many_expired_runs_are_swept_in_several_statements(store: PostgresStore) -> None:
+    await store.pool.execute(
+        f"INSERT INTO {store.names.runs} (run_id, session_id, agent_id, status, attempt, "
+        "lease_until) SELECT 'run-' || n, 's', 'agent', 'RUNNING', 1, now() - interval '1 s' "
+        "FROM generate_series(1, 1200) AS n"
+    )
+    await store.sweep(0)
+    left = "SELECT count(*) AS left FROM {runs} WHERE status = 'RUNNING'"
+    assert (await execute(store, left))[0]["left"] == 0
+    assert len(await store.queue.dequeue(["agent"], 2000)) == 1200
+
+
+async def test_an_attempt_that_is_being_written_is_left_for_the_next_sweep(
+    store: PostgresStore, admin: asyncpg.Connection
+) -> None:
+    for run_id in ("written", "lost"):
+        await store.submit(new_run(run_id, lease=EXPIRED))
+    async with admin.transaction():
+        await admin.execute(f"SELECT FROM {store.names.runs} WHERE run_id = 'written' FOR SHARE")
+        assert await store.sweep(0) == (["lost"], 0)
+    found = await store.get("written")
+    assert found is not None
+    assert found.status is RunStatus.running

@@ -1,0 +1,74 @@
+"""kern keeps its promises in simulated worlds, and the simulator finds what would break them.
+
+For ``KERN_SIMULATION_SECONDS`` (20 by default) it lets worlds live, each from another seed; a
+failure names its seed, and ``python -m tests.simulation --seed N`` shows what happened in it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from itertools import count
+from pathlib import Path
+from random import SystemRandom
+
+import pytest
+
+from tests.simulation.__main__ import summary
+from tests.simulation.mutations import MUTATIONS, Mutation
+from tests.simulation.simulate import Outcome, simulate
+
+SECONDS = float(os.environ.get("KERN_SIMULATION_SECONDS", "20"))
+
+# Worlds in which a promise was broken once.
+RECORDED = (28, 1042, 1127, 5239, 10004, 20002, 20013, 20088, 40066, 60043, 60059, 60186)
+
+# So many worlds at most until a mutation is found.
+_BOUND = 200
+
+
+def _failing(outcomes: list[Outcome]) -> str:
+    return "\n".join(str(each) for each in outcomes if each.breach is not None)
+
+
+@pytest.mark.timeout(SECONDS + 240)
+def test_promises_hold_in_new_worlds() -> None:
+    until, outcomes = time.monotonic() + SECONDS, list[Outcome]()
+    for seed in count(SystemRandom().randrange(10**9)):
+        outcomes.append(simulate(seed))
+        if outcomes[-1].breach is not None or time.monotonic() > until:
+            break
+    print(summary(outcomes))
+    assert not _failing(outcomes), _failing(outcomes)
+
+
+@pytest.mark.timeout(240)
+def test_promises_hold_in_worlds_in_which_they_were_broken_once() -> None:
+    failing = _failing([simulate(seed) for seed in RECORDED])
+    assert not failing, failing
+
+
+def test_a_seed_says_all() -> None:
+    first, again = simulate(7), simulate(7)
+    elsewhere = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--seed", "7"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONHASHSEED": "11"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert len(first.trace) > 20
+    assert first == again
+    assert elsewhere.stdout.splitlines()[: len(first.trace)] == first.trace
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_the_simulator_finds(mutation: Mutation) -> None:
+    with mutation.apply():
+        for seed in range(_BOUND):
+            breach = simulate(seed, mutation.weather).breach
+            if breach is not None and re.search(mutation.breach, breach):
+                return
+    pytest.fail(f"{mutation.name} was not found in {_BOUND} worlds")
