@@ -86,7 +86,7 @@ async def live(costs: Costs) -> None:
     """Take a few runs of a session through their lives."""
     store, count = costs.store, costs.count
     queued, begun, ordered, child = await accept(costs)
-    for entry in await count("dequeue", store.queue.dequeue(["agent"], 3)):
+    for entry in await count("dequeue", store.queue.dequeue(["agent"], 10)):
         await count("acknowledge", store.queue.acknowledge(entry))
     await count("next_due", store.queue.next_due(["agent"]))
     for how, run_id in (("queued", queued), ("in order", ordered), ("of a child", child)):
@@ -106,9 +106,15 @@ async def live(costs: Costs) -> None:
     await count("fork", store.fork(new_run(str(uuid4()), cancelled=True), queued, 1))
     await count("settle", store.settle(ending(queued)))
     await count("settle, in order", store.settle(ending(ordered)))
-    await count("cancel, executing", store.cancel(begun))
-    await count("postpone", store.postpone(child, 1, 60, []))
+    await count("refuse", store.refuse(child, 1, "No key.", 0.0, timedelta(days=1)))
+    assert await store.claim(child, CLAIM)
+    await count("release", store.release(child, 2))
+    assert await store.claim(child, CLAIM)
+    await count("postpone", store.postpone(child, 3, 60, []))
     await count("cancel, waiting", store.cancel(child))
+    assert await count("resume", store.resume(queued, RunStatus.completed, []))
+    await store.cancel(queued)
+    await count("cancel, executing", store.cancel(begun))
     await count("settle, cancelled", store.settle(ending(begun)))
     await count("cancel, unknown", store.cancel(str(uuid4())))
 
@@ -117,6 +123,20 @@ async def test_every_step_costs_what_it_did_in_the_first_run_of_the_session(
     costs: Costs,
 ) -> None:
     await costs.assert_flat(partial(live, costs), partial(insert, costs.store, MANY))
+
+
+async def test_no_step_looks_for_its_run_among_those_that_execute_or_wait(costs: Costs) -> None:
+    async def grow() -> None:
+        states = {
+            "executing": {"status": "'RUNNING'", "lease_until": seconds_ago(costs.store, -3600)},
+            "waiting": {"status": "'PENDING'", "waiting": "true"},
+            "due": {"status": "'PENDING'", "due_at": seconds_ago(costs.store, 60)},
+        }
+        for name, columns in states.items():
+            others = {"run_id": f"'{name} ' || n", "session_id": "'s ' || n", "agent_id": "'b'"}
+            await insert(costs.store, MANY // 2, **others, **columns)
+
+    await costs.assert_flat(partial(live, costs), grow, settles_down=False)
 
 
 async def test_the_session_lock_is_handed_off_at_the_same_cost_however_many_wait(
