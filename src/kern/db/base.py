@@ -154,9 +154,11 @@ class Store(ABC):
 
     async def aclose(self) -> None:
         """Close it, after what its users have to do before that."""
-        while self._closers:
-            await self._closers.pop()()
-        await self.close()
+        try:
+            while self._closers:
+                await self._closers.pop()()
+        finally:
+            await self.close()
 
     @abstractmethod
     async def close(self) -> None:

@@ -187,13 +187,13 @@ class Runtime:
 
     async def stop(self, grace: float) -> None:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
-        duties, self._duties = self._duties, []
+        # At the end of the event loop they are done, and the database can be asked nothing more.
+        duties, self._duties = [duty for duty in self._duties if not duty.done()], []
         await asyncio.gather(self._worker.stop(grace), self._sender.stop(grace))
         for duty in duties:
             duty.cancel()
         if duties:
             await asyncio.wait(duties)
-        if duties:
             with suppress(DatabaseUnavailableError):  # It is not seen alive any more, either way.
                 await self.store.processes.leave(self._name)
 

@@ -186,7 +186,10 @@ class Worker:
             return max(0.01, left) if left > 0 else self._heartbeat
         agent_ids = self._definitions.agent_ids
         due = await self._store.queue.next_due(agent_ids) if agent_ids else None
-        longest = self._heartbeat if self._subscriptions.is_heard else min(1.0, self._heartbeat)
+        # What a lost process has taken out of the queue is due again without a notification.
+        longest = self._heartbeat / 3
+        if not self._subscriptions.is_heard:
+            longest = min(1.0, longest)
         return longest if due is None else min(max(due, 0.01), longest)
 
     async def _wait(self, seconds: float) -> None:

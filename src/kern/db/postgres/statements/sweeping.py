@@ -127,7 +127,7 @@ WITH RECURSIVE waited_for (key) AS (
     FROM waited_for WHERE waited_for.key IS NOT NULL
 ), first AS MATERIALIZED (
     SELECT key, (SELECT run_id FROM {runs} AS runs WHERE runs.concurrency_key = key
-        ORDER BY priority DESC, position LIMIT 1) AS run_id
+        ORDER BY (parent_run_id IS NULL), priority DESC, position LIMIT 1) AS run_id
     FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}
 ), waiters AS MATERIALIZED (
     SELECT runs.run_id FROM {runs} AS runs JOIN first ON runs.run_id = first.run_id
