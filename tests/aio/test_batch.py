@@ -109,6 +109,22 @@ async def test_a_caller_who_gives_up_leaves_the_others_alone() -> None:
     assert c.cancelled()
 
 
+async def test_what_is_under_way_can_be_awaited_though_its_caller_has_left() -> None:
+    table = Table()
+    batcher = Batcher(table.write)
+    await batcher.answered()
+    table.open.clear()
+    [a] = put_all(batcher, "a")
+    await began(table)
+    a.cancel()
+    answered = asyncio.create_task(batcher.answered())
+    await asyncio.wait([a])
+    assert not answered.done()
+    table.open.set()
+    await answered
+    assert table.batches == [["a"]]
+
+
 async def test_a_caller_who_gives_up_on_a_bad_item_leaves_the_others_alone() -> None:
     table = Table()
     batcher = Batcher(table.write)

@@ -168,7 +168,7 @@ async def test_due_runs_whose_entries_were_lost_are_enqueued_again_once(
 async def test_a_sweep_enqueues_a_page_and_goes_on_from_there(
     own_db: PostgresDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeping, "PENDING", 5)
+    monkeypatch.setattr(sweeping, "DUE", 5)
     monkeypatch.setattr(sweeping, "ENQUEUED", 2)
     store = await own_db.store()
     assert isinstance(store, PostgresStore)

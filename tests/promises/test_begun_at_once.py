@@ -1,9 +1,12 @@
 """Promises 1, 8 and 9: a run that begins where it is accepted is as safe as one from the queue."""
 
 import asyncio
+import signal
 from collections.abc import Sequence
 
 import pytest
+from elsewhere import Elsewhere
+from leases import expire
 from load import all_asked, ended, submit
 
 from kern.agent import Agent
@@ -23,6 +26,44 @@ from kern.testing.responses import Reply
 def agent(db: Database, model: OpenAIResponses) -> Agent:
     """An agent on each kind of database."""
     return Agent("Tester", model, db=db)
+
+
+async def test_it_has_no_entry_in_the_queue(
+    postgres_db: PostgresDb, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent, store = Agent("Tester", model, db=postgres_db), await postgres_db.store()
+    assert isinstance(store, PostgresStore)
+    held = Reply.text("Hello.").held()
+    server.script.append(held)
+    run = await agent.arun("Go", background=True)
+    assert run.status is RunStatus.pending
+    await server.wait_for_requests(1)
+    entries = f"SELECT count(*) FROM {store.names.queue} WHERE payload = convert_to($1, 'UTF8')"
+    assert await store.pool.fetchval(entries, run.run_id) == 0
+    held.release()
+    assert (await ended(agent, run.run_id)).status is RunStatus.completed
+    assert await store.pool.fetchval(entries, run.run_id) == 0
+
+
+async def test_it_is_due_once_its_process_is_lost_and_its_lease_has_expired(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    server.script.append(Reply.hang())
+    process = elsewhere("""
+await agent.arun("Go", background=True, run_id="lost")
+await asyncio.Event().wait()
+""")
+    await server.wait_for_requests(1, timeout=20)
+    process.send(signal.SIGKILL)
+    await process.ended()
+    agent, store = Agent("Tester", model, db=shared_db), await shared_db.store()
+    assert await store.queue.dequeue([agent.id], 10) == []
+    await expire(shared_db, "lost")
+    [entry] = await store.queue.dequeue([agent.id], 10)
+    assert entry.run_id == "lost"
+    await store.queue.put_back(entry, 0.0)
+    await submit(agent, ["other"])  # From now on runs begin here.
+    assert (await ended(agent, "lost")).status is RunStatus.completed
 
 
 async def test_whoever_submits_may_leave_at_any_moment(agent: Agent) -> None:
@@ -66,7 +107,8 @@ async def test_a_run_whose_acceptance_was_lost_on_the_way_begins_all_the_same(
     await submit(agent, ["first"])
     store = await postgres_db.store()
     assert isinstance(store, PostgresStore)
-    write, losses = store._accepting._submits._write, 2
+    submits, losses = store._accepting._submits, 2
+    write = submits._write
 
     async def lose_the_answer(runs: Sequence[NewRun]) -> Sequence[object]:
         nonlocal losses
@@ -76,7 +118,7 @@ async def test_a_run_whose_acceptance_was_lost_on_the_way_begins_all_the_same(
             raise DatabaseUnavailableError("the connection was lost")
         return accepted
 
-    monkeypatch.setattr(store._accepting._submits, "_write", lose_the_answer)
+    monkeypatch.setattr(submits, "_write", lose_the_answer)
     await submit(agent, ["alone"])
     await asyncio.gather(*(submit(agent, [name]) for name in ("one", "of", "many")))
     for name in ("alone", "one", "of", "many"):

@@ -1,321 +1,312 @@
-"""Promise 10: a session's ten thousandth run costs what its first one did.
+"""Promise 10: a session's ten thousandth run costs what its first one did, and so does a list.
 
-The cost is counted, not timed: in PostgreSQL the pages that a statement touches, as EXPLAIN
-reports them; in SQLite the steps of its virtual machine.
+The cost is counted, not timed: in PostgreSQL the pages that a step touches, in SQLite the
+instructions of its virtual machine.
 """
 
-import json
-import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
-import asyncpg
 import pytest
+from costs import ROUNDS, Costs, counting_costs
+from stores import CLAIM, EXPIRED, LEASE, ending, execute, new_run, seconds_ago, sweep
 
-from kern.db.base import Claim
-from kern.db.postgres import PostgresDb, statements
-from kern.db.postgres.names import Names
-from kern.db.postgres.rows import accepted_columns
+from kern.db.base import Claim, Database, Store
+from kern.db.listing import RunFilter
 from kern.db.sqlite import SqliteDb
-from kern.db.sqlite.attempts import Attempts
-from kern.db.sqlite.connection import Transaction
-from kern.db.sqlite.limits import Limits
-from kern.db.sqlite.reading import Reading
-from kern.db.sqlite.sessions import SessionLock
-from kern.db.sqlite.submission import Submission
-from kern.db.sqlite.tables import Tables
 from kern.run.base import RunStatus
-from kern.run.record import NewRun, Settlement
+from kern.run.record import JournalRow
 
 MANY = 10_000
-OUTPUT = json.dumps({"content": "Hello.", "messages": [{"role": "user", "content": "Hello?"}]})
-CLAIM, LIMITED = Claim("worker", 15.0), Claim("worker", 15.0, user_limit=1)
 
 
-def _settlement(run_id: str) -> Settlement:
-    return Settlement(run_id, 1, RunStatus.completed, OUTPUT, None, "{}")
+@pytest.fixture
+async def costs(shared_db: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Costs]:
+    """What each step costs, on each kind of database in turn."""
+    async with counting_costs(shared_db, monkeypatch) as costs:
+        # So many that the trees of the indexes are about as deep as with ten thousand.
+        others = {"run_id": "'other ' || n", "session_id": "'other ' || n % 100"}
+        await insert(costs.store, 1000, **others)
+        await costs.settle_down()
+        yield costs
 
 
-class _Counter:
-    """Sends statements, and notes what each step costs."""
+async def insert(store: Store, count: int, **columns: str) -> None:
+    """Put many runs into the tables, each column an expression in which ``n`` is a number."""
+    columns = {
+        "run_id": "'many-' || n",
+        "session_id": "'session'",
+        "agent_id": "'agent'",
+        "status": "'COMPLETED'",
+        "input": "'\"Hi\"'",
+        "created_at": seconds_ago(store, 86400),
+    } | columns
+    await execute(
+        store,
+        "WITH RECURSIVE numbers (n) AS "
+        f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) "
+        f"INSERT INTO {{runs}} ({', '.join(columns)}) "
+        f"SELECT {', '.join(columns.values())} FROM numbers",
+    )
 
-    def __init__(self, connection: asyncpg.Connection, names: Names) -> None:
-        self._connection = connection
-        self.names = names
-        self._statements = {
-            name: statement
-            for part in (
-                statements.Accepting(names),
-                statements.Limits(names),
-                statements.Reading(names),
-                statements.SessionLock(names),
-                statements.Steps(names),
-            )
-            for name, statement in vars(part).items()
+
+async def end_and_wait(store: Store, count: int) -> None:
+    """Put runs of a session into the tables that have ended, and as many that wait for it."""
+    waits = {"status": "'PENDING'", "ordered": "true", "waiting": "true"}
+    await insert(store, count, run_id=f"'{count} ended ' || n")
+    await insert(store, count, run_id=f"'{count} waiting ' || n", **waits)
+
+
+async def begin_next(costs: Costs, claim: Claim, how: str) -> str:
+    """Take the only entry that is due, and claim its run."""
+    [entry] = await costs.count("dequeue", costs.store.queue.dequeue(["agent"], 10))
+    begun = await costs.count(f"claim, {how}", costs.store.claim(entry.run_id, claim))
+    assert begun is not None
+    await costs.count("acknowledge", costs.store.queue.acknowledge(entry))
+    return entry.run_id
+
+
+async def accept(costs: Costs) -> list[str]:
+    """Have runs accepted in each way: queued, begun at once, in order, as a child."""
+    queued, begun, ordered, child = run_ids = [str(uuid4()) for _ in range(4)]
+    for how, run in (
+        ("queued", new_run(queued)),
+        ("begun at once", new_run(begun, lease=LEASE, executor="executor")),
+        ("in order", new_run(ordered, ordered=True)),
+        ("of a child", new_run(child, parent_run_id=begun)),
+    ):
+        await costs.count(f"submit, {how}", costs.store.submit(run))
+    return run_ids
+
+
+async def live(costs: Costs) -> None:
+    """Take a few runs of a session through their lives."""
+    store, count = costs.store, costs.count
+    queued, begun, ordered, child = await accept(costs)
+    for entry in await count("dequeue", store.queue.dequeue(["agent"], 10)):
+        await count("acknowledge", store.queue.acknowledge(entry))
+    await count("next_due", store.queue.next_due(["agent"]))
+    for how, run_id in (("queued", queued), ("in order", ordered), ("of a child", child)):
+        assert await count(f"claim, {how}", store.claim(run_id, CLAIM))
+    await count("held", store.held(queued, "executor"))
+    await count("history", store.history("session", queued, 3))
+    await count("history, old", store.history("other 7", queued, 3))
+    await count("append", store.append(queued, 1, [JournalRow(queued, 1, "A", "{}")], False))
+    await count("extend", store.extend([(queued, 1)], LEASE))
+    await count("extend, heart", asyncio.to_thread(costs.heart.extend, [(queued, 1)], LEASE))
+    await count("events", store.events(queued, 0))
+    await count("wanted", store.wanted([queued, begun]))
+    await count("get", store.get(queued))
+    await count("watch", store.watch(queued))
+    await count("read", store.read(queued))
+    await count("children", store.children(begun))
+    await count("fork", store.fork(new_run(str(uuid4()), cancelled=True), queued, 1))
+    await count("settle", store.settle(ending(queued)))
+    await count("settle, in order", store.settle(ending(ordered)))
+    await count("refuse", store.refuse(child, 1, "No key.", 0.0, timedelta(days=1)))
+    assert await store.claim(child, CLAIM)
+    await count("release", store.release(child, 2))
+    assert await store.claim(child, CLAIM)
+    await count("postpone", store.postpone(child, 3, 60, []))
+    await count("cancel, waiting", store.cancel(child))
+    assert await count("resume", store.resume(queued, RunStatus.completed, []))
+    await store.cancel(queued)
+    await count("cancel, executing", store.cancel(begun))
+    await count("settle, cancelled", store.settle(ending(begun)))
+    await count("cancel, unknown", store.cancel(str(uuid4())))
+
+
+async def test_every_step_costs_what_it_did_in_the_first_run_of_the_session(
+    costs: Costs,
+) -> None:
+    await costs.assert_flat(partial(live, costs), partial(insert, costs.store, MANY))
+
+
+async def test_no_step_looks_for_its_run_among_those_that_execute_or_wait(costs: Costs) -> None:
+    async def grow() -> None:
+        states = {
+            "executing": {"status": "'RUNNING'", "lease_until": seconds_ago(costs.store, -3600)},
+            "waiting": {"status": "'PENDING'", "waiting": "true"},
+            "due": {"status": "'PENDING'", "due_at": seconds_ago(costs.store, 60)},
         }
-        self.costs: dict[str, int] = {}
+        for name, columns in states.items():
+            others = {"run_id": f"'{name} ' || n", "session_id": "'s ' || n", "agent_id": "'b'"}
+            await insert(costs.store, MANY // 2, **others, **columns)
 
-    async def count(self, step: str, *values: object) -> None:
-        """Take a step, and note how many pages it touched."""
-        plan = await self._connection.fetchval(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {self._statements[step]}", *values
+    await costs.assert_flat(partial(live, costs), grow, settles_down=False)
+
+
+async def test_the_session_lock_is_handed_off_at_the_same_cost_however_many_wait(
+    costs: Costs,
+) -> None:
+    store, count = costs.store, costs.count
+    await store.submit(new_run("first", ordered=True, lease=LEASE, executor="executor"))
+    holder = "first"
+
+    async def hand_off() -> None:
+        nonlocal holder
+        withdrawn, cancelled = str(uuid4()), str(uuid4())
+        for run_id in (withdrawn, cancelled):
+            await count("submit", store.submit(new_run(run_id, ordered=True)))
+        assert await count("withdraw", store.withdraw(withdrawn))
+        assert await count("cancel", store.cancel(cancelled))
+        assert await count("settle", store.settle(ending(holder)))
+        holder = await begin_next(costs, CLAIM, "in order")
+
+    # Those that wait since before it has grown are through by then.
+    await end_and_wait(store, ROUNDS)
+    await costs.assert_flat(hand_off, partial(end_and_wait, store, MANY))
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [CLAIM._replace(agent_limit=1), CLAIM._replace(user_limit=1)],
+    ids=["of the agent", "of the user"],
+)
+async def test_a_limit_is_kept_at_the_same_cost_however_many_wait_for_it(
+    costs: Costs, claim: Claim
+) -> None:
+    store, count = costs.store, costs.count
+    await store.submit(new_run("first", user_id="ada"))
+    holder = await begin_next(costs, claim, "within the limit")
+
+    async def find_it_full(run_id: str) -> None:
+        await store.submit(new_run(run_id, user_id="ada"))
+        [entry] = await store.queue.dequeue(["agent"], 10)
+        assert await count("claim, above the limit", store.claim(run_id, claim)) is None
+        await store.queue.acknowledge(entry)
+
+    async def let_wait(count: int, name: str) -> None:
+        await insert(
+            store,
+            count,
+            run_id=f"'{name}-' || n",
+            user_id="'ada'",
+            status="'PENDING'",
+            concurrency_key="(SELECT concurrency_key FROM {runs} WHERE run_id = 'waits')",
         )
-        top = json.loads(plan)[0]["Plan"]
-        self.costs[step] = top["Shared Hit Blocks"] + top["Shared Read Blocks"]
 
-    async def submit(self, run_id: str, session: str, *, ordered: bool = False) -> None:
-        """Accept a run."""
-        run = NewRun(run_id, session, "a", "u", "{}", ordered=ordered)
-        await self.count("submit", *accepted_columns([run]))
+    async def pass_on() -> None:
+        nonlocal holder
+        await find_it_full(str(uuid4()))
+        for counted in (False, True):
+            await count("set_counted", store.set_counted(holder, 1, counted))
+        await count("settle", store.settle(ending(holder)))
+        await count("admit", store.admit("agent", "ada", claim))
+        holder = await begin_next(costs, claim, "within the limit")
 
-    async def claim(self, run_id: str) -> None:
-        """Begin a run."""
-        await self.count("claim", [run_id], [15.0], ["worker"], [False])
-
-    async def settle(self, run_id: str) -> None:
-        """End the first attempt at a run."""
-        end = [[run_id], [1], ["COMPLETED"], [OUTPUT], [None], ["{}"], [0], [None], [None]]
-        await self.count("settle", *end, [], [], [], [], [])
+    await find_it_full("waits")
+    await let_wait(20, "few")
+    await costs.assert_flat(pass_on, partial(let_wait, MANY, "many"))
 
 
-async def _costs(counter: _Counter, session: str) -> dict[str, int]:
-    """Take one more run of the session through its life, and return what each step cost."""
-    run_id, cancelled, resumed = (str(uuid4()) for _ in range(3))
-    count = counter.count
-    for each in (run_id, cancelled, resumed):
-        await counter.submit(each, session)
-    await count("get", [run_id])
-    await counter.claim(run_id)
-    await count("held", run_id, "worker")
-    await count("history", session, run_id, 3)
-    await count("extend", [run_id], [1], 15.0)
-    row = [[run_id], [1], [1], ["ModelRequestCompleted"], ["{}"]]
-    await count("append", [run_id], [1], [False], *row)
-    await count("events", run_id, 0)
-    await count("wanted", [run_id])
-    await count("read", run_id)
-    await counter.settle(run_id)
-    await count("watch", run_id)
-    await count("cancel", cancelled)
-    await count("children", run_id)
-    await counter.claim(resumed)
-    await count("refuse", resumed, 1, "No key.", 0.0, 60.0)
-    await counter.claim(resumed)
-    await count("postpone", resumed, 2, 0.0, [], [], [])
-    await counter.claim(resumed)
-    await count("release", resumed, 3)
-    await count("resume", run_id, "COMPLETED", [], [])
-    return dict(counter.costs)
+async def test_a_sweep_costs_the_same_however_many_have_ended_or_wait(costs: Costs) -> None:
+    store, count = costs.store, costs.count
+    await store.submit(new_run("holder", ordered=True, lease=LEASE, executor="executor"))
+
+    async def lose_one() -> None:
+        lost = str(uuid4())
+        await store.submit(new_run(lost, session_id=lost, lease=EXPIRED, executor="lost"))
+        swept = await count("sweep", sweep(store))
+        assert swept.expired == [lost]
+        await begin_next(costs, CLAIM, "again")
+        assert await count("settle", store.settle(ending(lost, attempt=2)))
+
+    await end_and_wait(store, 20)
+    await costs.assert_flat(lose_one, partial(end_and_wait, store, MANY))
 
 
-async def _costs_of_waiting(counter: _Counter, session: str, number: int) -> dict[str, int]:
-    """Let a session's lock go from one run to the next; return what each step cost."""
-    holder, after = f"{session}-{number}", f"{session}-{number + 1}"
-    run_ids = [str(uuid4()) for _ in range(3)]
-    count = counter.count
-    for each in run_ids:
-        await counter.submit(each, session, ordered=True)
-    await count("withdraw", run_ids[0])
-    await count("cancel", run_ids[1])
-    await count("request", after)
-    await count("get", [after])
-    await counter.claim(holder)
-    await counter.settle(holder)
-    await count("hand_off", session, after)
-    await count("counted", "a")
-    await count("counted_of_user", "a", "u")
-    await count("wait", after, session)
-    await count("admit", session, 1)
-    await count("set_counted", after, 1, True)
-    return dict(counter.costs)
+async def test_an_entry_is_taken_at_the_same_cost_however_many_are_due(costs: Costs) -> None:
+    store, count = costs.store, costs.count
+
+    async def take() -> None:
+        await store.submit(new_run(str(uuid4())))
+        [entry] = await count("dequeue", store.queue.dequeue(["agent"], 1))
+        assert await count("claim", store.claim(entry.run_id, CLAIM))
+        await count("acknowledge", store.queue.acknowledge(entry))
+        await count("settle", store.settle(ending(entry.run_id)))
+        await count("next_due", store.queue.next_due(["agent"]))
+
+    async def grow(count: int, name: str) -> None:
+        due = {"status": "'PENDING'", "due_at": seconds_ago(store, 3600)}
+        await insert(store, count, run_id=f"'{name} ' || n", **due)
+        while (await sweep(store)).enqueued:
+            pass
+
+    await grow(20, "few")
+    await costs.assert_flat(take, partial(grow, MANY, "many"))
 
 
-async def _let_runs_wait(
-    connection: asyncpg.Connection, names: Names, session: str, many: int
+async def test_in_sqlite_to_find_nothing_due_costs_the_same_however_many_are_due_later(
+    sqlite_db: SqliteDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Make a session in which many runs have ended, and as many wait for it and for their user."""
-    await connection.execute(
-        f"INSERT INTO {names.sessions} (session_id, agent_id, lock_run_id) "
-        "VALUES ($1, 'a', $1 || '-1')",
-        session,
-    )
-    for status, prefix in (("COMPLETED", f"{session}-ended"), ("PENDING", session)):
-        await connection.execute(
-            f"INSERT INTO {names.runs} (run_id, session_id, agent_id, status, input, ordered, "
-            "waiting, due_at, concurrency_key) SELECT $4 || '-' || n, $1, 'a', $3, '{}', true, "
-            "$3 = 'PENDING' AND n <> 1, CASE WHEN $3 = 'PENDING' AND n = 1 THEN now() END, "
-            "CASE WHEN $3 = 'PENDING' AND n > 5 THEN $1 END "
-            "FROM generate_series(1, $2::integer) AS n",
-            session,
-            many,
-            status,
-            prefix,
-        )
-    await connection.execute(f"VACUUM ANALYZE {names.runs}")
+    later = {"status": "'PENDING'", "due_at": ":now + 3600"}
+    async with counting_costs(sqlite_db, monkeypatch) as costs:
+        store = costs.store
+
+        async def look() -> None:
+            assert await costs.count("dequeue", store.queue.dequeue(["agent"], 1)) == []
+
+        await costs.assert_flat(look, partial(insert, store, MANY, **later))
 
 
-@pytest.fixture
-async def counter(postgres_db: PostgresDb) -> AsyncIterator[_Counter]:
-    """The statements on empty tables."""
-    await postgres_db.store()
-    connection = await asyncpg.connect(postgres_db._dsn)
-    yield _Counter(connection, postgres_db._names)
-    await connection.close()
+ERROR, COMPLETED = (RunStatus.error,), (RunStatus.completed,)
+UNENDED = (RunStatus.paused, RunStatus.pending, RunStatus.running)
 
 
-async def test_in_postgresql_every_step_touches_as_many_pages_as_in_the_first_run(
-    counter: _Counter,
-) -> None:
-    connection, runs = counter._connection, counter.names.runs
-    await connection.execute(f"ANALYZE {runs}")
-    first = await _costs(counter, "one")
-    await connection.execute(
-        f"INSERT INTO {runs} (run_id, session_id, agent_id, status, attempt, output) "
-        f"SELECT 'run-' || n, 'one', 'a', 'COMPLETED', 1, $1::json "
-        f"FROM generate_series(1, {MANY}) AS n",
-        OUTPUT,
-    )
-    await connection.execute(f"VACUUM ANALYZE {runs}")
-    for _ in range(3):  # The first ones after a VACUUM pay for its cleaned index pages.
-        last = await _costs(counter, "one")
-    _assert_flat(first, last)
+def lists(lately: datetime) -> dict[str, RunFilter]:
+    """Return what is listed, with a moment since which few runs were accepted."""
+    long_ago = datetime(2000, 1, 1, tzinfo=UTC)
+    return {
+        "all": RunFilter(),
+        "COMPLETED": RunFilter(statuses=COMPLETED),
+        "of an agent": RunFilter("agent"),
+        "of a session": RunFilter(session_id="session"),
+        "of a user": RunFilter(user_id="user"),
+        "since long ago": RunFilter(since=long_ago),
+        "by everything": RunFilter("agent", COMPLETED, "session", "user", long_ago),
+        # Few, and older than all others.
+        "ERROR": RunFilter(statuses=ERROR),
+        "not ended": RunFilter(statuses=UNENDED),
+        "of a rare agent": RunFilter("rare"),
+        "of a rare session": RunFilter(session_id="rare"),
+        "of a rare user": RunFilter(user_id="rare"),
+        "ERROR of a user": RunFilter(user_id="user", statuses=ERROR),
+        "of an agent in a rare session": RunFilter("agent", session_id="rare"),
+        "of a rare agent since long ago": RunFilter("rare", since=long_ago),
+        # Fewer than are asked for.
+        "since lately": RunFilter(since=lately),
+        "of an agent since lately": RunFilter("agent", since=lately),
+    }
 
 
-async def test_in_postgresql_no_step_looks_for_its_run_among_those_that_execute_or_wait(
-    counter: _Counter,
-) -> None:
-    """Also where the statistics are those of tables in which few did."""
-    connection, runs = counter._connection, counter.names.runs
-    await connection.execute(f"ANALYZE {runs}")
-    first = await _costs(counter, "one")
-    await connection.execute(f"VACUUM ANALYZE {runs}")
-    await connection.execute(
-        f"INSERT INTO {runs} (run_id, session_id, agent_id, status, attempt, waiting, due_at, "
-        "lease_until) SELECT 'run-' || n, 's' || n, 'b', CASE WHEN n % 2 = 0 THEN 'RUNNING' ELSE "
-        "'PENDING' END, 1, n % 4 = 1, CASE WHEN n % 4 = 3 THEN now() END, CASE WHEN n % 2 = 0 "
-        f"THEN now() + interval '1 hour' END FROM generate_series(1, {MANY}) AS n",
-    )
-    last = await _costs(counter, "one")
-    del last["history"]  # It has no guard on what executes or waits.
-    _assert_flat(first, last)
+async def test_a_list_costs_the_same_however_many_runs_there_are(costs: Costs) -> None:
+    store, lately = costs.store, datetime.now(UTC)
+    for column, value in (
+        *(("agent_id", "rare"), ("user_id", "rare"), ("session_id", "rare")),
+        *(("status", status) for status in ("ERROR", "PAUSED", "RUNNING")),
+    ):
+        columns = {"user_id": "'user'", column: f"'{value}'"}
+        await insert(store, 20, run_id=f"'{value} {column} ' || n", **columns)
 
+    async def grow(count: int, hours: int) -> None:
+        nonlocal lately
+        for few, before in ((count, hours), (5, hours - 2)):
+            await insert(
+                store,
+                few,
+                run_id=f"'{before} hours ago ' || n",
+                user_id="'user'",
+                created_at=seconds_ago(store, before * 3600),
+            )
+        lately = datetime.now(UTC) - timedelta(hours=hours - 1)
 
-async def test_in_postgresql_a_hand_off_costs_what_it_did_however_many_wait(
-    counter: _Counter,
-) -> None:
-    connection, names = counter._connection, counter.names
-    for session, many in (("few", 10), ("many", MANY)):
-        await _let_runs_wait(connection, names, session, many)
-    first, *_ = [await _costs_of_waiting(counter, "few", number) for number in (1, 2)]
-    *_, last = [await _costs_of_waiting(counter, "many", number) for number in (1, 2, 3)]
-    holders = await connection.fetch(
-        f"SELECT lock_run_id FROM {names.sessions} ORDER BY session_id"
-    )
-    assert [row["lock_run_id"] for row in holders] == ["few-3", "many-4"]
-    _assert_flat(first, last)
+    async def look() -> None:
+        for which, wanted in lists(lately).items():
+            assert await costs.count(which, store.find(wanted, 10))
 
-
-def _assert_flat(first: dict[str, int], last: dict[str, int]) -> None:
-    # A B-tree of ten thousand keys is one or two pages deeper than an empty one, in each of the
-    # indexes that a step goes down. A cost that grows with the session would be hundreds.
-    assert {step: cost for step, cost in last.items() if cost > first[step] + 50} == {}
-
-
-class _Machine:
-    """The operations on an empty file, and what they have cost."""
-
-    def __init__(self, connection: sqlite3.Connection, tables: Tables) -> None:
-        self._connection = connection
-        self._operations = [
-            part(tables) for part in (Submission, Attempts, Reading, SessionLock, Limits)
-        ]
-        self._transaction = Transaction(connection, 1.0)
-        self._steps = 0
-        self.costs: dict[str, int] = {}
-
-    def __call__(self, name: str, *values: object) -> None:
-        """Carry out an operation, in the transaction that there is."""
-        operation = next(getattr(each, name) for each in self._operations if hasattr(each, name))
-        operation(self._transaction, *values)
-
-    def count(self, name: str, *values: object) -> None:
-        """Carry out an operation, and count its instructions."""
-        self._steps = 0
-        self._connection.set_progress_handler(self._step, 1)
-        self(name, *values)
-        self._connection.set_progress_handler(None, 1)
-        self.costs[name] = self._steps
-
-    def _step(self) -> int:
-        self._steps += 1
-        return 0
-
-
-@pytest.fixture
-def machine(sqlite_db: SqliteDb) -> Iterator[_Machine]:
-    """The operations on an empty file, in one transaction."""
-    file = sqlite_db._file
-    connection = file._connection._open()
-    connection.execute("BEGIN")
-    yield _Machine(connection, file.tables)
-    connection.execute("COMMIT")
-    file._connection.close()
-
-
-def _sqlite_costs(machine: _Machine) -> dict[str, int]:
-    run_id, cancelled = str(uuid4()), str(uuid4())
-    for each in (run_id, cancelled):
-        machine.count("submit", NewRun(each, "one", "a", None, "{}"))
-    machine.count("get", run_id, False)
-    machine.count("claim", run_id, CLAIM)
-    machine.count("history", "one", run_id, 3)
-    machine.count("extend", [(run_id, 1)], 15.0)
-    machine.count("settle", _settlement(run_id))
-    machine.count("cancel", cancelled)
-    return dict(machine.costs)
-
-
-def test_in_sqlite_every_step_takes_as_many_instructions_as_in_the_first_run(
-    machine: _Machine,
-) -> None:
-    for _ in range(4):  # So that the history has something to return.
-        first = _sqlite_costs(machine)
-    for _ in range(MANY):
-        run = NewRun(str(uuid4()), "one", "a", None, "{}")
-        machine("submit", run)
-        machine("claim", run.run_id, CLAIM)
-        machine("settle", _settlement(run.run_id))
-    last = _sqlite_costs(machine)
-    assert {step: cost for step, cost in last.items() if cost > first[step] + 50} == {}
-
-
-def _let_wait(machine: _Machine, numbers: Sequence[int]) -> None:
-    """Accept runs of one session, and some of one user, of which only the first can begin."""
-    for number in numbers:
-        machine("submit", NewRun(f"run-{number}", "one", "a", "u", "{}", ordered=True))
-        machine("submit", NewRun(f"waits-{number}", f"session-{number}", "a", "u", "{}"))
-        machine("claim", f"run-{number}", LIMITED)
-        machine("claim", f"waits-{number}", LIMITED)
-
-
-def _sqlite_costs_of_waiting(machine: _Machine, holder: int) -> dict[str, int]:
-    """Let the session's lock go from one run to another."""
-    for _ in range(2):
-        withdrawn = NewRun(str(uuid4()), "one", "a", "u", "{}", ordered=True)
-        machine.count("submit", withdrawn)
-        machine.count("withdraw", withdrawn.run_id)
-    machine.count("get", f"run-{holder + 1}", False)
-    machine.count("settle", _settlement(f"run-{holder}"))
-    machine.count("claim", f"run-{holder + 1}", CLAIM)
-    machine.count("admit", "a", "u", LIMITED)
-    return dict(machine.costs)
-
-
-def test_in_sqlite_a_hand_off_costs_what_it_did_however_many_wait(machine: _Machine) -> None:
-    _let_wait(machine, range(10))
-    for holder in range(2):
-        first = _sqlite_costs_of_waiting(machine, holder)
-    _let_wait(machine, range(10, 2000))
-    last = _sqlite_costs_of_waiting(machine, 2)
-    # What B-trees cost that are deeper; it would be tens of thousands with each run looked at.
-    assert {step: cost for step, cost in last.items() if cost > first[step] + 50} == {}
+    await grow(20, 9)
+    await costs.assert_flat(look, partial(grow, MANY, 6))

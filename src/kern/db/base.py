@@ -195,7 +195,8 @@ class Store(ABC):
     async def held(self, run_id: str, executor: str) -> RunRecord | None:
         """Return a run that is RUNNING at this executor, with its input and ``last_seq``.
 
-        By it an executor recognises what it was given by a statement whose answer was lost.
+        By it an executor recognises what it was given by a statement whose answer was lost, or
+        that was under way here when its caller was cancelled.
         """
 
     @abstractmethod

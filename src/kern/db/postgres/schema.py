@@ -83,7 +83,7 @@ CREATE TABLE {runs} (
         "CREATE INDEX ON {runs} (created_at)",
         "CREATE INDEX ON {runs} (parent_run_id) WHERE parent_run_id IS NOT NULL",
         # Only for runs that wait, or that are counted; most never enter these.
-        "CREATE INDEX ON {runs} (agent_id, due_at) WHERE status || '' = 'PENDING'",
+        "CREATE INDEX ON {runs} (due_at, agent_id) WHERE status || '' = 'PENDING'",
         "CREATE INDEX ON {runs} (session_id, position) WHERE waiting::integer = 1",
         "CREATE INDEX ON {runs} "
         "(concurrency_key, (parent_run_id IS NULL), priority DESC, position) "

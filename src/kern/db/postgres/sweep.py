@@ -1,11 +1,16 @@
 """The sweep of PostgreSQL: who advances the tick makes good what lost processes left undone."""
 
+from datetime import UTC, datetime
+
 from kern.db.base import Swept
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements import Sweeping
 from kern.db.postgres.statements.sweeping import EXPIRED, KEYS, SESSIONS
+
+# Before every run that is due.
+_FIRST: tuple[datetime, int] = (datetime.fromtimestamp(0, UTC), 0)
 
 
 class Sweep:
@@ -17,9 +22,9 @@ class Sweep:
         self._hand_off = hand_off
         self._statements = Sweeping(names)
         # Where the next page begins.
-        self._position = 0
+        self._due = _FIRST
         self._session = ""
-        self._tried_key = ""
+        self._key = ""
 
     async def __call__(self, heartbeat: float) -> Swept | None:
         """Do what the store's ``sweep`` says."""
@@ -48,11 +53,12 @@ class Sweep:
                 await self._hand_off.of(row["session_id"], row["holder"])
 
     async def _try_limits(self) -> None:
-        rows = await self._connections.fetch(self._statements.try_limits, self._tried_key)
-        self._tried_key = rows[-1]["key"] if len(rows) == KEYS else ""
+        rows = await self._connections.fetch(self._statements.try_limits, self._key)
+        self._key = rows[-1]["key"] if len(rows) == KEYS else ""
 
     async def _enqueue_again(self) -> int:
-        rows = await self._connections.fetch(self._statements.enqueue_again, self._position)
-        self._position = rows[0]["position"]
-        enqueued: int = rows[0]["enqueued"]
+        rows = await self._connections.fetch(self._statements.enqueue_again, *self._due)
+        enqueued: int
+        [(enqueued, due_at, position)] = rows
+        self._due = _FIRST if due_at is None else (due_at, position)
         return enqueued

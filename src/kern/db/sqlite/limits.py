@@ -8,7 +8,7 @@ import json
 
 from kern.db.base import Claim
 from kern.db.sqlite.connection import Transaction
-from kern.db.sqlite.tables import Tables
+from kern.db.sqlite.tables import Tables, each_of
 
 # How many runs become due at once where nothing limits them.
 _MANY = 1000
@@ -66,9 +66,8 @@ class Limits:
     def try_first(self, transaction: Transaction) -> None:
         """Make due the first run that waits for each limit; its claim finds whether it may go."""
         keys = transaction.execute(
-            f"SELECT DISTINCT concurrency_key FROM {self._runs} WHERE concurrency_key IS NOT NULL"
-            " LIMIT :many",
-            many=_MANY,
+            each_of("concurrency_key", self._runs, "concurrency_key IS NOT NULL")
+            + f" LIMIT {_MANY}"
         ).fetchall()
         for (key,) in keys:
             for run_id, _ in self._first(transaction, key, 1):

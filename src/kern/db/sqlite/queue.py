@@ -51,12 +51,16 @@ class SqliteQueue(Queue):
         limit: int,
         children_only: bool,
     ) -> list[Entry]:
-        # The index of the queue has each agent's runs in this order.
-        children = "AND (parent_run_id IS NULL) = 0" if children_only else ""
+        if self._next_due(transaction, agent_ids) != 0.0:
+            return []  # Many may be due later, which the index of the queue holds as well.
+        # That index has each agent's runs in this order; the plus keeps SQLite from another one.
+        which, order = "", "parent_run_id IS NULL, priority DESC, position"
+        if children_only:
+            which, order = "AND (parent_run_id IS NULL) = 0", "priority DESC, position"
         statement = f"""
 SELECT run_id, agent_id, parent_run_id IS NULL AS is_root, priority, position FROM {self._runs}
-WHERE status = 'PENDING' AND due_at <= :now AND agent_id = :agent_id {children}
-ORDER BY parent_run_id IS NULL, priority DESC, position LIMIT :limit"""
+WHERE status = 'PENDING' AND agent_id = :agent_id AND due_at IS NOT NULL AND +due_at <= :now {which}
+ORDER BY {order} LIMIT :limit"""
         found = [
             row
             for agent_id in dict.fromkeys(agent_ids)

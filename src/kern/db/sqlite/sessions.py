@@ -5,7 +5,7 @@ finds held waits, without being due, until the lock is handed off to it.
 """
 
 from kern.db.sqlite.connection import Transaction
-from kern.db.sqlite.tables import LIVE, Tables
+from kern.db.sqlite.tables import LIVE, Tables, each_of
 
 
 class SessionLock:
@@ -54,9 +54,9 @@ RETURNING lock_run_id""",
         """Pass on the locks of runs that have ended and for which others still wait."""
         stale = transaction.execute(
             f"""
-SELECT DISTINCT session.session_id, lock_run_id FROM {self._runs} AS waiting
-JOIN {self._sessions} AS session USING (session_id)
-WHERE waiting.waiting AND NOT EXISTS (SELECT 1 FROM {self._runs} AS holder
+SELECT session_id, lock_run_id FROM ({each_of("session_id", self._runs, "waiting")})
+JOIN {self._sessions} ON session_id = value
+WHERE NOT EXISTS (SELECT 1 FROM {self._runs} AS holder
     WHERE holder.run_id = lock_run_id AND holder.status IN {LIVE} AND NOT holder.waiting)
 LIMIT 1000"""
         ).fetchall()

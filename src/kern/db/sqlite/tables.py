@@ -28,3 +28,21 @@ class Tables:
         self.tick = f'"{session_table}_tick"'
         self.blobs = f'"{session_table}_blobs"'
         self.schedules = f'"{session_table}_schedules"'
+
+
+def each_of(column: str, table: str, condition: str) -> str:
+    """Return a query for every value that an indexed column has, at one seek for each.
+
+    Args:
+        column: the column; its value is called ``value``.
+        table: the table.
+        condition: of the partial index that begins with the column.
+    """
+    return f"""
+WITH RECURSIVE each_of (value) AS (
+    SELECT min({column}) FROM {table} WHERE {condition}
+    UNION ALL
+    SELECT (SELECT min({column}) FROM {table} WHERE {condition} AND {column} > value)
+    FROM each_of WHERE value IS NOT NULL
+)
+SELECT value FROM each_of WHERE value IS NOT NULL"""

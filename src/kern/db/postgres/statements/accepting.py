@@ -85,13 +85,15 @@ WITH patience AS MATERIALIZED (
 ), parent AS MATERIALIZED (
     SELECT run_id, status = 'CANCELLED' OR cancel_requested_at IS NOT NULL AS is_cancelled
     FROM {names.runs} WHERE run_id = ANY($7::text[]) ORDER BY run_id FOR SHARE
+), known AS MATERIALIZED (
+    SELECT run_id, session_id FROM {names.runs} WHERE run_id = ANY($1::text[])
 ), input AS MATERIALIZED (
     SELECT t.*, t.cancelled OR coalesce(parent.is_cancelled, false) AS is_cancelled,
         t.ordered AND NOT t.cancelled AND parent.is_cancelled IS NOT true
         AND (t.run_at IS NULL OR t.run_at <= now()) AND known.run_id IS NULL AS requests
     FROM unnest({_TYPES}) WITH ORDINALITY AS t ({_COLUMNS}, number)
     LEFT JOIN parent ON parent.run_id = t.parent_run_id
-    LEFT JOIN {names.runs} AS known ON known.run_id = t.run_id
+    LEFT JOIN known ON known.run_id = t.run_id
     WHERE known.session_id IS NULL AND (SELECT lock_timeout FROM patience) IS NOT NULL
 ), session AS (
     INSERT INTO {names.sessions} AS session

@@ -21,7 +21,7 @@ SELECT agent_id, user_id, ordered AND NOT EXISTS (SELECT FROM {sessions} AS sess
 ) AS needs_lock, ARRAY(
     WITH RECURSIVE above (run_id) AS (
         SELECT runs.parent_run_id
-        UNION SELECT parent.parent_run_id FROM {runs} AS parent JOIN above USING (run_id))
+        UNION SELECT (SELECT parent_run_id FROM {runs} WHERE run_id = above.run_id) FROM above)
     SELECT run_id FROM above WHERE run_id IS NOT NULL) AS ancestors
 FROM {runs} AS runs WHERE run_id = $1 AND status = 'PENDING' AND due_at <= now()"""
 

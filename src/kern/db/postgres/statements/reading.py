@@ -88,7 +88,7 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         """Return the statement that lists runs, with its values.
 
         It holds only the conditions that are asked for, and looks for each status by itself, so
-        that it finds its index.
+        that it finds its index. The array keeps the planner from reading all runs in their order.
         """
         runs, values = self._names.runs, list[object]([limit])
         conditions = ["session_id IS NOT NULL"]
@@ -115,5 +115,5 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         )
         statement = f"""
 SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning
-FROM {runs} WHERE position IN ({found}) ORDER BY position DESC LIMIT $1"""
+FROM {runs} WHERE position = ANY(ARRAY({found})) ORDER BY position DESC LIMIT $1"""
         return statement, values

@@ -48,7 +48,7 @@ WITH input AS MATERIALIZED (
             OR parent.cancel_requested_at IS NOT NULL, false) AS is_cancelled
     FROM {runs} AS runs JOIN input ON input.run_id = runs.run_id
     LEFT JOIN {runs} AS parent ON parent.run_id = runs.parent_run_id
-    WHERE runs.status = 'PENDING' AND runs.due_at <= now()
+    WHERE runs.run_id = ANY($1::text[]) AND runs.status = 'PENDING' AND runs.due_at <= now()
     ORDER BY runs.run_id FOR NO KEY UPDATE OF runs
 ), claimed AS (
     UPDATE {runs} AS runs SET
@@ -84,7 +84,7 @@ WITH mine AS MATERIALIZED (
     SELECT run_id, attempt, input.streamed FROM {runs} AS runs
     JOIN unnest($1::text[], $2::integer[], $3::boolean[]) AS input (writing, number, streamed)
         ON run_id = writing AND attempt = number AND status = 'RUNNING'
-    ORDER BY run_id FOR SHARE OF runs
+    WHERE run_id = ANY($1::text[]) ORDER BY run_id FOR SHARE OF runs
 ), written AS (
     INSERT INTO {events} (run_id, seq, type, payload)
     SELECT run_id, seq, type, payload
@@ -233,7 +233,7 @@ WITH mine AS MATERIALIZED (
     SELECT run_id FROM {names.runs} AS runs
     JOIN unnest($1::text[], $2::integer[]) AS input (executing, number)
         ON run_id = executing AND attempt = number AND status = 'RUNNING'
-    ORDER BY run_id FOR NO KEY UPDATE OF runs
+    WHERE run_id = ANY($1::text[]) ORDER BY run_id FOR NO KEY UPDATE OF runs
 )
 UPDATE {names.runs} AS runs SET lease_until = now() + make_interval(secs => $3)
 FROM mine WHERE runs.run_id = mine.run_id

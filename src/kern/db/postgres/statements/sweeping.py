@@ -18,8 +18,8 @@ from kern.db.postgres.statements.steps import HAS_LOST_ENOUGH, LOST, NOT_REFUSED
 EXPIRED, SESSIONS, KEYS = 500, 1000, 50
 """How many expired runs, sessions, and keys of limits a statement looks at."""
 
-PENDING, ENQUEUED = 10_000, 1000
-"""How many PENDING runs a statement looks at, and enqueues."""
+DUE, ENQUEUED = 10_000, 1000
+"""How many due runs a statement looks at, and enqueues."""
 
 # How many seconds a run may be due before it is enqueued again.
 _UNTAKEN = 30
@@ -78,30 +78,24 @@ FROM swept LEFT JOIN unfinished USING (run_id), (SELECT count(*) FROM enqueued) 
         self.enqueue_again = f"""
 WITH looked_at AS MATERIALIZED (
     SELECT run_id, agent_id, parent_run_id, priority, due_at, position FROM {runs}
-    WHERE {STATUS} = 'PENDING' AND position > $1 ORDER BY position LIMIT {PENDING}
+    WHERE {STATUS} = 'PENDING' AND due_at < now() - interval '{_UNTAKEN} s'
+        AND (due_at, position) > ($1, $2)
+    ORDER BY due_at, position LIMIT {DUE}
 ), missing AS MATERIALIZED (
-    SELECT * FROM looked_at
-    WHERE due_at < now() - interval '{_UNTAKEN} s' AND NOT EXISTS (
+    SELECT * FROM looked_at WHERE NOT EXISTS (
         SELECT FROM {names.queue} WHERE status IN ('queued', 'picked')
             AND dedupe_key = '{names.session_table}/' || run_id || '/'
                 || (extract(epoch FROM due_at) * 1000000)::bigint)
-    ORDER BY position LIMIT {ENQUEUED}
+    ORDER BY due_at, position LIMIT {ENQUEUED}
 ), enqueued AS (
     SELECT {enqueued(names, "missing")} AS number FROM missing HAVING count(*) > 0
-)
-SELECT coalesce((SELECT number FROM enqueued), 0) AS enqueued, CASE
-    WHEN (SELECT count(*) FROM missing) = {ENQUEUED} THEN (SELECT max(position) FROM missing)
-    WHEN (SELECT count(*) FROM looked_at) = {PENDING} THEN (SELECT max(position) FROM looked_at)
-    ELSE 0 END AS position"""
-
-        waited_for = f"""waited_for (key) AS (
-    (SELECT concurrency_key FROM {runs} WHERE concurrency_key > $1
-        ORDER BY concurrency_key LIMIT 1)
+), last AS (
+    (SELECT due_at, position FROM missing ORDER BY due_at, position OFFSET {ENQUEUED - 1})
     UNION ALL
-    SELECT (SELECT runs.concurrency_key FROM {runs} AS runs
-        WHERE runs.concurrency_key > waited_for.key ORDER BY runs.concurrency_key LIMIT 1)
-    FROM waited_for WHERE waited_for.key IS NOT NULL
-)"""
+    (SELECT due_at, position FROM looked_at ORDER BY due_at, position OFFSET {DUE - 1})
+)
+SELECT coalesce((SELECT number FROM enqueued), 0) AS enqueued, due_at, position
+FROM (SELECT) AS one LEFT JOIN last ON true ORDER BY due_at, position LIMIT 1"""
 
         # Only where a process was lost between two statements.
         self.locks_of_ended = f"""
@@ -124,7 +118,14 @@ ORDER BY looked_at.session_id"""
 
         # Who made room may be lost before it made the next run due, whose claim finds out.
         self.try_limits = f"""
-WITH RECURSIVE {waited_for}, first AS MATERIALIZED (
+WITH RECURSIVE waited_for (key) AS (
+    (SELECT concurrency_key FROM {runs} WHERE concurrency_key > $1
+        ORDER BY concurrency_key LIMIT 1)
+    UNION ALL
+    SELECT (SELECT runs.concurrency_key FROM {runs} AS runs
+        WHERE runs.concurrency_key > waited_for.key ORDER BY runs.concurrency_key LIMIT 1)
+    FROM waited_for WHERE waited_for.key IS NOT NULL
+), first AS MATERIALIZED (
     SELECT key, (SELECT run_id FROM {runs} AS runs WHERE runs.concurrency_key = key
         ORDER BY (parent_run_id IS NULL), priority DESC, position LIMIT 1) AS run_id
     FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}
