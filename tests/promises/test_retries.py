@@ -14,6 +14,7 @@ from workers import NewWorker, Worker
 
 from kern.agent import Agent
 from kern.db.base import Database
+from kern.dispatch.runtime import Runtime
 from kern.execution import executor
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
