@@ -11,6 +11,7 @@ from instructions import counting
 
 from kern.agent import Agent
 from kern.db.postgres import PostgresDb
+from kern.dispatch.worker import Worker
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
@@ -54,7 +55,7 @@ async def test_to_submit(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await agent.arun("Hello?", background=True)
-    _check("submit a run", count.instructions, 1650)
+    _check("submit a run", count.instructions, 1830)
 
 
 async def test_to_submit_and_execute_at_once(agent: Agent) -> None:
@@ -62,16 +63,16 @@ async def test_to_submit_and_execute_at_once(agent: Agent) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await _run(agent)
-    _check("submit, execute and settle a run", count.instructions, 6820)
+    _check("submit, execute and settle a run", count.instructions, 7140)
 
 
 async def test_to_claim_and_execute(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     await _run(agent)
-    monkeypatch.setattr("kern.dispatch.pgqueuer._AT_ONCE", 0)
+    monkeypatch.setattr(Worker, "has_slot", lambda *_: False)
     with counting() as count:
         for _ in range(_RUNS):
             await _run(agent)
-    _check("submit, claim, execute and settle a run", count.instructions, 8580)
+    _check("submit, claim, execute and settle a run", count.instructions, 12300)
 
 
 async def test_to_poll(agent: Agent) -> None:
@@ -79,4 +80,4 @@ async def test_to_poll(agent: Agent) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await agent.aget_run_output(run_id)
-    _check("poll a run", count.instructions, 1300)
+    _check("poll a run", count.instructions, 1520)

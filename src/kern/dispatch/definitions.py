@@ -37,9 +37,13 @@ class Definitions:
         """Have a definition execute every run of its id; the first one of an id stays."""
         self._served.setdefault(definition.id, definition)
 
-    def see(self, definition: Definition) -> None:
-        """Know of a definition that is in use here."""
-        self._seen.setdefault(definition.id, WeakSet()).add(definition)
+    def see(self, definition: Definition) -> bool:
+        """Know of a definition that is in use here; say whether it was not known before."""
+        seen = self._seen.setdefault(definition.id, WeakSet())
+        is_new = definition not in seen
+        if is_new:
+            seen.add(definition)
+        return is_new
 
     def check(self, spec: Spec) -> None:
         """Make sure that a run may wait here for its definition.

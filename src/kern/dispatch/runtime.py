@@ -170,8 +170,7 @@ class Runtime:
 
     def use(self, definition: Definition) -> None:
         """Know of a definition in use here, and execute what it may, if this process does that."""
-        if self._settings.in_process_worker:
-            self._definitions.see(definition)
+        if self._settings.in_process_worker and self._definitions.see(definition):
             self._start()
 
     async def reach(self, on_reach: Callable[[bool], None]) -> None:
@@ -393,7 +392,8 @@ class Runtime:
             if is_new:  # Another caller's pin of the same run holds.
                 self._definitions.unpin(run_id)
             raise
-        self._worker.wake()
+        if not self._subscriptions.is_heard:
+            self._worker.wake()
         return result
 
     def _owns(self, record: RunRecord) -> bool:

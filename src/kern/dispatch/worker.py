@@ -149,8 +149,7 @@ class Worker:
             self._due.clear()
             self._slots.changed.clear()
             try:
-                entries = await self._dequeue()
-                if not entries:
+                if not await self._dequeue():
                     await self._wait(await self._until_due())
             except DatabaseUnavailableError as error:
                 logger.debug("the queue is unavailable: %s", error)
@@ -159,15 +158,15 @@ class Worker:
                 logger.exception("the queue could not be read")
                 await self._wait(self._heartbeat)
 
-    async def _dequeue(self) -> list[Entry]:
-        """Take due entries for the free slots, and have their runs claimed."""
+    async def _dequeue(self) -> bool:
+        """Take due entries for the free slots; say whether there may be more of them."""
         agent_ids = self._definitions.agent_ids
         limit, children_only = self._slots.free, self._slots.children_only
         if limit == 0 and self._slots.full_for() >= self._heartbeat:
             # They may all be held by parents that wait for their children without saying so.
             limit, children_only = 1, True
         if not agent_ids or limit == 0:
-            return []
+            return False
         limit = min(limit, _BATCH)
         entries = await self._store.queue.dequeue(agent_ids, limit, children_only=children_only)
         if len(entries) < limit and self._slots.free > 0:
@@ -177,7 +176,7 @@ class Worker:
             self._in_hand.add(entry.run_id)
             self._slots.take()
             self._start(entry.run_id, self._take(entry))
-        return fresh
+        return len(entries) == limit and bool(fresh)
 
     async def _until_due(self) -> float:
         """Return for how many seconds there is nothing to do, unless a notification comes."""

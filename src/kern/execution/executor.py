@@ -104,8 +104,9 @@ class Executor:
 
     @property
     def attempts(self) -> list[tuple[str, int]]:
-        """The run ids that execute here, with the attempt at each."""
-        return [(run_id, each.attempt.number) for run_id, each in self._executing.items()]
+        """The run ids that execute here, with the attempt at each. Safe to use from any thread."""
+        executing = self._executing.copy()
+        return [(run_id, each.attempt.number) for run_id, each in executing.items()]
 
     def attempt(self, run_id: str) -> Attempt | None:
         """Return the attempt at the run that executes here, if one does."""

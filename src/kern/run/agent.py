@@ -212,7 +212,8 @@ class RunOutput:
             error=cast(str | None, decode_object(record.error).get("message")),
             created_at=record.created_at.timestamp(),
         )
-        output._take_body(decode_object(record.output))
+        if record.output is not None:
+            output._take_body(decode_object(record.output))
         if record.usage is not None:
             output.metrics = Metrics.from_dict(decode_object(record.usage))
         return output

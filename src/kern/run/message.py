@@ -1,6 +1,7 @@
 """Messages: what the conversation of a run is made of."""
 
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Literal, Self, TypeAlias, cast, get_args
 
 from kern.errors import InvalidInputError
@@ -114,10 +115,15 @@ class Metrics:
 
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return dict(zip(_METRICS, _metrics_of(self), strict=True))
 
     @classmethod
     def from_dict(cls, values: dict[str, object]) -> Self:
         """Return the metrics that :meth:`to_dict` gave; unknown keys are ignored."""
-        known = {each.name for each in fields(cls)}
-        return cls(**{k: v for k, v in values.items() if k in known})  # type: ignore[arg-type] # from JSON
+        known = {name: values[name] for name in _METRICS if name in values}
+        return cls(**known)  # type: ignore[arg-type] # from JSON
+
+
+_METRICS = tuple(each.name for each in fields(Metrics))
+
+_metrics_of = attrgetter(*_METRICS)

@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import asyncpg
 
@@ -16,7 +16,6 @@ from kern.db.postgres.sqlstates import POOLED, Meaning, meaning
 from kern.errors import DatabaseError, DatabaseUnavailableError
 
 Connection: TypeAlias = "asyncpg.Connection | asyncpg.pool.PoolConnectionProxy"
-Result = TypeVar("Result")
 
 # How long to wait at most before a statement that has collided with another is sent again: every
 # statement is guarded and stands alone.
@@ -79,15 +78,15 @@ class Connections:
             OutcomeUnknownError: it has not said whether it did.
             DatabaseError: it refused.
         """
-
-        async def send() -> list[asyncpg.Record]:
-            if not self._connector.is_isolated:
-                async with self.transaction() as connection:
-                    return await connection.fetch(statement, *values)
-            async with self._connection() as connection, self._answered():
-                return await connection.fetch(statement, *values)
-
-        return await self._through_collisions(send)
+        with reporting(self.address, sent=True):
+            for pause in _PAUSES:
+                try:
+                    return await self._send(statement, values)
+                except (asyncpg.PostgresError, DatabaseError) as error:
+                    if not self._may_send_again(sqlstate(error)):
+                        raise
+                await asyncio.sleep(random.uniform(0, pause))
+            return await self._send(statement, values)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection, None]:
@@ -139,16 +138,12 @@ class Connections:
     async def _notify(self, channel: str, payload: str) -> None:
         await self.fetch("SELECT pg_notify($1, $2)", channel, payload)
 
-    async def _through_collisions(self, send: Callable[[], Awaitable[Result]]) -> Result:
-        with reporting(self.address, sent=True):
-            for pause in _PAUSES:
-                try:
-                    return await send()
-                except (asyncpg.PostgresError, DatabaseError) as error:
-                    if not self._may_send_again(sqlstate(error)):
-                        raise
-                await asyncio.sleep(random.uniform(0, pause))
-            return await send()
+    async def _send(self, statement: str, values: Sequence[object]) -> list[asyncpg.Record]:
+        if not self._connector.is_isolated:
+            async with self.transaction() as connection:
+                return await connection.fetch(statement, *values)
+        async with self._connection() as connection, self._answered():
+            return await connection.fetch(statement, *values)
 
     def _answered(self) -> answered_within:
         return answered_within(self._connector.statement_timeout)

@@ -1,13 +1,14 @@
 """Between the rows of PostgreSQL and kern's records."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import asyncpg
 
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord
 
-_ACCEPTED = (
+_accepted = attrgetter(
     *("run_id", "session_id", "agent_id", "user_id", "input", "metadata", "parent_run_id"),
     *("streamed", "cancelled", "lease", "ordered", "priority", "run_at", "timeout"),
     *("max_attempts", "webhook", "executor", "traceparent", "journal_version"),
@@ -16,9 +17,9 @@ _ACCEPTED = (
 _NOT_OF_THE_RECORD = ("due_run_id", "unfinished", "holder", "notified")
 
 
-def accepted_columns(runs: Sequence[NewRun]) -> list[list[object]]:
+def accepted_columns(runs: Sequence[NewRun]) -> list[tuple[object, ...]]:
     """Return what the statements that accept runs take, an array for each column."""
-    return [[getattr(run, column) for run in runs] for column in _ACCEPTED]
+    return list(zip(*map(_accepted, runs), strict=True))
 
 
 def columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
@@ -35,5 +36,8 @@ def journal_columns(rows: Sequence[tuple[int, JournalRow]]) -> list[list[object]
 
 def record(row: asyncpg.Record) -> RunRecord:
     """Return a run as it was read."""
-    values = {key: value for key, value in row.items() if key not in _NOT_OF_THE_RECORD}
-    return RunRecord(**values | {"status": RunStatus(values["status"])})
+    values = dict(row)
+    for column in _NOT_OF_THE_RECORD:
+        values.pop(column, None)
+    values["status"] = RunStatus(values["status"])
+    return RunRecord(**values)
