@@ -34,7 +34,7 @@ async def serve(
     unserved_timeout: timedelta | str | None = None,
     max_threads: int | None = None,
 ) -> None:
-    """Execute the background runs of agents, whoever has submitted them.
+    """Execute the background runs of agents, whichever process has submitted them.
 
     ``kern worker`` does this in a process of its own. What becomes of the runs is told to the
     logger ``kern.runs``. A setting that is not given is what the environment says.

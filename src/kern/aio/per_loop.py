@@ -39,7 +39,7 @@ class PerLoop(Generic[Resource]):
         opening = self._opening.get(loop)
         if opening is None or (opening.done() and _failed(opening)):
             self._forget_closed_loops()
-            # A task of its own: whoever asked first may leave, and the others still wait for it.
+            # A task of its own: the first one to ask may leave, and the others still wait for it.
             opening = self._opening[loop] = loop.create_task(self._begin())
             opening.add_done_callback(_failed)
         resource, _ = await asyncio.shield(opening)

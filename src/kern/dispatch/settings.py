@@ -25,7 +25,7 @@ class Settings:
             execute there count as lost (``KERN_MAX_LOOP_BLOCK``, default 300).
         unserved_timeout: how long a run that no worker can execute is kept waiting before it
             ends in ERROR (``KERN_UNSERVED_TIMEOUT``, default ``24h``).
-        retention: how long runs that have ended are kept, or None for ever (``KERN_RETENTION``,
+        retention: how long runs that have ended are kept, or None for any time (``KERN_RETENTION``,
             such as ``30d`` or ``12h``).
     """
 

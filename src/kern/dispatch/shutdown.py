@@ -1,4 +1,4 @@
-"""SIGTERM: the runs of a process are released before it ends, whoever else handles the signal.
+"""SIGTERM: the runs of a process are released before it ends, whatever else handles the signal.
 
 A handler that is there already is called once the runs are released; where there is none, the
 process ends by the signal then. What cannot be chained is left alone: a handler that Python does
@@ -90,7 +90,7 @@ def in_charge(release: Release | None = None, patience: float = _PATIENCE) -> It
 
 
 def handle_sigterm() -> None:
-    """Handle SIGTERM from now on, before whoever handles it now; in the main thread only."""
+    """Handle SIGTERM from now on, before what handles it now; in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         return
     previous = signal.getsignal(signal.SIGTERM)

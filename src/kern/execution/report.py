@@ -1,4 +1,4 @@
-"""What becomes of runs in this process, told to whoever listens to the logger ``kern.runs``."""
+"""What becomes of runs in this process, reported to the logger ``kern.runs``."""
 
 import logging
 

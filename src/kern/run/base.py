@@ -11,7 +11,7 @@ class RunStatus(StrEnum):
     """Where a run is in its life.
 
     ``PENDING → RUNNING → COMPLETED | ERROR | CANCELLED``; a run that waits for a person is
-    ``PAUSED``, and one whose executor let go or was lost is ``PENDING`` again.
+    ``PAUSED``, and one whose executor released it or was lost is ``PENDING`` again.
     """
 
     pending = "PENDING"

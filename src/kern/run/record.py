@@ -11,7 +11,7 @@ class NewRun:
     """A run about to be accepted.
 
     Attributes:
-        run_id: its identity, for ever.
+        run_id: its identity.
         session_id: the conversation it belongs to.
         agent_id: whose definition executes it.
         user_id: on whose behalf, where that is known.

@@ -1,4 +1,4 @@
-"""What lost processes have left undone in SQLite, made good by whoever advances the tick."""
+"""What lost processes have left undone in SQLite, made good by the process that advances the tick."""
 
 from kern.db.base import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, Swept
 from kern.db.sqlite.connection import Transaction
