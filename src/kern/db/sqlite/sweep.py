@@ -1,4 +1,4 @@
-"""What lost processes have left undone in SQLite, made good by the process that advances the tick."""
+"""The sweep of SQLite: makes good what lost processes have left undone, once for all."""
 
 from kern.db.base import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, Swept
 from kern.db.sqlite.connection import Transaction
