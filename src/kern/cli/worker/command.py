@@ -68,7 +68,7 @@ Retention = Annotated[
     typer.Option(
         envvar="KERN_RETENTION",
         show_default=False,
-        help="How long runs that have ended are kept, such as 12h, 30d or 8w; by default without end.",
+        help="How long runs that have ended are kept, such as 12h or 30d; by default without end.",
     ),
 ]
 Port = Annotated[
