@@ -371,3 +371,28 @@ async def test_a_resumed_run_begins_anew(store: Store, status: RunStatus) -> Non
     found = await store.get("run")
     assert found is not None
     assert (found.attempt, found.failures, found.started_at, found.run_at) == (3, 0, None, None)
+
+
+@pytest.mark.parametrize("limit", ["agent", "user"])
+async def test_the_ancestors_of_a_run_which_may_wait_for_it_do_not_count(
+    store: Store, limit: str
+) -> None:
+    worker, above = limited(limit, 1, store), None
+    for run_id in ("root", "child", "grandchild"):
+        await worker.submit(of(run_id, parent_run_id=above))
+        assert (await worker.deliver()) is not None, run_id
+        above = run_id
+    await worker.submit(of("other"))
+    assert await worker.deliver() is None
+
+
+async def test_the_child_of_a_cancelled_run_waits_for_no_limit(store: Store) -> None:
+    await store.submit(new_run("parent", lease=LEASE))
+    await store.submit(new_run("child", parent_run_id="parent"))
+    await store.submit(new_run("other"))
+    claim = Claim("executor", LEASE, agent_limit=1)
+    assert await store.claim("other", claim) is not None
+    await store.cancel("parent")
+    ended = await store.claim("child", claim)
+    assert ended is not None
+    assert ended.status is RunStatus.cancelled

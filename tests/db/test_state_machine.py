@@ -240,8 +240,14 @@ class Runs(RuleBasedStateMachine):
         assert claimed is None or claimed.input == model.input
 
     def is_full(self, model: Model, claim: Claim) -> bool:
-        """Return whether a limit leaves no room for a run."""
-        counted = [each for each in self.models.values() if each.is_counted]
+        """Return whether a limit leaves no room for a run, whose ancestors do not count."""
+        above, parent = set[int](), model.parent
+        while parent is not None:
+            above.add(id(parent))
+            parent = parent.parent
+        counted = [
+            each for each in self.models.values() if each.is_counted and id(each) not in above
+        ]
         mine = [each for each in counted if each.user_id == model.user_id]
         return (claim.agent_limit is not None and len(counted) >= claim.agent_limit) or (
             claim.user_limit is not None

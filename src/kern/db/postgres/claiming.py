@@ -80,6 +80,8 @@ class Claiming:
         owners = await self._connections.fetch(self._limits.owner, run_id)
         if not owners:
             return _Claimed()
+        if owners[0]["is_orphan"]:  # It ends here, and waits for nothing.
+            return await self._claims.put((run_id, claim))
         if owners[0]["needs_lock"]:
             return _Claimed(needs_session_lock=True)
         of_agent, *of_user = _keys(owners[0]["agent_id"], owners[0]["user_id"], claim)

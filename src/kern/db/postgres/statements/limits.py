@@ -18,7 +18,9 @@ class Limits:
         self.owner = f"""
 SELECT agent_id, user_id, ordered AND NOT EXISTS (SELECT FROM {sessions} AS session
     WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id
-) AS needs_lock, ARRAY(
+) AS needs_lock, EXISTS (SELECT FROM {runs} AS parent WHERE parent.run_id = runs.parent_run_id
+    AND (parent.status = 'CANCELLED' OR parent.cancel_requested_at IS NOT NULL)
+) AS is_orphan, ARRAY(
     WITH RECURSIVE above (run_id) AS (
         SELECT runs.parent_run_id
         UNION SELECT (SELECT parent_run_id FROM {runs} WHERE run_id = above.run_id) FROM above)
