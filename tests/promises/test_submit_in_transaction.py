@@ -121,12 +121,15 @@ async def test_it_executes_with_the_definition_that_submitted_it(
     postgres: EmbeddedPostgres,
     model: OpenAIResponses,
     server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def who(context: RunContext) -> str:
         """Tell on whose behalf this is."""
         return str(context.dependencies["user"])
 
-    server.script += [Reply.tool_calls(("who", {})), Reply.tool_calls(("who", {}))]
+    monkeypatch.setenv("KERN_CONCURRENCY", "1")  # One after the other, so the script holds.
+    call = Reply.tool_calls(("who", {}))
+    server.script += [call, Reply.text("Done."), call]
     agents = [
         Agent("Tester", model, db=postgres_db, tools=[who], dependencies={"user": user})
         for user in ("ada", "bob")

@@ -235,6 +235,13 @@ class Promises:
                 f"{row.status} in attempt {row.attempt}"
             )
 
+    def _ancestors(self, row: Row) -> set[str]:
+        above = set[str]()
+        while row.parent_run_id is not None and row.parent_run_id in self.rows:
+            above.add(row.parent_run_id)
+            row = self.rows[row.parent_run_id]
+        return above
+
     def _begins(self, name: str, row: Row) -> None:
         if row.cancelling:
             self.breach(f"{row.run_id} began, though it was cancelled")
@@ -243,10 +250,12 @@ class Promises:
         if row.ordered:
             self._check_order(row, [each for each in others if each.session_id == row.session_id])
         if name == "claim" and row.agent_id == "scarce":
+            above = self._ancestors(row)  # They may wait for it, so they do not count.
             running = [
                 each
                 for each in others
                 if each.agent_id == row.agent_id and each.status == "RUNNING" and each.counted
+                if each.run_id not in above
             ]
             if len(running) >= AGENT_LIMIT:
                 self.breach(f"{row.run_id} began above the limit of its agent")

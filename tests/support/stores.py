@@ -130,8 +130,9 @@ async def row(store: Store, run_id: str = "run") -> dict[str, object]:
 
 async def sweep(store: Store) -> Swept:
     """Have expired attempts given up, whenever the last sweep was."""
-    swept = await store.sweep(0.0)
-    assert swept is not None
+    async with asyncio.timeout(20):
+        while (swept := await store.sweep(0.0)) is None:  # noqa: ASYNC110 # another one has just swept
+            await asyncio.sleep(0.01)
     return swept
 
 
