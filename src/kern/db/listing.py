@@ -9,8 +9,6 @@ from kern.run.base import RunStatus
 BEGINNING = 1000
 """How many characters of a listed run's input are read."""
 
-_LIVE = frozenset({RunStatus.pending, RunStatus.running})
-
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
@@ -29,11 +27,6 @@ class RunFilter:
     session_id: str | None = None
     user_id: str | None = None
     since: datetime | None = None
-
-    @property
-    def is_live(self) -> bool:
-        """Whether only runs are wanted that execute or wait to: few, and quickly found."""
-        return bool(self.statuses) and _LIVE.issuperset(self.statuses)
 
 
 class Load(NamedTuple):

@@ -89,11 +89,6 @@ class Definitions:
         return [*self._pinned, *self._replaceable]
 
     @property
-    def is_explicit(self) -> bool:
-        """Whether a definition was served explicitly."""
-        return bool(self._served)
-
-    @property
     def agent_ids(self) -> list[str]:
         """The agents whose runs may begin here now."""
         now = asyncio.get_running_loop().time()

@@ -58,7 +58,9 @@ class Waiting:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise TimeoutError(f"After {timeout:g} s {reasons[-1]}. It goes on.") from None
+            raise TimeoutError(
+                f"After {timeout:g} s {reasons[-1].rstrip('.')}. It goes on."
+            ) from None
 
     async def stream(self, run_id: str, after: int) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield the events of a run from the number ``after`` on, until it ends or pauses.
