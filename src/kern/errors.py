@@ -99,6 +99,10 @@ class RunTimeoutError(KernError):
     """A run took longer than its time limit."""
 
 
+class UsageLimitError(KernError):
+    """A run has used as much as it may: asked its model too often, or made too many calls."""
+
+
 class SessionBusyError(KernError):
     """A run was refused because its session has another one; nothing was stored."""
 
@@ -143,3 +147,30 @@ class WebhookError(KernError):
         super().__init__(message)
         self.permanent = permanent
         self.retry_after = retry_after
+
+
+class RunFailedError(KernError):
+    """A run ended in ERROR, of something that is no error of kern."""
+
+
+def failure(kind: str | None, message: str) -> KernError:
+    """Return the error of which a run failed, perhaps in another process.
+
+    Args:
+        kind: the class of what the run failed of.
+        message: what it said.
+    """
+    known: tuple[type[KernError], ...] = (
+        ConfigurationError,
+        DatabaseError,
+        JournalError,
+        MissingKeyError,
+        MissingToolError,
+        ModelError,
+        NewerJournalError,
+        RunTimeoutError,
+        ThreadLimitError,
+        UsageLimitError,
+    )
+    found = next((each for each in known if each.__name__ == kind), RunFailedError)
+    return found(message)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from elsewhere import environment_of
+from kern.run.journal import write_event
 from stores import CLAIM, LEASE, execute, new_run
 from typer.testing import CliRunner
 
@@ -22,7 +23,6 @@ from kern.db.base import Database, Store
 from kern.db.processes import Process
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
-from kern.run.journal import write_event
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
 from kern.run.tool import ToolCall

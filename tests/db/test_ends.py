@@ -3,7 +3,19 @@
 import asyncio
 
 import pytest
-from stores import CLAIM, EXPIRED, LEASE, LOST, ending, execute, new_run, row, status_of, sweep
+from stores import (
+    CLAIM,
+    EXPIRED,
+    LEASE,
+    LOST,
+    ending,
+    execute,
+    new_run,
+    row,
+    settled_as,
+    status_of,
+    sweep,
+)
 
 from kern.aio.batch import to_the_end
 from kern.db.base import Accepted, Database, Store
@@ -19,7 +31,7 @@ TERMINAL = [RunStatus.completed, RunStatus.error, RunStatus.cancelled]
 async def test_a_settled_run_keeps_its_end(store: Store, status: RunStatus) -> None:
     await store.submit(new_run(lease=LEASE))
     error = '{"type":"ValueError"}' if status is RunStatus.error else None
-    assert await store.settle(ending(status=status, error=error)) is status
+    assert settled_as(await store.settle(ending(status=status, error=error))) is status
     stored = await store.get("run")
     assert stored is not None
     assert (stored.status, stored.attempt) == (status, 1)
@@ -45,7 +57,7 @@ async def test_a_stale_attempt_settles_nothing(store: Store) -> None:
     assert await store.settle(ending(attempt=1)) is None
     assert await store.settle(ending(attempt=3)) is None
     assert await row(store) == before
-    assert await store.settle(ending(attempt=2)) is RunStatus.completed
+    assert settled_as(await store.settle(ending(attempt=2))) is RunStatus.completed
 
 
 async def test_a_run_that_does_not_run_is_not_settled(store: Store) -> None:
@@ -77,7 +89,7 @@ async def test_a_run_whose_cancel_was_asked_for_ends_cancelled(
 ) -> None:
     await store.submit(new_run(lease=LEASE))
     await store.cancel("run")
-    assert await store.settle(ending(status=status)) is RunStatus.cancelled
+    assert settled_as(await store.settle(ending(status=status))) is RunStatus.cancelled
     stored = await store.get("run")
     assert stored is not None
     assert stored.status is RunStatus.cancelled
@@ -173,7 +185,7 @@ async def test_a_running_run_runs_until_its_executor_stops_it(store: Store) -> N
     assert asked is not None
     assert await store.cancel("run")
     assert (await row(store))["cancel_requested_at"] == asked
-    assert await store.settle(ending()) is RunStatus.cancelled
+    assert settled_as(await store.settle(ending())) is RunStatus.cancelled
 
 
 async def test_a_run_without_a_living_executor_is_cancelled_at_once(store: Store) -> None:

@@ -16,6 +16,7 @@ from stores import (
     execute,
     new_run,
     same,
+    settled_as,
     status_of,
     sweep,
 )
@@ -58,7 +59,7 @@ async def stand_still(store: Store, status: RunStatus, run_id: str = "run") -> N
         await store.queue.acknowledge(entry)
     last = rows(1, WHOLE, DONE, run_id=run_id)
     end = settling(last, run_id=run_id, status=status, error='"no"')
-    assert await store.settle(end) is status
+    assert settled_as(await store.settle(end)) is status
 
 
 async def elsewhere(db: Database, act: Callable[[Store], Awaitable[object]]) -> None:
@@ -146,7 +147,7 @@ async def test_a_run_whose_cancel_was_asked_for_goes_on_writing_until_it_stops(
     await store.submit(new_run(lease=LEASE))
     await store.cancel("run")
     assert await store.append("run", 1, rows(1, WHOLE), False)
-    assert await store.settle(settling(rows(2, DONE))) is CANCELLED
+    assert settled_as(await store.settle(settling(rows(2, DONE)))) is CANCELLED
     assert await journal(store) == [(1, WHOLE), (2, DONE)]
 
 
@@ -185,7 +186,7 @@ async def test_a_payload_of_a_megabyte_comes_back_whole(store: Store) -> None:
 async def test_the_last_rows_are_written_with_the_end(store: Store) -> None:
     await store.submit(new_run(lease=LEASE))
     await store.append("run", 1, rows(1, WHOLE), False)
-    assert await store.settle(settling(rows(1, WHOLE, DONE))) is COMPLETED
+    assert settled_as(await store.settle(settling(rows(1, WHOLE, DONE)))) is COMPLETED
     assert await journal(store) == [(1, WHOLE), (2, DONE)]
 
 
@@ -242,7 +243,7 @@ async def test_a_paused_run_is_cancelled_at_once_and_stays_so(store: Store) -> N
 async def test_a_pause_of_a_run_whose_cancel_was_asked_for_is_its_end(store: Store) -> None:
     await store.submit(new_run(lease=LEASE))
     await store.cancel("run")
-    assert await store.settle(ending(status=PAUSED)) is CANCELLED
+    assert settled_as(await store.settle(ending(status=PAUSED))) is CANCELLED
     found = await store.get("run")
     assert found is not None
     assert found.finished_at is not None
@@ -457,7 +458,7 @@ async def test_a_run_that_stands_still_is_resumed(store: Store, status: RunStatu
     assert claimed is not None
     assert (claimed.attempt, claimed.last_seq) == (2, 4)
     assert not await store.append("run", 1, rows(5, DONE), False)
-    assert await store.settle(ending(attempt=2)) is COMPLETED
+    assert settled_as(await store.settle(ending(attempt=2))) is COMPLETED
 
 
 @pytest.mark.parametrize("status", [PAUSED, ERROR])

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 from deliveries import Deliveries
-from stores import CLAIM, ending, execute, new_run, sweep
+from stores import CLAIM, ending, execute, new_run, settled_as, sweep
 
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
@@ -295,7 +295,7 @@ async def test_a_run_that_meets_a_limit_while_the_one_that_it_waits_for_ends_is_
     assert entry is not None
     async with gate.holding("b"):
         claiming = await gate.begin(store.claim("b", worker.claim))
-        assert await store.settle(ending("a")) is COMPLETED
+        assert settled_as(await store.settle(ending("a"))) is COMPLETED
         admitting = await gate.begin(worker.admit("a"))
     assert await claiming is None
     await admitting

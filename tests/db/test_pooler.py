@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 from pgbouncer import PROGRAM, PgBouncer
-from stores import LEASE, Recorder, ending, new_run
+from stores import LEASE, Recorder, ending, new_run, settled_as
 
 from kern.db.base import Kind, Signal
 from kern.db.postgres import PostgresDb
@@ -49,7 +49,7 @@ async def test_every_step_of_a_run_works_side_by_side(db: PostgresDb) -> None:
         run_id = f"run-{number}"
         await store.submit(new_run(run_id, session_id=run_id, lease=LEASE))
         assert await store.append(run_id, 1, [], streamed=False)
-        assert await store.settle(ending(run_id)) is RunStatus.completed
+        assert settled_as(await store.settle(ending(run_id))) is RunStatus.completed
         record = await store.get(run_id, with_input=True)
         assert record is not None
         assert record.status is RunStatus.completed

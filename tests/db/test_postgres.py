@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from stores import LEASE, Recorder, ending, new_run
+from stores import LEASE, Recorder, ending, new_run, settled_as
 
 from kern.db.base import Database, Kind, Signal
 from kern.db.in_memory import InMemoryDb
@@ -239,7 +239,7 @@ async def test_every_identifier_names_a_table_even_a_word_of_sql(
     await store.watch("run")
     recorder = Recorder()
     await store.listen(recorder)
-    assert await store.settle(ending()) is RunStatus.completed
+    assert settled_as(await store.settle(ending())) is RunStatus.completed
     await recorder.gets(Signal(Kind.changed, "run"))
     await store.submit(new_run("next"))
     assert await store.history("session", "next", 1) == [("run", ending().output)]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from stores import CLAIM, LEASE, Recorder, ending, execute, new_run, same
+from stores import CLAIM, LEASE, Recorder, ending, execute, new_run, same, settled_as
 
 from kern.db.base import Kind, Signal, Store
 from kern.db.postgres import PostgresDb, connections
@@ -117,7 +117,7 @@ async def test_a_run_that_begins_where_it_is_accepted_touches_no_table_of_the_qu
         run_id = f"ordered {ordered}"
         await store.submit(new_run(run_id, lease=LEASE, ordered=ordered))
         await store.extend([(run_id, 1)], LEASE)
-        assert await store.settle(ending(run_id)) is RunStatus.completed
+        assert settled_as(await store.settle(ending(run_id))) is RunStatus.completed
     with pytest.raises(DatabaseError, match="pgqueuer"):
         await store.submit(new_run())
 
@@ -172,7 +172,9 @@ async def test_a_poisoned_settle_fails_alone(postgres_db: PostgresDb) -> None:
     answers = await asyncio.gather(*map(store.settle, ends), return_exceptions=True)
     assert isinstance(answers.pop(1), DatabaseError)
     assert answers == [RunStatus.completed] * 3
-    assert await store.settle(ending("run-3", status=RunStatus.error)) is RunStatus.error
+    assert (
+        settled_as(await store.settle(ending("run-3", status=RunStatus.error))) is RunStatus.error
+    )
 
 
 async def test_runs_that_come_at_once_share_a_statement(own_db: PostgresDb) -> None:
@@ -290,7 +292,7 @@ async def test_a_server_that_was_away_is_found_again(
     await recorder.gets(RESYNC)
     assert await store.cancel("run")
     await recorder.gets(CANCEL)
-    assert await store.settle(ending()) is RunStatus.cancelled
+    assert settled_as(await store.settle(ending())) is RunStatus.cancelled
 
 
 # --- the end of an event loop

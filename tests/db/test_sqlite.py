@@ -22,6 +22,7 @@ from stores import (
     execute,
     new_run,
     same,
+    settled_as,
 )
 
 from kern.db.base import Kind, Signal
@@ -325,7 +326,10 @@ asyncio.run(main())
     mine = 0
     for run_id in reversed(run_ids):
         if await store.claim(run_id, CLAIM):
-            assert await store.settle(ending(run_id, output='"here"')) is RunStatus.completed
+            assert (
+                settled_as(await store.settle(ending(run_id, output='"here"')))
+                is RunStatus.completed
+            )
             mine += 1
     assert await asyncio.to_thread(process.wait, 20) == 0
     records = [await store.get(run_id) for run_id in run_ids]

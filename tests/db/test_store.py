@@ -4,7 +4,19 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from stores import CLAIM, EXPIRED, LEASE, LOST, ending, execute, new_run, row, status_of, sweep
+from stores import (
+    CLAIM,
+    EXPIRED,
+    LEASE,
+    LOST,
+    ending,
+    execute,
+    new_run,
+    row,
+    settled_as,
+    status_of,
+    sweep,
+)
 
 from kern.db.base import Claim, Database, Store
 from kern.run.base import RunStatus
@@ -132,7 +144,7 @@ async def test_a_run_with_a_lease_is_in_its_first_attempt(store: Store) -> None:
     assert stored.started_at is not None
     assert stored.finished_at is None
     assert await store.claim("run", CLAIM) is None
-    assert await store.settle(ending(attempt=1)) is RunStatus.completed
+    assert settled_as(await store.settle(ending(attempt=1))) is RunStatus.completed
 
 
 async def test_what_is_awkward_to_store_comes_back_as_it_was(store: Store) -> None:
@@ -151,7 +163,7 @@ async def test_what_is_awkward_to_store_comes_back_as_it_was(store: Store) -> No
     assert (claimed.agent_id, claimed.user_id) == (run.agent_id, run.user_id)
     assert (claimed.input, claimed.metadata) == (run.input, run.metadata)
     output = '{"content":"\\u0000\\ud800"}'
-    assert await store.settle(ending(run.run_id, output=output)) is RunStatus.completed
+    assert settled_as(await store.settle(ending(run.run_id, output=output))) is RunStatus.completed
     stored = await store.get(run.run_id)
     assert stored is not None
     assert stored.output == output

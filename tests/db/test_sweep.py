@@ -4,7 +4,18 @@ import asyncio
 import json
 from datetime import timedelta
 
-from stores import CLAIM, EXPIRED, LEASE, LOST, ending, execute, new_run, status_of, sweep
+from stores import (
+    CLAIM,
+    EXPIRED,
+    LEASE,
+    LOST,
+    ending,
+    execute,
+    new_run,
+    settled_as,
+    status_of,
+    sweep,
+)
 
 from kern.db.base import Database, Store, Swept
 from kern.run.base import RunStatus
@@ -90,7 +101,7 @@ async def test_a_refused_run_is_left_to_others_and_counts_no_failure(store: Stor
     claimed = await store.claim("run", CLAIM)
     assert claimed is not None
     assert claimed.refusal == "No key."
-    assert await store.settle(ending(attempt=4)) is RunStatus.completed
+    assert settled_as(await store.settle(ending(attempt=4))) is RunStatus.completed
     stored = await store.get("run")
     assert stored is not None
     assert stored.refusal is None

@@ -18,13 +18,13 @@ from pathlib import Path
 import pytest
 from crash import TURNS, answer, execute, make_agent, turn_of
 from elsewhere import environment_of
+from kern.run.journal import read_row
 from leases import expire
 
 from kern.db.base import Database
 from kern.dispatch.runtime import Runtime
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
-from kern.run.journal import read_row
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 

@@ -9,8 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 from elsewhere import Elsewhere, Process
+from kern.run.journal import write_event
 from leases import expire
-from stores import CLAIM, LOST, ending, new_run, same, sweep
+from stores import CLAIM, LOST, ending, new_run, same, settled_as, sweep
 
 from kern.agent import Agent
 from kern.db.base import Database, Store
@@ -20,7 +21,6 @@ from kern.dispatch.runtime import Runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
-from kern.run.journal import write_event
 from kern.run.record import JournalRow
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
@@ -246,7 +246,7 @@ async def test_the_store_refuses_a_stale_attempt(db: Database, attack: str) -> N
 
     assert await _state(store) == before
     assert await store.extend([("run", 2)], 60.0) == {"run": False}
-    assert await store.settle(ending(attempt=2)) is RunStatus.completed
+    assert settled_as(await store.settle(ending(attempt=2))) is RunStatus.completed
 
 
 async def test_the_store_refuses_every_attack_of_a_stale_attempt_at_once(
@@ -266,7 +266,7 @@ async def test_the_store_refuses_every_attack_of_a_stale_attempt_at_once(
 async def test_the_store_refuses_a_stale_attempt_after_the_end(db: Database) -> None:
     store = await db.store()
     await _stale_once(store)
-    assert await store.settle(ending(attempt=2)) is RunStatus.completed
+    assert settled_as(await store.settle(ending(attempt=2))) is RunStatus.completed
     before = await _state(store)
 
     for write, refusal in ATTACKS.values():

@@ -70,8 +70,10 @@ def test_an_output_comes_back_equal_from_json(output: RunOutput, indent: int | N
 
 @given(outputs)
 def test_an_output_comes_back_equal_from_a_row(output: RunOutput) -> None:
-    settlement = output.settlement(attempt=3)
-    assert (settlement.run_id, settlement.attempt) == (output.run_id, 3)
+    settlement = output.settlement(
+        attempt=output.attempt,
+    )
+    assert (settlement.run_id, settlement.attempt) == (output.run_id, output.attempt)
     assert json.loads(settlement.usage) == output.metrics.to_dict()
     record = RunRecord(
         run_id=output.run_id,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from kern.db.base import Claim, Database, Signal, Store, Swept
+from kern.db.base import Claim, Database, Settled, Signal, Store, Swept
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite import SqliteDb
@@ -175,3 +175,8 @@ class Recorder:
             while not came or came[-1] not in wanted:
                 came.append(await self._signals.get())
         return came
+
+
+def settled_as(settled: Settled | None) -> RunStatus | None:
+    """Return how a run was settled, or None where it was not."""
+    return None if settled is None else settled.status

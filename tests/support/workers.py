@@ -18,7 +18,7 @@ from kern.db.base import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses
-from kern.run import journal
+from kern.run import steps
 from kern.run.base import RunContext
 from kern.tools import tool
 
@@ -149,7 +149,7 @@ def _execute(
     if ahead := environment.get("TEST_CLOCK"):
         clocks.advance(float(ahead))
     if version := environment.get("TEST_JOURNAL_VERSION"):
-        journal.VERSION = int(version)
+        steps.VERSION = int(version)
     where, table = environment["TEST_DB"], environment["TEST_TABLE"]
     db = PostgresDb(where, table) if "://" in where else SqliteDb(where, table)
     model = OpenAIResponses("test-model", max_retries=0)

@@ -1,5 +1,7 @@
 """An agent's methods for runs that exist: to cancel, await, retry and continue them."""
 
+from collections.abc import Mapping, Sequence
+
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.dispatch.waiting import Until
 from kern.errors import InvalidInputError, RunNotFoundError
@@ -9,6 +11,7 @@ from kern.run.base import RunStatus
 from kern.run.codec import check_id
 from kern.run.identity import new_id
 from kern.run.record import NewRun
+from kern.run.requirement import RunRequirement
 
 
 class Controlling(AgentDefinition):
@@ -76,7 +79,8 @@ class Controlling(AgentDefinition):
         self,
         run_id: str,
         *,
-        results: dict[str, str] | None = None,
+        requirements: Sequence[RunRequirement] | None = None,
+        results: Mapping[str, str] | None = None,
         from_seq: int | None = None,
         new_run_id: str | None = None,
         session_id: str | None = None,
@@ -85,10 +89,14 @@ class Controlling(AgentDefinition):
 
         Args:
             run_id: the run.
-            results: what the tool calls of unknown outcome, for which the run paused, returned:
-                texts by tool call id. Those that are left out are made again.
-            from_seq: begin a new run with the events of this one up to this number; the steps
-                after it are done anew.
+            requirements: those of the paused output, answered: ``requirement.confirm()``,
+                ``.reject(note)``, or ``.set_external_execution_result(text)``. The run pauses
+                again for those that are not.
+            results: what tool calls for which the run paused returned elsewhere: texts by tool
+                call id. Without ``requirements``, calls of unknown outcome that are left out are
+                made again.
+            from_seq: begin a new run with the steps of this one that tell nothing after the
+                event of this number; what comes after them is done anew.
             new_run_id: with ``from_seq``, the new run's id; by default a new one.
             session_id: with ``from_seq``, the new run's session; by default the same.
 
@@ -97,7 +105,7 @@ class Controlling(AgentDefinition):
 
         Raises:
             RunNotFoundError: there is no such run.
-            RunStateError: it is not PAUSED, or does not wait for these results.
+            RunStateError: it is not PAUSED, or does not wait for these.
             RunConflictError: the new run's id is in use.
             InvalidInputError: an argument cannot be used.
         """
@@ -108,7 +116,7 @@ class Controlling(AgentDefinition):
                 kind = type(result).__name__
                 raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
         if from_seq is None:
-            return await runtime.resume(run_id, RunStatus.paused, results, self)
+            return await runtime.resume(run_id, RunStatus.paused, results, requirements, self)
         if not isinstance(from_seq, int) or from_seq < 0:
             raise InvalidInputError(f"from_seq must be a number of 0 or more: {from_seq!r}.")
         record = await runtime.store.get(run_id, with_input=True)

@@ -23,6 +23,7 @@ class AgentDefinition:
         model: who answers.
         tools: what the model can have called, by name.
         tool_call_limit: how many calls a run may make, or None for any number.
+        max_turns: how often a run may ask the model, or None for any number.
         dependencies: what the tools find in their context.
         db: where its sessions and runs are kept; None for nowhere.
         timeout: the time limit of a run in seconds, or None.
@@ -44,6 +45,7 @@ class AgentDefinition:
         instructions: str | Sequence[str] | None = None,
         tools: Sequence[Tool | Callable[..., object]] = (),
         tool_call_limit: int | None = None,
+        max_turns: int | None = 100,
         dependencies: Mapping[str, object] | None = None,
         db: Database | None = None,
         add_history_to_context: bool = False,
@@ -64,7 +66,11 @@ class AgentDefinition:
             description: who the model is to be.
             instructions: what it is to do: a text, or a list of points.
             tools: what the model can have called: functions, or what ``@tool`` made of them.
-            tool_call_limit: how many tool calls a run may make; by default any number.
+            tool_call_limit: how many tool calls a run may make; by default any number. A model
+                that asks for more is told so once, and may answer; if it goes on, the run ends in
+                ERROR.
+            max_turns: how often a run may ask the model, over all its attempts; then it ends in
+                ERROR. None for any number.
             dependencies: what the tools find in their context; it is stored nowhere.
             db: where sessions and runs are kept; background runs need one.
             add_history_to_context: whether the model is shown earlier runs of the session.
@@ -94,6 +100,7 @@ class AgentDefinition:
         if len(self.tools) < len(made):
             raise ConfigurationError("Two tools have one name; give one of them another.")
         self.tool_call_limit = tool_call_limit
+        self.max_turns = _limit("max_turns", max_turns)
         self.dependencies = dict(dependencies or {})
         self.name = name or "Agent"
         self.model = model

@@ -12,7 +12,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from kern.agent.definition import AgentDefinition
-from kern.run.agent import RunEvent, RunInput, RunOutputEvent
+from kern.run.agent import RunInput
+from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.printable import printable
 
 

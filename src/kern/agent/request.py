@@ -11,12 +11,23 @@ from kern.agent.definition import AgentDefinition, runtime_of
 from kern.agent.options import Input, new_run
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
-from kern.errors import ConfigurationError, InvalidInputError
+from kern.errors import ConfigurationError, InvalidInputError, failure
 from kern.execution.journal import Emit
-from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
+from kern.run.agent import RunOutput
+from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.record import NewRun
 
-_ALWAYS_STREAMED = (RunEvent.run_content, RunEvent.run_cancelled)
+# What a stream tells that was not asked for every event: text, and how the run goes on.
+_ALWAYS_STREAMED = {
+    RunEvent.run_content,
+    RunEvent.run_content_voided,
+    RunEvent.run_paused,
+    RunEvent.run_continued,
+    RunEvent.run_resumed,
+    RunEvent.run_error,
+    RunEvent.run_cancelled,
+    RunEvent.run_completed,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +134,34 @@ class Request:
         """Carry the run out, and yield its events.
 
         Args:
-            every_event: yield them all; else the pieces of content, and a cancel.
+            every_event: yield them all; else the pieces of content, and how the run goes on and
+                ends. Then the end of a completed run has no content: the pieces were its content.
+
+        Raises:
+            Exception: what the run failed of.
         """
         async with aclosing(self._submitted() if self.background else self._executed()) as events:
             async for event in events:
-                if every_event or event.event in _ALWAYS_STREAMED:
+                if every_event:
+                    yield event
+                elif event.event is RunEvent.run_completed:
+                    yield replace(event, content=None)
+                elif event.event in _ALWAYS_STREAMED:
                     yield event
 
     async def _submitted(self) -> AsyncGenerator[RunOutputEvent, None]:
         await replace(self, run=replace(self.run, streamed=True)).submit()
         runtime = await runtime_of(self.agent)
-        async with aclosing(runtime.stream(self.run.run_id, 0)) as events:
+        run_id = self.run.run_id
+        last: RunOutputEvent | None = None
+        async with aclosing(runtime.stream(run_id, 0)) as events:
             async for event in events:
                 yield event
+                last = event
+        if last is not None and last.event is RunEvent.run_error:
+            record = await runtime.store.get(run_id)
+            kind = None if record is None else record.error_kind
+            raise failure(kind, last.content or "The run failed.")
 
     async def _executed(self) -> AsyncGenerator[RunOutputEvent, None]:
         events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()

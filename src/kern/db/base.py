@@ -79,6 +79,18 @@ class Accepted(NamedTuple):
     waiting: bool = False
 
 
+class Settled(NamedTuple):
+    """The answer to a settled run.
+
+    Attributes:
+        status: the status in which it ended, or PAUSED.
+        finished_at: when it ended, by the database's clock.
+    """
+
+    status: RunStatus
+    finished_at: datetime | None = None
+
+
 class Claim(NamedTuple):
     """Who claims a run, and on which terms.
 
@@ -264,15 +276,15 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def settle(self, settlement: Settlement) -> RunStatus | None:
+    async def settle(self, settlement: Settlement) -> Settled | None:
         """End a run for good, or pause it, and write the last rows of its journal.
 
         What follows from the end happens in the same transaction: the session lock is handed
         off, and the run that gets it enqueued; its webhook is put into the outbox.
 
         Returns:
-            The status it ended in, which is CANCELLED where that was asked for. None where the
-            attempt is stale, and nothing was written.
+            How it ended: CANCELLED where that was asked for. None where the attempt is stale, and
+            nothing was written.
         """
 
     @abstractmethod
@@ -412,17 +424,18 @@ class Store(ABC):
 
     @abstractmethod
     async def resume(
-        self, run_id: str, status: RunStatus, events: Sequence[tuple[str, str]]
+        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
     ) -> bool:
         """Make a run that stands still PENDING again, and enqueue it.
 
         Args:
             run_id: the run.
             status: the status that it must have: PAUSED, or ERROR for a retry.
-            events: kinds and payloads to add to its journal.
+            attempt: the attempt that has brought it there.
+            rows: to add to its journal.
 
         Returns:
-            Whether it had that status; if not, nothing was changed.
+            Whether it had that status, from that attempt; if not, nothing was changed.
         """
 
     @abstractmethod

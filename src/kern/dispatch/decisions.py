@@ -1,53 +1,89 @@
-"""What is journaled when a run that stood still is taken up: results of its calls, or a retry."""
+"""What is journaled when a run that stood still is resumed: a person's decisions, or a retry."""
 
-from typing import cast
+import time
+from collections.abc import Mapping, Sequence
 
 from kern.db.base import Store
 from kern.errors import RunStateError
-from kern.run.agent import RunEvent, RunOutput
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.journal import read_row, reading, write_event
-from kern.run.message import Message
-from kern.run.record import RunRecord
+from kern.run.fold import RunState, fold
+from kern.run.record import JournalRow, RunRecord
+from kern.run.requirement import RunRequirement
+from kern.run.steps import AnyStep, AttemptFailed, Continued, Entry, ToolEnded, write_row
 
 
-async def decide(store: Store, record: RunRecord, results: dict[str, str]) -> list[tuple[str, str]]:
-    """Return the journal's next events, as kinds and payloads.
+async def decide(
+    store: Store,
+    record: RunRecord,
+    results: Mapping[str, str],
+    requirements: Sequence[RunRequirement] | None = None,
+) -> list[JournalRow]:
+    """Return the rows with which a run's journal goes on.
 
     Args:
         store: where the run is.
         record: the run, in ERROR or PAUSED.
-        results: by tool call id, what calls of unknown outcome returned; all others are made again.
+        results: by tool call id, what calls returned that were made elsewhere.
+        requirements: those of the paused run, answered. Where none are given, calls of unknown
+            outcome are made again.
 
     Raises:
-        RunStateError: the run does not wait for one of these calls.
+        RunStateError: the run does not wait for one of these, or the answer comes too late.
         JournalError: what is stored of it cannot be read.
     """
+    state = fold(await store.events(record.run_id, 0))
     if record.status is RunStatus.error:
-        error = RunOutput.from_record(record).error
-        return [
-            write_event(RunEvent.run_error, {"message": error}),
-            write_event(RunEvent.run_continued, {}),
+        steps: list[AnyStep] = [
+            AttemptFailed(RunOutput.from_record(record).error),
+            Continued(),
         ]
-    calls: list[str] = []
-    done: set[object] = set()
-    for row in await store.events(record.run_id, 0):
-        event, payload = read_row(row)
-        if event is RunEvent.model_request_completed:
-            with reading(row):
-                message = Message.from_dict(cast(dict[str, object], payload["message"]))
-            calls, done = [call.id for call in message.tool_calls], set()
-        elif event in (RunEvent.tool_call_completed, RunEvent.tool_call_error):
-            done.add(payload["place"])
-    waiting = [call for place, call in enumerate(calls) if place not in done]
-    if unknown := sorted(set(results) - set(waiting)):
+    else:
+        steps = _decided(record.run_id, state, results, requirements)
+    rows: list[JournalRow] = []
+    for step in steps:
+        entry = Entry(state.last_seq + 1, state.next_event, step)
+        state.apply(entry)
+        rows.append(write_row(record.run_id, entry))
+    return rows
+
+
+def _decided(
+    run_id: str,
+    state: RunState,
+    results: Mapping[str, str],
+    requirements: Sequence[RunRequirement] | None,
+) -> list[AnyStep]:
+    waits = {each.id: each for each in state.requirements}
+    answers = {each.id: each for each in requirements or ()}
+    calls = {each.tool_execution.tool_call_id: each for each in waits.values()}
+    if unknown := sorted({*(answers.keys() - waits.keys()), *(results.keys() - calls.keys())}):
+        names = ", ".join(calls) or "nothing"
         raise RunStateError(
-            f"Run {record.run_id} does not wait for {', '.join(unknown)}, but for "
-            f"{', '.join(waiting)}."
+            f"Run {run_id} does not wait for {', '.join(unknown)}, but for {names}."
         )
-    given = [
-        write_event(RunEvent.tool_call_completed, {"place": calls.index(call), "result": result})
-        for call, result in results.items()
-    ]
-    again = [place for place, call in enumerate(calls) if place not in done and call not in results]
-    return [*given, write_event(RunEvent.run_continued, {"retry": again})]
+    steps: list[AnyStep] = []
+    allowed: list[int] = []
+    for place, call in state.turns[-1].open_calls if state.turns else ():
+        if (requirement := calls.get(call.id)) is None:
+            continue
+        answer = answers.get(requirement.id, requirement)
+        result = results.get(call.id, answer.external_execution_result)
+        if answer.is_resolved or call.id in results:
+            _check_time(requirement)
+        if result is not None:
+            steps.append(ToolEnded(place, result))
+        elif (rejection := answer.rejection) is not None:
+            steps.append(ToolEnded(place, rejection, error=True))
+        elif answer.confirmation or (
+            requirements is None and requirement.kind == "unknown_outcome"
+        ):
+            allowed.append(place)
+    return [*steps, Continued(tuple(allowed))]
+
+
+def _check_time(requirement: RunRequirement) -> None:
+    if requirement.expires_at is not None and requirement.expires_at < time.time():
+        raise RunStateError(
+            f"The requirement {requirement.id} has expired. Retry the run, or cancel it."
+        )

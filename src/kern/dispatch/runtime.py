@@ -4,13 +4,13 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
-from typing import TypeVar, cast
+from typing import TypeVar
 from weakref import WeakKeyDictionary, ref
 
 from kern import __version__
@@ -37,10 +37,12 @@ from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition, Spec
 from kern.models.base import Model
-from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.journal import read_row
+from kern.run.event import RunOutputEvent
+from kern.run.fold import fold
 from kern.run.record import NewRun, RunRecord
+from kern.run.requirement import RunRequirement
 from kern.webhooks.sender import Sender
 
 logger = logging.getLogger("kern")
@@ -71,8 +73,8 @@ class Runtime:
         self._tasks = Tasks()
         self._definitions = Definitions()
         self._slots = Slots(settings.concurrency or _SLOTS)
-        self._executor = Executor(settings.unserved_timeout)
         self._subscriptions = Subscriptions(store, self._on_signal)
+        self._executor = Executor(settings.unserved_timeout, self._subscriptions.notify)
         self._submission = Submission(store, self.cancel)
         self._foreground = Foreground(store, self._submission, self._executor, self._tasks)
         self._waiting = Waiting(store, self._executor, self._subscriptions, settings.heartbeat)
@@ -271,11 +273,12 @@ class Runtime:
         self,
         run_id: str,
         status: RunStatus,
-        results: dict[str, str] | None = None,
+        results: Mapping[str, str] | None = None,
+        requirements: Sequence[RunRequirement] | None = None,
         definition: Definition | None = None,
     ) -> RunOutput:
         """Have a run go on; see :meth:`kern.dispatch.submission.Submission.resume`."""
-        accept = partial(self._submission.resume, run_id, status, results)
+        accept = partial(self._submission.resume, run_id, status, results, requirements)
         if definition is None:
             return await accept()
         self.use(definition)
@@ -419,13 +422,7 @@ class Runtime:
         record = await self.store.get(run_id)
         if record is None or record.status is not RunStatus.cancelled:
             return  # Its executor will do it.
-        handle = None
-        for row in await self.store.events(run_id, 0):
-            event, payload = read_row(row)
-            if event is RunEvent.model_request_started:
-                handle = cast(str | None, payload.get("handle"))
-            elif event is RunEvent.model_request_completed:
-                handle = None
+        handle = fold(await self.store.events(run_id, 0)).handle
         if handle is not None:
             await model.cancel(handle)
 

@@ -1,144 +1,135 @@
 """Reading a run's events, live or later, in any process."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
-from typing import cast
+from operator import attrgetter
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.errors import RunNotFoundError
-from kern.run.agent import ENDINGS, RunEvent, RunOutput, RunOutputEvent
+from kern.execution.attempt import Attempt
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.journal import read_row, reading
-from kern.run.message import Message
-from kern.run.record import JournalRow, RunRecord
-from kern.run.tool import ToolCall, ToolExecution
+from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending, event_of
+from kern.run.record import RunRecord
+from kern.run.steps import read_row
 
 
-async def read_events(
-    store: Store, run_id: str, after: int, changed: asyncio.Event, look_again: float
-) -> AsyncGenerator[RunOutputEvent, None]:
-    """Yield the events of a run, each once, until it ends or pauses.
+class Reader:
+    """Reads the events of one run, each once, until it ends or pauses.
 
-    The run's end is not a row of its journal: it is the run itself, numbered after the last row.
-
-    Args:
-        store: where the run is.
-        run_id: the run.
-        after: the number of the last event that the reader has.
-        changed: set whenever the run may have moved on.
-        look_again: the seconds after which to look without that.
-
-    Raises:
-        RunNotFoundError: there is no such run.
-        JournalError: a row cannot be read.
+    While the run executes in this process its steps are read from memory, once they are
+    committed; else from the database. The numbers are the same in
+    both, so a reader may change from one to the other in the middle.
     """
-    known = await until_available(lambda: store.read(run_id))
-    calls: list[ToolCall] = []
-    last, text = 0, ""
-    while True:
-        changed.clear()
-        # The run before its journal: once it has ended, nothing is added to that any more.
-        record = await until_available(lambda: store.get(run_id)) if known else None
+
+    def __init__(
+        self,
+        store: Store,
+        run_id: str,
+        after: int,
+        attempt: Callable[[], Attempt | None],
+        changed: asyncio.Event,
+    ) -> None:
+        """Begin.
+
+        Args:
+            store: where the run is.
+            run_id: the run.
+            after: the number of the last event that the reader has.
+            attempt: returns the attempt at the run that executes in this process, if one does.
+            changed: set whenever the run may have moved on.
+        """
+        self._store = store
+        self._run_id = run_id
+        self._told = after
+        self._attempt = attempt
+        self._changed = changed
+        self._state = RunState()
+        self._is_announced = False
+
+    async def events(self, look_again: Callable[[], float]) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield the events.
+
+        Args:
+            look_again: returns the seconds after which to look without being notified.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            JournalError: a row cannot be read.
+        """
+        attempt: Attempt | None = None
+        while True:
+            self._changed.clear()
+            if attempt is None or not attempt.is_settled:
+                attempt = self._attempt()
+            if attempt is None:
+                record = await self._record()
+                async for event in self._from_database(record):
+                    yield event
+                if record.status.is_terminal or record.status is RunStatus.paused:
+                    return
+            else:
+                attempt.journal.stream()
+                for event in self._from_memory(attempt):
+                    yield event
+                if attempt.is_settled:
+                    return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(look_again()):
+                    await self._changed.wait()
+
+    def _from_memory(self, attempt: Attempt) -> Iterator[RunOutputEvent]:
+        """Yield what has been committed of an attempt that executes here, and its end."""
+        output, journal = attempt.output, attempt.journal
+        yield from self._tell(output, _BEGUN, output.started_at or output.created_at)
+        begin = bisect_right(
+            journal.entries, self._state.last_seq, hi=journal.readable, key=attrgetter("seq")
+        )
+        for entry in journal.entries[begin : journal.readable]:
+            yield from self._tell(output, self._state.apply(entry), entry.created_at)
+        if attempt.is_settled:
+            yield from self._tell(output, self._ending(output), time.time())
+
+    async def _from_database(self, record: RunRecord) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield what the database holds of the run, and its end."""
+        output = RunOutput.from_record(record)
+        if record.attempt:
+            for event in self._tell(output, _BEGUN, output.started_at or output.created_at):
+                yield event
+        seq = self._state.last_seq
+        for row in await until_available(lambda: self._store.events(self._run_id, seq)):
+            happened = apply_entry(self._state, read_row(row), row)
+            for event in self._tell(output, happened, row.created_at):
+                yield event
+        finished_at = output.finished_at or output.created_at
+        for event in self._tell(output, self._ending(output), finished_at):
+            yield event
+
+    async def _record(self) -> RunRecord:
+        """Return the run, read before its journal: once it has ended, nothing is added to that."""
+        store, run_id = self._store, self._run_id
+        if not self._is_announced:
+            self._is_announced = await until_available(lambda: store.read(run_id))
+        record = await until_available(lambda: store.get(run_id)) if self._is_announced else None
         if record is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {store}.")
-        for row in await until_available(partial(store.events, run_id, last)):
-            with reading(row):
-                event, calls = event_in(record, row, calls)
-            # Who was slower than the run's end finds the last pieces folded into their whole.
-            if (rest := _folded(event, last, text)) and last >= after:
-                yield rest
-            text = _text_after(event, text)
-            last = row.seq
-            if row.seq > after:
-                yield event
-        if record.status is RunStatus.paused:
-            return
-        if record.status.is_terminal:
-            if last + 1 > after:
-                output = RunOutput.from_record(record)
-                yield RunOutputEvent(
-                    ENDINGS[record.status],
-                    run_id,
-                    record.session_id,
-                    record.agent_id,
-                    last + 1,
-                    output.error or output.content,
-                    created_at=(record.finished_at or record.created_at).timestamp(),
-                )
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(look_again):
-                await changed.wait()
+        return record
+
+    def _ending(self, output: RunOutput) -> list[Happened]:
+        return ending(self._state.next_event, output.status, output.content, output.error)
+
+    def _tell(
+        self, output: RunOutput, happened: Sequence[Happened], at: float
+    ) -> Iterator[RunOutputEvent]:
+        for each in happened:
+            if each.seq > self._told:
+                self._told = each.seq
+                yield event_of(each, output.run_id, output.session_id, output.agent_id, at)
 
 
-def _folded(event: RunOutputEvent, last: int, text: str) -> RunOutputEvent | None:
-    """Return the text that was folded away between the row ``last`` and the event, if any was.
-
-    Args:
-        event: what came after that row.
-        last: the number of the row.
-        text: the pieces of the same text until then.
-    """
-    whole = event.content or ""
-    rest = whole.removeprefix(text)
-    is_completed = event.event is RunEvent.model_request_completed
-    if not is_completed or last == event.seq - 1 or not rest or not whole.startswith(text):
-        return None
-    return replace(event, event=RunEvent.run_content, seq=event.seq - 1, content=rest)
-
-
-def _text_after(event: RunOutputEvent, text: str) -> str:
-    match event.event:
-        case RunEvent.run_content:
-            return text + (event.content or "")
-        case RunEvent.model_request_completed | RunEvent.run_resumed | RunEvent.run_error:
-            return ""
-    return text
-
-
-def event_in(
-    record: RunRecord, row: JournalRow, calls: list[ToolCall]
-) -> tuple[RunOutputEvent, list[ToolCall]]:
-    """Return the event in a row, and the tool calls that the rows after it are about.
-
-    Args:
-        record: the run.
-        row: a row of its journal.
-        calls: what the row before it gave, or none.
-
-    Raises:
-        JournalError: the row cannot be read.
-        LookupError: it is about a call that there is not.
-    """
-    kind, payload = read_row(row)
-    content, tool = None, None
-    match kind:
-        case RunEvent.run_content:
-            content = cast(str, payload["text"])
-        case RunEvent.model_request_completed:
-            message = Message.from_dict(cast(dict[str, object], payload["message"]))
-            content, calls = message.content, message.tool_calls
-        case RunEvent.run_error:
-            content = cast(str, payload["message"])
-        case RunEvent.run_content_completed:
-            content = cast(str, payload["content"])
-        case RunEvent.tool_call_started | RunEvent.tool_call_completed | RunEvent.tool_call_error:
-            call = calls[cast(int, payload["place"])]
-            content = cast(str | None, payload.get("result"))
-            error = kind is RunEvent.tool_call_error
-            tool = ToolExecution(call.id, call.name, call.arguments, content, error)
-    event = RunOutputEvent(
-        kind,
-        record.run_id,
-        record.session_id,
-        record.agent_id,
-        row.seq,
-        content,
-        tool,
-        row.created_at,
-    )
-    return event, calls
+_BEGUN = (Happened(RunEvent.run_started, seq=FIRST_EVENT),)

@@ -1,6 +1,6 @@
 """How runs come to be: accepted, resumed, branched off others. What follows is the same for all."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -19,7 +19,9 @@ from kern.errors import (
 from kern.execution.cancellation import cancellations
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.fold import row_of_event
 from kern.run.record import NewRun, RunRecord
+from kern.run.requirement import RunRequirement
 
 SessionPolicy: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
 """What becomes of a run where its session has another background run that has not ended."""
@@ -107,28 +109,32 @@ class Submission:
         return await self.same_run(run) if accepted is None else record_of(run, accepted)
 
     async def resume(
-        self, run_id: str, status: RunStatus, results: dict[str, str] | None = None
+        self,
+        run_id: str,
+        status: RunStatus,
+        results: Mapping[str, str] | None = None,
+        requirements: Sequence[RunRequirement] | None = None,
     ) -> RunOutput:
         """Have a run that stands still go on from its journal, wherever its agent is served.
 
         Args:
             run_id: the run.
             status: the status in which it has to be: ERROR or PAUSED.
-            results: by tool call id, what calls of unknown outcome returned; all others are made
-                again.
+            results: by tool call id, what calls returned that were made elsewhere.
+            requirements: those of a paused run, answered; see :mod:`kern.dispatch.decisions`.
 
         Returns:
             The run, PENDING.
 
         Raises:
             RunNotFoundError: there is no such run.
-            RunStateError: it is in another status, or has no such calls.
+            RunStateError: it is in another status, or does not wait for these.
         """
         record = await self.found(run_id)
         if record.status is not status:
             raise RunStateError(f"Run {run_id} is {record.status}, not {status}.")
-        events = await decide(self._store, record, results or {})
-        if not await self._store.resume(run_id, status, events):
+        rows = await decide(self._store, record, results or {}, requirements)
+        if not await self._store.resume(run_id, status, record.attempt, rows):
             raise RunStateError(f"Run {run_id} is not {status} any more.")
         return RunOutput.from_record(await self.found(run_id))
 
@@ -145,8 +151,10 @@ class Submission:
 
         Raises:
             RunConflictError: the new run's id is in use.
+            JournalError: what is stored of the other one cannot be read.
         """
-        if not await self._store.fork(run, origin, seq):
+        row = row_of_event(await self._store.events(origin, 0), seq)
+        if not await self._store.fork(run, origin, row):
             raise RunConflictError(f"run_id {run.run_id!r} is in use. Choose a new one.")
         return RunOutput.from_record(await self.found(run.run_id))
 

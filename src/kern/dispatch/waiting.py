@@ -5,16 +5,18 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.dispatch.signals import Subscriptions
-from kern.dispatch.streams import read_events
+from kern.dispatch.streams import Reader
 from kern.execution.executor import Executor
 from kern.execution.nesting import waiting_for_a_run
-from kern.run.agent import RunOutput, RunOutputEvent
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.event import RunOutputEvent
 from kern.run.record import RunRecord
 
 logger = logging.getLogger("kern")
@@ -71,8 +73,9 @@ class Waiting:
         """
         await until_available(self._subscriptions.listen)
         with waiting_for_a_run(), self._subscriptions.to(run_id) as changed:
-            events = read_events(self._store, run_id, after, changed, self._look_again)
-            async for event in events:
+            attempt = partial(self._executor.attempt, run_id)
+            reader = Reader(self._store, run_id, after, attempt, changed)
+            async for event in reader.events(lambda: self._look_again):
                 yield event
 
     @property

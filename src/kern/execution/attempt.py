@@ -1,54 +1,18 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
 from dataclasses import dataclass, field
-from typing import Self, cast
+from typing import Self
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec
-from kern.run.agent import RunEvent, RunInput, RunOutput, messages_of
+from kern.run.agent import RunInput, RunOutput, messages_of
 from kern.run.codec import decode_object
-from kern.run.journal import read_row, reading
-from kern.run.message import Message, Metrics
+from kern.run.fold import RunState
+from kern.run.message import Message
 from kern.run.record import RunRecord
-from kern.run.tool import ToolCall, ToolExecution
-
-
-@dataclass(slots=True)
-class Turn:
-    """A model's answer, and what became of the tool calls in it.
-
-    Attributes:
-        number: which of the run's answers it is, from 1 on.
-        message: the answer.
-        executions: what the calls returned, by their place in the answer.
-        started: the calls that are known to have begun, by their place.
-        allowed: the calls that a person has allowed to begin again, by their place.
-    """
-
-    number: int
-    message: Message
-    executions: dict[int, ToolExecution] = field(default_factory=dict)
-    started: set[int] = field(default_factory=set)
-    allowed: set[int] = field(default_factory=set)
-
-    @property
-    def open_calls(self) -> list[tuple[int, ToolCall]]:
-        """The calls without a result, with their places."""
-        calls = enumerate(self.message.tool_calls)
-        return [(place, call) for place, call in calls if place not in self.executions]
-
-    @property
-    def messages(self) -> list[Message]:
-        """The answer and the results there are, in the order of the calls."""
-        results = [
-            Message("tool", self.executions[place].result, tool_call_id=call.id)
-            for place, call in enumerate(self.message.tool_calls)
-            if place in self.executions
-        ]
-        return [self.message, *results]
 
 
 @dataclass(slots=True, eq=False)
@@ -69,10 +33,10 @@ class Attempt:
         failures: how many attempts have failed or were lost before it.
         postponed: the seconds after which the next attempt may begin, once this one has failed.
         context: what the model is told before the run's own messages.
+        messages: the run's own messages, those of the last turn left out while it is open.
         history: the earlier runs of the session that are part of the context.
-        turns: the model's answers so far.
-        replayed: how many of them earlier attempts have journaled.
-        handle: the answer that the provider keeps and that was asked for last.
+        replayed: how many turns earlier attempts have journaled.
+        interrupted: the calls of the last of them that were under way, by their place.
         failure: what the run failed of, once it has.
         is_settled: whether the run has ended with it, and that is stored.
         last_seq: the number of the last row that earlier attempts have journaled, or 0.
@@ -94,16 +58,17 @@ class Attempt:
     failures: int = 0
     postponed: float | None = None
     context: list[Message] = field(default_factory=list)
-    history: list[str] = field(default_factory=list)
-    turns: list[Turn] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    history: tuple[str, ...] = ()
     replayed: int = 0
-    handle: str | None = None
+    interrupted: frozenset[int] = frozenset()
     failure: BaseException | None = None
     is_settled: bool = False
     last_seq: int = 0
     is_pinned: bool = False
     calls: OpenCalls | None = None
     refusal: str | None = None
+    _told: int = 0
 
     @classmethod
     def begin(
@@ -134,7 +99,7 @@ class Attempt:
             record.input or "",
             output,
             store,
-            Journal(store, output, record.attempt, record.last_seq, emit, record.streamed),
+            Journal(store, output, record.attempt, emit, record.streamed),
             record.attempt,
             foreground=foreground,
             timeout=record.timeout,
@@ -147,25 +112,32 @@ class Attempt:
         )
 
     @property
-    def conversation(self) -> list[Message]:
-        """Everything that the model is told."""
-        return [*self.context, *self.output.messages]
+    def state(self) -> RunState:
+        """What the steps so far say."""
+        return self.journal.state
 
     @property
-    def is_answered(self) -> bool:
-        """Whether the model has given its last answer."""
-        return bool(self.turns) and not self.turns[-1].message.tool_calls
+    def conversation(self) -> list[Message]:
+        """Everything that the model is told, once each of its calls has a result."""
+        for turn in self.state.turns[self._told :]:
+            self.messages += turn.messages
+            self._told += 1
+        return [*self.context, *self.messages]
 
     def show(self) -> None:
-        """Let the output show the turns so far."""
-        output = self.output
-        output.messages = list(RunInput.from_json(self.input).messages)
-        for turn in self.turns:
+        """Let the output show what the steps say, and the text of an unfinished answer."""
+        output, turns = self.output, self.state.turns
+        output.messages = self.messages[:]
+        for turn in turns[self._told :]:
             output.messages += turn.messages
-            output.content = turn.message.content or output.content
+        texts = [self.journal.unfinished_text, *(turn.message.text for turn in reversed(turns))]
+        output.content = next(filter(None, texts), None)
         output.tools = [
-            turn.executions[place] for turn in self.turns for place in sorted(turn.executions)
+            turn.executions[place] for turn in turns for place in sorted(turn.executions)
         ]
+        duration, output.metrics = output.metrics.duration, self.state.metrics
+        output.metrics.duration = duration
+        output.requirements = list(self.state.requirements)
 
     async def replay(self) -> None:
         """Read what earlier attempts have journaled.
@@ -175,69 +147,30 @@ class Attempt:
             ValueError: the stored input or history is damaged.
         """
         store, run_id = self.store, self.output.run_id
-        rows = (
-            await until_available(lambda: store.events(run_id, 0))
-            if store and self.last_seq
-            else []
-        )
-        self.output.metrics = Metrics()  # What an earlier end has counted is counted again.
-        for row in rows:
-            event, payload = read_row(row)
-            with reading(row):
-                self._replay(event, payload)
-        self.replayed = len(self.turns)
+        if store and self.last_seq:
+            for row in await until_available(lambda: store.events(run_id, 0)):
+                self.journal.restore(row)
+        turns = self.state.turns
+        self.replayed = len(turns)
+        if turns and self.number > 1:
+            last = turns[-1]
+            open_places = {place for place, _ in last.open_calls}
+            self.interrupted = frozenset(last.started - last.allowed) & open_places
+        self.messages = list(RunInput.from_json(self.input).messages)
         await self._set_context()
-        self.show()
-
-    def _replay(self, event: RunEvent, payload: dict[str, object]) -> None:
-        match event:
-            case RunEvent.model_request_started:
-                self.handle = cast(str | None, payload.get("handle"))
-            case RunEvent.model_request_completed:
-                self.handle = None
-                self.history = _texts(payload.get("history", self.history))
-                message = Message.from_dict(cast(dict[str, object], payload["message"]))
-                self.turns.append(Turn(len(self.turns) + 1, message))
-                metrics = cast(dict[str, object], payload["metrics"])
-                self.output.metrics.add(Metrics.from_dict(metrics))
-            case RunEvent.tool_call_started:
-                turn, place = self.turns[-1], cast(int, payload["place"])
-                _ = turn.message.tool_calls[place]
-                turn.started.add(place)
-                turn.allowed.discard(place)  # It was allowed to begin once more, and has begun.
-            case RunEvent.tool_call_completed | RunEvent.tool_call_error:
-                place = cast(int, payload["place"])
-                call = self.turns[-1].message.tool_calls[place]
-                self.turns[-1].executions[place] = ToolExecution(
-                    call.id,
-                    call.name,
-                    call.arguments,
-                    cast(str, payload["result"]),
-                    event is RunEvent.tool_call_error,
-                )
-            case RunEvent.run_error:
-                self.handle = None  # The provider would give the same failed answer again.
-            case RunEvent.run_continued:
-                if self.turns:
-                    self.turns[-1].allowed |= set(cast(list[int], payload.get("retry", [])))
 
     async def _set_context(self) -> None:
         system, limit = self.spec.system_message, self.spec.history_runs
         self.context = [Message("system", system)] if system else []
+        self.history = self.state.history
         store, session_id, run_id = self.store, self.output.session_id, self.output.run_id
         if store is None or not (limit or self.history):
             return
-        if self.turns:
+        if self.state.turns:
             # What the model was told in the first attempt, not what the session says by now.
             found = await until_available(lambda: store.outputs(self.history))
         else:
             found = await until_available(lambda: store.history(session_id, run_id, limit))
-            self.history = [run_id for run_id, _ in found]
+            self.history = tuple(run_id for run_id, _ in found)
         for _, output in found:
             self.context += messages_of(decode_object(output))
-
-
-def _texts(values: object) -> list[str]:
-    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
-        raise TypeError(f"expected a list of texts, found {values!r:.100}")
-    return values

@@ -1,12 +1,15 @@
 """The tool calls of a turn: made side by side, each result written down as it comes."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import nullcontext
 
-from kern.errors import MissingToolError, ThreadLimitError
-from kern.execution.attempt import Attempt, Turn
-from kern.run.agent import RunEvent
+from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError
+from kern.execution.attempt import Attempt
 from kern.run.base import RunContext, current_run
+from kern.run.fold import Turn
+from kern.run.requirement import RequirementKind, RunRequirement
+from kern.run.steps import Paused, ToolEnded
 from kern.run.tool import ToolCall, ToolExecution
 from kern.tools.function import InvalidArgumentsError, Tool
 
@@ -17,7 +20,46 @@ _UNKNOWN_OUTCOME = (
 
 
 class PausedError(Exception):
-    """A person has to decide about calls whose outcome is unknown before the run goes on."""
+    """A person has to decide about calls before the run goes on."""
+
+
+def starts(attempt: Attempt, number: int, calls: Sequence[tuple[int, ToolCall]]) -> tuple[int, ...]:
+    """Return the places of the calls that begin at once.
+
+    Args:
+        attempt: the attempt that is about to make them.
+        number: in which of the run's turns they are.
+        calls: calls without a result, with their places.
+    """
+    return tuple(
+        place
+        for place, call in calls
+        if _refusal(attempt, number, place, call) is None
+        and _requirement(attempt, number, place, call) is None
+    )
+
+
+def check_calls(attempt: Attempt, turn: Turn) -> None:
+    """Make sure that the calls of a turn may be answered.
+
+    Raises:
+        MissingToolError: a tool that an earlier attempt was to call is gone.
+        UsageLimitError: the model was told that it may make no more calls, and goes on.
+    """
+    spec = attempt.spec
+    if turn.number <= attempt.replayed:
+        for _, call in turn.open_calls:
+            if call.name not in spec.tools:
+                raise MissingToolError(
+                    f"The run has to call the tool {call.name!r}, which the agent {spec.id!r} does "
+                    "not have any more. Give the agent this tool again, then retry the run."
+                )
+    limit = spec.tool_call_limit
+    if limit is not None and turn.message.tool_calls and _earlier(attempt, turn.number) > limit:
+        raise UsageLimitError(
+            f"The run has made its tool_call_limit={limit} tool calls; the model was told so, and "
+            "went on to call tools. Raise tool_call_limit and retry the run."
+        )
 
 
 async def use_tools(attempt: Attempt, turn: Turn) -> None:
@@ -25,62 +67,48 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
 
     Raises:
         MissingToolError: a tool that an earlier attempt was to call is gone.
+        UsageLimitError: the model was told that it may make no more calls, and goes on.
         ThreadLimitError: no thread became free for a synchronous tool.
-        PausedError: the outcome of a call is unknown, and its tool asks for a person.
+        PausedError: a person has to decide about a call; all others have ended.
         StaleAttemptError: the run has a later attempt.
     """
-    interrupted = [
-        call.name
+    check_calls(attempt, turn)
+    requirements = [
+        _required(attempt, turn, place, call, kind)
         for place, call in turn.open_calls
-        if place in turn.started - turn.allowed and _rule(attempt, call) == "pause"
+        if (kind := _requirement(attempt, turn.number, place, call)) is not None
     ]
-    if interrupted:
-        attempt.journal.keep(RunEvent.run_paused, {"tools": interrupted})
-        raise PausedError(
-            f"The outcome of {', '.join(interrupted)} is unknown: the process was lost while it "
-            "was under way. Continue the run with its result, or have it called again."
-        )
-    limit = attempt.spec.tool_call_limit
-    earlier = sum(len(each.message.tool_calls) for each in attempt.turns[:-1])
+    waiting = {each.tool_execution.tool_call_id for each in requirements}
     try:
         async with asyncio.TaskGroup() as calls:
             for place, call in turn.open_calls:
-                allowed = limit is None or earlier + place < limit
-                calls.create_task(_use(attempt, turn, place, call, allowed))
+                if call.id not in waiting:
+                    calls.create_task(_use(attempt, turn, place, call))
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None
-    finally:
-        attempt.show()
+    if requirements:
+        attempt.journal.keep(Paused(tuple(requirements)))
+        names = ", ".join(each.tool_execution.tool_name for each in requirements)
+        raise PausedError(
+            f"A person has to decide about {names}. Answer the run's requirements, and continue "
+            "the run with them."
+        )
 
 
-async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall, allowed: bool) -> None:
-    execution = ToolExecution(call.id, call.name, call.arguments)
-    tool = attempt.spec.tools.get(call.name)
-    if tool is None:
-        execution.result, execution.tool_call_error = _no_such_tool(attempt, turn, call), True
-    elif not allowed:
-        limit = attempt.spec.tool_call_limit
-        execution.result = f"Not called: the run may make {limit} tool calls. Answer without it."
-        execution.tool_call_error = True
-    elif place in turn.started - turn.allowed and tool.on_interrupt == "fail":
-        execution.result, execution.tool_call_error = _UNKNOWN_OUTCOME, True
+async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None:
+    refusal = _refusal(attempt, turn.number, place, call)
+    if refusal is None:
+        result, error = await _call(attempt, turn, place, call, attempt.spec.tools[call.name])
     else:
-        await _call(attempt, turn, place, tool, execution)
-    turn.executions[place] = execution
-    event = RunEvent.tool_call_error if execution.tool_call_error else RunEvent.tool_call_completed
-    payload: dict[str, object] = {"place": place, "result": execution.result}
-    await attempt.journal.record(event, payload, content=execution.result, tool=execution)
+        result, error = refusal, True
+    await attempt.journal.record(ToolEnded(place, result, error))
 
 
 async def _call(
-    attempt: Attempt, turn: Turn, place: int, tool: Tool, execution: ToolExecution
-) -> None:
-    output, journal = attempt.output, attempt.journal
-    beginning: dict[str, object] = {"place": place}
-    if tool.on_interrupt == "retry":
-        journal.note(RunEvent.tool_call_started, beginning, tool=execution)
-    else:  # That it began has to be known, should nothing be heard of its end.
-        await journal.record(RunEvent.tool_call_started, beginning, tool=execution)
+    attempt: Attempt, turn: Turn, place: int, call: ToolCall, tool: Tool
+) -> tuple[str, bool]:
+    """Return what the model is told of a call, and whether it failed."""
+    output = attempt.output
     context = RunContext(
         run_id=output.run_id,
         session_id=output.session_id,
@@ -88,42 +116,76 @@ async def _call(
         user_id=output.user_id,
         metadata=output.metadata,
         attempt=attempt.number,
-        tool_call_id=execution.tool_call_id,
-        idempotency_key=f"{output.run_id}/{turn.number}/{place}",
+        tool_call_id=call.id,
+        idempotency_key=_key(attempt, turn, place),
         dependencies=attempt.spec.dependencies,
     )
     current_run.set(output.run_id)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     try:
         with opened:
-            execution.result = await tool.call(execution.tool_args, context)
+            return await tool.call(call.arguments, context), False
     except InvalidArgumentsError as error:
-        execution.result, execution.tool_call_error = str(error), True
+        return str(error), True
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         # Nobody stopped the run; the tool let the end of something of its own escape.
-        execution.result, execution.tool_call_error = "CancelledError: it was cancelled", True
+        return "CancelledError: it was cancelled", True
     except ThreadLimitError:
         raise  # The tool was not called, and there is nothing that the model could do about it.
     except (Exception, SystemExit) as error:  # A tool must not end the process of other runs.
-        execution.result = f"{type(error).__name__}: {error}"
-        execution.tool_call_error = True
+        return f"{type(error).__name__}: {error}", True
 
 
-def _no_such_tool(attempt: Attempt, turn: Turn, call: ToolCall) -> str:
-    """Return what to tell a model that has made a tool up."""
+def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str | None:
+    """Return what the model is told in place of a call that is not made."""
     spec = attempt.spec
-    if turn.number <= attempt.replayed:
-        raise MissingToolError(
-            f"The run has to call the tool {call.name!r}, which the agent {spec.id!r} does "
-            "not have any more. Give the agent this tool again, then retry the run."
-        )
-    names = ", ".join(spec.tools) or "none"
-    return f"There is no tool {call.name!r}. The tools are: {names}."
+    if (tool := spec.tools.get(call.name)) is None:
+        names = ", ".join(spec.tools) or "none"
+        return f"There is no tool {call.name!r}. The tools are: {names}."
+    limit = spec.tool_call_limit
+    if limit is not None and _earlier(attempt, number) + place >= limit:
+        return f"Not called: the run may make {limit} tool calls. Answer without it."
+    if tool.on_interrupt == "fail" and _is_interrupted(attempt, number, place):
+        return _UNKNOWN_OUTCOME
+    return None
 
 
-def _rule(attempt: Attempt, call: ToolCall) -> str | None:
+def _requirement(
+    attempt: Attempt, number: int, place: int, call: ToolCall
+) -> RequirementKind | None:
+    """Return what a call needs a person for, if it does."""
     tool = attempt.spec.tools.get(call.name)
-    return None if tool is None else tool.on_interrupt
+    if tool is None or _refusal(attempt, number, place, call) is not None:
+        return None
+    if tool.on_interrupt == "pause" and _is_interrupted(attempt, number, place):
+        return "unknown_outcome"
+    if not tool.requires_confirmation:
+        return None
+    turns = attempt.state.turns
+    is_decided = number <= len(turns) and place in turns[-1].started | turns[-1].allowed
+    return None if is_decided else "confirmation"
+
+
+def _required(
+    attempt: Attempt, turn: Turn, place: int, call: ToolCall, kind: RequirementKind
+) -> RunRequirement:
+    schema = attempt.spec.tools[call.name].schema.parameters
+    execution = ToolExecution(call.id, call.name, call.arguments)
+    return RunRequirement(_key(attempt, turn, place), kind, execution, schema)
+
+
+def _is_interrupted(attempt: Attempt, number: int, place: int) -> bool:
+    return number == attempt.replayed and place in attempt.interrupted
+
+
+def _earlier(attempt: Attempt, number: int) -> int:
+    """Return how many tool calls the model has asked for before a turn."""
+    return sum(len(each.message.tool_calls) for each in attempt.state.turns[: number - 1])
+
+
+def _key(attempt: Attempt, turn: Turn, place: int) -> str:
+    """Return what names a call, the same in every attempt."""
+    return f"{attempt.output.run_id}/{turn.number}/{place}"

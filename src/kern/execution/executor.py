@@ -2,24 +2,19 @@
 
 import asyncio
 import logging
-import random
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from functools import partial
 from threading import Lock
 
-from kern.aio.batch import to_the_end
 from kern.aio.guard import guarded
-from kern.aio.retry import until_available
-from kern.db.base import Kind, Store
+from kern.db.base import Kind
 from kern.errors import (
     ConfigurationError,
-    DatabaseError,
-    DatabaseUnavailableError,
-    InvalidInputError,
     KernError,
     MissingToolError,
     ModelError,
@@ -32,23 +27,16 @@ from kern.execution.cancellation import cancellations
 from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
 from kern.execution.report import report
-from kern.run.agent import ENDINGS, RunEvent, RunOutput
+from kern.execution.settling import postpone, refuse, release, settle, show_current
 from kern.run.base import RunStatus
-from kern.run.record import JournalRow
 
 logger = logging.getLogger("kern")
 
 # Signals for runs of other processes come as well; only the newest can be for a run yet to begin.
 _EARLY_LIMIT = 1000
 
-# How long a failed run waits for its next attempt, in seconds: first, doubled each time, at most.
-_FIRST_DELAY, _LONGEST_DELAY = 1.0, 300.0
-
 # What another process with the same agent may well do.
 _REFUSED = (ConfigurationError, MissingToolError, NewerJournalError)
-
-# How long a run that this process cannot execute is left to others first, in seconds.
-_REFUSAL_DELAY = 0.1
 
 
 class Stop(Enum):
@@ -91,12 +79,18 @@ class _Execution:
 class Executor:
     """Executes attempts on the running event loop, each in a task of its own."""
 
-    def __init__(self, unserved_timeout: timedelta = timedelta(days=1)) -> None:
+    def __init__(
+        self,
+        unserved_timeout: timedelta = timedelta(days=1),
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Execute nothing yet.
 
         Args:
             unserved_timeout: for how long all processes may refuse a run before it ends in ERROR.
+            notify: called with the id of a run when there is more to read of it.
         """
+        self._notify = notify
         self._unserved_timeout = unserved_timeout
         self._executing: dict[str, _Execution] = {}
         self._early: OrderedDict[tuple[str, Kind], None] = OrderedDict()
@@ -131,8 +125,9 @@ class Executor:
         run_id = attempt.output.run_id
         current = self.attempt(run_id)
         if current is not None and current.number >= attempt.number:
-            return await self._show_current(attempt)
+            return await show_current(attempt)
         self.stop(run_id, Stop.stale)
+        attempt.journal.on_write = partial(self._notify, run_id)
         execution = self._executing[run_id] = _Execution(attempt)
         cancellations.executes(run_id, lambda: self._stop_from_any_thread(run_id))
         task = execution.task = asyncio.create_task(self._run(execution), name=f"run {run_id}")
@@ -186,7 +181,7 @@ class Executor:
             if len(self._early) > _EARLY_LIMIT:
                 self._early.popitem(last=False)
         elif kind is Kind.read:
-            execution.attempt.journal.streamed = True
+            execution.attempt.journal.stream()
         else:
             self.stop(run_id)
 
@@ -220,9 +215,9 @@ class Executor:
             return
         if attempt.foreground:  # Its caller has left: nobody else may execute it.
             attempt.output.status = RunStatus.cancelled
-            await self._settle(attempt)
+            await settle(attempt)
         else:
-            await self._release(attempt)
+            await release(attempt)
 
     async def _run(self, execution: _Execution) -> None:
         attempt, output = execution.attempt, execution.attempt.output
@@ -244,87 +239,23 @@ class Executor:
             if execution.stopped is None and not _is_being_cancelled():
                 _fail(attempt, error)
             elif not attempt.foreground and execution.end() is None:
-                await self._release(attempt)
+                await release(attempt)
                 report("released", attempt, time.monotonic() - started)
                 raise
             else:
                 _cancel(attempt)
         except _REFUSED as error:
             if self._may_refuse(execution):
-                return await self._refuse(attempt, str(error))
+                return await refuse(attempt, str(error), self._unserved_timeout)
             _fail(attempt, error)
         except Exception as error:
             _fail(attempt, _too_long(attempt) if limit.expired() else error)
         match execution.end():
             case Stop.stale:
-                return await self._show_current(attempt)
+                return await show_current(attempt)
             case Stop.cancelled:
                 _cancel(attempt)
-        output.metrics.duration = time.monotonic() - started
-        if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
-            await self._postpone(attempt, attempt.failure)
-        else:
-            await self._settle(attempt)
-        event = "retry" if output.status is RunStatus.pending else output.status.lower()
-        report(event, attempt, output.metrics.duration)
-        if output.status in ENDINGS:
-            attempt.journal.end(ENDINGS[output.status], output.error or output.content)
-        if output.status is RunStatus.cancelled and attempt.handle is not None:
-            await attempt.spec.model.cancel(attempt.handle)
-
-    async def _settle(self, attempt: Attempt) -> None:
-        rows = await attempt.journal.close()
-        if attempt.store is None:
-            return
-        try:
-            status = await self._write_end(attempt, rows)
-        except DatabaseUnavailableError:
-            raise
-        except (DatabaseError, InvalidInputError) as error:
-            # What cannot be stored must not keep the run from ending.
-            output = attempt.output
-            output.status, output.error = RunStatus.error, f"The output was not stored. {error}"
-            output.content, output.messages, output.tools = None, [], []
-            status = await self._write_end(attempt, [])
-        if status is None:
-            await self._show_current(attempt)
-        else:
-            attempt.output.status = status
-            attempt.is_settled = status.is_terminal
-            if status is RunStatus.cancelled:
-                await self._cancel_children(attempt.store, attempt.output.run_id)
-
-    async def _cancel_children(self, store: Store, run_id: str) -> None:
-        """Have the children of a cancelled run end, though its canceller may be gone."""
-        for child in await until_available(lambda: store.children(run_id)):
-            await until_available(partial(store.cancel, child))
-
-    async def _postpone(self, attempt: Attempt, failure: ModelError) -> None:
-        """Have a later attempt try again what may succeed then."""
-        store, run_id = attempt.store, attempt.output.run_id
-        assert store is not None, "only background runs have tries left"
-        delay = min(_FIRST_DELAY * 2**attempt.failures, _LONGEST_DELAY) * random.uniform(0.5, 1)
-        attempt.journal.keep(RunEvent.run_error, {"message": str(failure)})
-        rows = await attempt.journal.close()
-        postpone = partial(store.postpone, run_id, attempt.number, delay, rows)
-        status = await to_the_end(lambda: until_available(postpone), postpone)
-        if status is None:
-            return await self._show_current(attempt)
-        attempt.output.status = status
-        attempt.postponed = delay if status is RunStatus.pending else None
-
-    async def _write_end(self, attempt: Attempt, rows: list[JournalRow]) -> RunStatus | None:
-        store = attempt.store
-        assert store is not None
-        failure = attempt.failure
-        settlement = attempt.output.settlement(
-            attempt.number,
-            rows,
-            attempt.journal.fold_before,
-            None if failure is None else type(failure).__name__,
-        )
-        settle = partial(store.settle, settlement)
-        return await to_the_end(lambda: until_available(settle), settle)
+        await _settle(attempt, time.monotonic() - started)
 
     def _may_refuse(self, execution: _Execution) -> bool:
         """Say whether others may do what this process cannot: the run's submitter is another."""
@@ -332,40 +263,25 @@ class Executor:
         is_alone = attempt.foreground or attempt.is_pinned or attempt.store is None
         return not is_alone and execution.end() is None
 
-    async def _refuse(self, attempt: Attempt, reason: str) -> None:
-        """Release a run that this process cannot execute."""
-        store, output = attempt.store, attempt.output
-        assert store is not None, "only a stored run has others who may execute it"
-        attempt.refusal = reason
-        await attempt.journal.close()
-        refuse = partial(
-            store.refuse,
-            output.run_id,
-            attempt.number,
-            reason,
-            _REFUSAL_DELAY,
-            self._unserved_timeout,
-        )
-        status = await to_the_end(lambda: until_available(refuse), refuse)
-        if status is None:
-            return await self._show_current(attempt)
-        output.status = status
-        logger.warning("run %s cannot be executed here: %s", output.run_id, reason)
 
-    async def _release(self, attempt: Attempt) -> None:
-        store, run_id = attempt.store, attempt.output.run_id
-        await attempt.journal.close()
-        if store is not None:
-            await to_the_end(lambda: store.release(run_id, attempt.number))
-
-    async def _show_current(self, attempt: Attempt) -> None:
-        """Show the caller of a stale attempt how the run stands."""
-        output = attempt.output
-        logger.warning("run %s: attempt %d is stale and stops", output.run_id, attempt.number)
-        await attempt.journal.close()
-        record = await attempt.store.get(output.run_id) if attempt.store is not None else None
-        if record is not None:
-            attempt.output = RunOutput.from_record(record)
+async def _settle(attempt: Attempt, seconds: float) -> None:
+    """Store how the attempt has ended, and report that."""
+    output = attempt.output
+    output.metrics.duration = seconds
+    attempt.show()
+    if isinstance(attempt.failure, ModelError):
+        output.content = attempt.failure.content or output.content
+    handle = attempt.state.handle
+    if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
+        await postpone(attempt, attempt.failure)
+    else:
+        await settle(attempt)
+    output = attempt.output
+    event = "retry" if output.status is RunStatus.pending else output.status.lower()
+    report(event, attempt, output.metrics.duration)
+    attempt.journal.end()
+    if output.status is RunStatus.cancelled and handle is not None:
+        await attempt.spec.model.cancel(handle)
 
 
 def _is_being_cancelled() -> bool:
@@ -377,7 +293,8 @@ def _cancel(attempt: Attempt) -> None:
     task = asyncio.current_task()
     assert task is not None
     task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
-    attempt.output.status, attempt.output.error = RunStatus.cancelled, None
+    output = attempt.output
+    output.status, output.error, output.error_kind = RunStatus.cancelled, None, None
     attempt.failure = None
 
 
@@ -391,11 +308,9 @@ def _too_long(attempt: Attempt) -> RunTimeoutError:
 def _fail(attempt: Attempt, error: BaseException) -> None:
     output = attempt.output
     attempt.failure = error
-    output.status = RunStatus.error
+    output.status, output.error_kind = RunStatus.error, type(error).__name__
     if isinstance(error, KernError):
         output.error = str(error)
     else:
         logger.error("run %s failed", output.run_id, exc_info=error)
         output.error = f"{type(error).__name__}: {error}"
-    if isinstance(error, ModelError):
-        output.content = error.content or output.content

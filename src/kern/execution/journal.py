@@ -1,6 +1,7 @@
 """The journal of one run, as one attempt writes it."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -8,10 +9,22 @@ from functools import partial
 from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
 from kern.db.base import Store
-from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
-from kern.run.journal import write_event
+from kern.models.base import ModelResponse
+from kern.run.agent import RunOutput
+from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending, event_of
 from kern.run.record import JournalRow
-from kern.run.tool import ToolExecution
+from kern.run.steps import (
+    AnswerKept,
+    AnyStep,
+    CallBegun,
+    CallBroken,
+    Entry,
+    ModelAnswered,
+    TextSlice,
+    read_row,
+    write_row,
+)
 
 Emit = Callable[[RunOutputEvent], None]
 
@@ -26,12 +39,13 @@ class StaleAttemptError(Exception):
 class Journal:
     """Numbers what happens in a run, and writes it down.
 
-    Steps are committed before the next one starts. What only a reader of the stream wants to
-    know (beginnings, pieces of text) is written while somebody reads, soon but not at once.
+    Steps are committed before the next one starts. Pieces of an answer are written only while
+    somebody reads the run, soon but not at once.
 
     Attributes:
-        streamed: whether somebody reads the run's events as they come.
-        fold_before: the number before which pieces of text have served their purpose.
+        state: what the steps say, the last one included.
+        entries: the steps, those of earlier attempts included.
+        readable: how many of the entries readers in this process may see: they are committed.
     """
 
     def __init__(
@@ -39,149 +53,192 @@ class Journal:
         store: Store | None,
         output: RunOutput,
         attempt: int,
-        last_seq: int,
         emit: Emit | None,
         streamed: bool,
     ) -> None:
-        """Go on after the row ``last_seq``.
+        """Begin with nothing; see :meth:`restore`.
 
         Args:
             store: where the rows go; None for nowhere.
             output: the run.
             attempt: who writes.
-            last_seq: the number of the journal's last row, or 0.
             emit: called with each event as it happens, where the run's own caller reads them.
             streamed: whether somebody else reads them.
         """
-        self.streamed = streamed
-        self.fold_before = 0
+        self.state = RunState()
+        self.entries: list[Entry] = []
+        self.readable = 0
+        self.on_write: Callable[[], None] = lambda: None
         self._store = store
         self._output = output
         self._attempt = attempt
-        self._seq = last_seq
         self._emit = emit
-        self._unwritten: list[JournalRow] = []
+        self._streamed = streamed
+        self._has_pieces = False
+        self._unwritten: list[Entry] = []
+        self._pending: list[str] = []
         self._writing = asyncio.Lock()
         self._flush: asyncio.Task[None] | None = None
-        self._text: list[str] = []
 
     @property
     def is_read(self) -> bool:
         """Whether anybody reads the events as they come."""
-        return self.streamed or self._emit is not None
+        return self._streamed or self._emit is not None
 
-    def note(
-        self,
-        event: RunEvent,
-        payload: dict[str, object] | None = None,
-        *,
-        content: str | None = None,
-        tool: ToolExecution | None = None,
-    ) -> None:
-        """Notify those who read the run's events; write the event down only for them."""
-        if self.is_read:
-            self._add_text()
-            self._add(event, payload or {}, content, tool)
-            if self.streamed:
-                self._flush_soon()
+    @property
+    def unfinished_text(self) -> str:
+        """The text so far of an answer that is under way."""
+        told = [] if self.state.call is None else self.state.call.texts
+        return "".join([*told, *self._pending])
 
-    def text(self, piece: str) -> None:
-        """Notify those who read the run's events of a piece of text."""
-        if self._emit is not None and not self.streamed:
-            self._add(RunEvent.run_content, {"text": piece}, piece, None)
-        elif self.streamed:
-            self._text.append(piece)
+    @property
+    def fold_before(self) -> int:
+        """The number before which pieces have served their purpose, once this is closed."""
+        return self.state.last_seq + 1 if self._has_pieces else 0
+
+    def restore(self, row: JournalRow) -> None:
+        """Take in a row that an earlier attempt has written.
+
+        Raises:
+            JournalError: it is damaged, or was written by a newer kern.
+        """
+        entry = read_row(row)
+        apply_entry(self.state, entry, row)
+        self.entries.append(entry)
+        self.readable += 1
+        self._has_pieces |= entry.step is not None and entry.step.piece
+
+    def stream(self) -> None:
+        """Write pieces too from now on, those that there are at once: somebody reads the run."""
+        if not self._streamed:
+            self._streamed = True
             self._flush_soon()
 
-    async def record(
-        self,
-        event: RunEvent,
-        payload: dict[str, object],
-        *,
-        content: str | None = None,
-        tool: ToolExecution | None = None,
-    ) -> None:
-        """Commit a step, with everything that was noted before it.
+    def begin(self) -> None:
+        """Notify the run's own caller that it has begun."""
+        if self._attempt == 1:
+            self._tell([Happened(RunEvent.run_started, seq=FIRST_EVENT)], time.time())
+
+    def begin_call(self) -> None:
+        """Have a model call begin."""
+        if self.is_read:
+            self.keep(CallBegun())
+
+    def text(self, piece: str) -> None:
+        """Add a piece to the answer that is under way."""
+        self._pending.append(piece)
+        if self._streamed:
+            self._flush_soon()
+        elif self._emit is not None:
+            self._hand_out()
+
+    async def answer_kept(self, handle: str) -> None:
+        """Commit that the provider keeps the answer of the call that is under way.
 
         Raises:
             StaleAttemptError: the run has a later attempt.
         """
-        self.keep(event, payload, content=content, tool=tool)
+        self._add(AnswerKept(handle), self._call_event)
+        await self.commit()
+
+    def answered(
+        self, response: ModelResponse, starts: tuple[int, ...], history: tuple[str, ...]
+    ) -> None:
+        """Have the call that is under way end with its answer, written with what comes next.
+
+        Args:
+            response: the answer.
+            starts: the tool calls that begin with it, by their place.
+            history: the runs that the model was shown before this one.
+        """
+        call, message = self.state.call, response.message
+        if call is not None and not message.text.startswith("".join(call.texts)):
+            self.break_call()  # The provider has changed its mind about its text.
+        self._pending.clear()
+        slices = () if self.state.call is None else self.state.call.slices
+        self._cover(ModelAnswered(message, response.metrics, slices, starts, history))
+
+    def break_call(self) -> None:
+        """Have the call that is under way end without an answer, if readers may know of it."""
+        text = self.unfinished_text
+        self._pending.clear()
+        if self.state.call is not None or text:
+            slices = () if self.state.call is None else self.state.call.slices
+            self._cover(CallBroken(text, slices))
+
+    def keep(self, step: AnyStep) -> None:
+        """Have a step written together with what comes next, the run's end at the latest."""
+        self._add(step, self.state.next_event)
+
+    async def record(self, step: AnyStep) -> None:
+        """Commit a step, with everything that was kept before it.
+
+        Raises:
+            StaleAttemptError: the run has a later attempt.
+        """
+        self.keep(step)
+        await self.commit()
+
+    async def commit(self) -> None:
+        """Commit everything that was kept.
+
+        Raises:
+            StaleAttemptError: the run has a later attempt.
+        """
         await to_the_end(self._write, partial(self._write, waits=False))
 
-    def keep(
-        self,
-        event: RunEvent,
-        payload: dict[str, object],
-        *,
-        content: str | None = None,
-        tool: ToolExecution | None = None,
-    ) -> None:
-        """Have a step written together with what comes next, the run's end at the latest."""
-        self._add_text()
-        self._add(event, payload, content, tool)
-        if event is RunEvent.model_request_completed:
-            self.fold_before = self._seq
-        if self.streamed:
-            self._flush_soon()
-
-    def end(self, event: RunEvent, content: str | None) -> None:
+    def end(self) -> None:
         """Notify the run's own caller of its end; other readers see it in the run itself."""
-        if self._emit is not None:
-            output = self._output
-            self._emit(
-                RunOutputEvent(
-                    event,
-                    output.run_id,
-                    output.session_id,
-                    output.agent_id,
-                    self._seq + 1,
-                    content,
-                )
-            )
+        output = self._output
+        self._tell(
+            ending(self.state.next_event, output.status, output.content, output.error), time.time()
+        )
 
     async def close(self) -> list[JournalRow]:
         """Write nothing more; return the rows that are to go with the run's end."""
         if self._flush is not None:
             self._flush.cancel()
             await asyncio.wait({self._flush})
-        self._add_text()
+        self.break_call()
         async with self._writing:
-            rows, self._unwritten = self._unwritten, []
-        # Pieces whose whole is written with them would be folded away at once.
-        pieces, before = RunEvent.run_content.value, self.fold_before
-        return [row for row in rows if row.type != pieces or row.seq > before]
+            rows, self._unwritten = self._rows(self._unwritten), []
+        return rows
 
-    def _add_text(self) -> None:
-        if self._text:
-            piece = "".join(self._text)
-            self._text.clear()
-            self._add(RunEvent.run_content, {"text": piece}, piece, None)
+    def _cover(self, step: ModelAnswered | CallBroken) -> None:
+        """Add a step that stands for the pieces of its call too."""
+        self._unwritten = [each for each in self._unwritten if not _is_piece(each)]
+        self._add(step, self._call_event)
 
-    def _add(
-        self,
-        event: RunEvent,
-        payload: dict[str, object],
-        content: str | None,
-        tool: ToolExecution | None,
-    ) -> None:
-        output = self._output
-        self._seq += 1
-        if self._store is not None and (self.streamed or event is not RunEvent.run_content):
-            row = JournalRow(output.run_id, self._seq, *write_event(event, payload))
-            self._unwritten.append(row)
+    @property
+    def _call_event(self) -> int:
+        """The number of the first event of the call that is under way."""
+        call = self.state.call
+        return self.state.next_event if call is None else call.event
+
+    def _add(self, step: AnyStep, event: int) -> None:
+        entry = Entry(self.state.last_seq + 1, event, step, time.time())
+        happened = self.state.apply(entry)
+        self.entries.append(entry)
+        if self._store is not None:
+            self._unwritten.append(entry)
+            if self._streamed:
+                self._flush_soon()
+        self._tell(happened, entry.created_at)
+
+    def _tell(self, happened: list[Happened], at: float) -> None:
         if self._emit is not None:
-            self._emit(
-                RunOutputEvent(
-                    event,
-                    output.run_id,
-                    output.session_id,
-                    output.agent_id,
-                    self._seq,
-                    content,
-                    tool,
-                )
-            )
+            output = self._output
+            for each in happened:
+                self._emit(event_of(each, output.run_id, output.session_id, output.agent_id, at))
+
+    def _hand_out(self) -> None:
+        """Let readers have the text that has come since the last piece."""
+        if self._pending:
+            text = "".join(self._pending)
+            self._pending.clear()
+            if self.state.call is None:
+                self.keep(CallBegun())
+            self.keep(TextSlice(text))
 
     def _flush_soon(self) -> None:
         if self._flush is None or self._flush.done():
@@ -190,19 +247,35 @@ class Journal:
     async def _flush_later(self) -> None:
         with suppress(StaleAttemptError):  # The next step, or the run's end, will be told as well.
             # What came while the last slice was being written has started no task of its own.
-            while self._text or self._unwritten:
+            while self._pending or self._unwritten:
                 await asyncio.sleep(_SLICE)
-                self._add_text()
+                self._hand_out()
                 await self._write()
 
     async def _write(self, *, waits: bool = True) -> None:
-        store = self._store
+        store, run_id = self._store, self._output.run_id
         async with self._writing:
-            rows = list(self._unwritten)
+            entries, readable = self._unwritten, len(self.entries)
+            rows = self._rows(entries)
             if store is None or not rows:
                 return
-            run_id = self._output.run_id
-            append = partial(store.append, run_id, self._attempt, rows, self.streamed)
+            append = partial(store.append, run_id, self._attempt, rows, self._streamed)
             if not await (until_available(append) if waits else append()):
                 raise StaleAttemptError(f"run {run_id}: attempt {self._attempt} is stale")
-            self._unwritten = self._unwritten[len(rows) :]
+            last = rows[-1].seq
+            self._unwritten = [each for each in self._unwritten if each.seq > last]
+            self._has_pieces |= any(map(_is_piece, entries))
+            self.readable = readable
+        if self._streamed:
+            self.on_write()
+
+    def _rows(self, entries: list[Entry]) -> list[JournalRow]:
+        """Return the rows for entries; pieces only while somebody reads them."""
+        run_id = self._output.run_id
+        return [
+            write_row(run_id, each) for each in entries if self._streamed or not _is_piece(each)
+        ]
+
+
+def _is_piece(entry: Entry) -> bool:
+    return entry.step is not None and entry.step.piece

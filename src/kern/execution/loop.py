@@ -2,10 +2,11 @@
 
 from contextlib import aclosing
 
-from kern.execution.attempt import Attempt, Turn
-from kern.execution.calls import use_tools
+from kern.execution.attempt import Attempt
+from kern.execution.calls import check_calls, starts, use_tools
+from kern.execution.limits import check_limits
 from kern.models.base import ModelRequest, ModelResponse
-from kern.run.agent import RunEvent
+from kern.run.steps import AttemptBegun
 
 
 async def carry_out(attempt: Attempt) -> None:
@@ -18,69 +19,69 @@ async def carry_out(attempt: Attempt) -> None:
         ModelError: the model gave no usable answer.
         JournalError: what earlier attempts have done cannot be read.
         MissingToolError: a tool that has to be called is gone.
+        UsageLimitError: the run has used as much as it may.
         PausedError: a person has to decide first.
         StaleAttemptError: the run has a later attempt.
     """
-    journal = attempt.journal
-    journal.note(RunEvent.run_started)
-    if attempt.number > 1:
-        journal.keep(RunEvent.run_resumed, {"attempt": attempt.number})
+    state = attempt.state
+    attempt.journal.begin()
     await attempt.replay()
-    while not attempt.is_answered:
-        if attempt.turns and attempt.turns[-1].open_calls:
-            await use_tools(attempt, attempt.turns[-1])
+    if attempt.number > 1:
+        await _resume(attempt)
+    while not state.is_answered:
+        if state.turns and state.turns[-1].open_calls:
+            await use_tools(attempt, state.turns[-1])
         else:
             await _ask(attempt)
-    content = attempt.output.content
-    journal.note(RunEvent.run_content_completed, {"content": content}, content=content)
+
+
+async def _resume(attempt: Attempt) -> None:
+    """Write down that a later attempt goes on, and with which calls."""
+    state, journal = attempt.state, attempt.journal
+    begun: tuple[int, ...] = ()
+    if state.turns:
+        last = state.turns[-1]
+        check_calls(attempt, last)
+        begun = starts(attempt, last.number, last.open_calls)
+    journal.break_call()
+    journal.keep(AttemptBegun(attempt.number, begun))
+    names = {state.turns[-1].message.tool_calls[place].name for place in begun}
+    if any(attempt.spec.tools[name].on_interrupt != "retry" for name in names):
+        await journal.commit()  # That they began has to be known, should nothing follow.
 
 
 async def _ask(attempt: Attempt) -> None:
     """Have the model answer, and write the answer down before anything follows from it."""
-    journal, output = attempt.journal, attempt.output
-    journal.note(RunEvent.model_request_started)
+    check_limits(attempt)
+    journal, state = attempt.journal, attempt.state
+    journal.begin_call()
     response = await _respond(attempt)
-    attempt.handle = None
-    turn = Turn(len(attempt.turns) + 1, response.message)
-    attempt.turns.append(turn)
-    attempt.show()
-    output.metrics.add(response.metrics)
-    payload: dict[str, object] = {
-        "message": response.message.to_dict(),
-        "metrics": response.metrics.to_dict(),
-    }
-    if turn.number == 1 and attempt.history:
-        payload["history"] = attempt.history
-    content = response.message.content
-    if turn.open_calls:
-        await journal.record(RunEvent.model_request_completed, payload, content=content)
-    else:  # Nothing follows but the run's end, and that is written with it.
-        journal.keep(RunEvent.model_request_completed, payload, content=content)
+    calls = response.message.tool_calls
+    journal.answered(
+        response,
+        starts(attempt, len(state.turns) + 1, list(enumerate(calls))),
+        () if state.turns else attempt.history,
+    )
+    if calls:  # Else nothing follows but the run's end, and that is written with it.
+        await journal.commit()
 
 
 async def _respond(attempt: Attempt) -> ModelResponse:
-    async def keep(handle: str) -> None:
-        attempt.handle = handle
-        await attempt.journal.record(RunEvent.model_request_started, {"handle": handle})
-
-    spec = attempt.spec
+    journal, state, spec = attempt.journal, attempt.state, attempt.spec
     request = ModelRequest(
         attempt.conversation,
         [tool.schema for tool in spec.tools.values()],
-        attempt.handle,
-        keep,
+        state.handle,
+        journal.answer_kept,
     )
-    if not attempt.journal.is_read:
+    if not journal.is_read:
         return await spec.model.respond(request)
-    text = ""
     response: ModelResponse | None = None
     async with aclosing(spec.model.stream(request)) as pieces:
         async for piece in pieces:
             if isinstance(piece, ModelResponse):
                 response = piece
             else:
-                text += piece
-                attempt.output.content = text
-                attempt.journal.text(piece)
+                journal.text(piece)
     assert response is not None, "a model's stream ends with its response"
     return response

@@ -41,6 +41,10 @@ class Definition(Protocol):
         """How many calls a run may make, or None for any number."""
 
     @property
+    def max_turns(self) -> int | None:
+        """How often a run may ask the model, or None for any number."""
+
+    @property
     def dependencies(self) -> Mapping[str, object]:
         """What the tools are given."""
 
@@ -69,6 +73,7 @@ class Spec:
         history_runs: how many of the session's earlier runs the model is shown.
         tools: what the model can have called, by name.
         tool_call_limit: how many calls a run may make, or None for any number.
+        max_turns: how often a run may ask the model, or None for any number.
         dependencies: what the tools are given.
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
@@ -81,6 +86,7 @@ class Spec:
     history_runs: int
     tools: Mapping[str, Tool]
     tool_call_limit: int | None
+    max_turns: int | None
     dependencies: Mapping[str, object]
     agent_limit: int | None
     user_limit: int | None
@@ -96,6 +102,7 @@ class Spec:
             definition.history_runs,
             dict(definition.tools),
             definition.tool_call_limit,
+            definition.max_turns,
             dict(definition.dependencies),
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,

@@ -4,42 +4,29 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from datetime import datetime
 from typing import Self, cast
+
+import msgspec
 
 from kern.errors import InvalidInputError
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, encode
+from kern.run.event import ENDINGS, RunEvent, RunOutputEvent
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
+from kern.run.requirement import RunRequirement, requirements_from_json, requirements_to_json
 from kern.run.tool import ToolExecution
 
-
-class RunEvent(StrEnum):
-    """The kinds of events in a run."""
-
-    run_started = "RunStarted"
-    run_content = "RunContent"
-    run_content_completed = "RunContentCompleted"
-    model_request_started = "ModelRequestStarted"
-    model_request_completed = "ModelRequestCompleted"
-    tool_call_started = "ToolCallStarted"
-    tool_call_completed = "ToolCallCompleted"
-    tool_call_error = "ToolCallError"
-    run_paused = "RunPaused"
-    run_continued = "RunContinued"
-    run_resumed = "RunResumed"
-    run_cancelled = "RunCancelled"
-    run_error = "RunError"
-    run_completed = "RunCompleted"
-
-
-ENDINGS = {
-    RunStatus.completed: RunEvent.run_completed,
-    RunStatus.error: RunEvent.run_error,
-    RunStatus.cancelled: RunEvent.run_cancelled,
-}
-"""The event with which a run ends in a status."""
+__all__ = [
+    "ENDINGS",
+    "RunEvent",
+    "RunInput",
+    "RunOutput",
+    "RunOutputEvent",
+    "RunRequirement",
+    "messages_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,32 +71,6 @@ class RunInput:
 
 
 @dataclass(slots=True)
-class RunOutputEvent:
-    """One thing that happened in a run.
-
-    Attributes:
-        event: its kind.
-        run_id: the run it happened in.
-        session_id: the session of the run.
-        agent_id: the agent that runs.
-        seq: its number within the run, from 1 on.
-        content: the piece of text of a RunContent; the whole text of a ModelRequestCompleted,
-            RunContentCompleted or RunCompleted; what went wrong for a RunError.
-        tool: the call that a ToolCallStarted, ToolCallCompleted or ToolCallError is about.
-        created_at: when, in seconds since 1970.
-    """
-
-    event: RunEvent
-    run_id: str
-    session_id: str
-    agent_id: str
-    seq: int = 0
-    content: str | None = None
-    tool: ToolExecution | None = None
-    created_at: float = field(default_factory=time.time)
-
-
-@dataclass(slots=True)
 class RunOutput:
     """A run as its caller sees it, at any moment of its life.
 
@@ -130,7 +91,13 @@ class RunOutput:
         model_provider: who serves the model.
         metadata: what the caller attached.
         error: what went wrong, where the status is ERROR.
+        error_kind: the class of what went wrong, such as ``"ModelError"``.
+        requirements: what it waits for, where the status is PAUSED.
+        attempt: how many attempts at it have begun.
+        parent_run_id: the run whose tool started it.
         created_at: when it was accepted, in seconds since 1970.
+        started_at: when its first attempt began, or the first since its last retry.
+        finished_at: when it ended.
         events: what happened, where the caller asked for it.
     """
 
@@ -149,13 +116,29 @@ class RunOutput:
     model_provider: str | None = None
     metadata: dict[str, object] | None = None
     error: str | None = None
+    error_kind: str | None = None
+    requirements: list[RunRequirement] = field(default_factory=list)
+    attempt: int = 0
+    parent_run_id: str | None = None
     created_at: float = field(default_factory=time.time)
+    started_at: float | None = None
+    finished_at: float | None = None
     events: list[RunOutputEvent] = field(default_factory=list)
 
     @property
     def is_terminal(self) -> bool:
         """Whether the run has ended for good."""
         return self.status.is_terminal
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run waits for a person."""
+        return self.status is RunStatus.paused
+
+    @property
+    def active_requirements(self) -> list[RunRequirement]:
+        """The requirements that nobody has answered yet."""
+        return [each for each in self.requirements if not each.is_resolved]
 
     def to_dict(self) -> dict[str, object]:
         """Return the output as JSON values, without the events."""
@@ -167,7 +150,13 @@ class RunOutput:
             "status": self.status.value,
             "metadata": self.metadata,
             "error": self.error,
+            "error_kind": self.error_kind,
+            "requirements": msgspec.to_builtins(self.requirements),
+            "attempt": self.attempt,
+            "parent_run_id": self.parent_run_id,
             "created_at": self.created_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
         }
 
     def to_json(self, indent: int | None = None) -> str:
@@ -190,7 +179,13 @@ class RunOutput:
             status=RunStatus(str(values.get("status", "PENDING"))),
             metadata=cast(dict[str, object] | None, values.get("metadata")),
             error=cast(str | None, values.get("error")),
+            error_kind=cast(str | None, values.get("error_kind")),
+            requirements=msgspec.convert(values.get("requirements", []), list[RunRequirement]),
+            attempt=cast(int, values.get("attempt", 0)),
+            parent_run_id=cast(str | None, values.get("parent_run_id")),
             created_at=cast(float, values.get("created_at", 0.0)),
+            started_at=cast(float | None, values.get("started_at")),
+            finished_at=cast(float | None, values.get("finished_at")),
         )
         output._take_body(values)
         return output
@@ -210,8 +205,15 @@ class RunOutput:
             status=record.status,
             metadata=decode_object(record.metadata) if record.metadata else None,
             error=cast(str | None, decode_object(record.error).get("message")),
+            error_kind=record.error_kind,
+            attempt=record.attempt,
+            parent_run_id=record.parent_run_id,
             created_at=record.created_at.timestamp(),
+            started_at=_seconds(record.started_at),
+            finished_at=_seconds(record.finished_at),
         )
+        if record.requirements is not None:
+            output.requirements = requirements_from_json(record.requirements)
         if record.output is not None:
             output._take_body(decode_object(record.output))
         if record.usage is not None:
@@ -223,7 +225,6 @@ class RunOutput:
         attempt: int,
         journal: Sequence[JournalRow] = (),
         fold_before: int = 0,
-        error_kind: str | None = None,
     ) -> Settlement:
         """Return what ``attempt`` writes to the run's row as its end; see :class:`Settlement`."""
         error = None if self.error is None else encode({"message": self.error}, "error")
@@ -234,8 +235,9 @@ class RunOutput:
             output=encode(self._body(), "output"),
             error=error,
             usage=encode(self.metrics.to_dict(), "metrics"),
-            error_kind=error_kind,
+            error_kind=self.error_kind,
             model=self.model,
+            requirements=requirements_to_json(self.requirements) if self.requirements else None,
             journal=tuple(journal),
             fold_before=fold_before,
         )
@@ -262,6 +264,10 @@ class RunOutput:
         self.metrics = Metrics.from_dict(cast(dict[str, object], values.get("metrics", {})))
         self.model = cast(str | None, values.get("model"))
         self.model_provider = cast(str | None, values.get("model_provider"))
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
 
 
 def _message(value: object) -> Message:

@@ -6,8 +6,15 @@ surrogates) survives every database and comes back as it was.
 
 import json
 import re
+from typing import TypeVar
+
+import msgspec
 
 from kern.errors import InvalidInputError
+
+Value = TypeVar("Value")
+
+_dump = msgspec.json.Encoder().encode
 
 _IDENTIFIER_LIMIT = 255
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -42,6 +49,28 @@ def decode_object(text: str | bytes | None) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError(f"expected a JSON object, found {type(value).__name__}")
     return value
+
+
+def dump(value: object) -> str:
+    """Return a dataclass, or values of dataclasses, as JSON text."""
+    try:
+        return _dump(value).decode()
+    except UnicodeEncodeError:  # A lone surrogate has no UTF-8, but JSON can escape it.
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
+
+
+def load(text: str, decoder: "msgspec.json.Decoder[Value]") -> Value:
+    """Return what :func:`dump` has made a text of.
+
+    Raises:
+        ValueError: the text is damaged, or holds something else.
+    """
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:  # It may hold the escape of a lone surrogate.
+        return msgspec.convert(json.loads(text), decoder.type)
 
 
 def check_id(name: str, value: object) -> str:

@@ -51,6 +51,11 @@ class Message:
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise InvalidInputError("A message's provider_items must be a list of dicts.")
 
+    @property
+    def text(self) -> str:
+        """The text of it."""
+        return self.content or ""
+
     def to_dict(self) -> dict[str, object]:
         """Return the message as JSON values, without the fields that hold their default."""
         values: dict[str, object] = {"role": self.role} | {

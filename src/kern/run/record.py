@@ -64,9 +64,10 @@ class RunRecord:
     counts the attempts that failed or were lost. ``waiting`` says whether it waits for the session
     lock or for a limit, and will be enqueued by what it waits for; only a read run has it.
     ``remaining`` is what is left of its timeout in seconds, by the database's clock, where it was
-    claimed. ``refusal`` is why the last executor that could not execute it has refused it.
-    ``usage``, and ``beginning``, the first characters of the input's JSON text, only a listed run
-    has; it has neither ``input`` nor ``output``.
+    claimed. ``requirements`` is what a paused run waits for, as JSON text; ``error_kind`` the class
+    of what it failed of; ``refusal`` why the last executor that could not execute it has refused
+    it. ``usage``, and ``beginning``, the first characters of the input's JSON text, only a listed
+    run has; it has neither ``input`` nor ``output``.
     """
 
     run_id: str
@@ -91,6 +92,8 @@ class RunRecord:
     executor: str | None = None
     journal_version: int = 1
     refusal: str | None = None
+    requirements: str | None = None
+    error_kind: str | None = None
     remaining: float | None = None
     waiting: bool = False
     input: str | None = None
@@ -102,19 +105,23 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """A row of a run's journal: something that happened, for good.
+    """A row of a run's journal: a step, see :mod:`kern.run.steps`.
 
     Attributes:
         run_id: the run.
-        seq: the event's number within the run, from 1 on.
+        seq: its number within the run, from 1 on.
+        event: the number of the first event that it stands for.
         type: its kind.
+        skippable: whether a reader that does not know the kind may go on without it.
         payload: what happened, as JSON text.
         created_at: when it was written, in seconds since 1970; 0 before it is.
     """
 
     run_id: str
     seq: int
+    event: int
     type: str
+    skippable: bool
     payload: str
     created_at: float = 0.0
 
@@ -132,6 +139,7 @@ class Settlement:
         usage: the tokens used, as JSON text.
         error_kind: the class of what went wrong, such as ``"ModelError"``, or None.
         model: the model that answered, as its provider names it, or None.
+        requirements: what a paused run waits for, as JSON text, or None.
         journal: the journal's rows that were not written yet.
         fold_before: the number before which the pieces of streamed text have served their
             purpose, or 0.
@@ -145,5 +153,6 @@ class Settlement:
     usage: str
     error_kind: str | None = None
     model: str | None = None
+    requirements: str | None = None
     journal: tuple[JournalRow, ...] = ()
     fold_before: int = 0

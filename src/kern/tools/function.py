@@ -79,6 +79,7 @@ class Tool:
                 "dashes. @tool(name=...) gives a function another name."
             )
         self.on_interrupt: Interrupt = on_interrupt
+        self.requires_confirmation = False
         self.function = function
         self._signature = Signature(self.name, function)
         self.schema = ToolSchema(

@@ -1,9 +1,12 @@
 """Generated from ``kern/agent/controlling.py`` by ``scripts/generate_sync.py``."""
 
+from collections.abc import Mapping, Sequence
+
 from kern.agent.blocking import blocking
 from kern.agent.controlling import Controlling
 from kern.dispatch.waiting import Until
 from kern.run.agent import RunOutput
+from kern.run.requirement import RunRequirement
 
 
 class SyncControlling(Controlling):
@@ -68,7 +71,8 @@ class SyncControlling(Controlling):
         self,
         run_id: str,
         *,
-        results: dict[str, str] | None = None,
+        requirements: Sequence[RunRequirement] | None = None,
+        results: Mapping[str, str] | None = None,
         from_seq: int | None = None,
         new_run_id: str | None = None,
         session_id: str | None = None,
@@ -77,10 +81,14 @@ class SyncControlling(Controlling):
 
         Args:
             run_id: the run.
-            results: what the tool calls of unknown outcome, for which the run paused, returned:
-                texts by tool call id. Those that are left out are made again.
-            from_seq: begin a new run with the events of this one up to this number; the steps
-                after it are done anew.
+            requirements: those of the paused output, answered: ``requirement.confirm()``,
+                ``.reject(note)``, or ``.set_external_execution_result(text)``. The run pauses
+                again for those that are not.
+            results: what tool calls for which the run paused returned elsewhere: texts by tool
+                call id. Without ``requirements``, calls of unknown outcome that are left out are
+                made again.
+            from_seq: begin a new run with the steps of this one that tell nothing after the
+                event of this number; what comes after them is done anew.
             new_run_id: with ``from_seq``, the new run's id; by default a new one.
             session_id: with ``from_seq``, the new run's session; by default the same.
 
@@ -89,13 +97,14 @@ class SyncControlling(Controlling):
 
         Raises:
             RunNotFoundError: there is no such run.
-            RunStateError: it is not PAUSED, or does not wait for these results.
+            RunStateError: it is not PAUSED, or does not wait for these.
             RunConflictError: the new run's id is in use.
             InvalidInputError: an argument cannot be used.
         """
         return blocking("await agent.acontinue_run(...)").call(
             self.acontinue_run(
                 run_id,
+                requirements=requirements,
                 results=results,
                 from_seq=from_seq,
                 new_run_id=new_run_id,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kern.agent.blocking import blocking
 from kern.agent.streaming import Streaming
-from kern.run.agent import RunOutputEvent
+from kern.run.event import RunOutputEvent
 
 
 class SyncStreaming(Streaming):
@@ -14,10 +14,9 @@ class SyncStreaming(Streaming):
         """Yield the events of a run, live while it executes, in whichever process that is.
 
         The events are numbered, the same in every process and at every time: a reader that was
-        interrupted goes on after the last number it has. Where a model call is made again after a
-        crash, a RunResumed says so, and the text since the last ModelRequestCompleted is void.
-        Pieces of text whose whole a ModelRequestCompleted holds may be gone once the run has
-        ended.
+        interrupted goes on after the last number it has. Where a model call is made again, a
+        RunContentVoided says that the text since the last ModelRequestCompleted is void. A run
+        that ends in ERROR ends with a RunError; nothing is raised for it.
 
         Args:
             run_id: the run.

@@ -3,17 +3,23 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
-from kern.dispatch.streams import event_in
 from kern.errors import JournalError
-from kern.run.agent import ENDINGS, RunEvent, RunOutputEvent
-from kern.run.message import Metrics
+from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending
 from kern.run.printable import one_line
 from kern.run.record import JournalRow, RunRecord
-from kern.run.tool import ToolCall
+from kern.run.steps import Entry, ModelAnswered, read_row
 
 _FAILED = (RunEvent.run_error, RunEvent.tool_call_error, RunEvent.run_cancelled)
+
+# What a row tells beside what it is about.
+_TOLD_ELSEWHERE = (
+    RunEvent.model_request_started,
+    RunEvent.run_content,
+    RunEvent.run_content_voided,
+    RunEvent.tool_call_started,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +50,44 @@ def timeline(record: RunRecord, rows: Sequence[JournalRow]) -> Iterator[Moment]:
         record: the run.
         rows: its journal.
     """
-    calls: list[ToolCall] = []
+    state = RunState()
+    if record.attempt:
+        started_at = (record.started_at or record.created_at).timestamp()
+        yield Moment(FIRST_EVENT, RunEvent.run_started.value, started_at)
     for row in rows:
         try:
-            event, calls = event_in(record, row, calls)
-            payload = json.loads(row.payload)
-            detail = _with_tokens(event, describe(event) or _asked(event, calls), payload)
-            failed = event.event in _FAILED
-        except (JournalError, LookupError, ValueError, TypeError) as error:
-            payload, detail, failed = row.payload, one_line(f"cannot be read: {error}", 200), True
-        yield Moment(row.seq, row.type, row.created_at, detail, failed, payload)
-    if (ending := ENDINGS.get(record.status)) is not None:
-        at = (record.finished_at or record.created_at).timestamp()
-        seq = rows[-1].seq + 1 if rows else 1
-        yield Moment(seq, ending.value, at, failed=ending in _FAILED)
+            entry = read_row(row)
+            happened = apply_entry(state, entry, row)
+        except JournalError as error:
+            detail = one_line(f"cannot be read: {error}", 200)
+            yield Moment(row.event, row.type, row.created_at, detail, True, row.payload)
+            continue
+        for each in happened:
+            yield _moment(each, entry, json.loads(row.payload))
+    at = (record.finished_at or record.created_at).timestamp()
+    for each in ending(state.next_event, record.status, None, None):
+        if each.event is not RunEvent.run_content_completed:
+            yield Moment(each.seq, each.event.value, at, failed=each.event in _FAILED)
 
 
-def describe(event: RunOutputEvent) -> str:
+def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
+    """Return an event; the last one that a row tells has its payload."""
+    kind = happened.event
+    detail = describe(happened)
+    step = entry.step
+    if kind is RunEvent.model_request_completed and isinstance(step, ModelAnswered):
+        detail = detail or "asks for " + ", ".join(
+            _call(each.name, each.arguments) for each in step.message.tool_calls[:3]
+        )
+        used = step.metrics
+        detail = f"{used.input_tokens} + {used.output_tokens} tokens: {detail}"
+    elif step is not None and kind in _TOLD_ELSEWHERE:
+        payload = None
+    failed = kind in _FAILED
+    return Moment(happened.seq, kind.value, entry.created_at, detail, failed, payload)
+
+
+def describe(event: RunOutputEvent | Happened) -> str:
     """Return what there is to say about an event, in one line."""
     if event.tool is None:
         return one_line(event.content or "", 160)
@@ -68,18 +95,5 @@ def describe(event: RunOutputEvent) -> str:
     return called if event.content is None else f"{called} → {one_line(event.content, 100)}"
 
 
-def _asked(event: RunOutputEvent, calls: Sequence[ToolCall]) -> str:
-    if event.event is not RunEvent.model_request_completed:
-        return ""
-    return "asks for " + ", ".join(_call(each.name, each.arguments) for each in calls[:3])
-
-
 def _call(name: str, arguments: str) -> str:
     return f"{one_line(name, 60)}({one_line(arguments, 60)})"
-
-
-def _with_tokens(event: RunOutputEvent, detail: str, payload: dict[str, object]) -> str:
-    if event.event is not RunEvent.model_request_completed:
-        return detail
-    metrics = Metrics.from_dict(cast(dict[str, object], payload["metrics"]))
-    return f"{metrics.input_tokens} + {metrics.output_tokens} tokens: {detail}"

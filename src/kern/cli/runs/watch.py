@@ -17,8 +17,8 @@ from kern.cli.terminal import STYLES, cell, console, span
 from kern.db.base import Database, Store
 from kern.db.listing import RunFilter
 from kern.dispatch.runtime import Runtime
-from kern.run.agent import RunEvent, RunOutputEvent
 from kern.run.base import RunStatus
+from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.printable import printable
 from kern.run.record import RunRecord
 
@@ -62,11 +62,12 @@ def _tell(event: RunOutputEvent, text: "_PlainText", began: float) -> None:
         case RunEvent.run_content_completed:
             return
         case RunEvent.model_request_completed:
-            # Where nobody was reading there were no pieces.
-            text.end(event.content or "")
+            text.end()
             detail = ""
+        case RunEvent.run_content_voided:
+            detail = "what was written of this answer is void"
         case RunEvent.run_resumed:
-            detail = "by another attempt; what was written of an unfinished answer is void"
+            detail = "by another attempt"
         case RunEvent.run_completed:
             detail = ""
     style = "red" if event.event in _FAILED else "dim"
@@ -90,24 +91,22 @@ class _PlainText:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.end("")
+        self.end()
 
     def add(self, piece: str) -> None:
         """Show a piece of text."""
         self._text += piece
         self._print(piece)
 
-    def end(self, whole: str) -> None:
-        """Have the text that was shown, or else the whole, end with a line."""
+    def end(self) -> None:
+        """Have the text that was shown end with a line."""
         shown, self._text = self._text, ""
-        if not shown:
-            self._print(whole)
-        if not (shown or whole or "\n").endswith("\n"):
+        if shown and not shown.endswith("\n"):
             self._console.print()
 
     def line(self, line: Text) -> None:
         """Show a line, below the text."""
-        self.end("")
+        self.end()
         self._console.print(line, soft_wrap=True)
 
     def _print(self, text: str) -> None:
@@ -133,15 +132,15 @@ class _LiveText(_PlainText):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.end("")
+        self.end()
         self._live.stop()
 
     def add(self, piece: str) -> None:
         self._text += piece
         self._show()
 
-    def end(self, whole: str) -> None:
-        text, self._text = self._text or whole, ""
+    def end(self) -> None:
+        text, self._text = self._text, ""
         self._show()
         self._live.refresh()
         if text:

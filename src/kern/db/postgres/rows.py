@@ -30,7 +30,11 @@ def columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]
 def journal_columns(rows: Sequence[tuple[int, JournalRow]]) -> list[list[object]]:
     """Return an array for each column of rows that attempts write to journals."""
     return columns(
-        [(row.run_id, attempt, row.seq, row.type, row.payload) for attempt, row in rows], 5
+        [
+            (row.run_id, attempt, row.seq, row.event, row.type, row.skippable, row.payload)
+            for attempt, row in rows
+        ],
+        7,
     )
 
 

@@ -93,7 +93,9 @@ CREATE TABLE {runs} (
 CREATE TABLE {events} (
     run_id text NOT NULL,
     seq integer NOT NULL,
+    event integer NOT NULL,
     type text NOT NULL,
+    skippable boolean NOT NULL,
     payload json NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (run_id, seq)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from typing_extensions import override
 
 from kern.aio.batch import Batcher
-from kern.db.base import Accepted, Claim, Kind, Signal, Store, Swept
+from kern.db.base import Accepted, Claim, Kind, Settled, Signal, Store, Swept
 from kern.db.listing import Load, RunFilter
 from kern.db.postgres.accepting import Accepting
 from kern.db.postgres.claiming import Claiming
@@ -122,14 +122,14 @@ class PostgresStore(Store):
         return {row["run_id"]: row["cancelled"] for row in rows}
 
     @override
-    async def settle(self, settlement: Settlement) -> RunStatus | None:
+    async def settle(self, settlement: Settlement) -> Settled | None:
         return await self._settles.put(settlement)
 
     @override
     async def postpone(
         self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
     ) -> RunStatus | None:
-        journal = columns([(row.seq, row.type, row.payload) for row in rows], 3)
+        journal = journal_columns([(attempt, row) for row in rows])[2:]
         return await self._give_up(self._steps.postpone, run_id, attempt, delay, *journal)
 
     @override
@@ -202,9 +202,10 @@ class PostgresStore(Store):
 
     @override
     async def resume(
-        self, run_id: str, status: RunStatus, events: Sequence[tuple[str, str]]
+        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
     ) -> bool:
-        return bool(await self._fetch(self._steps.resume, run_id, status, *columns(events, 2)))
+        journal = journal_columns([(attempt, row) for row in rows])[2:]
+        return bool(await self._fetch(self._steps.resume, run_id, status, attempt, *journal))
 
     @override
     async def ping(self) -> None:
@@ -254,7 +255,7 @@ class PostgresStore(Store):
         written = {(row["run_id"], row["attempt"]) for row in rows}
         return [(each.run_id, each.attempt) in written for each in appends]
 
-    async def _settle_all(self, settlements: Sequence[Settlement]) -> list[RunStatus | None]:
+    async def _settle_all(self, settlements: Sequence[Settlement]) -> list[Settled | None]:
         rows = await self._fetch(
             self._steps.settle,
             [each.run_id for each in settlements],
@@ -266,10 +267,14 @@ class PostgresStore(Store):
             [each.fold_before for each in settlements],
             [each.error_kind for each in settlements],
             [each.model for each in settlements],
+            [each.requirements for each in settlements],
             *journal_columns([(each.attempt, row) for each in settlements for row in each.journal]),
         )
         await self._hand_off.finish(rows)
-        settled = {(row["run_id"], row["attempt"]): RunStatus(row["status"]) for row in rows}
+        settled = {
+            (row["run_id"], row["attempt"]): Settled(RunStatus(row["status"]), row["finished_at"])
+            for row in rows
+        }
         return [settled.get((each.run_id, each.attempt)) for each in settlements]
 
 

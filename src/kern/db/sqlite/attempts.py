@@ -4,12 +4,12 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from kern.db.base import UNSERVED_MESSAGE, Claim, Kind
+from kern.db.base import UNSERVED_MESSAGE, Claim, Kind, Settled
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.limits import Limits
-from kern.db.sqlite.reading import Reading, record
+from kern.db.sqlite.reading import Reading, moment, record
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
 from kern.run.base import RunStatus
@@ -109,7 +109,7 @@ RETURNING {self._reading.claimed}""",
             transaction.notify(Kind.changed, run_id)
         return True
 
-    def settle(self, transaction: Transaction, settlement: Settlement) -> RunStatus | None:
+    def settle(self, transaction: Transaction, settlement: Settlement) -> Settled | None:
         """See :meth:`kern.db.base.Store.settle`."""
         run_id = settlement.run_id
         row = transaction.one(
@@ -117,12 +117,12 @@ RETURNING {self._reading.claimed}""",
 UPDATE {self._runs} SET
     status = CASE WHEN cancel_requested_at IS NULL THEN :status ELSE 'CANCELLED' END,
     output = :output, error = :error, error_kind = :error_kind, usage = :usage,
-    model = coalesce(:model, model),
+    model = coalesce(:model, model), requirements = :requirements,
     lease_until = NULL, {_SERVED},
     finished_at = CASE WHEN :status = 'PAUSED' AND cancel_requested_at IS NULL
         THEN NULL ELSE :now END
 WHERE {_MINE}
-RETURNING status""",
+RETURNING status, finished_at""",
             run_id=run_id,
             attempt=settlement.attempt,
             status=settlement.status.value,
@@ -131,6 +131,7 @@ RETURNING status""",
             error_kind=settlement.error_kind,
             usage=settlement.usage,
             model=settlement.model,
+            requirements=settlement.requirements,
         )
         if row is None:
             return None
@@ -142,7 +143,7 @@ RETURNING status""",
             self._ends.follow(transaction, run_id)
         else:
             transaction.notify(Kind.changed, run_id)
-        return status
+        return Settled(status, moment(row["finished_at"]))
 
     def release(self, transaction: Transaction, run_id: str, attempt: int) -> RunStatus | None:
         """See :meth:`kern.db.base.Store.release`."""

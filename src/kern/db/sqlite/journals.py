@@ -5,6 +5,11 @@ from collections.abc import Sequence
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import Tables
 from kern.run.record import JournalRow
+from kern.run.steps import PIECE_KINDS
+
+_COLUMNS = "seq, event, type, skippable, payload, created_at"
+
+_PIECES = f"({', '.join(repr(kind) for kind in PIECE_KINDS)})"
 
 
 class Journals:
@@ -17,29 +22,27 @@ class Journals:
     def write(self, transaction: Transaction, rows: Sequence[JournalRow]) -> None:
         """Write rows; those that are there already stay as they are."""
         transaction.execute_many(
-            f"INSERT OR IGNORE INTO {self._journal} (run_id, seq, type, payload, created_at) "
-            "VALUES (:run_id, :seq, :type, :payload, :now)",
+            f"INSERT OR IGNORE INTO {self._journal} (run_id, {_COLUMNS}) "
+            "VALUES (:run_id, :seq, :event, :type, :skippable, :payload, :now)",
             [
-                {"run_id": row.run_id, "seq": row.seq, "type": row.type, "payload": row.payload}
+                {
+                    "run_id": row.run_id,
+                    "seq": row.seq,
+                    "event": row.event,
+                    "type": row.type,
+                    "skippable": row.skippable,
+                    "payload": row.payload,
+                }
                 for row in rows
             ],
         )
 
-    def add(self, transaction: Transaction, run_id: str, events: Sequence[tuple[str, str]]) -> None:
-        """Write events, kinds and payloads, after the last row."""
-        row = transaction.one(
-            f"SELECT max(seq) AS last FROM {self._journal} WHERE run_id = :run_id", run_id=run_id
-        )
-        first = 1 + (row["last"] or 0 if row is not None else 0)
-        rows = [JournalRow(run_id, seq, *event) for seq, event in enumerate(events, first)]
-        self.write(transaction, rows)
-
     def copy(self, transaction: Transaction, run_id: str, origin: str, seq: int) -> None:
-        """Have a journal begin as another's does, but for what was on its way."""
+        """Have a journal begin as another's does, but for what a later row holds too."""
         transaction.execute(
-            f"INSERT INTO {self._journal} SELECT :run_id, seq, type, payload, created_at "
+            f"INSERT INTO {self._journal} (run_id, {_COLUMNS}) SELECT :run_id, {_COLUMNS} "
             f"FROM {self._journal} WHERE run_id = :origin AND seq <= :seq "
-            "AND type NOT IN ('RunContent', 'ToolCallStarted', 'ModelRequestStarted')",
+            f"AND type NOT IN {_PIECES}",
             run_id=run_id,
             origin=origin,
             seq=seq,
@@ -49,7 +52,7 @@ class Journals:
         """Delete the pieces of streamed text that are there as a whole."""
         transaction.execute(
             f"DELETE FROM {self._journal} WHERE run_id = :run_id AND seq < :before "
-            "AND type = 'RunContent'",
+            f"AND type IN {_PIECES}",
             run_id=run_id,
             before=before,
         )
@@ -57,9 +60,12 @@ class Journals:
     def events(self, transaction: Transaction, run_id: str, after: int) -> list[JournalRow]:
         """See :meth:`kern.db.base.Store.events`."""
         rows = transaction.execute(
-            f"SELECT run_id, seq, type, payload, created_at FROM {self._journal} "
+            f"SELECT run_id, {_COLUMNS} FROM {self._journal} "
             "WHERE run_id = :run_id AND seq > :after ORDER BY seq",
             run_id=run_id,
             after=after,
         )
-        return [JournalRow(*row) for row in rows]
+        return [
+            JournalRow(run_id, seq, event, type, bool(skippable), payload, created_at)
+            for run_id, seq, event, type, skippable, payload, created_at in rows
+        ]

@@ -86,7 +86,9 @@ CREATE INDEX "{table}_runs_pending_cancel" ON "{table}_runs" (created_at)
 CREATE TABLE "{table}_run_events" (
     run_id TEXT NOT NULL,
     seq INTEGER NOT NULL,
+    event INTEGER NOT NULL,
     type TEXT NOT NULL,
+    skippable INTEGER NOT NULL,
     payload TEXT NOT NULL,
     created_at REAL NOT NULL,
     PRIMARY KEY (run_id, seq)

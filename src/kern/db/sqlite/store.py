@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kern.db.base import Accepted, Claim, Signal, Store, Swept
+from kern.db.base import Accepted, Claim, Settled, Signal, Store, Swept
 from kern.db.listing import Load, RunFilter
 from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.file import SqliteFile
@@ -103,7 +103,7 @@ class SqliteStore(Store):
         return await self._file.write(self._attempts.extend, attempts, lease)
 
     @override
-    async def settle(self, settlement: Settlement) -> RunStatus | None:
+    async def settle(self, settlement: Settlement) -> Settled | None:
         return await self._file.write(self._attempts.settle, settlement)
 
     @override
@@ -181,9 +181,9 @@ class SqliteStore(Store):
 
     @override
     async def resume(
-        self, run_id: str, status: RunStatus, events: Sequence[tuple[str, str]]
+        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
     ) -> bool:
-        return await self._file.write(self._submission.resume, run_id, status, events)
+        return await self._file.write(self._submission.resume, run_id, status, attempt, rows)
 
     @override
     async def fork(self, run: NewRun, origin: str, seq: int) -> bool:

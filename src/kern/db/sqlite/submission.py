@@ -10,7 +10,7 @@ from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.run.base import RunStatus
-from kern.run.record import NewRun
+from kern.run.record import JournalRow, NewRun
 
 
 class Submission:
@@ -156,22 +156,24 @@ class Submission:
         transaction: Transaction,
         run_id: str,
         status: RunStatus,
-        events: Sequence[tuple[str, str]],
+        attempt: int,
+        rows: Sequence[JournalRow],
     ) -> bool:
         """See :meth:`kern.db.base.Store.resume`."""
         run = transaction.one(
             f"""
-UPDATE {self._runs} SET status = 'PENDING', error = NULL, error_kind = NULL, finished_at = NULL,
-    started_at = NULL, failures = 0, refusals = 0, refused_at = NULL, refusal = NULL,
-    run_at = NULL, due_at = :now
-WHERE run_id = :run_id AND status = :status
+UPDATE {self._runs} SET status = 'PENDING', error = NULL, error_kind = NULL, requirements = NULL,
+    finished_at = NULL, started_at = NULL, failures = 0, refusals = 0, refused_at = NULL,
+    refusal = NULL, run_at = NULL, due_at = :now
+WHERE run_id = :run_id AND status = :status AND attempt = :attempt
 RETURNING session_id, ordered""",
             run_id=run_id,
             status=status.value,
+            attempt=attempt,
         )
         if run is None:
             return False
-        self._journals.add(transaction, run_id, events)
+        self._journals.write(transaction, rows)
         if run["ordered"] and not self._lock.take(transaction, run["session_id"], run_id):
             self._lock.wait(transaction, run_id)
         else:

@@ -1,7 +1,13 @@
 """How runs are accepted."""
 
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.parts import enqueued, enqueued_if_due, into_outbox
+from kern.db.postgres.statements.parts import (
+    JOURNAL,
+    PIECES,
+    enqueued,
+    enqueued_if_due,
+    into_outbox,
+)
 
 # A batch gives up where one of its ids is held by a transaction that goes on for longer; each of
 # its runs is then accepted alone, and waits for longer.
@@ -39,10 +45,9 @@ class Accepting:
         self.fork = self._accept(
             LOCK_TIMEOUT,
             f"""copied AS (
-    INSERT INTO {names.events} (run_id, seq, type, payload)
-    SELECT run.run_id, seq, type, payload FROM run, {names.events} AS origin
-    WHERE origin.run_id = $20 AND seq <= $21
-        AND type NOT IN ('RunContent', 'ToolCallStarted', 'ModelRequestStarted')
+    INSERT INTO {names.events} (run_id, {JOURNAL})
+    SELECT run.run_id, {JOURNAL} FROM run, {names.events} AS origin
+    WHERE origin.run_id = $20 AND seq <= $21 AND type NOT IN {PIECES}
 ), """,
         )
 

@@ -1,6 +1,7 @@
 """Parts that several statements share."""
 
 from kern.db.postgres.names import Names
+from kern.run.steps import PIECE_KINDS
 
 LIVE = "('PENDING', 'RUNNING', 'PAUSED')"
 
@@ -9,7 +10,12 @@ STATUS, IS_WAITING = "status || ''", "waiting::integer = 1"
 
 RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, output, error, priority, run_at, timeout, max_attempts, failures,
-    webhook, parent_run_id, executor, journal_version, refusal"""
+    webhook, parent_run_id, executor, journal_version, refusal, requirements, error_kind"""
+
+# What a row of a journal holds, beside the run that it belongs to.
+JOURNAL = "seq, event, type, skippable, payload"
+
+PIECES = f"({', '.join(repr(kind) for kind in PIECE_KINDS)})"
 
 # What is left of a run's timeout, in seconds.
 REMAINING = "(timeout - extract(epoch FROM now() - started_at))::float8"

@@ -2,7 +2,7 @@
 
 from kern.db.listing import BEGINNING, RunFilter
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.parts import LIVE, RECORD, REMAINING, STATUS
+from kern.db.postgres.statements.parts import JOURNAL, LIVE, RECORD, REMAINING, STATUS
 
 _LISTED = RECORD.replace(" output,", "")
 
@@ -31,7 +31,7 @@ SELECT {RECORD}, input, streamed, {REMAINING} AS remaining,
 FROM {runs} WHERE run_id = $1 AND executor = $2 AND status = 'RUNNING'"""
 
         self.events = f"""
-SELECT run_id, seq, type, payload, extract(epoch FROM created_at)::float8 AS created_at
+SELECT run_id, {JOURNAL}, extract(epoch FROM created_at)::float8 AS created_at
 FROM {events} WHERE run_id = $1 AND seq > $2 ORDER BY seq"""
 
         self.last_seq = f"""

@@ -4,7 +4,9 @@ from kern.db.base import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.accepting import LOCK_TIMEOUT
 from kern.db.postgres.statements.parts import (
+    JOURNAL,
     LIVE,
+    PIECES,
     RECORD,
     REMAINING,
     enqueued_if_due,
@@ -86,10 +88,10 @@ WITH mine AS MATERIALIZED (
         ON run_id = writing AND attempt = number AND status = 'RUNNING'
     WHERE run_id = ANY($1::text[]) ORDER BY run_id FOR SHARE OF runs
 ), written AS (
-    INSERT INTO {events} (run_id, seq, type, payload)
-    SELECT run_id, seq, type, payload
-    FROM unnest($4::text[], $5::integer[], $6::integer[], $7::text[], $8::json[])
-        AS row (run_id, attempt, seq, type, payload) JOIN mine USING (run_id, attempt)
+    INSERT INTO {events} (run_id, {JOURNAL})
+    SELECT run_id, {JOURNAL}
+    FROM unnest($4::text[], $5::integer[], $6::integer[], $7::integer[], $8::text[], $9::boolean[],
+        $10::json[]) AS row (run_id, attempt, {JOURNAL}) JOIN mine USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
 )
 SELECT run_id, attempt, CASE WHEN streamed THEN {notified(names, "changed")} END FROM mine"""
@@ -104,30 +106,31 @@ WITH locked AS MATERIALIZED (
     UPDATE {runs} AS runs SET
         status = CASE WHEN cancel_requested_at IS NULL THEN ending ELSE 'CANCELLED' END,
         output = end_output, error = end_error, usage = end_usage, error_kind = end_error_kind,
-        model = coalesce(end_model, model),
+        model = coalesce(end_model, model), requirements = end_requirements,
         finished_at = CASE WHEN ending = 'PAUSED' AND cancel_requested_at IS NULL
             THEN NULL ELSE now() END,
         lease_until = NULL, counted = false, {NOT_REFUSED}
     FROM locked JOIN unnest($1::text[], $2::integer[], $3::text[], $4::json[], $5::json[],
-        $6::json[], $7::integer[], $8::text[], $9::text[])
+        $6::json[], $7::integer[], $8::text[], $9::text[], $10::json[])
         AS input (ended, number, ending, end_output, end_error, end_usage, fold_before,
-            end_error_kind, end_model) ON ended = locked.run_id
+            end_error_kind, end_model, end_requirements) ON ended = locked.run_id
     WHERE runs.run_id = locked.run_id AND attempt = number AND status = 'RUNNING'
-    RETURNING runs.run_id, session_id, attempt, status, watched, webhook, fold_before
+    RETURNING runs.run_id, session_id, attempt, status, finished_at, watched, webhook, fold_before
 ), written AS (
-    INSERT INTO {events} (run_id, seq, type, payload)
-    SELECT run_id, seq, type, payload
-    FROM unnest($10::text[], $11::integer[], $12::integer[], $13::text[], $14::json[])
-        AS row (run_id, attempt, seq, type, payload) JOIN settled USING (run_id, attempt)
+    INSERT INTO {events} (run_id, {JOURNAL})
+    SELECT run_id, {JOURNAL}
+    FROM unnest($11::text[], $12::integer[], $13::integer[], $14::integer[], $15::text[],
+        $16::boolean[], $17::json[])
+        AS row (run_id, attempt, {JOURNAL}) JOIN settled USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
 ), folded AS (
     DELETE FROM {events} AS events USING settled
     WHERE fold_before > 0 AND events.run_id = settled.run_id AND seq < fold_before
-        AND type = 'RunContent'
+        AND type IN {PIECES}
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM settled WHERE status <> 'PAUSED'
 ), {following(names, "ended")}
-SELECT run_id, attempt, status, unfinished, holder,
+SELECT run_id, attempt, status, finished_at, unfinished, holder,
     CASE WHEN watched THEN {notified(names, "changed")} END
 FROM settled LEFT JOIN unfinished USING (run_id)"""
 
@@ -136,9 +139,10 @@ FROM settled LEFT JOIN unfinished USING (run_id)"""
             "now() + make_interval(secs => $3)",
             f"failures = failures + 1, run_at = now() + make_interval(secs => $3), {NOT_REFUSED}",
             more=f"""written AS (
-    INSERT INTO {events} (run_id, seq, type, payload)
-    SELECT run_id, seq, type, payload
-    FROM given_up, unnest($4::integer[], $5::text[], $6::json[]) AS row (seq, type, payload)
+    INSERT INTO {events} (run_id, {JOURNAL})
+    SELECT run_id, {JOURNAL}
+    FROM given_up, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
+        AS row ({JOURNAL})
     ON CONFLICT (run_id, seq) DO NOTHING
 ), """,
         )
@@ -185,15 +189,15 @@ FROM cancelled LEFT JOIN unfinished USING (run_id)"""
         self.resume = f"""
 WITH run AS (
     UPDATE {runs} AS runs SET status = 'PENDING', due_at = now(), error = NULL, error_kind = NULL,
-        finished_at = NULL, started_at = NULL, failures = 0, run_at = NULL, {NOT_REFUSED}
-    WHERE run_id = $1 AND status = $2
+        requirements = NULL, finished_at = NULL, started_at = NULL, failures = 0, run_at = NULL,
+        {NOT_REFUSED}
+    WHERE run_id = $1 AND status = $2 AND attempt = $3
     RETURNING run_id, {enqueued_if_due(names, "runs")}
 ), added AS (
-    INSERT INTO {events} (run_id, seq, type, payload)
-    SELECT run_id, number + coalesce(
-        (SELECT max(seq) FROM {events} AS events WHERE events.run_id = run.run_id), 0),
-        type, payload
-    FROM run, unnest($3::text[], $4::json[]) WITH ORDINALITY AS row (type, payload, number)
+    INSERT INTO {events} (run_id, {JOURNAL})
+    SELECT run_id, {JOURNAL}
+    FROM run, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
+        AS row ({JOURNAL})
 )
 SELECT run_id FROM run"""
 

@@ -1,0 +1,132 @@
+"""How an attempt comes to its end in the database: settled, postponed, refused or released."""
+
+import logging
+import random
+from datetime import timedelta
+from functools import partial
+
+from kern.aio.batch import to_the_end
+from kern.aio.retry import until_available
+from kern.db.base import Settled, Store
+from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputError, ModelError
+from kern.execution.attempt import Attempt
+from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
+from kern.run.record import JournalRow
+from kern.run.steps import AttemptFailed
+
+logger = logging.getLogger("kern")
+
+# How long a failed run waits before its next attempt, in seconds: the first time, doubled each
+# time, at most; a random part of up to a half is left out, so that runs do not return together.
+_FIRST_DELAY, _LONGEST_DELAY = 1.0, 300.0
+
+# How long a run that this process cannot execute is left to others first, in seconds.
+_REFUSAL_DELAY = 0.1
+
+
+async def settle(attempt: Attempt) -> None:
+    """Store how the run has ended, or that it is paused.
+
+    Raises:
+        DatabaseError: it could not be stored.
+    """
+    rows = await attempt.journal.close()
+    if attempt.store is None:
+        return
+    try:
+        settled = await _write_end(attempt, attempt.store, rows)
+    except DatabaseUnavailableError:
+        raise
+    except (DatabaseError, InvalidInputError) as error:
+        # What cannot be stored must not keep the run from ending.
+        output = attempt.output
+        output.status, output.error = RunStatus.error, f"The output was not stored. {error}"
+        output.content, output.messages, output.tools = None, [], []
+        settled = await _write_end(attempt, attempt.store, [])
+    if settled is None:
+        return await show_current(attempt)
+    status = settled.status
+    attempt.output.status = status
+    if settled.finished_at is not None:
+        attempt.output.finished_at = settled.finished_at.timestamp()
+    attempt.journal.readable = len(attempt.journal.entries)
+    attempt.is_settled = status.is_terminal
+    if status is RunStatus.cancelled:
+        await _cancel_children(attempt.store, attempt.output.run_id)
+
+
+async def postpone(attempt: Attempt, failure: ModelError) -> None:
+    """Have a later attempt try again what may succeed then.
+
+    Raises:
+        DatabaseError: it could not be stored.
+    """
+    store, run_id = attempt.store, attempt.output.run_id
+    assert store is not None, "only background runs have tries left"
+    delay = min(_FIRST_DELAY * 2**attempt.failures, _LONGEST_DELAY) * random.uniform(0.5, 1)
+    attempt.journal.break_call()
+    attempt.journal.keep(AttemptFailed(str(failure)))
+    rows = await attempt.journal.close()
+    write = partial(store.postpone, run_id, attempt.number, delay, rows)
+    status = await to_the_end(lambda: until_available(write), write)
+    if status is None:
+        return await show_current(attempt)
+    attempt.output.status = status
+    attempt.postponed = delay if status is RunStatus.pending else None
+
+
+async def refuse(attempt: Attempt, reason: str, unserved_timeout: timedelta) -> None:
+    """Release a run that this process cannot execute.
+
+    Args:
+        attempt: the attempt.
+        reason: why it cannot, a sentence.
+        unserved_timeout: for how long all processes may refuse it before it ends in ERROR.
+
+    Raises:
+        DatabaseError: it could not be stored.
+    """
+    store, output = attempt.store, attempt.output
+    assert store is not None, "only a stored run has others who may execute it"
+    attempt.refusal = reason
+    await attempt.journal.close()
+    write = partial(
+        store.refuse, output.run_id, attempt.number, reason, _REFUSAL_DELAY, unserved_timeout
+    )
+    status = await to_the_end(lambda: until_available(write), write)
+    if status is None:
+        return await show_current(attempt)
+    output.status = status
+    logger.warning("run %s cannot be executed here: %s", output.run_id, reason)
+
+
+async def release(attempt: Attempt) -> None:
+    """Give the run up for another executor, or the next start, to go on."""
+    store, run_id = attempt.store, attempt.output.run_id
+    await attempt.journal.close()
+    if store is not None:
+        await to_the_end(lambda: store.release(run_id, attempt.number))
+
+
+async def show_current(attempt: Attempt) -> None:
+    """Show the caller of a stale attempt how the run stands."""
+    output = attempt.output
+    logger.warning("run %s: attempt %d is stale and stops", output.run_id, attempt.number)
+    await attempt.journal.close()
+    record = await attempt.store.get(output.run_id) if attempt.store is not None else None
+    if record is not None:
+        attempt.output = RunOutput.from_record(record)
+
+
+async def _write_end(attempt: Attempt, store: Store, rows: list[JournalRow]) -> Settled | None:
+    fold_before = attempt.journal.fold_before if rows else 0
+    settlement = attempt.output.settlement(attempt.number, rows, fold_before)
+    write = partial(store.settle, settlement)
+    return await to_the_end(lambda: until_available(write), write)
+
+
+async def _cancel_children(store: Store, run_id: str) -> None:
+    """Have the children of a cancelled run end, though its canceller may be gone."""
+    for child in await until_available(lambda: store.children(run_id)):
+        await until_available(partial(store.cancel, child))

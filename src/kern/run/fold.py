@@ -1,0 +1,350 @@
+"""From the steps of a journal to the state of a run: the only place where a step is interpreted.
+
+Replay, streams, the timeline, retry, fork and cancel all read a run through it, and so does the
+attempt that writes the steps. It is a pure function: the same steps give the same state and the
+same events with the same numbers, in every process and at any age.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kern.run.base import RunStatus
+from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.message import Message, Metrics
+from kern.run.record import JournalRow
+from kern.run.requirement import RunRequirement
+from kern.run.steps import (
+    AnswerKept,
+    AnyStep,
+    AttemptBegun,
+    AttemptFailed,
+    CallBegun,
+    CallBroken,
+    Continued,
+    Entry,
+    ModelAnswered,
+    Paused,
+    TextSlice,
+    ToolEnded,
+    damaged,
+    read_row,
+)
+from kern.run.tool import ToolCall, ToolExecution
+
+FIRST_EVENT = 1
+"""The number of every run's RunStarted, which no step stands for: the run itself does."""
+
+
+class Happened(NamedTuple):
+    """An event as the steps tell it.
+
+    Attributes:
+        event: its kind.
+        content: its text.
+        tool: the tool call that it is about.
+        requirements: what the run waits for.
+        seq: its number within the run.
+    """
+
+    event: RunEvent
+    content: str | None = None
+    tool: ToolExecution | None = None
+    requirements: tuple[RunRequirement, ...] = ()
+    seq: int = 0
+
+
+@dataclass(slots=True)
+class Turn:
+    """A model's answer, and what became of the tool calls in it.
+
+    Attributes:
+        number: which of the run's answers it is, from 1 on.
+        message: the answer.
+        executions: what the calls returned, by their place in the answer.
+        started: the calls that have begun, by their place.
+        allowed: the calls that a person has allowed to begin, by their place.
+    """
+
+    number: int
+    message: Message
+    executions: dict[int, ToolExecution] = field(default_factory=dict)
+    started: set[int] = field(default_factory=set)
+    allowed: set[int] = field(default_factory=set)
+
+    @property
+    def open_calls(self) -> list[tuple[int, ToolCall]]:
+        """The calls without a result, with their places."""
+        calls = enumerate(self.message.tool_calls)
+        return [(place, call) for place, call in calls if place not in self.executions]
+
+    def end(self, place: int, result: str, *, error: bool) -> ToolExecution:
+        """Note the result of a call.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        execution = _execution(self.message.tool_calls, place, result, error)
+        self.executions[place] = execution
+        return execution
+
+    @property
+    def messages(self) -> list[Message]:
+        """The answer and the results there are, in the order of the calls."""
+        results = [
+            Message("tool", self.executions[place].result, tool_call_id=call.id)
+            for place, call in enumerate(self.message.tool_calls)
+            if place in self.executions
+        ]
+        return [self.message, *results]
+
+
+@dataclass(slots=True)
+class OpenCall:
+    """A model call that has not ended.
+
+    Attributes:
+        event: the number of its first event.
+        texts: the pieces of text that were handed to readers.
+    """
+
+    event: int
+    texts: list[str] = field(default_factory=list)
+
+    @property
+    def slices(self) -> tuple[int, ...]:
+        """In how many characters each the text was handed to readers."""
+        return tuple(map(len, self.texts))
+
+
+@dataclass(slots=True)
+class RunState:
+    """What the steps of a run say, up to one of them.
+
+    Attributes:
+        turns: the model's answers.
+        metrics: what the model calls used.
+        history: the runs that the model was shown before this one.
+        handle: the answer that the provider keeps and that was asked for last.
+        model: the model that answered last, as its provider names it.
+        requirements: what the run waits for, while it is paused.
+        call: the model call that is under way, where readers know of it.
+        voids: whether readers have text of a call that is made again.
+        next_event: the number of the next event.
+        last_seq: the number of the last row.
+    """
+
+    turns: list[Turn] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=Metrics)
+    history: tuple[str, ...] = ()
+    handle: str | None = None
+    model: str | None = None
+    requirements: tuple[RunRequirement, ...] = ()
+    call: OpenCall | None = None
+    voids: bool = False
+    next_event: int = FIRST_EVENT + 1
+    last_seq: int = 0
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the model has given its last answer."""
+        return bool(self.turns) and not self.turns[-1].message.tool_calls
+
+    @property
+    def tool_calls(self) -> int:
+        """How many tool calls the model has asked for."""
+        return sum(len(turn.message.tool_calls) for turn in self.turns)
+
+    def apply(self, entry: Entry) -> list[Happened]:
+        """Go on by one step, and return the events that are new with it.
+
+        A step may stand for events that pieces before it have told already, so that nothing is
+        missing where these are gone.
+
+        Raises:
+            LookupError: it is about a call that there is not.
+        """
+        seen = self.next_event
+        happened = [
+            each._replace(seq=seq)
+            for seq, each in enumerate(self._events(entry), entry.event)
+            if seq >= seen
+        ]
+        self.last_seq = entry.seq
+        if happened:
+            self.next_event = happened[-1].seq + 1
+        return happened
+
+    def _events(self, entry: Entry) -> Iterator[Happened]:
+        match entry.step:
+            case None:
+                pass
+            case CallBegun() | TextSlice() | AnswerKept() as step:
+                yield from self._call_goes_on(step, entry.event)
+            case ModelAnswered() as step:
+                yield from self._call_ends(step.message.text, step.slices)
+                yield from self._answered(step)
+            case CallBroken(text, slices):
+                yield from self._call_ends(text, slices)
+                self.voids = bool(text)
+            case ToolEnded(place, result, error):
+                execution = self.turns[-1].end(place, result, error=error)
+                kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
+                yield Happened(kind, result, execution)
+            case step:
+                yield from self._attempt_changes(step)
+
+    def _call_goes_on(
+        self, step: CallBegun | TextSlice | AnswerKept, event: int
+    ) -> Iterator[Happened]:
+        if self.call is None:
+            self.call = OpenCall(event)
+        match step:
+            case TextSlice(text):
+                self.call.texts.append(text)
+                yield Happened(RunEvent.run_content, text)
+            case CallBegun() | AnswerKept():
+                if isinstance(step, AnswerKept):
+                    self.handle = step.handle
+                if self.voids:
+                    yield Happened(RunEvent.run_content_voided)
+                yield Happened(RunEvent.model_request_started)
+
+    def _call_ends(self, text: str, slices: Sequence[int]) -> Iterator[Happened]:
+        """Tell a whole call, from its first event on."""
+        if self.voids:
+            yield Happened(RunEvent.run_content_voided)
+        yield Happened(RunEvent.model_request_started)
+        begin = 0
+        for length in (*slices, len(text) - sum(slices)):
+            if length:
+                yield Happened(RunEvent.run_content, text[begin : begin + length])
+            begin += length
+        self.call, self.voids = None, False
+
+    def _answered(self, step: ModelAnswered) -> Iterator[Happened]:
+        self.handle = None
+        self.model = step.model or self.model
+        self.history = step.history or self.history
+        self.metrics.add(step.metrics)
+        turn = Turn(len(self.turns) + 1, step.message)
+        self.turns.append(turn)
+        yield Happened(RunEvent.model_request_completed, step.message.text)
+        yield from self._starts(step.starts)
+
+    def _attempt_changes(self, step: AnyStep) -> Iterator[Happened]:
+        if self.voids and not isinstance(step, AttemptFailed):
+            self.voids = False
+            yield Happened(RunEvent.run_content_voided)
+        match step:
+            case AttemptBegun():
+                self.call = None
+                yield Happened(RunEvent.run_resumed)
+                yield from self._starts(step.starts)
+            case Paused(requirements):
+                self.requirements = requirements
+                yield Happened(RunEvent.run_paused, requirements=requirements)
+            case Continued(allowed):
+                self.requirements = ()
+                if self.turns:
+                    self.turns[-1].allowed |= set(allowed)
+                yield Happened(RunEvent.run_continued)
+            case AttemptFailed(message):
+                # The provider would give the same failed answer again.
+                self.call = self.handle = None
+                yield Happened(RunEvent.run_error, message)
+
+    def _starts(self, places: Sequence[int]) -> Iterator[Happened]:
+        for place in places:
+            turn = self.turns[-1]
+            execution = _execution(turn.message.tool_calls, place)
+            turn.started.add(place)
+            turn.allowed.discard(place)  # It was allowed to begin once, and has begun.
+            yield Happened(RunEvent.tool_call_started, tool=execution)
+
+
+def fold(rows: Iterable[JournalRow]) -> RunState:
+    """Return the state of a run after the rows of its journal.
+
+    Raises:
+        JournalError: a row is damaged, or was written by a newer kern.
+    """
+    state = RunState()
+    for row in rows:
+        apply_entry(state, read_row(row), row)
+    return state
+
+
+def apply_entry(state: RunState, entry: Entry, row: JournalRow) -> list[Happened]:
+    """Go on by an entry that was read from a row; see :meth:`RunState.apply`.
+
+    Raises:
+        JournalError: it makes no sense after those before it.
+    """
+    try:
+        return state.apply(entry)
+    except LookupError as error:
+        raise damaged(row, error) from error
+
+
+def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
+    """Return the number of the last row that tells nothing after an event.
+
+    Tool calls that begin with a row come after what it tells: they are made anew.
+
+    Args:
+        rows: a journal.
+        seq: the number of the event.
+
+    Raises:
+        JournalError: a row is damaged, or was written by a newer kern.
+    """
+    state, last = RunState(), 0
+    for row in rows:
+        happened = apply_entry(state, read_row(row), row)
+        told = [each.seq for each in happened if each.event is not RunEvent.tool_call_started]
+        if told and told[-1] > seq:
+            break
+        last = row.seq
+    return last
+
+
+def ending(seq: int, status: RunStatus, content: str | None, error: str | None) -> list[Happened]:
+    """Return the events with which a run ends; no step stands for them: the run itself does.
+
+    Args:
+        seq: the number of the first.
+        status: how the run stands.
+        content: what it has produced.
+        error: what it failed of.
+    """
+    match status:
+        case RunStatus.completed:
+            return [
+                Happened(RunEvent.run_content_completed, content, seq=seq),
+                Happened(RunEvent.run_completed, content, seq=seq + 1),
+            ]
+        case RunStatus.error:
+            return [Happened(RunEvent.run_error, error, seq=seq)]
+        case RunStatus.cancelled:
+            return [Happened(RunEvent.run_cancelled, content, seq=seq)]
+    return []
+
+
+def event_of(
+    happened: Happened, run_id: str, session_id: str, agent_id: str, at: float
+) -> RunOutputEvent:
+    """Return an event as those who read the run's stream see it."""
+    event, content, tool, requirements, seq = happened
+    return RunOutputEvent(
+        event, run_id, session_id, agent_id, seq, content, tool, list(requirements), at
+    )
+
+
+def _execution(
+    calls: Sequence[ToolCall], place: int, result: str | None = None, error: bool = False
+) -> ToolExecution:
+    if place < 0:
+        raise IndexError(f"there is no call {place}")
+    call = calls[place]
+    return ToolExecution(call.id, call.name, call.arguments, result, error)

@@ -1,0 +1,248 @@
+"""The steps of a run: what the rows of its journal hold, and how they are stored.
+
+A row is one step. What a step means is said in one other place, :mod:`kern.run.fold`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import msgspec
+
+from kern.errors import JournalError, NewerJournalError
+from kern.run.codec import dump, load
+from kern.run.message import Message, Metrics
+from kern.run.record import JournalRow
+from kern.run.requirement import RunRequirement
+
+VERSION = 1
+"""The version of the journal that this kern writes, and the newest that it reads.
+
+It counts up when older versions of kern could not execute a run by what a newer one writes.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happened in a run, for good.
+
+    Attributes:
+        skippable: whether a reader that does not know this kind may go on without it.
+        piece: whether a later step holds it too, so that it goes once the run has ended.
+    """
+
+    skippable: ClassVar[bool] = False
+    piece: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptBegun(Step):
+    """The second attempt, or a later one, has begun.
+
+    Attributes:
+        attempt: which one.
+        starts: the open tool calls that begin with it, by their place in the model's answer.
+    """
+
+    attempt: int
+    starts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallBegun(Step):
+    """A model was asked, while somebody reads the run."""
+
+    skippable: ClassVar[bool] = True
+    piece: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class TextSlice(Step):
+    """A model went on with its text, while somebody reads the run."""
+
+    skippable: ClassVar[bool] = True
+    piece: ClassVar[bool] = True
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerKept(Step):
+    """A model was asked, and its provider keeps the answer under this handle."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswered(Step):
+    """A model has answered.
+
+    Attributes:
+        message: the answer.
+        metrics: what the call used.
+        slices: in how many characters each the text was handed to readers; what is left of it
+            after them is one more piece.
+        starts: the tool calls that begin with it, by their place in the message.
+        history: with the first answer, the runs that the model was shown before this one.
+        model: the model that answered, as its provider names it, where it said so.
+        response_id: the provider's id of the answer.
+    """
+
+    message: Message
+    metrics: Metrics
+    slices: tuple[int, ...] = ()
+    starts: tuple[int, ...] = ()
+    history: tuple[str, ...] = ()
+    model: str | None = None
+    response_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallBroken(Step):
+    """A model call ended without its answer; if the run goes on, the call is made again.
+
+    Attributes:
+        text: what there was of the answer.
+        slices: see :class:`ModelAnswered`.
+    """
+
+    text: str
+    slices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded(Step):
+    """A tool call has a result.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        result: what the model is told.
+        error: whether the call failed.
+    """
+
+    place: int
+    result: str
+    error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Paused(Step):
+    """The run waits for a person.
+
+    Attributes:
+        requirements: what for.
+    """
+
+    requirements: tuple[RunRequirement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Continued(Step):
+    """A person has decided, or has asked for a retry.
+
+    Attributes:
+        allowed: the open tool calls that may begin, by their place in the model's answer.
+    """
+
+    allowed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed(Step):
+    """An attempt failed, and a later one goes on.
+
+    Attributes:
+        message: what it failed of.
+    """
+
+    message: str | None = None
+
+
+AnyStep: TypeAlias = (
+    AttemptBegun
+    | CallBegun
+    | TextSlice
+    | AnswerKept
+    | ModelAnswered
+    | CallBroken
+    | ToolEnded
+    | Paused
+    | Continued
+    | AttemptFailed
+)
+
+_DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
+    kind.__name__: msgspec.json.Decoder(kind)
+    for kind in (
+        AttemptBegun,
+        CallBegun,
+        TextSlice,
+        AnswerKept,
+        ModelAnswered,
+        CallBroken,
+        ToolEnded,
+        Paused,
+        Continued,
+        AttemptFailed,
+    )
+}
+
+PIECE_KINDS = tuple(kind.__name__ for kind in (CallBegun, TextSlice))
+"""The kinds of the steps that a later one holds too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A step in its place in the journal.
+
+    Attributes:
+        seq: the number of its row.
+        event: the number of the first event that it stands for.
+        step: what happened; None for what this version of kern may skip.
+        created_at: when, in seconds since 1970.
+    """
+
+    seq: int
+    event: int
+    step: AnyStep | None
+    created_at: float = 0.0
+
+
+def write_row(run_id: str, entry: Entry) -> JournalRow:
+    """Return the row that holds an entry."""
+    step = entry.step
+    assert step is not None, "what is skipped is not written"
+    kind = type(step).__name__
+    return JournalRow(run_id, entry.seq, entry.event, kind, step.skippable, dump(step))
+
+
+def read_row(row: JournalRow) -> Entry:
+    """Return the entry that a row holds.
+
+    Raises:
+        NewerJournalError: a newer kern has written it, and it may not be skipped.
+        JournalError: it is damaged.
+    """
+    decoder = _DECODERS.get(row.type)
+    if decoder is None:
+        if row.skippable:
+            return Entry(row.seq, row.event, None, row.created_at)
+        raise NewerJournalError(
+            f"{_name(row)} holds a {row.type!r:.60}, which this kern does not know. Upgrade kern, "
+            "then retry the run."
+        )
+    try:
+        return Entry(row.seq, row.event, load(row.payload, decoder), row.created_at)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(row, error) from error
+
+
+def damaged(row: JournalRow, error: Exception) -> JournalError:
+    """Return the error that names the row in which something makes no sense."""
+    return JournalError(
+        f"{_name(row)} is damaged ({type(error).__name__}: {error}). It was kept as it is; "
+        "repair it and retry the run, or fork the run from an earlier step."
+    )
+
+
+def _name(row: JournalRow) -> str:
+    return f"Row {row.seq} of the journal of run {row.run_id}"
