@@ -380,6 +380,14 @@ class Store(ABC):
         """Return what the calls of a run have started, and theirs, that has not ended."""
 
     @abstractmethod
+    async def usage_of_children(self, run_id: str) -> list[str]:
+        """Return what the runs that the calls of a run have started, and theirs, have used.
+
+        Returns:
+            The usage of each that has ended or paused, as JSON text.
+        """
+
+    @abstractmethod
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
         """Return of which running runs the cancel, or the events as they come, are asked for."""
 

@@ -1,8 +1,12 @@
 """What happens in a run, as those who read its stream are told."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
+
+import msgspec
 
 from kern.run.base import RunStatus
 from kern.run.requirement import RunRequirement
@@ -63,3 +67,17 @@ class RunOutputEvent:
     tool: ToolExecution | None = None
     requirements: list[RunRequirement] = field(default_factory=list)
     created_at: float = field(default_factory=time.time)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the event as JSON values."""
+        values: dict[str, object] = msgspec.to_builtins(self)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> Self:
+        """Return the event that :meth:`to_dict` gave; unknown keys are ignored.
+
+        Raises:
+            ValueError: a value is missing, or of another kind.
+        """
+        return msgspec.convert(values, cls)

@@ -189,6 +189,7 @@ class RunState:
                 self.voids = bool(text)
             case ToolEnded(place, result, error):
                 execution = self.turns[-1].end(place, result, error=error)
+                self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, result, execution)
             case step:

@@ -52,8 +52,8 @@ FROM {self._runs} AS run WHERE run_id = :run_id AND status = 'PENDING' AND due_a
         claimed = transaction.one(
             f"""
 UPDATE {self._runs} SET status = :status, attempt = attempt + 1, due_at = NULL, counted = :counted,
-    executor = coalesce(:executor, executor), dispatched_at = :now, started_at = coalesce(started_at, :now),
-    lease_until = :lease_until, finished_at = :finished_at
+    executor = coalesce(:executor, executor), dispatched_at = :now,
+    started_at = coalesce(started_at, :now), lease_until = :lease_until, finished_at = :finished_at
 WHERE run_id = :run_id
 RETURNING {self._reading.claimed}""",
             run_id=run_id,
