@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kern.run.base import RunStatus
-from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.event import RunEvent, RunOutputEvent, class_of
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
@@ -337,8 +337,16 @@ def event_of(
 ) -> RunOutputEvent:
     """Return an event as those who read the run's stream see it."""
     event, content, tool, requirements, seq = happened
-    return RunOutputEvent(
-        event, run_id, session_id, agent_id, seq, content, tool, list(requirements), at
+    return class_of(event)(
+        event,
+        run_id,
+        session_id,
+        agent_id,
+        seq,
+        content=content,
+        tool=tool,
+        requirements=requirements,
+        created_at=at,
     )
 
 
