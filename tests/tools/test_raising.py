@@ -28,7 +28,6 @@ ERRORS = [
     SystemExit,
     GeneratorExit,
     asyncio.CancelledError,
-    StopIteration,
     LookupError,
 ]
 

@@ -10,7 +10,7 @@ from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError
 from kern.models.base import Model
 from kern.run.codec import check_id
-from kern.tools import Tool
+from kern.tools import FunctionTool, Tool
 
 
 class AgentDefinition:
@@ -63,7 +63,8 @@ class AgentDefinition:
             id: its identity; by default the name in lower case with dashes.
             description: who the model is to be.
             instructions: what it is to do: a text, or a list of points.
-            tools: what the model can have called: functions, or what ``@tool`` made of them.
+            tools: what the model can have called: functions, what ``@tool`` made of them, or
+                other tools.
             tool_call_limit: how many tool calls a run may make; by default any number.
             dependencies: what the tools find in their context; it is stored nowhere.
             db: where sessions and runs are kept; background runs need one.
@@ -89,8 +90,8 @@ class AgentDefinition:
             )
         if num_history_runs < 0:
             raise ConfigurationError(f"num_history_runs must be 0 or more: {num_history_runs}.")
-        made = [each if isinstance(each, Tool) else Tool(each) for each in tools]
-        self.tools = {each.name: each for each in made}
+        made = [each if isinstance(each, Tool) else FunctionTool(each) for each in tools]
+        self.tools: dict[str, Tool] = {each.name: each for each in made}
         if len(self.tools) < len(made):
             raise ConfigurationError("Two tools have one name; give one of them another.")
         self.tool_call_limit = tool_call_limit

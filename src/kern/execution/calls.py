@@ -3,12 +3,12 @@
 import asyncio
 from contextlib import nullcontext
 
-from kern.errors import MissingToolError, ThreadLimitError
+from kern.errors import MissingToolError
 from kern.execution.attempt import Attempt, Turn
 from kern.run.agent import RunEvent
 from kern.run.base import RunContext, current_run
 from kern.run.tool import ToolCall, ToolExecution
-from kern.tools.function import InvalidArgumentsError, Tool
+from kern.tools import Tool
 
 _UNKNOWN_OUTCOME = (
     "The outcome of this call is unknown: the process was lost while it was under way. It may have "
@@ -94,22 +94,9 @@ async def _call(
     )
     current_run.set(output.run_id)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
-    try:
-        with opened:
-            execution.result = await tool.call(execution.tool_args, context)
-    except InvalidArgumentsError as error:
-        execution.result, execution.tool_call_error = str(error), True
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        # Nobody stopped the run; the tool let the end of something of its own escape.
-        execution.result, execution.tool_call_error = "CancelledError: it was cancelled", True
-    except ThreadLimitError:
-        raise  # The tool was not called, and there is nothing that the model could do about it.
-    except (Exception, SystemExit) as error:  # A tool must not end the process of other runs.
-        execution.result = f"{type(error).__name__}: {error}"
-        execution.tool_call_error = True
+    with opened:
+        result = await tool.call(execution.tool_args, context)
+    execution.result, execution.tool_call_error = result.content, result.is_error
 
 
 def _no_such_tool(attempt: Attempt, turn: Turn, call: ToolCall) -> str:
