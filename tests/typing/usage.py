@@ -116,6 +116,7 @@ async def tools_are_called_as_a_model_would(context: RunContext) -> None:
 def an_agent_takes_them_all(some: Sequence[Tool], functions: list[Callable[..., str]]) -> None:
     shop = Shop()
     agent = Agent("Tester", OpenAIResponses(), tools=[add, fetch, pay, plain, shop.order, Shell()])
-    Agent("Tester", OpenAIResponses(), tools=some)
+    named: list[Tool] = [add, fetch, shop.price]
+    Agent("Tester", OpenAIResponses(), tools=[*some, *named])
     Agent("Tester", OpenAIResponses(), tools=functions)
     assert_type(agent.tools["add"], Tool)

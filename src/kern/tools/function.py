@@ -7,7 +7,9 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable
-from functools import partial
+from copy import copy
+from functools import cached_property, partial
+from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from typing_extensions import override
@@ -96,8 +98,15 @@ class FunctionTool(Tool, Generic[P, R]):
         bind = getattr(self.function, "__get__", None)
         if instance is None or bind is None:
             return self
+        bound = copy(self._method)
+        bound.function = bind(instance, owner)
+        return bound
+
+    @cached_property
+    def _method(self) -> "FunctionTool[..., R]":
+        """The tool of a method, without its instance: to read a signature takes milliseconds."""
         return FunctionTool(
-            bind(instance, owner),
+            MethodType(self.function, self),
             name=self.name,
             description=self.schema.description,
             on_interrupt=self.on_interrupt,
