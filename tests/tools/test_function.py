@@ -16,6 +16,7 @@ from pydantic import BaseModel, field_validator
 from strategies import Json, json_values
 
 from kern.agent import Agent
+from kern.aio.threads import Threads
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
@@ -264,6 +265,27 @@ async def test_a_method_is_a_tool_of_the_instance_on_which_it_is_looked_up() -> 
 
 async def test_a_synchronous_function_is_called_in_another_thread() -> None:
     assert await call(lambda_named(lambda: threading.get_ident())) != str(threading.get_ident())
+
+
+async def test_a_wait_for_a_thread_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kern.aio.threads._threads", Threads(1, patience=60))
+    end = threading.Event()
+
+    @tool(timeout=60)
+    def occupy() -> bool:
+        return end.wait(10)
+
+    @tool(timeout=0.05)
+    def look() -> str:
+        return "seen"
+
+    async with asyncio.TaskGroup() as calls:
+        calls.create_task(occupy.call("{}", CONTEXT))
+        looking = calls.create_task(look.call("{}", CONTEXT))
+        done, _ = await asyncio.wait({looking}, timeout=0.2)
+        assert not done
+        end.set()
+    assert looking.result() == ToolResult("seen")
 
 
 class UntoldError(Exception):
