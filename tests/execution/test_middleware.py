@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from kern.run.base import RunStatus
 from kern.run.tool import ToolCall
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
+from kern.tools import ToolResult
 
 
 class Noted(Middleware):
@@ -33,10 +35,10 @@ class Noted(Middleware):
         self.notes.append(f"{self.name}: model")
         return await ask(request)
 
-    async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> tuple[str, bool]:
+    async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> ToolResult:
         self.notes.append(f"{self.name}: {call.name}")
-        result, error = await make(call)
-        return f"{result} by {self.name}", error
+        result = await make(call)
+        return replace(result, content=f"{result.content} by {self.name}")
 
 
 def work() -> str:
@@ -66,8 +68,8 @@ async def test_it_may_answer_in_place_of_what_it_is_around(
     model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     class Guard(Middleware):
-        async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> tuple[str, bool]:
-            return "not here", True
+        async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> ToolResult:
+            return ToolResult("not here", is_error=True)
 
     server.script += [Reply.tool_calls(("work", {})), Reply.text("Well.")]
     run = await Agent("Tester", model, tools=[work], middleware=[Guard()]).arun("Work")
@@ -78,7 +80,7 @@ async def test_what_it_raises_around_a_tool_is_that_calls_error(
     model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     class Broken(Middleware):
-        async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> tuple[str, bool]:
+        async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> ToolResult:
             raise KeyError("key")
 
     server.script += [Reply.tool_calls(("work", {})), Reply.text("Well.")]

@@ -11,7 +11,7 @@ from kern.run.base import RunStatus
 from kern.run.requirement import RunRequirement
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
-from kern.tools import Tool
+from kern.tools import tool
 
 
 class Refunds:
@@ -20,6 +20,7 @@ class Refunds:
     def __init__(self, db: Database, model: OpenAIResponses) -> None:
         self.made: list[str] = []
 
+        @tool(requires_confirmation=True)
         def refund(amount: int) -> str:
             self.made.append(f"refund {amount}")
             return "refunded"
@@ -28,9 +29,7 @@ class Refunds:
             self.made.append("look")
             return "seen"
 
-        asking = Tool(refund)
-        asking.requires_confirmation = True
-        self.agent = Agent("Tester", model, db=db, tools=[asking, look])
+        self.agent = Agent("Tester", model, db=db, tools=[refund, look])
 
     async def paused(self) -> RunOutput:
         run = await self.agent.await_run("run", timeout=20)

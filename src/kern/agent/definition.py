@@ -12,7 +12,7 @@ from kern.execution.middleware import Middleware
 from kern.models.base import Model
 from kern.run.codec import check_id
 from kern.run.usage import UsageLimits
-from kern.tools import Tool
+from kern.tools import FunctionTool, Tool
 
 
 class AgentDefinition:
@@ -71,7 +71,8 @@ class AgentDefinition:
             id: its identity; by default the name in lower case with dashes.
             description: who the model is to be.
             instructions: what it is to do: a text, or a list of points.
-            tools: what the model can have called: functions, or what ``@tool`` made of them.
+            tools: what the model can have called: functions, what ``@tool`` made of them, or
+                other tools.
             tool_call_limit: how many tool calls a run may make; by default any number. A model
                 that asks for more is told so once, and may answer; if it goes on, the run ends in
                 ERROR.
@@ -105,7 +106,7 @@ class AgentDefinition:
             )
         if num_history_runs < 0:
             raise ConfigurationError(f"num_history_runs must be 0 or more: {num_history_runs}.")
-        made = [each if isinstance(each, Tool) else Tool(each) for each in tools]
+        made = [each if isinstance(each, Tool) else FunctionTool(each) for each in tools]
         self.tools = {each.name: each for each in made}
         if len(self.tools) < len(made):
             raise ConfigurationError("Two tools have one name; give one of them another.")

@@ -1,6 +1,7 @@
 """The tool calls of a turn: made side by side, each result written down as it comes."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -14,7 +15,9 @@ from kern.run.fold import Turn
 from kern.run.requirement import RequirementKind, RunRequirement
 from kern.run.steps import Paused, ToolEnded
 from kern.run.tool import ToolCall, ToolExecution
-from kern.tools.function import InvalidArgumentsError
+from kern.tools import ToolResult
+
+logger = logging.getLogger("kern")
 
 _UNKNOWN_OUTCOME = (
     "The outcome of this call is unknown: the process was lost while it was under way. It may have "
@@ -102,35 +105,27 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
 async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None:
     refusal = _refusal(attempt, turn.number, place, call)
     if refusal is None:
-        result, error = await _call(attempt, turn, place, call)
+        result = await _call(attempt, turn, place, call)
     else:
-        result, error = refusal, True
-    await attempt.journal.record(ToolEnded(place, result, error))
+        result = ToolResult(refusal, is_error=True)
+    await attempt.journal.record(ToolEnded(place, result.content, result.is_error))
 
 
-async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> tuple[str, bool]:
-    """Return what the model is told of a call, and whether it failed."""
+async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
     spec = attempt.spec
     make: CallTool = partial(_make, attempt, _key(attempt, turn, place))
-    if spec.middleware:
-        make = around_tool(spec.middleware, attempt.info, make)
-    try:
+    if not spec.middleware:
         return await make(call)
-    except InvalidArgumentsError as error:
-        return str(error), True
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        # Nobody stopped the run; the tool let the end of something of its own escape.
-        return "CancelledError: it was cancelled", True
+    try:
+        return await around_tool(spec.middleware, attempt.info, make)(call)
     except ThreadLimitError:
-        raise  # The tool was not called, and there is nothing that the model could do about it.
-    except (Exception, SystemExit) as error:  # A tool must not end the process of other runs.
-        return f"{type(error).__name__}: {error}", True
+        raise
+    except Exception as error:  # What is raised around a tool is its call's error, too.
+        logger.warning("run %s: around the tool %s: %r", attempt.output.run_id, call.name, error)
+        return ToolResult(f"{type(error).__name__}: {error}", is_error=True)
 
 
-async def _make(attempt: Attempt, key: str, call: ToolCall) -> tuple[str, bool]:
+async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
     output = attempt.output
     context = RunContext(
         run_id=output.run_id,
@@ -146,7 +141,7 @@ async def _make(attempt: Attempt, key: str, call: ToolCall) -> tuple[str, bool]:
     current_run.set(output.run_id)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     with opened:
-        return await attempt.spec.tools[call.name].call(call.arguments, context), False
+        return await attempt.spec.tools[call.name].call(call.arguments, context)
 
 
 def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str | None:

@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 from kern.models.base import ModelRequest, ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.tool import ToolCall
+from kern.tools import ToolResult
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
@@ -35,7 +36,7 @@ class RunInfo:
 
 
 AskModel: TypeAlias = Callable[[ModelRequest], Awaitable[ModelResponse]]
-CallTool: TypeAlias = Callable[[ToolCall], Awaitable[tuple[str, bool]]]
+CallTool: TypeAlias = Callable[[ToolCall], Awaitable[ToolResult]]
 
 
 class Middleware:
@@ -73,13 +74,13 @@ class Middleware:
         """
         return await ask(request)
 
-    async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> tuple[str, bool]:
+    async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> ToolResult:
         """Do something around a tool call.
 
         Args:
             run: the run.
             call: the call.
-            make: makes it, and returns what the model is told, and whether the call failed.
+            make: makes it.
         """
         return await make(call)
 

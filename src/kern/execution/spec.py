@@ -1,7 +1,6 @@
 """What an attempt executes: an agent as it was when its run was submitted, or served."""
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -131,15 +130,4 @@ class Spec:
         Dependencies, and functions that hold something of their surroundings, may belong to one
         caller; runs of others must not meet them.
         """
-        return not self.dependencies and all(
-            _is_module_level(tool.function) for tool in self.tools.values()
-        )
-
-
-def _is_module_level(function: Callable[..., object]) -> bool:
-    function = inspect.unwrap(function)
-    return (
-        inspect.isfunction(function)
-        and function.__closure__ is None
-        and "." not in function.__qualname__
-    )
+        return not self.dependencies and all(tool.is_portable for tool in self.tools.values())
