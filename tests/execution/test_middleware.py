@@ -8,11 +8,11 @@ import pytest
 
 from kern.agent import Agent
 from kern.db.base import Database
-from kern.execution.middleware import AskModel, CallTool, Middleware, RunInfo
+from kern.execution.middleware import AskModel, CallTool, Middleware
 from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
-from kern.run.base import RunStatus
+from kern.run.base import RunInfo, RunStatus
 from kern.run.tool import ToolCall
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply

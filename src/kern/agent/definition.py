@@ -12,7 +12,7 @@ from kern.execution.middleware import Middleware
 from kern.models.base import Model
 from kern.run.codec import check_id
 from kern.run.usage import UsageLimits
-from kern.tools import FunctionTool, Tool
+from kern.tools import FunctionTool, Tool, Toolset
 
 
 class AgentDefinition:
@@ -24,6 +24,7 @@ class AgentDefinition:
         name: what people call it.
         model: who answers.
         tools: what the model can have called, by name.
+        toolsets: tools that are known only once a run executes.
         tool_call_limit: how many calls a run may make, or None for any number.
         max_turns: how often a run may ask the model, or None for any number.
         usage_limits: how much a run may use, or None for any amount.
@@ -47,7 +48,7 @@ class AgentDefinition:
         id: str | None = None,
         description: str | None = None,
         instructions: str | Sequence[str] | None = None,
-        tools: Sequence[Tool | Callable[..., object]] = (),
+        tools: Sequence[Tool | Toolset | Callable[..., object]] = (),
         tool_call_limit: int | None = None,
         max_turns: int | None = 100,
         usage_limits: UsageLimits | None = None,
@@ -71,8 +72,8 @@ class AgentDefinition:
             id: its identity; by default the name in lower case with dashes.
             description: who the model is to be.
             instructions: what it is to do: a text, or a list of points.
-            tools: what the model can have called: functions, what ``@tool`` made of them, or
-                other tools.
+            tools: what the model can have called: functions, what ``@tool`` made of them, other
+                tools, and toolsets.
             tool_call_limit: how many tool calls a run may make; by default any number. A model
                 that asks for more is told so once, and may answer; if it goes on, the run ends in
                 ERROR.
@@ -106,7 +107,12 @@ class AgentDefinition:
             )
         if num_history_runs < 0:
             raise ConfigurationError(f"num_history_runs must be 0 or more: {num_history_runs}.")
-        made = [each if isinstance(each, Tool) else FunctionTool(each) for each in tools]
+        self.toolsets = tuple(each for each in tools if isinstance(each, Toolset))
+        made = [
+            each if isinstance(each, Tool) else FunctionTool(each)
+            for each in tools
+            if not isinstance(each, Toolset)
+        ]
         self.tools = {each.name: each for each in made}
         if len(self.tools) < len(made):
             raise ConfigurationError("Two tools have one name; give one of them another.")

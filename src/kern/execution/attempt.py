@@ -5,15 +5,17 @@ from typing import Self
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
+from kern.errors import ConfigurationError
 from kern.execution.journal import Emit, Journal
-from kern.execution.middleware import RunInfo
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec
 from kern.run.agent import RunInput, RunOutput, messages_of
+from kern.run.base import RunInfo
 from kern.run.codec import decode_object
 from kern.run.fold import RunState
 from kern.run.message import Message
 from kern.run.record import RunRecord
+from kern.tools import Tool
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +35,7 @@ class Attempt:
         tries: how many more attempts may fail after this one.
         failures: how many attempts have failed or were lost before it.
         postponed: the seconds after which the next attempt may begin, once this one has failed.
+        tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
         history: the earlier runs of the session that are part of the context.
@@ -58,6 +61,7 @@ class Attempt:
     tries: int = 0
     failures: int = 0
     postponed: float | None = None
+    tools: dict[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     history: tuple[str, ...] = ()
@@ -154,9 +158,10 @@ class Attempt:
         output.requirements = list(self.state.requirements)
 
     async def replay(self) -> None:
-        """Read what earlier attempts have journaled.
+        """Read what earlier attempts have journaled, and ask for what is known only now.
 
         Raises:
+            ConfigurationError: two tools have one name.
             JournalError: a row is damaged, or was written by a newer kern.
             ValueError: the stored input or history is damaged.
         """
@@ -170,8 +175,20 @@ class Attempt:
             last = turns[-1]
             open_places = {place for place, _ in last.open_calls}
             self.interrupted = frozenset(last.started - last.allowed) & open_places
+        self.tools = await self._listed_tools()
         self.messages = list(RunInput.from_json(self.input).messages)
         await self._set_context()
+
+    async def _listed_tools(self) -> dict[str, Tool]:
+        tools = dict(self.spec.tools)
+        for toolset in self.spec.toolsets:
+            for tool in await toolset.tools(self.info):
+                if tools.setdefault(tool.name, tool) is not tool:
+                    raise ConfigurationError(
+                        f"Two tools of the agent {self.spec.id!r} have the name {tool.name!r}; "
+                        "give one of them another."
+                    )
+        return tools
 
     async def _set_context(self) -> None:
         system, limit = self.spec.system_message, self.spec.history_runs

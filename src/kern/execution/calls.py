@@ -55,7 +55,7 @@ def check_calls(attempt: Attempt, turn: Turn) -> None:
     spec = attempt.spec
     if turn.number <= attempt.replayed:
         for _, call in turn.open_calls:
-            if call.name not in spec.tools:
+            if call.name not in attempt.tools:
                 raise MissingToolError(
                     f"The run has to call the tool {call.name!r}, which the agent {spec.id!r} does "
                     "not have any more. Give the agent this tool again, then retry the run."
@@ -141,14 +141,14 @@ async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
     current_run.set(output.run_id)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     with opened:
-        return await attempt.spec.tools[call.name].call(call.arguments, context)
+        return await attempt.tools[call.name].call(call.arguments, context)
 
 
 def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str | None:
     """Return what the model is told in place of a call that is not made."""
     spec = attempt.spec
-    if (tool := spec.tools.get(call.name)) is None:
-        names = ", ".join(spec.tools) or "none"
+    if (tool := attempt.tools.get(call.name)) is None:
+        names = ", ".join(attempt.tools) or "none"
         return f"There is no tool {call.name!r}. The tools are: {names}."
     limit = spec.tool_call_limit
     if limit is not None and _earlier(attempt, number) + place >= limit:
@@ -162,7 +162,7 @@ def _requirement(
     attempt: Attempt, number: int, place: int, call: ToolCall
 ) -> RequirementKind | None:
     """Return what a call needs a person for, if it does."""
-    tool = attempt.spec.tools.get(call.name)
+    tool = attempt.tools.get(call.name)
     if tool is None or _refusal(attempt, number, place, call) is not None:
         return None
     if tool.on_interrupt == "pause" and _is_interrupted(attempt, number, place):
@@ -177,7 +177,7 @@ def _requirement(
 def _required(
     attempt: Attempt, turn: Turn, place: int, call: ToolCall, kind: RequirementKind
 ) -> RunRequirement:
-    schema = attempt.spec.tools[call.name].schema.parameters
+    schema = attempt.tools[call.name].schema.parameters
     execution = ToolExecution(call.id, call.name, call.arguments)
     return RunRequirement(_key(attempt, turn, place), kind, execution, schema)
 

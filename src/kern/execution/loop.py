@@ -48,7 +48,7 @@ async def _resume(attempt: Attempt) -> None:
     journal.break_call()
     journal.keep(AttemptBegun(attempt.number, begun))
     names = {state.turns[-1].message.tool_calls[place].name for place in begun}
-    if any(attempt.spec.tools[name].on_interrupt != "retry" for name in names):
+    if any(attempt.tools[name].on_interrupt != "retry" for name in names):
         await journal.commit()  # That they began has to be known, should nothing follow.
 
 
@@ -72,7 +72,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
     spec = attempt.spec
     request = ModelRequest(
         attempt.conversation,
-        [tool.schema for tool in spec.tools.values()],
+        [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle,
         attempt.journal.answer_kept,
     )

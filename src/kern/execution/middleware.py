@@ -1,38 +1,17 @@
 """What is done around runs, model calls and tool calls, without the loop knowing of it."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 from kern.models.base import ModelRequest, ModelResponse
 from kern.run.agent import RunOutput
+from kern.run.base import RunInfo
 from kern.run.tool import ToolCall
 from kern.tools import ToolResult
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """Which attempt at which run something happens in.
-
-    Attributes:
-        run_id: the run.
-        session_id: its conversation.
-        agent_id: its agent.
-        user_id: on whose behalf it runs.
-        attempt: which attempt at the run this is, from 1 on.
-        parent_run_id: the run whose tool started it.
-    """
-
-    run_id: str
-    session_id: str
-    agent_id: str
-    user_id: str | None
-    attempt: int
-    parent_run_id: str | None
 
 
 AskModel: TypeAlias = Callable[[ModelRequest], Awaitable[ModelResponse]]

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from typing_extensions import override
 
-from kern.execution.middleware import Middleware, RunInfo
+from kern.execution.middleware import Middleware
 from kern.run.agent import RunOutput
-from kern.run.base import RunStatus
+from kern.run.base import RunInfo, RunStatus
 
 logger = logging.getLogger("kern.runs")
 

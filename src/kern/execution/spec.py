@@ -7,7 +7,7 @@ from typing import Protocol
 from kern.execution.middleware import Middleware
 from kern.models.base import Model
 from kern.run.usage import UsageLimits
-from kern.tools import Tool
+from kern.tools import Tool, Toolset
 
 
 class Definition(Protocol):
@@ -36,6 +36,10 @@ class Definition(Protocol):
     @property
     def tools(self) -> Mapping[str, Tool]:
         """What the model can have called, by name."""
+
+    @property
+    def toolsets(self) -> Sequence[Toolset]:
+        """Tools that are known only once a run executes."""
 
     @property
     def tool_call_limit(self) -> int | None:
@@ -81,6 +85,7 @@ class Spec:
         system_message: what the model is told before the conversation.
         history_runs: how many of the session's earlier runs the model is shown.
         tools: what the model can have called, by name.
+        toolsets: tools that are known only once a run executes.
         tool_call_limit: how many calls a run may make, or None for any number.
         max_turns: how often a run may ask the model, or None for any number.
         usage_limits: how much a run may use, or None for any amount.
@@ -96,6 +101,7 @@ class Spec:
     system_message: str | None
     history_runs: int
     tools: Mapping[str, Tool]
+    toolsets: Sequence[Toolset]
     tool_call_limit: int | None
     max_turns: int | None
     usage_limits: UsageLimits | None
@@ -114,6 +120,7 @@ class Spec:
             definition.system_message,
             definition.history_runs,
             dict(definition.tools),
+            tuple(definition.toolsets),
             definition.tool_call_limit,
             definition.max_turns,
             definition.usage_limits,
@@ -130,4 +137,5 @@ class Spec:
         Dependencies, and functions that hold something of their surroundings, may belong to one
         caller; runs of others must not meet them.
         """
-        return not self.dependencies and all(tool.is_portable for tool in self.tools.values())
+        parts = (*self.tools.values(), *self.toolsets)
+        return not self.dependencies and all(part.is_portable for part in parts)

@@ -31,6 +31,27 @@ _TERMINAL = frozenset({RunStatus.completed, RunStatus.error, RunStatus.cancelled
 
 
 @dataclass(frozen=True, slots=True)
+class RunInfo:
+    """Which attempt at which run something happens in.
+
+    Attributes:
+        run_id: the run.
+        session_id: its conversation.
+        agent_id: its agent.
+        user_id: on whose behalf it runs.
+        attempt: which attempt at the run this is, from 1 on.
+        parent_run_id: the run whose tool started it.
+    """
+
+    run_id: str
+    session_id: str
+    agent_id: str
+    user_id: str | None
+    attempt: int
+    parent_run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunContext:
     """What a tool is told of the run that calls it: give the tool a parameter of this type.
 

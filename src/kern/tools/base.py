@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from kern.errors import ConfigurationError, InvalidInputError, ThreadLimitError
-from kern.run.base import RunContext
+from kern.run.base import RunContext, RunInfo
 from kern.run.tool import ToolSchema
 
 logger = logging.getLogger("kern")
@@ -180,12 +180,17 @@ class Tool(ABC):
 class Toolset(ABC):
     """Tools that are known only once a run executes, such as those of a server."""
 
+    @property
+    def is_portable(self) -> bool:
+        """Whether the toolset is the same in every process that has its agent."""
+        return True
+
     @abstractmethod
-    async def tools(self, context: RunContext) -> Sequence[Tool]:
+    async def tools(self, run: RunInfo) -> Sequence[Tool]:
         """Return the tools; they are asked for once an attempt.
 
         Args:
-            context: of the run.
+            run: the run.
         """
 
 
