@@ -137,5 +137,5 @@ class Spec:
         Dependencies, and functions that hold something of their surroundings, may belong to one
         caller; runs of others must not meet them.
         """
-        parts = (*self.tools.values(), *self.toolsets)
+        parts: tuple[Tool | Toolset, ...] = (*self.tools.values(), *self.toolsets)
         return not self.dependencies and all(part.is_portable for part in parts)
