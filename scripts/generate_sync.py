@@ -48,8 +48,10 @@ def twins(subject: str) -> str:
             "from collections.abc import AsyncGenerator, Iterator",
             f"from kern.agent.{subject} import {source.name}",
             "from kern.agent.blocking import blocking",
+            "from kern.run.agent import Output",
+            "from kern.run.base import Deps",
             *imports(module, names),
-            f"class Sync{source.name}({source.name}):",
+            f"class Sync{source.name}({source.name}[Deps, Output]):",
             f'    """The methods of :class:`{source.name}`, for code without an event loop."""',
             *(indented(ast.unparse(each)) for each in methods),
         ]

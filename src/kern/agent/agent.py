@@ -5,9 +5,17 @@ from kern.agent.sync.listing import SyncListing
 from kern.agent.sync.running import SyncRunning
 from kern.agent.sync.schedules import SyncScheduling
 from kern.agent.sync.streaming import SyncStreaming
+from kern.run.agent import Output
+from kern.run.base import Deps
 
 
-class Agent(SyncRunning, SyncControlling, SyncStreaming, SyncListing, SyncScheduling):
+class Agent(
+    SyncRunning[Deps, Output],
+    SyncControlling[Deps, Output],
+    SyncStreaming[Deps, Output],
+    SyncListing[Deps, Output],
+    SyncScheduling[Deps, Output],
+):
     """A model with a task, and the methods to run it.
 
     An agent holds no state of its runs: one object can serve any number of them at a time, in
@@ -15,6 +23,9 @@ class Agent(SyncRunning, SyncControlling, SyncStreaming, SyncListing, SyncSchedu
     leading ``a`` (``wait_run`` for ``await_run``), for code without an event loop. Background
     runs that it begins execute in a thread of their own for as long as the interpreter lives, and
     go on at the next start. On an event loop that executes runs it raises SyncInLoopError.
+
+    To a type checker it is ``Agent[Deps, Output]``: the type of its dependencies, and of what its
+    runs answer. ``Agent(...)`` needs neither.
 
     Attributes:
         id: the agent's identity across processes; every process that uses an agent of this id on

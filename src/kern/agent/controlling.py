@@ -6,15 +6,15 @@ from kern.agent.definition import AgentDefinition, runtime_of
 from kern.dispatch.waiting import Until
 from kern.errors import InvalidInputError, RunNotFoundError
 from kern.execution.cancellation import acancel_run
-from kern.run.agent import RunOutput
-from kern.run.base import RunStatus
+from kern.run.agent import Output, RunOutput
+from kern.run.base import Deps, RunStatus
 from kern.run.codec import check_id
 from kern.run.identity import new_id
 from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 
 
-class Controlling(AgentDefinition):
+class Controlling(AgentDefinition[Deps, Output]):
     """What an agent can do with runs that exist."""
 
     async def acancel_run(self, run_id: str) -> bool:
@@ -37,7 +37,7 @@ class Controlling(AgentDefinition):
 
     async def await_run(
         self, run_id: str, timeout: float | None = None, *, until: Until = "pause"
-    ) -> RunOutput | None:
+    ) -> RunOutput[Output] | None:
         """Wait for a background run's end or pause, whichever process executes it.
 
         The wait outlasts an outage of the database, up to its timeout.
@@ -57,9 +57,10 @@ class Controlling(AgentDefinition):
         """
         runtime = await runtime_of(self)
         runtime.use(self)
-        return await runtime.wait(check_id("run_id", run_id), timeout, until)
+        output = await runtime.wait(check_id("run_id", run_id), timeout, until)
+        return None if output is None else self._typed(output)
 
-    async def aretry_run(self, run_id: str) -> RunOutput:
+    async def aretry_run(self, run_id: str) -> RunOutput[Output]:
         """Have a run that ended in ERROR go on from its journal: what is done is not done again.
 
         Args:
@@ -73,7 +74,8 @@ class Controlling(AgentDefinition):
             RunStateError: it is not in ERROR.
         """
         runtime = await runtime_of(self)
-        return await runtime.resume(check_id("run_id", run_id), RunStatus.error, definition=self)
+        check_id("run_id", run_id)
+        return self._typed(await runtime.resume(run_id, RunStatus.error, definition=self))
 
     async def acontinue_run(
         self,
@@ -84,7 +86,7 @@ class Controlling(AgentDefinition):
         from_seq: int | None = None,
         new_run_id: str | None = None,
         session_id: str | None = None,
-    ) -> RunOutput:
+    ) -> RunOutput[Output]:
         """Have a PAUSED run go on; or begin a new run from an earlier step of any run.
 
         Args:
@@ -116,7 +118,8 @@ class Controlling(AgentDefinition):
                 kind = type(result).__name__
                 raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
         if from_seq is None:
-            return await runtime.resume(run_id, RunStatus.paused, results, requirements, self)
+            paused = RunStatus.paused
+            return self._typed(await runtime.resume(run_id, paused, results, requirements, self))
         if not isinstance(from_seq, int) or from_seq < 0:
             raise InvalidInputError(f"from_seq must be a number of 0 or more: {from_seq!r}.")
         record = await runtime.store.get(run_id, with_input=True)
@@ -133,4 +136,4 @@ class Controlling(AgentDefinition):
             timeout=self.timeout,
             max_attempts=self.max_attempts,
         )
-        return await runtime.fork(self, run, run_id, from_seq)
+        return self._typed(await runtime.fork(self, run, run_id, from_seq))

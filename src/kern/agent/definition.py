@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, cast
 
 from kern.agent.options import check_count, check_policy, check_seconds
 from kern.db.base import Database
@@ -10,12 +11,14 @@ from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError
 from kern.execution.middleware import Middleware
 from kern.models.base import Model
+from kern.run.agent import Output, RunOutput
+from kern.run.base import Deps
 from kern.run.codec import check_id
 from kern.run.usage import UsageLimits
 from kern.tools import FunctionTool, Tool, Toolset
 
 
-class AgentDefinition:
+class AgentDefinition(Generic[Deps, Output]):
     """A model with a task, tools, and a place to keep its runs.
 
     Attributes:
@@ -53,7 +56,7 @@ class AgentDefinition:
         max_turns: int | None = 100,
         usage_limits: UsageLimits | None = None,
         middleware: Sequence[Middleware] = (),
-        dependencies: Mapping[str, object] | None = None,
+        dependencies: Deps | None = None,
         db: Database | None = None,
         add_history_to_context: bool = False,
         num_history_runs: int = 3,
@@ -120,7 +123,7 @@ class AgentDefinition:
         self.max_turns = _limit("max_turns", max_turns)
         self.usage_limits = usage_limits
         self.middleware = tuple(middleware)
-        self.dependencies = dict(dependencies or {})
+        self.dependencies: Mapping[str, object] = dict(dependencies or {})
         self.name = name or "Agent"
         self.model = model
         self.db = db
@@ -150,13 +153,21 @@ class AgentDefinition:
             points = "\n".join(f"- {point}" for point in points)
         return "\n\n".join(part for part in (self.description, points) if part) or None
 
+    def _typed(self, output: RunOutput) -> RunOutput[Output]:
+        """Return a run with the type of its content that the agent is declared with."""
+        return cast("RunOutput[Output]", output)
+
     @property
     def history_runs(self) -> int:
         """How many earlier runs of the session the model is shown."""
         return self.num_history_runs if self.add_history_to_context else 0
 
 
-async def runtime_of(agent: AgentDefinition, what: str = "This") -> Runtime:
+AnyAgent: TypeAlias = AgentDefinition[Any, Any]
+"""An agent with dependencies and answers of any type."""
+
+
+async def runtime_of(agent: AnyAgent, what: str = "This") -> Runtime:
     """Return what the running event loop does with the agent's database.
 
     Args:

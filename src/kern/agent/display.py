@@ -11,14 +11,14 @@ from rich.panel import Panel
 from rich.spinner import Spinner
 from rich.text import Text
 
-from kern.agent.definition import AgentDefinition
+from kern.agent.definition import AnyAgent
 from kern.run.agent import RunInput
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.printable import printable
 
 
 async def show(
-    agent: AgentDefinition,
+    agent: AnyAgent,
     given: RunInput,
     events: AsyncGenerator[RunOutputEvent, None],
     *,

@@ -6,15 +6,17 @@ from kern.agent.definition import AgentDefinition, runtime_of
 from kern.agent.options import check_count
 from kern.db.listing import RunFilter
 from kern.errors import InvalidInputError, RunNotFoundError
-from kern.run.agent import RunOutput
-from kern.run.base import RunStatus
+from kern.run.agent import Output, RunOutput
+from kern.run.base import Deps, RunStatus
 from kern.run.codec import check_id
 
 
-class Listing(AgentDefinition):
+class Listing(AgentDefinition[Deps, Output]):
     """What an agent can say of its runs."""
 
-    async def aget_run_output(self, run_id: str, session_id: str | None = None) -> RunOutput | None:
+    async def aget_run_output(
+        self, run_id: str, session_id: str | None = None
+    ) -> RunOutput[Output] | None:
         """Return a run as it stands, or None where it is not known.
 
         Args:
@@ -28,7 +30,7 @@ class Listing(AgentDefinition):
         record = await (await runtime_of(self)).store.get(check_id("run_id", run_id))
         if record is None or session_id not in (None, record.session_id):
             return None
-        return RunOutput.from_record(record)
+        return self._typed(RunOutput.from_record(record))
 
     async def alist_runs(
         self,
@@ -38,7 +40,7 @@ class Listing(AgentDefinition):
         user_id: str | None = None,
         limit: int = 50,
         before: str | None = None,
-    ) -> list[RunOutput]:
+    ) -> list[RunOutput[Output]]:
         """Return the agent's runs, the last accepted first.
 
         What the runs have produced is left out, for it may be large: ``content``, ``messages``,
@@ -71,7 +73,8 @@ class Listing(AgentDefinition):
         records = await store.find(wanted, limit, before)
         if not records and before is not None and await store.get(before) is None:
             raise RunNotFoundError(f"There is no run {before!r} in {self.db}.")
-        return [replace(RunOutput.from_record(each), agent_name=self.name) for each in records]
+        found = [replace(RunOutput.from_record(each), agent_name=self.name) for each in records]
+        return [self._typed(each) for each in found]
 
 
 def _status(value: object) -> RunStatus:

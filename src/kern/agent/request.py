@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
-from kern.agent.definition import AgentDefinition, runtime_of
+from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.options import Input, new_run
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
@@ -42,7 +42,7 @@ class Request:
         connection: the caller's own, in whose transaction it is submitted.
     """
 
-    agent: AgentDefinition
+    agent: AnyAgent
     run: NewRun
     background: bool
     policy: SessionPolicy
@@ -51,7 +51,7 @@ class Request:
     @classmethod
     def of(
         cls,
-        agent: AgentDefinition,
+        agent: AnyAgent,
         given: Input,
         *,
         background: bool = False,

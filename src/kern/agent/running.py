@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncGenerator, Coroutine
 from datetime import datetime
-from typing import Literal, overload
+from typing import Literal, cast, overload
 
 from kern.agent.definition import AgentDefinition
 from kern.agent.options import Input
 from kern.agent.request import Request
 from kern.dispatch.submission import SessionPolicy
-from kern.run.agent import RunInput, RunOutput, RunOutputEvent
+from kern.run.agent import Output, RunInput, RunOutput
+from kern.run.base import Deps
+from kern.run.event import RunOutputEvent
 
 
-class Running(AgentDefinition):
+class Running(AgentDefinition[Deps, Output]):
     """What an agent can do to begin runs."""
 
     @overload
@@ -33,7 +35,7 @@ class Running(AgentDefinition):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
-    ) -> Coroutine[object, object, RunOutput]: ...
+    ) -> Coroutine[object, object, RunOutput[Output]]: ...
 
     @overload
     def arun(
@@ -75,7 +77,7 @@ class Running(AgentDefinition):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
-    ) -> Coroutine[object, object, RunOutput] | AsyncGenerator[RunOutputEvent, None]: ...
+    ) -> Coroutine[object, object, RunOutput[Output]] | AsyncGenerator[RunOutputEvent, None]: ...
 
     def arun(
         self,
@@ -95,7 +97,7 @@ class Running(AgentDefinition):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
-    ) -> Coroutine[object, object, RunOutput] | AsyncGenerator[RunOutputEvent, None]:
+    ) -> Coroutine[object, object, RunOutput[Output]] | AsyncGenerator[RunOutputEvent, None]:
         """Run the agent.
 
         Args:
@@ -163,7 +165,8 @@ class Running(AgentDefinition):
         )
         if stream:
             return request.stream(stream_events)
-        return request.submit() if background else request.execute()
+        output = request.submit() if background else request.execute()
+        return cast("Coroutine[object, object, RunOutput[Output]]", output)
 
     async def aprint_response(
         self,

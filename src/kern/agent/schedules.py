@@ -4,10 +4,12 @@ from kern.agent.definition import AgentDefinition, runtime_of
 from kern.agent.options import Input
 from kern.db.schedules import Schedules
 from kern.errors import ConfigurationError
+from kern.run.agent import Output
+from kern.run.base import Deps
 from kern.run.schedule import Missed, Schedule
 
 
-class Scheduling(AgentDefinition):
+class Scheduling(AgentDefinition[Deps, Output]):
     """What an agent can do to run by the clock."""
 
     async def aschedule(

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from kern.agent.agent import Agent
 from kern.aio.portal import close_portal
@@ -22,7 +23,7 @@ _HAND_OVER = 10.0
 
 
 async def serve(
-    agents: Sequence[Agent],
+    agents: Sequence[Agent[Any, Any]],
     *,
     grace: float = 10.0,
     stopping: asyncio.Event | None = None,
@@ -83,7 +84,7 @@ async def serve(
 
 
 def lifespan(
-    agents: Sequence[Agent] = (),
+    agents: Sequence[Agent[Any, Any]] = (),
     *,
     grace: float = 10.0,
     heartbeat: float | None = None,
@@ -146,7 +147,7 @@ class _Serving:
 
     def __init__(
         self,
-        agents: Sequence[Agent],
+        agents: Sequence[Agent[Any, Any]],
         settings: Settings | None,
         ready: Callable[[bool], None] | None = None,
     ) -> None:
@@ -212,13 +213,13 @@ def _settings(
     )
 
 
-def _databases(agents: Sequence[Agent]) -> dict[Database, list[Agent]]:
+def _databases(agents: Sequence[Agent[Any, Any]]) -> dict[Database, list[Agent[Any, Any]]]:
     """Return the agents by their databases.
 
     Raises:
         ConfigurationError: one cannot be served.
     """
-    databases: dict[Database, list[Agent]] = {}
+    databases: dict[Database, list[Agent[Any, Any]]] = {}
     seen: dict[str, Agent] = {}
     for agent in agents:
         if not agent.is_named:

@@ -4,11 +4,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from kern.agent.definition import AgentDefinition, runtime_of
+from kern.run.agent import Output
+from kern.run.base import Deps
 from kern.run.codec import check_id
 from kern.run.event import RunOutputEvent
 
 
-class Streaming(AgentDefinition):
+class Streaming(AgentDefinition[Deps, Output]):
     """What an agent can do to follow its runs."""
 
     async def astream_run(

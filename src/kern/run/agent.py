@@ -5,9 +5,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self, cast
+from typing import Generic, Self, cast
 
 import msgspec
+from typing_extensions import TypeVar
 
 from kern.errors import InvalidInputError
 from kern.run.base import RunStatus
@@ -102,8 +103,12 @@ class RunInput:
         return cls(tuple(messages_of(decode_object(text))))
 
 
+Output = TypeVar("Output", default=str)
+"""The type of what a run answers."""
+
+
 @dataclass(slots=True)
-class RunOutput:
+class RunOutput(Generic[Output]):
     """A run as its caller sees it, at any moment of its life.
 
     Attributes:
@@ -139,7 +144,7 @@ class RunOutput:
     agent_name: str | None = None
     user_id: str | None = None
     status: RunStatus = RunStatus.pending
-    content: str | None = None
+    content: Output | None = None
     content_type: str = "str"
     messages: list[Message] = field(default_factory=list)
     tools: list[ToolExecution] = field(default_factory=list)
@@ -288,7 +293,7 @@ class RunOutput:
 
     def _take_body(self, values: dict[str, object]) -> None:
         self.agent_name = cast(str | None, values.get("agent_name"))
-        self.content = cast(str | None, values.get("content"))
+        self.content = cast(Output | None, values.get("content"))
         self.content_type = cast(str, values.get("content_type", "str"))
         self.messages = messages_of(values)
         tools = cast(list[dict[str, object]], values.get("tools", []))

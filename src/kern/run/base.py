@@ -5,6 +5,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event
+from typing import Generic
+
+from typing_extensions import TypeVar
 
 
 class RunStatus(StrEnum):
@@ -51,8 +54,12 @@ class RunInfo:
     parent_run_id: str | None
 
 
+Deps = TypeVar("Deps", bound=Mapping[str, object], default=Mapping[str, object])
+"""The type of an agent's dependencies."""
+
+
 @dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(Generic[Deps]):
     """What a tool is told of the run that calls it: give the tool a parameter of this type.
 
     Attributes:
@@ -76,7 +83,7 @@ class RunContext:
     attempt: int
     tool_call_id: str
     idempotency_key: str
-    dependencies: Mapping[str, object] = field(repr=False)
+    dependencies: Deps = field(repr=False)
     _stopped: Event = field(default_factory=Event, repr=False)
 
     @property

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, create_model
@@ -77,7 +77,7 @@ class Signature:
                     f"Tool {name}: its parameter {each} cannot be given by name."
                 )
             hint = hints.get(each.name, Any)
-            if RunContext in (hint, *get_args(hint)):
+            if any(_is_context(part) for part in (hint, *get_args(hint))):
                 self._context = each.name
                 continue
             if isinstance(each.default, FieldInfo):
@@ -108,6 +108,10 @@ class _Schema(GenerateJsonSchema):
         "skipped-choice",
         "non-serializable-default",
     }
+
+
+def _is_context(hint: object) -> bool:
+    return hint is RunContext or get_origin(hint) is RunContext
 
 
 def name_of(function: Callable[..., Any]) -> str:

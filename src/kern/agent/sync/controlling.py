@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from kern.agent.blocking import blocking
 from kern.agent.controlling import Controlling
 from kern.dispatch.waiting import Until
-from kern.run.agent import RunOutput
+from kern.run.agent import Output, RunOutput
+from kern.run.base import Deps
 from kern.run.requirement import RunRequirement
 
 
-class SyncControlling(Controlling):
+class SyncControlling(Controlling[Deps, Output]):
     """The methods of :class:`Controlling`, for code without an event loop."""
 
     def cancel_run(self, run_id: str) -> bool:
@@ -30,7 +31,7 @@ class SyncControlling(Controlling):
 
     def wait_run(
         self, run_id: str, timeout: float | None = None, *, until: Until = "pause"
-    ) -> RunOutput | None:
+    ) -> RunOutput[Output] | None:
         """Wait for a background run's end or pause, whichever process executes it.
 
         The wait outlasts an outage of the database, up to its timeout.
@@ -52,7 +53,7 @@ class SyncControlling(Controlling):
             self.await_run(run_id, timeout, until=until)
         )
 
-    def retry_run(self, run_id: str) -> RunOutput:
+    def retry_run(self, run_id: str) -> RunOutput[Output]:
         """Have a run that ended in ERROR go on from its journal: what is done is not done again.
 
         Args:
@@ -76,7 +77,7 @@ class SyncControlling(Controlling):
         from_seq: int | None = None,
         new_run_id: str | None = None,
         session_id: str | None = None,
-    ) -> RunOutput:
+    ) -> RunOutput[Output]:
         """Have a PAUSED run go on; or begin a new run from an earlier step of any run.
 
         Args:

@@ -2,14 +2,16 @@
 
 from kern.agent.blocking import blocking
 from kern.agent.listing import Listing
-from kern.run.agent import RunOutput
-from kern.run.base import RunStatus
+from kern.run.agent import Output, RunOutput
+from kern.run.base import Deps, RunStatus
 
 
-class SyncListing(Listing):
+class SyncListing(Listing[Deps, Output]):
     """The methods of :class:`Listing`, for code without an event loop."""
 
-    def get_run_output(self, run_id: str, session_id: str | None = None) -> RunOutput | None:
+    def get_run_output(
+        self, run_id: str, session_id: str | None = None
+    ) -> RunOutput[Output] | None:
         """Return a run as it stands, or None where it is not known.
 
         Args:
@@ -32,7 +34,7 @@ class SyncListing(Listing):
         user_id: str | None = None,
         limit: int = 50,
         before: str | None = None,
-    ) -> list[RunOutput]:
+    ) -> list[RunOutput[Output]]:
         """Return the agent's runs, the last accepted first.
 
         What the runs have produced is left out, for it may be large: ``content``, ``messages``,

@@ -8,10 +8,12 @@ from kern.agent.blocking import blocking
 from kern.agent.options import Input
 from kern.agent.running import Running
 from kern.dispatch.submission import SessionPolicy
-from kern.run.agent import RunOutput, RunOutputEvent
+from kern.run.agent import Output, RunOutput
+from kern.run.base import Deps
+from kern.run.event import RunOutputEvent
 
 
-class SyncRunning(Running):
+class SyncRunning(Running[Deps, Output]):
     """The methods of :class:`Running`, for code without an event loop."""
 
     @overload
@@ -33,7 +35,7 @@ class SyncRunning(Running):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
-    ) -> RunOutput: ...
+    ) -> RunOutput[Output]: ...
     @overload
     def run(
         self,
@@ -73,7 +75,7 @@ class SyncRunning(Running):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
-    ) -> RunOutput | Iterator[RunOutputEvent]: ...
+    ) -> RunOutput[Output] | Iterator[RunOutputEvent]: ...
     def run(
         self,
         input: Input,
@@ -92,7 +94,7 @@ class SyncRunning(Running):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
-    ) -> RunOutput | Iterator[RunOutputEvent]:
+    ) -> RunOutput[Output] | Iterator[RunOutputEvent]:
         """Run the agent.
 
         Args:

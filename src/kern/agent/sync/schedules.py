@@ -3,10 +3,12 @@
 from kern.agent.blocking import blocking
 from kern.agent.options import Input
 from kern.agent.schedules import Scheduling
+from kern.run.agent import Output
+from kern.run.base import Deps
 from kern.run.schedule import Missed, Schedule
 
 
-class SyncScheduling(Scheduling):
+class SyncScheduling(Scheduling[Deps, Output]):
     """The methods of :class:`Scheduling`, for code without an event loop."""
 
     def schedule(

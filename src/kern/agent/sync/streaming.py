@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 from kern.agent.blocking import blocking
 from kern.agent.streaming import Streaming
+from kern.run.agent import Output
+from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
 
 
-class SyncStreaming(Streaming):
+class SyncStreaming(Streaming[Deps, Output]):
     """The methods of :class:`Streaming`, for code without an event loop."""
 
     def stream_run(self, run_id: str, after: int = 0) -> Iterator[RunOutputEvent]:

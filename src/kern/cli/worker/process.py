@@ -75,7 +75,7 @@ class WorkerProcess:
         asyncio.run(self._serve(agents))
         tell("stopped")
 
-    async def _serve(self, agents: Sequence[Agent]) -> None:
+    async def _serve(self, agents: Sequence[Agent[Any, Any]]) -> None:
         self._loop = asyncio.get_running_loop()
         self.stop.tell(self._begin_to_stop)
         try:

@@ -14,7 +14,7 @@ from kern.errors import ConfigurationError
 _TRACEBACK_LINES = 8
 
 
-def load_agents(targets: Sequence[str]) -> list[Agent]:
+def load_agents(targets: Sequence[str]) -> list[Agent[Any, Any]]:
     """Return the agents that the targets name, each once.
 
     The modules are looked for in the current directory first.
@@ -30,7 +30,7 @@ def load_agents(targets: Sequence[str]) -> list[Agent]:
     return list(dict.fromkeys(agent for target in targets for agent in _load(target)))
 
 
-def _load(target: str) -> Sequence[Agent]:
+def _load(target: str) -> Sequence[Agent[Any, Any]]:
     name, _, attribute = target.partition(":")
     if not name or not attribute:
         raise ConfigurationError(
