@@ -101,16 +101,16 @@ class Spec:
             definition.max_concurrent_runs_per_user,
         )
 
-    @property
-    def is_portable(self) -> bool:
-        """Whether any process that has it would execute a run in the same way.
 
-        Dependencies, and functions that hold something of their surroundings, may belong to one
-        caller; runs of others must not meet them.
-        """
-        return not self.dependencies and all(
-            _is_module_level(tool.function) for tool in self.tools.values()
-        )
+def is_portable(definition: Definition | Spec) -> bool:
+    """Say whether any process that has a definition would execute a run in the same way.
+
+    Dependencies, and functions that hold something of their surroundings, may belong to one
+    caller; runs of others must not meet them.
+    """
+    return not definition.dependencies and all(
+        _is_module_level(tool.function) for tool in definition.tools.values()
+    )
 
 
 def _is_module_level(function: Callable[..., object]) -> bool:
