@@ -223,16 +223,17 @@ class Runtime:
         """
         self.use(definition)
         spec, limit = Spec.of(definition), definition.max_queued_runs
-        if connection is not None:
-            run = replace(run, ordered=policy != "parallel")
-            accept = partial(self._submission.submit_with, connection, run, limit)
-            record = await self._pinned(spec, run.run_id, accept)
-        elif self._may_begin(spec, run):
-            record = await self._submit_in_slot(spec, run, limit, policy)
-        else:
+        ordered = policy != "parallel"
+        if connection is None and self._may_begin(spec, run):
+            lease, executor = self._settings.heartbeat, self._name
+            run = replace(run, ordered=ordered, lease=lease, executor=executor)
+            return await self._submit_in_slot(spec, run, limit, policy)
+        run = replace(run, ordered=ordered)
+        if connection is None:
             accept = partial(self._submission.submit, run, limit, policy)
-            record = await self._pinned(spec, run.run_id, accept)
-        return _output(spec, record)
+        else:
+            accept = partial(self._submission.submit_with, connection, run, limit)
+        return _output(spec, await self._pinned(spec, run.run_id, accept))
 
     async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
         """Accept a run and execute it here and now, for a caller who waits for it.
@@ -355,10 +356,9 @@ class Runtime:
 
     async def _submit_in_slot(
         self, spec: Spec, run: NewRun, limit: int | None, policy: SessionPolicy
-    ) -> RunRecord:
+    ) -> RunOutput:
         """Accept a run that begins here at once, unless it has to wait for the session lock."""
         self._definitions.check(spec)
-        run = replace(run, lease=self._settings.heartbeat, executor=self._name)
         self._slots.take()
         try:
             record = await self._submission.submit(run, limit, policy)
@@ -367,14 +367,16 @@ class Runtime:
             if isinstance(error, (asyncio.CancelledError, DatabaseUnavailableError)):
                 self._tasks.start(self._release_accepted(run.run_id))
             raise
+        output = _output(spec, record)
         if self._owns(record):
             self._worker.begin(record, spec)
             # It takes its first step once its caller lets the event loop go on.
-            return replace(record, status=RunStatus.pending)
+            output.status = RunStatus.pending
+            return output
         self._slots.give_back()
         if record.status is RunStatus.pending:
             self._definitions.pin(run.run_id, spec, self._owner())
-        return record
+        return output
 
     async def _pinned(
         self, spec: Spec, run_id: str, accept: Callable[[], Awaitable[Result]]
