@@ -163,9 +163,9 @@ class SqliteStore(Store):
         return await self._file.read(self._journals.events, run_id, after)
 
     @override
-    async def watch(self, run_id: str) -> bool:
+    async def watch(self, run_id: str) -> RunRecord | None:
         """Look only: here every end is notified, also that of a run which is still to come."""
-        return await self._file.read(self._submission.is_known, run_id)
+        return await self.get(run_id)
 
     @override
     async def read(self, run_id: str) -> bool:
