@@ -345,3 +345,24 @@ def same_postgres(database: PostgresDb) -> PostgresDb:
     found = same(database)
     assert isinstance(found, PostgresDb)
     return found
+
+
+async def test_who_begins_to_watch_a_run_that_is_being_settled_is_shown_its_end(
+    postgres_db: PostgresDb, admin: asyncpg.Connection
+) -> None:
+    """Nobody would notify of it: when it was settled, it was not watched."""
+    store = await opened(postgres_db)
+    await store.submit(new_run(lease=LEASE))
+    async with admin.transaction():
+        await admin.execute(
+            f"UPDATE {store.names.runs} SET status = 'COMPLETED' WHERE run_id = 'run'"
+        )
+        watching = asyncio.create_task(store.watch("run"))
+        async with asyncio.timeout(10):
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = $1::xid"
+            own = await admin.fetchval("SELECT pg_current_xact_id()::xid")
+            while not await admin.fetchval(waits, own):  # noqa: ASYNC110 # it has no event
+                await asyncio.sleep(0.01)
+    record = await watching
+    assert record is not None
+    assert record.status is RunStatus.completed

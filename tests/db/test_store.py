@@ -406,9 +406,9 @@ async def test_the_input_is_read_only_where_it_is_asked_for(store: Store) -> Non
 async def test_watching_changes_nothing_that_is_read(store: Store) -> None:
     await store.submit(new_run())
     before = await store.get("run", with_input=True)
-    await store.watch("run")
-    await store.watch("run")
-    await store.watch("unknown")
+    for _ in range(2):
+        assert await store.watch("run") == await store.get("run")
+    assert await store.watch("unknown") is None
     assert await store.get("run", with_input=True) == before
 
 

@@ -39,4 +39,4 @@ async def test_how_long_all_slots_have_been_held_begins_anew_with_each_that_is_g
     assert slots.full_for() >= 0.02
     slots.give_back()
     assert slots.full_for() == 0
-    assert slots.changed.is_set()
+    assert slots.freed.is_set()

@@ -3,13 +3,16 @@
 from typing import Any
 
 import pytest
+from stores import CLAIM, ending, new_run
 
 from kern.agent import Agent
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.connections import Connections
+from kern.db.postgres.store import PostgresStore
 from kern.dispatch.worker import Worker
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
+from kern.run.record import JournalRow
 
 _RUNS = 20
 
@@ -52,16 +55,42 @@ async def test_a_run_that_begins_at_once_takes_two(agent: Agent, sent: list[str]
     assert len(sent) <= 2 * _RUNS + _DUTIES
 
 
-async def test_a_run_from_the_queue_takes_eight(
+async def test_a_run_from_the_queue_takes_seven(
     agent: Agent, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is submitted, watched, looked at, dequeued, claimed, acknowledged and settled.
+    """It is submitted, watched, dequeued, claimed, acknowledged and settled.
 
-    And the worker asks when the next one is due.
+    And the worker asks when the next one is due, if none comes for a while.
     """
     await _run(agent)
     monkeypatch.setattr(Worker, "has_slot", lambda *_: False)
     sent.clear()
     for _ in range(_RUNS):
         await _run(agent)
-    assert len(sent) <= 8 * _RUNS + _DUTIES
+    assert len(sent) <= 7 * _RUNS + _DUTIES
+
+
+async def test_the_statements_of_a_run_are_planned_once(postgres_db: PostgresDb) -> None:
+    """PostgreSQL plans the first five anew; whether it does later depends on the tables."""
+    store = await postgres_db.store()
+    assert isinstance(store, PostgresStore)
+    await store.pool.execute(
+        f"INSERT INTO {store.names.runs} (run_id, session_id, status) "
+        "SELECT 'run-' || n, 'session-' || n, 'COMPLETED' FROM generate_series(1, 20000) AS n"
+    )
+    await store.pool.execute(f"VACUUM ANALYZE {store.names.runs}")
+    for number in range(_RUNS):
+        run_id = f"new-{number}"
+        await store.submit(new_run(run_id, session_id=run_id, ordered=True))
+        await store.watch(run_id)
+        await store.claim(run_id, CLAIM)
+        await store.append(run_id, 1, [JournalRow(run_id, 1, "A", "{}")], True)
+        await store.get(run_id)
+        await store.settle(ending(run_id))
+    plans = await store.pool.fetch(
+        "SELECT left(statement, 300) AS statement, custom_plans FROM pg_prepared_statements "
+        "WHERE generic_plans + custom_plans >= $1",
+        _RUNS,
+    )
+    assert len(plans) == 6
+    assert [row["statement"] for row in plans if row["custom_plans"] > 5] == []

@@ -15,6 +15,7 @@ from kern.errors import RunNotFoundError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
+from kern.run.record import RunRecord
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -75,7 +76,7 @@ async def test_who_asks_for_a_run_while_it_is_accepted_is_told_of_its_end_or_tha
     store = await shared_db.store()
     watch, read = store.watch, store.read
 
-    async def watch_too_early(run_id: str) -> bool:
+    async def watch_too_early(run_id: str) -> RunRecord | None:
         known = await watch(run_id)
         await submit(agent, [run_id])
         return known

@@ -24,14 +24,15 @@ class Batcher(Generic[Item, Result]):
         self,
         write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         limit: int = 100,
-        size: Callable[[Item], int] = lambda _: 0,
+        size: Callable[[Item], int] | None = None,
     ) -> None:
         """Prepare.
 
         Args:
             write: writes the items in one statement, all or none; returns a result for each.
             limit: the number of items that share a statement at most.
-            size: says how many bytes an item is, about; a statement takes 4 MiB, or one item.
+            size: says how many bytes an item is, about; a statement takes 4 MiB, or one item. By
+                default all are small.
         """
         self._write = write
         self._limit = limit
@@ -84,6 +85,8 @@ class Batcher(Generic[Item, Result]):
 
     def _next_count(self) -> int:
         """Return how many of the waiting items share the next statement."""
+        if self._size is None or len(self._waiting) == 1:
+            return self._limit
         total = 0
         for count, (item, _) in enumerate(self._waiting[: self._limit]):
             total += self._size(item)

@@ -42,7 +42,9 @@ class PerLoop(Generic[Resource]):
             # A task of its own: the first one to ask may leave, and the others still wait for it.
             opening = self._opening[loop] = loop.create_task(self._begin())
             opening.add_done_callback(_failed)
-        resource, _ = await asyncio.shield(opening)
+        if not opening.done():
+            await asyncio.shield(opening)
+        resource, _ = opening.result()
         return resource
 
     async def aclose(self) -> None:

@@ -416,8 +416,8 @@ class Store(ABC):
         """Return the rows of a run's journal with numbers above ``after``, in order."""
 
     @abstractmethod
-    async def watch(self, run_id: str) -> bool:
-        """Have the end of a run notified, once it comes; say whether there is such a run."""
+    async def watch(self, run_id: str) -> RunRecord | None:
+        """Have the end of a run notified, once it comes; return the run as :meth:`get` does."""
 
     @abstractmethod
     async def read(self, run_id: str) -> bool:

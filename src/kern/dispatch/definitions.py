@@ -8,10 +8,11 @@ only one of its id here and holds nothing of a caller.
 
 import asyncio
 from collections import OrderedDict
+from operator import attrgetter
 from weakref import WeakSet
 
 from kern.errors import QueueFullError
-from kern.execution.spec import Definition, Spec
+from kern.execution.spec import Definition, Spec, is_portable
 
 # How many submitted runs may wait that no other definition may execute.
 PINNED_LIMIT = 1000
@@ -19,6 +20,8 @@ PINNED_LIMIT = 1000
 # How long an agent whose runs could not be executed here is left to others, in seconds: first,
 # doubled each time, at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
+
+_id = attrgetter("id")
 
 
 class Definitions:
@@ -39,11 +42,13 @@ class Definitions:
 
     def see(self, definition: Definition) -> bool:
         """Know of a definition that is in use here; say whether it was not known before."""
-        seen = self._seen.setdefault(definition.id, WeakSet())
-        is_new = definition not in seen
-        if is_new:
-            seen.add(definition)
-        return is_new
+        seen = self._seen.get(definition.id)
+        if seen is None:
+            seen = self._seen[definition.id] = WeakSet()
+        elif definition in seen:
+            return False
+        seen.add(definition)
+        return True
 
     def check(self, spec: Spec) -> None:
         """Make sure that a run may wait here for its definition.
@@ -92,7 +97,7 @@ class Definitions:
     def agent_ids(self) -> list[str]:
         """The agents whose runs may begin here now."""
         now = asyncio.get_running_loop().time()
-        found = {spec.id: None for spec in (*self._pinned.values(), *self._replaceable.values())}
+        found = dict.fromkeys(map(_id, (*self._pinned.values(), *self._replaceable.values())))
         for agent_id in (*self._served, *self._seen):
             if self._default(agent_id) is not None:
                 found[agent_id] = None
@@ -141,13 +146,13 @@ class Definitions:
 
     def _is_replaceable(self, spec: Spec) -> bool:
         """Say whether another definition may execute a run of this one."""
-        return spec.is_portable and self._default(spec.id) is not None
+        return is_portable(spec) and self._default(spec.id) is not None
 
     def _default(self, agent_id: str) -> Definition | None:
         """Return what may execute any run of an agent."""
         if (served := self._served.get(agent_id)) is not None:
             return served
         seen = list(self._seen.get(agent_id, ()))
-        if len(seen) == 1 and Spec.of(seen[0]).is_portable:
+        if len(seen) == 1 and is_portable(seen[0]):
             return seen[0]
         return None

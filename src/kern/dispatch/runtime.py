@@ -123,8 +123,10 @@ class Runtime:
                 del _runtimes[left]
             opening = _runtimes[store] = asyncio.create_task(cls._open(store, database))
             opening.add_done_callback(_succeeded)
-        runtime = await asyncio.shield(opening)
-        if settings not in (None, runtime._settings):
+        if not opening.done():
+            await asyncio.shield(opening)
+        runtime = opening.result()
+        if settings is not None and settings != runtime._settings:
             raise ConfigurationError(
                 f"{database} is in use in this process with {runtime._settings}, not {settings}. "
                 "Give it its settings before anything else uses it, and everywhere the same."
@@ -224,17 +226,17 @@ class Runtime:
             DatabaseError: the run was not accepted.
         """
         self.use(definition)
-        spec, limit = Spec.of(definition), definition.max_queued_runs
-        if connection is not None:
-            run = replace(run, ordered=policy != "parallel")
-            accept = partial(self._submission.submit_with, connection, run, limit)
-            record = await self._pinned(spec, run.run_id, accept)
-        elif self._may_begin(spec, run):
-            record = await self._submit_in_slot(spec, run, limit, policy)
-        else:
+        limit, ordered = definition.max_queued_runs, policy != "parallel"
+        if connection is None and self._may_begin(definition, run):
+            lease, executor = self._settings.heartbeat, self._name
+            run = replace(run, ordered=ordered, lease=lease, executor=executor)
+            return await self._submit_in_slot(Spec.of(definition), run, limit, policy)
+        run = replace(run, ordered=ordered)
+        if connection is None:
             accept = partial(self._submission.submit, run, limit, policy)
-            record = await self._pinned(spec, run.run_id, accept)
-        return _output(spec, record)
+        else:
+            accept = partial(self._submission.submit_with, connection, run, limit)
+        return _output(definition, await self._pinned(definition, run.run_id, accept))
 
     async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
         """Accept a run and execute it here and now, for a caller who waits for it.
@@ -282,13 +284,13 @@ class Runtime:
         if definition is None:
             return await accept()
         self.use(definition)
-        return await self._pinned(Spec.of(definition), run_id, accept)
+        return await self._pinned(definition, run_id, accept)
 
     async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
         """Branch a run off another; see :meth:`kern.dispatch.submission.Submission.fork`."""
         self.use(definition)
         accept = partial(self._submission.fork, run, origin, seq)
-        return await self._pinned(Spec.of(definition), run.run_id, accept)
+        return await self._pinned(definition, run.run_id, accept)
 
     async def cancel(self, run_id: str, model: Model | None = None) -> bool:
         """Ask for the end of a run and its children; say whether it ends cancelled for this.
@@ -344,10 +346,10 @@ class Runtime:
         await until_available(self._subscriptions.listen)
         await until_available(lambda: self.store.processes.beat(self._process()))
 
-    def _may_begin(self, spec: Spec, run: NewRun) -> bool:
+    def _may_begin(self, definition: Definition, run: NewRun) -> bool:
         """Say whether a run may begin here as soon as it is accepted; limits are kept in claims."""
-        is_limited = spec.agent_limit is not None or (
-            spec.user_limit is not None and run.user_id is not None
+        is_limited = definition.max_concurrent_runs is not None or (
+            definition.max_concurrent_runs_per_user is not None and run.user_id is not None
         )
         return (
             not is_limited
@@ -358,10 +360,9 @@ class Runtime:
 
     async def _submit_in_slot(
         self, spec: Spec, run: NewRun, limit: int | None, policy: SessionPolicy
-    ) -> RunRecord:
+    ) -> RunOutput:
         """Accept a run that begins here at once, unless it has to wait for the session lock."""
         self._definitions.check(spec)
-        run = replace(run, lease=self._settings.heartbeat, executor=self._name)
         self._slots.take()
         try:
             record = await self._submission.submit(run, limit, policy)
@@ -370,21 +371,24 @@ class Runtime:
             if isinstance(error, (asyncio.CancelledError, DatabaseUnavailableError)):
                 self._tasks.start(self._release_accepted(run.run_id))
             raise
+        output = _output(spec, record)
         if self._owns(record):
             self._worker.begin(record, spec)
             # It takes its first step once its caller lets the event loop go on.
-            return replace(record, status=RunStatus.pending)
+            output.status = RunStatus.pending
+            return output
         self._slots.give_back()
         if record.status is RunStatus.pending:
             self._definitions.pin(run.run_id, spec, self._owner())
-        return record
+        return output
 
     async def _pinned(
-        self, spec: Spec, run_id: str, accept: Callable[[], Awaitable[Result]]
+        self, definition: Definition, run_id: str, accept: Callable[[], Awaitable[Result]]
     ) -> Result:
         """Accept a run that waits, pinned to its definition if this process executes runs."""
         if not self._worker.takes_runs:
             return await accept()
+        spec = Spec.of(definition)
         self._definitions.check(spec)
         is_new = not self._definitions.is_pinned(run_id)
         if is_new:
@@ -520,7 +524,7 @@ def _answer(value: bool) -> Future[bool]:
     return future
 
 
-def _output(spec: Spec, record: RunRecord) -> RunOutput:
+def _output(definition: Definition | Spec, record: RunRecord) -> RunOutput:
     output = RunOutput.from_record(record)
-    output.agent_name = output.agent_name or spec.name
+    output.agent_name = output.agent_name or definition.name
     return output

@@ -37,7 +37,8 @@ class Subscriptions:
             # A task of its own: the first one to ask may leave, and the others wait for it.
             self._listening = asyncio.create_task(self._listen())
             self._listening.add_done_callback(_failed)
-        await asyncio.shield(self._listening)
+        if not self._listening.done():
+            await asyncio.shield(self._listening)
 
     async def _listen(self) -> None:
         await self._store.listen(self._receive)

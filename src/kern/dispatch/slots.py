@@ -11,7 +11,7 @@ class Slots:
         taken: how many slots are in use; more than the limit where a run that has waited for
             another goes on.
         waiting: how many runs have given their slot back while they wait for others.
-        changed: set whenever a slot may have become free.
+        freed: set when a slot becomes free where none was.
     """
 
     def __init__(self, limit: int) -> None:
@@ -19,7 +19,7 @@ class Slots:
         self.limit = limit
         self.taken = 0
         self.waiting = 0
-        self.changed = asyncio.Event()
+        self.freed = asyncio.Event()
         self._full_since: float | None = None
 
     @property
@@ -46,11 +46,13 @@ class Slots:
 
     def give_back(self) -> None:
         """Give a slot back."""
+        was_full = self.free == 0
         self.taken -= 1
         self._full_since = None
-        if self.taken >= self.limit:
+        if self.free == 0:
             self._full_since = asyncio.get_running_loop().time()
-        self.changed.set()
+        elif was_full:
+            self.freed.set()
 
     def set_waiting(self, waits: bool) -> None:
         """Give the slot of a run back while it waits for others, and take it again after that."""

@@ -57,7 +57,8 @@ class Submission:
             OutcomeUnknownError: the database has not said whether the run was accepted.
             DatabaseError: the run was not accepted.
         """
-        run = replace(run, cancelled=cancellations.take_pending(run.run_id))
+        if cancellations.take_pending(run.run_id):
+            run = replace(run, cancelled=True)
         try:
             accepted = await self._store.submit(run)
         except DatabaseUnavailableError as error:
@@ -85,7 +86,7 @@ class Submission:
             if await self._store.get(run.run_id) is None:
                 raise
             return await self.same_run(run)
-        record = await self.accept(replace(run, ordered=policy != "parallel"))
+        record = await self.accept(run)
         if record.waiting and policy == "reject" and await self._store.withdraw(run.run_id):
             raise SessionBusyError(
                 f"The session {run.session_id!r} has a run that has not ended. Wait for it, "

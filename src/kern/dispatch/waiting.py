@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -86,12 +86,15 @@ class Waiting:
         self, run_id: str, until: Until, changed: asyncio.Event, reasons: list[str]
     ) -> RunOutput | None:
         await asyncio.sleep(0)  # A run that was just accepted begins to execute.
+        # A run that comes after the first look would not be watched, so it is not known.
+        look: Callable[[str], Awaitable[RunRecord | None]] = self._store.watch
         while True:
             changed.clear()
             record = None
             attempt = self._executor.attempt(run_id)
             if attempt is None:
-                record = await until_available(lambda: self._look(run_id))
+                record = await until_available(partial(look, run_id))
+                look = self._store.get
                 if record is None:
                     return None
                 if record.status.is_terminal or (
@@ -105,11 +108,6 @@ class Waiting:
                 return replace(attempt.output)
             if record is not None and not changed.is_set():
                 await self._explain(record, reasons)
-
-    async def _look(self, run_id: str) -> RunRecord | None:
-        # A run that comes after this would not be watched, so it is not known.
-        known = await self._store.watch(run_id)
-        return await self._store.get(run_id) if known else None
 
     async def _explain(self, record: RunRecord, reasons: list[str]) -> None:
         """Say once why a run does not begin, if no living process serves its agent."""

@@ -27,6 +27,9 @@ logger = logging.getLogger("kern")
 # How many entries are taken out of the queue at a time.
 _BATCH = 100
 
+# How long the queue is left alone before it is asked when its next entry is due, in seconds.
+_SOON = 0.02
+
 # How long an entry that nothing here may execute is left to others, in seconds.
 _LEFT_TO_OTHERS = 0.5
 
@@ -74,7 +77,8 @@ class Worker:
         self._in_hand: set[str] = set()
         self._working: set[asyncio.Task[None]] = set()
         self._has_backlog = False
-        self._due = asyncio.Event()
+        # A slot that is free again is as good a reason to look into the queue as a due run.
+        self._due = slots.freed
         self._consuming: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -148,9 +152,9 @@ class Worker:
         self._tasks.start(self._listen())
         while not self._stopping:
             self._due.clear()
-            self._slots.changed.clear()
             try:
-                if not await self._dequeue():
+                # Under load there is more to take before it matters what is due later.
+                if not await self._dequeue() and not await self._wait(_SOON):
                     await self._wait(await self._until_due())
             except DatabaseUnavailableError as error:
                 logger.debug("the queue is unavailable: %s", error)
@@ -192,17 +196,12 @@ class Worker:
             longest = min(1.0, longest)
         return longest if due is None else min(max(due, 0.01), longest)
 
-    async def _wait(self, seconds: float) -> None:
-        """Wait until something is due, or a slot is free where none was."""
-        waits = [self._due.wait()]
-        if self._slots.free == 0:
-            waits.append(self._slots.changed.wait())
-        tasks = [asyncio.ensure_future(each) for each in waits]
-        try:
-            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
+    async def _wait(self, seconds: float) -> bool:
+        """Wait until something is due, or a slot is free where none was; say whether it came."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._due.wait()
+        return self._due.is_set()
 
     def _start(self, run_id: str, work: Coroutine[object, object, None]) -> None:
         # Not a `finally`: a task that is cancelled before its first step runs none.
@@ -267,6 +266,8 @@ class Worker:
 
     async def _execute(self, attempt: Attempt, record: RunRecord) -> None:
         """Execute a claimed run, and see to what follows from its end."""
+        # Those who wait for it here need not ask the database for its end.
+        self._subscriptions.notify(record.run_id)
         try:
             await self._executor.execute(attempt)
         except DatabaseError:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -137,7 +138,8 @@ class Executor:
             if self._early.pop((run_id, kind), True) is None:
                 self.on_signal(run_id, kind)
         try:
-            with guarded():
+            # A loop that takes background runs is guarded as it is.
+            with guarded() if attempt.foreground else nullcontext():
                 await asyncio.wait({task})
         except asyncio.CancelledError:
             if not task.cancelling():

@@ -130,12 +130,12 @@ class Spec:
             definition.max_concurrent_runs_per_user,
         )
 
-    @property
-    def is_portable(self) -> bool:
-        """Whether any process that has it would execute a run in the same way.
 
-        Dependencies, and functions that hold something of their surroundings, may belong to one
-        caller; runs of others must not meet them.
-        """
-        parts: tuple[Tool | Toolset, ...] = (*self.tools.values(), *self.toolsets)
-        return not self.dependencies and all(part.is_portable for part in parts)
+def is_portable(definition: Definition | Spec) -> bool:
+    """Say whether any process that has a definition would execute a run in the same way.
+
+    Dependencies, and tools that hold something of their surroundings, may belong to one caller;
+    runs of others must not meet them.
+    """
+    parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
+    return not definition.dependencies and all(part.is_portable for part in parts)

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from operator import attrgetter
 from types import ModuleType
+from typing import Any
 
 from kern.agent import Agent
 from kern.errors import ConfigurationError

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
 
@@ -79,14 +79,18 @@ class Connections:
             DatabaseError: it refused.
         """
         with reporting(self.address, sent=True):
-            for pause in _PAUSES:
+            for pause in (*_PAUSES, None):
                 try:
-                    return await self._send(statement, values)
+                    if self._connector.is_isolated:
+                        async with self._connection() as connection, self._answered():
+                            return await connection.fetch(statement, *values)
+                    async with self.transaction() as connection:
+                        return await connection.fetch(statement, *values)
                 except (asyncpg.PostgresError, DatabaseError) as error:
-                    if not self._may_send_again(sqlstate(error)):
+                    if pause is None or not self._may_send_again(sqlstate(error)):
                         raise
                 await asyncio.sleep(random.uniform(0, pause))
-            return await self._send(statement, values)
+        raise AssertionError("the last try returns or raises")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection, None]:
@@ -137,13 +141,6 @@ class Connections:
 
     async def _notify(self, channel: str, payload: str) -> None:
         await self.fetch("SELECT pg_notify($1, $2)", channel, payload)
-
-    async def _send(self, statement: str, values: Sequence[object]) -> list[asyncpg.Record]:
-        if not self._connector.is_isolated:
-            async with self.transaction() as connection:
-                return await connection.fetch(statement, *values)
-        async with self._connection() as connection, self._answered():
-            return await connection.fetch(statement, *values)
 
     def _answered(self) -> answered_within:
         return answered_within(self._connector.statement_timeout)

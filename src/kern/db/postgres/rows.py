@@ -14,7 +14,9 @@ _accepted = attrgetter(
     *("max_attempts", "webhook", "executor", "traceparent", "journal_version"),
 )
 
-_NOT_OF_THE_RECORD = ("due_run_id", "is_newer", "unfinished", "holder", "notified")
+_NOT_OF_THE_RECORD = {
+    *("due_run_id", "known_id", "is_newer", "unfinished", "holder", "notified"),
+}
 
 
 def accepted_columns(runs: Sequence[NewRun]) -> list[tuple[object, ...]]:
@@ -41,7 +43,7 @@ def journal_columns(rows: Sequence[tuple[int, JournalRow]]) -> list[list[object]
 def record(row: asyncpg.Record) -> RunRecord:
     """Return a run as it was read."""
     values = dict(row)
-    for column in _NOT_OF_THE_RECORD:
-        values.pop(column, None)
+    for column in _NOT_OF_THE_RECORD.intersection(values):
+        del values[column]
     values["status"] = RunStatus(values["status"])
     return RunRecord(**values)

@@ -59,6 +59,7 @@ class PostgresStore(Store):
         self._sweep = Sweep(connections, names, self._hand_off)
         self._listeners: list[Subscription] = []
         self._gets = Batcher(self._get_all)
+        self._watches = Batcher(self._watch_all)
         self._appends = Batcher(self._append_all, size=_size_of_append)
         self._settles = Batcher(self._settle_all, size=_size_of_settlement)
 
@@ -188,8 +189,8 @@ class PostgresStore(Store):
         return [JournalRow(*row) for row in await self._fetch(self._reading.events, run_id, after)]
 
     @override
-    async def watch(self, run_id: str) -> bool:
-        return bool(await self._fetch(self._reading.watch, run_id))
+    async def watch(self, run_id: str) -> RunRecord | None:
+        return await self._watches.put(run_id)
 
     @override
     async def read(self, run_id: str) -> bool:
@@ -247,6 +248,13 @@ class PostgresStore(Store):
     async def _get_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
         rows = await self._fetch(self._reading.get, run_ids)
         found = {row["run_id"]: record(row) for row in rows}
+        return [found.get(run_id) for run_id in run_ids]
+
+    async def _watch_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
+        rows = await self._fetch(self._reading.watch, run_ids)
+        found = {row["known_id"]: record(row) if row["status"] else None for row in rows}
+        if unwritten := [run_id for run_id, written in found.items() if written is None]:
+            found.update(zip(unwritten, await self._get_all(unwritten), strict=True))
         return [found.get(run_id) for run_id in run_ids]
 
     async def _append_all(self, appends: Sequence[_Append]) -> list[bool]:

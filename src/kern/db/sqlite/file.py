@@ -43,6 +43,7 @@ class SqliteFile:
         session_table: the table of the sessions.
         tables: the names of all tables.
         clock: says the time, in seconds since 1970; all that is written goes by it.
+        threaded: whether operations are carried out on a thread.
     """
 
     def __init__(self, path: str, session_table: str, *, threaded: bool = True) -> None:
@@ -58,7 +59,7 @@ class SqliteFile:
         self.session_table = session_table
         self.tables = Tables(session_table)
         self.clock: Callable[[], float] = time.time
-        self._threaded = threaded
+        self.threaded = threaded
         self._connection = Connection(path, self._prepare)
         self._lock = Lock()
         self._thread: ThreadPoolExecutor | None = None
@@ -95,7 +96,7 @@ class SqliteFile:
             DatabaseError: SQLite refused.
             SchemaVersionError: the tables are newer than this version of kern.
         """
-        call = _bound(operation, *args, **kwargs)
+        call = bound(operation, *args, **kwargs)
         return await self._perform(partial(self._transact, call, writes=True))
 
     async def read(
@@ -105,7 +106,7 @@ class SqliteFile:
         **kwargs: Arguments.kwargs,
     ) -> Result:
         """Carry out an operation that changes nothing, and raises as :meth:`write` does."""
-        call = _bound(operation, *args, **kwargs)
+        call = bound(operation, *args, **kwargs)
         return await self._perform(partial(self._transact, call, writes=False))
 
     def wait(
@@ -121,7 +122,7 @@ class SqliteFile:
             DatabaseUnavailableError: it was not done in ``timeout`` seconds.
             DatabaseError: SQLite refused.
         """
-        call = _bound(operation, *args, **kwargs)
+        call = bound(operation, *args, **kwargs)
         begun = self._begin(partial(self._transact, call, writes=True))
         try:
             return begun.result(timeout)
@@ -193,12 +194,12 @@ class SqliteFile:
         return result
 
     async def _perform(self, work: Callable[[], Result]) -> Result:
-        if not self._threaded:
+        if not self.threaded:
             return work()
         return await asyncio.wrap_future(self._begin(work))
 
     def _begin(self, work: Callable[[], Result]) -> "Future[Result]":
-        if self._threaded:
+        if self.threaded:
             with self._lock:
                 if self._thread is None:
                     self._thread = ThreadPoolExecutor(1, thread_name_prefix="kern-sqlite")
@@ -229,9 +230,10 @@ class SqliteFile:
             thread.shutdown(wait=False)
 
 
-def _bound(
+def bound(
     operation: Operation[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> Callable[[Transaction], Result]:
+    """Return an operation with its arguments, which takes only a transaction."""
     return lambda transaction: operation(transaction, *args, **kwargs)
 
 

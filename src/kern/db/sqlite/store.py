@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import cast
 
 from typing_extensions import override
 
+from kern.aio.batch import Batcher
 from kern.db.base import Accepted, Claim, Settled, Signal, Store, Swept
 from kern.db.listing import Load, RunFilter
 from kern.db.sqlite.attempts import Attempts
-from kern.db.sqlite.file import SqliteFile
+from kern.db.sqlite.connection import Transaction
+from kern.db.sqlite.file import Arguments, Operation, Result, SqliteFile, bound
 from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.listener import Listener
@@ -40,6 +43,9 @@ class SqliteStore(Store):
         self._submission = Submission(file.tables)
         self._sweep = Sweep(file.tables)
         self._listener = Listener(file)
+        self._writes: Batcher[Callable[[Transaction], object], object] = Batcher(
+            lambda operations: file.write(_each, operations)
+        )
         self.queue = SqliteQueue(file, self._listener)
         self.schedules = SqliteSchedules(file)
         self.retention = SqliteRetention(file)
@@ -66,10 +72,12 @@ class SqliteStore(Store):
 
     @override
     async def submit(self, run: NewRun) -> Accepted | None:
-        return await self._file.write(self._submission.submit, run)
+        return await self._write(self._submission.submit, run)
 
     @override
     async def held(self, run_id: str, executor: str) -> RunRecord | None:
+        # What gave it to the executor may be on its way yet.
+        await self._writes.answered()
         return await self._file.read(self._reading.held, run_id, executor)
 
     @override
@@ -86,7 +94,7 @@ class SqliteStore(Store):
 
     @override
     async def claim(self, run_id: str, claim: Claim) -> RunRecord | None:
-        return await self._file.write(self._attempts.claim, run_id, claim)
+        return await self._write(self._attempts.claim, run_id, claim)
 
     @override
     async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
@@ -96,7 +104,7 @@ class SqliteStore(Store):
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
     ) -> bool:
-        return await self._file.write(self._attempts.append, run_id, attempt, rows, streamed)
+        return await self._write(self._attempts.append, run_id, attempt, rows, streamed)
 
     @override
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
@@ -104,7 +112,7 @@ class SqliteStore(Store):
 
     @override
     async def settle(self, settlement: Settlement) -> Settled | None:
-        return await self._file.write(self._attempts.settle, settlement)
+        return await self._write(self._attempts.settle, settlement)
 
     @override
     async def postpone(
@@ -167,9 +175,9 @@ class SqliteStore(Store):
         return await self._file.read(self._journals.events, run_id, after)
 
     @override
-    async def watch(self, run_id: str) -> bool:
+    async def watch(self, run_id: str) -> RunRecord | None:
         """Look only: here every end is notified, also that of a run which is still to come."""
-        return await self._file.read(self._submission.is_known, run_id)
+        return await self.get(run_id)
 
     @override
     async def read(self, run_id: str) -> bool:
@@ -200,3 +208,24 @@ class SqliteStore(Store):
     @override
     async def listen(self, on_signal: Callable[[Signal], None]) -> None:
         await self._listener.listen(on_signal)
+
+    async def _write(
+        self,
+        operation: Operation[Arguments, Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        """Carry out an operation in a transaction that it shares with others of its time.
+
+        Raises:
+            DatabaseError: as :meth:`SqliteFile.write` does.
+        """
+        if not self._file.threaded:
+            return await self._file.write(operation, *args, **kwargs)
+        return cast(Result, await self._writes.put(bound(operation, *args, **kwargs)))
+
+
+def _each(
+    transaction: Transaction, operations: Sequence[Callable[[Transaction], object]]
+) -> list[object]:
+    return [operation(transaction) for operation in operations]

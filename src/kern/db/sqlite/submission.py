@@ -188,9 +188,5 @@ RETURNING session_id, ordered""",
             run_id=run_id,
         )
         transaction.notify(Kind.read, run_id)
-        return self.is_known(transaction, run_id)
-
-    def is_known(self, transaction: Transaction, run_id: str) -> bool:
-        """Say whether there is a run, or a pending cancel, of this id."""
         found = transaction.one(f"SELECT 1 FROM {self._runs} WHERE run_id = :run_id", run_id=run_id)
         return found is not None

@@ -2,6 +2,7 @@
 
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
+    FEW,
     JOURNAL,
     PIECES,
     enqueued,
@@ -87,18 +88,20 @@ SELECT status, created_at, false AS waiting FROM run"""
         return f"""
 WITH patience AS MATERIALIZED (
     SELECT set_config('lock_timeout', '{lock_timeout}', true) AS lock_timeout
+), given AS MATERIALIZED (
+    SELECT * FROM unnest({_TYPES}) WITH ORDINALITY AS t ({_COLUMNS}, number) {FEW}
 ), parent AS MATERIALIZED (
     SELECT run_id, status = 'CANCELLED' OR cancel_requested_at IS NOT NULL AS is_cancelled
-    FROM {names.runs} WHERE run_id = ANY($7::text[]) ORDER BY run_id FOR SHARE
+    FROM {names.runs} WHERE run_id IN (SELECT parent_run_id FROM given) ORDER BY run_id FOR SHARE
 ), known AS MATERIALIZED (
-    SELECT run_id, session_id FROM {names.runs} WHERE run_id = ANY($1::text[])
+    SELECT run_id, session_id FROM {names.runs} WHERE run_id IN (SELECT run_id FROM given)
 ), input AS MATERIALIZED (
-    SELECT t.*, t.cancelled OR coalesce(parent.is_cancelled, false) AS is_cancelled,
-        t.ordered AND NOT t.cancelled AND parent.is_cancelled IS NOT true
-        AND (t.run_at IS NULL OR t.run_at <= now()) AND known.run_id IS NULL AS requests
-    FROM unnest({_TYPES}) WITH ORDINALITY AS t ({_COLUMNS}, number)
-    LEFT JOIN parent ON parent.run_id = t.parent_run_id
-    LEFT JOIN known ON known.run_id = t.run_id
+    SELECT given.*, given.cancelled OR coalesce(parent.is_cancelled, false) AS is_cancelled,
+        given.ordered AND NOT given.cancelled AND parent.is_cancelled IS NOT true
+        AND (given.run_at IS NULL OR given.run_at <= now()) AND known.run_id IS NULL AS requests
+    FROM given
+    LEFT JOIN parent ON parent.run_id = given.parent_run_id
+    LEFT JOIN known ON known.run_id = given.run_id
     WHERE known.session_id IS NULL AND (SELECT lock_timeout FROM patience) IS NOT NULL
 ), session AS (
     INSERT INTO {names.sessions} AS session

@@ -20,6 +20,14 @@ PIECES = f"({', '.join(repr(kind) for kind in PIECE_KINDS)})"
 # What is left of a run's timeout, in seconds.
 REMAINING = "(timeout - extract(epoch FROM now() - started_at))::float8"
 
+# PostgreSQL expects ten rows of an array that it does not know, so a plan for every array seems
+# dearer to it than one for this array: it would plan anew each time, which takes longer than the
+# statement itself. Of what is limited by something that it does not know it expects a tenth.
+FEW = "LIMIT cardinality($1::text[])"
+
+GIVEN = f"(SELECT unnest($1::text[]) {FEW})"
+"""The run ids in the first parameter, of which any plan expects one."""
+
 
 def enqueued(names: Names, runs: str) -> str:
     """Return the expression that enqueues all rows of ``runs``; it says how many were not yet."""

@@ -2,7 +2,7 @@
 
 from kern.db.listing import BEGINNING, RunFilter
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.parts import JOURNAL, LIVE, RECORD, REMAINING, STATUS
+from kern.db.postgres.statements.parts import GIVEN, JOURNAL, LIVE, RECORD, REMAINING, STATUS
 
 _LISTED = RECORD.replace(" output,", "")
 
@@ -19,7 +19,7 @@ class Reading:
 
         self.get = f"""
 SELECT {RECORD}, {_WAITING} FROM {runs}
-WHERE run_id = ANY($1) AND session_id IS NOT NULL"""
+WHERE run_id IN {GIVEN} AND session_id IS NOT NULL"""
 
         self.get_with_input = f"""
 SELECT {RECORD}, {_WAITING}, input FROM {runs}
@@ -63,9 +63,20 @@ SELECT usage FROM below JOIN {runs} USING (run_id) WHERE usage IS NOT NULL"""
 SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed FROM {runs}
 WHERE run_id = ANY($1) AND status = 'RUNNING' AND (cancel_requested_at IS NOT NULL OR streamed)"""
 
+        # What is written is returned as it is then, so that no end is missed in between. Of what
+        # was watched before, or has ended, only the id is returned.
         self.watch = f"""
-WITH watched AS (UPDATE {runs} SET watched = true WHERE run_id = $1 AND NOT watched)
-SELECT run_id FROM {runs} WHERE run_id = $1"""
+WITH unwatched AS MATERIALIZED (
+    SELECT run_id AS watching FROM {runs}
+    WHERE run_id IN {GIVEN} AND NOT watched AND status IN {LIVE}
+    ORDER BY run_id FOR NO KEY UPDATE
+), watched AS (
+    UPDATE {runs} SET watched = true FROM unwatched WHERE run_id = watching
+    RETURNING {RECORD}, {_WAITING}
+)
+SELECT known_id, watched.* FROM watched RIGHT JOIN (
+    SELECT run_id AS known_id FROM {runs} WHERE run_id IN {GIVEN} AND session_id IS NOT NULL
+) AS known ON run_id = known_id"""
 
         self.read = f"""
 WITH read AS (

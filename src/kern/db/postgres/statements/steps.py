@@ -4,6 +4,8 @@ from kern.db.base import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.accepting import LOCK_TIMEOUT
 from kern.db.postgres.statements.parts import (
+    FEW,
+    GIVEN,
     JOURNAL,
     LIVE,
     PIECES,
@@ -42,7 +44,7 @@ WITH input AS MATERIALIZED (
     SELECT DISTINCT ON (run_id) run_id, lease, executor, counted, known
     FROM unnest($1::text[], $2::float8[], $3::text[], $4::boolean[], $5::integer[])
         WITH ORDINALITY AS t (run_id, lease, executor, counted, known, number)
-    ORDER BY run_id, number
+    ORDER BY run_id, number {FEW}
 ), due AS MATERIALIZED (
     SELECT runs.run_id AS due_run_id, input.lease, input.executor AS claiming,
         input.counted AS counting, runs.journal_version > known AS is_newer,
@@ -50,7 +52,7 @@ WITH input AS MATERIALIZED (
             OR parent.cancel_requested_at IS NOT NULL, false) AS is_cancelled
     FROM {runs} AS runs JOIN input ON input.run_id = runs.run_id
     LEFT JOIN {runs} AS parent ON parent.run_id = runs.parent_run_id
-    WHERE runs.run_id = ANY($1::text[]) AND runs.status = 'PENDING' AND runs.due_at <= now()
+    WHERE runs.status = 'PENDING' AND runs.due_at <= now()
     ORDER BY runs.run_id FOR NO KEY UPDATE OF runs
 ), claimed AS (
     UPDATE {runs} AS runs SET
@@ -84,9 +86,11 @@ FROM due LEFT JOIN (claimed LEFT JOIN unfinished USING (run_id)) ON run_id = due
         self.append = f"""
 WITH mine AS MATERIALIZED (
     SELECT run_id, attempt, input.streamed FROM {runs} AS runs
-    JOIN unnest($1::text[], $2::integer[], $3::boolean[]) AS input (writing, number, streamed)
-        ON run_id = writing AND attempt = number AND status = 'RUNNING'
-    WHERE run_id = ANY($1::text[]) ORDER BY run_id FOR SHARE OF runs
+    JOIN (
+        SELECT * FROM unnest($1::text[], $2::integer[], $3::boolean[])
+            AS t (writing, number, streamed) {FEW}
+    ) AS input ON run_id = writing AND attempt = number AND status = 'RUNNING'
+    ORDER BY run_id FOR SHARE OF runs
 ), written AS (
     INSERT INTO {events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
@@ -100,7 +104,7 @@ SELECT run_id, attempt, CASE WHEN streamed THEN {notified(names, "changed")} END
 
         self.settle = f"""
 WITH locked AS MATERIALIZED (
-    SELECT run_id FROM {runs} WHERE run_id = ANY($1::text[]) AND status = 'RUNNING'
+    SELECT run_id FROM {runs} WHERE run_id IN {GIVEN} AND status = 'RUNNING'
     ORDER BY run_id FOR NO KEY UPDATE
 ), settled AS (
     UPDATE {runs} AS runs SET
