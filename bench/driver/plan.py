@@ -46,7 +46,7 @@ def _kern(
         f"kern_{database}",
         title,
         "kern",
-        ("kern", "openai", "asyncpg", "pgqueuer"),
+        ("kern-agents", "openai", "asyncpg", "pgqueuer"),
         "from kern.agent import Agent\n"
         f"from kern.db.{module}\n"
         "from kern.models.openai import OpenAIResponses",

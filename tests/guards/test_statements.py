@@ -84,7 +84,7 @@ async def test_the_statements_of_a_run_are_planned_once(postgres_db: PostgresDb)
         await store.submit(new_run(run_id, session_id=run_id, ordered=True))
         await store.watch(run_id)
         await store.claim(run_id, CLAIM)
-        await store.append(run_id, 1, [JournalRow(run_id, 1, "A", "{}")], True)
+        await store.append(run_id, 1, [JournalRow(run_id, 1, 1, "A", False, "{}")], True)
         await store.get(run_id)
         await store.settle(ending(run_id))
     plans = await store.pool.fetch(
