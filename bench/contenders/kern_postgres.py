@@ -23,7 +23,7 @@ class KernPostgres(KernContender):
         connection = await asyncpg.connect(self.setting.database)
         columns = await connection.fetch(
             "SELECT column_name FROM information_schema.columns "
-            "WHERE table_schema = 'kern' AND table_name = $1 AND is_identity = 'NO'",
+            "WHERE table_schema = 'kern' AND table_name = $1 AND column_name <> 'position'",
             table,
         )
         names = [row["column_name"] for row in columns]
