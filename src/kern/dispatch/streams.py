@@ -121,7 +121,7 @@ def event_in(
             content = cast(str, payload["text"])
         case RunEvent.model_request_completed:
             message = Message.from_dict(cast(dict[str, object], payload["message"]))
-            content, calls = message.content, message.tool_calls
+            content, calls = message.text, message.tool_calls
         case RunEvent.run_error:
             content = cast(str, payload["message"])
         case RunEvent.run_content_completed:

@@ -162,7 +162,7 @@ class Attempt:
         output.messages = list(RunInput.from_json(self.input).messages)
         for turn in self.turns:
             output.messages += turn.messages
-            output.content = turn.message.content or output.content
+            output.content = turn.message.text or output.content
         output.tools = [
             turn.executions[place] for turn in self.turns for place in sorted(turn.executions)
         ]

@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 from kern.execution.attempt import Attempt, Turn
 from kern.execution.calls import use_tools
-from kern.models.base import ModelRequest, ModelResponse
+from kern.models.base import Kept, ModelRequest, ModelResponse, Text
 from kern.run.agent import RunEvent
 
 
@@ -51,7 +51,7 @@ async def _ask(attempt: Attempt) -> None:
     }
     if turn.number == 1 and attempt.history:
         payload["history"] = attempt.history
-    content = response.message.content
+    content = response.message.text
     if turn.open_calls:
         await journal.record(RunEvent.model_request_completed, payload, content=content)
     else:  # Nothing follows but the run's end, and that is written with it.
@@ -59,28 +59,26 @@ async def _ask(attempt: Attempt) -> None:
 
 
 async def _respond(attempt: Attempt) -> ModelResponse:
-    async def keep(handle: str) -> None:
-        attempt.handle = handle
-        await attempt.journal.record(RunEvent.model_request_started, {"handle": handle})
-
     spec = attempt.spec
     request = ModelRequest(
-        attempt.conversation,
-        [tool.schema for tool in spec.tools.values()],
-        attempt.handle,
-        keep,
+        attempt.conversation, [tool.schema for tool in spec.tools.values()], attempt.handle
     )
-    if not attempt.journal.is_read:
+    if not (attempt.journal.is_read or spec.model.keeps_answers):
         return await spec.model.respond(request)
     text = ""
     response: ModelResponse | None = None
     async with aclosing(spec.model.stream(request)) as pieces:
         async for piece in pieces:
-            if isinstance(piece, ModelResponse):
-                response = piece
-            else:
-                text += piece
-                attempt.output.content = text
-                attempt.journal.text(piece)
+            match piece:
+                case Text(more):
+                    text += more
+                    attempt.output.content = text
+                    attempt.journal.text(more)
+                case Kept(handle):
+                    attempt.handle = handle
+                    event = RunEvent.model_request_started
+                    await attempt.journal.record(event, {"handle": handle})
+                case ModelResponse():
+                    response = piece
     assert response is not None, "a model's stream ends with its response"
     return response
