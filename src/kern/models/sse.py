@@ -26,6 +26,8 @@ async def read_events(
     Raises:
         ValueError: an event is too long, or is no JSON.
     """
+    from pydantic_core import from_json  # Takes a quarter of the time of the standard library's.
+
     pending, after_cr, is_first = bytearray(), False, True
     async for chunk in chunks:
         if after_cr or b"\r" in chunk:
@@ -44,7 +46,11 @@ async def read_events(
                     continue
                 if data == b"[DONE]":
                     return
-                yield json.loads(data.decode())
+                try:
+                    value = from_json(data)
+                except ValueError:  # It takes no lone surrogates and no deep nesting.
+                    value = json.loads(data.decode())
+                yield value
         if len(pending) > max_event:
             raise ValueError(f"an event has more than {max_event} bytes")
 

@@ -54,15 +54,15 @@ class Pieces:
             ModelError: the event says that the answer failed.
         """
         kind, delta = event.get("type"), event.get("delta")
+        if kind in _TEXTS and isinstance(delta, str):  # It should be; it need not be.
+            self.texts.append(delta)
+            return Text(delta)
         if kind == "error" or "error" in event:
             raise self._failure(event)
         if kind == _ITEM:
             return self._call(event)
-        if not isinstance(delta, str):  # It should be; it need not be.
+        if not isinstance(delta, str):
             return None
-        if kind in _TEXTS:
-            self.texts.append(delta)
-            return Text(delta)
         if kind in _REASONING:
             return Reasoning(delta)
         if kind == _ARGUMENTS and (index := self._calls.get(event.get("output_index"))) is not None:

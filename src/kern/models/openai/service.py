@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import TYPE_CHECKING, cast
 
 from kern.aio.per_loop import PerLoop
-from kern.errors import MissingKeyError, ModelError
+from kern.errors import ConfigurationError, MissingKeyError, ModelError
 from kern.extras import extra
 from kern.models.sse import read_events
 
@@ -53,6 +53,7 @@ class Service:
 
         Raises:
             MissingKeyError: there is no key.
+            ConfigurationError: the server's address is none.
             MissingExtraError: the SDK is not installed.
         """
         await self._clients.get()
@@ -132,6 +133,7 @@ class Service:
 
     async def _client(self) -> AsyncGenerator["AsyncOpenAI", None]:
         with extra("openai"):
+            from httpx2 import InvalidURL
             from openai import AsyncOpenAI
 
             from kern.models.openai.transport import open_http_client
@@ -143,14 +145,21 @@ class Service:
                 "a server of your own that asks for none, any value will do.",
                 kind="authentication",
             )
-        client = AsyncOpenAI(
-            api_key=key,
-            base_url=self._base_url,
-            timeout=self._timeout,
-            max_retries=0,
-            default_headers=self._default_headers,
-            http_client=open_http_client(),
-        )
+        http_client = open_http_client()
+        try:
+            client = AsyncOpenAI(
+                api_key=key,
+                base_url=self._base_url,
+                timeout=self._timeout,
+                max_retries=0,
+                default_headers=self._default_headers,
+                http_client=http_client,
+            )
+        except InvalidURL as error:
+            await http_client.aclose()
+            raise ConfigurationError(
+                f"{self._model} has no usable address: {error}. Check base_url and OPENAI_BASE_URL."
+            ) from error
         for each, loop in list(_open_clients.items()):
             if loop.is_closed():
                 _open_clients.pop(each, None)
