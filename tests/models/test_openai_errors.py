@@ -151,7 +151,9 @@ async def test_events_that_are_not_known_yet_are_passed_over(
 LONG = {"x-long": "a" * 9_000}
 
 
-@pytest.mark.parametrize("reply", [Reply.garbage(headers=LONG), Reply.http_error(500, headers=LONG)])
+@pytest.mark.parametrize(
+    "reply", [Reply.garbage(headers=LONG), Reply.http_error(500, headers=LONG)]
+)
 async def test_a_header_that_is_too_long_is_an_error_of_ours(
     new_model: NewModel, server: ResponsesServer, ask: Ask, reply: Reply
 ) -> None:

@@ -82,7 +82,11 @@ async def test_of_another_providers_answer_only_the_text_goes_out(
 
 @pytest.mark.parametrize(
     "part",
-    [AudioPart(Url("http://x/a.mp3")), AudioPart(Inline(b""), "audio/ogg"), ImagePart(Blob("a", 1))],
+    [
+        AudioPart(Url("http://x/a.mp3")),
+        AudioPart(Inline(b""), "audio/ogg"),
+        ImagePart(Blob("a", 1)),
+    ],
     ids=repr,
 )
 async def test_what_the_api_does_not_take_is_refused_before_it_is_sent(
@@ -104,7 +108,13 @@ def _message(*content: object) -> object:
 
 
 def _citation(url: str, start: int, end: int) -> object:
-    return {"type": "url_citation", "url": url, "title": "X", "start_index": start, "end_index": end}
+    return {
+        "type": "url_citation",
+        "url": url,
+        "title": "X",
+        "start_index": start,
+        "end_index": end,
+    }
 
 
 async def test_reasoning_and_citations_come_out_of_an_answer(

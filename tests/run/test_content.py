@@ -55,7 +55,9 @@ def test_parts_come_back_equal_from_json(parts: tuple[Part, ...]) -> None:
 
 @given(texts)
 def test_a_text_comes_back_as_a_text(text: str) -> None:
-    assert Message.from_dict(json.loads(json.dumps(Message("user", text).to_dict()))).content == text
+    assert (
+        Message.from_dict(json.loads(json.dumps(Message("user", text).to_dict()))).content == text
+    )
 
 
 def test_parts_are_stored_as_objects_with_a_type() -> None:

@@ -215,8 +215,6 @@ class Attempt:
                     cast(str, payload["result"]),
                     event is RunEvent.tool_call_error,
                 )
-            case RunEvent.run_error:
-                self.handle = None  # The provider would give the same failed answer again.
             case RunEvent.run_continued:
                 if self.turns:
                     self.turns[-1].allowed |= set(cast(list[int], payload.get("retry", [])))

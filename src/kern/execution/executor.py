@@ -304,6 +304,7 @@ class Executor:
         store, run_id = attempt.store, attempt.output.run_id
         assert store is not None, "only background runs have tries left"
         delay = min(_FIRST_DELAY * 2**attempt.failures, _LONGEST_DELAY) * random.uniform(0.5, 1)
+        delay = max(delay, failure.retry_after or 0.0)
         attempt.journal.keep(RunEvent.run_error, {"message": str(failure)})
         rows = await attempt.journal.close()
         postpone = partial(store.postpone, run_id, attempt.number, delay, rows)
