@@ -158,7 +158,7 @@ async def test_a_header_that_is_too_long_is_an_error_of_ours(
     new_model: NewModel, server: ResponsesServer, ask: Ask, reply: Reply
 ) -> None:
     server.script.append(reply)
-    with pytest.raises(ModelError, match="(?s)something that is no HTTP: .* 8190 bytes") as raised:
+    with pytest.raises(ModelError, match=r"(?s)something that is no HTTP: .* 8190 bytes") as raised:
         await ask(new_model(max_retries=1), "Hi")
     # It may have been paid for, and would be again.
     assert (raised.value.kind, raised.value.transient) == ("malformed", False)
@@ -169,7 +169,9 @@ async def test_a_header_that_is_too_long_is_an_error_of_ours(
 async def test_an_address_that_is_none_is_told_with_its_remedy(
     new_model: NewModel, ask: Ask, url: str
 ) -> None:
-    with pytest.raises(KernError, match="no usable address: .* Check base_url and OPENAI_BASE_URL"):
+    with pytest.raises(
+        KernError, match=r"no usable address: .* Check base_url and OPENAI_BASE_URL"
+    ):
         await ask(new_model(base_url=url, max_retries=1), "Hi")
 
 

@@ -97,7 +97,7 @@ def test_the_text_of_a_message_is_that_of_its_text_parts() -> None:
     ids=repr,
 )
 def test_a_part_of_another_form_is_refused(part: object) -> None:
-    with pytest.raises(InvalidInputError, match="part of a message|A part of the type"):
+    with pytest.raises(InvalidInputError, match=r"part of a message|A part of the type"):
         RunInput.of({"role": "user", "content": [part]})
 
 

@@ -9,9 +9,9 @@ from contextlib import aclosing
 from urllib.parse import quote
 
 from kern.errors import ModelError
+from kern.models.openai.parts import Json
 from kern.models.openai.pieces import ENDS, WANTED
 from kern.models.openai.service import Service
-from kern.models.openai.parts import Json
 from kern.models.retries import Retries
 
 CREATED = "response.created"
@@ -65,20 +65,21 @@ class KeptAnswer:
                 return
             if found.get("status") not in _WORKING:
                 self._handle = None
-        while True:
+        is_whole = False
+        while not is_whole:
             before = self._seen
             try:
                 async with aclosing(self._follow()) as events:
                     async for event in events:
+                        is_whole = is_whole or event.get("type") in ENDS
                         yield event
-                        if event.get("type") in ENDS:
-                            return
                 if self._handle is None:
                     return
                 # A stream that brought nothing is not opened again.
                 self._is_streamed = self._seen > before
             except ModelError as error:
-                await self._bear(error, self._seen > before)
+                if not is_whole:
+                    await self._bear(error, self._seen > before)
 
     def _follow(self) -> AsyncGenerator[Json, None]:
         return self._streamed() if self._is_streamed else self._polled()

@@ -57,7 +57,7 @@ class Pieces:
         if kind in _TEXTS and isinstance(delta, str):  # It should be; it need not be.
             self.texts.append(delta)
             return Text(delta)
-        if kind == "error" or "error" in event:
+        if kind == "error" or (kind is None and "error" in event):
             raise self._failure(event)
         if kind == _ITEM:
             return self._call(event)

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
 from kern.aio.per_loop import PerLoop
@@ -104,9 +105,10 @@ class Service:
             method = "GET" if body is None else "POST"
             response = await _send(client, method, path, body, stream=True)
             try:
-                async for event in read_events(response.aiter_bytes(), wanted):
-                    if isinstance(event, dict):
-                        yield event
+                async with aclosing(read_events(response.aiter_bytes(), wanted)) as events:
+                    async for event in events:
+                        if isinstance(event, dict):
+                            yield event
             finally:
                 await response.aclose()
         except Exception as error:
