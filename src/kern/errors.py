@@ -1,5 +1,25 @@
 """What kern raises. Every error of its own derives from :class:`KernError`."""
 
+from typing import Literal, TypeAlias
+
+ModelErrorKind: TypeAlias = Literal[
+    "rate_limit",
+    "overloaded",
+    "timeout",
+    "connection",
+    "server",
+    "authentication",
+    "not_found",
+    "invalid_request",
+    "context_length",
+    "content_filter",
+    "refused",
+    "incomplete",
+    "malformed",
+    "other",
+]
+"""What went wrong between kern and a model's service."""
+
 
 class KernError(Exception):
     """Base of every error that kern raises on purpose."""
@@ -72,23 +92,29 @@ class ModelError(KernError):
     """The model's service refused, failed or answered with something unusable.
 
     Attributes:
+        kind: what went wrong.
+        transient: whether the same call may succeed later.
+        retry_after: the seconds for which the service asked to be left alone, or None.
         status_code: the HTTP status of its answer, or None where there was no answer.
         content: the text that the model had produced by then, or None.
-        transient: whether the same call may succeed later.
     """
 
     def __init__(
         self,
         message: str,
         *,
+        kind: ModelErrorKind = "other",
+        transient: bool = False,
+        retry_after: float | None = None,
         status_code: int | None = None,
         content: str | None = None,
-        transient: bool = False,
     ) -> None:
         super().__init__(message)
+        self.kind: ModelErrorKind = kind
+        self.transient = transient
+        self.retry_after = retry_after
         self.status_code = status_code
         self.content = content
-        self.transient = transient
 
 
 class MissingKeyError(ModelError, ConfigurationError):

@@ -6,7 +6,7 @@ import pytest
 from asking import Ask, NewModel, ask_for_a_stream
 
 from kern.errors import ModelError
-from kern.models.base import ModelRequest
+from kern.models.base import ModelRequest, Text
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
 from kern.testing import ResponsesServer
@@ -43,7 +43,7 @@ async def test_leaving_a_stream_closes_the_connection(
 ) -> None:
     server.script.append(Reply.text("Once ", "upon").held(after=1))
     answer = model.stream(ModelRequest([Message("user", "Hi")]))
-    assert await anext(answer) == "Once "
+    assert await anext(answer) == Text("Once ")
     await answer.aclose()
     await server.wait_for_disconnects(1)
 
@@ -93,10 +93,10 @@ def test_one_model_serves_loops_one_after_another() -> None:
     with ResponsesServer() as server:
         model = OpenAIResponses("test-model", base_url=server.base_url, api_key="sk-test")
 
-        async def ask_twice() -> list[str | None]:
+        async def ask_twice() -> list[str]:
             whole = await model.respond(ModelRequest([Message("user", "Hi")]))
             streamed = await ask_for_a_stream(model, "Hi")
-            return [whole.message.content, streamed.message.content]
+            return [whole.message.text, streamed.message.text]
 
         assert [asyncio.run(ask_twice()) for _ in range(3)] == [["Hello.", "Hello."]] * 3
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from asking import Ask, NewModel, ask_for_a_stream, ask_for_the_whole, pieces_and_whole
 
-from kern.errors import ModelError
+from kern.errors import KernError, ModelError
 from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
@@ -146,6 +146,43 @@ async def test_events_that_are_not_known_yet_are_passed_over(
     )
     pieces, _ = await pieces_and_whole(model, "Hi")
     assert pieces == []
+
+
+LONG = {"x-long": "a" * 9_000}
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply.garbage(headers=LONG), Reply.http_error(500, headers=LONG)]
+)
+async def test_a_header_that_is_too_long_is_an_error_of_ours(
+    new_model: NewModel, server: ResponsesServer, ask: Ask, reply: Reply
+) -> None:
+    server.script.append(reply)
+    with pytest.raises(ModelError, match=r"(?s)something that is no HTTP: .* 8190 bytes") as raised:
+        await ask(new_model(max_retries=1), "Hi")
+    # It may have been paid for, and would be again.
+    assert (raised.value.kind, raised.value.transient) == ("malformed", False)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:1/v1", "ftp://127.0.0.1:1", "http://:1:1"])
+async def test_an_address_that_is_none_is_told_with_its_remedy(
+    new_model: NewModel, ask: Ask, url: str
+) -> None:
+    with pytest.raises(
+        KernError, match=r"no usable address: .* Check base_url and OPENAI_BASE_URL"
+    ):
+        await ask(new_model(base_url=url, max_retries=1), "Hi")
+
+
+@pytest.mark.parametrize("value", [object(), float("nan")])
+async def test_a_parameter_that_is_no_json_is_an_error_of_ours(
+    new_model: NewModel, server: ResponsesServer, ask: Ask, value: object
+) -> None:
+    with pytest.raises(ModelError) as raised:
+        await ask(new_model(request_params={"odd": value}), "Hi")
+    assert not raised.value.transient
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("reply", [Reply.dropped(), Reply.dropped("headers")])

@@ -49,7 +49,7 @@ async def test_items_are_handed_back_unchanged_in_the_next_request(
 ) -> None:
     server.script.append(_whole_or_streamed)
     answer = (await ask(model, "Hi")).message
-    assert answer.content == "Hello"
+    assert answer.text == "Hello"
     assert answer.provider == "OpenAI"
     await ask(model, "Hi", answer, "And now?")
     assert server.requests[-1].body["input"] == [

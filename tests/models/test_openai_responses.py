@@ -5,7 +5,7 @@ import json
 import pytest
 from asking import Ask, NewModel, as_answer, pieces_and_whole
 
-from kern.models.base import ModelRequest
+from kern.models.base import ModelRequest, Text
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message, Metrics
 from kern.testing import ResponsesServer
@@ -33,9 +33,9 @@ async def test_a_piece_comes_before_the_next_one_is_written(
     reply = Reply.text("Hel", "lo").held(after=1)
     server.script.append(reply)
     answer = model.stream(ModelRequest([Message("user", "Hi")]))
-    assert await anext(answer) == "Hel"
+    assert await anext(answer) == Text("Hel")
     reply.release()
-    assert await anext(answer) == "lo"
+    assert await anext(answer) == Text("lo")
     await answer.aclose()
 
 

@@ -49,16 +49,79 @@ async def test_an_error_that_stays_is_not_waited_for(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("headers", "pause"), [({"retry-after-ms": "1200"}, 1.2), ({"retry-after": "2"}, 2.0)]
+)
 async def test_the_pause_is_the_one_that_the_server_asks_for(
-    new_model: NewModel, server: ResponsesServer
+    new_model: NewModel, server: ResponsesServer, ask: Ask, headers: dict[str, str], pause: float
 ) -> None:
-    # Longer than the pause that the SDK would make of its own accord, which is at most 500 ms.
-    pause = 0.7
-    server.script.append(Reply.http_error(429, headers={"retry-after-ms": str(pause * 1000)}))
-    await ask_for_the_whole(new_model(max_retries=1), "Hi")
+    # Longer than the pause that is made without one, which is at most 500 ms.
+    server.script.append(Reply.http_error(429, headers=headers))
+    await ask(new_model(max_retries=1), "Hi")
     first, second = server.requests
     assert first.finished is not None
     assert second.arrived - first.finished >= pause
+
+
+async def test_a_server_that_asks_for_too_long_a_pause_is_left_alone_at_once(
+    new_model: NewModel, server: ResponsesServer, ask: Ask
+) -> None:
+    server.default = Reply.http_error(429, headers={"retry-after": "3600"})
+    with pytest.raises(ModelError) as raised:
+        await ask(new_model(max_retries=3), "Hi")
+    assert (raised.value.kind, raised.value.transient) == ("rate_limit", True)
+    assert raised.value.retry_after == 3600
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("code", ["server_error", "rate_limit_exceeded"])
+async def test_a_failure_within_an_answer_that_passes_is_waited_for(
+    new_model: NewModel, server: ResponsesServer, ask: Ask, code: str
+) -> None:
+    server.script.append(Reply.failed(code, "Not now."))
+    assert (await ask(new_model(max_retries=1), "Hi")).message.content == "Hello."
+    assert len(server.requests) == 2
+
+
+ERROR_EVENT = 'event: error\ndata: {"type": "error", "code": "server_error", "message": "No."}\n\n'
+
+
+async def test_an_error_event_before_the_first_text_is_waited_for(
+    new_model: NewModel, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.garbage(ERROR_EVENT, content_type="text/event-stream"))
+    pieces, _ = await pieces_and_whole(new_model(max_retries=1), "Hi")
+    assert pieces == ["Hello."]
+
+
+async def test_a_stream_that_breaks_off_before_the_first_text_is_begun_again(
+    new_model: NewModel, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.garbage(": nothing yet", content_type="text/event-stream"))
+    pieces, _ = await pieces_and_whole(new_model(max_retries=1), "Hi")
+    assert pieces == ["Hello."]
+
+
+@pytest.mark.parametrize("code", ["invalid_prompt", "insufficient_quota", "of_the_future"])
+async def test_a_failure_within_an_answer_that_stays_is_not_waited_for(
+    new_model: NewModel, server: ResponsesServer, ask: Ask, code: str
+) -> None:
+    server.default = Reply.failed(code, "Never.")
+    with pytest.raises(ModelError, match="Never") as raised:
+        await ask(new_model(max_retries=3), "Hi")
+    assert not raised.value.transient
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("says", "count"), [("true", 2), ("false", 1)])
+async def test_a_server_that_says_whether_to_come_back_is_obeyed(
+    new_model: NewModel, server: ResponsesServer, says: str, count: int
+) -> None:
+    status = 400 if says == "true" else 500
+    server.default = Reply.http_error(status, headers=AT_ONCE | {"x-should-retry": says})
+    with pytest.raises(ModelError):
+        await ask_for_the_whole(new_model(max_retries=1), "Hi")
+    assert len(server.requests) == count
 
 
 async def test_a_stream_that_has_begun_is_not_begun_again(
@@ -66,6 +129,18 @@ async def test_a_stream_that_has_begun_is_not_begun_again(
 ) -> None:
     server.script.append(Reply.text("Once ", "upon").dropping(after=1))
     model = new_model(max_retries=3)
-    with pytest.raises(ModelError, match="cannot be reached"):
+    with pytest.raises(ModelError, match="cannot be reached") as raised:
         await pieces_and_whole(model, "Hi")
+    assert (raised.value.transient, raised.value.content) == (True, "Once ")
+    assert len(server.requests) == 1
+
+
+async def test_a_failure_after_the_first_text_is_left_to_the_run(
+    new_model: NewModel, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.failed("server_error", "Not now.", "Once ", "upon"))
+    with pytest.raises(ModelError, match="Not now") as raised:
+        await pieces_and_whole(new_model(max_retries=3), "Hi")
+    assert (raised.value.kind, raised.value.transient) == ("server", True)
+    assert raised.value.content == "Once upon"
     assert len(server.requests) == 1

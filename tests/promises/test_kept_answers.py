@@ -142,3 +142,28 @@ async def test_a_lost_connection_is_taken_up_where_it_broke_off(
     assert "".join(pieces) == "Once upon a time."
     assert len(server.requests) == 1
     assert server.lookups[0].query["starting_after"]
+
+
+async def test_an_attempt_that_lost_the_answer_leaves_it_to_the_next_one(
+    shared_db: Database, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kern.execution.executor._FIRST_DELAY", 0.1)
+    # It stands still for longer than the model waits, as it does for five minutes at OpenAI.
+    reply = Reply.text("Once ", "upon ", "a time.").held(after=1)
+    server.script.append(reply)
+    model = OpenAIResponses(
+        "test-model",
+        base_url=server.base_url,
+        api_key="sk-test",
+        background=True,
+        timeout=0.3,
+        max_retries=0,
+    )
+    agent = Agent("Tester", model, db=shared_db, max_attempts=5)
+    await agent.arun("Tell me.", background=True, run_id="run")
+    await server.wait_until(lambda seen: len(seen.lookups) >= 1, timeout=20)
+    reply.release()
+    run = await agent.await_run("run", timeout=20)
+    assert run is not None
+    assert (run.status, run.content) == (RunStatus.completed, "Once upon a time.")
+    assert len(server.requests) == 1

@@ -101,7 +101,9 @@ def test_a_message_whose_fields_are_of_another_kind_is_refused(extra: dict[str, 
 
 
 def test_a_message_whose_content_is_no_text_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="content must be a text, not int"):
+    with pytest.raises(
+        InvalidInputError, match="content must be a text or a tuple of parts, not int"
+    ):
         Message("user", 7)  # type: ignore[arg-type] # what an untyped caller may do
 
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 from kern.agent import Agent
 from kern.db.base import Database
 from kern.errors import ModelError
-from kern.models.base import Model, ModelRequest, ModelResponse
+from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Text
 from kern.run.base import RunContext, RunStatus
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
@@ -52,7 +52,7 @@ class Planned(Model):
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
         last = max(n for n, message in enumerate(request.messages) if message.role == "user")
-        plan = cast(Plan, json.loads(request.messages[last].content or ""))
+        plan = cast(Plan, json.loads(request.messages[last].text))
         turn = sum(message.role == "assistant" for message in request.messages[last:])
         calls = here().model_called(plan["id"], turn)
         await asyncio.sleep(plan["think"])
@@ -66,16 +66,16 @@ class Planned(Model):
         return ModelResponse(message, Metrics())
 
     @override
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         response = await self.respond(request)
-        for piece in response.message.content or "":
+        for letter in response.message.text:
             await asyncio.sleep(0.001)
-            yield piece
+            yield Text(letter)
         yield response
 
 
 def _answer(messages: Sequence[Message]) -> str:
-    return " ".join(message.content or "" for message in messages if message.role == "tool")
+    return " ".join(message.text for message in messages if message.role == "tool")
 
 
 def _call(call_id: str, step: Step) -> ToolCall:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TypeAlias
 
-from kern.models.base import Model, ModelRequest, ModelResponse
+from kern.models.base import Model, ModelRequest, ModelResponse, Text
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
 
@@ -27,13 +27,11 @@ async def ask_for_a_stream(model: Model, *said: Message | str) -> ModelResponse:
 
 
 async def pieces_and_whole(model: Model, *said: Message | str) -> tuple[list[str], ModelResponse]:
-    """Ask for the answer piece by piece; return the pieces and the whole."""
+    """Ask for the answer piece by piece; return the pieces of its text, and the whole."""
     async with aclosing(model.stream(_request(said))) as answer:
         *pieces, response = [piece async for piece in answer]
     assert isinstance(response, ModelResponse)
-    texts = [piece for piece in pieces if isinstance(piece, str)]
-    assert texts == pieces
-    return texts, response
+    return [piece.text for piece in pieces if isinstance(piece, Text)], response
 
 
 def _request(said: tuple[Message | str, ...]) -> ModelRequest:

@@ -32,6 +32,7 @@ class AgentDefinition(Generic[Deps, Output]):
         max_turns: how often a run may ask the model, or None for any number.
         usage_limits: how much a run may use, or None for any amount.
         middleware: what is done around its runs, model calls and tool calls.
+        live: whether answers come piece by piece though nobody reads them yet.
         dependencies: what the tools find in their context.
         db: where its sessions and runs are kept; None for nowhere.
         timeout: the time limit of a run in seconds, or None.
@@ -56,6 +57,7 @@ class AgentDefinition(Generic[Deps, Output]):
         max_turns: int | None = 100,
         usage_limits: UsageLimits | None = None,
         middleware: Sequence[Middleware] = (),
+        live: bool = False,
         dependencies: Deps | None = None,
         db: Database | None = None,
         add_history_to_context: bool = False,
@@ -86,6 +88,10 @@ class AgentDefinition(Generic[Deps, Output]):
                 its tools start; then it ends in ERROR.
             middleware: what is done around its runs, model calls and tool calls, the first
                 outermost.
+            live: have the provider send each answer piece by piece though nobody reads the run
+                yet, so that a reader who comes in the middle of one has its text so far at once.
+                Without it such a reader waits for that answer, and sees the next one as it comes.
+                It takes more processor time, the more the longer the answers are.
             dependencies: what the tools find in their context; it is stored nowhere.
             db: where sessions and runs are kept; background runs need one.
             add_history_to_context: whether the model is shown earlier runs of the session.
@@ -123,6 +129,7 @@ class AgentDefinition(Generic[Deps, Output]):
         self.max_turns = _limit("max_turns", max_turns)
         self.usage_limits = usage_limits
         self.middleware = tuple(middleware)
+        self.live = live
         self.dependencies: Mapping[str, object] = dict(dependencies or {})
         self.name = name or "Agent"
         self.model = model

@@ -33,7 +33,7 @@ async def show(
         live: show the answer while it is written, in a terminal; else only at its end.
     """
     console = Console()
-    question = "\n\n".join(message.content or "" for message in given.messages)
+    question = "\n\n".join(message.text for message in given.messages)
     console.print(
         Panel(Text(printable(question)), title="Message", title_align="left", border_style="cyan")
     )

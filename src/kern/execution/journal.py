@@ -156,7 +156,17 @@ class Journal:
             self.break_call()  # The provider has changed its mind about its text.
         self._pending.clear()
         slices = () if self.state.call is None else self.state.call.slices
-        self._cover(ModelAnswered(message, response.metrics, slices, starts, history))
+        self._cover(
+            ModelAnswered(
+                message,
+                response.metrics,
+                slices,
+                starts,
+                history,
+                response.model,
+                response.id,
+            )
+        )
 
     def break_call(self) -> None:
         """Have the call that is under way end without an answer, if readers may know of it."""

@@ -7,7 +7,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.limits import check_model_call
 from kern.execution.middleware import AskModel, around_model
-from kern.models.base import ModelRequest, ModelResponse
+from kern.models.base import Kept, ModelRequest, ModelResponse, Text
 from kern.run.steps import AttemptBegun
 
 
@@ -74,7 +74,6 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         attempt.conversation,
         [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle,
-        attempt.journal.answer_kept,
     )
     ask: AskModel = partial(_ask_model, attempt)
     if spec.middleware:
@@ -85,14 +84,17 @@ async def _respond(attempt: Attempt) -> ModelResponse:
 async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
     """Ask the model, and hand the pieces of its answer to those who read the run."""
     journal, model = attempt.journal, attempt.spec.model
-    if not journal.is_read:
+    if not (journal.is_read or attempt.spec.live or model.keeps_answers):
         return await model.respond(request)
     response: ModelResponse | None = None
     async with aclosing(model.stream(request)) as pieces:
         async for piece in pieces:
-            if isinstance(piece, ModelResponse):
-                response = piece
-            else:
-                journal.text(piece)
+            match piece:
+                case Text(text):
+                    journal.text(text)
+                case Kept(handle):
+                    await journal.answer_kept(handle)
+                case ModelResponse():
+                    response = piece
     assert response is not None, "a model's stream ends with its response"
     return response

@@ -65,6 +65,7 @@ async def postpone(attempt: Attempt, failure: ModelError) -> None:
     store, run_id = attempt.store, attempt.output.run_id
     assert store is not None, "only background runs have tries left"
     delay = min(_FIRST_DELAY * 2**attempt.failures, _LONGEST_DELAY) * random.uniform(0.5, 1)
+    delay = max(delay, failure.retry_after or 0.0)
     attempt.journal.break_call()
     attempt.journal.keep(AttemptFailed(str(failure)))
     rows = await attempt.journal.close()

@@ -58,6 +58,10 @@ class Definition(Protocol):
         """What is done around its runs, model calls and tool calls, the first outermost."""
 
     @property
+    def live(self) -> bool:
+        """Whether answers come piece by piece from the provider though nobody reads them yet."""
+
+    @property
     def dependencies(self) -> Mapping[str, object]:
         """What the tools are given."""
 
@@ -90,6 +94,7 @@ class Spec:
         max_turns: how often a run may ask the model, or None for any number.
         usage_limits: how much a run may use, or None for any amount.
         middleware: what is done around runs, model calls and tool calls, the first outermost.
+        live: whether answers come piece by piece from the provider though nobody reads them yet.
         dependencies: what the tools are given.
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
@@ -106,6 +111,7 @@ class Spec:
     max_turns: int | None
     usage_limits: UsageLimits | None
     middleware: Sequence[Middleware]
+    live: bool
     dependencies: Mapping[str, object]
     agent_limit: int | None
     user_limit: int | None
@@ -125,6 +131,7 @@ class Spec:
             definition.max_turns,
             definition.usage_limits,
             tuple(definition.middleware),
+            definition.live,
             dict(definition.dependencies),
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,

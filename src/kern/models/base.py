@@ -1,12 +1,30 @@
 """What kern needs of a model: the port behind which the providers stand."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Self, TypeAlias
 
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
+
+FinishReason: TypeAlias = Literal["stop", "tool_calls", "length", "content_filter", "other"]
+"""Why a model ended its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSchema:
+    """The form that an answer must have.
+
+    Attributes:
+        name: what the form is called.
+        schema: the form, as a JSON Schema.
+        strict: whether the provider holds the model to it, where it can.
+    """
+
+    name: str
+    schema: Mapping[str, object]
+    strict: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +36,18 @@ class ModelRequest:
         tools: what the model may call.
         handle: where the provider keeps answers, the one that an earlier attempt asked for and
             this one is to pick up.
-        keep: where the provider keeps answers, awaited with the handle of this one before
-            anything else is done, so that a later attempt can pick it up.
+        tool_choice: ``"none"``, ``"auto"`` or ``"required"``, or the name of the tool that the
+            model has to call; by default the provider decides.
+        output_schema: the form that the answer must have, or None for a text.
+        settings: parameters of this call, by the provider's names; they win over the model's own.
     """
 
     messages: Sequence[Message]
     tools: Sequence[ToolSchema] = ()
     handle: str | None = None
-    keep: Callable[[str], Awaitable[None]] | None = None
+    tool_choice: str | None = None
+    output_schema: OutputSchema | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +57,78 @@ class ModelResponse:
     Attributes:
         message: the assistant's message, with what the provider needs to go on from it.
         metrics: what the call used.
+        finish_reason: why the answer ended.
+        model: the model that answered, as the provider names it, or None where it does not say.
+        id: the provider's id of the answer, or None where it has none.
     """
 
     message: Message
     metrics: Metrics
+    finish_reason: FinishReason = "stop"
+    model: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of what the model says of how it comes to its answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallArguments:
+    """A piece of the arguments of a tool call.
+
+    Attributes:
+        index: which of the answer's calls it belongs to, from 0 on.
+        id: the provider's id of the call, in its first piece.
+        name: the tool's name, in its first piece.
+        text: a piece of the JSON; may be empty.
+    """
+
+    index: int
+    id: str | None
+    name: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A piece of the answer as sound.
+
+    Attributes:
+        data: the sound, in the format that was asked for.
+        transcript: what is said in it, as far as it is known.
+    """
+
+    data: bytes
+    transcript: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The provider keeps the answer, and will go on with it though nobody waits.
+
+    The model goes on once the next piece is asked for, so who has stored the handle by then loses
+    no answer.
+
+    Attributes:
+        handle: what a later request picks the answer up with, see :class:`ModelRequest`.
+    """
+
+    handle: str
+
+
+Piece: TypeAlias = Text | Reasoning | CallArguments | Audio | Kept | ModelResponse
+"""What comes out of a model's stream; the response is the last piece, and comes once."""
 
 
 class Model(ABC):
@@ -47,7 +137,8 @@ class Model(ABC):
     Attributes:
         id: the model's name at the provider.
         provider: the provider's name.
-        keeps_answers: whether the provider goes on with an answer nobody waits for.
+        keeps_answers: whether the provider goes on with an answer nobody waits for. Its handle
+            comes out of :meth:`stream` only.
     """
 
     id: str
@@ -72,11 +163,12 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse, None]:
-        """Answer a conversation piece by piece: texts, then the whole response, once.
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
+        """Answer a conversation piece by piece, and end with the whole response.
 
         Raises:
-            ModelError: there was no usable answer; its ``content`` is the text until then.
+            ModelError: there was no usable answer; its ``content`` is the text until then. Where
+                it is transient, the same request may be made again, from the first piece on.
         """
 
     async def cancel(self, handle: str) -> None:  # noqa: B027 # most providers keep no answers

@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 from kern.errors import InvalidInputError
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, encode
+from kern.run.content import TextPart
 from kern.run.event import (
     ModelRequestCompletedEvent,
     ModelRequestStartedEvent,
@@ -78,14 +79,14 @@ class RunInput:
 
         Args:
             value: a text; a message; or a list of messages, each a :class:`Message` or a dict
-                with ``role`` and ``content``.
+                with ``role`` and ``content``, a text or a list of parts.
 
         Raises:
             InvalidInputError: there is nothing to say in it, or it is none of these.
         """
         given = value if isinstance(value, list | tuple) else [value]
         messages = tuple(_message(each) for each in given)
-        if not any((message.content or "").strip() for message in messages):
+        if not any(_says_something(message) for message in messages):
             raise InvalidInputError("The input is empty. Pass a text or a list of messages.")
         return cls(messages)
 
@@ -312,12 +313,19 @@ def _message(value: object) -> Message:
         return value
     if isinstance(value, str):
         return Message("user", value)
-    if isinstance(value, dict) and isinstance(value.get("content"), str):
+    if isinstance(value, dict) and isinstance(value.get("content"), str | list):
         return Message.from_dict(value)
     raise InvalidInputError(
         f"The input holds {type(value).__name__}. Pass a text, a Message, or a list of messages "
         'such as {"role": "user", "content": "Hello"}.'
     )
+
+
+def _says_something(message: Message) -> bool:
+    content = message.content
+    if isinstance(content, tuple) and any(not isinstance(part, TextPart) for part in content):
+        return True
+    return bool(message.text.strip())
 
 
 def messages_of(values: dict[str, object]) -> list[Message]:

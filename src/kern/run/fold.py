@@ -251,8 +251,7 @@ class RunState:
                     self.turns[-1].allowed |= set(allowed)
                 yield Happened(RunEvent.run_continued)
             case AttemptFailed(message):
-                # The provider would give the same failed answer again.
-                self.call = self.handle = None
+                self.call = None
                 yield Happened(RunEvent.run_error, message)
 
     def _starts(self, places: Sequence[int]) -> Iterator[Happened]:

@@ -5,6 +5,7 @@ from operator import attrgetter
 from typing import Literal, Self, TypeAlias, cast, get_args
 
 from kern.errors import InvalidInputError
+from kern.run.content import Part, is_part, parts_from_json, parts_to_json, text_of
 from kern.run.tool import ToolCall
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -18,7 +19,7 @@ class Message:
 
     Attributes:
         role: who speaks.
-        content: the text.
+        content: the text, or the parts where there is more than text; see :attr:`text`.
         tool_calls: the tools that the assistant wants called.
         tool_call_id: of a tool's message, the call that it answers.
         refusal: True where the model declined to answer; the content says how.
@@ -31,7 +32,7 @@ class Message:
     """
 
     role: Role
-    content: str | None = None
+    content: str | tuple[Part, ...] | None = None
     tool_calls: list[ToolCall] = field(default_factory=list)
     tool_call_id: str | None = None
     refusal: bool = False
@@ -44,17 +45,20 @@ class Message:
             raise InvalidInputError(
                 f"A message has the unknown role {self.role!r}. Use one of {known}."
             )
-        if not isinstance(self.content, str | None):
-            kind = type(self.content).__name__
-            raise InvalidInputError(f"A message's content must be a text, not {kind}.")
+        content = self.content
+        if not isinstance(content, str | None) and not _are_parts(content):
+            kind = type(content).__name__
+            raise InvalidInputError(
+                f"A message's content must be a text or a tuple of parts, not {kind}."
+            )
         items = self.provider_items
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise InvalidInputError("A message's provider_items must be a list of dicts.")
 
     @property
     def text(self) -> str:
-        """The text of it."""
-        return self.content or ""
+        """The text of the content; ``""`` where there is none."""
+        return text_of(self.content)
 
     def to_dict(self) -> dict[str, object]:
         """Return the message as JSON values, without the fields that hold their default."""
@@ -63,6 +67,8 @@ class Message:
             for name in _PLAIN
             if (value := getattr(self, name)) not in (None, False, [])
         }
+        if isinstance(self.content, tuple):
+            values["content"] = parts_to_json(self.content)
         if self.tool_calls:
             values["tool_calls"] = [each.to_dict() for each in self.tool_calls]
         return values
@@ -75,6 +81,8 @@ class Message:
             InvalidInputError: there is no such role, or a field is of another kind.
         """
         known = {name: values[name] for name in _PLAIN if name in values}
+        if isinstance(known.get("content"), list):
+            known["content"] = parts_from_json(cast(list[object], known["content"]))
         role = cast(Role, values.get("role"))
         message = cls(role, **known)  # type: ignore[arg-type] # from JSON
         calls = values.get("tool_calls", [])
@@ -82,6 +90,10 @@ class Message:
             raise InvalidInputError("A message's tool_calls must be a list.")
         message.tool_calls = [ToolCall.from_dict(each) for each in calls]
         return message
+
+
+def _are_parts(value: object) -> bool:
+    return isinstance(value, tuple) and all(is_part(each) for each in value)
 
 
 _PLAIN = ("content", "tool_call_id", "refusal", "provider", "provider_items")

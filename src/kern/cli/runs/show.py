@@ -69,7 +69,7 @@ def show_run(record: RunRecord, rows: Sequence[JournalRow], executor: Process | 
     shown = console()
     shown.print(_facts(record, executor))
     _print_text("Error", error_of(record) or "", "red")
-    _print_text("Input", "\n\n".join(each.content or "" for each in _given(record)))
+    _print_text("Input", "\n\n".join(each.text for each in _given(record)))
     shown.print()
     shown.print(_timeline(record, rows))
     _print_text("Answer", output_of(record).content or "")

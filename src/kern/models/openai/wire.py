@@ -3,28 +3,35 @@
 Source: https://platform.openai.com/docs/api-reference/responses/object
 """
 
-from typing import TypeAlias, TypeGuard, cast
+from collections.abc import Mapping
+from typing import TypeGuard, cast
 
 from kern.errors import ModelError
-from kern.models.base import ModelRequest, ModelResponse
+from kern.models.base import ModelRequest, ModelResponse, OutputSchema
+from kern.models.failures import failure_of
+from kern.models.openai.parts import Json, answer_content, input_parts
+from kern.run.content import text_of
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
 
-Json: TypeAlias = dict[str, object]
 
-
-def request_body(request: ModelRequest, provider: str) -> Json:
-    """Return what a conversation adds to the body of a request.
+def request_body(request: ModelRequest, provider: str, own: Mapping[str, object]) -> Json:
+    """Return the body of a request.
 
     The same messages always give the same bytes, so that a provider's prompt cache still hits.
 
     Args:
-        request: the conversation, and the tools.
+        request: the conversation, the tools, and how to answer.
         provider: whose answers are handed back as they were, with reasoning and ids.
+        own: the other parameters.
+
+    Raises:
+        ModelError: a message holds something that the API does not take.
     """
     spoken = [each for each in request.messages if each.role != "system"]
-    body: Json = {"input": [item for each in spoken for item in _input_items(each, provider)]}
-    instructions = [each.content or "" for each in request.messages if each.role == "system"]
+    items = [item for each in spoken for item in _input_items(each, provider)]
+    body: Json = {**own, **request.settings, "input": items}
+    instructions = [each.text for each in request.messages if each.role == "system"]
     if instructions:
         body["instructions"] = _utf8("\n\n".join(instructions))
     if request.tools:
@@ -38,13 +45,35 @@ def request_body(request: ModelRequest, provider: str) -> Json:
             }
             for tool in request.tools
         ]
+    if request.tool_choice is not None:
+        body["tool_choice"] = _tool_choice(request.tool_choice)
+    if request.output_schema is not None:
+        body["text"] = {**_object(body, "text"), "format": _format(request.output_schema)}
     return body
+
+
+def _tool_choice(choice: str) -> object:
+    known = choice in ("none", "auto", "required")
+    return choice if known else {"type": "function", "name": choice}
+
+
+def _format(form: OutputSchema) -> Json:
+    return {
+        "type": "json_schema",
+        "name": form.name,
+        "schema": dict(form.schema),
+        "strict": form.strict,
+    }
 
 
 def _input_items(message: Message, provider: str) -> list[Json]:
     if message.provider == provider and message.provider_items:
         return cast(list[Json], _utf8(message.provider_items))
-    content = _utf8(message.content or "")
+    content: object = message.content or ""
+    if isinstance(content, tuple):
+        # The API takes an answer's text only: its sources and reasoning are the model's own.
+        content = message.text if message.role == "assistant" else input_parts(content)
+    content = _utf8(content)
     if message.role == "tool":
         call_id = message.tool_call_id
         return [{"type": "function_call_output", "call_id": call_id, "output": content}]
@@ -79,33 +108,46 @@ def read_response(payload: object, model: str, provider: str) -> ModelResponse:
         ModelError: the response failed, is incomplete, or is no response at all.
     """
     if not _is_response(payload):
-        raise ModelError(f"{model} answered with something that is no response.")
+        raise ModelError(f"{model} answered with something that is no response.", kind="malformed")
     items = cast(list[Json], payload["output"])
-    refusals = _texts(items, "refusal", "refusal")
-    content = "".join(_texts(items, "output_text", "text") + refusals)
-    status = payload.get("status")
+    content = answer_content(items)
+    text, status = text_of(content), payload.get("status")
     if status == "failed":
         error = _object(payload, "error")
+        code = error.get("code")
+        failure = failure_of(code)
         raise ModelError(
-            f"{model} failed: {error.get('message') or error.get('code') or 'it does not say why'}",
-            content=content,
+            f"{model} failed: {error.get('message') or code or 'it does not say why'}",
+            kind=failure.kind,
+            transient=failure.transient,
+            content=text,
         )
     if status == "incomplete":
         reason = _object(payload, "incomplete_details").get("reason")
         remedy = " Raise max_output_tokens." if reason == "max_output_tokens" else ""
-        raise ModelError(f"{model} broke off its answer: {reason}.{remedy}", content=content)
+        raise ModelError(
+            f"{model} broke off its answer: {reason}.{remedy}",
+            kind="content_filter" if reason == "content_filter" else "incomplete",
+            content=text,
+        )
     if status not in (None, "completed"):
-        raise ModelError(f"{model} ended with the status {status!r}.", content=content)
+        raise ModelError(f"{model} ended with the status {status!r}.", content=text)
     calls = [
         ToolCall(str(item.get("call_id")), str(item.get("name")), str(item.get("arguments") or ""))
         for item in items
         if item.get("type") == "function_call"
     ]
-    message = Message("assistant", content, tool_calls=calls, refusal=bool(refusals))
+    message = Message("assistant", content, tool_calls=calls, refusal=_is_refusal(items))
     if any(item.get("type") != "message" for item in items):
         # More than the text: kept as it was, for the provider to go on from.
         message.provider, message.provider_items = provider, items
-    return ModelResponse(message, _metrics(_object(payload, "usage")))
+    return ModelResponse(
+        message,
+        _metrics(_object(payload, "usage")),
+        "tool_calls" if calls else "stop",
+        _text(payload, "model"),
+        _text(payload, "id"),
+    )
 
 
 def _is_response(payload: object) -> TypeGuard[Json]:
@@ -123,14 +165,13 @@ def _are_objects(values: object) -> bool:
     return isinstance(values, list) and all(isinstance(value, dict) for value in values)
 
 
-def _texts(items: list[Json], kind: str, key: str) -> list[str]:
-    return [
-        str(part.get(key) or "")
+def _is_refusal(items: list[Json]) -> bool:
+    return any(
+        part.get("type") == "refusal" and bool(part.get("refusal"))
         for item in items
         if item.get("type") == "message"
         for part in cast(list[Json], item.get("content") or [])
-        if part.get("type") == kind
-    ]
+    )
 
 
 def _metrics(usage: Json) -> Metrics:
@@ -147,6 +188,11 @@ def _metrics(usage: Json) -> Metrics:
 def _object(values: Json, key: str) -> Json:
     value = values.get(key)
     return value if isinstance(value, dict) else {}
+
+
+def _text(values: Json, key: str) -> str | None:
+    value = values.get(key)
+    return value if isinstance(value, str) else None
 
 
 def _number(values: Json, key: str) -> int:

@@ -75,6 +75,7 @@ class Reply:
         raw: an HTTP answer in place of a response.
         drop: where the server closes the connection: before any byte, within the headers, or after
             this many deltas.
+        resumable: whether a background response can be streamed once more; polled it can be anyway.
         gate: done when the test releases the reply.
         gate_after: the number of deltas before the gate; None holds back the first byte.
     """
@@ -90,6 +91,7 @@ class Reply:
     pause: float = 0.0
     raw: RawAnswer | None = None
     drop: Literal["connection", "headers"] | int | None = None
+    resumable: bool = True
     gate: Future[None] | None = field(default=None, compare=False, repr=False)
     gate_after: int | None = None
 
@@ -149,11 +151,15 @@ class Reply:
 
     @classmethod
     def garbage(
-        cls, body: str | bytes = "<html>", *, content_type: str = "application/json"
+        cls,
+        body: str | bytes = "<html>",
+        *,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Answer with HTTP 200 and a body that is no response object."""
         content = body.encode() if isinstance(body, str) else body
-        return cls(raw=RawAnswer(200, content, {"content-type": content_type}))
+        return cls(raw=RawAnswer(200, content, {"content-type": content_type, **(headers or {})}))
 
     @classmethod
     def dropped(cls, within: Literal["connection", "headers"] = "connection") -> Self:
@@ -187,6 +193,10 @@ class Reply:
         One that is not streamed is closed in the middle of its body.
         """
         return replace(self, drop=after)
+
+    def not_resumable(self) -> Self:
+        """Return this reply refused with HTTP 400 where a client asks for its stream again."""
+        return replace(self, resumable=False)
 
     def held(self, after: int | None = None) -> Self:
         """Return this reply held back until :meth:`release`.

@@ -269,7 +269,9 @@ class ResponsesServer:
 
     async def _retrieve(self, generation: BackgroundGeneration, exchange: Exchange) -> None:
         query = exchange.record.query
-        if query.get("stream") == "true":
+        if query.get("stream") == "true" and not generation.reply.resumable:
+            await exchange.send_error(400, "This response cannot be streamed.")
+        elif query.get("stream") == "true":
             after = int(query.get("starting_after", -1))
             await exchange.send_stream(generation.follow(after))
         else:

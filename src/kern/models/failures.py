@@ -1,0 +1,120 @@
+"""What the failures of a provider mean, in one table: by its code for them, or else by status."""
+
+import email.utils
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kern.errors import ModelErrorKind
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a failure means.
+
+    Attributes:
+        kind: what went wrong.
+        transient: whether the same call may succeed later.
+    """
+
+    kind: ModelErrorKind
+    transient: bool
+
+
+def _passes(kind: ModelErrorKind) -> Failure:
+    return Failure(kind, transient=True)
+
+
+def _stays(kind: ModelErrorKind) -> Failure:
+    return Failure(kind, transient=False)
+
+
+# The codes of OpenAI, and of those that speak its protocols. What is not in the table stays.
+_CODES: Mapping[str, Failure] = {
+    "server_error": _passes("server"),
+    "internal_server_error": _passes("server"),
+    "internal_error": _passes("server"),
+    "api_error": _passes("server"),
+    "rate_limit_exceeded": _passes("rate_limit"),
+    "rate_limit_error": _passes("rate_limit"),
+    "too_many_requests": _passes("rate_limit"),
+    "slow_down": _passes("overloaded"),
+    "overloaded": _passes("overloaded"),
+    "overloaded_error": _passes("overloaded"),
+    "engine_overloaded": _passes("overloaded"),
+    "server_overloaded": _passes("overloaded"),
+    "service_unavailable": _passes("overloaded"),
+    "timeout": _passes("timeout"),
+    "vector_store_timeout": _passes("timeout"),
+    "failed_to_download_image": _passes("connection"),
+    # What is used up comes back with a payment, not with time.
+    "insufficient_quota": _stays("rate_limit"),
+    "billing_hard_limit_reached": _stays("rate_limit"),
+    "billing_not_active": _stays("rate_limit"),
+    "invalid_api_key": _stays("authentication"),
+    "account_deactivated": _stays("authentication"),
+    "permission_denied": _stays("authentication"),
+    "model_not_found": _stays("not_found"),
+    "deployment_not_found": _stays("not_found"),
+    "context_length_exceeded": _stays("context_length"),
+    "string_above_max_length": _stays("context_length"),
+    "content_filter": _stays("content_filter"),
+    "content_policy_violation": _stays("content_filter"),
+    "image_content_policy_violation": _stays("content_filter"),
+    "moderation_blocked": _stays("content_filter"),
+    "bio_policy": _stays("refused"),
+    "cyber_policy": _stays("refused"),
+    "misalignment_policy_violation": _stays("refused"),
+    "invalid_prompt": _stays("invalid_request"),
+    "data_residency_mismatch": _stays("invalid_request"),
+}
+
+_STATUSES: Mapping[int, Failure] = {
+    401: _stays("authentication"),
+    403: _stays("authentication"),
+    404: _stays("not_found"),
+    408: _passes("timeout"),
+    409: _passes("server"),
+    425: _passes("server"),
+    429: _passes("rate_limit"),
+    503: _passes("overloaded"),
+    504: _passes("timeout"),
+    529: _passes("overloaded"),
+}
+
+
+def failure_of(code: object, status: int | None = None) -> Failure:
+    """Return what a failure means.
+
+    Args:
+        code: the provider's code for it, where it gave one; goes before the status.
+        status: the HTTP status of its answer, or None for one within an answer.
+    """
+    if isinstance(code, str) and (known := _CODES.get(code)):
+        return known
+    if status is None:
+        return _stays("invalid_request" if isinstance(code, str) and code else "other")
+    if status >= 500:
+        return _STATUSES.get(status, _passes("server"))
+    return _STATUSES.get(status, _stays("invalid_request"))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds for which a provider asks to be left alone, or None.
+
+    Args:
+        headers: of its answer, by names of any case or in lower case.
+    """
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "")
+        try:
+            seconds = float(value) * unit
+        except ValueError:
+            moment = email.utils.parsedate_tz(value)
+            if moment is None:
+                continue
+            seconds = email.utils.mktime_tz(moment) - time.time()
+        if math.isfinite(seconds) and seconds >= 0:
+            return seconds
+    return None

@@ -1,0 +1,144 @@
+"""What a message holds beside plain text: its parts, as values and as JSON."""
+
+from collections.abc import Sequence
+from typing import TypeAlias, get_args
+
+import msgspec
+
+from kern.errors import InvalidInputError
+
+
+class Url(msgspec.Struct, frozen=True, omit_defaults=True, tag="url"):
+    """Media that the provider fetches from an address."""
+
+    url: str
+
+
+class Inline(msgspec.Struct, frozen=True, omit_defaults=True, tag="inline"):
+    """Media held in the message itself."""
+
+    data: bytes
+
+
+class Blob(msgspec.Struct, frozen=True, omit_defaults=True, tag="blob"):
+    """Media kept in the database beside the run.
+
+    Attributes:
+        hash: what it is found by.
+        size: its length in bytes.
+    """
+
+    hash: str
+    size: int
+
+
+Source: TypeAlias = Url | Inline | Blob
+"""Where media is."""
+
+
+class TextPart(msgspec.Struct, frozen=True, omit_defaults=True, tag="text"):
+    """A piece of the message's text."""
+
+    text: str
+
+
+class ImagePart(msgspec.Struct, frozen=True, omit_defaults=True, tag="image"):
+    """An image.
+
+    Attributes:
+        source: where it is.
+        mime_type: such as ``"image/png"``, or None where only the source knows.
+        detail: how closely the model is to look, in the provider's words (``"low"``, ``"high"``).
+    """
+
+    source: Source
+    mime_type: str | None = None
+    detail: str | None = None
+
+
+class AudioPart(msgspec.Struct, frozen=True, omit_defaults=True, tag="audio"):
+    """A recording.
+
+    Attributes:
+        source: where it is.
+        mime_type: such as ``"audio/wav"``, or None where only the source knows.
+        transcript: what is said in it, where that is known.
+    """
+
+    source: Source
+    mime_type: str | None = None
+    transcript: str | None = None
+
+
+class FilePart(msgspec.Struct, frozen=True, omit_defaults=True, tag="file"):
+    """A document.
+
+    Attributes:
+        source: where it is.
+        mime_type: such as ``"application/pdf"``, or None where only the source knows.
+        name: its file name, or None.
+    """
+
+    source: Source
+    mime_type: str | None = None
+    name: str | None = None
+
+
+class ReasoningPart(msgspec.Struct, frozen=True, omit_defaults=True, tag="reasoning"):
+    """What the model says of how it came to its answer; no part of the text."""
+
+    text: str
+
+
+class CitationPart(msgspec.Struct, frozen=True, omit_defaults=True, tag="citation"):
+    """A source that the answer names.
+
+    Attributes:
+        url: where it is.
+        title: what it is called, or None.
+        start: where the passage that rests on it begins, in characters of the message's text, or
+            None.
+        end: where that passage ends, or None.
+    """
+
+    url: str
+    title: str | None = None
+    start: int | None = None
+    end: int | None = None
+
+
+Part: TypeAlias = TextPart | ImagePart | AudioPart | FilePart | ReasoningPart | CitationPart
+"""A part of a message."""
+
+
+def is_part(value: object) -> bool:
+    """Say whether a value is a part of a message."""
+    return isinstance(value, get_args(Part))
+
+
+def text_of(content: str | Sequence[Part] | None) -> str:
+    """Return the text of a content: of parts those that are text, joined; of nothing ``""``."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def parts_to_json(parts: Sequence[Part]) -> list[dict[str, object]]:
+    """Return parts as JSON values, each an object with ``type``; data is in base64."""
+    values: list[dict[str, object]] = msgspec.to_builtins(list(parts))
+    return values
+
+
+def parts_from_json(values: Sequence[object]) -> tuple[Part, ...]:
+    """Return the parts that :func:`parts_to_json` gave; unknown keys are ignored.
+
+    Raises:
+        InvalidInputError: there is no such type, or a field is missing or of another kind.
+    """
+    try:
+        return msgspec.convert(values, tuple[Part, ...])
+    except msgspec.ValidationError as error:
+        known = ", ".join(str(each.__struct_config__.tag) for each in get_args(Part))
+        raise InvalidInputError(
+            f"A part of a message cannot be used: {error}. Its type must be one of {known}."
+        ) from None

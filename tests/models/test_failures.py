@@ -1,0 +1,63 @@
+"""What a provider's failures mean, and how long it asks to be left alone."""
+
+import email.utils
+import time
+
+import pytest
+
+from kern.errors import ModelErrorKind
+from kern.models.failures import failure_of, retry_after
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "transient"),
+    [
+        ("server_error", None, "server", True),
+        ("rate_limit_exceeded", None, "rate_limit", True),
+        ("rate_limit_exceeded", 429, "rate_limit", True),
+        ("insufficient_quota", 429, "rate_limit", False),
+        ("context_length_exceeded", 400, "context_length", False),
+        ("content_filter", 400, "content_filter", False),
+        ("model_not_found", 404, "not_found", False),
+        ("of_the_future", None, "invalid_request", False),
+        ("of_the_future", 500, "server", True),
+        (None, None, "other", False),
+        (7, 400, "invalid_request", False),
+        (None, 401, "authentication", False),
+        (None, 408, "timeout", True),
+        (None, 409, "server", True),
+        (None, 429, "rate_limit", True),
+        (None, 502, "server", True),
+        (None, 503, "overloaded", True),
+        (None, 599, "server", True),
+    ],
+)
+def test_a_failure_means_what_its_code_says_or_else_its_status(
+    code: object, status: int | None, kind: ModelErrorKind, transient: bool
+) -> None:
+    failure = failure_of(code, status)
+    assert (failure.kind, failure.transient) == (kind, transient)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "6"}, 6.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": "6", "retry-after-ms": "250"}, 0.25),
+        ({"retry-after": "6", "retry-after-ms": "soon"}, 6.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "Wed, 32 Foo 2026"}, None),
+    ],
+)
+def test_the_headers_say_for_how_long(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_a_date_says_for_how_long() -> None:
+    moment = email.utils.formatdate(time.time() + 30, usegmt=True)
+    assert retry_after({"retry-after": moment}) == pytest.approx(30, abs=2)

@@ -1,0 +1,113 @@
+"""The parts of a message, and that a plain text is stored as it always was."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import texts
+
+from kern.errors import InvalidInputError
+from kern.run.agent import RunInput
+from kern.run.codec import encode
+from kern.run.content import (
+    AudioPart,
+    Blob,
+    CitationPart,
+    FilePart,
+    ImagePart,
+    Inline,
+    Part,
+    ReasoningPart,
+    TextPart,
+    Url,
+)
+from kern.run.message import Message
+
+_sources = st.one_of(
+    st.builds(Url, texts), st.builds(Inline, st.binary()), st.builds(Blob, texts, st.integers(0))
+)
+_places = st.none() | st.integers(0)
+_parts: st.SearchStrategy[Part] = st.one_of(
+    st.builds(TextPart, texts),
+    st.builds(ImagePart, _sources, st.none() | texts, st.none() | texts),
+    st.builds(AudioPart, _sources, st.none() | texts, st.none() | texts),
+    st.builds(FilePart, _sources, st.none() | texts, st.none() | texts),
+    st.builds(ReasoningPart, texts),
+    st.builds(CitationPart, texts, st.none() | texts, _places, _places),
+)
+
+
+def test_a_plain_text_is_stored_byte_for_byte_as_it_always_was() -> None:
+    said = RunInput.of([Message("system", "Be brief."), "H\u00e9 \x00", Message("user", "")])
+    assert said.to_json() == (
+        '{"messages":[{"role":"system","content":"Be brief."},'
+        '{"role":"user","content":"H\\u00e9 \\u0000"},{"role":"user","content":""}]}'
+    )
+    assert encode(Message("assistant").to_dict(), "message") == '{"role":"assistant"}'
+
+
+@given(st.lists(_parts).map(tuple))
+def test_parts_come_back_equal_from_json(parts: tuple[Part, ...]) -> None:
+    message = Message("user", parts)
+    assert Message.from_dict(json.loads(encode(message.to_dict(), "message"))) == message
+
+
+@given(texts)
+def test_a_text_comes_back_as_a_text(text: str) -> None:
+    assert (
+        Message.from_dict(json.loads(json.dumps(Message("user", text).to_dict()))).content == text
+    )
+
+
+def test_parts_are_stored_as_objects_with_a_type() -> None:
+    message = Message("user", (TextPart("What is it?"), ImagePart(Inline(b"\xff"), "image/png")))
+    assert message.to_dict() == {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "What is it?"},
+            {"type": "image", "data": "/w==", "mime_type": "image/png"},
+        ],
+    }
+
+
+def test_the_text_of_a_message_is_that_of_its_text_parts() -> None:
+    parts = (ReasoningPart("Hm."), TextPart("Par"), TextPart("is"), CitationPart("http://x"))
+    assert Message("assistant", parts).text == "Paris"
+    assert Message("assistant", "Paris").text == "Paris"
+    assert Message("assistant").text == ""
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        7,
+        {},
+        {"type": "smell"},
+        {"type": "text"},
+        {"type": "text", "text": 7},
+        {"type": "image"},
+        {"type": "image", "url": 7},
+        {"type": "image", "data": "no base64"},
+        {"type": "image", "url": "http://x", "detail": 7},
+        {"type": "image", "blob": {"hash": "abc"}},
+        {"type": "citation", "url": "http://x", "start": "0"},
+        {"type": "citation", "url": "http://x", "start": True},
+    ],
+    ids=repr,
+)
+def test_a_part_of_another_form_is_refused(part: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"part of a message|A part of the type"):
+        RunInput.of({"role": "user", "content": [part]})
+
+
+def test_what_is_no_part_is_no_content() -> None:
+    with pytest.raises(InvalidInputError, match="a text or a tuple of parts, not tuple"):
+        Message("user", ("Hi",))  # type: ignore[arg-type] # what an untyped caller may do
+
+
+def test_an_image_alone_says_something_and_an_empty_text_part_does_not() -> None:
+    image = ImagePart(Url("http://x/a.png"))
+    assert RunInput.of(Message("user", (image,))).messages[0].content == (image,)
+    with pytest.raises(InvalidInputError, match="The input is empty"):
+        RunInput.of(Message("user", (TextPart(" "),)))
