@@ -18,7 +18,7 @@ from workers import NewWorker, Worker
 
 from kern.agent import Agent
 from kern.aio.portal import close_portal
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb

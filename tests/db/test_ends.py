@@ -6,7 +6,9 @@ import pytest
 from stores import CLAIM, EXPIRED, LEASE, LOST, ending, execute, new_run, row, status_of, sweep
 
 from kern.aio.batch import to_the_end
-from kern.db.base import Accepted, Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
+from kern.db.values import Accepted
 from kern.run.base import RunStatus
 
 TERMINAL = [RunStatus.completed, RunStatus.error, RunStatus.cancelled]

@@ -10,10 +10,10 @@ from deliveries import Deliveries
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from stores import CLAIM, LEASE, ending, new_run
 
-from kern.db.base import Accepted
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.statements import accepting
 from kern.db.postgres.store import PostgresStore
+from kern.db.values import Accepted
 from kern.errors import ConfigurationError, RunConflictError
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus

@@ -24,7 +24,6 @@ from stores import (
     same,
 )
 
-from kern.db.base import Kind, Signal
 from kern.db.in_memory import InMemoryDb
 from kern.db.listing import RunFilter
 from kern.db.sqlite import SqliteDb, schema
@@ -32,6 +31,7 @@ from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.reading import Reading
 from kern.db.sqlite.store import SqliteStore
+from kern.db.values import Kind, Signal
 from kern.errors import DatabaseError, DatabaseUnavailableError, SchemaVersionError
 from kern.run.base import RunStatus
 

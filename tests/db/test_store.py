@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from stores import CLAIM, EXPIRED, LEASE, LOST, ending, execute, new_run, row, status_of, sweep
 
-from kern.db.base import Claim, Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
+from kern.db.values import Claim
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord, Settlement
 

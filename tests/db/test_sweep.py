@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from stores import CLAIM, EXPIRED, LEASE, LOST, ending, execute, new_run, status_of, sweep
 
-from kern.db.base import Database, Store, Swept
+from kern.db.base import Store
+from kern.db.database import Database
+from kern.db.values import Swept
 from kern.run.base import RunStatus
 
 # --- sweep

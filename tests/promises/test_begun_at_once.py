@@ -10,7 +10,7 @@ from leases import expire
 from load import all_asked, ended, submit
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.errors import DatabaseUnavailableError

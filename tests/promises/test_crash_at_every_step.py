@@ -20,7 +20,7 @@ from crash import TURNS, answer, execute, make_agent, turn_of
 from elsewhere import environment_of
 from leases import expire
 
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus

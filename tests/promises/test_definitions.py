@@ -11,7 +11,7 @@ from load import all_ended, ended, status_of, submit
 
 from kern.agent import Agent
 from kern.agent.serving import serve
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import QueueFullError
 from kern.models.openai import OpenAIResponses

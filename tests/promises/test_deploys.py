@@ -9,7 +9,7 @@ from deploys import Server
 from elsewhere import environment_of
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply

@@ -12,7 +12,7 @@ from pgbouncer import PROGRAM, PgBouncer
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.local.postgres import EmbeddedPostgres

@@ -14,7 +14,7 @@ from stores import new_run
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses

@@ -12,7 +12,8 @@ from elsewhere import Elsewhere
 from stores import execute
 
 from kern.agent import Agent
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.schedule import Missed, Schedule

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.errors import ConfigurationError, KernError, RunConflictError

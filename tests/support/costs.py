@@ -9,7 +9,8 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 from typing_extensions import override
 
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.heart import Heart
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.connector import Session

@@ -14,7 +14,7 @@ from elsewhere import environment_of, set_environment
 
 from kern.agent import Agent
 from kern.agent.serving import serve
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses

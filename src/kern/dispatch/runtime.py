@@ -17,8 +17,10 @@ from kern import __version__
 from kern.aio.guard import guard
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
-from kern.db.base import Database, Kind, Signal, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.processes import Process
+from kern.db.values import Kind, Signal
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
 from kern.dispatch.heart import HeartThread, Pulse

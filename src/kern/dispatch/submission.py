@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from kern.db.base import Accepted, Store
+from kern.db.base import Store
+from kern.db.values import Accepted
 from kern.dispatch.bound import Bound
 from kern.dispatch.decisions import decide
 from kern.errors import (

@@ -8,8 +8,9 @@ from functools import partial
 
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
-from kern.db.base import Claim, Store
+from kern.db.base import Store
 from kern.db.queue import Entry
+from kern.db.values import Claim
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.slots import Slots

@@ -14,7 +14,8 @@ from threading import Lock
 from kern.aio.batch import to_the_end
 from kern.aio.guard import guarded
 from kern.aio.retry import until_available
-from kern.db.base import Kind, Store
+from kern.db.base import Store
+from kern.db.values import Kind
 from kern.errors import (
     ConfigurationError,
     DatabaseError,

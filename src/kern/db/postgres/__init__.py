@@ -12,7 +12,8 @@ with extra("postgres"):
     import asyncpg  # noqa: F401 # its absence is reported here, before anything else needs it
 
 from kern.aio.shared import Registry, Shared
-from kern.db.base import Database, Store, TablesVersion, check_identifier
+from kern.db.base import Store
+from kern.db.database import Database, check_identifier
 from kern.db.heart import Heart
 from kern.db.postgres.address import Address, parse_address
 from kern.db.postgres.connections import Connections
@@ -21,6 +22,7 @@ from kern.db.postgres.heart import PostgresHeart
 from kern.db.postgres.names import Names
 from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
+from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
 
 __all__ = ["PostgresDb"]

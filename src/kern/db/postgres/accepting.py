@@ -6,7 +6,6 @@ from enum import Enum
 import asyncpg
 
 from kern.aio.batch import Batcher
-from kern.db.base import Accepted
 from kern.db.postgres.caller import SERVER, asyncpg_connection, briefly
 from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.hand_off import HandOff
@@ -15,6 +14,7 @@ from kern.db.postgres.reporting import reporting
 from kern.db.postgres.rows import accepted_columns
 from kern.db.postgres.statements import Accepting as Statements
 from kern.db.postgres.statements import Steps
+from kern.db.values import Accepted
 from kern.errors import ConfigurationError, DatabaseError, RunConflictError
 from kern.run.base import RunStatus
 from kern.run.record import NewRun

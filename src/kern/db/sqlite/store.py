@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kern.db.base import Accepted, Claim, Signal, Store, Swept
+from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
 from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.file import SqliteFile
@@ -21,6 +21,7 @@ from kern.db.sqlite.schedules import SqliteSchedules
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
+from kern.db.values import Accepted, Claim, Signal, Swept
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 

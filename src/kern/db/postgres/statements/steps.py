@@ -1,6 +1,5 @@
 """A run's steps, from its claim to its end."""
 
-from kern.db.base import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.accepting import LOCK_TIMEOUT
 from kern.db.postgres.statements.parts import (
@@ -11,6 +10,7 @@ from kern.db.postgres.statements.parts import (
     following,
     notified,
 )
+from kern.db.values import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
 
 HAS_LOST_ENOUGH = f"failures + 1 >= coalesce(max_attempts, {LOST_ATTEMPTS})"
 
