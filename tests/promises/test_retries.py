@@ -1,4 +1,4 @@
-"""What may succeed later is tried again; what brings its workers down is not, for ever."""
+"""What may succeed later is tried again; what brings its workers down is not, without end."""
 
 import asyncio
 import logging

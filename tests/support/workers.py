@@ -45,7 +45,7 @@ async def block(context: RunContext, seconds: float) -> str:
 
 
 async def wait(context: RunContext) -> str:
-    """Wait for ever in the first attempt."""
+    """Never end in the first attempt."""
     await work("wait", context)
     if context.attempt == 1:
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""What is journaled when a run that stood still is taken up: results of its calls, or a retry."""
+"""What is journaled when a run that stood still goes on: results of its calls, or a retry."""
 
 from typing import cast
 
