@@ -37,6 +37,14 @@ class Database(ABC):
     def open_heart(self) -> Heart:
         """Return what extends leases from a thread of its own; it opens on its first beat."""
 
+    def set_heartbeat(self, seconds: float) -> None:  # noqa: B027 # a file has no time-outs
+        """Have what is opened of it from now on notice silence in time for leases this long.
+
+        Args:
+            seconds: the heartbeat with which this process executes its runs. A heartbeat that
+                the database was given itself goes first.
+        """
+
     async def store(self) -> Store:
         """Return the database, open for the running event loop.
 

@@ -115,7 +115,7 @@ class Runtime:
             DatabaseError: it cannot be opened.
         """
         if settings is not None:
-            _settings.setdefault(database, settings)
+            database.set_heartbeat(_settings.setdefault(database, settings).heartbeat)
         store = await database.store()
         opening = _runtimes.get(store)
         if opening is None or (opening.done() and not _succeeded(opening)):
