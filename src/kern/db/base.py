@@ -87,6 +87,14 @@ class Store(ABC):
         """
         raise ConfigurationError(f"{self} takes no connection of yours: only PostgresDb does.")
 
+    async def rolled_back(self, runs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return which runs do not exist, as their transaction has ended without them.
+
+        Args:
+            runs: run ids, each with the transaction of its :meth:`submit_with`.
+        """
+        return []
+
     @abstractmethod
     async def held(self, run_id: str, executor: str) -> RunRecord | None:
         """Return a run that is RUNNING at this executor, with its input and ``last_seq``.

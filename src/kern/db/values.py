@@ -53,11 +53,13 @@ class Accepted(NamedTuple):
         status: its status.
         created_at: when it was accepted.
         waiting: whether it waits for another run of its session.
+        transaction: the caller's transaction of which it is part, by the database's number.
     """
 
     status: RunStatus
     created_at: datetime
     waiting: bool = False
+    transaction: str | None = None
 
 
 class Claim(NamedTuple):

@@ -227,8 +227,10 @@ class Runtime:
         spec, limit = Spec.of(definition), definition.max_queued_runs
         if connection is not None:
             run = replace(run, ordered=policy != "parallel")
-            accept = partial(self._submission.submit_with, connection, run, limit)
-            record = await self._pinned(spec, run.run_id, accept)
+            accept_with = partial(self._submission.submit_with, connection, run, limit)
+            record, transaction = await self._pinned(spec, run.run_id, accept_with)
+            if transaction is not None and self._worker.takes_runs:
+                self._definitions.pin(run.run_id, spec, self._owner(), transaction)
         elif self._may_begin(spec, run):
             record = await self._submit_in_slot(spec, run, limit, policy)
         else:
@@ -498,6 +500,9 @@ class Runtime:
             record = await self.store.get(run_id)
             if record is not None and record.status.is_terminal:
                 self._definitions.unpin(run_id)
+        if uncommitted := self._definitions.uncommitted:
+            for run_id, transaction in await self.store.rolled_back(uncommitted):
+                self._definitions.unpin(run_id, transaction)
 
     def _process(self) -> Process:
         return Process(

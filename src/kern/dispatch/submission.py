@@ -95,8 +95,13 @@ class Submission:
                 await self._cancel(earlier)
         return record
 
-    async def submit_with(self, connection: object, run: NewRun, limit: int | None) -> RunRecord:
+    async def submit_with(
+        self, connection: object, run: NewRun, limit: int | None
+    ) -> tuple[RunRecord, str | None]:
         """Accept a background run in the transaction of a caller's own connection.
+
+        Returns:
+            The run, and the transaction; None where the same run was submitted before.
 
         Raises:
             ConfigurationError: the database cannot, or the connection is to another one.
@@ -105,7 +110,9 @@ class Submission:
         """
         await self._bound.check(run.agent_id, limit)
         accepted = await self._store.submit_with(connection, run)
-        return await self.same_run(run) if accepted is None else record_of(run, accepted)
+        if accepted is None:
+            return await self.same_run(run), None
+        return record_of(run, accepted), accepted.transaction
 
     async def resume(
         self, run_id: str, status: RunStatus, results: dict[str, str] | None = None

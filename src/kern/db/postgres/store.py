@@ -75,6 +75,11 @@ class PostgresStore(Store):
         return await self._accepting.submit_with(connection, run)
 
     @override
+    async def rolled_back(self, runs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        rows = await self._fetch(self._reading.rolled_back, *columns(runs, 2))
+        return [(row["run_id"], row["transaction"]) for row in rows]
+
+    @override
     async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
         return await self._accepting.fork(run, origin, seq)
 

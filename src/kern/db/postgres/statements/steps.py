@@ -1,8 +1,6 @@
 """A run's steps, from its claim to its end."""
 
-from kern.db.values import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.accepting import LOCK_TIMEOUT
 from kern.db.postgres.statements.parts import (
     LIVE,
     RECORD,
@@ -11,6 +9,7 @@ from kern.db.postgres.statements.parts import (
     following,
     notified,
 )
+from kern.db.values import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
 
 HAS_LOST_ENOUGH = f"failures + 1 >= coalesce(max_attempts, {LOST_ATTEMPTS})"
 
@@ -56,7 +55,6 @@ class Steps:
             THEN 'UnservedError' END""",
             is_failed=_IS_UNSERVED,
         )
-        self.cancel = _cancel(names)
         self.resume = _resume(names)
 
 
@@ -209,14 +207,20 @@ SELECT status, unfinished, holder, CASE WHEN watched AND status <> 'PENDING'
 FROM given_up LEFT JOIN unfinished USING (run_id)"""
 
 
-def _cancel(names: Names) -> str:
-    """Return the statement that asks for the end of a run, or keeps a pending cancel."""
+def cancel(names: Names, lock_timeout: float) -> str:
+    """Return the statement that asks for the end of a run, or keeps a pending cancel.
+
+    Args:
+        names: the names of the tables.
+        lock_timeout: the seconds for which it waits for a transaction that holds the run.
+    """
+    milliseconds = round(1000 * lock_timeout)
     # A run whose lease has expired has no executor that would stop it, so it ends here; the
     # raised attempt shuts out an executor that was only asleep. One that seems not to have the
     # session lock may have been handed it while the statement waited for the run's row.
     return f"""
 WITH patience AS MATERIALIZED (
-    SELECT set_config('lock_timeout', '{LOCK_TIMEOUT}', true) AS lock_timeout
+    SELECT set_config('lock_timeout', '{milliseconds}', true) AS lock_timeout
 ), cancelled AS (
     INSERT INTO {names.runs} AS runs (run_id, status, cancel_requested_at)
     SELECT $1, 'CANCELLED', now() FROM patience WHERE lock_timeout IS NOT NULL
@@ -245,16 +249,17 @@ FROM cancelled LEFT JOIN unfinished USING (run_id)"""
 
 def _resume(names: Names) -> str:
     """Return the statement that makes a run PENDING that stands still."""
+    runs, events = names.runs, names.events
     return f"""
 WITH run AS (
-    UPDATE {names.runs} AS runs SET status = 'PENDING', due_at = now(), error = NULL, error_kind = NULL,
+    UPDATE {runs} AS runs SET status = 'PENDING', due_at = now(), error = NULL, error_kind = NULL,
         finished_at = NULL, started_at = NULL, failures = 0, run_at = NULL, {NOT_REFUSED}
     WHERE run_id = $1 AND status = $2
     RETURNING run_id, {enqueued_if_due(names, "runs")}
 ), added AS (
-    INSERT INTO {names.events} (run_id, seq, type, payload)
+    INSERT INTO {events} (run_id, seq, type, payload)
     SELECT run_id, number + coalesce(
-        (SELECT max(seq) FROM {names.events} AS events WHERE events.run_id = run.run_id), 0),
+        (SELECT max(seq) FROM {events} AS events WHERE events.run_id = run.run_id), 0),
         type, payload
     FROM run, unnest($3::text[], $4::json[]) WITH ORDINALITY AS row (type, payload, number)
 )
