@@ -27,9 +27,6 @@ logger = logging.getLogger("kern")
 # How many entries are taken out of the queue at a time.
 _BATCH = 100
 
-# How long an entry that nothing here may execute is left to others, in seconds.
-_LEFT_TO_OTHERS = 0.5
-
 # How long the end waits for the runs in flight to be released, in seconds.
 _RELEASE_TIME = 10.0
 
@@ -218,8 +215,10 @@ class Worker:
     async def _take(self, entry: Entry) -> None:
         """Claim the run of an entry, acknowledge it, and execute the run."""
         if self._stopping or not self._definitions.may_execute(entry.run_id, entry.agent_id):
-            delay = 0.0 if self._stopping else _LEFT_TO_OTHERS
-            return await until_available(lambda: self._store.queue.put_back(entry, delay))
+            delay = 0.0 if self._stopping else self._definitions.leave(entry.run_id)
+            await until_available(lambda: self._store.queue.put_back(entry, delay))
+            asyncio.get_running_loop().call_later(delay, self.wake)
+            return
         try:
             found = await self._claim(entry.run_id, entry.agent_id)
         except asyncio.CancelledError:
