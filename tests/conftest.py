@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -72,10 +71,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
             Path(data), port=free_port(), options={"fsync": "off", "max_connections": "200"}
         )
         server.start()
-        # A lease that ran out within the server's first seconds is not held against its owner.
-        time.sleep(3.1)
         yield server
-        server.stop()
+        server.stop("immediate")
 
 
 @pytest.fixture
