@@ -271,6 +271,7 @@ class Worker:
             self._subscriptions.notify(record.run_id)
         if attempt.is_pinned and attempt.postponed is not None:
             self._definitions.pin(record.run_id, attempt.spec)
+            self.wake()  # What was notified of before it was pinned has been left to others.
         if attempt.refusal is not None:
             self._definitions.pause(record.agent_id)
         elif attempt.output.status is RunStatus.completed:
