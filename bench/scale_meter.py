@@ -106,7 +106,7 @@ class Meter:
         return cls(connection, server)
 
     async def read(self) -> Counts:
-        """Return the counts; whoever is to be counted has closed its connections by now."""
+        """Return the counts; what is to be counted has closed its connections by now."""
         await asyncio.sleep(0.7)
         await self.connection.execute("SELECT pg_stat_clear_snapshot()")
         row = await self.connection.fetchrow(

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -18,7 +17,7 @@ from workers import NewWorker, Worker
 
 from kern.agent import Agent
 from kern.aio.portal import close_portal
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
@@ -72,10 +71,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
             Path(data), port=free_port(), options={"fsync": "off", "max_connections": "200"}
         )
         server.start()
-        # A lease that ran out within the server's first seconds is not held against its owner.
-        time.sleep(3.1)
         yield server
-        server.stop()
+        server.stop("immediate")
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ class Contender(ABC):
         """Run the agent to its end."""
 
     async def close(self) -> None:  # noqa: B027 # not every library has something to close
-        """Let go of what was opened."""
+        """Close what was opened."""
 
     def worker(self, setting: Setting) -> Command:
         """Return the command of a worker process with this setting."""

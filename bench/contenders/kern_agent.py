@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from bench.contenders.contender import INSTRUCTIONS, BackgroundContender, Command, Setting
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.tools import tool

@@ -65,7 +65,7 @@ class Services:
         return f"{self._server.url.rpartition('/')[0]}/{name}"
 
     def drop_database(self, name: str) -> None:
-        """Remove a database, and whoever is still connected to it."""
+        """Remove a database, and the connections to it that are left."""
         asyncio.run(self._execute(f'DROP DATABASE "{name}" WITH (FORCE)', "CHECKPOINT"))
 
     def commits(self, count: int) -> list[float]:

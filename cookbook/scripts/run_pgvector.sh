@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 container=kern-pgvector
 bin=.venvs/demo/bin
 
-# Bounded in time: without its daemon, docker can wait for ever.
+# Bounded in time: without its daemon, docker can wait without end.
 docker_answers() {
   command -v docker >/dev/null || return 1
   docker info >/dev/null 2>&1 &

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.models.openai import OpenAIResponses
 from kern.testing import ResponsesServer

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.models.openai import OpenAIResponses

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai import OpenAIResponses

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import ModelError, RunConflictError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus

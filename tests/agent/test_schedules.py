@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import ConfigurationError, InvalidInputError, ScheduleNotFoundError
 from kern.models.openai import OpenAIResponses

@@ -11,7 +11,7 @@ from elsewhere import environment_of
 from plain_script import RunScript, Script
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus

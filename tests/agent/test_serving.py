@@ -13,7 +13,7 @@ from workers import NewWorker
 
 from kern.agent import Agent
 from kern.agent.serving import lifespan, serve
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import ModelError
 from kern.models.openai import OpenAIResponses
 from kern.testing import ResponsesServer

@@ -5,7 +5,7 @@ from contextlib import aclosing
 import pytest
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import ModelError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutputEvent

@@ -13,7 +13,7 @@ import pytest
 
 from kern.agent import Agent
 from kern.aio import threads
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import (
     ConfigurationError,

@@ -1,7 +1,7 @@
 """Texts that break databases come back equal from every one of them."""
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus

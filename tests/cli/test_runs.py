@@ -19,7 +19,8 @@ from stores import CLAIM, LEASE, execute, new_run
 from typer.testing import CliRunner
 
 from kern.cli.main import app
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.processes import Process
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus

@@ -13,7 +13,8 @@ from stores import CLAIM, ending, execute, new_run
 from typer.testing import CliRunner
 
 from kern.cli.main import app
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres import schema as postgres_schema
 from kern.db.postgres.store import PostgresStore

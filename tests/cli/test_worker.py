@@ -16,7 +16,7 @@ from elsewhere import environment_of
 from worker_command import StartWorker, WorkerCommand
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses

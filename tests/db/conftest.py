@@ -2,7 +2,8 @@
 
 import pytest
 
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 
 
 @pytest.fixture

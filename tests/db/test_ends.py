@@ -18,7 +18,9 @@ from stores import (
 )
 
 from kern.aio.batch import to_the_end
-from kern.db.base import Accepted, Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
+from kern.db.values import Accepted
 from kern.run.base import RunStatus
 
 TERMINAL = [RunStatus.completed, RunStatus.error, RunStatus.cancelled]

@@ -21,8 +21,10 @@ from stores import (
     sweep,
 )
 
-from kern.db.base import Database, Kind, Signal, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
+from kern.db.values import Kind, Signal
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord, Settlement
 

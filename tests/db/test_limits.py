@@ -8,7 +8,9 @@ import pytest
 from deliveries import Deliveries
 from stores import CLAIM, EXPIRED, LEASE, LOST, ending, make_due, new_run, row, same, sweep
 
-from kern.db.base import Claim, Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
+from kern.db.values import Claim
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun
 

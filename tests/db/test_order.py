@@ -19,7 +19,8 @@ from stores import (
     sweep,
 )
 
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.run.base import RunStatus
 from kern.run.record import NewRun
 

@@ -9,7 +9,8 @@ import pytest
 from deliveries import Deliveries
 from stores import EXPIRED, execute, new_run, same
 
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore

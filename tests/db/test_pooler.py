@@ -9,11 +9,11 @@ import pytest
 from pgbouncer import PROGRAM, PgBouncer
 from stores import LEASE, Recorder, ending, new_run, settled_as
 
-from kern.db.base import Kind, Signal
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.address import parse_address
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.connector import Connector
+from kern.db.values import Kind, Signal
 from kern.errors import DatabaseUnavailableError
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus

@@ -10,10 +10,11 @@ import asyncpg
 import pytest
 from stores import LEASE, Recorder, ending, new_run, settled_as
 
-from kern.db.base import Database, Kind, Signal
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
+from kern.db.values import Kind, Signal
 from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus

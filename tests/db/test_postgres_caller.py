@@ -10,10 +10,10 @@ from deliveries import Deliveries
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from stores import CLAIM, LEASE, ending, new_run
 
-from kern.db.base import Accepted
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.statements import accepting
 from kern.db.postgres.store import PostgresStore
+from kern.db.values import Accepted
 from kern.errors import ConfigurationError, RunConflictError
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus
@@ -24,10 +24,9 @@ PENDING, CANCELLED = RunStatus.pending, RunStatus.cancelled
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for locks for a tenth of the time."""
-    monkeypatch.setattr(accepting, "BATCH_LOCK_TIMEOUT", "100ms")
-    for module in ("accepting", "steps"):
-        monkeypatch.setattr(f"kern.db.postgres.statements.{module}.LOCK_TIMEOUT", "500ms")
-    monkeypatch.setattr("kern.db.postgres.caller.LOCK_TIMEOUT", "500ms")
+    monkeypatch.setattr(accepting, "BATCH_LOCK_TIMEOUT", 0.1)
+    for module in ("statements.accepting", "accepting", "caller"):
+        monkeypatch.setattr(f"kern.db.postgres.{module}.LOCK_TIMEOUT", 0.5)
 
 
 @pytest.fixture
@@ -185,6 +184,21 @@ async def test_who_meets_an_id_that_is_not_committed_says_so_and_keeps_nobody_wa
     assert await status_of(store, "held") is PENDING
     assert await store.cancel("held")
     assert await status_of(store, "held") is CANCELLED
+
+
+async def test_a_short_heartbeat_makes_the_wait_for_an_id_shorter_not_another_error(
+    postgres: EmbeddedPostgres,
+    table: str,
+    caller: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accepting, "LOCK_TIMEOUT", 5.0)
+    store = await PostgresDb(postgres.url, table, heartbeat=3).store()
+    async with caller.transaction():
+        await store.submit_with(caller, new_run("held"))
+        for act in (store.submit(new_run("held")), store.cancel("held")):
+            with pytest.raises(RunConflictError, match=r"within 1\.6 s"):
+                await act
 
 
 async def test_a_caller_who_meets_an_id_that_is_not_committed_may_go_on(

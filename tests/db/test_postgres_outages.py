@@ -261,6 +261,20 @@ async def test_a_cancelled_statement_does_not_hold_its_caller(
     await connections.fetch("SELECT 1")
 
 
+async def test_connecting_can_be_cancelled_at_any_moment_without_complaints(
+    new: Any, url: str
+) -> None:
+    connections = await new(url)
+    for moment in range(150):
+        connecting = asyncio.create_task(connections.connect())
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        connecting.cancel()
+        await asyncio.wait({connecting})
+        if not connecting.cancelled():
+            connecting.result().terminate()
+
+
 async def test_a_transaction_is_unknown_only_where_its_commit_was_not_answered(
     new: Any, url: str, proxy: Proxy
 ) -> None:

@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 from stores import CLAIM, LEASE, SWARM, Recorder, Spawn, address, ending, execute, new_run, same
 
-from kern.db.base import Kind, Signal
 from kern.db.postgres import PostgresDb
 from kern.db.postgres import schema as tables
+from kern.db.values import Kind, Signal
 from kern.errors import SchemaVersionError
 from kern.local.postgres import EmbeddedPostgres
 

@@ -7,9 +7,10 @@ import asyncpg
 import pytest
 from stores import CLAIM, LEASE, Recorder, ending, execute, new_run, same, settled_as
 
-from kern.db.base import Kind, Signal, Store
+from kern.db.base import Store
 from kern.db.postgres import PostgresDb, connections
 from kern.db.postgres.store import PostgresStore
+from kern.db.values import Kind, Signal
 from kern.errors import DatabaseError, DatabaseUnavailableError
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus

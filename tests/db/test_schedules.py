@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from stores import Recorder, same
 
-from kern.db.base import Database, Kind, Signal, Store
+from kern.db.base import Store
+from kern.db.database import Database
+from kern.db.values import Kind, Signal
 from kern.errors import InvalidInputError, ScheduleNotFoundError
 from kern.run.schedule import Schedule
 

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from stores import CLAIM, EXPIRED, LEASE, OPEN, Recorder, Spawn, address, ending, new_run, sweep
 
-from kern.db.base import Database, Kind, Signal, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
+from kern.db.values import Kind, Signal
 from kern.run.base import RunStatus
 
 Act = Callable[[Store], Awaitable[object]]

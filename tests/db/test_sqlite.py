@@ -25,7 +25,6 @@ from stores import (
     settled_as,
 )
 
-from kern.db.base import Kind, Signal
 from kern.db.in_memory import InMemoryDb
 from kern.db.listing import RunFilter
 from kern.db.sqlite import SqliteDb, schema
@@ -33,6 +32,7 @@ from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.reading import Reading
 from kern.db.sqlite.store import SqliteStore
+from kern.db.values import Kind, Signal
 from kern.errors import DatabaseError, DatabaseUnavailableError, SchemaVersionError
 from kern.run.base import RunStatus
 

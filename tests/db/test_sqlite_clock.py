@@ -10,9 +10,9 @@ from stores import (
     new_run,
 )
 
-from kern.db.base import Swept
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.store import SqliteStore
+from kern.db.values import Swept
 
 
 async def test_what_is_written_goes_by_the_clock_of_the_file() -> None:

@@ -21,10 +21,12 @@ from hypothesis.stateful import (
 from run_model import BEGUN, DONE, PIECE, WHOLE, Happened, Model
 from stores import CLAIM, EXPIRED, LEASE, ending, new_run, same, sweep
 
-from kern.db.base import Claim, Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
+from kern.db.values import Claim
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord, Settlement
 

@@ -18,7 +18,9 @@ from stores import (
     sweep,
 )
 
-from kern.db.base import Claim, Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
+from kern.db.values import Claim
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord, Settlement
 

@@ -17,7 +17,9 @@ from stores import (
     sweep,
 )
 
-from kern.db.base import Database, Store, Swept
+from kern.db.base import Store
+from kern.db.database import Database
+from kern.db.values import Swept
 from kern.run.base import RunStatus
 
 # --- sweep

@@ -123,6 +123,26 @@ async def test_so_many_runs_wait_that_no_other_definition_may_execute(
     assert len(definitions.pinned) == 3
 
 
+async def test_a_rollback_takes_the_pin_of_its_own_transaction_only(
+    model: OpenAIResponses,
+) -> None:
+    definitions = Definitions()
+    spec = Spec.of(new(model))
+    definitions.pin("run", spec, transaction="1")
+    definitions.pin("run", spec, transaction="2")
+    definitions.unpin("run", "1")
+    assert definitions.uncommitted == [("run", "2")]
+    definitions.unpin("run", "2")
+    assert not definitions.is_pinned("run")
+    assert definitions.uncommitted == []
+
+
+async def test_a_run_is_left_to_others_for_longer_each_time() -> None:
+    definitions = Definitions()
+    assert [definitions.leave("run") for _ in range(6)] == [0.05, 0.1, 0.2, 0.4, 0.5, 0.5]
+    assert definitions.leave("another") == 0.05
+
+
 async def test_an_agent_whose_run_was_refused_is_left_to_others_for_a_time(
     model: OpenAIResponses,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 
 from typing_extensions import override
 
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.heart import Heart
 from kern.db.in_memory import InMemoryDb
 from kern.dispatch.heart import HeartThread, Pulse

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from stores import CLAIM, ending, new_run
 
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.dispatch.maintenance import Maintenance
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.settings import Settings

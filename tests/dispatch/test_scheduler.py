@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.dispatch.scheduler import Scheduler
 from kern.errors import DatabaseUnavailableError

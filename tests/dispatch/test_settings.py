@@ -10,6 +10,9 @@ from kern.agent import Agent
 from kern.agent.serving import serve
 from kern.aio import threads
 from kern.db.in_memory import InMemoryDb
+from kern.db.postgres import PostgresDb
+from kern.db.postgres.heart import PostgresHeart
+from kern.db.postgres.store import PostgresStore
 from kern.dispatch.settings import Settings
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
@@ -69,6 +72,23 @@ async def test_a_database_that_is_in_use_with_other_settings_is_refused(
     await agent.arun("Hi")
     with pytest.raises(ConfigurationError, match=r"is in use in this process with .*heartbeat=15"):
         await serve([agent], heartbeat=5)
+
+
+async def test_a_heartbeat_in_code_reaches_the_time_outs_of_the_database(
+    model: OpenAIResponses, postgres_db: PostgresDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "100")
+    serving = asyncio.create_task(serve([Agent("Tester", model, db=postgres_db)], heartbeat=6))
+    await asyncio.sleep(0)
+    # Another object of the same database shares what that one has opened.
+    store = await PostgresDb(postgres_db._dsn, postgres_db.session_table).store()
+    assert isinstance(store, PostgresStore)
+    assert await store.pool.fetchval("SHOW statement_timeout") == "3600ms"
+    heart = postgres_db.open_heart()
+    assert isinstance(heart, PostgresHeart)
+    assert heart._connector.patience == 6
+    serving.cancel()
+    await asyncio.wait({serving})
 
 
 async def test_serve_executes_as_many_runs_at_once_as_it_is_told(

@@ -6,8 +6,8 @@ import pytest
 from database_proxy import proxy_to
 
 from kern.agent import Agent
-from kern.db.base import Accepted
 from kern.db.postgres import PostgresDb
+from kern.db.values import Accepted
 from kern.errors import OutcomeUnknownError
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses

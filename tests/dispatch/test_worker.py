@@ -10,8 +10,10 @@ from load import all_asked, all_ended, ended, status_of, submit
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.db.base import Claim, Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
+from kern.db.values import Claim
 from kern.dispatch.runtime import Runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus

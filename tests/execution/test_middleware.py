@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.execution.middleware import AskModel, CallTool, Middleware
 from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai import OpenAIResponses

@@ -12,7 +12,7 @@ import pytest
 from asking import as_answer
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunContext, RunStatus, current_run

@@ -6,7 +6,7 @@ import pytest
 from typing_extensions import override
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunInfo

@@ -10,7 +10,7 @@ from leases import expire
 from load import all_asked, ended, submit
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.errors import DatabaseUnavailableError
@@ -66,7 +66,7 @@ await asyncio.Event().wait()
     assert (await ended(agent, "lost")).status is RunStatus.completed
 
 
-async def test_whoever_submits_may_leave_at_any_moment(agent: Agent) -> None:
+async def test_a_submitter_may_leave_at_any_moment(agent: Agent) -> None:
     await submit(agent, ["first"])
     await ended(agent, "first")
     left = [f"left after {steps}" for steps in range(30)]
@@ -83,7 +83,7 @@ async def test_whoever_submits_may_leave_at_any_moment(agent: Agent) -> None:
             assert run is None or run.status is RunStatus.completed
 
 
-async def test_a_run_in_the_queue_is_not_overtaken_by_those_that_come_later(
+async def test_a_run_in_the_queue_begins_before_those_that_come_later(
     agent: Agent, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERN_CONCURRENCY", "1")

@@ -6,7 +6,7 @@ import pytest
 from elsewhere import Elsewhere
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.cancel import cancel_run
@@ -89,6 +89,6 @@ async def test_a_cancel_that_meets_its_run_is_never_lost(agent: Agent) -> None:
         assert ended.status is RunStatus.cancelled or not (cancelled or came_first)
         # Not cancelled is right only where the run had ended before the cancel came.
         if not cancelled and ended.status is not RunStatus.cancelled:
-            pytest.fail(f"{run_id}: the cancel answered False and left no intent behind")
+            pytest.fail(f"{run_id}: the cancel answered False and left no pending cancel behind")
 
     await asyncio.gather(*(race(number) for number in range(40)))

@@ -10,7 +10,7 @@ import pytest
 from elsewhere import Elsewhere
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus

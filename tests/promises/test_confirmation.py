@@ -3,7 +3,7 @@
 import pytest
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import RunStateError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput

@@ -6,25 +6,25 @@ was committed is not done again. What was under way is done again, once, with th
 """
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 from crash import TURNS, answer, execute, make_agent, turn_of
-from elsewhere import environment_of
-from kern.run.journal import read_row
+from elsewhere import environment_of, processes
 from leases import expire
 
-from kern.db.base import Database
+from kern.db.database import Database
+from kern.db.postgres import PostgresDb
 from kern.dispatch.runtime import Runtime
-from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
+from kern.run.fold import fold
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -42,9 +42,6 @@ CASES = [
     f"{point} at once" if number // 2 % 2 == 0 else point for number, point in enumerate(POINTS)
 ] + ["after write 1 at once"]
 AT_ONCE = 4
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["crash", "workers", "openai", "asyncpg"])
 
 
 class Crashes:
@@ -125,13 +122,14 @@ class Case:
 
     async def _committed(self, runtime: Runtime, run_id: str) -> tuple[set[int], set[str]]:
         """Return the turns and the tool steps that the dead process has committed."""
-        turns, tools = 0, set()
-        for row in await runtime.store.events(run_id, 0):
-            event, payload = read_row(row)
-            if event is RunEvent.model_request_completed:
-                turns += 1
-            elif event is RunEvent.tool_call_completed:
-                tools.add(str(payload["result"])[0])
+        state = fold(await runtime.store.events(run_id, 0))
+        turns = len(state.turns)
+        tools = {
+            str(execution.result)[0]
+            for turn in state.turns
+            for execution in turn.executions.values()
+            if not execution.tool_call_error
+        }
         record = await runtime.store.get(run_id)
         assert record is not None
         if record.status is RunStatus.completed:
@@ -140,9 +138,25 @@ class Case:
 
 
 @pytest.mark.timeout(240)
+async def test_a_run_killed_at_a_point_ends_as_the_undisturbed_one(
+    shared_db: Database, tmp_path: Path
+) -> None:
+    # Each on one of the databases: every other step, before a write and after the next one.
+    is_postgres = isinstance(shared_db, PostgresDb)
+    half = [each for number, each in enumerate(CASES) if (number % 4 in (0, 3)) is is_postgres]
+    await play_all(half, shared_db, tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(480)
 async def test_a_run_killed_at_any_point_ends_as_the_undisturbed_one(
     shared_db: Database, tmp_path: Path
 ) -> None:
+    await play_all(CASES, shared_db, tmp_path)
+
+
+async def play_all(cases: Sequence[str], shared_db: Database, tmp_path: Path) -> None:
+    """Have a process die in each case, and see that no step has two keys."""
     crashes = Crashes()
     with ResponsesServer(default=crashes.reply) as server:
         case = Case(shared_db, server, crashes, tmp_path / "ledger")
@@ -153,7 +167,7 @@ async def test_a_run_killed_at_any_point_ends_as_the_undisturbed_one(
                 await case.play(name)
 
         async with asyncio.TaskGroup() as group:
-            for name in CASES:
+            for name in cases:
                 group.create_task(play(name))
 
     keys: dict[tuple[str, str], set[str]] = {}

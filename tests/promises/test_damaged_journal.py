@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.errors import JournalError

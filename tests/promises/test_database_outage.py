@@ -30,8 +30,8 @@ from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
-OUTAGE = float(os.environ.get("TEST_OUTAGE", "4"))
-HEARTBEAT = "3"
+OUTAGE = float(os.environ.get("TEST_OUTAGE", "3"))
+HEARTBEAT = "2"
 """Shorter than the outage, so that every lease runs out meanwhile, and long enough to renew it."""
 
 
@@ -79,12 +79,12 @@ async def test_no_run_is_lost_and_no_step_repeated(
         new_worker(agent.db, tools=("work",), TEST_LEDGER=str(ledger), **settings) for _ in range(2)
     ]:
         await worker.ready()
-    names = [f"run-{number}" for number in range(40)]
-    # Some wait for their turn in a session.
+    names = [f"run-{number}" for number in range(24)]
+    # Some wait for another one of their session.
     for number, name in enumerate(names):
-        await submit(agent, [name], f"s{number % 25}")
+        await submit(agent, [name], f"s{number % 15}")
     waiting = asyncio.create_task(all_ended(agent, names, 60 + 2 * OUTAGE))
-    await server.wait_for_requests(30, timeout=20)
+    await server.wait_for_requests(18, timeout=20)
 
     await asyncio.to_thread(own_postgres.stop, "immediate")
     began = time.monotonic()

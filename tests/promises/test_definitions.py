@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from load import all_ended, ended, status_of, submit
 
 from kern.agent import Agent
 from kern.agent.serving import serve
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import QueueFullError
 from kern.models.openai import OpenAIResponses
@@ -119,6 +121,38 @@ async def test_a_later_change_of_the_agent_does_not_change_what_was_submitted(
     assert told_the_model(server) == ["Old."] * 3
     await agent.arun("third")
     assert set(told_the_model(server)[3:]) == {"New."}
+
+
+async def test_a_run_that_only_its_submitter_may_execute_begins_soon_beside_other_processes(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    elsewhere: Elsewhere,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "2")
+    server.default = calls_then_answers
+    # Another one waits for its own run, and so takes what there is of the agent.
+    other = elsewhere(
+        """
+        from datetime import UTC, datetime
+        other = Agent("Tester", agent.model, db=db, dependencies={"user": "bob"})
+        await other.arun("Later", background=True, run_at=datetime(2100, 1, 1, tzinfo=UTC))
+        say("waits")
+        await hear()
+        """
+    )
+    assert await other.said() == "waits"
+    ada = Agent("Tester", model, db=shared_db, tools=[who], dependencies={"user": "ada"})
+    took = []
+    for number in range(10):
+        due = datetime.now(UTC) + timedelta(seconds=0.2)
+        await submit(ada, [f"hers {number}"], run_at=due)
+        run = await ended(ada, f"hers {number}")
+        took.append((datetime.now(UTC) - due).total_seconds())
+        assert told(run) == ["ada"]
+    print(f"from due to ended: {mean(took):.3f} s on average, {max(took):.3f} s at most")
+    assert mean(took) < 1
 
 
 @asynccontextmanager

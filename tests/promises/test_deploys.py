@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from deploys import Server
 from elsewhere import environment_of
+from load import ended, status_of
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
+from kern.db.postgres import PostgresDb
+from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
@@ -77,8 +80,8 @@ def deploy(shared_db: Database, server: ResponsesServer, tmp_path: Path) -> Iter
     """Start servers with an application each."""
     started: list[Server] = []
 
-    def start(code: str, *command: str) -> Server:
-        environment = environment_of(shared_db, server.base_url)
+    def start(code: str, *command: str, db: Database = shared_db, **settings: str) -> Server:
+        environment = environment_of(db, server.base_url) | settings
         started.append(Server(tmp_path, code, *command, environment=environment))
         return started[-1]
 
@@ -108,6 +111,7 @@ async def test_uvicorn_ends_with_the_runs_released(
     assert await released(agent, server, deployed) == -15
 
 
+@pytest.mark.nightly
 @needs("uvicorn", "uvloop")
 async def test_uvicorn_over_uvloop_ends_with_the_runs_released(
     agent: Agent, server: ResponsesServer, deploy: Deploy
@@ -116,6 +120,7 @@ async def test_uvicorn_over_uvloop_ends_with_the_runs_released(
     assert await released(agent, server, deployed) == -15
 
 
+@pytest.mark.nightly
 @needs("uvicorn")
 async def test_uvicorn_with_several_workers_ends_with_the_runs_released(
     agent: Agent, server: ResponsesServer, deploy: Deploy
@@ -148,7 +153,7 @@ async def test_gunicorn_with_uvicorn_workers_ends_with_the_runs_released(
 
 
 @needs("gunicorn")
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
+@pytest.mark.parametrize("worker", ["gthread", pytest.param("sync", marks=pytest.mark.nightly)])
 async def test_gunicorn_ends_with_the_runs_released(
     agent: Agent, server: ResponsesServer, deploy: Deploy, worker: str
 ) -> None:
@@ -168,3 +173,51 @@ async def test_celerys_prefork_workers_end_with_the_runs_released(
     run = await agent.aget_run_output("run-1")
     assert run is not None
     assert run.status is RunStatus.pending, deployed.log()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("code", "command"),
+    [
+        pytest.param(ASGI, (*UVICORN, "--lifespan", "off"), id="uvicorn", marks=needs("uvicorn")),
+        pytest.param(
+            ASGI,
+            (*GUNICORN, "-k", "uvicorn.workers.UvicornWorker"),
+            id="gunicorn, uvicorn",
+            marks=[needs("gunicorn", "uvicorn"), pytest.mark.nightly],
+        ),
+        pytest.param(
+            WSGI,
+            (*GUNICORN, "-k", "gthread"),
+            id="gunicorn, threads",
+            marks=[needs("gunicorn"), pytest.mark.nightly],
+        ),
+    ],
+)
+async def test_a_long_run_outlives_more_deploys_than_attempts_that_may_be_lost(
+    postgres_db: PostgresDb,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    deploy: Deploy,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    command: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+    code = code.replace("background=True", 'background=True, run_id="long", max_attempts=1')
+
+    def deploy_again() -> Server:
+        return deploy(code, *command, db=postgres_db, KERN_IN_PROCESS_WORKER="1")
+
+    server.script += [Reply.hang() for _ in range(2)]
+    agent = Agent("Tester", model, db=postgres_db)
+    for number in range(1, 3):
+        deployed = deploy_again()
+        assert await deployed.begin_run() == "long"
+        await server.wait_for_requests(number, timeout=20)
+        await deployed.terminate()
+        assert await status_of(agent, "long") is RunStatus.pending, deployed.log()
+    assert await deploy_again().begin_run() == "long"
+    run = await ended(agent, "long", 20)
+    assert (run.status, run.content) == (RunStatus.completed, "Hello.")
+    assert len(server.requests) == 3

@@ -12,7 +12,7 @@ from pgbouncer import PROGRAM, PgBouncer
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.local.postgres import EmbeddedPostgres
@@ -153,16 +153,16 @@ async def test_a_wait_through_pgbouncer_in_transaction_mode_ends(
 async def test_a_worker_behind_pgbouncer_in_transaction_mode_executes_and_cancels(
     pooled: PostgresDb, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
-    server.script += [Reply.text("Hello.") for _ in range(30)]
+    server.script += [Reply.text("Hello.") for _ in range(12)]
     server.default = Reply.hang()
     agent = Agent("Tester", model, db=pooled)
-    names = [f"run-{number}" for number in range(30)]
+    names = [f"run-{number}" for number in range(12)]
     for number, name in enumerate(names):
-        await submit(agent, [name], f"session-{number % 10}")
+        await submit(agent, [name], f"session-{number % 6}")
     for name in names:
         assert (await ended(agent, name, 15)).status is RunStatus.completed
     await submit(agent, ["stopped"])
-    await server.wait_for_requests(31)
+    await server.wait_for_requests(13)
     assert await agent.acancel_run("stopped")
     await server.wait_for_disconnects(1, timeout=5 * HEARTBEAT)
     assert (await ended(agent, "stopped", 5)).status is RunStatus.cancelled
@@ -217,8 +217,11 @@ async def other_loop() -> AsyncIterator[Loop]:
     await asyncio.to_thread(loop.close)
 
 
-@waits
-@pytest.mark.parametrize("same_object", [True, False], ids=["one object", "two objects"])
+@pytest.mark.parametrize(
+    ("wait", "same_object"),
+    [(by_waiting, True), (by_streaming, False)],
+    ids=["waiting, one object", "streaming, two objects"],
+)
 async def test_two_loops_of_a_process_wait_for_each_others_runs(
     shared_db: Database,
     server: ResponsesServer,

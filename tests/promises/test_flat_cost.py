@@ -14,9 +14,11 @@ import pytest
 from costs import ROUNDS, Costs, counting_costs
 from stores import CLAIM, EXPIRED, LEASE, ending, execute, new_run, seconds_ago, sweep
 
-from kern.db.base import Claim, Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.listing import RunFilter
 from kern.db.sqlite import SqliteDb
+from kern.db.values import Claim
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow
 

@@ -11,7 +11,7 @@ import pytest
 from load import status_of, submit
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses

@@ -14,7 +14,7 @@ from stores import new_run
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
@@ -102,7 +102,7 @@ async def test_the_runs_of_a_loop_that_is_blocked_for_too_long_go_on_elsewhere(
 
 
 @pytest.mark.usefixtures("submit_only")
-@pytest.mark.parametrize("how", ["frozen", "cut"])
+@pytest.mark.parametrize("how", ["frozen", pytest.param("cut", marks=pytest.mark.nightly)])
 async def test_a_database_out_of_reach_for_longer_than_a_lease_costs_nobody_a_run(
     ways: list[Proxy],
     table: str,
@@ -168,7 +168,7 @@ async def test_a_wrong_clock_neither_takes_over_what_lives_nor_leaves_what_is_lo
     await server.wait_for_requests(1)
     await new_worker(postgres_db, KERN_HEARTBEAT="1", TEST_CLOCK="600").ready()
     with pytest.raises(TimeoutError):
-        await server.wait_for_requests(2, timeout=3)
+        await server.wait_for_requests(2, timeout=2)
     held.release()
     assert (await ended(agent, "run", 5)).status is RunStatus.completed
 

@@ -8,7 +8,7 @@ from elsewhere import Elsewhere, Process
 from leases import expire
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent

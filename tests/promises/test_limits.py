@@ -9,7 +9,7 @@ from stores import execute
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.errors import ConfigurationError, QueueFullError
 from kern.execution import executor

@@ -5,7 +5,7 @@ from elsewhere import Elsewhere
 from leases import expire
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.errors import ConfigurationError, UsageLimitError
 from kern.models.openai import OpenAIResponses

@@ -13,7 +13,7 @@ import pytest
 from load import all_ended, ended, status_of
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import KernError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus

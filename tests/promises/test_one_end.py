@@ -8,7 +8,7 @@ from elsewhere import Elsewhere
 from stores import CLAIM
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import RunStateError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus

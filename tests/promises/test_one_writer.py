@@ -14,7 +14,8 @@ from leases import expire
 from stores import CLAIM, LOST, ending, new_run, same, settled_as, sweep
 
 from kern.agent import Agent
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.dispatch.runtime import Runtime

@@ -11,7 +11,7 @@ from stores import execute
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.errors import SessionBusyError
 from kern.models.openai import OpenAIResponses

@@ -100,9 +100,9 @@ async def test_a_database_whose_default_is_serializable_fails_no_run(
         options: dict[str, Any] = {"tools": ("work",), "TEST_LEDGER": str(ledger), **SETTINGS}
         for worker in [new_worker(db, **options) for _ in range(2)]:
             await worker.ready()
-        names = [f"run-{number}" for number in range(80)]
+        names = [f"run-{number}" for number in range(40)]
         await asyncio.gather(
-            *(submit(agent, [name], f"s{number % 40}") for number, name in enumerate(names))
+            *(submit(agent, [name], f"s{number % 20}") for number, name in enumerate(names))
         )
         runs = await all_ended(agent, names, 30)
         assert Counter(run.error for run in runs) == Counter({None: len(names)})
@@ -134,7 +134,7 @@ async def test_a_database_that_is_read_only_for_a_while_costs_no_step(
     async with admin_of(own_postgres) as admin:
         await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         await admin.execute("SELECT pg_reload_conf()")
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
         await admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
         await admin.execute("SELECT pg_reload_conf()")
     runs = await all_ended(agent, names, 30)
@@ -181,7 +181,7 @@ async def test_a_disk_that_is_full_for_a_while_fails_no_run(
         options: dict[str, Any] = {"tools": ("work",), "TEST_LEDGER": str(ledger), **SETTINGS}
         for worker in [new_worker(db, **options) for _ in range(2)]:
             await worker.ready()
-        names = [f"run-{number}" for number in range(60)]
+        names = [f"run-{number}" for number in range(40)]
         # What they say fills the pages that there are.
         await asyncio.gather(
             *(submit(agent, [name], metadata={"kept": os.urandom(3000).hex()}) for name in names)
@@ -194,7 +194,7 @@ async def test_a_disk_that_is_full_for_a_while_fails_no_run(
                     file.flush()
             except OSError:
                 pass
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
         ballast.unlink()
         runs = await all_ended(agent, names, 30)
         assert Counter(run.error for run in runs) == Counter({None: len(names)})

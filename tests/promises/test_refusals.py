@@ -10,7 +10,7 @@ from load import all_ended, ended, status_of, submit
 from workers import NewWorker, Worker
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus

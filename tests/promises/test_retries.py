@@ -1,4 +1,4 @@
-"""What may succeed later is tried again; what brings its workers down is not, for ever."""
+"""What may succeed later is tried again; what brings its workers down is not, without end."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from load import all_asked, all_ended, ended, submit
 from workers import NewWorker, Worker
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.execution import executor
 from kern.models.openai import OpenAIResponses

@@ -7,7 +7,7 @@ import pytest
 from elsewhere import Elsewhere
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.errors import InvalidInputError, RunConflictError, RunNotFoundError, RunStateError
 from kern.models.openai import OpenAIResponses

@@ -12,7 +12,8 @@ from elsewhere import Elsewhere
 from stores import execute
 
 from kern.agent import Agent
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.schedule import Missed, Schedule
@@ -147,7 +148,7 @@ async def test_a_paused_schedule_starts_nothing_and_skips_what_it_missed(
     await agent.apause_schedule("paused")
     paused = await noted(store, "paused", lambda schedule: schedule.paused)
     assert await store.schedules.update(paused, replace(paused, next_at=moment))
-    # Whoever starts this one has seen the other.
+    # The process that starts this one has seen the other.
     await store.schedules.put(replace(yearly("due"), next_at=moment))
     await completed(agent, f"due@{moment:%Y-%m-%dT%H:%MZ}")
 

@@ -13,7 +13,7 @@ from elsewhere import Elsewhere
 from leases import expire
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.dispatch.runtime import Runtime

@@ -1,4 +1,4 @@
-"""Promise 8: the end of a process lets its runs go on elsewhere; only a cancel cancels."""
+"""Promise 8: a process that ends releases its runs for others; only a cancel cancels."""
 
 import signal
 
@@ -24,7 +24,7 @@ async def _completed_here(agent: Agent, run_id: str) -> None:
     assert (run.status, run.content) == (RunStatus.completed, "Hello.")
 
 
-async def test_the_end_of_asyncio_run_lets_go_at_once(
+async def test_the_end_of_asyncio_run_releases_at_once(
     agent: Agent, server: ResponsesServer, elsewhere: Elsewhere
 ) -> None:
     server.script.append(Reply.hang())
@@ -41,7 +41,7 @@ async def test_the_end_of_asyncio_run_lets_go_at_once(
     await _completed_here(agent, run_id)
 
 
-async def test_another_process_takes_over_at_once(
+async def test_another_process_goes_on_at_once(
     agent: Agent, server: ResponsesServer, elsewhere: Elsewhere
 ) -> None:
     server.script.append(Reply.hang())
@@ -57,7 +57,7 @@ async def test_another_process_takes_over_at_once(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_lets_go_at_once(
+async def test_a_signal_releases_at_once(
     agent: Agent, server: ResponsesServer, elsewhere: Elsewhere, number: signal.Signals
 ) -> None:
     server.script.append(Reply.hang())
@@ -115,7 +115,7 @@ async def test_a_cancel_asked_for_during_the_shutdown_is_honoured(
     assert await process.ended() == 0
 
 
-async def test_runs_in_flight_by_the_hundred_are_all_let_go(
+async def test_runs_in_flight_by_the_hundred_are_all_released(
     agent: Agent, server: ResponsesServer, elsewhere: Elsewhere
 ) -> None:
     server.default = Reply.hang()

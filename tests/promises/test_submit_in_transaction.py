@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
+from kern.dispatch.runtime import Runtime
 from kern.errors import ConfigurationError, KernError, RunConflictError
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
@@ -99,6 +100,36 @@ async def test_a_run_whose_transaction_is_rolled_back_has_never_been(
         await server.wait_for_requests(1, timeout=1)
     run = await agent.arun("Something else", background=True, run_id="run")
     assert (await ended(agent, run.run_id)).status is RunStatus.completed
+
+
+async def test_a_rollback_leaves_nothing_pinned_and_an_open_transaction_keeps_its_definition(
+    postgres_db: PostgresDb,
+    postgres: EmbeddedPostgres,
+    model: OpenAIResponses,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "1")
+    agent = Agent("Tester", model, db=postgres_db, dependencies={"user": "ada"})
+    runtime = await Runtime.of(postgres_db)
+    async with by_asyncpg(postgres.url) as connection:
+        await agent.arun("Hi", background=True, run_id="open", connection=connection)
+        with pytest.raises(RolledBackError):  # noqa: PT012
+            async with by_asyncpg(postgres.url) as other:
+                await agent.arun("Hi", background=True, run_id="rolled back", connection=other)
+                raise RolledBackError
+        savepoint = connection.transaction()
+        await savepoint.start()
+        await agent.arun("Hi", background=True, run_id="undone", connection=connection)
+        await savepoint.rollback()
+        async with asyncio.timeout(10):
+            while runtime._definitions.is_pinned("rolled back"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert runtime._definitions.is_pinned("open")
+        assert runtime._definitions.is_pinned("undone"), "its transaction has not ended"
+    assert (await ended(agent, "open", 10)).status is RunStatus.completed
+    async with asyncio.timeout(10):
+        while runtime._definitions.pinned:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def test_it_is_executed_in_another_process_too(

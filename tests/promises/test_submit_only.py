@@ -10,7 +10,7 @@ from workers import NewWorker
 
 from kern.agent import Agent
 from kern.agent.serving import serve
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import RunNotFoundError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent

@@ -6,7 +6,7 @@ import pytest
 from elsewhere import Elsewhere
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
@@ -46,26 +46,3 @@ async def test_another_process_takes_a_killed_run_over_in_time(
     assert run.status is RunStatus.completed
     events = [event.event async for event in agent.astream_run("lost")]
     assert RunEvent.run_resumed in events
-
-
-async def test_a_run_that_is_alive_is_not_taken_over(
-    shared_db: Database,
-    model: OpenAIResponses,
-    server: ResponsesServer,
-    elsewhere: Elsewhere,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("KERN_HEARTBEAT", str(HEARTBEAT))
-    reply = Reply.text("Here I am.").held()
-    server.script.append(reply)
-    elsewhere(BODY.format(background="background=True,"), KERN_HEARTBEAT=str(HEARTBEAT))
-    await server.wait_for_requests(1, timeout=20)
-    agent = Agent("Tester", model, db=shared_db)
-    await agent.await_run((await agent.arun("Serve", background=True)).run_id)
-    with pytest.raises(TimeoutError):
-        await server.wait_for_requests(3, timeout=4 * HEARTBEAT)
-    reply.release()
-
-    run = await agent.await_run("lost", timeout=10)
-    assert run is not None
-    assert (run.status, run.content) == (RunStatus.completed, "Here I am.")

@@ -11,7 +11,7 @@ from receiver import Receiver, hang, status
 from standardwebhooks.webhooks import Webhook
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import InvalidInputError
 from kern.models.openai import OpenAIResponses
 from kern.testing import ResponsesServer

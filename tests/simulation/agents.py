@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from typing_extensions import override
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import ModelError
 from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Text
 from kern.run.base import RunContext, RunStatus

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from kern.db.base import Kind, Signal
+from kern.db.values import Kind, Signal
 from tests.simulation.programs import start
 from tests.simulation.weather import Weather
 from tests.simulation.world import Process, World

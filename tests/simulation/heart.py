@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.dispatch import heart
 from kern.dispatch.heart import Pulse
 from tests.simulation.loop import Loop

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from kern.db.base import Accepted
 from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
+from kern.db.values import Accepted
 from kern.dispatch.waiting import Waiting
 from kern.execution.executor import Executor
 from kern.execution.journal import Journal

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from typing_extensions import override
 
-from kern.db.base import Signal, Store
+from kern.db.base import Store
 from kern.db.heart import Heart
 from kern.db.in_memory import InMemoryDb
 from kern.db.sqlite.heart import SqliteHeart
 from kern.db.sqlite.store import SqliteStore
+from kern.db.values import Signal
 from kern.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from random import Random
 from typing import cast
 
 from kern.agent import Agent
-from kern.db.base import Kind, Signal
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
+from kern.db.values import Kind, Signal
 from kern.execution.cancellation import Cancellations
 from kern.run.base import RunContext
 from tests.simulation.agents import agents

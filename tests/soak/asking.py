@@ -68,7 +68,7 @@ class Questions:
 
     def _take(self, told: dict[str, str]) -> None:
         asked = self._asked.get(int(told["number"]))
-        if asked is None or asked.done():  # Whoever asked has given up.
+        if asked is None or asked.done():  # Its asker has given up.
             return
         if "error" not in told:
             asked.set_result(told["answer"])

@@ -24,7 +24,7 @@ CREATE TABLE soak_changes (
 CREATE FUNCTION soak_observe() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO public.soak_changes (run_id, status, attempt)
-    VALUES (NEW.run_id, CASE WHEN NEW.session_id IS NULL THEN 'INTENT' ELSE NEW.status END,
+    VALUES (NEW.run_id, CASE WHEN NEW.session_id IS NULL THEN 'PENDING CANCEL' ELSE NEW.status END,
         NEW.attempt);
     RETURN NULL;
 END $$;

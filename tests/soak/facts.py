@@ -57,7 +57,7 @@ class Run:
     @property
     def came(self) -> bool:
         """Whether it was accepted, be it that nobody has been told so."""
-        return any(change.status != "INTENT" for change in self.changes)
+        return any(change.status != "PENDING CANCEL" for change in self.changes)
 
     @property
     def accepted(self) -> Line | None:

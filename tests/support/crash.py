@@ -10,7 +10,8 @@ from pathlib import Path
 from elsewhere import set_environment
 
 from kern.agent import Agent
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite import SqliteDb

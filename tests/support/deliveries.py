@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from stores import LEASE, ending
 
-from kern.db.base import Accepted, Claim, Store
+from kern.db.base import Store
 from kern.db.queue import Entry
+from kern.db.values import Accepted, Claim
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord
 

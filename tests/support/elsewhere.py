@@ -1,14 +1,17 @@
 """Processes beside the test's own, which use the same database and the same model."""
 
 import asyncio
+import multiprocessing
 import os
+import runpy
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TextIO, cast
 
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 
@@ -36,47 +39,78 @@ async def main():
 """
 
 
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["crash", "workers", "tests.soak.preloaded"])
+
+
 class Process:
-    """A Python process that the test talks to over its standard streams, a line at a time."""
+    """A Python process that the test talks to over its standard streams, a line at a time.
+
+    It is forked from one that has everything imported.
+    """
 
     def __init__(self, script: Path, environment: dict[str, str]) -> None:
         """Start it."""
-        self._popen = subprocess.Popen(
-            [sys.executable, "-u", str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | environment,
+        stdin, telling = processes.Pipe(duplex=False)
+        saying, stdout = processes.Pipe(duplex=False)
+        self._process = processes.Process(
+            target=_execute, args=(str(script), {**os.environ, **environment}, stdin, stdout)
         )
+        self._process.start()
+        stdin.close()
+        stdout.close()
+        self._stdin, self._stdout = _file(telling, "w"), _file(saying, "r")
 
     async def said(self, timeout: float = 20.0) -> str:
         """Return the next line that it prints."""
-        assert self._popen.stdout is not None
-        line = asyncio.to_thread(self._popen.stdout.readline)
+        line = asyncio.to_thread(self._stdout.readline)
         return (await asyncio.wait_for(line, timeout)).strip()
 
     def tell(self, line: str) -> None:
         """Send it a line."""
-        assert self._popen.stdin is not None
-        self._popen.stdin.write(line + "\n")
-        self._popen.stdin.flush()
+        self._stdin.write(line + "\n")
+        self._stdin.flush()
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        self._popen.send_signal(number)
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
 
     async def ended(self, timeout: float = 20.0) -> int:
         """Wait for its end and return its exit code."""
-        return await asyncio.wait_for(asyncio.to_thread(self._popen.wait), timeout)
+        await asyncio.to_thread(self._process.join, timeout)
+        if self._process.exitcode is None:
+            raise TimeoutError
+        return self._process.exitcode
 
     def close(self) -> None:
         """End it, if it has not ended yet."""
-        if self._popen.poll() is None:
-            self._popen.kill()
-        self._popen.wait(10)
-        for stream in (self._popen.stdin, self._popen.stdout):
-            if stream is not None:
-                stream.close()
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+        self._stdin.close()
+        self._stdout.close()
+
+
+def _file(connection: Connection, mode: str) -> TextIO:
+    """Return a file in place of a connection."""
+    file = os.fdopen(os.dup(connection.fileno()), mode)
+    connection.close()
+    return cast(TextIO, file)
+
+
+def _execute(
+    script: str, environment: dict[str, str], stdin: Connection, stdout: Connection
+) -> None:
+    """Do in a forked process what ``python -u SCRIPT`` does in a new one."""
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.stdin, sys.stdout = _file(stdin, "r"), _file(stdout, "w")
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def write_script(path: Path, body: str) -> Path:

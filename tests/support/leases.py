@@ -4,7 +4,7 @@ import asyncio
 
 from stores import execute, sweep
 
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres.store import PostgresStore
 from kern.run.base import RunStatus
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.testing.responses import RequestRecord

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kern.db.base import LOST_ATTEMPTS
+from kern.db.values import LOST_ATTEMPTS
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord
 

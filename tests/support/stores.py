@@ -6,12 +6,14 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from kern.db.base import Claim, Database, Settled, Signal, Store, Swept
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite import SqliteDb
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.store import SqliteStore
+from kern.db.values import Claim, Settled, Signal, Swept
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, Settlement
 
@@ -33,7 +35,7 @@ LOST = Claim("lost", EXPIRED)
 
 OPEN = """
 import asyncio, sys
-from kern.db.base import Claim
+from kern.db.values import Claim
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, Settlement
 

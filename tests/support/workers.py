@@ -1,7 +1,6 @@
 """Processes that only execute runs, forked from one that has everything imported."""
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import time
@@ -10,11 +9,11 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import clocks
-from elsewhere import environment_of, set_environment
+from elsewhere import environment_of, processes, set_environment
 
 from kern.agent import Agent
 from kern.agent.serving import serve
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses
@@ -24,9 +23,6 @@ from kern.tools import tool
 
 NewWorker = Callable[..., "Worker"]
 """Takes a database, and what :class:`Worker` takes as keywords."""
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["crash", "workers", "openai", "asyncpg"])
 
 
 async def work(step: str, context: RunContext) -> str:
@@ -45,7 +41,7 @@ async def block(context: RunContext, seconds: float) -> str:
 
 
 async def wait(context: RunContext) -> str:
-    """Wait for ever in the first attempt."""
+    """Never end in the first attempt."""
     await work("wait", context)
     if context.attempt == 1:
         await asyncio.Event().wait()

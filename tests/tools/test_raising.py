@@ -9,7 +9,7 @@ import pytest
 from pydantic import AfterValidator
 
 from kern.agent import Agent
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
 from kern.testing import ResponsesServer

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, cast
 
 from kern.agent.options import check_count, check_policy, check_seconds
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError

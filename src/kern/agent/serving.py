@@ -10,7 +10,7 @@ from typing import Any
 from kern.agent.agent import Agent
 from kern.aio.portal import close_portal
 from kern.aio.threads import limit_threads
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import handle_sigterm, in_charge, release_here

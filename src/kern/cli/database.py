@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.errors import ConfigurationError
 
 Url = Annotated[

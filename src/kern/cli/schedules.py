@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.schedules import Schedules
 from kern.errors import ScheduleNotFoundError
 from kern.run.schedule import Missed, Schedule

@@ -9,7 +9,8 @@ from typing import Annotated, cast
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
-from kern.db.base import Database, TablesVersion
+from kern.db.database import Database
+from kern.db.values import TablesVersion
 from kern.run.duration import parse_duration
 
 MIGRATION_DUE, TOO_NEW, DAMAGED = 3, 4, 5

@@ -4,139 +4,20 @@ Every change of a run is one guarded write: on its status, and where an attempt 
 attempt. What the guard refuses comes from a stale attempt, and changes nothing.
 """
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
-from enum import Enum
-from typing import NamedTuple, Self
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
-from kern.aio.per_loop import PerLoop
-from kern.db.heart import Heart
 from kern.db.listing import Load, RunFilter
 from kern.db.outbox import Outbox
 from kern.db.processes import Processes
 from kern.db.queue import Queue
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
-from kern.errors import ConfigurationError, NewerJournalError
+from kern.db.values import Accepted, Claim, Settled, Signal, Swept
+from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
-from kern.run.steps import VERSION
-
-# How many attempts may be lost where the run does not say; it may be innocent of their loss.
-LOST_ATTEMPTS = 5
-
-LOST_ATTEMPTS_MESSAGE = (
-    "The workers of %s attempts were lost while they executed this run, so it is not tried again: "
-    "it may be what brings them down. What it has done is kept; retry the run to go on from there."
-)
-
-UNSERVED_MESSAGE = (
-    "No worker could execute this run since %s. The last one said: %s What it has done is kept; "
-    "retry the run once a worker can."
-)
-
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-
-
-class Kind(Enum):
-    """What a :class:`Signal` says."""
-
-    cancel = "cancel"
-    read = "read"
-    changed = "changed"
-    schedule = "schedule"
-    webhook = "webhook"
-    away = "away"
-    resync = "resync"
-
-
-class Signal(NamedTuple):
-    """A notification from one process to the others that use the database.
-
-    ``cancel``: the run's executor shall stop it. ``read``: somebody reads the run's events, so
-    its executor shall write them as they come. ``changed``: a run that somebody waits for or
-    reads has moved on. ``schedule``: a schedule has changed. ``webhook``: an end is to be
-    reported. ``away``: no notification comes any more, for now. ``resync``: notifications may
-    have been lost, so look. Only the first three have a run id.
-    """
-
-    kind: Kind
-    run_id: str = ""
-
-
-class Accepted(NamedTuple):
-    """The answer to a submitted run.
-
-    Attributes:
-        status: its status.
-        created_at: when it was accepted.
-        waiting: whether it waits for another run of its session.
-    """
-
-    status: RunStatus
-    created_at: datetime
-    waiting: bool = False
-
-
-class Settled(NamedTuple):
-    """The answer to a settled run.
-
-    Attributes:
-        status: the status in which it ended, or PAUSED.
-        finished_at: when it ended, by the database's clock.
-    """
-
-    status: RunStatus
-    finished_at: datetime | None = None
-
-
-class Claim(NamedTuple):
-    """Who claims a run, and on which terms.
-
-    Attributes:
-        executor: the name of the executor, which nobody else has.
-        lease: the seconds for which the attempt is protected from others.
-        agent_limit: how many background runs of the agent may execute at once; None for any.
-        user_limit: how many of its user; None for any.
-        journal_version: the newest version of a journal that the executor knows.
-    """
-
-    executor: str
-    lease: float
-    agent_limit: int | None = None
-    user_limit: int | None = None
-    journal_version: int = VERSION
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether there is a limit to keep."""
-        return self.agent_limit is not None or self.user_limit is not None
-
-
-class Swept(NamedTuple):
-    """What a sweep has found to do.
-
-    Attributes:
-        expired: the runs whose lease had expired; they are due again, or have ended.
-        enqueued: how many due runs were enqueued again, which nobody had taken for long.
-    """
-
-    expired: list[str]
-    enqueued: int
-
-
-class TablesVersion(NamedTuple):
-    """How old the tables are.
-
-    Attributes:
-        found: their version; None where there are none yet.
-        known: the version to which this kern brings them.
-    """
-
-    found: int | None
-    known: int
 
 
 class Store(ABC):
@@ -205,6 +86,14 @@ class Store(ABC):
             RunConflictError: another transaction holds the id, and has not ended in time.
         """
         raise ConfigurationError(f"{self} takes no connection of yours: only PostgresDb does.")
+
+    async def rolled_back(self, runs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return which runs do not exist, as their transaction has ended without them.
+
+        Args:
+            runs: run ids, each with the transaction of its :meth:`submit_with`.
+        """
+        return []
 
     @abstractmethod
     async def held(self, run_id: str, executor: str) -> RunRecord | None:
@@ -468,109 +357,3 @@ class Store(ABC):
     @abstractmethod
     async def listen(self, on_signal: Callable[[Signal], None]) -> None:
         """Have notifications handed over from now on; one listener a store."""
-
-
-class Database(ABC):
-    """A database as a user names it. Opened once for each event loop, on first use."""
-
-    def __init__(self, session_table: str) -> None:
-        """Name the tables.
-
-        Args:
-            session_table: the table of the sessions; the others are named after it.
-
-        Raises:
-            ConfigurationError: the name is not an identifier.
-        """
-        self.session_table = check_identifier("session_table", session_table)
-        self._stores = PerLoop(self._open)
-
-    @abstractmethod
-    def _open(self) -> AsyncGenerator[Store, None]:
-        """Yield the open database once, and close it after that."""
-
-    @abstractmethod
-    def open_heart(self) -> Heart:
-        """Return what extends leases from a thread of its own; it opens on its first beat."""
-
-    async def store(self) -> Store:
-        """Return the database, open for the running event loop.
-
-        Raises:
-            DatabaseUnavailableError: it cannot be reached.
-            SchemaVersionError: its tables are newer than this version of kern.
-        """
-        return await self._stores.get()
-
-    async def aclose(self) -> None:
-        """Close what is open of it on the running event loop; the next use opens it again.
-
-        What another object of the same database uses stays open.
-        """
-        await self._stores.aclose()
-
-    def close(self) -> None:
-        """Close what synchronous code, or a loop in another thread, has opened of it.
-
-        Raises:
-            ConfigurationError: it was called on an event loop that uses it: await
-                :meth:`aclose` there.
-        """
-        self._stores.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @abstractmethod
-    async def version(self) -> TablesVersion:
-        """Return the version of the tables, which are neither made nor migrated for it.
-
-        Raises:
-            DatabaseUnavailableError: the database cannot be reached.
-        """
-
-    @abstractmethod
-    def migration_sql(self) -> str:
-        """Return the SQL that makes the tables where there are none, in one transaction."""
-
-    async def damage(self) -> list[str]:
-        """Return what is broken in the tables, a sentence each, with what to do about it.
-
-        Raises:
-            DatabaseUnavailableError: the database cannot be reached.
-        """
-        return []
-
-
-def newer_journal(run_id: str) -> NewerJournalError:
-    """Return the error for a run that only a newer kern can execute."""
-    return NewerJournalError(
-        f"Run {run_id} was begun by a newer kern, which has to execute it. Upgrade this one."
-    )
-
-
-def check_identifier(name: str, value: object) -> str:
-    """Return ``value`` if it can name a table or schema.
-
-    Args:
-        name: the argument's name, for the error.
-        value: a letter or underscore, then at most 39 letters, digits and underscores.
-
-    Raises:
-        ConfigurationError: it is anything else.
-    """
-    if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
-        return value
-    raise ConfigurationError(
-        f"{name} {value!r} is not an identifier: use a letter or underscore, then at most 39 "
-        "letters, digits and underscores."
-    )

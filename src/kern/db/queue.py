@@ -55,7 +55,7 @@ class Queue(ABC):
 
     @abstractmethod
     async def put_back(self, entry: Entry, delay: float) -> None:
-        """Have an entry handed out again after ``delay`` seconds, to any process."""
+        """Have an entry handed out again after ``delay`` seconds, to any process; wake them all."""
 
     @abstractmethod
     async def next_due(self, agent_ids: Sequence[str]) -> float | None:

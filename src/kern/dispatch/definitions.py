@@ -21,6 +21,9 @@ PINNED_LIMIT = 1000
 # doubled each time, at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 
+# The same for a run that only another process may execute, which may be about to look.
+_FIRST_LEAVE, _LONGEST_LEAVE = 0.05, 0.5
+
 _id = attrgetter("id")
 
 
@@ -33,8 +36,10 @@ class Definitions:
         self._seen: dict[str, WeakSet[Definition]] = {}
         self._pinned: dict[str, Spec] = {}
         self._owners: dict[str, object] = {}
+        self._transactions: dict[str, str] = {}
         self._replaceable: OrderedDict[str, Spec] = OrderedDict()
         self._paused: dict[str, tuple[float, float]] = {}
+        self._left: OrderedDict[str, float] = OrderedDict()
 
     def serve(self, definition: Definition) -> None:
         """Have a definition execute every run of its id; the first one of an id stays."""
@@ -63,24 +68,38 @@ class Definitions:
                 f"serve the agent {spec.id!r}: kern worker module:agent, or serve([agent])."
             )
 
-    def pin(self, run_id: str, spec: Spec, owner: object = None) -> None:
+    def pin(
+        self, run_id: str, spec: Spec, owner: object = None, transaction: str | None = None
+    ) -> None:
         """Have a run that waits executed by this spec.
 
         Args:
             run_id: the run.
             spec: what executes it.
             owner: is held until then, if no other definition may execute the run.
+            transaction: the caller's transaction, with which the run may be rolled back.
         """
+        if transaction is not None:
+            self._transactions[run_id] = transaction
         if not self._is_replaceable(spec):
             self._pinned[run_id] = spec
             self._owners[run_id] = owner
             return
         self._replaceable[run_id] = spec
         if len(self._replaceable) > PINNED_LIMIT:  # Another one may execute the oldest.
-            self._replaceable.popitem(last=False)
+            self.unpin(next(iter(self._replaceable)))
 
-    def unpin(self, run_id: str) -> Spec | None:
-        """Return the spec to which a run was pinned, and forget it."""
+    def unpin(self, run_id: str, transaction: str | None = None) -> Spec | None:
+        """Return the spec to which a run was pinned, and forget it.
+
+        Args:
+            run_id: the run.
+            transaction: the caller's transaction that was rolled back; nothing is forgotten
+                where the run was submitted again in another one.
+        """
+        if transaction not in (None, self._transactions.get(run_id)):
+            return None
+        self._transactions.pop(run_id, None)
         self._owners.pop(run_id, None)
         return self._pinned.pop(run_id, None) or self._replaceable.pop(run_id, None)
 
@@ -92,6 +111,11 @@ class Definitions:
     def pinned(self) -> list[str]:
         """The runs that wait here for their own definition."""
         return [*self._pinned, *self._replaceable]
+
+    @property
+    def uncommitted(self) -> list[tuple[str, str]]:
+        """Runs that wait here, each with the caller's transaction in which it was submitted."""
+        return [*self._transactions.items()]
 
     @property
     def agent_ids(self) -> list[str]:
@@ -123,6 +147,18 @@ class Definitions:
     def may_execute(self, run_id: str, agent_id: str) -> bool:
         """Say whether anything here may execute a run."""
         return self.is_pinned(run_id) or self._default(agent_id) is not None
+
+    def leave(self, run_id: str) -> float:
+        """Return for how many seconds to leave a run to others that nothing here may execute.
+
+        That grows each time, so that the run soon meets its own process beside many others, and
+        costs little where its process is gone.
+        """
+        delay = min(2 * self._left.pop(run_id, _FIRST_LEAVE / 2), _LONGEST_LEAVE)
+        self._left[run_id] = delay
+        if len(self._left) > PINNED_LIMIT:
+            self._left.popitem(last=False)
+        return delay
 
     def limits(self, agent_id: str) -> tuple[int | None, int | None]:
         """Return the limits of an agent and of each of its users, as far as they are known."""

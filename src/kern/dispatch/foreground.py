@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
-from kern.db.base import Accepted, Store
+from kern.db.base import Store
+from kern.db.values import Accepted
 from kern.dispatch.submission import Submission, record_of
 from kern.errors import DatabaseUnavailableError
 from kern.execution.attempt import Attempt

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary, ref
 
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.heart import Heart
 from kern.errors import DatabaseError, DatabaseUnavailableError
 

@@ -17,8 +17,10 @@ from kern import __version__
 from kern.aio.guard import guard
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
-from kern.db.base import Database, Kind, Signal, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.processes import Process
+from kern.db.values import Kind, Signal
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
 from kern.dispatch.heart import HeartThread, Pulse
@@ -115,7 +117,7 @@ class Runtime:
             DatabaseError: it cannot be opened.
         """
         if settings is not None:
-            _settings.setdefault(database, settings)
+            database.set_heartbeat(_settings.setdefault(database, settings).heartbeat)
         store = await database.store()
         opening = _runtimes.get(store)
         if opening is None or (opening.done() and not _succeeded(opening)):
@@ -232,11 +234,16 @@ class Runtime:
             run = replace(run, ordered=ordered, lease=lease, executor=executor)
             return await self._submit_in_slot(Spec.of(definition), run, limit, policy)
         run = replace(run, ordered=ordered)
-        if connection is None:
-            accept = partial(self._submission.submit, run, limit, policy)
+        if connection is not None:
+            accept_with = partial(self._submission.submit_with, connection, run, limit)
+            record, transaction = await self._pinned(definition, run.run_id, accept_with)
+            if transaction is not None and self._worker.takes_runs:
+                spec = Spec.of(definition)
+                self._definitions.pin(run.run_id, spec, self._owner(), transaction)
         else:
-            accept = partial(self._submission.submit_with, connection, run, limit)
-        return _output(definition, await self._pinned(definition, run.run_id, accept))
+            accept = partial(self._submission.submit, run, limit, policy)
+            record = await self._pinned(definition, run.run_id, accept)
+        return _output(definition, record)
 
     async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
         """Accept a run and execute it here and now, for a caller who waits for it.
@@ -497,6 +504,9 @@ class Runtime:
             record = await self.store.get(run_id)
             if record is not None and record.status.is_terminal:
                 self._definitions.unpin(run_id)
+        if uncommitted := self._definitions.uncommitted:
+            for run_id, transaction in await self.store.rolled_back(uncommitted):
+                self._definitions.unpin(run_id, transaction)
 
     def _process(self) -> Process:
         return Process(

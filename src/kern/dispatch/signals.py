@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kern.db.base import Kind, Signal, Store
+from kern.db.base import Store
+from kern.db.values import Kind, Signal
 
 
 class Subscriptions:

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from kern.db.base import Accepted, Store
+from kern.db.base import Store
+from kern.db.values import Accepted
 from kern.dispatch.bound import Bound
 from kern.dispatch.decisions import decide
 from kern.errors import (
@@ -97,8 +98,13 @@ class Submission:
                 await self._cancel(earlier)
         return record
 
-    async def submit_with(self, connection: object, run: NewRun, limit: int | None) -> RunRecord:
+    async def submit_with(
+        self, connection: object, run: NewRun, limit: int | None
+    ) -> tuple[RunRecord, str | None]:
         """Accept a background run in the transaction of a caller's own connection.
+
+        Returns:
+            The run, and the transaction; None where the same run was submitted before.
 
         Raises:
             ConfigurationError: the database cannot, or the connection is to another one.
@@ -107,7 +113,9 @@ class Submission:
         """
         await self._bound.check(run.agent_id, limit)
         accepted = await self._store.submit_with(connection, run)
-        return await self.same_run(run) if accepted is None else record_of(run, accepted)
+        if accepted is None:
+            return await self.same_run(run), None
+        return record_of(run, accepted), accepted.transaction
 
     async def resume(
         self,

@@ -8,8 +8,9 @@ from functools import partial
 
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
-from kern.db.base import Claim, Store
+from kern.db.base import Store
 from kern.db.queue import Entry
+from kern.db.values import Claim
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.slots import Slots
@@ -29,9 +30,6 @@ _BATCH = 100
 
 # How long the queue is left alone before it is asked when its next entry is due, in seconds.
 _SOON = 0.02
-
-# How long an entry that nothing here may execute is left to others, in seconds.
-_LEFT_TO_OTHERS = 0.5
 
 # How long the end waits for the runs in flight to be released, in seconds.
 _RELEASE_TIME = 10.0
@@ -217,13 +215,12 @@ class Worker:
     async def _take(self, entry: Entry) -> None:
         """Claim the run of an entry, acknowledge it, and execute the run."""
         if self._stopping or not self._definitions.may_execute(entry.run_id, entry.agent_id):
-            delay = 0.0 if self._stopping else _LEFT_TO_OTHERS
-            return await until_available(lambda: self._store.queue.put_back(entry, delay))
+            return await self._leave(entry)
         try:
             found = await self._claim(entry.run_id, entry.agent_id)
         except NewerJournalError as error:
             logger.debug("%s", error)
-            return await until_available(lambda: self._store.queue.put_back(entry, _LEFT_TO_OTHERS))
+            return await self._leave(entry)
         except asyncio.CancelledError:
             await self._give_up(entry)
             raise
@@ -240,6 +237,12 @@ class Worker:
             return
         spec, is_pinned = definition
         await self._execute(self._attempt(found, spec, is_pinned=is_pinned), found)
+
+    async def _leave(self, entry: Entry) -> None:
+        """Put an entry back for others, and look again after a while whether they took it."""
+        delay = 0.0 if self._stopping else self._definitions.leave(entry.run_id)
+        await until_available(lambda: self._store.queue.put_back(entry, delay))
+        asyncio.get_running_loop().call_later(delay, self.wake)
 
     async def _give_up(self, entry: Entry) -> None:
         """Leave a run to others whose claim was interrupted by the end of the event loop."""
@@ -277,6 +280,7 @@ class Worker:
             self._subscriptions.notify(record.run_id)
         if attempt.is_pinned and attempt.postponed is not None:
             self._definitions.pin(record.run_id, attempt.spec)
+            self.wake()  # What was notified of before it was pinned has been left to others.
         if attempt.refusal is not None:
             self._definitions.pause(record.agent_id)
         elif attempt.output.status is RunStatus.completed:

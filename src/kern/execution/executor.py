@@ -13,7 +13,7 @@ from functools import partial
 from threading import Lock
 
 from kern.aio.guard import guarded
-from kern.db.base import Kind
+from kern.db.values import Kind
 from kern.errors import (
     ConfigurationError,
     KernError,

@@ -7,7 +7,8 @@ from functools import partial
 
 from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
-from kern.db.base import Settled, Store
+from kern.db.base import Store
+from kern.db.values import Settled
 from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputError, ModelError
 from kern.execution.attempt import Attempt
 from kern.run.agent import RunOutput

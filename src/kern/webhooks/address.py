@@ -1,6 +1,6 @@
 """Where a webhook goes, and the guard that keeps it out of the network that kern runs in.
 
-Whoever chooses the URL has kern's machine send a request. Without the guard it could reach what
+A user who chooses the URL has kern's machine send a request. Without the guard it could reach what
 only that machine reaches: the cloud's metadata, databases, the services of the neighbours.
 """
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.run.base import RunStatus
 from kern.run.codec import check_id
 from kern.run.printable import printable

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kern.cli.terminal import age, cell, console, first_words, status_of, took
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.listing import RunFilter
 from kern.errors import RunNotFoundError
 from kern.run.agent import RunOutput

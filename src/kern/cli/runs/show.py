@@ -11,7 +11,7 @@ from rich.text import Text
 from kern.cli.runs.listing import as_json, error_of, output_of
 from kern.cli.runs.timeline import timeline
 from kern.cli.terminal import age, cell, console, span, status_of, took
-from kern.db.base import Database
+from kern.db.database import Database
 from kern.db.processes import Process
 from kern.errors import RunNotFoundError
 from kern.run.agent import RunInput

@@ -14,7 +14,8 @@ from rich.text import Text
 from kern.cli.runs.listing import table_of
 from kern.cli.runs.timeline import describe
 from kern.cli.terminal import STYLES, cell, console, span
-from kern.db.base import Database, Store
+from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.listing import RunFilter
 from kern.dispatch.runtime import Runtime
 from kern.run.base import RunStatus

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from typing_extensions import override
 
@@ -12,7 +13,8 @@ with extra("postgres"):
     import asyncpg  # noqa: F401 # its absence is reported here, before anything else needs it
 
 from kern.aio.shared import Registry, Shared
-from kern.db.base import Database, Store, TablesVersion, check_identifier
+from kern.db.base import Store
+from kern.db.database import Database, check_identifier
 from kern.db.heart import Heart
 from kern.db.postgres.address import Address, parse_address
 from kern.db.postgres.connections import Connections
@@ -21,6 +23,7 @@ from kern.db.postgres.heart import PostgresHeart
 from kern.db.postgres.names import Names
 from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
+from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
 
 __all__ = ["PostgresDb"]
@@ -62,7 +65,8 @@ class PostgresDb(Database):
             statement_cache: whether sessions keep prepared statements, which a pooler in
                 transaction mode mixes up; by default that is found out.
             heartbeat: the seconds within which a connection that is dead is noticed; by default
-                ``KERN_HEARTBEAT``, or 15. Below 3 it counts as 3.
+                the one with which this process serves, else ``KERN_HEARTBEAT``, or 15. Below 3
+                it counts as 3.
 
         Raises:
             ConfigurationError: a URL or a name cannot be used.
@@ -90,6 +94,10 @@ class PostgresDb(Database):
 
     def __repr__(self) -> str:
         return f"PostgresDb({str(self._target.address)!r}, {self._names.sessions})"
+
+    @override
+    def set_heartbeat(self, seconds: float) -> None:
+        _heartbeats[self._target] = seconds
 
     @override
     async def store(self) -> Store:
@@ -170,6 +178,8 @@ class _Target:
     def _heartbeat(self) -> float:
         if self.heartbeat is not None:
             return self.heartbeat
+        if self in _heartbeats:
+            return _heartbeats[self]
         text = os.environ.get("KERN_HEARTBEAT", "15")
         try:
             return float(text)
@@ -180,3 +190,4 @@ class _Target:
 
 
 _targets: Registry[Store] = Registry()
+_heartbeats: WeakKeyDictionary[_Target, float] = WeakKeyDictionary()

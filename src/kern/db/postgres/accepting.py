@@ -6,7 +6,6 @@ from enum import Enum
 import asyncpg
 
 from kern.aio.batch import Batcher
-from kern.db.base import Accepted
 from kern.db.postgres.caller import SERVER, asyncpg_connection, briefly
 from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.hand_off import HandOff
@@ -14,7 +13,9 @@ from kern.db.postgres.names import Names
 from kern.db.postgres.reporting import reporting
 from kern.db.postgres.rows import accepted_columns
 from kern.db.postgres.statements import Accepting as Statements
-from kern.db.postgres.statements import Steps
+from kern.db.postgres.statements.accepting import LOCK_TIMEOUT
+from kern.db.postgres.statements.steps import cancel
+from kern.db.values import Accepted
 from kern.errors import ConfigurationError, DatabaseError, RunConflictError
 from kern.run.base import RunStatus
 from kern.run.record import NewRun
@@ -33,8 +34,9 @@ class Accepting:
         """Send statements over ``connections``."""
         self._connections = connections
         self._hand_off = hand_off
-        self._statements = Statements(names)
-        self._cancel = Steps(names).cancel
+        self._statements = Statements(names, connections.lock_timeout)
+        self._lock_timeout = self._statements.lock_timeout
+        self._cancel = cancel(names, self._lock_timeout)
         self._submits = Batcher(self._submit_all, size=lambda run: len(run.input))
         self._server: str | None = None
 
@@ -73,8 +75,9 @@ class Accepting:
                         self._statements.submit_within, *accepted_columns([run])
                     )
             except asyncpg.LockNotAvailableError as error:
-                raise _conflict(run.run_id) from error
-        return _accepted(rows[0]) if rows else None
+                raise _conflict(run.run_id, LOCK_TIMEOUT) from error
+        accepted = _accepted(rows[0]) if rows else None
+        return accepted and accepted._replace(transaction=rows[0]["transaction"])
 
     async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
         """Accept a run with the first steps of another, as the store's ``fork`` says."""
@@ -100,7 +103,7 @@ class Accepting:
             return await self._connections.fetch(statement, *values)
         except DatabaseError as error:
             if _is_locked(error):
-                raise _conflict(run_id) from error
+                raise _conflict(run_id, self._lock_timeout) from error
             raise
 
     async def _submit_all(self, runs: Sequence[NewRun]) -> Sequence[Accepted | _Locked | None]:
@@ -131,8 +134,8 @@ def _is_locked(error: DatabaseError) -> bool:
     return isinstance(error.__cause__, asyncpg.LockNotAvailableError)
 
 
-def _conflict(run_id: str) -> RunConflictError:
+def _conflict(run_id: str, seconds: float) -> RunConflictError:
     return RunConflictError(
         f"Another transaction holds the run {run_id!r}, or its new session, and has not ended "
-        "within 5 s. Commit it or roll it back, and try again; nothing was changed."
+        f"within {seconds:g} s. Commit it or roll it back, and try again; nothing was changed."
     )

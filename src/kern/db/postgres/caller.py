@@ -56,7 +56,8 @@ async def briefly(connection: Connection) -> AsyncGenerator[None, None]:
     A statement that fails within it is undone alone.
     """
     before = await connection.fetchval("SELECT current_setting('lock_timeout')")
-    await connection.execute(f"SAVEPOINT {_SAVEPOINT}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+    shortly = round(1000 * LOCK_TIMEOUT)
+    await connection.execute(f"SAVEPOINT {_SAVEPOINT}; SET LOCAL lock_timeout = {shortly}")
     try:
         yield
     except asyncpg.PostgresError:

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import asyncpg
 
 from kern.aio.batch import Batcher
-from kern.db.base import Claim, newer_journal
 from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.names import Names
 from kern.db.postgres.rows import record
 from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
+from kern.db.values import Claim, newer_journal
 from kern.run.record import RunRecord
 
 Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]

@@ -28,6 +28,7 @@ class Connections:
     Attributes:
         pool: where the statements are sent.
         address: where the database is, for errors.
+        lock_timeout: the seconds that a statement may wait for a lock.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Connections:
             listening: opens those on which notifications arrive, where that is another.
         """
         self.address = str(connector.address)
+        self.lock_timeout = connector.lock_timeout
         self._connector = connector
         listening = listening or connector
         self._listener = Listener(

@@ -90,6 +90,7 @@ class Connector:
         self._finds_out = statement_cache is None
         self.is_isolated = True
         self._asks = True
+        self._left: set[asyncio.Task[Session]] = set()
 
     @property
     def connect_timeout(self) -> float:
@@ -100,6 +101,11 @@ class Connector:
     def statement_timeout(self) -> float:
         """The seconds that a statement may take."""
         return self.patience * 2 / 3
+
+    @property
+    def lock_timeout(self) -> float:
+        """The seconds that a statement may wait for a lock; then it fails before its time is up."""
+        return self.statement_timeout * 0.8
 
     async def connect(self, *, migrates: bool = False) -> Session:
         """Open a connection to the first host that will do.
@@ -174,24 +180,41 @@ class Connector:
             return await self._open(host, hosts, migrates)
 
     async def _open(self, host: Host, hosts: int, migrates: bool) -> Session:
-        address = self.address
-        async with answered_within(self.connect_timeout / hosts):
-            connection = await asyncpg.connect(
-                f"postgresql:///?{address.driver}",
-                host=host.name,
-                port=host.port,
-                user=address.user,
-                password=address.password,
-                database=address.database,
-                ssl=ssl.create_default_context() if address.system_ca else None,
-                timeout=_DRIVER_TIMEOUT,
-                command_timeout=_MIGRATION_TIMEOUT if migrates else _DRIVER_TIMEOUT,
-                statement_cache_size=0 if self.is_pooled or self._finds_out else 100,
-                server_settings=self._settings(migrates),
-                connection_class=Session,
-            )
-        connection.keep_alive(address.keepalive, self.patience)
+        opening = asyncio.create_task(self._connect_to(host, migrates))
+        try:
+            async with answered_within(self.connect_timeout / hosts):
+                connection = await asyncio.shield(opening)
+        except TimeoutError:
+            opening.cancel()
+            await asyncio.wait({opening})
+            _close(opening)
+            raise
+        except asyncio.CancelledError:
+            # The driver may have an error then that it leaves to nobody, of which asyncio would
+            # complain. So it goes on to the end, in a time of its own.
+            opening.add_done_callback(_close)
+            self._left.add(opening)
+            opening.add_done_callback(self._left.discard)
+            raise
+        connection.keep_alive(self.address.keepalive, self.patience)
         return connection
+
+    async def _connect_to(self, host: Host, migrates: bool) -> Session:
+        address = self.address
+        return await asyncpg.connect(
+            f"postgresql:///?{address.driver}",
+            host=host.name,
+            port=host.port,
+            user=address.user,
+            password=address.password,
+            database=address.database,
+            ssl=ssl.create_default_context() if address.system_ca else None,
+            timeout=_DRIVER_TIMEOUT,
+            command_timeout=_MIGRATION_TIMEOUT if migrates else _DRIVER_TIMEOUT,
+            statement_cache_size=0 if self.is_pooled or self._finds_out else 100,
+            server_settings=self._settings(migrates),
+            connection_class=Session,
+        )
 
     def _settings(self, migrates: bool) -> dict[str, str]:
         settings = {"application_name": "kern"} | dict(self.address.settings)
@@ -199,7 +222,7 @@ class Connector:
             return settings
         # The server gives up a little before we do: then its connection can still be used.
         statement = 0 if migrates else round(self.statement_timeout * 900)
-        lock = 0 if migrates else round(self.statement_timeout * 800)
+        lock = 0 if migrates else round(self.lock_timeout * 1000)
         patience = round(self.patience)
         return settings | {
             "default_transaction_isolation": "read committed",
@@ -213,3 +236,9 @@ class Connector:
             "tcp_keepalives_count": "3",
             "tcp_user_timeout": str(patience * 1000),
         }
+
+
+def _close(opening: asyncio.Task[Session]) -> None:
+    """Close a connection for which nobody waits any more, if there is one."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().terminate()

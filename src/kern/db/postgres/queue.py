@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _CHILDREN, _ROOTS = ">", "/"
 """What is between the table and the agent in the entrypoint of an entry."""
 
+_NEW = json.dumps({"operation": "insert"})
+
 
 class PostgresQueue(Queue):
     """The entries of one session table, in the queue that all of the schema share."""
@@ -66,7 +68,12 @@ class PostgresQueue(Queue):
 
     @override
     async def put_back(self, entry: Entry, delay: float) -> None:
+        from kern.db.queue_tables import queue_settings
+
         await self._pgqueuer.put_back(entry.key, delay)
+        # PgQueuer notifies of new entries only.
+        channel = queue_settings(self._names.schema).channel
+        await self._connections.fetch("SELECT pg_notify($1, $2)", channel, _NEW)
 
     @override
     async def next_due(self, agent_ids: Sequence[str]) -> float | None:

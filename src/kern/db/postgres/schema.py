@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import asyncpg
 
-from kern.db.base import TablesVersion
 from kern.db.postgres.names import Names
+from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError, SchemaVersionError
 
 # One list of statements a version; what has been released is never changed, only added to.

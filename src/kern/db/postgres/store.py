@@ -7,7 +7,7 @@ from typing import NamedTuple
 from typing_extensions import override
 
 from kern.aio.batch import Batcher
-from kern.db.base import Accepted, Claim, Kind, Settled, Signal, Store, Swept
+from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
 from kern.db.postgres.accepting import Accepting
 from kern.db.postgres.claiming import Claiming
@@ -23,6 +23,7 @@ from kern.db.postgres.rows import columns, journal_columns, record
 from kern.db.postgres.schedules import PostgresSchedules
 from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
 from kern.db.postgres.sweep import Sweep
+from kern.db.values import Accepted, Claim, Kind, Settled, Signal, Swept
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
@@ -73,6 +74,11 @@ class PostgresStore(Store):
     @override
     async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
         return await self._accepting.submit_with(connection, run)
+
+    @override
+    async def rolled_back(self, runs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        rows = await self._fetch(self._reading.rolled_back, *columns(runs, 2))
+        return [(row["run_id"], row["transaction"]) for row in rows]
 
     @override
     async def fork(self, run: NewRun, origin: str, seq: int) -> bool:

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from kern.db.base import Swept
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements import Sweeping
 from kern.db.postgres.statements.sweeping import EXPIRED, KEYS, SESSIONS
+from kern.db.values import Swept
 
 # Before every run that is due.
 _FIRST: tuple[datetime, int] = (datetime.fromtimestamp(0, UTC), 0)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from kern.db.base import Database, TablesVersion
+from kern.db.database import Database
 from kern.db.heart import Heart
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.heart import SqliteHeart
 from kern.db.sqlite.schema import migration_sql
 from kern.db.sqlite.store import SqliteStore
+from kern.db.values import TablesVersion
 
 __all__ = ["SqliteDb"]
 

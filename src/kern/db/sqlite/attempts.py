@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from kern.db.base import UNSERVED_MESSAGE, Claim, Kind, Settled, newer_journal
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
@@ -12,6 +11,7 @@ from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.reading import Reading, moment, record
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
+from kern.db.values import UNSERVED_MESSAGE, Claim, Kind, Settled, newer_journal
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord, Settlement
 

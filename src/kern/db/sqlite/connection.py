@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TypeVar
 from weakref import WeakSet
 
-from kern.db.base import Kind, Signal
+from kern.db.values import Kind, Signal
 from kern.errors import DatabaseError, DatabaseUnavailableError
 
 Result = TypeVar("Result")

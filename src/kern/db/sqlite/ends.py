@@ -1,9 +1,9 @@
 """The end of a run in SQLite, and what follows from it in the same transaction."""
 
-from kern.db.base import Kind
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
+from kern.db.values import Kind
 from kern.run.base import RunStatus
 from kern.run.codec import encode
 

@@ -17,10 +17,10 @@ from threading import Lock
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from weakref import WeakSet
 
-from kern.db.base import Signal, TablesVersion
 from kern.db.sqlite.connection import MEMORY, Connection, Transaction
 from kern.db.sqlite.schema import MIGRATIONS, found_version, migrate
 from kern.db.sqlite.tables import Tables
+from kern.db.values import Signal, TablesVersion
 from kern.errors import DatabaseUnavailableError
 
 Arguments = ParamSpec("Arguments")

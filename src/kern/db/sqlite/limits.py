@@ -6,9 +6,9 @@ makes as many due as there is room for; their claims decide.
 
 import json
 
-from kern.db.base import Claim
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import Tables, each_of
+from kern.db.values import Claim
 
 # How many runs become due at once where nothing limits them.
 _MANY = 1000

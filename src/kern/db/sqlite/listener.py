@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from kern.db.base import Kind, Signal
 from kern.db.sqlite.connection import MEMORY
 from kern.db.sqlite.file import SqliteFile
+from kern.db.values import Kind, Signal
 from kern.errors import DatabaseError
 
 # How often another process's changes are looked for, in seconds; SQLite has no notifications.

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from typing_extensions import override
 
-from kern.db.base import Kind
 from kern.db.schedules import Schedules
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
+from kern.db.values import Kind
 from kern.run.codec import encode
 from kern.run.schedule import Schedule
 

@@ -7,7 +7,7 @@ from typing import cast
 from typing_extensions import override
 
 from kern.aio.batch import Batcher
-from kern.db.base import Accepted, Claim, Settled, Signal, Store, Swept
+from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
 from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.connection import Transaction
@@ -24,6 +24,7 @@ from kern.db.sqlite.schedules import SqliteSchedules
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
+from kern.db.values import Accepted, Claim, Settled, Signal, Swept
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 

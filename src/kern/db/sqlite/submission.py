@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from kern.db.base import Accepted, Kind
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import LIVE, Tables
+from kern.db.values import Accepted, Kind
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun
 

@@ -1,11 +1,11 @@
 """The sweep of SQLite: makes good what lost processes have left undone, once for all."""
 
-from kern.db.base import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, Swept
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
+from kern.db.values import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, Swept
 from kern.run.base import RunStatus
 
 # How often in a row a gap in the ticks holds expiry back.

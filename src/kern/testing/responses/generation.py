@@ -58,7 +58,7 @@ class Generation:
 
 
 class BackgroundGeneration(Generation):
-    """A response that is generated whoever listens, and can be followed from any event on."""
+    """A response that is generated also without a listener, and followed from any event on."""
 
     def __init__(self, reply: Reply, body: Mapping[str, Any]) -> None:
         super().__init__(reply, body)

@@ -41,7 +41,7 @@ class RequestRecord:
 class Watch:
     """Lets any thread and any loop wait for a condition, with no polling.
 
-    Whoever changes what a condition reads calls :meth:`changed` after it.
+    Code that changes what a condition reads calls :meth:`changed` after it.
     """
 
     def __init__(self, describe: Callable[[], str]) -> None:

@@ -10,9 +10,9 @@ from kern.db.postgres.statements.parts import (
     into_outbox,
 )
 
-# A batch gives up where one of its ids is held by a transaction that goes on for longer; each of
-# its runs is then accepted alone, and waits for longer.
-BATCH_LOCK_TIMEOUT, LOCK_TIMEOUT = "1s", "5s"
+# The seconds after which a batch gives up where one of its ids is held by a transaction that goes
+# on for longer; each of its runs is then accepted alone, and waits for longer.
+BATCH_LOCK_TIMEOUT, LOCK_TIMEOUT = 1.0, 5.0
 
 _COLUMNS = """run_id, session_id, agent_id, user_id, input, metadata, parent_run_id, streamed,
     cancelled, lease, ordered, priority, run_at, timeout, max_attempts, webhook, executor,
@@ -36,15 +36,25 @@ _ON_CONFLICT = """ON CONFLICT (run_id) DO UPDATE SET
 
 
 class Accepting:
-    """The statements, with the names of the tables filled in."""
+    """The statements, with the names of the tables filled in.
 
-    def __init__(self, names: Names) -> None:
-        """Write the statements for ``names``."""
+    Attributes:
+        lock_timeout: the seconds for which a run that is accepted alone waits for a transaction.
+    """
+
+    def __init__(self, names: Names, lock_timeout: float) -> None:
+        """Write the statements for ``names``.
+
+        Args:
+            names: the names of the tables.
+            lock_timeout: the seconds that a statement may wait for a lock.
+        """
         self._names = names
-        self.submit = self._accept(BATCH_LOCK_TIMEOUT, "")
-        self.submit_alone = self._accept(LOCK_TIMEOUT, "")
+        self.lock_timeout = min(LOCK_TIMEOUT, lock_timeout)
+        self.submit = self._accept(min(BATCH_LOCK_TIMEOUT, lock_timeout), "")
+        self.submit_alone = self._accept(self.lock_timeout, "")
         self.fork = self._accept(
-            LOCK_TIMEOUT,
+            self.lock_timeout,
             f"""copied AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run.run_id, {JOURNAL} FROM run, {names.events} AS origin
@@ -76,9 +86,9 @@ WITH input AS (
 ), ended AS (
     SELECT run_id, attempt, webhook FROM run WHERE status = 'CANCELLED'
 ), {into_outbox(names, "ended")}
-SELECT status, created_at, false AS waiting FROM run"""
+SELECT status, created_at, false AS waiting, pg_current_xact_id()::text AS transaction FROM run"""
 
-    def _accept(self, lock_timeout: str, more: str) -> str:
+    def _accept(self, lock_timeout: float, more: str) -> str:
         """Return the statement that accepts runs; ``more`` is done with the ``run`` it has made.
 
         A run whose id is in use is left out at once, so that nothing is locked for it. A run that
@@ -87,7 +97,7 @@ SELECT status, created_at, false AS waiting FROM run"""
         names = self._names
         return f"""
 WITH patience AS MATERIALIZED (
-    SELECT set_config('lock_timeout', '{lock_timeout}', true) AS lock_timeout
+    SELECT set_config('lock_timeout', '{round(1000 * lock_timeout)}', true) AS lock_timeout
 ), given AS MATERIALIZED (
     SELECT * FROM unnest({_TYPES}) WITH ORDINALITY AS t ({_COLUMNS}, number) {FEW}
 ), parent AS MATERIALIZED (

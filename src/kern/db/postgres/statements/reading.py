@@ -30,6 +30,12 @@ SELECT {RECORD}, input, streamed, {REMAINING} AS remaining,
     coalesce((SELECT max(seq) FROM {events} WHERE run_id = $1), 0) AS last_seq
 FROM {runs} WHERE run_id = $1 AND executor = $2 AND status = 'RUNNING'"""
 
+        # By one snapshot: a transaction that commits meanwhile is not seen, and nor is its end.
+        self.rolled_back = f"""
+SELECT run_id, transaction FROM unnest($1::text[], $2::text[]) AS t (run_id, transaction)
+WHERE pg_visible_in_snapshot(transaction::xid8, pg_current_snapshot())
+    AND NOT EXISTS (SELECT FROM {runs} AS runs WHERE runs.run_id = t.run_id)"""
+
         self.events = f"""
 SELECT run_id, {JOURNAL}, extract(epoch FROM created_at)::float8 AS created_at
 FROM {events} WHERE run_id = $1 AND seq > $2 ORDER BY seq"""

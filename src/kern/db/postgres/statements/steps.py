@@ -1,8 +1,6 @@
 """A run's steps, from its claim to its end."""
 
-from kern.db.base import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.accepting import LOCK_TIMEOUT
 from kern.db.postgres.statements.parts import (
     FEW,
     GIVEN,
@@ -15,6 +13,7 @@ from kern.db.postgres.statements.parts import (
     following,
     notified,
 )
+from kern.db.values import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
 
 HAS_LOST_ENOUGH = f"failures + 1 >= coalesce(max_attempts, {LOST_ATTEMPTS})"
 
@@ -35,11 +34,39 @@ class Steps:
 
     def __init__(self, names: Names) -> None:
         """Write the statements for ``names``."""
-        self._names = names
-        runs, events = names.runs, names.events
+        self.claim = _claim(names)
+        self.append = _append(names)
+        self.extend = extend(names)
+        self.settle = _settle(names)
+        self.release = _give_up(names, "now()", NOT_REFUSED)
+        self.postpone = _give_up(
+            names,
+            "now() + make_interval(secs => $3)",
+            f"failures = failures + 1, run_at = now() + make_interval(secs => $3), {NOT_REFUSED}",
+            more=f"""written AS (
+    INSERT INTO {names.events} (run_id, {JOURNAL})
+    SELECT run_id, {JOURNAL}
+    FROM given_up, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
+        AS row ({JOURNAL})
+    ON CONFLICT (run_id, seq) DO NOTHING
+), """,
+        )
+        self.refuse = _give_up(
+            names,
+            "now() + make_interval(secs => $4)",
+            f"""refusals = refusals + 1, refused_at = coalesce(refused_at, now()), refusal = $3,
+        error = CASE WHEN cancel_requested_at IS NULL AND {_IS_UNSERVED} THEN {_UNSERVED} END,
+        error_kind = CASE WHEN cancel_requested_at IS NULL AND {_IS_UNSERVED}
+            THEN 'UnservedError' END""",
+            is_failed=_IS_UNSERVED,
+        )
+        self.resume = _resume(names)
 
-        # A run that is due and is not begun has to request the session lock first.
-        self.claim = f"""
+
+def _claim(names: Names) -> str:
+    """Return the statement that begins the next attempt at runs that are due."""
+    # A run that is due and is not begun has to request the session lock first.
+    return f"""
 WITH input AS MATERIALIZED (
     SELECT DISTINCT ON (run_id) run_id, lease, executor, counted, known
     FROM unnest($1::text[], $2::float8[], $3::text[], $4::boolean[], $5::integer[])
@@ -50,12 +77,12 @@ WITH input AS MATERIALIZED (
         input.counted AS counting, runs.journal_version > known AS is_newer,
         runs.cancel_requested_at IS NOT NULL OR coalesce(parent.status = 'CANCELLED'
             OR parent.cancel_requested_at IS NOT NULL, false) AS is_cancelled
-    FROM {runs} AS runs JOIN input ON input.run_id = runs.run_id
-    LEFT JOIN {runs} AS parent ON parent.run_id = runs.parent_run_id
+    FROM {names.runs} AS runs JOIN input ON input.run_id = runs.run_id
+    LEFT JOIN {names.runs} AS parent ON parent.run_id = runs.parent_run_id
     WHERE runs.status = 'PENDING' AND runs.due_at <= now()
     ORDER BY runs.run_id FOR NO KEY UPDATE OF runs
 ), claimed AS (
-    UPDATE {runs} AS runs SET
+    UPDATE {names.runs} AS runs SET
         status = CASE WHEN is_cancelled THEN 'CANCELLED' ELSE 'RUNNING' END,
         attempt = attempt + 1,
         due_at = NULL,
@@ -70,7 +97,7 @@ WITH input AS MATERIALIZED (
         SELECT FROM {names.sessions} AS session
         WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id)))
     RETURNING {RECORD.replace("run_id,", "runs.run_id,", 1)}, input, streamed, watched,
-        {REMAINING} AS remaining, coalesce((SELECT max(seq) FROM {events} AS events
+        {REMAINING} AS remaining, coalesce((SELECT max(seq) FROM {names.events} AS events
             WHERE events.run_id = runs.run_id), 0) AS last_seq
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM claimed WHERE status <> 'RUNNING'
@@ -80,19 +107,22 @@ SELECT due_run_id, is_newer, {RECORD}, input, streamed, remaining, last_seq,
         THEN {notified(names, "changed")} END AS notified
 FROM due LEFT JOIN (claimed LEFT JOIN unfinished USING (run_id)) ON run_id = due_run_id"""
 
-        # The lock makes a sweep wait for rows that an attempt is writing, and makes those wait
-        # that come after it, and find that they are stale. A row belongs to its attempt: several
-        # attempts at a run may be in one batch.
-        self.append = f"""
+
+def _append(names: Names) -> str:
+    """Return the statement that adds rows to the journals of attempts."""
+    # The lock makes a sweep wait for rows that an attempt is writing, and makes those wait
+    # that come after it, and find that they are stale. A row belongs to its attempt: several
+    # attempts at a run may be in one batch.
+    return f"""
 WITH mine AS MATERIALIZED (
-    SELECT run_id, attempt, input.streamed FROM {runs} AS runs
+    SELECT run_id, attempt, input.streamed FROM {names.runs} AS runs
     JOIN (
         SELECT * FROM unnest($1::text[], $2::integer[], $3::boolean[])
             AS t (writing, number, streamed) {FEW}
     ) AS input ON run_id = writing AND attempt = number AND status = 'RUNNING'
     ORDER BY run_id FOR SHARE OF runs
 ), written AS (
-    INSERT INTO {events} (run_id, {JOURNAL})
+    INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
     FROM unnest($4::text[], $5::integer[], $6::integer[], $7::integer[], $8::text[], $9::boolean[],
         $10::json[]) AS row (run_id, attempt, {JOURNAL}) JOIN mine USING (run_id, attempt)
@@ -100,14 +130,29 @@ WITH mine AS MATERIALIZED (
 )
 SELECT run_id, attempt, CASE WHEN streamed THEN {notified(names, "changed")} END FROM mine"""
 
-        self.extend = extend(names)
 
-        self.settle = f"""
+def extend(names: Names) -> str:
+    """Return the statement that protects attempts for longer."""
+    return f"""
+WITH mine AS MATERIALIZED (
+    SELECT run_id FROM {names.runs} AS runs
+    JOIN unnest($1::text[], $2::integer[]) AS input (executing, number)
+        ON run_id = executing AND attempt = number AND status = 'RUNNING'
+    WHERE run_id = ANY($1::text[]) ORDER BY run_id FOR NO KEY UPDATE OF runs
+)
+UPDATE {names.runs} AS runs SET lease_until = now() + make_interval(secs => $3)
+FROM mine WHERE runs.run_id = mine.run_id
+RETURNING runs.run_id, cancel_requested_at IS NOT NULL AS cancelled"""
+
+
+def _settle(names: Names) -> str:
+    """Return the statement that ends or pauses attempts."""
+    return f"""
 WITH locked AS MATERIALIZED (
-    SELECT run_id FROM {runs} WHERE run_id IN {GIVEN} AND status = 'RUNNING'
+    SELECT run_id FROM {names.runs} WHERE run_id IN {GIVEN} AND status = 'RUNNING'
     ORDER BY run_id FOR NO KEY UPDATE
 ), settled AS (
-    UPDATE {runs} AS runs SET
+    UPDATE {names.runs} AS runs SET
         status = CASE WHEN cancel_requested_at IS NULL THEN ending ELSE 'CANCELLED' END,
         output = end_output, error = end_error, usage = end_usage, error_kind = end_error_kind,
         model = coalesce(end_model, model), requirements = end_requirements,
@@ -121,14 +166,14 @@ WITH locked AS MATERIALIZED (
     WHERE runs.run_id = locked.run_id AND attempt = number AND status = 'RUNNING'
     RETURNING runs.run_id, session_id, attempt, status, finished_at, watched, webhook, fold_before
 ), written AS (
-    INSERT INTO {events} (run_id, {JOURNAL})
+    INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
     FROM unnest($11::text[], $12::integer[], $13::integer[], $14::integer[], $15::text[],
         $16::boolean[], $17::json[])
         AS row (run_id, attempt, {JOURNAL}) JOIN settled USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
 ), folded AS (
-    DELETE FROM {events} AS events USING settled
+    DELETE FROM {names.events} AS events USING settled
     WHERE fold_before > 0 AND events.run_id = settled.run_id AND seq < fold_before
         AND type IN {PIECES}
 ), ended AS (
@@ -138,35 +183,54 @@ SELECT run_id, attempt, status, finished_at, unfinished, holder,
     CASE WHEN watched THEN {notified(names, "changed")} END
 FROM settled LEFT JOIN unfinished USING (run_id)"""
 
-        self.release = self._give_up("now()", NOT_REFUSED)
-        self.postpone = self._give_up(
-            "now() + make_interval(secs => $3)",
-            f"failures = failures + 1, run_at = now() + make_interval(secs => $3), {NOT_REFUSED}",
-            more=f"""written AS (
-    INSERT INTO {events} (run_id, {JOURNAL})
-    SELECT run_id, {JOURNAL}
-    FROM given_up, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
-        AS row ({JOURNAL})
-    ON CONFLICT (run_id, seq) DO NOTHING
-), """,
-        )
-        self.refuse = self._give_up(
-            "now() + make_interval(secs => $4)",
-            f"""refusals = refusals + 1, refused_at = coalesce(refused_at, now()), refusal = $3,
-        error = CASE WHEN cancel_requested_at IS NULL AND {_IS_UNSERVED} THEN {_UNSERVED} END,
-        error_kind = CASE WHEN cancel_requested_at IS NULL AND {_IS_UNSERVED}
-            THEN 'UnservedError' END""",
-            is_failed=_IS_UNSERVED,
-        )
 
-        # A run whose lease has expired has no executor that would stop it, so it ends here; the
-        # raised attempt shuts out an executor that was only asleep. One that seems not to have the
-        # session lock may have been handed it while the statement waited for the run's row.
-        self.cancel = f"""
+def _give_up(
+    names: Names, due: str, columns: str, *, is_failed: str = "false", more: str = ""
+) -> str:
+    """Return the statement with which an attempt at a run gives it up for a later one.
+
+    Args:
+        names: the names of the tables.
+        due: when that one may begin.
+        columns: what else is set in the run's row.
+        is_failed: whether there is to be none.
+        more: what else is done with the run that was ``given_up``.
+    """
+    return f"""
+WITH given_up AS (
+    UPDATE {names.runs} AS runs SET
+        status = CASE WHEN cancel_requested_at IS NOT NULL THEN 'CANCELLED'
+            WHEN {is_failed} THEN 'ERROR' ELSE 'PENDING' END,
+        finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR {is_failed} THEN now() END,
+        due_at = CASE WHEN cancel_requested_at IS NULL AND NOT {is_failed} THEN {due} END,
+        lease_until = NULL, counted = false, {columns}
+    WHERE run_id = $1 AND attempt = $2 AND status = 'RUNNING'
+    RETURNING run_id, session_id, attempt, status, watched, webhook,
+        {enqueued_if_due(names, "runs")}
+), {more}ended AS (
+    SELECT run_id, session_id, attempt, webhook FROM given_up WHERE status <> 'PENDING'
+), {following(names, "ended")}
+SELECT status, unfinished, holder, CASE WHEN watched AND status <> 'PENDING'
+    THEN {notified(names, "changed")} END
+FROM given_up LEFT JOIN unfinished USING (run_id)"""
+
+
+def cancel(names: Names, lock_timeout: float) -> str:
+    """Return the statement that asks for the end of a run, or keeps a pending cancel.
+
+    Args:
+        names: the names of the tables.
+        lock_timeout: the seconds for which it waits for a transaction that holds the run.
+    """
+    milliseconds = round(1000 * lock_timeout)
+    # A run whose lease has expired has no executor that would stop it, so it ends here; the
+    # raised attempt shuts out an executor that was only asleep. One that seems not to have the
+    # session lock may have been handed it while the statement waited for the run's row.
+    return f"""
 WITH patience AS MATERIALIZED (
-    SELECT set_config('lock_timeout', '{LOCK_TIMEOUT}', true) AS lock_timeout
+    SELECT set_config('lock_timeout', '{milliseconds}', true) AS lock_timeout
 ), cancelled AS (
-    INSERT INTO {runs} AS runs (run_id, status, cancel_requested_at)
+    INSERT INTO {names.runs} AS runs (run_id, status, cancel_requested_at)
     SELECT $1, 'CANCELLED', now() FROM patience WHERE lock_timeout IS NOT NULL
     ON CONFLICT (run_id) DO UPDATE SET
         cancel_requested_at = coalesce(runs.cancel_requested_at, now()),
@@ -190,7 +254,11 @@ SELECT session_id IS NOT NULL AS known, coalesce(holder, run_id) AS holder,
     WHEN watched THEN {notified(names, "changed")} END
 FROM cancelled LEFT JOIN unfinished USING (run_id)"""
 
-        self.resume = f"""
+
+def _resume(names: Names) -> str:
+    """Return the statement that makes a run PENDING that stands still."""
+    runs, events = names.runs, names.events
+    return f"""
 WITH run AS (
     UPDATE {runs} AS runs SET status = 'PENDING', due_at = now(), error = NULL, error_kind = NULL,
         requirements = NULL, finished_at = NULL, started_at = NULL, failures = 0, run_at = NULL,
@@ -204,45 +272,3 @@ WITH run AS (
         AS row ({JOURNAL})
 )
 SELECT run_id FROM run"""
-
-    def _give_up(self, due: str, columns: str, *, is_failed: str = "false", more: str = "") -> str:
-        """Return the statement with which an attempt at a run gives it up for a later one.
-
-        Args:
-            due: when that one may begin.
-            columns: what else is set in the run's row.
-            is_failed: whether there is to be none.
-            more: what else is done with the run that was ``given_up``.
-        """
-        names = self._names
-        return f"""
-WITH given_up AS (
-    UPDATE {names.runs} AS runs SET
-        status = CASE WHEN cancel_requested_at IS NOT NULL THEN 'CANCELLED'
-            WHEN {is_failed} THEN 'ERROR' ELSE 'PENDING' END,
-        finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR {is_failed} THEN now() END,
-        due_at = CASE WHEN cancel_requested_at IS NULL AND NOT {is_failed} THEN {due} END,
-        lease_until = NULL, counted = false, {columns}
-    WHERE run_id = $1 AND attempt = $2 AND status = 'RUNNING'
-    RETURNING run_id, session_id, attempt, status, watched, webhook,
-        {enqueued_if_due(names, "runs")}
-), {more}ended AS (
-    SELECT run_id, session_id, attempt, webhook FROM given_up WHERE status <> 'PENDING'
-), {following(names, "ended")}
-SELECT status, unfinished, holder, CASE WHEN watched AND status <> 'PENDING'
-    THEN {notified(names, "changed")} END
-FROM given_up LEFT JOIN unfinished USING (run_id)"""
-
-
-def extend(names: Names) -> str:
-    """Return the statement that protects attempts for longer."""
-    return f"""
-WITH mine AS MATERIALIZED (
-    SELECT run_id FROM {names.runs} AS runs
-    JOIN unnest($1::text[], $2::integer[]) AS input (executing, number)
-        ON run_id = executing AND attempt = number AND status = 'RUNNING'
-    WHERE run_id = ANY($1::text[]) ORDER BY run_id FOR NO KEY UPDATE OF runs
-)
-UPDATE {names.runs} AS runs SET lease_until = now() + make_interval(secs => $3)
-FROM mine WHERE runs.run_id = mine.run_id
-RETURNING runs.run_id, cancel_requested_at IS NOT NULL AS cancelled"""

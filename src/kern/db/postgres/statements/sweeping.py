@@ -32,12 +32,19 @@ class Sweeping:
 
     def __init__(self, names: Names) -> None:
         """Write the statements for ``names``."""
-        runs, sessions = names.runs, names.sessions
+        self.advance = _advance(names)
+        self.expire = _expire(names)
+        self.enqueue_again = _enqueue_again(names)
+        self.locks_of_ended = _locks_of_ended(names)
+        self.try_limits = _try_limits(names)
 
-        # A gap in the ticks, in which leases may have expired, shows that the database was away
-        # for everybody. Then nothing expires for one heartbeat, and the living extend first.
-        gap = "coalesce(now() - swept_at > make_interval(secs => $1::float8 * 2 / 3), true)"
-        self.advance = f"""
+
+def _advance(names: Names) -> str:
+    """Return the statement that advances the tick if it is due."""
+    # A gap in the ticks, in which leases may have expired, shows that the database was away
+    # for everybody. Then nothing expires for one heartbeat, and the living extend first.
+    gap = "coalesce(now() - swept_at > make_interval(secs => $1::float8 * 2 / 3), true)"
+    return f"""
 UPDATE {names.tick} SET
     swept_at = now(),
     quiet_until = CASE WHEN {gap} AND quiet_times < {_QUIET_TIMES}
@@ -47,12 +54,15 @@ UPDATE {names.tick} SET
 WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1::float8 / 3)
 RETURNING coalesce(quiet_until <= now(), true) AS may_expire"""
 
-        self.expire = f"""
+
+def _expire(names: Names) -> str:
+    """Return the statement that makes runs due again whose lease has expired."""
+    return f"""
 WITH expired AS MATERIALIZED (
-    SELECT run_id FROM {runs} WHERE {STATUS} = 'RUNNING' AND lease_until < now()
+    SELECT run_id FROM {names.runs} WHERE {STATUS} = 'RUNNING' AND lease_until < now()
     ORDER BY run_id LIMIT {EXPIRED} FOR NO KEY UPDATE SKIP LOCKED
 ), swept AS (
-    UPDATE {runs} AS runs SET
+    UPDATE {names.runs} AS runs SET
         status = CASE WHEN cancel_requested_at IS NOT NULL THEN 'CANCELLED'
             WHEN {HAS_LOST_ENOUGH} THEN 'ERROR' ELSE 'PENDING' END,
         error = CASE WHEN cancel_requested_at IS NULL AND {HAS_LOST_ENOUGH} THEN {LOST} END,
@@ -74,10 +84,13 @@ SELECT run_id, unfinished, holder, CASE WHEN watched AND status <> 'PENDING'
     THEN {notified(names, "changed")} END
 FROM swept LEFT JOIN unfinished USING (run_id), (SELECT count(*) FROM enqueued) AS all_enqueued"""
 
-        # The queue is only read here, so that no worker is woken where nothing is missing.
-        self.enqueue_again = f"""
+
+def _enqueue_again(names: Names) -> str:
+    """Return the statement that enqueues due runs which nobody has taken for long."""
+    # The queue is only read here, so that no worker is woken where nothing is missing.
+    return f"""
 WITH looked_at AS MATERIALIZED (
-    SELECT run_id, agent_id, parent_run_id, priority, due_at, position FROM {runs}
+    SELECT run_id, agent_id, parent_run_id, priority, due_at, position FROM {names.runs}
     WHERE {STATUS} = 'PENDING' AND due_at < now() - interval '{_UNTAKEN} s'
         AND (due_at, position) > ($1, $2)
     ORDER BY due_at, position LIMIT {DUE}
@@ -97,13 +110,16 @@ WITH looked_at AS MATERIALIZED (
 SELECT coalesce((SELECT number FROM enqueued), 0) AS enqueued, due_at, position
 FROM (SELECT) AS one LEFT JOIN last ON true ORDER BY due_at, position LIMIT 1"""
 
-        # Only where a process was lost between two statements.
-        self.locks_of_ended = f"""
+
+def _locks_of_ended(names: Names) -> str:
+    """Return the statement that finds the session locks for which runs wait."""
+    # Only where a process was lost between two statements.
+    return f"""
 WITH RECURSIVE waited_for (session_id) AS (
-    (SELECT session_id FROM {runs} WHERE {IS_WAITING} AND session_id > $1
+    (SELECT session_id FROM {names.runs} WHERE {IS_WAITING} AND session_id > $1
         ORDER BY session_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT runs.session_id FROM {runs} AS runs
+    SELECT (SELECT runs.session_id FROM {names.runs} AS runs
         WHERE runs.{IS_WAITING} AND runs.session_id > waited_for.session_id
         ORDER BY runs.session_id LIMIT 1)
     FROM waited_for WHERE waited_for.session_id IS NOT NULL
@@ -111,29 +127,32 @@ WITH RECURSIVE waited_for (session_id) AS (
     SELECT session_id FROM waited_for WHERE session_id IS NOT NULL LIMIT {SESSIONS}
 )
 SELECT looked_at.session_id, session.lock_run_id AS holder, holder.run_id IS NULL AS has_ended
-FROM looked_at LEFT JOIN {sessions} AS session USING (session_id)
-LEFT JOIN {runs} AS holder ON holder.run_id = session.lock_run_id AND holder.status IN {LIVE}
+FROM looked_at LEFT JOIN {names.sessions} AS session USING (session_id)
+LEFT JOIN {names.runs} AS holder ON holder.run_id = session.lock_run_id AND holder.status IN {LIVE}
     AND NOT holder.waiting
 ORDER BY looked_at.session_id"""
 
-        # Who made room may be lost before it made the next run due, whose claim finds out.
-        self.try_limits = f"""
+
+def _try_limits(names: Names) -> str:
+    """Return the statement that makes the first waiter for each limit due."""
+    # Who made room may be lost before it made the next run due, whose claim finds out.
+    return f"""
 WITH RECURSIVE waited_for (key) AS (
-    (SELECT concurrency_key FROM {runs} WHERE concurrency_key > $1
+    (SELECT concurrency_key FROM {names.runs} WHERE concurrency_key > $1
         ORDER BY concurrency_key LIMIT 1)
     UNION ALL
-    SELECT (SELECT runs.concurrency_key FROM {runs} AS runs
+    SELECT (SELECT runs.concurrency_key FROM {names.runs} AS runs
         WHERE runs.concurrency_key > waited_for.key ORDER BY runs.concurrency_key LIMIT 1)
     FROM waited_for WHERE waited_for.key IS NOT NULL
 ), first AS MATERIALIZED (
-    SELECT key, (SELECT run_id FROM {runs} AS runs WHERE runs.concurrency_key = key
+    SELECT key, (SELECT run_id FROM {names.runs} AS runs WHERE runs.concurrency_key = key
         ORDER BY (parent_run_id IS NULL), priority DESC, position LIMIT 1) AS run_id
     FROM waited_for WHERE key IS NOT NULL LIMIT {KEYS}
 ), waiters AS MATERIALIZED (
-    SELECT runs.run_id FROM {runs} AS runs JOIN first ON runs.run_id = first.run_id
+    SELECT runs.run_id FROM {names.runs} AS runs JOIN first ON runs.run_id = first.run_id
     WHERE runs.concurrency_key = key ORDER BY runs.run_id FOR NO KEY UPDATE OF runs SKIP LOCKED
 ), tried AS (
-    UPDATE {runs} AS runs SET concurrency_key = NULL, due_at = now() FROM waiters
+    UPDATE {names.runs} AS runs SET concurrency_key = NULL, due_at = now() FROM waiters
     WHERE runs.run_id = waiters.run_id
     RETURNING {enqueued_if_due(names, "runs")}
 )

@@ -1,0 +1,121 @@
+"""A database as a user names it: what opens a store for each event loop."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
+from typing import Self
+
+from kern.aio.per_loop import PerLoop
+from kern.db.base import Store
+from kern.db.heart import Heart
+from kern.db.values import TablesVersion
+from kern.errors import ConfigurationError
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+
+
+class Database(ABC):
+    """A database as a user names it. Opened once for each event loop, on first use."""
+
+    def __init__(self, session_table: str) -> None:
+        """Name the tables.
+
+        Args:
+            session_table: the table of the sessions; the others are named after it.
+
+        Raises:
+            ConfigurationError: the name is not an identifier.
+        """
+        self.session_table = check_identifier("session_table", session_table)
+        self._stores = PerLoop(self._open)
+
+    @abstractmethod
+    def _open(self) -> AsyncGenerator[Store, None]:
+        """Yield the open database once, and close it after that."""
+
+    @abstractmethod
+    def open_heart(self) -> Heart:
+        """Return what extends leases from a thread of its own; it opens on its first beat."""
+
+    def set_heartbeat(self, seconds: float) -> None:  # noqa: B027 # a file has no time-outs
+        """Have what is opened of it from now on notice silence in time for leases this long.
+
+        Args:
+            seconds: the heartbeat with which this process executes its runs. A heartbeat that
+                the database was given itself goes first.
+        """
+
+    async def store(self) -> Store:
+        """Return the database, open for the running event loop.
+
+        Raises:
+            DatabaseUnavailableError: it cannot be reached.
+            SchemaVersionError: its tables are newer than this version of kern.
+        """
+        return await self._stores.get()
+
+    async def aclose(self) -> None:
+        """Close what is open of it on the running event loop; the next use opens it again.
+
+        What another object of the same database uses stays open.
+        """
+        await self._stores.aclose()
+
+    def close(self) -> None:
+        """Close what synchronous code, or a loop in another thread, has opened of it.
+
+        Raises:
+            ConfigurationError: it was called on an event loop that uses it: await
+                :meth:`aclose` there.
+        """
+        self._stores.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    async def version(self) -> TablesVersion:
+        """Return the version of the tables, which are neither made nor migrated for it.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached.
+        """
+
+    @abstractmethod
+    def migration_sql(self) -> str:
+        """Return the SQL that makes the tables where there are none, in one transaction."""
+
+    async def damage(self) -> list[str]:
+        """Return what is broken in the tables, a sentence each, with what to do about it.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached.
+        """
+        return []
+
+
+def check_identifier(name: str, value: object) -> str:
+    """Return ``value`` if it can name a table or schema.
+
+    Args:
+        name: the argument's name, for the error.
+        value: a letter or underscore, then at most 39 letters, digits and underscores.
+
+    Raises:
+        ConfigurationError: it is anything else.
+    """
+    if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
+        return value
+    raise ConfigurationError(
+        f"{name} {value!r} is not an identifier: use a letter or underscore, then at most 39 "
+        "letters, digits and underscores."
+    )
