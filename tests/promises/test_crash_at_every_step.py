@@ -18,13 +18,12 @@ from pathlib import Path
 import pytest
 from crash import TURNS, answer, execute, make_agent, turn_of
 from elsewhere import environment_of
-from kern.run.journal import read_row
 from leases import expire
 
 from kern.db.base import Database
 from kern.dispatch.runtime import Runtime
-from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
+from kern.run.steps import ModelAnswered, ToolEnded, read_row
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -127,11 +126,11 @@ class Case:
         """Return the turns and the tool steps that the dead process has committed."""
         turns, tools = 0, set()
         for row in await runtime.store.events(run_id, 0):
-            event, payload = read_row(row)
-            if event is RunEvent.model_request_completed:
-                turns += 1
-            elif event is RunEvent.tool_call_completed:
-                tools.add(str(payload["result"])[0])
+            match read_row(row).step:
+                case ModelAnswered():
+                    turns += 1
+                case ToolEnded(_, result):
+                    tools.add(result[0])
         record = await runtime.store.get(run_id)
         assert record is not None
         if record.status is RunStatus.completed:
