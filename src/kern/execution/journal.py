@@ -11,6 +11,7 @@ from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.models.base import ModelResponse
 from kern.run.agent import RunOutput
+from kern.run.codec import join_halves
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending, event_of
 from kern.run.record import JournalRow
@@ -89,7 +90,7 @@ class Journal:
     def unfinished_text(self) -> str:
         """The text so far of an answer that is under way."""
         told = [] if self.state.call is None else self.state.call.texts
-        return "".join([*told, *self._pending])
+        return join_halves("".join([*told, *self._pending]))
 
     @property
     def fold_before(self) -> int:
@@ -126,7 +127,8 @@ class Journal:
 
     def text(self, piece: str) -> None:
         """Add a piece to the answer that is under way."""
-        self._pending.append(piece)
+        if piece:
+            self._pending.append(piece)
         if self._streamed:
             self._flush_soon()
         elif self._emit is not None:
@@ -233,9 +235,11 @@ class Journal:
 
     def _hand_out(self) -> None:
         """Let readers have the text that has come since the last piece."""
-        if self._pending:
-            text = "".join(self._pending)
-            self._pending.clear()
+        text, half = join_halves("".join(self._pending)), ""
+        if "\ud800" <= text[-1:] <= "\udbff":  # The other half of a character is on its way.
+            text, half = text[:-1], text[-1]
+        if text:
+            self._pending = [half] if half else []
             if self.state.call is None:
                 self.keep(CallBegun())
             self.keep(TextSlice(text))
