@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from kern.run.base import RunContext, RunStatus
     from kern.run.cancel import acancel_run, cancel_run
     from kern.run.message import Message
-    from kern.tools import Tool, tool
+    from kern.tools import FunctionTool, Tool, ToolResult, Toolset, tool
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
+    "FunctionTool",
     "InMemoryDb",
     "KernError",
     "Message",
@@ -32,6 +33,8 @@ __all__ = [
     "RunStatus",
     "SqliteDb",
     "Tool",
+    "ToolResult",
+    "Toolset",
     "acancel_run",
     "cancel_run",
     "tool",
@@ -39,6 +42,7 @@ __all__ = [
 
 _MODULES = {
     "Agent": "kern.agent",
+    "FunctionTool": "kern.tools",
     "InMemoryDb": "kern.db.in_memory",
     "KernError": "kern.errors",
     "Message": "kern.run.message",
@@ -50,6 +54,8 @@ _MODULES = {
     "RunStatus": "kern.run.base",
     "SqliteDb": "kern.db.sqlite",
     "Tool": "kern.tools",
+    "ToolResult": "kern.tools",
+    "Toolset": "kern.tools",
     "acancel_run": "kern.run.cancel",
     "cancel_run": "kern.run.cancel",
     "tool": "kern.tools",

@@ -11,7 +11,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
-from kern.tools import Tool, tool
+from kern.tools import FunctionTool, tool
 
 
 async def test_a_tool_that_takes_too_long_is_stopped_and_the_model_is_told(
@@ -73,4 +73,4 @@ def test_a_timeout_is_above_zero(timeout: float) -> None:
     def work() -> None: ...
 
     with pytest.raises(ConfigurationError, match="above 0"):
-        Tool(work, timeout=timeout)
+        FunctionTool(work, timeout=timeout)

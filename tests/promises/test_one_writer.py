@@ -39,7 +39,7 @@ while (question := await hear()) != "end":
 """
 
 EXECUTE_TOOL = f"""
-from kern.tools import Tool
+from kern.tools import FunctionTool
 
 async def slow() -> str:
     say("in tool")
@@ -49,7 +49,7 @@ async def slow() -> str:
         say("out of tool")
     return "too late"
 
-agent.tools["slow"] = Tool(slow)
+agent.tools["slow"] = FunctionTool(slow)
 {EXECUTE}
 """
 

@@ -21,7 +21,7 @@ from kern.run.agent import RunEvent
 from kern.run.base import RunContext, RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
-from kern.tools import tool
+from kern.tools import Tool, tool
 
 FAILURES = {
     "500": Reply.http_error(500, "On strike."),
@@ -236,7 +236,10 @@ async def test_a_run_that_kills_its_workers_ends_and_the_others_go_on(
     # Once the tool is repaired, the run goes on where it stood.
     last.stop()
     assert await last.ended() == 0
-    tools = [tool(name="work")(lambda step: "again"), tool(name="die")(lambda: "alive")]
+    tools: list[Tool] = [
+        tool(name="work")(lambda step: "again"),
+        tool(name="die")(lambda: "alive"),
+    ]
     repaired = Agent("Tester", model, db=shared_db, tools=tools)
     (await Runtime.of(shared_db)).serve(repaired)
     server.default = Reply.text("At last.")

@@ -15,7 +15,7 @@ from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
-from kern.tools.function import Interrupt
+from kern.tools.base import Interrupt
 
 SCRIPT = (
     Reply.tool_calls(("work", {"step": "a"}), ("work", {"step": "b"})),

@@ -14,16 +14,16 @@ from kern.run.base import RunContext, RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 from kern.tools import tool
-from kern.tools.function import Interrupt
+from kern.tools.base import Interrupt
 
 SCRIPT = """
 import signal
 from kern.run.base import RunContext
-from kern.tools import Tool
+from kern.tools import FunctionTool
 def work(context: RunContext) -> str:
     say(context.idempotency_key)
     os.kill(os.getpid(), signal.SIGKILL)
-dying = Agent("Tester", agent.model, db=db, tools=[Tool(work, on_interrupt={rule!r})])
+dying = Agent("Tester", agent.model, db=db, tools=[FunctionTool(work, on_interrupt={rule!r})])
 await dying.arun("Work", background=True, run_id="run")
 await asyncio.Event().wait()
 """

@@ -310,13 +310,13 @@ async def test_a_paused_run_ends_its_stream(
     process = elsewhere(
         """
         import signal
-        from kern.tools import Tool
+        from kern.tools import FunctionTool
 
         async def pay() -> str:
             os.kill(os.getpid(), signal.SIGKILL)
             return "never"
 
-        agent.tools["pay"] = Tool(pay, on_interrupt="pause")
+        agent.tools["pay"] = FunctionTool(pay, on_interrupt="pause")
         await agent.arun("Pay", background=True, run_id="paused")
         await agent.await_run("paused")
         """.replace("\n        ", "\n")

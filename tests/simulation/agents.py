@@ -14,7 +14,7 @@ from kern.models.base import Model, ModelRequest, ModelResponse
 from kern.run.base import RunContext, RunStatus
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
-from kern.tools import Tool
+from kern.tools import FunctionTool
 from tests.simulation.loop import Loop
 from tests.simulation.plans import How, Plan, Step
 
@@ -136,7 +136,7 @@ def agents(database: Database) -> dict[str, Agent]:
     ``plain`` has no limits; ``scarce`` may execute two runs at once and one a user; ``patient``
     tries failed calls again.
     """
-    tools = [work, Tool(work, name="risky", on_interrupt="pause"), delegate]
+    tools = [work, FunctionTool(work, name="risky", on_interrupt="pause"), delegate]
     common: dict[str, Any] = {"model": Planned(), "tools": tools, "db": database}
     scarce: dict[str, Any] = {
         "max_concurrent_runs": AGENT_LIMIT,

@@ -11,14 +11,16 @@ from functools import partial
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given
 from pydantic import BaseModel, field_validator
+from strategies import Json, json_values
 
 from kern.agent import Agent
+from kern.aio.threads import Threads
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
-from kern.tools import Tool, tool
-from kern.tools.function import InvalidArgumentsError
+from kern.tools import FunctionTool, Tool, ToolResult, tool
 
 CONTEXT = RunContext("run", "session", "agent", None, None, 1, "call", "run/1/0", {})
 
@@ -33,9 +35,24 @@ class Point:
     y: float
 
 
+async def result_of(function: Callable[..., Any], arguments: str = "{}") -> ToolResult:
+    """Return what a call of the function comes to."""
+    return await FunctionTool(function).call(arguments, CONTEXT)
+
+
 async def call(function: Callable[..., Any], arguments: str = "{}") -> str:
-    """Return what the model is told."""
-    return await Tool(function).call(arguments, CONTEXT)
+    """Return what the model is told of a call that succeeds."""
+    result = await result_of(function, arguments)
+    assert not result.is_error
+    return result.content
+
+
+async def failed_call(function: Callable[..., Any], arguments: str = "{}") -> str:
+    """Return what the model is told of a call that fails."""
+    result = await result_of(function, arguments)
+    assert result.is_error
+    assert result.data is None
+    return result.content
 
 
 def test_a_decorator_without_arguments_makes_a_tool() -> None:
@@ -45,46 +62,54 @@ def test_a_decorator_without_arguments_makes_a_tool() -> None:
         return f"{city} is there"
 
     assert isinstance(look, Tool)
-    assert repr(look) == "Tool('look')"
+    assert repr(look) == "FunctionTool('look')"
     assert (look.name, look.schema.description) == ("look", "Look around.")
     assert look.on_interrupt == "retry"
+    assert not look.requires_confirmation
     assert look("Bonn") == "Bonn is there"
 
 
 def test_a_decorator_with_arguments_makes_the_tool_that_they_say() -> None:
-    @tool(name="look-around", description="Look.", on_interrupt="pause")
+    @tool(
+        name="look-around",
+        description="Look.",
+        on_interrupt="pause",
+        timeout=3,
+        requires_confirmation=True,
+    )
     def look() -> str:
         """Do something else."""
         return ""
 
     assert (look.name, look.schema.name) == ("look-around", "look-around")
     assert look.schema.description == "Look."
-    assert look.on_interrupt == "pause"
+    assert (look.on_interrupt, look.timeout) == ("pause", 3)
+    assert look.requires_confirmation
 
 
 @pytest.mark.parametrize("what", ["a text", 3, None])
 def test_what_cannot_be_called_cannot_be_a_tool(what: Any) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        Tool(what)
+        FunctionTool(what)
     assert str(raised.value) == f"A tool must be a function, not {type(what).__name__}."
 
 
 def test_another_rule_for_interrupts_is_refused() -> None:
     with pytest.raises(ConfigurationError) as raised:
-        tool(on_interrupt="stop")(print)  # type: ignore[call-overload]
+        tool(on_interrupt="stop")(look_from)  # type: ignore[call-overload] # it is refused
     assert str(raised.value) == "on_interrupt must be 'retry', 'fail' or 'pause', not 'stop'."
 
 
 @pytest.mark.parametrize("name", ["look around", "größe", "x" * 65, "look.around"])
 def test_a_name_that_providers_refuse_is_refused_at_once(name: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot name a tool"):
-        Tool(lambda: None, name=name)
+        FunctionTool(lambda: None, name=name)
 
 
 def test_a_nameless_function_needs_a_name() -> None:
     with pytest.raises(ConfigurationError, match="'<lambda>' cannot name a tool"):
-        Tool(lambda: None)
-    assert Tool(lambda: None, name="nothing").name == "nothing"
+        FunctionTool(lambda: None)
+    assert FunctionTool(lambda: None, name="nothing").name == "nothing"
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
@@ -158,9 +183,8 @@ async def test_arguments_that_do_not_fit_are_refused_in_words_for_the_model(
     ) -> None:
         raise AssertionError("called")
 
-    with pytest.raises(InvalidArgumentsError) as raised:
-        await call(look, arguments)
-    assert str(raised.value).startswith(f"The arguments do not fit look: {wrong}")
+    told = await failed_call(look, arguments)
+    assert told.startswith(f"The arguments do not fit look: {wrong}")
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -211,8 +235,62 @@ async def test_methods_callables_and_partials_are_called(function: Callable[...,
     assert await call(function, '{"city": "Bonn"}') == "Bonn from here"
 
 
+class Shop:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @tool
+    def greet(self, guest: str) -> str:
+        return f"{self.name} greets {guest}"
+
+    @tool(name="sell", description="Sell.", on_interrupt="fail", timeout=9)
+    async def asell(self, what: str) -> str:
+        return f"{self.name} sells {what}"
+
+
+async def test_a_method_is_a_tool_of_the_instance_on_which_it_is_looked_up() -> None:
+    one, other = Shop("One"), Shop("Other")
+    assert (await one.greet.call('{"guest": "Ada"}', CONTEXT)).content == "One greets Ada"
+    assert (await other.asell.call('{"what": "tea"}', CONTEXT)).content == "Other sells tea"
+    assert one.greet("Bob") == "One greets Bob"
+    assert await one.asell(what="milk") == "One sells milk"
+
+    sell = one.asell
+    assert sell.schema.description == "Sell."
+    assert sell.schema.parameters["required"] == ["what"]
+    assert (sell.name, sell.on_interrupt, sell.timeout) == ("sell", "fail", 9)
+    assert not sell.is_portable
+    assert Shop.greet(one, "Eve") == "One greets Eve"
+
+
 async def test_a_synchronous_function_is_called_in_another_thread() -> None:
     assert await call(lambda_named(lambda: threading.get_ident())) != str(threading.get_ident())
+
+
+async def test_a_wait_for_a_thread_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kern.aio.threads._threads", Threads(1, patience=60))
+    end = threading.Event()
+
+    @tool(timeout=60)
+    def occupy() -> bool:
+        return end.wait(10)
+
+    @tool(timeout=0.05)
+    def look() -> str:
+        return "seen"
+
+    async with asyncio.TaskGroup() as calls:
+        calls.create_task(occupy.call("{}", CONTEXT))
+        looking = calls.create_task(look.call("{}", CONTEXT))
+        done, _ = await asyncio.wait({looking}, timeout=0.2)
+        assert not done
+        end.set()
+    assert looking.result() == ToolResult("seen")
+
+
+class UntoldError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
 
 
 class Odd:
@@ -257,14 +335,48 @@ async def test_what_a_function_returns_becomes_text(result: object, told: str) -
     assert await call(look) == told
 
 
-async def test_a_result_that_contains_itself_becomes_text() -> None:
+@given(json_values)
+async def test_any_json_value_is_told_as_json_and_kept_as_data(value: Json) -> None:
+    async def look() -> Json:
+        return value
+
+    result = await result_of(look)
+    if isinstance(value, str):
+        assert result == ToolResult(value)
+    else:
+        assert json.loads(result.content) == result.data == value
+
+
+async def test_what_has_a_json_form_is_kept_as_data_in_that_form() -> None:
+    async def look() -> object:
+        return [Address(street="Hill"), (Point(1, 2),), Odd()]
+
+    data = [{"street": "Hill"}, [{"x": 1, "y": 2}], "odd"]
+    assert await result_of(look) == ToolResult(json.dumps(data), data)
+
+
+async def test_what_has_no_json_form_becomes_text_without_data() -> None:
     circle: list[object] = []
     circle.append(circle)
+    result: object = circle
 
     def look() -> object:
-        return circle
+        return result
 
-    assert await call(look) == "[[...]]"
+    assert await result_of(look) == ToolResult("[[...]]")
+    result = {"a": float("nan")}
+    assert await result_of(look) == ToolResult("{'a': nan}")
+
+
+@pytest.mark.parametrize("is_error", [True, False])
+async def test_a_tool_result_is_passed_through_as_it_is(is_error: bool) -> None:
+    made = ToolResult("seen", {"a": 1}, is_error)
+
+    async def alook() -> ToolResult:
+        return made
+
+    assert await result_of(lambda_named(lambda: made)) is made
+    assert await result_of(alook) is made
 
 
 @pytest.mark.parametrize("size", [1_000_000])
@@ -273,12 +385,23 @@ async def test_a_result_may_be_large(size: int) -> None:
     assert len(await call(lambda_named(lambda: ["x" * size]))) == size + 4
 
 
-async def test_what_a_function_raises_is_raised() -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (LookupError("nowhere"), "LookupError: nowhere"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (UntoldError(), "UntoldError: its text cannot be read: SystemExit"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_what_a_function_raises_is_told(error: BaseException, told: str) -> None:
     def look() -> None:
-        raise LookupError("nowhere")
+        raise error
 
-    with pytest.raises(LookupError, match="nowhere"):
-        await call(look)
+    async def alook() -> None:
+        raise error
+
+    assert await failed_call(look) == await failed_call(alook) == told
 
 
 async def test_what_a_validator_of_its_own_says_is_told() -> None:
@@ -294,8 +417,8 @@ async def test_what_a_validator_of_its_own_says_is_told() -> None:
 
     def look(even: Even) -> None: ...
 
-    with pytest.raises(InvalidArgumentsError, match=r"even\.number: Value error, must be even"):
-        await call(look, '{"even": {"number": 1}}')
+    told = await failed_call(look, '{"even": {"number": 1}}')
+    assert told == "The arguments do not fit look: even.number: Value error, must be even"
 
 
 async def test_a_function_left_behind_learns_that_it_was_cancelled() -> None:
@@ -308,7 +431,7 @@ async def test_a_function_left_behind_learns_that_it_was_cancelled() -> None:
             pass
         heard.set()
 
-    task = asyncio.create_task(Tool(look).call("{}", context))
+    task = asyncio.create_task(FunctionTool(look).call("{}", context))
     assert await asyncio.to_thread(began.wait, 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from kern.errors import ConfigurationError
 from kern.run.base import RunContext
-from kern.tools import Tool
+from kern.tools import FunctionTool
 
 
 class Colour(enum.Enum):
@@ -34,7 +34,7 @@ class Point:
 
 def properties(function: Callable[..., Any]) -> dict[str, Any]:
     """Return what the model is told of the parameters."""
-    parameters: dict[str, Any] = Tool(function).schema.parameters
+    parameters: dict[str, Any] = FunctionTool(function).schema.parameters
     found: dict[str, Any] = parameters["properties"]
     return found
 
@@ -79,7 +79,7 @@ def sphinx(city: str, days: int = 3) -> None:
 
 @pytest.mark.parametrize("function", [google, numpy, sphinx])
 def test_every_style_of_docstring_is_read(function: Callable[..., None]) -> None:
-    schema = Tool(function).schema
+    schema = FunctionTool(function).schema
     assert schema.name == function.__name__
     assert schema.description == "Look at the weather.\n\nIt need not be good."
     assert schema.parameters == {
@@ -96,7 +96,7 @@ def test_every_style_of_docstring_is_read(function: Callable[..., None]) -> None
 def test_a_function_with_nothing_said_about_it_is_described_by_its_name() -> None:
     def look(anything) -> None: ...  # type: ignore[no-untyped-def]
 
-    schema = Tool(look).schema
+    schema = FunctionTool(look).schema
     assert schema.description == "look"
     assert schema.parameters["properties"] == {"anything": {}}
 
@@ -104,7 +104,7 @@ def test_a_function_with_nothing_said_about_it_is_described_by_its_name() -> Non
 def test_a_function_without_parameters_takes_an_empty_object() -> None:
     def look() -> None: ...
 
-    assert Tool(look).schema.parameters == {
+    assert FunctionTool(look).schema.parameters == {
         "type": "object",
         "additionalProperties": False,
         "properties": {},
@@ -143,7 +143,7 @@ def test_the_types_of_python_are_told_as_json_schema() -> None:
 def test_enums_models_and_dataclasses_are_told_with_their_parts() -> None:
     def look(colour: Colour, home: Address, spots: list[Point]) -> None: ...
 
-    parameters: dict[str, Any] = Tool(look).schema.parameters
+    parameters: dict[str, Any] = FunctionTool(look).schema.parameters
     parts = parameters["$defs"]
     assert parts["Colour"]["enum"] == ["RED", "BLUE"]
     assert parts["Address"]["required"] == ["street"]
@@ -166,14 +166,14 @@ def test_what_annotated_and_field_say_is_told() -> None:
         "c": {"type": "integer", "maximum": 9, "default": 3, "description": "how often"},
         "d": {"type": "integer", "description": "needed"},
     }
-    assert Tool(look).schema.parameters["required"] == ["a", "d"]
+    assert FunctionTool(look).schema.parameters["required"] == ["a", "d"]
 
 
 def test_a_default_without_a_json_form_is_not_told() -> None:
     def look(a: object = object()) -> None: ...
 
     assert properties(look) == {"a": {}}
-    assert "required" not in Tool(look).schema.parameters
+    assert "required" not in FunctionTool(look).schema.parameters
 
 
 def test_a_bound_method_is_told_without_its_self() -> None:
@@ -185,7 +185,7 @@ def test_a_bound_method_is_told_without_its_self() -> None:
                 city: where.
             """
 
-    schema = Tool(Station().look).schema
+    schema = FunctionTool(Station().look).schema
     assert (schema.name, schema.description) == ("look", "Look from here.")
     assert schema.parameters["properties"] == {"city": {"type": "string", "description": "where."}}
 
@@ -201,13 +201,13 @@ def test_a_callable_object_is_told_as_its_call_method() -> None:
                 city: where.
             """
 
-    schema = Tool(Look()).schema
+    schema = FunctionTool(Look()).schema
     assert (schema.name, schema.description) == ("Look", "Look around.")
     assert schema.parameters["properties"] == {"city": {"type": "string", "description": "where."}}
 
 
 def test_a_partial_is_told_as_what_is_left_of_its_function() -> None:
-    schema = Tool(partial(google, "Bonn")).schema
+    schema = FunctionTool(partial(google, "Bonn")).schema
     assert schema.name == "google"
     assert schema.description.startswith("Look at the weather.")
     assert schema.parameters["properties"] == {
@@ -220,7 +220,7 @@ def test_a_decorated_function_is_told_as_the_one_inside() -> None:
     @wraps(google)
     def outside(*args: Any, **kwargs: Any) -> None: ...
 
-    assert Tool(outside).schema == Tool(google).schema
+    assert FunctionTool(outside).schema == FunctionTool(google).schema
 
 
 @pytest.mark.parametrize(
@@ -268,5 +268,5 @@ def test_what_cannot_be_told_to_a_model_cannot_be_a_tool(parameters: str, compla
     scope: dict[str, Any] = {"Lock": Lock}
     exec(f"def look({parameters}): ...", scope)
     with pytest.raises(ConfigurationError) as raised:
-        Tool(scope["look"])
+        FunctionTool(scope["look"])
     assert str(raised.value).startswith(complaint)

@@ -8,9 +8,11 @@ from kern.db.base import Database
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError
+from kern.execution.middleware import Middleware
 from kern.models.base import Model
 from kern.run.codec import check_id
-from kern.tools import Tool
+from kern.run.usage import UsageLimits
+from kern.tools import FunctionTool, Tool
 
 
 class AgentDefinition:
@@ -24,6 +26,8 @@ class AgentDefinition:
         tools: what the model can have called, by name.
         tool_call_limit: how many calls a run may make, or None for any number.
         max_turns: how often a run may ask the model, or None for any number.
+        usage_limits: how much a run may use, or None for any amount.
+        middleware: what is done around its runs, model calls and tool calls.
         dependencies: what the tools find in their context.
         db: where its sessions and runs are kept; None for nowhere.
         timeout: the time limit of a run in seconds, or None.
@@ -46,6 +50,8 @@ class AgentDefinition:
         tools: Sequence[Tool | Callable[..., object]] = (),
         tool_call_limit: int | None = None,
         max_turns: int | None = 100,
+        usage_limits: UsageLimits | None = None,
+        middleware: Sequence[Middleware] = (),
         dependencies: Mapping[str, object] | None = None,
         db: Database | None = None,
         add_history_to_context: bool = False,
@@ -65,12 +71,17 @@ class AgentDefinition:
             id: its identity; by default the name in lower case with dashes.
             description: who the model is to be.
             instructions: what it is to do: a text, or a list of points.
-            tools: what the model can have called: functions, or what ``@tool`` made of them.
+            tools: what the model can have called: functions, what ``@tool`` made of them, or
+                other tools.
             tool_call_limit: how many tool calls a run may make; by default any number. A model
                 that asks for more is told so once, and may answer; if it goes on, the run ends in
                 ERROR.
             max_turns: how often a run may ask the model, over all its attempts; then it ends in
                 ERROR. None for any number.
+            usage_limits: how much a run may use, over all its attempts and with the runs that
+                its tools start; then it ends in ERROR.
+            middleware: what is done around its runs, model calls and tool calls, the first
+                outermost.
             dependencies: what the tools find in their context; it is stored nowhere.
             db: where sessions and runs are kept; background runs need one.
             add_history_to_context: whether the model is shown earlier runs of the session.
@@ -95,12 +106,14 @@ class AgentDefinition:
             )
         if num_history_runs < 0:
             raise ConfigurationError(f"num_history_runs must be 0 or more: {num_history_runs}.")
-        made = [each if isinstance(each, Tool) else Tool(each) for each in tools]
+        made = [each if isinstance(each, Tool) else FunctionTool(each) for each in tools]
         self.tools = {each.name: each for each in made}
         if len(self.tools) < len(made):
             raise ConfigurationError("Two tools have one name; give one of them another.")
         self.tool_call_limit = tool_call_limit
         self.max_turns = _limit("max_turns", max_turns)
+        self.usage_limits = usage_limits
+        self.middleware = tuple(middleware)
         self.dependencies = dict(dependencies or {})
         self.name = name or "Agent"
         self.model = model

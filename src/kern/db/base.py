@@ -19,9 +19,10 @@ from kern.db.processes import Processes
 from kern.db.queue import Queue
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, NewerJournalError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
+from kern.run.steps import VERSION
 
 # How many attempts may be lost where the run does not say; it may be innocent of their loss.
 LOST_ATTEMPTS = 5
@@ -99,12 +100,14 @@ class Claim(NamedTuple):
         lease: the seconds for which the attempt is protected from others.
         agent_limit: how many background runs of the agent may execute at once; None for any.
         user_limit: how many of its user; None for any.
+        journal_version: the newest version of a journal that the executor knows.
     """
 
     executor: str
     lease: float
     agent_limit: int | None = None
     user_limit: int | None = None
+    journal_version: int = VERSION
 
     @property
     def is_limited(self) -> bool:
@@ -234,6 +237,10 @@ class Store(ABC):
             asked for, or where its parent was cancelled. None where there is nothing to execute
             now: it is not due, waits for the session lock or for a limit (what it waits for
             enqueues it), has ended, or another executor has it.
+
+        Raises:
+            NewerJournalError: the run needs a newer version of the journal than the claim knows;
+                nothing was changed.
         """
 
     @abstractmethod
@@ -371,6 +378,14 @@ class Store(ABC):
     @abstractmethod
     async def children(self, run_id: str) -> list[str]:
         """Return what the calls of a run have started, and theirs, that has not ended."""
+
+    @abstractmethod
+    async def usage_of_children(self, run_id: str) -> list[str]:
+        """Return what the runs that the calls of a run have started, and theirs, have used.
+
+        Returns:
+            The usage of each that has ended or paused, as JSON text.
+        """
 
     @abstractmethod
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
@@ -534,6 +549,13 @@ class Database(ABC):
             DatabaseUnavailableError: the database cannot be reached.
         """
         return []
+
+
+def newer_journal(run_id: str) -> NewerJournalError:
+    """Return the error for a run that only a newer kern can execute."""
+    return NewerJournalError(
+        f"Run {run_id} was begun by a newer kern, which has to execute it. Upgrade this one."
+    )
 
 
 def check_identifier(name: str, value: object) -> str:

@@ -98,7 +98,8 @@ class Reader:
     async def _from_database(self, record: RunRecord) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield what the database holds of the run, and its end."""
         output = RunOutput.from_record(record)
-        if record.attempt:
+        begun = record.executor is not None  # Else it was cancelled before it began.
+        if begun:
             for event in self._tell(output, _BEGUN, output.started_at or output.created_at):
                 yield event
         seq = self._state.last_seq
@@ -107,7 +108,7 @@ class Reader:
             for event in self._tell(output, happened, row.created_at):
                 yield event
         finished_at = output.finished_at or output.created_at
-        for event in self._tell(output, self._ending(output), finished_at):
+        for event in self._tell(output, self._ending(output, begun=begun), finished_at):
             yield event
 
     async def _record(self) -> RunRecord:
@@ -120,8 +121,9 @@ class Reader:
             raise RunNotFoundError(f"There is no run {run_id!r} in {store}.")
         return record
 
-    def _ending(self, output: RunOutput) -> list[Happened]:
-        return ending(self._state.next_event, output.status, output.content, output.error)
+    def _ending(self, output: RunOutput, *, begun: bool = True) -> list[Happened]:
+        seq = self._state.next_event if begun else FIRST_EVENT
+        return ending(seq, output.status, output.content, output.error)
 
     def _tell(
         self, output: RunOutput, happened: Sequence[Happened], at: float

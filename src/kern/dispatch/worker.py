@@ -13,11 +13,12 @@ from kern.db.queue import Entry
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.slots import Slots
-from kern.errors import DatabaseError, DatabaseUnavailableError
+from kern.errors import DatabaseError, DatabaseUnavailableError, NewerJournalError
 from kern.execution.attempt import Attempt
 from kern.execution.executor import Executor
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec
+from kern.run import steps
 from kern.run.base import RunStatus
 from kern.run.record import RunRecord
 
@@ -221,6 +222,9 @@ class Worker:
             return await until_available(lambda: self._store.queue.put_back(entry, delay))
         try:
             found = await self._claim(entry.run_id, entry.agent_id)
+        except NewerJournalError as error:
+            logger.debug("%s", error)
+            return await until_available(lambda: self._store.queue.put_back(entry, _LEFT_TO_OTHERS))
         except asyncio.CancelledError:
             await self._give_up(entry)
             raise
@@ -247,7 +251,8 @@ class Worker:
             await self._store.queue.put_back(entry, 0.0)
 
     async def _claim(self, run_id: str, agent_id: str) -> RunRecord | None:
-        claim = Claim(self._name, self._heartbeat, *self._definitions.limits(agent_id))
+        limits = self._definitions.limits(agent_id)
+        claim = Claim(self._name, self._heartbeat, *limits, journal_version=steps.VERSION)
         unanswered = False
         while True:
             try:

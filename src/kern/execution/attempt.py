@@ -6,6 +6,7 @@ from typing import Self
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.execution.journal import Emit, Journal
+from kern.execution.middleware import RunInfo
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec
 from kern.run.agent import RunInput, RunOutput, messages_of
@@ -109,6 +110,19 @@ class Attempt:
             failures=record.failures,
             last_seq=record.last_seq,
             is_pinned=is_pinned,
+        )
+
+    @property
+    def info(self) -> RunInfo:
+        """Which attempt at which run this is, as middleware is told."""
+        output = self.output
+        return RunInfo(
+            output.run_id,
+            output.session_id,
+            output.agent_id,
+            output.user_id,
+            self.number,
+            output.parent_run_id,
         )
 
     @property

@@ -1,17 +1,23 @@
 """The tool calls of a turn: made side by side, each result written down as it comes."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 
 from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError
 from kern.execution.attempt import Attempt
+from kern.execution.limits import check_tool_calls
+from kern.execution.middleware import CallTool, around_tool
 from kern.run.base import RunContext, current_run
 from kern.run.fold import Turn
 from kern.run.requirement import RequirementKind, RunRequirement
 from kern.run.steps import Paused, ToolEnded
 from kern.run.tool import ToolCall, ToolExecution
-from kern.tools.function import InvalidArgumentsError, Tool
+from kern.tools import ToolResult
+
+logger = logging.getLogger("kern")
 
 _UNKNOWN_OUTCOME = (
     "The outcome of this call is unknown: the process was lost while it was under way. It may have "
@@ -73,6 +79,7 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         StaleAttemptError: the run has a later attempt.
     """
     check_calls(attempt, turn)
+    await check_tool_calls(attempt, len(turn.open_calls))
     requirements = [
         _required(attempt, turn, place, call, kind)
         for place, call in turn.open_calls
@@ -98,16 +105,27 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
 async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None:
     refusal = _refusal(attempt, turn.number, place, call)
     if refusal is None:
-        result, error = await _call(attempt, turn, place, call, attempt.spec.tools[call.name])
+        result = await _call(attempt, turn, place, call)
     else:
-        result, error = refusal, True
-    await attempt.journal.record(ToolEnded(place, result, error))
+        result = ToolResult(refusal, is_error=True)
+    await attempt.journal.record(ToolEnded(place, result.content, result.is_error))
 
 
-async def _call(
-    attempt: Attempt, turn: Turn, place: int, call: ToolCall, tool: Tool
-) -> tuple[str, bool]:
-    """Return what the model is told of a call, and whether it failed."""
+async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
+    spec = attempt.spec
+    make: CallTool = partial(_make, attempt, _key(attempt, turn, place))
+    if not spec.middleware:
+        return await make(call)
+    try:
+        return await around_tool(spec.middleware, attempt.info, make)(call)
+    except ThreadLimitError:
+        raise
+    except Exception as error:  # What is raised around a tool is its call's error, too.
+        logger.warning("run %s: around the tool %s: %r", attempt.output.run_id, call.name, error)
+        return ToolResult(f"{type(error).__name__}: {error}", is_error=True)
+
+
+async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
     output = attempt.output
     context = RunContext(
         run_id=output.run_id,
@@ -117,26 +135,13 @@ async def _call(
         metadata=output.metadata,
         attempt=attempt.number,
         tool_call_id=call.id,
-        idempotency_key=_key(attempt, turn, place),
+        idempotency_key=key,
         dependencies=attempt.spec.dependencies,
     )
     current_run.set(output.run_id)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
-    try:
-        with opened:
-            return await tool.call(call.arguments, context), False
-    except InvalidArgumentsError as error:
-        return str(error), True
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        # Nobody stopped the run; the tool let the end of something of its own escape.
-        return "CancelledError: it was cancelled", True
-    except ThreadLimitError:
-        raise  # The tool was not called, and there is nothing that the model could do about it.
-    except (Exception, SystemExit) as error:  # A tool must not end the process of other runs.
-        return f"{type(error).__name__}: {error}", True
+    with opened:
+        return await attempt.spec.tools[call.name].call(call.arguments, context)
 
 
 def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str | None:

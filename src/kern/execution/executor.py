@@ -26,8 +26,10 @@ from kern.execution.calls import PausedError
 from kern.execution.cancellation import cancellations
 from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
-from kern.execution.report import report
+from kern.execution.middleware import around_run
+from kern.execution.report import with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 
 logger = logging.getLogger("kern")
@@ -220,11 +222,17 @@ class Executor:
             await release(attempt)
 
     async def _run(self, execution: _Execution) -> None:
-        attempt, output = execution.attempt, execution.attempt.output
-        output.status = RunStatus.running
-        started = time.monotonic()
         execution.begun = True
-        report("started", attempt)
+        attempt = execution.attempt
+        attempt.output.status = RunStatus.running
+        proceed = partial(self._carry, execution)
+        middleware = with_log(attempt.spec.middleware)
+        await around_run(middleware, attempt.info, proceed)() if middleware else await proceed()
+
+    async def _carry(self, execution: _Execution) -> RunOutput:
+        """Carry an attempt to its end, and return the run as it is then."""
+        attempt, output = execution.attempt, execution.attempt.output
+        started = time.monotonic()
         limit = asyncio.timeout(attempt.remaining)
         try:
             async with limit:
@@ -240,22 +248,24 @@ class Executor:
                 _fail(attempt, error)
             elif not attempt.foreground and execution.end() is None:
                 await release(attempt)
-                report("released", attempt, time.monotonic() - started)
                 raise
             else:
                 _cancel(attempt)
         except _REFUSED as error:
             if self._may_refuse(execution):
-                return await refuse(attempt, str(error), self._unserved_timeout)
+                await refuse(attempt, str(error), self._unserved_timeout)
+                return attempt.output
             _fail(attempt, error)
         except Exception as error:
             _fail(attempt, _too_long(attempt) if limit.expired() else error)
         match execution.end():
             case Stop.stale:
-                return await show_current(attempt)
+                await show_current(attempt)
+                return attempt.output
             case Stop.cancelled:
                 _cancel(attempt)
         await _settle(attempt, time.monotonic() - started)
+        return attempt.output
 
     def _may_refuse(self, execution: _Execution) -> bool:
         """Say whether others may do what this process cannot: the run's submitter is another."""
@@ -265,7 +275,7 @@ class Executor:
 
 
 async def _settle(attempt: Attempt, seconds: float) -> None:
-    """Store how the attempt has ended, and report that."""
+    """Store how the attempt has ended, and tell its caller."""
     output = attempt.output
     output.metrics.duration = seconds
     attempt.show()
@@ -276,11 +286,8 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
         await postpone(attempt, attempt.failure)
     else:
         await settle(attempt)
-    output = attempt.output
-    event = "retry" if output.status is RunStatus.pending else output.status.lower()
-    report(event, attempt, output.metrics.duration)
     attempt.journal.end()
-    if output.status is RunStatus.cancelled and handle is not None:
+    if attempt.output.status is RunStatus.cancelled and handle is not None:
         await attempt.spec.model.cancel(handle)
 
 

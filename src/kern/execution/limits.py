@@ -1,10 +1,17 @@
-"""How much a run may use: counted by its journal, over all its attempts."""
+"""How much a run may use: counted by its journal, over all its attempts and its children."""
 
+from dataclasses import replace
+
+from kern.aio.retry import until_available
 from kern.errors import UsageLimitError
 from kern.execution.attempt import Attempt
+from kern.run.codec import decode_object
+from kern.run.message import Metrics
+
+_KEPT = "What the run has done is kept; raise the limit and retry the run to go on from there."
 
 
-def check_limits(attempt: Attempt) -> None:
+async def check_model_call(attempt: Attempt) -> None:
     """Make sure that the model may be asked once more.
 
     Raises:
@@ -13,6 +20,38 @@ def check_limits(attempt: Attempt) -> None:
     turns, limit = len(attempt.state.turns), attempt.spec.max_turns
     if limit is not None and turns >= limit:
         raise UsageLimitError(
-            f"The model was asked max_turns={limit} times and has not come to an end. What the "
-            "run has done is kept; raise max_turns and retry the run to go on from there."
+            f"The model was asked max_turns={limit} times and has not come to an end. {_KEPT}"
         )
+    limits = attempt.spec.usage_limits
+    if limits is not None and (name := limits.exceeded(await _used(attempt))) is not None:
+        raise UsageLimitError(f"The run has reached its limit of {name}. {_KEPT}")
+
+
+async def check_tool_calls(attempt: Attempt, more: int) -> None:
+    """Make sure that tools may be called.
+
+    Args:
+        attempt: the attempt.
+        more: how many calls are to be made.
+
+    Raises:
+        UsageLimitError: that is more than the run may make.
+    """
+    limits = attempt.spec.usage_limits
+    if limits is None or limits.tool_calls is None:
+        return
+    used = await _used(attempt)
+    if used.tool_calls + more > limits.tool_calls:
+        raise UsageLimitError(
+            f"The run has made {used.tool_calls} tool calls and was to make {more} more, above its "
+            f"limit of tool_calls={limits.tool_calls}. {_KEPT}"
+        )
+
+
+async def _used(attempt: Attempt) -> Metrics:
+    """Return what the run and those that its tools have started have used."""
+    used, store, run_id = replace(attempt.state.metrics), attempt.store, attempt.output.run_id
+    if store is not None and used.tool_calls:
+        for usage in await until_available(lambda: store.usage_of_children(run_id)):
+            used.add(Metrics.from_dict(decode_object(usage)))
+    return used

@@ -1,10 +1,12 @@
 """The run loop: replay what is done, then turn after turn, until the model has answered."""
 
 from contextlib import aclosing
+from functools import partial
 
 from kern.execution.attempt import Attempt
 from kern.execution.calls import check_calls, starts, use_tools
-from kern.execution.limits import check_limits
+from kern.execution.limits import check_model_call
+from kern.execution.middleware import AskModel, around_model
 from kern.models.base import ModelRequest, ModelResponse
 from kern.run.steps import AttemptBegun
 
@@ -52,7 +54,7 @@ async def _resume(attempt: Attempt) -> None:
 
 async def _ask(attempt: Attempt) -> None:
     """Have the model answer, and write the answer down before anything follows from it."""
-    check_limits(attempt)
+    await check_model_call(attempt)
     journal, state = attempt.journal, attempt.state
     journal.begin_call()
     response = await _respond(attempt)
@@ -67,17 +69,26 @@ async def _ask(attempt: Attempt) -> None:
 
 
 async def _respond(attempt: Attempt) -> ModelResponse:
-    journal, state, spec = attempt.journal, attempt.state, attempt.spec
+    spec = attempt.spec
     request = ModelRequest(
         attempt.conversation,
         [tool.schema for tool in spec.tools.values()],
-        state.handle,
-        journal.answer_kept,
+        attempt.state.handle,
+        attempt.journal.answer_kept,
     )
+    ask: AskModel = partial(_ask_model, attempt)
+    if spec.middleware:
+        ask = around_model(spec.middleware, attempt.info, ask)
+    return await ask(request)
+
+
+async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
+    """Ask the model, and hand the pieces of its answer to those who read the run."""
+    journal, model = attempt.journal, attempt.spec.model
     if not journal.is_read:
-        return await spec.model.respond(request)
+        return await model.respond(request)
     response: ModelResponse | None = None
-    async with aclosing(spec.model.stream(request)) as pieces:
+    async with aclosing(model.stream(request)) as pieces:
         async for piece in pieces:
             if isinstance(piece, ModelResponse):
                 response = piece

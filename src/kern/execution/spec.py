@@ -1,11 +1,12 @@
 """What an attempt executes: an agent as it was when its run was submitted, or served."""
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from kern.execution.middleware import Middleware
 from kern.models.base import Model
+from kern.run.usage import UsageLimits
 from kern.tools import Tool
 
 
@@ -45,6 +46,14 @@ class Definition(Protocol):
         """How often a run may ask the model, or None for any number."""
 
     @property
+    def usage_limits(self) -> UsageLimits | None:
+        """How much a run may use, or None for any amount."""
+
+    @property
+    def middleware(self) -> Sequence[Middleware]:
+        """What is done around its runs, model calls and tool calls, the first outermost."""
+
+    @property
     def dependencies(self) -> Mapping[str, object]:
         """What the tools are given."""
 
@@ -74,6 +83,8 @@ class Spec:
         tools: what the model can have called, by name.
         tool_call_limit: how many calls a run may make, or None for any number.
         max_turns: how often a run may ask the model, or None for any number.
+        usage_limits: how much a run may use, or None for any amount.
+        middleware: what is done around runs, model calls and tool calls, the first outermost.
         dependencies: what the tools are given.
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
@@ -87,6 +98,8 @@ class Spec:
     tools: Mapping[str, Tool]
     tool_call_limit: int | None
     max_turns: int | None
+    usage_limits: UsageLimits | None
+    middleware: Sequence[Middleware]
     dependencies: Mapping[str, object]
     agent_limit: int | None
     user_limit: int | None
@@ -103,6 +116,8 @@ class Spec:
             dict(definition.tools),
             definition.tool_call_limit,
             definition.max_turns,
+            definition.usage_limits,
+            tuple(definition.middleware),
             dict(definition.dependencies),
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
@@ -115,15 +130,4 @@ class Spec:
         Dependencies, and functions that hold something of their surroundings, may belong to one
         caller; runs of others must not meet them.
         """
-        return not self.dependencies and all(
-            _is_module_level(tool.function) for tool in self.tools.values()
-        )
-
-
-def _is_module_level(function: Callable[..., object]) -> bool:
-    function = inspect.unwrap(function)
-    return (
-        inspect.isfunction(function)
-        and function.__closure__ is None
-        and "." not in function.__qualname__
-    )
+        return not self.dependencies and all(tool.is_portable for tool in self.tools.values())

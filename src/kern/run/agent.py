@@ -12,19 +12,51 @@ import msgspec
 from kern.errors import InvalidInputError
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, encode
-from kern.run.event import ENDINGS, RunEvent, RunOutputEvent
+from kern.run.event import (
+    ModelRequestCompletedEvent,
+    ModelRequestStartedEvent,
+    RunCancelledEvent,
+    RunCompletedEvent,
+    RunContentCompletedEvent,
+    RunContentEvent,
+    RunContentVoidedEvent,
+    RunContinuedEvent,
+    RunErrorEvent,
+    RunEvent,
+    RunOutputEvent,
+    RunPausedEvent,
+    RunResumedEvent,
+    RunStartedEvent,
+    ToolCallCompletedEvent,
+    ToolCallErrorEvent,
+    ToolCallStartedEvent,
+)
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
 from kern.run.requirement import RunRequirement, requirements_from_json, requirements_to_json
 from kern.run.tool import ToolExecution
 
 __all__ = [
-    "ENDINGS",
+    "ModelRequestCompletedEvent",
+    "ModelRequestStartedEvent",
+    "RunCancelledEvent",
+    "RunCompletedEvent",
+    "RunContentCompletedEvent",
+    "RunContentEvent",
+    "RunContentVoidedEvent",
+    "RunContinuedEvent",
+    "RunErrorEvent",
     "RunEvent",
     "RunInput",
     "RunOutput",
     "RunOutputEvent",
+    "RunPausedEvent",
     "RunRequirement",
+    "RunResumedEvent",
+    "RunStartedEvent",
+    "ToolCallCompletedEvent",
+    "ToolCallErrorEvent",
+    "ToolCallStartedEvent",
     "messages_of",
 ]
 

@@ -1,8 +1,11 @@
 """What happens in a run, as those who read its stream are told."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from kern.run.base import RunStatus
 from kern.run.requirement import RunRequirement
@@ -37,21 +40,27 @@ ENDINGS = {
 """The event with which a run ends in a status."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunOutputEvent:
-    """One thing that happened in a run.
+    """One thing that happened in a run; its class is named after its kind, as ``RunContentEvent``.
 
     Attributes:
         event: its kind.
         run_id: the run it happened in.
         session_id: the session of the run.
         agent_id: the agent that runs.
-        seq: its number within the run, from 1 on.
+        seq: its number within the run, from 1 on, without gaps: the same for every reader.
         content: the piece of text of a RunContent; the whole text of a ModelRequestCompleted,
-            RunContentCompleted or RunCompleted; what went wrong for a RunError.
+            RunContentCompleted or RunCompleted; the result of a ToolCallCompleted or
+            ToolCallError; what went wrong for a RunError.
         tool: the call that a ToolCallStarted, ToolCallCompleted or ToolCallError is about.
         requirements: what the run waits for, of a RunPaused.
         created_at: when, in seconds since 1970.
+
+    Example:
+        >>> event = RunContentEvent(RunEvent.run_content, "run", "session", "agent", content="Hi")
+        >>> RunOutputEvent.from_dict(event.to_dict()) == event
+        True
     """
 
     event: RunEvent
@@ -59,7 +68,128 @@ class RunOutputEvent:
     session_id: str
     agent_id: str
     seq: int = 0
-    content: str | None = None
-    tool: ToolExecution | None = None
-    requirements: list[RunRequirement] = field(default_factory=list)
-    created_at: float = field(default_factory=time.time)
+    content: str | None = field(default=None, kw_only=True)
+    tool: ToolExecution | None = field(default=None, kw_only=True)
+    requirements: tuple[RunRequirement, ...] = field(default=(), kw_only=True)
+    created_at: float = field(default_factory=time.time, kw_only=True)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the event as JSON values."""
+        values: dict[str, object] = msgspec.to_builtins(self)
+        return values
+
+    @staticmethod
+    def from_dict(values: Mapping[str, object]) -> "RunOutputEvent":
+        """Return the event that :meth:`to_dict` gave; unknown keys are ignored.
+
+        Raises:
+            ValueError: a value is missing, or of another kind.
+        """
+        return msgspec.convert(values, class_of(RunEvent(str(values.get("event")))))
+
+
+@dataclass(frozen=True, slots=True)
+class RunStartedEvent(RunOutputEvent):
+    """The run has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContentEvent(RunOutputEvent):
+    """A piece of the model's text."""
+
+    content: str = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RunContentVoidedEvent(RunOutputEvent):
+    """The pieces since the last answer are void: the model is asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContentCompletedEvent(RunOutputEvent):
+    """The run's text is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequestStartedEvent(RunOutputEvent):
+    """The model was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequestCompletedEvent(RunOutputEvent):
+    """The model has answered."""
+
+    content: str = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStartedEvent(RunOutputEvent):
+    """A tool was called."""
+
+    tool: ToolExecution = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallCompletedEvent(RunOutputEvent):
+    """A tool has returned."""
+
+    content: str = field(kw_only=True)
+    tool: ToolExecution = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallErrorEvent(RunOutputEvent):
+    """A tool has failed, or was not called."""
+
+    content: str = field(kw_only=True)
+    tool: ToolExecution = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPausedEvent(RunOutputEvent):
+    """The run waits for a person."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run waits for a person: it does."""
+        return True
+
+    @property
+    def active_requirements(self) -> list[RunRequirement]:
+        """The requirements that nobody has answered yet."""
+        return [each for each in self.requirements if not each.is_resolved]
+
+
+@dataclass(frozen=True, slots=True)
+class RunContinuedEvent(RunOutputEvent):
+    """A person has decided, or has asked for a retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumedEvent(RunOutputEvent):
+    """A later attempt goes on with the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelledEvent(RunOutputEvent):
+    """The run was cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunErrorEvent(RunOutputEvent):
+    """The run has failed, or an attempt at it has; then the events go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCompletedEvent(RunOutputEvent):
+    """The run has completed."""
+
+
+_CLASSES: dict[RunEvent, type[RunOutputEvent]] = {
+    kind: globals()[f"{kind}Event"] for kind in RunEvent
+}
+
+
+def class_of(kind: RunEvent) -> type[RunOutputEvent]:
+    """Return the class of the events of a kind."""
+    return _CLASSES[kind]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kern.run.base import RunStatus
-from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.event import RunEvent, RunOutputEvent, class_of
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
@@ -189,6 +189,7 @@ class RunState:
                 self.voids = bool(text)
             case ToolEnded(place, result, error):
                 execution = self.turns[-1].end(place, result, error=error)
+                self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, result, execution)
             case step:
@@ -336,8 +337,16 @@ def event_of(
 ) -> RunOutputEvent:
     """Return an event as those who read the run's stream see it."""
     event, content, tool, requirements, seq = happened
-    return RunOutputEvent(
-        event, run_id, session_id, agent_id, seq, content, tool, list(requirements), at
+    return class_of(event)(
+        event,
+        run_id,
+        session_id,
+        agent_id,
+        seq,
+        content=content,
+        tool=tool,
+        requirements=requirements,
+        created_at=at,
     )
 
 

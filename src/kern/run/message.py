@@ -98,6 +98,7 @@ class Metrics:
         cached_tokens: input tokens that the provider served from its cache.
         reasoning_tokens: output tokens spent on reasoning.
         model_calls: answered model calls.
+        tool_calls: tool calls with a result, refused ones included.
         duration: seconds from the start of the run's last attempt to its end.
     """
 
@@ -107,16 +108,18 @@ class Metrics:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     model_calls: int = 0
+    tool_calls: int = 0
     duration: float | None = None
 
     def add(self, other: "Metrics") -> None:
-        """Add what one more model call used."""
+        """Add what one more model call, or run, used."""
         self.input_tokens += other.input_tokens
         self.output_tokens += other.output_tokens
         self.total_tokens += other.total_tokens
         self.cached_tokens += other.cached_tokens
         self.reasoning_tokens += other.reasoning_tokens
         self.model_calls += other.model_calls
+        self.tool_calls += other.tool_calls
 
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values."""

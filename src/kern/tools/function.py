@@ -6,46 +6,42 @@ Pydantic is imported once there is a tool: it takes as long as the rest of kern 
 import asyncio
 import inspect
 import json
-import re
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Literal, TypeAlias, overload
+from copy import copy
+from functools import cached_property, partial
+from types import MethodType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+from typing_extensions import override
 
 from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
+from kern.tools.base import Interrupt, Tool, ToolResult
 
-Function: TypeAlias = Callable[..., Any]
-Interrupt: TypeAlias = Literal["retry", "fail", "pause"]
-
-# What every provider accepts.
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-class InvalidArgumentsError(Exception):
-    """A model's arguments do not fit a tool; the message tells the model what is wrong."""
+P = ParamSpec("P")
+R = TypeVar("R")
+Instance = TypeVar("Instance")
+Rest = ParamSpec("Rest")
 
 
-class Tool:
-    """A function that a model can have called.
+class FunctionTool(Tool, Generic[P, R]):
+    """A function that a model can have called; code calls it like the function.
 
     Attributes:
-        name: what the model calls.
-        schema: what the model is told.
         function: the function itself.
-        on_interrupt: what becomes of a call that was under way when its process was lost.
-        timeout: seconds that a call may take, or None for any.
     """
 
     def __init__(
         self,
-        function: Function,
+        function: Callable[P, R],
         *,
         name: str | None = None,
         description: str | None = None,
         on_interrupt: Interrupt = "retry",
         timeout: float | None = None,
+        requires_confirmation: bool = False,
     ) -> None:
         """Read the function's signature and docstring.
 
@@ -55,8 +51,11 @@ class Tool:
                 model, and gets the context of the call.
             name: what the model calls; by default the function's name.
             description: what it is for; by default what the docstring says.
-            on_interrupt: see :func:`tool`, as for ``timeout``.
-            timeout: seconds that a call may take; by default any.
+            on_interrupt: see :class:`Tool`, as for the rest.
+            timeout: seconds that a call may take, a wait for a thread not counted; by default any.
+                A synchronous function goes on in its thread until it looks at
+                ``context.cancelled``.
+            requires_confirmation: whether a person has to confirm each call.
 
         Raises:
             ConfigurationError: it cannot be a tool, and why.
@@ -65,57 +64,85 @@ class Tool:
 
         if not callable(function):
             raise ConfigurationError(f"A tool must be a function, not {type(function).__name__}.")
-        if on_interrupt not in ("retry", "fail", "pause"):
-            raise ConfigurationError(
-                f"on_interrupt must be 'retry', 'fail' or 'pause', not {on_interrupt!r}."
-            )
-        if timeout is not None and not timeout > 0:
-            raise ConfigurationError(f"timeout must be a number of seconds above 0: {timeout!r}.")
-        self.timeout = timeout
-        self.name = name or name_of(function)
-        if not _NAME.fullmatch(self.name):
-            raise ConfigurationError(
-                f"{self.name!r} cannot name a tool: use 1 to 64 letters, digits, underscores and "
-                "dashes. @tool(name=...) gives a function another name."
-            )
-        self.on_interrupt: Interrupt = on_interrupt
-        self.requires_confirmation = False
+        name = name or name_of(function)
         self.function = function
-        self._signature = Signature(self.name, function)
-        self.schema = ToolSchema(
-            self.name,
-            description or self._signature.description or self.name,
-            self._signature.parameters,
+        self._signature = Signature(name, function)
+        super().__init__(
+            ToolSchema(
+                name,
+                description or self._signature.description or name,
+                self._signature.parameters,
+            ),
+            on_interrupt=on_interrupt,
+            timeout=timeout,
+            requires_confirmation=requires_confirmation,
         )
 
-    def __repr__(self) -> str:
-        return f"Tool({self.name!r})"
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself."""
         return self.function(*args, **kwargs)
 
-    async def call(self, arguments: str, context: RunContext) -> str:
+    @overload
+    def __get__(self, instance: None, owner: type, /) -> Self: ...
+
+    @overload
+    def __get__(
+        self: "FunctionTool[Concatenate[Instance, Rest], R]",
+        instance: Instance,
+        owner: type | None = None,
+        /,
+    ) -> "FunctionTool[Rest, R]": ...
+
+    def __get__(self, instance: object, owner: type | None = None, /) -> "FunctionTool[..., R]":
+        """Return the tool of a method, for the instance it is looked up on."""
+        bind = getattr(self.function, "__get__", None)
+        if instance is None or bind is None:
+            return self
+        bound = copy(self._method)
+        bound.function = bind(instance, owner)
+        return bound
+
+    @cached_property
+    def _method(self) -> "FunctionTool[..., R]":
+        """The tool of a method, without its instance: to read a signature takes milliseconds."""
+        return FunctionTool(
+            MethodType(self.function, self),
+            name=self.name,
+            description=self.schema.description,
+            on_interrupt=self.on_interrupt,
+            timeout=self.timeout,
+            requires_confirmation=self.requires_confirmation,
+        )
+
+    @property
+    @override
+    def is_portable(self) -> bool:
+        """Whether the function is at the level of a module, so it holds nothing of a caller."""
+        function = inspect.unwrap(self.function)
+        return (
+            inspect.isfunction(function)
+            and function.__closure__ is None
+            and "." not in function.__qualname__
+        )
+
+    @override
+    async def execute(
+        self, arguments: str, context: RunContext, limit: asyncio.Timeout
+    ) -> ToolResult:
         """Call the function with what the model wrote.
 
         Where this is cancelled while a synchronous function is at work, its thread is left
         behind: ``context.cancelled`` tells the function, and its result is thrown away.
 
-        Args:
-            arguments: a JSON object.
-            context: of this call.
-
         Returns:
-            The result: a text as it is, anything else as JSON.
+            A ToolResult or text as the function returned it, anything else as JSON; an error where
+            the arguments do not fit the signature.
 
         Raises:
-            InvalidArgumentsError: the arguments do not fit the signature.
-            TimeoutError: it did not return within its timeout.
             ThreadLimitError: no thread became free for a synchronous function.
-            Exception: what the function raised.
+            BaseException: what the function raised.
         """
         from pydantic import ValidationError
-        from pydantic_core import to_jsonable_python
 
         try:
             values = self._signature.read(arguments, context)
@@ -124,40 +151,33 @@ class Tool:
                 f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}"
                 for each in error.errors(include_url=False)
             )
-            raise InvalidArgumentsError(f"The arguments do not fit {self.name}: {wrong}") from error
-        limit = asyncio.timeout(None)
-        try:
-            async with limit:
-                result = await self._result(partial(self.function, **values), limit)
-        except TimeoutError:
-            if limit.expired():
-                raise TimeoutError(f"it did not return within {self.timeout:g} s") from None
-            raise
-        finally:
-            context.stop()
-        if isinstance(result, str):
-            return result
-        try:
-            return json.dumps(to_jsonable_python(result, fallback=str), ensure_ascii=False)
-        except ValueError:  # Bytes that are no text, circles: it was done, whatever it returned.
-            return str(result)
+            return ToolResult(f"The arguments do not fit {self.name}: {wrong}", is_error=True)
+        function: Callable[..., Any] = self.function
+        call = partial(function, **values)
+        if inspect.iscoroutinefunction(inspect.unwrap(function)):
+            return _as_result(await call())
+        limit.reschedule(None)
+        result = await call_in_thread(call, partial(self._begin, limit))
+        return _as_result(await result if inspect.isawaitable(result) else result)
 
-    async def _result(self, call: Callable[[], Any], limit: asyncio.Timeout) -> Any:
-        """Return what the call returns, under a limit that begins when the call does."""
 
-        def begin() -> None:
-            if self.timeout is not None:
-                limit.reschedule(asyncio.get_running_loop().time() + self.timeout)
+def _as_result(returned: object) -> ToolResult:
+    """Return what a function returned as a result: texts as they are, anything else as JSON."""
+    from pydantic_core import to_jsonable_python
 
-        if inspect.iscoroutinefunction(inspect.unwrap(self.function)):
-            begin()
-            return await call()
-        result = await call_in_thread(call, begin)
-        return await result if inspect.isawaitable(result) else result
+    if isinstance(returned, ToolResult):
+        return returned
+    if isinstance(returned, str):
+        return ToolResult(returned)
+    try:
+        data = to_jsonable_python(returned, fallback=str)
+        return ToolResult(json.dumps(data, ensure_ascii=False, allow_nan=False), data)
+    except ValueError:  # Bytes that are no text, NaN, circles: it was done, whatever it returned.
+        return ToolResult(str(returned))
 
 
 @overload
-def tool(function: Function, /) -> Tool: ...
+def tool(function: Callable[P, R], /) -> FunctionTool[P, R]: ...
 
 
 @overload
@@ -167,18 +187,20 @@ def tool(
     description: str | None = None,
     on_interrupt: Interrupt = "retry",
     timeout: float | None = None,
-) -> Callable[[Function], Tool]: ...
+    requires_confirmation: bool = False,
+) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
 def tool(
-    function: Function | None = None,
+    function: Callable[P, R] | None = None,
     /,
     *,
     name: str | None = None,
     description: str | None = None,
     on_interrupt: Interrupt = "retry",
     timeout: float | None = None,
-) -> Tool | Callable[[Function], Tool]:
+    requires_confirmation: bool = False,
+) -> FunctionTool[P, R] | Callable[[Callable[P, R]], FunctionTool[P, R]]:
     """Make a function a tool; an agent takes plain functions as they are, too.
 
     Args:
@@ -192,11 +214,20 @@ def tool(
         timeout: seconds that a call may take, a wait for a thread not counted; then the model is
             told that it took too long. A synchronous function goes on in its thread until it
             looks at ``context.cancelled``.
+        requires_confirmation: whether a person has to confirm each call before it is made.
 
     Raises:
         ConfigurationError: the function cannot be a tool, and why.
     """
-    make = partial(
-        Tool, name=name, description=description, on_interrupt=on_interrupt, timeout=timeout
-    )
+
+    def make(function: Callable[P, R]) -> FunctionTool[P, R]:
+        return FunctionTool(
+            function,
+            name=name,
+            description=description,
+            on_interrupt=on_interrupt,
+            timeout=timeout,
+            requires_confirmation=requires_confirmation,
+        )
+
     return make if function is None else make(function)

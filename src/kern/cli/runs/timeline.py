@@ -51,7 +51,8 @@ def timeline(record: RunRecord, rows: Sequence[JournalRow]) -> Iterator[Moment]:
         rows: its journal.
     """
     state = RunState()
-    if record.attempt:
+    begun = record.executor is not None
+    if begun:
         started_at = (record.started_at or record.created_at).timestamp()
         yield Moment(FIRST_EVENT, RunEvent.run_started.value, started_at)
     for row in rows:
@@ -65,7 +66,8 @@ def timeline(record: RunRecord, rows: Sequence[JournalRow]) -> Iterator[Moment]:
         for each in happened:
             yield _moment(each, entry, json.loads(row.payload))
     at = (record.finished_at or record.created_at).timestamp()
-    for each in ending(state.next_event, record.status, None, None):
+    seq = state.next_event if begun else FIRST_EVENT
+    for each in ending(seq, record.status, None, None):
         if each.event is not RunEvent.run_content_completed:
             yield Moment(each.seq, each.event.value, at, failed=each.event in _FAILED)
 

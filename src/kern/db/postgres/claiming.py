@@ -7,7 +7,7 @@ from typing import NamedTuple
 import asyncpg
 
 from kern.aio.batch import Batcher
-from kern.db.base import Claim
+from kern.db.base import Claim, newer_journal
 from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.names import Names
@@ -25,6 +25,7 @@ _MANY = 1000
 class _Claimed(NamedTuple):
     record: RunRecord | None = None
     needs_session_lock: bool = False
+    is_newer: bool = False
 
 
 class _Key(NamedTuple):
@@ -52,6 +53,8 @@ class Claiming:
     async def claim(self, run_id: str, claim: Claim) -> RunRecord | None:
         """Begin a run, as the store's ``claim`` says."""
         claimed = await self._claim(run_id, claim)
+        if claimed.is_newer:
+            raise newer_journal(run_id)
         if not claimed.needs_session_lock:
             return claimed.record
         locked = await self._connections.fetch(self._request_session_lock, run_id)
@@ -129,13 +132,9 @@ class Claiming:
             [claim.lease for _, claim in claims],
             [claim.executor for _, claim in claims],
             [claim.is_limited for _, claim in claims],
+            [claim.journal_version for _, claim in claims],
         )
-        claimed = {
-            row["due_run_id"]: _Claimed(needs_session_lock=True)
-            if row["run_id"] is None
-            else _Claimed(record(row))
-            for row in rows
-        }
+        claimed = {row["due_run_id"]: _claimed(row) for row in rows}
         # The claim waits for what the attempt before it is writing, but its snapshot is older.
         again = [
             each.record for each in claimed.values() if each.record and each.record.attempt > 1
@@ -147,6 +146,12 @@ class Claiming:
                 claimed[old.run_id] = _Claimed(replace(old, last_seq=row["last_seq"]))
         # Two claims of one run in a batch are one attempt: that of the first.
         return [claimed.pop(run_id, _Claimed()) for run_id, _ in claims], rows
+
+
+def _claimed(row: asyncpg.Record) -> _Claimed:
+    if row["run_id"] is not None:
+        return _Claimed(record(row))
+    return _Claimed(is_newer=True) if row["is_newer"] else _Claimed(needs_session_lock=True)
 
 
 def _keys(agent_id: str, user_id: str | None, claim: Claim) -> list[_Key]:

@@ -14,7 +14,7 @@ _accepted = attrgetter(
     *("max_attempts", "webhook", "executor", "traceparent", "journal_version"),
 )
 
-_NOT_OF_THE_RECORD = ("due_run_id", "unfinished", "holder", "notified")
+_NOT_OF_THE_RECORD = ("due_run_id", "is_newer", "unfinished", "holder", "notified")
 
 
 def accepted_columns(runs: Sequence[NewRun]) -> list[tuple[object, ...]]:

@@ -156,6 +156,11 @@ class PostgresStore(Store):
         return [row["run_id"] for row in await self._fetch(self._reading.children, run_id)]
 
     @override
+    async def usage_of_children(self, run_id: str) -> list[str]:
+        rows = await self._fetch(self._reading.usage_of_children, run_id)
+        return [row["usage"] for row in rows]
+
+    @override
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
         rows = await self._fetch(self._reading.wanted, list(run_ids))
         return [(row["run_id"], row["cancelled"], row["streamed"]) for row in rows]

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from kern.db.base import UNSERVED_MESSAGE, Claim, Kind, Settled
+from kern.db.base import UNSERVED_MESSAGE, Claim, Kind, Settled, newer_journal
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
@@ -36,7 +36,7 @@ class Attempts:
         """See :meth:`kern.db.base.Store.claim`."""
         run = transaction.one(
             f"""
-SELECT session_id, agent_id, user_id, ordered,
+SELECT session_id, agent_id, user_id, ordered, journal_version,
     EXISTS (SELECT 1 FROM {self._runs} AS parent WHERE parent.run_id = run.parent_run_id
         AND (parent.status = 'CANCELLED' OR parent.cancel_requested_at IS NOT NULL)) AS orphan
 FROM {self._runs} AS run WHERE run_id = :run_id AND status = 'PENDING' AND due_at <= :now""",
@@ -44,20 +44,22 @@ FROM {self._runs} AS run WHERE run_id = :run_id AND status = 'PENDING' AND due_a
         )
         if run is None:
             return None
+        if not run["orphan"] and run["journal_version"] > claim.journal_version:
+            raise newer_journal(run_id)
         if not run["orphan"] and self._waits(transaction, run_id, run, claim):
             return None
         now, is_orphan = transaction.now, run["orphan"]
         claimed = transaction.one(
             f"""
 UPDATE {self._runs} SET status = :status, attempt = attempt + 1, due_at = NULL, counted = :counted,
-    executor = :executor, dispatched_at = :now, started_at = coalesce(started_at, :now),
-    lease_until = :lease_until, finished_at = :finished_at
+    executor = coalesce(:executor, executor), dispatched_at = :now,
+    started_at = coalesce(started_at, :now), lease_until = :lease_until, finished_at = :finished_at
 WHERE run_id = :run_id
 RETURNING {self._reading.claimed}""",
             run_id=run_id,
             status=(RunStatus.cancelled if is_orphan else RunStatus.running).value,
             counted=claim.is_limited and not is_orphan,
-            executor=claim.executor,
+            executor=None if is_orphan else claim.executor,
             lease_until=None if is_orphan else now + claim.lease,
             finished_at=now if is_orphan else None,
         )

@@ -24,6 +24,11 @@ class Reading:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._runs = tables.runs
+        self._below = f"""
+WITH RECURSIVE below (run_id) AS (
+    SELECT run_id FROM {self._runs} WHERE parent_run_id = :run_id
+    UNION SELECT run.run_id FROM {self._runs} AS run
+    JOIN below ON run.parent_run_id = below.run_id)"""
         # What who executes a run needs to know of it.
         self.claimed = f"""{_RECORD}, input, streamed, timeout - (:now - started_at) AS remaining,
     (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq"""
@@ -124,15 +129,20 @@ FROM {self._runs} WHERE status = 'PENDING'"""
     def children(self, transaction: Transaction, run_id: str) -> list[str]:
         """See :meth:`kern.db.base.Store.children`."""
         rows = transaction.execute(
-            f"""
-WITH RECURSIVE below (run_id, status) AS (
-    SELECT run_id, status FROM {self._runs} WHERE parent_run_id = :run_id
-    UNION SELECT run.run_id, run.status FROM {self._runs} AS run
-    JOIN below ON run.parent_run_id = below.run_id)
-SELECT run_id FROM below WHERE status IN {LIVE}""",
+            f"{self._below} SELECT run_id FROM below JOIN {self._runs} USING (run_id) "
+            f"WHERE status IN {LIVE}",
             run_id=run_id,
         )
         return [row["run_id"] for row in rows]
+
+    def usage_of_children(self, transaction: Transaction, run_id: str) -> list[str]:
+        """See :meth:`kern.db.base.Store.usage_of_children`."""
+        rows = transaction.execute(
+            f"{self._below} SELECT usage FROM below JOIN {self._runs} USING (run_id) "
+            "WHERE usage IS NOT NULL",
+            run_id=run_id,
+        )
+        return [row["usage"] for row in rows]
 
     def wanted(
         self, transaction: Transaction, run_ids: Sequence[str]

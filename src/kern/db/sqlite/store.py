@@ -141,6 +141,10 @@ class SqliteStore(Store):
         return await self._file.read(self._reading.children, run_id)
 
     @override
+    async def usage_of_children(self, run_id: str) -> list[str]:
+        return await self._file.read(self._reading.usage_of_children, run_id)
+
+    @override
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
         return await self._file.read(self._reading.wanted, run_ids)
 

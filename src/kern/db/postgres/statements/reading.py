@@ -47,12 +47,17 @@ ORDER BY position DESC LIMIT $3"""
 SELECT run_id, output FROM {runs} WHERE run_id = ANY($1) AND output IS NOT NULL
 ORDER BY position"""
 
-        self.children = f"""
-WITH RECURSIVE below (run_id, status) AS (
-    SELECT run_id, status FROM {runs} WHERE parent_run_id = $1
-    UNION SELECT run.run_id, run.status FROM {runs} AS run
-    JOIN below ON run.parent_run_id = below.run_id)
-SELECT run_id FROM below WHERE status IN {LIVE}"""
+        below = f"""
+WITH RECURSIVE below (run_id) AS (
+    SELECT run_id FROM {runs} WHERE parent_run_id = $1
+    UNION SELECT run.run_id FROM {runs} AS run
+    JOIN below ON run.parent_run_id = below.run_id)"""
+
+        self.children = f"""{below}
+SELECT run_id FROM below JOIN {runs} USING (run_id) WHERE status IN {LIVE}"""
+
+        self.usage_of_children = f"""{below}
+SELECT usage FROM below JOIN {runs} USING (run_id) WHERE usage IS NOT NULL"""
 
         self.wanted = f"""
 SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed FROM {runs}

@@ -39,13 +39,13 @@ class Steps:
         # A run that is due and is not begun has to request the session lock first.
         self.claim = f"""
 WITH input AS MATERIALIZED (
-    SELECT DISTINCT ON (run_id) run_id, lease, executor, counted
-    FROM unnest($1::text[], $2::float8[], $3::text[], $4::boolean[]) WITH ORDINALITY
-        AS t (run_id, lease, executor, counted, number)
+    SELECT DISTINCT ON (run_id) run_id, lease, executor, counted, known
+    FROM unnest($1::text[], $2::float8[], $3::text[], $4::boolean[], $5::integer[])
+        WITH ORDINALITY AS t (run_id, lease, executor, counted, known, number)
     ORDER BY run_id, number
 ), due AS MATERIALIZED (
     SELECT runs.run_id AS due_run_id, input.lease, input.executor AS claiming,
-        input.counted AS counting,
+        input.counted AS counting, runs.journal_version > known AS is_newer,
         runs.cancel_requested_at IS NOT NULL OR coalesce(parent.status = 'CANCELLED'
             OR parent.cancel_requested_at IS NOT NULL, false) AS is_cancelled
     FROM {runs} AS runs JOIN input ON input.run_id = runs.run_id
@@ -58,22 +58,22 @@ WITH input AS MATERIALIZED (
         attempt = attempt + 1,
         due_at = NULL,
         counted = counting AND NOT is_cancelled,
-        executor = claiming,
+        executor = CASE WHEN is_cancelled THEN runs.executor ELSE claiming END,
         dispatched_at = now(),
         started_at = coalesce(started_at, now()),
         finished_at = CASE WHEN is_cancelled THEN now() END,
         lease_until = CASE WHEN NOT is_cancelled THEN now() + make_interval(secs => lease) END
     FROM due
-    WHERE runs.run_id = due_run_id AND (is_cancelled OR NOT ordered OR EXISTS (
+    WHERE runs.run_id = due_run_id AND (is_cancelled OR NOT is_newer AND (NOT ordered OR EXISTS (
         SELECT FROM {names.sessions} AS session
-        WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id))
+        WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id)))
     RETURNING {RECORD.replace("run_id,", "runs.run_id,", 1)}, input, streamed, watched,
         {REMAINING} AS remaining, coalesce((SELECT max(seq) FROM {events} AS events
             WHERE events.run_id = runs.run_id), 0) AS last_seq
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM claimed WHERE status <> 'RUNNING'
 ), {following(names, "ended")}
-SELECT due_run_id, {RECORD}, input, streamed, remaining, last_seq,
+SELECT due_run_id, is_newer, {RECORD}, input, streamed, remaining, last_seq,
     unfinished, holder, CASE WHEN watched AND status <> 'RUNNING'
         THEN {notified(names, "changed")} END AS notified
 FROM due LEFT JOIN (claimed LEFT JOIN unfinished USING (run_id)) ON run_id = due_run_id"""

@@ -1,0 +1,198 @@
+"""The port of tools: what a model can have called, and where what a call raises is caught."""
+
+import asyncio
+import logging
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from kern.errors import ConfigurationError, InvalidInputError, ThreadLimitError
+from kern.run.base import RunContext
+from kern.run.tool import ToolSchema
+
+logger = logging.getLogger("kern")
+
+Interrupt: TypeAlias = Literal["retry", "fail", "pause"]
+
+# What every provider accepts.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a call of a tool came to.
+
+    Attributes:
+        content: what the model is told.
+        data: the same as a JSON value for programs, or None.
+        is_error: whether the call failed.
+
+    Raises:
+        InvalidInputError: the content is no text.
+    """
+
+    content: str
+    data: object | None = None
+    is_error: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.content, str):
+            raise InvalidInputError(
+                f"The content of a ToolResult must be a text, not {type(self.content).__name__}; "
+                "values go into data."
+            )
+
+
+class Tool(ABC):
+    """What a model can have called. A subclass says in :meth:`execute` what a call does.
+
+    Attributes:
+        name: what the model calls.
+        schema: what the model is told.
+        on_interrupt: what becomes of a call that was under way when its process was lost.
+        timeout: seconds that a call may take, or None for any.
+        requires_confirmation: whether a person has to confirm each call before it is made.
+    """
+
+    def __init__(
+        self,
+        schema: ToolSchema,
+        *,
+        on_interrupt: Interrupt = "retry",
+        timeout: float | None = None,
+        requires_confirmation: bool = False,
+    ) -> None:
+        """Check the tool's rules; the attributes are described with the class.
+
+        Args:
+            schema: what the model is told; it names the tool.
+            on_interrupt: see the class.
+            timeout: seconds that a call may take; by default any.
+            requires_confirmation: see the class.
+
+        Raises:
+            ConfigurationError: a rule or the name cannot be used.
+        """
+        if not _NAME.fullmatch(schema.name):
+            raise ConfigurationError(
+                f"{schema.name!r} cannot name a tool: use 1 to 64 letters, digits, underscores and "
+                "dashes. @tool(name=...) gives a function another name."
+            )
+        if on_interrupt not in ("retry", "fail", "pause"):
+            raise ConfigurationError(
+                f"on_interrupt must be 'retry', 'fail' or 'pause', not {on_interrupt!r}."
+            )
+        if timeout is not None and not timeout > 0:
+            raise ConfigurationError(f"timeout must be a number of seconds above 0: {timeout!r}.")
+        self.name = schema.name
+        self.schema = schema
+        self.on_interrupt: Interrupt = on_interrupt
+        self.timeout = timeout
+        self.requires_confirmation = requires_confirmation
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether the tool is the same in every process that has its agent.
+
+        A tool that holds something of one caller says False: runs of others must not meet it.
+        """
+        return True
+
+    @abstractmethod
+    async def execute(
+        self, arguments: str, context: RunContext, limit: asyncio.Timeout
+    ) -> ToolResult:
+        """Do what a call of the tool does.
+
+        Args:
+            arguments: a JSON object, as the model wrote it, so it may be none.
+            context: of this call.
+            limit: the time limit of the call, which has begun; what should not count, such as a
+                wait for a thread, reschedules it.
+
+        Returns:
+            The result.
+
+        Raises:
+            BaseException: whatever it is, it is the error of this call.
+        """
+
+    async def call(self, arguments: str, context: RunContext) -> ToolResult:
+        """Make a call, within the tool's time limit.
+
+        The tool's code is in a task of its own, which it may cancel: so a cancel of the caller's
+        task is the run's. That alone passes on; whatever the code raises otherwise is its error,
+        and is logged as a warning.
+
+        Args:
+            arguments: a JSON object, as the model wrote it.
+            context: of this call; it is stopped at the end.
+
+        Returns:
+            The result, or as an error what the tool raised.
+
+        Raises:
+            asyncio.CancelledError: the caller was cancelled, and the tool did not return.
+            ThreadLimitError: no thread became free for a synchronous function.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "a tool is called in a task"
+        cancels = task.cancelling()
+        try:
+            async with asyncio.timeout(None) as limit:
+                outcome = await asyncio.create_task(self._outcome(arguments, context, limit))
+                if isinstance(outcome, BaseException) and task.cancelling() > cancels:
+                    raise asyncio.CancelledError from outcome
+        except TimeoutError:
+            outcome = TimeoutError(f"it did not return within {self.timeout:g} s")
+        finally:
+            context.stop()
+        if isinstance(outcome, ToolResult):
+            return outcome
+        told = _describe(outcome)
+        logger.warning("run %s: the tool %s failed: %s", context.run_id, self.name, told)
+        return ToolResult(told, is_error=True)
+
+    async def _outcome(
+        self, arguments: str, context: RunContext, limit: asyncio.Timeout
+    ) -> ToolResult | BaseException:
+        self._begin(limit)
+        try:
+            result = await self.execute(arguments, context, limit)
+            if isinstance(result, ToolResult):
+                return result
+            return TypeError(f"it returned {type(result).__name__} in place of a ToolResult")
+        except ThreadLimitError:
+            raise  # The tool was not called, and there is nothing that the model could do about it.
+        except BaseException as error:  # Also what would end the process of other runs.
+            return error
+
+    def _begin(self, limit: asyncio.Timeout) -> None:
+        if self.timeout is not None:
+            limit.reschedule(asyncio.get_running_loop().time() + self.timeout)
+
+
+class Toolset(ABC):
+    """Tools that are known only once a run executes, such as those of a server."""
+
+    @abstractmethod
+    async def tools(self, context: RunContext) -> Sequence[Tool]:
+        """Return the tools; they are asked for once an attempt.
+
+        Args:
+            context: of the run.
+        """
+
+
+def _describe(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except BaseException as broken:  # It is the tool's code, too.
+        text = f"its text cannot be read: {type(broken).__name__}"
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name

@@ -1,0 +1,98 @@
+"""Middleware: around runs, model calls and tool calls, the first outermost."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from kern.agent import Agent
+from kern.db.base import Database
+from kern.execution.middleware import AskModel, CallTool, Middleware, RunInfo
+from kern.models.base import ModelRequest, ModelResponse
+from kern.models.openai import OpenAIResponses
+from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
+from kern.run.tool import ToolCall
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+from kern.tools import ToolResult
+
+
+class Noted(Middleware):
+    """Notes what it is around."""
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        self.name, self.notes = name, notes
+
+    async def run(self, run: RunInfo, proceed: Callable[[], Awaitable[RunOutput]]) -> RunOutput:
+        self.notes.append(f"{self.name}: run {run.run_id}, attempt {run.attempt}")
+        output = await proceed()
+        self.notes.append(f"{self.name}: {output.status}")
+        return output
+
+    async def model_call(self, run: RunInfo, request: ModelRequest, ask: AskModel) -> ModelResponse:
+        self.notes.append(f"{self.name}: model")
+        return await ask(request)
+
+    async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> ToolResult:
+        self.notes.append(f"{self.name}: {call.name}")
+        result = await make(call)
+        return replace(result, content=f"{result.content} by {self.name}")
+
+
+def work() -> str:
+    """Do it."""
+    return "done"
+
+
+async def test_the_first_one_is_the_outermost(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    notes: list[str] = []
+    around = [Noted("a", notes), Noted("b", notes)]
+    agent = Agent("Tester", model, db=shared_db, tools=[work], middleware=around)
+    server.script += [Reply.tool_calls(("work", {})), Reply.text("Well.")]
+    await agent.arun("Work", background=True, run_id="run")
+    run = await agent.await_run("run", timeout=20)
+    assert run is not None
+    assert run.tools[0].result == "done by b by a"
+    assert notes == [
+        *("a: run run, attempt 1", "b: run run, attempt 1"),
+        *("a: model", "b: model", "a: work", "b: work", "a: model", "b: model"),
+        *("b: COMPLETED", "a: COMPLETED"),
+    ]
+
+
+async def test_it_may_answer_in_place_of_what_it_is_around(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    class Guard(Middleware):
+        async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> ToolResult:
+            return ToolResult("not here", is_error=True)
+
+    server.script += [Reply.tool_calls(("work", {})), Reply.text("Well.")]
+    run = await Agent("Tester", model, tools=[work], middleware=[Guard()]).arun("Work")
+    assert (run.tools[0].result, run.tools[0].tool_call_error) == ("not here", True)
+
+
+async def test_what_it_raises_around_a_tool_is_that_calls_error(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    class Broken(Middleware):
+        async def tool_call(self, run: RunInfo, call: ToolCall, make: CallTool) -> ToolResult:
+            raise KeyError("key")
+
+    server.script += [Reply.tool_calls(("work", {})), Reply.text("Well.")]
+    run = await Agent("Tester", model, tools=[work], middleware=[Broken()]).arun("Work")
+    assert (run.tools[0].result, run.tools[0].tool_call_error) == ("KeyError: 'key'", True)
+    assert run.status is RunStatus.completed
+
+
+async def test_the_log_of_starts_and_ends_is_one(
+    model: OpenAIResponses, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "kern.runs"):
+        await Agent("Tester", model).arun("Hi", run_id="run")
+    assert [record.__dict__["event"] for record in caplog.records] == ["started", "completed"]
+    assert {record.__dict__["run_id"] for record in caplog.records} == {"run"}
