@@ -140,7 +140,7 @@ class Journal:
         Raises:
             StaleAttemptError: the run has a later attempt.
         """
-        self._add(AnswerKept(handle), self._call_event)
+        self._add(AnswerKept(handle), self.state.call_event)
         await self.commit()
 
     def answered(
@@ -209,13 +209,7 @@ class Journal:
     def _cover(self, step: ModelAnswered | CallBroken) -> None:
         """Add a step that stands for the pieces of its call too."""
         self._unwritten = [each for each in self._unwritten if not _is_piece(each)]
-        self._add(step, self._call_event)
-
-    @property
-    def _call_event(self) -> int:
-        """The number of the first event of the call that is under way."""
-        call = self.state.call
-        return self.state.next_event if call is None else call.event
+        self._add(step, self.state.call_event)
 
     def _add(self, step: AnyStep, event: int) -> None:
         entry = Entry(self.state.last_seq + 1, event, step, time.time())
