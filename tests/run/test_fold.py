@@ -13,7 +13,7 @@ from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from journals import answer, row
 
@@ -29,7 +29,7 @@ from kern.execution.spec import Spec
 from kern.models.base import ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.codec import encode
+from kern.run.codec import encode, join_halves
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending, fold, row_of_event
 from kern.run.message import Message, Metrics
@@ -143,7 +143,9 @@ class Life:
     def record(self) -> RunRecord:
         error = None if self.error is None else encode({"message": self.error}, "error")
         return RunRecord(
-            "run", "session", "agent", None, self.status, self.number, NOW, error=error
+            *("run", "session", "agent", None, self.status, self.number, NOW),
+            error=error,
+            executor="executor" if self.number else None,
         )
 
     # --- readers
@@ -241,7 +243,7 @@ class Life:
                 await self.moment()
                 return True
             return False
-        text = self.draw(st.text(letters, max_size=4)) if self.yes() else text
+        text = join_halves(self.draw(st.text(letters, max_size=4)) if self.yes() else text)
         calls = [
             ToolCall(f"{self.number}/{place}", "work", "{}")
             for place in range(self.draw(st.integers(0, 2)))
@@ -335,7 +337,7 @@ class Life:
         assert numbers == sorted(set(numbers)), "the caller each once"
 
 
-@settings(max_examples=300)
+@settings(max_examples=1500, phases=[Phase.generate], report_multiple_bugs=False)
 @given(data=st.data())
 def test_the_events_of_a_run_have_the_same_gapless_numbers_for_every_reader(
     data: st.DataObject,
