@@ -1,6 +1,7 @@
 """The rows of a journal hold what was put into them, and say what they cannot give back."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -98,7 +99,7 @@ def test_a_step_comes_back_equal(step: AnyStep, seq: int, event: int) -> None:
 
 
 def test_every_kind_of_step_is_tried() -> None:
-    assert set(STEPS) == set(AnyStep.__args__)  # type: ignore[attr-defined] # it is a union
+    assert set(STEPS) == set(AnyStep.__args__)
     pieces = {kind.__name__ for kind in STEPS if kind.piece}
     assert pieces == set(PIECE_KINDS)
     assert all(kind.skippable for kind in STEPS if kind.piece)
@@ -200,7 +201,6 @@ def test_a_damaged_row_is_named(damage: str) -> None:
 
 @given(kind=st.sampled_from([kind.__name__ for kind in STEPS]), value=json_objects | st.none())
 def test_a_row_of_anything_is_read_or_named(kind: str, value: Json) -> None:
-    try:
-        read_row(JournalRow("run", 3, 4, kind, False, json.dumps(value)))
-    except JournalError as error:
-        assert str(error).startswith("Row 3 of the journal of run run is damaged (")
+    found = JournalRow("run", 3, 4, kind, False, json.dumps(value))
+    with suppress(JournalError):
+        assert read_row(found).seq == 3

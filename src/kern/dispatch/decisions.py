@@ -10,7 +10,15 @@ from kern.run.base import RunStatus
 from kern.run.fold import RunState, fold
 from kern.run.record import JournalRow, RunRecord
 from kern.run.requirement import RunRequirement
-from kern.run.steps import AnyStep, AttemptFailed, CallBroken, Continued, Entry, ToolEnded, write_row
+from kern.run.steps import (
+    AnyStep,
+    AttemptFailed,
+    CallBroken,
+    Continued,
+    Entry,
+    ToolEnded,
+    write_row,
+)
 
 
 async def decide(

@@ -127,8 +127,7 @@ class Journal:
 
     def text(self, piece: str) -> None:
         """Add a piece to the answer that is under way."""
-        if piece:
-            self._pending.append(piece)
+        self._pending.append(piece)
         if self._streamed:
             self._flush_soon()
         elif self._emit is not None:
@@ -232,8 +231,8 @@ class Journal:
         text, half = join_halves("".join(self._pending)), ""
         if "\ud800" <= text[-1:] <= "\udbff":  # The other half of a character is on its way.
             text, half = text[:-1], text[-1]
+        self._pending = [half] if half else []
         if text:
-            self._pending = [half] if half else []
             if self.state.call is None:
                 self.keep(CallBegun())
             self.keep(TextSlice(text))
