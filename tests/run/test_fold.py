@@ -81,7 +81,8 @@ class Rows:
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
     ) -> bool:
-        await asyncio.sleep(0)
+        for _ in range(3):  # Much may happen meanwhile.
+            await asyncio.sleep(0)
         self.add(rows)
         return True
 
@@ -364,7 +365,7 @@ def check_text(events: Sequence[tuple[object, ...]]) -> None:
                 shown = ""
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(chance=st.randoms(use_true_random=True))
 def test_the_events_of_a_run_have_the_same_gapless_numbers_for_every_reader(
     chance: Random,

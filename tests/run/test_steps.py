@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -51,7 +51,10 @@ messages = st.builds(
     st.none() | texts,
     provider_items,
 )
-metrics = st.builds(Metrics, *[counts] * 6, st.none() | seconds)
+metrics = st.builds(
+    Metrics,
+    **{each.name: counts for each in fields(Metrics)} | {"duration": st.none() | seconds},
+)
 executions = st.builds(ToolExecution, texts, texts, texts, st.none() | texts, st.booleans())
 requirements = st.builds(
     RunRequirement,
