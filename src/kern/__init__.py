@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from kern.db.postgres import PostgresDb
     from kern.db.sqlite import SqliteDb
     from kern.errors import KernError
+    from kern.execution.middleware import Middleware
     from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
-    from kern.run.base import RunContext, RunStatus
+    from kern.run.base import RunContext, RunInfo, RunStatus
     from kern.run.cancel import acancel_run, cancel_run
     from kern.run.message import Message
+    from kern.run.requirement import RunRequirement
+    from kern.run.usage import UsageLimits
     from kern.tools import FunctionTool, Tool, ToolResult, Toolset, tool
 
 __version__ = "0.1.0"
@@ -25,16 +28,20 @@ __all__ = [
     "InMemoryDb",
     "KernError",
     "Message",
+    "Middleware",
     "PostgresDb",
     "RunContext",
     "RunEvent",
+    "RunInfo",
     "RunOutput",
     "RunOutputEvent",
+    "RunRequirement",
     "RunStatus",
     "SqliteDb",
     "Tool",
     "ToolResult",
     "Toolset",
+    "UsageLimits",
     "acancel_run",
     "cancel_run",
     "tool",
@@ -46,16 +53,20 @@ _MODULES = {
     "InMemoryDb": "kern.db.in_memory",
     "KernError": "kern.errors",
     "Message": "kern.run.message",
+    "Middleware": "kern.execution.middleware",
     "PostgresDb": "kern.db.postgres",
     "RunContext": "kern.run.base",
     "RunEvent": "kern.run.agent",
+    "RunInfo": "kern.run.base",
     "RunOutput": "kern.run.agent",
     "RunOutputEvent": "kern.run.agent",
+    "RunRequirement": "kern.run.requirement",
     "RunStatus": "kern.run.base",
     "SqliteDb": "kern.db.sqlite",
     "Tool": "kern.tools",
     "ToolResult": "kern.tools",
     "Toolset": "kern.tools",
+    "UsageLimits": "kern.run.usage",
     "acancel_run": "kern.run.cancel",
     "cancel_run": "kern.run.cancel",
     "tool": "kern.tools",

@@ -20,8 +20,12 @@ async def test_a_stream_is_the_pieces_of_the_answer(
     server.script.append(Reply.text("Once ", "upon ", "a time"))
     agent = Agent("Tester", model, db=any_db)
     events = [event async for event in agent.arun("Tell me.", stream=True)]
-    assert [event.content for event in events] == ["Once ", "upon ", "a time"]
-    assert {event.event for event in events} == {RunEvent.run_content}
+    assert [(event.event, event.content) for event in events] == [
+        (RunEvent.run_content, "Once "),
+        (RunEvent.run_content, "upon "),
+        (RunEvent.run_content, "a time"),
+        (RunEvent.run_completed, None),
+    ]
 
 
 async def test_every_event_is_there_for_those_who_ask(
@@ -46,8 +50,7 @@ async def test_every_event_is_there_for_those_who_ask(
     ]
     for event in events:
         assert (event.run_id, event.session_id, event.agent_id) == ("run-1", "session-1", "tester")
-    numbers = [event.seq for event in events]
-    assert numbers == sorted(set(numbers))
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5, 6, 7]
     times = [event.created_at for event in events]
     assert times == sorted(times)
 
@@ -60,7 +63,7 @@ async def test_a_piece_comes_before_the_next_one_is_written(
     events = Agent("Tester", model, db=any_db).arun("Tell me.", stream=True)
     assert (await anext(events)).content == "Once "
     reply.release()
-    assert [event.content async for event in events] == ["upon"]
+    assert [event.content async for event in events] == ["upon", None]
 
 
 async def test_what_was_streamed_is_kept_whole(

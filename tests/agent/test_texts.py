@@ -61,7 +61,8 @@ async def test_unusual_characters_are_streamed(
 ) -> None:
     server.script.append(Reply.text(*TEXTS))
     agent = Agent("Tester", model, db=any_db)
-    assert [event.content async for event in agent.arun("Hi", stream=True)] == TEXTS
+    found = [event.content async for event in agent.arun("Hi", stream=True)]
+    assert found == [*TEXTS, None]
 
 
 async def test_10_megabytes_go_in_and_come_out(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from elsewhere import environment_of
-from kern.run.journal import write_event
+from journals import answer, row
 from stores import CLAIM, LEASE, execute, new_run
 from typer.testing import CliRunner
 
@@ -22,18 +22,16 @@ from kern.cli.main import app
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.processes import Process
-from kern.run.agent import RunEvent, RunOutput
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
+from kern.run.steps import AttemptFailed, CallBegun, TextSlice, ToolEnded
 from kern.run.tool import ToolCall
 
 KERN = str(Path(sys.executable).with_name("kern"))
 
 HOSTILE = "\x1b[2J\x9b31m\x07 [bold]x[/bold] \u202e\ud800\0"
 COMMANDS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-
-TOKENS = {"metrics": Metrics(input_tokens=12, output_tokens=34).to_dict()}
 
 
 def options(db: Database) -> list[str]:
@@ -63,10 +61,6 @@ def prepare(db: Database, work: Callable[[Store], Awaitable[object]]) -> None:
         await work(await db.store())
 
     asyncio.run(main())
-
-
-def row(seq: int, event: RunEvent, **payload: object) -> JournalRow:
-    return JournalRow("run", seq, *write_event(event, payload))
 
 
 def given(text: str) -> str:
@@ -128,13 +122,11 @@ def test_hostile_texts_do_not_command_the_terminal(shared_db: Database) -> None:
     async def work(store: Store) -> None:
         text = HOSTILE + "x" * 200_000
         call = ToolCall("call", HOSTILE, HOSTILE)
-        message = Message("assistant", text, [call]).to_dict()
         rows = [
-            row(1, RunEvent.model_request_completed, message=message, **TOKENS),
-            row(2, RunEvent.tool_call_error, place=0, result=text),
-            row(3, RunEvent.run_error, message=text),
+            row(run_id, 1, answer(text, call, starts=(0,)), 2),
+            row(run_id, 2, ToolEnded(0, text, error=True), 6),
+            row(run_id, 3, AttemptFailed(text), 7),
         ]
-        rows = [JournalRow(run_id, each.seq, each.type, each.payload) for each in rows]
         await store.submit(new_run(run_id, input=given(text), metadata=json.dumps({"a": HOSTILE})))
         await end(store, run_id, RunStatus.error, *rows, content=text, error=text)
 
@@ -157,18 +149,16 @@ def test_hostile_texts_do_not_command_the_terminal(shared_db: Database) -> None:
 def test_a_run_is_shown_with_what_has_happened_in_it(shared_db: Database) -> None:
     async def work(store: Store) -> None:
         call = ToolCall("call", "search", '{"query":"heat pumps"}')
-        asking = Message("assistant", None, [call]).to_dict()
-        answer = Message("assistant", "Buy one.").to_dict()
         await store.submit(new_run(input=given("Research")))
         await end(
             store,
             "run",
             RunStatus.completed,
-            row(1, RunEvent.model_request_completed, message=asking, **TOKENS),
-            row(2, RunEvent.tool_call_completed, place=0, result="three results"),
-            JournalRow("run", 3, "RunPaused", '{"v":99}'),
-            JournalRow("run", 4, "Nonsense", "[]"),
-            row(5, RunEvent.model_request_completed, message=answer, **TOKENS),
+            row("run", 1, answer(None, call, starts=(0,)), 2),
+            row("run", 2, ToolEnded(0, "three results"), 5),
+            JournalRow("run", 3, 6, "Nonsense", False, "[]"),
+            JournalRow("run", 4, 7, "Paused", False, "[]"),
+            row("run", 5, answer("Buy one."), 8),
             content="Buy one.",
         )
 
@@ -177,25 +167,30 @@ def test_a_run_is_shown_with_what_has_happened_in_it(shared_db: Database) -> Non
     lines = [line.split(maxsplit=3) for line in shown.splitlines()]
     events = {words[0]: words[2:] for words in lines if len(words) > 2 and words[0].isdigit()}
     assert {seq: words[0] for seq, words in events.items()} == {
-        "1": "ModelRequestCompleted",
-        "2": "ToolCallCompleted",
-        "3": "RunPaused",
-        "4": "Nonsense",
-        "5": "ModelRequestCompleted",
-        "6": "RunCompleted",
+        "1": "RunStarted",
+        "2": "ModelRequestStarted",
+        "3": "ModelRequestCompleted",
+        "4": "ToolCallStarted",
+        "5": "ToolCallCompleted",
+        "6": "Nonsense",
+        "7": "Paused",
+        "8": "ModelRequestStarted",
+        "9": "RunContent",
+        "10": "ModelRequestCompleted",
+        "12": "RunCompleted",
     }
-    assert '12 + 34 tokens: asks for search({"query":"heat pumps"})' in events["1"][1]
-    assert 'search({"query":"heat pumps"}) → three results' in events["2"][1]
-    assert "Upgrade kern" in events["3"][1]
-    assert "cannot be read" in events["4"][1]
-    assert "Buy one." in events["5"][1]
+    assert '12 + 34 tokens: asks for search({"query":"heat pumps"})' in events["3"][1]
+    assert 'search({"query":"heat pumps"}) → three results' in events["5"][1]
+    assert "Upgrade kern" in events["6"][1]
+    assert "cannot be read" in events["7"][1]
+    assert "Buy one." in events["10"][1]
     assert "Research" in shown
 
     run = json.loads(said(shared_db, "show", "run", "--json"))
     assert (run["status"], run["output"]["content"]) == ("COMPLETED", "Buy one.")
     assert run["input"] == [{"role": "user", "content": "Research"}]
-    assert [event["seq"] for event in run["events"]] == [1, 2, 3, 4, 5, 6]
-    assert run["events"][1]["payload"]["result"] == "three results"
+    assert [event["seq"] for event in run["events"]] == [*range(1, 11), 12]
+    assert run["events"][4]["payload"]["result"] == "three results"
 
 
 def test_who_executes_a_run_and_who_refused_it_is_shown(shared_db: Database) -> None:
@@ -274,7 +269,7 @@ def test_a_failed_run_is_retried(shared_db: Database) -> None:
 
     async def can_be_executed(store: Store) -> None:
         assert await store.claim("first", CLAIM) is not None
-        assert "RunContinued" in [event.type for event in await store.events("first", 0)]
+        assert "Continued" in [event.type for event in await store.events("first", 0)]
 
     prepare(shared_db, can_be_executed)
 
@@ -344,13 +339,13 @@ async def test_a_run_is_followed_piece_by_piece(
     async with asyncio.timeout(20):
         while not asked:
             asked = await store.wanted(["run"])
-    for seq, piece in enumerate(("Heat ", "pumps\n"), 1):
-        await store.append("run", 1, [row(seq, RunEvent.run_content, text=piece)], True)
+    await store.append("run", 1, [row("run", 1, CallBegun())], True)
+    for seq, piece in enumerate(("Heat ", "pumps\n"), 2):
+        await store.append("run", 1, [row("run", seq, TextSlice(piece))], True)
         await watching.says(piece)
-    message = Message("assistant", "Heat pumps\n").to_dict()
-    completed = row(3, RunEvent.model_request_completed, message=message, **TOKENS)
+    completed = row("run", 4, answer("Heat pumps\n", slices=(5, 6)), 2)
     output = RunOutput("run", "session", "agent", status=RunStatus.completed, content="Heat pumps")
-    await store.settle(output.settlement(1, [completed], fold_before=3))
+    await store.settle(output.settlement(1, [completed], fold_before=4))
     shown = await watching.says("run is COMPLETED")
     assert "Heat" not in shown
     assert await watching.ended() == 0

@@ -79,7 +79,7 @@ async def test_of_attempts_that_settle_at_once_only_the_newest_is_heard(store: S
         await store.claim("run", claim)
     ends = [ending(attempt=attempt, output=f'"{attempt}"') for attempt in (3, 1, 2)]
     answers = await asyncio.gather(*map(store.settle, ends))
-    assert answers == [RunStatus.completed, None, None]
+    assert list(map(settled_as, answers)) == [RunStatus.completed, None, None]
     stored = await store.get("run")
     assert stored is not None
     assert stored.output == '"3"'
@@ -237,8 +237,9 @@ async def test_a_cancel_and_a_settle_at_once_agree(store: Store) -> None:
         settled, cancelled = await asyncio.gather(
             store.settle(ending(run_id)), store.cancel(run_id)
         )
-        assert settled is (RunStatus.cancelled if cancelled else RunStatus.completed)
-        assert await status_of(store, run_id) is settled
+        status = RunStatus.cancelled if cancelled else RunStatus.completed
+        assert settled_as(settled) is status
+        assert await status_of(store, run_id) is status
 
 
 async def test_the_running_runs_whose_cancel_was_asked_for_are_named(store: Store) -> None:

@@ -31,7 +31,7 @@ from kern.run.record import JournalRow, RunRecord, Settlement
 PENDING, RUNNING, PAUSED = RunStatus.pending, RunStatus.running, RunStatus.paused
 COMPLETED, ERROR, CANCELLED = RunStatus.completed, RunStatus.error, RunStatus.cancelled
 
-PIECE, WHOLE, DONE = "RunContent", "ModelRequestCompleted", "ToolCallCompleted"
+PIECE, WHOLE, DONE = "TextSlice", "ModelAnswered", "ToolEnded"
 
 CHANGED, READ = Signal(Kind.changed, "run"), Signal(Kind.read, "run")
 
@@ -39,8 +39,11 @@ CHANGED, READ = Signal(Kind.changed, "run"), Signal(Kind.read, "run")
 def rows(
     first: int, *types: str, run_id: str = "run", payload: str = '{"v":1}'
 ) -> tuple[JournalRow, ...]:
-    """Return rows of the given kinds, numbered from ``first`` on."""
-    return tuple(JournalRow(run_id, seq, type, payload) for seq, type in enumerate(types, first))
+    """Return rows of the given kinds, numbered from ``first`` on, each of two events."""
+    return tuple(
+        JournalRow(run_id, seq, 2 * seq, type, type == PIECE, payload)
+        for seq, type in enumerate(types, first)
+    )
 
 
 def settling(journal: Sequence[JournalRow] = (), fold_before: int = 0, **end: object) -> Settlement:
@@ -169,7 +172,7 @@ async def test_a_payload_comes_back_letter_by_letter(store: Store, payload: str)
     await store.submit(new_run(lease=LEASE))
     await store.append("run", 1, rows(1, PIECE, payload=payload), False)
     await store.settle(settling(rows(2, DONE, payload=payload), status=PAUSED))
-    assert await store.resume("run", PAUSED, [(WHOLE, payload)])
+    assert await store.resume("run", PAUSED, 1, rows(3, WHOLE, payload=payload))
     assert [row.payload for row in await store.events("run", 0)] == [payload] * 3
 
 
@@ -238,7 +241,7 @@ async def test_a_paused_run_is_cancelled_at_once_and_stays_so(store: Store) -> N
     assert found is not None
     assert found.status is CANCELLED
     assert found.finished_at is not None
-    assert not await store.resume("run", PAUSED, [(DONE, "{}")])
+    assert not await store.resume("run", PAUSED, 1, rows(3, DONE))
     assert len(await journal(store)) == 2
 
 
@@ -272,7 +275,8 @@ async def test_in_one_batch_only_the_newest_attempt_writes(store: Store) -> None
         settling(rows(3, *[DONE] * (4 - attempt), payload=str(attempt)), attempt=attempt)
         for attempt in (1, 3, 2)
     ]
-    assert await asyncio.gather(*map(store.settle, ends)) == [None, COMPLETED, None]
+    settled = await asyncio.gather(*map(store.settle, ends))
+    assert list(map(settled_as, settled)) == [None, COMPLETED, None]
     assert [row.payload for row in await store.events("run", 0)] == ["3"] * 3
 
 
@@ -449,12 +453,12 @@ async def test_who_reads_a_run_is_notified_of_its_end_and_its_pause(
 @pytest.mark.parametrize("status", [PAUSED, ERROR])
 async def test_a_run_that_stands_still_is_resumed(store: Store, status: RunStatus) -> None:
     await stand_still(store, status)
-    assert await store.resume("run", status, [("RunError", "{}"), ("RunContinued", '{"v":1}')])
+    assert await store.resume("run", status, 1, rows(3, "AttemptFailed", "Continued"))
     found = await store.get("run")
     assert found is not None
     assert (found.status, found.attempt, found.error) == (PENDING, 1, None)
     assert found.finished_at is None
-    added = [(3, "RunError"), (4, "RunContinued")]
+    added = [(3, "AttemptFailed"), (4, "Continued")]
     assert await journal(store, after=2) == added
     claimed = await store.claim("run", CLAIM)
     assert claimed is not None
@@ -475,9 +479,23 @@ async def test_a_run_in_another_status_is_not_resumed(
     else:
         await stand_still(store, now)
     before = await execute(store, "SELECT * FROM {runs}"), await journal(store)
-    assert not await store.resume("run", status, [(DONE, "{}")])
+    assert not await store.resume("run", status, 1, rows(3, DONE))
     assert (await execute(store, "SELECT * FROM {runs}"), await journal(store)) == before
-    assert not await store.resume("unknown", status, [(DONE, "{}")])
+    assert not await store.resume("unknown", status, 1, rows(1, DONE, run_id="unknown"))
+
+
+@pytest.mark.parametrize("status", [PAUSED, ERROR])
+@pytest.mark.parametrize("attempt", [0, 1, 3])
+async def test_a_run_that_another_attempt_has_brought_there_is_not_resumed(
+    store: Store, status: RunStatus, attempt: int
+) -> None:
+    await stand_still(store, status)
+    assert await store.resume("run", status, 1, [])
+    assert await store.claim("run", CLAIM) is not None
+    await store.settle(ending(attempt=2, status=status))
+    before = await execute(store, "SELECT * FROM {runs}"), await journal(store)
+    assert not await store.resume("run", status, attempt, rows(3, DONE))
+    assert (await execute(store, "SELECT * FROM {runs}"), await journal(store)) == before
 
 
 @pytest.mark.parametrize("status", [PAUSED, ERROR])
@@ -486,7 +504,11 @@ async def test_of_many_who_resume_a_run_at_once_one_does(db: Database, status: R
     here, there = await db.store(), await other.store()
     await stand_still(here, status)
     resumed = await asyncio.gather(
-        *(store.resume("run", status, [(DONE, "{}")]) for store in (here, there) for _ in range(5))
+        *(
+            store.resume("run", status, 1, rows(3, DONE))
+            for store in (here, there)
+            for _ in range(5)
+        )
     )
     assert resumed.count(True) == 1
     assert len(await journal(here)) == 3
@@ -495,7 +517,7 @@ async def test_of_many_who_resume_a_run_at_once_one_does(db: Database, status: R
 async def test_a_run_is_resumed_with_nothing_to_add(store: Store) -> None:
     await store.submit(new_run(lease=LEASE))
     await store.settle(ending(status=ERROR))
-    assert await store.resume("run", ERROR, [])
+    assert await store.resume("run", ERROR, 1, [])
     assert await journal(store) == []
     claimed = await store.claim("run", CLAIM)
     assert claimed is not None
@@ -505,8 +527,8 @@ async def test_a_run_is_resumed_with_nothing_to_add(store: Store) -> None:
 @pytest.mark.parametrize("status", [PAUSED, ERROR])
 async def test_a_resumed_run_is_offered_again_and_once(store: Store, status: RunStatus) -> None:
     await stand_still(store, status)
-    assert await store.resume("run", status, [])
-    assert not await store.resume("run", status, [])
+    assert await store.resume("run", status, 1, [])
+    assert not await store.resume("run", status, 1, [])
     assert await Deliveries(store).offered() == ["run"]
 
 
@@ -526,7 +548,7 @@ async def test_a_fork_is_offered_once_and_one_that_was_cancelled_before_not_at_a
 
 async def test_a_fork_begins_as_its_origin_did_without_what_was_on_its_way(store: Store) -> None:
     await store.submit(new_run(lease=LEASE))
-    kinds = ["ModelRequestStarted", PIECE, WHOLE, "ToolCallStarted", DONE, WHOLE]
+    kinds = ["CallBegun", PIECE, WHOLE, "TextSlice", DONE, WHOLE]
     await store.append("run", 1, rows(1, *kinds, payload='{"v":1}'), False)
     before = await store.events("run", 0)
 
@@ -609,7 +631,7 @@ async def test_a_run_keeps_its_parent_through_its_life(store: Store) -> None:
     await store.submit(new_run(parent_run_id="parent"))
     await store.claim("run", CLAIM)
     await store.settle(ending(status=PAUSED))
-    assert await store.resume("run", PAUSED, [])
+    assert await store.resume("run", PAUSED, 1, [])
     assert await store.children("parent") == ["run"]
     await store.claim("run", CLAIM)
     await store.settle(ending(attempt=2))

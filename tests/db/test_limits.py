@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from deliveries import Deliveries
+from journals import row as step_row
 from stores import CLAIM, EXPIRED, LEASE, LOST, ending, make_due, new_run, row, same, sweep
 
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.values import Claim
 from kern.run.base import RunStatus
-from kern.run.record import JournalRow, NewRun
+from kern.run.record import NewRun
+from kern.run.steps import AttemptFailed
 
 PENDING, RUNNING, CANCELLED = RunStatus.pending, RunStatus.running, RunStatus.cancelled
 PAUSED, ERROR = RunStatus.paused, RunStatus.error
@@ -325,7 +327,7 @@ async def test_a_cancel_comes_before_the_loss_of_too_many(store: Store) -> None:
 
 async def test_a_failed_attempt_is_made_again_later(store: Store) -> None:
     await store.submit(new_run(lease=LEASE))
-    journal = [JournalRow("run", 1, "RunFailed", "{}")]
+    journal = [step_row("run", 1, AttemptFailed("No."))]
     before = datetime.now(UTC)
     assert await store.postpone("run", 1, 60, journal) is PENDING
     found = await store.get("run")
@@ -333,7 +335,7 @@ async def test_a_failed_attempt_is_made_again_later(store: Store) -> None:
     assert (found.status, found.failures, found.finished_at) == (PENDING, 1, None)
     assert found.run_at is not None
     assert timedelta(seconds=50) < found.run_at - before < timedelta(seconds=70)
-    assert [event.type for event in await store.events("run", 0)] == ["RunFailed"]
+    assert [event.type for event in await store.events("run", 0)] == ["AttemptFailed"]
     assert await store.claim("run", CLAIM) is None
 
     written = await row(store)
@@ -346,7 +348,7 @@ async def test_a_stale_attempt_postpones_nothing(store: Store) -> None:
     await sweep(store)
     await store.claim("run", CLAIM)
     before = await row(store)
-    assert await store.postpone("run", 1, 0, [JournalRow("run", 1, "RunFailed", "{}")]) is None
+    assert await store.postpone("run", 1, 0, [step_row("run", 1, AttemptFailed("No."))]) is None
     assert await row(store) == before
     assert await store.events("run", 0) == []
 
@@ -369,7 +371,7 @@ async def test_a_resumed_run_begins_anew(store: Store, status: RunStatus) -> Non
     await store.postpone("run", 2, -1, [])
     assert await store.claim("run", CLAIM)
     await store.settle(ending(attempt=3, status=status))
-    assert await store.resume("run", status, [])
+    assert await store.resume("run", status, 3, [])
     found = await store.get("run")
     assert found is not None
     assert (found.attempt, found.failures, found.started_at, found.run_at) == (3, 0, None, None)

@@ -113,7 +113,7 @@ async def test_a_paused_run_keeps_the_session_lock(store: Store, worker: Deliver
     assert await worker.execute_all() == []
     assert await store.claim("b", CLAIM) is None
 
-    assert await store.resume("a", PAUSED, [])
+    assert await store.resume("a", PAUSED, 1, [])
     assert await worker.execute_all() == ["a", "b"]
 
 
@@ -184,7 +184,7 @@ async def test_a_retried_run_waits_for_who_has_the_lock_and_goes_before_who_wait
     await worker.end(first, ERROR)
     second = await worker.deliver()
     assert second is not None
-    assert await store.resume("a", ERROR, [])
+    assert await store.resume("a", ERROR, 1, [])
     assert await worker.deliver() is None
     assert await waiting(store, "a")
     await worker.end(second)
@@ -199,9 +199,9 @@ async def test_a_paused_run_that_goes_on_goes_before_one_that_is_retried(
         running = await worker.deliver()
         assert running is not None
         await worker.end(running, status)
-    assert await store.resume("a", ERROR, [])
+    assert await store.resume("a", ERROR, 1, [])
     assert await worker.deliver() is None
-    assert await store.resume("b", PAUSED, [])
+    assert await store.resume("b", PAUSED, 1, [])
     assert await worker.execute_all() == ["b", "a"]
 
 

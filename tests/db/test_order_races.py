@@ -11,13 +11,14 @@ from typing import Any
 import asyncpg
 import pytest
 from deliveries import Deliveries
+from journals import DONE, row
 from stores import CLAIM, ending, execute, new_run, settled_as, sweep
 
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus
-from kern.run.record import JournalRow, NewRun
+from kern.run.record import NewRun
 
 PENDING, ERROR, PAUSED = RunStatus.pending, RunStatus.error, RunStatus.paused
 CANCELLED, COMPLETED = RunStatus.cancelled, RunStatus.completed
@@ -104,7 +105,7 @@ async def test_a_run_accepted_while_the_last_one_ends_gets_the_lock(
     async with gate.holding("a"):
         settling = await gate.begin(store.settle(ending("a")))
         accepted = await store.submit(ordered("b"))
-    assert await settling is COMPLETED
+    assert settled_as(await settling) is COMPLETED
     assert accepted is not None
     assert accepted.waiting
     assert await worker.execute_all() == ["b"]
@@ -116,7 +117,7 @@ async def test_a_run_retried_while_the_last_one_ends_gets_the_lock(
     """Also where nobody has requested the lock since it did so itself."""
     await accept(store, "a", "b", "c")
     await fail(store, "a")
-    await store.resume("a", ERROR, [])
+    await store.resume("a", ERROR, 1, [])
     assert await store.claim("a", CLAIM) is None
     await store.claim("b", CLAIM)
     await store.settle(ending("b"))
@@ -124,9 +125,9 @@ async def test_a_run_retried_while_the_last_one_ends_gets_the_lock(
     await store.claim("c", CLAIM)
     async with gate.holding("c"):
         settling = await gate.begin(store.settle(ending("c")))
-        await store.resume("a", ERROR, [])
+        await store.resume("a", ERROR, 2, [])
         assert await store.claim("a", CLAIM) is None
-    assert await settling is COMPLETED
+    assert settled_as(await settling) is COMPLETED
     assert await worker.execute_all() == ["a"]
 
 
@@ -185,7 +186,7 @@ async def test_a_paused_run_resumed_while_it_is_cancelled_ends_once(
     await store.settle(ending("a", status=PAUSED))
     async with gate.holding("a"):
         cancelling = await gate.begin(store.cancel("a"))
-        resuming = await gate.begin(store.resume("a", PAUSED, []))
+        resuming = await gate.begin(store.resume("a", PAUSED, 1, []))
     assert (await cancelling, await resuming) == (True, False)
     assert await worker.execute_all() == ["b"]
 
@@ -195,7 +196,7 @@ async def test_a_run_cancelled_while_it_requests_the_lock_hands_it_off(
 ) -> None:
     await accept(store, "a")
     await fail(store, "a")
-    await store.resume("a", ERROR, [])
+    await store.resume("a", ERROR, 1, [])
     async with gate.holding("session"):
         claiming = await gate.begin(store.claim("a", CLAIM))
         assert await store.cancel("a")
@@ -321,8 +322,8 @@ async def test_statements_that_lock_the_same_rows_lock_them_in_one_order(
 
     async def append(order: list[str], first: int) -> None:
         for seq in range(first, first + 30):
-            rows = [JournalRow(run_id, seq, "type", "{}") for run_id in order]
-            await asyncio.gather(*(store.append(row.run_id, 1, [row], False) for row in rows))
+            rows = [row(run_id, seq, DONE) for run_id in order]
+            await asyncio.gather(*(store.append(each.run_id, 1, [each], False) for each in rows))
 
     backwards = run_ids[::-1]
     await asyncio.gather(

@@ -139,7 +139,11 @@ class Chaos:
     async def resume(self) -> None:
         if self.run_ids:
             run_id = self.random.choice(self.run_ids[-20:])
-            await self.store.resume(run_id, self.random.choice([PAUSED, ERROR]), [])
+            await self.resume_as(run_id, self.random.choice([PAUSED, ERROR]))
+
+    async def resume_as(self, run_id: str, status: RunStatus) -> None:
+        if record := await self.store.get(run_id):
+            await self.store.resume(run_id, status, record.attempt, [])
 
     async def drain(self) -> None:
         """Bring everything to its end."""
@@ -150,7 +154,7 @@ class Chaos:
             while record := await self.worker.deliver():
                 await self.worker.end(record)
             for run_id in left:
-                await self.store.resume(run_id, PAUSED, [])
+                await self.resume_as(run_id, PAUSED)
             await asyncio.sleep(0.01)
 
     async def left(self) -> list[str]:

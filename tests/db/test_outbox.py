@@ -26,7 +26,7 @@ async def test_every_end_of_a_run_with_a_webhook_is_put_into_the_outbox_once(
     }
     assert await store.outbox.take(9, LEASE) == []
 
-    assert await store.resume("b", ERROR, [])
+    assert await store.resume("b", ERROR, 1, [])
     assert await store.cancel("b")
     await store.extend([("running", 1)], EXPIRED)
     assert await store.cancel("running")

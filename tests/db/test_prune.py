@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from journals import DONE, row
 from stores import CLAIM, ending, execute, new_run
 
 from kern.db.base import Store
@@ -12,7 +13,7 @@ from kern.db.postgres.store import PostgresStore
 from kern.db.retention import Pruned
 from kern.dispatch.maintenance import prune
 from kern.run.base import RunStatus
-from kern.run.record import JournalRow, Settlement
+from kern.run.record import Settlement
 
 ENDED = [RunStatus.completed, RunStatus.error, RunStatus.cancelled]
 
@@ -30,8 +31,8 @@ async def accept(store: Store, run_id: str, age: float = 40, **changes: object) 
 async def end(store: Store, run_id: str, status: RunStatus, age: float = 40) -> None:
     """Have a run executed, and ended so many days ago."""
     assert await store.claim(run_id, CLAIM) is not None
-    row = JournalRow(run_id, 1, "ModelRequestStarted", '{"v":1}')
-    await store.settle(Settlement(run_id, 1, status, "{}", None, "{}", journal=(row,)))
+    journal = (row(run_id, 1, DONE),)
+    await store.settle(Settlement(run_id, 1, status, "{}", None, "{}", journal=journal))
     await move(store, run_id, "finished_at", age)
 
 

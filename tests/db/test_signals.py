@@ -182,7 +182,7 @@ ACTS: dict[str, tuple[Act, Act]] = {
     ),
     "resume": (
         lambda store: store.settle(ending(status=RunStatus.paused)),
-        lambda store: store.resume("run", RunStatus.paused, []),
+        lambda store: store.resume("run", RunStatus.paused, 1, []),
     ),
     "sweep": (lambda store: store.extend([("run", 1)], EXPIRED), sweep),
 }

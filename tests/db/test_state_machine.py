@@ -18,8 +18,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from run_model import BEGUN, DONE, PIECE, WHOLE, Happened, Model
-from stores import CLAIM, EXPIRED, LEASE, ending, new_run, same, sweep
+from run_model import ASKED, DONE, PIECE, PIECES, WHOLE, Happened, Model
+from stores import CLAIM, EXPIRED, LEASE, ending, new_run, same, settled_as, sweep
 
 from kern.db.base import Store
 from kern.db.database import Database
@@ -40,7 +40,7 @@ ages = st.sampled_from([0, 0, 0, 1, 1, 2, -1])
 leases = st.sampled_from([LEASE, EXPIRED])
 limits = st.sampled_from([None, None, 1, 2])
 ends = st.sampled_from([RunStatus.completed, ERROR, ERROR, CANCELLED, PAUSED, PAUSED])
-kinds = st.lists(st.sampled_from([PIECE, PIECE, WHOLE, BEGUN, DONE]), max_size=3)
+kinds = st.lists(st.sampled_from([PIECE, PIECE, WHOLE, ASKED, DONE]), max_size=3)
 inputs = st.sampled_from(['"x"', '"y"'])
 
 
@@ -97,7 +97,10 @@ class Runs(RuleBasedStateMachine):
         return self.models[run_id].attempt - age
 
     def rows(self, run_id: str, happened: Sequence[Happened]) -> tuple[JournalRow, ...]:
-        return tuple(JournalRow(run_id, *each) for each in happened)
+        return tuple(
+            JournalRow(run_id, seq, 2 * seq, type, type in PIECES, payload)
+            for seq, type, payload in happened
+        )
 
     def end(
         self,
@@ -354,12 +357,12 @@ class Runs(RuleBasedStateMachine):
         model, attempt = self.models[run_id], self.attempt(run_id, age)
         happened = model.next_rows(attempt, types)
         fold_before = happened[-1].seq if folds and happened else 0
-        happened = [row for row in happened if row.type != PIECE or row.seq >= fold_before]
+        happened = [row for row in happened if row.type not in PIECES or row.seq >= fold_before]
         end = self.end(run_id, attempt, status, happened, fold_before)
         settled = self.runner.run(self.store.settle(end))
         if model.append(attempt, happened):
             model.fold(fold_before)
-        assert settled == model.settle(attempt, status, f'"{attempt}"')
+        assert settled_as(settled) == model.settle(attempt, status, f'"{attempt}"')
 
     @rule(count=st.integers(1, 3))
     def settle_the_first_that_run(self, count: int) -> None:
@@ -369,7 +372,7 @@ class Runs(RuleBasedStateMachine):
             model = self.models[run_id]
             end = self.end(run_id, model.attempt, RunStatus.completed)
             settled = self.runner.run(self.store.settle(end))
-            assert settled == model.settle(model.attempt, end.status, end.output)
+            assert settled_as(settled) == model.settle(model.attempt, end.status, end.output)
 
     @rule(number=numbers, status=ends, types=kinds, backwards=st.booleans())
     def settle_every_attempt_at_once(
@@ -382,19 +385,22 @@ class Runs(RuleBasedStateMachine):
 
         async def settle() -> list[RunStatus | None]:
             settlements = [self.end(run_id, each, status, sent[each]) for each in attempts]
-            return await asyncio.gather(*map(store.settle, settlements))
+            return list(map(settled_as, await asyncio.gather(*map(store.settle, settlements))))
 
         written = self.runner.run(settle())
         for attempt in attempts:
             model.append(attempt, sent[attempt])
         assert written == [model.settle(attempt, status, f'"{attempt}"') for attempt in attempts]
 
-    @rule(number=numbers, status=st.sampled_from([PAUSED, ERROR]), types=kinds)
-    def resume(self, number: int, status: RunStatus, types: list[str]) -> None:
+    @rule(number=numbers, age=ages, status=st.sampled_from([PAUSED, ERROR]), types=kinds)
+    def resume(self, number: int, age: int, status: RunStatus, types: list[str]) -> None:
         run_id = self.standing_still(number)
-        added = [(type, '{"from":"a person"}') for type in types]
-        resumed = self.runner.run(self.store.resume(run_id, status, added))
-        assert resumed is self.models[run_id].resume(status, added)
+        model, attempt = self.models[run_id], self.attempt(run_id, age)
+        numbered = enumerate(types, model.last_seq + 1)
+        added = [Happened(seq, type, '{"from":"a person"}') for seq, type in numbered]
+        rows = self.rows(run_id, added)
+        resumed = self.runner.run(self.store.resume(run_id, status, attempt, rows))
+        assert resumed is model.resume(status, attempt, added)
 
     @rule(number=numbers, used=numbers, seq=st.integers(0, 9), cancelled=st.booleans())
     def fork(self, number: int, used: int, seq: int, cancelled: bool) -> None:

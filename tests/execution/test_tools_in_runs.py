@@ -13,6 +13,7 @@ from asking import as_answer
 
 from kern.agent import Agent
 from kern.db.database import Database
+from kern.errors import UsageLimitError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunContext, RunStatus, current_run
@@ -223,6 +224,12 @@ async def test_no_more_calls_are_made_than_the_limit_allows(
         Reply.tool_calls(("work", {"number": 1}), ("work", {"number": 2})),
         Reply.tool_calls(("work", {"number": 3}), ("work", {"number": 4})),
     ]
+    if limit < 2:  # The model was told in the first turn, and has gone on.
+        with pytest.raises(UsageLimitError, match=f"tool_call_limit={limit} tool calls"):
+            await run_whole(work, tool_call_limit=limit)
+        assert called == [1][:limit]
+        assert len(server.requests) == 2
+        return
     output = await run_whole(work, tool_call_limit=limit)
 
     assert sorted(called) == [1, 2, 3, 4][:limit]

@@ -24,7 +24,7 @@ from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.dispatch.runtime import Runtime
 from kern.run.base import RunStatus
-from kern.run.fold import fold
+from kern.run.steps import ModelAnswered, ToolEnded, read_row
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -122,14 +122,13 @@ class Case:
 
     async def _committed(self, runtime: Runtime, run_id: str) -> tuple[set[int], set[str]]:
         """Return the turns and the tool steps that the dead process has committed."""
-        state = fold(await runtime.store.events(run_id, 0))
-        turns = len(state.turns)
-        tools = {
-            str(execution.result)[0]
-            for turn in state.turns
-            for execution in turn.executions.values()
-            if not execution.tool_call_error
-        }
+        turns, tools = 0, set()
+        for row in await runtime.store.events(run_id, 0):
+            match read_row(row).step:
+                case ModelAnswered():
+                    turns += 1
+                case ToolEnded(_, result):
+                    tools.add(result[0])
         record = await runtime.store.get(run_id)
         assert record is not None
         if record.status is RunStatus.completed:

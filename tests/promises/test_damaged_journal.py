@@ -72,8 +72,6 @@ ANSWERS: dict[str, Callable[[dict[str, object]], object]] = {
     "a list": lambda payload: [1],
     "a number": lambda payload: 1,
     "nothing": lambda payload: None,
-    "no version": without("v"),
-    "a version of a kind": having(v="1"),
     "no message": without("message"),
     "no metrics": without("metrics"),
     "a message of a kind": having(message="Hello"),
@@ -86,6 +84,9 @@ ANSWERS: dict[str, Callable[[dict[str, object]], object]] = {
     "texts in metrics": having(metrics={"input_tokens": "3"}),
     "history of a kind": having(history="run"),
     "a history of numbers": having(history=[3]),
+    "slices of a kind": having(slices="3"),
+    "starts of nothing": having(starts=[7]),
+    "starts before the first": having(starts=[-1]),
     "no calls": having(**ANSWER),
 }
 RESULTS: dict[str, Callable[[dict[str, object]], object]] = {
@@ -112,16 +113,15 @@ async def test_every_damaged_row_is_named_and_kept_and_can_be_repaired(
     assert (await ended(agent, "run")).status is RunStatus.error
     journal = await rows(shared_db, "run")
     cases: list[tuple[str, int, str, str]] = []
-    for kind, damages in (("ModelRequestCompleted", ANSWERS), ("ToolCallCompleted", RESULTS)):
+    for kind, damages in (("ModelAnswered", ANSWERS), ("ToolEnded", RESULTS)):
         [(seq, sound)] = [(seq, text) for seq, type_, text in journal if type_ == kind]
         for name, damage in damages.items():
             cases.append((name, seq, kind, json.dumps(damage(json.loads(sound)))))
     result, text = next((seq, text) for seq, type_, text in journal if "Tool" in type_)
-    answer = next(seq for seq, type_, _ in journal if type_ == "ModelRequestCompleted")
-    cases.append(("an unknown type", result, "OfTheFuture", text))
-    cases.append(("a result before its answer", answer, "ToolCallCompleted", text))
+    answer = next(seq for seq, type_, _ in journal if type_ == "ModelAnswered")
+    cases.append(("a result before its answer", answer, "ToolEnded", text))
     if isinstance(shared_db, SqliteDb):  # PostgreSQL sees to it that it is JSON.
-        cases.append(("half of a row", result, "ToolCallCompleted", text[:-3]))
+        cases.append(("half of a row", result, "ToolEnded", text[:-3]))
 
     for name, seq, kind, payload in cases:
         untouched = {each[0]: each for each in journal}[seq]
@@ -138,7 +138,7 @@ async def test_every_damaged_row_is_named_and_kept_and_can_be_repaired(
             "step."
         )
         assert (seq, kind, payload) in await rows(shared_db, "run"), name
-        if kind == "ToolCallCompleted":
+        if kind == "ToolEnded":
             with pytest.raises(JournalError, match=r"Row \d+ of the journal of run run is damaged"):
                 async for _ in agent.astream_run("run"):
                     pass
@@ -151,7 +151,7 @@ async def test_every_damaged_row_is_named_and_kept_and_can_be_repaired(
     assert len(server.requests) == 3
 
 
-async def test_a_row_of_a_newer_version_asks_for_a_newer_kern(
+async def test_a_row_of_an_unknown_kind_asks_for_a_newer_kern(
     shared_db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     agent = Agent("Tester", model, db=shared_db, tools=[work])
@@ -162,15 +162,14 @@ async def test_a_row_of_a_newer_version_asks_for_a_newer_kern(
     await agent.arun("Work", background=True, run_id="run")
     await ended(agent, "run")
     seq, kind, sound = (await rows(shared_db, "run"))[0]
-    newer = json.dumps(json.loads(sound) | {"v": 2})
-    await change(shared_db, "run", seq, kind, newer)
+    await change(shared_db, "run", seq, "OfTheFuture", sound)
     await agent.aretry_run("run")
     run = await ended(agent, "run")
     assert run.error == (
-        f"Row {seq} of the journal of run run has version 2; this kern reads versions up to 1. "
-        "Upgrade kern, then retry the run."
+        f"Row {seq} of the journal of run run holds a 'OfTheFuture', which this kern does not "
+        "know. Upgrade kern, then retry the run."
     )
-    assert (seq, kind, newer) in await rows(shared_db, "run")
+    assert (seq, "OfTheFuture", sound) in await rows(shared_db, "run")
     await change(shared_db, "run", seq, kind, sound)
     await agent.aretry_run("run")
     assert (await ended(agent, "run")).status is RunStatus.completed
@@ -187,7 +186,7 @@ async def test_a_tool_that_is_gone_is_named_and_the_run_goes_on_once_it_is_back(
     await agent.arun("Work", background=True, run_id="origin")
     await ended(agent, "origin")
     answer = next(
-        seq for seq, kind, _ in await rows(shared_db, "origin") if kind == "ModelRequestCompleted"
+        seq for seq, kind, _ in await rows(shared_db, "origin") if kind == "ModelAnswered"
     )
     without_tools = Agent("Tester", model, db=shared_db)
     await without_tools.acontinue_run("origin", from_seq=answer, new_run_id="run")

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from costs import ROUNDS, Costs, counting_costs
+from journals import DONE, row
 from stores import CLAIM, EXPIRED, LEASE, ending, execute, new_run, seconds_ago, sweep
 
 from kern.db.base import Store
@@ -20,7 +21,6 @@ from kern.db.listing import RunFilter
 from kern.db.sqlite import SqliteDb
 from kern.db.values import Claim
 from kern.run.base import RunStatus
-from kern.run.record import JournalRow
 
 MANY = 10_000
 
@@ -96,7 +96,7 @@ async def live(costs: Costs) -> None:
     await count("held", store.held(queued, "executor"))
     await count("history", store.history("session", queued, 3))
     await count("history, old", store.history("other 7", queued, 3))
-    await count("append", store.append(queued, 1, [JournalRow(queued, 1, "A", "{}")], False))
+    await count("append", store.append(queued, 1, [row(queued, 1, DONE)], False))
     await count("extend", store.extend([(queued, 1)], LEASE))
     await count("extend, heart", asyncio.to_thread(costs.heart.extend, [(queued, 1)], LEASE))
     await count("events", store.events(queued, 0))
@@ -114,7 +114,7 @@ async def live(costs: Costs) -> None:
     assert await store.claim(child, CLAIM)
     await count("postpone", store.postpone(child, 3, 60, []))
     await count("cancel, waiting", store.cancel(child))
-    assert await count("resume", store.resume(queued, RunStatus.completed, []))
+    assert await count("resume", store.resume(queued, RunStatus.completed, 1, []))
     await store.cancel(queued)
     await count("cancel, executing", store.cancel(begun))
     await count("settle, cancelled", store.settle(ending(begun)))

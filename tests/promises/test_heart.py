@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from database_proxy import Proxy, proxy_to, through
+from journals import PIECE, row
 from load import all_ended, ended, submit
 from stores import new_run
 from workers import NewWorker
@@ -19,7 +20,6 @@ from kern.db.postgres import PostgresDb
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.run.record import JournalRow
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -191,8 +191,7 @@ async def test_appends_and_heartbeats_under_load_do_not_deadlock(
         seq = 0
         while time.monotonic() < ending:
             seq += 1
-            row = JournalRow(name, seq, "RunContent", '{"v":1,"text":"Hi"}')
-            assert await store.append(name, 1, [row], False)
+            assert await store.append(name, 1, [row(name, seq, PIECE)], False)
             await asyncio.sleep(random.uniform(0, 0.01))
 
     async def extend() -> None:

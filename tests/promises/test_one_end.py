@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from elsewhere import Elsewhere
+from journals import DONE, row
 from stores import CLAIM
 
 from kern.agent import Agent
@@ -12,7 +13,6 @@ from kern.db.database import Database
 from kern.errors import RunStateError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.run.record import JournalRow
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -31,9 +31,7 @@ async def test_nothing_is_written_to_a_run_that_has_ended(
     other = replace(ended, status=RunStatus.error, content="Something else.", error="No.")
     for attempt in (0, 1, 2):
         assert await store.settle(other.settlement(attempt)) is None
-        assert not await store.append(
-            run.run_id, attempt, [JournalRow(run.run_id, 9, "RunStarted", "{}")], False
-        )
+        assert not await store.append(run.run_id, attempt, [row(run.run_id, 9, DONE)], False)
         assert await store.extend([(run.run_id, attempt)], 15.0) == {}
         await store.release(run.run_id, attempt)
     assert await store.claim(run.run_id, CLAIM) is None

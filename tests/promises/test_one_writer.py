@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 from elsewhere import Elsewhere, Process
-from kern.run.journal import write_event
+from journals import row
 from leases import expire
 from stores import CLAIM, LOST, ending, new_run, same, settled_as, sweep
 
@@ -23,6 +23,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.record import JournalRow
+from kern.run.steps import TextSlice
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -201,7 +202,7 @@ async def test_a_process_that_slept_inside_a_tool_stops_it_and_cannot_write(
 
 
 def _row(seq: int, text: str) -> JournalRow:
-    return JournalRow("run", seq, *write_event(RunEvent.run_content, {"text": text}))
+    return row("run", seq, TextSlice(text))
 
 
 async def _stale_once(store: Store) -> None:
@@ -292,9 +293,8 @@ async def test_a_claim_knows_of_every_row_that_the_attempt_before_it_has_written
         written: list[int] = []
 
         async def append(seq: int, run_id: str = run_id, written: list[int] = written) -> bool:
-            kind, payload = write_event(RunEvent.run_content, {"text": "x" * 500})
-            row = JournalRow(run_id, seq, kind, payload)
-            mine = await store.append(run_id, 1, [row], False)
+            piece = row(run_id, seq, TextSlice("x" * 500))
+            mine = await store.append(run_id, 1, [piece], False)
             if mine:
                 written.append(seq)
             return mine
@@ -314,7 +314,7 @@ async def test_a_claim_knows_of_every_row_that_the_attempt_before_it_has_written
             await writing
 
         assert claimed is not None
-        rows = [row.seq for row in await other.events(run_id, 0)]
+        rows = [each.seq for each in await other.events(run_id, 0)]
         assert rows == written
         assert claimed.last_seq == len(rows), "rows were written after the claim"
 
@@ -333,11 +333,11 @@ async def test_a_run_does_not_expire_while_its_attempt_is_writing(
     await sleeper.execute(
         f"SELECT 1 FROM {names.runs} WHERE run_id = 'run' AND attempt = 1 FOR SHARE"
     )
-    kind, payload = write_event(RunEvent.run_started, {})
+    written = _row(1, "half")
     await sleeper.execute(
-        f"INSERT INTO {names.events} (run_id, seq, type, payload) VALUES ('run', 1, $1, $2)",
-        kind,
-        payload,
+        f"INSERT INTO {names.events} (run_id, seq, event, type, skippable, payload) "
+        "VALUES ('run', 1, $1, $2, $3, $4)",
+        *(written.event, written.type, written.skippable, written.payload),
     )
     assert (await sweep(store)).expired == []
 

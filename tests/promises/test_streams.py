@@ -386,7 +386,7 @@ async def test_a_reader_that_arrives_in_mid_run_sees_the_next_call_as_it_comes(
     runtime = await Runtime.of(shared_db)
     async with asyncio.timeout(WITHIN):
         execution = runtime._executor._executing["mid-run"]
-        while not execution.attempt.journal.streamed:  # noqa: ASYNC110 # it has no event
+        while not execution.attempt.journal.is_read:  # noqa: ASYNC110 # it has no event
             await asyncio.sleep(0.01)
     go_on.set()
     found += await _until(here, "One ")

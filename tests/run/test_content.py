@@ -66,7 +66,11 @@ def test_parts_are_stored_as_objects_with_a_type() -> None:
         "role": "user",
         "content": [
             {"type": "text", "text": "What is it?"},
-            {"type": "image", "data": "/w==", "mime_type": "image/png"},
+            {
+                "type": "image",
+                "source": {"type": "inline", "data": "/w=="},
+                "mime_type": "image/png",
+            },
         ],
     }
 
@@ -87,10 +91,10 @@ def test_the_text_of_a_message_is_that_of_its_text_parts() -> None:
         {"type": "text"},
         {"type": "text", "text": 7},
         {"type": "image"},
-        {"type": "image", "url": 7},
-        {"type": "image", "data": "no base64"},
-        {"type": "image", "url": "http://x", "detail": 7},
-        {"type": "image", "blob": {"hash": "abc"}},
+        {"type": "image", "source": {"type": "url", "url": 7}},
+        {"type": "image", "source": {"type": "inline", "data": "no base64"}},
+        {"type": "image", "source": {"type": "url", "url": "http://x"}, "detail": 7},
+        {"type": "image", "source": {"type": "blob", "hash": "abc"}},
         {"type": "citation", "url": "http://x", "start": "0"},
         {"type": "citation", "url": "http://x", "start": True},
     ],

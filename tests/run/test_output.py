@@ -132,6 +132,6 @@ def test_a_message_leaves_out_what_it_does_not_say(role: Role) -> None:
 
 
 def test_metrics_add_up_but_for_the_duration() -> None:
-    total = Metrics(1, 2, 3, 4, 5, 6, 7.5)
-    total.add(Metrics(10, 20, 30, 40, 50, 60, 70.5))
-    assert total == Metrics(11, 22, 33, 44, 55, 66, 7.5)
+    total = Metrics(1, 2, 3, 4, 5, 6, 7, 7.5)
+    total.add(Metrics(10, 20, 30, 40, 50, 60, 70, 70.5))
+    assert total == Metrics(11, 22, 33, 44, 55, 66, 77, 7.5)

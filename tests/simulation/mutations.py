@@ -12,10 +12,12 @@ from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
-from kern.db.values import Accepted
+from kern.db.values import Accepted, Settled
 from kern.dispatch.waiting import Waiting
-from kern.execution.executor import Executor
+from kern.execution import executor
+from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
+from kern.execution.settling import settle
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, Settlement
 from tests.simulation.weather import Weather
@@ -26,9 +28,7 @@ _RUNS = "kern_sessions_runs"
 def _unfenced_settle() -> AbstractContextManager[object]:
     settle = Attempts.settle
 
-    def mutated(
-        self: Attempts, transaction: Transaction, settlement: Settlement
-    ) -> RunStatus | None:
+    def mutated(self: Attempts, transaction: Transaction, settlement: Settlement) -> Settled | None:
         row = transaction.one(
             f"SELECT attempt FROM {_RUNS} WHERE run_id = :run_id", run_id=settlement.run_id
         )
@@ -75,11 +75,11 @@ def _limit_that_is_not_kept() -> AbstractContextManager[object]:
 
 
 def _shutdown_that_cancels() -> AbstractContextManager[object]:
-    async def release(self: Executor, attempt: Any) -> None:
+    async def release(attempt: Attempt) -> None:
         attempt.output.status = RunStatus.cancelled
-        await self._settle(attempt)
+        await settle(attempt)
 
-    return patch.object(Executor, "_release", release)
+    return patch.object(executor, "release", release)
 
 
 def _step_that_is_written_late() -> AbstractContextManager[object]:

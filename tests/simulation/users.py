@@ -9,7 +9,7 @@ from typing import cast
 
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import DatabaseUnavailableError, ModelError, RunStateError
-from kern.run.agent import ENDINGS, RunEvent
+from kern.run.event import ENDINGS, RunEvent
 from tests.simulation.plans import AGENTS, length, plan
 from tests.simulation.promises import Waiter
 from tests.simulation.world import Process, World

@@ -6,7 +6,7 @@ import asyncpg
 
 from kern.db.postgres.names import Names
 from kern.db.postgres.schema import migrate
-from kern.run.agent import RunEvent
+from kern.run.steps import ModelAnswered, ToolEnded
 from tests.soak.plan import TABLE
 
 NAMES = Names("kern", TABLE)
@@ -98,16 +98,12 @@ async def commits(connection: asyncpg.Connection) -> dict[str, list[Commit]]:
         f"SELECT run_id, type, (payload ->> 'place')::integer AS place, "
         f"extract(epoch FROM created_at)::double precision AS at FROM {NAMES.events} "
         "WHERE type = ANY($1) ORDER BY run_id, seq",
-        [
-            RunEvent.model_request_completed,
-            RunEvent.tool_call_completed,
-            RunEvent.tool_call_error,
-        ],
+        [ModelAnswered.__name__, ToolEnded.__name__],
     )
     found: dict[str, list[Commit]] = {}
     turns: dict[str, int] = {}
     for run_id, kind, place, at in rows:
-        if kind == RunEvent.model_request_completed:
+        if kind == ModelAnswered.__name__:
             turns[run_id] = turns.get(run_id, 0) + 1
         found.setdefault(run_id, []).append(Commit(at, turns[run_id], place))
     return found

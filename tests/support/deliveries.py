@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stores import LEASE, ending
+from stores import LEASE, ending, settled_as
 
 from kern.db.base import Store
 from kern.db.queue import Entry
@@ -65,7 +65,7 @@ class Deliveries:
         """End an attempt, and let those go on who have waited for a limit."""
         settled = await self.store.settle(ending(record.run_id, record.attempt, status))
         await self.admit(record.run_id)
-        return settled
+        return settled_as(settled)
 
     async def cancel(self, run_id: str) -> bool:
         """Cancel a run, and let those go on who have waited for a limit."""

@@ -11,12 +11,8 @@ from kern.run.record import JournalRow, RunRecord
 PENDING, RUNNING, CANCELLED = RunStatus.pending, RunStatus.running, RunStatus.cancelled
 PAUSED, ERROR = RunStatus.paused, RunStatus.error
 
-PIECE, WHOLE, BEGUN, DONE = (
-    "RunContent",
-    "ModelRequestCompleted",
-    "ToolCallStarted",
-    "ToolCallCompleted",
-)
+ASKED, PIECE, WHOLE, DONE = "CallBegun", "TextSlice", "ModelAnswered", "ToolEnded"
+PIECES = (ASKED, PIECE)
 
 
 class Happened(NamedTuple):
@@ -133,24 +129,21 @@ class Model:
 
     def fold(self, before: int) -> None:
         """Drop the pieces of texts that are there as a whole."""
-        self.journal = [row for row in self.journal if row.type != PIECE or row.seq >= before]
+        self.journal = [row for row in self.journal if row.type not in PIECES or row.seq >= before]
 
-    def resume(self, status: RunStatus, added: Sequence[tuple[str, str]]) -> bool:
+    def resume(self, status: RunStatus, attempt: int, added: Sequence[Happened]) -> bool:
         """Have it go on."""
-        if self.status is not status:
+        if self.status is not status or self.attempt != attempt:
             return False
         self.status, self.end, self.failures = PENDING, None, 0
-        rows = enumerate(added, self.last_seq + 1)
-        self.journal += [Happened(seq, type, payload) for seq, (type, payload) in rows]
+        self.journal += added
         return True
 
     def fork(self, origin: "Model", seq: int) -> bool:
         """Begin as another run did."""
         if self.submit(origin.input or "", False, None) is None:
             return False
-        self.journal = [
-            row for row in origin.journal if row.seq <= seq and row.type not in (PIECE, BEGUN)
-        ]
+        self.journal = [row for row in origin.journal if row.seq <= seq and row.type not in PIECES]
         return True
 
     def claim(self, lease: float, counted: bool = False) -> tuple[RunStatus, int, int] | None:

@@ -22,7 +22,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
 from kern.tools import FunctionTool, Tool, ToolResult, tool
 
-CONTEXT = RunContext("run", "session", "agent", None, None, 1, "call", "run/1/0", {})
+CONTEXT: RunContext = RunContext("run", "session", "agent", None, None, 1, "call", "run/1/0", {})
 
 
 class Address(BaseModel):
@@ -423,7 +423,9 @@ async def test_what_a_validator_of_its_own_says_is_told() -> None:
 
 async def test_a_function_left_behind_learns_that_it_was_cancelled() -> None:
     began, heard = threading.Event(), threading.Event()
-    context = RunContext("run", "session", "agent", None, None, 1, "call", "run/1/0", {})
+    context: RunContext = RunContext(
+        "run", "session", "agent", None, None, 1, "call", "run/1/0", {}
+    )
 
     def look(context: RunContext) -> None:
         began.set()

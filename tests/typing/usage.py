@@ -1,14 +1,29 @@
 """Uses kern as its users do. Mypy and Pyright read it; nothing executes it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import assert_type
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypedDict, assert_type
 
 from typing_extensions import override
 
-from kern import Agent, FunctionTool, RunContext, Tool, ToolResult, Toolset, tool
+from kern import (
+    Agent,
+    FunctionTool,
+    Middleware,
+    RunContext,
+    RunInfo,
+    RunOutput,
+    RunOutputEvent,
+    RunRequirement,
+    Tool,
+    ToolResult,
+    Toolset,
+    UsageLimits,
+    tool,
+)
 from kern.models.openai import OpenAIResponses
-from kern.run.tool import ToolSchema
+from kern.run.agent import RunContentEvent, RunPausedEvent, ToolCallCompletedEvent
+from kern.run.tool import ToolExecution, ToolSchema
 
 
 @tool
@@ -76,7 +91,7 @@ class Remote(Toolset):
     """Tools that are known later."""
 
     @override
-    async def tools(self, context: RunContext) -> Sequence[Tool]:
+    async def tools(self, run: RunInfo) -> Sequence[Tool]:
         return [Shell(), add, Shop().order]
 
 
@@ -120,3 +135,85 @@ def an_agent_takes_them_all(some: Sequence[Tool], functions: list[Callable[..., 
     Agent("Tester", OpenAIResponses(), tools=[*some, *named])
     Agent("Tester", OpenAIResponses(), tools=functions)
     assert_type(agent.tools["add"], Tool)
+
+
+class Shelf(TypedDict):
+    """Dependencies of one's own type."""
+
+    books: list[str]
+
+
+class Weather(TypedDict):
+    """An answer of one's own type."""
+
+    degrees: int
+
+
+class Timed(Middleware):
+    """Middleware of one's own."""
+
+    @override
+    async def run(self, run: RunInfo, proceed: Callable[[], Awaitable[RunOutput]]) -> RunOutput:
+        return await proceed()
+
+
+def a_tool_knows_its_dependencies(context: RunContext[Shelf]) -> str:
+    assert_type(context.dependencies, Shelf)
+    return context.dependencies["books"][0]
+
+
+def anything(agent: Agent) -> None:
+    """Take any agent that answers with text."""
+
+
+async def an_agent_needs_no_brackets() -> None:
+    agent = Agent(
+        "Tester",
+        OpenAIResponses(),
+        dependencies={"books": ["Emma"]},
+        usage_limits=UsageLimits(requests=5),
+        middleware=[Timed()],
+        max_turns=None,
+        live=True,
+    )
+    anything(agent)
+    run = await agent.arun("Hello?", metadata={"a": 1}, background=True)
+    assert_type(run.content, str | None)
+    assert_type(run.requirements, list[RunRequirement])
+    assert_type(run.started_at, float | None)
+    found = await agent.await_run(run.run_id)
+    assert_type(found, RunOutput | None)
+    assert_type(agent.run("Hello?").content, str | None)
+    await agent.acontinue_run(run.run_id, requirements=run.active_requirements)
+
+
+async def an_agent_may_say_what_it_answers() -> None:
+    agent: Agent[Shelf, Weather] = Agent("Tester", OpenAIResponses(), dependencies=Shelf(books=[]))
+    run = await agent.arun("How warm is it?")
+    assert_type(run, RunOutput[Weather])
+    assert_type(run.content, Weather | None)
+    assert_type(await agent.aget_run_output("run"), RunOutput[Weather] | None)
+
+
+async def stream_is_a_bool_that_need_not_be_known(agent: Agent, stream: bool) -> None:
+    async for event in agent.arun("Hello?", stream=True, background=True):
+        assert_type(event, RunOutputEvent)
+    for event in agent.run("Hello?", stream=True):
+        assert_type(event, RunOutputEvent)
+    answer = agent.arun("Hello?", stream=stream)
+    print(answer)
+
+
+async def events_narrow(agent: Agent) -> None:
+    async for event in agent.astream_run("run", after=41):
+        match event:
+            case RunContentEvent(content=text):
+                assert_type(text, str)
+            case ToolCallCompletedEvent():
+                assert_type(event.tool, ToolExecution)
+                assert_type(event.content, str)
+            case RunPausedEvent():
+                assert_type(event.active_requirements, list[RunRequirement])
+            case _:
+                assert_type(event.content, str | None)
+        print(RunOutputEvent.from_dict(event.to_dict()))

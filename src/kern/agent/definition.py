@@ -122,7 +122,7 @@ class AgentDefinition(Generic[Deps, Output]):
             for each in tools
             if not isinstance(each, Toolset)
         ]
-        self.tools = {each.name: each for each in made}
+        self.tools: dict[str, Tool] = {each.name: each for each in made}
         if len(self.tools) < len(made):
             raise ConfigurationError("Two tools have one name; give one of them another.")
         self.tool_call_limit = tool_call_limit

@@ -10,7 +10,15 @@ from kern.run.base import RunStatus
 from kern.run.fold import RunState, fold
 from kern.run.record import JournalRow, RunRecord
 from kern.run.requirement import RunRequirement
-from kern.run.steps import AnyStep, AttemptFailed, Continued, Entry, ToolEnded, write_row
+from kern.run.steps import (
+    AnyStep,
+    AttemptFailed,
+    CallBroken,
+    Continued,
+    Entry,
+    ToolEnded,
+    write_row,
+)
 
 
 async def decide(
@@ -34,15 +42,15 @@ async def decide(
     """
     state = fold(await store.events(record.run_id, 0))
     if record.status is RunStatus.error:
-        steps: list[AnyStep] = [
-            AttemptFailed(RunOutput.from_record(record).error),
-            Continued(),
-        ]
+        steps: list[AnyStep] = [AttemptFailed(RunOutput.from_record(record).error), Continued()]
+        if (call := state.call) is not None:  # The last attempt was lost in it.
+            steps.insert(0, CallBroken("".join(call.texts), call.slices))
     else:
         steps = _decided(record.run_id, state, results, requirements)
     rows: list[JournalRow] = []
     for step in steps:
-        entry = Entry(state.last_seq + 1, state.next_event, step)
+        event = state.call_event if isinstance(step, CallBroken) else state.next_event
+        entry = Entry(state.last_seq + 1, event, step)
         state.apply(entry)
         rows.append(write_row(record.run_id, entry))
     return rows

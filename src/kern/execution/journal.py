@@ -11,6 +11,7 @@ from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.models.base import ModelResponse
 from kern.run.agent import RunOutput
+from kern.run.codec import join_halves
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending, event_of
 from kern.run.record import JournalRow
@@ -89,7 +90,7 @@ class Journal:
     def unfinished_text(self) -> str:
         """The text so far of an answer that is under way."""
         told = [] if self.state.call is None else self.state.call.texts
-        return "".join([*told, *self._pending])
+        return join_halves("".join([*told, *self._pending]))
 
     @property
     def fold_before(self) -> int:
@@ -138,7 +139,7 @@ class Journal:
         Raises:
             StaleAttemptError: the run has a later attempt.
         """
-        self._add(AnswerKept(handle), self._call_event)
+        self._add(AnswerKept(handle), self.state.call_event)
         await self.commit()
 
     def answered(
@@ -217,13 +218,7 @@ class Journal:
     def _cover(self, step: ModelAnswered | CallBroken) -> None:
         """Add a step that stands for the pieces of its call too."""
         self._unwritten = [each for each in self._unwritten if not _is_piece(each)]
-        self._add(step, self._call_event)
-
-    @property
-    def _call_event(self) -> int:
-        """The number of the first event of the call that is under way."""
-        call = self.state.call
-        return self.state.next_event if call is None else call.event
+        self._add(step, self.state.call_event)
 
     def _add(self, step: AnyStep, event: int) -> None:
         entry = Entry(self.state.last_seq + 1, event, step, time.time())
@@ -243,9 +238,11 @@ class Journal:
 
     def _hand_out(self) -> None:
         """Let readers have the text that has come since the last piece."""
-        if self._pending:
-            text = "".join(self._pending)
-            self._pending.clear()
+        text, half = join_halves("".join(self._pending)), ""
+        if "\ud800" <= text[-1:] <= "\udbff":  # The other half of a character is on its way.
+            text, half = text[:-1], text[-1]
+        self._pending = [half] if half else []
+        if text:
             if self.state.call is None:
                 self.keep(CallBegun())
             self.keep(TextSlice(text))

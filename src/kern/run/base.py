@@ -54,7 +54,7 @@ class RunInfo:
     parent_run_id: str | None
 
 
-Deps = TypeVar("Deps", bound=Mapping[str, object], default=Mapping[str, object])
+Deps = TypeVar("Deps", bound=Mapping[str, object], default=Mapping[str, object], covariant=True)
 """The type of an agent's dependencies."""
 
 

@@ -73,6 +73,15 @@ def load(text: str, decoder: "msgspec.json.Decoder[Value]") -> Value:
         return msgspec.convert(json.loads(text), decoder.type)
 
 
+def join_halves(text: str) -> str:
+    """Return a text in which two halves of a character are that character, as JSON reads them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return text
+
+
 def check_id(name: str, value: object) -> str:
     """Return ``value`` if it can serve as an id.
 

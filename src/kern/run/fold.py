@@ -155,6 +155,11 @@ class RunState:
         """How many tool calls the model has asked for."""
         return sum(len(turn.message.tool_calls) for turn in self.turns)
 
+    @property
+    def call_event(self) -> int:
+        """The number of the first event of the model call that is under way, or is next."""
+        return self.next_event if self.call is None else self.call.event
+
     def apply(self, entry: Entry) -> list[Happened]:
         """Go on by one step, and return the events that are new with it.
 
