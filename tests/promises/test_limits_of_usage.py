@@ -123,3 +123,17 @@ async def test_what_a_lost_attempt_has_used_counts(
 def test_a_limit_is_a_whole_number(value: object) -> None:
     with pytest.raises(ConfigurationError, match="requests"):
         UsageLimits(requests=value)  # type: ignore[arg-type] # what is tested
+
+
+async def test_a_run_may_have_limits_of_its_own_wherever_it_executes(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.default = Reply.tool_calls(("work", {}))
+    agent = Agent("Tester", model, db=shared_db, tools=[work], usage_limits=UsageLimits(requests=9))
+    runtime = await Runtime.of(shared_db)
+    runtime.serve(agent)
+    await agent.arun("Work", background=True, run_id="run", usage_limits=UsageLimits(requests=2))
+    run = await ended(agent)
+    assert (run.status, run.error_kind) == (RunStatus.error, "UsageLimitError")
+    assert "requests=2" in (run.error or "")
+    assert len(server.requests) == 2

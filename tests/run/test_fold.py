@@ -415,7 +415,7 @@ def test_the_text_of_a_call_that_is_made_again_is_voided() -> None:
         (2, "ModelRequestStarted", None),
         (3, "RunContent", "Half"),
         (4, "RunContent", " of"),
-        (5, "RunContentVoided", None),
+        (5, "RunContentVoided", "Half of"),
         (6, "ModelRequestStarted", None),
         (7, "RunContent", "All."),
         (8, "ModelRequestCompleted", "All."),

@@ -45,6 +45,8 @@ async def show(
                 async for event in events:
                     if event.event is RunEvent.run_content:
                         answer += event.content or ""
+                    elif event.event is RunEvent.run_content_voided:
+                        answer = answer.removesuffix(event.content or "")
                     if live:
                         display.update(_answer(answer, started, "Response"))
     finally:

@@ -13,6 +13,7 @@ from kern.run.codec import check_id, encode
 from kern.run.identity import new_id
 from kern.run.message import Message
 from kern.run.record import NewRun
+from kern.run.usage import UsageLimits
 from kern.webhooks.address import check_webhook
 
 # PostgreSQL's integer.
@@ -37,6 +38,7 @@ def new_run(
     max_attempts: int | None = None,
     session_policy: SessionPolicy | None = None,
     webhook: str | None = None,
+    usage_limits: UsageLimits | None = None,
 ) -> NewRun:
     """Return the run that a caller has asked for; see :meth:`kern.agent.Agent.arun`.
 
@@ -60,6 +62,7 @@ def new_run(
         run_at=_check_moment(run_at),
         max_attempts=None if max_attempts is None else check_count("max_attempts", max_attempts),
         webhook=None if webhook is None else check_webhook(webhook),
+        usage_limits=None if usage_limits is None else usage_limits.to_json(),
     )
 
 

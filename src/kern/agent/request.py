@@ -16,6 +16,7 @@ from kern.execution.journal import Emit
 from kern.run.agent import RunOutput
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.record import NewRun
+from kern.run.usage import UsageLimits
 
 # What a stream tells that was not asked for every event: text, and how the run goes on.
 _ALWAYS_STREAMED = {
@@ -60,6 +61,7 @@ class Request:
         user_id: str | None = None,
         metadata: dict[str, object] | None = None,
         timeout: float | None = None,
+        usage_limits: UsageLimits | None = None,
         priority: int = 0,
         run_at: datetime | None = None,
         max_attempts: int | None = None,
@@ -91,6 +93,7 @@ class Request:
             user_id=user_id,
             metadata=metadata,
             timeout=agent.timeout if timeout is None else timeout,
+            usage_limits=usage_limits,
             priority=priority,
             run_at=run_at,
             max_attempts=agent.max_attempts if max_attempts is None else max_attempts,

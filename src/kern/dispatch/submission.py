@@ -241,6 +241,7 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         webhook=run.webhook,
         parent_run_id=run.parent_run_id,
         executor=run.executor if begins else None,
+        usage_limits=run.usage_limits,
         waiting=accepted.waiting,
         input=run.input,
         streamed=run.streamed,

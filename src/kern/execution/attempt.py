@@ -15,6 +15,7 @@ from kern.run.codec import decode_object
 from kern.run.fold import RunState
 from kern.run.message import Message
 from kern.run.record import RunRecord
+from kern.run.usage import UsageLimits
 from kern.tools import Tool
 
 
@@ -32,6 +33,7 @@ class Attempt:
         foreground: whether it belongs to a caller who waits, and ends when the caller goes.
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
+        limits: how much the run may use, by its agent and by itself.
         tries: how many more attempts may fail after this one.
         failures: how many attempts have failed or were lost before it.
         postponed: the seconds after which the next attempt may begin, once this one has failed.
@@ -58,6 +60,7 @@ class Attempt:
     foreground: bool = False
     timeout: float | None = None
     remaining: float | None = None
+    limits: tuple[UsageLimits, ...] = ()
     tries: int = 0
     failures: int = 0
     postponed: float | None = None
@@ -111,6 +114,7 @@ class Attempt:
             remaining=record.timeout if record.remaining is None else record.remaining,
             # A foreground run's caller is there to hear of a failure.
             tries=0 if foreground else max(0, (record.max_attempts or 1) - record.failures - 1),
+            limits=_limits(record, spec),
             failures=record.failures,
             last_seq=record.last_seq,
             is_pinned=is_pinned,
@@ -205,3 +209,8 @@ class Attempt:
             self.history = tuple(run_id for run_id, _ in found)
         for _, output in found:
             self.context += messages_of(decode_object(output))
+
+
+def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:
+    own = () if record.usage_limits is None else (UsageLimits.from_json(record.usage_limits),)
+    return own if spec.usage_limits is None else (spec.usage_limits, *own)

@@ -22,9 +22,12 @@ async def check_model_call(attempt: Attempt) -> None:
         raise UsageLimitError(
             f"The model was asked max_turns={limit} times and has not come to an end. {_KEPT}"
         )
-    limits = attempt.spec.usage_limits
-    if limits is not None and (name := limits.exceeded(await _used(attempt))) is not None:
-        raise UsageLimitError(f"The run has reached its limit of {name}. {_KEPT}")
+    if not attempt.limits:
+        return
+    used = await _used(attempt)
+    for limits in attempt.limits:
+        if (name := limits.exceeded(used)) is not None:
+            raise UsageLimitError(f"The run has reached its limit of {name}. {_KEPT}")
 
 
 async def check_tool_calls(attempt: Attempt, more: int) -> None:
@@ -37,14 +40,14 @@ async def check_tool_calls(attempt: Attempt, more: int) -> None:
     Raises:
         UsageLimitError: that is more than the run may make.
     """
-    limits = attempt.spec.usage_limits
-    if limits is None or limits.tool_calls is None:
+    known = [each.tool_calls for each in attempt.limits if each.tool_calls is not None]
+    if not known:
         return
-    used = await _used(attempt)
-    if used.tool_calls + more > limits.tool_calls:
+    used, limit = await _used(attempt), min(known)
+    if used.tool_calls + more > limit:
         raise UsageLimitError(
             f"The run has made {used.tool_calls} tool calls and was to make {more} more, above its "
-            f"limit of tool_calls={limits.tool_calls}. {_KEPT}"
+            f"limit of tool_calls={limit}. {_KEPT}"
         )
 
 

@@ -50,7 +50,8 @@ class RunOutputEvent:
         session_id: the session of the run.
         agent_id: the agent that runs.
         seq: its number within the run, from 1 on, without gaps: the same for every reader.
-        content: the piece of text of a RunContent; the whole text of a ModelRequestCompleted,
+        content: the piece of text of a RunContent; the text that is void, of a RunContentVoided,
+            which is that of the last pieces; the whole text of a ModelRequestCompleted,
             RunContentCompleted or RunCompleted; the result of a ToolCallCompleted or
             ToolCallError; what went wrong for a RunError.
         tool: the call that a ToolCallStarted, ToolCallCompleted or ToolCallError is about.
@@ -102,7 +103,9 @@ class RunContentEvent(RunOutputEvent):
 
 @dataclass(frozen=True, slots=True)
 class RunContentVoidedEvent(RunOutputEvent):
-    """The pieces since the last answer are void: the model is asked again."""
+    """The last pieces are void: their text is the content, and the model is asked again."""
+
+    content: str = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ class RunState:
         model: the model that answered last, as its provider names it.
         requirements: what the run waits for, while it is paused.
         call: the model call that is under way, where readers know of it.
-        voids: whether readers have text of a call that is made again.
+        voids: the text that readers have of a call that is made again.
         next_event: the number of the next event.
         last_seq: the number of the last row.
     """
@@ -141,7 +141,7 @@ class RunState:
     model: str | None = None
     requirements: tuple[RunRequirement, ...] = ()
     call: OpenCall | None = None
-    voids: bool = False
+    voids: str = ""
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -191,7 +191,7 @@ class RunState:
                 yield from self._answered(step)
             case CallBroken(text, slices):
                 yield from self._call_ends(text, slices)
-                self.voids = bool(text)
+                self.voids = text
             case ToolEnded(place, result, error):
                 execution = self.turns[-1].end(place, result, error=error)
                 self.metrics.tool_calls += 1
@@ -213,20 +213,20 @@ class RunState:
                 if isinstance(step, AnswerKept):
                     self.handle = step.handle
                 if self.voids:
-                    yield Happened(RunEvent.run_content_voided)
+                    yield Happened(RunEvent.run_content_voided, self.voids)
                 yield Happened(RunEvent.model_request_started)
 
     def _call_ends(self, text: str, slices: Sequence[int]) -> Iterator[Happened]:
         """Tell a whole call, from its first event on."""
         if self.voids:
-            yield Happened(RunEvent.run_content_voided)
+            yield Happened(RunEvent.run_content_voided, self.voids)
         yield Happened(RunEvent.model_request_started)
         begin = 0
         for length in (*slices, len(text) - sum(slices)):
             if length:
                 yield Happened(RunEvent.run_content, text[begin : begin + length])
             begin += length
-        self.call, self.voids = None, False
+        self.call, self.voids = None, ""
 
     def _answered(self, step: ModelAnswered) -> Iterator[Happened]:
         self.handle = None
@@ -240,8 +240,8 @@ class RunState:
 
     def _attempt_changes(self, step: AnyStep) -> Iterator[Happened]:
         if self.voids and not isinstance(step, AttemptFailed):
-            self.voids = False
-            yield Happened(RunEvent.run_content_voided)
+            yield Happened(RunEvent.run_content_voided, self.voids)
+            self.voids = ""
         match step:
             case AttemptBegun():
                 self.call = None

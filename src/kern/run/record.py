@@ -33,6 +33,7 @@ class NewRun:
         webhook: the URL that is notified of its end, or None.
         traceparent: the trace that it belongs to, as W3C Trace Context writes it, or None.
         journal_version: the version of kern's journal that who executes it must know.
+        usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class NewRun:
     webhook: str | None = None
     traceparent: str | None = None
     journal_version: int = 1
+    usage_limits: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class RunRecord:
     ``remaining`` is what is left of its timeout in seconds, by the database's clock, where it was
     claimed. ``requirements`` is what a paused run waits for, as JSON text; ``error_kind`` the class
     of what it failed of; ``refusal`` why the last executor that could not execute it has refused
-    it. ``usage``, and ``beginning``, the first characters of the input's JSON text, only a listed
+    it. ``usage_limits`` is how much it may use beside what its agent allows, as JSON text.
+    ``usage``, and ``beginning``, the first characters of the input's JSON text, only a listed
     run has; it has neither ``input`` nor ``output``.
     """
 
@@ -91,6 +94,7 @@ class RunRecord:
     parent_run_id: str | None = None
     executor: str | None = None
     journal_version: int = 1
+    usage_limits: str | None = None
     refusal: str | None = None
     requirements: str | None = None
     error_kind: str | None = None

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, fields
 
+import msgspec
+
 from kern.errors import ConfigurationError
+from kern.run.codec import dump, load
 from kern.run.message import Metrics
 
 
@@ -45,6 +48,19 @@ class UsageLimits:
                     f"UsageLimits: {each.name} must be a whole number from 1 on, not {value!r:.50}."
                 )
 
+    def to_json(self) -> str:
+        """Return the limits as JSON text."""
+        return dump(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> "UsageLimits":
+        """Return the limits that :meth:`to_json` gave.
+
+        Raises:
+            ValueError: the text is damaged.
+        """
+        return load(text, _decoder)
+
     def exceeded(self, used: Metrics) -> str | None:
         """Return the limit that leaves no room for another model call, such as ``requests=5``.
 
@@ -61,3 +77,6 @@ class UsageLimits:
             if limit is not None and so_far >= limit:
                 return f"{name}={limit}"
         return None
+
+
+_decoder = msgspec.json.Decoder(UsageLimits)

@@ -11,6 +11,7 @@ from kern.dispatch.submission import SessionPolicy
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
+from kern.run.usage import UsageLimits
 
 
 class SyncRunning(Running[Deps, Output]):
@@ -29,6 +30,7 @@ class SyncRunning(Running[Deps, Output]):
         user_id: str | None = None,
         metadata: dict[str, object] | None = None,
         timeout: float | None = None,
+        usage_limits: UsageLimits | None = None,
         priority: int = 0,
         run_at: datetime | None = None,
         max_attempts: int | None = None,
@@ -49,6 +51,7 @@ class SyncRunning(Running[Deps, Output]):
         user_id: str | None = None,
         metadata: dict[str, object] | None = None,
         timeout: float | None = None,
+        usage_limits: UsageLimits | None = None,
         priority: int = 0,
         run_at: datetime | None = None,
         max_attempts: int | None = None,
@@ -69,6 +72,7 @@ class SyncRunning(Running[Deps, Output]):
         user_id: str | None = None,
         metadata: dict[str, object] | None = None,
         timeout: float | None = None,
+        usage_limits: UsageLimits | None = None,
         priority: int = 0,
         run_at: datetime | None = None,
         max_attempts: int | None = None,
@@ -88,6 +92,7 @@ class SyncRunning(Running[Deps, Output]):
         user_id: str | None = None,
         metadata: dict[str, object] | None = None,
         timeout: float | None = None,
+        usage_limits: UsageLimits | None = None,
         priority: int = 0,
         run_at: datetime | None = None,
         max_attempts: int | None = None,
@@ -113,6 +118,8 @@ class SyncRunning(Running[Deps, Output]):
             metadata: JSON values to keep with the run.
             timeout: seconds after its first start at which the run ends in ERROR; by default the
                 agent's. Where it is retried or continued, the time begins anew.
+            usage_limits: how much the run may use, beside what its agent allows; then it ends in
+                ERROR.
             priority: in the background, as all that follow: among the runs that are due, those
                 of the highest priority start first.
             run_at: the moment before which the run does not start, a datetime with a time zone.
@@ -140,8 +147,9 @@ class SyncRunning(Running[Deps, Output]):
             RunConflictError: the run id is in use for another input or agent.
             SessionBusyError: the session has another run, and the policy is ``"reject"``.
             QueueFullError: more of the agent's runs wait than its ``max_queued_runs``.
-            RunTimeoutError: the run took too long (in the foreground).
-            ModelError: the model failed (in the foreground; the run is settled as ERROR).
+            RunTimeoutError: the run took too long (in the foreground, as the next two).
+            UsageLimitError: the run has used as much as it may.
+            ModelError: the model failed; the run is settled as ERROR.
             DatabaseError: the run could not be stored.
         """
         portal = blocking("await agent.arun(...)")
@@ -155,6 +163,7 @@ class SyncRunning(Running[Deps, Output]):
             user_id=user_id,
             metadata=metadata,
             timeout=timeout,
+            usage_limits=usage_limits,
             priority=priority,
             run_at=run_at,
             max_attempts=max_attempts,

@@ -47,6 +47,7 @@ CREATE TABLE {runs} (
     requirements json,
     model text,
     journal_version integer NOT NULL DEFAULT 1,
+    usage_limits json,
     refusals integer NOT NULL DEFAULT 0,
     refused_at timestamptz,
     refusal text,

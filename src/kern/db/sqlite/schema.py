@@ -39,6 +39,7 @@ CREATE TABLE "{table}_runs" (
     requirements TEXT,
     model TEXT,
     journal_version INTEGER NOT NULL DEFAULT 1,
+    usage_limits TEXT,
     refusals INTEGER NOT NULL DEFAULT 0,
     refused_at REAL,
     refusal TEXT,

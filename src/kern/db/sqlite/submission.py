@@ -96,6 +96,7 @@ class Submission:
             "webhook": run.webhook,
             "traceparent": run.traceparent,
             "journal_version": run.journal_version,
+            "usage_limits": run.usage_limits,
             "status": status.value,
             "created_at": now,
         }

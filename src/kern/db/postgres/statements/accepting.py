@@ -16,12 +16,12 @@ BATCH_LOCK_TIMEOUT, LOCK_TIMEOUT = 1.0, 5.0
 
 _COLUMNS = """run_id, session_id, agent_id, user_id, input, metadata, parent_run_id, streamed,
     cancelled, lease, ordered, priority, run_at, timeout, max_attempts, webhook, executor,
-    traceparent, journal_version"""
+    traceparent, journal_version, usage_limits"""
 
 _TYPES = """$1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::boolean[], $9::boolean[], $10::float8[], $11::boolean[], $12::integer[],
         $13::timestamptz[], $14::float8[], $15::integer[], $16::text[], $17::text[],
-        $18::text[], $19::integer[]"""
+        $18::text[], $19::integer[], $20::text[]"""
 
 # A pending cancel is a row without a session: the primary key makes a cancel and the submit that
 # it comes before meet, whichever commits first.
@@ -31,6 +31,7 @@ _ON_CONFLICT = """ON CONFLICT (run_id) DO UPDATE SET
         metadata = excluded.metadata, parent_run_id = excluded.parent_run_id,
         priority = excluded.priority, webhook = excluded.webhook,
         traceparent = excluded.traceparent, journal_version = excluded.journal_version,
+        usage_limits = excluded.usage_limits,
         created_at = now(), finished_at = now()
     WHERE runs.session_id IS NULL"""
 
@@ -58,7 +59,7 @@ class Accepting:
             f"""copied AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run.run_id, {JOURNAL} FROM run, {names.events} AS origin
-    WHERE origin.run_id = $20 AND seq <= $21 AND type NOT IN {PIECES}
+    WHERE origin.run_id = $21 AND seq <= $22 AND type NOT IN {PIECES}
 ), """,
         )
 
@@ -73,13 +74,13 @@ WITH input AS (
 ), run AS (
     INSERT INTO {names.runs} AS runs (run_id, session_id, agent_id, user_id, input, metadata,
         parent_run_id, streamed, watched, status, finished_at, ordered, priority, run_at, due_at,
-        timeout, max_attempts, webhook, traceparent, journal_version)
+        timeout, max_attempts, webhook, traceparent, journal_version, usage_limits)
     SELECT run_id, session_id, agent_id, user_id, input::json, metadata::json,
         parent_run_id, streamed, streamed,
         CASE WHEN cancelled THEN 'CANCELLED' ELSE 'PENDING' END,
         CASE WHEN cancelled THEN now() END, ordered, priority, run_at,
         CASE WHEN NOT cancelled THEN greatest(run_at, now()) END,
-        timeout, max_attempts, webhook, traceparent, journal_version
+        timeout, max_attempts, webhook, traceparent, journal_version, usage_limits::json
     FROM input
     {_ON_CONFLICT}
     RETURNING run_id, attempt, status, created_at, webhook, {enqueued_if_due(names, "runs")}
@@ -137,7 +138,7 @@ WITH patience AS MATERIALIZED (
     INSERT INTO {names.runs} AS runs (run_id, position, session_id, agent_id, user_id, input,
         metadata, parent_run_id, streamed, watched, status, attempt, started_at, dispatched_at,
         finished_at, lease_until, ordered, waiting, priority, run_at, due_at, timeout,
-        max_attempts, webhook, executor, traceparent, journal_version)
+        max_attempts, webhook, executor, traceparent, journal_version, usage_limits)
     SELECT run_id, position, session_id, agent_id, user_id, input::json,
         metadata::json, parent_run_id, streamed, streamed,
         CASE WHEN is_cancelled THEN 'CANCELLED' WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
@@ -148,7 +149,7 @@ WITH patience AS MATERIALIZED (
         CASE WHEN NOT is_cancelled AND NOT begins AND NOT waiting
             THEN greatest(run_at, now()) END,
         timeout, max_attempts, webhook, CASE WHEN begins THEN executor END, traceparent,
-        journal_version
+        journal_version, usage_limits::json
     FROM placed ORDER BY run_id
     {_ON_CONFLICT}
     RETURNING run_id, session_id, agent_id, parent_run_id, attempt, status, created_at, waiting,
