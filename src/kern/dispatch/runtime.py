@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -13,14 +11,13 @@ from secrets import token_hex
 from typing import TypeVar
 from weakref import WeakKeyDictionary, ref
 
-from kern import __version__
 from kern.aio.guard import guard
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Store
 from kern.db.database import Database
-from kern.db.processes import Process
 from kern.db.values import Kind, Signal
+from kern.dispatch.cancelling import Cancelling
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
 from kern.dispatch.heart import HeartThread, Pulse
@@ -31,6 +28,7 @@ from kern.dispatch.shutdown import on_terminate
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.slots import Slots
 from kern.dispatch.submission import SessionPolicy, Submission
+from kern.dispatch.upkeep import Upkeep
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
 from kern.errors import ConfigurationError, DatabaseUnavailableError
@@ -42,7 +40,6 @@ from kern.models.base import Model
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunOutputEvent
-from kern.run.fold import fold
 from kern.run.record import NewRun, RunRecord
 from kern.run.requirement import RunRequirement
 from kern.webhooks.sender import Sender
@@ -77,7 +74,16 @@ class Runtime:
         self._slots = Slots(settings.concurrency or _SLOTS)
         self._subscriptions = Subscriptions(store, self._on_signal)
         self._executor = Executor(settings.unserved_timeout, self._subscriptions.notify)
-        self._submission = Submission(store, self.cancel)
+        self._cancelling = Cancelling(store, self._executor, self._subscriptions, self._tasks)
+        self._upkeep = Upkeep(
+            store,
+            self._name,
+            settings,
+            self._executor,
+            self._subscriptions,
+            self._definitions,
+        )
+        self._submission = Submission(store, self._cancelling.cancel)
         self._foreground = Foreground(store, self._submission, self._executor, self._tasks)
         self._waiting = Waiting(store, self._executor, self._subscriptions, settings.heartbeat)
         self._worker = Worker(
@@ -96,13 +102,12 @@ class Runtime:
         )
         self._maintenance = Maintenance(
             store.retention,
-            sweep=self._sweep,
+            sweep=self._upkeep.sweep,
             pause=settings.heartbeat / 3,
             keep=settings.retention,
         )
         self._sender = Sender(store, settings.heartbeat)
         self._duties: list[asyncio.Task[None]] = []
-        self._on_reach: Callable[[bool], None] = lambda _: None
 
     @classmethod
     async def of(cls, database: Database, settings: Settings | None = None) -> "Runtime":
@@ -188,7 +193,7 @@ class Runtime:
             DatabaseUnavailableError: it cannot be reached.
         """
         await self._subscriptions.listen()
-        self._on_reach = on_reach
+        self._upkeep.on_reach = on_reach
 
     async def stop(self, grace: float) -> None:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
@@ -300,31 +305,8 @@ class Runtime:
         return await self._pinned(definition, run.run_id, accept)
 
     async def cancel(self, run_id: str, model: Model | None = None) -> bool:
-        """Ask for the end of a run and its children; say whether it ends cancelled for this.
-
-        Args:
-            run_id: the run.
-            model: the model of the run's agent, where that is known.
-
-        Raises:
-            DatabaseUnavailableError: it could not be stored; that is repeated until it is.
-        """
-        try:
-            known = await self.store.cancel(run_id)
-        except DatabaseUnavailableError as error:
-            logger.warning("the cancel of run %s is repeated until it is stored: %s", run_id, error)
-            self._executor.stop(run_id)
-            self._tasks.start(self._cancel_later(run_id, model))
-            raise
-        if not known:
-            return False
-        if not self._executor.stop(run_id):
-            self._subscriptions.notify(run_id)
-        for child in await self.store.children(run_id):
-            await self.cancel(child)
-        if model is not None and model.keeps_answers:
-            await self._cancel_kept_answer(run_id, model)
-        return True
+        """Cancel a run; see :meth:`kern.dispatch.cancelling.Cancelling.cancel`."""
+        return await self._cancelling.cancel(run_id, model)
 
     async def wait(
         self, run_id: str, timeout: float | None, until: Until = "pause"
@@ -351,7 +333,7 @@ class Runtime:
 
     async def _listen(self) -> None:
         await until_available(self._subscriptions.listen)
-        await until_available(lambda: self.store.processes.beat(self._process()))
+        await until_available(self._upkeep.beat)
 
     def _may_begin(self, definition: Definition, run: NewRun) -> bool:
         """Say whether a run may begin here as soon as it is accepted; limits are kept in claims."""
@@ -424,19 +406,6 @@ class Runtime:
         if held is not None and self._owns(held):
             await until_available(lambda: self.store.release(run_id, held.attempt))
 
-    async def _cancel_later(self, run_id: str, model: Model | None) -> None:
-        await until_available(lambda: self.store.cancel(run_id))
-        await until_available(lambda: self.cancel(run_id, model))
-
-    async def _cancel_kept_answer(self, run_id: str, model: Model) -> None:
-        """Cancel what the provider still works at for a run that nobody executes any more."""
-        record = await self.store.get(run_id)
-        if record is None or record.status is not RunStatus.cancelled:
-            return  # Its executor will do it.
-        handle = fold(await self.store.events(run_id, 0)).handle
-        if handle is not None:
-            await model.cancel(handle)
-
     def _on_beat(self, attempts: list[tuple[str, int]], mine: dict[str, bool]) -> None:
         """Stop what belongs to a later attempt or is to be cancelled, though no signal said so."""
         for run_id, attempt in attempts:
@@ -457,67 +426,13 @@ class Runtime:
                 self._sender.wake()
             case Kind.away:
                 # Perhaps only notifications stay away, as behind a pooler.
-                self._tasks.start(self._ping())
+                self._tasks.start(self._upkeep.ping())
             case Kind.resync:
-                self._on_reach(True)
+                self._upkeep.on_reach(True)
                 self._scheduler.wake()
                 self._sender.wake()
                 self._worker.wake()
-                self._tasks.start(self._resync())
-
-    async def _ping(self) -> None:
-        """Report whether the database answers."""
-        try:
-            await self.store.ping()
-        except DatabaseUnavailableError:
-            self._on_reach(False)
-        else:
-            self._on_reach(True)
-
-    async def _resync(self) -> None:
-        """Look for what notifications that were lost may have said."""
-        self._subscriptions.notify_all()
-        executing = [run_id for run_id, _ in self._executor.attempts]
-        if not executing:
-            return
-        for run_id, cancelled, streamed in await until_available(
-            lambda: self.store.wanted(executing)
-        ):
-            if cancelled:
-                self._executor.stop(run_id)
-            if streamed:
-                self._executor.on_signal(run_id, Kind.read)
-
-    async def _sweep(self) -> None:
-        """Show that this process lives, and make good what others have left undone."""
-        try:
-            await self.store.processes.beat(self._process())
-        except DatabaseUnavailableError:
-            self._on_reach(False)
-            raise
-        self._on_reach(True)
-        swept = await self.store.sweep(self._settings.heartbeat)
-        if swept is not None:
-            for run_id in swept.expired:
-                self._subscriptions.notify(run_id)
-        for run_id in self._definitions.pinned:
-            record = await self.store.get(run_id)
-            if record is not None and record.status.is_terminal:
-                self._definitions.unpin(run_id)
-        if uncommitted := self._definitions.uncommitted:
-            for run_id, transaction in await self.store.rolled_back(uncommitted):
-                self._definitions.unpin(run_id, transaction)
-
-    def _process(self) -> Process:
-        return Process(
-            self._name,
-            socket.gethostname(),
-            os.getpid(),
-            self._definitions.served_ids,
-            __version__,
-            self._settings.concurrency,
-            len(self._executor.attempts),
-        )
+                self._tasks.start(self._upkeep.resync())
 
 
 _runtimes: dict[Store, asyncio.Task[Runtime]] = {}

@@ -1,0 +1,75 @@
+"""Cancels: stored first, then handed to what executes the run, and to its children."""
+
+import logging
+
+from kern.aio.retry import until_available
+from kern.aio.tasks import Tasks
+from kern.db.base import Store
+from kern.dispatch.signals import Subscriptions
+from kern.errors import DatabaseUnavailableError
+from kern.execution.executor import Executor
+from kern.models.base import Model
+from kern.run.base import RunStatus
+from kern.run.fold import fold
+
+logger = logging.getLogger("kern")
+
+
+class Cancelling:
+    """Cancels runs, wherever they execute or wait."""
+
+    def __init__(
+        self, store: Store, executor: Executor, subscriptions: Subscriptions, tasks: Tasks
+    ) -> None:
+        """Prepare.
+
+        Args:
+            store: where the runs are.
+            executor: what executes here.
+            subscriptions: who waits here for a run.
+            tasks: where a cancel is repeated that could not be stored.
+        """
+        self._store = store
+        self._executor = executor
+        self._subscriptions = subscriptions
+        self._tasks = tasks
+
+    async def cancel(self, run_id: str, model: Model | None = None) -> bool:
+        """Ask for the end of a run and its children; say whether it ends cancelled for this.
+
+        Args:
+            run_id: the run.
+            model: the model of the run's agent, where that is known.
+
+        Raises:
+            DatabaseUnavailableError: it could not be stored; that is repeated until it is.
+        """
+        try:
+            known = await self._store.cancel(run_id)
+        except DatabaseUnavailableError as error:
+            logger.warning("the cancel of run %s is repeated until it is stored: %s", run_id, error)
+            self._executor.stop(run_id)
+            self._tasks.start(self._cancel_later(run_id, model))
+            raise
+        if not known:
+            return False
+        if not self._executor.stop(run_id):
+            self._subscriptions.notify(run_id)
+        for child in await self._store.children(run_id):
+            await self.cancel(child)
+        if model is not None and model.keeps_answers:
+            await self._cancel_kept_answer(run_id, model)
+        return True
+
+    async def _cancel_later(self, run_id: str, model: Model | None) -> None:
+        await until_available(lambda: self._store.cancel(run_id))
+        await until_available(lambda: self.cancel(run_id, model))
+
+    async def _cancel_kept_answer(self, run_id: str, model: Model) -> None:
+        """Cancel what the provider still works at for a run that nobody executes any more."""
+        record = await self._store.get(run_id)
+        if record is None or record.status is not RunStatus.cancelled:
+            return  # Its executor will do it.
+        handle = fold(await self._store.events(run_id, 0)).handle
+        if handle is not None:
+            await model.cancel(handle)

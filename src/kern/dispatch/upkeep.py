@@ -1,0 +1,116 @@
+"""What a process does for all while it executes runs: shows that it lives, sweeps, catches up."""
+
+import os
+import socket
+from collections.abc import Callable
+
+from kern import __version__
+from kern.aio.retry import until_available
+from kern.db.base import Store
+from kern.db.processes import Process
+from kern.db.values import Kind
+from kern.dispatch.definitions import Definitions
+from kern.dispatch.settings import Settings
+from kern.dispatch.signals import Subscriptions
+from kern.errors import DatabaseUnavailableError
+from kern.execution.executor import Executor
+
+
+class Upkeep:
+    """The upkeep of one event loop.
+
+    Attributes:
+        on_reach: called with whether the database answers, whenever that was seen.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        settings: Settings,
+        executor: Executor,
+        subscriptions: Subscriptions,
+        definitions: Definitions,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            store: the database.
+            name: the executor's name, which nobody else has.
+            settings: how this process takes part.
+            executor: what executes here.
+            subscriptions: who waits here for a run.
+            definitions: the agents, and the runs that are pinned to them.
+        """
+        self.on_reach: Callable[[bool], None] = lambda _: None
+        self._store = store
+        self._name = name
+        self._settings = settings
+        self._executor = executor
+        self._subscriptions = subscriptions
+        self._definitions = definitions
+
+    async def beat(self) -> None:
+        """Show that this process lives.
+
+        Raises:
+            DatabaseUnavailableError: the database is away.
+        """
+        await self._store.processes.beat(
+            Process(
+                self._name,
+                socket.gethostname(),
+                os.getpid(),
+                self._definitions.served_ids,
+                __version__,
+                self._settings.concurrency,
+                len(self._executor.attempts),
+            )
+        )
+
+    async def sweep(self) -> None:
+        """Show that this process lives, and make good what others have left undone.
+
+        Raises:
+            DatabaseUnavailableError: the database is away.
+        """
+        try:
+            await self.beat()
+        except DatabaseUnavailableError:
+            self.on_reach(False)
+            raise
+        self.on_reach(True)
+        swept = await self._store.sweep(self._settings.heartbeat)
+        if swept is not None:
+            for run_id in swept.expired:
+                self._subscriptions.notify(run_id)
+        for run_id in self._definitions.pinned:
+            record = await self._store.get(run_id)
+            if record is not None and record.status.is_terminal:
+                self._definitions.unpin(run_id)
+        if uncommitted := self._definitions.uncommitted:
+            for run_id, transaction in await self._store.rolled_back(uncommitted):
+                self._definitions.unpin(run_id, transaction)
+
+    async def ping(self) -> None:
+        """Report whether the database answers."""
+        try:
+            await self._store.ping()
+        except DatabaseUnavailableError:
+            self.on_reach(False)
+        else:
+            self.on_reach(True)
+
+    async def resync(self) -> None:
+        """Look for what notifications that were lost may have said."""
+        self._subscriptions.notify_all()
+        executing = [run_id for run_id, _ in self._executor.attempts]
+        if not executing:
+            return
+        for run_id, cancelled, streamed in await until_available(
+            lambda: self._store.wanted(executing)
+        ):
+            if cancelled:
+                self._executor.stop(run_id)
+            if streamed:
+                self._executor.on_signal(run_id, Kind.read)
