@@ -93,7 +93,7 @@ class Reader:
         for entry in journal.entries[begin : journal.readable]:
             yield from self._tell(output, self._state.apply(entry), entry.created_at)
         if attempt.is_settled:
-            yield from self._tell(output, self._ending(output), time.time())
+            yield from self._tell(output, self._ending(output), output.finished_at or time.time())
 
     async def _from_database(self, record: RunRecord) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield what the database holds of the run, and its end."""

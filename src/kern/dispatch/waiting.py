@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
+from kern.db.values import Kind
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.streams import Reader
 from kern.execution.executor import Executor
@@ -71,6 +72,8 @@ class Waiting:
             RunNotFoundError: there is no such run.
             JournalError: a row of its journal cannot be read.
         """
+        # At once: a run that was just accepted here asks its model in a moment.
+        self._executor.on_signal(run_id, Kind.read)
         await until_available(self._subscriptions.listen)
         with waiting_for_a_run(), self._subscriptions.to(run_id) as changed:
             attempt = partial(self._executor.attempt, run_id)

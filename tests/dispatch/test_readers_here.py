@@ -1,0 +1,72 @@
+"""Readers in the process that executes the run: they see each piece, and cost no statement."""
+
+import asyncio
+
+import pytest
+
+from kern.agent import Agent
+from kern.db.database import Database
+from kern.dispatch.runtime import Runtime
+from kern.models.openai import OpenAIResponses
+from kern.run.agent import RunEvent, RunOutputEvent
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+
+async def test_a_reader_that_comes_after_the_submit_sees_the_first_answer_as_it_is_written(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=shared_db)
+    server.script += [Reply.text("Warm."), reply := Reply.text("Par", "is.").held(after=1)]
+    await agent.arun("Wake up.")
+    await agent.arun("Where?", background=True, run_id="run")
+    texts = []
+    async with asyncio.timeout(20):
+        async for event in agent.astream_run("run"):
+            if event.event is RunEvent.run_content:
+                texts.append(event.content)
+                reply.release()
+    assert texts == ["Par", "is."]
+
+
+async def test_with_live_a_reader_in_the_middle_of_an_answer_has_its_text_so_far(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=shared_db, live=True)
+    reply = Reply.text("Par", "is", " it is.").held(after=2)
+    server.script.append(reply)
+    await agent.arun("Where?", background=True, run_id="run")
+    await server.wait_for_requests(1)
+    texts = []
+    async with asyncio.timeout(20):
+        async for event in agent.astream_run("run"):
+            if event.event is RunEvent.run_content:
+                texts.append(event.content)
+                reply.release()
+    assert "".join(map(str, texts)) == "Paris it is."
+    assert len(texts) > 1, "the text so far came before the rest was written"
+
+
+async def test_many_readers_ask_the_database_for_nothing(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent = Agent("Tester", model, db=shared_db)
+    store = (await Runtime.of(shared_db)).store
+    await agent.arun("Wake up.", session_id="other")
+    asked: list[str] = []
+    for name in ("get", "events", "read", "watch"):
+        monkeypatch.setattr(store, name, lambda *_, name=name, **__: asked.append(name))
+    server.script.append(Reply.text("Par", "is", " it", " is.").slow(pause=0.05))
+    await agent.arun("Where?", background=True, run_id="run")
+
+    async def read() -> list[RunOutputEvent]:
+        return [event async for event in agent.astream_run("run")]
+
+    async with asyncio.timeout(20):
+        first, *others = await asyncio.gather(*(read() for _ in range(20)))
+    assert all(events == first for events in others)
+    assert first[-1].event is RunEvent.run_completed
+    assert asked == []
