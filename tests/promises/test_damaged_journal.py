@@ -1,6 +1,7 @@
 """A journal that cannot be read ends its run in ERROR, says which row it is, and is kept."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 
@@ -11,13 +12,14 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.errors import JournalError
+from kern.errors import JournalError, NewerJournalError
 from kern.models.openai import OpenAIResponses
-from kern.run.agent import RunOutput
+from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
+_REMEDY = "It was kept as it is; repair it and retry the run, or fork the run from an earlier step."
 ANSWER = {"message": {"role": "assistant"}, "metrics": {}}
 CALL = {"id": "call", "name": "work"}
 
@@ -53,6 +55,14 @@ async def ended(agent: Agent, run_id: str) -> RunOutput:
     run = await agent.await_run(run_id, timeout=15)
     assert run is not None
     return run
+
+
+async def resume(db: Database, run_id: str) -> None:
+    """Have a run in ERROR executed again, though nobody has looked at its journal."""
+    store = await db.store()
+    record = await store.get(run_id)
+    assert record is not None
+    assert await store.resume(run_id, RunStatus.error, record.attempt, [])
 
 
 async def work(step: str) -> str:
@@ -126,22 +136,18 @@ async def test_every_damaged_row_is_named_and_kept_and_can_be_repaired(
     for name, seq, kind, payload in cases:
         untouched = {each[0]: each for each in journal}[seq]
         await change(shared_db, "run", seq, kind, payload)
-        await agent.aretry_run("run")
-        run = await ended(agent, "run")
-
-        assert run.status is RunStatus.error, name
         # A row may be sound in itself, and the next one not fit to it.
-        named = [f"Row {number} of the journal of run run is damaged (" for number in (seq, result)]
-        assert str(run.error).startswith(tuple(named)), f"{name}: {run.error}"
-        assert str(run.error).endswith(
-            "It was kept as it is; repair it and retry the run, or fork the run from an earlier "
-            "step."
-        )
+        named = rf"^Row ({seq}|{result}) of the journal of run run is damaged \(.*{_REMEDY}$"
+        with pytest.raises(JournalError, match=f"(?s){named}"):
+            await agent.aretry_run("run")
+        await resume(shared_db, "run")
+        run = await ended(agent, "run")
+        assert run.status is RunStatus.error, name
+        assert re.search(named, str(run.error), re.DOTALL), f"{name}: {run.error}"
         assert (seq, kind, payload) in await rows(shared_db, "run"), name
-        if kind == "ToolEnded":
-            with pytest.raises(JournalError, match=r"Row \d+ of the journal of run run is damaged"):
-                async for _ in agent.astream_run("run"):
-                    pass
+        with pytest.raises(JournalError, match=r"Row \d+ of the journal of run run is damaged"):
+            async for _ in agent.astream_run("run"):
+                pass
         await change(shared_db, "run", *untouched)
 
     await agent.aretry_run("run")
@@ -163,9 +169,9 @@ async def test_a_row_of_an_unknown_kind_asks_for_a_newer_kern(
     await ended(agent, "run")
     seq, kind, sound = (await rows(shared_db, "run"))[0]
     await change(shared_db, "run", seq, "OfTheFuture", sound)
-    await agent.aretry_run("run")
-    run = await ended(agent, "run")
-    assert run.error == (
+    with pytest.raises(NewerJournalError) as refused:
+        await agent.aretry_run("run")
+    assert str(refused.value) == (
         f"Row {seq} of the journal of run run holds a 'OfTheFuture', which this kern does not "
         "know. Upgrade kern, then retry the run."
     )
@@ -185,9 +191,11 @@ async def test_a_tool_that_is_gone_is_named_and_the_run_goes_on_once_it_is_back(
     ]
     await agent.arun("Work", background=True, run_id="origin")
     await ended(agent, "origin")
-    answer = next(
-        seq for seq, kind, _ in await rows(shared_db, "origin") if kind == "ModelAnswered"
-    )
+    [answer] = [
+        event.seq
+        async for event in agent.astream_run("origin")
+        if event.event is RunEvent.model_request_completed
+    ]
     without_tools = Agent("Tester", model, db=shared_db)
     await without_tools.acontinue_run("origin", from_seq=answer, new_run_id="run")
     run = await ended(without_tools, "run")

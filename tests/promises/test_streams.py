@@ -17,10 +17,11 @@ from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.dispatch.runtime import Runtime
-from kern.errors import RunNotFoundError
+from kern.errors import ModelError, RunNotFoundError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutputEvent
 from kern.run.base import RunStatus
+from kern.run.steps import PIECE_KINDS
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 from kern.tools import tool
@@ -49,7 +50,7 @@ def _text(events: list[RunOutputEvent]) -> str:
 
 
 def _is_numbered(events: list[RunOutputEvent]) -> bool:
-    return all(first.seq < second.seq for first, second in pairwise(events))
+    return all(first.seq + 1 == second.seq for first, second in pairwise(events))
 
 
 async def _rest(events: Stream) -> list[RunOutputEvent]:
@@ -79,8 +80,8 @@ async def _pieces_stored(db: Database, run_id: str) -> int:
     if isinstance(db, PostgresDb):
         connection = await asyncpg.connect(db._dsn)
         count: int = await connection.fetchval(
-            f"SELECT count(*) FROM {db._names.events} WHERE run_id = $1 AND type = 'RunContent'",
-            run_id,
+            f"SELECT count(*) FROM {db._names.events} WHERE run_id = $1 AND type = ANY($2)",
+            *(run_id, list(PIECE_KINDS)),
         )
         await connection.close()
         return count
@@ -88,8 +89,8 @@ async def _pieces_stored(db: Database, run_id: str) -> int:
     with sqlite3.connect(db._file.path) as file:
         [count] = file.execute(
             f'SELECT count(*) FROM "{db.session_table}_run_events" '
-            "WHERE run_id = ? AND type = 'RunContent'",
-            (run_id,),
+            "WHERE run_id = ? AND type IN (?, ?)",
+            (run_id, *PIECE_KINDS),
         ).fetchone()
     file.close()
     return count
@@ -171,16 +172,11 @@ async def test_a_reader_that_breaks_off_anywhere_goes_on_with_exactly_the_rest(
         assert list(map(_line, await _rest(events))) == list(map(_line, rest))
 
     whole = await _rest(agent.astream_run(run_id))
+    assert list(map(_line, whole)) == list(map(_line, first + rest))
     assert _is_numbered(whole)
     for event in whole:
         later = await _rest(agent.astream_run(run_id, after=event.seq))
         assert later == [each for each in whole if each.seq > event.seq]
-    for event in first:
-        later = await _rest(agent.astream_run(run_id, after=event.seq))
-        assert later[-1] == whole[-1]
-        assert [e for e in later if e.event is RunEvent.model_request_completed][-1].content == (
-            "One two three."
-        )
 
 
 async def test_late_readers_get_the_whole_text_though_its_pieces_are_folded(
@@ -199,11 +195,7 @@ async def test_late_readers_get_the_whole_text_though_its_pieces_are_folded(
 
     assert await _said_until_end(other) == [_line(event) for event in late]
     assert _text(live) == _text(late) == "One two three."
-    assert {event.seq for event in late} <= {event.seq for event in live}
-    without = [event for event in late if event.event is not RunEvent.run_content]
-    assert list(map(_line, without)) == [
-        _line(event) for event in live if event.event is not RunEvent.run_content
-    ]
+    assert list(map(_line, late)) == list(map(_line, live))
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.004, 0.015])
@@ -218,8 +210,9 @@ async def test_the_pieces_of_a_live_reader_add_up_to_the_content(
         pieces = await _rest(
             agent.arun("Go", stream=True, background=True, run_id=f"live-{number}-{id(words)}")
         )
-        assert {piece.event for piece in pieces} == {RunEvent.run_content}
-        assert _is_numbered(pieces)
+        kinds = [RunEvent.run_content] * (len(pieces) - 1)
+        assert _kinds(pieces) == [*kinds, RunEvent.run_completed]
+        assert _is_numbered(pieces[:-1])
         return _text(pieces)
 
     texts = await asyncio.gather(*(read(number) for number in range(5)))
@@ -270,9 +263,17 @@ async def test_a_failed_run_ends_with_what_went_wrong(
     agent: Agent, server: ResponsesServer
 ) -> None:
     server.script.append(Reply.failed("server_error", "Out of order.", "Half"))
-    live = await _rest(
-        agent.arun("Fail", stream=True, background=True, stream_events=True, run_id="failed")
-    )
+    live: list[RunOutputEvent] = []
+
+    async def read() -> None:
+        stream = agent.arun(
+            "Fail", stream=True, background=True, stream_events=True, run_id="failed"
+        )
+        async for event in stream:
+            live.append(event)
+
+    with pytest.raises(ModelError, match="Out of order"):
+        await read()
     assert live[-1].event is RunEvent.run_error
     assert "Out of order." in (live[-1].content or "")
     late = await _rest(agent.astream_run("failed"))
@@ -377,11 +378,10 @@ async def test_a_reader_that_arrives_in_mid_run_sees_the_next_call_as_it_comes(
     await server.wait_until(lambda seen: len(seen.requests) == 1 and not seen.in_flight)
 
     other = elsewhere(READ.format(run_id="mid-run", after=0))
-    first = await other.said()
-    assert first.endswith("ModelRequestCompleted 'Wait.'")
     here = agent.astream_run("mid-run")
-    found = [await anext(here)]
-    assert _line(found[0]) == first
+    found = await _until(here, "Wait.")
+    there = [await other.said() for _ in found]
+    assert there == list(map(_line, found))
     # Both have asked by now; that the executor has heard of it shows in what it writes.
     runtime = await Runtime.of(shared_db)
     async with asyncio.timeout(WITHIN):
@@ -394,12 +394,8 @@ async def test_a_reader_that_arrives_in_mid_run_sees_the_next_call_as_it_comes(
     reply.release()
     found += await _rest(here)
 
-    # Who was slower than the run's end may have got the pieces in one.
-    there = [first, *await _said_until_end(other)]
-    assert [line for line in there if " RunContent " not in line] == [
-        _line(event) for event in found if event.event is not RunEvent.run_content
-    ]
-    assert _text(found) == "One two."
+    assert there + await _said_until_end(other) == list(map(_line, found))
+    assert _text(found) == "Wait.One two."
 
 
 async def test_a_model_call_that_is_made_again_after_a_crash_voids_the_half_text(
@@ -436,8 +432,9 @@ await hear()
     run = await agent.aget_run_output("crashed")
     assert run is not None
     assert (run.status, run.content) == (RunStatus.completed, "The whole of it.")
+    assert _kinds(found)[resumed - 1] is RunEvent.run_content_voided
     late = await _rest(agent.astream_run("crashed"))
-    assert _text(late) == "The whole of it."
+    assert list(map(_line, late)) == list(map(_line, found))
 
 
 def test_the_synchronous_twin_yields_the_same_events(

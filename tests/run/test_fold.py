@@ -6,7 +6,7 @@ some read from memory, some from the database.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
@@ -57,13 +57,21 @@ PENDING, RUNNING, PAUSED = RunStatus.pending, RunStatus.running, RunStatus.pause
 COMPLETED, ERROR, CANCELLED = RunStatus.completed, RunStatus.error, RunStatus.cancelled
 
 # Halves of a pair may come in two pieces: a provider cuts its text where it likes.
+ENDS = (
+    RunEvent.run_completed,
+    RunEvent.run_cancelled,
+    RunEvent.run_error,
+    RunEvent.run_paused,
+)
+
 PIECES = ["Hi ", "there", "🦊", "", "\x00", "\ud83d", "\ude00", "a\ud83d", "\ude00b"]
 
 
 class Rows:
     """Keeps rows as a database does; and ``all`` of them, with the pieces that it deletes."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: Callable[[], RunRecord]) -> None:
+        self.record = record
         self.rows: dict[int, JournalRow] = {}
         self.all: dict[int, JournalRow] = {}
 
@@ -104,6 +112,13 @@ class Rows:
     async def children(self, run_id: str) -> list[str]:
         return []
 
+    async def read(self, run_id: str) -> bool:
+        return True
+
+    async def get(self, run_id: str) -> RunRecord:
+        await asyncio.sleep(0)
+        return self.record()
+
     async def events(self, run_id: str, after: int) -> list[JournalRow]:
         return [self.rows[seq] for seq in sorted(self.rows) if seq > after]
 
@@ -118,13 +133,14 @@ class Life:
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
-        self.rows = Rows()
+        self.rows = Rows(lambda: self.record)
         self.store = cast(Store, self.rows)
         self.number = 0
         self.attempt: Attempt | None = None
         self.status = PENDING
         self.error: str | None = None
         self.readers: list[tuple[int, Reader, list[tuple[object, ...]]]] = []
+        self.followers: list[tuple[int, asyncio.Task[None], list[tuple[object, ...]]]] = []
         self.emitted: list[tuple[object, ...]] = []
 
     def one_of(self, *choices: str) -> str:
@@ -158,22 +174,43 @@ class Life:
         """Time passes; somebody may come, or read on."""
         for _ in range(self.chance.randrange(5)):
             await asyncio.sleep(0)
-        match self.one_of("nothing", "stream", "come", "read", "read"):
+        match self.one_of("nothing", "stream", "come", "follow", "read", "read"):
             case "stream" if self.attempt is not None:
                 self.journal.stream()
             case "come":
-                after = self.chance.choice([0, 0, 1, 2, 3, 5, 8])
-                reader = Reader(self.store, "run", after, lambda: self.attempt, asyncio.Event())
+                after, reader = self.reader()
                 self.readers.append((after, reader, []))
+            case "follow" if len(self.followers) < 3:
+                after, reader = self.reader()
+                found: list[tuple[object, ...]] = []
+                task = asyncio.create_task(self.follow(reader, found))
+                self.followers.append((after, task, found))
             case "read":
                 await self.read()
+
+    def reader(self) -> tuple[int, Reader]:
+        after = self.chance.choice([0, 0, 1, 2, 3, 5, 8])
+        return after, Reader(self.store, "run", after, lambda: self.attempt, asyncio.Event())
+
+    async def follow(self, reader: Reader, found: list[tuple[object, ...]]) -> None:
+        """Read until the run ends or pauses, at a leisurely pace."""
+        async for event in reader.events(lambda: 0.0005):
+            found.append(told(event))
+            for _ in range(self.chance.randrange(3)):
+                await asyncio.sleep(0)
+
+    async def read_database(self, reader: Reader) -> list[tuple[object, ...]]:
+        record = self.record
+        found = [told(each) async for each in reader._from_database(record)]
+        return found + (list(map(told, reader._end(record))) if record.status.is_terminal else [])
 
     async def read(self) -> None:
         for _, reader, found in self.readers:
             if self.attempt is not None and self.yes():
-                found += map(told, reader._from_memory(self.attempt))
+                is_settled = self.attempt.is_settled
+                found += map(told, reader._from_memory(self.attempt, is_settled))
             elif self.yes():
-                found += [told(each) async for each in reader._from_database(self.record)]
+                found += await self.read_database(reader)
 
     # --- attempts
 
@@ -340,8 +377,15 @@ class Life:
         assert self.events(list(self.rows.rows.values())) == everything, "also without the pieces"
         check_text(everything)
         for after, reader, found in self.readers:
-            found += [told(each) async for each in reader._from_database(self.record)]
+            found += await self.read_database(reader)
             assert found == everything[after:], "each reader the same"
+        for after, task, found in self.followers:
+            if self.status in (PENDING, RUNNING):
+                task.cancel()
+            await asyncio.wait({task}, timeout=10)
+            assert found == everything[after : after + len(found)], "each follower the same"
+            assert task.cancelled() or not found or found[-1][1] in ENDS, "up to an end"
+            assert task.cancelled() or task.result() is None
         for event in self.emitted:
             assert event == everything[cast(int, event[0]) - 1], "the caller the same"
         numbers = [cast(int, event[0]) for event in self.emitted]

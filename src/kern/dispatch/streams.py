@@ -71,19 +71,24 @@ class Reader:
                 record = await self._record()
                 async for event in self._from_database(record):
                     yield event
-                if record.status.is_terminal or record.status is RunStatus.paused:
+                if await self._has_stopped(record):
+                    for event in self._end(record):
+                        yield event
                     return
+                if record.status not in _LIVE:
+                    continue
             else:
                 attempt.journal.stream()
-                for event in self._from_memory(attempt):
+                is_settled = attempt.is_settled  # It may be by the time that the reader goes on.
+                for event in self._from_memory(attempt, is_settled):
                     yield event
-                if attempt.is_settled:
+                if is_settled:
                     return
             with suppress(TimeoutError):
                 async with asyncio.timeout(look_again()):
                     await self._changed.wait()
 
-    def _from_memory(self, attempt: Attempt) -> Iterator[RunOutputEvent]:
+    def _from_memory(self, attempt: Attempt, is_settled: bool) -> Iterator[RunOutputEvent]:
         """Yield what has been committed of an attempt that executes here, and its end."""
         output, journal = attempt.output, attempt.journal
         yield from self._tell(output, _BEGUN, output.started_at or output.created_at)
@@ -92,14 +97,13 @@ class Reader:
         )
         for entry in journal.entries[begin : journal.readable]:
             yield from self._tell(output, self._state.apply(entry), entry.created_at)
-        if attempt.is_settled:
+        if is_settled:
             yield from self._tell(output, self._ending(output), output.finished_at or time.time())
 
     async def _from_database(self, record: RunRecord) -> AsyncGenerator[RunOutputEvent, None]:
-        """Yield what the database holds of the run, and its end."""
+        """Yield what the database holds of the run."""
         output = RunOutput.from_record(record)
-        begun = record.executor is not None  # Else it was cancelled before it began.
-        if begun:
+        if record.executor is not None:  # Else it was cancelled before it began.
             for event in self._tell(output, _BEGUN, output.started_at or output.created_at):
                 yield event
         seq = self._state.last_seq
@@ -107,9 +111,20 @@ class Reader:
             happened = apply_entry(self._state, read_row(row), row)
             for event in self._tell(output, happened, row.created_at):
                 yield event
-        finished_at = output.finished_at or output.created_at
-        for event in self._tell(output, self._ending(output, begun=begun), finished_at):
-            yield event
+
+    async def _has_stopped(self, record: RunRecord) -> bool:
+        """Say whether a run that had ended or paused has not gone on while it was read."""
+        if record.status in _LIVE:
+            return False
+        if record.status not in (RunStatus.error, RunStatus.paused):
+            return True
+        now = await self._record()
+        return (now.status, now.attempt) == (record.status, record.attempt)
+
+    def _end(self, record: RunRecord) -> Iterator[RunOutputEvent]:
+        output = RunOutput.from_record(record)
+        ending = self._ending(output, begun=record.executor is not None)
+        yield from self._tell(output, ending, output.finished_at or output.created_at)
 
     async def _record(self) -> RunRecord:
         """Return the run, read before its journal: once it has ended, nothing is added to that."""
@@ -133,5 +148,7 @@ class Reader:
                 self._told = each.seq
                 yield event_of(each, output.run_id, output.session_id, output.agent_id, at)
 
+
+_LIVE = (RunStatus.pending, RunStatus.running)
 
 _BEGUN = (Happened(RunEvent.run_started, seq=FIRST_EVENT),)
