@@ -262,7 +262,7 @@ async def test_the_events_of_tools_say_which_call_and_what_became_of_it(
 async def test_a_failed_run_ends_with_what_went_wrong(
     agent: Agent, server: ResponsesServer
 ) -> None:
-    server.script.append(Reply.failed("invalid_prompt", "Out of order.", "Half"))
+    server.script.append(Reply.failed("server_error", "Out of order.", "Half"))
     live: list[RunOutputEvent] = []
 
     async def read() -> None:

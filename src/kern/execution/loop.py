@@ -1,21 +1,14 @@
 """The run loop: replay what is done, then turn after turn, until the model has answered."""
 
-import logging
 from contextlib import aclosing
 from functools import partial
 
-from kern.errors import ModelError
 from kern.execution.attempt import Attempt
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.limits import check_model_call
 from kern.execution.middleware import AskModel, around_model
 from kern.models.base import Kept, ModelRequest, ModelResponse, Text
 from kern.run.steps import AttemptBegun
-
-logger = logging.getLogger("kern")
-
-# How often a call is made again whose answer broke off.
-_MADE_AGAIN = 2
 
 
 async def carry_out(attempt: Attempt) -> None:
@@ -63,7 +56,8 @@ async def _ask(attempt: Attempt) -> None:
     """Have the model answer, and write the answer down before anything follows from it."""
     await check_model_call(attempt)
     journal, state = attempt.journal, attempt.state
-    response = await _respond_whole(attempt)
+    journal.begin_call()
+    response = await _respond(attempt)
     calls = response.message.tool_calls
     journal.answered(
         response,
@@ -72,24 +66,6 @@ async def _ask(attempt: Attempt) -> None:
     )
     if calls:  # Else nothing follows but the run's end, and that is written with it.
         await journal.commit()
-
-
-async def _respond_whole(attempt: Attempt) -> ModelResponse:
-    """Return the model's answer; a call whose answer broke off in the middle is made again.
-
-    The model itself repeats what fails before that.
-    """
-    journal, again = attempt.journal, _MADE_AGAIN
-    while True:
-        journal.begin_call()
-        try:
-            return await _respond(attempt)
-        except ModelError as error:
-            if not (again and error.transient and error.content):
-                raise
-            logger.warning("run %s: %s The call is made again.", attempt.output.run_id, error)
-            again -= 1
-            journal.break_call()
 
 
 async def _respond(attempt: Attempt) -> ModelResponse:
