@@ -137,6 +137,13 @@ class RunOutput(Generic[Output]):
         started_at: when its first attempt began, or the first since its last retry.
         finished_at: when it ended.
         events: what happened, where the caller asked for it.
+
+    Example:
+        >>> run = RunOutput("run", "session", "agent")
+        >>> run.status
+        <RunStatus.pending: 'PENDING'>
+        >>> RunOutput.from_dict(run.to_dict()) == run
+        True
     """
 
     run_id: str

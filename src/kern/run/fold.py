@@ -132,6 +132,16 @@ class RunState:
         voids: whether readers have text of a call that is made again.
         next_event: the number of the next event.
         last_seq: the number of the last row.
+
+    Example:
+        >>> state = RunState()
+        >>> answer = ModelAnswered(Message("assistant", "Hello"), Metrics(), slices=(3,))
+        >>> for each in state.apply(Entry(1, 2, answer)):
+        ...     print(each.seq, each.event, each.content)
+        2 ModelRequestStarted None
+        3 RunContent Hel
+        4 RunContent lo
+        5 ModelRequestCompleted Hello
     """
 
     turns: list[Turn] = field(default_factory=list)

@@ -208,7 +208,15 @@ class Entry:
 
 
 def write_row(run_id: str, entry: Entry) -> JournalRow:
-    """Return the row that holds an entry."""
+    """Return the row that holds an entry.
+
+    Example:
+        >>> row = write_row("run", Entry(1, 2, ToolEnded(0, "sunny")))
+        >>> row.type, row.payload
+        ('ToolEnded', '{"place":0,"result":"sunny","error":false}')
+        >>> read_row(row).step
+        ToolEnded(place=0, result='sunny', error=False)
+    """
     step = entry.step
     assert step is not None, "what is skipped is not written"
     kind = type(step).__name__
