@@ -210,6 +210,10 @@ class Entry:
 def write_row(run_id: str, entry: Entry) -> JournalRow:
     """Return the row that holds an entry.
 
+    Args:
+        run_id: the run.
+        entry: the entry; one whose step was skipped is not written.
+
     Example:
         >>> row = write_row("run", Entry(1, 2, ToolEnded(0, "sunny")))
         >>> row.type, row.payload
@@ -245,7 +249,12 @@ def read_row(row: JournalRow) -> Entry:
 
 
 def damaged(row: JournalRow, error: Exception) -> JournalError:
-    """Return the error that names the row in which something makes no sense."""
+    """Return the error that names a damaged row.
+
+    Args:
+        row: the row.
+        error: what makes no sense in it.
+    """
     return JournalError(
         f"{_name(row)} is damaged ({type(error).__name__}: {error}). It was kept as it is; "
         "repair it and retry the run, or fork the run from an earlier step."
