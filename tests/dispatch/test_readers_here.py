@@ -70,3 +70,12 @@ async def test_many_readers_ask_the_database_for_nothing(
     assert all(events == first for events in others)
     assert first[-1].event is RunEvent.run_completed
     assert asked == []
+
+
+async def test_a_stream_in_the_background_submits_at_once(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=shared_db)
+    stream = agent.arun("Where?", background=True, stream=True, run_id="run")
+    await server.wait_for_requests(1)
+    assert [event async for event in stream][-1].event is RunEvent.run_completed

@@ -8,6 +8,7 @@ import pytest
 
 from kern.agent import Agent
 from kern.db.database import Database
+from kern.errors import RunStateError
 from kern.execution.middleware import AskModel, CallTool, Middleware
 from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai import OpenAIResponses
@@ -96,3 +97,46 @@ async def test_the_log_of_starts_and_ends_is_one(
         await Agent("Tester", model).arun("Hi", run_id="run")
     assert [record.__dict__["event"] for record in caplog.records] == ["started", "completed"]
     assert {record.__dict__["run_id"] for record in caplog.records} == {"run"}
+
+
+class Refusing(Middleware):
+    """Raises around the run, before it or after it."""
+
+    def __init__(self, before: bool) -> None:
+        self.before = before
+
+    async def run(self, run: RunInfo, proceed: Callable[[], Awaitable[RunOutput]]) -> RunOutput:
+        if self.before:
+            raise ValueError("not today")
+        await proceed()
+        raise ValueError("too late")
+
+
+async def test_what_it_raises_before_a_run_is_what_the_run_fails_of(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=shared_db, middleware=[Refusing(before=True)])
+    await agent.arun("Work", background=True, run_id="run")
+    run = await agent.await_run("run", timeout=20)
+    assert run is not None
+    assert (run.status, run.error) == (RunStatus.error, "ValueError: not today")
+    assert server.requests == []
+
+
+async def test_what_it_raises_after_a_run_changes_nothing(
+    shared_db: Database, model: OpenAIResponses
+) -> None:
+    agent = Agent("Tester", model, db=shared_db, middleware=[Refusing(before=False)])
+    await agent.arun("Work", background=True, run_id="run")
+    run = await agent.await_run("run", timeout=20)
+    assert run is not None
+    assert (run.status, run.attempt) == (RunStatus.completed, 1)
+
+
+async def test_a_run_with_middleware_that_does_not_proceed_fails(model: OpenAIResponses) -> None:
+    class Lazy(Middleware):
+        async def run(self, run: RunInfo, proceed: Callable[[], Awaitable[RunOutput]]) -> RunOutput:
+            return RunOutput(run.run_id, run.session_id, run.agent_id)
+
+    with pytest.raises(RunStateError, match="did not proceed"):
+        await Agent("Tester", model, middleware=[Lazy()]).arun("Work")

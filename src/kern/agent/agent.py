@@ -33,7 +33,18 @@ class Agent(
         name: what people call it.
         model: who answers.
         tools: what the model can have called, by name.
+        toolsets: tools that are known only once a run executes.
         tool_call_limit: how many calls a run may make, or None for any number.
+        max_turns: how often a run may ask the model, or None for any number.
+        usage_limits: how much a run may use, or None for any amount.
+        middleware: what is done around its runs, model calls and tool calls.
+        live: whether answers come piece by piece though nobody reads them yet.
         dependencies: what the tools find in their context.
         db: where its sessions and runs are kept; None for nowhere.
+
+    Example:
+        >>> from kern.models.openai import OpenAIResponses
+        >>> agent = Agent("Market Researcher", OpenAIResponses("gpt-5-mini"), max_turns=20)
+        >>> agent.id
+        'market-researcher'
     """

@@ -72,6 +72,7 @@ class Controlling(AgentDefinition[Deps, Output]):
         Raises:
             RunNotFoundError: there is no such run.
             RunStateError: it is not in ERROR.
+            JournalError: what is stored of it cannot be read.
         """
         runtime = await runtime_of(self)
         check_id("run_id", run_id)
@@ -107,7 +108,8 @@ class Controlling(AgentDefinition[Deps, Output]):
 
         Raises:
             RunNotFoundError: there is no such run.
-            RunStateError: it is not PAUSED, or does not wait for these.
+            RunStateError: it is not PAUSED, does not wait for these, or one has expired.
+            JournalError: what is stored of it cannot be read.
             RunConflictError: the new run's id is in use.
             InvalidInputError: an argument cannot be used.
         """

@@ -98,7 +98,7 @@ class AgentDefinition(Generic[Deps, Output]):
             num_history_runs: how many of them, the last completed ones.
             timeout: see :meth:`arun`, as for the next two.
             max_attempts: by default an attempt whose model fails is the last.
-            session_policy: by default the background runs of a session take turns.
+            session_policy: by default the background runs of a session execute one at a time.
             max_concurrent_runs: how many background runs execute at once, in all processes that
                 say the same; by default any number.
             max_concurrent_runs_per_user: how many runs with the same user_id; by default any

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
@@ -29,6 +29,10 @@ _ALWAYS_STREAMED = {
     RunEvent.run_cancelled,
     RunEvent.run_completed,
 }
+
+
+# The submits of streams that nobody has begun to read.
+_submitting: set[asyncio.Task[RunOutput]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +137,8 @@ class Request:
             return await (await runtime_of(self.agent)).execute(self.agent, self.run, emit)
         return await execute_alone(self.agent, self.run, emit)
 
-    async def stream(self, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
-        """Carry the run out, and yield its events.
+    def stream(self, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
+        """Carry the run out, and yield its events; a background run is submitted at once.
 
         Args:
             every_event: yield them all; else the pieces of content, and how the run goes on and
@@ -143,7 +147,20 @@ class Request:
         Raises:
             Exception: what the run failed of.
         """
-        async with aclosing(self._submitted() if self.background else self._executed()) as events:
+        if not self.background:
+            return self._told(self._executed(), every_event)
+        streamed = replace(self, run=replace(self.run, streamed=True))
+        submitting: asyncio.Task[RunOutput] | None = None
+        with suppress(RuntimeError):  # Code without an event loop submits with the first event.
+            submitting = asyncio.get_running_loop().create_task(streamed.submit())
+            _submitting.add(submitting)
+            submitting.add_done_callback(_submitting.discard)
+        return self._told(streamed._submitted(submitting), every_event)
+
+    async def _told(
+        self, events: AsyncGenerator[RunOutputEvent, None], every_event: bool
+    ) -> AsyncGenerator[RunOutputEvent, None]:
+        async with aclosing(events):
             async for event in events:
                 if every_event:
                     yield event
@@ -152,8 +169,10 @@ class Request:
                 elif event.event in _ALWAYS_STREAMED:
                     yield event
 
-    async def _submitted(self) -> AsyncGenerator[RunOutputEvent, None]:
-        await replace(self, run=replace(self.run, streamed=True)).submit()
+    async def _submitted(
+        self, submitting: asyncio.Task[RunOutput] | None
+    ) -> AsyncGenerator[RunOutputEvent, None]:
+        await (self.submit() if submitting is None else submitting)
         runtime = await runtime_of(self.agent)
         run_id = self.run.run_id
         last: RunOutputEvent | None = None

@@ -108,9 +108,9 @@ class Running(AgentDefinition[Deps, Output]):
         Args:
             input: a text, a message, or a list of messages.
             stream: return an iterator over the run's events instead of its output.
-            stream_events: with ``stream``, yield every event; by default the pieces of content.
-                With ``background`` a reader that was interrupted goes on with
-                :meth:`astream_run`, in any process.
+            stream_events: with ``stream``, yield every event; by default the pieces of content,
+                and how the run goes on and ends. With ``background`` a reader that was interrupted
+                goes on with :meth:`astream_run`, in any process.
             background: return as soon as the run is durably accepted; it executes in this
                 process or in any other that serves the agent, and survives them all. Without it
                 the run belongs to the caller: where the caller is cancelled, so is the run.
@@ -142,7 +142,8 @@ class Running(AgentDefinition[Deps, Output]):
 
         Returns:
             The run as it ended (COMPLETED, or CANCELLED), or with ``background`` as it was
-            accepted (PENDING). With ``stream``, an iterator over its events.
+            accepted (PENDING). With ``stream``, an iterator over its events, which raises at its
+            end what the run failed of, also in the background.
 
         Raises:
             InvalidInputError: an argument cannot be used; nothing was stored.
@@ -153,6 +154,8 @@ class Running(AgentDefinition[Deps, Output]):
             RunTimeoutError: the run took too long (in the foreground, as the next two).
             UsageLimitError: the run has used as much as it may.
             ModelError: the model failed; the run is settled as ERROR.
+            RunFailedError: with ``stream`` and ``background``: the run failed of what is no error
+                of kern.
             DatabaseError: the run could not be stored.
         """
         request = Request.of(

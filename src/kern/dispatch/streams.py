@@ -22,9 +22,9 @@ from kern.run.steps import read_row
 class Reader:
     """Reads the events of one run, each once, until it ends or pauses.
 
-    While the run executes in this process its steps are read from memory, once they are
-    committed; else from the database. The numbers are the same in
-    both, so a reader may change from one to the other in the middle.
+    While the run executes on this event loop its steps are read from memory, once they are
+    committed; else from the database. The numbers are the same in both, so a reader may change
+    from one to the other in the middle.
     """
 
     def __init__(

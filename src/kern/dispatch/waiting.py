@@ -48,6 +48,11 @@ class Waiting:
     async def wait(self, run_id: str, timeout: float | None, until: Until) -> RunOutput | None:
         """Wait for a run's end, or its pause, and return the run; None where it is not known.
 
+        Args:
+            run_id: the run.
+            timeout: seconds to wait at most, or None for any.
+            until: whether to return at a pause.
+
         Raises:
             TimeoutError: that has not come after ``timeout`` seconds.
         """
@@ -66,7 +71,11 @@ class Waiting:
             ) from None
 
     async def stream(self, run_id: str, after: int) -> AsyncGenerator[RunOutputEvent, None]:
-        """Yield the events of a run from the number ``after`` on, until it ends or pauses.
+        """Yield the events of a run, until it ends or pauses.
+
+        Args:
+            run_id: the run.
+            after: the number of the last event that the reader has, or 0.
 
         Raises:
             RunNotFoundError: there is no such run.

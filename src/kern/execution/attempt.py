@@ -29,7 +29,7 @@ class Attempt:
         output: the run as its caller will see it.
         store: where the run is kept; None for nowhere.
         journal: where its steps are written down.
-        number: which attempt it is, from 1 on; the database hears only the newest one.
+        number: which attempt it is, from 1 on; the database refuses all but the newest one.
         foreground: whether it belongs to a caller who waits, and ends when the caller goes.
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
@@ -112,7 +112,7 @@ class Attempt:
             foreground=foreground,
             timeout=record.timeout,
             remaining=record.timeout if record.remaining is None else record.remaining,
-            # A foreground run's caller is there to hear of a failure.
+            # A foreground run's caller is there to see a failure.
             tries=0 if foreground else max(0, (record.max_attempts or 1) - record.failures - 1),
             limits=_limits(record, spec),
             failures=record.failures,

@@ -48,6 +48,10 @@ def starts(attempt: Attempt, number: int, calls: Sequence[tuple[int, ToolCall]])
 def check_calls(attempt: Attempt, turn: Turn) -> None:
     """Make sure that the calls of a turn may be answered.
 
+    Args:
+        attempt: the attempt.
+        turn: the model's last answer.
+
     Raises:
         MissingToolError: a tool that an earlier attempt was to call is gone.
         UsageLimitError: the model was told that it may make no more calls, and goes on.
@@ -69,7 +73,11 @@ def check_calls(attempt: Attempt, turn: Turn) -> None:
 
 
 async def use_tools(attempt: Attempt, turn: Turn) -> None:
-    """Make the calls of ``turn`` that have no result yet.
+    """Make the calls of a turn that have no result yet, side by side.
+
+    Args:
+        attempt: the attempt.
+        turn: the model's last answer.
 
     Raises:
         MissingToolError: a tool that an earlier attempt was to call is gone.

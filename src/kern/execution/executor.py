@@ -20,6 +20,7 @@ from kern.errors import (
     MissingToolError,
     ModelError,
     NewerJournalError,
+    RunStateError,
     RunTimeoutError,
 )
 from kern.execution.attempt import Attempt
@@ -227,17 +228,38 @@ class Executor:
         execution.begun = True
         attempt = execution.attempt
         attempt.output.status = RunStatus.running
-        proceed = partial(self._carry, execution)
         middleware = with_log(attempt.spec.middleware)
-        await around_run(middleware, attempt.info, proceed)() if middleware else await proceed()
+        if not middleware:
+            await self._carry(execution)
+            return
+        raised: BaseException | None = None
+        try:
+            await around_run(middleware, attempt.info, partial(self._carry, execution))()
+        except (Exception, asyncio.CancelledError) as error:
+            if execution.ended and isinstance(error, asyncio.CancelledError):
+                raise
+            raised = error
+        if not execution.ended:  # The middleware has not come to the attempt.
+            await self._carry(execution, raised or RunStateError("The middleware did not proceed."))
+        elif raised is not None:
+            logger.warning("run %s: after its end, around it: %r", attempt.info.run_id, raised)
 
-    async def _carry(self, execution: _Execution) -> RunOutput:
-        """Carry an attempt to its end, and return the run as it is then."""
+    async def _carry(
+        self, execution: _Execution, failure: BaseException | None = None
+    ) -> RunOutput:
+        """Carry an attempt to its end, and return the run as it is then.
+
+        Args:
+            execution: the attempt in its task.
+            failure: what it fails of before it does anything.
+        """
         attempt, output = execution.attempt, execution.attempt.output
         started = time.monotonic()
         limit = asyncio.timeout(attempt.remaining)
         try:
             async with limit:
+                if failure is not None:
+                    raise failure
                 if execution.stopped is None:
                     await carry_out(attempt)
             output.status = RunStatus.completed

@@ -47,6 +47,7 @@ class Journal:
         state: what the steps say, the last one included.
         entries: the steps, those of earlier attempts included.
         readable: how many of the entries readers in this process may see: they are committed.
+        on_write: called when there is more to read, while somebody reads the run.
     """
 
     def __init__(

@@ -60,6 +60,10 @@ async def settle(attempt: Attempt) -> None:
 async def postpone(attempt: Attempt, failure: ModelError) -> None:
     """Have a later attempt try again what may succeed then.
 
+    Args:
+        attempt: the attempt.
+        failure: what it failed of; says how long the provider asked to be left alone.
+
     Raises:
         DatabaseError: it could not be stored.
     """

@@ -1,1 +1,1 @@
-"""Models: one file a provider, each over the provider's official SDK."""
+"""Models: the port is in ``base``; a directory a provider, over the provider's official SDK."""

@@ -139,6 +139,19 @@ class Model(ABC):
         provider: the provider's name.
         keeps_answers: whether the provider goes on with an answer nobody waits for. Its handle
             comes out of :meth:`stream` only.
+
+    Example:
+        >>> class Echo(Model):
+        ...     id, provider = "echo", "none"
+        ...
+        ...     async def respond(self, request):
+        ...         answer = Message("assistant", request.messages[-1].text)
+        ...         return ModelResponse(answer, Metrics(model_calls=1))
+        ...
+        ...     async def stream(self, request):
+        ...         response = await self.respond(request)
+        ...         yield Text(response.message.text)
+        ...         yield response
     """
 
     id: str

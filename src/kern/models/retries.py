@@ -32,7 +32,7 @@ class Retries:
         self._count = 0
 
     async def wait(self, error: ModelError) -> None:
-        """Wait until the call may be repeated: as long as the provider asks for, or ever longer.
+        """Wait until the call may be repeated: as the provider asks, or longer each time.
 
         Args:
             error: what the last try failed of.

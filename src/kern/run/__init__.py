@@ -1,5 +1,5 @@
 """What a run is: values only, which every other room reads.
 
-Status, input, output and events, messages, tool calls, and the rows in which they are kept.
-Nothing here opens, waits or decides.
+Status, input and output, messages, tool calls, the steps of a run with their meaning, the events
+that they tell, and the rows in which all of it is kept. Nothing here opens, waits or decides.
 """

@@ -137,6 +137,13 @@ class RunOutput(Generic[Output]):
         started_at: when its first attempt began, or the first since its last retry.
         finished_at: when it ended.
         events: what happened, where the caller asked for it.
+
+    Example:
+        >>> run = RunOutput("run", "session", "agent")
+        >>> run.status
+        <RunStatus.pending: 'PENDING'>
+        >>> RunOutput.from_dict(run.to_dict()) == run
+        True
     """
 
     run_id: str
@@ -264,7 +271,13 @@ class RunOutput(Generic[Output]):
         journal: Sequence[JournalRow] = (),
         fold_before: int = 0,
     ) -> Settlement:
-        """Return what ``attempt`` writes to the run's row as its end; see :class:`Settlement`."""
+        """Return what an attempt writes to the run's row as its end; see :class:`Settlement`.
+
+        Args:
+            attempt: which attempt.
+            journal: the rows that were not written yet.
+            fold_before: the number before which pieces are deleted, or 0.
+        """
         error = None if self.error is None else encode({"message": self.error}, "error")
         return Settlement(
             run_id=self.run_id,

@@ -1,7 +1,7 @@
-r"""How values become text at rest: JSON in pure ASCII, never pickle.
+r"""How values become text at rest: JSON, never pickle.
 
-Everything outside ASCII is escaped, so that what models and tools do produce (``\u0000``, lone
-surrogates) survives every database and comes back as it was.
+What models and tools do produce (``\u0000``, lone surrogates) is escaped, so that it survives every
+database and comes back as it was.
 """
 
 import json

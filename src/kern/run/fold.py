@@ -81,6 +81,11 @@ class Turn:
     def end(self, place: int, result: str, *, error: bool) -> ToolExecution:
         """Note the result of a call.
 
+        Args:
+            place: the call's place in the answer.
+            result: what the model is told.
+            error: whether the call failed.
+
         Raises:
             LookupError: there is no such call.
         """
@@ -132,6 +137,16 @@ class RunState:
         voids: the text that readers have of a call that is made again.
         next_event: the number of the next event.
         last_seq: the number of the last row.
+
+    Example:
+        >>> state = RunState()
+        >>> answer = ModelAnswered(Message("assistant", "Hello"), Metrics(), slices=(3,))
+        >>> for each in state.apply(Entry(1, 2, answer)):
+        ...     print(each.seq, each.event, each.content)
+        2 ModelRequestStarted None
+        3 RunContent Hel
+        4 RunContent lo
+        5 ModelRequestCompleted Hello
     """
 
     turns: list[Turn] = field(default_factory=list)
@@ -283,6 +298,11 @@ def fold(rows: Iterable[JournalRow]) -> RunState:
 def apply_entry(state: RunState, entry: Entry, row: JournalRow) -> list[Happened]:
     """Go on by an entry that was read from a row; see :meth:`RunState.apply`.
 
+    Args:
+        state: the state after the rows before it.
+        entry: the entry.
+        row: the row, for the error.
+
     Raises:
         JournalError: it makes no sense after those before it.
     """
@@ -339,7 +359,15 @@ def ending(seq: int, status: RunStatus, content: str | None, error: str | None) 
 def event_of(
     happened: Happened, run_id: str, session_id: str, agent_id: str, at: float
 ) -> RunOutputEvent:
-    """Return an event as those who read the run's stream see it."""
+    """Return an event as those who read the run's stream see it.
+
+    Args:
+        happened: what the steps tell.
+        run_id: the run.
+        session_id: its conversation.
+        agent_id: its agent.
+        at: when it happened, in seconds since 1970.
+    """
     event, content, tool, requirements, seq = happened
     return class_of(event)(
         event,

@@ -29,6 +29,12 @@ class Message:
 
     Raises:
         InvalidInputError: there is no such role, or a field is of another kind.
+
+    Example:
+        >>> from kern.run.content import ImagePart, TextPart, Url
+        >>> chart = ImagePart(Url("https://example.com/chart.png"))
+        >>> Message("user", (TextPart("What is this?"), chart)).text
+        'What is this?'
     """
 
     role: Role

@@ -136,7 +136,7 @@ class Settlement:
 
     Attributes:
         run_id: whose end it is.
-        attempt: which attempt says so; only the newest one is heard.
+        attempt: which attempt says so; all but the newest one are refused.
         status: the terminal status that it reached, or PAUSED.
         output: what the run produced, as JSON text.
         error: what went wrong, as JSON text, or None.

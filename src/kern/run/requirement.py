@@ -26,7 +26,7 @@ class RunRequirement:
         tool_execution: the call.
         schema: the arguments of the tool, as a JSON Schema, where the tool is known.
         created_at: when the run paused for it, in seconds since 1970.
-        expires_at: until when it can be answered, in seconds since 1970; None for ever after.
+        expires_at: until when it can be answered, in seconds since 1970; None for any time.
         confirmation: True to have the call made, False to have the model told that it was
             rejected, None while nobody has decided.
         confirmation_note: with a rejection, what the model is told of it.
@@ -71,7 +71,11 @@ class RunRequirement:
         return f"Not called: a person has rejected this call.{note}"
 
     def confirm(self) -> None:
-        """Have the call made."""
+        """Have the call made.
+
+        Raises:
+            RunStateError: it has been answered already; so for the other decisions.
+        """
         self._check_open()
         self.confirmation = True
 

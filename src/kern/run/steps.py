@@ -208,7 +208,19 @@ class Entry:
 
 
 def write_row(run_id: str, entry: Entry) -> JournalRow:
-    """Return the row that holds an entry."""
+    """Return the row that holds an entry.
+
+    Args:
+        run_id: the run.
+        entry: the entry; one whose step was skipped is not written.
+
+    Example:
+        >>> row = write_row("run", Entry(1, 2, ToolEnded(0, "sunny")))
+        >>> row.type, row.payload
+        ('ToolEnded', '{"place":0,"result":"sunny","error":false}')
+        >>> read_row(row).step
+        ToolEnded(place=0, result='sunny', error=False)
+    """
     step = entry.step
     assert step is not None, "what is skipped is not written"
     kind = type(step).__name__
@@ -237,7 +249,12 @@ def read_row(row: JournalRow) -> Entry:
 
 
 def damaged(row: JournalRow, error: Exception) -> JournalError:
-    """Return the error that names the row in which something makes no sense."""
+    """Return the error that names a damaged row.
+
+    Args:
+        row: the row.
+        error: what makes no sense in it.
+    """
     return JournalError(
         f"{_name(row)} is damaged ({type(error).__name__}: {error}). It was kept as it is; "
         "repair it and retry the run, or fork the run from an earlier step."

@@ -13,9 +13,10 @@ from kern.run.message import Metrics
 class UsageLimits:
     """How much a run may use, over all its attempts and with the runs that its tools start.
 
-    What a run has used is looked at before each model call, and its tool calls before each is
-    made, so the call that passes a limit is the last one. Runs that its tools have started count
-    once they have ended.
+    Model calls and tokens are looked at before each model call, so the call that passes a limit of
+    tokens is the last one. Tool calls are looked at before those of an answer are made: if they
+    would pass the limit together, none of them is. Runs that its tools have started count once
+    they have ended or paused.
 
     Attributes:
         requests: answered model calls.

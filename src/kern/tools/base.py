@@ -54,6 +54,16 @@ class Tool(ABC):
         on_interrupt: what becomes of a call that was under way when its process was lost.
         timeout: seconds that a call may take, or None for any.
         requires_confirmation: whether a person has to confirm each call before it is made.
+
+    Example:
+        >>> class Shell(Tool):
+        ...     def __init__(self):
+        ...         super().__init__(ToolSchema("shell", "Runs a command.", {"type": "object"}))
+        ...
+        ...     async def execute(self, arguments, context, limit):
+        ...         return ToolResult(f"ran {arguments}")
+        >>> Shell()
+        Shell('shell')
     """
 
     def __init__(
@@ -178,7 +188,13 @@ class Tool(ABC):
 
 
 class Toolset(ABC):
-    """Tools that are known only once a run executes, such as those of a server."""
+    """Tools that are known only once a run executes, such as those of a server.
+
+    Example:
+        >>> class Remote(Toolset):
+        ...     async def tools(self, run):
+        ...         return await server.tools_of(run.user_id)
+    """
 
     @property
     def is_portable(self) -> bool:

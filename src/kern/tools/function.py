@@ -216,8 +216,21 @@ def tool(
             looks at ``context.cancelled``.
         requires_confirmation: whether a person has to confirm each call before it is made.
 
+    Returns:
+        The tool; code calls it like the function.
+
     Raises:
         ConfigurationError: the function cannot be a tool, and why.
+
+    Example:
+        >>> @tool(requires_confirmation=True)
+        ... def refund(amount: int) -> str:
+        ...     '''Refund an amount in cents.'''
+        ...     return f"refunded {amount}"
+        >>> refund(5)
+        'refunded 5'
+        >>> refund.schema.description
+        'Refund an amount in cents.'
     """
 
     def make(function: Callable[P, R]) -> FunctionTool[P, R]:

@@ -65,6 +65,7 @@ class SyncControlling(Controlling[Deps, Output]):
         Raises:
             RunNotFoundError: there is no such run.
             RunStateError: it is not in ERROR.
+            JournalError: what is stored of it cannot be read.
         """
         return blocking("await agent.aretry_run(...)").call(self.aretry_run(run_id))
 
@@ -98,7 +99,8 @@ class SyncControlling(Controlling[Deps, Output]):
 
         Raises:
             RunNotFoundError: there is no such run.
-            RunStateError: it is not PAUSED, or does not wait for these.
+            RunStateError: it is not PAUSED, does not wait for these, or one has expired.
+            JournalError: what is stored of it cannot be read.
             RunConflictError: the new run's id is in use.
             InvalidInputError: an argument cannot be used.
         """
