@@ -148,7 +148,7 @@ async def test_a_run_cancelled_while_it_is_handed_the_lock_hands_it_off(
     async with gate.holding("b"):
         settling = await gate.begin(store.settle(ending("a")))
         cancelling = await gate.begin(store.cancel("b"))
-    assert (await settling, await cancelling) == (COMPLETED, True)
+    assert (settled_as(await settling), await cancelling) == (COMPLETED, True)
     assert await holder(store) == "c"
     assert await worker.execute_all() == ["c"]
 
@@ -162,7 +162,7 @@ async def test_a_run_that_stops_waiting_before_it_is_handed_the_lock_is_passed_o
     async with gate.holding("b"):
         stopping = await gate.begin(getattr(store, step)("b"))
         settling = await gate.begin(store.settle(ending("a")))
-    assert (await settling, await stopping) == (COMPLETED, True)
+    assert (settled_as(await settling), await stopping) == (COMPLETED, True)
     assert await worker.execute_all() == ["c"]
 
 
@@ -174,7 +174,7 @@ async def test_a_run_that_is_handed_the_lock_is_not_withdrawn(
     async with gate.holding("b"):
         settling = await gate.begin(store.settle(ending("a")))
         withdrawing = await gate.begin(store.withdraw("b"))
-    assert (await settling, await withdrawing) == (COMPLETED, False)
+    assert (settled_as(await settling), await withdrawing) == (COMPLETED, False)
     assert await worker.execute_all() == ["b"]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from kern.run.base import RunContext
 from kern.run.record import Settlement
+from kern.run.steps import ModelAnswered, ToolEnded
 from tests.simulation.agents import AGENT_LIMIT, USER_LIMIT, result_of_work
 from tests.simulation.weather import HEARTBEAT
 
@@ -368,9 +369,9 @@ class Promises:
         results: dict[tuple[int, int], str] = {}
         turn = 0
         for kind, payload in self._journal(run_id):
-            if kind == "ModelRequestCompleted":
+            if kind == ModelAnswered.__name__:
                 turn += 1
-            elif kind in ("ToolCallCompleted", "ToolCallError"):
+            elif kind == ToolEnded.__name__:
                 place = cast(int, payload["place"])
                 results[turn, place] = cast(str, payload["result"])
                 self._check_result(run_id, f"{run_id}/{turn}/{place}", results[turn, place])
@@ -385,7 +386,7 @@ class Promises:
 
     def answers(self, run_id: str) -> int:
         """Return how many answers of the model are journaled."""
-        return sum(kind == "ModelRequestCompleted" for kind, _ in self._journal(run_id))
+        return sum(kind == ModelAnswered.__name__ for kind, _ in self._journal(run_id))
 
     def _journal(self, run_id: str) -> list[tuple[str, dict[str, object]]]:
         rows = self._world.rows(

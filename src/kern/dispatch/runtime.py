@@ -31,7 +31,7 @@ from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.upkeep import Upkeep
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
-from kern.errors import ConfigurationError, DatabaseUnavailableError
+from kern.errors import ConfigurationError, DatabaseUnavailableError, RunStateError
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
@@ -384,8 +384,10 @@ class Runtime:
             self._definitions.pin(run_id, spec, self._owner())
         try:
             result = await accept()
-        except BaseException:
-            if is_new:  # Another caller's pin of the same run holds.
+        except BaseException as error:
+            # Another caller's pin of the same run holds. Where another caller was first to resume
+            # it, this one's is theirs too; the next sweep forgets it if the run has ended.
+            if is_new and not isinstance(error, RunStateError):
                 self._definitions.unpin(run_id)
             raise
         if not self._subscriptions.is_heard:
