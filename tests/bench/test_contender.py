@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,8 +86,8 @@ def test_readers_are_measured_beside_the_same_runs_without_them(setting: Setting
         "readers",
         *(f"readers_{cost}{suffix}" for cost in costs for suffix in ("", "_alone")),
     }
-    # The answer takes a second, and its pieces are read as they come: after they were sent.
-    assert 0 < found["readers"][0] < 0.5
+    # The answer takes a second: read at its end, half of the pieces would be half a second old.
+    assert 0 < statistics.median(found["readers"]) < 0.3
     assert found["readers_statements"][0] > found["readers_statements_alone"][0]
 
 
