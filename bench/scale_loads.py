@@ -197,7 +197,7 @@ class Bench:
         values = {"run_id": "md5('run ' || n)", "session_id": "md5('session ' || n)"}
         columns = await connection.fetch(
             "SELECT column_name AS name, data_type AS type FROM information_schema.columns "
-            "WHERE table_schema = $1 AND table_name = $2 AND is_identity = 'NO'",
+            "WHERE table_schema = $1 AND table_name = $2 AND column_name <> 'position'",
             *(SCHEMA, table),
         )
         names = [row["name"] for row in columns]

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from bench.contenders.across import fleet
 from bench.contenders.contender import BackgroundContender, Contender, Setting
+from bench.contenders.inside import readers, steps
 from bench.contenders.measures import (
     Bench,
     cancel,
@@ -30,6 +31,8 @@ _MEASURES: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "cancel_elsewhere": fleet,
     "events": fleet,
     "take_over": fleet,
+    "readers": readers,
+    "steps": steps,
 }
 
 

@@ -116,13 +116,13 @@ class BackgroundContender(Contender):
     async def ended(self, run_id: str, session: str) -> str:
         """Wait for the end of a run, and return its status in lower case."""
 
-    @abstractmethod
     async def poll(self, run_id: str, session: str) -> None:
         """Ask for a run's status and what there is of its output."""
+        raise NotImplementedError
 
-    @abstractmethod
     async def cancel(self, run_id: str) -> None:
         """Ask for a run's end."""
+        raise NotImplementedError
 
     async def fill(self, run_id: str, session: str | None, count: int) -> None:
         """Store ``count`` runs like this one, in its session or in sessions of ten.
@@ -143,6 +143,31 @@ class BackgroundContender(Contender):
 
         Returns:
             How much later each of those moments was read, in seconds.
+        """
+        raise NotImplementedError
+
+    async def submit_streamed(self, text: str, session: str) -> str:
+        """Start a background run whose text is to be read as it comes, and return its id."""
+        raise NotImplementedError
+
+    async def texts(self, run_id: str) -> list[tuple[float, str]]:
+        """Read a run to its end while it executes in this process.
+
+        Returns:
+            The pieces of its text, each with the moment at which it was read, by
+            ``time.monotonic()``.
+        """
+        raise NotImplementedError
+
+    def statements(self) -> int:
+        """Return how many statements were sent to the database so far."""
+        raise NotImplementedError
+
+    async def steps(self, count: int) -> list[float]:
+        """Make one run in which the model calls the tool ``moment`` in ``count`` turns.
+
+        Returns:
+            The processor time of this process at each of the calls, in seconds.
         """
         raise NotImplementedError
 

@@ -16,7 +16,7 @@ from bench.contenders.contender import INSTRUCTIONS, BackgroundContender, Comman
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
-from kern.run.agent import RunEvent
+from kern.run.event import RunContentEvent, RunEvent
 from kern.tools import tool
 
 MODEL = "gpt-5-mini"
@@ -50,7 +50,8 @@ class KernContender(BackgroundContender):
     async def open(self, setting: Setting) -> None:
         os.environ["KERN_IN_PROCESS_WORKER"] = "0" if setting.role == "submit" else "1"
         self.setting = setting
-        self._agent, self._clock = make_agents(setting, self.database(setting))
+        self._db = self.database(setting)
+        self._agent, self._clock = make_agents(setting, self._db)
 
     @override
     async def submit(self, text: str, session: str) -> str:
@@ -80,6 +81,45 @@ class KernContender(BackgroundContender):
                     assert event.tool is not None
                     delays.append(time.monotonic() - float(event.tool.result or 0))
         return delays
+
+    @override
+    async def submit_streamed(self, text: str, session: str) -> str:
+        events = self._agent.arun(
+            text, session_id=session, background=True, stream=True, stream_events=True
+        )
+        async with aclosing(events):
+            return (await anext(events)).run_id
+
+    @override
+    async def texts(self, run_id: str) -> list[tuple[float, str]]:
+        async with aclosing(self._agent.astream_run(run_id)) as events:
+            return [
+                (time.monotonic(), event.content)
+                async for event in events
+                if isinstance(event, RunContentEvent)
+            ]
+
+    @override
+    async def steps(self, count: int) -> list[float]:
+        spent: list[float] = []
+
+        @tool
+        async def moment() -> str:
+            """Return the time."""
+            spent.append(time.process_time())
+            return "It is noon."
+
+        agent = Agent(
+            "Stepper",
+            self._agent.model,
+            instructions=INSTRUCTIONS,
+            tools=[moment],
+            max_turns=None,
+            db=self._db,
+        )
+        run = await agent.arun(f"Call {count} times.", background=True)
+        await agent.await_run(run.run_id)
+        return spent
 
     @override
     def worker(self, setting: Setting) -> Command:

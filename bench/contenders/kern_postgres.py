@@ -1,5 +1,8 @@
 """kern on PostgreSQL."""
 
+from typing import Any
+from unittest.mock import patch
+
 import asyncpg
 from typing_extensions import override
 
@@ -12,6 +15,31 @@ class KernPostgres(KernContender):
     """Durable background runs."""
 
     largest_session = 10_000
+
+    @override
+    async def open(self, setting: Setting) -> None:
+        self._statements = 0
+        if "readers" in setting.figures:
+            self._count_statements()
+        await super().open(setting)
+
+    @override
+    def statements(self) -> int:
+        return self._statements
+
+    def _count_statements(self) -> None:
+        """Have every connection that is opened from now on count what is sent over it."""
+        connect = asyncpg.connect
+
+        def count(_: object) -> None:
+            self._statements += 1
+
+        async def connect_counted(*arguments: Any, **more: Any) -> asyncpg.Connection:
+            connection: asyncpg.Connection = await connect(*arguments, **more)
+            connection.add_query_logger(count)
+            return connection
+
+        patch("asyncpg.connect", connect_counted).start()
 
     @override
     def database(self, setting: Setting) -> PostgresDb:

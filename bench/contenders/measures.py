@@ -115,17 +115,17 @@ async def warm_up(bench: Bench, in_flight: int) -> int:
 
 async def _sustain(bench: Bench, figure: str, in_flight: int) -> None:
     runs = await warm_up(bench, in_flight)
-    before = await _spent(bench)
+    before = await spent(bench)
     seconds = await closed_loop(bench.contender, runs, in_flight)
     own, postgres, model = (
-        after - begun for after, begun in zip(await _spent(bench), before, strict=True)
+        after - begun for after, begun in zip(await spent(bench), before, strict=True)
     )
     bench.found(figure, [runs / seconds], runs=runs, in_flight=in_flight)
-    for name, spent in (("processor", own), ("postgres", postgres), ("model", model)):
-        bench.found(figure.replace("throughput", name), [spent / runs])
+    for name, seconds in (("processor", own), ("postgres", postgres), ("model", model)):
+        bench.found(figure.replace("throughput", name), [seconds / runs])
 
 
-async def _spent(bench: Bench) -> tuple[float, float, float]:
+async def spent(bench: Bench) -> tuple[float, float, float]:
     """Return the processor time of this process, PostgreSQL and the model, in seconds."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     return (

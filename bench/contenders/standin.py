@@ -45,6 +45,10 @@ class StandIn:
         """Wait until it answers so many requests at once; return how many after all."""
         return int((await self._ask(wait="in_flight", count=count, timeout=timeout))["in_flight"])
 
+    async def sent(self, mark: str) -> list[float]:
+        """Return when each piece of the streamed answer to this mark was sent."""
+        return [float(moment) for moment in (await self._ask(mark=mark))["sent"]]
+
     async def processor(self) -> float:
         """Return the processor time that it has used, in seconds."""
         return float((await self._ask())["processor"])

@@ -56,7 +56,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     names = [entry.name for entry in ENTRIES]
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything: 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="less of everything: 4 minutes")
     parser.add_argument("--only", help=f"some contenders, with commas: {', '.join(names)}")
     parser.add_argument(
         "--rounds", type=int, help=f"{WHOLE.rounds} by default, quick {QUICK.rounds}"

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from bench.driver.plan import KERN
+from bench.driver.plan import HANDWRITTEN, KERN
 from bench.driver.rounds import Result
 
 
@@ -105,6 +105,11 @@ class Findings:
         ours, theirs = self._rounds(*above), self._rounds(*below)
         return [ours[number] / theirs[number] for number in ours if theirs.get(number)]
 
+    def beyond(self, above: tuple[str, str], below: tuple[str, str]) -> dict[int, float]:
+        """Return by how much one contender's figure exceeds another's, by round."""
+        ours, theirs = self._rounds(*above), self._rounds(*below)
+        return {number: ours[number] - theirs[number] for number in ours if number in theirs}
+
     def median(self, contender: str, figure: str) -> float | None:
         """Return the median of the rounds' medians, as it was measured."""
         rounds = self._rounds(contender, figure)
@@ -158,6 +163,7 @@ def goals(findings: Findings) -> list[Goal]:
                 _more("agno_postgres", "throughput", 10, "10 times agno's"),
                 _more("pydantic_dbos", "throughput", 8, "8 times pydantic-ai's on DBOS"),
                 _more("openai_agents", "throughput", 1, "more than openai-agents' in memory"),
+                _more(HANDWRITTEN, "throughput", 0.8, "at least 0.8 of a program written by hand"),
                 _less(
                     "processor time a run, 32 at a time",
                     (KERN, "processor_32"),
@@ -192,6 +198,7 @@ def goals(findings: Findings) -> list[Goal]:
         _memory(findings),
         _flat(findings, "poll_10000", "poll_1", "poll at 10,000 runs a session to the first"),
         _flat(findings, "poll_table", "poll_alone", "poll with a crowded table to an empty one"),
+        _steps(findings),
         _imports(findings),
     ]
 
@@ -251,6 +258,21 @@ def _flat(findings: Findings, above: str, below: str, title: str) -> Goal:
         return Goal(title, text, "not measured", None)
     measured = f"{ratio:.2f} times ({min(ratios):.2f} to {max(ratios):.2f})"
     return Goal(title, text, measured, ratio <= 1.1)
+
+
+def _steps(findings: Findings) -> Goal:
+    title = "processor time of a run's turns 355 to 395 to its turns 5 to 45"
+    text = "at most twice, beyond what is on the wire"
+    early, late = (
+        findings.beyond((KERN, figure), (HANDWRITTEN, figure))
+        for figure in ("steps_early", "steps_late")
+    )
+    ratios = [late[number] / early[number] for number in early if number in late]
+    if not ratios:
+        return Goal(title, text, "not measured", None)
+    ratio = statistics.median(ratios)
+    measured = f"{ratio:.2f} times ({min(ratios):.2f} to {max(ratios):.2f})"
+    return Goal(title, text, measured, ratio <= 2)
 
 
 def _imports(findings: Findings) -> Goal:

@@ -10,8 +10,10 @@ import re
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from typing_extensions import override
 
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
@@ -19,20 +21,40 @@ from kern.testing.responses import Reply
 ANSWER = Reply.text("The capital of France", " is Paris.")
 
 _ORDER = re.compile(
-    r"(?:Wait (?P<seconds>\d+) s\.|Call (?P<calls>\d+) times\.)?[^#]*(?:#(?P<mark>\S+))?"
+    r"(?:Wait (?P<seconds>\d+) s\.|Call (?P<calls>\d+) times\.|Say (?P<pieces>\d+) pieces\.)?"
+    r"[^#]*(?:#(?P<mark>\S+))?"
 )
+
+
+class Pieces(tuple[str, ...]):
+    """Pieces of an answer that note when each is taken to be sent.
+
+    Attributes:
+        sent: the moments, by ``time.monotonic()``; those of the last time that they were taken.
+    """
+
+    sent: list[float]
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        self.sent = []
+        for piece in super().__iter__():
+            self.sent.append(time.monotonic())
+            yield piece
 
 
 class Model:
     """Answers by what the input says, and notes when marked inputs arrive.
 
     ``Wait 3 s.`` holds the answer back, ``Call 20 times.`` asks for the tool ``moment`` that often,
-    one call a turn, and anything else is answered at once. ``#mark`` at the end marks the request.
+    one call a turn, ``Say 50 pieces.`` streams so many within a second, and anything else is
+    answered at once. ``#mark`` at the end marks the request.
     """
 
     def __init__(self) -> None:
         self.server = ResponsesServer(default=self._reply, record=False)
         self._arrivals: defaultdict[str, list[float]] = defaultdict(list)
+        self._pieces: dict[str, Pieces] = {}
         self._news = asyncio.Event()
 
     async def answer(self, question: Mapping[str, Any]) -> dict[str, object]:
@@ -41,7 +63,8 @@ class Model:
         Args:
             question: ``wait`` says for what: ``arrival`` (of ``mark``, ``count`` times), ``left``
                 (``count`` clients have left before their answer, in all), ``in_flight`` (``count``
-                requests) or nothing; ``timeout`` is in seconds.
+                requests) or nothing; ``timeout`` is in seconds. ``sent`` in the answer tells when
+                the pieces of the answer to ``mark`` left.
         """
         at: float | None = None
         try:
@@ -59,6 +82,7 @@ class Model:
             "left": self.server.disconnects,
             "in_flight": self.server.in_flight,
             "processor": time.process_time(),
+            "sent": pieces.sent if (pieces := self._pieces.get(question.get("mark", ""))) else [],
         }
 
     async def _arrival(self, mark: str, count: int) -> float:
@@ -87,6 +111,9 @@ class Model:
             news.set()
         if seconds := order["seconds"]:
             return ANSWER.slow(delay=float(seconds))
+        if count := order["pieces"]:
+            pieces = self._pieces[mark or ""] = Pieces(f"{number} " for number in range(int(count)))
+            return Reply(deltas=pieces).slow(pause=1 / len(pieces))
         if calls := order["calls"]:
             made = sum(item.get("type") == "function_call_output" for item in body["input"])
             return Reply.tool_calls(("moment", {})) if made < int(calls) else ANSWER

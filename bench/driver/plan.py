@@ -6,6 +6,9 @@ from dataclasses import dataclass
 KERN = "kern_postgres"
 """The contender that all others are compared with."""
 
+HANDWRITTEN = "handwritten"
+"""The program that is made for the one purpose."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -36,7 +39,7 @@ def _all(reason: str, *figures: str) -> dict[str, str]:
 
 
 _ACROSS = ("fleet", "cancel_elsewhere", "events", "take_over")
-_CALLS = _all("it has no background runs", "submit", "cancel_here", "poll", *_ACROSS)
+_CALLS = _all("it has no background runs", "submit", "cancel_here", "poll", *_ACROSS, "readers")
 
 
 def _kern(
@@ -64,7 +67,7 @@ ENTRIES = (
         "kern, SQLite",
         "sqlite import SqliteDb",
         "SqliteDb('kern.db')",
-        _all("measured on PostgreSQL", *_ACROSS),
+        _all("measured on PostgreSQL", *_ACROSS, "readers"),
     ),
     _kern(
         "memory",
@@ -72,7 +75,18 @@ ENTRIES = (
         "in_memory import InMemoryDb",
         "InMemoryDb()",
         _all("what is in memory is in one process", *_ACROSS)
-        | _all("nothing but runs makes its rows", "poll_1000", "poll_10000"),
+        | _all("nothing but runs makes its rows", "poll_1000", "poll_10000")
+        | _all("measured on PostgreSQL", "readers"),
+    ),
+    Entry(
+        HANDWRITTEN,
+        "written by hand, PostgreSQL",
+        "kern",
+        ("aiohttp", "asyncpg"),
+        "import aiohttp, asyncpg",
+        "",
+        _all("it is made for submit, call and answer", "cancel_here", "poll", *_ACROSS, "readers")
+        | _all("there is none to make", "construct"),
     ),
     Entry(
         "agno_postgres",
@@ -86,7 +100,7 @@ ENTRIES = (
         f"db=PostgresDb(db_url='{_URL.replace('://', '+psycopg://')}'))",
         _all("a run executes in the process that submits it", "fleet", "take_over")
         | _all("a cancel is known in its process only, or needs Redis", "cancel_elsewhere")
-        | _all("its events are read over its HTTP server", "events")
+        | _all("its events are read over its HTTP server", "events", "readers")
         | _all("its session of 1,000 tells enough", "poll_10000"),
     ),
     Entry(
@@ -101,7 +115,7 @@ ENTRIES = (
         "Agent(OpenAIResponsesModel('gpt-5-mini'), name=f'bench-{number}', "
         "capabilities=[DBOSDurability()])",
         _all("it has no sessions", "poll_1000", "poll_10000")
-        | _all("a workflow's events are what its author writes", "events"),
+        | _all("a workflow's events are what its author writes", "events", "readers"),
     ),
     Entry(
         "langgraph_postgres",
@@ -168,6 +182,8 @@ JOBS = (
     Job(("fleet", "cancel_elsewhere", "events", "take_over"), role="submit", rounds=(2, 1)),
     Job(("memory",), rounds=(1, 1), quick_only=(KERN, "bare")),
     Job(("poll_table",), rounds=(1, 1), only=(KERN,)),
+    Job(("readers",), only=(KERN,)),
+    Job(("steps",), only=(KERN, HANDWRITTEN)),
 )
 
 
@@ -204,7 +220,7 @@ class Plan:
 WHOLE = Plan(
     quick=False,
     rounds=5,
-    minutes=14,
+    minutes=18,
     imports=2,
     import_rounds=5,
     scale={
@@ -217,13 +233,17 @@ WHOLE = Plan(
         "memory": 5000,  # runs in flight
         "memory_seconds": 15,  # to submit them
         "table": 1_000_000,  # finished runs
+        "streams": 50,  # runs that are read
+        "readers": 4,  # of each
+        "pieces": 50,  # that each streams within a second
+        "steps": 400,  # of one run
     },
 )
 
 QUICK = Plan(
     quick=True,
     rounds=2,
-    minutes=3,
+    minutes=4,
     imports=1,
     import_rounds=1,
     scale={
@@ -236,5 +256,9 @@ QUICK = Plan(
         "memory": 1000,
         "memory_seconds": 3,
         "table": 100_000,
+        "streams": 50,
+        "readers": 4,
+        "pieces": 50,
+        "steps": 400,
     },
 )

@@ -123,6 +123,30 @@ SECTIONS = (
         (Figure("events", "event", tail=True),),
     ),
     Section(
+        "Readers of streams",
+        "50 background runs whose model streams 50 pieces within a second, each run read by 4 "
+        "readers in the process that executes it; and the same runs without readers. A delay is "
+        "from where a piece leaves the model to where a reader has it.",
+        (
+            Figure("readers", "delay of a piece", tail=True),
+            Figure("readers_processor", "processor time a run, the process, with readers"),
+            Figure("readers_processor_alone", "processor time a run, the process, without"),
+            Figure("readers_postgres", "processor time a run, PostgreSQL, with readers"),
+            Figure("readers_postgres_alone", "processor time a run, PostgreSQL, without"),
+            Figure("readers_statements", "with readers", "statements a run", 1.0),
+            Figure("readers_statements_alone", "without", "statements a run", 1.0),
+        ),
+    ),
+    Section(
+        "The steps of a long run",
+        "One run calls a tool in each of 400 turns. Processor time of a turn, the mean of forty. "
+        "What is written by hand makes the same requests and nothing else: what is on the wire.",
+        (
+            Figure("steps_early", "turns 5 to 45"),
+            Figure("steps_late", "turns 355 to 395"),
+        ),
+    ),
+    Section(
         "Import, and making an agent",
         "In fresh processes: what a user imports to define an agent; and an agent, made.",
         (

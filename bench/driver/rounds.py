@@ -146,8 +146,9 @@ class Rounds:
         results = [
             {"figure": figure, "samples": _rounded(found[figure]), "loaded": loaded}
             for figure in found
+            if figure not in entry.without
         ]
-        if entry.environment == "kern":
+        if "kern-agents" in entry.packages:
             alone = [
                 self._fresh(entry, script, "import kern", "") for _ in range(self._plan.imports)
             ]

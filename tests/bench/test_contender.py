@@ -2,9 +2,11 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,35 +16,44 @@ from kern.local.postgres import EmbeddedPostgres
 
 
 @pytest.fixture
-def model() -> Iterator[tuple[str, int]]:
+def setting(postgres: EmbeddedPostgres, table: str, tmp_path: Path) -> Iterator[Setting]:
+    """A setting beside a stand-in model, with nothing to measure yet."""
     with subprocess.Popen(
         [sys.executable, "-m", "bench.driver.model"], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         assert process.stdout is not None
         url, channel = process.stdout.readline().split()
-        yield url, int(channel)
+        yield Setting(
+            database=postgres.url,
+            directory=str(tmp_path),
+            model=url,
+            channel=int(channel),
+            postgres=os.getpid(),
+            figures=(),
+            scale={},
+            table=table,
+        )
         process.terminate()
 
 
-def test_kern_in_memory_is_measured(model: tuple[str, int], tmp_path: Path) -> None:
-    setting = Setting(
-        database="",
-        directory=str(tmp_path),
-        model=model[0],
-        channel=model[1],
-        postgres=os.getpid(),
-        figures=("latency", "cancel_here"),
-        scale={"latency": 3, "cancel": 2, "hold": 5},
-    )
+def measure(contender: str, setting: Setting) -> dict[str, list[float]]:
+    """Have a contender measure itself, and return the samples by figure."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.contenders.kern_memory", setting.to_json()],
+        [sys.executable, "-m", f"bench.contenders.{contender}", setting.to_json()],
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=30,
+        timeout=50,
     )
     assert done.returncode == 0, done.stderr
-    found = {each["figure"]: each["samples"] for each in map(json.loads, done.stdout.splitlines())}
+    return {each["figure"]: each["samples"] for each in map(json.loads, done.stdout.splitlines())}
+
+
+def test_kern_in_memory_is_measured(setting: Setting) -> None:
+    scale = {"latency": 3, "cancel": 2, "hold": 5}
+    found = measure(
+        "kern_memory", replace(setting, figures=("latency", "cancel_here"), scale=scale)
+    )
     assert {figure: len(found[figure]) for figure in found} == {
         "submit": 3,
         "start": 3,
@@ -52,26 +63,36 @@ def test_kern_in_memory_is_measured(model: tuple[str, int], tmp_path: Path) -> N
     assert all(0 < sample < 5 for samples in found.values() for sample in samples)
 
 
-def test_kern_in_postgres_is_polled_beside_very_many_runs(
-    model: tuple[str, int], postgres: EmbeddedPostgres, table: str, tmp_path: Path
-) -> None:
-    setting = Setting(
-        database=postgres.url,
-        directory=str(tmp_path),
-        model=model[0],
-        channel=model[1],
-        postgres=os.getpid(),
-        figures=("poll", "poll_table"),
-        scale={"poll": 3, "seconds": 1, "table": 50},
-        table=table,
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.contenders.kern_postgres", setting.to_json()],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=50,
-    )
-    assert done.returncode == 0, done.stderr
-    figures = {json.loads(line)["figure"] for line in done.stdout.splitlines()}
-    assert figures == {"poll_1", "poll_1000", "poll_10000", "poll_alone", "poll_table"}
+def test_kern_in_postgres_is_polled_beside_very_many_runs(setting: Setting) -> None:
+    scale = {"poll": 3, "seconds": 1, "table": 50}
+    found = measure("kern_postgres", replace(setting, figures=("poll", "poll_table"), scale=scale))
+    assert found.keys() == {"poll_1", "poll_1000", "poll_10000", "poll_alone", "poll_table"}
+
+
+def test_the_program_written_by_hand_is_measured(setting: Setting) -> None:
+    scale = {"latency": 3, "seconds": 0.1, "memory": 10, "memory_seconds": 5}
+    figures = ("latency", "throughput", "memory")
+    found = measure("handwritten", replace(setting, figures=figures, scale=scale))
+    assert found.keys() >= {"submit", "start", "throughput", "processor", "memory"}
+    assert len(found["submit"]) == 3
+    assert found["throughput"][0] > 1
+
+
+def test_readers_are_measured_beside_the_same_runs_without_them(setting: Setting) -> None:
+    scale = {"streams": 2, "readers": 2, "pieces": 10}
+    found = measure("kern_postgres", replace(setting, figures=("readers",), scale=scale))
+    costs = ("processor", "postgres", "statements")
+    assert found.keys() == {
+        "readers",
+        *(f"readers_{cost}{suffix}" for cost in costs for suffix in ("", "_alone")),
+    }
+    # The answer takes a second: read at its end, half of the pieces would be half a second old.
+    assert 0 < statistics.median(found["readers"]) < 0.3
+    assert found["readers_statements"][0] > found["readers_statements_alone"][0]
+
+
+@pytest.mark.parametrize("contender", ["kern_postgres", "handwritten"])
+def test_early_and_late_turns_of_a_long_run_are_measured(contender: str, setting: Setting) -> None:
+    found = measure(contender, replace(setting, figures=("steps",), scale={"steps": 100}))
+    assert found.keys() == {"steps_early", "steps_late"}
+    assert all(samples[0] > 0 for samples in found.values())

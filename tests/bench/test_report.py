@@ -54,6 +54,20 @@ def test_a_goal_says_whether_it_is_reached_or_not_measured() -> None:
     )
 
 
+def test_what_is_on_the_wire_is_taken_off_both_ends_of_a_long_run() -> None:
+    results = [
+        {"contender": contender, "round": 0, "figure": f"steps_{end}", "samples": [sample]}
+        for contender, early, late in (
+            ("kern_postgres", 0.003, 0.006),
+            ("handwritten", 0.001, 0.001),
+        )
+        for end, sample in (("early", early), ("late", late))
+    ]
+    goal = next(goal for goal in goals(Findings(results)) if "turns" in goal.figure)
+    assert goal.measured == "2.50 times (2.50 to 2.50)"
+    assert goal.reached is False
+
+
 def test_what_is_written_by_hand_survives(tmp_path: Path) -> None:
     page = tmp_path / "benchmarks.md"
     page.write_text(f"# By hand\n\n{BEGIN}\nold figures\n{END}\n\nBelow, by hand\n")
