@@ -99,7 +99,7 @@ async def test_a_person_decides_about_a_call_that_pauses_its_run(
     await case.die(server, elsewhere, "pause")
     run = await case.stands()
     assert run.status is RunStatus.paused
-    assert "Continue the run with its result, or have it called again." in str(run.error)
+    assert "A person has to decide about work." in str(run.error)
     with pytest.raises(RunStateError, match="does not wait for another, but for call_"):
         await case.agent.acontinue_run("run", results={"another": "x"})
     call = run.messages[1].tool_calls[0].id
