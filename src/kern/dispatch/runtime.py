@@ -390,6 +390,9 @@ class Runtime:
             if is_new and not isinstance(error, RunStateError):
                 self._definitions.unpin(run_id)
             raise
+        if not self._definitions.is_pinned(run_id) and not self._worker.executes(run_id):
+            # A sweep has seen the run as it was before it went on.
+            self._definitions.pin(run_id, spec, self._owner())
         if not self._subscriptions.is_heard:
             self._worker.wake()
         return result

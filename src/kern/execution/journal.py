@@ -16,6 +16,7 @@ from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending, event_of
 from kern.run.record import JournalRow
 from kern.run.steps import (
+    PIECE_KINDS,
     AnswerKept,
     AnyStep,
     CallBegun,
@@ -263,16 +264,15 @@ class Journal:
     async def _write(self, *, waits: bool = True) -> None:
         store, run_id = self._store, self._output.run_id
         async with self._writing:
-            entries, readable = self._unwritten, len(self.entries)
-            rows = self._rows(entries)
+            rows, readable = self._rows(self._unwritten), len(self.entries)
             if store is None or not rows:
                 return
+            self._has_pieces |= any(row.type in PIECE_KINDS for row in rows)
             append = partial(store.append, run_id, self._attempt, rows, self._streamed)
             if not await (until_available(append) if waits else append()):
                 raise StaleAttemptError(f"run {run_id}: attempt {self._attempt} is stale")
-            last = rows[-1].seq
-            self._unwritten = [each for each in self._unwritten if each.seq > last]
-            self._has_pieces |= any(map(_is_piece, entries))
+            written = {row.seq for row in rows}
+            self._unwritten = [each for each in self._unwritten if each.seq not in written]
             self.readable = readable
         if self._streamed:
             self.on_write()

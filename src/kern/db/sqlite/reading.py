@@ -25,7 +25,6 @@ class Reading:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._runs = tables.runs
-        self._below = f"""
 WITH RECURSIVE below (run_id) AS (
     SELECT run_id FROM {self._runs} WHERE parent_run_id = :run_id
     UNION SELECT run.run_id FROM {self._runs} AS run
@@ -130,8 +129,7 @@ FROM {self._runs} WHERE status = 'PENDING'"""
     def children(self, transaction: Transaction, run_id: str) -> list[str]:
         """See :meth:`kern.db.base.Store.children`."""
         rows = transaction.execute(
-            f"{self._below} SELECT run_id FROM below JOIN {self._runs} USING (run_id) "
-            f"WHERE status IN {LIVE}",
+            f"{self._below('status')} SELECT run_id FROM below WHERE status IN {LIVE}",
             run_id=run_id,
         )
         return [row["run_id"] for row in rows]
@@ -139,11 +137,18 @@ FROM {self._runs} WHERE status = 'PENDING'"""
     def usage_of_children(self, transaction: Transaction, run_id: str) -> list[str]:
         """See :meth:`kern.db.base.Store.usage_of_children`."""
         rows = transaction.execute(
-            f"{self._below} SELECT usage FROM below JOIN {self._runs} USING (run_id) "
-            "WHERE usage IS NOT NULL",
+            f"{self._below('usage')} SELECT usage FROM below WHERE usage IS NOT NULL",
             run_id=run_id,
         )
         return [row["usage"] for row in rows]
+
+    def _below(self, column: str) -> str:
+        """Return the common table expression of what a run's calls have started, and theirs."""
+        return f"""
+WITH RECURSIVE below (run_id, {column}) AS (
+    SELECT run_id, {column} FROM {self._runs} WHERE parent_run_id = :run_id
+    UNION SELECT run.run_id, run.{column} FROM {self._runs} AS run
+    JOIN below ON run.parent_run_id = below.run_id)"""
 
     def wanted(
         self, transaction: Transaction, run_ids: Sequence[str]

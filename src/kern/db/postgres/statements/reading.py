@@ -53,17 +53,10 @@ ORDER BY position DESC LIMIT $3"""
 SELECT run_id, output FROM {runs} WHERE run_id = ANY($1) AND output IS NOT NULL
 ORDER BY position"""
 
-        below = f"""
-WITH RECURSIVE below (run_id) AS (
-    SELECT run_id FROM {runs} WHERE parent_run_id = $1
-    UNION SELECT run.run_id FROM {runs} AS run
-    JOIN below ON run.parent_run_id = below.run_id)"""
-
-        self.children = f"""{below}
-SELECT run_id FROM below JOIN {runs} USING (run_id) WHERE status IN {LIVE}"""
-
-        self.usage_of_children = f"""{below}
-SELECT usage FROM below JOIN {runs} USING (run_id) WHERE usage IS NOT NULL"""
+        self.children = _below(runs, "status") + f"SELECT run_id FROM below WHERE status IN {LIVE}"
+        self.usage_of_children = (
+            _below(runs, "usage::text") + "SELECT usage FROM below WHERE usage IS NOT NULL"
+        )
 
         self.wanted = f"""
 SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed FROM {runs}
@@ -139,3 +132,13 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
 SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning
 FROM {runs} WHERE position = ANY(ARRAY({found})) ORDER BY position DESC LIMIT $1"""
         return statement, values
+
+
+def _below(runs: str, column: str) -> str:
+    """Return the common table expression of what a run's calls have started, and theirs."""
+    return f"""
+WITH RECURSIVE below (run_id, {column.partition(":")[0]}) AS (
+    SELECT run_id, {column} FROM {runs} WHERE parent_run_id = $1
+    UNION SELECT run.run_id, run.{column} FROM {runs} AS run
+    JOIN below ON run.parent_run_id = below.run_id)
+"""
