@@ -25,10 +25,6 @@ class Reading:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._runs = tables.runs
-WITH RECURSIVE below (run_id) AS (
-    SELECT run_id FROM {self._runs} WHERE parent_run_id = :run_id
-    UNION SELECT run.run_id FROM {self._runs} AS run
-    JOIN below ON run.parent_run_id = below.run_id)"""
         # What who executes a run needs to know of it.
         self.claimed = f"""{_RECORD}, input, streamed, timeout - (:now - started_at) AS remaining,
     (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq"""
