@@ -174,8 +174,8 @@ DAMAGED = {
     "no object": ("TextSlice", "null"),
     "a field is missing": ("TextSlice", "{}"),
     "a field is of another kind": ("TextSlice", '{"text":3}'),
-    "a text as a number": ("ToolEnded", '{"place":"0","result":"a"}'),
-    "a truth as a number": ("ToolEnded", '{"place":true,"result":"a"}'),
+    "a text as a number": ("ToolEnded", '{"place":"0","content":"a"}'),
+    "a truth as a number": ("ToolEnded", '{"place":true,"content":"a"}'),
     "a fraction as a number": ("AttemptBegun", '{"attempt":1.5}'),
     "a lone surrogate and another kind": ("TextSlice", '{"text":["\\ud800"]}'),
     "a role that there is not": (
