@@ -11,6 +11,7 @@ from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.db.blobs import Blobs
 from kern.run.agent import RunInput
+from kern.run.codec import join_halves
 from kern.run.content import AudioPart, Blob, Content, FilePart, ImagePart, Inline, Part, TextPart
 from kern.run.message import Message
 
@@ -154,8 +155,8 @@ async def _put_part(blobs: Blobs, run_id: str, part: Part, texts: bool) -> Part:
         case TextPart(text):
             blob = await blobs.put(run_id, _encoded(text))
             shown = (
-                f"{text[:_SHOWN]}… These are the first {_SHOWN:,} characters of {blob.size:,} "
-                f"bytes, kept as the blob {blob.hash}."
+                f"{join_halves(text[:_SHOWN])}… These are the first {_SHOWN:,} characters of "
+                f"{blob.size:,} bytes, kept as the blob {blob.hash}."
             )
             return FilePart(msgspec.structs.replace(blob, shown=shown), "text/plain")
         case ImagePart(Inline(data)) | AudioPart(Inline(data)) | FilePart(Inline(data)):
