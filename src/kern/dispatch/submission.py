@@ -59,9 +59,9 @@ class Submission:
             OutcomeUnknownError: the database has not said whether the run was accepted.
             DatabaseError: the run was not accepted.
         """
+        run = await self._small(run)
         if cancellations.take_pending(run.run_id):
             run = replace(run, cancelled=True)
-        run = await self._small(run)
         try:
             accepted = await self._store.submit(run)
         except DatabaseUnavailableError as error:
