@@ -141,6 +141,10 @@ class RunNotFoundError(KernError):
     """There is no run with this id in the database."""
 
 
+class BlobNotFoundError(KernError):
+    """What a run refers to by its hash is not in the database, or not the whole of it."""
+
+
 class ScheduleNotFoundError(KernError):
     """The agent, or the database, has no schedule with this name."""
 
@@ -187,6 +191,7 @@ def failure(kind: str | None, message: str) -> KernError:
         message: what it said.
     """
     known: tuple[type[KernError], ...] = (
+        BlobNotFoundError,
         ConfigurationError,
         DatabaseError,
         JournalError,

@@ -50,7 +50,11 @@ def test_a_goal_says_whether_it_is_reached_or_not_measured() -> None:
     assert found[submit, "at most 3 single-row commits"] is True
     assert found[submit, "at most 0.15 of agno's"] is False
     assert (
-        found["memory a run in flight", next(goal for name, goal in found if name.startswith("memory"))] is None
+        found[
+            "memory a run in flight",
+            next(goal for name, goal in found if name.startswith("memory")),
+        ]
+        is None
     )
 
 

@@ -190,7 +190,7 @@ def test_a_run_is_shown_with_what_has_happened_in_it(shared_db: Database) -> Non
     assert (run["status"], run["output"]["content"]) == ("COMPLETED", "Buy one.")
     assert run["input"] == [{"role": "user", "content": "Research"}]
     assert [event["seq"] for event in run["events"]] == [*range(1, 11), 12]
-    assert run["events"][4]["payload"]["result"] == "three results"
+    assert run["events"][4]["payload"]["content"] == "three results"
 
 
 def test_who_executes_a_run_and_who_refused_it_is_shown(shared_db: Database) -> None:

@@ -127,7 +127,7 @@ class Case:
             match read_row(row).step:
                 case ModelAnswered():
                     turns += 1
-                case ToolEnded(_, result):
+                case ToolEnded(_, str(result)):
                     tools.add(result[0])
         record = await runtime.store.get(run_id)
         assert record is not None

@@ -101,13 +101,13 @@ ANSWERS: dict[str, Callable[[dict[str, object]], object]] = {
 }
 RESULTS: dict[str, Callable[[dict[str, object]], object]] = {
     "no place": without("place"),
-    "no result": without("result"),
+    "no result": without("content"),
     "a place of a kind": having(place="0"),
     "a place that is not there": having(place=7),
     "a place before the first": having(place=-1),
     "a place that is true": having(place=True),
-    "a result of a kind": having(result={"a": 1}),
-    "a result of nothing": having(result=None),
+    "a result of a kind": having(content={"a": 1}),
+    "a result of nothing": having(content=None),
 }
 
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journals import answer, row
-from strategies import Json, json_objects, json_values, texts
+from strategies import Json, json_objects, json_values, parts, texts
 
 from kern.errors import JournalError, NewerJournalError
+from kern.run.content import ImagePart, Inline, TextPart
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
@@ -41,10 +42,11 @@ provider_items = st.lists(
     st.dictionaries(texts, st.none() | st.booleans() | st.integers(-9, 9) | texts, max_size=3),
     max_size=2,
 )
+contents = texts | st.lists(parts, max_size=3).map(tuple)
 messages = st.builds(
     Message,
     st.just("assistant"),
-    st.none() | texts,
+    st.none() | contents,
     st.lists(st.builds(ToolCall, texts, texts, texts), max_size=3),
     st.none() | texts,
     st.booleans(),
@@ -84,7 +86,7 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
         st.none() | texts,
     ),
     CallBroken: st.builds(CallBroken, texts, places),
-    ToolEnded: st.builds(ToolEnded, numbers, texts, st.booleans()),
+    ToolEnded: st.builds(ToolEnded, numbers, contents, st.booleans()),
     Paused: st.builds(Paused, st.lists(requirements, max_size=2).map(tuple)),
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
@@ -111,7 +113,14 @@ def test_every_kind_of_step_is_tried() -> None:
 @pytest.mark.parametrize("text", [*HOSTILE, "\x00é🦊\ud800" * 250_000], ids=ascii)
 def test_a_hostile_text_comes_back_equal(text: str) -> None:
     asked = ToolCall(text, text, text)
-    for step in (TextSlice(text), ToolEnded(0, text), AttemptFailed(text), answer(text, asked)):
+    image = ImagePart(Inline(text.encode(errors="surrogatepass")), text)
+    for step in (
+        TextSlice(text),
+        ToolEnded(0, text),
+        ToolEnded(0, (TextPart(text), image)),
+        AttemptFailed(text),
+        answer(text, asked),
+    ):
         assert read_row(row("run", 1, step)).step == step
 
 
@@ -174,8 +183,8 @@ DAMAGED = {
     "no object": ("TextSlice", "null"),
     "a field is missing": ("TextSlice", "{}"),
     "a field is of another kind": ("TextSlice", '{"text":3}'),
-    "a text as a number": ("ToolEnded", '{"place":"0","result":"a"}'),
-    "a truth as a number": ("ToolEnded", '{"place":true,"result":"a"}'),
+    "a text as a number": ("ToolEnded", '{"place":"0","content":"a"}'),
+    "a truth as a number": ("ToolEnded", '{"place":true,"content":"a"}'),
     "a fraction as a number": ("AttemptBegun", '{"attempt":1.5}'),
     "a lone surrogate and another kind": ("TextSlice", '{"text":["\\ud800"]}'),
     "a role that there is not": (

@@ -373,7 +373,7 @@ class Promises:
                 turn += 1
             elif kind == ToolEnded.__name__:
                 place = cast(int, payload["place"])
-                results[turn, place] = cast(str, payload["result"])
+                results[turn, place] = cast(str, payload["content"])
                 self._check_result(run_id, f"{run_id}/{turn}/{place}", results[turn, place])
         return {f"{run_id}/{turn}/{place}": results[turn, place] for turn, place in sorted(results)}
 

@@ -109,11 +109,12 @@ def ending(
 async def execute(store: Store, statement: str, *values: str) -> list[dict[str, object]]:
     """Send a statement of the test's own, in which ``{runs}`` names a table and ``{1}`` a value."""
     if isinstance(store, PostgresStore):
-        names = {each: getattr(store.names, each) for each in ("runs", "sessions")}
+        names = {each: getattr(store.names, each) for each in ("runs", "sessions", "blobs")}
         rows = await store.pool.fetch(statement.format(None, "$1", "$2", **names), *values)
         return [dict(row) for row in rows]
     assert isinstance(store, SqliteStore)
-    names = {"runs": store._file.tables.runs, "sessions": store._file.tables.sessions}
+    tables = store._file.tables
+    names = {"runs": tables.runs, "sessions": tables.sessions, "blobs": tables.blobs}
     text = statement.format(None, ":value_1", ":value_2", **names)
     named = {f"value_{number}": value for number, value in enumerate(values, 1)}
 

@@ -5,6 +5,19 @@ from typing import TypeAlias
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from kern.run.content import (
+    AudioPart,
+    Blob,
+    CitationPart,
+    FilePart,
+    ImagePart,
+    Inline,
+    Part,
+    ReasoningPart,
+    TextPart,
+    Url,
+)
+
 # No deadline: how long an example takes says more about the machine than about kern.
 settings.register_profile("kern", deadline=None, max_examples=50)
 settings.load_profile("kern")
@@ -22,6 +35,22 @@ texts = st.text(
         st.characters(), st.sampled_from(["\x00", "\ud800", "\udfff", "\u2028", "\U0001f600"])
     )
 ).map(_as_utf16)
+
+_sources = st.one_of(
+    st.builds(Url, texts),
+    st.builds(Inline, st.binary()),
+    st.builds(Blob, texts, st.integers(0), st.none() | texts),
+)
+_places = st.none() | st.integers(0)
+
+parts: st.SearchStrategy[Part] = st.one_of(
+    st.builds(TextPart, texts),
+    st.builds(ImagePart, _sources, st.none() | texts, st.none() | texts),
+    st.builds(AudioPart, _sources, st.none() | texts, st.none() | texts),
+    st.builds(FilePart, _sources, st.none() | texts, st.none() | texts),
+    st.builds(ReasoningPart, texts),
+    st.builds(CitationPart, texts, st.none() | texts, _places, _places),
+)
 
 json_values: st.SearchStrategy[Json] = st.recursive(
     st.none()

@@ -81,9 +81,9 @@ def test_a_rule_that_cannot_be_is_refused(rules: dict[str, Any]) -> None:
         Own(echo, **rules)
 
 
-@pytest.mark.parametrize("content", [None, 3, {"a": 1}])
-def test_the_content_of_a_result_is_a_text(content: Any) -> None:
-    with pytest.raises(InvalidInputError, match="The content of a ToolResult must be a text, not"):
+@pytest.mark.parametrize("content", [None, 3, {"a": 1}, ["a"], ("a",)])
+def test_the_content_of_a_result_is_a_text_or_parts(content: Any) -> None:
+    with pytest.raises(InvalidInputError, match="must be a text or a tuple of parts"):
         ToolResult(content)
 
 

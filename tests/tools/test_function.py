@@ -20,6 +20,7 @@ from kern.aio.threads import Threads
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
+from kern.run.content import text_of
 from kern.tools import FunctionTool, Tool, ToolResult, tool
 
 CONTEXT: RunContext = RunContext("run", "session", "agent", None, None, 1, "call", "run/1/0", {})
@@ -44,7 +45,7 @@ async def call(function: Callable[..., Any], arguments: str = "{}") -> str:
     """Return what the model is told of a call that succeeds."""
     result = await result_of(function, arguments)
     assert not result.is_error
-    return result.content
+    return text_of(result.content)
 
 
 async def failed_call(function: Callable[..., Any], arguments: str = "{}") -> str:
@@ -52,7 +53,7 @@ async def failed_call(function: Callable[..., Any], arguments: str = "{}") -> st
     result = await result_of(function, arguments)
     assert result.is_error
     assert result.data is None
-    return result.content
+    return text_of(result.content)
 
 
 def test_a_decorator_without_arguments_makes_a_tool() -> None:
@@ -344,7 +345,7 @@ async def test_any_json_value_is_told_as_json_and_kept_as_data(value: Json) -> N
     if isinstance(value, str):
         assert result == ToolResult(value)
     else:
-        assert json.loads(result.content) == result.data == value
+        assert json.loads(text_of(result.content)) == result.data == value
 
 
 async def test_what_has_a_json_form_is_kept_as_data_in_that_form() -> None:

@@ -23,6 +23,7 @@ from kern import (
 )
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunContentEvent, RunPausedEvent, ToolCallCompletedEvent
+from kern.run.content import Part
 from kern.run.tool import ToolExecution, ToolSchema
 
 
@@ -119,7 +120,7 @@ async def methods_keep_theirs_without_the_instance() -> None:
 async def tools_are_called_as_a_model_would(context: RunContext) -> None:
     made: Tool = FunctionTool(plain, name="other", requires_confirmation=True)
     result = await made.call("{}", context)
-    assert_type(result.content, str)
+    assert_type(result.content, str | tuple[Part, ...])
     assert_type(result.is_error, bool)
     assert_type(made.schema, ToolSchema)
     assert_type(made.requires_confirmation, bool)

@@ -32,6 +32,24 @@ class Listing(AgentDefinition[Deps, Output]):
             return None
         return self._typed(RunOutput.from_record(record))
 
+    async def aget_blob(self, run_id: str, hash: str) -> bytes:
+        """Return what was too large for a row of a run, and is in its messages by reference.
+
+        Args:
+            run_id: the run.
+            hash: the ``hash`` of a :class:`~kern.run.content.Blob` in its messages.
+
+        Returns:
+            The media; or the text, in UTF-8 (lone surrogates by ``"surrogatepass"``).
+
+        Raises:
+            BlobNotFoundError: the run has none of this hash, or is not there any more.
+            ConfigurationError: the agent has no db.
+            DatabaseError: it could not be read.
+        """
+        store = (await runtime_of(self)).store
+        return await store.blobs.get(check_id("run_id", run_id), check_id("hash", hash))
+
     async def alist_runs(
         self,
         *,

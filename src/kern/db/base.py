@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
+from kern.db.blobs import Blobs
 from kern.db.listing import Load, RunFilter
 from kern.db.outbox import Outbox
 from kern.db.processes import Processes
@@ -32,6 +33,7 @@ class Store(ABC):
         retention: what deletes runs from it.
         outbox: the webhooks that are to be sent.
         processes: the processes that execute its runs.
+        blobs: what of its runs is too large for a row.
     """
 
     queue: Queue
@@ -39,6 +41,7 @@ class Store(ABC):
     retention: Retention
     outbox: Outbox
     processes: Processes
+    blobs: Blobs
 
     def __init__(self) -> None:
         """Have no users yet."""
@@ -105,7 +108,7 @@ class Store(ABC):
 
     @abstractmethod
     async def withdraw(self, run_id: str) -> bool:
-        """Forget a run that waits for the session lock; say whether it did."""
+        """Forget a run that waits for the session lock, with its blobs; say whether it did."""
 
     @abstractmethod
     async def before(self, run_id: str) -> list[str]:
@@ -345,6 +348,8 @@ class Store(ABC):
     @abstractmethod
     async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
         """Accept a run whose journal begins as another's does, up to the number ``seq``.
+
+        It has a copy of the other's blobs.
 
         Returns:
             Whether it was accepted; if not, its id is in use.

@@ -43,7 +43,7 @@ class Retention(ABC):
         deleting: bool = True,
         alone: bool = False,
     ) -> Pruned:
-        """Delete runs that ended before a moment, with their events.
+        """Delete runs that ended before a moment, with their events and blobs.
 
         Kept are: the finished runs of a session of whose last 1000 runs one has not ended, for
         they may be its history; runs whose tools have started one that has not ended; and for 4

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kern.db.base import Store
 from kern.errors import RunStateError
+from kern.execution.blobs import put_large
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.fold import RunState, fold
@@ -49,6 +51,8 @@ async def decide(
         steps = _decided(record.run_id, state, results, requirements)
     rows: list[JournalRow] = []
     for step in steps:
+        if isinstance(step, ToolEnded):
+            step = replace(step, content=await put_large(store.blobs, record.run_id, step.content))
         event = state.call_event if isinstance(step, CallBroken) else state.next_event
         entry = Entry(state.last_seq + 1, event, step)
         state.apply(entry)

@@ -17,6 +17,7 @@ from kern.errors import (
     RunStateError,
     SessionBusyError,
 )
+from kern.execution.blobs import small_input
 from kern.execution.cancellation import cancellations
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
@@ -58,6 +59,7 @@ class Submission:
             OutcomeUnknownError: the database has not said whether the run was accepted.
             DatabaseError: the run was not accepted.
         """
+        run = await self._small(run)
         if cancellations.take_pending(run.run_id):
             run = replace(run, cancelled=True)
         try:
@@ -86,7 +88,7 @@ class Submission:
         except QueueFullError:
             if await self._store.get(run.run_id) is None:
                 raise
-            return await self.same_run(run)
+            return await self.same_run(await self._small(run))
         record = await self.accept(run)
         if record.waiting and policy == "reject" and await self._store.withdraw(run.run_id):
             raise SessionBusyError(
@@ -112,6 +114,7 @@ class Submission:
             QueueFullError: too many of the agent's runs wait.
         """
         await self._bound.check(run.agent_id, limit)
+        run = await self._small(run)
         accepted = await self._store.submit_with(connection, run)
         if accepted is None:
             return await self.same_run(run), None
@@ -185,6 +188,15 @@ class Submission:
             RunConflictError: it is another one.
         """
         return _same(run, await self.found(run.run_id, with_input=True))
+
+    async def _small(self, run: NewRun) -> NewRun:
+        """Return the run with its large media in blobs, which are there before its row is.
+
+        Where the row does not follow (the database is away, a caller rolls back), they wait for
+        a submit of the same id; nobody else refers to them, for blobs are found by the run's id.
+        """
+        input = await small_input(self._store.blobs, run.run_id, run.input)
+        return run if input is run.input else replace(run, input=input)
 
     async def _unanswered(self, run: NewRun, error: DatabaseUnavailableError) -> RunRecord:
         """Return a run of whose acceptance only the answer was lost, or raise."""

@@ -1,11 +1,13 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.errors import ConfigurationError
+from kern.execution.blobs import blobs_in
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec
@@ -41,6 +43,7 @@ class Attempt:
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
         history: the earlier runs of the session that are part of the context.
+        blobs: the blobs in all of these messages, by their hash, each with the run that has it.
         replayed: how many turns earlier attempts have journaled.
         interrupted: the calls of the last of them that were under way, by their place.
         failure: what the run failed of, once it has.
@@ -68,6 +71,7 @@ class Attempt:
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     history: tuple[str, ...] = ()
+    blobs: dict[str, str] = field(default_factory=dict)
     replayed: int = 0
     interrupted: frozenset[int] = frozenset()
     failure: BaseException | None = None
@@ -142,7 +146,7 @@ class Attempt:
     def conversation(self) -> list[Message]:
         """Everything that the model is told, once each of its calls has a result."""
         for turn in self.state.turns[self._told :]:
-            self.messages += turn.messages
+            self._add(self.messages, turn.messages, self.output.run_id)
             self._told += 1
         return [*self.context, *self.messages]
 
@@ -180,7 +184,8 @@ class Attempt:
             open_places = {place for place, _ in last.open_calls}
             self.interrupted = frozenset(last.started - last.allowed) & open_places
         self.tools = await self._listed_tools()
-        self.messages = list(RunInput.from_json(self.input).messages)
+        self.messages = []
+        self._add(self.messages, RunInput.from_json(self.input).messages, run_id)
         await self._set_context()
 
     async def _listed_tools(self) -> dict[str, Tool]:
@@ -207,8 +212,13 @@ class Attempt:
         else:
             found = await until_available(lambda: store.history(session_id, run_id, limit))
             self.history = tuple(run_id for run_id, _ in found)
-        for _, output in found:
-            self.context += messages_of(decode_object(output))
+        for earlier, output in found:
+            self._add(self.context, messages_of(decode_object(output)), earlier)
+
+    def _add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
+        """Add messages of a run to others."""
+        to += messages
+        self.blobs.update(dict.fromkeys(blobs_in(messages), run_id))
 
 
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:

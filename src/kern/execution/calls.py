@@ -8,9 +8,11 @@ from functools import partial
 
 from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError
 from kern.execution.attempt import Attempt
+from kern.execution.blobs import keep_small
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
 from kern.run.base import RunContext, current_run
+from kern.run.content import Content
 from kern.run.fold import Turn
 from kern.run.requirement import RequirementKind, RunRequirement
 from kern.run.steps import Paused, ToolEnded
@@ -116,7 +118,12 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None
         result = await _call(attempt, turn, place, call)
     else:
         result = ToolResult(refusal, is_error=True)
-    await attempt.journal.record(ToolEnded(place, result.content, result.is_error))
+
+    def keep(content: Content) -> None:
+        attempt.journal.keep(ToolEnded(place, content, result.is_error))
+
+    await keep_small(attempt.store, attempt.output.run_id, result.content, keep)
+    await attempt.journal.commit()
 
 
 async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:

@@ -1,13 +1,16 @@
 """The run loop: replay what is done, then turn after turn, until the model has answered."""
 
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 from kern.execution.attempt import Attempt
+from kern.execution.blobs import keep_small, whole
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.limits import check_model_call
 from kern.execution.middleware import AskModel, around_model
 from kern.models.base import Kept, ModelRequest, ModelResponse, Text
+from kern.run.content import Content
 from kern.run.steps import AttemptBegun
 
 
@@ -55,23 +58,36 @@ async def _resume(attempt: Attempt) -> None:
 async def _ask(attempt: Attempt) -> None:
     """Have the model answer, and write the answer down before anything follows from it."""
     await check_model_call(attempt)
-    journal, state = attempt.journal, attempt.state
+    journal = attempt.journal
     journal.begin_call()
     response = await _respond(attempt)
-    calls = response.message.tool_calls
-    journal.answered(
-        response,
-        starts(attempt, len(state.turns) + 1, list(enumerate(calls))),
-        () if state.turns else attempt.history,
-    )
-    if calls:  # Else nothing follows but the run's end, and that is written with it.
+    keep, content = partial(_keep_answer, attempt, response), response.message.content
+    if isinstance(content, tuple):
+        await keep_small(attempt.store, attempt.output.run_id, content, keep, texts=False)
+    else:
+        keep(content)
+    if response.message.tool_calls:  # Else only the run's end follows, and that is written with it.
         await journal.commit()
 
 
+def _keep_answer(attempt: Attempt, response: ModelResponse, content: Content | None) -> None:
+    """Have an answer written, with what takes the place of its content."""
+    turns, message = attempt.state.turns, response.message
+    if content is not message.content:
+        response = replace(response, message=replace(message, content=content))
+    attempt.journal.answered(
+        response,
+        starts(attempt, len(turns) + 1, list(enumerate(message.tool_calls))),
+        () if turns else attempt.history,
+    )
+
+
 async def _respond(attempt: Attempt) -> ModelResponse:
-    spec = attempt.spec
+    spec, messages = attempt.spec, attempt.conversation
+    if attempt.blobs and attempt.store is not None:
+        messages = await whole(attempt.store, messages, attempt.blobs)
     request = ModelRequest(
-        attempt.conversation,
+        messages,
         [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle,
     )

@@ -1,7 +1,7 @@
 """What a message holds beside plain text: its parts, as values and as JSON."""
 
 from collections.abc import Sequence
-from typing import TypeAlias, get_args
+from typing import TypeAlias, TypeGuard, get_args
 
 import msgspec
 
@@ -21,15 +21,18 @@ class Inline(msgspec.Struct, frozen=True, omit_defaults=True, tag="inline"):
 
 
 class Blob(msgspec.Struct, frozen=True, omit_defaults=True, tag="blob"):
-    """Media kept in the database beside the run.
+    """Media, or a long text, kept in the database beside the run.
 
     Attributes:
-        hash: what it is found by.
+        hash: what it is found by: the SHA-256 of its bytes, in hexadecimal digits.
         size: its length in bytes.
+        shown: of a text, what people see in its place; None where it is media. The model is told
+            the whole.
     """
 
     hash: str
     size: int
+    shown: str | None = None
 
 
 Source: TypeAlias = Url | Inline | Blob
@@ -110,17 +113,29 @@ class CitationPart(msgspec.Struct, frozen=True, omit_defaults=True, tag="citatio
 Part: TypeAlias = TextPart | ImagePart | AudioPart | FilePart | ReasoningPart | CitationPart
 """A part of a message."""
 
+Content: TypeAlias = str | tuple[Part, ...]
+"""What is said: a text, or the parts where there is more than text."""
 
-def is_part(value: object) -> bool:
-    """Say whether a value is a part of a message."""
-    return isinstance(value, get_args(Part))
+
+def is_content(value: object) -> TypeGuard[Content]:
+    """Say whether a value is a text or a tuple of parts."""
+    if isinstance(value, tuple):
+        return all(isinstance(each, get_args(Part)) for each in value)
+    return isinstance(value, str)
 
 
 def text_of(content: str | Sequence[Part] | None) -> str:
     """Return the text of a content: of parts those that are text, joined; of nothing ``""``."""
     if content is None or isinstance(content, str):
         return content or ""
-    return "".join(part.text for part in content if isinstance(part, TextPart))
+    return "".join(map(_text, content))
+
+
+def _text(part: Part) -> str:
+    match part:
+        case TextPart(text) | FilePart(Blob(shown=str(text))):
+            return text
+    return ""
 
 
 def parts_to_json(parts: Sequence[Part]) -> list[dict[str, object]]:

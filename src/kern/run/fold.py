@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kern.run.base import RunStatus
+from kern.run.content import Content, text_of
 from kern.run.event import RunEvent, RunOutputEvent, class_of
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
@@ -61,7 +62,8 @@ class Turn:
     Attributes:
         number: which of the run's answers it is, from 1 on.
         message: the answer.
-        executions: what the calls returned, by their place in the answer.
+        executions: the calls that have ended, by their place in the answer.
+        contents: what the model is told of them, by their place.
         started: the calls that have begun, by their place.
         allowed: the calls that a person has allowed to begin, by their place.
     """
@@ -69,6 +71,7 @@ class Turn:
     number: int
     message: Message
     executions: dict[int, ToolExecution] = field(default_factory=dict)
+    contents: dict[int, Content] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
     allowed: set[int] = field(default_factory=set)
 
@@ -78,8 +81,8 @@ class Turn:
         calls = enumerate(self.message.tool_calls)
         return [(place, call) for place, call in calls if place not in self.executions]
 
-    def end(self, place: int, result: str, *, error: bool) -> ToolExecution:
-        """Note the result of a call.
+    def end(self, place: int, content: Content, *, error: bool) -> ToolExecution:
+        """Note what a call came to.
 
         Args:
             place: the call's place in the answer.
@@ -89,17 +92,17 @@ class Turn:
         Raises:
             LookupError: there is no such call.
         """
-        execution = _execution(self.message.tool_calls, place, result, error)
-        self.executions[place] = execution
+        execution = _execution(self.message.tool_calls, place, text_of(content), error)
+        self.executions[place], self.contents[place] = execution, content
         return execution
 
     @property
     def messages(self) -> list[Message]:
         """The answer and the results there are, in the order of the calls."""
         results = [
-            Message("tool", self.executions[place].result, tool_call_id=call.id)
+            Message("tool", self.contents[place], tool_call_id=call.id)
             for place, call in enumerate(self.message.tool_calls)
-            if place in self.executions
+            if place in self.contents
         ]
         return [self.message, *results]
 
@@ -207,11 +210,11 @@ class RunState:
             case CallBroken(text, slices):
                 yield from self._call_ends(text, slices)
                 self.voids = text
-            case ToolEnded(place, result, error):
-                execution = self.turns[-1].end(place, result, error=error)
+            case ToolEnded(place, content, error):
+                execution = self.turns[-1].end(place, content, error=error)
                 self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
-                yield Happened(kind, result, execution)
+                yield Happened(kind, execution.result, execution)
             case step:
                 yield from self._attempt_changes(step)
 

@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Literal, Self, TypeAlias, cast, get_args
 
 from kern.errors import InvalidInputError
-from kern.run.content import Part, is_part, parts_from_json, parts_to_json, text_of
+from kern.run.content import Content, is_content, parts_from_json, parts_to_json, text_of
 from kern.run.tool import ToolCall
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -38,7 +38,7 @@ class Message:
     """
 
     role: Role
-    content: str | tuple[Part, ...] | None = None
+    content: Content | None = None
     tool_calls: list[ToolCall] = field(default_factory=list)
     tool_call_id: str | None = None
     refusal: bool = False
@@ -52,7 +52,7 @@ class Message:
                 f"A message has the unknown role {self.role!r}. Use one of {known}."
             )
         content = self.content
-        if not isinstance(content, str | None) and not _are_parts(content):
+        if content is not None and not is_content(content):
             kind = type(content).__name__
             raise InvalidInputError(
                 f"A message's content must be a text or a tuple of parts, not {kind}."
@@ -96,10 +96,6 @@ class Message:
             raise InvalidInputError("A message's tool_calls must be a list.")
         message.tool_calls = [ToolCall.from_dict(each) for each in calls]
         return message
-
-
-def _are_parts(value: object) -> bool:
-    return isinstance(value, tuple) and all(is_part(each) for each in value)
 
 
 _PLAIN = ("content", "tool_call_id", "refusal", "provider", "provider_items")

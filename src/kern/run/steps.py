@@ -10,6 +10,7 @@ import msgspec
 
 from kern.errors import JournalError, NewerJournalError
 from kern.run.codec import dump, load
+from kern.run.content import Content
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
@@ -115,12 +116,12 @@ class ToolEnded(Step):
 
     Attributes:
         place: the call's place in the model's last answer.
-        result: what the model is told.
+        content: what the model is told.
         error: whether the call failed.
     """
 
     place: int
-    result: str
+    content: Content
     error: bool = False
 
 

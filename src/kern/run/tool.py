@@ -60,7 +60,8 @@ class ToolExecution:
         tool_call_id: the provider's id of the call.
         tool_name: the tool's name.
         tool_args: its arguments, as the model wrote them.
-        result: what it returned, or what went wrong; None while it has not ended.
+        result: the text of what it returned, or what went wrong; None while it has not ended. Of
+            one that is too large for a row, how it begins.
         tool_call_error: whether it failed.
     """
 

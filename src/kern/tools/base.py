@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from kern.errors import ConfigurationError, InvalidInputError, ThreadLimitError
 from kern.run.base import RunContext, RunInfo
+from kern.run.content import Content, is_content
 from kern.run.tool import ToolSchema
 
 logger = logging.getLogger("kern")
@@ -25,23 +26,23 @@ class ToolResult:
     """What a call of a tool came to.
 
     Attributes:
-        content: what the model is told.
+        content: what the model is told: a text, or parts, such as an image.
         data: the same as a JSON value for programs, or None.
         is_error: whether the call failed.
 
     Raises:
-        InvalidInputError: the content is no text.
+        InvalidInputError: the content is neither a text nor a tuple of parts.
     """
 
-    content: str
+    content: Content
     data: object | None = None
     is_error: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.content, str):
+        if not is_content(self.content):
             raise InvalidInputError(
-                f"The content of a ToolResult must be a text, not {type(self.content).__name__}; "
-                "values go into data."
+                "The content of a ToolResult must be a text or a tuple of parts, not "
+                f"{type(self.content).__name__}; values go into data."
             )
 
 

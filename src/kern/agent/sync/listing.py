@@ -26,6 +26,23 @@ class SyncListing(Listing[Deps, Output]):
             self.aget_run_output(run_id, session_id)
         )
 
+    def get_blob(self, run_id: str, hash: str) -> bytes:
+        """Return what was too large for a row of a run, and is in its messages by reference.
+
+        Args:
+            run_id: the run.
+            hash: the ``hash`` of a :class:`~kern.run.content.Blob` in its messages.
+
+        Returns:
+            The media; or the text, in UTF-8 (lone surrogates by ``"surrogatepass"``).
+
+        Raises:
+            BlobNotFoundError: the run has none of this hash, or is not there any more.
+            ConfigurationError: the agent has no db.
+            DatabaseError: it could not be read.
+        """
+        return blocking("await agent.aget_blob(...)").call(self.aget_blob(run_id, hash))
+
     def list_runs(
         self,
         *,

@@ -10,6 +10,7 @@ from kern.aio.batch import Batcher
 from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
 from kern.db.postgres.accepting import Accepting
+from kern.db.postgres.blobs import PostgresBlobs
 from kern.db.postgres.claiming import Claiming
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.hand_off import HandOff
@@ -49,6 +50,7 @@ class PostgresStore(Store):
         self.retention = PostgresRetention(connections, names)
         self.outbox = PostgresOutbox(connections.fetch, names)
         self.processes = PostgresProcesses(connections.fetch, names)
+        self.blobs = PostgresBlobs(connections.fetch, names)
         self._fetch = connections.fetch
         self._steps = Steps(names)
         self._reading = Reading(names)

@@ -14,6 +14,7 @@ class SessionLock:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._sessions, self._runs = tables.sessions, tables.runs
+        self._blobs = tables.blobs
 
     def take(self, transaction: Transaction, session_id: str, run_id: str) -> bool:
         """Have a run hold the lock, if no other one does; say whether it holds it."""
@@ -68,7 +69,10 @@ LIMIT 1000"""
         deleted = transaction.execute(
             f"DELETE FROM {self._runs} WHERE run_id = :run_id AND waiting", run_id=run_id
         )
-        return deleted.rowcount > 0
+        if not deleted.rowcount:
+            return False
+        transaction.execute(f"DELETE FROM {self._blobs} WHERE run_id = :run_id", run_id=run_id)
+        return True
 
     def before(self, transaction: Transaction, run_id: str) -> list[str]:
         """See :meth:`kern.db.base.Store.before`."""

@@ -10,6 +10,7 @@ from kern.aio.batch import Batcher
 from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
 from kern.db.sqlite.attempts import Attempts
+from kern.db.sqlite.blobs import SqliteBlobs
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import Arguments, Operation, Result, SqliteFile, bound
 from kern.db.sqlite.journals import Journals
@@ -52,6 +53,7 @@ class SqliteStore(Store):
         self.retention = SqliteRetention(file)
         self.outbox = SqliteOutbox(file)
         self.processes = SqliteProcesses(file)
+        self.blobs = SqliteBlobs(file)
 
     def __repr__(self) -> str:
         return f"SQLite file {self._file.path!r}"

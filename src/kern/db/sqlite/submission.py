@@ -19,6 +19,7 @@ class Submission:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._sessions, self._runs = tables.sessions, tables.runs
+        self._blobs = tables.blobs
         self._ends = Ends(tables)
         self._journals = Journals(tables)
         self._lock = SessionLock(tables)
@@ -120,6 +121,12 @@ class Submission:
         if self.submit(transaction, run) is None:
             return False
         self._journals.copy(transaction, run.run_id, origin, seq)
+        transaction.execute(
+            f"INSERT OR IGNORE INTO {self._blobs} (run_id, hash, chunk, data) "
+            f"SELECT :run_id, hash, chunk, data FROM {self._blobs} WHERE run_id = :origin",
+            run_id=run.run_id,
+            origin=origin,
+        )
         return True
 
     def cancel(self, transaction: Transaction, run_id: str) -> bool:

@@ -60,6 +60,11 @@ class Accepting:
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run.run_id, {JOURNAL} FROM run, {names.events} AS origin
     WHERE origin.run_id = $21 AND seq <= $22 AND type NOT IN {PIECES}
+), copied_blobs AS (
+    INSERT INTO {names.blobs} (run_id, hash, chunk, data)
+    SELECT run.run_id, hash, chunk, data FROM run, {names.blobs} AS origin
+    WHERE origin.run_id = $21
+    ON CONFLICT DO NOTHING
 ), """,
         )
 

@@ -44,7 +44,12 @@ WITH ended AS (
 SELECT unfinished, holder FROM unfinished"""
 
         self.withdraw = f"""
-DELETE FROM {runs} WHERE run_id = $1 AND status = 'PENDING' AND waiting RETURNING run_id"""
+WITH run AS (
+    DELETE FROM {runs} WHERE run_id = $1 AND status = 'PENDING' AND waiting RETURNING run_id
+), blobs AS (
+    DELETE FROM {names.blobs} WHERE run_id IN (SELECT run_id FROM run)
+)
+SELECT run_id FROM run"""
 
         self.before = f"""
 WITH run AS (SELECT session_id, position FROM {runs} WHERE run_id = $1)

@@ -1,0 +1,36 @@
+"""What is too large for a row, in PostgreSQL."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import asyncpg
+from typing_extensions import override
+
+from kern.db.blobs import CHUNKS, Blobs
+from kern.db.postgres.names import Names
+
+Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
+
+
+class PostgresBlobs(Blobs):
+    """The blobs beside one session table."""
+
+    def __init__(self, fetch: Fetch, names: Names) -> None:
+        """Send statements with ``fetch``."""
+        self._fetch = fetch
+        self._insert = f"""
+INSERT INTO {names.blobs} (run_id, hash, chunk, data)
+SELECT $1, $2, $3::integer + number - 1, data
+FROM unnest($4::bytea[]) WITH ORDINALITY AS chunk (data, number)
+ON CONFLICT DO NOTHING"""
+        self._select = f"""
+SELECT data FROM {names.blobs}
+WHERE run_id = $1 AND hash = $2 AND chunk >= $3::integer AND chunk < $3::integer + {CHUNKS}
+ORDER BY chunk"""
+
+    @override
+    async def _write(self, run_id: str, hash: str, first: int, chunks: Sequence[bytes]) -> None:
+        await self._fetch(self._insert, run_id, hash, first, chunks)
+
+    @override
+    async def _read(self, run_id: str, hash: str, first: int) -> list[bytes]:
+        return [row["data"] for row in await self._fetch(self._select, run_id, hash, first)]

@@ -1,0 +1,49 @@
+"""What is too large for a row, in SQLite."""
+
+from collections.abc import Sequence
+
+from typing_extensions import override
+
+from kern.db.blobs import CHUNKS, Blobs
+from kern.db.sqlite.connection import Transaction
+from kern.db.sqlite.file import SqliteFile
+
+
+class SqliteBlobs(Blobs):
+    """The blobs beside one session table."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        """Use ``file``."""
+        self._file = file
+        self._blobs = file.tables.blobs
+
+    @override
+    async def _write(self, run_id: str, hash: str, first: int, chunks: Sequence[bytes]) -> None:
+        await self._file.write(self._insert, run_id, hash, first, chunks)
+
+    @override
+    async def _read(self, run_id: str, hash: str, first: int) -> list[bytes]:
+        return await self._file.read(self._select, run_id, hash, first)
+
+    def _insert(
+        self, transaction: Transaction, run_id: str, hash: str, first: int, chunks: Sequence[bytes]
+    ) -> None:
+        transaction.execute_many(
+            f"INSERT OR IGNORE INTO {self._blobs} (run_id, hash, chunk, data) "
+            "VALUES (:run_id, :hash, :chunk, :data)",
+            [
+                {"run_id": run_id, "hash": hash, "chunk": number, "data": data}
+                for number, data in enumerate(chunks, first)
+            ],
+        )
+
+    def _select(self, transaction: Transaction, run_id: str, hash: str, first: int) -> list[bytes]:
+        rows = transaction.execute(
+            f"SELECT data FROM {self._blobs} WHERE run_id = :run_id AND hash = :hash "
+            "AND chunk >= :first AND chunk < :end ORDER BY chunk",
+            run_id=run_id,
+            hash=hash,
+            first=first,
+            end=first + CHUNKS,
+        )
+        return [row["data"] for row in rows]
