@@ -86,7 +86,7 @@ class Turn:
 
         Args:
             place: the call's place in the answer.
-            result: what the model is told.
+            content: what the model is told.
             error: whether the call failed.
 
         Raises:
