@@ -71,7 +71,9 @@ class Reader:
                 record = await self._record()
                 async for event in self._from_database(record):
                     yield event
-                if record.status.is_terminal or record.status is RunStatus.paused:
+                if await self._rests(record):
+                    for event in self._end(record):
+                        yield event
                     return
             else:
                 attempt.journal.stream()
@@ -96,10 +98,9 @@ class Reader:
             yield from self._tell(output, self._ending(output), time.time())
 
     async def _from_database(self, record: RunRecord) -> AsyncGenerator[RunOutputEvent, None]:
-        """Yield what the database holds of the run, and its end."""
+        """Yield what the database holds of the run, but for its end."""
         output = RunOutput.from_record(record)
-        begun = record.executor is not None  # Else it was cancelled before it began.
-        if begun:
+        if _has_begun(record):
             for event in self._tell(output, _BEGUN, output.started_at or output.created_at):
                 yield event
         seq = self._state.last_seq
@@ -107,9 +108,19 @@ class Reader:
             happened = apply_entry(self._state, read_row(row), row)
             for event in self._tell(output, happened, row.created_at):
                 yield event
-        finished_at = output.finished_at or output.created_at
-        for event in self._tell(output, self._ending(output, begun=begun), finished_at):
-            yield event
+
+    async def _rests(self, record: RunRecord) -> bool:
+        """Say whether the run stands still, as it did before its journal was read."""
+        if record.status in (RunStatus.error, RunStatus.paused):  # A person can have it go on.
+            now = await self._record()
+            return (now.status, now.attempt) == (record.status, record.attempt)
+        return record.status.is_terminal
+
+    def _end(self, record: RunRecord) -> Iterator[RunOutputEvent]:
+        """Yield the end of a run that is read from the database."""
+        output = RunOutput.from_record(record)
+        happened = self._ending(output, begun=_has_begun(record))
+        yield from self._tell(output, happened, output.finished_at or output.created_at)
 
     async def _record(self) -> RunRecord:
         """Return the run, read before its journal: once it has ended, nothing is added to that."""
@@ -135,3 +146,8 @@ class Reader:
 
 
 _BEGUN = (Happened(RunEvent.run_started, seq=FIRST_EVENT),)
+
+
+def _has_begun(record: RunRecord) -> bool:
+    """Say whether a run has ever executed; else it was cancelled before."""
+    return record.executor is not None
