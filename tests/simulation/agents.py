@@ -66,11 +66,9 @@ class Planned(Model):
         calls = here().model_called(plan["id"], turn)
         message = Message("assistant", answer(m.text for m in request.messages if m.role == "tool"))
         if turn < len(plan["turns"]):
-            steps = enumerate(plan["turns"][turn])
-            calls_made = [
-                _call(f"{turn + 1}.{place}.{step['tool']}", step) for place, step in steps
-            ]
-            message = Message("assistant", f"🙂 turn {turn + 1}", tool_calls=calls_made)
+            steps = plan["turns"][turn]
+            asked = [_call(f"{turn + 1}.{place}", step) for place, step in enumerate(steps)]
+            message = Message("assistant", f"🙂 turn {turn + 1}", tool_calls=asked)
         text = f"call {calls} 🙃 fails" if calls in plan["failures"] else message.text
         pieces = list(_cut(text))
         for piece in pieces:
@@ -95,7 +93,8 @@ def _cut(text: str) -> Iterator[str]:
         units = units[end:]
 
 
-def _call(call_id: str, step: Step) -> ToolCall:
+def _call(place: str, step: Step) -> ToolCall:
+    call_id = f"{place}.{step['tool']}"
     if step["child"] is None:
         return ToolCall(call_id, step["tool"], json.dumps({"seconds": step["seconds"]}))
     names = {"plan": json.dumps(step["child"]), "how": step["how"], "agent": step["agent"]}

@@ -161,6 +161,8 @@ _DEAF = Weather(lost_signal=1.0)
 _FREEZING = Weather(freezes=20, cuts=10)
 _DEADLY = Weather(deaths=10)
 
+_OTHER_EVENT = r"event \d+ of .* (came after|was)"
+
 MUTATIONS = [
     Mutation("an unfenced settle", _unfenced_settle, _FREEZING, "settle by attempt .* not refused"),
     Mutation("a lost pending cancel", _lost_pending_cancel, _CALM, "though its cancel was stored"),
@@ -183,13 +185,13 @@ MUTATIONS = [
         "pieces that nothing covers",
         _pieces_that_nothing_covers,
         _CALM,
-        r"event \d+ of .* (came|was)",
+        _OTHER_EVENT,
     ),
     Mutation(
         "a reader of what is not committed",
         _reader_of_what_is_not_committed,
         Weather(deaths=30, slowness=0.5),
-        r"event \d+ of .* (came|was)",
+        _OTHER_EVENT,
     ),
     Mutation(
         "a pause that begins the call", _pause_that_begins_the_call, _CALM, "nobody has allowed it"

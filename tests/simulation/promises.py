@@ -365,10 +365,8 @@ class Promises:
             elif self._world.wall() - row.started_at < row.timeout - 0.1:
                 self.breach(f"{row.run_id} failed of its time limit before that was over")
         elif message.startswith(_OF_LIMITS) and row.agent_id in _MOST_ANSWERS:
-            used = [
-                each for each in self.rows.values() if row in (each, *self.ancestors(each.run_id))
-            ]
-            answers = sum(self.answers(each.run_id) for each in used)
+            below = [each for each in self.rows if row in self.ancestors(each)]
+            answers = sum(map(self.answers, [row.run_id, *below]))
             if answers < _MOST_ANSWERS[row.agent_id] and "tool_call_limit" not in message:
                 self.breach(f"{row.run_id} failed of a limit after {answers} answers")
         elif not message.startswith("planned failure"):
@@ -456,6 +454,7 @@ class Promises:
 
     def told(self, run_id: str, event: RunOutputEvent, last: int) -> None:
         """Somebody was told of an event after the one with the number ``last``."""
+        self.of(run_id).accepted = True
         event = replace(event, created_at=0.0)
         if event.seq != last + 1:
             self.breach(f"event {event.seq} of {run_id} came after {last}")

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import (
@@ -93,21 +93,21 @@ class Users:
             self._promises.interrupting.add(session_id)
         while True:
             process.write(f"submit {run_id} to {agent_id} in {session_id} ({policy})")
-            submit = partial(
-                process.agent(agent_id).arun,
-                text,
-                run_id=run_id,
-                session_id=session_id,
-                user_id=random.choice(["u1", "u2"]),
-                session_policy=policy,
-                run_at=run_at,
-                timeout=timeout,
-                background=True,
-            )
+            options: dict[str, Any] = {
+                "run_id": run_id,
+                "session_id": session_id,
+                "user_id": random.choice(["u1", "u2"]),
+                "session_policy": policy,
+                "run_at": run_at,
+                "timeout": timeout,
+                "background": True,
+            }
+            agent = process.agent(agent_id)
             with suppress(DatabaseUnavailableError):
                 if random.random() < 0.5:
-                    return await self._read_new(process, run_id, submit)
-                await submit()
+                    events = agent.arun(text, stream=True, stream_events=True, **options)
+                    return await self._read_new(process, run_id, events)
+                await agent.arun(text, **options)
                 process.write(f"{run_id} is accepted")
                 return self._promises.accepted(run_id)
             process.write(f"whether {run_id} was accepted is not known")
@@ -120,11 +120,13 @@ class Users:
         agent_id, _, text = self._asked[run_id]
         process.write(f"run {run_id} of {agent_id}")
         process.foreground(run_id)
-        begin = partial(process.agent(agent_id).arun, text, run_id=run_id)
-        executing: Coroutine[object, object, RunOutput | int | None] = begin()
+        agent = process.agent(agent_id)
+        executing: Coroutine[object, object, RunOutput | None]
         if self._random.random() < 0.5:
-            executing.close()
-            executing = self._read_own(run_id, begin(stream=True, stream_events=True))
+            events = agent.arun(text, run_id=run_id, stream=True, stream_events=True)
+            executing = self._read_own(run_id, events)
+        else:
+            executing = agent.arun(text, run_id=run_id)
         running = asyncio.ensure_future(executing)
         if self._random.random() < 0.4:
             await asyncio.sleep(self._random.choice([0.001, 0.01, 1.0]) * self._random.random())
@@ -190,18 +192,16 @@ class Users:
 
     async def _read_own(self, run_id: str, reading: AsyncGenerator[RunOutputEvent]) -> None:
         """Read the stream of a run in the foreground, which is told before it is committed."""
-        event = None
         async with aclosing(reading) as events:
-            async for event in events:
-                pass
-        self._check_end(run_id, event)
+            told = [event async for event in events]
+        self._check_end(run_id, told[-1] if told else None)
 
     async def _read_new(
-        self, process: Process, run_id: str, submit: Callable[..., AsyncGenerator[RunOutputEvent]]
+        self, process: Process, run_id: str, events: AsyncGenerator[RunOutputEvent]
     ) -> None:
         """Submit a run and read its stream."""
         with suppress(ModelError, UsageLimitError, RunTimeoutError):
-            await self._read(process, run_id, submit(stream=True, stream_events=True))
+            await self._read(process, run_id, events)
 
     async def _read(
         self,
