@@ -79,7 +79,7 @@ async def _pieces_stored(db: Database, run_id: str) -> int:
     if isinstance(db, PostgresDb):
         connection = await asyncpg.connect(db._dsn)
         count: int = await connection.fetchval(
-            f"SELECT count(*) FROM {db._names.events} WHERE run_id = $1 AND type = 'RunContent'",
+            f"SELECT count(*) FROM {db._names.events} WHERE run_id = $1 AND type = 'TextSlice'",
             run_id,
         )
         await connection.close()
@@ -88,7 +88,7 @@ async def _pieces_stored(db: Database, run_id: str) -> int:
     with sqlite3.connect(db._file.path) as file:
         [count] = file.execute(
             f'SELECT count(*) FROM "{db.session_table}_run_events" '
-            "WHERE run_id = ? AND type = 'RunContent'",
+            "WHERE run_id = ? AND type = 'TextSlice'",
             (run_id,),
         ).fetchone()
     file.close()

@@ -379,9 +379,13 @@ class Promises:
         known = self.of(run_id)
         known.model_calls += 1
         process.write(f"model: {run_id} turn {turn + 1}")
-        if known.holder is process and turn < (answers := self.answers(run_id)):
+        answers = [step for step in self._steps(run_id) if isinstance(step, ModelAnswered)]
+        calls = sum(len(step.message.tool_calls) for step in answers)
+        if known.holder is process and turn < len(answers):
             self.breach(f"turn {turn + 1} of {run_id} was asked for again")
-        elif known.holder is process and turn > answers:
+        elif known.holder is process and (
+            turn > len(answers) or calls > len(self.journaled(run_id))
+        ):
             self.breach(f"turn {turn + 1} of {run_id} was asked for before the last is journaled")
         if turn >= _MOST_ANSWERS.get(self.rows[run_id].agent_id, inf):
             self.breach(f"turn {turn + 1} of {run_id} was asked for above its limit")
