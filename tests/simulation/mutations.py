@@ -190,7 +190,7 @@ MUTATIONS = [
     Mutation(
         "a reader of what is not committed",
         _reader_of_what_is_not_committed,
-        Weather(deaths=30, slowness=0.5),
+        Weather(cuts=20, slowness=0.3),
         _OTHER_EVENT,
     ),
     Mutation(
