@@ -3,11 +3,13 @@
 import pytest
 
 from kern.agent import Agent
+from kern.agent.definition import runtime_of
 from kern.db.database import Database
 from kern.errors import RunStateError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
+from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
@@ -133,6 +135,26 @@ async def test_a_stream_ends_at_the_pause_with_the_requirements(refunds: Refunds
     ]
     assert events[-1].event is RunEvent.run_paused
     assert [each.id for each in events[-1].requirements] == ["run/1/0"]
+
+
+async def test_a_stream_goes_on_where_a_person_decides_while_it_reads(
+    refunds: Refunds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await refunds.agent.arun("Refund", background=True, run_id="run")
+    run = await refunds.paused()
+    run.requirements[0].confirm()
+    store = (await runtime_of(refunds.agent)).store
+    events = store.events
+
+    async def decided_before(run_id: str, after: int) -> list[JournalRow]:
+        monkeypatch.setattr(store, "events", events)
+        await refunds.agent.acontinue_run("run", requirements=run.requirements)
+        return await events(run_id, after)
+
+    monkeypatch.setattr(store, "events", decided_before)
+    kinds = [event.event async for event in refunds.agent.astream_run("run")]
+    assert RunEvent.run_continued in kinds
+    assert kinds[-1] is RunEvent.run_completed
 
 
 async def test_a_foreground_run_pauses_too(refunds: Refunds) -> None:

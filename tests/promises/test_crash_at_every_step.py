@@ -16,13 +16,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-from crash import TURNS, answer, execute, make_agent, turn_of
+from crash import TURNS, answer, carry, execute, make_agent, turn_of
 from elsewhere import environment_of, processes
 from leases import expire
 
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.dispatch.runtime import Runtime
+from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
 from kern.run.steps import ModelAnswered, ToolEnded, read_row
 from kern.testing import ResponsesServer
@@ -32,6 +33,7 @@ STEPS = "".join("".join(calls) for calls in TURNS)
 # The acceptance or a claim, five answers with calls, eight results, and the end with the sixth
 # answer. Results that come at the same time share a write, so the last numbers may not be reached.
 WRITES, SURE_WRITES = 15, 12
+STREAMED, PAUSED = (2, 3, 4, 6, SURE_WRITES + 3), (7, 8, 9, 10, 11)
 POINTS = (
     [f"in model {turn}" for turn in range(1, len(TURNS) + 1)]
     + [f"in tool {step}" for step in STEPS]
@@ -41,6 +43,13 @@ POINTS = (
 CASES = [
     f"{point} at once" if number // 2 % 2 == 0 else point for number, point in enumerate(POINTS)
 ] + ["after write 1 at once"]
+# The pieces of a streamed call, and a pause: its row, the decision, and the claim that follows.
+NEW_CASES = [
+    f"{when} write {number} {kind}"
+    for kind, numbers in (("streamed", STREAMED), ("paused", PAUSED))
+    for number in numbers
+    for when in ("before", "after")
+]
 AT_ONCE = 4
 
 
@@ -64,7 +73,7 @@ class Crashes:
             while (pid := self.victims[case].pid) is None:
                 time.sleep(0.001)
             os.kill(pid, signal.SIGKILL)
-        return answer(turn)
+        return answer(turn, case.rpartition(" ")[2])
 
     def requests(self, case: str) -> Counter[int]:
         return Counter({turn: len(self.bodies.get((case, turn), [])) for turn in range(1, 7)})
@@ -93,7 +102,7 @@ class Case:
         self.crashes.victims[case] = process
         process.start()
         await asyncio.to_thread(process.join, 90)
-        point = case.removesuffix(" at once")
+        point = case.removesuffix(" at once").removesuffix(" streamed")
         unreached = point.endswith(tuple(map(str, range(SURE_WRITES + 1, WRITES + 1))))
         assert process.exitcode == -signal.SIGKILL or (unreached and process.exitcode == 0), case
         process.close()
@@ -104,9 +113,8 @@ class Case:
         await expire(self.db, run_id)
         agent = make_agent(case, self.db, self.server.base_url, self.ledger)
         runtime.serve(agent)
-        run = await agent.await_run(run_id, timeout=20)
+        run = await carry(agent, run_id)
 
-        assert run is not None
         assert (run.status, run.content) == (RunStatus.completed, "All done."), case
         assert [tool.result for tool in run.tools] == [f"{step} is done" for step in STEPS]
         assert run.metrics.model_calls == len(TURNS)
@@ -119,6 +127,16 @@ class Case:
         for step in STEPS:
             most = begun[step] if step in tools else begun[step] + 1
             assert rebegun[step] <= most <= 2, f"{case}: tool {step} was called too often"
+        events = [event async for event in agent.astream_run(run_id)]
+        assert [event.seq for event in events] == list(range(1, len(events) + 1)), case
+        text = ""
+        for event in events:
+            match event.event:
+                case RunEvent.run_content:
+                    text += event.content or ""
+                case RunEvent.run_content_voided:
+                    text = ""
+        assert text == "All done.", case
 
     async def _committed(self, runtime: Runtime, run_id: str) -> tuple[set[int], set[str]]:
         """Return the turns and the tool steps that the dead process has committed."""
@@ -142,7 +160,11 @@ async def test_a_run_killed_at_a_point_ends_as_the_undisturbed_one(
 ) -> None:
     # Each on one of the databases: every other step, before a write and after the next one.
     is_postgres = isinstance(shared_db, PostgresDb)
-    half = [each for number, each in enumerate(CASES) if (number % 4 in (0, 3)) is is_postgres]
+    half = [
+        each
+        for number, each in enumerate(CASES + NEW_CASES)
+        if (number % 4 in (0, 3)) is is_postgres
+    ]
     await play_all(half, shared_db, tmp_path)
 
 
@@ -151,7 +173,7 @@ async def test_a_run_killed_at_a_point_ends_as_the_undisturbed_one(
 async def test_a_run_killed_at_any_point_ends_as_the_undisturbed_one(
     shared_db: Database, tmp_path: Path
 ) -> None:
-    await play_all(CASES, shared_db, tmp_path)
+    await play_all(CASES + NEW_CASES, shared_db, tmp_path)
 
 
 async def play_all(cases: Sequence[str], shared_db: Database, tmp_path: Path) -> None:

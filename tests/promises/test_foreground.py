@@ -8,14 +8,17 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import pytest
+from leases import expire
 from load import status_of, submit
 
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
+from kern.dispatch.runtime import Runtime
 from kern.models.openai import OpenAIResponses
-from kern.run.base import RunStatus
+from kern.run.agent import RunEvent
+from kern.run.base import RunContext, RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -137,3 +140,35 @@ async def test_a_foreground_run_is_cancelled_when_its_caller_has_left(
         RunStatus.cancelled
     }
     assert server.disconnects == 20
+
+
+async def test_a_stream_ends_as_the_run_does_that_others_carried_on(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script += [Reply.tool_calls(("work", {})), Reply.text("Done.")]
+
+    async def work(context: RunContext) -> str:
+        if context.attempt == 1:  # Its lease expires, and a worker claims the run.
+            await expire(shared_db, context.run_id)
+        return "worked"
+
+    agent = Agent("Tester", model, db=shared_db, tools=[work])
+    (await Runtime.of(shared_db)).serve(agent)
+    async with asyncio.timeout(20):
+        events = [event async for event in agent.arun("Work", stream=True, run_id="run")]
+    run = await agent.aget_run_output("run")
+    assert run is not None
+    assert (run.status, run.attempt) == (RunStatus.completed, 2)
+    assert events[-1].event is RunEvent.run_completed
+
+
+async def test_the_stream_of_a_run_that_was_begun_before_has_its_events(
+    shared_db: Database, model: OpenAIResponses
+) -> None:
+    agent = Agent("Tester", model, db=shared_db)
+    first, again = [
+        [(event.seq, event.event) async for event in agent.arun("Hi", stream=True, run_id="run")]
+        for _ in range(2)
+    ]
+    assert first[-1][1] is RunEvent.run_completed
+    assert again == first

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+import random
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any, Protocol, cast
 
 from typing_extensions import override
@@ -14,6 +15,7 @@ from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Text
 from kern.run.base import RunContext, RunStatus
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
+from kern.run.usage import UsageLimits
 from kern.tools import FunctionTool
 from tests.simulation.loop import Loop
 from tests.simulation.plans import How, Plan, Step
@@ -51,37 +53,50 @@ class Planned(Model):
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
+        async for piece in self.stream(request):
+            if isinstance(piece, ModelResponse):
+                return piece
+        raise AssertionError("a stream ends with its response")
+
+    @override
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         last = max(n for n, message in enumerate(request.messages) if message.role == "user")
         plan = cast(Plan, json.loads(request.messages[last].text))
         turn = sum(message.role == "assistant" for message in request.messages[last:])
         calls = here().model_called(plan["id"], turn)
-        await asyncio.sleep(plan["think"])
-        if calls <= plan["failures"]:
-            raise ModelError(f"planned failure {calls}", transient=True)
-        message = Message("assistant", _answer(request.messages[last:]))
+        message = Message("assistant", answer(m.text for m in request.messages if m.role == "tool"))
         if turn < len(plan["turns"]):
-            steps = enumerate(plan["turns"][turn])
-            calls_made = [_call(f"{turn + 1}.{place}", step) for place, step in steps]
-            message = Message("assistant", None, tool_calls=calls_made)
-        return ModelResponse(message, Metrics())
-
-    @override
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        response = await self.respond(request)
-        for letter in response.message.text:
-            await asyncio.sleep(0.001)
-            yield Text(letter)
-        yield response
-
-
-def _answer(messages: Sequence[Message]) -> str:
-    return " ".join(message.text for message in messages if message.role == "tool")
+            steps = plan["turns"][turn]
+            asked = [_call(f"{turn + 1}.{place}", step) for place, step in enumerate(steps)]
+            message = Message("assistant", f"🙂 turn {turn + 1}", tool_calls=asked)
+        text = f"call {calls} 🙃 fails" if calls in plan["failures"] else message.text
+        pieces = list(_cut(text))
+        for piece in pieces:
+            await asyncio.sleep(plan["think"] / len(pieces))
+            yield Text(piece)
+        if calls in plan["failures"]:
+            raise ModelError(f"planned failure {calls}", transient=True, content=text)
+        yield ModelResponse(message, Metrics(model_calls=1))
 
 
-def _call(call_id: str, step: Step) -> ToolCall:
+def answer(results: Iterable[str]) -> str:
+    """Return the last answer of a run whose tools have returned this."""
+    return " ".join(["🙂", *results])
+
+
+def _cut(text: str) -> Iterator[str]:
+    """Yield a text in pieces, which may be halves of characters."""
+    units = text.encode("utf-16-le")
+    while units:
+        end = 2 * random.randint(1, 10)
+        yield units[:end].decode("utf-16-le", "surrogatepass")
+        units = units[end:]
+
+
+def _call(place: str, step: Step) -> ToolCall:
+    call_id = f"{place}.{step['tool']}"
     if step["child"] is None:
-        name = "risky" if step["how"] == "leave" else "work"
-        return ToolCall(call_id, name, json.dumps({"seconds": step["seconds"]}))
+        return ToolCall(call_id, step["tool"], json.dumps({"seconds": step["seconds"]}))
     names = {"plan": json.dumps(step["child"]), "how": step["how"], "agent": step["agent"]}
     return ToolCall(call_id, "delegate", json.dumps(names))
 
@@ -130,14 +145,22 @@ async def _have_done(agent: Agent, plan: str, how: How) -> str:
     return f"{status}[{run_id}]"
 
 
+_TOOLS = [
+    FunctionTool(work),
+    FunctionTool(work, name="risky", on_interrupt="pause"),
+    FunctionTool(work, name="asked", requires_confirmation=True),
+    FunctionTool(work, name="grave", requires_confirmation=True, on_interrupt="pause"),
+    FunctionTool(delegate),
+]
+
+
 def agents(database: Database) -> dict[str, Agent]:
     """Return a process's own objects of the agents.
 
     ``plain`` has no limits; ``scarce`` may execute two runs at once and one a user; ``patient``
-    tries failed calls again.
+    tries failed calls again; ``frugal`` and ``brief`` may not do much.
     """
-    tools = [work, FunctionTool(work, name="risky", on_interrupt="pause"), delegate]
-    common: dict[str, Any] = {"model": Planned(), "tools": tools, "db": database}
+    common: dict[str, Any] = {"model": Planned(), "tools": _TOOLS, "db": database}
     scarce: dict[str, Any] = {
         "max_concurrent_runs": AGENT_LIMIT,
         "max_concurrent_runs_per_user": USER_LIMIT,
@@ -146,8 +169,17 @@ def agents(database: Database) -> dict[str, Agent]:
         Agent(id="plain", **common),
         Agent(id="scarce", **common, **scarce),
         Agent(id="patient", **common, max_attempts=20),
+        Agent(
+            id="frugal",
+            **common,
+            max_attempts=20,
+            tool_call_limit=TOOL_CALL_LIMIT,
+            usage_limits=UsageLimits(requests=REQUESTS),
+        ),
+        Agent(id="brief", **common, max_attempts=20, max_turns=MAX_TURNS),
     ]
     return {agent.id: agent for agent in made}
 
 
 AGENT_LIMIT, USER_LIMIT = 2, 1
+TOOL_CALL_LIMIT, REQUESTS, MAX_TURNS = 3, 3, 2

@@ -49,7 +49,8 @@ class Faults:
             process.burn(0, lambda: None)
             process.thaw()
             self._reconnect(process)
-        if not any(process.is_worker for process in world.usable):
+        world.upgraded = float(world.upgraded > 0)
+        if not any(each.is_worker and each.version > world.upgraded for each in world.usable):
             start(world, is_worker=True)
 
     def _soon(self, process: Process, fault: Callable[[], None]) -> None:

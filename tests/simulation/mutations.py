@@ -12,14 +12,16 @@ from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
-from kern.db.values import Accepted, Settled
+from kern.db.values import Accepted, Claim, Settled
 from kern.dispatch.waiting import Waiting
-from kern.execution import executor
+from kern.execution import calls, executor
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
 from kern.execution.settling import settle
 from kern.run.base import RunStatus
-from kern.run.record import NewRun, Settlement
+from kern.run.fold import RunState
+from kern.run.record import NewRun, RunRecord, Settlement
+from kern.run.requirement import RunRequirement
 from tests.simulation.weather import Weather
 
 _RUNS = "kern_sessions_runs"
@@ -93,6 +95,51 @@ def _sweep_that_forgets_runs() -> AbstractContextManager[object]:
     return patch.object(Sweep, "_expire", lambda *_: [])
 
 
+def _constant(value: Callable[[Any], object]) -> property:
+    """Return an attribute that is always the same, whatever it is set to."""
+    return property(value, lambda *_: None)
+
+
+def _fold_that_forgets_what_is_void() -> AbstractContextManager[object]:
+    return patch.object(RunState, "voids", _constant(lambda _: False))
+
+
+def _pieces_that_nothing_covers() -> AbstractContextManager[object]:
+    settle = Attempts.settle
+
+    def mutated(self: Attempts, transaction: Transaction, settlement: Settlement) -> Settled | None:
+        rows = tuple(row for row in settlement.journal if row.type != "CallBroken")
+        return settle(self, transaction, replace(settlement, journal=rows))
+
+    return patch.object(Attempts, "settle", mutated)
+
+
+def _reader_of_what_is_not_committed() -> AbstractContextManager[object]:
+    return patch.object(Journal, "readable", _constant(lambda self: len(self.entries)), create=True)
+
+
+def _pause_that_begins_the_call() -> AbstractContextManager[object]:
+    required = calls._required
+
+    def mutated(*args: Any) -> RunRequirement:
+        requirement = required(*args)
+        requirement.tool_execution = replace(requirement.tool_execution, tool_call_id="another")
+        return requirement
+
+    return patch.object(calls, "_required", mutated)
+
+
+def _claim_of_any_version() -> AbstractContextManager[object]:
+    claim = Attempts.claim
+
+    def mutated(
+        self: Attempts, transaction: Transaction, run_id: str, given: Claim
+    ) -> RunRecord | None:
+        return claim(self, transaction, run_id, given._replace(journal_version=99))
+
+    return patch.object(Attempts, "claim", mutated)
+
+
 class Mutation(NamedTuple):
     """A fault to put back.
 
@@ -114,6 +161,8 @@ _DEAF = Weather(lost_signal=1.0)
 _FREEZING = Weather(freezes=20, cuts=10)
 _DEADLY = Weather(deaths=10)
 
+_OTHER_EVENT = r"event \d+ of .* (came after|was)"
+
 MUTATIONS = [
     Mutation("an unfenced settle", _unfenced_settle, _FREEZING, "settle by attempt .* not refused"),
     Mutation("a lost pending cancel", _lost_pending_cancel, _CALM, "though its cancel was stored"),
@@ -131,4 +180,21 @@ MUTATIONS = [
     ),
     Mutation("a step that is written late", _step_that_is_written_late, _CALM, "is journaled"),
     Mutation("a sweep that forgets lost runs", _sweep_that_forgets_runs, _DEADLY, "remain: "),
+    Mutation("a fold that forgets what is void", _fold_that_forgets_what_is_void, _CALM, "void"),
+    Mutation(
+        "pieces that nothing covers",
+        _pieces_that_nothing_covers,
+        _CALM,
+        _OTHER_EVENT,
+    ),
+    Mutation(
+        "a reader of what is not committed",
+        _reader_of_what_is_not_committed,
+        Weather(cuts=20, slowness=0.3),
+        _OTHER_EVENT,
+    ),
+    Mutation(
+        "a pause that begins the call", _pause_that_begins_the_call, _CALM, "nobody has allowed it"
+    ),
+    Mutation("a claim of any version", _claim_of_any_version, _CALM, "cannot be read"),
 ]

@@ -5,17 +5,17 @@ from typing import Literal, TypeAlias, TypedDict
 
 How: TypeAlias = Literal["wait", "call", "poll", "leave"]
 
-AGENTS = ("plain", "plain", "scarce", "patient")
+AGENTS = ("plain", "plain", "plain", "scarce", "scarce", "patient", "patient", "frugal", "brief")
+
+_TOOLS = ("work", "work", "work", "work", "risky", "asked", "grave")
 
 _HOW: tuple[How, ...] = ("wait", "wait", "call", "poll", "leave")
 
 
 class Step(TypedDict):
-    """A tool call: work that takes time, or a child run, and how its parent deals with it.
+    """A tool call: work that takes time, or a child run, and how its parent deals with it."""
 
-    Work that is to be left is risky: where it is interrupted, a person has to decide.
-    """
-
+    tool: str
     seconds: float
     child: "Plan | None"
     how: How
@@ -26,12 +26,12 @@ class Plan(TypedDict):
     """What a run does.
 
     Each turn is a list of steps that are made side by side. The model takes ``think`` seconds for
-    an answer, and fails so often before its first one.
+    an answer; the calls of it with these numbers fail.
     """
 
     id: str
     think: float
-    failures: int
+    failures: list[int]
     turns: list[list[Step]]
 
 
@@ -44,7 +44,8 @@ def plan(random: Random, run_id: str, agent_id: str, depth: int = 3) -> Plan:
         ]
         for turn in range(random.randint(0, 3))
     ]
-    failures = random.randint(1, 3) if depth == 3 and random.random() < 0.1 else 0
+    often = 0.9 if agent_id == "patient" else 0.1
+    failures = sorted(random.sample(range(1, 7), 3)) if random.random() < often else []
     return Plan(id=run_id, think=random.uniform(0.01, 2), failures=failures, turns=turns)
 
 
@@ -54,6 +55,7 @@ def _step(random: Random, run_id: str, parent: str, depth: int) -> Step:
     if parent == "scarce" and how == "poll":
         how = "wait"  # Who polls holds its place under the limit, and its child may need it.
     return Step(
+        tool="delegate" if has_child else random.choice(_TOOLS),
         seconds=random.uniform(0.01, 4),
         child=plan(random, run_id, agent_id, depth - 1) if has_child else None,
         how=how,
@@ -63,7 +65,7 @@ def _step(random: Random, run_id: str, parent: str, depth: int) -> Step:
 
 def length(plan: Plan) -> float:
     """Return how long a run takes where its steps are made one after the other, in seconds."""
-    calls = (len(plan["turns"]) + 1 + plan["failures"]) * plan["think"]
+    calls = (len(plan["turns"]) + 1 + len(plan["failures"])) * plan["think"]
     return calls + sum(
         step["seconds"] if step["child"] is None else 1 + length(step["child"])
         for turn in plan["turns"]

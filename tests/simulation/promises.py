@@ -1,14 +1,27 @@
 """What kern promises, held against every change of the store and every call of a tool or model."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING, cast
 
 from kern.run.base import RunContext
-from kern.run.record import Settlement
-from kern.run.steps import ModelAnswered, ToolEnded
-from tests.simulation.agents import AGENT_LIMIT, USER_LIMIT, result_of_work
+from kern.run.content import text_of
+from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.record import JournalRow, Settlement
+from kern.run.requirement import RunRequirement
+from kern.run.steps import AnyStep, ModelAnswered, ToolEnded, read_row
+from tests.simulation.agents import (
+    AGENT_LIMIT,
+    MAX_TURNS,
+    REQUESTS,
+    TOOL_CALL_LIMIT,
+    USER_LIMIT,
+    answer,
+    result_of_work,
+)
 from tests.simulation.weather import HEARTBEAT
 
 if TYPE_CHECKING:
@@ -31,13 +44,23 @@ _FENCED = ("append", "settle", "postpone", "release", "refuse", "set_counted")
 
 _ROWS = """
 SELECT run_id, session_id, agent_id, user_id, parent_run_id, position, status, attempt, failures,
-    ordered, counted, run_at, output, error, timeout, started_at,
+    ordered, counted, run_at, output, error, timeout, started_at, requirements, journal_version,
     cancel_requested_at IS NOT NULL AS cancelling
 FROM kern_sessions_runs WHERE session_id IS NOT NULL ORDER BY position"""
 
 
 # How often a process may look for runs within a heartbeat; a run that begins or ends is a reason.
 _MOST_ASKED = 300
+
+ENDINGS = {
+    "COMPLETED": RunEvent.run_completed,
+    "ERROR": RunEvent.run_error,
+    "CANCELLED": RunEvent.run_cancelled,
+    "PAUSED": RunEvent.run_paused,
+}
+"""The last event of a stream whose run stands still in a status."""
+
+_MOST_ANSWERS = {"frugal": REQUESTS, "brief": MAX_TURNS}
 
 
 class BreachError(Exception):
@@ -64,6 +87,8 @@ class Row:
     error: str | None
     timeout: float | None
     started_at: float | None
+    requirements: str | None
+    journal_version: int
     cancelling: bool
 
     @property
@@ -92,10 +117,14 @@ class Known:
         may_be_cancelled: whether anything has happened for which it may end cancelled.
         foreground: whether it belongs to a caller who may leave.
         resumed: how often it was asked to go on after an end.
-        ended_at: when it ended.
+        ended_at: when it ended, or paused.
         model_calls: how often the model was called for it.
         holder: the process that has begun its newest attempt.
-        results: what its tool calls have returned, by idempotency key.
+        results: what its tool calls have returned, by idempotency key, as for the next three.
+        begun: the attempts in which they were made.
+        allowed: how often persons have allowed them.
+        refused: the attempt after which they may not be made any more.
+        told: what readers of its stream were told, by the events' numbers.
     """
 
     accepted: bool = False
@@ -107,6 +136,10 @@ class Known:
     model_calls: int = 0
     holder: "Process | None" = None
     results: dict[str, set[str]] = field(default_factory=dict)
+    begun: dict[str, list[int]] = field(default_factory=dict)
+    allowed: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, int] = field(default_factory=dict)
+    told: dict[int, RunOutputEvent] = field(default_factory=dict)
 
 
 class Promises:
@@ -192,15 +225,8 @@ class Promises:
                 self.breach(
                     f"attempt {row.attempt} of {row.run_id} began while another was RUNNING"
                 )
-            if (
-                old is not None
-                and row.has_ended
-                and (old.output, old.error)
-                != (
-                    row.output,
-                    row.error,
-                )
-            ):
+            is_new = old is None or (old.output, old.error) != (row.output, row.error)
+            if row.has_ended and is_new:
                 self.breach(f"{row.run_id} has ended, and its output changed")
             return
         resumes = name == "resume" and status in ("ERROR", "PAUSED") and row.status == "PENDING"
@@ -208,13 +234,18 @@ class Promises:
             self.breach(f"{row.run_id} went from {status} to {row.status}")
         if resumes and status == "ERROR":
             self.of(row.run_id).resumed += 1
-        self.of(row.run_id).ended_at = self._world.universe.now if row.has_ended else None
+        rests = row.has_ended or row.status == "PAUSED"
+        self.of(row.run_id).ended_at = self._world.universe.now if rests else None
         if self.of(row.run_id).cancelled_at is not None and row.status != "CANCELLED":
             self.breach(f"{row.run_id} went to {row.status}, though its cancel was stored")
         match row.status:
             case "RUNNING":
                 self.of(row.run_id).holder = process
                 self._begins(name, row)
+                if row.journal_version > process.version:
+                    self.breach(f"{row.run_id} began where its journal cannot be read")
+            case "PAUSED" if not json.loads(row.requirements or "[]"):
+                self.breach(f"{row.run_id} paused, and waits for nothing")
             case "COMPLETED":
                 self._completes(row)
             case "CANCELLED":
@@ -288,7 +319,7 @@ class Promises:
             self.breach(f"{row.run_id} completed, though it was cancelled")
         self._check_tree(row, "completed")
         content = cast(str, json.loads(row.output or "{}").get("content"))
-        expected = " ".join(result for result in self.journaled(row.run_id).values())
+        expected = answer(self.journaled(row.run_id).values())
         if (content or "") != expected:
             self.breach(f"{row.run_id} answered {content!r} instead of {expected!r}")
 
@@ -334,6 +365,11 @@ class Promises:
                 self.breach(f"{row.run_id} failed of a time limit that it does not have")
             elif self._world.wall() - row.started_at < row.timeout - 0.1:
                 self.breach(f"{row.run_id} failed of its time limit before that was over")
+        elif message.startswith(_OF_LIMITS) and row.agent_id in _MOST_ANSWERS:
+            below = [each for each in self.rows if row in self.ancestors(each)]
+            answers = sum(map(self.answers, [row.run_id, *below]))
+            if answers < _MOST_ANSWERS[row.agent_id] and "tool_call_limit" not in message:
+                self.breach(f"{row.run_id} failed of a limit after {answers} answers")
         elif not message.startswith("planned failure"):
             self.breach(f"{row.run_id} failed: {message}")
 
@@ -344,20 +380,38 @@ class Promises:
         known = self.of(run_id)
         known.model_calls += 1
         process.write(f"model: {run_id} turn {turn + 1}")
-        if known.holder is process and turn < (answers := self.answers(run_id)):
+        answers = [step for step in self._steps(run_id) if isinstance(step, ModelAnswered)]
+        calls = sum(len(step.message.tool_calls) for step in answers)
+        if known.holder is process and turn < len(answers):
             self.breach(f"turn {turn + 1} of {run_id} was asked for again")
-        elif known.holder is process and turn > answers:
+        elif known.holder is process and (
+            turn > len(answers) or calls > len(self.journaled(run_id))
+        ):
             self.breach(f"turn {turn + 1} of {run_id} was asked for before the last is journaled")
+        if turn >= _MOST_ANSWERS.get(self.rows[run_id].agent_id, inf):
+            self.breach(f"turn {turn + 1} of {run_id} was asked for above its limit")
         return known.model_calls
 
     def tool_called(self, process: "Process", context: RunContext) -> None:
-        """See that a call is not made again whose result is known."""
-        key = context.idempotency_key
+        """See that a call may be made."""
+        key, tool = context.idempotency_key, context.tool_call_id.rsplit(".")[-1]
+        known = self.of(context.run_id)
         process.write(f"tool: {key} (attempt {context.attempt})")
         row = self.rows[context.run_id]
         # A process that was frozen may begin a call before its attempt meets the fence.
         if context.attempt == row.attempt and key in self.journaled(context.run_id):
             self.breach(f"the call {key} was made again, though its result is journaled")
+        begun = known.begun.setdefault(key, [])
+        allowed = known.allowed[key] + (tool not in ("asked", "grave"))
+        if not allowed or (tool in ("risky", "grave") and len(begun) >= allowed):
+            self.breach(f"the call {key} was made, and nobody has allowed it")
+        if context.attempt in begun:
+            self.breach(f"the call {key} was made twice in attempt {context.attempt}")
+        if context.attempt > known.refused.get(key, inf):
+            self.breach(f"the call {key} was made, though a person has refused it")
+        begun.append(context.attempt)
+        if row.agent_id == "frugal" and len(known.begun) > TOOL_CALL_LIMIT:
+            self.breach(f"the call {key} was made above the limit")
 
     def tool_returned(self, process: "Process", context: RunContext, result: str) -> None:
         """Remember a result."""
@@ -368,13 +422,12 @@ class Promises:
         """Return the results of a run's tool calls by idempotency key, in the calls' order."""
         results: dict[tuple[int, int], str] = {}
         turn = 0
-        for kind, payload in self._journal(run_id):
-            if kind == ModelAnswered.__name__:
+        for step in self._steps(run_id):
+            if isinstance(step, ModelAnswered):
                 turn += 1
-            elif kind == ToolEnded.__name__:
-                place = cast(int, payload["place"])
-                results[turn, place] = cast(str, payload["content"])
-                self._check_result(run_id, f"{run_id}/{turn}/{place}", results[turn, place])
+            elif isinstance(step, ToolEnded):
+                results[turn, step.place] = text_of(step.content)
+                self._check_result(run_id, f"{run_id}/{turn}/{step.place}", text_of(step.content))
         return {f"{run_id}/{turn}/{place}": results[turn, place] for turn, place in sorted(results)}
 
     def _check_result(self, run_id: str, key: str, result: str) -> None:
@@ -386,15 +439,50 @@ class Promises:
 
     def answers(self, run_id: str) -> int:
         """Return how many answers of the model are journaled."""
-        return sum(kind == ModelAnswered.__name__ for kind, _ in self._journal(run_id))
+        return sum(isinstance(step, ModelAnswered) for step in self._steps(run_id))
 
-    def _journal(self, run_id: str) -> list[tuple[str, dict[str, object]]]:
+    def _steps(self, run_id: str) -> list[AnyStep | None]:
         rows = self._world.rows(
-            "SELECT type, payload FROM kern_sessions_run_events "
+            "SELECT run_id, seq, event, type, skippable, payload FROM kern_sessions_run_events "
             "WHERE run_id = :run_id ORDER BY seq",
             run_id=run_id,
         )
-        return [(row["type"], json.loads(row["payload"])) for row in rows]
+        return [read_row(JournalRow(*row)).step for row in rows]
+
+    def check_answer(self, run_id: str, requirement: RunRequirement) -> None:
+        """See that a call has the result that a person gave it."""
+        expected = requirement.external_execution_result or requirement.rejection
+        if (result := self.journaled(run_id).get(requirement.id)) != expected:
+            self.breach(f"the call {requirement.id} has the result {result!r}, not {expected!r}")
+
+    # What those who read streams were told.
+
+    def told(self, run_id: str, event: RunOutputEvent, last: int) -> None:
+        """Somebody was told of an event after the one with the number ``last``."""
+        self.of(run_id).accepted = True
+        event = replace(event, created_at=0.0)
+        if event.seq != last + 1:
+            self.breach(f"event {event.seq} of {run_id} came after {last}")
+        elif (known := self.of(run_id).told.setdefault(event.seq, event)) != event:
+            self.breach(f"event {event.seq} of {run_id} was {known}, and then {event}")
+
+    def check_stream(self, run_id: str) -> None:
+        """See that a whole stream makes sense, which was read to the end of the run."""
+        told, text = self.of(run_id).told, ""
+        for seq, event in sorted(told.items()):
+            if event.event is RunEvent.run_content:
+                text += event.content or ""
+            elif event.event is RunEvent.run_content_voided:
+                text = ""
+            elif event.event is RunEvent.model_request_completed:
+                if text != event.content:
+                    self.breach(f"the pieces of {run_id} up to event {seq} are not the answer")
+                text = ""
+            elif event.event is RunEvent.model_request_started and text:
+                self.breach(f"the text of {run_id} before event {seq} was not voided")
+        status = self.rows[run_id].status
+        if told[len(told)].event is not ENDINGS[status]:
+            self.breach(f"the stream of {run_id}, which is {status}, ends with {told[len(told)]}")
 
     def left(self, process: "Process", run_id: str) -> None:
         """The caller of a run in the foreground has left."""
@@ -464,10 +552,18 @@ class Promises:
         return [row for row in self.rows.values() if not row.has_ended]
 
 
+# What a run fails of that has used as much as it may.
+_OF_LIMITS = (
+    "The model was asked max_turns=",
+    "The run has reached its limit of requests=",
+    "The run has made its tool_call_limit=",
+)
+
 # Results that the tool did not return, but kern put in its place.
 _OF_KERN = (
     "DatabaseUnavailableError",
     "CancelledError",
     "ModelError",
+    "UsageLimitError",
     "Not called",
 )

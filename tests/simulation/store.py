@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from typing_extensions import override
@@ -12,8 +13,9 @@ from kern.db.heart import Heart
 from kern.db.in_memory import InMemoryDb
 from kern.db.sqlite.heart import SqliteHeart
 from kern.db.sqlite.store import SqliteStore
-from kern.db.values import Signal
+from kern.db.values import Claim, Signal
 from kern.errors import DatabaseUnavailableError
+from kern.run.record import NewRun
 
 if TYPE_CHECKING:
     from tests.simulation.world import Process
@@ -76,6 +78,8 @@ class Line:
             process = self._process
             process.world.promises.asked(process, name)
             await travel(process)
+            if name in ("submit", "claim"):
+                args = (*args[:-1], _of_version(args[-1], process.version))
             result = await method(*args, **kwargs)
             process.world.promises.stored(process, name, args, result)
             await travel(process)
@@ -109,6 +113,13 @@ class Line:
 
         await self._inner.listen(deliver)  # type: ignore[attr-defined] # a store, or a queue
         process.listeners.append((receive, isinstance(self._inner, Store)))
+
+
+def _of_version(value: object, version: int) -> object:
+    """Return a run, or a claim, as the kern of a process makes it."""
+    if isinstance(value, NewRun):
+        return replace(value, journal_version=version)
+    return cast(Claim, value)._replace(journal_version=version)
 
 
 def _text(signal: tuple[object, ...]) -> str:

@@ -35,6 +35,9 @@ async def tell(world: World) -> None:
 
     await _until_nothing(world, remains, _SLACK + 3 * users.work)
 
+    users.read_all()
+    await _until_nothing(world, lambda: ", ".join(users.unread), 60)
+
     world.write("— all processes are asked to end —", "")
     world.is_ending = True
     for process in list(world.processes):

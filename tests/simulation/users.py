@@ -2,17 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
-from typing import cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from kern.dispatch.submission import SessionPolicy
-from kern.errors import DatabaseUnavailableError, ModelError, RunStateError
-from kern.run.event import ENDINGS, RunEvent
+from kern.errors import (
+    DatabaseUnavailableError,
+    ModelError,
+    RunStateError,
+    RunTimeoutError,
+    UsageLimitError,
+)
+from kern.run.agent import RunOutput
+from kern.run.event import RunOutputEvent
+from kern.run.requirement import RunRequirement
 from tests.simulation.plans import AGENTS, length, plan
-from tests.simulation.promises import Waiter
+from tests.simulation.promises import ENDINGS, Known, Row, Waiter
 from tests.simulation.world import Process, World
+
+Result = TypeVar("Result")
 
 _POLICIES: tuple[SessionPolicy, ...] = ("queue", "parallel", "interrupt")
 
@@ -22,11 +33,13 @@ class Users:
 
     Attributes:
         work: how long all runs take that they have asked for, in seconds.
+        unread: the runs whose streams are yet to be read to the end.
     """
 
     def __init__(self, world: World) -> None:
         """Have asked for nothing yet."""
         self.work = 0.0
+        self.unread: list[str] = []
         self._world = world
         self._random = world.random
         self._promises = world.promises
@@ -36,7 +49,7 @@ class Users:
     def act(self) -> None:
         """Have a process do something."""
         acts = [self._submit, self._run, self._cancel, self._wait, self._stream, self._retry]
-        self._do(self._random.choices(acts, [10, 3, 3, 3, 2, 1])[0])
+        self._do(self._random.choices(acts, [10, 3, 3, 3, 6, 2])[0])
         self.decide()
 
     def decide(self) -> None:
@@ -49,7 +62,7 @@ class Users:
             try:
                 await act(process)
             except DatabaseUnavailableError as error:
-                process.write(f"{act.__name__[1:]} failed: {error}")
+                process.write(f"a user is told: {error}")
 
         if usable := self._world.usable:
             process = self._random.choice(usable)
@@ -80,17 +93,21 @@ class Users:
             self._promises.interrupting.add(session_id)
         while True:
             process.write(f"submit {run_id} to {agent_id} in {session_id} ({policy})")
+            options: dict[str, Any] = {
+                "run_id": run_id,
+                "session_id": session_id,
+                "user_id": random.choice(["u1", "u2"]),
+                "session_policy": policy,
+                "run_at": run_at,
+                "timeout": timeout,
+                "background": True,
+            }
+            agent = process.agent(agent_id)
             with suppress(DatabaseUnavailableError):
-                await process.agent(agent_id).arun(
-                    text,
-                    run_id=run_id,
-                    session_id=session_id,
-                    user_id=random.choice(["u1", "u2"]),
-                    session_policy=policy,
-                    run_at=run_at,
-                    timeout=timeout,
-                    background=True,
-                )
+                if random.random() < 0.5:
+                    events = agent.arun(text, stream=True, stream_events=True, **options)
+                    return await self._read_new(process, run_id, events)
+                await agent.arun(text, **options)
                 process.write(f"{run_id} is accepted")
                 return self._promises.accepted(run_id)
             process.write(f"whether {run_id} was accepted is not known")
@@ -103,15 +120,23 @@ class Users:
         agent_id, _, text = self._asked[run_id]
         process.write(f"run {run_id} of {agent_id}")
         process.foreground(run_id)
-        running = asyncio.ensure_future(process.agent(agent_id).arun(text, run_id=run_id))
+        agent = process.agent(agent_id)
+        executing: Coroutine[object, object, RunOutput | None]
+        if self._random.random() < 0.5:
+            events = agent.arun(text, run_id=run_id, stream=True, stream_events=True)
+            executing = self._read_own(run_id, events)
+        else:
+            executing = agent.arun(text, run_id=run_id)
+        running = asyncio.ensure_future(executing)
         if self._random.random() < 0.4:
             await asyncio.sleep(self._random.choice([0.001, 0.01, 1.0]) * self._random.random())
             process.write(f"the caller of {run_id} leaves")
             running.cancel()
         try:
             output = await running
-            self._promises.ended(run_id, output.status, "arun")
-        except ModelError:
+            if isinstance(output, RunOutput):
+                self._promises.ended(run_id, output.status, "arun")
+        except (ModelError, UsageLimitError):
             self._promises.ended(run_id, "ERROR", "arun")
         except asyncio.CancelledError:
             if cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
@@ -150,36 +175,88 @@ class Users:
 
     async def _stream(self, process: Process) -> None:
         if runs := list(self._promises.rows):
-            run_id = self._random.choice(runs)
-            await self._waiting(process, run_id, "astream_run", self._read(process, run_id))
+            after = self._random.choice([0, 0, self._random.randint(0, 20)])
+            await self._follow(process, self._random.choice(runs), after)
 
-    async def _read(self, process: Process, run_id: str) -> None:
-        last, event = 0, None
-        async for event in process.agent("plain").astream_run(run_id):
-            if event.seq <= last:
-                self._promises.breach(f"event {event.seq} of {run_id} came after {last}")
-            last = event.seq
+    async def _follow(self, process: Process, run_id: str, after: int) -> None:
+        """Read a stream; perhaps the reader leaves, and comes back in any process."""
+        most = self._random.choice([None, None, self._random.randint(1, 12)])
+        what = f"astream_run after {after} of"
+        events = process.agent("plain").astream_run(run_id, after)
+        reading = self._read(process, run_id, events, after, most)
+        last = await self._waiting(process, run_id, what, reading)
+        if last is not None:
+            pause = self._random.uniform(0, 4)
+            back = partial(self._follow, run_id=run_id, after=last)
+            self._world.later(pause, lambda: self._do(back))
+
+    async def _read_own(self, run_id: str, reading: AsyncGenerator[RunOutputEvent]) -> None:
+        """Read the stream of a run in the foreground, which is told before it is committed."""
+        async with aclosing(reading) as events:
+            told = [event async for event in events]
+        self._check_end(run_id, told[-1] if told else None)
+
+    async def _read_new(
+        self, process: Process, run_id: str, events: AsyncGenerator[RunOutputEvent]
+    ) -> None:
+        """Submit a run and read its stream."""
+        with suppress(ModelError, UsageLimitError, RunTimeoutError):
+            await self._read(process, run_id, events)
+
+    async def _read(
+        self,
+        process: Process,
+        run_id: str,
+        reading: AsyncGenerator[RunOutputEvent],
+        after: int = 0,
+        most: int | None = None,
+    ) -> int | None:
+        """Read a stream to its end, or leave with the number of the last event."""
+        last, event = after, None
+        async with aclosing(reading) as events:
+            async for event in events:
+                self._promises.told(run_id, event, last)
+                last = event.seq
+                if most is not None and last - after >= most:
+                    process.write(f"a reader leaves {run_id} after event {last}")
+                    return last
+        if event is not None or after == 0:
+            self._check_end(run_id, event)
+        return None
+
+    def _check_end(self, run_id: str, event: RunOutputEvent | None) -> None:
         statuses = {kind: status for status, kind in ENDINGS.items()}
-        if event is not None and event.event is RunEvent.run_paused:
-            process.write(f"the stream of {run_id} pauses")
-        elif event is None or event.event not in statuses:
+        if event is None or event.event not in statuses:
             self._promises.breach(f"the stream of {run_id} ended with {event}")
         else:
-            self._promises.ended(run_id, statuses[event.event], "astream_run")
+            self._promises.ended(run_id, statuses[event.event], "the stream")
+
+    def read_all(self) -> None:
+        """Have the streams of all runs be read once more."""
+        self.unread = list(self._promises.rows)
+        for run_id in self.unread:
+            self._do(partial(self._read_again, run_id=run_id))
+
+    async def _read_again(self, process: Process, run_id: str) -> None:
+        reading = self._read(process, run_id, process.agent("plain").astream_run(run_id))
+        await self._waiting(process, run_id, "astream_run of", reading)
+        self._promises.check_stream(run_id)
+        self.unread.remove(run_id)
 
     async def _waiting(
-        self, process: Process, run_id: str, kind: str, wait: Awaitable[None]
-    ) -> None:
+        self, process: Process, run_id: str, kind: str, wait: Awaitable[Result]
+    ) -> Result | None:
         """Wait for something whose end is promised."""
         process.write(f"{kind} {run_id}")
         waiter = Waiter(process, run_id, kind, self._world.universe.now)
         was_open = process.is_open
         self._promises.waiters.append(waiter)
         try:
-            await wait
+            return await wait
         except DatabaseUnavailableError as error:
             if was_open:
-                self._promises.breach(f"{kind} of {run_id} raised {error!r}")
+                self._promises.breach(f"{kind} {run_id} raised {error!r}")
+            return None
         finally:
             self._promises.waiters[:] = [
                 each for each in self._promises.waiters if each is not waiter
@@ -188,9 +265,45 @@ class Users:
     async def _continue(self, process: Process) -> None:
         for row in list(self._promises.rows.values()):
             if row.status == "PAUSED":
-                process.write(f"continue {row.run_id}")
-                with suppress(RunStateError):
-                    await process.agent(row.agent_id).acontinue_run(row.run_id)
+                await self._decide(process, row)
+
+    async def _decide(self, process: Process, row: Row) -> None:
+        """Answer what a paused run waits for, or some of it."""
+        agent, known = process.agent(row.agent_id), self._promises.of(row.run_id)
+        output = await agent.aget_run_output(row.run_id)
+        requirements = [] if output is None else output.requirements
+        answers = None if self._random.random() < 0.2 else requirements
+        for each in requirements:
+            if answers is not None:
+                self._answer(each, known)
+        decided = [each.id for each in answers or () if each.is_resolved]
+        process.write(f"continue {row.run_id}: {', '.join(decided)}")
+        allowed = [
+            each.id
+            for each in requirements
+            if each.confirmation or (answers is None and each.kind == "unknown_outcome")
+        ]
+        known.allowed.update(allowed)
+        try:
+            await agent.acontinue_run(row.run_id, requirements=answers)
+        except RunStateError:
+            return known.allowed.subtract(allowed)
+        for each in answers or ():
+            if each.is_resolved and not each.confirmation:
+                known.refused[each.id] = row.attempt
+                self._promises.check_answer(row.run_id, each)
+
+    def _answer(self, requirement: RunRequirement, known: Known) -> None:
+        """Decide, or leave it open."""
+        match self._random.randrange(5):
+            case 0 | 1:
+                requirement.confirm()
+            case 2:
+                requirement.reject("No.")
+            case 3:
+                result = f"elsewhere[{requirement.id}]"
+                known.results.setdefault(requirement.id, set()).add(result)
+                requirement.set_external_execution_result(result)
 
     async def _retry(self, process: Process) -> None:
         failed = [row for row in self._promises.rows.values() if row.status == "ERROR"]

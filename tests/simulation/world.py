@@ -34,6 +34,7 @@ class Process:
         is_alive: False once it has died or ended.
         is_frozen: whether all of it is stopped for now, its threads included.
         is_worker: whether it serves agents, or only uses them.
+        version: of the journals that its kern writes, and the newest that it reads.
         is_cut: whether it does not reach the store.
         stopping: set to ask it to end.
         is_open: whether its program has reached the store once.
@@ -46,6 +47,7 @@ class Process:
         self.world = world
         self.name = name
         self.is_worker = is_worker
+        self.version = 2 if world.chance(world.upgraded) else 1
         self.loop = world.universe.loop(name, offset=world.random.uniform(0, 1e5))
         self.loop.owner = self
         self.loop.set_exception_handler(self._unhandled)
@@ -179,6 +181,7 @@ class World:
         universe: the time.
         storm: what goes wrong at first.
         weather: what goes wrong now.
+        upgraded: the chance that a process has a newer kern.
         patience: how long after its reason a wait may go on, in seconds.
         is_away: whether nobody reaches the store.
         is_ending: whether all processes have been asked to end.
@@ -197,6 +200,7 @@ class World:
         self.universe = Universe(self.random)
         self.storm = storm or Weather.of(self.random)
         self.weather = self.storm
+        self.upgraded = self.random.choice([0.0, 0.0, 0.5])
         self.patience = 3 * HEARTBEAT
         self.is_away = False
         self.is_ending = False
@@ -206,7 +210,8 @@ class World:
         self.troubled_until = 0.0
         self._dead: list[Process] = []
         self._names = 0
-        self._slots = self.random.choice([None, None, 1, 2, 5])
+        # A child whose parent polls waits very long where others put it back again and again.
+        self._slots = None if self.upgraded else self.random.choice([None, None, 1, 2, 5])
         self._loop = self.universe.loop("world")
         self.file = SqliteFile(":memory:", "kern_sessions", threaded=False)
         self.file.clock = self.wall

@@ -18,8 +18,10 @@ from kern.db.sqlite import SqliteDb
 from kern.db.sqlite.store import SqliteStore
 from kern.dispatch.worker import Worker
 from kern.models.openai import OpenAIResponses
+from kern.run.agent import RunOutput
 from kern.run.base import RunContext
 from kern.testing.responses import Reply
+from kern.tools import FunctionTool
 
 TURNS = (("a",), ("b", "c", "d"), ("e",), ("f", "g"), ("h",), ())
 """The tool calls that each of the model's answers asks for."""
@@ -37,12 +39,13 @@ def turn_of(body: dict[str, object]) -> int:
     return len(TURNS)
 
 
-def answer(turn: int) -> Reply:
-    """Return the model's answer in a turn."""
+def answer(turn: int, case: str) -> Reply:
+    """Return the model's answer in a turn; in a case with a pause one step needs a person."""
     calls = TURNS[turn - 1]
     if not calls:
-        return Reply.text("All done.")
-    return Reply.tool_calls(*(("work", {"step": step}) for step in calls)).thinking(
+        return Reply.text("All ", "done.").slow(pause=0.05)
+    named = [("sign" if (case, step) == ("paused", "e") else "work", step) for step in calls]
+    return Reply.tool_calls(*((name, {"step": step}) for name, step in named)).thinking(
         "Hm.", f"{turn}"
     )
 
@@ -74,7 +77,20 @@ def make_agent(
         return f"{step} is done"
 
     model = OpenAIResponses("test-model", base_url=base_url, api_key="sk-test", max_retries=0)
-    return Agent(case, model, db=db, tools=[work])
+    sign = FunctionTool(work, name="sign", requires_confirmation=True)
+    return Agent(case, model, db=db, tools=[work, sign])
+
+
+async def carry(agent: Agent, run_id: str) -> RunOutput:
+    """Wait for the run's end; confirm what it pauses for."""
+    while True:
+        run = await agent.await_run(run_id, timeout=20)
+        assert run is not None
+        if not run.is_paused:
+            return run
+        for requirement in run.requirements:
+            requirement.confirm()
+        await agent.acontinue_run(run_id, requirements=run.requirements)
 
 
 def open_database(where: str, table: str) -> Database:
@@ -89,7 +105,8 @@ def execute(
 
     ``kill_at`` is ``"in tool STEP"``, ``"before write N"`` or ``"after write N"``: a write is
     what commits something of the run. Anything else lets others do the killing. With ``"at once"``
-    at its end the run begins as it is accepted, otherwise the queue hands it over.
+    at its end the run begins as it is accepted, otherwise the queue hands it over; with
+    ``"streamed"`` this process reads its stream.
     """
     set_environment({})
     at_once = kill_at.endswith("at once")
@@ -102,8 +119,12 @@ def execute(
     agent = make_agent(case, open_database(where, table), base_url, Path(ledger), kill_in)
 
     async def main() -> None:
-        await agent.arun(case, background=True, run_id=run_id)
-        await agent.await_run(run_id)
+        if kill_at.endswith("streamed"):
+            async for _ in agent.arun(case, stream=True, background=True, run_id=run_id):
+                pass
+        else:
+            await agent.arun(case, background=True, run_id=run_id)
+        await carry(agent, run_id)
 
     asyncio.run(main())
 
@@ -127,5 +148,5 @@ def _kill_around_write(before: bool, number: int, at_once: bool) -> None:
 
     stores: Sequence[type[Store]] = (PostgresStore, SqliteStore)
     for store in stores:
-        for name in ("submit" if at_once else "claim", "append", "settle"):
+        for name in ("submit" if at_once else "claim", "append", "settle", "resume"):
             setattr(store, name, killing(getattr(store, name)))

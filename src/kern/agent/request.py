@@ -30,6 +30,14 @@ _ALWAYS_STREAMED = {
     RunEvent.run_completed,
 }
 
+# What ends a stream.
+_LAST = {
+    RunEvent.run_paused,
+    RunEvent.run_error,
+    RunEvent.run_cancelled,
+    RunEvent.run_completed,
+}
+
 
 # The submits of streams that nobody has begun to read.
 _submitting: set[asyncio.Task[RunOutput]] = set()
@@ -173,27 +181,43 @@ class Request:
         self, submitting: asyncio.Task[RunOutput] | None
     ) -> AsyncGenerator[RunOutputEvent, None]:
         await (self.submit() if submitting is None else submitting)
-        runtime = await runtime_of(self.agent)
-        run_id = self.run.run_id
-        last: RunOutputEvent | None = None
-        async with aclosing(runtime.stream(run_id, 0)) as events:
-            async for event in events:
-                yield event
-                last = event
-        if last is not None and last.event is RunEvent.run_error:
-            record = await runtime.store.get(run_id)
-            kind = None if record is None else record.error_kind
-            raise failure(kind, last.content or "The run failed.")
+        async for event in self._followed():
+            yield event
 
     async def _executed(self) -> AsyncGenerator[RunOutputEvent, None]:
         events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
         task = asyncio.create_task(self.execute(events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
+        last: RunOutputEvent | None = None
         try:
             while (event := await events.get()) is not None:
                 yield event
+                last = event
             task.result()
         finally:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
+        if self.agent.db is None or (last is not None and last.event in _LAST):
+            return
+        # It was begun before; or others have carried it on, with events that do not follow these.
+        async for event in self._followed(only_end=last is not None):
+            yield event
+
+    async def _followed(self, *, only_end: bool = False) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield the events of the stored run, or the last of them, and raise what it failed of."""
+        runtime, run_id = await runtime_of(self.agent), self.run.run_id
+        last: RunOutputEvent | None = None
+        async with aclosing(runtime.stream(run_id, 0)) as events:
+            async for event in events:
+                last = event
+                if not only_end:
+                    yield event
+        if last is None:
+            return
+        if only_end:
+            yield last
+        if last.event is RunEvent.run_error:
+            record = await runtime.store.get(run_id)
+            kind = None if record is None else record.error_kind
+            raise failure(kind, last.content or "The run failed.")

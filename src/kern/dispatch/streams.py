@@ -71,7 +71,7 @@ class Reader:
                 record = await self._record()
                 async for event in self._from_database(record):
                     yield event
-                if await self._has_stopped(record):
+                if await self._rests(record):
                     for event in self._end(record):
                         yield event
                     return
@@ -101,9 +101,9 @@ class Reader:
             yield from self._tell(output, self._ending(output), output.finished_at or time.time())
 
     async def _from_database(self, record: RunRecord) -> AsyncGenerator[RunOutputEvent, None]:
-        """Yield what the database holds of the run."""
+        """Yield what the database holds of the run, but for its end."""
         output = RunOutput.from_record(record)
-        if record.executor is not None:  # Else it was cancelled before it began.
+        if _has_begun(record):
             for event in self._tell(output, _BEGUN, output.started_at or output.created_at):
                 yield event
         seq = self._state.last_seq
@@ -112,19 +112,18 @@ class Reader:
             for event in self._tell(output, happened, row.created_at):
                 yield event
 
-    async def _has_stopped(self, record: RunRecord) -> bool:
-        """Say whether a run that had ended or paused has not gone on while it was read."""
-        if record.status in _LIVE:
-            return False
-        if record.status not in (RunStatus.error, RunStatus.paused):
-            return True
-        now = await self._record()
-        return (now.status, now.attempt) == (record.status, record.attempt)
+    async def _rests(self, record: RunRecord) -> bool:
+        """Say whether the run stands still, as it did before its journal was read."""
+        if record.status in (RunStatus.error, RunStatus.paused):  # A person can have it go on.
+            now = await self._record()
+            return (now.status, now.attempt) == (record.status, record.attempt)
+        return record.status.is_terminal
 
     def _end(self, record: RunRecord) -> Iterator[RunOutputEvent]:
+        """Yield the end of a run that is read from the database."""
         output = RunOutput.from_record(record)
-        ending = self._ending(output, begun=record.executor is not None)
-        yield from self._tell(output, ending, output.finished_at or output.created_at)
+        happened = self._ending(output, begun=_has_begun(record))
+        yield from self._tell(output, happened, output.finished_at or output.created_at)
 
     async def _record(self) -> RunRecord:
         """Return the run, read before its journal: once it has ended, nothing is added to that."""
@@ -152,3 +151,8 @@ class Reader:
 _LIVE = (RunStatus.pending, RunStatus.running)
 
 _BEGUN = (Happened(RunEvent.run_started, seq=FIRST_EVENT),)
+
+
+def _has_begun(record: RunRecord) -> bool:
+    """Say whether a run has ever executed; else it was cancelled before."""
+    return record.executor is not None

@@ -310,7 +310,8 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
         await postpone(attempt, attempt.failure)
     else:
         await settle(attempt)
-    attempt.journal.end()
+    if attempt.output is output:  # Else others have carried the run on, and know its end.
+        attempt.journal.end()
     if attempt.output.status is RunStatus.cancelled and handle is not None:
         await attempt.spec.model.cancel(handle)
 

@@ -7,7 +7,6 @@ from enum import StrEnum
 
 import msgspec
 
-from kern.run.base import RunStatus
 from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
 
@@ -30,14 +29,6 @@ class RunEvent(StrEnum):
     run_cancelled = "RunCancelled"
     run_error = "RunError"
     run_completed = "RunCompleted"
-
-
-ENDINGS = {
-    RunStatus.completed: RunEvent.run_completed,
-    RunStatus.error: RunEvent.run_error,
-    RunStatus.cancelled: RunEvent.run_cancelled,
-}
-"""The event with which a run ends in a status."""
 
 
 @dataclass(frozen=True, slots=True)
