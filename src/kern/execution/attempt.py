@@ -38,6 +38,7 @@ class Attempt:
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
+        memo: what the model keeps between its calls.
         history: the earlier runs of the session that are part of the context.
         replayed: how many turns earlier attempts have journaled.
         interrupted: the calls of the last of them that were under way, by their place.
@@ -64,6 +65,7 @@ class Attempt:
     tools: dict[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    memo: dict[str, object] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     replayed: int = 0
     interrupted: frozenset[int] = frozenset()

@@ -188,7 +188,8 @@ def _is_interrupted(attempt: Attempt, number: int, place: int) -> bool:
 
 def _earlier(attempt: Attempt, number: int) -> int:
     """Return how many tool calls the model has asked for before a turn."""
-    return sum(len(each.message.tool_calls) for each in attempt.state.turns[: number - 1])
+    turns = attempt.state.turns
+    return turns[number - 1].earlier if number <= len(turns) else attempt.state.tool_calls
 
 
 def _key(attempt: Attempt, turn: Turn, place: int) -> str:

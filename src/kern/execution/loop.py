@@ -74,6 +74,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         attempt.conversation,
         [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle,
+        memo=attempt.memo,
     )
     ask: AskModel = partial(_ask_model, attempt)
     if spec.middleware:

@@ -61,6 +61,7 @@ class Turn:
     Attributes:
         number: which of the run's answers it is, from 1 on.
         message: the answer.
+        earlier: how many tool calls the model had asked for before it.
         executions: what the calls returned, by their place in the answer.
         started: the calls that have begun, by their place.
         allowed: the calls that a person has allowed to begin, by their place.
@@ -68,6 +69,7 @@ class Turn:
 
     number: int
     message: Message
+    earlier: int
     executions: dict[int, ToolExecution] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
     allowed: set[int] = field(default_factory=set)
@@ -153,7 +155,8 @@ class RunState:
     @property
     def tool_calls(self) -> int:
         """How many tool calls the model has asked for."""
-        return sum(len(turn.message.tool_calls) for turn in self.turns)
+        last = self.turns[-1] if self.turns else None
+        return 0 if last is None else last.earlier + len(last.message.tool_calls)
 
     @property
     def call_event(self) -> int:
@@ -233,8 +236,7 @@ class RunState:
         self.model = step.model or self.model
         self.history = step.history or self.history
         self.metrics.add(step.metrics)
-        turn = Turn(len(self.turns) + 1, step.message)
-        self.turns.append(turn)
+        self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls))
         yield Happened(RunEvent.model_request_completed, step.message.text)
         yield from self._starts(step.starts)
 
