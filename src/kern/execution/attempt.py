@@ -146,18 +146,20 @@ class Attempt:
 
     def show(self) -> None:
         """Let the output show what the steps say, and the text of an unfinished answer."""
-        output, turns = self.output, self.state.turns
+        output, state = self.output, self.state
+        turns = state.turns
         output.messages = self.messages[:]
         for turn in turns[self._told :]:
             output.messages += turn.messages
-        texts = [self.journal.unfinished_text, *(turn.message.text for turn in reversed(turns))]
-        output.content = next(filter(None, texts), None)
+        output.content = self.journal.unfinished_text or next(
+            (text for turn in reversed(turns) if (text := turn.message.text)), None
+        )
         output.tools = [
             turn.executions[place] for turn in turns for place in sorted(turn.executions)
         ]
-        duration, output.metrics = output.metrics.duration, self.state.metrics
+        duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
-        output.requirements = list(self.state.requirements)
+        output.requirements = list(state.requirements)
 
     async def replay(self) -> None:
         """Read what earlier attempts have journaled, and ask for what is known only now.

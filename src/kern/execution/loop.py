@@ -59,11 +59,8 @@ async def _ask(attempt: Attempt) -> None:
     journal.begin_call()
     response = await _respond(attempt)
     calls = response.message.tool_calls
-    journal.answered(
-        response,
-        starts(attempt, len(state.turns) + 1, list(enumerate(calls))),
-        () if state.turns else attempt.history,
-    )
+    begun = starts(attempt, len(state.turns) + 1, list(enumerate(calls))) if calls else ()
+    journal.answered(response, begun, () if state.turns else attempt.history)
     if calls:  # Else nothing follows but the run's end, and that is written with it.
         await journal.commit()
 

@@ -118,8 +118,10 @@ def is_part(value: object) -> bool:
 
 def text_of(content: str | Sequence[Part] | None) -> str:
     """Return the text of a content: of parts those that are text, joined; of nothing ``""``."""
-    if content is None or isinstance(content, str):
-        return content or ""
+    if isinstance(content, str):
+        return content
+    if content is None:
+        return ""
     return "".join(part.text for part in content if isinstance(part, TextPart))
 
 

@@ -93,6 +93,8 @@ class Turn:
     @property
     def messages(self) -> list[Message]:
         """The answer and the results there are, in the order of the calls."""
+        if not self.executions:
+            return [self.message]
         results = [
             Message("tool", self.executions[place].result, tool_call_id=call.id)
             for place, call in enumerate(self.message.tool_calls)
@@ -185,21 +187,22 @@ class RunState:
 
     def _events(self, entry: Entry) -> Iterator[Happened]:
         match entry.step:
-            case None:
-                pass
-            case CallBegun() | TextSlice() | AnswerKept() as step:
-                yield from self._call_goes_on(step, entry.event)
             case ModelAnswered() as step:
-                yield from self._call_ends(step.message.text, step.slices)
-                yield from self._answered(step)
-            case CallBroken(text, slices):
-                yield from self._call_ends(text, slices)
-                self.voids = bool(text)
+                text = step.message.text
+                yield from self._call_ends(text, step.slices)
+                yield from self._answered(step, text)
             case ToolEnded(place, result, error):
                 execution = self.turns[-1].end(place, result, error=error)
                 self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, result, execution)
+            case CallBegun() | TextSlice() | AnswerKept() as step:
+                yield from self._call_goes_on(step, entry.event)
+            case CallBroken(text, slices):
+                yield from self._call_ends(text, slices)
+                self.voids = bool(text)
+            case None:
+                pass
             case step:
                 yield from self._attempt_changes(step)
 
@@ -231,13 +234,13 @@ class RunState:
             begin += length
         self.call, self.voids = None, False
 
-    def _answered(self, step: ModelAnswered) -> Iterator[Happened]:
+    def _answered(self, step: ModelAnswered, text: str) -> Iterator[Happened]:
         self.handle = None
         self.model = step.model or self.model
         self.history = step.history or self.history
         self.metrics.add(step.metrics)
         self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls))
-        yield Happened(RunEvent.model_request_completed, step.message.text)
+        yield Happened(RunEvent.model_request_completed, text)
         yield from self._starts(step.starts)
 
     def _attempt_changes(self, step: AnyStep) -> Iterator[Happened]:

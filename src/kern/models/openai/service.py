@@ -208,5 +208,5 @@ async def _send(
 
 
 def _joined(body: Mapping[str, bytes]) -> bytes:
-    members = (b"%b:%b" % (json.dumps(name).encode(), value) for name, value in body.items())
+    members = [json.dumps(name).encode() + b":" + value for name, value in body.items()]
     return b"{%b}" % b",".join(members)

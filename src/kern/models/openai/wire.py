@@ -189,7 +189,7 @@ def read_response(payload: object, model: str, provider: str) -> ModelResponse:
     if not _is_response(payload):
         raise ModelError(f"{model} answered with something that is no response.", kind="malformed")
     items = cast(list[Json], payload["output"])
-    content = answer_content(items)
+    content, refused = answer_content(items)
     text, status = text_of(content), payload.get("status")
     if status == "failed":
         error = _object(payload, "error")
@@ -216,7 +216,7 @@ def read_response(payload: object, model: str, provider: str) -> ModelResponse:
         for item in items
         if item.get("type") == "function_call"
     ]
-    message = Message("assistant", content, tool_calls=calls, refusal=_is_refusal(items))
+    message = Message("assistant", content, tool_calls=calls, refusal=refused)
     if any(item.get("type") != "message" for item in items):
         # More than the text: kept as it was, for the provider to go on from.
         message.provider, message.provider_items = provider, items
@@ -233,24 +233,12 @@ def _is_response(payload: object) -> TypeGuard[Json]:
     """Tell whether what is read of the payload has the form that it should have."""
     if not isinstance(payload, dict) or not _are_objects(payload.get("output")):
         return False
-    return all(
-        _are_objects(item.get("content") or [])
-        for item in payload["output"]
-        if item.get("type") == "message"
-    )
+    contents = [item.get("content") for item in payload["output"] if item.get("type") == "message"]
+    return all(map(_are_objects, filter(None, contents)))
 
 
 def _are_objects(values: object) -> bool:
-    return isinstance(values, list) and all(isinstance(value, dict) for value in values)
-
-
-def _is_refusal(items: list[Json]) -> bool:
-    return any(
-        part.get("type") == "refusal" and bool(part.get("refusal"))
-        for item in items
-        if item.get("type") == "message"
-        for part in cast(list[Json], item.get("content") or [])
-    )
+    return isinstance(values, list) and {*map(type, values)} <= {dict}
 
 
 def _metrics(usage: Json) -> Metrics:
