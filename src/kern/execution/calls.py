@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -86,13 +86,15 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         if (kind := _requirement(attempt, turn.number, place, call)) is not None
     ]
     waiting = {each.tool_execution.tool_call_id for each in requirements}
-    try:
-        async with asyncio.TaskGroup() as calls:
-            for place, call in turn.open_calls:
-                if call.id not in waiting:
-                    calls.create_task(_use(attempt, turn, place, call))
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
+    uses = [
+        _use(attempt, turn, place, call)
+        for place, call in turn.open_calls
+        if call.id not in waiting
+    ]
+    if len(uses) == 1:  # It needs no task: the tool's own code is in one already.
+        await uses[0]
+    else:
+        await _side_by_side(uses)
     if requirements:
         attempt.journal.keep(Paused(tuple(requirements)))
         names = ", ".join(each.tool_execution.tool_name for each in requirements)
@@ -100,6 +102,15 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
             f"A person has to decide about {names}. Answer the run's requirements, and continue "
             "the run with them."
         )
+
+
+async def _side_by_side(uses: Sequence[Coroutine[None, None, None]]) -> None:
+    try:
+        async with asyncio.TaskGroup() as calls:
+            for use in uses:
+                calls.create_task(use)
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None:
@@ -138,10 +149,13 @@ async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
         idempotency_key=key,
         dependencies=attempt.spec.dependencies,
     )
-    current_run.set(output.run_id)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
-    with opened:
-        return await attempt.tools[call.name].call(call.arguments, context)
+    token = current_run.set(output.run_id)
+    try:
+        with opened:
+            return await attempt.tools[call.name].call(call.arguments, context)
+    finally:
+        current_run.reset(token)
 
 
 def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str | None:
