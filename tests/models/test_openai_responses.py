@@ -4,6 +4,7 @@ import json
 
 import pytest
 from asking import Ask, NewModel, as_answer, pieces_and_whole
+from openai.types.shared import Reasoning as SdkReasoning
 
 from kern.models.base import ModelRequest, Text
 from kern.models.openai import OpenAIResponses
@@ -82,6 +83,44 @@ async def test_the_same_conversation_gives_the_same_bytes(
     assert first == second
 
 
+async def test_a_message_that_is_encoded_once_gives_the_same_bytes(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    """The bytes are those that the SDK would send of the whole conversation each time."""
+    server.default = Reply.text("\u00e9 \x00 \U0001f600 \u2028").thinking("Hm", "sealed")
+    memo: dict[str, object] = {}
+    said = [Message("system", "Be kind."), Message("user", 'Say "\u00e9\x7f\t\ud83d".')]
+    for _ in range(3):
+        await model.respond(ModelRequest([*said]))
+        answer = await model.respond(ModelRequest([*said], memo=memo))
+        said += [answer.message, Message("user", "Go on."), Message("system", "And brief.")]
+    for alone, after_others in zip(server.requests[::2], server.requests[1::2], strict=True):
+        assert json.dumps(alone.body) == json.dumps(after_others.body)
+        compact = json.dumps(alone.body, ensure_ascii=False, separators=(",", ":")).encode()
+        for request in (alone, after_others):
+            assert int(request.headers["content-length"]) == len(compact)
+
+
+@pytest.mark.parametrize("change", ["another", "shorter", "changed in place"])
+async def test_a_conversation_that_does_not_go_on_is_encoded_anew(
+    model: OpenAIResponses, server: ResponsesServer, change: str
+) -> None:
+    memo: dict[str, object] = {}
+    said = [Message("user", "One."), Message("user", "Two.")]
+    await model.respond(ModelRequest(said, memo=memo))
+    match change:
+        case "another":
+            said = [Message("user", "Two."), Message("user", "Three."), Message("user", "Four.")]
+        case "shorter":
+            said = said[1:]
+        case _:
+            said[0].content = "Two."
+    await model.respond(ModelRequest(said, memo=memo))
+    assert server.requests[-1].body["input"] == [
+        {"role": "user", "content": message.text} for message in said
+    ]
+
+
 async def test_what_a_model_is_set_to_is_sent(
     new_model: NewModel, server: ResponsesServer, ask: Ask
 ) -> None:
@@ -105,6 +144,13 @@ async def test_what_a_model_is_set_to_is_sent(
     }
     assert sent.items() <= request.body.items()
     assert "store" not in request.body
+
+
+async def test_a_parameter_may_be_an_object_of_the_sdk(
+    new_model: NewModel, server: ResponsesServer, ask: Ask
+) -> None:
+    await ask(new_model(request_params={"reasoning": SdkReasoning(effort="low")}), "Hi")
+    assert server.requests[0].body["reasoning"] == {"effort": "low"}
 
 
 async def test_where_the_provider_keeps_nothing_the_reasoning_comes_sealed(

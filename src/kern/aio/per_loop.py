@@ -37,15 +37,9 @@ class PerLoop(Generic[Resource]):
         """
         loop = asyncio.get_running_loop()
         opening = self._opening.get(loop)
-        if opening is None or (opening.done() and _failed(opening)):
-            self._forget_closed_loops()
-            # A task of its own: the first one to ask may leave, and the others still wait for it.
-            opening = self._opening[loop] = loop.create_task(self._begin())
-            opening.add_done_callback(_failed)
-        if not opening.done():
-            await asyncio.shield(opening)
-        resource, _ = opening.result()
-        return resource
+        if opening is None or not opening.done() or _failed(opening):
+            opening = await self._opened(loop, opening)
+        return opening.result()[0]
 
     async def aclose(self) -> None:
         """Close the running loop's resource, if it is open; the next use opens another."""
@@ -75,6 +69,18 @@ class PerLoop(Generic[Resource]):
         """The loops that have the resource open, or are opening it."""
         self._forget_closed_loops()
         return [*self._opening]
+
+    async def _opened(
+        self, loop: asyncio.AbstractEventLoop, opening: asyncio.Task[_Opened[Resource]] | None
+    ) -> asyncio.Task[_Opened[Resource]]:
+        if opening is None or opening.done():
+            self._forget_closed_loops()
+            # A task of its own: the first one to ask may leave, and the others still wait for it.
+            opening = self._opening[loop] = loop.create_task(self._begin())
+            opening.add_done_callback(_failed)
+        if not opening.done():
+            await asyncio.shield(opening)
+        return opening
 
     async def _begin(self) -> _Opened[Resource]:
         generator = self._open()

@@ -54,12 +54,13 @@ class Subscriptions:
     def to(self, run_id: str) -> Iterator[asyncio.Event]:
         """Set the event whenever the run may have moved on."""
         changed = asyncio.Event()
-        self._waiting.setdefault(run_id, set()).add(changed)
+        waiting = self._waiting.setdefault(run_id, set())
+        waiting.add(changed)
         try:
             yield changed
         finally:
-            self._waiting[run_id].discard(changed)
-            if not self._waiting[run_id]:
+            waiting.discard(changed)
+            if not waiting:
                 del self._waiting[run_id]
 
     def notify(self, run_id: str) -> None:

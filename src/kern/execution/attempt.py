@@ -42,6 +42,7 @@ class Attempt:
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
+        memo: what the model keeps between its calls.
         history: the earlier runs of the session that are part of the context.
         blobs: the blobs in all of these messages, by their hash, each with the run that has it.
         replayed: how many turns earlier attempts have journaled.
@@ -70,6 +71,7 @@ class Attempt:
     tools: dict[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    memo: dict[str, object] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     blobs: dict[str, str] = field(default_factory=dict)
     replayed: int = 0
@@ -152,18 +154,20 @@ class Attempt:
 
     def show(self) -> None:
         """Let the output show what the steps say, and the text of an unfinished answer."""
-        output, turns = self.output, self.state.turns
+        output, state = self.output, self.state
+        turns = state.turns
         output.messages = self.messages[:]
         for turn in turns[self._told :]:
             output.messages += turn.messages
-        texts = [self.journal.unfinished_text, *(turn.message.text for turn in reversed(turns))]
-        output.content = next(filter(None, texts), None)
+        output.content = self.journal.unfinished_text or next(
+            (text for turn in reversed(turns) if (text := turn.message.text)), None
+        )
         output.tools = [
             turn.executions[place] for turn in turns for place in sorted(turn.executions)
         ]
-        duration, output.metrics = output.metrics.duration, self.state.metrics
+        duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
-        output.requirements = list(self.state.requirements)
+        output.requirements = list(state.requirements)
 
     async def replay(self) -> None:
         """Read what earlier attempts have journaled, and ask for what is known only now.

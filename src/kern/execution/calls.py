@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -96,13 +96,15 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         if (kind := _requirement(attempt, turn.number, place, call)) is not None
     ]
     waiting = {each.tool_execution.tool_call_id for each in requirements}
-    try:
-        async with asyncio.TaskGroup() as calls:
-            for place, call in turn.open_calls:
-                if call.id not in waiting:
-                    calls.create_task(_use(attempt, turn, place, call))
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
+    uses = [
+        _use(attempt, turn, place, call)
+        for place, call in turn.open_calls
+        if call.id not in waiting
+    ]
+    if len(uses) == 1:  # It needs no task: the tool's own code is in one already.
+        await uses[0]
+    else:
+        await _side_by_side(uses)
     if requirements:
         attempt.journal.keep(Paused(tuple(requirements)))
         names = ", ".join(each.tool_execution.tool_name for each in requirements)
@@ -110,6 +112,15 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
             f"A person has to decide about {names}. Answer the run's requirements, and continue "
             "the run with them."
         )
+
+
+async def _side_by_side(uses: Sequence[Coroutine[None, None, None]]) -> None:
+    try:
+        async with asyncio.TaskGroup() as calls:
+            for use in uses:
+                calls.create_task(use)
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None:
@@ -153,10 +164,13 @@ async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
         idempotency_key=key,
         dependencies=attempt.spec.dependencies,
     )
-    current_run.set(output.run_id)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
-    with opened:
-        return await attempt.tools[call.name].call(call.arguments, context)
+    token = current_run.set(output.run_id)
+    try:
+        with opened:
+            return await attempt.tools[call.name].call(call.arguments, context)
+    finally:
+        current_run.reset(token)
 
 
 def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str | None:
@@ -203,7 +217,8 @@ def _is_interrupted(attempt: Attempt, number: int, place: int) -> bool:
 
 def _earlier(attempt: Attempt, number: int) -> int:
     """Return how many tool calls the model has asked for before a turn."""
-    return sum(len(each.message.tool_calls) for each in attempt.state.turns[: number - 1])
+    turns = attempt.state.turns
+    return turns[number - 1].earlier if number <= len(turns) else attempt.state.tool_calls
 
 
 def _key(attempt: Attempt, turn: Turn, place: int) -> str:

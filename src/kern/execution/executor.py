@@ -128,14 +128,15 @@ class Executor:
         """
         run_id = attempt.output.run_id
         current = self.attempt(run_id)
-        if current is not None and current.number >= attempt.number:
-            return await show_current(attempt)
-        self.stop(run_id, Stop.stale)
+        if current is not None:
+            if current.number >= attempt.number:
+                return await show_current(attempt)
+            self.stop(run_id, Stop.stale)
         attempt.journal.on_write = partial(self._notify, run_id)
         execution = self._executing[run_id] = _Execution(attempt)
         cancellations.executes(run_id, lambda: self._stop_from_any_thread(run_id))
         task = execution.task = asyncio.create_task(self._run(execution), name=f"run {run_id}")
-        for kind in (Kind.cancel, Kind.read):
+        for kind in (Kind.cancel, Kind.read) if self._early else ():
             if self._early.pop((run_id, kind), True) is None:
                 self.on_signal(run_id, kind)
         try:
@@ -152,7 +153,8 @@ class Executor:
             if self._executing.get(run_id) is execution:
                 del self._executing[run_id]
                 cancellations.ended(run_id)
-        await self._release_unbegun(execution)
+        if not execution.begun:
+            await self._release_unbegun(execution)
         task.result()
 
     async def idle(self) -> None:

@@ -119,8 +119,9 @@ class Journal:
 
     def begin(self) -> None:
         """Notify the run's own caller that it has begun."""
-        if self._attempt == 1:
-            self._tell([Happened(RunEvent.run_started, seq=FIRST_EVENT)], time.time())
+        if self._emit is not None and self._attempt == 1:
+            started = Happened(RunEvent.run_started, seq=FIRST_EVENT)
+            self._tell(self._emit, [started], time.time())
 
     def begin_call(self) -> None:
         """Have a model call begin."""
@@ -173,11 +174,12 @@ class Journal:
 
     def break_call(self) -> None:
         """Have the call that is under way end without an answer, if readers may know of it."""
+        call = self.state.call
+        if call is None and not self._pending:
+            return
         text = self.unfinished_text
         self._pending.clear()
-        if self.state.call is not None or text:
-            slices = () if self.state.call is None else self.state.call.slices
-            self._cover(CallBroken(text, slices))
+        self._cover(CallBroken(text, () if call is None else call.slices))
 
     def keep(self, step: AnyStep) -> None:
         """Have a step written together with what comes next, the run's end at the latest."""
@@ -202,10 +204,10 @@ class Journal:
 
     def end(self) -> None:
         """Notify the run's own caller of its end; other readers see it in the run itself."""
-        output = self._output
-        self._tell(
-            ending(self.state.next_event, output.status, output.content, output.error), time.time()
-        )
+        if self._emit is not None:
+            output, seq = self._output, self.state.next_event
+            happened = ending(seq, output.status, output.content, output.error)
+            self._tell(self._emit, happened, time.time())
 
     async def close(self) -> list[JournalRow]:
         """Write nothing more; return the rows that are to go with the run's end."""
@@ -230,13 +232,13 @@ class Journal:
             self._unwritten.append(entry)
             if self._streamed:
                 self._flush_soon()
-        self._tell(happened, entry.created_at)
-
-    def _tell(self, happened: list[Happened], at: float) -> None:
         if self._emit is not None:
-            output = self._output
-            for each in happened:
-                self._emit(event_of(each, output.run_id, output.session_id, output.agent_id, at))
+            self._tell(self._emit, happened, entry.created_at)
+
+    def _tell(self, emit: Emit, happened: list[Happened], at: float) -> None:
+        output = self._output
+        for each in happened:
+            emit(event_of(each, output.run_id, output.session_id, output.agent_id, at))
 
     def _hand_out(self) -> None:
         """Let readers have the text that has come since the last piece."""

@@ -90,6 +90,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         messages,
         [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle,
+        memo=attempt.memo,
     )
     ask: AskModel = partial(_ask_model, attempt)
     if spec.middleware:

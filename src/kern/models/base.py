@@ -40,6 +40,8 @@ class ModelRequest:
             model has to call; by default the provider decides.
         output_schema: the form that the answer must have, or None for a text.
         settings: parameters of this call, by the provider's names; they win over the model's own.
+        memo: what models keep from one call of a run to the next, each under its provider's name,
+            such as the messages in the form in which they are sent.
     """
 
     messages: Sequence[Message]
@@ -48,6 +50,7 @@ class ModelRequest:
     tool_choice: str | None = None
     output_schema: OutputSchema | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
+    memo: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Self, cast
+from typing import Any, Generic, Self, cast
 
 import msgspec
 from typing_extensions import TypeVar
@@ -249,7 +249,7 @@ class RunOutput(Generic[Output]):
             user_id=record.user_id,
             status=record.status,
             metadata=decode_object(record.metadata) if record.metadata else None,
-            error=cast(str | None, decode_object(record.error).get("message")),
+            error=_error_in(record),
             error_kind=record.error_kind,
             attempt=record.attempt,
             parent_run_id=record.parent_run_id,
@@ -306,15 +306,21 @@ class RunOutput(Generic[Output]):
         }
 
     def _take_body(self, values: dict[str, object]) -> None:
-        self.agent_name = cast(str | None, values.get("agent_name"))
-        self.content = cast(Output | None, values.get("content"))
-        self.content_type = cast(str, values.get("content_type", "str"))
+        given: dict[str, Any] = values
+        self.agent_name = given.get("agent_name")
+        self.content = given.get("content")
+        self.content_type = given.get("content_type", "str")
         self.messages = messages_of(values)
-        tools = cast(list[dict[str, object]], values.get("tools", []))
-        self.tools = [ToolExecution.from_dict(each) for each in tools]
-        self.metrics = Metrics.from_dict(cast(dict[str, object], values.get("metrics", {})))
-        self.model = cast(str | None, values.get("model"))
-        self.model_provider = cast(str | None, values.get("model_provider"))
+        self.tools = [ToolExecution.from_dict(each) for each in given.get("tools", ())]
+        self.metrics = Metrics.from_dict(given.get("metrics", {}))
+        self.model = given.get("model")
+        self.model_provider = given.get("model_provider")
+
+
+def _error_in(record: RunRecord) -> str | None:
+    if record.error is None:
+        return None
+    return cast(str | None, decode_object(record.error).get("message"))
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -126,9 +126,9 @@ def is_content(value: object) -> TypeGuard[Content]:
 
 def text_of(content: str | Sequence[Part] | None) -> str:
     """Return the text of a content: of parts those that are text, joined; of nothing ``""``."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "".join(map(_text, content))
+    if isinstance(content, str):
+        return content
+    return "" if content is None else "".join(map(_text, content))
 
 
 def _text(part: Part) -> str:

@@ -62,6 +62,7 @@ class Turn:
     Attributes:
         number: which of the run's answers it is, from 1 on.
         message: the answer.
+        earlier: how many tool calls the model had asked for before it.
         executions: the calls that have ended, by their place in the answer.
         contents: what the model is told of them, by their place.
         started: the calls that have begun, by their place.
@@ -70,6 +71,7 @@ class Turn:
 
     number: int
     message: Message
+    earlier: int
     executions: dict[int, ToolExecution] = field(default_factory=dict)
     contents: dict[int, Content] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
@@ -99,6 +101,8 @@ class Turn:
     @property
     def messages(self) -> list[Message]:
         """The answer and the results there are, in the order of the calls."""
+        if not self.executions:
+            return [self.message]
         results = [
             Message("tool", self.contents[place], tool_call_id=call.id)
             for place, call in enumerate(self.message.tool_calls)
@@ -171,7 +175,8 @@ class RunState:
     @property
     def tool_calls(self) -> int:
         """How many tool calls the model has asked for."""
-        return sum(len(turn.message.tool_calls) for turn in self.turns)
+        last = self.turns[-1] if self.turns else None
+        return 0 if last is None else last.earlier + len(last.message.tool_calls)
 
     @property
     def call_event(self) -> int:
@@ -200,21 +205,22 @@ class RunState:
 
     def _events(self, entry: Entry) -> Iterator[Happened]:
         match entry.step:
-            case None:
-                pass
-            case CallBegun() | TextSlice() | AnswerKept() as step:
-                yield from self._call_goes_on(step, entry.event)
             case ModelAnswered() as step:
-                yield from self._call_ends(step.message.text, step.slices)
-                yield from self._answered(step)
-            case CallBroken(text, slices):
-                yield from self._call_ends(text, slices)
-                self.voids = text
+                text = step.message.text
+                yield from self._call_ends(text, step.slices)
+                yield from self._answered(step, text)
             case ToolEnded(place, content, error):
                 execution = self.turns[-1].end(place, content, error=error)
                 self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, execution.result, execution)
+            case CallBegun() | TextSlice() | AnswerKept() as step:
+                yield from self._call_goes_on(step, entry.event)
+            case CallBroken(text, slices):
+                yield from self._call_ends(text, slices)
+                self.voids = text
+            case None:
+                pass
             case step:
                 yield from self._attempt_changes(step)
 
@@ -246,14 +252,13 @@ class RunState:
             begin += length
         self.call, self.voids = None, ""
 
-    def _answered(self, step: ModelAnswered) -> Iterator[Happened]:
+    def _answered(self, step: ModelAnswered, text: str) -> Iterator[Happened]:
         self.handle = None
         self.model = step.model or self.model
         self.history = step.history or self.history
         self.metrics.add(step.metrics)
-        turn = Turn(len(self.turns) + 1, step.message)
-        self.turns.append(turn)
-        yield Happened(RunEvent.model_request_completed, step.message.text)
+        self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls))
+        yield Happened(RunEvent.model_request_completed, text)
         yield from self._starts(step.starts)
 
     def _attempt_changes(self, step: AnyStep) -> Iterator[Happened]:

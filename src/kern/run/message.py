@@ -1,8 +1,9 @@
 """Messages: what the conversation of a run is made of."""
 
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
-from typing import Literal, Self, TypeAlias, cast, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, TypeAlias, get_args
+
+import msgspec
 
 from kern.errors import InvalidInputError
 from kern.run.content import Content, is_content, parts_from_json, parts_to_json, text_of
@@ -52,13 +53,15 @@ class Message:
                 f"A message has the unknown role {self.role!r}. Use one of {known}."
             )
         content = self.content
-        if content is not None and not is_content(content):
+        if not (isinstance(content, str) or content is None or is_content(content)):
             kind = type(content).__name__
             raise InvalidInputError(
                 f"A message's content must be a text or a tuple of parts, not {kind}."
             )
         items = self.provider_items
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        if not isinstance(items, list) or (
+            items and not all(isinstance(item, dict) for item in items)
+        ):
             raise InvalidInputError("A message's provider_items must be a list of dicts.")
 
     @property
@@ -68,13 +71,18 @@ class Message:
 
     def to_dict(self) -> dict[str, object]:
         """Return the message as JSON values, without the fields that hold their default."""
-        values: dict[str, object] = {"role": self.role} | {
-            name: value
-            for name in _PLAIN
-            if (value := getattr(self, name)) not in (None, False, [])
-        }
-        if isinstance(self.content, tuple):
-            values["content"] = parts_to_json(self.content)
+        values: dict[str, object] = {"role": self.role}
+        content = self.content
+        if content is not None:
+            values["content"] = content if isinstance(content, str) else parts_to_json(content)
+        if self.tool_call_id is not None:
+            values["tool_call_id"] = self.tool_call_id
+        if self.refusal:
+            values["refusal"] = True
+        if self.provider is not None:
+            values["provider"] = self.provider
+        if self.provider_items:
+            values["provider_items"] = self.provider_items
         if self.tool_calls:
             values["tool_calls"] = [each.to_dict() for each in self.tool_calls]
         return values
@@ -86,19 +94,19 @@ class Message:
         Raises:
             InvalidInputError: there is no such role, or a field is of another kind.
         """
-        known = {name: values[name] for name in _PLAIN if name in values}
-        if isinstance(known.get("content"), list):
-            known["content"] = parts_from_json(cast(list[object], known["content"]))
-        role = cast(Role, values.get("role"))
-        message = cls(role, **known)  # type: ignore[arg-type] # from JSON
-        calls = values.get("tool_calls", [])
+        given: dict[str, Any] = values
+        content, calls = given.get("content"), given.get("tool_calls", [])
         if not isinstance(calls, list):
             raise InvalidInputError("A message's tool_calls must be a list.")
-        message.tool_calls = [ToolCall.from_dict(each) for each in calls]
-        return message
-
-
-_PLAIN = ("content", "tool_call_id", "refusal", "provider", "provider_items")
+        return cls(
+            given.get("role"),  # type: ignore[arg-type] # It is looked at there.
+            parts_from_json(content) if isinstance(content, list) else content,
+            [ToolCall.from_dict(each) for each in calls],
+            given.get("tool_call_id"),
+            given.get("refusal", False),
+            given.get("provider"),
+            given.get("provider_items", []),
+        )
 
 
 @dataclass(slots=True)
@@ -137,15 +145,14 @@ class Metrics:
 
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values."""
-        return dict(zip(_METRICS, _metrics_of(self), strict=True))
+        values: dict[str, object] = msgspec.to_builtins(self)
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, object]) -> Self:
-        """Return the metrics that :meth:`to_dict` gave; unknown keys are ignored."""
-        known = {name: values[name] for name in _METRICS if name in values}
-        return cls(**known)  # type: ignore[arg-type] # from JSON
+        """Return the metrics that :meth:`to_dict` gave; unknown keys are ignored.
 
-
-_METRICS = tuple(each.name for each in fields(Metrics))
-
-_metrics_of = attrgetter(*_METRICS)
+        Raises:
+            ValueError: a value is of another kind.
+        """
+        return msgspec.convert(values, cls)

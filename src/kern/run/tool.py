@@ -1,7 +1,9 @@
 """Tools, as the model is told of them and as a run has used them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from kern.errors import InvalidInputError
 
@@ -73,10 +75,14 @@ class ToolExecution:
 
     def to_dict(self) -> dict[str, object]:
         """Return the call as JSON values."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        values: dict[str, object] = msgspec.to_builtins(self)
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, object]) -> Self:
-        """Return the call that :meth:`to_dict` gave; unknown keys are ignored."""
-        known = {each.name for each in fields(cls)}
-        return cls(**{k: v for k, v in values.items() if k in known})  # type: ignore[arg-type] # JSON
+        """Return the call that :meth:`to_dict` gave; unknown keys are ignored.
+
+        Raises:
+            ValueError: a value is missing, or of another kind.
+        """
+        return msgspec.convert(values, cls)

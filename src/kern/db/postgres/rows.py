@@ -6,13 +6,20 @@ from operator import attrgetter
 import asyncpg
 
 from kern.run.base import RunStatus
-from kern.run.record import JournalRow, NewRun, RunRecord
+from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 _accepted = attrgetter(
     *("run_id", "session_id", "agent_id", "user_id", "input", "metadata", "parent_run_id"),
     *("streamed", "cancelled", "lease", "ordered", "priority", "run_at", "timeout"),
     *("max_attempts", "webhook", "executor", "traceparent", "journal_version"),
     "usage_limits",
+)
+
+_written = attrgetter("run_id", "seq", "event", "type", "skippable", "payload")
+
+_settled = attrgetter(
+    *("run_id", "attempt", "status", "output", "error", "usage", "fold_before"),
+    *("error_kind", "model", "requirements"),
 )
 
 _NOT_OF_THE_RECORD = {
@@ -25,20 +32,20 @@ def accepted_columns(runs: Sequence[NewRun]) -> list[tuple[object, ...]]:
     return list(zip(*map(_accepted, runs), strict=True))
 
 
+def settled_columns(settlements: Sequence[Settlement]) -> list[tuple[object, ...]]:
+    """Return what the statement that settles runs takes, an array for each column."""
+    return list(zip(*map(_settled, settlements), strict=True))
+
+
 def columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
     """Return an array for each column of the rows."""
-    return [[row[column] for row in rows] for column in range(width)]
+    return [*map(list, zip(*rows, strict=True))] or [[] for _ in range(width)]
 
 
 def journal_columns(rows: Sequence[tuple[int, JournalRow]]) -> list[list[object]]:
     """Return an array for each column of rows that attempts write to journals."""
-    return columns(
-        [
-            (row.run_id, attempt, row.seq, row.event, row.type, row.skippable, row.payload)
-            for attempt, row in rows
-        ],
-        7,
-    )
+    attempts, run_ids, *others = columns([(attempt, *_written(row)) for attempt, row in rows], 7)
+    return [run_ids, attempts, *others]
 
 
 def record(row: asyncpg.Record) -> RunRecord:

@@ -20,7 +20,7 @@ from kern.db.postgres.outbox import PostgresOutbox
 from kern.db.postgres.processes import PostgresProcesses
 from kern.db.postgres.queue import PostgresQueue
 from kern.db.postgres.retention import PostgresRetention
-from kern.db.postgres.rows import columns, journal_columns, record
+from kern.db.postgres.rows import columns, journal_columns, record, settled_columns
 from kern.db.postgres.schedules import PostgresSchedules
 from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
 from kern.db.postgres.sweep import Sweep
@@ -279,16 +279,7 @@ class PostgresStore(Store):
     async def _settle_all(self, settlements: Sequence[Settlement]) -> list[Settled | None]:
         rows = await self._fetch(
             self._steps.settle,
-            [each.run_id for each in settlements],
-            [each.attempt for each in settlements],
-            [each.status.value for each in settlements],
-            [each.output for each in settlements],
-            [each.error for each in settlements],
-            [each.usage for each in settlements],
-            [each.fold_before for each in settlements],
-            [each.error_kind for each in settlements],
-            [each.model for each in settlements],
-            [each.requirements for each in settlements],
+            *settled_columns(settlements),
             *journal_columns([(each.attempt, row) for each in settlements for row in each.journal]),
         )
         await self._hand_off.finish(rows)

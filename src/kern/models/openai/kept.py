@@ -33,7 +33,7 @@ class KeptAnswer:
     """An answer at the provider, to which this process comes back until it is complete."""
 
     def __init__(
-        self, service: Service, handle: str | None, body: Mapping[str, object], retries: Retries
+        self, service: Service, handle: str | None, body: Mapping[str, bytes], retries: Retries
     ) -> None:
         """Prepare.
 
@@ -41,7 +41,7 @@ class KeptAnswer:
             service: where it is kept.
             handle: the answer that was asked for before, or None to ask for one. It is asked for
                 anew where the provider has it no more, or where it came to no good end.
-            body: what to ask.
+            body: what to ask, see :class:`Service`.
             retries: how often to come back with nothing reached between.
         """
         self._service = service
@@ -86,7 +86,7 @@ class KeptAnswer:
 
     async def _streamed(self) -> AsyncGenerator[Json, None]:
         if self._handle is None:
-            body = {**self._body, "background": True, "stream": True}
+            body = {**self._body, "background": b"true", "stream": b"true"}
             events = self._service.events("/responses", body, _WANTED)
         else:
             after = f"&starting_after={self._seen}" if self._seen >= 0 else ""

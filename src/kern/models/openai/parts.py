@@ -79,27 +79,32 @@ def _address(source: Source, mime_type: str) -> str:
     )
 
 
-def answer_content(items: Sequence[Json]) -> str | tuple[Part, ...]:
-    """Return the content of an answer: its text, or its parts where it has more than that.
+def answer_content(items: Sequence[Json]) -> tuple[str | tuple[Part, ...], bool]:
+    """Return the content of an answer, and whether the model declined to give one.
+
+    The content is the text, or the parts where it has more than that.
 
     Args:
         items: the output of a response, whose messages have lists of objects as content.
     """
-    before, after, text = list[Part](), list[Part](), ""
-    refusal = ""
+    before: list[Part] = []
+    after: list[Part] = []
+    text = refusal = ""
     for item in items:
-        if item.get("type") == "reasoning":
+        kind = item.get("type")
+        if kind == "reasoning":
             before += _reasoning(item)
-        for part in _objects(item.get("content")) if item.get("type") == "message" else ():
-            if part.get("type") == "output_text":
-                after += _citations(part, len(text))
-                text += str(part.get("text") or "")
-            elif part.get("type") == "refusal":
-                refusal += str(part.get("refusal") or "")
+        elif kind == "message":
+            for part in _objects(item.get("content")):
+                if part.get("type") == "output_text":
+                    after += _citations(part, len(text))
+                    text += str(part.get("text") or "")
+                elif part.get("type") == "refusal":
+                    refusal += str(part.get("refusal") or "")
     text += refusal
     if not before and not after:
-        return text
-    return (*before, *((TextPart(text),) if text else ()), *after)
+        return text, bool(refusal)
+    return (*before, *((TextPart(text),) if text else ()), *after), bool(refusal)
 
 
 def _reasoning(item: Json) -> list[Part]:

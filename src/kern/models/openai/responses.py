@@ -163,7 +163,7 @@ class OpenAIResponses(Model):
         if self.keeps_answers:
             events = KeptAnswer(self._service, request.handle, body, retries).events()
         else:
-            events = self._service.events("/responses", {**body, "stream": True}, WANTED)
+            events = self._service.events("/responses", {**body, "stream": b"true"}, WANTED)
         async with aclosing(events):
             async for event in events:
                 kind = event.get("type")
@@ -183,7 +183,7 @@ class OpenAIResponses(Model):
             f"{self.id} ended its answer before it was complete.", kind="connection", transient=True
         )
 
-    def _body(self, request: ModelRequest) -> Json:
+    def _body(self, request: ModelRequest) -> dict[str, bytes]:
         return request_body(request, self.provider, {"model": self.id} | self._params)
 
 

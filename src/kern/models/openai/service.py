@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """The server of one model, with its connections for each event loop."""
+    """The server of one model, with its connections for each event loop.
+
+    A body is posted as its parameters, each of them JSON already.
+    """
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class Service:
         """
         return await self._whole("GET", path, None)
 
-    async def post(self, path: str, body: Mapping[str, object] | None) -> object:
+    async def post(self, path: str, body: Mapping[str, bytes] | None) -> object:
         """Return the JSON with which a path answers a body, or None of that.
 
         Raises:
@@ -88,7 +91,7 @@ class Service:
         return await self._whole("POST", path, body)
 
     async def events(
-        self, path: str, body: Mapping[str, object] | None, wanted: Collection[bytes]
+        self, path: str, body: Mapping[str, bytes] | None, wanted: Collection[bytes]
     ) -> AsyncGenerator[dict[str, object], None]:
         """Yield the events with which a path answers, those that are JSON objects.
 
@@ -125,7 +128,7 @@ class Service:
         key = self._api_key or os.environ.get("OPENAI_API_KEY")
         return model_error(error, self._model, self._timeout, key or "")
 
-    async def _whole(self, method: str, path: str, body: Mapping[str, object] | None) -> object:
+    async def _whole(self, method: str, path: str, body: Mapping[str, bytes] | None) -> object:
         client = await self._clients.get()
         try:
             response = await _send(client, method, path, body, stream=False)
@@ -182,7 +185,7 @@ async def _send(
     client: "AsyncOpenAI",
     method: str,
     path: str,
-    body: Mapping[str, object] | None,
+    body: Mapping[str, bytes] | None,
     *,
     stream: bool,
 ) -> "Response":
@@ -197,7 +200,13 @@ async def _send(
     if method == "GET":
         answer = await client.get(path, cast_to=Response, stream=stream, stream_cls=kind)
     else:
+        content = None if body is None else _joined(body)
         answer = await client.post(
-            path, cast_to=Response, body=body, stream=stream, stream_cls=kind
+            path, cast_to=Response, content=content, stream=stream, stream_cls=kind
         )
     return cast(Response, answer)
+
+
+def _joined(body: Mapping[str, bytes]) -> bytes:
+    members = [json.dumps(name).encode() + b":" + value for name, value in body.items()]
+    return b"{%b}" % b",".join(members)

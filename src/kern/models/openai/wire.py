@@ -3,7 +3,9 @@
 Source: https://platform.openai.com/docs/api-reference/responses/object
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import TypeGuard, cast
 
 from kern.errors import ModelError
@@ -15,8 +17,51 @@ from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
 
 
-def request_body(request: ModelRequest, provider: str, own: Mapping[str, object]) -> Json:
-    """Return the body of a request.
+class Encoded:
+    """The messages of a run as they are sent: each is encoded once.
+
+    Attributes:
+        items: the conversation, each item as JSON.
+        instructions: the texts of the system messages.
+    """
+
+    def __init__(self, provider: str) -> None:
+        """Begin with none.
+
+        Args:
+            provider: whose answers are handed back as they were, with reasoning and ids.
+        """
+        self.items: list[bytes] = []
+        self.instructions: list[str] = []
+        self._provider = provider
+        self._values: list[object] = []
+
+    def update(self, messages: Sequence[Message]) -> None:
+        """Hold these messages; what is encoded already stays where they begin with it.
+
+        Raises:
+            ModelError: a message holds something that the API does not take.
+        """
+        values: list[object] = [*map(_values_of, messages)]
+        if values[: len(self._values)] != self._values:
+            self.items, self.instructions, self._values = [], [], []
+        for message in messages[len(self._values) :]:
+            if message.role == "system":
+                self.instructions.append(message.text)
+            else:
+                self.items += [encode(item) for item in _input_items(message, self._provider)]
+            self._values.append(values[len(self._values)])
+
+
+_values_of = attrgetter(
+    "role", "content", "tool_calls", "tool_call_id", "provider", "provider_items"
+)
+
+
+def request_body(
+    request: ModelRequest, provider: str, own: Mapping[str, object]
+) -> dict[str, bytes]:
+    """Return the body of a request: its parameters, each as JSON.
 
     The same messages always give the same bytes, so that a provider's prompt cache still hits.
 
@@ -26,16 +71,17 @@ def request_body(request: ModelRequest, provider: str, own: Mapping[str, object]
         own: the other parameters.
 
     Raises:
-        ModelError: a message holds something that the API does not take.
+        ModelError: a message holds something that the API does not take, or a parameter has no
+            JSON form.
     """
-    spoken = [each for each in request.messages if each.role != "system"]
-    items = [item for each in spoken for item in _input_items(each, provider)]
-    body: Json = {**own, **request.settings, "input": items}
-    instructions = [each.text for each in request.messages if each.role == "system"]
-    if instructions:
-        body["instructions"] = _utf8("\n\n".join(instructions))
+    known = request.memo.get(provider)
+    request.memo[provider] = encoded = known if isinstance(known, Encoded) else Encoded(provider)
+    encoded.update(request.messages)
+    given: Json = {**own, **request.settings, "input": None}
+    if encoded.instructions:
+        given["instructions"] = "\n\n".join(encoded.instructions)
     if request.tools:
-        body["tools"] = [
+        given["tools"] = [
             {
                 "type": "function",
                 "name": tool.name,
@@ -46,10 +92,44 @@ def request_body(request: ModelRequest, provider: str, own: Mapping[str, object]
             for tool in request.tools
         ]
     if request.tool_choice is not None:
-        body["tool_choice"] = _tool_choice(request.tool_choice)
+        given["tool_choice"] = _tool_choice(request.tool_choice)
     if request.output_schema is not None:
-        body["text"] = {**_object(body, "text"), "format": _format(request.output_schema)}
+        given["text"] = {**_object(given, "text"), "format": _format(request.output_schema)}
+    body = {name: encode(value) for name, value in given.items()}
+    body["input"] = b"[%b]" % b",".join(encoded.items)
     return body
+
+
+def encode(value: object) -> bytes:
+    """Return a value as JSON, as the SDK would write it.
+
+    Raises:
+        ModelError: it has no JSON form.
+    """
+    try:
+        text = _to_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"The request has no JSON form: {error}.", kind="invalid_request"
+        ) from None
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # A lone surrogate has no bytes in UTF-8.
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def _of_the_sdk(value: object) -> object:
+    """Return a parameter that is an object of the SDK's as JSON values."""
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    raise TypeError(f"a {type(value).__name__} is none")
+
+
+_to_json = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_of_the_sdk
+).encode
 
 
 def _tool_choice(choice: str) -> object:
@@ -68,12 +148,11 @@ def _format(form: OutputSchema) -> Json:
 
 def _input_items(message: Message, provider: str) -> list[Json]:
     if message.provider == provider and message.provider_items:
-        return cast(list[Json], _utf8(message.provider_items))
+        return message.provider_items
     content: object = message.content or ""
     if isinstance(content, tuple):
         # The API takes an answer's text only: its sources and reasoning are the model's own.
         content = message.text if message.role == "assistant" else input_parts(content)
-    content = _utf8(content)
     if message.role == "tool":
         call_id = message.tool_call_id
         return [{"type": "function_call_output", "call_id": call_id, "output": content}]
@@ -90,7 +169,7 @@ def _input_items(message: Message, provider: str) -> list[Json]:
                 "type": "function_call",
                 "call_id": call.id,
                 "name": call.name,
-                "arguments": _utf8(call.arguments),
+                "arguments": call.arguments,
             }
         )
     return items
@@ -110,7 +189,7 @@ def read_response(payload: object, model: str, provider: str) -> ModelResponse:
     if not _is_response(payload):
         raise ModelError(f"{model} answered with something that is no response.", kind="malformed")
     items = cast(list[Json], payload["output"])
-    content = answer_content(items)
+    content, refused = answer_content(items)
     text, status = text_of(content), payload.get("status")
     if status == "failed":
         error = _object(payload, "error")
@@ -137,7 +216,7 @@ def read_response(payload: object, model: str, provider: str) -> ModelResponse:
         for item in items
         if item.get("type") == "function_call"
     ]
-    message = Message("assistant", content, tool_calls=calls, refusal=_is_refusal(items))
+    message = Message("assistant", content, tool_calls=calls, refusal=refused)
     if any(item.get("type") != "message" for item in items):
         # More than the text: kept as it was, for the provider to go on from.
         message.provider, message.provider_items = provider, items
@@ -154,24 +233,12 @@ def _is_response(payload: object) -> TypeGuard[Json]:
     """Tell whether what is read of the payload has the form that it should have."""
     if not isinstance(payload, dict) or not _are_objects(payload.get("output")):
         return False
-    return all(
-        _are_objects(item.get("content") or [])
-        for item in payload["output"]
-        if item.get("type") == "message"
-    )
+    contents = [item.get("content") for item in payload["output"] if item.get("type") == "message"]
+    return all(map(_are_objects, filter(None, contents)))
 
 
 def _are_objects(values: object) -> bool:
-    return isinstance(values, list) and all(isinstance(value, dict) for value in values)
-
-
-def _is_refusal(items: list[Json]) -> bool:
-    return any(
-        part.get("type") == "refusal" and bool(part.get("refusal"))
-        for item in items
-        if item.get("type") == "message"
-        for part in cast(list[Json], item.get("content") or [])
-    )
+    return isinstance(values, list) and {*map(type, values)} <= {dict}
 
 
 def _metrics(usage: Json) -> Metrics:
@@ -198,18 +265,3 @@ def _text(values: Json, key: str) -> str | None:
 def _number(values: Json, key: str) -> int:
     value = values.get(key)
     return value if isinstance(value, int) else 0
-
-
-def _utf8(value: object) -> object:
-    """Return JSON as it can be sent: a lone surrogate has no bytes in UTF-8."""
-    match value:
-        case str():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case list():
-            return [_utf8(each) for each in value]
-        case dict():
-            return {key: _utf8(each) for key, each in value.items()}
-    return value
