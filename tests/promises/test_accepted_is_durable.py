@@ -15,7 +15,7 @@ async def test_a_run_survives_the_kill_of_its_process_right_after_it_was_accepte
     process = elsewhere(
         """
         run = await agent.arun("Hello?", background=True)
-        os.write(1, (run.run_id + "\\n").encode())
+        say(run.run_id)
         os.kill(os.getpid(), 9)
         """,
         KERN_IN_PROCESS_WORKER="0",

@@ -134,26 +134,35 @@ async def test_what_makes_every_run_fail_is_found_before_a_worker_is_ready(
     assert await status_of(agent, "run") is RunStatus.pending
 
 
-@pytest.mark.parametrize("unable", UNABLE)
 async def test_a_refusal_is_recorded_and_counts_as_no_attempt(
-    shared_db: Database,
-    new_worker: NewWorker,
-    settings: dict[str, str],
-    refused: Agent,
-    unable: str,
+    shared_db: Database, new_worker: NewWorker, settings: dict[str, str], refused: Agent
 ) -> None:
     for _ in range(2):
-        await new_worker(shared_db, **UNABLE[unable] | settings).ready()
+        await new_worker(shared_db, **UNABLE["a tool less"] | settings).ready()
     async with asyncio.timeout(10):
         while (refusal := await refusal_of(shared_db, "run")) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    assert ("wait" if unable == "a tool less" else "version") in refusal
+    assert "wait" in refusal
     with pytest.raises(TimeoutError):  # Many more refusals than a run may lose attempts.
         await refused.await_run("run", timeout=6)
     assert await status_of(refused, "run") in (RunStatus.pending, RunStatus.running)
     await new_worker(shared_db, tools=("wait",), **settings).ready()
     run = await ended(refused, "run", 20)
     assert (run.status, run.content) == (RunStatus.completed, "Hello.")
+
+
+async def test_workers_of_an_older_version_pass_a_run_by(
+    shared_db: Database, new_worker: NewWorker, settings: dict[str, str], refused: Agent
+) -> None:
+    store = await shared_db.store()
+    before = await store.get("run")
+    for _ in range(2):
+        await new_worker(shared_db, **UNABLE["an older version"] | settings).ready()
+    with pytest.raises(TimeoutError):
+        await refused.await_run("run", timeout=3)
+    assert await store.get("run") == before
+    await new_worker(shared_db, tools=("wait",), **settings).ready()
+    assert (await ended(refused, "run", 20)).status is RunStatus.completed
 
 
 async def test_a_run_that_is_refused_for_too_long_ends_with_an_error_that_says_so(

@@ -37,7 +37,7 @@ def _check(place: str, text: str) -> None:
 
 
 async def _check_postgres(db: PostgresDb) -> None:
-    """Look at every column of every table of the schema."""
+    """Look at every column of every table of this database's, and of the queue's."""
     connection = await asyncpg.connect(db._dsn)
     schema = db._names.schema
     columns = await connection.fetch(
@@ -46,7 +46,10 @@ async def _check_postgres(db: PostgresDb) -> None:
         schema,
     )
     assert any(table.startswith("pgqueuer") for table, _, _ in columns)
+    own = (db.session_table, db.session_table.removesuffix("_sessions"), "pgqueuer")
     for table, column, kind in columns:
+        if not table.startswith(own):
+            continue
         for (value,) in await connection.fetch(
             f'SELECT "{column}" FROM "{schema}"."{table}" WHERE "{column}" IS NOT NULL'
         ):
