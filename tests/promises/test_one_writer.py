@@ -302,7 +302,7 @@ async def test_a_claim_knows_of_every_row_that_the_attempt_before_it_has_written
         async def write_on(append: Callable[[int], Awaitable[bool]] = append) -> None:
             seq = 0
             while await append(seq := seq + 1):
-                assert seq < 5000, "the claim was never noticed"
+                assert seq < 50_000, "the claim was never noticed"
 
         writing = asyncio.create_task(write_on())
         async with asyncio.timeout(10):

@@ -300,7 +300,8 @@ class Life:
     async def use_tools(self) -> None:
         for place, _ in self.journal.state.turns[-1].open_calls:
             if self.yes():
-                await self.journal.record(ToolEnded(place, f"result {place}", self.yes()))
+                self.journal.keep(ToolEnded(place, f"result {place}", self.yes()))
+                await self.journal.commit()
                 await self.moment()
 
     async def end(self, is_well: bool) -> bool:

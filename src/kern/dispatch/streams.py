@@ -102,12 +102,12 @@ class Reader:
 
     async def _from_database(self, record: RunRecord) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield what the database holds of the run, but for its end."""
-        output = RunOutput.from_record(record)
-        if _has_begun(record):
+        output, seq = RunOutput.from_record(record), self._state.last_seq
+        rows = await until_available(lambda: self._store.events(self._run_id, seq))
+        if rows or _has_begun(record):  # It may have begun since the record was read.
             for event in self._tell(output, _BEGUN, output.started_at or output.created_at):
                 yield event
-        seq = self._state.last_seq
-        for row in await until_available(lambda: self._store.events(self._run_id, seq)):
+        for row in rows:
             happened = apply_entry(self._state, read_row(row), row)
             for event in self._tell(output, happened, row.created_at):
                 yield event
@@ -122,7 +122,8 @@ class Reader:
     def _end(self, record: RunRecord) -> Iterator[RunOutputEvent]:
         """Yield the end of a run that is read from the database."""
         output = RunOutput.from_record(record)
-        happened = self._ending(output, begun=_has_begun(record))
+        begun = self._state.last_seq > 0 or _has_begun(record)
+        happened = self._ending(output, begun=begun)
         yield from self._tell(output, happened, output.finished_at or output.created_at)
 
     async def _record(self) -> RunRecord:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -65,7 +66,8 @@ class Journal:
             store: where the rows go; None for nowhere.
             output: the run.
             attempt: who writes.
-            emit: called with each event as it happens, where the run's own caller reads them.
+            emit: called with each event, where the run's own caller reads them: with pieces of
+                text as they come, with all others once they are committed.
             streamed: whether somebody else reads them.
         """
         self.state = RunState()
@@ -79,6 +81,7 @@ class Journal:
         self._streamed = streamed
         self._has_pieces = False
         self._unwritten: list[Entry] = []
+        self._untold: deque[tuple[Entry, list[Happened]]] = deque()
         self._pending: list[str] = []
         self._writing = asyncio.Lock()
         self._flush: asyncio.Task[None] | None = None
@@ -185,15 +188,6 @@ class Journal:
         """Have a step written together with what comes next, the run's end at the latest."""
         self._add(step, self.state.next_event)
 
-    async def record(self, step: AnyStep) -> None:
-        """Commit a step, with everything that was kept before it.
-
-        Raises:
-            StaleAttemptError: the run has a later attempt.
-        """
-        self.keep(step)
-        await self.commit()
-
     async def commit(self) -> None:
         """Commit everything that was kept.
 
@@ -203,10 +197,11 @@ class Journal:
         await to_the_end(self._write, partial(self._write, waits=False))
 
     def end(self) -> None:
-        """Notify the run's own caller of its end; other readers see it in the run itself."""
+        """Notify the run's own caller of its end, which is stored; others see it in the run."""
         if self._emit is not None:
             output, seq = self._output, self.state.next_event
             happened = ending(seq, output.status, output.content, output.error)
+            self._tell_until(self.state.last_seq)
             self._tell(self._emit, happened, time.time())
 
     async def close(self) -> list[JournalRow]:
@@ -233,6 +228,14 @@ class Journal:
             if self._streamed:
                 self._flush_soon()
         if self._emit is not None:
+            self._untold.append((entry, happened))
+            if self._store is None or (step.piece and len(self._untold) == 1):
+                self._tell_until(entry.seq)
+
+    def _tell_until(self, seq: int) -> None:
+        """Notify the run's own caller of the steps up to a row."""
+        while self._emit is not None and self._untold and self._untold[0][0].seq <= seq:
+            entry, happened = self._untold.popleft()
             self._tell(self._emit, happened, entry.created_at)
 
     def _tell(self, emit: Emit, happened: list[Happened], at: float) -> None:
@@ -276,6 +279,7 @@ class Journal:
             written = {row.seq for row in rows}
             self._unwritten = [each for each in self._unwritten if each.seq not in written]
             self.readable = readable
+            self._tell_until(self.entries[readable - 1].seq)
         if self._streamed:
             self.on_write()
 

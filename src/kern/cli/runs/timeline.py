@@ -51,7 +51,7 @@ def timeline(record: RunRecord, rows: Sequence[JournalRow]) -> Iterator[Moment]:
         rows: its journal.
     """
     state = RunState()
-    begun = record.executor is not None
+    begun = bool(rows) or record.executor is not None
     if begun:
         started_at = (record.started_at or record.created_at).timestamp()
         yield Moment(FIRST_EVENT, RunEvent.run_started.value, started_at)
