@@ -49,6 +49,8 @@ class KernContender(BackgroundContender):
     @override
     async def open(self, setting: Setting) -> None:
         os.environ["KERN_IN_PROCESS_WORKER"] = "0" if setting.role == "submit" else "1"
+        if "memory" in setting.figures:  # Which is measured with all runs in flight.
+            os.environ["KERN_CONCURRENCY"] = "10000"
         self.setting = setting
         self._db = self.database(setting)
         self._agent, self._clock = make_agents(setting, self._db)
