@@ -240,7 +240,7 @@ class Store(ABC):
 
     @abstractmethod
     async def sweep(self, heartbeat: float) -> Swept | None:
-        """Make good what lost processes have left undone, if nobody has for a third of a heartbeat.
+        """Make good what lost processes have left undone, if nobody has for a quarter heartbeat.
 
         Running attempts whose lease has expired become PENDING and due, or end in ERROR after
         too many, or CANCELLED where that was asked for; what they write is refused. Runs that

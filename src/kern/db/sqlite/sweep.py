@@ -31,7 +31,7 @@ class Sweep:
         assert tick is not None
         # A tick in the future was written before the clock was set back.
         since = transaction.now - tick["swept_at"]
-        if 0 <= since < heartbeat / 3:
+        if 0 <= since < heartbeat / 4:  # The shortest time after which a process looks again.
             return None
         quiet_until = min(tick["quiet_until"], transaction.now + heartbeat)
         quiet_times = tick["quiet_times"]

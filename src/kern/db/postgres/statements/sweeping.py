@@ -41,6 +41,9 @@ class Sweeping:
 
 def _advance(names: Names) -> str:
     """Return the statement that advances the tick if it is due."""
+    # Every process looks each third of a heartbeat, up to a quarter sooner or later. The tick is
+    # due after the shortest such time: else one that looks too soon, and next time late, would
+    # leave a gap, as if the database had been away.
     # A gap in the ticks, in which leases may have expired, shows that the database was away
     # for everybody. Then nothing expires for one heartbeat, and the living extend first.
     gap = "coalesce(now() - swept_at > make_interval(secs => $1::float8 * 2 / 3), true)"
@@ -51,7 +54,7 @@ UPDATE {names.tick} SET
         THEN now() + make_interval(secs => $1) ELSE quiet_until END,
     quiet_times = CASE WHEN {gap} THEN least(quiet_times + 1, {_QUIET_TIMES})
         WHEN quiet_until > now() THEN quiet_times ELSE 0 END
-WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1::float8 / 3)
+WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1::float8 / 4)
 RETURNING coalesce(quiet_until <= now(), true) AS may_expire"""
 
 
