@@ -1,14 +1,24 @@
 """Readers in the process that executes the run: they see each piece, and cost no statement."""
 
 import asyncio
+from typing import cast
 
 import pytest
+from journals import row
+from stores import CLAIM, new_run
 
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
+from kern.dispatch.streams import Reader
+from kern.execution.attempt import Attempt
+from kern.execution.journal import Journal
+from kern.execution.settling import settle
+from kern.execution.spec import Spec
 from kern.models.openai import OpenAIResponses
-from kern.run.agent import RunEvent, RunOutputEvent
+from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
+from kern.run.base import RunStatus
+from kern.run.steps import AttemptFailed, CallBroken
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -79,3 +89,30 @@ async def test_a_stream_in_the_background_submits_at_once(
     stream = agent.arun("Where?", background=True, stream=True, run_id="run")
     await server.wait_for_requests(1)
     assert [event async for event in stream][-1].event is RunEvent.run_completed
+
+
+async def test_a_reader_has_what_an_attempt_did_not_replay_before_it_ended(
+    shared_db: Database,
+) -> None:
+    store = await shared_db.store()
+    await store.submit(new_run())
+    await store.claim("run", CLAIM)
+    broken = row("run", 1, CallBroken("Par"), 2)
+    assert await store.postpone("run", 1, 0, [broken, row("run", 2, AttemptFailed("Cut."), 4)])
+    record = await store.claim("run", CLAIM)
+    assert record is not None
+    output = RunOutput.from_record(record)
+    output.status, output.error = RunStatus.error, "It took too long."
+    journal = Journal(store, output, record.attempt, None, False)
+    attempt = Attempt(
+        cast(Spec, None), "", output, store, journal, record.attempt, last_seq=record.last_seq
+    )
+    await settle(attempt)
+
+    here = iter([attempt])
+    reader = Reader(store, "run", 0, lambda: next(here, None), asyncio.Event())
+    found = [(event.seq, str(event.event)) async for event in reader.events(lambda: 0.01)]
+    assert found == [
+        *((1, "RunStarted"), (2, "ModelRequestStarted"), (3, "RunContent")),
+        *((4, "RunError"), (5, "RunError")),
+    ]

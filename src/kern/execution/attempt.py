@@ -48,7 +48,7 @@ class Attempt:
         replayed: how many turns earlier attempts have journaled.
         interrupted: the calls of the last of them that were under way, by their place.
         failure: what the run failed of, once it has.
-        is_settled: whether the run has ended with it, and that is stored.
+        is_settled: whether the run has ended with it, that is stored, and its journal is whole.
         last_seq: the number of the last row that earlier attempts have journaled, or 0.
         is_pinned: whether the spec is that of the run's submit, in this process.
         calls: counts its tool calls that are under way, where somebody wants to know.

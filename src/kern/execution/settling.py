@@ -52,7 +52,8 @@ async def settle(attempt: Attempt) -> None:
     if settled.finished_at is not None:
         attempt.output.finished_at = settled.finished_at.timestamp()
     attempt.journal.readable = len(attempt.journal.entries)
-    attempt.is_settled = status.is_terminal
+    # One that ended before it had replayed the journal knows less than the database.
+    attempt.is_settled = status.is_terminal and attempt.state.last_seq >= attempt.last_seq
     if status is RunStatus.cancelled:
         await _cancel_children(attempt.store, attempt.output.run_id)
 
