@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 
 from kern.agent import Agent
+from kern.agent.definition import runtime_of
 from kern.db.database import Database
-from kern.errors import RunStateError
+from kern.errors import DatabaseError, DatabaseUnavailableError, RunStateError
 from kern.execution.middleware import AskModel, CallTool, Middleware
 from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunInfo, RunStatus
+from kern.run.record import RunRecord, Settlement
 from kern.run.tool import ToolCall
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
@@ -140,3 +142,49 @@ async def test_a_run_with_middleware_that_does_not_proceed_fails(model: OpenAIRe
 
     with pytest.raises(RunStateError, match="did not proceed"):
         await Agent("Tester", model, middleware=[Lazy()]).arun("Work")
+
+
+class Swallowing(Middleware):
+    """Takes whatever comes out of a run for its own business."""
+
+    async def run(self, run: RunInfo, proceed: Callable[[], Awaitable[RunOutput]]) -> RunOutput:
+        try:
+            return await proceed()
+        except Exception:
+            return RunOutput(run.run_id, run.session_id, run.agent_id)
+
+
+async def test_an_end_that_could_not_be_stored_is_told_through_middleware(
+    shared_db: Database, model: OpenAIResponses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent("Tester", model, db=shared_db, middleware=[Swallowing()])
+
+    async def settle(_: object) -> None:
+        raise DatabaseError("The table is gone.")
+
+    monkeypatch.setattr((await runtime_of(agent)).store, "settle", settle)
+    with pytest.raises(DatabaseError, match="table is gone"):
+        await agent.arun("Work")
+
+
+async def test_a_stale_attempt_waits_for_the_database_to_say_how_the_run_stands(
+    shared_db: Database, model: OpenAIResponses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent("Tester", model, db=shared_db, middleware=[Noted("a", [])])
+    store = (await runtime_of(agent)).store
+    settle, get, asked = store.settle, store.get, list[str]()
+
+    async def settle_before(settlement: Settlement) -> None:
+        """Be refused, as where others have carried the run to its end."""
+        await settle(settlement)
+
+    async def get_at_last(run_id: str, *, with_input: bool = False) -> RunRecord | None:
+        asked.append(run_id)
+        if len(asked) == 1:
+            raise DatabaseUnavailableError("The connection was lost.")
+        return await get(run_id, with_input=with_input)
+
+    monkeypatch.setattr(store, "settle", settle_before)
+    monkeypatch.setattr(store, "get", get_at_last)
+    run = await agent.arun("Work")
+    assert (run.status, asked) == (RunStatus.completed, [run.run_id] * 2)

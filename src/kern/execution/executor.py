@@ -59,6 +59,7 @@ class _Execution:
     stopped: Stop | None = None
     begun: bool = False
     ended: bool = False
+    unsettled: BaseException | None = None
     _lock: Lock = field(default_factory=Lock)
 
     def stop(self, why: Stop) -> bool:
@@ -236,15 +237,25 @@ class Executor:
             return
         raised: BaseException | None = None
         try:
-            await around_run(middleware, attempt.info, partial(self._carry, execution))()
+            await around_run(middleware, attempt.info, partial(self._carry_inside, execution))()
         except (Exception, asyncio.CancelledError) as error:
             if execution.ended and isinstance(error, asyncio.CancelledError):
                 raise
             raised = error
+        if execution.unsettled is not None:  # Whatever the middleware made of it.
+            raise execution.unsettled
         if not execution.ended:  # The middleware has not come to the attempt.
             await self._carry(execution, raised or RunStateError("The middleware did not proceed."))
         elif raised is not None:
             logger.warning("run %s: after its end, around it: %r", attempt.info.run_id, raised)
+
+    async def _carry_inside(self, execution: _Execution) -> RunOutput:
+        """Carry an attempt to its end within middleware, which may swallow what this raises."""
+        try:
+            return await self._carry(execution)
+        except BaseException as error:
+            execution.unsettled = error
+            raise
 
     async def _carry(
         self, execution: _Execution, failure: BaseException | None = None

@@ -121,7 +121,10 @@ async def show_current(attempt: Attempt) -> None:
     output = attempt.output
     logger.warning("run %s: attempt %d is stale and stops", output.run_id, attempt.number)
     await attempt.journal.close()
-    record = await attempt.store.get(output.run_id) if attempt.store is not None else None
+    store = attempt.store
+    if store is None:
+        return
+    record = await until_available(lambda: store.get(output.run_id))
     if record is not None:
         attempt.output = RunOutput.from_record(record)
 
