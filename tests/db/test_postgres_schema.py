@@ -136,7 +136,8 @@ async def test_tables_of_this_version_are_migrated_to_the_next(
     added = ("ALTER TABLE {runs} ADD COLUMN colour text NOT NULL DEFAULT 'red'",)
     monkeypatch.setattr(tables, "_MIGRATIONS", (*tables._MIGRATIONS, added))
     now = await new_db.version()
-    assert now.found is not None and now.known == now.found + 1
+    assert now.found is not None
+    assert now.known == now.found + 1
     store = await same(new_db).store()
     assert [row["colour"] for row in await execute(store, "SELECT colour FROM {runs}")] == ["red"]
     assert (await new_db.version()).found == now.known
