@@ -153,6 +153,12 @@ async def test_a_synchronous_tool_is_told_that_the_time_is_up(
     assert len(server.requests) == 1
 
 
+AN_HOUR_AGO: dict[type[Database], str] = {
+    PostgresDb: "started_at = started_at - interval '1 hour' RETURNING run_id",
+    SqliteDb: "started_at = started_at - 3600 RETURNING run_id",
+}
+
+
 async def test_the_time_counts_over_all_attempts(
     shared_db: Database,
     model: OpenAIResponses,
@@ -168,12 +174,7 @@ async def test_the_time_counts_over_all_attempts(
     await server.wait_for_requests(1, timeout=20)
     worker.send(signal.SIGKILL)
     await worker.ended()
-    earlier = {
-        PostgresDb: "started_at - interval '1 hour'",
-        SqliteDb: "started_at - 3600",
-    }[type(shared_db)]
-    store = await shared_db.store()
-    await execute(store, f"UPDATE {{runs}} SET started_at = {earlier} RETURNING run_id")
+    await execute(await shared_db.store(), f"UPDATE {{runs}} SET {AN_HOUR_AGO[type(shared_db)]}")
     await expire(shared_db, "slow")
 
     (await Runtime.of(shared_db)).serve(agent)
@@ -185,6 +186,27 @@ async def test_the_time_counts_over_all_attempts(
     # It has as much time again.
     await agent.aretry_run("slow")
     assert (await ended(agent, "slow")).status is RunStatus.completed
+
+
+async def test_a_run_whose_time_was_up_before_it_went_on_keeps_what_it_did(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    def dig() -> str:
+        """Dig."""
+        return "gold"
+
+    server.script += [Reply.tool_calls(("dig", {})), Reply.hang()]
+    agent = Agent("Tester", model, db=shared_db, tools=[dig])
+    (await Runtime.of(shared_db)).serve(agent)
+    await agent.arun("Dig", background=True, run_id="slow", timeout=3000)
+    await server.wait_for_requests(2, timeout=20)
+    store = await shared_db.store()
+    await execute(store, f"UPDATE {{runs}} SET {AN_HOUR_AGO[type(shared_db)]}")
+    await store.release("slow", 1)
+    run = await ended(agent, "slow")
+    assert (run.status, run.error_kind) == (RunStatus.error, "RunTimeoutError")
+    assert [message.role for message in run.messages] == ["user", "assistant", "tool"]
+    assert [call.result for call in run.tools] == ["gold"]
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

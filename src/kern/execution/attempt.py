@@ -177,10 +177,7 @@ class Attempt:
             JournalError: a row is damaged, or was written by a newer kern.
             ValueError: the stored input or history is damaged.
         """
-        store, run_id = self.store, self.output.run_id
-        if store and self.last_seq:
-            for row in await until_available(lambda: store.events(run_id, 0)):
-                self.journal.restore(row)
+        await self.restore()
         turns = self.state.turns
         self.replayed = len(turns)
         if turns and self.number > 1:
@@ -188,9 +185,22 @@ class Attempt:
             open_places = {place for place, _ in last.open_calls}
             self.interrupted = frozenset(last.started - last.allowed) & open_places
         self.tools = await self._listed_tools()
-        self.messages = []
-        self._add(self.messages, RunInput.from_json(self.input).messages, run_id)
         await self._set_context()
+
+    async def restore(self) -> None:
+        """Read what earlier attempts have journaled, unless that has been read.
+
+        Raises:
+            JournalError: a row is damaged, or was written by a newer kern.
+            ValueError: the stored input is damaged.
+        """
+        if self.messages:
+            return
+        store, run_id = self.store, self.output.run_id
+        if store and self.last_seq:
+            for row in await until_available(lambda: store.events(run_id, self.state.last_seq)):
+                self.journal.restore(row)
+        self._add(self.messages, RunInput.from_json(self.input).messages, run_id)
 
     async def _listed_tools(self) -> dict[str, Tool]:
         tools = dict(self.spec.tools)

@@ -5,7 +5,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -16,6 +16,7 @@ from kern.aio.guard import guarded
 from kern.db.values import Kind
 from kern.errors import (
     ConfigurationError,
+    JournalError,
     KernError,
     MissingToolError,
     ModelError,
@@ -318,6 +319,10 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     """Store how the attempt has ended, and tell its caller."""
     output = attempt.output
     output.metrics.duration = seconds
+    with suppress(
+        JournalError, ValueError
+    ):  # It may have come to its end before it was told what is stored.
+        await attempt.restore()
     attempt.show()
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
