@@ -118,6 +118,7 @@ def show_status(database: Database, as_json: bool) -> None:
 
 async def _status(database: Database) -> dict[str, object]:
     from kern import __version__
+    from kern.cli.fleet import fleet_status
 
     found, known = await database.version()
     state = "missing" if found is None else "newer" if found > known else "old"
@@ -133,6 +134,7 @@ async def _status(database: Database) -> dict[str, object]:
         store = await database.store()
         schedules = await store.schedules.find()
         values["runs"] = (await store.load())._asdict()
+        values |= await fleet_status(store)
         values["schedules"] = len(schedules)
         values["paused_schedules"] = sum(schedule.paused for schedule in schedules)
     return values
@@ -142,6 +144,7 @@ def _show(values: dict[str, object]) -> None:
     from rich.table import Table as Rows
     from rich.text import Text
 
+    from kern.cli.fleet import fleet_rows
     from kern.cli.terminal import console
 
     said = {
@@ -166,5 +169,7 @@ def _show(values: dict[str, object]) -> None:
             f"{runs['running']:,} running, {runs['due']:,} due, {runs['waiting']:,} waiting for "
             f"another run, {runs['delayed']:,} delayed{total}",
         )
+        for name, text in fleet_rows(values):
+            rows.add_row(name, text)
         rows.add_row("Schedules", f"{values['schedules']}, {values['paused_schedules']} paused")
     console().print(rows)

@@ -189,6 +189,7 @@ BEGIN
     RETURN enqueued;
 END $$""",
     ),
+    ("ALTER TABLE {processes} ADD COLUMN heartbeat double precision",),
 )
 
 

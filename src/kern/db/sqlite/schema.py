@@ -148,6 +148,7 @@ CREATE TABLE "{table}_schedules" (
 ) WITHOUT ROWID;
 CREATE INDEX "{table}_schedules_next" ON "{table}_schedules" (next_at) WHERE NOT paused
 """,
+    'ALTER TABLE "{table}_processes" ADD COLUMN heartbeat REAL',
 )
 
 _VERSIONS = (
