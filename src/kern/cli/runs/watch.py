@@ -233,7 +233,8 @@ async def _print_changes(store: Store, shown: Console) -> None:
         told = dict[str, tuple[object, ...]]()
         look = await look_at(store, records, with_steps=True)
         # What executes comes first, and then what was accepted first.
-        ordered = sorted(reversed(records), key=lambda record: _LIVE.index(record.status))
+        oldest_first = records[::-1]
+        ordered = sorted(oldest_first, key=lambda record: _LIVE.index(record.status))
         for record in [*(each for each in gone if each is not None), *ordered]:
             why, before = look.whys.get(record.run_id), known.get(record.run_id)
             moves_on = why is None and before is not None and record.run_id in found

@@ -60,8 +60,8 @@ ON CONFLICT (executor) DO UPDATE SET agents = excluded.agents, version = exclude
     def _find(self, transaction: Transaction, seen_within: float) -> list[Process]:
         rows = transaction.execute(
             "SELECT executor, host, pid, agents, version, slots, executing, heartbeat, started_at, "
-            f"beat_at, :now - beat_at AS silence FROM {self._processes} WHERE beat_at >= :now - :seconds "
-            "ORDER BY started_at, executor",
+            f"beat_at, :now - beat_at AS silence FROM {self._processes} "
+            "WHERE beat_at >= :now - :seconds ORDER BY started_at, executor",
             seconds=seen_within,
         ).fetchall()
         return [_process(row) for row in rows]
