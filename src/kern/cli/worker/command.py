@@ -63,6 +63,16 @@ Grace = Annotated[
         "loses a run.",
     ),
 ]
+DatabaseWait = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        envvar="KERN_DATABASE_WAIT",
+        show_default=False,
+        help="Seconds for which the start waits for a database that cannot be reached yet; 0 gives "
+        "up at once, with code 1. By default it waits without end, and says so once.",
+    ),
+]
 Retention = Annotated[
     str | None,
     typer.Option(
@@ -94,6 +104,7 @@ def worker(
     processes: Processes = 1,
     heartbeat: Heartbeat = 15.0,
     grace: Grace = 10.0,
+    database_wait: DatabaseWait = None,
     retention: Retention = None,
     port: Port = None,
     host: Host = "127.0.0.1",
@@ -112,7 +123,7 @@ def worker(
     from kern.dispatch.settings import Settings
 
     Settings.of()  # Each process would find a mistake for itself, again and again.
-    options, stream = Options(targets, grace, log.value), claim_output(log.value)
+    options, stream = Options(targets, grace, log.value, database_wait), claim_output(log.value)
     count = processes or os.cpu_count() or 1
     made = _supervisor(options, count, stream) if count > 1 else _process(options, stream)
     if port is None:
