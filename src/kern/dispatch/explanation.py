@@ -218,7 +218,8 @@ def _due(record: RunRecord, standing: Standing, due: datetime, fleet: Sequence[P
     workers = "1 worker" if len(serving) == 1 else f"{len(serving)} workers"
     if all(each.slots is not None and each.executing >= each.slots for each in serving):
         total = sum(each.slots or 0 for each in serving)
-        text = f"no free slot: {total} of {workers} for the agent {record.agent_id!r} are in use"
+        of = f"{workers} for the agent {record.agent_id!r}"
+        text = f"no free slot: all {total} of {of} are in use"
         return Why(Reason.full, text, due)
     return Why(Reason.due, f"due since {_since(due, standing)}; {workers} may claim it", due)
 
