@@ -101,6 +101,14 @@ WAITS = {"due_at": None, "waits_for_session": True}
         ),
         (
             "lost",
+            "its worker is gone since 3.0s: process 7 on host; no worker serves the agent 'agent' "
+            "(none is alive)",
+            RUNNING,
+            EXPIRED,
+            (WORKER,),
+        ),
+        (
+            "lost",
             "its worker is gone since 3.0s: executor lost; another one goes on with it",
             {**RUNNING, "executor": "lost"},
             EXPIRED,

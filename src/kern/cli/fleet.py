@@ -44,12 +44,13 @@ def fleet_rows(values: Mapping[str, object]) -> Iterator[tuple[str, Text]]:
     gone = f", {workers['gone']:,} gone" if workers["gone"] else ""
     alive = f"{workers['alive']:,} alive{slots if workers['alive'] else ''}"
     yield "Workers", Text(f"{alive}{gone}", "" if workers["alive"] else "yellow")
-    for why in cast(list[dict[str, object]], values["why"]):
-        runs = "1 run" if why["runs"] == 1 else f"{why['runs']:,} runs"
-        first = why["first_run_id"] if why["runs"] == 1 else f"the first, {why['first_run_id']}"
+    for number, why in enumerate(cast(list[dict[str, object]], values["why"])):
+        is_one = why["runs"] == 1
+        runs = "1 run" if is_one else f"{why['runs']:,} runs"
+        first = f"{'' if is_one else 'the first is '}{why['first_run_id']}"
+        text = f"{runs} of the agent {why['agent_id']!r} ({first}): {why['text']}"
         style = "" if why["reason"] in _FINE else "yellow"
-        text = f"{runs} of the agent {why['agent_id']!r}: {first}, {why['text']}"
-        yield "", cell(text, style)
+        yield "" if number else "Why", cell(text, style)
 
 
 def _workers(fleet: Sequence[Process]) -> dict[str, int]:

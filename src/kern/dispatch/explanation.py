@@ -144,8 +144,9 @@ def _running(record: RunRecord, standing: Standing, fleet: Sequence[Process]) ->
         seen = lease
         if executor is not None and executor.beat_at is not None and not executor.is_alive:
             seen = executor.beat_at
+        others = [each for each in fleet if each is not executor]
         gone = _since(seen, standing)
-        text = f"its worker is gone since {gone}: {where}; {_heir(record, fleet)}"
+        text = f"its worker is gone since {gone}: {where}; {_heir(record, others)}"
         return Why(Reason.lost, text, seen, executor=record.executor)
     if standing.cancel_requested_at is not None:
         asked = standing.cancel_requested_at

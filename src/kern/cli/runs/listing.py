@@ -23,9 +23,12 @@ from kern.run.agent import RunOutput
 from kern.run.codec import decode_object
 from kern.run.record import RunRecord
 
-# How many characters of an input, error or explanation are shown at most, and for how many there
-# is room before there is a column more.
-_LONGEST, _TOLD = 100, 24
+# How many characters of an input, error or explanation are shown at most.
+_LONGEST = 100
+
+# For how many of an input or error, and of an explanation, there is room before there is a column
+# more.
+_TOLD, _EXPLAINED = 24, 56
 
 
 def show_json(look: Look) -> None:
@@ -66,7 +69,8 @@ def runs_table(look: Look, width: int) -> Table:
         Column("Took", [Text(took(each, now)) for each in records], 4, True),
         Column("Why", whys, 3, share=2),
     ]
-    least = min(_TOLD, max(each.cell_len for each in (*told, *whys)))
+    least = min(_EXPLAINED, max(each.cell_len for each in whys))
+    least = max(least, min(_TOLD, max(each.cell_len for each in told)))
     chosen, room = choose(columns, width, least)
     name = "Input or error"
     if not any(each.name == "Why" for each in chosen) and any(whys):
