@@ -144,7 +144,7 @@ def test_list_show_and_status_say_the_same(shared_db: Database) -> None:
     whys = {why["first_run_id"]: why for why in found["why"]}
     assert (whys["unserved"]["runs"], whys["unserved"]["agent_id"]) == (1, "other")
     assert whys["due"]["reason"] == "due"
-    assert "1 alive, 1 runs in 5 slots" in status
+    assert "1 alive, 1 of 5 slots in use" in status
 
 
 def test_the_step_under_way_is_shown_and_since_when(shared_db: Database) -> None:
@@ -301,7 +301,7 @@ async def test_what_a_real_worker_executes_and_then_leaves_behind(
 
     async def why() -> dict[str, Any]:
         shown = await asyncio.to_thread(told, postgres_db, "runs", "show", run.run_id)
-        return shown["why"] | {"step": shown["step"]}
+        return {**shown["why"], "step": shown["step"]}
 
     assert (await why())["reason"] == "unserved"
     worker = start(postgres_db, "--log", "json", "--heartbeat", "1", "--concurrency", "3")

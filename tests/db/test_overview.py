@@ -12,7 +12,7 @@ from kern.db.overview import Group, Standing
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.run.base import RunStatus
-from kern.run.steps import CallBegun, TextSlice, ToolEnded
+from kern.run.steps import AnyStep, CallBegun, TextSlice, ToolEnded
 from kern.run.tool import ToolCall
 
 LIMITED = CLAIM._replace(agent_limit=1)
@@ -113,14 +113,13 @@ async def test_runs_that_stand_alike_are_counted_together(store: Store) -> None:
 
 
 async def test_the_last_steps_begin_with_the_last_answer_and_have_no_text(store: Store) -> None:
-    calls = (ToolCall("1", "search", "{}"), ToolCall("2", "send", "{}"))
+    asks = answer(None, ToolCall("1", "search", "{}"), ToolCall("2", "send", "{}"), starts=(0, 1))
     for run_id in ("run", "first", "silent"):
         await store.submit(new_run(run_id, session_id=run_id, lease=LEASE))
-    for seq, step in enumerate(
-        (answer(None, *calls, starts=(0, 1)), ToolEnded(0, "a"), ToolEnded(1, "b")), 1
-    ):
+    steps: list[AnyStep] = [asks, ToolEnded(0, "a"), ToolEnded(1, "b")]
+    for seq, step in enumerate(steps, 1):
         await store.append("run", 1, [row("run", seq, step)], False)
-    last = [answer(None, *calls, starts=(0, 1)), ToolEnded(1, "c"), CallBegun(), TextSlice("Hi")]
+    last: list[AnyStep] = [asks, ToolEnded(1, "c"), CallBegun(), TextSlice("Hi")]
     for seq, step in enumerate(last, 4):
         await store.append("run", 1, [row("run", seq, step)], False)
     await store.append("first", 1, [row("first", 1, CallBegun())], False)

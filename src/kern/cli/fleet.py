@@ -40,7 +40,7 @@ async def fleet_status(store: Store) -> dict[str, object]:
 def fleet_rows(values: Mapping[str, object]) -> Iterator[tuple[str, Text]]:
     """Yield for people what :func:`fleet_status` has found."""
     workers = cast(dict[str, int], values["workers"])
-    slots = f", {workers['executing']:,} runs in {workers['slots']:,} slots"
+    slots = f", {workers['executing']:,} of {workers['slots']:,} slots in use"
     gone = f", {workers['gone']:,} gone" if workers["gone"] else ""
     alive = f"{workers['alive']:,} alive{slots if workers['alive'] else ''}"
     yield "Workers", Text(f"{alive}{gone}", "" if workers["alive"] else "yellow")

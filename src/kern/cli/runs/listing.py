@@ -28,7 +28,7 @@ _LONGEST = 100
 
 # For how many of an input or error, and of an explanation, there is room before there is a column
 # more.
-_TOLD, _EXPLAINED = 24, 56
+_TOLD, _EXPLAINED = 24, 48
 
 
 def show_json(look: Look) -> None:
