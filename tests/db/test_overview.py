@@ -164,5 +164,7 @@ async def test_in_postgresql_a_look_at_few_among_many_reads_few(postgres_db: Pos
         [plan] = json.loads(await store.pool.fetchval(explained, some))
         pages[name] = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
     assert {name: count for name, count in pages.items() if count > 60} == {}
+    plan = await store.pool.fetch(f"EXPLAIN {overview._groups}", 10)
+    assert not any("Seq Scan" in row[0] for row in plan)
     everything = await overview.standings([f"run-{n}" for n in range(18001, 19001)])
     assert {(each.limit, each.counted) for each in everything} == {("agent", 20)}
