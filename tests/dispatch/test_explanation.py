@@ -193,6 +193,7 @@ WAITS = {"due_at": None, "waits_for_session": True}
             (FULL, FULL, GONE),
         ),
         ("due", "due since 2.0s; 1 worker may claim it", {}, {}, (WORKER, GONE, OTHER)),
+        ("due", "due since 0.0s; 1 worker may claim it", {}, LATER, (WORKER,)),
         ("due", "due since 2.0s; 2 workers may claim it", {}, {}, (WORKER, FULL)),
     ],
 )

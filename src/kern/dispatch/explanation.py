@@ -193,6 +193,9 @@ def _later(record: RunRecord, standing: Standing, due: datetime, fleet: Sequence
     if record.refusal is not None:
         text = f"{_refusal(record, standing, fleet)} It is offered again in {left}."
         return Why(Reason.refused, text, standing.refused_at, due, executor=record.executor)
+    if record.run_at is None or record.run_at <= standing.at:
+        # A process that may not execute it has left it to others, for a moment.
+        return _due(record, standing, standing.at, fleet)
     if record.failures:
         times = "1 attempt" if record.failures == 1 else f"{record.failures} attempts"
         text = f"{times} failed; the next one begins in {left}"

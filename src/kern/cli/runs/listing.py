@@ -23,7 +23,7 @@ from kern.run.agent import RunOutput
 from kern.run.codec import decode_object
 from kern.run.record import RunRecord
 
-# How many characters of an input, error or explanation are shown at most.
+# How many characters of an input or error are shown at most.
 _LONGEST = 100
 
 # For how many of an input or error, and of an explanation, there is room before there is a column
@@ -55,7 +55,7 @@ def runs_table(look: Look, width: int) -> Table:
         width: how many characters there are in a line.
     """
     records, now = look.records, look.now
-    whys = [cell(look.why(each.run_id), most=_LONGEST) for each in records]
+    whys = [cell(look.why(each.run_id)) for each in records]
     told = [_told(record) for record in records]
     columns = [
         Column("Run", [cell(each.run_id) for each in records]),
