@@ -10,6 +10,7 @@ from stores import CLAIM, LEASE, LOST, ending, new_run
 from kern.db.base import Store
 from kern.db.overview import Group, Standing
 from kern.db.postgres import PostgresDb
+from kern.db.postgres.overview import PostgresOverview
 from kern.db.postgres.store import PostgresStore
 from kern.run.base import RunStatus
 from kern.run.steps import AnyStep, CallBegun, TextSlice, ToolEnded
@@ -157,6 +158,7 @@ async def test_in_postgresql_a_look_at_few_among_many_reads_few(postgres_db: Pos
     )
     for table in (names.runs, names.sessions, names.events):
         await store.pool.execute(f"VACUUM ANALYZE {table}")
+    assert isinstance(store.overview, PostgresOverview)
     overview, some = store.overview, [f"run-{n}" for n in (1000, 18500, 18501, 19500, 19501)]
     pages = {}
     for name in ("_standings", "_last_steps"):

@@ -235,7 +235,7 @@ def test_a_run_that_has_moved_on_between_two_looks_has_no_reason_yet() -> None:
 def test_moments_are_those_of_the_database() -> None:
     assert why(RUNNING, EXECUTES).since == NOW - seconds(9)
     assert why(RUNNING, EXPIRED, (GONE,)).since == NOW - seconds(41)
-    assert why({}, LATER).until == NOW + seconds(90)
+    assert why({"run_at": NOW + seconds(90)}, LATER).until == NOW + seconds(90)
     assert why({}, {}, ()).since == NOW - seconds(2)
     held = why({}, {**WAITS, "holder": "first", "holder_status": RunStatus.running})
     assert held.run_id == "first"
