@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from elsewhere import environment_of
 from journals import answer, row
-from stores import CLAIM, LEASE, execute, new_run
+from stores import CLAIM, LEASE, LOST, execute, new_run
 from typer.testing import CliRunner
 
 from kern.cli.main import app
@@ -287,11 +287,13 @@ def test_watching_an_ended_run_tells_how_it_ended(shared_db: Database) -> None:
 class Watch:
     """``kern runs watch`` in a process of its own."""
 
-    def __init__(self, db: Database, *arguments: str) -> None:
+    def __init__(
+        self, db: Database, *arguments: str, stdout: int = subprocess.PIPE, **environment: str
+    ) -> None:
         self.process = subprocess.Popen(
             [KERN, "runs", "watch", *arguments, *options(db)],
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=stdout,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
         )
 
     async def says(self, wanted: str) -> str:
@@ -314,14 +316,14 @@ class Watch:
 def watch(shared_db: Database, request: pytest.FixtureRequest) -> Callable[..., Watch]:
     """Start to watch."""
 
-    def start(*arguments: str) -> Watch:
-        watching = Watch(shared_db, *arguments)
+    def start(*arguments: str, **more: Any) -> Watch:
+        watching = Watch(shared_db, *arguments, **more)
 
         def close() -> None:
             watching.process.kill()
             watching.process.wait(10)
-            assert watching.process.stdout is not None
-            watching.process.stdout.close()
+            if watching.process.stdout is not None:
+                watching.process.stdout.close()
 
         request.addfinalizer(close)
         return watching
@@ -366,3 +368,59 @@ async def test_all_runs_are_watched_until_ctrl_c(
     assert "run CANCELLED" in await watching.says("\n")
     watching.process.send_signal(signal.SIGINT)
     assert await watching.ended() == 130
+
+
+async def test_what_executes_comes_first_with_its_step_and_the_others_say_why(
+    shared_db: Database, watch: Callable[..., Watch]
+) -> None:
+    store = await shared_db.store()
+    await store.submit(new_run("busy", session_id="first", lease=LEASE))
+    call = ToolCall("call", "search", "{}")
+    await store.append("busy", 1, [row("busy", 1, answer(None, call, starts=(0,)), 2)], False)
+    for number in range(30):
+        await store.submit(new_run(f"run-{number}", session_id=f"{number}", agent_id="other"))
+    watching = watch()
+    lines = (await watching.says("run-29 PENDING")).splitlines()
+    assert "busy RUNNING agent agent attempt 1: search({}) for " in lines[0]
+    assert "run-0 PENDING agent other attempt 0: no worker serves the agent 'other'" in lines[1]
+    assert len(lines) >= 31
+
+
+async def test_on_a_screen_that_is_too_small_what_executes_is_seen(
+    shared_db: Database, watch: Callable[..., Watch]
+) -> None:
+    store = await shared_db.store()
+    await store.submit(new_run("busy", session_id="first", lease=LEASE))
+    for number in range(30):
+        await store.submit(new_run(f"run-{number}", session_id=f"{number}"))
+    ours, theirs = os.openpty()
+    watching = watch(stdout=theirs, TERM="xterm", COLUMNS="120", LINES="9")
+    os.close(theirs)
+    try:
+        shown = ""
+        while "run-29" not in shown:
+            read = asyncio.to_thread(os.read, ours, 65536)
+            shown += (await asyncio.wait_for(read, 20)).decode(errors="ignore")
+        assert shown.index("busy") < shown.index("run-29")
+        assert "model call for " in shown
+        assert "run-20" not in shown
+        watching.process.send_signal(signal.SIGINT)
+        assert await watching.ended() == 130
+    finally:
+        os.close(ours)
+
+
+async def test_who_follows_a_run_is_told_why_nobody_executes_it(
+    shared_db: Database, watch: Callable[..., Watch]
+) -> None:
+    store = await shared_db.store()
+    await store.submit(new_run())
+    watching = watch("run")
+    await watching.says("no worker serves the agent 'agent' (none is alive)")
+    await store.processes.beat(Process("executor", "db-host", 4711, ("agent",), "1.0", 5, 0))
+    await watching.says("1 worker may claim it")
+    await store.claim("run", LOST)
+    await watching.says("its worker is gone since ")
+    await store.cancel("run")
+    await watching.says("run is CANCELLED")
+    assert await watching.ended() == 1

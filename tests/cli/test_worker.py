@@ -12,7 +12,6 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
-from elsewhere import environment_of
 from worker_command import StartWorker, WorkerCommand
 
 from kern.agent import Agent
@@ -30,21 +29,6 @@ JSON = ("--log", "json")
 @pytest.fixture(autouse=True)
 def _submit_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
-
-
-@pytest.fixture
-def start(tmp_path: Path, server: ResponsesServer) -> Iterator[StartWorker]:
-    """Start a worker on a database, with these arguments."""
-    started: list[WorkerCommand] = []
-
-    def begin(db: Database, *arguments: str) -> WorkerCommand:
-        worker = WorkerCommand(tmp_path, environment_of(db, server.base_url), *arguments)
-        started.append(worker)
-        return worker
-
-    yield begin
-    for worker in started:
-        worker.close()
 
 
 @pytest.fixture
@@ -250,18 +234,3 @@ async def test_a_worker_says_that_the_database_is_away(
     assert await look(worker, "/readyz") == (200, {"status": "ok"})
     run = await Agent("Tester", model, db=db).arun("Go on", background=True)
     await worker.told("completed", run_id=run.run_id)
-
-
-@pytest.mark.parametrize("processes", ["1", "2"])
-async def test_without_a_database_it_does_not_start(
-    start: StartWorker, unused_tcp_port: int, processes: str
-) -> None:
-    db = PostgresDb(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/nothing")
-    worker = start(db, *JSON, "--processes", processes)
-    assert await worker.ended() == 1
-    if processes == "2":
-        await worker.told("restarting", code=1, seconds=0.1)
-        await worker.told("restarting", code=1, seconds=0.2)
-    [error] = [line for line in worker.errors.splitlines() if line.startswith("Error: ")]
-    assert str(unused_tcp_port) in error
-    assert "Traceback" not in worker.errors

@@ -65,6 +65,8 @@ async def test_runs_are_found_by_status_and_age(store: Store) -> None:
     now = datetime.now(UTC)
     assert len(await found(store, RunFilter(since=now - timedelta(minutes=5)))) == 7
     assert await found(store, RunFilter(since=now + timedelta(minutes=5))) == []
+    assert len(await found(store, RunFilter(until=now + timedelta(minutes=5)))) == 7
+    assert await found(store, RunFilter(until=now - timedelta(minutes=5))) == []
 
 
 async def test_a_listed_run_has_no_output_and_the_beginning_of_its_input(store: Store) -> None:
@@ -104,6 +106,10 @@ RARE = {
     "of a session": RunFilter(session_id="rare"),
     "recent": RunFilter(since=NOW - timedelta(minutes=1)),
     "none": RunFilter(since=NOW + timedelta(days=1)),
+    "old": RunFilter(until=NOW - timedelta(seconds=19_000)),
+    "old of a status": RunFilter(statuses=(RunStatus.error,), until=NOW - timedelta(seconds=9000)),
+    "of an hour": RunFilter(since=NOW - timedelta(hours=3), until=NOW - timedelta(hours=2)),
+    "before all": RunFilter(until=NOW - timedelta(days=1)),
 }
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from kern.agent.agent import Agent
 from kern.aio.portal import close_portal
+from kern.aio.retry import until_available
 from kern.aio.threads import limit_threads
 from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import handle_sigterm, in_charge, release_here
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, DatabaseUnavailableError
 
 __all__ = ["handle_sigterm", "lifespan", "release", "serve"]
 
@@ -34,6 +35,7 @@ async def serve(
     max_loop_block: float | None = None,
     unserved_timeout: timedelta | str | None = None,
     max_threads: int | None = None,
+    database_wait: float | None = 0.0,
 ) -> None:
     """Execute the background runs of agents, whichever process has submitted them.
 
@@ -59,10 +61,12 @@ async def serve(
             (``KERN_UNSERVED_TIMEOUT``, default ``"24h"``).
         max_threads: how many threads the process may have for synchronous functions
             (``KERN_MAX_THREADS``, default 1,000).
+        database_wait: seconds for which the start waits for a database that cannot be reached
+            yet; None for any time.
 
     Raises:
         ConfigurationError: an agent cannot be served, or a setting cannot be used.
-        DatabaseUnavailableError: a database cannot be reached at the start.
+        DatabaseUnavailableError: a database could not be reached in this time.
         SchemaVersionError: its tables are newer than this version of kern.
     """
     settings = _settings(
@@ -73,9 +77,10 @@ async def serve(
     serving = _Serving(agents, settings, ready)
     end = partial(serving.end, grace) if stopping is None else None
     with in_charge(end, grace + _HAND_OVER):
-        await serving.begin()
+        stopping = stopping or asyncio.Event()
         try:
-            await (stopping or asyncio.Event()).wait()
+            if await _has_begun(serving, database_wait, stopping):
+                await stopping.wait()
         except asyncio.CancelledError:
             grace = 0.0
             raise
@@ -133,6 +138,25 @@ def lifespan(
     return within
 
 
+async def _has_begun(
+    serving: "_Serving", database_wait: float | None, stopping: asyncio.Event
+) -> bool:
+    """Begin to serve, unless the end comes first; say whether it has begun."""
+    beginning = asyncio.create_task(serving.begin_within(database_wait))
+    ending = asyncio.create_task(stopping.wait())
+    tasks = {beginning, ending}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not beginning.done():
+            return False
+        beginning.result()
+        return True
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
 def release() -> None:
     """Release the background runs that synchronous methods have begun in this process.
 
@@ -160,6 +184,39 @@ class _Serving:
         self._lost: set[Runtime] = set()
         self._ending = False
 
+    async def begin_within(self, seconds: float | None) -> None:
+        """Begin as soon as the databases can be reached.
+
+        Args:
+            seconds: how long to wait for them; None for any time.
+
+        Raises:
+            DatabaseUnavailableError: one could not be reached in this time.
+        """
+        if seconds == 0:
+            return await self.begin()
+        last: DatabaseUnavailableError | None = None
+
+        async def begin() -> None:
+            nonlocal last
+            try:
+                await self.begin()
+            except DatabaseUnavailableError as error:
+                last = error
+                if self._ready is not None:
+                    self._ready(False)
+                raise
+
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                await until_available(begin)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise last or DatabaseUnavailableError(
+                f"The agents' databases did not answer within {seconds:g} s."
+            ) from None
+
     async def begin(self) -> None:
         # First, so that nothing else opens a database here without its settings.
         self._runtimes = [await Runtime.of(each, self._settings) for each in self._databases]
@@ -167,8 +224,9 @@ class _Serving:
             # It may take a second to load the provider's SDK. Runs that were claimed before that,
             # with nothing to show that they are executed, would be taken for lost.
             await agent.model.prepare()
-        for runtime, agents in zip(self._runtimes, self._databases.values(), strict=True):
+        for runtime in self._runtimes:
             await runtime.reach(partial(self._reached, runtime))
+        for runtime, agents in zip(self._runtimes, self._databases.values(), strict=True):
             for agent in agents:
                 runtime.serve(agent)
         self._tell()

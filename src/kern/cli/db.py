@@ -61,7 +61,9 @@ def status(
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Show the tables of a database; without one whether PostgreSQL runs here.
+    """Show a database: its tables, and who executes its runs, or why nobody does.
+
+    Without a database: whether PostgreSQL runs here.
 
     Exit code 3 when the tables are missing or old, or PostgreSQL does not run; 4 when the tables
     are newer than this kern; 5 when they are damaged.

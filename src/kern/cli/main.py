@@ -9,7 +9,9 @@ from kern import __version__
 from kern.cli import db, model, schedules
 from kern.cli.runs import commands as runs
 from kern.cli.worker.command import worker
+from kern.cli.workers import workers
 from kern.errors import KernError
+from kern.run.printable import printable
 
 
 class _Group(TyperGroup):
@@ -19,7 +21,7 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except KernError as error:
-            typer.echo(f"Error: {error}", err=True)
+            typer.echo(f"Error: {printable(str(error))}", err=True)
             raise typer.Exit(1) from None
 
 
@@ -30,6 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command()(worker)
+app.command()(workers)
 app.add_typer(db.app, name="db")
 app.add_typer(model.app, name="model")
 app.add_typer(runs.app, name="runs")

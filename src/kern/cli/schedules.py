@@ -13,6 +13,7 @@ from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
 from kern.db.database import Database
 from kern.db.schedules import Schedules
 from kern.errors import ScheduleNotFoundError
+from kern.run.printable import printable
 from kern.run.schedule import Missed, Schedule
 
 app = typer.Typer(help="Agents that run by themselves, at moments named by cron lines.")
@@ -96,7 +97,7 @@ def delete(name: Name, db: Url = None, table: Table = TABLE, schema: Schema = SC
     """Delete a schedule; the runs that it started stay."""
     if not _use(open_database(db, table, schema), lambda schedules: schedules.delete(name)):
         raise ScheduleNotFoundError(f"There is no schedule {name!r}.")
-    typer.echo(f"{name} is deleted")
+    typer.echo(f"{printable(name)} is deleted")
 
 
 def _use(database: Database, work: Callable[[Schedules], Awaitable[Result]]) -> Result:
@@ -108,7 +109,7 @@ def _use(database: Database, work: Callable[[Schedules], Awaitable[Result]]) -> 
 
 def _tell(schedule: Schedule) -> None:
     what = "is paused" if schedule.paused else f"runs next at {_local(schedule, schedule.next_at)}"
-    typer.echo(f"{schedule.name} {what}")
+    typer.echo(f"{printable(schedule.name)} {what}")
 
 
 def _local(schedule: Schedule, moment: datetime) -> str:
@@ -116,19 +117,20 @@ def _local(schedule: Schedule, moment: datetime) -> str:
 
 
 def _show(schedules: list[Schedule]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table as Rows
+    from rich.text import Text
+
+    from kern.cli.terminal import cell, console
 
     rows = Rows("Name", "Agent", "Cron", "Time zone", "Missed", "Next run", "Last run", box=None)
     for schedule in schedules:
         rows.add_row(
-            escape(schedule.name),
-            escape(schedule.agent_id),
-            schedule.cron,
+            cell(schedule.name),
+            cell(schedule.agent_id),
+            cell(schedule.cron),
             schedule.timezone,
             schedule.missed,
-            "[yellow]paused[/yellow]" if schedule.paused else _local(schedule, schedule.next_at),
+            Text("paused", "yellow") if schedule.paused else _local(schedule, schedule.next_at),
             "" if schedule.last_at is None else _local(schedule, schedule.last_at),
         )
-    Console(soft_wrap=True).print(rows)
+    console().print(rows)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Annotated, cast
 
 import typer
@@ -67,19 +67,20 @@ def prune(
     Kept are the runs of a session in which one has not ended, those that have started one that has
     not ended, and for 4 days those whose webhook is still to be delivered.
     """
-    before = datetime.now(UTC) - parse_duration("--older-than", older_than)
-    count = asyncio.run(_prune(open_database(db, table, schema), before, dry_run))
+    age = parse_duration("--older-than", older_than)
+    count = asyncio.run(_prune(open_database(db, table, schema), age, dry_run))
     runs = "1 run" if count == 1 else f"{count:,} runs"
     typer.echo(f"{runs} would be deleted" if dry_run else f"{runs} deleted")
 
 
-async def _prune(database: Database, before: datetime, dry_run: bool) -> int:
+async def _prune(database: Database, age: timedelta, dry_run: bool) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
     from kern.dispatch.maintenance import prune
 
-    retention = (await database.store()).retention
+    store = await database.store()
+    retention, before = store.retention, await store.overview.now() - age
     shown = Console(stderr=True)
     with Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress:
         looking, count = progress.add_task("Looking", total=None), 0
@@ -118,6 +119,7 @@ def show_status(database: Database, as_json: bool) -> None:
 
 async def _status(database: Database) -> dict[str, object]:
     from kern import __version__
+    from kern.cli.fleet import fleet_status
 
     found, known = await database.version()
     state = "missing" if found is None else "newer" if found > known else "old"
@@ -133,6 +135,7 @@ async def _status(database: Database) -> dict[str, object]:
         store = await database.store()
         schedules = await store.schedules.find()
         values["runs"] = (await store.load())._asdict()
+        values |= await fleet_status(store)
         values["schedules"] = len(schedules)
         values["paused_schedules"] = sum(schedule.paused for schedule in schedules)
     return values
@@ -142,6 +145,7 @@ def _show(values: dict[str, object]) -> None:
     from rich.table import Table as Rows
     from rich.text import Text
 
+    from kern.cli.fleet import fleet_rows
     from kern.cli.terminal import console
 
     said = {
@@ -166,5 +170,7 @@ def _show(values: dict[str, object]) -> None:
             f"{runs['running']:,} running, {runs['due']:,} due, {runs['waiting']:,} waiting for "
             f"another run, {runs['delayed']:,} delayed{total}",
         )
+        for name, text in fleet_rows(values):
+            rows.add_row(name, text)
         rows.add_row("Schedules", f"{values['schedules']}, {values['paused_schedules']} paused")
     console().print(rows)

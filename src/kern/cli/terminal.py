@@ -2,12 +2,16 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from kern.run.base import RunStatus
+from kern.run.duration import format_duration
 from kern.run.printable import one_line, printable
 from kern.run.record import RunRecord
 
@@ -23,6 +27,9 @@ STYLES = {
 # What is not a terminal has room for lines of any length.
 _WIDE = 10_000
 
+# The columns of a table are that far apart.
+_GAP = 2
+
 _WORDS = re.compile(r'"content":"((?:[^"\\]|\\u[0-9a-f]{4}|\\[^u])*)')
 
 
@@ -37,43 +44,33 @@ def cell(text: str | None, style: str = "", most: int = 300) -> Text:
     return Text(one_line(text or "", most), style)
 
 
-def status_of(record: RunRecord) -> Text:
+def status_of(record: RunRecord, now: datetime) -> Text:
     """Return where a run is, in its colour."""
     shown = Text(record.status.value, STYLES[record.status])
     if record.status is RunStatus.pending and record.waiting:
         shown.append(" waiting", "dim")
-    elif record.status is RunStatus.pending and record.run_at and record.run_at > _now():
-        shown.append(f" in {_about(record.run_at - _now())}", "dim")
+    elif record.status is RunStatus.pending and record.run_at and record.run_at > now:
+        shown.append(f" in {about(record.run_at - now)}", "dim")
     return shown
 
 
-def age(record: RunRecord) -> str:
+def age(record: RunRecord, now: datetime) -> str:
     """Return about how long ago a run was accepted."""
-    return _about(_now() - record.created_at)
+    return about(now - record.created_at)
 
 
-def took(record: RunRecord) -> str:
+def took(record: RunRecord, now: datetime) -> str:
     """Return how long a run has executed, since its first attempt began."""
     if record.started_at is None:
         return ""
     ended = record.finished_at
     if ended is None and record.status is not RunStatus.running:
         return ""
-    return span((ended or _now()) - record.started_at)
+    return format_duration((ended or now) - record.started_at)
 
 
-def span(time: timedelta) -> str:
-    """Return a span of time."""
-    seconds = max(0.0, time.total_seconds())
-    if seconds < 60:
-        return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
-    minutes, hours, days = (int(seconds // unit) for unit in (60, 3600, 86400))
-    if minutes < 60:
-        return f"{minutes}m {int(seconds) % 60:02}s"
-    return f"{hours}h {minutes % 60:02}m" if hours < 48 else f"{days}d"
-
-
-def _about(time: timedelta) -> str:
+def about(time: timedelta) -> str:
+    """Return a span of time in one unit."""
     seconds = max(0, int(time.total_seconds()))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= 2 * size:
@@ -90,5 +87,66 @@ def first_words(record: RunRecord) -> str:
         return ""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+class Column(NamedTuple):
+    """A column of a table.
+
+    Attributes:
+        name: its heading.
+        texts: its cells.
+        rank: 0 for one that is always shown; of the others the least is missed most.
+        is_number: whether it is flush right.
+        share: which part of the line it may take, unless it is always shown: a fifth by default.
+    """
+
+    name: str
+    texts: Sequence[Text]
+    rank: int = 0
+    is_number: bool = False
+    share: int = 5
+
+
+def choose(columns: Sequence[Column], width: int, least: int) -> tuple[list[Column], int]:
+    """Return the columns for which there is room, and how many characters are left then.
+
+    Args:
+        columns: in their order; one without any text is left out.
+        width: how many characters there are in a line.
+        least: how many are to be left, at least.
+    """
+    room = width - sum(_needs(each, width) for each in columns if not each.rank)
+    chosen = {each.name for each in columns if not each.rank}
+    for each in sorted(columns, key=lambda column: column.rank):
+        needed = _needs(each, width)
+        if each.rank and any(each.texts) and room - needed >= least:
+            chosen.add(each.name)
+            room -= needed
+    return [each for each in columns if each.name in chosen], room
+
+
+def table_of(columns: Sequence[Column], rest: Column, width: int, room: int) -> Table:
+    """Return a table.
+
+    Args:
+        columns: its columns, at least one.
+        rest: the last one, which is cut short.
+        width: how many characters there are in a line.
+        room: how many of them are left for the last column.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for each in columns:
+        justify: Literal["left", "right"] = "right" if each.is_number else "left"
+        widest = _widest(each, width)
+        table.add_column(each.name, no_wrap=True, justify=justify, max_width=widest)
+    table.add_column(rest.name, no_wrap=True, max_width=max(1, room))
+    for cells in zip(*(each.texts for each in (*columns, rest)), strict=True):
+        table.add_row(*cells)
+    return table
+
+
+def _needs(column: Column, width: int) -> int:
+    natural = max(len(column.name), *(each.cell_len for each in column.texts))
+    return min(_widest(column, width), natural) + _GAP
+
+
+def _widest(column: Column, width: int) -> int:
+    return width // column.share if column.rank else width

@@ -11,6 +11,7 @@ from datetime import timedelta
 from kern.db.blobs import Blobs
 from kern.db.listing import Load, RunFilter
 from kern.db.outbox import Outbox
+from kern.db.overview import Overview
 from kern.db.processes import Processes
 from kern.db.queue import Queue
 from kern.db.retention import Retention
@@ -33,6 +34,7 @@ class Store(ABC):
         retention: what deletes runs from it.
         outbox: the webhooks that are to be sent.
         processes: the processes that execute its runs.
+        overview: how its runs stand that have not ended.
         blobs: what of its runs is too large for a row.
     """
 
@@ -41,6 +43,7 @@ class Store(ABC):
     retention: Retention
     outbox: Outbox
     processes: Processes
+    overview: Overview
     blobs: Blobs
 
     def __init__(self) -> None:

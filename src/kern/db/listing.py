@@ -20,6 +20,7 @@ class RunFilter:
         session_id: the conversation they belong to.
         user_id: on whose behalf they run.
         since: the moment from which on they were accepted.
+        until: the moment before which they were accepted.
     """
 
     agent_id: str | None = None
@@ -27,6 +28,7 @@ class RunFilter:
     session_id: str | None = None
     user_id: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
 
 
 class Load(NamedTuple):

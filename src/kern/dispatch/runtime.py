@@ -48,9 +48,6 @@ logger = logging.getLogger("kern")
 
 Result = TypeVar("Result")
 
-# How many background runs a process without a limit of its own executes at once.
-_SLOTS = 1000
-
 
 class Runtime:
     """What one event loop does with one database."""
@@ -71,7 +68,7 @@ class Runtime:
         self._name = token_hex(8)
         self._tasks = Tasks()
         self._definitions = Definitions()
-        self._slots = Slots(settings.concurrency or _SLOTS)
+        self._slots = Slots(settings.slots)
         self._subscriptions = Subscriptions(store, self._on_signal)
         self._executor = Executor(settings.unserved_timeout, self._subscriptions.notify)
         self._cancelling = Cancelling(store, self._executor, self._subscriptions, self._tasks)

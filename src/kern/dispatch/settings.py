@@ -9,6 +9,9 @@ from typing import Self
 from kern.errors import ConfigurationError
 from kern.run.duration import parse_duration
 
+# How many background runs a process without a limit of its own executes at once.
+_SLOTS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -19,8 +22,8 @@ class Settings:
             (``KERN_IN_PROCESS_WORKER``, default 1).
         heartbeat: seconds without a sign of life after which a run's executor counts as lost
             (``KERN_HEARTBEAT``, default 15).
-        concurrency: how many background runs the process executes at once, or None for any
-            number (``KERN_CONCURRENCY``).
+        concurrency: how many background runs the process executes at once for each database
+            (``KERN_CONCURRENCY``), or None for the default, 1,000.
         max_loop_block: seconds for which user code may block an event loop before the runs that
             execute there count as lost (``KERN_MAX_LOOP_BLOCK``, default 300).
         unserved_timeout: how long a run that no worker can execute is kept waiting before it
@@ -35,6 +38,11 @@ class Settings:
     max_loop_block: float = 300.0
     unserved_timeout: timedelta = timedelta(days=1)
     retention: timedelta | None = None
+
+    @property
+    def slots(self) -> int:
+        """How many background runs the process executes at once for each database."""
+        return self.concurrency or _SLOTS
 
     @classmethod
     def of(

@@ -63,8 +63,9 @@ class Upkeep:
                 os.getpid(),
                 self._definitions.served_ids,
                 __version__,
-                self._settings.concurrency,
+                self._settings.slots,
                 len(self._executor.attempts),
+                self._settings.heartbeat,
             )
         )
 

@@ -1,13 +1,24 @@
 """Spans of time, as people write them."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kern.errors import ConfigurationError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FORM = re.compile(rf"([0-9]{{1,9}})([{''.join(_UNITS)}])")
 _LONGEST = timedelta(days=36500)
+
+
+def format_duration(time: timedelta) -> str:
+    """Return a span of time as people read it, such as ``4.2s``, ``3m 07s`` or ``9d``."""
+    seconds = max(0.0, time.total_seconds())
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
+    minutes, hours, days = (int(seconds // unit) for unit in (60, 3600, 86400))
+    if minutes < 60:
+        return f"{minutes}m {int(seconds) % 60:02}s"
+    return f"{hours}h {minutes % 60:02}m" if hours < 48 else f"{days}d"
 
 
 def parse_duration(name: str, text: str) -> timedelta:
@@ -28,3 +39,27 @@ def parse_duration(name: str, text: str) -> timedelta:
     raise ConfigurationError(
         f"{name} must be a number and a unit, such as 90s, 45m, 12h, 30d or 8w, not {text!r:.50}."
     )
+
+
+def parse_moment(name: str, text: str, now: datetime) -> datetime:
+    """Return the moment that a text names.
+
+    Args:
+        name: what it is for, for the error.
+        text: how long ago it was, such as ``30d``; or ISO 8601, here where it names no time zone.
+        now: the present.
+
+    Raises:
+        ConfigurationError: it is anything else.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return now - parse_duration(name, text)
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"{name} must be a number and a unit, such as 90s, 45m, 12h, 30d or 8w, or a moment "
+            f"such as 2026-01-31T12:00, not {text!r:.50}."
+        ) from None

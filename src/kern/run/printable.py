@@ -15,6 +15,11 @@ def one_line(text: str, most: int) -> str:
     return line if len(line) <= most and beginning == text else line[: most - 1] + "…"
 
 
+def call_line(name: str, arguments: str) -> str:
+    """Return a tool call in one line, its arguments cut short."""
+    return f"{one_line(name, 60)}({one_line(arguments, 60)})"
+
+
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 # They turn the direction of writing, for the rest of the line, too.

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+from kern.cli.runs.choosing import Agent, Choice, Session, Since, Status, Until, User
 from kern.db.database import Database
 from kern.run.base import RunStatus
 from kern.run.codec import check_id
-from kern.run.printable import printable
 
 if TYPE_CHECKING:
+    from kern.cli.runs.changing import Change
     from kern.dispatch.runtime import Runtime
 
 app = typer.Typer(
@@ -22,21 +23,26 @@ app = typer.Typer(
 Result = TypeVar("Result")
 
 Run = Annotated[str, typer.Argument(help="The run's id.", show_default=False)]
+Runs = Annotated[
+    list[str] | None, typer.Argument(help="The runs' ids; or choose them.", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a choice is changed.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, show_default=False, help="How many at most, the last accepted first."),
+]
 
 
 @app.command(name="list")
 def list_runs(
-    status: Annotated[
-        list[RunStatus] | None,
-        typer.Option(help="Only those in this status; can be repeated.", case_sensitive=False),
-    ] = None,
-    agent: Annotated[str | None, typer.Option(help="Only those of the agent with this id.")] = None,
-    session: Annotated[str | None, typer.Option(help="Only those of this session.")] = None,
-    user: Annotated[str | None, typer.Option(help="Only those of this user.")] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Only those accepted within this time: 90s, 45m, 12h, 30d.")
-    ] = None,
+    status: Status = None,
+    agent: Agent = None,
+    session: Session = None,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
     before: Annotated[
         str | None, typer.Option(help="Only those accepted before this run: the next page.")
     ] = None,
@@ -46,35 +52,37 @@ def list_runs(
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Show runs, the last accepted first."""
-    from kern.cli.runs.listing import find, show_json, show_table
+    """Show runs, the last accepted first, with who executes each, or why nobody does.
 
-    given = {"--agent": agent, "--session": session, "--user": user, "--before": before}
-    for option, value in given.items():
-        if value is not None:
-            check_id(option, value)
-    database = open_database(db, table, schema)
-    wanted = (agent, tuple(status or ()), session, user)
-    records = asyncio.run(find(database, *wanted, since=since, before=before, limit=limit))
+    kern runs list --status error --since 1h
+    """
+    from kern.cli.runs.listing import show_json, show_table
+    from kern.cli.runs.looking import find
+
+    choice = Choice(agent, tuple(status or ()), session, user, since, until)
+    choice.check()
+    if before is not None:
+        check_id("--before", before)
+    look = asyncio.run(find(open_database(db, table, schema), choice, limit, before))
     if as_json:
-        show_json(records)
+        show_json(look)
     else:
-        show_table(records, limit)
+        show_table(look, limit)
 
 
 @app.command()
 def show(
     run: Run, as_json: AsJson = False, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA
 ) -> None:
-    """Show a run and what has happened in it."""
+    """Show a run: who executes it or why nobody does, its step, and what has happened in it."""
     from kern.cli.runs.show import look_up, show_json, show_run
 
     database = open_database(db, table, schema)
-    record, rows, executor = asyncio.run(look_up(database, check_id("RUN", run)))
+    look, rows = asyncio.run(look_up(database, check_id("RUN", run)))
     if as_json:
-        show_json(record, rows)
+        show_json(look, rows)
     else:
-        show_run(record, rows, executor)
+        show_run(look, rows)
 
 
 @app.command()
@@ -86,8 +94,9 @@ def watch(
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Follow a run until it ends; or all that have not ended, until Ctrl-C.
+    """Follow a run until it ends; or all that have not ended, those that execute first.
 
+    Of a run it tells what it is doing and since when, or why nobody executes it. Ctrl-C ends.
     With a run the exit code is 0 where it completed, 1 where it failed, was cancelled or paused.
     """
     from kern.cli.runs.watch import watch_all, watch_run
@@ -107,33 +116,94 @@ def watch(
 
 @app.command()
 def cancel(
-    run: Annotated[list[str], typer.Argument(help="The runs' ids.", show_default=False)],
+    run: Runs = None,
+    status: Status = None,
+    agent: Agent = None,
+    session: Session = None,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Cancel runs and what their tools have started; exit code 1 where one was not cancelled."""
-    run_ids = [check_id("RUN", each) for each in run]
+    """Cancel runs and what their tools have started; exit code 1 where one was not cancelled.
 
-    async def cancel_all(runtime: "Runtime") -> bool:
-        return all([await _cancel(runtime, run_id) for run_id in run_ids])
+    kern runs cancel RUN RUN
 
-    if not _use(open_database(db, table, schema), cancel_all):
-        raise typer.Exit(1)
+    kern runs cancel --agent researcher --status pending --until 1h --dry-run
+    """
+    from kern.cli.runs.changing import CANCEL
+
+    choice = Choice(agent, tuple(status or ()), session, user, since, until)
+    _change(CANCEL, run, choice, limit, dry_run, yes, as_json, open_database(db, table, schema))
 
 
 @app.command()
-def retry(run: Run, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
-    """Have a run that ended in ERROR go on after its last step, in a process that serves it."""
-    run_id = check_id("RUN", run)
-    taken = _use(
-        open_database(db, table, schema),
-        lambda runtime: runtime.resume(run_id, RunStatus.error),
-    )
-    typer.echo(
-        f"{printable(run_id)} is {taken.status}: a worker that serves the agent "
-        f"{printable(taken.agent_id)} goes on with it"
-    )
+def retry(
+    run: Runs = None,
+    status: Status = None,
+    agent: Agent = None,
+    session: Session = None,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    db: Url = None,
+    table: Table = TABLE,
+    schema: Schema = SCHEMA,
+) -> None:
+    """Have runs that ended in ERROR go on after their last step, in a process that serves them.
+
+    The exit code is 1 where one does not.
+
+    kern runs retry RUN RUN
+
+    kern runs retry --agent researcher --since 2h --dry-run
+    """
+    from kern.cli.runs.changing import RETRY
+
+    choice = Choice(agent, tuple(status or ()), session, user, since, until)
+    _change(RETRY, run, choice, limit, dry_run, yes, as_json, open_database(db, table, schema))
+
+
+def _change(
+    change: "Change",
+    given: list[str] | None,
+    choice: Choice,
+    limit: int | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    database: Database,
+) -> None:
+    """Do something with the runs that are named or chosen."""
+    from kern.cli.runs.changing import Changing, Found
+
+    choice.check()
+    run_ids = [check_id("RUN", each) for each in dict.fromkeys(given or ())]
+    changing = Changing(change, run_ids, choice, limit, yes, as_json, dry_run)
+    changing.check()
+    if dry_run or not run_ids:
+        found = _use(database, changing.find)
+    else:
+        found = [Found(each, None) for each in run_ids]
+    # A person is asked between two event loops: on one, the first Ctrl-C would not be heard.
+    if dry_run:
+        is_done = changing.tell(found)
+    elif changing.is_confirmed(found):
+        is_done = _use(database, lambda runtime: changing.make(runtime, found))
+    else:
+        is_done = False
+    if not is_done:
+        raise typer.Exit(1)
 
 
 def _use(database: Database, work: "Callable[[Runtime], Awaitable[Result]]") -> Result:
@@ -143,19 +213,3 @@ def _use(database: Database, work: "Callable[[Runtime], Awaitable[Result]]") -> 
         return await work(await Runtime.of(database))
 
     return asyncio.run(main())
-
-
-async def _cancel(runtime: "Runtime", run_id: str) -> bool:
-    """Cancel a run and say what came of it; one that is not known leaves no pending cancel."""
-    shown = printable(run_id)
-    record = await runtime.store.get(run_id)
-    if record is None:
-        typer.echo(f"Error: There is no run {run_id!r} in {runtime.store}.", err=True)
-        return False
-    if await runtime.cancel(run_id):
-        typer.echo(f"{shown} is cancelled")
-        return True
-    ended = await runtime.store.get(run_id)
-    status = record.status if ended is None else ended.status
-    typer.echo(f"{shown} has ended before: {status}")
-    return status is RunStatus.cancelled

@@ -1,117 +1,82 @@
 """``kern runs list``: runs as a table, or as JSON."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Literal
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from kern.cli.terminal import age, cell, console, first_words, status_of, took
-from kern.db.database import Database
-from kern.db.listing import RunFilter
-from kern.errors import RunNotFoundError
+from kern.cli.runs.looking import Look
+from kern.cli.terminal import (
+    Column,
+    age,
+    cell,
+    choose,
+    console,
+    first_words,
+    status_of,
+    table_of,
+    took,
+)
 from kern.run.agent import RunOutput
-from kern.run.base import RunStatus
 from kern.run.codec import decode_object
-from kern.run.duration import parse_duration
 from kern.run.record import RunRecord
 
-_ORDER = ("Run", "Status", "Agent", "Session", "User", "Attempt", "Priority", "Age", "Took")
-_NUMBERS = ("Attempt", "Priority", "Age", "Took")
+# How many characters of an input or error are shown at most.
+_LONGEST = 100
 
-# How many characters of an input or error are shown at most, and for how many there is room
-# before there is a column more.
-_LONGEST, _TOLD = 100, 24
-
-# The columns are that far apart.
-_GAP = 2
+# For how many of an input or error, and of an explanation, there is room before there is a column
+# more.
+_TOLD, _EXPLAINED = 24, 48
 
 
-async def find(
-    database: Database,
-    agent: str | None,
-    statuses: tuple[RunStatus, ...],
-    session: str | None,
-    user: str | None,
-    *,
-    since: str | None,
-    before: str | None,
-    limit: int,
-) -> list[RunRecord]:
-    """Return the runs that the options name.
-
-    Raises:
-        RunNotFoundError: there is no run ``before``.
-    """
-    moment = None if since is None else datetime.now(UTC) - parse_duration("--since", since)
-    store = await database.store()
-    records = await store.find(RunFilter(agent, statuses, session, user, moment), limit, before)
-    if not records and before is not None and await store.get(before) is None:
-        raise RunNotFoundError(f"There is no run {before!r} in {store}.")
-    return records
-
-
-def show_json(records: Sequence[RunRecord]) -> None:
+def show_json(look: Look) -> None:
     """Print one array with an object a run."""
-    typer.echo(json.dumps([as_json(record) for record in records], indent=2))
+    typer.echo(json.dumps([as_json(record, look) for record in look.records], indent=2))
 
 
-def show_table(records: Sequence[RunRecord], limit: int) -> None:
+def show_table(look: Look, limit: int) -> None:
     """Print a row a run."""
     shown = console()
-    if not records:
+    if not look.records:
         shown.print("No runs.")
         return
-    shown.print(table_of(records, shown.width))
-    if len(records) == limit and shown.is_terminal:
-        shown.print(cell(f"More: --before {records[-1].run_id}", "dim"))
+    shown.print(runs_table(look, shown.width))
+    if len(look.records) == limit and shown.is_terminal:
+        shown.print(cell(f"More: --before {look.records[-1].run_id}", "dim"))
 
 
-def table_of(records: Sequence[RunRecord], width: int) -> Table:
+def runs_table(look: Look, width: int) -> Table:
     """Return a row a run, with the columns for which there is room.
 
     Args:
-        records: the runs, at least one.
+        look: the runs, at least one.
         width: how many characters there are in a line.
     """
+    records, now = look.records, look.now
+    whys = [cell(look.why(each.run_id)) for each in records]
     told = [_told(record) for record in records]
-    shown = {
-        "Run": [cell(each.run_id) for each in records],
-        "Status": [status_of(each) for each in records],
-    }
-    widest = {"Run": width, **dict.fromkeys(_ORDER[1:], width // 5)}
-
-    def needs(name: str, texts: Sequence[Text]) -> int:
-        natural = max(len(name), *(each.cell_len for each in texts))
-        return min(widest[name], natural) + _GAP
-
-    room = width - sum(map(needs, shown, shown.values()))
-    least = min(_TOLD, max(map(len, told)))
-    # From the one that would be missed most to the one that would be missed least.
-    for name, texts in {
-        "Age": [Text(age(each)) for each in records],
-        "Agent": [cell(each.agent_id) for each in records],
-        "Took": [Text(took(each)) for each in records],
-        "Session": [cell(each.session_id) for each in records],
-        "Attempt": [Text(str(each.attempt)) for each in records],
-        "User": [cell(each.user_id) for each in records],
-        "Priority": [Text(str(each.priority or "")) for each in records],
-    }.items():
-        if any(texts) and room - needs(name, texts) >= least:
-            shown[name] = texts
-            room -= needs(name, texts)
-    rows = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (order := [name for name in _ORDER if name in shown]):
-        justify: Literal["left", "right"] = "right" if name in _NUMBERS else "left"
-        rows.add_column(name, no_wrap=True, justify=justify, max_width=widest[name])
-    rows.add_column("Input or error", no_wrap=True, max_width=max(1, room))
-    for number, text in enumerate(told):
-        rows.add_row(*(shown[name][number] for name in order), text)
-    return rows
+    columns = [
+        Column("Run", [cell(each.run_id) for each in records]),
+        Column("Status", [status_of(each, now) for each in records]),
+        Column("Agent", [cell(each.agent_id) for each in records], 2),
+        Column("Session", [cell(each.session_id) for each in records], 5),
+        Column("User", [cell(each.user_id) for each in records], 7),
+        Column("Attempt", [Text(str(each.attempt)) for each in records], 6, True),
+        Column("Priority", [Text(str(each.priority or "")) for each in records], 8, True),
+        Column("Age", [Text(age(each, now)) for each in records], 1, True),
+        Column("Took", [Text(took(each, now)) for each in records], 4, True),
+        Column("Why", whys, 3, share=2),
+    ]
+    least = min(_EXPLAINED, max(each.cell_len for each in whys))
+    least = max(least, min(_TOLD, max(each.cell_len for each in told)))
+    chosen, room = choose(columns, width, least)
+    name = "Input or error"
+    if not any(each.name == "Why" for each in chosen) and any(whys):
+        name = "Input, error or why"
+        told = [why or text for why, text in zip(whys, told, strict=True)]
+    return table_of(chosen, Column(name, told), width, room)
 
 
 def _told(record: RunRecord) -> Text:
@@ -138,7 +103,7 @@ def error_of(record: RunRecord) -> str | None:
     return None if error is None else str(error)
 
 
-def as_json(record: RunRecord) -> dict[str, object]:
+def as_json(record: RunRecord, look: Look) -> dict[str, object]:
     """Return a listed run as JSON values, moments as ISO 8601."""
     output = output_of(record)
     moments = {
@@ -160,6 +125,7 @@ def as_json(record: RunRecord) -> dict[str, object]:
         "attempt": record.attempt,
         "executor": record.executor,
         "refusal": record.refusal,
+        "why": look.why_json(record.run_id),
         "parent_run_id": record.parent_run_id,
         "priority": record.priority,
         **moments,

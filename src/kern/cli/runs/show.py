@@ -9,27 +9,26 @@ from rich.table import Table
 from rich.text import Text
 
 from kern.cli.runs.listing import as_json, error_of, output_of
+from kern.cli.runs.looking import Look, look_at
 from kern.cli.runs.timeline import timeline
-from kern.cli.terminal import age, cell, console, span, status_of, took
+from kern.cli.terminal import age, cell, console, status_of, took
 from kern.db.database import Database
-from kern.db.processes import Process
 from kern.errors import RunNotFoundError
 from kern.run.agent import RunInput
+from kern.run.duration import format_duration
 from kern.run.message import Message
 from kern.run.printable import printable
 from kern.run.record import JournalRow, RunRecord
 
-# Within how many seconds a process must have been seen alive: more than a usual heartbeat.
-_ALIVE = 60.0
-
 # How many characters of the input, the answer and the error are shown.
 _MOST = 2000
 
+# How many characters of why nobody executes it, which names what others have written.
+_WHY = 1000
 
-async def look_up(
-    database: Database, run_id: str
-) -> tuple[RunRecord, list[JournalRow], Process | None]:
-    """Return a run with its input, its journal, and the process that executes it, if one does.
+
+async def look_up(database: Database, run_id: str) -> tuple[Look, list[JournalRow]]:
+    """Return a run with its input, what there is to say about it, and its journal.
 
     Raises:
         RunNotFoundError: there is no such run.
@@ -38,13 +37,13 @@ async def look_up(
     record = await store.get(run_id, with_input=True)
     if record is None:
         raise RunNotFoundError(f"There is no run {run_id!r} in {store}.")
-    living = await store.processes.find(_ALIVE) if record.executor else []
-    executor = next((each for each in living if each.executor == record.executor), None)
-    return record, await store.events(run_id, 0), executor
+    look = await look_at(store, [record], with_steps=True)
+    return look, await store.events(run_id, 0)
 
 
-def show_json(record: RunRecord, rows: Sequence[JournalRow]) -> None:
-    """Print one object: the run with ``input``, ``output`` and ``events``."""
+def show_json(look: Look, rows: Sequence[JournalRow]) -> None:
+    """Print one object: the run with ``step``, ``input``, ``output`` and ``events``."""
+    [record] = look.records
     events = [
         {
             "seq": moment.seq,
@@ -56,7 +55,8 @@ def show_json(record: RunRecord, rows: Sequence[JournalRow]) -> None:
     ]
     output = output_of(record).to_dict()
     values = {
-        **as_json(record),
+        **as_json(record, look),
+        "step": look.step_json(record.run_id),
         "metrics": output.pop("metrics"),
         "input": [each.to_dict() for each in _given(record)],
     }
@@ -64,10 +64,11 @@ def show_json(record: RunRecord, rows: Sequence[JournalRow]) -> None:
     typer.echo(json.dumps({**values, "output": produced, "events": events}, indent=2))
 
 
-def show_run(record: RunRecord, rows: Sequence[JournalRow], executor: Process | None) -> None:
+def show_run(look: Look, rows: Sequence[JournalRow]) -> None:
     """Print what there is to know about a run, its timeline, and its answer."""
+    [record] = look.records
     shown = console()
-    shown.print(_facts(record, executor))
+    shown.print(_facts(record, look))
     _print_text("Error", error_of(record) or "", "red")
     _print_text("Input", "\n\n".join(each.text for each in _given(record)))
     shown.print()
@@ -83,31 +84,46 @@ def _given(record: RunRecord) -> Sequence[Message]:
         return []
 
 
-def _place(record: RunRecord, executor: Process | None) -> Text:
+def _place(record: RunRecord, look: Look) -> Text:
+    executor = next((each for each in look.fleet if each.executor == record.executor), None)
     if executor is None:
         return cell(record.executor)
     return cell(f"{record.executor}, process {executor.pid} on {executor.host}")
 
 
-def _facts(record: RunRecord, executor: Process | None) -> Table:
+def _step(record: RunRecord, look: Look) -> Text:
+    step = look.steps.get(record.run_id)
+    if step is None:
+        return Text()
+    return cell(f"{look.step(record.run_id)}, since {step.since.astimezone():%Y-%m-%d %H:%M:%S}")
+
+
+def _why(record: RunRecord, look: Look) -> Text:
+    why = look.whys.get(record.run_id)
+    return Text() if why is None else cell(why.text, most=_WHY)
+
+
+def _facts(record: RunRecord, look: Look) -> Table:
     output = output_of(record)
     metrics = output.metrics
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column()
-    accepted = f"{record.created_at.astimezone():%Y-%m-%d %H:%M:%S}, {age(record)} ago"
+    accepted = f"{record.created_at.astimezone():%Y-%m-%d %H:%M:%S}, {age(record, look.now)} ago"
     tokens = f"{metrics.input_tokens} in, {metrics.output_tokens} out"
     rows: list[tuple[str, Text | str]] = [
         ("Run", cell(record.run_id)),
-        ("Status", status_of(record)),
+        ("Status", status_of(record, look.now)),
+        ("Why", _why(record, look)),
+        ("Step", _step(record, look)),
         ("Agent", cell(record.agent_id)),
         ("Model", cell(output.model)),
         ("Session", cell(record.session_id)),
         ("User", cell(record.user_id)),
         ("Accepted", accepted),
-        ("Took", took(record)),
+        ("Took", took(record, look.now)),
         ("Attempt", str(record.attempt)),
-        ("Executor", _place(record, executor)),
+        ("Executor", _place(record, look)),
         ("Refused", cell(record.refusal, "yellow")),
         ("Started by", cell(record.parent_run_id)),
         ("Priority", str(record.priority or "")),
@@ -129,7 +145,7 @@ def _timeline(record: RunRecord, rows: Sequence[JournalRow]) -> Table:
     table.add_column("Detail")
     for moment in timeline(record, rows):
         style = "red" if moment.failed else ""
-        after = span(timedelta(seconds=moment.at - began))
+        after = format_duration(timedelta(seconds=moment.at - began))
         detail = cell(moment.detail, style)
         table.add_row(str(moment.seq), after, cell(moment.kind, style), detail)
     return table

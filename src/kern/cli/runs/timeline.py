@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kern.errors import JournalError
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending
-from kern.run.printable import one_line
+from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
 from kern.run.steps import Entry, ModelAnswered, read_row
 
@@ -79,7 +79,7 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
     step = entry.step
     if kind is RunEvent.model_request_completed and isinstance(step, ModelAnswered):
         detail = detail or "asks for " + ", ".join(
-            _call(each.name, each.arguments) for each in step.message.tool_calls[:3]
+            call_line(each.name, each.arguments) for each in step.message.tool_calls[:3]
         )
         used = step.metrics
         detail = f"{used.input_tokens} + {used.output_tokens} tokens: {detail}"
@@ -93,9 +93,5 @@ def describe(event: RunOutputEvent | Happened) -> str:
     """Return what there is to say about an event, in one line."""
     if event.tool is None:
         return one_line(event.content or "", 160)
-    called = _call(event.tool.tool_name, event.tool.tool_args)
+    called = call_line(event.tool.tool_name, event.tool.tool_args)
     return called if event.content is None else f"{called} → {one_line(event.content, 100)}"
-
-
-def _call(name: str, arguments: str) -> str:
-    return f"{one_line(name, 60)}({one_line(arguments, 60)})"

@@ -1,7 +1,7 @@
 """``kern runs watch``: follows a run, or all that have not ended, as they go on."""
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -11,24 +11,32 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from kern.cli.runs.listing import table_of
+from kern.cli.runs.listing import runs_table
+from kern.cli.runs.looking import Look, look_at
 from kern.cli.runs.timeline import describe
-from kern.cli.terminal import STYLES, cell, console, span
+from kern.cli.terminal import STYLES, cell, console
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.listing import RunFilter
+from kern.dispatch.explanation import Reason
 from kern.dispatch.runtime import Runtime
+from kern.errors import DatabaseUnavailableError
 from kern.run.base import RunStatus
+from kern.run.duration import format_duration
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.printable import printable
 from kern.run.record import RunRecord
 
-_LIVE = RunFilter(statuses=(RunStatus.pending, RunStatus.running))
+# The order in which runs are watched: what executes comes first.
+_LIVE = (RunStatus.running, RunStatus.pending, RunStatus.paused)
 
-# How often all runs are looked at, in seconds.
+# How often runs are looked at, in seconds.
 _OFTEN = 1.0
 
-# What a terminal shows besides the rows of a table, in lines.
+# How many runs are followed where there is no screen that bounds them.
+_FOLLOWED = 1000
+
+# What a terminal shows besides the rows of a table, in lines, and besides a line, in characters.
 _AROUND = 4
 
 _FAILED = (RunEvent.run_error, RunEvent.tool_call_error, RunEvent.run_cancelled)
@@ -45,13 +53,29 @@ async def watch_run(runtime: Runtime, run_id: str) -> RunStatus:
     record = await runtime.store.get(run_id)
     began = 0.0 if record is None else record.created_at.timestamp()
     with _LiveText(shown) if shown.is_terminal else _PlainText(shown) as text:
-        async with aclosing(runtime.stream(run_id, 0)) as events:
-            async for event in events:
-                _tell(event, text, began)
+        looking = asyncio.create_task(_look_on(runtime.store, run_id, text))
+        try:
+            async with aclosing(runtime.stream(run_id, 0)) as events:
+                async for event in events:
+                    _tell(event, text, began)
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
     record = await runtime.store.get(run_id)
     status = RunStatus.cancelled if record is None else record.status
     shown.print(Text(f"{printable(run_id)} is {status}", STYLES[status]))
     return status
+
+
+async def _look_on(store: Store, run_id: str, text: "_PlainText") -> None:
+    """Say over and over what a run is doing, or why nobody executes it."""
+    while True:
+        with suppress(DatabaseUnavailableError):  # The stream waits for it, too.
+            record = await store.get(run_id)
+            if record is not None:
+                text.standing(await look_at(store, [record], with_steps=True), run_id)
+        await asyncio.sleep(_OFTEN)
 
 
 def _tell(event: RunOutputEvent, text: "_PlainText", began: float) -> None:
@@ -72,7 +96,7 @@ def _tell(event: RunOutputEvent, text: "_PlainText", began: float) -> None:
         case RunEvent.run_completed:
             detail = ""
     style = "red" if event.event in _FAILED else "dim"
-    after = span(timedelta(seconds=event.created_at - began))
+    after = format_duration(timedelta(seconds=event.created_at - began))
     text.line(Text(f"{event.seq:>4} {after:>7}  ", style).append(cell(f"{event.event} {detail}")))
 
 
@@ -82,6 +106,7 @@ class _PlainText:
     def __init__(self, shown: Console) -> None:
         self._console = shown
         self._text = ""
+        self._reason: Reason | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +134,14 @@ class _PlainText:
         """Show a line, below the text."""
         self.end()
         self._console.print(line, soft_wrap=True)
+
+    def standing(self, look: Look, run_id: str) -> None:
+        """Show why nobody executes the run, whenever that is for another reason."""
+        why = look.whys.get(run_id)
+        reason = None if why is None else why.reason
+        if why is not None and reason not in (self._reason, Reason.executing):
+            self.line(cell(why.text, "yellow"))
+        self._reason = reason
 
     def _print(self, text: str) -> None:
         self._console.print(Text(printable(text)), end="", soft_wrap=True)
@@ -147,6 +180,11 @@ class _LiveText(_PlainText):
         if text:
             self._console.print(Text(printable(text).removesuffix("\n")))
 
+    def standing(self, look: Look, run_id: str) -> None:
+        """Show beside the spinner what the run is doing, or why nobody executes it."""
+        most = max(20, self._console.width - _AROUND)
+        self._spinner.update(text=cell(look.why(run_id), "dim", most))
+
     def _show(self) -> None:
         # Of a text that is longer than the screen its end is shown.
         width, height = self._console.size
@@ -155,7 +193,7 @@ class _LiveText(_PlainText):
 
 
 async def watch_all(database: Database) -> None:
-    """Show the runs that have not ended, over and over, until cancelled."""
+    """Show the runs that have not ended, those that execute first, until cancelled."""
     store = await database.store()
     shown = console()
     if not shown.is_terminal:
@@ -163,31 +201,54 @@ async def watch_all(database: Database) -> None:
     with Live(console=shown, auto_refresh=False, screen=True) as live:
         while True:
             load = await store.load()
-            records = await store.find(_LIVE, max(1, shown.size.height - _AROUND))
+            records = await _live(store, max(1, shown.size.height - _AROUND))
+            look = await look_at(store, records, with_steps=True)
             head = Text(
                 f"{load.running} running, {load.due} due, {load.waiting} waiting for another run, "
                 f"{load.delayed} delayed    {datetime.now():%H:%M:%S}    Ctrl-C ends",
                 "bold",
             )
-            rows = table_of(records, shown.width) if records else Text("No runs.")
+            rows = runs_table(look, shown.width) if records else Text("No runs.")
             live.update(Group(head, Text(), rows), refresh=True)
             await asyncio.sleep(_OFTEN)
 
 
+async def _live(store: Store, limit: int) -> list[RunRecord]:
+    """Return runs that have not ended, as many as there is room for."""
+    found: list[RunRecord] = []
+    for status in _LIVE:
+        if len(found) < limit:
+            found += await store.find(RunFilter(statuses=(status,)), limit - len(found))
+    # One may have moved on meanwhile.
+    return [*{each.run_id: each for each in found}.values()]
+
+
 async def _print_changes(store: Store, shown: Console) -> None:
-    """Print a line whenever a run has come, or moved on."""
-    known: dict[str, RunRecord] = {}
+    """Print a line whenever a run has come, or moved on, or waits for another reason."""
+    known: dict[str, tuple[object, ...]] = {}
     while True:
-        found = {each.run_id: each for each in await store.find(_LIVE, 1000)}
-        gone = [await store.get(run_id) for run_id in known if run_id not in found]
-        for record in [*(each for each in gone if each is not None), *reversed(found.values())]:
-            before = known.get(record.run_id)
-            if before is None or (before.status, before.attempt) != (record.status, record.attempt):
+        records = await _live(store, _FOLLOWED)
+        found = {each.run_id for each in records}
+        gone = await asyncio.gather(*(store.get(each) for each in known if each not in found))
+        told = dict[str, tuple[object, ...]]()
+        look = await look_at(store, records, with_steps=True)
+        # What executes comes first, and then what was accepted first.
+        oldest_first = records[::-1]
+        ordered = sorted(oldest_first, key=lambda record: _LIVE.index(record.status))
+        for record in [*(each for each in gone if each is not None), *ordered]:
+            why, before = look.whys.get(record.run_id), known.get(record.run_id)
+            moves_on = why is None and before is not None and record.run_id in found
+            reason = before[2] if before is not None and moves_on else why and why.reason
+            now = record.status, record.attempt, reason
+            if before != now:
+                text = look.why(record.run_id)
                 shown.print(
                     cell(
                         f"{datetime.now():%H:%M:%S} {record.run_id} {record.status} "
-                        f"agent {record.agent_id} attempt {record.attempt}"
+                        f"agent {record.agent_id} attempt {record.attempt}{text and f': {text}'}"
                     )
                 )
-        known = found
+            if record.run_id in found:
+                told[record.run_id] = now
+        known = told
         await asyncio.sleep(_OFTEN)

@@ -32,7 +32,10 @@ Targets = Annotated[
 Concurrency = Annotated[
     int,
     typer.Option(
-        min=1, envvar="KERN_CONCURRENCY", help="How many runs each process executes at once."
+        min=1,
+        envvar="KERN_CONCURRENCY",
+        help="Its slots: how many background runs each process executes at once, on each database. "
+        "What finds none waits, or another process executes it.",
     ),
 ]
 Processes = Annotated[
@@ -61,6 +64,25 @@ Grace = Annotated[
         "nothing new then, hands over what has not ended, and exits with code 0. A second signal "
         "ends it at once, with code 1; others take its runs over after the heartbeat. Neither "
         "loses a run.",
+    ),
+]
+MaxThreads = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        envvar="KERN_MAX_THREADS",
+        help="How many threads each process may have for synchronous functions, such as tools. 40 "
+        "are usual; a call that has waited a second for one gets an extra one, up to this number.",
+    ),
+]
+DatabaseWait = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        envvar="KERN_DATABASE_WAIT",
+        show_default=False,
+        help="Seconds for which the start waits for a database that cannot be reached yet; 0 gives "
+        "up at once, with code 1. By default it waits without end, and says so once.",
     ),
 ]
 Retention = Annotated[
@@ -94,13 +116,19 @@ def worker(
     processes: Processes = 1,
     heartbeat: Heartbeat = 15.0,
     grace: Grace = 10.0,
+    database_wait: DatabaseWait = None,
+    max_threads: MaxThreads = 1000,
     retention: Retention = None,
     port: Port = None,
     host: Host = "127.0.0.1",
     log: LogForm = Log.text,
 ) -> None:
-    """Execute the background runs of agents until SIGTERM or Ctrl-C."""
+    """Execute the background runs of agents until SIGTERM or Ctrl-C.
+
+    kern worker app:agents --processes 0 --concurrency 50
+    """
     os.environ["KERN_CONCURRENCY"] = str(concurrency)
+    os.environ["KERN_MAX_THREADS"] = str(max_threads)
     os.environ["KERN_HEARTBEAT"] = str(heartbeat)
     os.environ["KERN_IN_PROCESS_WORKER"] = "1"
     if retention is not None:
@@ -112,7 +140,7 @@ def worker(
     from kern.dispatch.settings import Settings
 
     Settings.of()  # Each process would find a mistake for itself, again and again.
-    options, stream = Options(targets, grace, log.value), claim_output(log.value)
+    options, stream = Options(targets, grace, log.value, database_wait), claim_output(log.value)
     count = processes or os.cpu_count() or 1
     made = _supervisor(options, count, stream) if count > 1 else _process(options, stream)
     if port is None:

@@ -4,6 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Self
 
+GAVE_UP = 3
+"""The exit code of a process that has waited for its database in vain."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -13,11 +16,14 @@ class Options:
         targets: the agents, each ``module:attribute``.
         grace: seconds that runs in flight have when the worker is asked to end.
         log: ``text`` or ``json``.
+        database_wait: seconds for which the start waits for a database that cannot be reached
+            yet; None for any time.
     """
 
     targets: list[str]
     grace: float
     log: str
+    database_wait: float | None = None
 
     def to_json(self) -> str:
         """Return them as text for another process."""

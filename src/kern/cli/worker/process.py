@@ -11,10 +11,10 @@ from kern.agent.serving import serve
 from kern.cli.worker.channel import Channel
 from kern.cli.worker.health import READY, loop_answers
 from kern.cli.worker.log import Stream, claim_output, log_to, tell
-from kern.cli.worker.options import Options
+from kern.cli.worker.options import GAVE_UP, Options
 from kern.cli.worker.stop import HAND_OVER, Stop
 from kern.cli.worker.target import load_agents
-from kern.errors import KernError
+from kern.errors import DatabaseUnavailableError, KernError
 
 _AWAY = "the database is away"
 
@@ -38,12 +38,13 @@ class WorkerProcess:
             changed: told of each new state.
             supervised: whether there are others like this one.
         """
-        self.stop = Stop(options.grace + HAND_OVER)
+        self.stop = Stop(options.grace + HAND_OVER, starts=True)
         self._options = options
         self._stream = stream
         self._changed = changed
         self._supervised = supervised
         self._state = "starting"
+        self._was_ready = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
 
@@ -69,19 +70,26 @@ class WorkerProcess:
         Raises:
             KernError: the agents cannot be served.
         """
-        agents = load_agents(self._options.targets)
-        log_to(self._stream, self._options.log, with_pid=self._supervised)
-        names = [agent.id for agent in agents]
-        tell("starting", agents=names, pid=os.getpid(), health=health)
-        asyncio.run(self._serve(agents))
-        tell("stopped")
+        try:
+            agents = load_agents(self._options.targets)
+            log_to(self._stream, self._options.log, with_pid=self._supervised)
+            names = [agent.id for agent in agents]
+            tell("starting", agents=names, pid=os.getpid(), health=health)
+            asyncio.run(self._serve(agents))
+            tell("stopped")
+        finally:
+            self.stop.started()
 
     async def _serve(self, agents: Sequence[Agent[Any, Any]]) -> None:
         self._loop = asyncio.get_running_loop()
         self.stop.tell(self._begin_to_stop)
         try:
             await serve(
-                agents, grace=self._options.grace, stopping=self._stopping, ready=self._turn
+                agents,
+                grace=self._options.grace,
+                stopping=self._stopping,
+                ready=self._turn,
+                database_wait=self._options.database_wait,
             )
             self.stop.done()
         finally:
@@ -92,9 +100,15 @@ class WorkerProcess:
         state = READY if ready else _AWAY
         if state == self._state or self._stopping.is_set():
             return
-        was_away = self._state == _AWAY
         self._become(state)
-        tell("database back" if was_away else "ready" if ready else "database lost")
+        if not self._was_ready:
+            # A start that waits for its database has said so.
+            if ready:
+                self._was_ready = True
+                self.stop.started()
+                tell("ready")
+            return
+        tell("database back" if ready else "database lost")
 
     def _begin_to_stop(self) -> None:
         if not self._stopping.is_set():
@@ -119,7 +133,7 @@ def main() -> None:
         process.run()
     except KernError as error:
         channel.send(failure=str(error))
-        sys.exit(1)
+        sys.exit(GAVE_UP if isinstance(error, DatabaseUnavailableError) else 1)
     except Exception as error:
         channel.send(failure=f"{type(error).__name__}: {error}")
         raise

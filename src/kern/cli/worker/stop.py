@@ -13,6 +13,9 @@ from typing import NoReturn
 HAND_OVER = 10.0
 """Seconds that a process has beyond the grace for handing runs over."""
 
+# How long a start that is interrupted may take to end, in seconds: there is nothing to hand over.
+_INTERRUPTED = 2.0
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _ASKED = b"\0"
 
@@ -21,24 +24,33 @@ class Stop:
     """Hears SIGTERM and SIGINT, even where the event loop or the main thread is blocked.
 
     The first asks the process to end, the second ends it at once with exit code 1. A process that
-    was asked and has not ended in time is ended too.
+    was asked and has not ended in time is ended too. One that still starts has nothing in hand: it
+    ends with exit code 0, and at once where no event loop runs yet.
 
     Attributes:
         asked: whether the process is to end.
     """
 
-    def __init__(self, patience: float, last_act: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        patience: float,
+        last_act: Callable[[], None] | None = None,
+        *,
+        starts: bool = False,
+    ) -> None:
         """Listen from now on; in the main thread only.
 
         Args:
             patience: seconds from being asked to the end.
             last_act: what to do before the process is ended.
+            starts: whether the process still starts, until :meth:`started`.
         """
         self.asked = False
         self._patience = patience
         self._last_act = last_act
-        self._exit_code = 1
-        self._begin: Callable[[], object] = lambda: None
+        self._starts = starts
+        self._exit_code = 0 if starts else 1
+        self._begin: Callable[[], object] | None = None
         # Python's own handlers wait for the main thread; what is written here does not.
         self._heard, self._said = socket.socketpair()
         self._said.setblocking(False)
@@ -58,6 +70,11 @@ class Stop:
         self._begin = lambda: loop.call_soon_threadsafe(begin)
         if self.asked:
             begin()
+
+    def started(self) -> None:
+        """Count on runs in hand from now on, unless the process was about to end."""
+        if self._starts and not self.asked:
+            self._starts, self._exit_code = False, 1
 
     def done(self) -> None:
         """Count an end from now on as one in good order, however long threads hold it up."""
@@ -82,9 +99,13 @@ class Stop:
                 self._end()
             if not self.asked and (signals or said == _ASKED):
                 self.asked = True
-                end = time.monotonic() + self._patience
-                with suppress(RuntimeError):  # The loop has ended.
-                    self._begin()
+                patience = min(self._patience, _INTERRUPTED) if self._starts else self._patience
+                end = time.monotonic() + patience
+                if self._begin is not None:
+                    with suppress(RuntimeError):  # The loop has ended.
+                        self._begin()
+                elif self._starts:
+                    self._end()
             if self.asked:
                 self._heard.settimeout(max(end - time.monotonic(), 0.001))
 

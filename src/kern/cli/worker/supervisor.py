@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from kern.cli.worker.health import READY, loop_answers
 from kern.cli.worker.log import Stream, log_to, tell
-from kern.cli.worker.options import Options
+from kern.cli.worker.options import GAVE_UP, Options
 from kern.cli.worker.stop import HAND_OVER, Stop
 from kern.errors import KernError
 
@@ -122,7 +122,8 @@ class Child:
         """Have the process run, and start it again whenever it ends, until told to stop.
 
         Raises:
-            KernError: it fails again and again before it was ever ready.
+            KernError: it fails again and again before it was ever ready, or has waited for its
+                database in vain.
         """
         pause, failed = _FIRST_PAUSE, 0
         while not self._stopping.is_set():
@@ -136,7 +137,7 @@ class Child:
                 return
             self.state = "restarting"
             failed = failed + 1 if code == 1 and not self._was_ready else 0
-            if failed == _FAILED_STARTS:
+            if failed == _FAILED_STARTS or (code == GAVE_UP and not self._was_ready):
                 raise KernError(self._failure or _UNTOLD)
             if time.monotonic() - began > _LONG_LIFE:
                 pause = _FIRST_PAUSE

@@ -193,6 +193,7 @@ END $$""",
         "ADD COLUMN IF NOT EXISTS skippable boolean NOT NULL DEFAULT false",
         "UPDATE {events} SET event = seq WHERE event IS NULL",
         "ALTER TABLE {events} ALTER COLUMN event SET NOT NULL, ALTER COLUMN skippable DROP DEFAULT",
+        "ALTER TABLE {processes} ADD COLUMN heartbeat double precision",
     ),
 )
 

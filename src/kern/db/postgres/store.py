@@ -17,6 +17,7 @@ from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.listener import Subscription
 from kern.db.postgres.names import Names
 from kern.db.postgres.outbox import PostgresOutbox
+from kern.db.postgres.overview import PostgresOverview
 from kern.db.postgres.processes import PostgresProcesses
 from kern.db.postgres.queue import PostgresQueue
 from kern.db.postgres.retention import PostgresRetention
@@ -50,6 +51,7 @@ class PostgresStore(Store):
         self.retention = PostgresRetention(connections, names)
         self.outbox = PostgresOutbox(connections.fetch, names)
         self.processes = PostgresProcesses(connections.fetch, names)
+        self.overview = PostgresOverview(connections.fetch, names)
         self.blobs = PostgresBlobs(connections.fetch, names)
         self._fetch = connections.fetch
         self._steps = Steps(names)

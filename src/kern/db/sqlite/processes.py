@@ -1,6 +1,7 @@
 """The processes that execute runs, in SQLite."""
 
 import json
+import sqlite3
 
 from typing_extensions import override
 
@@ -33,12 +34,13 @@ class SqliteProcesses(Processes):
     def _beat(self, transaction: Transaction, process: Process) -> None:
         transaction.execute(
             f"""
-INSERT INTO {self._processes} (executor, host, pid, agents, version, slots, executing, started_at,
-    beat_at)
-VALUES (:executor, :host, :pid, :agents, :version, :slots, :executing,
+INSERT INTO {self._processes} (executor, host, pid, agents, version, slots, executing, heartbeat,
+    started_at, beat_at)
+VALUES (:executor, :host, :pid, :agents, :version, :slots, :executing, :heartbeat,
     coalesce(:started_at, :now), :now)
 ON CONFLICT (executor) DO UPDATE SET agents = excluded.agents, version = excluded.version,
-    slots = excluded.slots, executing = excluded.executing, beat_at = excluded.beat_at""",
+    slots = excluded.slots, executing = excluded.executing,
+    heartbeat = excluded.heartbeat, beat_at = excluded.beat_at""",
             executor=process.executor,
             host=process.host,
             pid=process.pid,
@@ -46,6 +48,7 @@ ON CONFLICT (executor) DO UPDATE SET agents = excluded.agents, version = exclude
             version=process.version,
             slots=process.slots,
             executing=process.executing,
+            heartbeat=process.heartbeat,
             started_at=None if process.started_at is None else process.started_at.timestamp(),
         )
 
@@ -56,19 +59,19 @@ ON CONFLICT (executor) DO UPDATE SET agents = excluded.agents, version = exclude
 
     def _find(self, transaction: Transaction, seen_within: float) -> list[Process]:
         rows = transaction.execute(
-            f"SELECT executor, host, pid, agents, version, slots, executing, started_at, beat_at "
-            f"FROM {self._processes} WHERE beat_at >= :now - :seconds "
-            "ORDER BY started_at, executor",
+            "SELECT executor, host, pid, agents, version, slots, executing, heartbeat, started_at, "
+            f"beat_at, :now - beat_at AS silence FROM {self._processes} "
+            "WHERE beat_at >= :now - :seconds ORDER BY started_at, executor",
             seconds=seen_within,
         ).fetchall()
-        return [
-            Process(
-                **{
-                    **dict(row),
-                    "agents": tuple(json.loads(row["agents"])),
-                    "started_at": moment(row["started_at"]),
-                    "beat_at": moment(row["beat_at"]),
-                }
-            )
-            for row in rows
-        ]
+        return [_process(row) for row in rows]
+
+
+def _process(row: sqlite3.Row) -> Process:
+    values = dict(row)
+    values["agents"] = tuple(json.loads(values["agents"]))
+    for column in ("started_at", "beat_at"):
+        values[column] = moment(values[column])
+    if values["heartbeat"] is None:  # It was written by a kern of the tables' first version.
+        del values["heartbeat"]
+    return Process(**values)

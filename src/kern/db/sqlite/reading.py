@@ -86,6 +86,13 @@ class Reading:
                 f"position >= (SELECT position FROM {self._runs} WHERE created_at >= :since "
                 "ORDER BY created_at, position LIMIT 1)"
             )
+        until = None if wanted.until is None else wanted.until.timestamp()
+        if until is not None:
+            chosen.append("+created_at < :until")
+            chosen.append(
+                f"position <= (SELECT position FROM {self._runs} WHERE created_at < :until "
+                "ORDER BY created_at DESC, position DESC LIMIT 1)"
+            )
         if before is not None:
             chosen.append(f"position < (SELECT position FROM {self._runs} WHERE run_id = :before)")
         return transaction.execute(
@@ -95,6 +102,7 @@ FROM {self._runs} WHERE {" AND ".join(["+session_id IS NOT NULL", *chosen])}
 ORDER BY position DESC LIMIT :limit""",
             **values,
             since=since,
+            until=until,
             before=before,
             limit=limit,
         ).fetchall()

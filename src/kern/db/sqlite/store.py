@@ -17,6 +17,7 @@ from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.listener import Listener
 from kern.db.sqlite.outbox import SqliteOutbox
+from kern.db.sqlite.overview import SqliteOverview
 from kern.db.sqlite.processes import SqliteProcesses
 from kern.db.sqlite.queue import SqliteQueue
 from kern.db.sqlite.reading import Reading
@@ -53,6 +54,7 @@ class SqliteStore(Store):
         self.retention = SqliteRetention(file)
         self.outbox = SqliteOutbox(file)
         self.processes = SqliteProcesses(file)
+        self.overview = SqliteOverview(file)
         self.blobs = SqliteBlobs(file)
 
     def __repr__(self) -> str:

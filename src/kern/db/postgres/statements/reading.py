@@ -6,6 +6,9 @@ from kern.db.postgres.statements.parts import GIVEN, JOURNAL, LIVE, RECORD, REMA
 
 _LISTED = RECORD.replace(" output,", "")
 
+# How many runs may have been accepted between the position of a run and its moment.
+_OVERLAPPING = 1000
+
 _WAITING = "waiting OR concurrency_key IS NOT NULL AS waiting"
 
 
@@ -117,6 +120,14 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
             ("session_id = {}", wanted.session_id),
             ("user_id = {}", wanted.user_id),
             ("created_at >= {}", wanted.since),
+            # The second condition bounds where the search begins. Positions follow the moments
+            # of acceptance, but for transactions that overlap.
+            (
+                f"created_at < {{0}} AND position <= (SELECT max(position) FROM ("
+                f"SELECT position FROM {runs} WHERE created_at < {{0}} "
+                f"ORDER BY created_at DESC LIMIT {_OVERLAPPING}) AS earlier)",
+                wanted.until,
+            ),
             (f"position < (SELECT position FROM {runs} WHERE run_id = {{}})", before),
         ):
             if value is not None:

@@ -1,0 +1,26 @@
+"""What the tests of the command line share: workers in processes of their own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from elsewhere import environment_of
+from worker_command import StartWorker, WorkerCommand
+
+from kern.db.database import Database
+from kern.testing import ResponsesServer
+
+
+@pytest.fixture
+def start(tmp_path: Path, server: ResponsesServer) -> Iterator[StartWorker]:
+    """Start a worker on a database, with these arguments."""
+    started: list[WorkerCommand] = []
+
+    def begin(db: Database, *arguments: str) -> WorkerCommand:
+        worker = WorkerCommand(tmp_path, environment_of(db, server.base_url), *arguments)
+        started.append(worker)
+        return worker
+
+    yield begin
+    for worker in started:
+        worker.close()
