@@ -81,7 +81,7 @@ async def execute_alone(definition: Definition, run: NewRun, emit: Emit | None) 
         Exception: what the run failed of.
     """
     now = datetime.now(UTC)
-    if cancellations.take_pending(run.run_id):
+    if cancellations.take_pending(run.run_id, run.user_id):
         return RunOutput.from_record(record_of(run, Accepted(RunStatus.cancelled, now)))
     record = record_of(run, Accepted(RunStatus.running, now))
     attempt = Attempt.begin(record, Spec.of(definition), None, emit=emit, foreground=True)

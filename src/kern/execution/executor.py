@@ -135,7 +135,8 @@ class Executor:
             self.stop(run_id, Stop.stale)
         attempt.journal.on_write = partial(self._notify, run_id)
         execution = self._executing[run_id] = _Execution(attempt)
-        cancellations.executes(run_id, lambda: self._stop_from_any_thread(run_id))
+        user_id = attempt.output.user_id
+        cancellations.executes(run_id, user_id, lambda: self._stop_from_any_thread(run_id))
         task = execution.task = asyncio.create_task(self._run(execution), name=f"run {run_id}")
         for kind in (Kind.cancel, Kind.read) if self._early else ():
             if self._early.pop((run_id, kind), True) is None:
@@ -153,7 +154,7 @@ class Executor:
         finally:
             if self._executing.get(run_id) is execution:
                 del self._executing[run_id]
-                cancellations.ended(run_id)
+                cancellations.ended(run_id, user_id)
         if not execution.begun:
             await self._release_unbegun(execution)
         task.result()

@@ -13,7 +13,6 @@ from rich.text import Text
 from kern.cli.terminal import age, cell, console, first_words, status_of, took
 from kern.db.database import Database
 from kern.db.listing import RunFilter
-from kern.errors import RunNotFoundError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object
@@ -49,10 +48,7 @@ async def find(
     """
     moment = None if since is None else datetime.now(UTC) - parse_duration("--since", since)
     store = await database.store()
-    records = await store.find(RunFilter(agent, statuses, session, user, moment), limit, before)
-    if not records and before is not None and await store.get(before) is None:
-        raise RunNotFoundError(f"There is no run {before!r} in {store}.")
-    return records
+    return await store.page(RunFilter(agent, statuses, session, user, moment), limit, before)
 
 
 def show_json(records: Sequence[RunRecord]) -> None:

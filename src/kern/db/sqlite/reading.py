@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from kern.db.listing import BEGINNING, Load, RunFilter
+from kern.db.retention import NEWEST
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.run.base import RunStatus
@@ -159,17 +160,32 @@ WITH RECURSIVE below (run_id, {column}) AS (
         return [(row[0], bool(row[1]), bool(row[2])) for row in found if row is not None]
 
     def history(
-        self, transaction: Transaction, session_id: str, before: str, limit: int
+        self,
+        transaction: Transaction,
+        session_id: str,
+        before: str,
+        limit: int,
+        agent_id: str | None,
+        user_id: str | None,
     ) -> list[tuple[str, str]]:
         """See :meth:`kern.db.base.Store.history`."""
+        earlier = (
+            "session_id = :session_id "
+            f"AND position < (SELECT position FROM {self._runs} WHERE run_id = :before)"
+        )
+        # Of a session in which others have many runs only the last ones are looked at.
         rows = transaction.execute(
-            f"SELECT run_id, output FROM {self._runs} "
-            "WHERE session_id = :session_id AND +status = 'COMPLETED' "
-            f"AND position < (SELECT position FROM {self._runs} WHERE run_id = :before) "
+            f"SELECT run_id, output FROM {self._runs} WHERE {earlier} AND +status = 'COMPLETED' "
+            "AND (:agent_id IS NULL OR +agent_id = :agent_id) "
+            "AND (:user_id IS NULL OR coalesce(+user_id = :user_id, true)) "
+            f"AND position >= coalesce((SELECT position FROM {self._runs} WHERE {earlier} "
+            f"ORDER BY position DESC LIMIT 1 OFFSET {NEWEST - 1}), 0) "
             "ORDER BY position DESC LIMIT :limit",
             session_id=session_id,
             before=before,
             limit=limit,
+            agent_id=agent_id,
+            user_id=user_id,
         ).fetchall()
         return [(row["run_id"], row["output"]) for row in reversed(rows)]
 
