@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from kern.agent import Agent
@@ -15,6 +18,7 @@ from kern.errors import (
     RunConflictError,
     ScheduleNotFoundError,
 )
+from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run
@@ -47,6 +51,8 @@ async def events(agent: Agent, run_id: str, **options: Any) -> list[Any]:
     """Return the events of a run."""
     return [event async for event in agent.astream_run(run_id, **options)]
 
+
+LATER = datetime.now(UTC) + timedelta(days=1)
 
 Ask = Callable[[Agent, str, str | None], Awaitable[object]]
 
@@ -340,8 +346,6 @@ async def test_an_agent_is_shown_its_own_runs_unless_it_asks_for_all(
 async def test_a_session_begun_in_a_callers_transaction_is_its_users(
     postgres_db: PostgresDb, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
-    import asyncpg
-
     agent = Agent("Tester", model, db=postgres_db, add_history_to_context=True)
     await ended(agent, "A secret", run_id="x", session_id="chat", user_id="alice")
     connection = await asyncpg.connect(postgres_db._dsn)
@@ -413,3 +417,34 @@ async def test_users_of_any_script_are_told_apart(agent: Agent, server: Response
     assert [run and run.user_id for run in runs] == HOSTILE
     for user in HOSTILE:
         assert len(await agent.alist_runs(session_id="ü" * 255, user_id=user)) == 1
+
+
+async def test_a_role_needs_no_more_than_the_rights_to_the_rows(
+    postgres: EmbeddedPostgres,
+    postgres_db: PostgresDb,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    table: str,
+) -> None:
+    await postgres_db.store()  # Its owner makes the tables.
+    owner = await asyncpg.connect(postgres.superuser_url)
+    url = urlsplit(postgres_db._dsn)
+    role, rights = f"{table}_app", "SELECT, INSERT, UPDATE, DELETE"
+    try:
+        await owner.execute(
+            f"""
+CREATE ROLE {role} LOGIN PASSWORD 'app';
+GRANT USAGE ON SCHEMA kern TO {role};
+GRANT {rights} ON ALL TABLES IN SCHEMA kern TO {role};
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA kern TO {role};
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA kern TO {role}"""
+        )
+        app = f"postgresql://{role}:app@{url.hostname}:{url.port}{url.path}"
+        async with PostgresDb(app, session_table=table) as db:
+            agent = Agent("Tester", model, db=db, max_concurrent_runs=1)
+            assert (await ended(agent, "Hi", user_id="alice")).status is RunStatus.completed
+            await agent.arun("Waits", background=True, user_id="alice", run_at=LATER)
+            assert (await db.adelete_user("alice")).runs == 2
+    finally:
+        await owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+        await owner.close()
