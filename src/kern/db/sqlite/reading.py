@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from kern.db.listing import BEGINNING, Load, RunFilter
 from kern.db.retention import NEWEST
@@ -169,25 +170,21 @@ WITH RECURSIVE below (run_id, {column}) AS (
         user_id: str | None,
     ) -> list[tuple[str, str]]:
         """See :meth:`kern.db.base.Store.history`."""
-        earlier = (
-            "session_id = :session_id "
-            f"AND position < (SELECT position FROM {self._runs} WHERE run_id = :before)"
-        )
         # Of a session in which others have many runs only the last ones are looked at.
         rows = transaction.execute(
-            f"SELECT run_id, output FROM {self._runs} WHERE {earlier} AND +status = 'COMPLETED' "
-            "AND (:agent_id IS NULL OR +agent_id = :agent_id) "
-            "AND (:user_id IS NULL OR coalesce(+user_id = :user_id, true)) "
-            f"AND position >= coalesce((SELECT position FROM {self._runs} WHERE {earlier} "
-            f"ORDER BY position DESC LIMIT 1 OFFSET {NEWEST - 1}), 0) "
-            "ORDER BY position DESC LIMIT :limit",
+            "SELECT run_id, status = 'COMPLETED' AND coalesce(agent_id = :agent_id, true) "
+            f"AND coalesce(user_id = :user_id, true) AS is_shown FROM {self._runs} "
+            "WHERE session_id = :session_id "
+            f"AND position < (SELECT position FROM {self._runs} WHERE run_id = :before) "
+            f"ORDER BY position DESC LIMIT {NEWEST}",
             session_id=session_id,
             before=before,
-            limit=limit,
             agent_id=agent_id,
             user_id=user_id,
-        ).fetchall()
-        return [(row["run_id"], row["output"]) for row in reversed(rows)]
+        )
+        shown = list(islice((row["run_id"] for row in rows if row["is_shown"]), limit))
+        rows.close()
+        return self.outputs(transaction, shown)
 
     def outputs(self, transaction: Transaction, run_ids: Sequence[str]) -> list[tuple[str, str]]:
         """See :meth:`kern.db.base.Store.outputs`."""
