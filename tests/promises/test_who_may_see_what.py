@@ -241,6 +241,24 @@ async def test_a_pending_cancel_is_for_the_run_of_its_user(
     assert len(server.requests) == 1
 
 
+async def test_cancels_and_submits_of_several_users_at_the_same_moment_are_kept_apart(
+    agent: Agent, server: ResponsesServer
+) -> None:
+    for number in range(10):
+        run_id = f"run {number}"
+        hers, _, his = await asyncio.gather(
+            agent.arun("Hi", background=True, run_id=run_id, user_id="alice"),
+            agent.acancel_run(run_id, user_id="bob"),
+            agent.arun("Hi", background=True, run_id=run_id, user_id="carl"),
+        )
+        for run in (hers, his):
+            found = await agent.await_run(run.run_id, 20)
+            assert found is not None
+            assert found.status is RunStatus.completed
+        third = await agent.arun("Hi", background=True, run_id=run_id, user_id="bob")
+        assert third.status is RunStatus.cancelled
+
+
 async def test_a_users_pending_cancel_holds_for_a_run_without_a_user(
     agent: Agent, server: ResponsesServer
 ) -> None:
