@@ -330,15 +330,15 @@ class Runtime:
         """Cancel a run; see :meth:`kern.dispatch.cancelling.Cancelling.cancel`."""
         return await self._cancelling.cancel(run_id, model, user_id)
 
-    async def wait(
+    def wait(
         self,
         run_id: str,
         timeout: float | None,
         until: Until = "pause",
         user_id: str | None = None,
-    ) -> RunOutput | None:
+    ) -> Awaitable[RunOutput | None]:
         """Wait for a run; see :meth:`kern.dispatch.waiting.Waiting.wait`."""
-        return await self._waiting.wait(run_id, timeout, until, user_id)
+        return self._waiting.wait(run_id, timeout, until, user_id)
 
     def stream(
         self, run_id: str, after: int, user_id: str | None = None

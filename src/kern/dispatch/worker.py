@@ -285,11 +285,10 @@ class Worker:
             self._definitions.pause(record.agent_id)
         elif attempt.output.status is RunStatus.completed:
             self._definitions.proved(record.agent_id)
-        await self._admit(attempt, record)
+        await self._admit(attempt.spec, record)
 
-    async def _admit(self, attempt: Attempt, record: RunRecord) -> None:
+    async def _admit(self, spec: Spec, record: RunRecord) -> None:
         """Make due what waits for a limit in which there is room now."""
-        spec = attempt.spec
         claim = Claim(self._name, self._heartbeat, spec.agent_limit, spec.user_limit)
         if claim.is_limited:
             with suppress(DatabaseUnavailableError):  # The sweep will do it.
@@ -297,16 +296,18 @@ class Worker:
 
     def _attempt(self, record: RunRecord, spec: Spec, *, is_pinned: bool) -> Attempt:
         attempt = Attempt.begin(record, spec, self._store, is_pinned=is_pinned)
-        attempt.calls = OpenCalls(_Yield(self, attempt, record).on_change)
+        if spec.tools or spec.toolsets:
+            attempt.calls = OpenCalls(_Yield(self, spec, record).on_change)
         return attempt
 
 
 class _Yield:
     """Gives the slots of a run back while all its calls wait for other runs."""
 
-    def __init__(self, worker: Worker, attempt: Attempt, record: RunRecord) -> None:
+    # Not the attempt, which has this: a cycle of all that a run holds is garbage for long.
+    def __init__(self, worker: Worker, spec: Spec, record: RunRecord) -> None:
         self._worker = worker
-        self._attempt = attempt
+        self._spec = spec
         self._record = record
         self._counted = True
         self._wanted = True
@@ -314,8 +315,7 @@ class _Yield:
 
     def on_change(self, all_wait: bool) -> None:
         self._worker._slots.set_waiting(all_wait)
-        spec = self._attempt.spec
-        if spec.agent_limit is None and spec.user_limit is None:
+        if self._spec.agent_limit is None and self._spec.user_limit is None:
             return
         self._wanted = not all_wait
         if self._storing is None or self._storing.done():
@@ -331,4 +331,4 @@ class _Yield:
                 partial(set_counted, record.run_id, record.attempt, self._counted)
             )
             if not self._counted:
-                await worker._admit(self._attempt, record)
+                await worker._admit(self._spec, record)

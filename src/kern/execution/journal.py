@@ -206,10 +206,11 @@ class Journal:
 
     async def close(self) -> list[JournalRow]:
         """Write nothing more; return the rows that are to go with the run's end."""
+        self.break_call()
         if self._flush is not None:
             self._flush.cancel()
             await asyncio.wait({self._flush})
-        self.break_call()
+            self._flush = None  # Its end refers to this, and this to it.
         async with self._writing:
             rows, self._unwritten = self._rows(self._unwritten), []
         return rows
