@@ -193,6 +193,8 @@ END $$""",
         "ADD COLUMN IF NOT EXISTS skippable boolean NOT NULL DEFAULT false",
         "UPDATE {events} SET event = seq WHERE event IS NULL",
         "ALTER TABLE {events} ALTER COLUMN event SET NOT NULL, ALTER COLUMN skippable DROP DEFAULT",
+        # For what belongs to a user; sessions without one are not in it.
+        "CREATE INDEX ON {sessions} (user_id) WHERE user_id IS NOT NULL",
     ),
 )
 

@@ -150,7 +150,8 @@ CREATE INDEX "{table}_schedules_next" ON "{table}_schedules" (next_at) WHERE NOT
 ALTER TABLE "{table}_runs" ADD COLUMN usage_limits TEXT;
 ALTER TABLE "{table}_run_events" ADD COLUMN event INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE "{table}_run_events" ADD COLUMN skippable INTEGER NOT NULL DEFAULT 0;
-UPDATE "{table}_run_events" SET event = seq
+UPDATE "{table}_run_events" SET event = seq;
+CREATE INDEX "{table}_user" ON "{table}" (user_id) WHERE user_id IS NOT NULL
 """,
 )
 
