@@ -73,7 +73,7 @@ class Worker:
         self._heartbeat = heartbeat
         self._owner = owner
         self._in_hand: set[str] = set()
-        self._working: set[asyncio.Task[None]] = set()
+        self._working: dict[asyncio.Task[None], tuple[str, object]] = {}
         self._has_backlog = False
         # A slot that is free again is as good a reason to look into the queue as a due run.
         self._due = slots.freed
@@ -112,7 +112,6 @@ class Worker:
 
     def begin(self, record: RunRecord, spec: Spec) -> None:
         """Execute a run that was accepted RUNNING for this executor, in a slot that it has."""
-        self._in_hand.add(record.run_id)
         attempt = self._attempt(record, spec, is_pinned=True)
         self._start(record.run_id, self._execute(attempt, record))
 
@@ -176,7 +175,6 @@ class Worker:
             self._has_backlog = False
         fresh = [entry for entry in entries if not self.executes(entry.run_id)]
         for entry in fresh:
-            self._in_hand.add(entry.run_id)
             self._slots.take()
             self._start(entry.run_id, self._take(entry))
         return len(entries) == limit and bool(fresh)
@@ -202,15 +200,16 @@ class Worker:
         return self._due.is_set()
 
     def _start(self, run_id: str, work: Coroutine[object, object, None]) -> None:
-        # Not a `finally`: a task that is cancelled before its first step runs none.
-        def ended(task: asyncio.Task[None], _owner: object = self._owner()) -> None:
-            self._in_hand.discard(run_id)
-            self._working.discard(task)
-            self._slots.give_back()
-
+        self._in_hand.add(run_id)
         task = self._tasks.start(work)
-        self._working.add(task)
-        task.add_done_callback(ended)
+        self._working[task] = run_id, self._owner()
+        # Not a `finally`: a task that is cancelled before its first step runs none.
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        run_id, _ = self._working.pop(task)
+        self._in_hand.discard(run_id)
+        self._slots.give_back()
 
     async def _take(self, entry: Entry) -> None:
         """Claim the run of an entry, acknowledge it, and execute the run."""

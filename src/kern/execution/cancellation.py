@@ -11,12 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from kern.run.codec import check_id, check_user
-from kern.run.ownership import ids_of, may_see
+from kern.run.ownership import ids_of, may_see, own_id
 
 # A pending cancel whose run never arrives must not be kept without end.
 _PENDING_LIMIT = 10_000
 
-Stop = Callable[[], bool]
+Stop = Callable[[str], bool]
 Subscriber = Callable[[str, str | None], Future[bool]]
 
 
@@ -25,8 +25,8 @@ class Cancellations:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # By run id, then by user; without a database several users can have a run of one id.
-        self._executing: dict[str, dict[str | None, Stop]] = {}
+        self._executing: dict[str, Stop] = {}
+        self._owners: dict[str, str] = {}
         self._pending: OrderedDict[str, set[str | None]] = OrderedDict()
         self._subscribers: dict[object, Subscriber] = {}
 
@@ -36,30 +36,34 @@ class Cancellations:
         Args:
             run_id: the run.
             user_id: its user.
-            stop: called from any thread; says whether the run will stop for it.
+            stop: called from any thread with its id; says whether it will stop for that.
         """
         with self._lock:
-            self._executing.setdefault(run_id, {})[user_id] = stop
+            self._executing[run_id] = stop
+            if user_id is not None:
+                self._owners[run_id] = user_id
 
-    def ended(self, run_id: str, user_id: str | None) -> None:
+    def ended(self, run_id: str) -> None:
         """Forget a run that no longer executes here."""
         with self._lock:
-            stops = self._executing.get(run_id, {})
-            stops.pop(user_id, None)
-            if not stops:
-                self._executing.pop(run_id, None)
+            self._executing.pop(run_id, None)
+            self._owners.pop(run_id, None)
 
-    def stop(self, run_id: str, user_id: str | None) -> bool:
-        """Stop the run if it executes here and has not come to its end, and say whether so."""
+    def run_id(self, chosen: str, user_id: str | None) -> str:
+        """Return the id for a run that is kept nowhere, where another user's may execute here."""
         with self._lock:
-            stops = [
-                stop
-                for each in ids_of(run_id, user_id)
-                for owner, stop in self._executing.get(each, {}).items()
-                if may_see(user_id, owner)
-            ]
-        stopped = [stop() for stop in stops]
-        return any(stopped)
+            is_free = may_see(user_id, self._owners.get(chosen))
+        return chosen if user_id is None or is_free else own_id(chosen, user_id)
+
+    def stop(self, chosen: str, user_id: str | None) -> bool:
+        """Stop the run if it executes here and has not come to its end, and say whether so."""
+        for run_id in ids_of(chosen, user_id):
+            with self._lock:
+                is_seen = may_see(user_id, self._owners.get(run_id))
+                stop = self._executing.get(run_id) if is_seen else None
+            if stop is not None:
+                return stop(run_id)
+        return False
 
     def keep_pending(self, run_id: str, user_id: str | None) -> None:
         """Keep a cancel for a run that has not arrived yet."""
