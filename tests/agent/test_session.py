@@ -105,7 +105,7 @@ async def test_agents_share_a_session(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     await Agent("Anna", model, db=db).arun("one", session_id="session-1")
-    other = Agent("Berta", model, db=db, add_history_to_context=True)
+    other = Agent("Berta", model, db=db, add_history_to_context=True, history_agents="all")
     await other.arun("two", session_id="session-1")
     assert said(server.requests[-1]) == ["one", "Hello.", "two"]
 

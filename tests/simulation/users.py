@@ -96,7 +96,8 @@ class Users:
             options: dict[str, Any] = {
                 "run_id": run_id,
                 "session_id": session_id,
-                "user_id": random.choice(["u1", "u2"]),
+                # What another user names so is another run, in another session.
+                "user_id": "u1" if session_id in self._sessions[::2] else "u2",
                 "session_policy": policy,
                 "run_at": run_at,
                 "timeout": timeout,

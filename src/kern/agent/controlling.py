@@ -8,7 +8,7 @@ from kern.errors import InvalidInputError, RunNotFoundError
 from kern.execution.cancellation import acancel_run
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
-from kern.run.codec import check_id
+from kern.run.codec import check_id, check_user
 from kern.run.identity import new_id
 from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
@@ -17,11 +17,13 @@ from kern.run.requirement import RunRequirement
 class Controlling(AgentDefinition[Deps, Output]):
     """What an agent can do with runs that exist."""
 
-    async def acancel_run(self, run_id: str) -> bool:
+    async def acancel_run(self, run_id: str, *, user_id: str | None = None) -> bool:
         """Cancel a run, wherever it executes or waits.
 
         Args:
             run_id: the run, or the id that a run will have.
+            user_id: the user whose run it must be, as everywhere here: another user's counts as
+                not known. By default any; a run without a user is everybody's.
 
         Returns:
             True where the run ends cancelled: the connection to its model is closed within
@@ -32,11 +34,17 @@ class Controlling(AgentDefinition[Deps, Output]):
             DatabaseError: the cancel could not be stored; that is repeated until it is.
         """
         if self.db is None:
-            return await acancel_run(run_id)
-        return await (await runtime_of(self)).cancel(check_id("run_id", run_id), self.model)
+            return await acancel_run(run_id, user_id)
+        check_id("run_id", run_id)
+        return await (await runtime_of(self)).cancel(run_id, self.model, check_user(user_id))
 
     async def await_run(
-        self, run_id: str, timeout: float | None = None, *, until: Until = "pause"
+        self,
+        run_id: str,
+        timeout: float | None = None,
+        *,
+        until: Until = "pause",
+        user_id: str | None = None,
     ) -> RunOutput[Output] | None:
         """Wait for a background run's end or pause, whichever process executes it.
 
@@ -46,6 +54,7 @@ class Controlling(AgentDefinition[Deps, Output]):
             run_id: the run.
             timeout: seconds to wait at most; by default without end.
             until: ``"end"`` to wait on while the run is PAUSED.
+            user_id: the user whose run it must be; by default any.
 
         Returns:
             The run as it ended or paused, or None where it is not known.
@@ -55,16 +64,19 @@ class Controlling(AgentDefinition[Deps, Output]):
             ConfigurationError: the agent has no db.
             DatabaseError: the database could not be opened.
         """
+        check_id("run_id", run_id)
+        check_user(user_id)
         runtime = await runtime_of(self)
         runtime.use(self)
-        output = await runtime.wait(check_id("run_id", run_id), timeout, until)
+        output = await runtime.wait(run_id, timeout, until, user_id)
         return None if output is None else self._typed(output)
 
-    async def aretry_run(self, run_id: str) -> RunOutput[Output]:
+    async def aretry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput[Output]:
         """Have a run that ended in ERROR go on from its journal: what is done is not done again.
 
         Args:
             run_id: the run.
+            user_id: the user whose run it must be; by default any.
 
         Returns:
             The run, PENDING.
@@ -74,9 +86,10 @@ class Controlling(AgentDefinition[Deps, Output]):
             RunStateError: it is not in ERROR.
             JournalError: what is stored of it cannot be read.
         """
-        runtime = await runtime_of(self)
         check_id("run_id", run_id)
-        return self._typed(await runtime.resume(run_id, RunStatus.error, definition=self))
+        check_user(user_id)
+        runtime, error = await runtime_of(self), RunStatus.error
+        return self._typed(await runtime.resume(run_id, error, definition=self, user_id=user_id))
 
     async def acontinue_run(
         self,
@@ -87,6 +100,7 @@ class Controlling(AgentDefinition[Deps, Output]):
         from_seq: int | None = None,
         new_run_id: str | None = None,
         session_id: str | None = None,
+        user_id: str | None = None,
     ) -> RunOutput[Output]:
         """Have a PAUSED run go on; or begin a new run from an earlier step of any run.
 
@@ -102,6 +116,7 @@ class Controlling(AgentDefinition[Deps, Output]):
                 event of this number; what comes after them is done anew.
             new_run_id: with ``from_seq``, the new run's id; by default a new one.
             session_id: with ``from_seq``, the new run's session; by default the same.
+            user_id: the user whose run it must be; by default any.
 
         Returns:
             The run, or the new one, PENDING.
@@ -113,29 +128,35 @@ class Controlling(AgentDefinition[Deps, Output]):
             RunConflictError: the new run's id is in use.
             InvalidInputError: an argument cannot be used.
         """
-        runtime = await runtime_of(self)
         check_id("run_id", run_id)
+        check_user(user_id)
+        runtime = await runtime_of(self)
         for call, result in (results or {}).items():
             if not isinstance(result, str):
                 kind = type(result).__name__
                 raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
         if from_seq is None:
             paused = RunStatus.paused
-            return self._typed(await runtime.resume(run_id, paused, results, requirements, self))
+            resumed = await runtime.resume(run_id, paused, results, requirements, self, user_id)
+            return self._typed(resumed)
         if not isinstance(from_seq, int) or from_seq < 0:
             raise InvalidInputError(f"from_seq must be a number of 0 or more: {from_seq!r}.")
-        record = await runtime.store.get(run_id, with_input=True)
+        record = await runtime.store.get_for(run_id, user_id, with_input=True)
         if record is None or record.input is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {self.db}.")
+        named = {"run_id": new_run_id, "session_id": session_id}
         run = NewRun(
             run_id=check_id("new_run_id", new_id() if new_run_id is None else new_run_id),
-            session_id=check_id("session_id", session_id or record.session_id),
+            session_id=record.session_id
+            if session_id is None
+            else check_id("session_id", session_id),
             agent_id=self.id,
-            user_id=record.user_id,
+            user_id=record.user_id or user_id,
             input=record.input,
             metadata=record.metadata,
             ordered=self.session_policy != "parallel",
             timeout=self.timeout,
             max_attempts=self.max_attempts,
+            chosen=tuple(name for name, value in named.items() if value is not None),
         )
-        return self._typed(await runtime.fork(self, run, run_id, from_seq))
+        return self._typed(await runtime.fork(self, run, record.run_id, from_seq))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeAlias, cast
+from typing import Any, Generic, TypeAlias, cast, get_args
 
 from kern.agent.options import check_count, check_policy, check_seconds
 from kern.db.database import Database
@@ -10,6 +10,7 @@ from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError
 from kern.execution.middleware import Middleware
+from kern.execution.spec import HistoryAgents
 from kern.models.base import Model
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
@@ -62,6 +63,7 @@ class AgentDefinition(Generic[Deps, Output]):
         db: Database | None = None,
         add_history_to_context: bool = False,
         num_history_runs: int = 3,
+        history_agents: HistoryAgents = "own",
         timeout: float | None = None,
         max_attempts: int | None = None,
         session_policy: SessionPolicy = "queue",
@@ -96,6 +98,8 @@ class AgentDefinition(Generic[Deps, Output]):
             db: where sessions and runs are kept; background runs need one.
             add_history_to_context: whether the model is shown earlier runs of the session.
             num_history_runs: how many of them, the last completed ones.
+            history_agents: whose: ``"own"``, this agent's, or those of ``"all"`` agents. A run
+                with a user is never shown another user's.
             timeout: see :meth:`arun`, as for the next two.
             max_attempts: by default an attempt whose model fails is the last.
             session_policy: by default the background runs of a session execute one at a time.
@@ -116,6 +120,8 @@ class AgentDefinition(Generic[Deps, Output]):
             )
         if num_history_runs < 0:
             raise ConfigurationError(f"num_history_runs must be 0 or more: {num_history_runs}.")
+        if history_agents not in get_args(HistoryAgents):
+            raise ConfigurationError(f"history_agents must be 'own' or 'all': {history_agents!r}.")
         self.toolsets = tuple(each for each in tools if isinstance(each, Toolset))
         made = [
             each if isinstance(each, Tool) else FunctionTool(each)
@@ -138,6 +144,7 @@ class AgentDefinition(Generic[Deps, Output]):
         self.instructions = instructions
         self.add_history_to_context = add_history_to_context
         self.num_history_runs = num_history_runs
+        self.history_agents = history_agents
         self.timeout = None if timeout is None else check_seconds("timeout", timeout)
         self.session_policy = check_policy(session_policy)
         self.max_attempts = _limit("max_attempts", max_attempts)

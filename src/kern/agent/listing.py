@@ -4,40 +4,48 @@ from dataclasses import replace
 
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.agent.options import check_count
+from kern.db.blobs import no_blob
 from kern.db.listing import RunFilter
-from kern.errors import InvalidInputError, RunNotFoundError
+from kern.errors import InvalidInputError
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
-from kern.run.codec import check_id
+from kern.run.codec import check_id, check_user
+from kern.run.ownership import ids_of
 
 
 class Listing(AgentDefinition[Deps, Output]):
     """What an agent can say of its runs."""
 
     async def aget_run_output(
-        self, run_id: str, session_id: str | None = None
+        self, run_id: str, session_id: str | None = None, user_id: str | None = None
     ) -> RunOutput[Output] | None:
         """Return a run as it stands, or None where it is not known.
 
         Args:
             run_id: the run.
             session_id: the session that it must belong to; by default any.
+            user_id: the user whose run it must be; by default any.
 
         Raises:
             ConfigurationError: the agent has no db.
             DatabaseError: it could not be read.
         """
-        record = await (await runtime_of(self)).store.get(check_id("run_id", run_id))
-        if record is None or session_id not in (None, record.session_id):
+        check_id("run_id", run_id)
+        check_user(user_id)
+        record = await (await runtime_of(self)).store.get_for(run_id, user_id)
+        if record is None:
+            return None
+        if session_id is not None and record.session_id not in ids_of(session_id, record.user_id):
             return None
         return self._typed(RunOutput.from_record(record))
 
-    async def aget_blob(self, run_id: str, hash: str) -> bytes:
+    async def aget_blob(self, run_id: str, hash: str, *, user_id: str | None = None) -> bytes:
         """Return what was too large for a row of a run, and is in its messages by reference.
 
         Args:
             run_id: the run.
             hash: the ``hash`` of a :class:`~kern.run.content.Blob` in its messages.
+            user_id: the user whose run it must be; by default any.
 
         Returns:
             The media; or the text, in UTF-8 (lone surrogates by ``"surrogatepass"``).
@@ -47,8 +55,16 @@ class Listing(AgentDefinition[Deps, Output]):
             ConfigurationError: the agent has no db.
             DatabaseError: it could not be read.
         """
+        check_id("run_id", run_id)
+        check_id("hash", hash)
+        check_user(user_id)
         store = (await runtime_of(self)).store
-        return await store.blobs.get(check_id("run_id", run_id), check_id("hash", hash))
+        if user_id is not None:
+            record = await store.get_for(run_id, user_id)
+            if record is None:
+                raise no_blob(run_id, hash)
+            run_id = record.run_id
+        return await store.blobs.get(run_id, hash)
 
     async def alist_runs(
         self,
@@ -82,15 +98,12 @@ class Listing(AgentDefinition[Deps, Output]):
             agent_id=self.id,
             statuses=() if status is None else (_status(status),),
             session_id=None if session_id is None else check_id("session_id", session_id),
-            user_id=None if user_id is None else check_id("user_id", user_id),
+            user_id=check_user(user_id),
         )
         if before is not None:
             check_id("before", before)
         limit = check_count("limit", limit)
-        store = (await runtime_of(self)).store
-        records = await store.find(wanted, limit, before)
-        if not records and before is not None and await store.get(before) is None:
-            raise RunNotFoundError(f"There is no run {before!r} in {self.db}.")
+        records = await (await runtime_of(self)).store.page(wanted, limit, before)
         found = [replace(RunOutput.from_record(each), agent_name=self.name) for each in records]
         return [self._typed(each) for each in found]
 

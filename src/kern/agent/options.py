@@ -8,8 +8,8 @@ from typing import get_args
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import InvalidInputError
 from kern.run.agent import RunInput
-from kern.run.base import current_run
-from kern.run.codec import check_id, encode
+from kern.run.base import current_run, current_user
+from kern.run.codec import check_id, check_user, encode
 from kern.run.identity import new_id
 from kern.run.message import Message
 from kern.run.record import NewRun
@@ -49,11 +49,12 @@ def new_run(
         raise InvalidInputError(f"metadata must be a dict, not {type(metadata).__name__}.")
     if session_policy is not None:
         check_policy(session_policy)
+    named = {"run_id": run_id, "session_id": session_id}
     return NewRun(
         run_id=check_id("run_id", new_id() if run_id is None else run_id),
         session_id=check_id("session_id", new_id() if session_id is None else session_id),
         agent_id=agent_id,
-        user_id=None if user_id is None else check_id("user_id", user_id),
+        user_id=check_user(user_id) or current_user.get(),
         input=RunInput.of(given).to_json(),
         metadata=None if metadata is None else encode(metadata, "metadata"),
         parent_run_id=current_run.get(),
@@ -63,6 +64,7 @@ def new_run(
         max_attempts=None if max_attempts is None else check_count("max_attempts", max_attempts),
         webhook=None if webhook is None else check_webhook(webhook),
         usage_limits=None if usage_limits is None else usage_limits.to_json(),
+        chosen=tuple(name for name, value in named.items() if value is not None),
     )
 
 

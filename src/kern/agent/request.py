@@ -180,8 +180,8 @@ class Request:
     async def _submitted(
         self, submitting: asyncio.Task[RunOutput] | None
     ) -> AsyncGenerator[RunOutputEvent, None]:
-        await (self.submit() if submitting is None else submitting)
-        async for event in self._followed():
+        run = await (self.submit() if submitting is None else submitting)
+        async for event in self._followed(run.run_id):
             yield event
 
     async def _executed(self) -> AsyncGenerator[RunOutputEvent, None]:
@@ -193,7 +193,7 @@ class Request:
             while (event := await events.get()) is not None:
                 yield event
                 last = event
-            task.result()
+            run = task.result()
         finally:
             if not task.done():
                 task.cancel()
@@ -201,12 +201,14 @@ class Request:
         if self.agent.db is None or (last is not None and last.event in _LAST):
             return
         # It was begun before; or others have carried it on, with events that do not follow these.
-        async for event in self._followed(only_end=last is not None):
+        async for event in self._followed(run.run_id, only_end=last is not None):
             yield event
 
-    async def _followed(self, *, only_end: bool = False) -> AsyncGenerator[RunOutputEvent, None]:
+    async def _followed(
+        self, run_id: str, *, only_end: bool = False
+    ) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield the events of the stored run, or the last of them, and raise what it failed of."""
-        runtime, run_id = await runtime_of(self.agent), self.run.run_id
+        runtime = await runtime_of(self.agent)
         last: RunOutputEvent | None = None
         async with aclosing(runtime.stream(run_id, 0)) as events:
             async for event in events:

@@ -6,6 +6,7 @@ from kern.db.schedules import Schedules
 from kern.errors import ConfigurationError
 from kern.run.agent import Output
 from kern.run.base import Deps
+from kern.run.codec import check_user
 from kern.run.schedule import Missed, Schedule
 
 
@@ -34,7 +35,8 @@ class Scheduling(AgentDefinition[Deps, Output]):
         zone is another one; and one that was paused stays paused.
 
         Args:
-            name: the schedule's identity in the database, at most 200 characters.
+            name: the schedule's identity in the database, at most 200 characters. Users who
+                choose the same name have a schedule each.
             input: a text, a message, or a list of messages.
             cron: five fields: minute, hour, day of the month, month, day of the week.
             timezone: where the line is read, such as ``Europe/Berlin``.
@@ -73,40 +75,55 @@ class Scheduling(AgentDefinition[Deps, Output]):
         runtime.use(self)
         return stored
 
-    async def alist_schedules(self) -> list[Schedule]:
+    async def alist_schedules(self, *, user_id: str | None = None) -> list[Schedule]:
         """Return the agent's schedules, by name.
+
+        Args:
+            user_id: only those of this user.
 
         Raises:
             ConfigurationError: the agent has no db.
             DatabaseError: they could not be read.
         """
-        return await (await self._schedules()).find(self.id)
+        return await (await self._schedules()).find(self.id, check_user(user_id))
 
-    async def apause_schedule(self, name: str) -> Schedule:
+    async def apause_schedule(self, name: str, *, user_id: str | None = None) -> Schedule:
         """Have a schedule start no runs, until it is resumed.
+
+        Args:
+            name: the schedule.
+            user_id: the user whose schedule it must be; by default any.
 
         Raises:
             ScheduleNotFoundError: the agent has no such schedule.
             DatabaseError: it could not be paused.
         """
-        return await (await self._schedules()).pause(name, self.id)
+        return await (await self._schedules()).pause(name, self.id, check_user(user_id))
 
-    async def aresume_schedule(self, name: str) -> Schedule:
+    async def aresume_schedule(self, name: str, *, user_id: str | None = None) -> Schedule:
         """Have a paused schedule go on; what it missed meanwhile is skipped.
+
+        Args:
+            name: the schedule.
+            user_id: the user whose schedule it must be; by default any.
 
         Raises:
             ScheduleNotFoundError: the agent has no such schedule.
             DatabaseError: it could not be resumed.
         """
-        return await (await self._schedules()).resume(name, self.id)
+        return await (await self._schedules()).resume(name, self.id, check_user(user_id))
 
-    async def adelete_schedule(self, name: str) -> bool:
+    async def adelete_schedule(self, name: str, *, user_id: str | None = None) -> bool:
         """Delete a schedule, and say whether the agent had it; the runs that it started stay.
+
+        Args:
+            name: the schedule.
+            user_id: the user whose schedule it must be; by default any.
 
         Raises:
             DatabaseError: it could not be deleted.
         """
-        return await (await self._schedules()).delete(name, self.id)
+        return await (await self._schedules()).remove(name, self.id, check_user(user_id))
 
     async def _schedules(self) -> Schedules:
         return (await runtime_of(self, "A schedule")).store.schedules

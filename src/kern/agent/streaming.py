@@ -6,7 +6,7 @@ from contextlib import aclosing
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.run.agent import Output
 from kern.run.base import Deps
-from kern.run.codec import check_id
+from kern.run.codec import check_id, check_user
 from kern.run.event import RunOutputEvent
 
 
@@ -14,7 +14,7 @@ class Streaming(AgentDefinition[Deps, Output]):
     """What an agent can do to follow its runs."""
 
     async def astream_run(
-        self, run_id: str, after: int = 0
+        self, run_id: str, after: int = 0, *, user_id: str | None = None
     ) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield the events of a run, live while it executes, in whichever process that is.
 
@@ -26,6 +26,7 @@ class Streaming(AgentDefinition[Deps, Output]):
         Args:
             run_id: the run.
             after: the number of the last event that the reader has, or 0.
+            user_id: the user whose run it must be; by default any.
 
         Yields:
             The events, until the run ends or pauses.
@@ -35,8 +36,10 @@ class Streaming(AgentDefinition[Deps, Output]):
             ConfigurationError: the agent has no db.
             JournalError: what is stored of the run cannot be read.
         """
+        check_id("run_id", run_id)
+        check_user(user_id)
         runtime = await runtime_of(self)
         runtime.use(self)
-        async with aclosing(runtime.stream(check_id("run_id", run_id), after)) as events:
+        async with aclosing(runtime.stream(run_id, after, user_id)) as events:
             async for event in events:
                 yield event

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from kern import __version__
-from kern.cli import db, model, schedules
+from kern.cli import db, model, schedules, users
 from kern.cli.runs import commands as runs
 from kern.cli.worker.command import worker
 from kern.cli.workers import workers
@@ -37,6 +37,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(model.app, name="model")
 app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedules")
+app.add_typer(users.app, name="users")
 
 
 def _show_version(wanted: bool) -> None:

@@ -4,8 +4,10 @@ Every change of a run is one guarded write: on its status, and where an attempt 
 attempt. What the guard refuses comes from a stale attempt, and changes nothing.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from kern.db.blobs import Blobs
@@ -16,9 +18,11 @@ from kern.db.processes import Processes
 from kern.db.queue import Queue
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
+from kern.db.users import Users
 from kern.db.values import Accepted, Claim, Settled, Signal, Swept
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, RunNotFoundError
 from kern.run.base import RunStatus
+from kern.run.ownership import ids_of, may_see
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 
@@ -36,6 +40,7 @@ class Store(ABC):
         processes: the processes that execute its runs.
         overview: how its runs stand that have not ended.
         blobs: what of its runs is too large for a row.
+        users: what of it belongs to whom.
     """
 
     queue: Queue
@@ -45,6 +50,7 @@ class Store(ABC):
     processes: Processes
     overview: Overview
     blobs: Blobs
+    users: Users
 
     def __init__(self) -> None:
         """Have no users yet."""
@@ -259,8 +265,12 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def cancel(self, run_id: str) -> bool:
+    async def cancel(self, run_id: str, user_id: str | None = None) -> bool:
         """Ask for the end of a run, and keep a pending cancel for one that is not known.
+
+        Args:
+            run_id: the run.
+            user_id: the user whose run it must be, or one without a user; None for any.
 
         Returns:
             Whether the run ends cancelled for this.
@@ -290,6 +300,17 @@ class Store(ABC):
     async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
         """Return a run, without its input unless that is asked for."""
 
+    async def get_for(
+        self, run_id: str, user_id: str | None, *, with_input: bool = False
+    ) -> RunRecord | None:
+        """Return the run that a user calls ``run_id``; see :mod:`kern.run.ownership`."""
+        for found in await asyncio.gather(
+            *(self.get(each, with_input=with_input) for each in ids_of(run_id, user_id))
+        ):
+            if found is not None and may_see(user_id, found.user_id):
+                return found
+        return None
+
     @abstractmethod
     async def find(
         self, wanted: RunFilter, limit: int, before: str | None = None
@@ -301,6 +322,25 @@ class Store(ABC):
             limit: how many at most.
             before: the run before which they were accepted; by default there is none.
         """
+
+    async def page(self, wanted: RunFilter, limit: int, before: str | None) -> list[RunRecord]:
+        """Return runs as :meth:`find` does, with its ids as the user calls them.
+
+        Raises:
+            RunNotFoundError: there is no run ``before``.
+        """
+        user_id, last = wanted.user_id, before
+        if user_id is not None and wanted.session_id is not None:
+            session_id = await self.users.session_id(wanted.session_id, user_id)
+            wanted = replace(wanted, session_id=session_id)
+        if user_id is not None and before is not None:
+            record = await self.get_for(before, user_id)
+            last = None if record is None else record.run_id
+        if last is not None or before is None:
+            found = await self.find(wanted, limit, last)
+            if found or last is None or await self.get(last) is not None:
+                return found
+        raise RunNotFoundError(f"There is no run {before!r} in {self}.")
 
     @abstractmethod
     async def load(self) -> Load:
@@ -319,13 +359,25 @@ class Store(ABC):
         """Have events of a run written and notified, from now on; say whether it is known."""
 
     @abstractmethod
-    async def history(self, session_id: str, before: str, limit: int) -> list[tuple[str, str]]:
+    async def history(
+        self,
+        session_id: str,
+        before: str,
+        limit: int,
+        *,
+        agent_id: str | None = None,
+        user_id: str | None = None,
+    ) -> list[tuple[str, str]]:
         """Return the session's last completed runs, oldest first: run ids, outputs as JSON text.
+
+        They are looked for among the last 1000 runs of the session.
 
         Args:
             session_id: the session.
             before: the run id before which they were accepted.
             limit: how many at most.
+            agent_id: the agent whose runs they are; None for any.
+            user_id: the user whose runs they are, or nobody's; None for any.
         """
 
     @abstractmethod

@@ -53,10 +53,7 @@ class Blobs(ABC):
         for chunk in chunks:
             digest.update(chunk)
         if not chunks or digest.hexdigest() != hash:
-            raise BlobNotFoundError(
-                f"The blob {hash!r:.70} of run {run_id!r} is not there, or not whole. It is "
-                "deleted with its run; a copy of the run's messages does not keep it."
-            )
+            raise no_blob(run_id, hash)
         return b"".join(chunks)
 
     @abstractmethod
@@ -66,3 +63,11 @@ class Blobs(ABC):
     @abstractmethod
     async def _read(self, run_id: str, hash: str, first: int) -> list[bytes]:
         """Return :data:`CHUNKS` chunks from the number ``first`` on, or those that there are."""
+
+
+def no_blob(run_id: str, hash: str) -> BlobNotFoundError:
+    """Return the error for a blob that a run does not have."""
+    return BlobNotFoundError(
+        f"The blob {hash!r:.70} of run {run_id!r} is not there, or not whole. It is deleted with "
+        "its run; a copy of the run's messages does not keep it."
+    )

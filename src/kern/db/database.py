@@ -3,13 +3,16 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Self
 
 from kern.aio.per_loop import PerLoop
 from kern.db.base import Store
 from kern.db.heart import Heart
+from kern.db.users import Erased
 from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
+from kern.run.codec import check_id
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
@@ -53,6 +56,49 @@ class Database(ABC):
             SchemaVersionError: its tables are newer than this version of kern.
         """
         return await self._stores.get()
+
+    async def adelete_user(self, user_id: str, *, timeout: float = 60.0) -> Erased:
+        """Cancel a user's runs, and delete everything that belongs to the user.
+
+        These are runs with their journals, blobs, webhooks and entries in the queue, pending
+        cancels, sessions and schedules; also runs without a user in the user's sessions. Begin
+        no new runs for the user meanwhile.
+
+        Args:
+            user_id: the user.
+            timeout: the seconds for which to wait until running runs have stopped.
+
+        Returns:
+            How much was deleted.
+
+        Raises:
+            InvalidInputError: ``user_id`` cannot be an id.
+            RunStateError: some runs had not stopped in time; they are kept, and cancelled.
+            DatabaseError: the database refused, or is away; delete the user again.
+        """
+        check_id("user_id", user_id)
+        store = await self.store()
+        return await store.users.erase(user_id, store.cancel, timeout)
+
+    async def aexport_user(self, user_id: str) -> AsyncGenerator[dict[str, object], None]:
+        """Yield everything that belongs to a user, as :meth:`adelete_user` would delete it.
+
+        Args:
+            user_id: the user.
+
+        Yields:
+            JSON values of one row each: its ``kind`` (``"schedule"``, ``"session"``, ``"run"``,
+            ``"event"``, ``"blob"``, ``"webhook"``) and its columns; moments as ISO 8601, bytes as
+            base64. What belongs to a run follows it.
+
+        Raises:
+            InvalidInputError: ``user_id`` cannot be an id.
+            DatabaseError: the database refused, or is away.
+        """
+        check_id("user_id", user_id)
+        async with aclosing((await self.store()).users.export(user_id)) as rows:
+            async for row in rows:
+                yield row
 
     async def aclose(self) -> None:
         """Close what is open of it on the running event loop; the next use opens it again.

@@ -11,6 +11,7 @@ from kern.execution.executor import Executor
 from kern.models.base import Model
 from kern.run.base import RunStatus
 from kern.run.fold import fold
+from kern.run.ownership import ids_of, may_see
 
 logger = logging.getLogger("kern")
 
@@ -34,22 +35,25 @@ class Cancelling:
         self._subscriptions = subscriptions
         self._tasks = tasks
 
-    async def cancel(self, run_id: str, model: Model | None = None) -> bool:
+    async def cancel(
+        self, run_id: str, model: Model | None = None, user_id: str | None = None
+    ) -> bool:
         """Ask for the end of a run and its children; say whether it ends cancelled for this.
 
         Args:
-            run_id: the run.
+            run_id: the run, as the user calls it.
             model: the model of the run's agent, where that is known.
+            user_id: the user whose run it must be; None for any.
 
         Raises:
             DatabaseUnavailableError: it could not be stored; that is repeated until it is.
         """
         try:
-            known = await self._store.cancel(run_id)
+            run_id, known = await self._store_cancel(run_id, user_id)
         except DatabaseUnavailableError as error:
             logger.warning("the cancel of run %s is repeated until it is stored: %s", run_id, error)
-            self._executor.stop(run_id)
-            self._tasks.start(self._cancel_later(run_id, model))
+            self._stop_here(run_id, user_id)
+            self._tasks.start(self._cancel_later(run_id, model, user_id))
             raise
         if not known:
             return False
@@ -61,9 +65,26 @@ class Cancelling:
             await self._cancel_kept_answer(run_id, model)
         return True
 
-    async def _cancel_later(self, run_id: str, model: Model | None) -> None:
-        await until_available(lambda: self._store.cancel(run_id))
-        await until_available(lambda: self.cancel(run_id, model))
+    async def _store_cancel(self, chosen: str, user_id: str | None) -> tuple[str, bool]:
+        """Store a cancel; return the run's id, and whether it ends cancelled for this."""
+        if user_id is None:
+            return chosen, await self._store.cancel(chosen)
+        known, run_id = False, None
+        # Another user's run may have come between the look and the cancel.
+        while not known and run_id != (found := await self._store.users.run_id(chosen, user_id)):
+            known, run_id = await self._store.cancel(found, user_id), found
+        return run_id or chosen, known
+
+    def _stop_here(self, chosen: str, user_id: str | None) -> None:
+        for run_id in ids_of(chosen, user_id):
+            attempt = self._executor.attempt(run_id)
+            if attempt is not None and may_see(user_id, attempt.output.user_id):
+                self._executor.stop(run_id)
+                return
+
+    async def _cancel_later(self, run_id: str, model: Model | None, user_id: str | None) -> None:
+        await until_available(lambda: self._store_cancel(run_id, user_id))
+        await until_available(lambda: self.cancel(run_id, model, user_id))
 
     async def _cancel_kept_answer(self, run_id: str, model: Model) -> None:
         """Cancel what the provider still works at for a run that nobody executes any more."""

@@ -81,8 +81,9 @@ async def execute_alone(definition: Definition, run: NewRun, emit: Emit | None) 
         Exception: what the run failed of.
     """
     now = datetime.now(UTC)
-    if cancellations.take_pending(run.run_id):
+    if cancellations.take_pending(run.run_id, run.user_id):
         return RunOutput.from_record(record_of(run, Accepted(RunStatus.cancelled, now)))
+    run = replace(run, run_id=cancellations.run_id(run.run_id, run.user_id))
     record = record_of(run, Accepted(RunStatus.running, now))
     attempt = Attempt.begin(record, Spec.of(definition), None, emit=emit, foreground=True)
     await Executor().execute(attempt)

@@ -95,7 +95,9 @@ class Runtime:
             owner,
         )
         self._scheduler = Scheduler(
-            store.schedules, self._submission.accept, self._subscriptions.listen
+            store.schedules,
+            lambda run: self._submission.placed(run, self._submission.accept),
+            self._subscriptions.listen,
         )
         self._maintenance = Maintenance(
             store.retention,
@@ -142,14 +144,15 @@ class Runtime:
         runtime = cls(store, _settings.get(database) or Settings.of(), ref(database))
         loop = asyncio.get_running_loop()
 
-        def hand_over(run_id: str) -> Future[bool]:
+        def hand_over(run_id: str, user_id: str | None) -> Future[bool]:
             if loop.is_closed():  # It was left without being shut down.
                 cancellations.unsubscribe(runtime)
                 return _answer(False)
-            return asyncio.run_coroutine_threadsafe(runtime.cancel(run_id), loop)
+            cancelling = runtime.cancel(run_id, user_id=user_id)
+            return asyncio.run_coroutine_threadsafe(cancelling, loop)
 
-        for run_id in cancellations.subscribe(runtime, hand_over):
-            await store.cancel(run_id)
+        for run_id, user_id in cancellations.subscribe(runtime, hand_over):
+            await runtime.cancel(run_id, user_id=user_id)
         heart, pulse = HeartThread.of(database), runtime.pulse()
         heart.join(pulse)
 
@@ -230,6 +233,16 @@ class Runtime:
             DatabaseError: the run was not accepted.
         """
         self.use(definition)
+        submit = partial(self._submit, definition, policy=policy, connection=connection)
+        return await self._submission.placed(run, submit, connection)
+
+    async def _submit(
+        self,
+        definition: Definition,
+        run: NewRun,
+        policy: SessionPolicy,
+        connection: object | None,
+    ) -> RunOutput:
         limit, ordered = definition.max_queued_runs, policy != "parallel"
         if connection is None and self._may_begin(definition, run):
             lease, executor = self._settings.heartbeat, self._name
@@ -266,16 +279,16 @@ class Runtime:
         await self._subscriptions.listen()
         spec = Spec.of(definition)
         run = replace(run, lease=self._settings.heartbeat, executor=self._name)
-        record = await self._foreground.accept(run)
+        record = await self._submission.placed(run, self._foreground.accept)
         if self._owns(record):
             try:
                 output = await self._foreground.execute(record, spec, emit)
             finally:
-                self._subscriptions.notify(run.run_id)
+                self._subscriptions.notify(record.run_id)
             if output.is_terminal or output.status is RunStatus.paused:
                 return output
         if not record.status.is_terminal:
-            ended = await self.wait(run.run_id, None, "end")
+            ended = await self.wait(record.run_id, None, "end")
             assert ended is not None, "a run that was accepted is known"
             return ended
         return _output(spec, record)
@@ -287,9 +300,12 @@ class Runtime:
         results: Mapping[str, str] | None = None,
         requirements: Sequence[RunRequirement] | None = None,
         definition: Definition | None = None,
+        user_id: str | None = None,
     ) -> RunOutput:
         """Have a run go on; see :meth:`kern.dispatch.submission.Submission.resume`."""
-        accept = partial(self._submission.resume, run_id, status, results, requirements)
+        if user_id is not None:
+            run_id = (await self._submission.found(run_id, user_id)).run_id
+        accept = partial(self._submission.resume, run_id, status, results, requirements, user_id)
         if definition is None:
             return await accept()
         self.use(definition)
@@ -298,22 +314,34 @@ class Runtime:
     async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
         """Branch a run off another; see :meth:`kern.dispatch.submission.Submission.fork`."""
         self.use(definition)
-        accept = partial(self._submission.fork, run, origin, seq)
-        return await self._pinned(definition, run.run_id, accept)
 
-    async def cancel(self, run_id: str, model: Model | None = None) -> bool:
+        async def fork(run: NewRun) -> RunOutput:
+            accept = partial(self._submission.fork, run, origin, seq)
+            return await self._pinned(definition, run.run_id, accept)
+
+        return await self._submission.placed(run, fork)
+
+    async def cancel(
+        self, run_id: str, model: Model | None = None, user_id: str | None = None
+    ) -> bool:
         """Cancel a run; see :meth:`kern.dispatch.cancelling.Cancelling.cancel`."""
-        return await self._cancelling.cancel(run_id, model)
+        return await self._cancelling.cancel(run_id, model, user_id)
 
     def wait(
-        self, run_id: str, timeout: float | None, until: Until = "pause"
+        self,
+        run_id: str,
+        timeout: float | None,
+        until: Until = "pause",
+        user_id: str | None = None,
     ) -> Awaitable[RunOutput | None]:
         """Wait for a run; see :meth:`kern.dispatch.waiting.Waiting.wait`."""
-        return self._waiting.wait(run_id, timeout, until)
+        return self._waiting.wait(run_id, timeout, until, user_id)
 
-    def stream(self, run_id: str, after: int) -> AsyncGenerator[RunOutputEvent, None]:
+    def stream(
+        self, run_id: str, after: int, user_id: str | None = None
+    ) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield a run's events; see :meth:`kern.dispatch.waiting.Waiting.stream`."""
-        return self._waiting.stream(run_id, after)
+        return self._waiting.stream(run_id, after, user_id)
 
     def _start(self) -> None:
         """Begin to execute background runs, with the duties that go with it."""

@@ -15,6 +15,7 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending, event_of
+from kern.run.ownership import may_see
 from kern.run.record import RunRecord
 from kern.run.steps import read_row
 
@@ -34,6 +35,7 @@ class Reader:
         after: int,
         attempt: Callable[[], Attempt | None],
         changed: asyncio.Event,
+        user_id: str | None = None,
     ) -> None:
         """Begin.
 
@@ -43,12 +45,14 @@ class Reader:
             after: the number of the last event that the reader has.
             attempt: returns the attempt at the run that executes in this process, if one does.
             changed: set whenever the run may have moved on.
+            user_id: the user whose run it must be; None for any.
         """
         self._store = store
         self._run_id = run_id
         self._told = after
         self._attempt = attempt
         self._changed = changed
+        self._user_id = user_id
         self._state = RunState()
         self._is_announced = False
 
@@ -132,7 +136,7 @@ class Reader:
         if not self._is_announced:
             self._is_announced = await until_available(lambda: store.read(run_id))
         record = await until_available(lambda: store.get(run_id)) if self._is_announced else None
-        if record is None:
+        if record is None or not may_see(self._user_id, record.user_id):
             raise RunNotFoundError(f"There is no run {run_id!r} in {store}.")
         return record
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from kern.db.base import Store
 from kern.db.values import Accepted
@@ -22,11 +22,18 @@ from kern.execution.cancellation import cancellations
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.fold import row_of_event
+from kern.run.ownership import may_see
 from kern.run.record import NewRun, RunRecord
 from kern.run.requirement import RunRequirement
 
+Result = TypeVar("Result")
+
 SessionPolicy: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
 """What becomes of a run where its session has another background run that has not ended."""
+
+
+class _TakenError(RunConflictError):
+    """Another user's run has come between the look at a chosen id and the submit."""
 
 
 class Submission:
@@ -42,6 +49,27 @@ class Submission:
         self._store = store
         self._cancel = cancel
         self._bound = Bound(store)
+
+    async def placed(
+        self,
+        run: NewRun,
+        accept: Callable[[NewRun], Awaitable[Result]],
+        connection: object | None = None,
+    ) -> Result:
+        """Accept a run under the ids that its user's names for it stand for.
+
+        Args:
+            run: the run.
+            accept: accepts it under the ids that it is given.
+            connection: a caller's own, in whose transaction it is accepted.
+        """
+        if run.user_id is None or not run.chosen:
+            return await accept(run)
+        while True:
+            try:
+                return await accept(await self._store.users.place(run, connection))
+            except _TakenError:
+                """The next look sees it."""
 
     async def accept(self, run: NewRun) -> RunRecord:
         """Accept a run, durably.
@@ -60,7 +88,7 @@ class Submission:
             DatabaseError: the run was not accepted.
         """
         run = await self._small(run)
-        if cancellations.take_pending(run.run_id):
+        if cancellations.take_pending(run.run_id, run.user_id):
             run = replace(run, cancelled=True)
         try:
             accepted = await self._store.submit(run)
@@ -117,7 +145,7 @@ class Submission:
         run = await self._small(run)
         accepted = await self._store.submit_with(connection, run)
         if accepted is None:
-            return await self.same_run(run), None
+            return await self.same_run(run, connection), None
         return record_of(run, accepted), accepted.transaction
 
     async def resume(
@@ -126,6 +154,7 @@ class Submission:
         status: RunStatus,
         results: Mapping[str, str] | None = None,
         requirements: Sequence[RunRequirement] | None = None,
+        user_id: str | None = None,
     ) -> RunOutput:
         """Have a run that stands still go on from its journal, wherever its agent is served.
 
@@ -134,6 +163,7 @@ class Submission:
             status: the status in which it has to be: ERROR or PAUSED.
             results: by tool call id, what calls returned that were made elsewhere.
             requirements: those of a paused run, answered; see :mod:`kern.dispatch.decisions`.
+            user_id: the user whose run it must be; None for any.
 
         Returns:
             The run, PENDING.
@@ -142,7 +172,7 @@ class Submission:
             RunNotFoundError: there is no such run.
             RunStateError: it is in another status, or does not wait for these.
         """
-        record = await self.found(run_id)
+        record = await self.found(run_id, user_id)
         if record.status is not status:
             raise RunStateError(f"Run {run_id} is {record.status}, not {status}.")
         rows = await decide(self._store, record, results or {}, requirements)
@@ -167,27 +197,42 @@ class Submission:
         """
         row = row_of_event(await self._store.events(origin, 0), seq)
         if not await self._store.fork(run, origin, row):
+            await self._check_taken(run)
             raise RunConflictError(f"run_id {run.run_id!r} is in use. Choose a new one.")
         return RunOutput.from_record(await self.found(run.run_id))
 
-    async def found(self, run_id: str, *, with_input: bool = False) -> RunRecord:
-        """Return a run.
+    async def found(
+        self, run_id: str, user_id: str | None = None, *, with_input: bool = False
+    ) -> RunRecord:
+        """Return the run that a user calls ``run_id``.
 
         Raises:
             RunNotFoundError: there is no such run.
         """
-        record = await self._store.get(run_id, with_input=with_input)
+        record = await self._store.get_for(run_id, user_id, with_input=with_input)
         if record is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {self._store}.")
         return record
 
-    async def same_run(self, run: NewRun) -> RunRecord:
+    async def same_run(self, run: NewRun, connection: object | None = None) -> RunRecord:
         """Return the run that has this id already.
+
+        Args:
+            run: the run.
+            connection: a caller's own, whose transaction may have it.
 
         Raises:
             RunConflictError: it is another one.
         """
+        await self._check_taken(run, connection)
         return _same(run, await self.found(run.run_id, with_input=True))
+
+    async def _check_taken(self, run: NewRun, connection: object | None = None) -> None:
+        """Raise where the id of a run is another user's, perhaps for a pending cancel."""
+        if run.user_id is not None and "run_id" in run.chosen:
+            owners = (await self._store.users.owners((run.run_id,), (), connection)).runs
+            if not may_see(run.user_id, owners.get(run.run_id)):
+                raise _TakenError(f"run_id {run.run_id!r} is in use. Choose a new one.")
 
     async def _small(self, run: NewRun) -> NewRun:
         """Return the run with its large media in blobs, which are there before its row is.
@@ -226,6 +271,8 @@ class Submission:
 
 def _same(run: NewRun, record: RunRecord) -> RunRecord:
     """Return the record if it is that of the run, not of another one with its id."""
+    if not may_see(run.user_id, record.user_id):
+        raise _TakenError(f"run_id {run.run_id!r} is in use. Choose a new one.")
     if (record.input, record.agent_id) != (run.input, run.agent_id):
         raise RunConflictError(
             f"run_id {run.run_id!r} is in use for another input or agent. Choose a new one."

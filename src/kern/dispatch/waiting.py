@@ -12,11 +12,14 @@ from kern.db.base import Store
 from kern.db.values import Kind
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.streams import Reader
+from kern.errors import RunNotFoundError
+from kern.execution.attempt import Attempt
 from kern.execution.executor import Executor
 from kern.execution.nesting import waiting_for_a_run
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunOutputEvent
+from kern.run.ownership import may_see
 from kern.run.record import RunRecord
 
 logger = logging.getLogger("kern")
@@ -44,13 +47,16 @@ class Waiting:
         self._subscriptions = subscriptions
         self._heartbeat = heartbeat
 
-    async def wait(self, run_id: str, timeout: float | None, until: Until) -> RunOutput | None:
+    async def wait(
+        self, run_id: str, timeout: float | None, until: Until, user_id: str | None = None
+    ) -> RunOutput | None:
         """Wait for a run's end, or its pause, and return the run; None where it is not known.
 
         Args:
-            run_id: the run.
+            run_id: the run, as the user calls it.
             timeout: seconds to wait at most, or None for any.
             until: whether to return at a pause.
+            user_id: the user whose run it must be; None for any.
 
         Raises:
             TimeoutError: that has not come after ``timeout`` seconds.
@@ -59,9 +65,12 @@ class Waiting:
         limit = asyncio.timeout(timeout)
         try:
             async with limit:
-                with waiting_for_a_run(), self._subscriptions.to(run_id) as changed:
+                found = await self._found(run_id, user_id)
+                if found is None:
+                    return None
+                with waiting_for_a_run(), self._subscriptions.to(found) as changed:
                     await until_available(self._subscriptions.listen)
-                    return await self._wait(run_id, until, changed, reasons)
+                    return await self._wait(found, user_id, until, changed, reasons)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -69,32 +78,56 @@ class Waiting:
                 f"After {timeout:g} s {reasons[-1].rstrip('.')}. It goes on."
             ) from None
 
-    async def stream(self, run_id: str, after: int) -> AsyncGenerator[RunOutputEvent, None]:
+    async def stream(
+        self, run_id: str, after: int, user_id: str | None = None
+    ) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield the events of a run, until it ends or pauses.
 
         Args:
-            run_id: the run.
+            run_id: the run, as the user calls it.
             after: the number of the last event that the reader has, or 0.
+            user_id: the user whose run it must be; None for any.
 
         Raises:
             RunNotFoundError: there is no such run.
             JournalError: a row of its journal cannot be read.
         """
+        found = await self._found(run_id, user_id)
+        if found is None:
+            raise RunNotFoundError(f"There is no run {run_id!r} in {self._store}.")
         # At once: a run that was just accepted here asks its model in a moment.
-        self._executor.on_signal(run_id, Kind.read)
+        self._executor.on_signal(found, Kind.read)
         await until_available(self._subscriptions.listen)
-        with waiting_for_a_run(), self._subscriptions.to(run_id) as changed:
-            attempt = partial(self._executor.attempt, run_id)
-            reader = Reader(self._store, run_id, after, attempt, changed)
+        with waiting_for_a_run(), self._subscriptions.to(found) as changed:
+            attempt = partial(self._attempt, found, user_id)
+            reader = Reader(self._store, found, after, attempt, changed, user_id)
             async for event in reader.events(lambda: self._look_again):
                 yield event
+
+    async def _found(self, chosen: str, user_id: str | None) -> str | None:
+        """Return the id of the run that a user calls ``chosen``; None where it is not known."""
+        if user_id is None:
+            return chosen
+        record = await until_available(lambda: self._store.get_for(chosen, user_id))
+        return None if record is None else record.run_id
+
+    def _attempt(self, run_id: str, user_id: str | None) -> Attempt | None:
+        """Return the attempt at the run that executes here, if it is the user's."""
+        attempt = self._executor.attempt(run_id)
+        seen = attempt is not None and may_see(user_id, attempt.output.user_id)
+        return attempt if seen else None
 
     @property
     def _look_again(self) -> float:
         return self._heartbeat if self._subscriptions.is_heard else min(1.0, self._heartbeat)
 
     async def _wait(
-        self, run_id: str, until: Until, changed: asyncio.Event, reasons: list[str]
+        self,
+        run_id: str,
+        user_id: str | None,
+        until: Until,
+        changed: asyncio.Event,
+        reasons: list[str],
     ) -> RunOutput | None:
         await asyncio.sleep(0)  # A run that was just accepted begins to execute.
         # A run that comes after the first look would not be watched, so it is not known.
@@ -102,11 +135,11 @@ class Waiting:
         while True:
             changed.clear()
             record = None
-            attempt = self._executor.attempt(run_id)
+            attempt = self._attempt(run_id, user_id)
             if attempt is None:
                 record = await until_available(partial(look, run_id))
                 look = self._store.get
-                if record is None:
+                if record is None or not may_see(user_id, record.user_id):
                     return None
                 if record.status.is_terminal or (
                     until == "pause" and record.status is RunStatus.paused

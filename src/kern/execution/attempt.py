@@ -217,17 +217,26 @@ class Attempt:
         system, limit = self.spec.system_message, self.spec.history_runs
         self.context = [Message("system", system)] if system else []
         self.history = self.state.history
-        store, session_id, run_id = self.store, self.output.session_id, self.output.run_id
+        store, output = self.store, self.output
         if store is None or not (limit or self.history):
             return
         if self.state.turns:
             # What the model was told in the first attempt, not what the session says by now.
             found = await until_available(lambda: store.outputs(self.history))
         else:
-            found = await until_available(lambda: store.history(session_id, run_id, limit))
+            agent_id = self.spec.id if self.spec.history_agents == "own" else None
+            found = await until_available(
+                lambda: store.history(
+                    output.session_id,
+                    output.run_id,
+                    limit,
+                    agent_id=agent_id,
+                    user_id=output.user_id,
+                )
+            )
             self.history = tuple(run_id for run_id, _ in found)
-        for earlier, output in found:
-            self._add(self.context, messages_of(decode_object(output)), earlier)
+        for earlier, text in found:
+            self._add(self.context, messages_of(decode_object(text)), earlier)
 
     def _add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""

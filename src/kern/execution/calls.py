@@ -11,7 +11,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_small
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
-from kern.run.base import RunContext, current_run
+from kern.run.base import RunContext, current_run, current_user
 from kern.run.content import Content
 from kern.run.fold import Turn
 from kern.run.requirement import RequirementKind, RunRequirement
@@ -165,12 +165,13 @@ async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
         dependencies=attempt.spec.dependencies,
     )
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
-    token = current_run.set(output.run_id)
+    run, user = current_run.set(output.run_id), current_user.set(output.user_id)
     try:
         with opened:
             return await attempt.tools[call.name].call(call.arguments, context)
     finally:
-        current_run.reset(token)
+        current_run.reset(run)
+        current_user.reset(user)
 
 
 def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str | None:

@@ -139,7 +139,7 @@ class Executor:
             self.stop(run_id, Stop.stale)
         attempt.journal.on_write = self._notify
         execution = self._executing[run_id] = _Execution(attempt)
-        cancellations.executes(run_id, self._stop_from_any_thread)
+        cancellations.executes(run_id, attempt.output.user_id, self._stop_from_any_thread)
         task = execution.task = asyncio.create_task(self._run(execution), name=f"run {run_id}")
         for kind in (Kind.cancel, Kind.read) if self._early else ():
             if self._early.pop((run_id, kind), True) is None:

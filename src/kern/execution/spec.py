@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from kern.execution.middleware import Middleware
 from kern.models.base import Model
 from kern.run.usage import UsageLimits
 from kern.tools import Tool, Toolset
+
+HistoryAgents: TypeAlias = Literal["own", "all"]
+"""Whose earlier runs of a session an agent is shown."""
 
 
 class Definition(Protocol):
@@ -32,6 +35,10 @@ class Definition(Protocol):
     @property
     def history_runs(self) -> int:
         """How many of the session's earlier runs the model is shown."""
+
+    @property
+    def history_agents(self) -> HistoryAgents:
+        """Whose they are: the agent's own, or those of all agents."""
 
     @property
     def tools(self) -> Mapping[str, Tool]:
@@ -88,6 +95,7 @@ class Spec:
         model: who answers.
         system_message: what the model is told before the conversation.
         history_runs: how many of the session's earlier runs the model is shown.
+        history_agents: whose they are: the agent's own, or those of all agents.
         tools: what the model can have called, by name.
         toolsets: tools that are known only once a run executes.
         tool_call_limit: how many calls a run may make, or None for any number.
@@ -105,6 +113,7 @@ class Spec:
     model: Model
     system_message: str | None
     history_runs: int
+    history_agents: HistoryAgents
     tools: Mapping[str, Tool]
     toolsets: Sequence[Toolset]
     tool_call_limit: int | None
@@ -125,6 +134,7 @@ class Spec:
             definition.model,
             definition.system_message,
             definition.history_runs,
+            definition.history_agents,
             dict(definition.tools),
             tuple(definition.toolsets),
             definition.tool_call_limit,

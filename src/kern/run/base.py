@@ -98,3 +98,6 @@ class RunContext(Generic[Deps]):
 
 current_run: ContextVar[str | None] = ContextVar("current_run", default=None)
 """The id of the run whose tool is executing; the runs that it starts are its children."""
+
+current_user: ContextVar[str | None] = ContextVar("current_user", default=None)
+"""The user of that run; the runs that it starts are for the same user."""

@@ -17,7 +17,9 @@ Value = TypeVar("Value")
 _dump = msgspec.json.Encoder().encode
 _to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
-_IDENTIFIER_LIMIT = 255
+ID_LIMIT = 255
+"""How many characters an id has at most."""
+
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -107,13 +109,20 @@ def check_id(name: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise InvalidInputError(f"{name} must be a string, not {type(value).__name__}.")
-    if not 0 < len(value) <= _IDENTIFIER_LIMIT:
-        raise InvalidInputError(
-            f"{name} must have 1 to {_IDENTIFIER_LIMIT} characters, not {len(value)}."
-        )
+    if not 0 < len(value) <= ID_LIMIT:
+        raise InvalidInputError(f"{name} must have 1 to {ID_LIMIT} characters, not {len(value)}.")
     if _UNPRINTABLE.search(value):
         raise InvalidInputError(
             f"{name} {value!r} holds a control character or a lone surrogate. "
             "Use printable characters."
         )
     return value
+
+
+def check_user(user_id: object) -> str | None:
+    """Return the user whom a request names; None for none.
+
+    Raises:
+        InvalidInputError: it cannot be an id.
+    """
+    return None if user_id is None else check_id("user_id", user_id)

@@ -34,6 +34,8 @@ class NewRun:
         traceparent: the trace that it belongs to, as W3C Trace Context writes it, or None.
         journal_version: the version of kern's journal that who executes it must know.
         usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
+        chosen: which of ``"run_id"`` and ``"session_id"`` its caller has named; what others call
+            by the same name is another user's.
     """
 
     run_id: str
@@ -56,6 +58,7 @@ class NewRun:
     traceparent: str | None = None
     journal_version: int = 1
     usage_limits: str | None = None
+    chosen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

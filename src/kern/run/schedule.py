@@ -172,4 +172,5 @@ class Schedule:
             input=self.input.to_json(),
             metadata=encode(metadata, "metadata"),
             ordered=True,
+            chosen=("run_id", "session_id"),
         )

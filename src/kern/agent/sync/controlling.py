@@ -13,11 +13,13 @@ from kern.run.requirement import RunRequirement
 class SyncControlling(Controlling[Deps, Output]):
     """The methods of :class:`Controlling`, for code without an event loop."""
 
-    def cancel_run(self, run_id: str) -> bool:
+    def cancel_run(self, run_id: str, *, user_id: str | None = None) -> bool:
         """Cancel a run, wherever it executes or waits.
 
         Args:
             run_id: the run, or the id that a run will have.
+            user_id: the user whose run it must be, as everywhere here: another user's counts as
+                not known. By default any; a run without a user is everybody's.
 
         Returns:
             True where the run ends cancelled: the connection to its model is closed within
@@ -27,10 +29,17 @@ class SyncControlling(Controlling[Deps, Output]):
         Raises:
             DatabaseError: the cancel could not be stored; that is repeated until it is.
         """
-        return blocking("await agent.acancel_run(...)").call(self.acancel_run(run_id))
+        return blocking("await agent.acancel_run(...)").call(
+            self.acancel_run(run_id, user_id=user_id)
+        )
 
     def wait_run(
-        self, run_id: str, timeout: float | None = None, *, until: Until = "pause"
+        self,
+        run_id: str,
+        timeout: float | None = None,
+        *,
+        until: Until = "pause",
+        user_id: str | None = None,
     ) -> RunOutput[Output] | None:
         """Wait for a background run's end or pause, whichever process executes it.
 
@@ -40,6 +49,7 @@ class SyncControlling(Controlling[Deps, Output]):
             run_id: the run.
             timeout: seconds to wait at most; by default without end.
             until: ``"end"`` to wait on while the run is PAUSED.
+            user_id: the user whose run it must be; by default any.
 
         Returns:
             The run as it ended or paused, or None where it is not known.
@@ -50,14 +60,15 @@ class SyncControlling(Controlling[Deps, Output]):
             DatabaseError: the database could not be opened.
         """
         return blocking("await agent.await_run(...)").call(
-            self.await_run(run_id, timeout, until=until)
+            self.await_run(run_id, timeout, until=until, user_id=user_id)
         )
 
-    def retry_run(self, run_id: str) -> RunOutput[Output]:
+    def retry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput[Output]:
         """Have a run that ended in ERROR go on from its journal: what is done is not done again.
 
         Args:
             run_id: the run.
+            user_id: the user whose run it must be; by default any.
 
         Returns:
             The run, PENDING.
@@ -67,7 +78,9 @@ class SyncControlling(Controlling[Deps, Output]):
             RunStateError: it is not in ERROR.
             JournalError: what is stored of it cannot be read.
         """
-        return blocking("await agent.aretry_run(...)").call(self.aretry_run(run_id))
+        return blocking("await agent.aretry_run(...)").call(
+            self.aretry_run(run_id, user_id=user_id)
+        )
 
     def continue_run(
         self,
@@ -78,6 +91,7 @@ class SyncControlling(Controlling[Deps, Output]):
         from_seq: int | None = None,
         new_run_id: str | None = None,
         session_id: str | None = None,
+        user_id: str | None = None,
     ) -> RunOutput[Output]:
         """Have a PAUSED run go on; or begin a new run from an earlier step of any run.
 
@@ -93,6 +107,7 @@ class SyncControlling(Controlling[Deps, Output]):
                 event of this number; what comes after them is done anew.
             new_run_id: with ``from_seq``, the new run's id; by default a new one.
             session_id: with ``from_seq``, the new run's session; by default the same.
+            user_id: the user whose run it must be; by default any.
 
         Returns:
             The run, or the new one, PENDING.
@@ -112,5 +127,6 @@ class SyncControlling(Controlling[Deps, Output]):
                 from_seq=from_seq,
                 new_run_id=new_run_id,
                 session_id=session_id,
+                user_id=user_id,
             )
         )

@@ -10,28 +10,30 @@ class SyncListing(Listing[Deps, Output]):
     """The methods of :class:`Listing`, for code without an event loop."""
 
     def get_run_output(
-        self, run_id: str, session_id: str | None = None
+        self, run_id: str, session_id: str | None = None, user_id: str | None = None
     ) -> RunOutput[Output] | None:
         """Return a run as it stands, or None where it is not known.
 
         Args:
             run_id: the run.
             session_id: the session that it must belong to; by default any.
+            user_id: the user whose run it must be; by default any.
 
         Raises:
             ConfigurationError: the agent has no db.
             DatabaseError: it could not be read.
         """
         return blocking("await agent.aget_run_output(...)").call(
-            self.aget_run_output(run_id, session_id)
+            self.aget_run_output(run_id, session_id, user_id)
         )
 
-    def get_blob(self, run_id: str, hash: str) -> bytes:
+    def get_blob(self, run_id: str, hash: str, *, user_id: str | None = None) -> bytes:
         """Return what was too large for a row of a run, and is in its messages by reference.
 
         Args:
             run_id: the run.
             hash: the ``hash`` of a :class:`~kern.run.content.Blob` in its messages.
+            user_id: the user whose run it must be; by default any.
 
         Returns:
             The media; or the text, in UTF-8 (lone surrogates by ``"surrogatepass"``).
@@ -41,7 +43,9 @@ class SyncListing(Listing[Deps, Output]):
             ConfigurationError: the agent has no db.
             DatabaseError: it could not be read.
         """
-        return blocking("await agent.aget_blob(...)").call(self.aget_blob(run_id, hash))
+        return blocking("await agent.aget_blob(...)").call(
+            self.aget_blob(run_id, hash, user_id=user_id)
+        )
 
     def list_runs(
         self,

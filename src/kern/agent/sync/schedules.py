@@ -33,7 +33,8 @@ class SyncScheduling(Scheduling[Deps, Output]):
         zone is another one; and one that was paused stays paused.
 
         Args:
-            name: the schedule's identity in the database, at most 200 characters.
+            name: the schedule's identity in the database, at most 200 characters. Users who
+                choose the same name have a schedule each.
             input: a text, a message, or a list of messages.
             cron: five fields: minute, hour, day of the month, month, day of the week.
             timezone: where the line is read, such as ``Europe/Berlin``.
@@ -62,37 +63,60 @@ class SyncScheduling(Scheduling[Deps, Output]):
             )
         )
 
-    def list_schedules(self) -> list[Schedule]:
+    def list_schedules(self, *, user_id: str | None = None) -> list[Schedule]:
         """Return the agent's schedules, by name.
+
+        Args:
+            user_id: only those of this user.
 
         Raises:
             ConfigurationError: the agent has no db.
             DatabaseError: they could not be read.
         """
-        return blocking("await agent.alist_schedules(...)").call(self.alist_schedules())
+        return blocking("await agent.alist_schedules(...)").call(
+            self.alist_schedules(user_id=user_id)
+        )
 
-    def pause_schedule(self, name: str) -> Schedule:
+    def pause_schedule(self, name: str, *, user_id: str | None = None) -> Schedule:
         """Have a schedule start no runs, until it is resumed.
+
+        Args:
+            name: the schedule.
+            user_id: the user whose schedule it must be; by default any.
 
         Raises:
             ScheduleNotFoundError: the agent has no such schedule.
             DatabaseError: it could not be paused.
         """
-        return blocking("await agent.apause_schedule(...)").call(self.apause_schedule(name))
+        return blocking("await agent.apause_schedule(...)").call(
+            self.apause_schedule(name, user_id=user_id)
+        )
 
-    def resume_schedule(self, name: str) -> Schedule:
+    def resume_schedule(self, name: str, *, user_id: str | None = None) -> Schedule:
         """Have a paused schedule go on; what it missed meanwhile is skipped.
+
+        Args:
+            name: the schedule.
+            user_id: the user whose schedule it must be; by default any.
 
         Raises:
             ScheduleNotFoundError: the agent has no such schedule.
             DatabaseError: it could not be resumed.
         """
-        return blocking("await agent.aresume_schedule(...)").call(self.aresume_schedule(name))
+        return blocking("await agent.aresume_schedule(...)").call(
+            self.aresume_schedule(name, user_id=user_id)
+        )
 
-    def delete_schedule(self, name: str) -> bool:
+    def delete_schedule(self, name: str, *, user_id: str | None = None) -> bool:
         """Delete a schedule, and say whether the agent had it; the runs that it started stay.
+
+        Args:
+            name: the schedule.
+            user_id: the user whose schedule it must be; by default any.
 
         Raises:
             DatabaseError: it could not be deleted.
         """
-        return blocking("await agent.adelete_schedule(...)").call(self.adelete_schedule(name))
+        return blocking("await agent.adelete_schedule(...)").call(
+            self.adelete_schedule(name, user_id=user_id)
+        )

@@ -12,7 +12,9 @@ from kern.run.event import RunOutputEvent
 class SyncStreaming(Streaming[Deps, Output]):
     """The methods of :class:`Streaming`, for code without an event loop."""
 
-    def stream_run(self, run_id: str, after: int = 0) -> Iterator[RunOutputEvent]:
+    def stream_run(
+        self, run_id: str, after: int = 0, *, user_id: str | None = None
+    ) -> Iterator[RunOutputEvent]:
         """Yield the events of a run, live while it executes, in whichever process that is.
 
         The events are numbered, the same in every process and at every time: a reader that was
@@ -23,6 +25,7 @@ class SyncStreaming(Streaming[Deps, Output]):
         Args:
             run_id: the run.
             after: the number of the last event that the reader has, or 0.
+            user_id: the user whose run it must be; by default any.
 
         Yields:
             The events, until the run ends or pauses.
@@ -33,5 +36,5 @@ class SyncStreaming(Streaming[Deps, Output]):
             JournalError: what is stored of the run cannot be read.
         """
         return blocking("async for ... in agent.astream_run(...)").iterate(
-            self.astream_run(run_id, after)
+            self.astream_run(run_id, after, user_id=user_id)
         )

@@ -9,7 +9,7 @@ from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.processes import KEPT, Process
 from kern.dispatch.explanation import Reason, Step, Why, explain, step_under_way
-from kern.errors import JournalError, RunNotFoundError
+from kern.errors import JournalError
 from kern.run.base import RunStatus
 from kern.run.duration import format_duration
 from kern.run.record import JournalRow, RunRecord
@@ -80,9 +80,7 @@ async def find(database: Database, choice: Choice, limit: int, before: str | Non
         RunNotFoundError: there is no run ``before``.
     """
     store = await database.store()
-    records = await store.find(await choice.to_filter(store), limit, before)
-    if not records and before is not None and await store.get(before) is None:
-        raise RunNotFoundError(f"There is no run {before!r} in {store}.")
+    records = await store.page(await choice.to_filter(store), limit, before)
     return await look_at(store, records)
 
 

@@ -62,6 +62,21 @@ class Accepting:
 
     async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
         """Accept a run in a caller's transaction, as the store's ``submit_with`` says."""
+        rows = await self.fetch_within(
+            connection, run.run_id, self._statements.submit_within, *accepted_columns([run])
+        )
+        accepted = _accepted(rows[0]) if rows else None
+        return accepted and accepted._replace(transaction=rows[0]["transaction"])
+
+    async def fetch_within(
+        self, connection: object, run_id: str, statement: str, *values: object
+    ) -> list[asyncpg.Record]:
+        """Send a statement in a caller's transaction.
+
+        Raises:
+            ConfigurationError: the connection is to another database, or in no transaction.
+            RunConflictError: another transaction holds the run, and has not ended in time.
+        """
         with reporting(self._connections.address):
             found = await asyncpg_connection(connection)
             if not await self._is_of_this_server(found):
@@ -71,13 +86,9 @@ class Accepting:
                 )
             try:
                 async with briefly(found):
-                    rows = await found.fetch(
-                        self._statements.submit_within, *accepted_columns([run])
-                    )
+                    return list(await found.fetch(statement, *values))
             except asyncpg.LockNotAvailableError as error:
-                raise _conflict(run.run_id, LOCK_TIMEOUT) from error
-        accepted = _accepted(rows[0]) if rows else None
-        return accepted and accepted._replace(transaction=rows[0]["transaction"])
+                raise _conflict(run_id, LOCK_TIMEOUT) from error
 
     async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
         """Accept a run with the first steps of another, as the store's ``fork`` says."""
@@ -86,13 +97,13 @@ class Accepting:
         await self._hand_off.finish(rows)
         return bool(rows) and rows[0]["status"] is not None
 
-    async def cancel(self, run_id: str) -> bool:
+    async def cancel(self, run_id: str, user_id: str | None) -> bool:
         """Ask for the end of a run, as the store's ``cancel`` says.
 
         Raises:
             RunConflictError: another transaction holds the id, and has not ended in time.
         """
-        rows = await self._fetch_briefly(run_id, self._cancel, run_id)
+        rows = await self._fetch_briefly(run_id, self._cancel, run_id, user_id)
         await self._hand_off.finish(rows)
         return bool(rows and rows[0]["known"])
 

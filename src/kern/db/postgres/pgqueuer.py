@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.domain.models import Job
-from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
+from pgqueuer.domain.types import JobId, QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 from typing_extensions import override
 
@@ -39,6 +39,10 @@ class PgQueuer:
     async def acknowledge(self, entries: Sequence[object]) -> None:
         """Forget entries."""
         await self._queries.log_jobs([(_job(each), "successful", None) for each in entries])
+
+    async def forget(self, ids: Iterable[int]) -> None:
+        """Forget entries by their ids in the queue."""
+        await self._queries.mark_job_as_cancelled([JobId(each) for each in ids])
 
     async def put_back(self, entry: object, delay: float) -> None:
         """Have an entry handed out again after ``delay`` seconds."""

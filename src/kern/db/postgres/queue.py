@@ -79,6 +79,17 @@ class PostgresQueue(Queue):
     async def next_due(self, agent_ids: Sequence[str]) -> float | None:
         return await self._pgqueuer.next_due(self._entrypoints(agent_ids, _CHILDREN + _ROOTS))
 
+    async def forget(self, run_ids: Sequence[str]) -> None:
+        """Delete the entries of runs that are not there any more."""
+        rows = await self._connections.fetch(
+            f"SELECT id FROM {self._names.queue} WHERE payload = ANY($1::bytea[]) "
+            "AND (starts_with(entrypoint, $2) OR starts_with(entrypoint, $3))",
+            [run_id.encode() for run_id in run_ids],
+            *self._entrypoints([""], _CHILDREN + _ROOTS),
+        )
+        if rows:
+            await self._pgqueuer.forget([row["id"] for row in rows])
+
     async def close(self) -> None:
         """Stop listening."""
         for each in self._subscriptions:

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.parts import LIVE
+from kern.db.postgres.statements.parts import LIVE, deleted_with
 from kern.db.retention import (
     NEWEST,
     PENDING_CANCELS_KEPT,
@@ -27,18 +27,13 @@ class PostgresRetention(Retention):
         """Write the statements for ``names``."""
         self._connections = connections
         self._names = names
-        self._count = self._pruning("", "SELECT run_id, session_id FROM prunable")
+        self._count = self._pruning("", "SELECT run_id, session_id FROM prunable)")
         # The lock on the row keeps the run from being resumed at this moment.
         self._prune = self._pruning(
             "FOR UPDATE OF runs SKIP LOCKED",
             f"""DELETE FROM {names.runs} WHERE run_id = ANY(ARRAY(SELECT run_id FROM prunable))
     RETURNING run_id, session_id
-), events AS (
-    DELETE FROM {names.events} WHERE run_id = ANY(ARRAY(SELECT run_id FROM prunable))
-), webhooks AS (
-    DELETE FROM {names.webhooks} WHERE run_id = ANY(ARRAY(SELECT run_id FROM prunable))
-), blobs AS (
-    DELETE FROM {names.blobs} WHERE run_id = ANY(ARRAY(SELECT run_id FROM prunable))""",
+), {deleted_with(names, "prunable")}""",
         )
 
     @override
@@ -54,7 +49,8 @@ class PostgresRetention(Retention):
         statement = self._prune if deleting else self._count
         [row] = await self._connections.fetch(statement, before, position, most, alone)
         if deleting and row["sessions"]:
-            await self._forget_sessions(row["sessions"])
+            stateless = "session_state IS NULL"
+            await forget_sessions(self._connections, self._names, row["sessions"], stateless)
         return Pruned(row["runs"], row["position"])
 
     @override
@@ -63,27 +59,6 @@ class PostgresRetention(Retention):
         for statement in self._cleaning():
             deleted += (await self._connections.fetch(statement))[0]["deleted"]
         return deleted
-
-    async def _forget_sessions(self, session_ids: Sequence[str]) -> None:
-        """Delete those of the sessions that have no run any more.
-
-        The locks come first: a submit holds its session's, so the run is seen by the second
-        statement, or finds no session and makes it again. A run of a caller's transaction holds
-        none, so its claim makes the session again.
-        """
-        names = self._names
-        async with self._connections.transaction() as connection:
-            rows = await connection.fetch(
-                f"SELECT session_id FROM {names.sessions} WHERE session_id = ANY($1) "
-                "AND session_state IS NULL AND lock_run_id IS NULL FOR UPDATE SKIP LOCKED",
-                session_ids,
-            )
-            await connection.execute(
-                f"DELETE FROM {names.sessions} AS session WHERE session_id = ANY($1) "
-                f"AND NOT EXISTS (SELECT FROM {names.runs} AS runs "
-                "WHERE runs.session_id = session.session_id)",
-                [row["session_id"] for row in rows],
-            )
 
     def _pruning(self, lock: str, act: str) -> str:
         """Return the statement that looks at runs and does something with those to be deleted.
@@ -118,7 +93,6 @@ WITH looked_at AS MATERIALIZED (
     {lock}
 ), done AS (
     {act}
-)
 SELECT (SELECT count(*) FROM done) AS runs,
     (SELECT array_agg(DISTINCT session_id) FROM done) AS sessions,
     (SELECT max(position) FROM looked_at
@@ -154,3 +128,33 @@ SELECT count(*) AS deleted FROM deleted"""
     def _is_alone(self, what: str) -> str:
         key = f"kern/{what}/{self._names.runs}"
         return f"(SELECT pg_try_advisory_xact_lock(hashtextextended('{key}', 0)))"
+
+
+async def forget_sessions(
+    connections: Connections, names: Names, session_ids: Sequence[str], condition: str
+) -> int:
+    """Delete those of the sessions that have no run any more, and say how many.
+
+    The locks come first: a submit holds its session's, so the run is seen by the second
+    statement, or finds no session and makes it again. A run of a caller's transaction holds
+    none, so its claim makes the session again.
+
+    Args:
+        connections: where to.
+        names: the tables.
+        session_ids: the sessions.
+        condition: what else must hold of them.
+    """
+    async with connections.transaction() as connection:
+        rows = await connection.fetch(
+            f"SELECT session_id FROM {names.sessions} WHERE session_id = ANY($1) "
+            f"AND {condition} AND lock_run_id IS NULL FOR UPDATE SKIP LOCKED",
+            session_ids,
+        )
+        deleted = await connection.fetch(
+            f"DELETE FROM {names.sessions} AS session WHERE session_id = ANY($1) "
+            f"AND NOT EXISTS (SELECT FROM {names.runs} AS runs "
+            "WHERE runs.session_id = session.session_id) RETURNING session_id",
+            [row["session_id"] for row in rows],
+        )
+    return len(deleted)

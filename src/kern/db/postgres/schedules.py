@@ -36,12 +36,13 @@ WITH schedule AS (
         metadata = excluded.metadata,
         next_at = CASE WHEN (known.cron, known.timezone) = (excluded.cron, excluded.timezone)
             THEN known.next_at ELSE excluded.next_at END
-    WHERE known.agent_id = excluded.agent_id
+    WHERE known.agent_id = excluded.agent_id AND coalesce(known.user_id = excluded.user_id, true)
     RETURNING {_COLUMNS}
 ), told AS ({tell} FROM schedule)
 SELECT schedule.* FROM schedule, told"""
         self._find = f"""
-SELECT {_COLUMNS} FROM {table} WHERE $1::text IS NULL OR agent_id = $1 ORDER BY name"""
+SELECT {_COLUMNS} FROM {table}
+WHERE ($1::text IS NULL OR agent_id = $1) AND ($2::text IS NULL OR user_id = $2) ORDER BY name"""
         self._get = f"SELECT {_COLUMNS} FROM {table} WHERE name = $1"
         self._upcoming = f"""
 SELECT {_COLUMNS} FROM {table}
@@ -89,8 +90,9 @@ WITH schedule AS (
         return Schedule.from_row(dict(rows[0])) if rows else None
 
     @override
-    async def find(self, agent_id: str | None = None) -> list[Schedule]:
-        return [Schedule.from_row(dict(row)) for row in await self._fetch(self._find, agent_id)]
+    async def find(self, agent_id: str | None = None, user_id: str | None = None) -> list[Schedule]:
+        rows = await self._fetch(self._find, agent_id, user_id)
+        return [Schedule.from_row(dict(row)) for row in rows]
 
     @override
     async def upcoming(self, now: datetime) -> list[Schedule]:

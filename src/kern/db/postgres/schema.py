@@ -194,6 +194,8 @@ END $$""",
         "UPDATE {events} SET event = seq WHERE event IS NULL",
         "ALTER TABLE {events} ALTER COLUMN event SET NOT NULL, ALTER COLUMN skippable DROP DEFAULT",
         "ALTER TABLE {processes} ADD COLUMN heartbeat double precision",
+        # For what belongs to a user; sessions without one are not in it.
+        "CREATE INDEX ON {sessions} (user_id) WHERE user_id IS NOT NULL",
     ),
 )
 

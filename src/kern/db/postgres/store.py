@@ -25,6 +25,7 @@ from kern.db.postgres.rows import columns, journal_columns, record, settled_colu
 from kern.db.postgres.schedules import PostgresSchedules
 from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
 from kern.db.postgres.sweep import Sweep
+from kern.db.postgres.users import PostgresUsers
 from kern.db.values import Accepted, Claim, Kind, Settled, Signal, Swept
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
@@ -60,6 +61,7 @@ class PostgresStore(Store):
         self._set_counted = Limits(names).set_counted
         self._hand_off = HandOff(connections, names)
         self._accepting = Accepting(connections, names, self._hand_off)
+        self.users = PostgresUsers(connections, names, self._accepting, self._queue)
         self._claiming = Claiming(connections, names, self._hand_off)
         self._sweep = Sweep(connections, names, self._hand_off)
         self._listeners: list[Subscription] = []
@@ -89,8 +91,8 @@ class PostgresStore(Store):
         return await self._accepting.fork(run, origin, seq)
 
     @override
-    async def cancel(self, run_id: str) -> bool:
-        return await self._accepting.cancel(run_id)
+    async def cancel(self, run_id: str, user_id: str | None = None) -> bool:
+        return await self._accepting.cancel(run_id, user_id)
 
     @override
     async def held(self, run_id: str, executor: str) -> RunRecord | None:
@@ -207,8 +209,18 @@ class PostgresStore(Store):
         return bool(await self._fetch(self._reading.read, run_id))
 
     @override
-    async def history(self, session_id: str, before: str, limit: int) -> list[tuple[str, str]]:
-        rows = await self._fetch(self._reading.history, session_id, before, limit)
+    async def history(
+        self,
+        session_id: str,
+        before: str,
+        limit: int,
+        *,
+        agent_id: str | None = None,
+        user_id: str | None = None,
+    ) -> list[tuple[str, str]]:
+        rows = await self._fetch(
+            self._reading.history, session_id, before, limit, agent_id, user_id
+        )
         return [(row["run_id"], row["output"]) for row in reversed(rows)]
 
     @override

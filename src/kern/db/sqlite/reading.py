@@ -3,8 +3,10 @@
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from kern.db.listing import BEGINNING, Load, RunFilter
+from kern.db.retention import NEWEST
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.run.base import RunStatus
@@ -167,19 +169,30 @@ WITH RECURSIVE below (run_id, {column}) AS (
         return [(row[0], bool(row[1]), bool(row[2])) for row in found if row is not None]
 
     def history(
-        self, transaction: Transaction, session_id: str, before: str, limit: int
+        self,
+        transaction: Transaction,
+        session_id: str,
+        before: str,
+        limit: int,
+        agent_id: str | None,
+        user_id: str | None,
     ) -> list[tuple[str, str]]:
         """See :meth:`kern.db.base.Store.history`."""
+        # Of a session in which others have many runs only the last ones are looked at.
         rows = transaction.execute(
-            f"SELECT run_id, output FROM {self._runs} "
-            "WHERE session_id = :session_id AND +status = 'COMPLETED' "
+            "SELECT run_id, status = 'COMPLETED' AND coalesce(agent_id = :agent_id, true) "
+            f"AND coalesce(user_id = :user_id, true) AS is_shown FROM {self._runs} "
+            "WHERE session_id = :session_id "
             f"AND position < (SELECT position FROM {self._runs} WHERE run_id = :before) "
-            "ORDER BY position DESC LIMIT :limit",
+            f"ORDER BY position DESC LIMIT {NEWEST}",
             session_id=session_id,
             before=before,
-            limit=limit,
-        ).fetchall()
-        return [(row["run_id"], row["output"]) for row in reversed(rows)]
+            agent_id=agent_id,
+            user_id=user_id,
+        )
+        shown = list(islice((row["run_id"] for row in rows if row["is_shown"]), limit))
+        rows.close()
+        return self.outputs(transaction, shown)
 
     def outputs(self, transaction: Transaction, run_ids: Sequence[str]) -> list[tuple[str, str]]:
         """See :meth:`kern.db.base.Store.outputs`."""

@@ -42,7 +42,7 @@ ON CONFLICT (name) DO UPDATE SET
     metadata = excluded.metadata,
     next_at = CASE WHEN known.cron = excluded.cron AND known.timezone = excluded.timezone
         THEN known.next_at ELSE excluded.next_at END
-WHERE known.agent_id = excluded.agent_id
+WHERE known.agent_id = excluded.agent_id AND coalesce(known.user_id = excluded.user_id, true)
 RETURNING *""",
             notifies=True,
             name=schedule.name,
@@ -65,11 +65,12 @@ RETURNING *""",
         return rows[0] if rows else None
 
     @override
-    async def find(self, agent_id: str | None = None) -> list[Schedule]:
+    async def find(self, agent_id: str | None = None, user_id: str | None = None) -> list[Schedule]:
         return await self._select(
-            f"SELECT * FROM {self._table} WHERE :agent_id IS NULL OR agent_id = :agent_id "
-            "ORDER BY name",
+            f"SELECT * FROM {self._table} WHERE (:agent_id IS NULL OR agent_id = :agent_id) "
+            "AND (:user_id IS NULL OR user_id = :user_id) ORDER BY name",
             agent_id=agent_id,
+            user_id=user_id,
         )
 
     @override

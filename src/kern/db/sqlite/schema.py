@@ -151,7 +151,8 @@ ALTER TABLE "{table}_runs" ADD COLUMN usage_limits TEXT;
 ALTER TABLE "{table}_run_events" ADD COLUMN event INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE "{table}_run_events" ADD COLUMN skippable INTEGER NOT NULL DEFAULT 0;
 UPDATE "{table}_run_events" SET event = seq;
-ALTER TABLE "{table}_processes" ADD COLUMN heartbeat REAL
+ALTER TABLE "{table}_processes" ADD COLUMN heartbeat REAL;
+CREATE INDEX "{table}_user" ON "{table}" (user_id) WHERE user_id IS NOT NULL
 """,
 )
 

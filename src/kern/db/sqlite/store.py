@@ -26,6 +26,7 @@ from kern.db.sqlite.schedules import SqliteSchedules
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
+from kern.db.sqlite.users import SqliteUsers
 from kern.db.values import Accepted, Claim, Settled, Signal, Swept
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
@@ -56,6 +57,7 @@ class SqliteStore(Store):
         self.processes = SqliteProcesses(file)
         self.overview = SqliteOverview(file)
         self.blobs = SqliteBlobs(file)
+        self.users = SqliteUsers(file)
 
     def __repr__(self) -> str:
         return f"SQLite file {self._file.path!r}"
@@ -146,8 +148,8 @@ class SqliteStore(Store):
         return await self._file.write(self._sweep.sweep, heartbeat)
 
     @override
-    async def cancel(self, run_id: str) -> bool:
-        return await self._file.write(self._submission.cancel, run_id)
+    async def cancel(self, run_id: str, user_id: str | None = None) -> bool:
+        return await self._file.write(self._submission.cancel, run_id, user_id)
 
     @override
     async def children(self, run_id: str) -> list[str]:
@@ -189,8 +191,18 @@ class SqliteStore(Store):
         return await self._file.write(self._submission.read, run_id)
 
     @override
-    async def history(self, session_id: str, before: str, limit: int) -> list[tuple[str, str]]:
-        return await self._file.read(self._reading.history, session_id, before, limit)
+    async def history(
+        self,
+        session_id: str,
+        before: str,
+        limit: int,
+        *,
+        agent_id: str | None = None,
+        user_id: str | None = None,
+    ) -> list[tuple[str, str]]:
+        return await self._file.read(
+            self._reading.history, session_id, before, limit, agent_id, user_id
+        )
 
     @override
     async def outputs(self, run_ids: Sequence[str]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.db.values import Accepted, Kind
 from kern.run.base import RunStatus
+from kern.run.ownership import may_see
 from kern.run.record import JournalRow, NewRun
 
 
@@ -27,9 +28,12 @@ class Submission:
     def submit(self, transaction: Transaction, run: NewRun) -> Accepted | None:
         """See :meth:`kern.db.base.Store.submit`."""
         known = transaction.one(
-            f"SELECT session_id FROM {self._runs} WHERE run_id = :run_id", run_id=run.run_id
+            f"SELECT session_id, user_id FROM {self._runs} WHERE run_id = :run_id",
+            run_id=run.run_id,
         )
-        if known is not None and known["session_id"] is not None:
+        if known is not None and (
+            known["session_id"] is not None or not may_see(run.user_id, known["user_id"])
+        ):
             return None
         if known is not None:  # A pending cancel has taken the run's place.
             transaction.execute(
@@ -129,21 +133,23 @@ class Submission:
         )
         return True
 
-    def cancel(self, transaction: Transaction, run_id: str) -> bool:
+    def cancel(self, transaction: Transaction, run_id: str, user_id: str | None) -> bool:
         """See :meth:`kern.db.base.Store.cancel`."""
         run = transaction.one(
-            "SELECT status, status = 'RUNNING' AND lease_until >= :now AS alive "
+            "SELECT user_id, status, status = 'RUNNING' AND lease_until >= :now AS alive "
             f"FROM {self._runs} WHERE run_id = :run_id",
             run_id=run_id,
         )
         if run is None:
             transaction.execute(
-                f"INSERT INTO {self._runs} (run_id, status, cancel_requested_at, created_at) "
-                "VALUES (:run_id, 'CANCELLED', :now, :now)",
+                f"INSERT INTO {self._runs} "
+                "(run_id, user_id, status, cancel_requested_at, created_at) "
+                "VALUES (:run_id, :user_id, 'CANCELLED', :now, :now)",
                 run_id=run_id,
+                user_id=user_id,
             )
             return False
-        if RunStatus(run["status"]).is_terminal:
+        if RunStatus(run["status"]).is_terminal or not may_see(user_id, run["user_id"]):
             return False
         # A run whose lease has expired has no executor that would stop it, so it ends here; the
         # raised attempt shuts out one that was only asleep.

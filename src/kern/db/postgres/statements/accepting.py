@@ -24,7 +24,7 @@ _TYPES = """$1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
         $18::text[], $19::integer[], $20::text[]"""
 
 # A pending cancel is a row without a session: the primary key makes a cancel and the submit that
-# it comes before meet, whichever commits first.
+# it comes before meet, whichever commits first. Another user's is not for this run.
 _ON_CONFLICT = """ON CONFLICT (run_id) DO UPDATE SET
         position = excluded.position, session_id = excluded.session_id,
         agent_id = excluded.agent_id, user_id = excluded.user_id, input = excluded.input,
@@ -33,7 +33,7 @@ _ON_CONFLICT = """ON CONFLICT (run_id) DO UPDATE SET
         traceparent = excluded.traceparent, journal_version = excluded.journal_version,
         usage_limits = excluded.usage_limits,
         created_at = now(), finished_at = now()
-    WHERE runs.session_id IS NULL"""
+    WHERE runs.session_id IS NULL AND coalesce(runs.user_id = excluded.user_id, true)"""
 
 
 class Accepting:

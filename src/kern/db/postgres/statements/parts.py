@@ -102,3 +102,15 @@ def into_outbox(names: Names, ended: str) -> str:
     ON CONFLICT (delivery_id) DO NOTHING
     RETURNING pg_notify('{names.channel}', 'webhook')::text
 )"""
+
+
+def deleted_with(names: Names, runs: str) -> str:
+    """Return the common table expressions that delete all that goes with the rows of ``runs``."""
+    gone = f"run_id = ANY(ARRAY(SELECT run_id FROM {runs}))"
+    return f"""events AS (
+    DELETE FROM {names.events} WHERE {gone}
+), webhooks AS (
+    DELETE FROM {names.webhooks} WHERE {gone}
+), blobs AS (
+    DELETE FROM {names.blobs} WHERE {gone}
+)"""

@@ -3,6 +3,7 @@
 from kern.db.listing import BEGINNING, RunFilter
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import GIVEN, JOURNAL, LIVE, RECORD, REMAINING, STATUS
+from kern.db.retention import NEWEST
 
 _LISTED = RECORD.replace(" output,", "")
 
@@ -46,10 +47,15 @@ FROM {events} WHERE run_id = $1 AND seq > $2 ORDER BY seq"""
         self.last_seq = f"""
 SELECT run_id, max(seq) AS last_seq FROM {events} WHERE run_id = ANY($1) GROUP BY run_id"""
 
+        # Of a session in which others have many runs only the last ones are looked at.
         self.history = f"""
-SELECT run_id, output FROM {runs}
-WHERE session_id = $1 AND status = 'COMPLETED'
-    AND position < (SELECT position FROM {runs} WHERE run_id = $2)
+SELECT run_id, output FROM (
+    SELECT run_id, output, status, agent_id, user_id, position FROM {runs}
+    WHERE session_id = $1 AND position < (SELECT position FROM {runs} WHERE run_id = $2)
+    ORDER BY position DESC LIMIT {NEWEST}
+) AS earlier
+WHERE status = 'COMPLETED' AND ($4::text IS NULL OR agent_id = $4)
+    AND ($5::text IS NULL OR coalesce(user_id = $5, true))
 ORDER BY position DESC LIMIT $3"""
 
         self.outputs = f"""

@@ -230,8 +230,8 @@ def cancel(names: Names, lock_timeout: float) -> str:
 WITH patience AS MATERIALIZED (
     SELECT set_config('lock_timeout', '{milliseconds}', true) AS lock_timeout
 ), cancelled AS (
-    INSERT INTO {names.runs} AS runs (run_id, status, cancel_requested_at)
-    SELECT $1, 'CANCELLED', now() FROM patience WHERE lock_timeout IS NOT NULL
+    INSERT INTO {names.runs} AS runs (run_id, user_id, status, cancel_requested_at)
+    SELECT $1, $2::text, 'CANCELLED', now() FROM patience WHERE lock_timeout IS NOT NULL
     ON CONFLICT (run_id) DO UPDATE SET
         cancel_requested_at = coalesce(runs.cancel_requested_at, now()),
         status = CASE WHEN runs.status = 'RUNNING' AND runs.lease_until >= now()
@@ -242,7 +242,7 @@ WITH patience AS MATERIALIZED (
             THEN NULL ELSE now() END,
         counted = runs.counted AND runs.lease_until >= now(),
         waiting = false, concurrency_key = NULL, due_at = NULL
-    WHERE runs.status IN {LIVE}
+    WHERE runs.status IN {LIVE} AND coalesce(runs.user_id = $2::text, true)
     RETURNING run_id, session_id, attempt, status, watched, webhook, ordered
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM cancelled WHERE status = 'CANCELLED'

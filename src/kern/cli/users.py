@@ -1,0 +1,48 @@
+"""``kern users``: exports what belongs to a user, and erases it."""
+
+import asyncio
+import json
+from contextlib import aclosing
+from typing import Annotated
+
+import typer
+
+from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+from kern.db.database import Database
+from kern.run.codec import check_id
+from kern.run.printable import printable
+
+app = typer.Typer(help="What belongs to a user: export it, erase it.", no_args_is_help=True)
+
+User = Annotated[str, typer.Argument(help="The user_id.", show_default=False)]
+
+
+@app.command()
+def export(user: User, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
+    """Print everything that belongs to a user, a JSON object a line."""
+    database = open_database(db, table, schema)
+    asyncio.run(_export(database, check_id("USER", user)))
+
+
+@app.command()
+def erase(
+    user: User,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="How many seconds to wait for running runs to stop.")
+    ] = 60.0,
+    db: Url = None,
+    table: Table = TABLE,
+    schema: Schema = SCHEMA,
+) -> None:
+    """Cancel a user's runs, and delete everything that belongs to the user."""
+    database = open_database(db, table, schema)
+    user_id = check_id("USER", user)
+    erased = asyncio.run(database.adelete_user(user_id, timeout=timeout))
+    counted = ", ".join(f"{name}: {count:,}" for name, count in erased._asdict().items())
+    typer.echo(f"{printable(user_id)} is erased ({counted})")
+
+
+async def _export(database: Database, user_id: str) -> None:
+    async with aclosing(database.aexport_user(user_id)) as rows:
+        async for row in rows:
+            typer.echo(json.dumps(row))

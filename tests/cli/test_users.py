@@ -1,0 +1,67 @@
+"""What ``kern users`` prints and does."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from stores import ending, new_run
+from typer.testing import CliRunner
+
+from kern.cli.database import open_database
+from kern.cli.main import app
+from kern.db.values import Claim
+from kern.local.postgres import EmbeddedPostgres
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+def where(request: pytest.FixtureRequest, tmp_path: Path, table: str) -> list[str]:
+    """The options that name a database, each kind in turn."""
+    if request.param == "sqlite":
+        return ["--db", f"sqlite:///{tmp_path / 'kern.db'}", "--table", table]
+    server: EmbeddedPostgres = request.getfixturevalue("postgres")
+    return ["--db", server.url, "--table", table]
+
+
+def kern(where: list[str], *command: str) -> tuple[int, str]:
+    shown = CliRunner().invoke(app, [*command, *where])
+    return shown.exit_code, shown.output
+
+
+async def fill(where: list[str], stuck: bool = False) -> None:
+    async with open_database(where[1], where[3]) as db:
+        store = await db.store()
+        for user in ("alice", "o'brien"):
+            await store.submit(new_run(f"of {user}", session_id=user, user_id=user))
+            await store.claim(f"of {user}", Claim("executor", 60.0))
+            if not stuck:
+                await store.settle(ending(f"of {user}"))
+
+
+def test_a_user_is_exported_and_erased(where: list[str]) -> None:
+    asyncio.run(fill(where))
+    exit_code, exported = kern(where, "users", "export", "o'brien")
+    rows = [json.loads(line) for line in exported.splitlines()]
+    assert exit_code == 0
+    assert [row["kind"] for row in rows] == ["session", "run"]
+    assert rows[1]["run_id"] == "of o'brien"
+
+    told = (0, "o'brien is erased (runs: 1, sessions: 1, schedules: 0)\n")
+    assert kern(where, "users", "erase", "o'brien") == told
+    assert kern(where, "users", "export", "o'brien") == (0, "")
+    [left] = json.loads(kern(where, "runs", "list", "--json")[1])
+    assert left["run_id"] == "of alice"
+
+
+def test_a_run_that_does_not_stop_is_said(where: list[str]) -> None:
+    asyncio.run(fill(where, stuck=True))
+    exit_code, said = kern(where, "users", "erase", "alice", "--timeout", "0")
+    assert exit_code == 1
+    assert "runs or more of the user 'alice' have not stopped within 0 s" in said
+
+
+@pytest.mark.parametrize("command", ["export", "erase"])
+def test_what_is_no_user_is_refused(where: list[str], command: str) -> None:
+    exit_code, said = kern(where, "users", command, "")
+    assert exit_code == 1
+    assert "USER must have 1 to 255 characters" in said
