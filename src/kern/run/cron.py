@@ -30,8 +30,8 @@ _KNOWN = [
     [str(number) for number in numbers]
     for numbers in (range(60), range(24), range(1, 32), range(1, 13), range(7))
 ]
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
-_DAYS = "SUN MON TUE WED THU FRI SAT".split()
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 _STEP = re.compile(r"[^/]+/0*([1-9][0-9]*)")
 _RANGE = re.compile(r"([0-9A-Z]+)-([0-9A-Z]+)(/[0-9]+)?")
 
@@ -135,8 +135,8 @@ def _wrong(field: str, known: Sequence[str]) -> str:
         step = _STEP.fullmatch(item)
         if step and (len(step[1]) > 2 or int(step[1]) > len(known)):
             return (
-                f" {item!r:.50} steps over all that there is: steps begin anew with each hour, day, "
-                "month, year or week."
+                f" {item!r:.50} steps over all that there is: steps begin anew with each hour, "
+                "day, month, year or week."
             )
         if item == "?":
             return " '?' is of another kind of cron: write '*'."
