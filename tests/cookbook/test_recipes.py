@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,20 +145,20 @@ async def test_a_web_application_serves_runs_and_releases_them_at_a_deploy(
         assert rest[-1]["event"] == "RunCompleted"
 
 
-@pytest.mark.parametrize("how", [pytest.param("prefork", marks=needs("celery"))])
 async def test_celery_submits_a_task_once_and_its_runs_outlive_a_deploy(
-    recipes: Recipes, server: ResponsesServer, how: str
+    recipes: Recipes, server: ResponsesServer
 ) -> None:
+    pytest.importorskip("celery", reason="not installed: celery")
     (recipes.directory / "here.py").write_text(CELERY)
     recipes.environment["CELERY_BROKER_URL"] = "filesystem://"
-    command = ["celery", "-A", "here", "worker", "--pool", how, "-c", "2", "-l", "WARNING"]
+    command = ["celery", "-A", "here", "worker", "--pool", "prefork", "-c", "2", "-l", "WARNING"]
     worker = recipes.serve(*command)
     server.script.append(Reply.hang())
     send = "app.send_task('celery_app.research', ['What is tea?'], task_id='tea')"
     await asyncio.to_thread(recipes.python, f"from here import app; {send}; {send}")
     await server.wait_for_requests(1, timeout=30)
     async with asyncio.timeout(20):  # The second message is acknowledged as well.
-        while [*(recipes.directory / "messages").iterdir()]:
+        while [*(recipes.directory / "messages").iterdir()]:  # noqa: ASYNC110 # another's files
             await asyncio.sleep(0.05)
     assert await asyncio.to_thread(worker.terminate) == 0, worker.log()
     assert await recipes.status_of("tea") is RunStatus.pending, worker.log()
@@ -169,17 +170,19 @@ async def test_celery_submits_a_task_once_and_its_runs_outlive_a_deploy(
     assert len(server.requests) == 2
 
 
-@pytest.fixture
+@contextmanager
 def kernel(recipes: Recipes) -> Iterator[Any]:
-    """A Jupyter kernel, with what a test needs to know of the recipes in its environment."""
+    """Start a Jupyter kernel, and shut it down in good order."""
     from jupyter_client.manager import start_new_kernel
 
     manager, client = start_new_kernel(
         kernel_name="python3", env=recipes.environment, cwd=str(recipes.directory)
     )
-    yield client
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
+    try:
+        yield client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
 
 
 def execute(client: Any, code: str) -> str:
@@ -199,27 +202,32 @@ def execute(client: Any, code: str) -> str:
     return "".join(shown)
 
 
-@pytest.mark.parametrize("_", [pytest.param(None, id="", marks=needs("ipykernel"))])
-async def test_a_notebook_shows_what_it_says(
-    recipes: Recipes, server: ResponsesServer, kernel: Any, _: None
-) -> None:
-    server.default = Reply.text("Paris", ".")
+def test_a_notebook_shows_what_it_says_and_its_runs_outlive_the_kernel(recipes: Recipes) -> None:
+    pytest.importorskip("ipykernel", reason="not installed: ipykernel")
     cells = json.loads((RECIPES / "notebook.ipynb").read_text())["cells"]
-    checked = 0
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            shown = await asyncio.to_thread(execute, kernel, "".join(cell["source"]))
-            expected = "".join(
-                "".join(output.get("text") or output["data"]["text/plain"])
-                for output in cell["outputs"]
-            )
-            assert shown.strip() == expected.strip()
-            checked += 1
-    assert checked == 6
+    with ResponsesServer(default=Reply.text("Paris", ".")) as server:
+        recipes.environment["OPENAI_BASE_URL"] = server.base_url
+        with kernel(recipes) as client:
+            for cell in cells:
+                if cell["cell_type"] == "code":
+                    outputs = [
+                        each.get("text") or each["data"]["text/plain"] for each in cell["outputs"]
+                    ]
+                    expected = "".join("".join(each) for each in outputs)
+                    assert execute(client, "".join(cell["source"])).strip() == expected.strip()
+            blocking = execute(client, "researcher.run('Hi')")
+            assert blocking.startswith("SyncInLoopError")
+            server.script.append(Reply.hang())
+            before = len(server.requests)
+            execute(client, "await researcher.arun('Hi', background=True, run_id='hi')")
+            server.wait_for_requests_sync(before + 1)
+        run = recipes.agent.get_run_output("hi")
+        assert run is not None
+        assert run.status is RunStatus.pending
 
 
-@pytest.mark.parametrize("_", [pytest.param(None, id="", marks=needs("fastapi"))])
-async def test_the_tests_of_an_application_pass(recipes: Recipes, _: None) -> None:
+async def test_the_tests_of_an_application_pass() -> None:
+    pytest.importorskip("fastapi", reason="not installed: fastapi")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_app.py"),
         cwd=RECIPES,

@@ -78,7 +78,7 @@ class Recipes:
     async def until(self, run_id: str, status: RunStatus) -> None:
         """Look at a run, which this process does not execute, until it has a status."""
         async with asyncio.timeout(_PATIENCE):
-            while await self.status_of(run_id) is not status:
+            while await self.status_of(run_id) is not status:  # noqa: ASYNC110 # another's run
                 await asyncio.sleep(0.05)
 
     def close(self) -> None:
