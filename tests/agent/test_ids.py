@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from unicodedata import normalize
 
 import pytest
@@ -93,8 +94,9 @@ def longest(number: int = 255) -> str:
 
 
 async def test_the_longest_ids_fit_into_every_index(db: Database, model: OpenAIResponses) -> None:
-    limits = {"max_concurrent_runs": 1, "max_concurrent_runs_per_user": 1}
-    agent = Agent(id=longest(), model=model, db=db, **limits)
+    agent = Agent(
+        id=longest(), model=model, db=db, max_concurrent_runs=1, max_concurrent_runs_per_user=1
+    )
     user, session = longest(), longest()
     runs = [
         await agent.arun(
@@ -117,7 +119,7 @@ async def test_the_longest_ids_fit_into_every_index(db: Database, model: OpenAIR
 
 @pytest.mark.parametrize("kind", ["run_id", "session_id", "user_id"])
 async def test_a_longer_id_is_refused_by_its_name(model: OpenAIResponses, kind: str) -> None:
-    agent = Agent("Tester", model, db=InMemoryDb())
+    agent: Any = Agent("Tester", model, db=InMemoryDb())
     with pytest.raises(InvalidInputError, match=f"{kind} must have 1 to 255 characters, not 1000"):
         await agent.arun("Hi", background=True, **{kind: longest(1000)})
 

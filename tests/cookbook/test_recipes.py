@@ -19,10 +19,8 @@ from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
 UVICORN = "uvicorn fastapi_app:app --port {port} --timeout-graceful-shutdown 1"
-GUNICORN = "gunicorn --preload --workers 2 -b 127.0.0.1:{port} -c " + str(
-    RECIPES / "gunicorn.conf.py"
-)
-FLASK = f"{GUNICORN} --worker-class gthread --threads 8 flask_app:app"
+GUNICORN = "gunicorn --preload -b 127.0.0.1:{port} -c " + str(RECIPES / "gunicorn.conf.py")
+FLASK = f"{GUNICORN} --workers 2 --worker-class gthread --threads 8 flask_app:app"
 DJANGO = f"{GUNICORN} django_app:application"
 
 CELERY = """
@@ -151,7 +149,7 @@ async def test_celery_submits_a_task_once_and_its_runs_outlive_a_deploy(
     pytest.importorskip("celery", reason="not installed: celery")
     (recipes.directory / "here.py").write_text(CELERY)
     recipes.environment["CELERY_BROKER_URL"] = "filesystem://"
-    command = ["celery", "-A", "here", "worker", "--pool", "prefork", "-c", "2", "-l", "WARNING"]
+    command = ["celery", "-A", "here", "worker", "--pool", "prefork", "-c", "1", "-l", "WARNING"]
     worker = recipes.serve(*command)
     server.script.append(Reply.hang())
     send = "app.send_task('celery_app.research', ['What is tea?'], task_id='tea')"

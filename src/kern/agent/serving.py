@@ -151,6 +151,8 @@ def serve_in_thread(agents: Sequence[Agent[Any, Any]]) -> None:
         SchemaVersionError: its tables are newer than this version of kern.
         SyncInLoopError: it would block an event loop that executes runs: use :func:`serve`.
     """
+    if not agents:
+        raise ConfigurationError("There is no agent to serve.")
     blocking("await serve(...)").call(_Serving(agents, None).begin())
 
 
