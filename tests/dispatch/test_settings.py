@@ -41,6 +41,7 @@ def test_what_is_not_given_is_what_the_environment_says(monkeypatch: pytest.Monk
         {"concurrency": 1.5},
         {"retention": "30"},
         {"retention": timedelta(0)},
+        {"retention": timedelta.max},
         {"max_loop_block": 0},
         {"unserved_timeout": "-1h"},
     ],

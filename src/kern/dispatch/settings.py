@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Self
 
 from kern.errors import ConfigurationError
-from kern.run.duration import parse_duration
+from kern.run.duration import LONGEST, parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,9 @@ def _span(name: str, value: object) -> timedelta | None:
     if value == "":
         return None
     span = value if isinstance(value, timedelta) else parse_duration(name, str(value))
-    if span <= timedelta(0):
-        raise ConfigurationError(f"{name} must be more than nothing; unset, it is the default.")
+    if not timedelta(0) < span <= LONGEST:
+        raise ConfigurationError(
+            f"{name} must be more than nothing and at most {LONGEST.days} days; unset, it is the "
+            "default."
+        )
     return span

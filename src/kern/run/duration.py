@@ -9,7 +9,8 @@ from kern.errors import ConfigurationError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FORM = re.compile(rf"([0-9]{{1,9}})([{''.join(_UNITS)}])")
-_LONGEST = timedelta(days=36500)
+LONGEST = timedelta(days=36500)
+"""The longest span that is taken, a hundred years: every database can count it back from now."""
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 LONGEST_PAUSE = 86_400.0
@@ -29,7 +30,7 @@ def parse_duration(name: str, text: str) -> timedelta:
     found = _FORM.fullmatch(text)
     if found is not None:
         span = timedelta(**{_UNITS[found[2]]: int(found[1])})
-        if span <= _LONGEST:
+        if span <= LONGEST:
             return span
     raise ConfigurationError(
         f"{name} must be a number and a unit, such as 90s, 45m, 12h, 30d or 8w, not {text!r:.50}."
