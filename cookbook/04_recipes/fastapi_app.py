@@ -48,6 +48,7 @@ async def events(run_id: str, last_event_id: Annotated[int, Header(ge=0)] = 0) -
         async for event in researcher.astream_run(run_id, after=last_event_id):
             data = json.dumps(event.to_dict())
             yield f"id: {event.seq}\nevent: {event.event}\ndata: {data}\n\n"
+        yield "event: end\ndata:\n\n"  # A browser would connect again.
 
     return StreamingResponse(lines(), media_type="text/event-stream")
 

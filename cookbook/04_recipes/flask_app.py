@@ -44,6 +44,7 @@ def events(run_id: str) -> Response:
         for event in researcher.stream_run(run_id, after=after):
             data = json.dumps(event.to_dict())
             yield f"id: {event.seq}\nevent: {event.event}\ndata: {data}\n\n"
+        yield "event: end\ndata:\n\n"  # A browser would connect again.
 
     return Response(lines(), mimetype="text/event-stream")
 

@@ -137,18 +137,24 @@ class Server:
         return run_id
 
     def events(self, run_id: str, last: str | None = None) -> Iterator[dict[str, str]]:
-        """Yield the events of a run as a browser reads them, from the last one that it has on."""
+        """Yield the events of a run as a browser reads them, from the last one that it has on.
+
+        The stream says that it has ended; where it was cut off instead, that is an error.
+        """
         headers = {} if last is None else {"Last-Event-ID": last}
         with self._open("GET", f"/runs/{run_id}/events", None, headers) as answer:
             assert answer.headers["Content-Type"].startswith("text/event-stream")
             event: dict[str, str] = {}
             for line in answer:
-                name, _, value = line.decode().rstrip("\n").partition(": ")
+                name, _, value = line.decode().rstrip("\n").partition(":")
                 if name:
-                    event[name] = value
+                    event[name] = value.strip()
+                elif event["event"] == "end":
+                    return
                 else:
                     yield event
                     event = {}
+        raise EOFError(run_id)
 
     def terminate(self) -> int:
         """Send it SIGTERM, as a deploy does, and return its exit code."""
