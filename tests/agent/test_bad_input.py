@@ -127,11 +127,3 @@ def test_an_agent_is_not_shown_less_than_nothing(model: OpenAIResponses) -> None
 def test_an_agent_needs_an_id_that_can_be_stored(model: OpenAIResponses, id: str) -> None:
     with pytest.raises(InvalidInputError, match="The agent's id"):
         Agent("Tester", model, id=id)
-
-
-@pytest.mark.parametrize(
-    ("name", "id"),
-    [("Market Research", "market-research"), ("Ünï ☃ Code!", "ünï-code"), ("☃", "agent")],
-)
-def test_the_name_makes_the_id(model: OpenAIResponses, name: str, id: str) -> None:
-    assert Agent(name, model).id == id

@@ -12,13 +12,18 @@ from load import ended, submit
 from workers import NewWorker
 
 from kern.agent import Agent
-from kern.agent.serving import lifespan, serve
+from kern.agent.serving import lifespan, serve, serve_in_thread
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.dispatch.runtime import Runtime
-from kern.errors import ConfigurationError, InvalidInputError, SchemaVersionError
+from kern.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    SchemaVersionError,
+    SyncInLoopError,
+)
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
@@ -42,6 +47,35 @@ async def test_an_agent_that_cannot_be_served_is_refused(model: OpenAIResponses)
         with pytest.raises(ConfigurationError) as raised:
             await serve(agents)
         assert error in str(raised.value)
+        with pytest.raises(ConfigurationError) as raised:
+            await asyncio.to_thread(serve_in_thread, agents)
+        assert error in str(raised.value)
+
+
+async def test_synchronous_code_executes_what_others_have_submitted_from_its_start_on(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    process = elsewhere(
+        """
+    await agent.arun("Hi", background=True, run_id="Hi")
+    say("submitted")
+    """,
+        KERN_IN_PROCESS_WORKER="0",
+    )
+    assert await process.said() == "submitted"
+    agent = Agent("Tester", model, db=shared_db)
+    await asyncio.to_thread(serve_in_thread, [agent])
+    await server.wait_for_requests(1, timeout=20)
+
+
+async def test_a_thread_is_no_place_to_serve_for_a_loop_that_executes_runs(
+    model: OpenAIResponses,
+) -> None:
+    agent = Agent("Tester", model, db=InMemoryDb())
+    run = await agent.arun("Hi", background=True)
+    with pytest.raises(SyncInLoopError, match=r"Write `await serve\(\.\.\.\)` instead"):
+        serve_in_thread([agent])
+    await agent.await_run(run.run_id, timeout=20)
 
 
 async def test_the_same_agent_twice_is_one(model: OpenAIResponses) -> None:

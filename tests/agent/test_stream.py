@@ -1,12 +1,14 @@
 """A run whose caller reads its events as they come."""
 
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
 from kern.agent import Agent
 from kern.db.database import Database
-from kern.errors import ModelError
+from kern.db.in_memory import InMemoryDb
+from kern.errors import InvalidInputError, ModelError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutputEvent
 from kern.run.base import RunStatus
@@ -147,3 +149,13 @@ async def test_only_a_streamed_run_is_streamed_from_the_provider(
     async for _ in agent.arun("Hi", stream=True):
         pass
     assert [bool(request.body.get("stream")) for request in server.requests] == [False, True]
+
+
+@pytest.mark.parametrize("after", ["3", 1.5, None, True], ids=repr)
+async def test_what_is_no_number_of_an_event_is_refused(model: OpenAIResponses, after: Any) -> None:
+    agent = Agent("Tester", model, db=InMemoryDb())
+    run = await agent.arun("Hi", background=True)
+    await agent.await_run(run.run_id, timeout=20)
+    with pytest.raises(InvalidInputError, match="after must be the number of an event, not"):
+        await anext(agent.astream_run(run.run_id, after=after))
+    assert [event async for event in agent.astream_run(run.run_id, after=2**70)] == []

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 import pytest
@@ -126,11 +127,13 @@ async def test_what_the_server_takes_reaches_it(postgres: EmbeddedPostgres) -> N
     await session.close()
 
 
-@pytest.fixture
-async def password_user(postgres: EmbeddedPostgres, table: str) -> AsyncIterator[str]:
+@pytest.fixture(params=["p@/ss:w?rd#%+ &=", "pässwörd-密码-🤖", "[::1]%41"])
+async def password_user(
+    postgres: EmbeddedPostgres, table: str, request: pytest.FixtureRequest
+) -> AsyncIterator[str]:
     admin = await asyncpg.connect(postgres.superuser_url)
-    await admin.execute(f"CREATE ROLE {table} LOGIN PASSWORD 'p@/ss:w?rd#%'")
-    yield postgres.url.replace("//ai:ai@", f"//{table}:p%40%2Fss%3Aw%3Frd%23%25@")
+    await admin.execute(f"CREATE ROLE {table} LOGIN PASSWORD '{request.param}'")
+    yield postgres.url.replace("//ai:ai@", f"//{table}:{quote(request.param, safe='')}@")
     await admin.execute(f"DROP ROLE {table}")
     await admin.close()
 
@@ -138,6 +141,52 @@ async def password_user(postgres: EmbeddedPostgres, table: str) -> AsyncIterator
 async def test_a_password_of_any_characters_lets_us_in(password_user: str) -> None:
     session = await open_session(password_user)
     await session.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:p%E4ss@host/db",
+        "postgresql://%FF@host/db",
+        "postgresql://app@host/d%80",
+        "postgresql://app@host/db?password=p%E4ss",
+        "postgresql://app:p[w@host/db",
+        "postgresql://app:pw@[::1/db",
+        "postgresql://app:pw@::1/db",
+    ],
+)
+def test_what_has_no_single_meaning_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"db_url cannot be read.* UTF-8, as in %2F"):
+        parse_address(url)
+
+
+def test_hosts_are_written_as_on_the_internet() -> None:
+    assert parse_address("postgresql://münchen.example/db").hosts[0].name == "münchen.example"
+    assert parse_address("postgresql://m%C3%BCnchen.example/db").hosts[0].name == "münchen.example"
+    assert parse_address("postgresql://[fe80::1%25eth0]:5433/db").hosts == (
+        Host("fe80::1%eth0", 5433),
+    )
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "UTF8"])
+async def test_a_database_must_hold_every_text(
+    postgres: EmbeddedPostgres, table: str, encoding: str
+) -> None:
+    admin = await asyncpg.connect(postgres.superuser_url)
+    name = f"{table} für 数据"
+    await admin.execute(
+        f"CREATE DATABASE \"{name}\" OWNER ai TEMPLATE template0 ENCODING '{encoding}' "
+        "LOCALE_PROVIDER libc LOCALE 'C'"
+    )
+    db = PostgresDb(f"{postgres.url.rpartition('/')[0]}/{quote(name)}")
+    if encoding == "LATIN1":
+        with pytest.raises(ConfigurationError, match=r"encoding LATIN1, .* ENCODING 'UTF8'"):
+            await db.store()
+    else:
+        await db.store()
+    await db.aclose()
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
 
 
 async def test_the_first_host_that_can_be_written_to_is_used(

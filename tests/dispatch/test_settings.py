@@ -41,6 +41,7 @@ def test_what_is_not_given_is_what_the_environment_says(monkeypatch: pytest.Monk
         {"concurrency": 1.5},
         {"retention": "30"},
         {"retention": timedelta(0)},
+        {"retention": timedelta.max},
         {"max_loop_block": 0},
         {"unserved_timeout": "-1h"},
     ],
@@ -55,7 +56,17 @@ async def test_a_setting_that_cannot_be_used_is_refused_by_its_name(
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("HEARTBEAT", "0"), ("CONCURRENCY", "all"), ("IN_PROCESS_WORKER", "yes")],
+    [
+        ("HEARTBEAT", "0"),
+        ("HEARTBEAT", "2s"),
+        ("HEARTBEAT", "1,5"),
+        ("HEARTBEAT", "nan"),
+        ("CONCURRENCY", "all"),
+        ("CONCURRENCY", "1.000"),
+        ("RETENTION", "30"),
+        ("UNSERVED_TIMEOUT", "1.5h"),
+        ("IN_PROCESS_WORKER", "yes"),
+    ],
 )
 def test_a_variable_that_cannot_be_used_is_refused_by_its_name(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str

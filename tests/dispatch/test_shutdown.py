@@ -1,5 +1,6 @@
 """SIGTERM: what is done before the process ends, and who is asked after that."""
 
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -192,3 +193,34 @@ print(signal.getsignal(signal.SIGTERM) == signal.SIG_IGN)
 """
     )
     assert process.communicate(timeout=20)[0] == "True\n"
+
+
+LEFT = """
+async def use(*releases, patience=10.0):
+    for each in releases:
+        on_terminate(each, patience)
+
+async def fail():
+    raise RuntimeError("broken")
+
+loop = asyncio.new_event_loop()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "output"),
+    [
+        ("loop.run_until_complete(use(release, release))", "released\nreleased\n"),
+        ("loop.run_until_complete(use(release)); loop.close()", ""),
+        ("loop.run_until_complete(use(fail, release))", "exit: not all .*broken.*\nreleased\n"),
+        ("loop.run_until_complete(use(hang, patience=0.1))", "exit: not all .*TimeoutError.*\n"),
+    ],
+    ids=["left", "closed", "failing", "hanging"],
+)
+def test_the_runs_of_a_loop_that_was_left_are_released_at_the_exit(
+    spawn: Spawn, body: str, output: str
+) -> None:
+    process = spawn(PRELUDE + LEFT + body)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert re.fullmatch(output, printed), printed

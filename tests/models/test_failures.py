@@ -52,6 +52,8 @@ def test_a_failure_means_what_its_code_says_or_else_its_status(
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": "Wed, 32 Foo 2026"}, None),
+        ({"retry-after": "6", "retry-after-ms": "-1"}, 6.0),
+        ({"retry-after-ms": "9" * 400}, 86_400.0),
     ],
 )
 def test_the_headers_say_for_how_long(headers: dict[str, str], seconds: float | None) -> None:

@@ -74,6 +74,23 @@ async def test_what_may_succeed_later_is_tried_again_with_growing_pauses(
     assert events.count(RunEvent.run_resumed) == 2
 
 
+@pytest.mark.parametrize(
+    "when", ["Fri, 31 Dec 9999 23:59:59 GMT", "9" * 300], ids=["a date", "seconds"]
+)
+async def test_a_run_waits_no_longer_than_a_day_whatever_the_provider_says(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, retries: Retries, when: str
+) -> None:
+    server.script.append(Reply.http_error(429, "Too fast.", headers={"retry-after": when}))
+    agent = Agent("Tester", model, db=db, max_attempts=2)
+    run = await agent.arun("Hi", background=True)
+    await asyncio.wait_for(retries.heard.wait(), 20)
+    waiting = await agent.aget_run_output(run.run_id)
+    assert waiting is not None
+    assert waiting.status is RunStatus.pending
+    assert await agent.acancel_run(run.run_id)
+    assert (await ended(agent, run.run_id)).status is RunStatus.cancelled
+
+
 async def test_the_next_attempt_begins_when_the_provider_said(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:

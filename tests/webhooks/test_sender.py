@@ -212,14 +212,30 @@ async def test_a_receiver_that_is_gone_or_never_answers_is_given_up(
     assert caplog.text.count("giving up") == 1
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry_After": "900"}, 900),
+        ({"Retry_After": "900.5"}, 900.5),
+        ({"Retry_After": "9" * 400}, 86_400),
+        (
+            {
+                "Retry_After": "Sunday, 06-Nov-94 09:04:37 GMT",
+                "Date": "Sun, 06 Nov 1994 08:49:37 GMT",
+            },
+            900,
+        ),
+        ({"Retry_After": "Fri, 31 Dec 9999 23:59:59 GMT"}, 86_400),
+    ],
+)
 async def test_the_receiver_says_how_long_it_wants_to_be_left_alone(
-    box: Box, receiver: Receiver
+    box: Box, receiver: Receiver, headers: dict[str, str], seconds: float
 ) -> None:
-    receiver.answers.append(status(429, Retry_After="900"))
+    receiver.answers.append(status(429, **headers))
     box.put(receiver.url)
     async with sending(box):
         await box.until(lambda: bool(box.delays))
-    assert box.delays == [900]
+    assert box.delays == [seconds]
 
 
 @pytest.mark.parametrize("run_status", [RunStatus.pending, RunStatus.error, None])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, cast, get_args
+from unicodedata import category, normalize
 
 from kern.agent.options import check_count, check_policy, check_seconds
 from kern.db.database import Database
@@ -76,7 +77,8 @@ class AgentDefinition(Generic[Deps, Output]):
         Args:
             name: what people call it.
             model: who answers; required.
-            id: its identity; by default the name in lower case with dashes.
+            id: its identity, compared character by character; by default the name in lower case
+                (and Unicode's form NFC) with dashes between its words.
             description: who the model is to be.
             instructions: what it is to do: a text, or a list of points.
             tools: what the model can have called: functions, what ``@tool`` made of them, other
@@ -153,7 +155,7 @@ class AgentDefinition(Generic[Deps, Output]):
             "max_concurrent_runs_per_user", max_concurrent_runs_per_user
         )
         self.max_queued_runs = _limit("max_queued_runs", max_queued_runs)
-        self.is_named = bool(name or id)
+        self.is_named = bool(id or (name and name.strip()))
         self.id = check_id("The agent's id", id or _slug(self.name))
 
     def __repr__(self) -> str:
@@ -205,4 +207,21 @@ def _limit(name: str, value: int | None) -> int | None:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^\w]+", "-", name.lower()).strip("-") or "agent"
+    """Return the id that a name makes: what separates its words becomes a dash.
+
+    However the characters are composed, it is the same. Names that differ in a letter, a mark, a
+    digit or a symbol make different ids; one that has none of these is its own id.
+    """
+    composed = normalize("NFC", normalize("NFC", name).lower())
+    words = "".join(each if _is_of_word(each) else "-" for each in composed)
+    return re.sub("-+", "-", words).strip("-") or name.strip() or "agent"
+
+
+def _is_of_word(character: str) -> bool:
+    if character.isascii():
+        return character.isalnum() or character in "_+#"
+    return category(character)[0] in "LMNS" or character in _JOINERS
+
+
+# They tell words of Persian and Hindi apart, and make one picture of several.
+_JOINERS = "\u200c\u200d"

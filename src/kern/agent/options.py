@@ -113,9 +113,14 @@ def _check_priority(value: object) -> int:
 
 
 def _check_moment(value: object) -> datetime | None:
-    if value is None or (isinstance(value, datetime) and value.utcoffset() is not None):
-        return value
-    raise InvalidInputError(
-        f"run_at must be a datetime with a time zone, not {value!r:.50}; such as "
-        "datetime.now(UTC) + timedelta(minutes=5)."
-    )
+    if value is None:
+        return None
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidInputError(
+            f"run_at must be a datetime with a time zone, not {value!r:.50}; such as "
+            "datetime.now(UTC) + timedelta(minutes=5)."
+        )
+    # Not every database counts further, nor does every clock that reads what it counts.
+    if not 1970 <= value.year < 9999:
+        raise InvalidInputError(f"run_at must lie in the years 1970 to 9998, not in {value.year}.")
+    return value

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from kern.agent.agent import Agent
+from kern.agent.blocking import blocking
 from kern.aio.portal import close_portal
 from kern.aio.retry import until_available
 from kern.aio.threads import limit_threads
@@ -17,7 +18,7 @@ from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import handle_sigterm, in_charge, release_here
 from kern.errors import ConfigurationError, DatabaseUnavailableError
 
-__all__ = ["handle_sigterm", "lifespan", "release", "serve"]
+__all__ = ["handle_sigterm", "lifespan", "release", "serve", "serve_in_thread"]
 
 # What the runs in flight may take beyond the grace to be released, in seconds.
 _HAND_OVER = 10.0
@@ -155,6 +156,28 @@ async def _has_begun(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+def serve_in_thread(agents: Sequence[Agent[Any, Any]]) -> None:
+    """Execute the background runs of agents beside the synchronous code of this process.
+
+    For processes without an event loop of their own, such as those of a WSGI server or of
+    Celery's pool: what an earlier process has left goes on from the start, and not only once this
+    one submits a run. Call it in the main thread, and after the fork where the process has one.
+    The runs are released at the end of the process, as those of synchronous methods are.
+
+    Args:
+        agents: the agents, each with an id of its own, and a database.
+
+    Raises:
+        ConfigurationError: an agent cannot be served, or the environment cannot be used.
+        DatabaseUnavailableError: a database cannot be reached.
+        SchemaVersionError: its tables are newer than this version of kern.
+        SyncInLoopError: it would block an event loop that executes runs: use :func:`serve`.
+    """
+    if not agents:
+        raise ConfigurationError("There is no agent to serve.")
+    blocking("await serve(...)").call(_Serving(agents, None).begin())
 
 
 def release() -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from kern.agent.definition import AgentDefinition, runtime_of
+from kern.errors import InvalidInputError
 from kern.run.agent import Output
 from kern.run.base import Deps
 from kern.run.codec import check_id, check_user
@@ -35,7 +36,10 @@ class Streaming(AgentDefinition[Deps, Output]):
             RunNotFoundError: there is no such run.
             ConfigurationError: the agent has no db.
             JournalError: what is stored of the run cannot be read.
+            InvalidInputError: an argument cannot be used.
         """
+        if isinstance(after, bool) or not isinstance(after, int):
+            raise InvalidInputError(f"after must be the number of an event, not {after!r:.50}.")
         check_id("run_id", run_id)
         check_user(user_id)
         runtime = await runtime_of(self)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Self
 
 from kern.errors import ConfigurationError
-from kern.run.duration import parse_duration
+from kern.run.duration import LONGEST, parse_duration
 
 # How many background runs a process without a limit of its own executes at once.
 _SLOTS = 1000
@@ -107,6 +107,9 @@ def _span(name: str, value: object) -> timedelta | None:
     if value == "":
         return None
     span = value if isinstance(value, timedelta) else parse_duration(name, str(value))
-    if span <= timedelta(0):
-        raise ConfigurationError(f"{name} must be more than nothing; unset, it is the default.")
+    if not timedelta(0) < span <= LONGEST:
+        raise ConfigurationError(
+            f"{name} must be more than nothing and at most {LONGEST.days} days; unset, it is the "
+            "default."
+        )
     return span

@@ -40,9 +40,9 @@ class _Entry:
 
     def begin(self) -> "Future[None]":
         self.has_begun = True
-        return asyncio.run_coroutine_threadsafe(self._release(), self.loop)
+        return asyncio.run_coroutine_threadsafe(self.release_in_time(), self.loop)
 
-    async def _release(self) -> None:
+    async def release_in_time(self) -> None:
         async with asyncio.timeout(self.patience):
             await self.release()
 
@@ -158,6 +158,20 @@ class _Handler:
         else:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _release_at_exit() -> None:
+    """Release the runs of loops that were left as they were, as a notebook's is at its end."""
+    for entry in _entries:
+        if not entry.has_begun and not entry.loop.is_closed() and not entry.loop.is_running():
+            try:
+                entry.loop.run_until_complete(entry.release_in_time())
+            except Exception as error:
+                logger.warning("exit: not all runs could be released, %r", error)
+
+
+# An ordinary exit handler comes too late: the threads that it needs have ended before it.
+threading._register_atexit(_release_at_exit)  # type: ignore[attr-defined]
 
 
 def _close_portal(**_: object) -> None:

@@ -13,6 +13,7 @@ from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputErr
 from kern.execution.attempt import Attempt
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.duration import LONGEST_PAUSE
 from kern.run.record import JournalRow
 from kern.run.steps import AttemptFailed
 
@@ -73,7 +74,7 @@ async def postpone(attempt: Attempt, failure: ModelError) -> None:
     store, run_id = attempt.store, attempt.output.run_id
     assert store is not None, "only background runs have tries left"
     delay = min(_FIRST_DELAY * 2**attempt.failures, _LONGEST_DELAY) * random.uniform(0.5, 1)
-    delay = max(delay, failure.retry_after or 0.0)
+    delay = max(delay, min(failure.retry_after or 0.0, LONGEST_PAUSE))
     attempt.journal.break_call()
     attempt.journal.keep(AttemptFailed(str(failure)))
     rows = await attempt.journal.close()

@@ -1,12 +1,10 @@
 """What the failures of a provider mean, in one table: by its code for them, or else by status."""
 
-import email.utils
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kern.errors import ModelErrorKind
+from kern.run.duration import LONGEST_PAUSE, pause_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +99,12 @@ def failure_of(code: object, status: int | None = None) -> Failure:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds for which a provider asks to be left alone, or None.
+    """Return the seconds for which a provider asks to be left alone, at most a day, or None.
 
     Args:
         headers: of its answer, by names of any case or in lower case.
     """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name, "")
-        try:
-            seconds = float(value) * unit
-        except ValueError:
-            moment = email.utils.parsedate_tz(value)
-            if moment is None:
-                continue
-            seconds = email.utils.mktime_tz(moment) - time.time()
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    return None
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if milliseconds.isascii() and milliseconds.replace(".", "", 1).isdecimal():
+        return min(float(milliseconds) / 1000, LONGEST_PAUSE)
+    return pause_of(headers)

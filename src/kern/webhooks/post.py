@@ -14,13 +14,13 @@ from typing_extensions import override
 from yarl import URL
 
 from kern.errors import WebhookError
+from kern.run.duration import pause_of
 from kern.webhooks.address import Target
 
 # Seconds for the connection, with the TLS handshake.
 _CONNECT = 10.0
 
 _GONE = 410
-_LONGEST_PAUSE = 86400.0
 
 
 class _Pinned(AbstractResolver):
@@ -94,12 +94,10 @@ def _check_answer(target: Target, answer: aiohttp.ClientResponse) -> None:
         return
     # Not the words of the answer: nobody knows what they are.
     phrase = responses.get(answer.status, "")
-    pause = answer.headers.get("Retry-After", "")
-    seconds = float(pause) if pause.isascii() and pause.isdigit() else 0.0
     raise WebhookError(
         f"{target.origin} answered {answer.status} {phrase}".rstrip(),
         permanent=answer.status == _GONE,
-        retry_after=min(seconds, _LONGEST_PAUSE),
+        retry_after=pause_of(answer.headers) or 0.0,
     )
 
 

@@ -34,6 +34,7 @@ class SyncStreaming(Streaming[Deps, Output]):
             RunNotFoundError: there is no such run.
             ConfigurationError: the agent has no db.
             JournalError: what is stored of the run cannot be read.
+            InvalidInputError: an argument cannot be used.
         """
         return blocking("async for ... in agent.astream_run(...)").iterate(
             self.astream_run(run_id, after, user_id=user_id)

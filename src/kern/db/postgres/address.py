@@ -132,14 +132,20 @@ def parse_address(url: object, name: str = "db_url") -> Address:
     try:
         parts = urlsplit(_URL.sub("postgresql://", url, count=1))
         # A query that is empty is no error.
-        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        pairs = parse_qsl(
+            parts.query, keep_blank_values=True, strict_parsing=bool(parts.query), errors="strict"
+        )
         query = dict(pairs)
         _check_parts(parts)
         hosts = _hosts(parts, query)
+        login, _, _ = parts.netloc.rpartition("@")
+        user, password, database = (
+            unquote(text, errors="strict") for text in (*login.partition(":")[::2], parts.path[1:])
+        )
     except ValueError:
         raise ConfigurationError(
             f"{name} cannot be read. Write its port as a number, and characters of the password "
-            "other than letters and digits as in %2F for a slash."
+            "other than letters and digits by their bytes in UTF-8, as in %2F for a slash."
         ) from None
     known = _DRIVER | _SETTINGS | _PARTS | _OWN | _DROPPED
     for unknown in query.keys() - known:
@@ -149,13 +155,11 @@ def parse_address(url: object, name: str = "db_url") -> Address:
             "server are given as in options=-c%20search_path%3Dmine. Known are "
             f"{', '.join(sorted(known))}."
         )
-    login, _, _ = parts.netloc.rpartition("@")
-    user, _, password = login.partition(":")
     return Address(
         hosts=hosts,
-        user=unquote(user) or query.get("user"),
-        password=unquote(password) or query.get("password"),
-        database=unquote(parts.path[1:]) or query.get("dbname") or query.get("database"),
+        user=user or query.get("user"),
+        password=password or query.get("password"),
+        database=database or query.get("dbname") or query.get("database"),
         driver=_driver(query, _target(query, name, several=len(hosts) > 1)),
         settings=_settings(query),
         connect_timeout=_number(query, name, "connect_timeout"),

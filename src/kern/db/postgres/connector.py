@@ -15,7 +15,7 @@ from kern.aio.limit import answered_within
 from kern.db.postgres.address import Address, Host, Keepalive
 from kern.db.postgres.reporting import reporting
 from kern.db.postgres.sqlstates import SETTING_REFUSED
-from kern.errors import DatabaseUnavailableError
+from kern.errors import ConfigurationError, DatabaseUnavailableError
 
 logger = logging.getLogger("kern")
 
@@ -25,6 +25,9 @@ _LEAST_PATIENCE = 3.0
 # The driver's own limits count the time for which other code blocks the loop; these are only for
 # what is sent without limits of ours.
 _DRIVER_TIMEOUT = 60.0
+
+# SQL_ASCII means that the server does not look at what it holds.
+_ENCODINGS = ("UTF8", "SQL_ASCII")
 
 # What a change of the tables may take, in seconds: it writes millions of rows anew.
 _MIGRATION_TIMEOUT = 3600.0
@@ -135,10 +138,20 @@ class Connector:
         ) from failures[-1]
 
     async def learn(self, connection: asyncpg.Connection) -> None:
-        """Find out by a round trip what stands before the server."""
-        [(pid, isolation)] = await connection.fetch(
-            "SELECT pg_backend_pid(), current_setting('default_transaction_isolation')"
+        """Find out by a round trip what stands before the server.
+
+        Raises:
+            ConfigurationError: the database cannot hold every text.
+        """
+        [(pid, isolation, encoding)] = await connection.fetch(
+            "SELECT pg_backend_pid(), current_setting('default_transaction_isolation'), "
+            "current_setting('server_encoding')"
         )
+        if encoding not in _ENCODINGS:
+            raise ConfigurationError(
+                f"The database at {self.address} has the encoding {encoding}, which cannot hold "
+                "every text of a model. Make one with CREATE DATABASE … ENCODING 'UTF8'."
+            )
         if self._finds_out:
             self.is_pooled = self.is_pooled or pid != connection.get_server_pid()
             self._finds_out = False

@@ -1,0 +1,15 @@
+"""The agent of the recipes: what every process imports, those of a server and the workers."""
+
+import os
+
+from kern import Agent, SqliteDb
+from kern.models.openai import OpenAIResponses
+
+# On several machines: db=PostgresDb(os.environ["DATABASE_URL"]).
+researcher = Agent(
+    "Researcher",
+    OpenAIResponses("gpt-5-mini"),
+    description="You answer briefly and correctly.",
+    db=SqliteDb(os.environ.get("RECIPES_DB", "kern.db")),
+    add_history_to_context=True,
+)
