@@ -142,16 +142,12 @@ class FunctionTool(Tool, Generic[P, R]):
             ThreadLimitError: no thread became free for a synchronous function.
             BaseException: what the function raised.
         """
-        from pydantic import ValidationError
+        from kern.tools.arguments import UnfitError
 
         try:
             values = self._signature.read(arguments, context)
-        except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}"
-                for each in error.errors(include_url=False)
-            )
-            return ToolResult(f"The arguments do not fit {self.name}: {wrong}", is_error=True)
+        except UnfitError as error:
+            return ToolResult(f"The arguments do not fit {self.name}: {error}", is_error=True)
         function: Callable[..., Any] = self.function
         call = partial(function, **values)
         if inspect.iscoroutinefunction(inspect.unwrap(function)):

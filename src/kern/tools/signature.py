@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from kern.errors import ConfigurationError
 from kern.run.base import RunContext
+from kern.tools.arguments import read_arguments
 
 # Keeps a parameter's name apart from what pydantic's models have of their own.
 _FIELD = "argument_"
@@ -47,13 +48,13 @@ class Signature:
         """Return the keyword arguments that a model wrote.
 
         Args:
-            arguments: a JSON object; an empty text is an empty one.
+            arguments: a JSON object.
             context: for the parameter that takes it.
 
         Raises:
-            pydantic.ValidationError: they do not fit.
+            UnfitError: they do not fit.
         """
-        given = self._model.model_validate_json(arguments or "{}")
+        given = read_arguments(self._model, arguments)
         values = {
             name.removeprefix(_FIELD): getattr(given, name) for name in self._model.model_fields
         }
