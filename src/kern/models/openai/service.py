@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
+from kern.aio.limit import Allowance
 from kern.aio.per_loop import PerLoop
 from kern.errors import ConfigurationError, MissingKeyError, ModelError
 from kern.extras import extra
@@ -42,7 +43,7 @@ class Service:
             model: the model's id, for errors.
             api_key: the key; by default what ``OPENAI_API_KEY`` holds at the first call.
             base_url: the server; by default ``OPENAI_BASE_URL``, else OpenAI's.
-            timeout: seconds to wait for an answer, and for each of its parts.
+            timeout: seconds to wait for an answer in all, from the connection to its last byte.
             default_headers: headers to send with each call.
         """
         self._model = model
@@ -104,16 +105,20 @@ class Service:
             ModelError: it refused, or the stream broke off or is no JSON.
         """
         client = await self._clients.get()
+        method = "GET" if body is None else "POST"
         try:
-            method = "GET" if body is None else "POST"
-            response = await _send(client, method, path, body, stream=True)
-            try:
-                async with aclosing(read_events(response.aiter_bytes(), wanted)) as events:
-                    async for event in events:
-                        if isinstance(event, dict):
-                            yield event
-            finally:
-                await response.aclose()
+            with Allowance(self._timeout) as allowance:
+                response = await allowance.wait(_send(client, method, path, body, stream=True))
+                try:
+                    async with (
+                        aclosing(allowance.each(response.aiter_bytes())) as chunks,
+                        aclosing(read_events(chunks, wanted)) as events,
+                    ):
+                        async for event in events:
+                            if isinstance(event, dict):
+                                yield event
+                finally:
+                    await response.aclose()
         except Exception as error:
             raise self.failed(error) from None
 
@@ -131,7 +136,8 @@ class Service:
     async def _whole(self, method: str, path: str, body: Mapping[str, bytes] | None) -> object:
         client = await self._clients.get()
         try:
-            response = await _send(client, method, path, body, stream=False)
+            with Allowance(self._timeout) as allowance:
+                response = await allowance.wait(_send(client, method, path, body, stream=False))
             return json.loads(response.content)
         except Exception as error:
             raise self.failed(error) from None
