@@ -120,7 +120,7 @@ class KeptAnswer:
             try:
                 return await self._look(handle)
             except ModelError as error:
-                if error.status_code == 404:
+                if error.status_code in (400, 404):  # It is gone, or another server has it.
                     return {}
                 await self._retries.wait(error)
 

@@ -10,12 +10,15 @@ import os
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from kern.aio.limit import Allowance
 from kern.aio.per_loop import PerLoop
 from kern.errors import ConfigurationError, MissingKeyError, ModelError
 from kern.extras import extra
 from kern.models.sse import read_events
+
+_OPENAI = "https://api.openai.com/v1"
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -35,7 +38,8 @@ class Service:
         api_key: str | None,
         base_url: str | None,
         timeout: float,
-        default_headers: Mapping[str, str] | None,
+        default_headers: Mapping[str, str],
+        default_query: Mapping[str, object],
     ) -> None:
         """Prepare, without opening anything.
 
@@ -45,13 +49,25 @@ class Service:
             base_url: the server; by default ``OPENAI_BASE_URL``, else OpenAI's.
             timeout: seconds to wait for an answer in all, from the connection to its last byte.
             default_headers: headers to send with each call.
+            default_query: what to add to the address of each call, behind its ``?``.
         """
         self._model = model
         self._api_key = api_key
         self._base_url = base_url
         self._timeout = timeout
         self._default_headers = default_headers
+        self._default_query = default_query
         self._clients = PerLoop(self._client)
+
+    @property
+    def server(self) -> str:
+        """Which server it is: its host, port and path, with nothing secret."""
+        address = self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
+        try:
+            url = urlsplit(address)
+        except ValueError:  # The first call will say so.
+            return ""
+        return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
 
     async def prepare(self) -> None:
         """Load the SDK and open a client.
@@ -164,6 +180,7 @@ class Service:
                 timeout=self._timeout,
                 max_retries=0,
                 default_headers=self._default_headers,
+                default_query=self._default_query,
                 http_client=http_client,
             )
         except InvalidURL as error:
