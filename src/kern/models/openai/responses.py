@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kern.errors import ModelError
-from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning
+from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
 from kern.models.openai.answer import read_response
 from kern.models.openai.kept import CREATED, KeptAnswer, handle_in, path_of
 from kern.models.openai.params import joined
@@ -137,7 +137,7 @@ class OpenAIResponses(Model):
                     async for piece in answer:
                         if isinstance(piece, Kept):
                             request = replace(request, handle=piece.handle)
-                        elif not isinstance(piece, Reasoning):
+                        elif not isinstance(piece, Reasoning) and piece != Text(""):
                             is_handed_out = True
                         yield piece
                 return
