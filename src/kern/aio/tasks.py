@@ -43,7 +43,8 @@ def see_out(task: "asyncio.Task[Any]", what: str) -> None:
         task: the task. Where it returns an exception, it has failed of that.
         what: what it does, for the log.
     """
-    task.cancel()
+    if not task.cancelling():  # Once more would interrupt what it does to clean up.
+        task.cancel()
     _leaving.start(_see_out(task, what))
 
 
