@@ -12,7 +12,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
-from kern.tools import FunctionTool, tool
+from kern.tools import FunctionTool, Tool, tool
 
 
 async def test_a_tool_that_takes_too_long_is_stopped_and_the_model_is_told(
@@ -77,7 +77,7 @@ def test_a_timeout_is_above_zero(timeout: float) -> None:
         FunctionTool(work, timeout=timeout)
 
 
-def slow_to_clean_up(timeout: float | None, released: asyncio.Event) -> FunctionTool[[], str]:
+def slow_to_clean_up(timeout: float | None, released: asyncio.Event) -> Tool:
     async def work() -> str:
         try:
             await asyncio.sleep(60)

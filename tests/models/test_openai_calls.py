@@ -117,5 +117,3 @@ async def test_nothing_is_called_for_an_answer_that_was_broken_off(
     server.script.append(replies[kind])
     with pytest.raises(ModelError):
         await ask(model, "Hi")
-
-

@@ -78,6 +78,7 @@ async def test_an_answer_of_an_older_kern_that_says_nothing_is_not_sent(
     """The API refuses reasoning that nothing follows."""
     reasoning: dict[str, object] = {"type": "reasoning", "id": "rs_1", "summary": []}
     text = {"type": "message", "role": "assistant", "content": []}
+    turns = [[reasoning], [reasoning, text, reasoning]]
     said = [
         Message("assistant", "", provider="OpenAI", provider_items=[reasoning]),
         Message("assistant", None),
@@ -89,7 +90,7 @@ async def test_an_answer_of_an_older_kern_that_says_nothing_is_not_sent(
                 server=server.base_url.removeprefix("http://"),
                 model="test-model",
             )
-            for items in ([reasoning], [reasoning, text, reasoning])
+            for items in turns
         ),
         Message("assistant", "Well."),
     ]

@@ -47,7 +47,9 @@ async def test_nothing_does_not_stand_for_an_argument_that_has_to_be(arguments: 
         raise AssertionError("called")
 
     result = await FunctionTool(need).call(arguments, CONTEXT)
-    assert result == ToolResult("The arguments do not fit need: city: Field required", is_error=True)
+    assert result == ToolResult(
+        "The arguments do not fit need: city: Field required", is_error=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,9 @@ def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str |
     """Return what the model is told in place of a call that is not made."""
     spec = attempt.spec
     if (tool := attempt.tools.get(call.name)) is None:
-        near = get_close_matches(call.name, attempt.tools, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        known = {name.lower(): name for name in attempt.tools}
+        near = get_close_matches(call.name[-100:].lower().rpartition(".")[2], known, 1)
+        hint = f" Did you mean {known[near[0]]!r}?" if near else ""
         names = ", ".join(attempt.tools) or "none"
         return f"There is no tool {call.name[:100]!r}.{hint} The tools are: {names}."
     limit = spec.tool_call_limit

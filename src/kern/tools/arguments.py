@@ -21,11 +21,11 @@ class UnfitError(ValueError):
 
 
 def read_arguments(model: type[BaseModel], text: str) -> BaseModel:
-    """Return the arguments in a text.
+    r"""Return the arguments in a text.
 
     ``null`` stands for the default of an argument that has one and takes no ``null``. Apart from
     that the text has to be a JSON object that fits, in which no name comes twice and no text holds
-    ``\\u0000``, which no model means to write.
+    ``\u0000``, which no model means to write.
 
     Args:
         model: what they have to fit; its fields have aliases.

@@ -28,6 +28,9 @@ logger = logging.getLogger("kern")
 # that is read to its end serves the next call.
 _DRAIN = 0.1
 
+# How long the provider may take to cancel an answer, in seconds: a run that has ended waits for it.
+_CANCEL = 10.0
+
 
 class OpenAIResponses(Model):
     """A model behind OpenAI's Responses API."""
@@ -65,9 +68,9 @@ class OpenAIResponses(Model):
             store: whether the provider keeps the response; by default the provider decides.
             background: have the provider go on with an answer though the connection is lost, so
                 that a run whose process crashed picks it up instead of paying for it again.
-            timeout: seconds that one try of a call may take, from the connection to the last byte of
-                the answer, whole or streamed; redirects are part of it. Each repetition has as many
-                again. With ``background``, each look at the answer has.
+            timeout: seconds that one try of a call may take, from the connection to the last byte
+                of the answer, whole or streamed, with redirects. Each repetition has as many again;
+                with ``background``, each look at the answer.
             max_retries: how often a call is repeated after a failure that may pass: 408, 409, 429,
                 5xx, a lost connection, and a failure of that kind within an answer. The pauses are
                 those that the server asks for (``Retry-After``; above two minutes the call fails at
@@ -106,6 +109,11 @@ class OpenAIResponses(Model):
     def __repr__(self) -> str:
         return f"OpenAIResponses({self.id!r})"
 
+    @property
+    @override
+    def origin(self) -> str:
+        return " ".join((self.provider, self._service.server, self.id))
+
     @override
     async def prepare(self) -> None:
         await self._service.prepare()
@@ -122,7 +130,7 @@ class OpenAIResponses(Model):
         while True:
             try:
                 answer = await self._service.post("/responses", body)
-                return read_response(answer, self._origin(request))
+                return read_response(answer, self._asked(request))
             except ModelError as error:
                 failure = self._service.failed(error)
             await retries.wait(failure)
@@ -156,7 +164,10 @@ class OpenAIResponses(Model):
     @override
     async def cancel(self, handle: str) -> None:
         try:
-            await self._service.post(f"{path_of(handle)}/cancel", None)
+            async with asyncio.timeout(_CANCEL):
+                await self._service.post(f"{path_of(handle)}/cancel", None)
+        except TimeoutError:
+            logger.warning("%s did not cancel an answer within %g s.", self.id, _CANCEL)
         except ModelError as error:
             logger.warning("%s", error)
 
@@ -182,7 +193,7 @@ class OpenAIResponses(Model):
                 kind = event.get("type")
                 if kind in ENDS:
                     whole = pieces.whole(event.get("response"))
-                    response = read_response(whole, self._origin(request))
+                    response = read_response(whole, self._asked(request))
                     await _drain(events)
                     if rest := pieces.rest(response.message.text):
                         yield rest
@@ -198,9 +209,9 @@ class OpenAIResponses(Model):
         )
 
     def _body(self, request: ModelRequest) -> dict[str, bytes]:
-        return request_body(request, self._origin(request), self._params)
+        return request_body(request, self._asked(request), self._params)
 
-    def _origin(self, request: ModelRequest) -> Origin:
+    def _asked(self, request: ModelRequest) -> Origin:
         model = request.settings.get("model", self.id)
         return Origin(self.provider, self._service.server, str(model))
 

@@ -65,14 +65,11 @@ class Encoded:
                 self.items += map(encode, self._input_items(message))
             self._values.append(values[len(self._values)])
 
-
     def _input_items(self, message: Message) -> list[Json]:
         if message.provider_items and self.origin == _origin_of(message):
             items = _with_ends(message.provider_items)
             self._custom_calls |= {
-                str(each.get("call_id"))
-                for each in items
-                if each.get("type") == "custom_tool_call"
+                str(each.get("call_id")) for each in items if each.get("type") == "custom_tool_call"
             }
             return items
         content: object = message.content or ""
