@@ -1,5 +1,7 @@
 """An answer that says nothing is none: it is an error, and asked for again."""
 
+import json
+
 import pytest
 from asking import Ask, NewModel, as_answer
 
@@ -59,6 +61,15 @@ async def test_an_empty_refusal_is_an_answer(
 ) -> None:
     server.script.append(Reply.refusal(""))
     assert (await ask(model, "Hi")).message == Message("assistant", "", refusal=True)
+
+
+async def test_a_text_is_one_whatever_a_server_calls_it(
+    model: OpenAIResponses, server: ResponsesServer, ask: Ask
+) -> None:
+    item = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Four."}]}
+    server.script.append(Reply.garbage(json.dumps({"output": [item]})))
+    response = await model.respond(ModelRequest([Message("user", "2 + 2?")]))
+    assert response.message.text == "Four."
 
 
 async def test_an_image_is_an_answer(

@@ -97,7 +97,7 @@ def answer_content(items: Sequence[Json]) -> tuple[str | tuple[Part, ...], bool]
             before += _reasoning(item)
         elif kind == "message":
             for part in _objects(item.get("content")):
-                if part.get("type") == "output_text":
+                if part.get("type") in ("output_text", "text"):
                     after += _citations(part, len(text))
                     text += str(part.get("text") or "")
                 elif part.get("type") == "refusal":
