@@ -35,8 +35,14 @@ async def test_an_empty_answer_is_an_error_that_passes(
 @pytest.mark.parametrize("name", EMPTY)
 @pytest.mark.parametrize("background", [False, True])
 async def test_an_empty_answer_is_asked_for_again(
-    new_model: NewModel, server: ResponsesServer, ask: Ask, name: str, background: bool
+    new_model: NewModel,
+    server: ResponsesServer,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    background: bool,
 ) -> None:
+    monkeypatch.setattr("kern.models.retries._FIRST", 0.01)
     server.script.append(EMPTY[name])
     answer = await ask(new_model(max_retries=1, background=background), "Hi")
     assert answer.message.text == "Hello."
@@ -89,7 +95,7 @@ async def test_an_answer_of_an_older_kern_that_says_nothing_is_not_sent(
     """The API refuses reasoning that nothing follows."""
     reasoning: dict[str, object] = {"type": "reasoning", "id": "rs_1", "summary": []}
     text = {"type": "message", "role": "assistant", "content": []}
-    turns = [[reasoning], [reasoning, text, reasoning]]
+    turns: list[list[dict[str, object]]] = [[reasoning], [reasoning, text, reasoning]]
     said = [
         Message("assistant", "", provider="OpenAI", provider_items=[reasoning]),
         Message("assistant", None),
