@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from asking import as_answer
 
+from kern import tool
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.errors import ModelError
@@ -179,3 +180,24 @@ async def test_calls_however_they_are_written_do_not_end_the_run(
     ids = [each["call_id"] for each in sent(server) if "call_id" in each]
     assert ids[:10] == ids[10:]
     assert len(set(ids)) == 10
+
+
+async def test_nobody_is_asked_to_confirm_what_does_not_fit(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent("Tester", model, db=db, tools=[tool(requires_confirmation=True)(add)])
+    server.script += [Reply.tool_calls(("add", "{}")), Reply.tool_calls(("add", '{"a": 1}'))]
+    run = await agent.arun("Go", background=True)
+    paused = await agent.await_run(run.run_id, timeout=10)
+    assert paused is not None
+    assert paused.status is RunStatus.paused
+    assert [each["output"] for each in sent(server) if "output" in each] == [
+        "The arguments do not fit add: a: Field required"
+    ]
+    [requirement] = paused.active_requirements
+    assert requirement.tool_execution.tool_args == '{"a": 1}'
+    requirement.confirm()
+    await agent.acontinue_run(run.run_id, requirements=paused.requirements)
+    ended = await agent.await_run(run.run_id, timeout=10)
+    assert ended is not None
+    assert [each.result for each in ended.tools][1:] == ["2"]

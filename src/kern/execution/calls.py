@@ -186,6 +186,8 @@ def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str |
     limit = spec.tool_call_limit
     if limit is not None and _earlier(attempt, number) + place >= limit:
         return f"Not called: the run may make {limit} tool calls. Answer without it."
+    if tool.requires_confirmation and (unfit := tool.unfit(call.arguments)) is not None:
+        return unfit
     if tool.on_interrupt == "fail" and _is_interrupted(attempt, number, place):
         return _UNKNOWN_OUTCOME
     return None

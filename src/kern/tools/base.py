@@ -123,6 +123,16 @@ class Tool(ABC):
         """
         return True
 
+    def unfit(self, arguments: str) -> str | None:
+        """Return what the model is told of arguments that cannot fit, or None.
+
+        It is asked before a person is: nobody has to confirm what cannot be done.
+
+        Args:
+            arguments: a JSON object, as the model wrote it, so it may be none.
+        """
+        return None
+
     @abstractmethod
     async def execute(
         self, arguments: str, context: RunContext, limit: asyncio.Timeout
@@ -163,8 +173,7 @@ class Tool(ABC):
             asyncio.CancelledError: the caller was cancelled, and the tool did not return.
             ThreadLimitError: no thread became free for a synchronous function.
         """
-        if arguments.strip() in ("", "null"):
-            arguments = "{}"
+        arguments = or_none(arguments)
         limit = asyncio.timeout(None)
         work = asyncio.create_task(self._outcome(arguments, context, limit))
         try:
@@ -267,6 +276,11 @@ class Toolset(ABC):
                 "Look whether its server answers, or raise its timeout."
             )
         return listing.result()
+
+
+def or_none(arguments: str) -> str:
+    """Return arguments, or an empty object if a model wrote none."""
+    return "{}" if arguments.strip() in ("", "null") else arguments
 
 
 def _describe(error: BaseException) -> str:

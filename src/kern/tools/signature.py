@@ -44,6 +44,14 @@ class Signature:
         self._model = self._read(name, function, described)
         self.parameters = _without_titles(self._model.model_json_schema(schema_generator=_Schema))
 
+    def check(self, arguments: str) -> BaseModel:
+        """Return the arguments that a model wrote, by the names of the fields.
+
+        Raises:
+            UnfitError: they do not fit.
+        """
+        return read_arguments(self._model, arguments)
+
     def read(self, arguments: str, context: RunContext) -> dict[str, Any]:
         """Return the keyword arguments that a model wrote.
 
@@ -54,7 +62,7 @@ class Signature:
         Raises:
             UnfitError: they do not fit.
         """
-        given = read_arguments(self._model, arguments)
+        given = self.check(arguments)
         values = {
             name.removeprefix(_FIELD): getattr(given, name) for name in self._model.model_fields
         }
