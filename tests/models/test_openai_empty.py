@@ -94,7 +94,7 @@ async def test_an_answer_of_an_older_kern_that_says_nothing_is_not_sent(
 ) -> None:
     """The API refuses reasoning that nothing follows."""
     reasoning: dict[str, object] = {"type": "reasoning", "id": "rs_1", "summary": []}
-    text = {"type": "message", "role": "assistant", "content": []}
+    text: dict[str, object] = {"type": "message", "role": "assistant", "content": []}
     turns: list[list[dict[str, object]]] = [[reasoning], [reasoning, text, reasoning]]
     said = [
         Message("assistant", "", provider="OpenAI", provider_items=[reasoning]),
