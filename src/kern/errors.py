@@ -15,6 +15,7 @@ ModelErrorKind: TypeAlias = Literal[
     "content_filter",
     "refused",
     "incomplete",
+    "empty",
     "malformed",
     "other",
 ]
@@ -165,6 +166,10 @@ class MissingToolError(KernError):
     """A run has to call a tool that its agent does not have any more."""
 
 
+class ToolsetError(KernError):
+    """A toolset did not say in time which tools it has."""
+
+
 class WebhookError(KernError):
     """The receiver of a webhook was not told.
 
@@ -201,6 +206,7 @@ def failure(kind: str | None, message: str) -> KernError:
         NewerJournalError,
         RunTimeoutError,
         ThreadLimitError,
+        ToolsetError,
         UsageLimitError,
     )
     found = next((each for each in known if each.__name__ == kind), RunFailedError)

@@ -122,7 +122,8 @@ async def test_an_empty_answer_is_shown_as_one(
     reply: Reply,
 ) -> None:
     server.script.append(reply)
-    await Agent("Tester", model).aprint_response("Tell me.")
+    with pytest.raises(ModelError, match="empty answer"):
+        await Agent("Tester", model).aprint_response("Tell me.")
     assert "No response" in capsys.readouterr().out
 
 

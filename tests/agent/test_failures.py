@@ -53,7 +53,8 @@ async def test_a_background_run_ends_in_error_and_says_why(
 async def test_an_answer_that_cannot_be_stored_ends_the_run_and_says_why(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
-    server.script.append(Reply.garbage('{"output": [{"type": "reasoning", "odd": NaN}]}'))
+    text = '{"type": "message", "content": [{"type": "output_text", "text": "Hello."}]}'
+    server.script.append(Reply.garbage(f'{{"output": [{{"type": "odd", "n": NaN}}, {text}]}}'))
     run = await submit_and_wait(Agent("Tester", model, db=db))
     assert run.status is RunStatus.error
     assert "has no JSON form: Out of range float values" in (run.error or "")

@@ -6,12 +6,13 @@ import threading
 import pytest
 
 from kern.agent import Agent
+from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
-from kern.run.base import RunContext
+from kern.run.base import RunContext, RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
-from kern.tools import FunctionTool, tool
+from kern.tools import FunctionTool, Tool, tool
 
 
 async def test_a_tool_that_takes_too_long_is_stopped_and_the_model_is_told(
@@ -74,3 +75,49 @@ def test_a_timeout_is_above_zero(timeout: float) -> None:
 
     with pytest.raises(ConfigurationError, match="above 0"):
         FunctionTool(work, timeout=timeout)
+
+
+def slow_to_clean_up(timeout: float | None, released: asyncio.Event) -> Tool:
+    async def work() -> str:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await released.wait()
+        return "never"
+
+    return FunctionTool(work, timeout=timeout)
+
+
+async def test_the_model_is_told_at_the_limit_though_the_tool_cleans_up(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    released = asyncio.Event()
+    server.script += [Reply.tool_calls(("work", {})), Reply.text("Done.")]
+    agent = Agent("Tester", model, db=db, tools=[slow_to_clean_up(0.1, released)])
+    run = await agent.arun("Go", background=True)
+    ended = await agent.await_run(run.run_id, timeout=5)
+
+    assert ended is not None
+    assert ended.status is RunStatus.completed
+    assert ended.tools[0].result == "TimeoutError: it did not return within 0.1 s"
+    first, second = server.requests
+    assert second.arrived - first.arrived < 2
+    released.set()
+
+
+@pytest.mark.parametrize("end", ["cancel", "timeout"])
+async def test_a_run_ends_though_its_tool_cleans_up(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, end: str
+) -> None:
+    released = asyncio.Event()
+    server.default = Reply.tool_calls(("work", {}))
+    agent = Agent("Tester", model, db=db, tools=[slow_to_clean_up(None, released)])
+    run = await agent.arun("Go", background=True, timeout=0.2 if end == "timeout" else None)
+    await server.wait_for_requests(1)
+    async with asyncio.timeout(5):
+        if end == "cancel":
+            await agent.acancel_run(run.run_id)
+        ended = await agent.await_run(run.run_id)
+    assert ended is not None
+    assert ended.status is (RunStatus.cancelled if end == "cancel" else RunStatus.error)
+    released.set()

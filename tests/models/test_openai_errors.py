@@ -138,14 +138,15 @@ async def test_a_stream_of_odd_events_is_an_error_that_keeps_the_text(
 async def test_events_that_are_not_known_yet_are_passed_over(
     model: OpenAIResponses, server: ResponsesServer
 ) -> None:
-    response = {"id": "resp_1", "object": "response", "status": "completed", "output": []}
+    text = {"type": "output_text", "text": "Hello."}
+    response = {"status": "completed", "output": [{"type": "message", "content": [text]}]}
     server.script.append(
         _stream(
             {"type": "response.brand_new"}, {"type": "response.completed", "response": response}
         )
     )
     pieces, _ = await pieces_and_whole(model, "Hi")
-    assert pieces == []
+    assert pieces == ["Hello."]
 
 
 LONG = {"x-long": "a" * 9_000}

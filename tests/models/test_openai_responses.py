@@ -183,17 +183,11 @@ async def test_a_refusal_is_an_answer_that_says_so(
     assert response.message == Message("assistant", "I'd rather not.", refusal=True)
 
 
-async def test_an_answer_without_a_text_is_empty(
-    model: OpenAIResponses, server: ResponsesServer, ask: Ask
-) -> None:
-    server.script.append(Reply())
-    assert (await ask(model, "Hi")).message == Message("assistant", "")
-
-
 @pytest.mark.parametrize("usage", ["null", "[1]", '{"input_tokens": "many"}'])
 async def test_an_answer_that_does_not_count_costs_nothing(
     model: OpenAIResponses, server: ResponsesServer, usage: str
 ) -> None:
-    server.script.append(Reply.garbage(f'{{"output": [], "usage": {usage}}}'))
+    call = '{"type": "function_call", "call_id": "call_1", "name": "add", "arguments": "{}"}'
+    server.script.append(Reply.garbage(f'{{"output": [{call}], "usage": {usage}}}'))
     response = await model.respond(ModelRequest([Message("user", "Hi")]))
     assert response.metrics == Metrics(model_calls=1)

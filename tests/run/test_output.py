@@ -24,6 +24,8 @@ messages = st.builds(
     refusal=st.booleans(),
     provider=st.none() | texts,
     provider_items=st.lists(json_objects, max_size=2),
+    server=st.none() | texts,
+    model=st.none() | texts,
 )
 
 metrics = st.builds(

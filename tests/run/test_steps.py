@@ -74,7 +74,7 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     AttemptBegun: st.builds(AttemptBegun, numbers, places),
     CallBegun: st.builds(CallBegun),
     TextSlice: st.builds(TextSlice, texts),
-    AnswerKept: st.builds(AnswerKept, texts),
+    AnswerKept: st.builds(AnswerKept, texts, st.none() | texts),
     ModelAnswered: st.builds(
         ModelAnswered,
         messages,

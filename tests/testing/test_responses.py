@@ -6,7 +6,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pytest
@@ -470,3 +470,28 @@ def test_as_a_process() -> None:
             assert json.load(answer)["output"][0]["content"][0]["text"] == "ab"
         process.terminate()
     assert process.returncode == 0
+
+
+async def test_items_that_the_server_does_not_know_go_out_as_they_are(
+    client: AsyncOpenAI, server: ResponsesServer
+) -> None:
+    items: list[dict[str, Any]] = [
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": None},
+        {"type": "function_call", "call_id": None, "name": None, "arguments": None},
+    ]
+    server.default = Reply.output(*items)
+    whole = await client.responses.create(model="any", input="Hi")
+    assert whole.to_dict()["output"] == items
+    async with await client.responses.create(model="any", input="Hi", stream=True) as stream:
+        events = [event.to_dict() async for event in stream]
+    done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+    assert done == items
+
+
+@pytest.mark.parametrize("begin", ["head", "body"])
+async def test_an_answer_that_trickles_comes_whole_in_the_end(
+    client: AsyncOpenAI, server: ResponsesServer, begin: Literal["head", "body"]
+) -> None:
+    server.script.append(Reply.http_error(400, "No.").trickling(0.0001, begin))
+    with pytest.raises(openai.BadRequestError, match=r"No\."):
+        await client.responses.create(model="any", input="Hi")

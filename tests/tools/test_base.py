@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import pytest
@@ -10,13 +12,13 @@ from typing_extensions import override
 
 from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
-from kern.errors import ConfigurationError, InvalidInputError
+from kern.errors import ConfigurationError, InvalidInputError, ToolsetError
 from kern.models.openai import OpenAIResponses
-from kern.run.base import RunContext, RunStatus
+from kern.run.base import RunContext, RunInfo, RunStatus
 from kern.run.tool import ToolSchema
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
-from kern.tools import Tool, ToolResult
+from kern.tools import Tool, ToolResult, Toolset
 
 WAIT = 10.0
 
@@ -174,3 +176,113 @@ async def test_what_a_tool_returns_in_spite_of_a_cancel_is_its_result(context: R
     task = await begun(Own(work), context, began)
     task.cancel()
     assert await task == ToolResult("done")
+
+
+# How long a tool of these tests cleans up: longer than a test may take.
+LONG = 30.0
+
+
+def cleaning(ended: asyncio.Event, release: asyncio.Event) -> Work:
+    async def work(arguments: str, limit: asyncio.Timeout) -> ToolResult:
+        try:
+            return await sleep(arguments, limit)
+        finally:
+            await release.wait()
+            ended.set()
+
+    return work
+
+
+def swallowing(ended: asyncio.Event, release: asyncio.Event) -> Work:
+    async def work(arguments: str, limit: asyncio.Timeout) -> ToolResult:
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        ended.set()
+        return ToolResult("at last")
+
+    return work
+
+
+@pytest.mark.parametrize("kind", [cleaning, swallowing])
+async def test_a_call_ends_at_its_time_limit_though_the_tool_cleans_up(
+    context: RunContext, kind: Callable[[asyncio.Event, asyncio.Event], Work]
+) -> None:
+    ended, release = asyncio.Event(), asyncio.Event()
+    began = time.monotonic()
+    result = await Own(kind(ended, release), timeout=0.05).call("{}", context)
+    assert time.monotonic() - began < 0.5
+    assert result == ToolResult("TimeoutError: it did not return within 0.05 s", is_error=True)
+    assert context.cancelled
+    assert not ended.is_set()
+    release.set()
+    async with asyncio.timeout(WAIT):
+        await ended.wait()
+
+
+@pytest.mark.parametrize("kind", [cleaning, swallowing])
+async def test_a_cancel_of_the_call_waits_a_moment_only_for_the_tool_to_clean_up(
+    context: RunContext, kind: Callable[[asyncio.Event, asyncio.Event], Work]
+) -> None:
+    ended, release, began = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    work = kind(ended, release)
+
+    async def begin(arguments: str, limit: asyncio.Timeout) -> ToolResult:
+        began.set()
+        return await work(arguments, limit)
+
+    task = await begun(Own(begin), context, began)
+    task.cancel()
+    async with asyncio.timeout(3):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert not ended.is_set()
+    release.set()
+    async with asyncio.timeout(WAIT):
+        await ended.wait()
+
+
+async def test_what_a_tool_fails_of_while_it_cleans_up_is_logged(
+    context: RunContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(arguments: str, limit: asyncio.Timeout) -> ToolResult:
+        try:
+            return await sleep(arguments, limit)
+        finally:
+            await asyncio.sleep(0.01)
+            raise LookupError("it is gone")
+
+    with caplog.at_level(logging.WARNING):
+        await Own(work, timeout=0.01).call("{}", context)
+        async with asyncio.timeout(WAIT):
+            while len(caplog.records) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    told = caplog.records[-1].getMessage()
+    assert told == "run run: the tool own failed while it cleaned up: LookupError('it is gone')"
+
+
+async def test_a_result_that_comes_just_in_time_counts(context: RunContext) -> None:
+    async def work(arguments: str, limit: asyncio.Timeout) -> ToolResult:
+        limit.reschedule(0.0)
+        return ToolResult("in time")
+
+    assert await Own(work, timeout=WAIT).call("{}", context) == ToolResult("in time")
+
+
+class Slow(Toolset):
+    timeout = 0.05
+
+    @override
+    async def tools(self, run: RunInfo) -> Sequence[Tool]:
+        try:
+            await asyncio.sleep(LONG)
+        finally:
+            await asyncio.sleep(LONG)
+        return []
+
+
+async def test_a_toolset_has_to_say_in_time_which_tools_it_has() -> None:
+    began = time.monotonic()
+    with pytest.raises(ToolsetError, match=r"Slow did not say .* within 0\.05 s"):
+        await Slow().listed(RunInfo("run", "session", "agent", None, 1, None))
+    assert time.monotonic() - began < 0.5

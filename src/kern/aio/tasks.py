@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextvars import Context
+from typing import Any
 
 logger = logging.getLogger("kern")
 
@@ -26,3 +27,38 @@ class Tasks:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("work in the background failed", exc_info=error)
+
+
+# How long a task that was cancelled may clean up before it is cancelled once more, in seconds.
+_CLEAN_UP = 30.0
+
+
+def see_out(task: "asyncio.Task[Any]", what: str) -> None:
+    """Cancel a task, and own it until it has ended; its caller does not wait for it any more.
+
+    One that has not ended after half a minute is cancelled once more, and a warning says so. What
+    it fails of is logged; nobody gets what it returns.
+
+    Args:
+        task: the task. Where it returns an exception, it has failed of that.
+        what: what it does, for the log.
+    """
+    if not task.cancelling():  # Once more would interrupt what it does to clean up.
+        task.cancel()
+    _leaving.start(_see_out(task, what))
+
+
+_leaving = Tasks()
+
+
+async def _see_out(task: "asyncio.Task[Any]", what: str) -> None:
+    await asyncio.wait({task}, timeout=_CLEAN_UP)
+    if not task.done():
+        logger.warning(
+            "%s goes on %g s after it was stopped; it is stopped once more", what, _CLEAN_UP
+        )
+        task.cancel()
+        await asyncio.wait({task})
+    failure = None if task.cancelled() else task.exception() or task.result()
+    if isinstance(failure, Exception):
+        logger.warning("%s failed while it cleaned up: %r", what, failure)

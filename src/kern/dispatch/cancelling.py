@@ -91,6 +91,7 @@ class Cancelling:
         record = await self._store.get(run_id)
         if record is None or record.status is not RunStatus.cancelled:
             return  # Its executor will do it.
-        handle = fold(await self._store.events(run_id, 0)).handle
+        state = fold(await self._store.events(run_id, 0))
+        handle = state.handle_for(model.origin)
         if handle is not None:
             await model.cancel(handle)

@@ -175,6 +175,7 @@ class Attempt:
         Raises:
             ConfigurationError: two tools have one name.
             JournalError: a row is damaged, or was written by a newer kern.
+            ToolsetError: a toolset did not say in time which tools it has.
             ValueError: the stored input or history is damaged.
         """
         await self.restore()
@@ -205,7 +206,7 @@ class Attempt:
     async def _listed_tools(self) -> dict[str, Tool]:
         tools = dict(self.spec.tools)
         for toolset in self.spec.toolsets:
-            for tool in await toolset.tools(self.info):
+            for tool in await toolset.listed(self.info):
                 if tools.setdefault(tool.name, tool) is not tool:
                     raise ConfigurationError(
                         f"Two tools of the agent {self.spec.id!r} have the name {tool.name!r}; "

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
+from difflib import get_close_matches
 from functools import partial
 
 from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError
@@ -178,11 +179,16 @@ def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str |
     """Return what the model is told in place of a call that is not made."""
     spec = attempt.spec
     if (tool := attempt.tools.get(call.name)) is None:
+        known = {name.lower(): name for name in attempt.tools}
+        near = get_close_matches(call.name[-100:].lower().rpartition(".")[2], known, 1)
+        hint = f" Did you mean {known[near[0]]!r}?" if near else ""
         names = ", ".join(attempt.tools) or "none"
-        return f"There is no tool {call.name!r}. The tools are: {names}."
+        return f"There is no tool {call.name[:100]!r}.{hint} The tools are: {names}."
     limit = spec.tool_call_limit
     if limit is not None and _earlier(attempt, number) + place >= limit:
         return f"Not called: the run may make {limit} tool calls. Answer without it."
+    if tool.requires_confirmation and (unfit := tool.unfit(call.arguments)) is not None:
+        return unfit
     if tool.on_interrupt == "fail" and _is_interrupted(attempt, number, place):
         return _UNKNOWN_OUTCOME
     return None

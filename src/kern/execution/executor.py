@@ -326,7 +326,7 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     attempt.show()
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
-    handle = attempt.state.handle
+    handle = attempt.state.handle_for(attempt.spec.model.origin)
     if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
         await postpone(attempt, attempt.failure)
     else:

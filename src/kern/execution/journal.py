@@ -139,13 +139,17 @@ class Journal:
         elif self._emit is not None:
             self._hand_out()
 
-    async def answer_kept(self, handle: str) -> None:
+    async def answer_kept(self, handle: str, origin: str | None = None) -> None:
         """Commit that the provider keeps the answer of the call that is under way.
+
+        Args:
+            handle: what it is picked up with.
+            origin: whom the handle means something to, or None for anybody.
 
         Raises:
             StaleAttemptError: the run has a later attempt.
         """
-        self._add(AnswerKept(handle), self.state.call_event)
+        self._add(AnswerKept(handle, origin), self.state.call_event)
         await self.commit()
 
     def answered(

@@ -89,7 +89,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
     request = ModelRequest(
         messages,
         [tool.schema for tool in attempt.tools.values()],
-        attempt.state.handle,
+        attempt.state.handle_for(attempt.spec.model.origin),
         memo=attempt.memo,
     )
     if not spec.middleware:
@@ -110,7 +110,7 @@ async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
                 case Text(text):
                     journal.text(text)
                 case Kept(handle):
-                    await journal.answer_kept(handle)
+                    await journal.answer_kept(handle, model.origin)
                 case ModelResponse():
                     response = piece
     assert response is not None, "a model's stream ends with its response"

@@ -27,12 +27,13 @@ class OpenCalls:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Count a call, which this context makes and may find itself in."""
-        token = _current.set(OpenCall(self))
+        call = OpenCall(self)
+        token = _current.set(call)
         self.count(open=1)
         try:
             yield
         finally:
-            self.count(open=-1)
+            call.end()
             _current.reset(token)
 
     def count(self, *, open: int = 0, waiting: int = 0) -> None:
@@ -56,6 +57,13 @@ class OpenCall:
         self._calls = calls
         self._lock = Lock()
         self._waits = 0
+        self._has_ended = False
+
+    def end(self) -> None:
+        """Count no more, though code that it has left behind may still wait."""
+        with self._lock:
+            self._has_ended = True
+            self._calls.count(open=-1, waiting=-bool(self._waits))
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -69,7 +77,7 @@ class OpenCall:
     def _count(self, change: int) -> None:
         with self._lock:
             before, self._waits = self._waits, self._waits + change
-            if 0 in (before, self._waits):
+            if 0 in (before, self._waits) and not self._has_ended:
                 self._calls.count(waiting=change)
 
 

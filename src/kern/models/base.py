@@ -161,6 +161,11 @@ class Model(ABC):
     provider: str
     keeps_answers: bool = False
 
+    @property
+    def origin(self) -> str:
+        """Who answers; handles and items of an answer mean nothing to any other."""
+        return f"{self.provider} {self.id}"
+
     async def prepare(self) -> None:  # noqa: B027 # most have nothing to load
         """Load what the first call needs, before others have to wait for it.
 

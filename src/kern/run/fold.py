@@ -137,7 +137,7 @@ class RunState:
         turns: the model's answers.
         metrics: what the model calls used.
         history: the runs that the model was shown before this one.
-        handle: the answer that the provider keeps and that was asked for last.
+        kept: the answer that the provider keeps and that was asked for last.
         model: the model that answered last, as its provider names it.
         requirements: what the run waits for, while it is paused.
         call: the model call that is under way, where readers know of it.
@@ -159,7 +159,7 @@ class RunState:
     turns: list[Turn] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
     history: tuple[str, ...] = ()
-    handle: str | None = None
+    kept: AnswerKept | None = None
     model: str | None = None
     requirements: tuple[RunRequirement, ...] = ()
     call: OpenCall | None = None
@@ -171,6 +171,11 @@ class RunState:
     def is_answered(self) -> bool:
         """Whether the model has given its last answer."""
         return bool(self.turns) and not self.turns[-1].message.tool_calls
+
+    def handle_for(self, origin: str) -> str | None:
+        """Return the handle of the answer that is kept, if it means something there."""
+        kept = self.kept
+        return None if kept is None or kept.origin not in (None, origin) else kept.handle
 
     @property
     def tool_calls(self) -> int:
@@ -235,7 +240,7 @@ class RunState:
                 yield Happened(RunEvent.run_content, text)
             case CallBegun() | AnswerKept():
                 if isinstance(step, AnswerKept):
-                    self.handle = step.handle
+                    self.kept = step
                 if self.voids:
                     yield Happened(RunEvent.run_content_voided, self.voids)
                 yield Happened(RunEvent.model_request_started)
@@ -253,7 +258,7 @@ class RunState:
         self.call, self.voids = None, ""
 
     def _answered(self, step: ModelAnswered, text: str) -> Iterator[Happened]:
-        self.handle = None
+        self.kept = None
         self.model = step.model or self.model
         self.history = step.history or self.history
         self.metrics.add(step.metrics)

@@ -27,6 +27,9 @@ class Message:
         provider: the name of the provider that produced ``provider_items``.
         provider_items: what the provider returned, as it was, so that the next request can hand
             it back unchanged (reasoning items, ids).
+        server: the server that produced ``provider_items``, such as ``"api.openai.com/v1"``; they
+            mean nothing to another.
+        model: the id of the model that produced them, for the same reason.
 
     Raises:
         InvalidInputError: there is no such role, or a field is of another kind.
@@ -45,6 +48,8 @@ class Message:
     refusal: bool = False
     provider: str | None = None
     provider_items: list[dict[str, object]] = field(default_factory=list)
+    server: str | None = None
+    model: str | None = None
 
     def __post_init__(self) -> None:
         if self.role not in _ROLES:
@@ -83,6 +88,10 @@ class Message:
             values["provider"] = self.provider
         if self.provider_items:
             values["provider_items"] = self.provider_items
+        if self.server is not None:
+            values["server"] = self.server
+        if self.model is not None:
+            values["model"] = self.model
         if self.tool_calls:
             values["tool_calls"] = [each.to_dict() for each in self.tool_calls]
         return values
@@ -106,6 +115,8 @@ class Message:
             given.get("refusal", False),
             given.get("provider"),
             given.get("provider_items", []),
+            given.get("server"),
+            given.get("model"),
         )
 
 

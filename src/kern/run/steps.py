@@ -68,9 +68,15 @@ class TextSlice(Step):
 
 @dataclass(frozen=True, slots=True)
 class AnswerKept(Step):
-    """A model was asked, and its provider keeps the answer under this handle."""
+    """A model was asked, and its provider keeps the answer under this handle.
+
+    Attributes:
+        handle: what the answer is picked up with.
+        origin: whom it means something to, where that was known.
+    """
 
     handle: str
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

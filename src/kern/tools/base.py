@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from kern.errors import ConfigurationError, InvalidInputError, ThreadLimitError
+from kern.aio.tasks import see_out
+from kern.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    ThreadLimitError,
+    ToolsetError,
+)
 from kern.run.base import RunContext, RunInfo
 from kern.run.content import Content, is_content
 from kern.run.tool import ToolSchema
@@ -16,6 +22,9 @@ from kern.run.tool import ToolSchema
 logger = logging.getLogger("kern")
 
 Interrupt: TypeAlias = Literal["retry", "fail", "pause"]
+
+# How long a call that is stopped from outside is waited for, in seconds.
+_GRACE = 1.0
 
 # What every provider accepts.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -114,6 +123,16 @@ class Tool(ABC):
         """
         return True
 
+    def unfit(self, arguments: str) -> str | None:
+        """Return what the model is told of arguments that cannot fit, or None.
+
+        It is asked before a person is: nobody has to confirm what cannot be done.
+
+        Args:
+            arguments: a JSON object, as the model wrote it, so it may be none.
+        """
+        return None
+
     @abstractmethod
     async def execute(
         self, arguments: str, context: RunContext, limit: asyncio.Timeout
@@ -140,8 +159,11 @@ class Tool(ABC):
         task is the run's. That alone passes on; whatever the code raises otherwise is its error,
         and is logged as a warning.
 
+        At the time limit the code is cancelled, and the model is told at once: what the code does
+        to clean up goes on beside the run. A cancel of the run waits a second for it.
+
         Args:
-            arguments: a JSON object, as the model wrote it.
+            arguments: a JSON object, as the model wrote it; blanks and ``null`` are an empty one.
             context: of this call; it is stopped at the end.
 
         Returns:
@@ -151,23 +173,40 @@ class Tool(ABC):
             asyncio.CancelledError: the caller was cancelled, and the tool did not return.
             ThreadLimitError: no thread became free for a synchronous function.
         """
-        task = asyncio.current_task()
-        assert task is not None, "a tool is called in a task"
-        cancels = task.cancelling()
+        arguments = or_none(arguments)
+        limit = asyncio.timeout(None)
+        work = asyncio.create_task(self._outcome(arguments, context, limit))
         try:
-            async with asyncio.timeout(None) as limit:
-                outcome = await asyncio.create_task(self._outcome(arguments, context, limit))
-                if isinstance(outcome, BaseException) and task.cancelling() > cancels:
-                    raise asyncio.CancelledError from outcome
+            async with limit:
+                await asyncio.wait({work})
         except TimeoutError:
-            outcome = TimeoutError(f"it did not return within {self.timeout:g} s")
+            pass
+        except asyncio.CancelledError:
+            await self._stopped(work, context)
         finally:
             context.stop()
+            if not work.done():
+                see_out(work, f"run {context.run_id}: the tool {self.name}")
+        if work.done():
+            outcome = work.result()
+        else:
+            outcome = TimeoutError(f"it did not return within {self.timeout:g} s")
         if isinstance(outcome, ToolResult):
             return outcome
         told = _describe(outcome)
         logger.warning("run %s: the tool %s failed: %s", context.run_id, self.name, told)
         return ToolResult(told, is_error=True)
+
+    async def _stopped(
+        self, work: "asyncio.Task[ToolResult | BaseException]", context: RunContext
+    ) -> None:
+        """Stop a call whose caller was cancelled; raise that, unless the tool returns even so."""
+        context.stop()
+        work.cancel()
+        await asyncio.wait({work}, timeout=_GRACE)
+        outcome = work.result() if work.done() else None
+        if not isinstance(outcome, ToolResult):
+            raise asyncio.CancelledError from outcome
 
     async def _outcome(
         self, arguments: str, context: RunContext, limit: asyncio.Timeout
@@ -191,11 +230,16 @@ class Tool(ABC):
 class Toolset(ABC):
     """Tools that are known only once a run executes, such as those of a server.
 
+    Attributes:
+        timeout: seconds that it may take to say which they are, or None for any.
+
     Example:
         >>> class Remote(Toolset):
         ...     async def tools(self, run):
         ...         return await server.tools_of(run.user_id)
     """
+
+    timeout: float | None = 60.0
 
     @property
     def is_portable(self) -> bool:
@@ -209,6 +253,34 @@ class Toolset(ABC):
         Args:
             run: the run.
         """
+
+    async def listed(self, run: RunInfo) -> Sequence[Tool]:
+        """Return the tools, within the time limit.
+
+        Args:
+            run: the run.
+
+        Raises:
+            ToolsetError: they were not known in time.
+            Exception: whatever :meth:`tools` raised.
+        """
+        listing = asyncio.ensure_future(self.tools(run))
+        try:
+            await asyncio.wait({listing}, timeout=self.timeout)
+        finally:
+            if not listing.done():
+                see_out(listing, f"run {run.run_id}: {type(self).__name__}.tools")
+        if not listing.done():
+            raise ToolsetError(
+                f"{type(self).__name__} did not say which tools it has within {self.timeout:g} s. "
+                "Look whether its server answers, or raise its timeout."
+            )
+        return listing.result()
+
+
+def or_none(arguments: str) -> str:
+    """Return arguments, or an empty object if a model wrote none."""
+    return "{}" if arguments.strip() in ("", "null") else arguments
 
 
 def _describe(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
-from kern.tools.base import Interrupt, Tool, ToolResult
+from kern.tools.base import Interrupt, Tool, ToolResult, or_none
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -126,6 +126,18 @@ class FunctionTool(Tool, Generic[P, R]):
         )
 
     @override
+    def unfit(self, arguments: str) -> str | None:
+        from kern.tools.arguments import UnfitError
+
+        try:
+            self._signature.check(or_none(arguments))
+        except UnfitError as error:
+            return self._told(error)
+        except BaseException:  # Raised by the types of a user's; the call will tell of it.
+            return None
+        return None
+
+    @override
     async def execute(
         self, arguments: str, context: RunContext, limit: asyncio.Timeout
     ) -> ToolResult:
@@ -142,16 +154,12 @@ class FunctionTool(Tool, Generic[P, R]):
             ThreadLimitError: no thread became free for a synchronous function.
             BaseException: what the function raised.
         """
-        from pydantic import ValidationError
+        from kern.tools.arguments import UnfitError
 
         try:
             values = self._signature.read(arguments, context)
-        except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}"
-                for each in error.errors(include_url=False)
-            )
-            return ToolResult(f"The arguments do not fit {self.name}: {wrong}", is_error=True)
+        except UnfitError as error:
+            return ToolResult(self._told(error), is_error=True)
         function: Callable[..., Any] = self.function
         call = partial(function, **values)
         if inspect.iscoroutinefunction(inspect.unwrap(function)):
@@ -159,6 +167,9 @@ class FunctionTool(Tool, Generic[P, R]):
         limit.reschedule(None)
         result = await call_in_thread(call, partial(self._begin, limit))
         return _as_result(await result if inspect.isawaitable(result) else result)
+
+    def _told(self, error: Exception) -> str:
+        return f"The arguments do not fit {self.name}: {error}"
 
 
 def _as_result(returned: object) -> ToolResult:

@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from kern.errors import ConfigurationError
 from kern.run.base import RunContext
+from kern.tools.arguments import read_arguments
 
 # Keeps a parameter's name apart from what pydantic's models have of their own.
 _FIELD = "argument_"
@@ -43,17 +44,25 @@ class Signature:
         self._model = self._read(name, function, described)
         self.parameters = _without_titles(self._model.model_json_schema(schema_generator=_Schema))
 
+    def check(self, arguments: str) -> BaseModel:
+        """Return the arguments that a model wrote, by the names of the fields.
+
+        Raises:
+            UnfitError: they do not fit.
+        """
+        return read_arguments(self._model, arguments)
+
     def read(self, arguments: str, context: RunContext) -> dict[str, Any]:
         """Return the keyword arguments that a model wrote.
 
         Args:
-            arguments: a JSON object; an empty text is an empty one.
+            arguments: a JSON object.
             context: for the parameter that takes it.
 
         Raises:
-            pydantic.ValidationError: they do not fit.
+            UnfitError: they do not fit.
         """
-        given = self._model.model_validate_json(arguments or "{}")
+        given = self.check(arguments)
         values = {
             name.removeprefix(_FIELD): getattr(given, name) for name in self._model.model_fields
         }

@@ -4,6 +4,7 @@ Source: https://platform.openai.com/docs/guides/background
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from urllib.parse import quote
@@ -19,6 +20,9 @@ CREATED = "response.created"
 
 _WANTED = WANTED | {CREATED.encode()}
 _WORKING = ("queued", "in_progress")
+
+# How long an answer may be waited for altogether, in seconds: no provider works longer at one.
+_LONGEST = 86400.0
 
 # Between two looks at an answer that is not streamed, in seconds: longer each time.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
@@ -50,6 +54,7 @@ class KeptAnswer:
         self._retries = retries
         self._seen = -1
         self._is_streamed = True
+        self._pause = _FIRST_PAUSE
 
     async def events(self) -> AsyncGenerator[Json, None]:
         """Yield the events of the answer, to the one that holds the whole of it.
@@ -65,8 +70,14 @@ class KeptAnswer:
                 return
             if found.get("status") not in _WORKING:
                 self._handle = None
-        is_whole = False
+        is_whole, began = False, time.monotonic()
         while not is_whole:
+            if time.monotonic() - began > _LONGEST:
+                raise ModelError(
+                    f"The provider has not completed the answer {self._handle} within "
+                    f"{_LONGEST:g} s.",
+                    kind="timeout",
+                )
             before = self._seen
             try:
                 async with aclosing(self._follow()) as events:
@@ -103,12 +114,13 @@ class KeptAnswer:
 
     async def _polled(self) -> AsyncGenerator[Json, None]:
         assert self._handle is not None, "what has no handle cannot be looked at"
-        pause = _FIRST_PAUSE
-        while (found := await self._look(self._handle)).get("status") in _WORKING:
-            self._retries.reset()
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        yield _end(found)
+        found = await self._look(self._handle)
+        if found.get("status") not in _WORKING:
+            yield _end(found)
+            return
+        self._retries.reset()
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     async def _look(self, handle: str) -> Json:
         found = await self._service.get(path_of(handle))
@@ -120,7 +132,7 @@ class KeptAnswer:
             try:
                 return await self._look(handle)
             except ModelError as error:
-                if error.status_code == 404:
+                if error.status_code in (400, 404):  # It is gone, or another server has it.
                     return {}
                 await self._retries.wait(error)
 

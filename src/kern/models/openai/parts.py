@@ -4,6 +4,7 @@ Source: https://platform.openai.com/docs/api-reference/responses/create
 """
 
 import base64
+import binascii
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -89,28 +90,38 @@ def answer_content(items: Sequence[Json]) -> tuple[str | tuple[Part, ...], bool]
     """
     before: list[Part] = []
     after: list[Part] = []
-    text = refusal = ""
+    text, refused = "", False
     for item in items:
         kind = item.get("type")
         if kind == "reasoning":
             before += _reasoning(item)
         elif kind == "message":
             for part in _objects(item.get("content")):
-                if part.get("type") == "output_text":
+                if part.get("type") in ("output_text", "text"):
                     after += _citations(part, len(text))
                     text += str(part.get("text") or "")
                 elif part.get("type") == "refusal":
-                    refusal += str(part.get("refusal") or "")
-    text += refusal
+                    refused, text = True, text + str(part.get("refusal") or "")
+        elif kind == "image_generation_call":
+            after += _images(item)
     if not before and not after:
-        return text, bool(refusal)
-    return (*before, *((TextPart(text),) if text else ()), *after), bool(refusal)
+        return text, refused
+    return (*before, *((TextPart(text),) if text else ()), *after), refused
 
 
 def _reasoning(item: Json) -> list[Part]:
     said = _objects(item.get("summary")) or _objects(item.get("content"))
     texts = [text for each in said if isinstance(text := each.get("text"), str) and text]
     return [ReasoningPart(text) for text in texts]
+
+
+def _images(item: Json) -> list[Part]:
+    result, kind = item.get("result"), item.get("output_format")
+    try:
+        data = base64.b64decode(result, validate=True) if isinstance(result, str) else b""
+    except binascii.Error:
+        data = b""
+    return [ImagePart(Inline(data), f"image/{kind or 'png'}")] if data else []
 
 
 def _citations(part: Json, offset: int) -> list[Part]:

@@ -7,6 +7,7 @@ from typing import cast
 from kern.errors import ModelError
 from kern.models.base import Audio, CallArguments, Piece, Reasoning, Text
 from kern.models.failures import failure_of
+from kern.models.openai.answer import arguments_of
 from kern.models.openai.parts import Json
 
 ENDS = ("response.completed", "response.incomplete", "response.failed")
@@ -15,12 +16,22 @@ ENDS = ("response.completed", "response.incomplete", "response.failed")
 _TEXTS = ("response.output_text.delta", "response.refusal.delta")
 _REASONING = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
 _ARGUMENTS = "response.function_call_arguments.delta"
-_ITEM = "response.output_item.added"
+_ITEM, _WHOLE_ITEM = "response.output_item.added", "response.output_item.done"
 _AUDIO, _TRANSCRIPT = "response.audio.delta", "response.audio.transcript.delta"
 
 WANTED = frozenset(
     name.encode()
-    for name in (*ENDS, *_TEXTS, *_REASONING, _ARGUMENTS, _ITEM, _AUDIO, _TRANSCRIPT, "error")
+    for name in (
+        *ENDS,
+        *_TEXTS,
+        *_REASONING,
+        _ARGUMENTS,
+        _ITEM,
+        _WHOLE_ITEM,
+        _AUDIO,
+        _TRANSCRIPT,
+        "error",
+    )
 )
 """The events that are read; the others repeat what these say."""
 
@@ -41,6 +52,7 @@ class Pieces:
         self.texts: list[str] = []
         self._model = model
         self._calls: dict[object, int] = {}
+        self._items: dict[int, Json] = {}
 
     @property
     def text(self) -> str:
@@ -61,6 +73,11 @@ class Pieces:
             raise self._failure(event)
         if kind == _ITEM:
             return self._call(event)
+        if kind == _WHOLE_ITEM:
+            item, place = event.get("item"), event.get("output_index")
+            if isinstance(item, dict) and isinstance(place, int):
+                self._items[place] = item
+            return None
         if not isinstance(delta, str):
             return None
         if kind in _REASONING:
@@ -72,6 +89,12 @@ class Pieces:
         if kind == _TRANSCRIPT:
             return Audio(b"", delta)
         return None
+
+    def whole(self, response: object) -> object:
+        """Return a response that is complete; servers that keep nothing may leave its items out."""
+        if isinstance(response, dict) and not response.get("output") and self._items:
+            return {**response, "output": [self._items[place] for place in sorted(self._items)]}
+        return response
 
     def rest(self, whole: str) -> Text | None:
         """Return what no event has said of a text that is whole, or None."""
@@ -87,7 +110,10 @@ class Pieces:
             return None
         index = self._calls[event.get("output_index")] = len(self._calls)
         return CallArguments(
-            index, str(item.get("call_id")), str(item.get("name")), str(item.get("arguments") or "")
+            index,
+            str(item.get("call_id")),
+            str(item.get("name")),
+            arguments_of(item.get("arguments")),
         )
 
     def _audio(self, delta: str) -> Piece:

@@ -12,12 +12,14 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kern.errors import ModelError
-from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece
+from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
+from kern.models.openai.answer import read_response
 from kern.models.openai.kept import CREATED, KeptAnswer, handle_in, path_of
+from kern.models.openai.params import joined
 from kern.models.openai.parts import Json
 from kern.models.openai.pieces import ENDS, WANTED, Pieces
 from kern.models.openai.service import Service
-from kern.models.openai.wire import read_response, request_body
+from kern.models.openai.wire import Origin, request_body
 from kern.models.retries import Retries
 
 logger = logging.getLogger("kern")
@@ -25,6 +27,9 @@ logger = logging.getLogger("kern")
 # How long the end of a stream is waited for once the answer is complete, in seconds: a connection
 # that is read to its end serves the next call.
 _DRAIN = 0.1
+
+# How long the provider may take to cancel an answer, in seconds: a run that has ended waits for it.
+_CANCEL = 10.0
 
 
 class OpenAIResponses(Model):
@@ -47,6 +52,7 @@ class OpenAIResponses(Model):
         timeout: float = 600.0,
         max_retries: int = 4,
         default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
         request_params: Mapping[str, object] | None = None,
     ) -> None:
         """Choose the model; nothing is opened before the first call.
@@ -62,41 +68,51 @@ class OpenAIResponses(Model):
             store: whether the provider keeps the response; by default the provider decides.
             background: have the provider go on with an answer though the connection is lost, so
                 that a run whose process crashed picks it up instead of paying for it again.
-            timeout: seconds to wait for an answer, or for the next piece of one that is streamed.
+            timeout: seconds that one try of a call may take, from the connection to the last byte
+                of the answer, whole or streamed, with redirects. Each repetition has as many again;
+                with ``background``, each look at the answer.
             max_retries: how often a call is repeated after a failure that may pass: 408, 409, 429,
                 5xx, a lost connection, and a failure of that kind within an answer. The pauses are
                 those that the server asks for (``Retry-After``; above two minutes the call fails at
                 once), or else 0.5 s and twice as long each time, up to 8 s. What has been streamed
                 in part is repeated only by the run.
             default_headers: headers to send with each call.
-            request_params: more parameters of the API, sent as they are.
+            default_query: what to add to the address of each call, behind its ``?``.
+            request_params: more parameters of the API. Tools, ``include``, ``metadata``,
+                ``reasoning`` and the like are joined with what kern sends; ``extra_headers``,
+                ``extra_query`` and ``extra_body`` as well.
+
+        Raises:
+            ConfigurationError: a parameter is given twice, or kern sets it itself.
         """
         self.id = id
         self.keeps_answers = background
         self._max_retries = max_retries
-        self._params: dict[str, object] = {
-            name: value
-            for name, value in {
-                "temperature": temperature,
-                "top_p": top_p,
-                "max_output_tokens": max_output_tokens,
-                "reasoning": {"effort": reasoning_effort} if reasoning_effort else None,
-                "store": store,
-                # Without it, a provider that keeps nothing cannot go on from its own reasoning.
-                "include": ["reasoning.encrypted_content"] if store is False else None,
-            }.items()
-            if value is not None
-        } | dict(request_params or {})
+        own: dict[str, object] = {
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_output_tokens": max_output_tokens,
+            "reasoning": {"effort": reasoning_effort} if reasoning_effort else None,
+            "store": store,
+        }
+        params = joined(own, request_params or {}, default_headers or {}, default_query or {})
+        self._params: Mapping[str, object] = {"model": id, **params.body}
         self._service = Service(
             id,
             api_key=api_key,
             base_url=base_url,
             timeout=timeout,
-            default_headers=default_headers,
+            default_headers=params.headers,
+            default_query=params.query,
         )
 
     def __repr__(self) -> str:
         return f"OpenAIResponses({self.id!r})"
+
+    @property
+    @override
+    def origin(self) -> str:
+        return " ".join((self.provider, self._service.server, self.id))
 
     @override
     async def prepare(self) -> None:
@@ -114,14 +130,14 @@ class OpenAIResponses(Model):
         while True:
             try:
                 answer = await self._service.post("/responses", body)
-                return read_response(answer, self.id, self.provider)
+                return read_response(answer, self._asked(request))
             except ModelError as error:
                 failure = self._service.failed(error)
             await retries.wait(failure)
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        retries = Retries(self._max_retries)
+        retries, picked_up = Retries(self._max_retries), request.handle
         while True:
             pieces, is_handed_out = Pieces(self.id), False
             try:
@@ -129,7 +145,7 @@ class OpenAIResponses(Model):
                     async for piece in answer:
                         if isinstance(piece, Kept):
                             request = replace(request, handle=piece.handle)
-                        else:
+                        elif not isinstance(piece, Reasoning) and piece != Text(""):
                             is_handed_out = True
                         yield piece
                 return
@@ -138,12 +154,20 @@ class OpenAIResponses(Model):
                 failure.content = failure.content or pieces.text
             if is_handed_out:
                 raise failure
+            if failure.kind == "empty" and request.handle is not None:
+                was_picked_up = request.handle == picked_up
+                request = replace(request, handle=None)  # It will not be more the next time.
+                if was_picked_up:
+                    continue
             await retries.wait(failure)
 
     @override
     async def cancel(self, handle: str) -> None:
         try:
-            await self._service.post(f"{path_of(handle)}/cancel", None)
+            async with asyncio.timeout(_CANCEL):
+                await self._service.post(f"{path_of(handle)}/cancel", None)
+        except TimeoutError:
+            logger.warning("%s did not cancel an answer within %g s.", self.id, _CANCEL)
         except ModelError as error:
             logger.warning("%s", error)
 
@@ -168,7 +192,8 @@ class OpenAIResponses(Model):
             async for event in events:
                 kind = event.get("type")
                 if kind in ENDS:
-                    response = read_response(event.get("response"), self.id, self.provider)
+                    whole = pieces.whole(event.get("response"))
+                    response = read_response(whole, self._asked(request))
                     await _drain(events)
                     if rest := pieces.rest(response.message.text):
                         yield rest
@@ -184,7 +209,11 @@ class OpenAIResponses(Model):
         )
 
     def _body(self, request: ModelRequest) -> dict[str, bytes]:
-        return request_body(request, self.provider, {"model": self.id} | self._params)
+        return request_body(request, self._asked(request), self._params)
+
+    def _asked(self, request: ModelRequest) -> Origin:
+        model = request.settings.get("model", self.id)
+        return Origin(self.provider, self._service.server, str(model))
 
 
 async def _drain(events: AsyncGenerator[Json, None]) -> None:

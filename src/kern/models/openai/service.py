@@ -10,7 +10,9 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
+from kern.aio.limit import Allowance
 from kern.aio.per_loop import PerLoop
 from kern.errors import ConfigurationError, MissingKeyError, ModelError
 from kern.extras import extra
@@ -20,6 +22,8 @@ from kern.run.codec import parse
 if TYPE_CHECKING:
     from httpx2 import Response
     from openai import AsyncOpenAI
+
+_OPENAI = "https://api.openai.com/v1"
 
 
 class Service:
@@ -35,7 +39,8 @@ class Service:
         api_key: str | None,
         base_url: str | None,
         timeout: float,
-        default_headers: Mapping[str, str] | None,
+        default_headers: Mapping[str, str],
+        default_query: Mapping[str, object],
     ) -> None:
         """Prepare, without opening anything.
 
@@ -43,15 +48,27 @@ class Service:
             model: the model's id, for errors.
             api_key: the key; by default what ``OPENAI_API_KEY`` holds at the first call.
             base_url: the server; by default ``OPENAI_BASE_URL``, else OpenAI's.
-            timeout: seconds to wait for an answer, and for each of its parts.
+            timeout: seconds to wait for an answer in all, from the connection to its last byte.
             default_headers: headers to send with each call.
+            default_query: what to add to the address of each call, behind its ``?``.
         """
         self._model = model
         self._api_key = api_key
         self._base_url = base_url
         self._timeout = timeout
         self._default_headers = default_headers
+        self._default_query = default_query
         self._clients = PerLoop(self._client)
+
+    @property
+    def server(self) -> str:
+        """Which server it is: its host, port and path, with nothing secret."""
+        address = self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
+        try:
+            url = urlsplit(address)
+        except ValueError:  # The first call will say so.
+            return ""
+        return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
 
     async def prepare(self) -> None:
         """Load the SDK and open a client.
@@ -105,16 +122,20 @@ class Service:
             ModelError: it refused, or the stream broke off or is no JSON.
         """
         client = await self._clients.get()
+        method = "GET" if body is None else "POST"
         try:
-            method = "GET" if body is None else "POST"
-            response = await _send(client, method, path, body, stream=True)
-            try:
-                async with aclosing(read_events(response.aiter_bytes(), wanted)) as events:
-                    async for event in events:
-                        if isinstance(event, dict):
-                            yield event
-            finally:
-                await response.aclose()
+            with Allowance(self._timeout) as allowance:
+                response = await allowance.wait(_send(client, method, path, body, stream=True))
+                try:
+                    async with (
+                        aclosing(allowance.each(response.aiter_bytes())) as chunks,
+                        aclosing(read_events(chunks, wanted)) as events,
+                    ):
+                        async for event in events:
+                            if isinstance(event, dict):
+                                yield event
+                finally:
+                    await response.aclose()
         except Exception as error:
             raise self.failed(error) from None
 
@@ -132,7 +153,8 @@ class Service:
     async def _whole(self, method: str, path: str, body: Mapping[str, bytes] | None) -> object:
         client = await self._clients.get()
         try:
-            response = await _send(client, method, path, body, stream=False)
+            with Allowance(self._timeout) as allowance:
+                response = await allowance.wait(_send(client, method, path, body, stream=False))
             return parse(response.content)
         except Exception as error:
             raise self.failed(error) from None
@@ -159,6 +181,7 @@ class Service:
                 timeout=self._timeout,
                 max_retries=0,
                 default_headers=self._default_headers,
+                default_query=self._default_query,
                 http_client=http_client,
             )
         except InvalidURL as error:

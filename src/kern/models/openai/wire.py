@@ -1,20 +1,32 @@
-"""Between kern's messages and the JSON of the Responses API.
+"""From kern's messages to the JSON of a request to the Responses API.
 
-Source: https://platform.openai.com/docs/api-reference/responses/object
+Source: https://platform.openai.com/docs/api-reference/responses/create
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import TypeGuard, cast
+from typing import NamedTuple
 
 from kern.errors import ModelError
-from kern.models.base import ModelRequest, ModelResponse, OutputSchema
-from kern.models.failures import failure_of
-from kern.models.openai.parts import Json, answer_content, input_parts
-from kern.run.content import text_of
-from kern.run.message import Message, Metrics
-from kern.run.tool import ToolCall
+from kern.models.base import ModelRequest, OutputSchema
+from kern.models.openai.params import members_of
+from kern.models.openai.parts import Json, input_parts
+from kern.run.message import Message
+
+
+class Origin(NamedTuple):
+    """Who answered; its items, with their ids and sealed reasoning, mean nothing to others.
+
+    Attributes:
+        provider: the provider's name.
+        server: the server, by its host, port and path.
+        model: the model's id.
+    """
+
+    provider: str
+    server: str
+    model: str
 
 
 class Encoded:
@@ -25,16 +37,17 @@ class Encoded:
         instructions: the texts of the system messages.
     """
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, origin: Origin) -> None:
         """Begin with none.
 
         Args:
-            provider: whose answers are handed back as they were, with reasoning and ids.
+            origin: whose answers are handed back as they were, with reasoning and ids.
         """
         self.items: list[bytes] = []
         self.instructions: list[str] = []
-        self._provider = provider
+        self.origin = origin
         self._values: list[object] = []
+        self._custom_calls: set[str] = set()
 
     def update(self, messages: Sequence[Message]) -> None:
         """Hold these messages; what is encoded already stays where they begin with it.
@@ -49,17 +62,76 @@ class Encoded:
             if message.role == "system":
                 self.instructions.append(message.text)
             else:
-                self.items += [encode(item) for item in _input_items(message, self._provider)]
+                self.items += map(encode, self._input_items(message))
             self._values.append(values[len(self._values)])
 
+    def _input_items(self, message: Message) -> list[Json]:
+        if message.provider_items and self.origin == _origin_of(message):
+            items = _with_ends(message.provider_items)
+            self._custom_calls |= {
+                str(each.get("call_id")) for each in items if each.get("type") == "custom_tool_call"
+            }
+            return items
+        content: object = message.content or ""
+        if isinstance(content, tuple):
+            # The API takes an answer's text only: its sources and reasoning are the model's own.
+            content = message.text if message.role == "assistant" else input_parts(content)
+        if message.role == "tool":
+            call_id = message.tool_call_id
+            kind = "custom_tool_call" if call_id in self._custom_calls else "function_call"
+            return [{"type": f"{kind}_output", "call_id": call_id, "output": content}]
+        if message.role == "assistant":
+            return _answer_items(message, content)
+        return [{"role": message.role, "content": content}]
 
+
+_origin_of = attrgetter("provider", "server", "model")
 _values_of = attrgetter(
-    "role", "content", "tool_calls", "tool_call_id", "provider", "provider_items"
+    "role",
+    "content",
+    "tool_calls",
+    "tool_call_id",
+    "refusal",
+    "provider",
+    "provider_items",
+    "server",
+    "model",
 )
 
 
+def _with_ends(items: list[Json]) -> list[Json]:
+    """Return items without reasoning at their end, which the API refuses if nothing follows."""
+    end = len(items)
+    while end and items[end - 1].get("type") == "reasoning":
+        end -= 1
+    return items[:end]
+
+
+def _answer_items(message: Message, content: object) -> list[Json]:
+    """Return an answer as any server takes it: its text, and its calls."""
+    items: list[Json] = []
+    if content:
+        # In full: servers other than OpenAI's know an answer by its parts.
+        part = (
+            {"type": "refusal", "refusal": content}
+            if message.refusal
+            else {"type": "output_text", "text": content}
+        )
+        items.append({"type": "message", "role": "assistant", "content": [part]})
+    for call in message.tool_calls:
+        items.append(
+            {
+                "type": "function_call",
+                "call_id": call.id,
+                "name": call.name,
+                "arguments": call.arguments,
+            }
+        )
+    return items
+
+
 def request_body(
-    request: ModelRequest, provider: str, own: Mapping[str, object]
+    request: ModelRequest, origin: Origin, own: Mapping[str, object]
 ) -> dict[str, bytes]:
     """Return the body of a request: its parameters, each as JSON.
 
@@ -67,37 +139,72 @@ def request_body(
 
     Args:
         request: the conversation, the tools, and how to answer.
-        provider: whose answers are handed back as they were, with reasoning and ids.
+        origin: whose answers are handed back as they were, with reasoning and ids.
         own: the other parameters.
 
     Raises:
-        ModelError: a message holds something that the API does not take, or a parameter has no
-            JSON form.
+        ModelError: a message holds something that the API does not take, a parameter has no JSON
+            form, or the request sets what kern does.
     """
-    known = request.memo.get(provider)
-    request.memo[provider] = encoded = known if isinstance(known, Encoded) else Encoded(provider)
+    known = request.memo.get(origin.provider)
+    if not (isinstance(known, Encoded) and known.origin == origin):
+        known = Encoded(origin)
+    request.memo[origin.provider] = encoded = known
     encoded.update(request.messages)
-    given: Json = {**own, **request.settings, "input": None}
+    settings = request.settings
+    if set_twice := _SET_HERE & settings.keys():
+        raise _clash(set_twice)
+    given: Json = {**own, **settings, "input": None}
     if encoded.instructions:
+        if "instructions" in settings:
+            raise _clash(["instructions"])
         given["instructions"] = "\n\n".join(encoded.instructions)
-    if request.tools:
-        given["tools"] = [
-            {
-                "type": "function",
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.parameters,
-                "strict": False,
-            }
-            for tool in request.tools
-        ]
+    if request.tools or "tools" in settings:
+        given["tools"] = _tools(request, own)
     if request.tool_choice is not None:
         given["tool_choice"] = _tool_choice(request.tool_choice)
     if request.output_schema is not None:
-        given["text"] = {**_object(given, "text"), "format": _format(request.output_schema)}
+        text = members_of(given.get("text")) or {}
+        if text.get("format") is not None:
+            raise _clash(["text.format"])
+        given["text"] = {**text, "format": _format(request.output_schema)}
     body = {name: encode(value) for name, value in given.items()}
     body["input"] = b"[%b]" % b",".join(encoded.items)
     return body
+
+
+_SET_HERE = frozenset(("input", "stream", "background"))
+
+
+def _clash(names: Iterable[str]) -> ModelError:
+    return ModelError(
+        f"The request sets {', '.join(sorted(names))}, which kern sets itself. Take it out of the "
+        "settings of the request, or of request_params.",
+        kind="invalid_request",
+    )
+
+
+def _tools(request: ModelRequest, own: Mapping[str, object]) -> list[object]:
+    """Return the agent's functions, and the tools that the provider has, as its user gave them."""
+    functions = [
+        {
+            "type": "function",
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+            "strict": False,
+        }
+        for tool in request.tools
+    ]
+    given = [*_listed(own.get("tools")), *_listed(request.settings.get("tools"))]
+    names = {tool.name for tool in request.tools}
+    if twice := [name for each in given if (name := (members_of(each) or {}).get("name")) in names]:
+        raise _clash([f"the tool {name}" for name in twice])
+    return [*functions, *given]
+
+
+def _listed(values: object) -> list[object]:
+    return list(values) if isinstance(values, Iterable) else []
 
 
 def encode(value: object) -> bytes:
@@ -120,11 +227,10 @@ def encode(value: object) -> bytes:
 
 def _of_the_sdk(value: object) -> object:
     """Return a parameter that is an object of the SDK's as JSON values."""
-    from pydantic import BaseModel
-
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    raise TypeError(f"a {type(value).__name__} is none")
+    members = members_of(value)
+    if members is None:
+        raise TypeError(f"a {type(value).__name__} is none")
+    return dict(members)
 
 
 _to_json = json.JSONEncoder(
@@ -144,124 +250,3 @@ def _format(form: OutputSchema) -> Json:
         "schema": dict(form.schema),
         "strict": form.strict,
     }
-
-
-def _input_items(message: Message, provider: str) -> list[Json]:
-    if message.provider == provider and message.provider_items:
-        return message.provider_items
-    content: object = message.content or ""
-    if isinstance(content, tuple):
-        # The API takes an answer's text only: its sources and reasoning are the model's own.
-        content = message.text if message.role == "assistant" else input_parts(content)
-    if message.role == "tool":
-        call_id = message.tool_call_id
-        return [{"type": "function_call_output", "call_id": call_id, "output": content}]
-    items: list[Json] = []
-    if message.role == "assistant" and content:
-        # In full: servers other than OpenAI's know an answer by its parts.
-        part = {"type": "output_text", "text": content}
-        items.append({"type": "message", "role": "assistant", "content": [part]})
-    elif not message.tool_calls:
-        items.append({"role": message.role, "content": content})
-    for call in message.tool_calls:
-        items.append(
-            {
-                "type": "function_call",
-                "call_id": call.id,
-                "name": call.name,
-                "arguments": call.arguments,
-            }
-        )
-    return items
-
-
-def read_response(payload: object, model: str, provider: str) -> ModelResponse:
-    """Return the answer in a response.
-
-    Args:
-        payload: the response as parsed JSON.
-        model: the model's id, for errors.
-        provider: who answered.
-
-    Raises:
-        ModelError: the response failed, is incomplete, or is no response at all.
-    """
-    if not _is_response(payload):
-        raise ModelError(f"{model} answered with something that is no response.", kind="malformed")
-    items = cast(list[Json], payload["output"])
-    content, refused = answer_content(items)
-    text, status = text_of(content), payload.get("status")
-    if status == "failed":
-        error = _object(payload, "error")
-        code = error.get("code")
-        failure = failure_of(code)
-        raise ModelError(
-            f"{model} failed: {error.get('message') or code or 'it does not say why'}",
-            kind=failure.kind,
-            transient=failure.transient,
-            content=text,
-        )
-    if status == "incomplete":
-        reason = _object(payload, "incomplete_details").get("reason")
-        remedy = " Raise max_output_tokens." if reason == "max_output_tokens" else ""
-        raise ModelError(
-            f"{model} broke off its answer: {reason}.{remedy}",
-            kind="content_filter" if reason == "content_filter" else "incomplete",
-            content=text,
-        )
-    if status not in (None, "completed"):
-        raise ModelError(f"{model} ended with the status {status!r}.", content=text)
-    calls = [
-        ToolCall(str(item.get("call_id")), str(item.get("name")), str(item.get("arguments") or ""))
-        for item in items
-        if item.get("type") == "function_call"
-    ]
-    message = Message("assistant", content, tool_calls=calls, refusal=refused)
-    if any(item.get("type") != "message" for item in items):
-        # More than the text: kept as it was, for the provider to go on from.
-        message.provider, message.provider_items = provider, items
-    return ModelResponse(
-        message,
-        _metrics(_object(payload, "usage")),
-        "tool_calls" if calls else "stop",
-        _text(payload, "model"),
-        _text(payload, "id"),
-    )
-
-
-def _is_response(payload: object) -> TypeGuard[Json]:
-    """Tell whether what is read of the payload has the form that it should have."""
-    if not isinstance(payload, dict) or not _are_objects(payload.get("output")):
-        return False
-    contents = [item.get("content") for item in payload["output"] if item.get("type") == "message"]
-    return all(map(_are_objects, filter(None, contents)))
-
-
-def _are_objects(values: object) -> bool:
-    return isinstance(values, list) and {*map(type, values)} <= {dict}
-
-
-def _metrics(usage: Json) -> Metrics:
-    return Metrics(
-        input_tokens=_number(usage, "input_tokens"),
-        output_tokens=_number(usage, "output_tokens"),
-        total_tokens=_number(usage, "total_tokens"),
-        cached_tokens=_number(_object(usage, "input_tokens_details"), "cached_tokens"),
-        reasoning_tokens=_number(_object(usage, "output_tokens_details"), "reasoning_tokens"),
-        model_calls=1,
-    )
-
-
-def _object(values: Json, key: str) -> Json:
-    value = values.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(values: Json, key: str) -> str | None:
-    value = values.get(key)
-    return value if isinstance(value, str) else None
-
-
-def _number(values: Json, key: str) -> int:
-    value = values.get(key)
-    return value if isinstance(value, int) else 0

@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Send a whole answer."""
-        self.write(_head(status, {**headers, "content-length": str(len(body))}) + body)
+        self.write(answer_bytes(status, headers, body))
 
     def start_chunks(self, headers: Mapping[str, str]) -> None:
         """Send the head of an answer whose length is not known."""
@@ -176,6 +176,11 @@ def _parse_head(head: str) -> tuple[str, str, dict[str, str], int]:
     if length < 0:
         raise ValueError("negative content-length")
     return method, target, headers, length
+
+
+def answer_bytes(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return a whole answer as it is sent."""
+    return _head(status, {**headers, "content-length": str(len(body))}) + body
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:

@@ -1,11 +1,12 @@
 """One request and the ways to answer it, recorded."""
 
+import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 
-from kern.testing.responses.connection import Connection, Request
+from kern.testing.responses.connection import Connection, Request, answer_bytes
 from kern.testing.responses.record import RequestRecord
 from kern.testing.responses.reply import RawAnswer, Reply
 from kern.testing.responses.wire import Json
@@ -19,6 +20,8 @@ class Exchange:
 
     Attributes:
         record: what the server knows of the request; kept up to date by the answers.
+        trickle: seconds after each byte of the answer, and of a stream after each event.
+        trickles_head: whether the headers trickle too.
     """
 
     def __init__(
@@ -34,6 +37,8 @@ class Exchange:
         self.record = RequestRecord(
             request.method, request.path, request.query, request.headers, time.monotonic()
         )
+        self.trickle = 0.0
+        self.trickles_head = False
         self._connection = connection
         self._changed = changed
 
@@ -42,8 +47,7 @@ class Exchange:
         body = json.dumps(response).encode()
         self._start()
         if drop is None:
-            self._connection.answer(200, _JSON, body)
-            await self._connection.drain()
+            await self._answer(200, _JSON, body)
         else:
             head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n".encode()
             self._connection.write(head + body[: len(body) // 2])
@@ -52,8 +56,7 @@ class Exchange:
     async def send_raw(self, raw: RawAnswer) -> None:
         """Answer with what is no response object."""
         self._start()
-        self._connection.answer(raw.status, raw.headers, raw.body)
-        await self._connection.drain()
+        await self._answer(raw.status, raw.headers, raw.body)
 
     async def send_error(self, status: int, message: str) -> None:
         """Answer with an error in OpenAI's form."""
@@ -77,7 +80,10 @@ class Exchange:
                     deltas += event["type"].endswith(".delta")
                     if deltas == drop:
                         break
-                self._connection.write_chunks(frames)
+                for frame in frames if self.trickle else ():
+                    self._connection.write_chunks([frame])
+                    await asyncio.sleep(self.trickle)
+                self._connection.write_chunks([] if self.trickle else frames)
                 if deltas == drop:
                     self._connection.close()
                     return
@@ -93,6 +99,18 @@ class Exchange:
             self._start()
             self._connection.write(b"HTTP/1.1 200 OK\r\ncontent-type: applica")
         self._connection.close()
+
+    async def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        if not self.trickle:
+            self._connection.answer(status, headers, body)
+        else:
+            answer = answer_bytes(status, headers, body)
+            begin = 0 if self.trickles_head else len(answer) - len(body)
+            self._connection.write(answer[:begin])
+            for place in range(begin, len(answer)):
+                self._connection.write(answer[place : place + 1])
+                await asyncio.sleep(self.trickle)
+        await self._connection.drain()
 
     def _start(self) -> None:
         self.record.started = time.monotonic()

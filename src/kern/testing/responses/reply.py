@@ -67,11 +67,15 @@ class Reply:
         calls: the tool calls, after the text.
         reasoning: the reasoning items, before the text.
         refused: the refusal, in place of a text.
+        items: more items of the output, as they are, after the calls.
         status: how the response ends.
         error: the code and message of a failed response.
+        reason: why a response is incomplete.
         usage: the tokens that the response counts.
         delay: seconds before the first byte.
         pause: seconds after each delta; a reply that is not streamed takes as long in all.
+        trickle: seconds after each byte of a reply that is no stream, or has none.
+        trickle_from: whether that begins with the headers or with the body.
         raw: an HTTP answer in place of a response.
         drop: where the server closes the connection: before any byte, within the headers, or after
             this many deltas.
@@ -84,11 +88,15 @@ class Reply:
     calls: tuple[ToolCall, ...] = ()
     reasoning: tuple[Reasoning, ...] = ()
     refused: str | None = None
+    items: tuple[Mapping[str, Any], ...] = ()
     status: Literal["completed", "incomplete", "failed"] = "completed"
     error: tuple[str, str] | None = None
+    reason: str = "max_output_tokens"
     usage: Usage = Usage()
     delay: float = 0.0
     pause: float = 0.0
+    trickle: float = 0.0
+    trickle_from: Literal["head", "body"] = "body"
     raw: RawAnswer | None = None
     drop: Literal["connection", "headers"] | int | None = None
     resumable: bool = True
@@ -111,9 +119,14 @@ class Reply:
         return cls(refused=refusal)
 
     @classmethod
-    def incomplete(cls, *deltas: str) -> Self:
-        """Answer with a text that ended early, for the reason ``max_output_tokens``."""
-        return cls(deltas=deltas, status="incomplete")
+    def incomplete(cls, *deltas: str, reason: str = "max_output_tokens") -> Self:
+        """Answer with a text that ended early, and for which reason."""
+        return cls(deltas=deltas, status="incomplete", reason=reason)
+
+    @classmethod
+    def output(cls, *items: Mapping[str, Any]) -> Self:
+        """Answer with these items as they are, whether the API knows them or not."""
+        return cls(items=items)
 
     @classmethod
     def failed(
@@ -186,6 +199,15 @@ class Reply:
     def slow(self, delay: float = 0.0, pause: float = 0.0) -> Self:
         """Return this reply with seconds before its first byte, and seconds after each delta."""
         return replace(self, delay=delay, pause=pause)
+
+    def trickling(self, pause: float, begin: Literal["head", "body"] = "body") -> Self:
+        """Return this reply sent byte by byte, with seconds after each; of a stream each event.
+
+        Args:
+            pause: the seconds.
+            begin: whether that begins with the headers or with the body.
+        """
+        return replace(self, trickle=pause, trickle_from=begin)
 
     def dropping(self, after: int) -> Self:
         """Return this reply with its connection closed after so many deltas.

@@ -241,6 +241,7 @@ class ResponsesServer:
         self._keep(self.requests, exchange.record)
         script = self.script.popleft() if self.script else self.default
         reply = script if isinstance(script, Reply) else script(body)
+        exchange.trickle, exchange.trickles_head = reply.trickle, reply.trickle_from == "head"
         if reply.raw or isinstance(reply.drop, str):
             await self._fail(reply, exchange)
         elif body.get("background"):

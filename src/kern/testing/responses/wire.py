@@ -70,7 +70,7 @@ def finish(response: Json, reply: Reply) -> None:
     if reply.status == "completed":
         response["completed_at"] = int(time.time())
     elif reply.status == "incomplete":
-        response["incomplete_details"] = {"reason": "max_output_tokens"}
+        response["incomplete_details"] = {"reason": reply.reason}
     elif reply.error:
         code, message = reply.error
         response["error"] = {"code": code, "message": message}
@@ -125,7 +125,7 @@ def _output(reply: Reply) -> list[Json]:
         }
         for name, arguments in reply.calls
     ]
-    return items
+    return items + [dict(item) for item in reply.items]
 
 
 def _events(response: Json, reply: Reply) -> Iterator[Json]:
@@ -143,17 +143,19 @@ def _events(response: Json, reply: Reply) -> Iterator[Json]:
 
 
 def _item_events(index: int, item: Json, reply: Reply) -> Iterator[Json]:
-    place = {"item_id": item["id"], "output_index": index}
+    place = {"item_id": item.get("id"), "output_index": index}
     added = {"type": "response.output_item.added", "output_index": index}
     kind = item["type"]
     if kind == "reasoning":
         yield added | {"item": item | {"summary": []}}
-        for number, part in enumerate(item["summary"]):
+        for number, part in enumerate(item.get("summary") or ()):
             yield from _summary_events(place | {"summary_index": number}, part)
     elif kind == "message":
         yield added | {"item": item | {"status": "in_progress", "content": []}}
         for number, part in enumerate(item["content"]):
             yield from _part_events(place | {"content_index": number}, part, reply)
+    elif kind != "function_call" or not isinstance(item.get("arguments"), str):
+        yield added | {"item": item}
     else:
         yield added | {"item": item | {"status": "in_progress", "arguments": ""}}
         for delta in _halves(item["arguments"]):
@@ -161,7 +163,7 @@ def _item_events(index: int, item: Json, reply: Reply) -> Iterator[Json]:
         yield {
             "type": "response.function_call_arguments.done",
             **place,
-            "name": item["name"],
+            "name": item.get("name"),
             "arguments": item["arguments"],
         }
     yield {"type": "response.output_item.done", "output_index": index, "item": item}
@@ -172,7 +174,8 @@ def _part_events(place: Json, part: Json, reply: Reply) -> Iterator[Json]:
     if part["type"] == "refusal":
         name, key, more, deltas = "response.refusal", "refusal", {}, _halves(part["refusal"])
     else:
-        name, key, more, deltas = "response.output_text", "text", {"logprobs": []}, reply.deltas
+        name, key, more = "response.output_text", "text", {"logprobs": []}
+        deltas = reply.deltas if part["text"] == "".join(reply.deltas) else _halves(part["text"])
     yield {"type": "response.content_part.added", **place, "part": part | {key: ""}}
     for delta in deltas:
         yield {"type": f"{name}.delta", **place, "delta": delta, **more}

@@ -1,0 +1,218 @@
+"""From the JSON of a response of the Responses API to kern's messages.
+
+Source: https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+import json
+from collections.abc import Sequence
+from typing import TypeGuard, cast
+from uuid import uuid4
+
+from kern.errors import ModelError
+from kern.models.base import ModelResponse
+from kern.models.failures import failure_of
+from kern.models.openai.parts import Json, answer_content
+from kern.models.openai.wire import Origin
+from kern.run.content import ImagePart, text_of
+from kern.run.message import Message, Metrics
+from kern.run.tool import ToolCall
+
+_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+"""The items that call a tool of the agent, and where its arguments are."""
+
+_DEMANDS = (
+    "apply_patch_call",
+    "computer_call",
+    "local_shell_call",
+    "mcp_approval_request",
+    "shell_call",
+)
+"""The items that want something of the client which kern does not do."""
+
+
+def read_response(payload: object, origin: Origin) -> ModelResponse:
+    """Return the answer in a response.
+
+    Args:
+        payload: the response as parsed JSON.
+        origin: who answered.
+
+    Raises:
+        ModelError: the response failed, is incomplete or empty, or is no response at all.
+    """
+    model = origin.model
+    if not _is_response(payload):
+        raise ModelError(f"{model} answered with something that is no response.", kind="malformed")
+    items = cast(list[Json], payload["output"])
+    content, refused = answer_content(items)
+    _check_status(payload, model, text_of(content))
+    _check_demands(items, model, text_of(content))
+    # Who refuses to answer has nothing to be called for it.
+    items, calls = (items, []) if refused else _with_calls(items)
+    if not (refused or calls or _says_something(content)):
+        kinds = ", ".join(str(item.get("type")) for item in items) or "nothing"
+        raise ModelError(
+            f"{model} gave an empty answer: {kinds}, and no text.", kind="empty", transient=True
+        )
+    message = Message("assistant", content, tool_calls=calls, refusal=refused)
+    if _is_more_than_text(items) and _can_be_handed_back(items, payload, refused):
+        message.provider, message.server, message.model = origin
+        message.provider_items = items
+    return ModelResponse(
+        message,
+        _metrics(_object(payload, "usage")),
+        "tool_calls" if calls else "stop",
+        _text(payload, "model"),
+        _text(payload, "id"),
+    )
+
+
+def _check_status(payload: Json, model: str, text: str) -> None:
+    status = payload.get("status")
+    if status == "failed":
+        error = _object(payload, "error")
+        code = error.get("code")
+        failure = failure_of(code)
+        raise ModelError(
+            f"{model} failed: {error.get('message') or code or 'it does not say why'}",
+            kind=failure.kind,
+            transient=failure.transient,
+            content=text,
+        )
+    if status == "incomplete":
+        reason = _object(payload, "incomplete_details").get("reason")
+        remedy = " Raise max_output_tokens." if reason == "max_output_tokens" else ""
+        raise ModelError(
+            f"{model} broke off its answer: {reason or 'it does not say why'}.{remedy}",
+            kind="content_filter" if reason == "content_filter" else "incomplete",
+            content=text,
+        )
+    if status not in (None, "completed"):
+        raise ModelError(f"{model} ended with the status {status!r}.", content=text)
+
+
+def _check_demands(items: Sequence[Json], model: str, text: str) -> None:
+    done = {item.get("call_id") for item in items if str(item.get("type")).endswith("_output")}
+    for item in items:
+        kind = item.get("type")
+        if kind in _DEMANDS and (item.get("call_id") is None or item["call_id"] not in done):
+            raise ModelError(
+                f"{model} answered with a {kind}, which kern cannot do. Take its tool out of "
+                "request_params, or let the provider do it alone.",
+                content=text,
+            )
+        if kind in _CALLS and item.get("status") == "incomplete":
+            raise ModelError(
+                f"{model} broke off a call of {item.get('name')!r:.100}.",
+                kind="incomplete",
+                transient=True,
+                content=text,
+            )
+
+
+def _with_calls(items: list[Json]) -> tuple[list[Json], list[ToolCall]]:
+    """Return the items, in which each call has an id of its own, and the calls."""
+    calls: list[ToolCall] = []
+    items = items[:]
+    for place, item in enumerate(items):
+        key = _CALLS.get(str(item.get("type")))
+        if key is None:
+            continue
+        call_id, name, arguments = item.get("call_id"), item.get("name"), item.get(key)
+        if not (isinstance(call_id, str) and call_id.strip()) or any(
+            call.id == call_id for call in calls
+        ):
+            call_id = f"call_{uuid4().hex}"
+        call = ToolCall(
+            call_id,
+            name if isinstance(name, str) and name else "unnamed",
+            arguments_of(arguments),
+        )
+        fixed = {**item, "call_id": call.id, "name": call.name, key: call.arguments}
+        if fixed != item:
+            items[place] = fixed
+        calls.append(call)
+    return items, calls
+
+
+def arguments_of(value: object) -> str:
+    """Return the arguments of a call as JSON text; some servers give them as an object."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _says_something(content: object) -> bool:
+    if isinstance(content, tuple):
+        return bool(text_of(content)) or any(isinstance(part, ImagePart) for part in content)
+    return bool(content)
+
+
+def _is_more_than_text(items: Sequence[Json]) -> bool:
+    """Say whether the next request needs more of an answer than its text."""
+    if len(items) != 1:
+        return bool(items)
+    [item] = items
+    parts = cast(list[Json], item.get("content") or [])
+    return (
+        item.get("type") != "message"
+        or len(parts) != 1
+        or not _names(item) <= {"id", "type", "role", "status", "content"}
+        or not _names(parts[0]) <= {"type", "text", "refusal", "logprobs"}
+    )
+
+
+def _names(values: Json) -> set[str]:
+    return {name for name, value in values.items() if value not in (None, [])}
+
+
+def _can_be_handed_back(items: Sequence[Json], payload: Json, refused: bool) -> bool:
+    """Say whether the provider takes the items as they are.
+
+    It does not take calls without results, nor reasoning which it has neither stored nor sealed.
+    """
+    kinds = {item.get("type") for item in items}
+    if refused and kinds & _CALLS.keys():
+        return False
+    is_stored = payload.get("store") is not False
+    return is_stored or all(
+        item.get("encrypted_content") for item in items if item.get("type") == "reasoning"
+    )
+
+
+def _is_response(payload: object) -> TypeGuard[Json]:
+    """Tell whether what is read of the payload has the form that it should have."""
+    if not isinstance(payload, dict) or not _are_objects(payload.get("output")):
+        return False
+    contents = [item.get("content") for item in payload["output"] if item.get("type") == "message"]
+    return all(map(_are_objects, filter(None, contents)))
+
+
+def _are_objects(values: object) -> bool:
+    return isinstance(values, list) and {*map(type, values)} <= {dict}
+
+
+def _metrics(usage: Json) -> Metrics:
+    return Metrics(
+        input_tokens=_number(usage, "input_tokens"),
+        output_tokens=_number(usage, "output_tokens"),
+        total_tokens=_number(usage, "total_tokens"),
+        cached_tokens=_number(_object(usage, "input_tokens_details"), "cached_tokens"),
+        reasoning_tokens=_number(_object(usage, "output_tokens_details"), "reasoning_tokens"),
+        model_calls=1,
+    )
+
+
+def _object(values: Json, key: str) -> Json:
+    value = values.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(values: Json, key: str) -> str | None:
+    value = values.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _number(values: Json, key: str) -> int:
+    value = values.get(key)
+    return value if isinstance(value, int) else 0

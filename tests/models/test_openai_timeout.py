@@ -1,0 +1,67 @@
+"""A model's time limit bounds one try of a call as a whole, however its answer comes."""
+
+import time
+
+import pytest
+from asking import Ask, NewModel, pieces_and_whole
+
+from kern.errors import ModelError
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+LIMIT = 0.3
+
+# Any of these would take much longer than a test may.
+TRICKLES = {
+    "body": Reply.text(*"Hello.").trickling(0.05),
+    "head": Reply.text("Hello.").trickling(0.05, "head"),
+    "error": Reply.http_error(400, "No. " * 100).trickling(0.05),
+    "error head": Reply.http_error(500).trickling(0.05, "head"),
+    "redirect": Reply.http_error(307, headers={"location": "/v1/responses"}).slow(0.1),
+    "pause": Reply.text(*"Hello, world.").slow(pause=0.1),
+}
+
+
+@pytest.mark.parametrize("name", TRICKLES)
+async def test_an_answer_that_trickles_is_given_up_at_the_limit(
+    new_model: NewModel, server: ResponsesServer, ask: Ask, name: str
+) -> None:
+    server.default = TRICKLES[name]
+    model = new_model(timeout=LIMIT)
+    await model.prepare()
+    began = time.monotonic()
+    with pytest.raises(ModelError, match=r"did not answer within 0\.3 s") as raised:
+        await ask(model, "Hi")
+    assert (raised.value.kind, raised.value.transient) == ("timeout", True)
+    assert LIMIT <= time.monotonic() - began < 4 * LIMIT
+
+
+async def test_a_stream_of_comments_is_given_up_at_the_limit(
+    new_model: NewModel, server: ResponsesServer
+) -> None:
+    comments = Reply.garbage(": wait\n\n" * 1000, content_type="text/event-stream")
+    server.script.append(comments.trickling(0.01))
+    began = time.monotonic()
+    with pytest.raises(ModelError, match=r"within 0\.3 s"):
+        await pieces_and_whole(new_model(timeout=LIMIT), "Hi")
+    assert time.monotonic() - began < 4 * LIMIT
+
+
+async def test_a_stream_that_is_given_up_keeps_its_text(
+    new_model: NewModel, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.text(*"Hello, world.").slow(pause=0.1))
+    with pytest.raises(ModelError) as raised:
+        await pieces_and_whole(new_model(timeout=LIMIT), "Hi")
+    assert raised.value.content
+    assert "Hello, world.".startswith(raised.value.content)
+    await server.wait_for_disconnects(1)
+
+
+async def test_each_try_has_the_limit_to_itself(
+    new_model: NewModel, server: ResponsesServer, ask: Ask
+) -> None:
+    server.script.append(Reply.hang())
+    answer = await ask(new_model(timeout=LIMIT, max_retries=1), "Hi")
+    assert answer.message.text == "Hello."
+    assert len(server.requests) == 2
