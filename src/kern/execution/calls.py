@@ -6,13 +6,13 @@ from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
 from functools import partial
 
-from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError
+from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError, described
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_small
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
 from kern.run.base import RunContext, current_run
-from kern.run.content import Content
+from kern.run.content import Content, text_of
 from kern.run.fold import Turn
 from kern.run.requirement import RequirementKind, RunRequirement
 from kern.run.steps import Paused, ToolEnded
@@ -129,12 +129,32 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None
         result = await _call(attempt, turn, place, call)
     else:
         result = ToolResult(refusal, is_error=True)
+    if result.is_error:
+        _log_error(attempt, call, result)
 
     def keep(content: Content) -> None:
         attempt.journal.keep(ToolEnded(place, content, result.is_error))
 
     await keep_small(attempt.store, attempt.output.run_id, result.content, keep)
     await attempt.journal.commit()
+
+
+def _log_error(attempt: Attempt, call: ToolCall, result: ToolResult) -> None:
+    """Log what the model is told of a call that failed; the run goes on."""
+    output = attempt.output
+    logger.warning(
+        "run %s (agent %s): the tool %s failed: %.2000s",
+        output.run_id,
+        output.agent_id,
+        call.name,
+        text_of(result.content),
+        extra={
+            "run_id": output.run_id,
+            "agent_id": output.agent_id,
+            "tool": call.name,
+            "tool_call_id": call.id,
+        },
+    )
 
 
 async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
@@ -147,8 +167,9 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
     except ThreadLimitError:
         raise
     except Exception as error:  # What is raised around a tool is its call's error, too.
-        logger.warning("run %s: around the tool %s: %r", attempt.output.run_id, call.name, error)
-        return ToolResult(f"{type(error).__name__}: {error}", is_error=True)
+        run_id = attempt.output.run_id
+        logger.debug("run %s: around the tool %s", run_id, call.name, exc_info=error)
+        return ToolResult(described(error), is_error=True)
 
 
 async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from kern.errors import ConfigurationError, InvalidInputError, ThreadLimitError
+from kern.errors import ConfigurationError, InvalidInputError, ThreadLimitError, described
 from kern.run.base import RunContext, RunInfo
 from kern.run.content import Content, is_content
 from kern.run.tool import ToolSchema
@@ -138,7 +138,7 @@ class Tool(ABC):
 
         The tool's code is in a task of its own, which it may cancel: so a cancel of the caller's
         task is the run's. That alone passes on; whatever the code raises otherwise is its error,
-        and is logged as a warning.
+        whose traceback is logged at the level DEBUG.
 
         Args:
             arguments: a JSON object, as the model wrote it.
@@ -165,9 +165,8 @@ class Tool(ABC):
             context.stop()
         if isinstance(outcome, ToolResult):
             return outcome
-        told = _describe(outcome)
-        logger.warning("run %s: the tool %s failed: %s", context.run_id, self.name, told)
-        return ToolResult(told, is_error=True)
+        logger.debug("run %s: the tool %s raised", context.run_id, self.name, exc_info=outcome)
+        return ToolResult(described(outcome), is_error=True)
 
     async def _outcome(
         self, arguments: str, context: RunContext, limit: asyncio.Timeout
@@ -209,12 +208,3 @@ class Toolset(ABC):
         Args:
             run: the run.
         """
-
-
-def _describe(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except BaseException as broken:  # It is the tool's code, too.
-        text = f"its text cannot be read: {type(broken).__name__}"
-    name = type(error).__name__
-    return f"{name}: {text}" if text else name
