@@ -163,7 +163,10 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
     if not spec.middleware:
         return await make(call)
     try:
-        return await around_tool(spec.middleware, attempt.info, make)(call)
+        result: object = await around_tool(spec.middleware, attempt.info, make)(call)
+        if isinstance(result, ToolResult):
+            return result
+        raise TypeError(f"middleware returned {type(result).__name__} in place of a ToolResult")
     except ThreadLimitError:
         raise
     except Exception as error:  # What is raised around a tool is its call's error, too.
