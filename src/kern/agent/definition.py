@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, cast
 
-from kern.agent.options import check_count, check_policy, check_seconds
+from kern.agent.checks import check_db, check_least, check_list, check_text
+from kern.agent.options import check_count, check_limits, check_policy, check_seconds
 from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
@@ -94,7 +95,8 @@ class AgentDefinition(Generic[Deps, Output]):
                 It takes more processor time, the more the longer the answers are.
             dependencies: what the tools find in their context; it is stored nowhere.
             db: where sessions and runs are kept; background runs need one.
-            add_history_to_context: whether the model is shown earlier runs of the session.
+            add_history_to_context: whether the model is shown earlier runs of the session; it
+                needs a db, as max_attempts and what follows it do.
             num_history_runs: how many of them, the last completed ones.
             timeout: see :meth:`arun`, as for the next two.
             max_attempts: by default an attempt whose model fails is the last.
@@ -114,8 +116,22 @@ class AgentDefinition(Generic[Deps, Output]):
             raise ConfigurationError(
                 "An agent needs a model, such as Agent(model=OpenAIResponses(id='gpt-5-mini'))."
             )
-        if num_history_runs < 0:
-            raise ConfigurationError(f"num_history_runs must be 0 or more: {num_history_runs}.")
+        self.db = check_db(
+            db,
+            add_history_to_context=add_history_to_context,
+            max_attempts=max_attempts is not None,
+            session_policy=session_policy != "queue",
+            max_concurrent_runs=max_concurrent_runs is not None,
+            max_concurrent_runs_per_user=max_concurrent_runs_per_user is not None,
+            max_queued_runs=max_queued_runs is not None,
+        )
+        check_least("num_history_runs", num_history_runs)
+        if tool_call_limit is not None:
+            check_least("tool_call_limit", tool_call_limit)
+        check_text("name", name)
+        check_text("description", description)
+        check_text("instructions", instructions, several=True)
+        tools = check_list("tools", tools, object, "tools=[search]")
         self.toolsets = tuple(each for each in tools if isinstance(each, Toolset))
         made = [
             each if isinstance(each, Tool) else FunctionTool(each)
@@ -127,13 +143,14 @@ class AgentDefinition(Generic[Deps, Output]):
             raise ConfigurationError("Two tools have one name; give one of them another.")
         self.tool_call_limit = tool_call_limit
         self.max_turns = _limit("max_turns", max_turns)
-        self.usage_limits = usage_limits
-        self.middleware = tuple(middleware)
+        self.usage_limits = None if usage_limits is None else check_limits(usage_limits)
+        self.middleware = tuple(
+            check_list("middleware", middleware, Middleware, "middleware=[Timed()]")
+        )
         self.live = live
         self.dependencies: Mapping[str, object] = dict(dependencies or {})
         self.name = name or "Agent"
         self.model = model
-        self.db = db
         self.description = description
         self.instructions = instructions
         self.add_history_to_context = add_history_to_context

@@ -15,6 +15,7 @@ from kern.dispatch.runtime import Runtime
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import handle_sigterm, in_charge, release_here
 from kern.errors import ConfigurationError
+from kern.keywords import explained
 
 __all__ = ["handle_sigterm", "lifespan", "release", "serve"]
 
@@ -22,6 +23,7 @@ __all__ = ["handle_sigterm", "lifespan", "release", "serve"]
 _HAND_OVER = 10.0
 
 
+@explained
 async def serve(
     agents: Sequence[Agent[Any, Any]],
     *,
@@ -70,6 +72,7 @@ async def serve(
     )
     if not agents:
         raise ConfigurationError("There is no agent to serve.")
+    _check_grace(grace)
     serving = _Serving(agents, settings, ready)
     end = partial(serving.end, grace) if stopping is None else None
     with in_charge(end, grace + _HAND_OVER):
@@ -83,6 +86,7 @@ async def serve(
             await serving.end(grace)
 
 
+@explained
 def lifespan(
     agents: Sequence[Agent[Any, Any]] = (),
     *,
@@ -117,6 +121,8 @@ def lifespan(
     settings = _settings(
         heartbeat, concurrency, retention, max_loop_block, unserved_timeout, max_threads
     )
+
+    _check_grace(grace)
 
     @asynccontextmanager
     async def within(app: object) -> AsyncIterator[None]:
@@ -188,6 +194,11 @@ class _Serving:
             self._is_ready = is_ready
             if self._ready is not None:
                 self._ready(is_ready)
+
+
+def _check_grace(grace: float) -> None:
+    if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
+        raise ConfigurationError(f"grace must be a number of seconds from 0 on, not {grace!r:.50}.")
 
 
 def _settings(

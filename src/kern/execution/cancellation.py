@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from kern.keywords import explained
 from kern.run.codec import check_id
 
 # A pending cancel whose run never arrives must not be kept without end.
@@ -95,6 +96,7 @@ class Cancellations:
 cancellations = Cancellations()
 
 
+@explained
 def cancel_run(run_id: str) -> bool:
     """Cancel a run, whether it runs, waits, or has yet to be started.
 
@@ -114,6 +116,7 @@ def cancel_run(run_id: str) -> bool:
     return stopped
 
 
+@explained
 async def acancel_run(run_id: str) -> bool:
     """Cancel a run as :func:`cancel_run` does, and wait until every database was told.
 

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
+from kern.keywords import explained
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
 from kern.tools.base import Interrupt, Tool, ToolResult
@@ -33,6 +34,7 @@ class FunctionTool(Tool, Generic[P, R]):
         function: the function itself.
     """
 
+    @explained
     def __init__(
         self,
         function: Callable[P, R],
@@ -184,6 +186,7 @@ def tool(
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
+@explained
 def tool(
     function: Callable[P, R] | None = None,
     /,

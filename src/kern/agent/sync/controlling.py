@@ -38,7 +38,7 @@ class SyncControlling(Controlling[Deps, Output]):
 
         Args:
             run_id: the run.
-            timeout: seconds to wait at most; by default without end.
+            timeout: seconds to wait at most, 0 to look once; by default without end.
             until: ``"end"`` to wait on while the run is PAUSED.
 
         Returns:
@@ -46,6 +46,7 @@ class SyncControlling(Controlling[Deps, Output]):
 
         Raises:
             TimeoutError: it had not by then; it goes on.
+            InvalidInputError: an argument cannot be used.
             ConfigurationError: the agent has no db.
             DatabaseError: the database could not be opened.
         """

@@ -25,6 +25,7 @@ from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
 from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
+from kern.keywords import explained
 
 __all__ = ["PostgresDb"]
 
@@ -37,6 +38,7 @@ class PostgresDb(Database):
     until a little after the last of the objects is gone or closed.
     """
 
+    @explained
     def __init__(
         self,
         db_url: str,

@@ -13,6 +13,7 @@ from kern.db.sqlite.heart import SqliteHeart
 from kern.db.sqlite.schema import migration_sql
 from kern.db.sqlite.store import SqliteStore
 from kern.db.values import TablesVersion
+from kern.keywords import explained
 
 __all__ = ["SqliteDb"]
 
@@ -20,6 +21,7 @@ __all__ = ["SqliteDb"]
 class SqliteDb(Database):
     """Sessions and runs in one file, for the processes of one machine."""
 
+    @explained
     def __init__(
         self, db_file: str | Path = "kern.db", session_table: str = "kern_sessions"
     ) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kern.errors import ModelError
+from kern.keywords import explained
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece
 from kern.models.openai.kept import CREATED, KeptAnswer, handle_in, path_of
 from kern.models.openai.parts import Json
@@ -32,6 +33,7 @@ class OpenAIResponses(Model):
 
     provider = "OpenAI"
 
+    @explained
     def __init__(
         self,
         id: str = "gpt-5-mini",
