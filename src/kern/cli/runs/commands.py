@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
 from kern.db.database import Database
 from kern.run.base import RunStatus
 from kern.run.codec import check_id
@@ -53,7 +53,7 @@ def list_runs(
     for option, value in given.items():
         if value is not None:
             check_id(option, value)
-    database = open_database(db, table, schema)
+    database = existing_database(db, table, schema)
     wanted = (agent, tuple(status or ()), session, user)
     records = asyncio.run(find(database, *wanted, since=since, before=before, limit=limit))
     if as_json:
@@ -69,7 +69,7 @@ def show(
     """Show a run and what has happened in it."""
     from kern.cli.runs.show import look_up, show_json, show_run
 
-    database = open_database(db, table, schema)
+    database = existing_database(db, table, schema)
     record, rows, executor = asyncio.run(look_up(database, check_id("RUN", run)))
     if as_json:
         show_json(record, rows)
@@ -92,7 +92,7 @@ def watch(
     """
     from kern.cli.runs.watch import watch_all, watch_run
 
-    database = open_database(db, table, schema)
+    database = existing_database(db, table, schema)
     try:
         if run is None:
             asyncio.run(watch_all(database))
@@ -118,7 +118,7 @@ def cancel(
     async def cancel_all(runtime: "Runtime") -> bool:
         return all([await _cancel(runtime, run_id) for run_id in run_ids])
 
-    if not _use(open_database(db, table, schema), cancel_all):
+    if not _use(existing_database(db, table, schema), cancel_all):
         raise typer.Exit(1)
 
 
@@ -127,7 +127,7 @@ def retry(run: Run, db: Url = None, table: Table = TABLE, schema: Schema = SCHEM
     """Have a run that ended in ERROR go on after its last step, in a process that serves it."""
     run_id = check_id("RUN", run)
     taken = _use(
-        open_database(db, table, schema),
+        existing_database(db, table, schema),
         lambda runtime: runtime.resume(run_id, RunStatus.error),
     )
     typer.echo(

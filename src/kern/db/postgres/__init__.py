@@ -14,7 +14,7 @@ with extra("postgres"):
 
 from kern.aio.shared import Registry, Shared
 from kern.db.base import Store
-from kern.db.database import Database, check_identifier
+from kern.db.database import Database, check_identifier, log_tables
 from kern.db.heart import Heart
 from kern.db.postgres.address import Address, parse_address
 from kern.db.postgres.connections import Connections
@@ -176,6 +176,7 @@ class _Target:
         if found != known:
             async with connector.session(migrates=True) as connection:
                 await migrate(connection, self.names)
+            log_tables(f"{self.names.sessions} at {self.address}", TablesVersion(found, known))
 
     def _heartbeat(self) -> float:
         if self.heartbeat is not None:
