@@ -129,6 +129,29 @@ async def test_a_wait_of_no_time_looks_once(
         await agent.await_run("going on", timeout=0)
 
 
+async def test_what_a_callback_raises_is_logged_and_harms_no_run(
+    model: OpenAIResponses, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = Agent("Tester", model, db=InMemoryDb())
+    stopping = asyncio.Event()
+
+    def ready(is_ready: bool) -> None:
+        raise LookupError("no such probe")
+
+    serving = asyncio.create_task(serve([agent], stopping=stopping, ready=ready))
+    run = await agent.arun("Hi", background=True)
+    ended = await agent.await_run(run.run_id, timeout=10)
+    stopping.set()
+    async with asyncio.timeout(10):
+        await serving
+    assert ended is not None
+    assert ended.status is RunStatus.completed
+    assert [each.getMessage() for each in caplog.records] == [
+        "ready(True) raised",
+        "ready(False) raised",
+    ]
+
+
 @pytest.mark.parametrize("given", [{"grace": -1}, {"grace": "5"}, {"max_threads": 0}], ids=repr)
 async def test_a_process_is_not_served_with_what_it_cannot_use(
     model: OpenAIResponses, given: dict[str, Any]

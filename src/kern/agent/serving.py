@@ -1,6 +1,7 @@
 """A process, or a part of one, that executes the runs which others submit."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -16,6 +17,8 @@ from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import handle_sigterm, in_charge, release_here
 from kern.errors import ConfigurationError
 from kern.keywords import explained
+
+logger = logging.getLogger("kern")
 
 __all__ = ["handle_sigterm", "lifespan", "release", "serve"]
 
@@ -48,7 +51,7 @@ async def serve(
             go on elsewhere, or at the next start.
         stopping: set to end; by default it ends at SIGTERM, or where it is cancelled.
         ready: told True when the queues are listened to, False when a database is lost or the
-            end has begun, and True when it is back.
+            end has begun, and True when it is back. What it raises is logged.
         heartbeat: seconds without a sign of life after which a run's executor counts as lost
             (``KERN_HEARTBEAT``, default 15).
         concurrency: how many background runs execute at once for each database
@@ -193,7 +196,10 @@ class _Serving:
         if is_ready is not self._is_ready:
             self._is_ready = is_ready
             if self._ready is not None:
-                self._ready(is_ready)
+                try:
+                    self._ready(is_ready)
+                except Exception:  # The runs are not to suffer from it.
+                    logger.exception("ready(%s) raised", is_ready)
 
 
 def _check_grace(grace: float) -> None:
