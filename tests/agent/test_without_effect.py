@@ -12,6 +12,8 @@ from kern.db.in_memory import InMemoryDb
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
+from kern.run.requirement import RunRequirement
+from kern.run.tool import ToolExecution
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -163,3 +165,13 @@ async def test_a_process_is_not_served_with_what_it_cannot_use(
             await serve([agent], **given)
     with pytest.raises(ConfigurationError, match=f"^{name} must be a "):
         lifespan([agent], **given)
+
+
+@pytest.mark.parametrize("value", [7, {"paid": True}, b"paid"], ids=repr)
+def test_a_decision_tells_the_model_a_text(value: Any) -> None:
+    requirement = RunRequirement("id", "confirmation", ToolExecution("call", "pay", "{}"), {})
+    with pytest.raises(InvalidInputError, match=r"^The result must be a text, not "):
+        requirement.set_external_execution_result(value)
+    with pytest.raises(InvalidInputError, match=r"^The note must be a text, not "):
+        requirement.reject(value)
+    assert not requirement.is_resolved
