@@ -46,6 +46,7 @@ DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"instructions": print}, "instructions must be a text, or a list of texts, not <built-in"),
     ({"instructions": ["Go.", 7]}, "instructions must be a text, or a list of texts, not ['Go.'"),
     ({"description": ["Kind"]}, "description must be a text, not ['Kind']."),
+    ({"dependencies": ["a"]}, "dependencies must be a dict, not ['a']."),
     ({"tool_call_limit": -1}, "tool_call_limit must be 0 or more: -1."),
     ({"num_history_runs": True}, "num_history_runs must be 0 or more: True."),
 ]

@@ -116,15 +116,6 @@ class AgentDefinition(Generic[Deps, Output]):
             raise ConfigurationError(
                 "An agent needs a model, such as Agent(model=OpenAIResponses(id='gpt-5-mini'))."
             )
-        self.db = check_db(
-            db,
-            add_history_to_context=add_history_to_context,
-            max_attempts=max_attempts is not None,
-            session_policy=session_policy != "queue",
-            max_concurrent_runs=max_concurrent_runs is not None,
-            max_concurrent_runs_per_user=max_concurrent_runs_per_user is not None,
-            max_queued_runs=max_queued_runs is not None,
-        )
         check_least("num_history_runs", num_history_runs)
         if tool_call_limit is not None:
             check_least("tool_call_limit", tool_call_limit)
@@ -148,6 +139,8 @@ class AgentDefinition(Generic[Deps, Output]):
             check_list("middleware", middleware, Middleware, "middleware=[Timed()]")
         )
         self.live = live
+        if not isinstance(dependencies, Mapping | None):
+            raise ConfigurationError(f"dependencies must be a dict, not {dependencies!r:.80}.")
         self.dependencies: Mapping[str, object] = dict(dependencies or {})
         self.name = name or "Agent"
         self.model = model
@@ -163,6 +156,15 @@ class AgentDefinition(Generic[Deps, Output]):
             "max_concurrent_runs_per_user", max_concurrent_runs_per_user
         )
         self.max_queued_runs = _limit("max_queued_runs", max_queued_runs)
+        self.db = check_db(
+            db,
+            add_history_to_context=add_history_to_context,
+            max_attempts=max_attempts is not None,
+            session_policy=session_policy != "queue",
+            max_concurrent_runs=max_concurrent_runs is not None,
+            max_concurrent_runs_per_user=max_concurrent_runs_per_user is not None,
+            max_queued_runs=max_queued_runs is not None,
+        )
         self.is_named = bool(name or id)
         self.id = check_id("The agent's id", id or _slug(self.name))
 
