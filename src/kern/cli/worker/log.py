@@ -58,13 +58,13 @@ def log_to(stream: Stream, form: str, *, with_pid: bool) -> None:
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter(with_pid))
-    for name in ("kern", "kern.runs", "kern.tables", "kern.worker", "pgqueuer"):
+    for name in ("kern", "kern.runs", "kern.worker", "pgqueuer"):
         # The user's logging.config disables by default what it does not know.
         logging.getLogger(name).disabled = False
     for name in ("kern", "pgqueuer"):
         logging.getLogger(name).addHandler(handler)
         logging.getLogger(name).propagate = False
-    for name in ("kern.runs", "kern.tables", "kern.worker"):
+    for name in ("kern.runs", "kern.worker"):
         logging.getLogger(name).setLevel(logging.INFO)
     # It reports each repeated delivery with a traceback.
     logging.getLogger("pgqueuer").setLevel(logging.WARNING)
