@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 INSTRUCTIONS = "You answer briefly and correctly."
 """What every contender's agent is told."""
 
+IDLE = 0.02
+"""How long a system is left alone before it counts as idle, in seconds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:

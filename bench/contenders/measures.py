@@ -11,14 +11,11 @@ from dataclasses import replace
 
 import psutil
 
-from bench.contenders.contender import BackgroundContender, Contender, Setting
+from bench.contenders.contender import IDLE, BackgroundContender, Contender, Setting
 from bench.contenders.standin import StandIn, new_name
 
 QUESTION = "What is the capital of France?"
 CALLS_AT_A_TIME = 32
-
-# How long a system is left alone before it counts as idle, in seconds.
-_IDLE = 0.02
 
 # How many runs make the warm-up, also before runs one after the other. A contender that makes so
 # many a second is then given as many as will be in flight.
@@ -65,7 +62,7 @@ async def latency(bench: Bench) -> None:
     await closed_loop(contender, _FIRST, 1)
     submits, starts = [], []
     for _ in range(bench.scale("latency")):
-        await asyncio.sleep(_IDLE)
+        await asyncio.sleep(IDLE)
         mark, session = new_name("start"), new_name("session")
         began = time.monotonic()
         if isinstance(contender, BackgroundContender):

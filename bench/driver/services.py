@@ -16,6 +16,7 @@ from typing import Self
 import asyncpg
 import psutil
 
+from bench.contenders.contender import IDLE
 from kern.local.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ class Services:
         asyncio.run(self._execute(f'DROP DATABASE "{name}" WITH (FORCE)', "CHECKPOINT"))
 
     def commits(self, count: int) -> list[float]:
-        """Return how long single-row commits took, one after the other, in seconds."""
+        """Return how long single-row commits took, in seconds, each after the pause of a submit."""
         return asyncio.run(self._commits(count))
 
     async def _look(self) -> tuple[int, str]:
@@ -91,6 +92,7 @@ class Services:
         await connection.execute("CREATE TABLE IF NOT EXISTS bench_commits (number bigint)")
         times = []
         for number in range(count):
+            await asyncio.sleep(IDLE)
             began = time.perf_counter()
             await connection.execute("INSERT INTO bench_commits VALUES ($1)", number)
             times.append(time.perf_counter() - began)

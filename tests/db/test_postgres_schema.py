@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -95,18 +96,51 @@ async def test_a_half_made_schema_is_not_left_behind(
     assert await (await new_db.store()).get("run") is None
 
 
+@pytest.mark.parametrize("has_columns", [False, True])
 async def test_tables_of_the_first_version_are_migrated(
-    new_db: PostgresDb, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    new_db: PostgresDb,
+    admin: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    has_columns: bool,
 ) -> None:
     names = new_db._names
-    await tables.migrate(admin, names)
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "_MIGRATIONS", tables._MIGRATIONS[:1])
+        await tables.migrate(admin, names)
+    if has_columns:  # As some checkouts made them.
+        await admin.execute(
+            f"ALTER TABLE {names.runs} ADD COLUMN usage_limits json; ALTER TABLE {names.events} "
+            "ADD COLUMN event integer NOT NULL, ADD COLUMN skippable boolean NOT NULL"
+        )
+    more = (", event, skippable", ", 3, true") if has_columns else ("", "")
+    await admin.execute(
+        f"INSERT INTO {names.runs} (run_id, session_id, agent_id, status, input, due_at) "
+        "VALUES ('run', 'session', 'agent', 'PENDING', '{}', now()); "
+        f"INSERT INTO {names.events} (run_id, seq, type, payload{more[0]}) "
+        f"VALUES ('run', 2, 'unknown', '{{}}'{more[1]})"
+    )
+    assert (await new_db.version()).found == 1
+    store = await new_db.store()
+    version = await new_db.version()
+    assert version.found == version.known
+    [row] = await store.events("run", 0)
+    assert (row.event, row.skippable) == ((3, True) if has_columns else (2, False))
+    assert await store.claim("run", CLAIM) is not None
+    assert await store.append("run", 1, [replace(row, seq=3, event=4)], False)
+
+
+async def test_tables_of_this_version_are_migrated_to_the_next(
+    new_db: PostgresDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await (await new_db.store()).submit(new_run())
-    second = ("ALTER TABLE {runs} ADD COLUMN colour text NOT NULL DEFAULT 'red'",)
-    monkeypatch.setattr(tables, "_MIGRATIONS", (*tables._MIGRATIONS, second))
-    assert await new_db.version() == (1, 2)
+    added = ("ALTER TABLE {runs} ADD COLUMN colour text NOT NULL DEFAULT 'red'",)
+    monkeypatch.setattr(tables, "_MIGRATIONS", (*tables._MIGRATIONS, added))
+    now = await new_db.version()
+    assert now.found is not None
+    assert now.known == now.found + 1
     store = await same(new_db).store()
     assert [row["colour"] for row in await execute(store, "SELECT colour FROM {runs}")] == ["red"]
-    assert await new_db.version() == (2, 2)
+    assert (await new_db.version()).found == now.known
     assert await store.claim("run", CLAIM) is not None
 
 

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -224,16 +225,37 @@ async def test_who_reads_does_not_wait_for_a_lock(
     holder.close()
 
 
+async def test_a_file_of_the_first_version_is_migrated(
+    sqlite_db: SqliteDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = sqlite_db.session_table
+    with monkeypatch.context() as patch, closing(sqlite3.connect(sqlite_db._file.path)) as file:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        schema.migrate(file, table)
+        file.executescript(
+            f'INSERT INTO "{table}_runs" (run_id, session_id, agent_id, status, input, due_at, '
+            "created_at) VALUES ('run', 'session', 'agent', 'PENDING', '{}', 0, 0); "
+            f"INSERT INTO \"{table}_run_events\" VALUES ('run', 2, 'unknown', '{{}}', 0)"
+        )
+    store = await sqlite_db.store()
+    assert (await sqlite_db.version()).found == len(schema.MIGRATIONS)
+    [row] = await store.events("run", 0)
+    assert (row.event, row.skippable) == (2, False)
+    assert await store.claim("run", CLAIM) is not None
+    assert await store.append("run", 1, [replace(row, seq=3, event=4)], False)
+
+
 async def test_a_file_of_an_older_version_is_migrated(
     sqlite_db: SqliteDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    known = len(schema.MIGRATIONS)
     old = await same(sqlite_db).store()
     await old.submit(new_run())
     later = 'ALTER TABLE "{table}_runs" ADD COLUMN mood TEXT;\nUPDATE "{table}_runs" SET mood = 1'
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, later))
-    assert (await sqlite_db.version()).found == 1
+    assert (await sqlite_db.version()).found == known
     store = await sqlite_db.store()
-    assert (await sqlite_db.version()).found == 2
+    assert (await sqlite_db.version()).found == known + 1
     [found] = await execute(store, "SELECT run_id, mood FROM {runs}")
     assert found == {"run_id": "run", "mood": "1"}
     monkeypatch.undo()

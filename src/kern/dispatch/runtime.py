@@ -308,11 +308,11 @@ class Runtime:
         """Cancel a run; see :meth:`kern.dispatch.cancelling.Cancelling.cancel`."""
         return await self._cancelling.cancel(run_id, model)
 
-    async def wait(
+    def wait(
         self, run_id: str, timeout: float | None, until: Until = "pause"
-    ) -> RunOutput | None:
+    ) -> Awaitable[RunOutput | None]:
         """Wait for a run; see :meth:`kern.dispatch.waiting.Waiting.wait`."""
-        return await self._waiting.wait(run_id, timeout, until)
+        return self._waiting.wait(run_id, timeout, until)
 
     def stream(self, run_id: str, after: int) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield a run's events; see :meth:`kern.dispatch.waiting.Waiting.stream`."""

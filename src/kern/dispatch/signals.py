@@ -1,8 +1,7 @@
 """Notifications of a database: who waits for a run is woken, and catches up after a gap."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from kern.db.base import Store
 from kern.db.values import Kind, Signal
@@ -50,18 +49,9 @@ class Subscriptions:
             self.is_heard = signal.kind is Kind.resync
         self._on_signal(signal)
 
-    @contextmanager
-    def to(self, run_id: str) -> Iterator[asyncio.Event]:
-        """Set the event whenever the run may have moved on."""
-        changed = asyncio.Event()
-        waiting = self._waiting.setdefault(run_id, set())
-        waiting.add(changed)
-        try:
-            yield changed
-        finally:
-            waiting.discard(changed)
-            if not waiting:
-                del self._waiting[run_id]
+    def to(self, run_id: str) -> "_Subscription":
+        """Set the event of this context whenever the run may have moved on."""
+        return _Subscription(self._waiting, run_id)
 
     def notify(self, run_id: str) -> None:
         """Wake those who wait for the run."""
@@ -72,6 +62,27 @@ class Subscriptions:
         """Wake all who wait."""
         for run_id in list(self._waiting):
             self.notify(run_id)
+
+
+class _Subscription:
+    """The time for which somebody waits for a run: one small object, as every waiter has one."""
+
+    __slots__ = ("_changed", "_run_id", "_waiting")
+
+    def __init__(self, waiting: dict[str, set[asyncio.Event]], run_id: str) -> None:
+        self._waiting = waiting
+        self._run_id = run_id
+        self._changed = asyncio.Event()
+
+    def __enter__(self) -> asyncio.Event:
+        self._waiting.setdefault(self._run_id, set()).add(self._changed)
+        return self._changed
+
+    def __exit__(self, *_: object) -> None:
+        waiting = self._waiting[self._run_id]
+        waiting.discard(self._changed)
+        if not waiting:
+            del self._waiting[self._run_id]
 
 
 def _failed(listening: asyncio.Task[None]) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeAlias
@@ -113,9 +112,11 @@ class Waiting:
                     return None
                 if _is_over(record, until):
                     return RunOutput.from_record(record)
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(self._look_again):
                     await changed.wait()
+            except TimeoutError:
+                pass
             if attempt is not None and attempt.is_settled:
                 return replace(attempt.output)
             if record is not None and not changed.is_set():

@@ -73,7 +73,7 @@ class Worker:
         self._heartbeat = heartbeat
         self._owner = owner
         self._in_hand: set[str] = set()
-        self._working: set[asyncio.Task[None]] = set()
+        self._working: dict[asyncio.Task[None], tuple[str, object]] = {}
         self._has_backlog = False
         # A slot that is free again is as good a reason to look into the queue as a due run.
         self._due = slots.freed
@@ -112,7 +112,6 @@ class Worker:
 
     def begin(self, record: RunRecord, spec: Spec) -> None:
         """Execute a run that was accepted RUNNING for this executor, in a slot that it has."""
-        self._in_hand.add(record.run_id)
         attempt = self._attempt(record, spec, is_pinned=True)
         self._start(record.run_id, self._execute(attempt, record))
 
@@ -176,7 +175,6 @@ class Worker:
             self._has_backlog = False
         fresh = [entry for entry in entries if not self.executes(entry.run_id)]
         for entry in fresh:
-            self._in_hand.add(entry.run_id)
             self._slots.take()
             self._start(entry.run_id, self._take(entry))
         return len(entries) == limit and bool(fresh)
@@ -202,15 +200,16 @@ class Worker:
         return self._due.is_set()
 
     def _start(self, run_id: str, work: Coroutine[object, object, None]) -> None:
-        # Not a `finally`: a task that is cancelled before its first step runs none.
-        def ended(task: asyncio.Task[None], _owner: object = self._owner()) -> None:
-            self._in_hand.discard(run_id)
-            self._working.discard(task)
-            self._slots.give_back()
-
+        self._in_hand.add(run_id)
         task = self._tasks.start(work)
-        self._working.add(task)
-        task.add_done_callback(ended)
+        self._working[task] = run_id, self._owner()
+        # Not a `finally`: a task that is cancelled before its first step runs none.
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        run_id, _ = self._working.pop(task)
+        self._in_hand.discard(run_id)
+        self._slots.give_back()
 
     async def _take(self, entry: Entry) -> None:
         """Claim the run of an entry, acknowledge it, and execute the run."""
@@ -285,11 +284,10 @@ class Worker:
             self._definitions.pause(record.agent_id)
         elif attempt.output.status is RunStatus.completed:
             self._definitions.proved(record.agent_id)
-        await self._admit(attempt, record)
+        await self._admit(attempt.spec, record)
 
-    async def _admit(self, attempt: Attempt, record: RunRecord) -> None:
+    async def _admit(self, spec: Spec, record: RunRecord) -> None:
         """Make due what waits for a limit in which there is room now."""
-        spec = attempt.spec
         claim = Claim(self._name, self._heartbeat, spec.agent_limit, spec.user_limit)
         if claim.is_limited:
             with suppress(DatabaseUnavailableError):  # The sweep will do it.
@@ -297,16 +295,18 @@ class Worker:
 
     def _attempt(self, record: RunRecord, spec: Spec, *, is_pinned: bool) -> Attempt:
         attempt = Attempt.begin(record, spec, self._store, is_pinned=is_pinned)
-        attempt.calls = OpenCalls(_Yield(self, attempt, record).on_change)
+        if spec.tools or spec.toolsets:
+            attempt.calls = OpenCalls(_Yield(self, spec, record).on_change)
         return attempt
 
 
 class _Yield:
     """Gives the slots of a run back while all its calls wait for other runs."""
 
-    def __init__(self, worker: Worker, attempt: Attempt, record: RunRecord) -> None:
+    # Not the attempt, which has this: a cycle of all that a run holds is garbage for long.
+    def __init__(self, worker: Worker, spec: Spec, record: RunRecord) -> None:
         self._worker = worker
-        self._attempt = attempt
+        self._spec = spec
         self._record = record
         self._counted = True
         self._wanted = True
@@ -314,8 +314,7 @@ class _Yield:
 
     def on_change(self, all_wait: bool) -> None:
         self._worker._slots.set_waiting(all_wait)
-        spec = self._attempt.spec
-        if spec.agent_limit is None and spec.user_limit is None:
+        if self._spec.agent_limit is None and self._spec.user_limit is None:
             return
         self._wanted = not all_wait
         if self._storing is None or self._storing.done():
@@ -331,4 +330,4 @@ class _Yield:
                 partial(set_counted, record.run_id, record.attempt, self._counted)
             )
             if not self._counted:
-                await worker._admit(self._attempt, record)
+                await worker._admit(self._spec, record)

@@ -16,7 +16,7 @@ from kern.run.codec import check_id
 # A pending cancel whose run never arrives must not be kept without end.
 _PENDING_LIMIT = 10_000
 
-Stop = Callable[[], bool]
+Stop = Callable[[str], bool]
 Subscriber = Callable[[str], Future[bool]]
 
 
@@ -34,7 +34,7 @@ class Cancellations:
 
         Args:
             run_id: the run.
-            stop: called from any thread; says whether the run will stop for it.
+            stop: called from any thread with its id; says whether it will stop for that.
         """
         with self._lock:
             self._executing[run_id] = stop
@@ -48,7 +48,7 @@ class Cancellations:
         """Stop the run if it executes here and has not come to its end, and say whether so."""
         with self._lock:
             stop = self._executing.get(run_id)
-        return stop is not None and stop()
+        return stop is not None and stop(run_id)
 
     def keep_pending(self, run_id: str) -> None:
         """Keep a cancel for a run that has not arrived yet."""

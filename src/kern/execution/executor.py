@@ -44,6 +44,9 @@ _EARLY_LIMIT = 1000
 _REFUSED = (ConfigurationError, MissingToolError, NewerJournalError)
 
 
+_UNGUARDED = nullcontext()
+
+
 class Stop(Enum):
     """Why an attempt is stopped from outside."""
 
@@ -134,17 +137,17 @@ class Executor:
             if current.number >= attempt.number:
                 return await show_current(attempt)
             self.stop(run_id, Stop.stale)
-        attempt.journal.on_write = partial(self._notify, run_id)
+        attempt.journal.on_write = self._notify
         execution = self._executing[run_id] = _Execution(attempt)
-        cancellations.executes(run_id, lambda: self._stop_from_any_thread(run_id))
+        cancellations.executes(run_id, self._stop_from_any_thread)
         task = execution.task = asyncio.create_task(self._run(execution), name=f"run {run_id}")
         for kind in (Kind.cancel, Kind.read) if self._early else ():
             if self._early.pop((run_id, kind), True) is None:
                 self.on_signal(run_id, kind)
         try:
             # A loop that takes background runs is guarded as it is.
-            with guarded() if attempt.foreground else nullcontext():
-                await asyncio.wait({task})
+            with guarded() if attempt.foreground else _UNGUARDED:
+                await _ended(task)
         except asyncio.CancelledError:
             if not task.cancelling():
                 task.cancel()
@@ -335,6 +338,18 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
         attempt.journal.end()
     if attempt.output.status is RunStatus.cancelled and handle is not None:
         await attempt.spec.model.cancel(handle)
+
+
+def _ended(task: asyncio.Task[None]) -> asyncio.Future[None]:
+    """Return what is done when a task is; to cancel it leaves the task alone."""
+    ended = task.get_loop().create_future()
+
+    def end(_: object) -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    task.add_done_callback(end)
+    return ended
 
 
 def _is_being_cancelled() -> bool:

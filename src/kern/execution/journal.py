@@ -73,7 +73,7 @@ class Journal:
         self.state = RunState()
         self.entries: list[Entry] = []
         self.readable = 0
-        self.on_write: Callable[[], None] = lambda: None
+        self.on_write: Callable[[str], None] = _tell_nobody
         self._store = store
         self._output = output
         self._attempt = attempt
@@ -206,10 +206,11 @@ class Journal:
 
     async def close(self) -> list[JournalRow]:
         """Write nothing more; return the rows that are to go with the run's end."""
+        self.break_call()
         if self._flush is not None:
             self._flush.cancel()
             await asyncio.wait({self._flush})
-        self.break_call()
+            self._flush = None  # Its end refers to this, and this to it.
         async with self._writing:
             rows, self._unwritten = self._rows(self._unwritten), []
         return rows
@@ -281,7 +282,7 @@ class Journal:
             self.readable = readable
             self._tell_until(self.entries[readable - 1].seq)
         if self._streamed:
-            self.on_write()
+            self.on_write(run_id)
 
     def _rows(self, entries: list[Entry]) -> list[JournalRow]:
         """Return the rows for entries; pieces only while somebody reads them."""
@@ -289,6 +290,10 @@ class Journal:
         return [
             write_row(run_id, each) for each in entries if self._streamed or not _is_piece(each)
         ]
+
+
+def _tell_nobody(_: str) -> None:
+    """Be there where nobody executes the attempt: nobody reads it either."""
 
 
 def _is_piece(entry: Entry) -> bool:

@@ -92,10 +92,10 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         attempt.state.handle,
         memo=attempt.memo,
     )
+    if not spec.middleware:
+        return await _ask_model(attempt, request)
     ask: AskModel = partial(_ask_model, attempt)
-    if spec.middleware:
-        ask = around_model(spec.middleware, attempt.info, ask)
-    return await ask(request)
+    return await around_model(spec.middleware, attempt.info, ask)(request)
 
 
 async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from threading import Lock
 
@@ -76,12 +76,10 @@ class OpenCall:
 _current: ContextVar[OpenCall | None] = ContextVar("current_call", default=None)
 
 
-@contextmanager
-def waiting_for_a_run() -> Iterator[None]:
+def waiting_for_a_run() -> AbstractContextManager[None]:
     """Count the tool call in which this happens, if it does in one, as waiting for another run."""
     call = _current.get()
-    if call is None:
-        yield
-        return
-    with call.waiting():
-        yield
+    return _NOTHING if call is None else call.waiting()
+
+
+_NOTHING = nullcontext()

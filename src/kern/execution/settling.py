@@ -55,6 +55,8 @@ async def settle(attempt: Attempt) -> None:
     # One that ended before it had replayed the journal knows less than the database.
     attempt.is_settled = status.is_terminal and attempt.state.last_seq >= attempt.last_seq
     if status is RunStatus.cancelled:
+        # Who waits for its end does not wait for that of its children.
+        attempt.journal.on_write(attempt.output.run_id)
         await _cancel_children(attempt.store, attempt.output.run_id)
 
 

@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 
 from kern.errors import InvalidInputError
 from kern.run.base import RunStatus
-from kern.run.codec import decode_object, encode
+from kern.run.codec import decode_object, dump, encode
 from kern.run.content import TextPart
 from kern.run.event import (
     ModelRequestCompletedEvent,
@@ -278,14 +278,14 @@ class RunOutput(Generic[Output]):
             journal: the rows that were not written yet.
             fold_before: the number before which pieces are deleted, or 0.
         """
-        error = None if self.error is None else encode({"message": self.error}, "error")
+        error = None if self.error is None else dump({"message": self.error})
         return Settlement(
             run_id=self.run_id,
             attempt=attempt,
             status=self.status,
-            output=encode(self._body(), "output"),
+            output=dump(self._body()),
             error=error,
-            usage=encode(self.metrics.to_dict(), "metrics"),
+            usage=dump(self.metrics),
             error_kind=self.error_kind,
             model=self.model,
             requirements=requirements_to_json(self.requirements) if self.requirements else None,

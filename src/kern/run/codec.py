@@ -15,6 +15,7 @@ from kern.errors import InvalidInputError
 Value = TypeVar("Value")
 
 _dump = msgspec.json.Encoder().encode
+_to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 _IDENTIFIER_LIMIT = 255
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -31,7 +32,7 @@ def encode(value: object, what: str) -> str:
         InvalidInputError: the value has no JSON form.
     """
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return _to_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"{what} has no JSON form: {error}. Use None, bool, int, finite float, str, "
@@ -45,14 +46,26 @@ def decode_object(text: str | bytes | None) -> dict[str, object]:
     Raises:
         ValueError: the text is no JSON object.
     """
-    value = json.loads(text) if text else {}
+    value = parse(text) if text else {}
     if not isinstance(value, dict):
         raise ValueError(f"expected a JSON object, found {type(value).__name__}")
     return value
 
 
+def parse(text: str | bytes) -> object:
+    """Return the JSON value in a text.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # It may hold NaN, or the escape of a lone surrogate.
+        return json.loads(text)
+
+
 def dump(value: object) -> str:
-    """Return a dataclass, or values of dataclasses, as JSON text."""
+    """Return a dataclass, or JSON values and dataclasses in one another, as JSON text."""
     try:
         return _dump(value).decode()
     except UnicodeEncodeError:  # A lone surrogate has no UTF-8, but JSON can escape it.

@@ -47,7 +47,6 @@ CREATE TABLE {runs} (
     requirements json,
     model text,
     journal_version integer NOT NULL DEFAULT 1,
-    usage_limits json,
     refusals integer NOT NULL DEFAULT 0,
     refused_at timestamptz,
     refusal text,
@@ -94,9 +93,7 @@ CREATE TABLE {runs} (
 CREATE TABLE {events} (
     run_id text NOT NULL,
     seq integer NOT NULL,
-    event integer NOT NULL,
     type text NOT NULL,
-    skippable boolean NOT NULL,
     payload json NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (run_id, seq)
@@ -188,6 +185,14 @@ BEGIN
     GET DIAGNOSTICS enqueued = ROW_COUNT;
     RETURN enqueued;
 END $$""",
+    ),
+    (
+        # Some checkouts made these with version 1.
+        "ALTER TABLE {runs} ADD COLUMN IF NOT EXISTS usage_limits json",
+        "ALTER TABLE {events} ADD COLUMN IF NOT EXISTS event integer, "
+        "ADD COLUMN IF NOT EXISTS skippable boolean NOT NULL DEFAULT false",
+        "UPDATE {events} SET event = seq WHERE event IS NULL",
+        "ALTER TABLE {events} ALTER COLUMN event SET NOT NULL, ALTER COLUMN skippable DROP DEFAULT",
     ),
 )
 

@@ -39,7 +39,6 @@ CREATE TABLE "{table}_runs" (
     requirements TEXT,
     model TEXT,
     journal_version INTEGER NOT NULL DEFAULT 1,
-    usage_limits TEXT,
     refusals INTEGER NOT NULL DEFAULT 0,
     refused_at REAL,
     refusal TEXT,
@@ -87,9 +86,7 @@ CREATE INDEX "{table}_runs_pending_cancel" ON "{table}_runs" (created_at)
 CREATE TABLE "{table}_run_events" (
     run_id TEXT NOT NULL,
     seq INTEGER NOT NULL,
-    event INTEGER NOT NULL,
     type TEXT NOT NULL,
-    skippable INTEGER NOT NULL,
     payload TEXT NOT NULL,
     created_at REAL NOT NULL,
     PRIMARY KEY (run_id, seq)
@@ -147,6 +144,13 @@ CREATE TABLE "{table}_schedules" (
     created_at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX "{table}_schedules_next" ON "{table}_schedules" (next_at) WHERE NOT paused
+""",
+    # A column that is added cannot be without a default; no row is written with these.
+    """
+ALTER TABLE "{table}_runs" ADD COLUMN usage_limits TEXT;
+ALTER TABLE "{table}_run_events" ADD COLUMN event INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE "{table}_run_events" ADD COLUMN skippable INTEGER NOT NULL DEFAULT 0;
+UPDATE "{table}_run_events" SET event = seq
 """,
 )
 

@@ -7,7 +7,7 @@ nothing: ``kern.models.retries`` does.
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +15,7 @@ from kern.aio.per_loop import PerLoop
 from kern.errors import ConfigurationError, MissingKeyError, ModelError
 from kern.extras import extra
 from kern.models.sse import read_events
+from kern.run.codec import parse
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -74,21 +75,21 @@ class Service:
         """
         self._clients.close()
 
-    async def get(self, path: str) -> object:
-        """Return the JSON at a path.
+    def get(self, path: str) -> Awaitable[object]:
+        """Return the JSON at a path, once it is awaited.
 
         Raises:
             ModelError: there is none, or it did not come.
         """
-        return await self._whole("GET", path, None)
+        return self._whole("GET", path, None)
 
-    async def post(self, path: str, body: Mapping[str, bytes] | None) -> object:
-        """Return the JSON with which a path answers a body, or None of that.
+    def post(self, path: str, body: Mapping[str, bytes] | None) -> Awaitable[object]:
+        """Return the JSON with which a path answers a body, or no body, once it is awaited.
 
         Raises:
             ModelError: it refused, or did not answer with JSON.
         """
-        return await self._whole("POST", path, body)
+        return self._whole("POST", path, body)
 
     async def events(
         self, path: str, body: Mapping[str, bytes] | None, wanted: Collection[bytes]
@@ -132,7 +133,7 @@ class Service:
         client = await self._clients.get()
         try:
             response = await _send(client, method, path, body, stream=False)
-            return json.loads(response.content)
+            return parse(response.content)
         except Exception as error:
             raise self.failed(error) from None
 

@@ -1,0 +1,75 @@
+"""What a run holds is released with it: nothing of it waits for the garbage collector."""
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
+
+import pytest
+
+from kern.agent import Agent
+from kern.db.database import Database
+from kern.models.openai import OpenAIResponses
+from kern.testing import ResponsesServer
+from kern.testing.responses import Reply
+
+RUNS = 10
+
+
+@pytest.fixture
+def _uncollected() -> Iterator[None]:
+    """Keep what only the garbage collector can release."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    yield
+    gc.set_debug(0)
+    gc.enable()
+    gc.garbage.clear()
+
+
+def work() -> str:
+    """Do it."""
+    return "done"
+
+
+async def background(agent: Agent) -> None:
+    run = await agent.arun("Work", background=True)
+    await agent.await_run(run.run_id, timeout=20)
+
+
+async def foreground(agent: Agent) -> None:
+    await agent.arun("Work")
+
+
+async def streamed(agent: Agent) -> None:
+    async with aclosing(agent.arun("Work", stream=True, background=True)) as events:
+        async for _ in events:
+            pass
+
+
+@pytest.mark.parametrize("make", [background, foreground, streamed])
+@pytest.mark.parametrize("has_tool", [False, True])
+async def test_a_run_that_has_ended_is_no_garbage(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    make: Callable[[Agent], Awaitable[None]],
+    has_tool: bool,
+    request: pytest.FixtureRequest,
+) -> None:
+    agent = Agent("Tester", model, db=shared_db, tools=[work] if has_tool else [])
+
+    async def make_some() -> None:
+        for _ in range(RUNS):
+            server.script += [Reply.tool_calls(("work", {}))] * has_tool + [Reply.text("Well.")]
+            await make(agent)
+
+    await make_some()
+    request.getfixturevalue("_uncollected")
+    await make_some()
+    await asyncio.sleep(0)
+    gc.collect()
+    kinds = Counter(map(type, gc.garbage))
+    assert [kind.__qualname__ for kind, count in kinds.items() if count >= RUNS] == []
