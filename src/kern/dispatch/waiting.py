@@ -61,6 +61,8 @@ class Waiting:
         Raises:
             TimeoutError: that has not come after ``timeout`` seconds.
         """
+        if timeout == 0:
+            return await self._look_once(run_id, until)
         reasons = [f"run {run_id} has not ended"]
         limit = asyncio.timeout(timeout)
         try:
@@ -141,9 +143,7 @@ class Waiting:
                 look = self._store.get
                 if record is None or not may_see(user_id, record.user_id):
                     return None
-                if record.status.is_terminal or (
-                    until == "pause" and record.status is RunStatus.paused
-                ):
+                if _is_over(record, until):
                     return RunOutput.from_record(record)
             try:
                 async with asyncio.timeout(self._look_again):
@@ -154,6 +154,12 @@ class Waiting:
                 return replace(attempt.output)
             if record is not None and not changed.is_set():
                 await self._explain(record, reasons)
+
+    async def _look_once(self, run_id: str, until: Until) -> RunOutput | None:
+        record = await until_available(lambda: self._store.get(run_id))
+        if record is None or _is_over(record, until):
+            return None if record is None else RunOutput.from_record(record)
+        raise TimeoutError(f"Run {run_id} has not ended: it is {record.status}. It goes on.")
 
     async def _explain(self, record: RunRecord, reasons: list[str]) -> None:
         """Say once why a run does not begin, if no living process serves its agent."""
@@ -168,3 +174,8 @@ class Waiting:
             f"{record.agent_id!r}. Start one: kern worker module:agent.{refusal}"
         )
         logger.warning("%s", reasons[-1])
+
+
+def _is_over(record: RunRecord, until: Until) -> bool:
+    is_paused = record.status is RunStatus.paused
+    return record.status.is_terminal or (until == "pause" and is_paused)

@@ -17,6 +17,7 @@ from threading import Lock
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from weakref import WeakSet
 
+from kern.db.database import log_tables
 from kern.db.sqlite.connection import MEMORY, Connection, Transaction
 from kern.db.sqlite.schema import MIGRATIONS, found_version, migrate
 from kern.db.sqlite.tables import Tables
@@ -218,7 +219,10 @@ class SqliteFile:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        found = found_version(connection, self.session_table)
         migrate(connection, self.session_table)
+        if self.path != MEMORY:
+            log_tables(repr(self.path), TablesVersion(found, len(MIGRATIONS)))
 
     def _close(self) -> None:
         with self._lock:

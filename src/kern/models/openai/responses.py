@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kern.errors import ModelError
+from kern.keywords import explained
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
 from kern.models.openai.answer import read_response
 from kern.models.openai.kept import CREATED, KeptAnswer, handle_in, path_of
@@ -37,6 +38,7 @@ class OpenAIResponses(Model):
 
     provider = "OpenAI"
 
+    @explained
     def __init__(
         self,
         id: str = "gpt-5-mini",
