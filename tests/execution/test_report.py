@@ -95,7 +95,7 @@ async def test_what_is_no_error_of_kern_is_logged_with_its_traceback(
             "ValueError: 1",
         ),
         ("work", {"step": "x"}, [], "The arguments do not fit work: step: Input should be"),
-        ("wrok", {"step": 0}, [], "There is no tool 'wrok'. The tools are: work."),
+        ("wrok", {"step": 0}, [], "There is no tool 'wrok'. Did you mean 'work'?"),
         ("work", {"step": 0}, [Around()], "KeyError: 'around'"),
     ],
 )
@@ -163,3 +163,23 @@ async def test_the_loss_of_a_runs_process_is_logged_where_it_is_found(
     else:
         assert ended.status is RunStatus.completed
         assert told.getMessage().startswith("run run lost (agent tester, attempt 1): its process")
+
+
+HOSTILE = "no\n2026-01-01 run other failed\x1b[31m\ud800"
+
+
+async def test_what_models_and_tools_have_written_stays_in_its_line_of_the_log(
+    model: OpenAIResponses, server: ResponsesServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down() -> ToolResult:
+        """Break down."""
+        return ToolResult(HOSTILE, is_error=True)
+
+    calls = Reply.tool_calls(("break_down", {}), ("odd\nname", {}))
+    server.script += [calls, Reply.failed("server_error", HOSTILE)]
+    agent = Agent("Tester", model, tools=[break_down], db=InMemoryDb())
+    with caplog.at_level(logging.INFO, "kern"), pytest.raises(ModelError):
+        await agent.arun("Hi", run_id="run")
+    told = [each.getMessage() for each in caplog.records]
+    assert len([line for line in told if "run other failed" in line]) >= 2
+    assert [line for line in told if not line.isprintable()] == []

@@ -215,6 +215,10 @@ class _Serving:
         self._runtimes: list[Runtime] = []
         self._lost: set[Runtime] = set()
         self._ending = False
+        # At once, so that nothing else opens a database here without its settings.
+        if settings is not None:
+            for database in self._databases:
+                Runtime.configure(database, settings)
 
     async def begin_within(self, seconds: float | None) -> None:
         """Begin as soon as the databases can be reached.
@@ -250,7 +254,6 @@ class _Serving:
             ) from None
 
     async def begin(self) -> None:
-        # First, so that nothing else opens a database here without its settings.
         self._runtimes = [await Runtime.of(each, self._settings) for each in self._databases]
         for agent in self._agents:
             # It may take a second to load the provider's SDK. Runs that were claimed before that,

@@ -15,6 +15,7 @@ from kern.execution.middleware import CallTool, around_tool
 from kern.run.base import RunContext, current_run, current_user
 from kern.run.content import Content, text_of
 from kern.run.fold import Turn
+from kern.run.printable import one_line
 from kern.run.requirement import RequirementKind, RunRequirement
 from kern.run.steps import Paused, ToolEnded
 from kern.run.tool import ToolCall, ToolExecution
@@ -144,11 +145,11 @@ def _log_error(attempt: Attempt, call: ToolCall, result: ToolResult) -> None:
     """Log what the model is told of a call that failed; the run goes on."""
     output = attempt.output
     logger.warning(
-        "run %s (agent %s): the tool %s failed: %.2000s",
+        "run %s (agent %s): the tool %s failed: %s",
         output.run_id,
         output.agent_id,
-        call.name,
-        text_of(result.content),
+        one_line(call.name, 60),
+        one_line(text_of(result.content), 2000),
         extra={
             "run_id": output.run_id,
             "agent_id": output.agent_id,

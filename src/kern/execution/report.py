@@ -11,6 +11,7 @@ from kern.errors import KernError
 from kern.execution.middleware import Middleware
 from kern.run.agent import RunOutput
 from kern.run.base import RunInfo, RunStatus
+from kern.run.printable import one_line
 
 logger = logging.getLogger("kern.runs")
 
@@ -78,6 +79,9 @@ def log_loss(run: RunInfo, status: RunStatus) -> None:
 
 _LOG = RunLog()
 
+# How much of an error, which models and tools may have written, is in a line, in characters.
+_LONGEST = 2000
+
 
 def _log(
     event: str,
@@ -94,7 +98,7 @@ def _log(
         "failed" if event == "error" else event,
         run.agent_id,
         run.attempt,
-        "" if error is None else f": {error}",
+        "" if error is None else f": {one_line(error, _LONGEST)}",
         exc_info=shown,
         extra={
             "event": event,

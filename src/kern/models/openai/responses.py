@@ -22,6 +22,7 @@ from kern.models.openai.pieces import ENDS, WANTED, Pieces
 from kern.models.openai.service import Service
 from kern.models.openai.wire import Origin, request_body
 from kern.models.retries import Retries
+from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")
 
@@ -171,7 +172,7 @@ class OpenAIResponses(Model):
         except TimeoutError:
             logger.warning("%s did not cancel an answer within %g s.", self.id, _CANCEL)
         except ModelError as error:
-            logger.warning("%s", error)
+            logger.warning("%s", one_line(str(error), 2000))
 
     @override
     async def aclose(self) -> None:
