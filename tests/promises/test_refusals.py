@@ -64,10 +64,10 @@ async def refusal_of(db: Database, run_id: str) -> str | None:
     return run.refusal
 
 
-async def refusals(db: Database) -> int:
-    """Return how often the run was refused since it was executed last."""
-    [row] = await execute(await db.store(), "SELECT refusals FROM {runs}")
-    return cast(int, row["refusals"])
+async def counted(db: Database, what: str) -> int:
+    """Return what a column of the only run counts."""
+    [row] = await execute(await db.store(), f"SELECT {what} FROM {{runs}}")
+    return cast(int, row[what])
 
 
 @pytest.fixture
@@ -148,8 +148,9 @@ async def test_a_refusal_is_recorded_and_counts_as_no_attempt(
     for _ in range(3):
         await new_worker(shared_db, **UNABLE["a tool less"] | settings).ready()
     async with asyncio.timeout(20):
-        while await refusals(shared_db) <= LOST_ATTEMPTS:  # noqa: ASYNC110 # another process
+        while await counted(shared_db, "refusals") <= LOST_ATTEMPTS:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+    assert await counted(shared_db, "failures") == 0
     refusal = await refusal_of(shared_db, "run")
     assert "wait" in (refusal or "")
     assert await status_of(refused, "run") in (RunStatus.pending, RunStatus.running)
