@@ -217,7 +217,7 @@ class SqliteFile:
         return done
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection, self._connection.patience)
         connection.execute("PRAGMA synchronous = FULL")
         found = found_version(connection, self.session_table)
         migrate(connection, self.session_table)
@@ -239,6 +239,23 @@ def bound(
 ) -> Callable[[Transaction], Result]:
     """Return an operation with its arguments, which takes only a transaction."""
     return lambda transaction: operation(transaction, *args, **kwargs)
+
+
+def _write_ahead(connection: sqlite3.Connection, patience: float) -> None:
+    """Have a log written ahead of the file.
+
+    Of processes that open a new file at once, SQLite refuses some without waiting.
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 _files: WeakSet[SqliteFile] = WeakSet()
