@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping
 from contextlib import aclosing
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -63,12 +64,7 @@ class Service:
     @property
     def server(self) -> str:
         """Which server it is: its host, port and path, with nothing secret."""
-        address = self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
-        try:
-            url = urlsplit(address)
-        except ValueError:  # The first call will say so.
-            return ""
-        return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
+        return _server_at(self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI)
 
     async def prepare(self) -> None:
         """Load the SDK and open a client.
@@ -203,6 +199,15 @@ class Service:
 # Held for as long as they are open: a client that becomes garbage together with its model would
 # complain that nobody has closed it, before the model's generator can do that.
 _open_clients: "dict[AsyncOpenAI, asyncio.AbstractEventLoop]" = {}
+
+
+@lru_cache
+def _server_at(address: str) -> str:
+    try:
+        url = urlsplit(address)
+    except ValueError:  # The first call will say so.
+        return ""
+    return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
 
 
 async def _send(
