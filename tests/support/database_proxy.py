@@ -110,8 +110,9 @@ class Proxy:
         await self._stopped.wait()
         listener.close()
         self._cut_all(refuse=True)
-        while self._flows:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        # Those too that have been accepted, but not gone further.
+        while accepted := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(accepted)
 
     async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         if self._refuses:
@@ -119,10 +120,17 @@ class Proxy:
             return
         self.accepted += 1
         assert self._target.hostname is not None
-        from_server, server = await asyncio.open_connection(
-            self._target.hostname, self._target.port
-        )
+        try:
+            from_server, server = await asyncio.open_connection(
+                self._target.hostname, self._target.port
+            )
+        except OSError:
+            client.transport.abort()
+            return
         flow = _Flow(client, server)
+        if self._refuses:
+            flow.cut()
+            return
         self._flows.add(flow)
         self._apply(flow)
         try:
