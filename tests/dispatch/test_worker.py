@@ -48,7 +48,7 @@ async def test_a_worker_that_was_frozen_leaves_the_newer_attempt_its_entry(
     await submit(agent, ["run"])
     await server.wait_for_requests(1)
     frozen.send(signal.SIGSTOP)
-    heir = await new_worker(shared_db, KERN_HEARTBEAT="0.5").ready()
+    heir = await new_worker(shared_db, KERN_HEARTBEAT="1").ready()
     await server.wait_for_requests(2, timeout=20)
 
     frozen.send(signal.SIGCONT)
@@ -58,7 +58,7 @@ async def test_a_worker_that_was_frozen_leaves_the_newer_attempt_its_entry(
     await all_ended(agent, await submit(agent, ["later"], run_at=later))
     frozen.send(signal.SIGKILL)
     heir.send(signal.SIGKILL)
-    await new_worker(shared_db, KERN_HEARTBEAT="0.5").ready()
+    await new_worker(shared_db, KERN_HEARTBEAT="1").ready()
     run = await ended(agent, "run")
     assert run.status is RunStatus.completed
     assert all_asked(server.requests).count("run") == 3

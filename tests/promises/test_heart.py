@@ -163,12 +163,12 @@ async def test_a_wrong_clock_neither_takes_over_what_lives_nor_leaves_what_is_lo
 ) -> None:
     server.script.append(held := Reply.text("Hello.").held())
     agent = Agent("Tester", model, db=postgres_db)
-    await new_worker(postgres_db, KERN_HEARTBEAT="0.5").ready()
+    await new_worker(postgres_db, KERN_HEARTBEAT="1").ready()
     await submit(agent, ["run"])
     await server.wait_for_requests(1)
-    await new_worker(postgres_db, KERN_HEARTBEAT="0.5", TEST_CLOCK="600").ready()
+    await new_worker(postgres_db, KERN_HEARTBEAT="1", TEST_CLOCK="600").ready()
     with pytest.raises(TimeoutError):
-        await server.wait_for_requests(2, timeout=1)
+        await server.wait_for_requests(2, timeout=2)
     held.release()
     assert (await ended(agent, "run", 5)).status is RunStatus.completed
 
