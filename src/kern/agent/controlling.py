@@ -10,6 +10,7 @@ from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
 from kern.run.codec import check_id, check_user
 from kern.run.identity import new_id
+from kern.run.numbers import check_wait
 from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 
@@ -52,7 +53,8 @@ class Controlling(AgentDefinition[Deps, Output]):
 
         Args:
             run_id: the run.
-            timeout: seconds to wait at most; by default without end.
+            timeout: seconds to wait at most; by default without end. With 0 the run is only
+                looked at.
             until: ``"end"`` to wait on while the run is PAUSED.
             user_id: the user whose run it must be; by default any.
 
@@ -63,9 +65,11 @@ class Controlling(AgentDefinition[Deps, Output]):
             TimeoutError: it had not by then; it goes on.
             ConfigurationError: the agent has no db.
             DatabaseError: the database could not be opened.
+            InvalidInputError: an argument cannot be used.
         """
         check_id("run_id", run_id)
         check_user(user_id)
+        timeout = check_wait(timeout)
         runtime = await runtime_of(self)
         runtime.use(self)
         output = await runtime.wait(run_id, timeout, until, user_id)
@@ -144,7 +148,6 @@ class Controlling(AgentDefinition[Deps, Output]):
         record = await runtime.store.get_for(run_id, user_id, with_input=True)
         if record is None or record.input is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {self.db}.")
-        named = {"run_id": new_run_id, "session_id": session_id}
         run = NewRun(
             run_id=check_id("new_run_id", new_id() if new_run_id is None else new_run_id),
             session_id=record.session_id
@@ -157,6 +160,7 @@ class Controlling(AgentDefinition[Deps, Output]):
             ordered=self.session_policy != "parallel",
             timeout=self.timeout,
             max_attempts=self.max_attempts,
-            chosen=tuple(name for name, value in named.items() if value is not None),
+            # A run of nobody's may be in another user's session.
+            chosen=("session_id",) if new_run_id is None else ("run_id", "session_id"),
         )
         return self._typed(await runtime.fork(self, run, record.run_id, from_seq))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, cast, get_args
 from unicodedata import category, normalize
 
-from kern.agent.options import check_count, check_policy, check_seconds
+from kern.agent.options import check_policy
 from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
@@ -16,6 +16,7 @@ from kern.models.base import Model
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
 from kern.run.codec import check_id
+from kern.run.numbers import check_count, check_seconds
 from kern.run.usage import UsageLimits
 from kern.tools import FunctionTool, Tool, Toolset
 

@@ -28,6 +28,10 @@ Until: TypeAlias = Literal["pause", "end"]
 """What a wait for a run ends at: also at a pause, or only at its end."""
 
 
+# What the first look at a run may take, though it is waited for less long, in seconds.
+_FIRST_LOOK = 1.0
+
+
 class Waiting:
     """Waits for runs on one event loop; notifications wake it, and it looks without them too."""
 
@@ -62,7 +66,9 @@ class Waiting:
             TimeoutError: that has not come after ``timeout`` seconds.
         """
         reasons = [f"run {run_id} has not ended"]
-        limit = asyncio.timeout(timeout)
+        limit = asyncio.timeout(None if timeout is None else max(timeout, _FIRST_LOOK))
+        due = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        looked = partial(limit.reschedule, due)
         try:
             async with limit:
                 found = await self._found(run_id, user_id)
@@ -70,7 +76,7 @@ class Waiting:
                     return None
                 with waiting_for_a_run(), self._subscriptions.to(found) as changed:
                     await until_available(self._subscriptions.listen)
-                    return await self._wait(found, user_id, until, changed, reasons)
+                    return await self._wait(found, user_id, until, changed, reasons, looked)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -128,6 +134,7 @@ class Waiting:
         until: Until,
         changed: asyncio.Event,
         reasons: list[str],
+        looked: Callable[[], None],
     ) -> RunOutput | None:
         await asyncio.sleep(0)  # A run that was just accepted begins to execute.
         # A run that comes after the first look would not be watched, so it is not known.
@@ -145,6 +152,7 @@ class Waiting:
                     until == "pause" and record.status is RunStatus.paused
                 ):
                     return RunOutput.from_record(record)
+            looked()
             try:
                 async with asyncio.timeout(self._look_again):
                     await changed.wait()

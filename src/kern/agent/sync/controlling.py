@@ -47,7 +47,8 @@ class SyncControlling(Controlling[Deps, Output]):
 
         Args:
             run_id: the run.
-            timeout: seconds to wait at most; by default without end.
+            timeout: seconds to wait at most; by default without end. With 0 the run is only
+                looked at.
             until: ``"end"`` to wait on while the run is PAUSED.
             user_id: the user whose run it must be; by default any.
 
@@ -58,6 +59,7 @@ class SyncControlling(Controlling[Deps, Output]):
             TimeoutError: it had not by then; it goes on.
             ConfigurationError: the agent has no db.
             DatabaseError: the database could not be opened.
+            InvalidInputError: an argument cannot be used.
         """
         return blocking("await agent.await_run(...)").call(
             self.await_run(run_id, timeout, until=until, user_id=user_id)

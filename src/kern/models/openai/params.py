@@ -17,6 +17,9 @@ _ELSEWHERE: Mapping[str, str] = {
 }
 """What may not be given as a parameter, and why."""
 
+_LISTS, _OBJECTS = ("include", "tools"), ("metadata", "reasoning", "text")
+"""What kern joins, so that it has to have this form."""
+
 _SEALED = "reasoning.encrypted_content"
 
 
@@ -51,8 +54,11 @@ def joined(
         query: members of the query.
 
     Raises:
-        ConfigurationError: something is given twice, or kern sets it itself.
+        ConfigurationError: something is given twice, kern sets it itself, or it has another form
+            than the API's.
     """
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ConfigurationError(f"request_params must be a dict with names, not {given!r:.60}.")
     more = {name: _members(given, name) for name in ("extra_body", "extra_headers", "extra_query")}
     clashes: list[str] = []
     body = {name: value for name, value in own.items() if value is not None}
@@ -69,7 +75,23 @@ def joined(
         raise ConfigurationError(
             f"request_params cannot hold {', '.join(clashes)}: kern sets it, or it is given twice."
         )
-    return Params(body, {name: str(value) for name, value in sent.items()}, asked)
+    _check_forms(body)
+    headers = {name: str(value) for name, value in sent.items() if value is not None}
+    return Params(body, headers, asked)
+
+
+def _check_forms(body: Mapping[str, object]) -> None:
+    for name in body.keys() & {*_LISTS, *_OBJECTS}:
+        value = body[name]
+        if name in _LISTS:
+            is_right, form = isinstance(value, list | tuple), "a list"
+        else:
+            is_right, form = members_of(value) is not None, "a dict"
+        if value is not None and not is_right:
+            raise ConfigurationError(f"request_params: {name} must be {form}, not {value!r:.60}.")
+    for tool in body.get("tools") or ():
+        if members_of(tool) is None:
+            raise ConfigurationError(f"request_params: a tool must be a dict, not {tool!r:.60}.")
 
 
 def _members(given: Mapping[str, object], name: str) -> Mapping[str, object]:
