@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh test
-# A process a core; each has servers of its own.
+# As many processes as tests/conftest.py says; each has servers of its own.
 exec .venvs/test/bin/python -m pytest -n auto --dist worksteal "$@"

@@ -91,4 +91,5 @@ async def main() -> None:
     print("\nNo run was lost!")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

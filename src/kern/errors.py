@@ -188,6 +188,22 @@ class RunFailedError(KernError):
     """A run ended in ERROR, of something that is no error of kern."""
 
 
+def described(error: BaseException) -> str:
+    """Return what an error says, after its class; what a group of errors holds is said, too.
+
+    Args:
+        error: any error, also one that has no text, or whose text cannot be read.
+    """
+    try:
+        text = str(error)
+    except BaseException as broken:  # It is the code of a user, too.
+        text = f"its text cannot be read: {type(broken).__name__}"
+    if isinstance(error, BaseExceptionGroup):
+        text = "; ".join([text, *map(described, error.exceptions)])
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
 def failure(kind: str | None, message: str) -> KernError:
     """Return the error of which a run failed, perhaps in another process.
 

@@ -69,6 +69,25 @@ print(run.status, agent.wait_run(run.run_id).content, agent.run("Hi").content)
     assert script.ended() == (0, "PENDING Hello. Hello.", "")
 
 
+def test_a_script_ends_in_peace_where_python_starts_no_thread_at_its_end(
+    run_script: RunScript, threaded_server: ResponsesServer
+) -> None:
+    """As Python 3.12.1 does; others start threads until the last of them has ended."""
+    script = run_script(
+        """
+import threading
+
+def refuse(thread):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+print(agent.run("Hi").content)
+agent.run("Go on", background=True)
+threading._register_atexit(lambda: setattr(threading.Thread, "start", refuse))
+"""
+    )
+    assert script.ended() == (0, "Hello.", "")
+
+
 def test_a_script_that_ends_with_runs_in_flight_lets_go_of_them(
     run_script: RunScript,
     threaded_server: ResponsesServer,
@@ -118,3 +137,62 @@ agent.run("Go on", run_id="foreground")
     agent = Agent("Tester", threaded_model, db=db)
     assert statuses(agent, ["background"]) == {RunStatus.pending: 1}
     assert statuses(agent, ["foreground"]) == {RunStatus.cancelled: 1}
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "call",
+    [
+        "agent.run('Go on', session_id='s')",
+        "[*agent.run('Go on', session_id='s', stream=True)]",
+        "[*agent.run('Go on', session_id='s', stream=True, stream_events=True)]",
+        "agent.print_response('Go on', session_id='s')",
+    ],
+)
+def test_an_interrupt_ends_the_run_that_is_waited_for_and_is_raised(
+    run_script: RunScript,
+    threaded_server: ResponsesServer,
+    threaded_model: OpenAIResponses,
+    db: Database,
+    call: str,
+) -> None:
+    threaded_server.default = Reply.hang()
+    script = run_script(
+        f"""
+try:
+    {call}
+except KeyboardInterrupt:
+    pass
+print(*(run.status for run in agent.list_runs()))
+"""
+    )
+    threaded_server.wait_for_requests_sync(1, timeout=20)
+    script.send(signal.SIGINT)
+    ended = script.ended()
+    assert (ended.code, ended.errors) == (0, "")
+    assert ended.output.splitlines()[-1] == "CANCELLED"
+    threaded_server.wait_for_disconnects_sync(1)
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+def test_an_interrupt_between_two_events_of_a_stream_ends_its_run(
+    run_script: RunScript,
+    threaded_server: ResponsesServer,
+    threaded_model: OpenAIResponses,
+    db: Database,
+) -> None:
+    threaded_server.default = Reply.hang()
+    script = run_script(
+        """
+for event in agent.run("Go on", run_id="run", stream=True, stream_events=True):
+    print("there", flush=True)
+    sys.stdin.readline()
+"""
+    )
+    assert script.said() == "there"
+    script.send(signal.SIGINT)
+    ended = script.ended()
+    assert ended.code == -signal.SIGINT
+    assert ended.errors.count("Traceback") == 1
+    assert ended.errors.strip().endswith("KeyboardInterrupt")
+    assert statuses(Agent("Tester", threaded_model, db=db), ["run"]) == {RunStatus.cancelled: 1}

@@ -131,7 +131,7 @@ async def test_a_worker_whose_agent_lost_a_tool_says_which_one_a_run_needs(
     await submit(agent, ["Hi"])
     await new_worker(postgres_db, tools=("die",)).ended()
     await expire(postgres_db, "Hi")
-    newer = await new_worker(postgres_db, KERN_UNSERVED_TIMEOUT="1s").ready()
+    newer = await new_worker(postgres_db, KERN_UNSERVED_TIMEOUT="1s", KERN_HEARTBEAT="0.5").ready()
     run = await ended(agent, "Hi")
     assert run.status is RunStatus.error
     assert "has to call the tool 'die', which the agent 'tester' does not have" in str(run.error)

@@ -233,14 +233,14 @@ def test_a_damaged_run_is_shown_all_the_same(shared_db: Database) -> None:
 def test_an_unknown_run_is_said_and_leaves_nothing_behind(
     shared_db: Database, command: str
 ) -> None:
+    async def nothing_is_there(store: Store) -> None:
+        assert await execute(store, "SELECT run_id FROM {runs}") == []
+
+    prepare(shared_db, nothing_is_there)
     exit_code, shown = kern(shared_db, *command.split(), "unknown")
     assert exit_code == 1
     assert shown.startswith("Error: There is no run 'unknown' in ")
     assert shown.count("\n") == 1
-
-    async def nothing_is_there(store: Store) -> None:
-        assert await execute(store, "SELECT run_id FROM {runs}") == []
-
     prepare(shared_db, nothing_is_there)
 
 

@@ -26,6 +26,29 @@ class Nested:
     "broken.py": "def up():\n    return 1 / 0\n\nup()",
     "ending.py": "raise SystemExit(3)",
     "barren.py": "",
+    **{
+        f"begins_{number}.py": f"""
+import asyncio
+from kern import Agent, InMemoryDb
+from kern.models.openai import OpenAIResponses
+
+agent = Agent("First", OpenAIResponses("m", api_key="none"), db=InMemoryDb())
+
+async def main():
+    await agent.arun("Hi", background=True)
+
+{begin}
+"""
+        for number, begin in enumerate(
+            [
+                "agent.run('Hi')",
+                "agent.run('Hi', background=True)",
+                "next(agent.run('Hi', stream=True))",
+                "agent.print_response('Hi')",
+                "asyncio.run(main())",
+            ]
+        )
+    },
     "package/__init__.py": "",
     "package/inner.py": "from good import agents",
 }
@@ -82,6 +105,17 @@ def test_a_bad_target_is_explained(target: str, told: str) -> None:
         load_agents([target])
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_module_that_begins_a_run_is_told_how_to_leave_that_to_scripts(number: int) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_agents([f"begins_{number}:agent"])
+    assert str(caught.value).endswith(
+        f"The module 'begins_{number}' begins a run where it is imported, and so would every "
+        'process that imports it. Put that under: if __name__ == "__main__":'
+    )
+    assert f"begins_{number}.py" in str(caught.value)
 
 
 @pytest.mark.parametrize(

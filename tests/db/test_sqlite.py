@@ -30,7 +30,7 @@ from kern.db.in_memory import InMemoryDb
 from kern.db.listing import RunFilter
 from kern.db.sqlite import SqliteDb, schema
 from kern.db.sqlite.connection import Transaction
-from kern.db.sqlite.file import SqliteFile
+from kern.db.sqlite.file import SqliteFile, _write_ahead
 from kern.db.sqlite.reading import Reading
 from kern.db.sqlite.store import SqliteStore
 from kern.db.values import Kind, Signal
@@ -321,6 +321,26 @@ async def test_a_file_opened_by_ten_processes_at_once_is_made_once(
     assert await asyncio.to_thread(process.wait, 40) == 0
     entries = await (await sqlite_db.store()).queue.dequeue(["agent"], 99)
     assert sorted(entry.run_id for entry in entries) == [str(number) for number in range(10)]
+
+
+def test_a_file_that_another_process_opens_at_this_moment_is_asked_for_again() -> None:
+    class Opened(sqlite3.Connection):
+        refusals = 2
+
+        def execute(self, *statement: Any) -> sqlite3.Cursor:
+            if self.refusals and "journal_mode" in statement[0]:
+                self.refusals -= 1
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                raise error
+            return super().execute(*statement)
+
+    with closing(sqlite3.connect(":memory:", factory=Opened)) as opened:
+        _write_ahead(opened, patience=5)
+        assert opened.refusals == 0
+        opened.refusals = 2
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            _write_ahead(opened, patience=0)
 
 
 async def test_two_processes_work_on_one_file(sqlite_db: SqliteDb, spawn: Spawn) -> None:

@@ -61,7 +61,7 @@ async def test_a_listener_that_is_silent_alone_makes_nobody_unready(
 ) -> None:
     reported = await reports(db, model)
     proxy.freeze_listeners()
-    await asyncio.sleep(2 * HEARTBEAT)
+    await asyncio.sleep(1.3 * HEARTBEAT)
     assert set(reported) == {True}
 
 
@@ -73,5 +73,5 @@ async def test_a_worker_behind_a_pooler_is_ready(
     with PgBouncer(postgres) as pooler:
         async with PostgresDb(pooler.url, table, heartbeat=HEARTBEAT) as db:
             reported = await reports(db, model)
-            await asyncio.sleep(2 * HEARTBEAT)
+            await asyncio.sleep(1.3 * HEARTBEAT)
             assert set(reported) == {True}

@@ -1,11 +1,14 @@
 """The settings of a process: in code, or else in the environment."""
 
 import asyncio
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import kern
 from kern.agent import Agent
 from kern.agent.serving import serve
 from kern.aio import threads
@@ -13,6 +16,7 @@ from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.heart import PostgresHeart
 from kern.db.postgres.store import PostgresStore
+from kern.dispatch import settings
 from kern.dispatch.settings import Settings
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
@@ -122,3 +126,27 @@ async def test_serve_executes_as_many_runs_at_once_as_it_is_told(
     await serving
     assert threads._threads is not None
     assert threads._threads.most == 50
+
+
+def test_a_variable_that_is_no_setting_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(settings, "_warned", set())
+    monkeypatch.setenv("KERN_HEARTBEET", "5")
+    monkeypatch.setenv("KERN_DB_URL", "sqlite:///kern.db")
+    for _ in range(2):
+        Settings.of()
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told == (
+        "KERN_HEARTBEET is no setting of kern and has no effect. Did you mean 'KERN_HEARTBEAT'?"
+    )
+
+
+def test_every_variable_that_is_read_is_known() -> None:
+    source = Path(kern.__file__).parent
+    read = {
+        name
+        for path in source.rglob("*.py")
+        for name in re.findall(r"\bKERN_[A-Z_]+\b", path.read_text())
+    }
+    assert read == {*settings._KNOWN}

@@ -44,21 +44,21 @@ async def test_a_worker_that_was_frozen_leaves_the_newer_attempt_its_entry(
     shared_db: Database, agent: Agent, server: ResponsesServer, new_worker: NewWorker
 ) -> None:
     server.script += [Reply.hang(), Reply.hang()]
-    frozen = await new_worker(shared_db, KERN_HEARTBEAT="1").ready()
+    frozen = await new_worker(shared_db, KERN_HEARTBEAT="0.5").ready()
     await submit(agent, ["run"])
     await server.wait_for_requests(1)
     frozen.send(signal.SIGSTOP)
-    heir = await new_worker(shared_db, KERN_HEARTBEAT="1").ready()
+    heir = await new_worker(shared_db, KERN_HEARTBEAT="0.5").ready()
     await server.wait_for_requests(2, timeout=20)
 
     frozen.send(signal.SIGCONT)
     await server.wait_for_disconnects(1, timeout=20)
     # By then it has looked into the queue again.
-    later = datetime.now(UTC) + timedelta(seconds=1.5)
+    later = datetime.now(UTC) + timedelta(seconds=0.8)
     await all_ended(agent, await submit(agent, ["later"], run_at=later))
     frozen.send(signal.SIGKILL)
     heir.send(signal.SIGKILL)
-    await new_worker(shared_db, KERN_HEARTBEAT="1").ready()
+    await new_worker(shared_db, KERN_HEARTBEAT="0.5").ready()
     run = await ended(agent, "run")
     assert run.status is RunStatus.completed
     assert all_asked(server.requests).count("run") == 3
@@ -85,7 +85,7 @@ async def test_a_worker_that_ends_gives_what_runs_its_grace_and_hands_over_the_r
 ) -> None:
     quick, endless = Reply.text("In time.").held(), Reply.hang()
     server.script += [quick, endless]
-    leaving = await new_worker(shared_db, grace=3.0).ready()
+    leaving = await new_worker(shared_db, grace=1.5).ready()
     await submit(agent, ["quick"])
     await server.wait_for_requests(1)
     await submit(agent, ["endless"])

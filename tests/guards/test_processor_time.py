@@ -12,7 +12,7 @@ from kern.db.postgres import PostgresDb
 from kern.models.openai import OpenAIResponses
 from kern.testing import ResponsesServer
 
-_CALLS, _AT_ONCE, _ROUNDS = 320, 32, 3
+_CALLS, _AT_ONCE, _ROUNDS = 160, 32, 3
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ async def test_a_run_that_only_its_submitter_may_execute_begins_soon_beside_othe
     assert await other.said() == "waits"
     ada = Agent("Tester", model, db=shared_db, tools=[who], dependencies={"user": "ada"})
     took = []
-    for number in range(10):
+    for number in range(5):
         due = datetime.now(UTC) + timedelta(seconds=0.2)
         await submit(ada, [f"hers {number}"], run_at=due)
         run = await ended(ada, f"hers {number}")
@@ -224,7 +224,7 @@ async def test_what_waits_no_more_makes_room_for_others(
     model: OpenAIResponses, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERN_CONCURRENCY", "1")
-    monkeypatch.setenv("KERN_HEARTBEAT", "1")
+    monkeypatch.setenv("KERN_HEARTBEAT", "0.5")
     server.default = Reply.hang()
     agent = Agent("Tester", model, db=InMemoryDb(), tools=[who], dependencies={"user": "ada"})
     await submit(agent, ["first"])
@@ -238,7 +238,7 @@ async def test_what_waits_no_more_makes_room_for_others(
             )
         )
         assert all(await asyncio.gather(*(agent.acancel_run(name) for name in names)))
-        await asyncio.sleep(2)  # It may take a heartbeat.
+        await asyncio.sleep(1)  # It may take a heartbeat.
 
 
 async def test_what_may_be_executed_by_others_is_not_bounded(
@@ -295,7 +295,7 @@ async def test_a_process_does_not_execute_others_runs_with_what_may_be_a_callers
         if when == "before":
             await submit_elsewhere(elsewhere, "theirs")
     with pytest.raises(TimeoutError):
-        await server.wait_for_requests(2 * len(here) + 1, timeout=2)
+        await server.wait_for_requests(2 * len(here) + 1, timeout=1)
     assert await status_of(plain, "theirs") is RunStatus.pending
     async with serving(plain):
         assert (await ended(plain, "theirs")).status is RunStatus.completed

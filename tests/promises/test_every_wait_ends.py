@@ -343,7 +343,7 @@ async def test_a_wait_for_a_run_that_nobody_serves_says_so(
     agent = Agent("Tester", model, db=shared_db)
     await submit(agent, ["run"])
     with pytest.raises(TimeoutError) as raised:
-        await agent.await_run("run", timeout=4 * HEARTBEAT)
+        await agent.await_run("run", timeout=2 * HEARTBEAT)
     said = [str(raised.value), *(record.getMessage() for record in caplog.records)]
     assert [each for each in said if "serve" in each and "'tester'" in each]
 

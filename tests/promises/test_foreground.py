@@ -73,7 +73,7 @@ async def test_what_a_caller_does_not_wait_for_is_neither_executed_nor_paid(
     # Whatever was left behind is executed once its lease has expired.
     await submit(agent, ["later"])
     with suppress(TimeoutError):
-        await server.wait_until(lambda seen: finished(seen) > paid + 1, timeout=3)
+        await server.wait_until(lambda seen: finished(seen) > paid + 1, timeout=1.5)
     assert finished(server) == paid + 1
     known = [run for name in names if (run := await agent.aget_run_output(name)) is not None]
     assert {run.status for run in known} <= {RunStatus.cancelled}

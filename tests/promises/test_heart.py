@@ -23,7 +23,7 @@ from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
-HEARTBEAT = 2.0
+HEARTBEAT = 1.5
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def test_a_tool_that_blocks_its_loop_for_longer_than_the_heartbeat_loses_n
     new_worker: NewWorker,
     tmp_path: Path,
 ) -> None:
-    server.script.append(Reply.tool_calls(("block", {"seconds": 3})))
+    server.script.append(Reply.tool_calls(("block", {"seconds": 2})))
     held = Reply.text("Held.").held()
     server.script.append(held)
     options: dict[str, Any] = {
@@ -163,12 +163,12 @@ async def test_a_wrong_clock_neither_takes_over_what_lives_nor_leaves_what_is_lo
 ) -> None:
     server.script.append(held := Reply.text("Hello.").held())
     agent = Agent("Tester", model, db=postgres_db)
-    await new_worker(postgres_db, KERN_HEARTBEAT="1").ready()
+    await new_worker(postgres_db, KERN_HEARTBEAT="0.5").ready()
     await submit(agent, ["run"])
     await server.wait_for_requests(1)
-    await new_worker(postgres_db, KERN_HEARTBEAT="1", TEST_CLOCK="600").ready()
+    await new_worker(postgres_db, KERN_HEARTBEAT="0.5", TEST_CLOCK="600").ready()
     with pytest.raises(TimeoutError):
-        await server.wait_for_requests(2, timeout=2)
+        await server.wait_for_requests(2, timeout=1)
     held.release()
     assert (await ended(agent, "run", 5)).status is RunStatus.completed
 

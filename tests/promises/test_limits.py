@@ -18,6 +18,8 @@ from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
+_WAITING = "SELECT run_id FROM {runs} WHERE status = 'PENDING' AND concurrency_key IS NOT NULL"
+
 
 def names(prefix: str, count: int) -> list[str]:
     return [f"{prefix}-{number}" for number in range(count)]
@@ -147,6 +149,11 @@ async def test_a_lost_process_gives_its_users_places_back(
     worker = await new_worker(shared_db, options=options, KERN_HEARTBEAT="1").ready()
     runs = await submit(agent, names("run", 5), user_id="ada")
     await server.wait_for_requests(2)
+    # It has acknowledged the entries of the others, which are lost with it for longer otherwise.
+    store = await shared_db.store()
+    async with asyncio.timeout(20):
+        while len(await execute(store, _WAITING)) < 3:  # noqa: ASYNC110 # another process
+            await asyncio.sleep(0.05)
     worker.send(signal.SIGKILL)
     await new_worker(shared_db, options=options, KERN_HEARTBEAT="1").ready()
     assert {run.status for run in await all_ended(agent, runs)} == {RunStatus.completed}

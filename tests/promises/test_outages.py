@@ -134,7 +134,7 @@ async def test_a_database_that_is_read_only_for_a_while_costs_no_step(
     async with admin_of(own_postgres) as admin:
         await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         await admin.execute("SELECT pg_reload_conf()")
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
         await admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
         await admin.execute("SELECT pg_reload_conf()")
     runs = await all_ended(agent, names, 30)
@@ -194,7 +194,7 @@ async def test_a_disk_that_is_full_for_a_while_fails_no_run(
                     file.flush()
             except OSError:
                 pass
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
         ballast.unlink()
         runs = await all_ended(agent, names, 30)
         assert Counter(run.error for run in runs) == Counter({None: len(names)})

@@ -97,7 +97,7 @@ async def test_a_run_whose_transaction_is_rolled_back_has_never_been(
     assert await agent.aget_run_output("run") is None
     assert await agent.await_run("run", timeout=1) is None
     with pytest.raises(TimeoutError):
-        await server.wait_for_requests(1, timeout=1)
+        await server.wait_for_requests(1, timeout=0.5)
     run = await agent.arun("Something else", background=True, run_id="run")
     assert (await ended(agent, run.run_id)).status is RunStatus.completed
 

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from typing import Any, Protocol, cast
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import override
 
@@ -20,29 +20,13 @@ from kern.tools import FunctionTool
 from tests.simulation.loop import Loop
 from tests.simulation.plans import How, Plan, Step
 
-
-class Site(Protocol):
-    """The process in which a model or tool is called."""
-
-    def agent(self, agent_id: str) -> Agent:
-        """Return this process's object of an agent."""
-
-    def foreground(self, run_id: str) -> None:
-        """Take note of a run that belongs to its caller."""
-
-    def model_called(self, run_id: str, turn: int) -> int:
-        """Take note of a call; say how many there were for the run, this one included."""
-
-    def tool_called(self, context: RunContext) -> None:
-        """Take note of a call."""
-
-    def tool_returned(self, context: RunContext, result: str) -> None:
-        """Take note of a result."""
+if TYPE_CHECKING:
+    from tests.simulation.world import Process
 
 
-def here() -> Site:
+def _here() -> "Process":
     """Return the process that runs now."""
-    return cast(Site, cast(Loop, asyncio.get_running_loop()).owner)
+    return cast("Process", cast(Loop, asyncio.get_running_loop()).owner)
 
 
 class Planned(Model):
@@ -63,7 +47,7 @@ class Planned(Model):
         last = max(n for n, message in enumerate(request.messages) if message.role == "user")
         plan = cast(Plan, json.loads(request.messages[last].text))
         turn = sum(message.role == "assistant" for message in request.messages[last:])
-        calls = here().model_called(plan["id"], turn)
+        calls = _here().world.calls.model_called(plan["id"], turn)
         message = Message("assistant", answer(m.text for m in request.messages if m.role == "tool"))
         if turn < len(plan["turns"]):
             steps = plan["turns"][turn]
@@ -108,27 +92,28 @@ def result_of_work(context_key: str) -> str:
 
 async def work(seconds: float, context: RunContext) -> str:
     """Take some time."""
-    site = here()
-    site.tool_called(context)
-    await asyncio.sleep(seconds)
-    result = result_of_work(context.idempotency_key)
-    site.tool_returned(context, result)
-    return result
+    return await _call_tool(
+        context, asyncio.sleep(seconds, result_of_work(context.idempotency_key))
+    )
 
 
 async def delegate(plan: str, how: How, agent: str, context: RunContext) -> str:
     """Have a child run do something."""
-    site = here()
-    site.tool_called(context)
-    result = await _have_done(site.agent(agent), plan, how)
-    site.tool_returned(context, result)
+    return await _call_tool(context, _have_done(_here().agents[agent], plan, how))
+
+
+async def _call_tool(context: RunContext, call: Coroutine[object, object, str]) -> str:
+    calls = _here().world.calls
+    calls.tool_called(context)
+    result = await call
+    calls.tool_returned(context, result)
     return result
 
 
 async def _have_done(agent: Agent, plan: str, how: How) -> str:
     run_id = cast(Plan, json.loads(plan))["id"]
     if how == "call":
-        here().foreground(run_id)
+        _here().world.seen.known[run_id].foreground = True
         output = await agent.arun(plan, run_id=run_id)
         return f"{output.status}[{run_id}]"
     await agent.arun(plan, run_id=run_id, background=True)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 from kern.db.values import Kind, Signal
-from tests.simulation.programs import start
 from tests.simulation.weather import Weather
 from tests.simulation.world import Process, World
 
@@ -51,7 +50,7 @@ class Faults:
             self._reconnect(process)
         world.upgraded = float(world.upgraded > 0)
         if not any(each.is_worker and each.version > world.upgraded for each in world.usable):
-            start(world, is_worker=True)
+            world.start(is_worker=True)
 
     def _soon(self, process: Process, fault: Callable[[], None]) -> None:
         """Have something happen between two steps."""
@@ -69,7 +68,7 @@ class Faults:
     def _replace(self, process: Process) -> None:
         def begin() -> None:
             if not self._world.is_ending:
-                start(self._world, process.is_worker)
+                self._world.start(process.is_worker)
 
         self._world.later(self._random.uniform(0.1, 10), begin)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from unittest.mock import patch
 
 from kern.db.sqlite.attempts import Attempts
@@ -26,118 +26,15 @@ from tests.simulation.weather import Weather
 
 _RUNS = "kern_sessions_runs"
 
+_Patch: TypeAlias = AbstractContextManager[object]
 
-def _unfenced_settle() -> AbstractContextManager[object]:
-    settle = Attempts.settle
+_CALM = Weather()
+_DEAF = Weather(lost_signal=1.0)
+_FREEZING = Weather(freezes=20, cuts=10)
+_DEADLY = Weather(deaths=10)
+_DEPLOYS = Weather(shutdowns=20)
 
-    def mutated(self: Attempts, transaction: Transaction, settlement: Settlement) -> Settled | None:
-        row = transaction.one(
-            f"SELECT attempt FROM {_RUNS} WHERE run_id = :run_id", run_id=settlement.run_id
-        )
-        assert row is not None
-        return settle(self, transaction, replace(settlement, attempt=row["attempt"]))
-
-    return patch.object(Attempts, "settle", mutated)
-
-
-def _lost_pending_cancel() -> AbstractContextManager[object]:
-    submit = Submission.submit
-
-    def mutated(self: Submission, transaction: Transaction, run: NewRun) -> Accepted | None:
-        transaction.execute(
-            f"DELETE FROM {_RUNS} WHERE run_id = :run_id AND session_id IS NULL", run_id=run.run_id
-        )
-        return submit(self, transaction, run)
-
-    return patch.object(Submission, "submit", mutated)
-
-
-def _waiter_without_a_bound() -> AbstractContextManager[object]:
-    return patch.object(Waiting, "_look_again", 1e9)
-
-
-def _child_that_escapes() -> AbstractContextManager[object]:
-    return patch.object(Submission, "_is_orphan", lambda *_: False)
-
-
-def _session_lock_handed_to_two() -> AbstractContextManager[object]:
-    def mutated(self: SessionLock, transaction: Transaction, session_id: str, run_id: str) -> bool:
-        transaction.execute(
-            f"UPDATE {self._sessions} SET lock_run_id = :run_id WHERE session_id = :session_id",
-            session_id=session_id,
-            run_id=run_id,
-        )
-        return True
-
-    return patch.object(SessionLock, "take", mutated)
-
-
-def _limit_that_is_not_kept() -> AbstractContextManager[object]:
-    return patch.object(Limits, "wait", lambda *_: False)
-
-
-def _shutdown_that_cancels() -> AbstractContextManager[object]:
-    async def release(attempt: Attempt) -> None:
-        attempt.output.status = RunStatus.cancelled
-        await settle(attempt)
-
-    return patch.object(executor, "release", release)
-
-
-def _step_that_is_written_late() -> AbstractContextManager[object]:
-    async def commit(_: Journal) -> None:
-        """Leave it to the run's end."""
-
-    return patch.object(Journal, "commit", commit)
-
-
-def _sweep_that_forgets_runs() -> AbstractContextManager[object]:
-    return patch.object(Sweep, "_expire", lambda *_: [])
-
-
-def _constant(value: Callable[[Any], object]) -> property:
-    """Return an attribute that is always the same, whatever it is set to."""
-    return property(value, lambda *_: None)
-
-
-def _fold_that_forgets_what_is_void() -> AbstractContextManager[object]:
-    return patch.object(RunState, "voids", _constant(lambda _: False))
-
-
-def _pieces_that_nothing_covers() -> AbstractContextManager[object]:
-    settle = Attempts.settle
-
-    def mutated(self: Attempts, transaction: Transaction, settlement: Settlement) -> Settled | None:
-        rows = tuple(row for row in settlement.journal if row.type != "CallBroken")
-        return settle(self, transaction, replace(settlement, journal=rows))
-
-    return patch.object(Attempts, "settle", mutated)
-
-
-def _reader_of_what_is_not_committed() -> AbstractContextManager[object]:
-    return patch.object(Journal, "readable", _constant(lambda self: len(self.entries)), create=True)
-
-
-def _pause_that_begins_the_call() -> AbstractContextManager[object]:
-    required = calls._required
-
-    def mutated(*args: Any) -> RunRequirement:
-        requirement = required(*args)
-        requirement.tool_execution = replace(requirement.tool_execution, tool_call_id="another")
-        return requirement
-
-    return patch.object(calls, "_required", mutated)
-
-
-def _claim_of_any_version() -> AbstractContextManager[object]:
-    claim = Attempts.claim
-
-    def mutated(
-        self: Attempts, transaction: Transaction, run_id: str, given: Claim
-    ) -> RunRecord | None:
-        return claim(self, transaction, run_id, given._replace(journal_version=99))
-
-    return patch.object(Attempts, "claim", mutated)
+_OTHER_EVENT = r"event \d+ of .* (came after|was)"
 
 
 class Mutation(NamedTuple):
@@ -151,50 +48,143 @@ class Mutation(NamedTuple):
     """
 
     name: str
-    apply: Callable[[], AbstractContextManager[object]]
+    apply: Callable[[], _Patch]
     weather: Weather
     breach: str
 
 
-_CALM = Weather()
-_DEAF = Weather(lost_signal=1.0)
-_FREEZING = Weather(freezes=20, cuts=10)
-_DEADLY = Weather(deaths=10)
+MUTATIONS: list[Mutation] = []
 
-_OTHER_EVENT = r"event \d+ of .* (came after|was)"
 
-MUTATIONS = [
-    Mutation("an unfenced settle", _unfenced_settle, _FREEZING, "settle by attempt .* not refused"),
-    Mutation("a lost pending cancel", _lost_pending_cancel, _CALM, "though its cancel was stored"),
-    Mutation("a waiter without a bound", _waiter_without_a_bound, _DEAF, "still waits|remain"),
-    Mutation(
-        "a child that escapes", _child_that_escapes, _DEAF, r"\.\d+ (began|completed), though"
-    ),
-    Mutation("a session lock handed to two", _session_lock_handed_to_two, _CALM, "session's lock"),
-    Mutation("a limit that is not kept", _limit_that_is_not_kept, _CALM, "above the limit"),
-    Mutation(
-        "a shutdown that cancels",
-        _shutdown_that_cancels,
-        Weather(shutdowns=20),
-        "nobody has cancelled it",
-    ),
-    Mutation("a step that is written late", _step_that_is_written_late, _CALM, "is journaled"),
-    Mutation("a sweep that forgets lost runs", _sweep_that_forgets_runs, _DEADLY, "remain: "),
-    Mutation("a fold that forgets what is void", _fold_that_forgets_what_is_void, _CALM, "void"),
-    Mutation(
-        "pieces that nothing covers",
-        _pieces_that_nothing_covers,
-        _CALM,
-        _OTHER_EVENT,
-    ),
-    Mutation(
-        "a reader of what is not committed",
-        _reader_of_what_is_not_committed,
-        Weather(cuts=20, slowness=0.3),
-        _OTHER_EVENT,
-    ),
-    Mutation(
-        "a pause that begins the call", _pause_that_begins_the_call, _CALM, "nobody has allowed it"
-    ),
-    Mutation("a claim of any version", _claim_of_any_version, _CALM, "cannot be read"),
-]
+def _mutation(weather: Weather, breach: str) -> Callable[[Callable[[], _Patch]], None]:
+    def add(apply: Callable[[], _Patch]) -> None:
+        MUTATIONS.append(Mutation(apply.__name__.replace("_", " "), apply, weather, breach))
+
+    return add
+
+
+@_mutation(_FREEZING, "settle by attempt .* not refused")
+def unfenced_settle() -> _Patch:
+    settle = Attempts.settle
+
+    def mutated(self: Attempts, transaction: Transaction, settlement: Settlement) -> Settled | None:
+        row = transaction.one(
+            f"SELECT attempt FROM {_RUNS} WHERE run_id = :run_id", run_id=settlement.run_id
+        )
+        assert row is not None
+        return settle(self, transaction, replace(settlement, attempt=row["attempt"]))
+
+    return patch.object(Attempts, "settle", mutated)
+
+
+@_mutation(_CALM, "though its cancel was stored")
+def lost_pending_cancel() -> _Patch:
+    submit = Submission.submit
+
+    def mutated(self: Submission, transaction: Transaction, run: NewRun) -> Accepted | None:
+        transaction.execute(
+            f"DELETE FROM {_RUNS} WHERE run_id = :run_id AND session_id IS NULL", run_id=run.run_id
+        )
+        return submit(self, transaction, run)
+
+    return patch.object(Submission, "submit", mutated)
+
+
+@_mutation(_DEAF, "still waits|remain")
+def waiter_without_a_bound() -> _Patch:
+    return patch.object(Waiting, "_look_again", 1e9)
+
+
+@_mutation(_DEAF, r"\.\d+ (began|completed), though")
+def child_that_escapes() -> _Patch:
+    return patch.object(Submission, "_is_orphan", lambda *_: False)
+
+
+@_mutation(_CALM, "session's lock")
+def session_lock_handed_to_two() -> _Patch:
+    def mutated(self: SessionLock, transaction: Transaction, session_id: str, run_id: str) -> bool:
+        transaction.execute(
+            f"UPDATE {self._sessions} SET lock_run_id = :run_id WHERE session_id = :session_id",
+            session_id=session_id,
+            run_id=run_id,
+        )
+        return True
+
+    return patch.object(SessionLock, "take", mutated)
+
+
+@_mutation(_DEAF, "above the limit")
+def limit_that_is_not_kept() -> _Patch:
+    return patch.object(Limits, "wait", lambda *_: False)
+
+
+@_mutation(_DEPLOYS, "nobody has cancelled it")
+def shutdown_that_cancels() -> _Patch:
+    async def release(attempt: Attempt) -> None:
+        attempt.output.status = RunStatus.cancelled
+        await settle(attempt)
+
+    return patch.object(executor, "release", release)
+
+
+@_mutation(_CALM, "is journaled")
+def step_that_is_written_late() -> _Patch:
+    async def commit(_: Journal) -> None:
+        """Leave it to the run's end."""
+
+    return patch.object(Journal, "commit", commit)
+
+
+@_mutation(_DEADLY, "remain: ")
+def sweep_that_forgets_lost_runs() -> _Patch:
+    return patch.object(Sweep, "_expire", lambda *_: [])
+
+
+def _constant(value: Callable[[Any], object]) -> property:
+    """Return an attribute that is always the same, whatever it is set to."""
+    return property(value, lambda *_: None)
+
+
+@_mutation(_CALM, "void")
+def fold_that_forgets_what_is_void() -> _Patch:
+    return patch.object(RunState, "voids", _constant(lambda _: False))
+
+
+@_mutation(_DEPLOYS, _OTHER_EVENT)
+def pieces_that_nothing_covers() -> _Patch:
+    settle = Attempts.settle
+
+    def mutated(self: Attempts, transaction: Transaction, settlement: Settlement) -> Settled | None:
+        rows = tuple(row for row in settlement.journal if row.type != "CallBroken")
+        return settle(self, transaction, replace(settlement, journal=rows))
+
+    return patch.object(Attempts, "settle", mutated)
+
+
+@_mutation(Weather(cuts=20, slowness=0.3), _OTHER_EVENT)
+def reader_of_what_is_not_committed() -> _Patch:
+    return patch.object(Journal, "readable", _constant(lambda self: len(self.entries)), create=True)
+
+
+@_mutation(_CALM, "nobody has allowed it")
+def pause_that_begins_the_call() -> _Patch:
+    required = calls._required
+
+    def mutated(*args: Any) -> RunRequirement:
+        requirement = required(*args)
+        requirement.tool_execution = replace(requirement.tool_execution, tool_call_id="another")
+        return requirement
+
+    return patch.object(calls, "_required", mutated)
+
+
+@_mutation(_CALM, "cannot be read")
+def claim_of_any_version() -> _Patch:
+    claim = Attempts.claim
+
+    def mutated(
+        self: Attempts, transaction: Transaction, run_id: str, given: Claim
+    ) -> RunRecord | None:
+        return claim(self, transaction, run_id, given._replace(journal_version=99))
+
+    return patch.object(Attempts, "claim", mutated)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.simulation.promises import BreachError
+from tests.simulation.promises.seen import BreachError
 from tests.simulation.story import tell
 from tests.simulation.surroundings import virtual
 from tests.simulation.weather import Weather
@@ -60,7 +60,7 @@ def simulate(seed: int, storm: Weather | None = None) -> Outcome:
         seed,
         str(world.storm),
         breach,
-        len(world.promises.rows),
+        len(world.seen.rows),
         world.universe.steps,
         world.universe.now,
         world.lines(),

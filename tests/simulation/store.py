@@ -76,12 +76,12 @@ class Line:
     ) -> Callable[..., Awaitable[object]]:
         async def call(*args: object, **kwargs: object) -> object:
             process = self._process
-            process.world.promises.asked(process, name)
+            process.world.states.asked(process, name)
             await travel(process)
             if name in ("submit", "claim"):
                 args = (*args[:-1], _of_version(args[-1], process.version))
             result = await method(*args, **kwargs)
-            process.world.promises.stored(process, name, args, result)
+            process.world.states.stored(process, name, args, result)
             await travel(process)
             weather = process.world.weather
             if weather.lost_answer and process.world.chance(weather.lost_answer):
@@ -141,7 +141,7 @@ class LineOfTheHeart(Heart):
         if process.is_cut or process.world.is_away or process.world.is_over:
             raise DatabaseUnavailableError("the store is away")
         mine = self._heart.extend(attempts, lease)
-        process.world.promises.stored(process, "extend", (attempts, lease), mine)
+        process.world.states.stored(process, "extend", (attempts, lease), mine)
         return mine
 
     @override

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 
 from tests.simulation.faults import Faults
-from tests.simulation.programs import start
 from tests.simulation.users import Users
 from tests.simulation.world import World
 
@@ -14,11 +13,11 @@ _SLACK = 600.0
 
 async def tell(world: World) -> None:
     """Let a world begin, live and end."""
-    random, promises = world.random, world.promises
+    random, seen = world.random, world.seen
     for _ in range(random.randint(1, 3)):
-        start(world, is_worker=True)
+        world.start(is_worker=True)
     for _ in range(random.randint(1, 2)):
-        start(world, is_worker=False)
+        world.start(is_worker=False)
     faults, users = Faults(world), Users(world)
     for _ in range(random.randint(3, 25)):
         await asyncio.sleep(random.expovariate(1.0))
@@ -30,8 +29,9 @@ async def tell(world: World) -> None:
 
     def remains() -> str:
         users.decide()
-        runs = [f"{row.run_id} is {row.status}" for row in promises.unfinished()]
-        return ", ".join([*runs, *(f"{each.kind} {each.run_id}" for each in promises.waiters)])
+        rows = [row for row in seen.rows.values() if not row.has_ended]
+        runs = [f"{row.run_id} is {row.status}" for row in rows]
+        return ", ".join([*runs, *(f"{each.kind} {each.run_id}" for each in seen.waiters)])
 
     await _until_nothing(world, remains, _SLACK + 3 * users.work)
 
@@ -50,4 +50,4 @@ async def _until_nothing(world: World, remains: Callable[[], str], seconds: floa
     while what := remains():
         await asyncio.sleep(1.0)
         if world.universe.now > deadline:
-            return world.promises.breach(f"after {seconds:.0f} s of calm there remain: {what}")
+            return world.seen.breach(f"after {seconds:.0f} s of calm there remain: {what}")

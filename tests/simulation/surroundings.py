@@ -18,51 +18,31 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from itertools import count
 from random import Random
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import _patch, patch
 
 import kern
 from kern.dispatch import heart
 from kern.execution import cancellation
+from tests.simulation.heart import TimedHeart
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
 
 # Rooms that no simulated process enters, or that bring what is not installed everywhere.
 _LEFT_OUT = ("kern.cli", "kern.local", "kern.testing", "kern.db.postgres", "kern.models.openai")
 
 
-class Surroundings(Protocol):
-    """What a world says to the program in it."""
-
-    def wall_clock(self) -> float:
-        """Return the running process's time, in seconds since 1970."""
-
-    def monotonic_clock(self) -> float:
-        """Return the running process's time since some moment, in seconds."""
-
-    def cancellations(self) -> cancellation.Cancellations:
-        """Return what the running process knows of cancels."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment variables of all processes."""
-
-    @property
-    def heart(self) -> object:
-        """What takes the place of a heart's thread."""
-
-    def write(self, text: str) -> None:
-        """Take a line of the running process's log."""
-
-
 @contextmanager
-def virtual(world: Surroundings, seed: int) -> Iterator[None]:
+def virtual(world: "World", seed: int) -> Iterator[None]:
     """Let the program see the world instead of the machine."""
     _import_all()
     chance = Random(f"surroundings {seed}")
     replaced: dict[object, object] = {
-        heart.HeartThread: world.heart,
+        heart.HeartThread: TimedHeart,
         datetime: _datetime_of(world),
         secrets.token_hex: lambda size=16: chance.randbytes(size).hex(),
         secrets.randbits: chance.getrandbits,
@@ -77,7 +57,10 @@ def virtual(world: Surroundings, seed: int) -> Iterator[None]:
     state = random.getstate()
     random.seed(seed)
     patches: list[Any] = [patch.object(time, name, clock) for name, clock in clocks.items()]
-    patches += [patch.object(secrets, name, replaced[getattr(secrets, name)]) for name in _SECRETS]
+    patches += [
+        patch.object(secrets, name, replaced[getattr(secrets, name)])
+        for name in ("token_hex", "randbits")
+    ]
     patches.append(patch.object(uuid, "uuid4", lambda: uuid.UUID(int=chance.getrandbits(128))))
     patches.append(patch.object(asyncio.Event, "__hash__", _numbering()))
     patches.append(patch.dict(os.environ, world.environment))
@@ -96,9 +79,6 @@ def virtual(world: Surroundings, seed: int) -> Iterator[None]:
         random.setstate(state)
         gc.unfreeze()
         gc.enable()
-
-
-_SECRETS = ("token_hex", "randbits")
 
 
 def _import_all() -> None:
@@ -129,14 +109,14 @@ def _numbering() -> Callable[[asyncio.Event], int]:
 class _OfTheProcess:
     """Stands for the register of cancels of whichever process runs."""
 
-    def __init__(self, world: Surroundings) -> None:
+    def __init__(self, world: "World") -> None:
         self._world = world
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._world.cancellations(), name)
 
 
-def _datetime_of(world: Surroundings) -> type[datetime]:
+def _datetime_of(world: "World") -> type[datetime]:
     class Meta(type):
         def __instancecheck__(cls, value: object) -> bool:
             return isinstance(value, datetime)
@@ -152,12 +132,11 @@ def _datetime_of(world: Surroundings) -> type[datetime]:
         ) -> datetime:
             return datetime.fromtimestamp(timestamp, tz)
 
-    assert VirtualDatetime.fromtimestamp(0.0, UTC).year == 1970
     return VirtualDatetime
 
 
 class _Handler(logging.Handler):
-    def __init__(self, world: Surroundings) -> None:
+    def __init__(self, world: "World") -> None:
         super().__init__()
         self._world = world
 
@@ -169,7 +148,7 @@ class _Handler(logging.Handler):
 
 
 @contextmanager
-def _logging_to(world: Surroundings) -> Iterator[None]:
+def _logging_to(world: "World") -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("kern", "asyncio")]
     handler = _Handler(world)
     before = [(each.level, each.propagate) for each in loggers]

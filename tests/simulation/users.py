@@ -20,7 +20,7 @@ from kern.run.agent import RunOutput
 from kern.run.event import RunOutputEvent
 from kern.run.requirement import RunRequirement
 from tests.simulation.plans import AGENTS, length, plan
-from tests.simulation.promises import ENDINGS, Known, Row, Waiter
+from tests.simulation.promises.seen import Known, Row, Waiter
 from tests.simulation.world import Process, World
 
 Result = TypeVar("Result")
@@ -42,7 +42,9 @@ class Users:
         self.unread: list[str] = []
         self._world = world
         self._random = world.random
-        self._promises = world.promises
+        self._seen = world.seen
+        self._told = world.told
+        self._calls = world.calls
         self._sessions = [f"s{number}" for number in range(self._random.randint(1, 4))]
         self._asked: dict[str, tuple[str, str, str]] = {}
 
@@ -54,7 +56,7 @@ class Users:
 
     def decide(self) -> None:
         """Have paused runs go on."""
-        if any(row.status == "PAUSED" for row in self._promises.rows.values()):
+        if any(row.status == "PAUSED" for row in self._seen.rows.values()):
             self._do(self._continue)
 
     def _do(self, act: Callable[[Process], Awaitable[None]]) -> None:
@@ -90,7 +92,7 @@ class Users:
             run_at = datetime.fromtimestamp(world.wall() + random.uniform(0.1, 10), UTC)
         timeout = random.uniform(1, 20) if random.random() < 0.1 else None
         if policy == "interrupt":
-            self._promises.interrupting.add(session_id)
+            self._seen.interrupting.add(session_id)
         while True:
             process.write(f"submit {run_id} to {agent_id} in {session_id} ({policy})")
             options: dict[str, Any] = {
@@ -103,14 +105,14 @@ class Users:
                 "timeout": timeout,
                 "background": True,
             }
-            agent = process.agent(agent_id)
+            agent = process.agents[agent_id]
             with suppress(DatabaseUnavailableError):
                 if random.random() < 0.5:
                     events = agent.arun(text, stream=True, stream_events=True, **options)
                     return await self._read_new(process, run_id, events)
                 await agent.arun(text, **options)
                 process.write(f"{run_id} is accepted")
-                return self._promises.accepted(run_id)
+                return self._told.accepted(run_id)
             process.write(f"whether {run_id} was accepted is not known")
             if random.random() < 0.3:
                 return
@@ -120,8 +122,8 @@ class Users:
         run_id = self._new_run()
         agent_id, _, text = self._asked[run_id]
         process.write(f"run {run_id} of {agent_id}")
-        process.foreground(run_id)
-        agent = process.agent(agent_id)
+        self._seen.known[run_id].foreground = True
+        agent = process.agents[agent_id]
         executing: Coroutine[object, object, RunOutput | None]
         if self._random.random() < 0.5:
             events = agent.arun(text, run_id=run_id, stream=True, stream_events=True)
@@ -136,13 +138,13 @@ class Users:
         try:
             output = await running
             if isinstance(output, RunOutput):
-                self._promises.ended(run_id, output.status, "arun")
+                self._told.end(run_id, output.status, "arun")
         except (ModelError, UsageLimitError):
-            self._promises.ended(run_id, "ERROR", "arun")
+            self._told.end(run_id, "ERROR", "arun")
         except asyncio.CancelledError:
             if cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
                 raise
-            self._promises.left(process, run_id)
+            self._told.left(run_id)
 
     async def _cancel(self, process: Process) -> None:
         """Cancel a run, perhaps before it is submitted."""
@@ -152,14 +154,14 @@ class Users:
         else:
             run_id = self._random.choice(runs)
         process.write(f"cancel {run_id}")
-        self._promises.of(run_id).may_be_cancelled = True
-        result = await process.agent("plain").acancel_run(run_id)
+        self._seen.known[run_id].may_be_cancelled = True
+        result = await process.agents["plain"].acancel_run(run_id)
         process.write(f"the cancel of {run_id} is answered by {result}")
-        self._promises.cancelled(run_id, result)
+        self._told.cancelled(run_id, result)
 
     @property
     def _known(self) -> list[str]:
-        return list(dict.fromkeys([*self._asked, *self._promises.rows]))
+        return list(dict.fromkeys([*self._asked, *self._seen.rows]))
 
     async def _wait(self, process: Process) -> None:
         if runs := self._known:
@@ -167,15 +169,15 @@ class Users:
             await self._waiting(process, run_id, "await_run", self._await_run(process, run_id))
 
     async def _await_run(self, process: Process, run_id: str) -> None:
-        was_known = run_id in self._promises.rows
-        output = await process.agent("plain").await_run(run_id)
+        was_known = run_id in self._seen.rows
+        output = await process.agents["plain"].await_run(run_id)
         if output is not None:
-            self._promises.ended(run_id, output.status, "await_run")
+            self._told.end(run_id, output.status, "await_run")
         elif was_known:
-            self._promises.breach(f"await_run said that {run_id} is not known")
+            self._seen.breach(f"await_run said that {run_id} is not known")
 
     async def _stream(self, process: Process) -> None:
-        if runs := list(self._promises.rows):
+        if runs := list(self._seen.rows):
             after = self._random.choice([0, 0, self._random.randint(0, 20)])
             await self._follow(process, self._random.choice(runs), after)
 
@@ -183,7 +185,7 @@ class Users:
         """Read a stream; perhaps the reader leaves, and comes back in any process."""
         most = self._random.choice([None, None, self._random.randint(1, 12)])
         what = f"astream_run after {after} of"
-        events = process.agent("plain").astream_run(run_id, after)
+        events = process.agents["plain"].astream_run(run_id, after)
         reading = self._read(process, run_id, events, after, most)
         last = await self._waiting(process, run_id, what, reading)
         if last is not None:
@@ -195,7 +197,7 @@ class Users:
         """Read the stream of a run in the foreground, which is told before it is committed."""
         async with aclosing(reading) as events:
             told = [event async for event in events]
-        self._check_end(run_id, told[-1] if told else None)
+        self._told.end_of_stream(run_id, told[-1] if told else None)
 
     async def _read_new(
         self, process: Process, run_id: str, events: AsyncGenerator[RunOutputEvent]
@@ -216,32 +218,25 @@ class Users:
         last, event = after, None
         async with aclosing(reading) as events:
             async for event in events:
-                self._promises.told(run_id, event, last)
+                self._told.event(run_id, event, last)
                 last = event.seq
                 if most is not None and last - after >= most:
                     process.write(f"a reader leaves {run_id} after event {last}")
                     return last
         if event is not None or after == 0:
-            self._check_end(run_id, event)
+            self._told.end_of_stream(run_id, event)
         return None
-
-    def _check_end(self, run_id: str, event: RunOutputEvent | None) -> None:
-        statuses = {kind: status for status, kind in ENDINGS.items()}
-        if event is None or event.event not in statuses:
-            self._promises.breach(f"the stream of {run_id} ended with {event}")
-        else:
-            self._promises.ended(run_id, statuses[event.event], "the stream")
 
     def read_all(self) -> None:
         """Have the streams of all runs be read once more."""
-        self.unread = list(self._promises.rows)
+        self.unread = list(self._seen.rows)
         for run_id in self.unread:
             self._do(partial(self._read_again, run_id=run_id))
 
     async def _read_again(self, process: Process, run_id: str) -> None:
-        reading = self._read(process, run_id, process.agent("plain").astream_run(run_id))
+        reading = self._read(process, run_id, process.agents["plain"].astream_run(run_id))
         await self._waiting(process, run_id, "astream_run of", reading)
-        self._promises.check_stream(run_id)
+        self._told.whole_stream(run_id)
         self.unread.remove(run_id)
 
     async def _waiting(
@@ -251,26 +246,25 @@ class Users:
         process.write(f"{kind} {run_id}")
         waiter = Waiter(process, run_id, kind, self._world.universe.now)
         was_open = process.is_open
-        self._promises.waiters.append(waiter)
+        self._seen.waiters.append(waiter)
         try:
             return await wait
         except DatabaseUnavailableError as error:
             if was_open:
-                self._promises.breach(f"{kind} {run_id} raised {error!r}")
+                self._seen.breach(f"{kind} {run_id} raised {error!r}")
             return None
         finally:
-            self._promises.waiters[:] = [
-                each for each in self._promises.waiters if each is not waiter
-            ]
+            if waiter in self._seen.waiters:
+                self._seen.waiters.remove(waiter)
 
     async def _continue(self, process: Process) -> None:
-        for row in list(self._promises.rows.values()):
+        for row in list(self._seen.rows.values()):
             if row.status == "PAUSED":
                 await self._decide(process, row)
 
     async def _decide(self, process: Process, row: Row) -> None:
         """Answer what a paused run waits for, or some of it."""
-        agent, known = process.agent(row.agent_id), self._promises.of(row.run_id)
+        agent, known = process.agents[row.agent_id], self._seen.known[row.run_id]
         output = await agent.aget_run_output(row.run_id)
         requirements = [] if output is None else output.requirements
         answers = None if self._random.random() < 0.2 else requirements
@@ -292,7 +286,7 @@ class Users:
         for each in answers or ():
             if each.is_resolved and not each.confirmation:
                 known.refused[each.id] = row.attempt
-                self._promises.check_answer(row.run_id, each)
+                self._calls.decided(row.run_id, each)
 
     def _answer(self, requirement: RunRequirement, known: Known) -> None:
         """Decide, or leave it open."""
@@ -303,13 +297,13 @@ class Users:
                 requirement.reject("No.")
             case 3:
                 result = f"elsewhere[{requirement.id}]"
-                known.results.setdefault(requirement.id, set()).add(result)
+                known.results[requirement.id].add(result)
                 requirement.set_external_execution_result(result)
 
     async def _retry(self, process: Process) -> None:
-        failed = [row for row in self._promises.rows.values() if row.status == "ERROR"]
+        failed = [row for row in self._seen.rows.values() if row.status == "ERROR"]
         if failed:
             row = self._random.choice(failed)
             process.write(f"retry {row.run_id}")
             with suppress(RunStateError):
-                await process.agent(row.agent_id).aretry_run(row.run_id)
+                await process.agents[row.agent_id].aretry_run(row.run_id)

@@ -8,16 +8,18 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import cast
 
-from kern.agent import Agent
+from kern.agent.serving import serve
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.db.values import Kind, Signal
+from kern.errors import DatabaseUnavailableError
 from kern.execution.cancellation import Cancellations
-from kern.run.base import RunContext
 from tests.simulation.agents import agents
-from tests.simulation.heart import TimedHeart
 from tests.simulation.loop import Loop, Universe
-from tests.simulation.promises import Promises
+from tests.simulation.promises.calls import Calls
+from tests.simulation.promises.seen import BreachError, Seen
+from tests.simulation.promises.states import States
+from tests.simulation.promises.told import Told
 from tests.simulation.store import SimulatedDb, at_once
 from tests.simulation.weather import HEARTBEAT, Weather
 
@@ -40,6 +42,8 @@ class Process:
         is_open: whether its program has reached the store once.
         listeners: what in it is notified, and whether with a signal.
         troubled_until: the time of its last trouble.
+        cancellations: its register of cancels.
+        agents: its own objects of all agents, by id.
     """
 
     def __init__(self, world: "World", name: str, is_worker: bool, skew: float) -> None:
@@ -61,7 +65,7 @@ class Process:
         self.cancellations = Cancellations()
         self._skew = skew
         self._fuse: tuple[int, Callable[[], None]] | None = None
-        self._agents = agents(SimulatedDb(self))
+        self.agents = agents(SimulatedDb(self))
 
     def __repr__(self) -> str:
         return self.name
@@ -80,12 +84,9 @@ class Process:
         """Add a line to the trace."""
         self.world.write(text, self.name)
 
-    def begin(self, main: Coroutine[object, object, None]) -> None:
-        """Run the process's program; it ends as ``asyncio.run`` does."""
-        self.loop.create_task(self._live(main))
-
-    async def _live(self, main: Coroutine[object, object, None]) -> None:
-        await main
+    async def live(self) -> None:
+        """Serve, or wait for users, until asked to end; then end as ``asyncio.run`` does."""
+        await (self._serve() if self.is_worker else self.stopping.wait())
         others = asyncio.all_tasks() - {cast("asyncio.Task[object]", asyncio.current_task())}
         for task in others:
             task.cancel()
@@ -93,6 +94,16 @@ class Process:
         await self.loop.shutdown_asyncgens()
         self.write("has ended")
         self.world.bury(self)
+
+    async def _serve(self) -> None:
+        """Serve all agents; where that cannot begin, try again, as a supervisor does."""
+        while not self.stopping.is_set():
+            try:
+                agents = [*self.agents.values()]
+                return await serve(agents, grace=3.0, stopping=self.stopping)
+            except DatabaseUnavailableError as error:
+                self.write(f"cannot serve: {error}")
+                await asyncio.sleep(1.0)
 
     def burn(self, steps: int, then: Callable[[], None]) -> None:
         """Have something happen after so many of its steps."""
@@ -140,34 +151,9 @@ class Process:
         self.write(f"its clock jumps by {seconds:+.0f} s")
         self._skew += seconds
 
-    def agent(self, agent_id: str) -> Agent:
-        """Return this process's object of an agent."""
-        return self._agents[agent_id]
-
-    @property
-    def agents(self) -> list[Agent]:
-        """This process's objects of all agents."""
-        return list(self._agents.values())
-
-    def foreground(self, run_id: str) -> None:
-        """Take note of a run that belongs to its caller."""
-        self.world.promises.of(run_id).foreground = True
-
-    def model_called(self, run_id: str, turn: int) -> int:
-        """Take note of a call; say how many there were for the run, this one included."""
-        return self.world.promises.model_called(self, run_id, turn)
-
-    def tool_called(self, context: RunContext) -> None:
-        """Take note of a call."""
-        self.world.promises.tool_called(self, context)
-
-    def tool_returned(self, context: RunContext, result: str) -> None:
-        """Take note of a result."""
-        self.world.promises.tool_returned(self, context, result)
-
     def _unhandled(self, _loop: object, context: dict[str, object]) -> None:
         if not self.world.is_over:
-            self.world.promises.breach(
+            self.world.seen.breach(
                 f"{self.name}: {context.get('message')}: {context.get('exception')!r}"
             )
 
@@ -188,7 +174,10 @@ class World:
         is_over: whether all is over; what still runs is only to be cleared away.
         processes: those that live.
         file: the store.
-        promises: what must hold.
+        seen: what has been seen of its runs.
+        calls: the promises of models and tools.
+        states: the promises of what is stored.
+        told: the promises of what users are told.
         trace: what has happened: time, process, text.
         troubled_until: the time of the last trouble that concerned all.
     """
@@ -215,7 +204,11 @@ class World:
         self._loop = self.universe.loop("world")
         self.file = SqliteFile(":memory:", "kern_sessions", threaded=False)
         self.file.clock = self.wall
-        self.promises = Promises(self)
+        self.seen = Seen(self)
+        self.calls = Calls(self.seen)
+        self.states = States(self.seen, self.calls)
+        self.told = Told(self.seen)
+        self._looked_at = 0.0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -223,39 +216,35 @@ class World:
         found = {"KERN_HEARTBEAT": f"{HEARTBEAT}", "KERN_MAX_LOOP_BLOCK": "20"}
         return found if self._slots is None else {**found, "KERN_CONCURRENCY": f"{self._slots}"}
 
-    @property
-    def heart(self) -> object:
-        """What takes the place of a heart's thread."""
-        return TimedHeart
-
     def wall(self) -> float:
         """Return the store's time, in seconds since 1970."""
         return _BIRTH + self.universe.now
 
     def wall_clock(self) -> float:
         """Return the running process's time, in seconds since 1970."""
-        process = self._running()
+        process = self.running()
         return self.wall() if process is None else process.clock
 
     def monotonic_clock(self) -> float:
         """Return the running process's time since some moment, in seconds."""
-        process = self._running()
+        process = self.running()
         return self.universe.now if process is None else process.loop.time()
 
     def cancellations(self) -> Cancellations:
         """Return what the running process knows of cancels."""
-        process = self._running()
+        process = self.running()
         assert process is not None, "only processes know of cancels"
         return process.cancellations
 
-    def _running(self) -> Process | None:
+    def running(self) -> Process | None:
+        """Return the running process, if what runs is not the world itself."""
         loop = asyncio._get_running_loop()
         return loop.owner if isinstance(loop, Loop) and isinstance(loop.owner, Process) else None
 
     def write(self, text: str, name: str | None = None) -> None:
         """Add a line to the trace."""
         if not self.is_over:
-            process = self._running()
+            process = self.running()
             who = name or ("" if process is None else process.name)
             self.trace.append((self.universe.now, who, text))
 
@@ -280,23 +269,20 @@ class World:
         """The processes that run, and were not asked to end."""
         return [process for process in self.processes if process.is_usable]
 
-    def process(
-        self, is_worker: bool, main: Callable[[Process], Coroutine[object, object, None]]
-    ) -> Process:
-        """Start a process with a program."""
+    def start(self, is_worker: bool) -> None:
+        """Start a process."""
         self._names += 1
         name = f"{'worker' if is_worker else 'web'}{self._names}"
         process = Process(self, name, is_worker, self.random.uniform(-2, 2))
         self.processes.append(process)
         process.write("begins")
-        process.begin(main(process))
-        return process
+        process.loop.create_task(process.live())
 
     def bury(self, process: Process) -> None:
         """Never run anything of a process again."""
         process.is_alive = False
         self.processes.remove(process)
-        self.promises.forget(process)
+        self.told.forget(process)
         self._dead.append(process)
         self.universe.forget(process.loop)
 
@@ -313,8 +299,15 @@ class World:
                 raise RuntimeError("the story waits for what will never come")
             if isinstance(loop.owner, Process):
                 loop.owner.stepped()
-            self.promises.check()
+            self._check()
         telling.result()
+
+    def _check(self) -> None:
+        if self.universe.now - self._looked_at > 1:
+            self._looked_at = self.universe.now
+            self.told.check_waits()
+        if self.seen.broken is not None:
+            raise BreachError(self.seen.broken)
 
     def close(self) -> None:
         """Clear away what still runs, as an interpreter does at its end."""

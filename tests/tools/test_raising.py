@@ -99,7 +99,8 @@ async def test_what_a_tool_raises_is_told_to_the_model_in_the_first_attempt(
     assert ended.tools[1].result is not None
     assert "it broke" in ended.tools[1].result
     told = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
-    assert told == [f"run {run.run_id}: the tool fail failed: {ended.tools[1].result}"]
+    failed = f"run {run.run_id} (agent tester): the tool fail failed: {ended.tools[1].result}"
+    assert told == [failed]
     assert not any(each.exc_info for each in caplog.records)
 
 

@@ -5,10 +5,12 @@ from kern.agent.sync.listing import SyncListing
 from kern.agent.sync.running import SyncRunning
 from kern.agent.sync.schedules import SyncScheduling
 from kern.agent.sync.streaming import SyncStreaming
+from kern.keywords import public
 from kern.run.agent import Output
 from kern.run.base import Deps
 
 
+@public
 class Agent(
     SyncRunning[Deps, Output],
     SyncControlling[Deps, Output],

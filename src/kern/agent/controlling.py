@@ -1,6 +1,7 @@
 """An agent's methods for runs that exist: to cancel, await, retry and continue them."""
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.dispatch.waiting import Until
@@ -53,8 +54,7 @@ class Controlling(AgentDefinition[Deps, Output]):
 
         Args:
             run_id: the run.
-            timeout: seconds to wait at most; by default without end. With 0 the run is only
-                looked at.
+            timeout: seconds to wait at most, 0 to look once; by default without end.
             until: ``"end"`` to wait on while the run is PAUSED.
             user_id: the user whose run it must be; by default any.
 
@@ -63,13 +63,15 @@ class Controlling(AgentDefinition[Deps, Output]):
 
         Raises:
             TimeoutError: it had not by then; it goes on.
+            InvalidInputError: an argument cannot be used.
             ConfigurationError: the agent has no db.
             DatabaseError: the database could not be opened.
-            InvalidInputError: an argument cannot be used.
         """
         check_id("run_id", run_id)
         check_user(user_id)
-        timeout = check_wait(timeout)
+        check_wait(timeout)
+        if until not in get_args(Until):
+            raise InvalidInputError(f"until must be 'pause' or 'end', not {until!r:.50}.")
         runtime = await runtime_of(self)
         runtime.use(self)
         output = await runtime.wait(run_id, timeout, until, user_id)
@@ -140,11 +142,13 @@ class Controlling(AgentDefinition[Deps, Output]):
                 kind = type(result).__name__
                 raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
         if from_seq is None:
+            _refuse_unused("only with from_seq", new_run_id=new_run_id, session_id=session_id)
             paused = RunStatus.paused
             resumed = await runtime.resume(run_id, paused, results, requirements, self, user_id)
             return self._typed(resumed)
         if not isinstance(from_seq, int) or from_seq < 0:
             raise InvalidInputError(f"from_seq must be a number of 0 or more: {from_seq!r}.")
+        _refuse_unused("only without from_seq", requirements=requirements, results=results)
         record = await runtime.store.get_for(run_id, user_id, with_input=True)
         if record is None or record.input is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {self.db}.")
@@ -164,3 +168,9 @@ class Controlling(AgentDefinition[Deps, Output]):
             chosen=("session_id",) if new_run_id is None else ("run_id", "session_id"),
         )
         return self._typed(await runtime.fork(self, run, record.run_id, from_seq))
+
+
+def _refuse_unused(when: str, **given: object) -> None:
+    """Raise where an argument would be without effect."""
+    if unused := [name for name, value in given.items() if value is not None]:
+        raise InvalidInputError(f"{', '.join(unused)}: {when}.")

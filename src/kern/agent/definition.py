@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, cast, get_args
 from unicodedata import category, normalize
 
-from kern.agent.options import check_policy
+from kern.agent.checks import check_db, check_least, check_list, check_text
+from kern.agent.options import check_limits, check_policy
 from kern.db.database import Database
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
@@ -99,7 +100,8 @@ class AgentDefinition(Generic[Deps, Output]):
                 It takes more processor time, the more the longer the answers are.
             dependencies: what the tools find in their context; it is stored nowhere.
             db: where sessions and runs are kept; background runs need one.
-            add_history_to_context: whether the model is shown earlier runs of the session.
+            add_history_to_context: whether the model is shown earlier runs of the session; it
+                needs a db, as max_attempts and what follows it do.
             num_history_runs: how many of them, the last completed ones.
             history_agents: whose: ``"own"``, this agent's, or those of ``"all"`` agents. A run
                 with a user is never shown another user's.
@@ -121,10 +123,15 @@ class AgentDefinition(Generic[Deps, Output]):
             raise ConfigurationError(
                 "An agent needs a model, such as Agent(model=OpenAIResponses(id='gpt-5-mini'))."
             )
-        if num_history_runs < 0:
-            raise ConfigurationError(f"num_history_runs must be 0 or more: {num_history_runs}.")
         if history_agents not in get_args(HistoryAgents):
             raise ConfigurationError(f"history_agents must be 'own' or 'all': {history_agents!r}.")
+        check_least("num_history_runs", num_history_runs)
+        if tool_call_limit is not None:
+            check_least("tool_call_limit", tool_call_limit)
+        check_text("name", name)
+        check_text("description", description)
+        check_text("instructions", instructions, several=True)
+        tools = check_list("tools", tools, object, "tools=[search]")
         self.toolsets = tuple(each for each in tools if isinstance(each, Toolset))
         made = [
             each if isinstance(each, Tool) else FunctionTool(each)
@@ -136,13 +143,16 @@ class AgentDefinition(Generic[Deps, Output]):
             raise ConfigurationError("Two tools have one name; give one of them another.")
         self.tool_call_limit = tool_call_limit
         self.max_turns = _limit("max_turns", max_turns)
-        self.usage_limits = usage_limits
-        self.middleware = tuple(middleware)
+        self.usage_limits = None if usage_limits is None else check_limits(usage_limits)
+        self.middleware = tuple(
+            check_list("middleware", middleware, Middleware, "middleware=[Timed()]")
+        )
         self.live = live
+        if not isinstance(dependencies, Mapping | None):
+            raise ConfigurationError(f"dependencies must be a dict, not {dependencies!r:.80}.")
         self.dependencies: Mapping[str, object] = dict(dependencies or {})
         self.name = name or "Agent"
         self.model = model
-        self.db = db
         self.description = description
         self.instructions = instructions
         self.add_history_to_context = add_history_to_context
@@ -156,6 +166,15 @@ class AgentDefinition(Generic[Deps, Output]):
             "max_concurrent_runs_per_user", max_concurrent_runs_per_user
         )
         self.max_queued_runs = _limit("max_queued_runs", max_queued_runs)
+        self.db = check_db(
+            db,
+            add_history_to_context=add_history_to_context,
+            max_attempts=max_attempts is not None,
+            session_policy=session_policy != "queue",
+            max_concurrent_runs=max_concurrent_runs is not None,
+            max_concurrent_runs_per_user=max_concurrent_runs_per_user is not None,
+            max_queued_runs=max_queued_runs is not None,
+        )
         self.is_named = bool(id or (name and name.strip()))
         self.id = check_id("The agent's id", id or _slug(self.name))
 

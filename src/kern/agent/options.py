@@ -59,9 +59,20 @@ def new_run(
         run_at=_check_moment(run_at),
         max_attempts=None if max_attempts is None else check_count("max_attempts", max_attempts),
         webhook=None if webhook is None else check_webhook(webhook),
-        usage_limits=None if usage_limits is None else usage_limits.to_json(),
+        usage_limits=None if usage_limits is None else check_limits(usage_limits).to_json(),
         chosen=tuple(name for name, value in named.items() if value is not None),
     )
+
+
+def check_limits(value: object) -> UsageLimits:
+    """Return limits of use.
+
+    Raises:
+        InvalidInputError: they are something else.
+    """
+    if isinstance(value, UsageLimits):
+        return value
+    raise InvalidInputError(f"usage_limits must be UsageLimits(...), not {value!r:.50}.")
 
 
 def check_policy(value: object) -> SessionPolicy:

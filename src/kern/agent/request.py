@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
@@ -38,6 +39,9 @@ _LAST = {
     RunEvent.run_completed,
 }
 
+
+importing: ContextVar[str | None] = ContextVar("importing", default=None)
+"""The module that is being imported for its agents only, by a command."""
 
 # The submits of streams that nobody has begun to read.
 _submitting: set[asyncio.Task[RunOutput]] = set()
@@ -85,7 +89,13 @@ class Request:
 
         Raises:
             InvalidInputError: an argument cannot be used.
+            ConfigurationError: a command imports a module only to find the agents in it.
         """
+        if (module := importing.get()) is not None:
+            raise ConfigurationError(
+                f"The module {module!r} begins a run where it is imported, and so would every "
+                'process that imports it. Put that under: if __name__ == "__main__":'
+            )
         if not background:
             background_only = {
                 "connection": connection is not None,

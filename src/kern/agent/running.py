@@ -8,6 +8,7 @@ from kern.agent.definition import AgentDefinition
 from kern.agent.options import Input
 from kern.agent.request import Request
 from kern.dispatch.submission import SessionPolicy
+from kern.errors import InvalidInputError
 from kern.run.agent import Output, RunInput, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
@@ -158,6 +159,8 @@ class Running(AgentDefinition[Deps, Output]):
                 of kern.
             DatabaseError: the run could not be stored.
         """
+        if stream_events and not stream:
+            raise InvalidInputError("stream_events: only with stream=True.")
         request = Request.of(
             self,
             input,

@@ -1,6 +1,7 @@
 """A process, or a part of one, that executes the runs which others submit."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -17,6 +18,9 @@ from kern.dispatch.runtime import Runtime
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import handle_sigterm, in_charge, release_here
 from kern.errors import ConfigurationError, DatabaseUnavailableError
+from kern.keywords import explained
+
+logger = logging.getLogger("kern")
 
 __all__ = ["handle_sigterm", "lifespan", "release", "serve", "serve_in_thread"]
 
@@ -24,6 +28,7 @@ __all__ = ["handle_sigterm", "lifespan", "release", "serve", "serve_in_thread"]
 _HAND_OVER = 10.0
 
 
+@explained
 async def serve(
     agents: Sequence[Agent[Any, Any]],
     *,
@@ -49,7 +54,7 @@ async def serve(
             go on elsewhere, or at the next start.
         stopping: set to end; by default it ends at SIGTERM, or where it is cancelled.
         ready: told True when the queues are listened to, False when a database is lost or the
-            end has begun, and True when it is back.
+            end has begun, and True when it is back. What it raises is logged.
         heartbeat: seconds without a sign of life after which a run's executor counts as lost
             (``KERN_HEARTBEAT``, default 15).
         concurrency: how many background runs execute at once for each database
@@ -75,6 +80,7 @@ async def serve(
     )
     if not agents:
         raise ConfigurationError("There is no agent to serve.")
+    _check_grace(grace)
     serving = _Serving(agents, settings, ready)
     end = partial(serving.end, grace) if stopping is None else None
     with in_charge(end, grace + _HAND_OVER):
@@ -89,6 +95,7 @@ async def serve(
             await serving.end(grace)
 
 
+@explained
 def lifespan(
     agents: Sequence[Agent[Any, Any]] = (),
     *,
@@ -123,6 +130,8 @@ def lifespan(
     settings = _settings(
         heartbeat, concurrency, retention, max_loop_block, unserved_timeout, max_threads
     )
+
+    _check_grace(grace)
 
     @asynccontextmanager
     async def within(app: object) -> AsyncIterator[None]:
@@ -206,6 +215,10 @@ class _Serving:
         self._runtimes: list[Runtime] = []
         self._lost: set[Runtime] = set()
         self._ending = False
+        # At once, so that nothing else opens a database here without its settings.
+        if settings is not None:
+            for database in self._databases:
+                Runtime.configure(database, settings)
 
     async def begin_within(self, seconds: float | None) -> None:
         """Begin as soon as the databases can be reached.
@@ -241,7 +254,6 @@ class _Serving:
             ) from None
 
     async def begin(self) -> None:
-        # First, so that nothing else opens a database here without its settings.
         self._runtimes = [await Runtime.of(each, self._settings) for each in self._databases]
         for agent in self._agents:
             # It may take a second to load the provider's SDK. Runs that were claimed before that,
@@ -268,7 +280,15 @@ class _Serving:
         if is_ready is not self._is_ready:
             self._is_ready = is_ready
             if self._ready is not None:
-                self._ready(is_ready)
+                try:
+                    self._ready(is_ready)
+                except Exception:  # The runs are not to suffer from it.
+                    logger.exception("ready(%s) raised", is_ready)
+
+
+def _check_grace(grace: float) -> None:
+    if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
+        raise ConfigurationError(f"grace must be a number of seconds from 0 on, not {grace!r:.50}.")
 
 
 def _settings(

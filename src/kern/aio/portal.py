@@ -2,14 +2,30 @@
 
 import asyncio
 import concurrent.futures.thread  # noqa: F401 # registers its end, which must come after ours
+import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
-from typing import TypeVar
+from concurrent.futures import CancelledError
+from contextlib import closing
+from typing import Generic, TypeVar
 
 from kern.aio.guard import guarded
 
+logger = logging.getLogger("kern")
+
 Result = TypeVar("Result")
+
+# How long an interrupted caller waits for its work to end, in seconds.
+_PATIENCE = 10.0
+
+# How often a caller makes sure that the loop is there, in seconds.
+_LOOK_AGAIN = 1.0
+
+_ENDED = (
+    "The process ends, and with it what this call waited for. A background run goes on in another "
+    "process, or at the next start."
+)
 
 
 class Portal:
@@ -32,13 +48,25 @@ class Portal:
         threading._register_atexit(self.close)  # type: ignore[attr-defined]
 
     def call(self, work: Coroutine[object, object, Result]) -> Result:
-        """Return what the coroutine returns; an interrupt of the caller cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Return what the coroutine returns.
+
+        An interrupt of the caller, such as Ctrl-C, cancels it, and passes on once it has ended; a
+        second one does not wait for that.
+
+        Raises:
+            concurrent.futures.CancelledError: the loop ended first.
+            BaseException: what the coroutine raised.
+        """
+        call = _Call(work, self._loop)
         try:
-            return future.result()
+            self._loop.call_soon_threadsafe(call.begin)
+            while not call.ended.wait(_LOOK_AGAIN):
+                if self._loop.is_closed():
+                    raise CancelledError(_ENDED)
         except BaseException:
-            future.cancel()
+            self._cancel(call)
             raise
+        return call.result()
 
     def iterate(self, generator: AsyncGenerator[Result, None]) -> Iterator[Result]:
         """Yield what the asynchronous generator yields."""
@@ -52,7 +80,8 @@ class Portal:
             while (found := self.call(advance())) is not None:
                 yield found[0]
         finally:
-            self.call(generator.aclose())
+            if not self._loop.is_closed():  # Else the generator has ended with the loop.
+                self.call(generator.aclose())
 
     def close(self) -> None:
         """End the loop, if it has not ended yet; its runs in flight are released."""
@@ -60,14 +89,62 @@ class Portal:
             self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join()
 
-    def _serve(self, started: threading.Event) -> None:
-        async def until_stopped() -> None:
-            self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-            started.set()
-            with guarded():
-                await self._stopped.wait()
+    def _cancel(self, call: "_Call[Result]") -> None:
+        if self._loop.is_closed():
+            call.work.close()
+            return
+        self._loop.call_soon_threadsafe(call.cancel)
+        if not call.ended.wait(_PATIENCE):
+            logger.warning("what was interrupted has not ended in %g s, and is left", _PATIENCE)
 
-        asyncio.run(until_stopped())
+    def _serve(self, started: threading.Event) -> None:
+        # Not asyncio.run, which waits for the loop's threads in a thread that it starts: Python
+        # 3.12.1 starts none at its end, and waits for these threads anyway.
+        with closing(asyncio.new_event_loop()) as loop:
+            loop.run_until_complete(self._until_stopped(started))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+
+    async def _until_stopped(self, started: threading.Event) -> None:
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        started.set()
+        with guarded():
+            await self._stopped.wait()
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    logger.error("work failed at the end of its loop", exc_info=ended)
+
+
+class _Call(Generic[Result]):
+    """A coroutine that a thread waits for."""
+
+    def __init__(
+        self, work: Coroutine[object, object, Result], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.work = work
+        self.ended = threading.Event()
+        self._loop = loop
+        self._task: asyncio.Task[Result] | None = None
+
+    def begin(self) -> None:
+        self._task = self._loop.create_task(self.work)
+        self._task.add_done_callback(lambda _: self.ended.set())
+
+    def cancel(self) -> None:
+        if self._task is None:  # The interrupt came before the call was handed to the loop.
+            self.work.close()
+            self.ended.set()
+        else:
+            self._task.cancel()
+
+    def result(self) -> Result:
+        assert self._task is not None, "it has begun"
+        try:
+            return self._task.result()
+        except asyncio.CancelledError:
+            raise CancelledError(_ENDED) from None
 
 
 _lock = threading.Lock()

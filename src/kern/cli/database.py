@@ -1,11 +1,14 @@
 """The options with which a command names its database, and how it is opened."""
 
+import asyncio
+import re
 from typing import Annotated
 
 import typer
 
 from kern.db.database import Database
 from kern.errors import ConfigurationError
+from kern.keywords import nearest
 
 Url = Annotated[
     str | None,
@@ -22,6 +25,8 @@ Schema = Annotated[str, typer.Option(help="The schema of the tables in PostgreSQ
 TABLE, SCHEMA = "kern_sessions", "kern"
 
 _SQLITE = "sqlite:///"
+
+_POSTGRES = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
 
 
 def open_database(url: str | None, table: str = TABLE, schema: str = SCHEMA) -> Database:
@@ -48,6 +53,36 @@ def open_database(url: str | None, table: str = TABLE, schema: str = SCHEMA) -> 
         from kern.db.sqlite import SqliteDb
 
         return SqliteDb(path, table)
+    if not _POSTGRES.match(url):
+        scheme, is_url, _ = url.partition("://")
+        meant = nearest(scheme, ("postgresql", "sqlite")) if is_url else "It is no URL."
+        raise ConfigurationError(
+            f"The database is to be named as postgresql://user:password@host:5432/database, or as "
+            f"sqlite:///kern.db for a file. {meant}"
+        )
     from kern.db.postgres import PostgresDb
 
     return PostgresDb(url, table, schema)
+
+
+def existing_database(url: str | None, table: str = TABLE, schema: str = SCHEMA) -> Database:
+    """Return the database that a command's options name, which has tables of kern.
+
+    Nothing is made, in contrast to the first use of a database that has none.
+
+    Args:
+        url: see :func:`open_database`, as for the rest.
+        table: the table of the sessions.
+        schema: the schema, in PostgreSQL.
+
+    Raises:
+        ConfigurationError: there are no tables, or it is not named well.
+        DatabaseUnavailableError: it cannot be reached.
+    """
+    database = open_database(url, table, schema)
+    if asyncio.run(database.version()).found is None:
+        raise ConfigurationError(
+            f"There are no tables of kern in {database}. Check the path or URL, --table and "
+            "--schema; a worker, or kern db migrate, makes them."
+        )
+    return database

@@ -9,16 +9,22 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
+from kern.db.base import Store
 from kern.db.database import Database
+from kern.db.listing import RunFilter
 from kern.db.schedules import Schedules
-from kern.errors import ScheduleNotFoundError
+from kern.errors import InvalidInputError, ScheduleNotFoundError
+from kern.keywords import nearest
 from kern.run.printable import printable
 from kern.run.schedule import Missed, Schedule
 
 app = typer.Typer(help="Agents that run by themselves, at moments named by cron lines.")
 
 Result = TypeVar("Result")
+
+# For how long a process counts as one that serves its agents, in seconds.
+_SEEN = 60.0
 
 Name = Annotated[str, typer.Argument(help="The schedule.")]
 
@@ -32,7 +38,7 @@ def list_schedules(
     schema: Schema = SCHEMA,
 ) -> None:
     """Show the schedules, and when each runs next."""
-    found = _use(open_database(db, table, schema), lambda schedules: schedules.find(agent))
+    found = _use(existing_database(db, table, schema), lambda schedules: schedules.find(agent))
     if as_json:
         typer.echo(json.dumps([schedule.to_dict() for schedule in found], indent=2))
     else:
@@ -56,53 +62,74 @@ def create(
         str | None, typer.Option(help="The session of all its runs; by default a new one each.")
     ] = None,
     user: Annotated[str | None, typer.Option(help="On whose behalf.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also for an agent that the database does not know yet.")
+    ] = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
     """Have an agent run by itself; replaces its schedule of this name."""
 
-    async def put(schedules: Schedules) -> Schedule:
-        return await schedules.create(
-            Schedule.new(
-                name,
-                agent,
-                given,
-                now=await schedules.now(),
-                cron=cron,
-                timezone=timezone,
-                missed=cast(Missed, missed),
-                session_id=session,
-                user_id=user,
-            )
+    async def put(store: Store) -> Schedule:
+        schedule = Schedule.new(
+            name,
+            agent,
+            given,
+            now=await store.schedules.now(),
+            cron=cron,
+            timezone=timezone,
+            missed=cast(Missed, missed),
+            session_id=session,
+            user_id=user,
         )
+        if not force:
+            await _check_agent(store, agent)
+        return await store.schedules.create(schedule)
 
-    _tell(_use(open_database(db, table, schema), put))
+    _tell(_open(existing_database(db, table, schema), put))
 
 
 @app.command()
 def pause(name: Name, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
     """Have a schedule start no runs, until it is resumed."""
-    _tell(_use(open_database(db, table, schema), lambda schedules: schedules.pause(name)))
+    _tell(_use(existing_database(db, table, schema), lambda schedules: schedules.pause(name)))
 
 
 @app.command()
 def resume(name: Name, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
     """Have a paused schedule go on; what it missed meanwhile is skipped."""
-    _tell(_use(open_database(db, table, schema), lambda schedules: schedules.resume(name)))
+    _tell(_use(existing_database(db, table, schema), lambda schedules: schedules.resume(name)))
 
 
 @app.command()
 def delete(name: Name, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
     """Delete a schedule; the runs that it started stay."""
-    if not _use(open_database(db, table, schema), lambda schedules: schedules.delete(name)):
+    if not _use(existing_database(db, table, schema), lambda schedules: schedules.delete(name)):
         raise ScheduleNotFoundError(f"There is no schedule {name!r}.")
     typer.echo(f"{printable(name)} is deleted")
 
 
+async def _check_agent(store: Store, agent: str) -> None:
+    """Raise where nothing in the database tells of an agent: who would execute its runs?"""
+    if await store.find(RunFilter(agent), 1):
+        return
+    known = {each for process in await store.processes.find(_SEEN) for each in process.agents}
+    known.update(schedule.agent_id for schedule in await store.schedules.find())
+    if agent not in known:
+        raise InvalidInputError(
+            f"The agent {agent!r} is not known here: no process serves it, and it has no runs. "
+            f"{nearest(agent, sorted(known))} Give --force if it is yet to come."
+        )
+
+
 def _use(database: Database, work: Callable[[Schedules], Awaitable[Result]]) -> Result:
+    return _open(database, lambda store: work(store.schedules))
+
+
+def _open(database: Database, work: Callable[[Store], Awaitable[Result]]) -> Result:
     async def main() -> Result:
-        return await work((await database.store()).schedules)
+        return await work(await database.store())
 
     return asyncio.run(main())
 

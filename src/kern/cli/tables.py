@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database, open_database
 from kern.db.database import Database
 from kern.db.values import TablesVersion
 from kern.run.duration import parse_duration
@@ -68,7 +68,7 @@ def prune(
     not ended, and for 4 days those whose webhook is still to be delivered.
     """
     age = parse_duration("--older-than", older_than)
-    count = asyncio.run(_prune(open_database(db, table, schema), age, dry_run))
+    count = asyncio.run(_prune(existing_database(db, table, schema), age, dry_run))
     runs = "1 run" if count == 1 else f"{count:,} runs"
     typer.echo(f"{runs} would be deleted" if dry_run else f"{runs} deleted")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
 from kern.db.database import Database
 from kern.run.codec import check_id
 from kern.run.printable import printable
@@ -20,7 +20,7 @@ User = Annotated[str, typer.Argument(help="The user_id.", show_default=False)]
 @app.command()
 def export(user: User, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
     """Print everything that belongs to a user, a JSON object a line."""
-    database = open_database(db, table, schema)
+    database = existing_database(db, table, schema)
     asyncio.run(_export(database, check_id("USER", user)))
 
 
@@ -35,7 +35,7 @@ def erase(
     schema: Schema = SCHEMA,
 ) -> None:
     """Cancel a user's runs, and delete everything that belongs to the user."""
-    database = open_database(db, table, schema)
+    database = existing_database(db, table, schema)
     user_id = check_id("USER", user)
     erased = asyncio.run(database.adelete_user(user_id, timeout=timeout))
     counted = ", ".join(f"{name}: {count:,}" for name, count in erased._asdict().items())

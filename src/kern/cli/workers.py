@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
 from kern.db.database import Database
 from kern.db.processes import KEPT, Process
 from kern.run.codec import check_id
@@ -38,7 +38,7 @@ def workers(
         check_id("--agent", agent)
     fleet = [
         each
-        for each in asyncio.run(_find(open_database(db, table, schema)))
+        for each in asyncio.run(_find(existing_database(db, table, schema)))
         if agent is None or agent in each.agents
     ]
     if as_json:

@@ -1,5 +1,6 @@
 """A database as a user names it: what opens a store for each event loop."""
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
@@ -13,6 +14,8 @@ from kern.db.users import Erased
 from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
 from kern.run.codec import check_id
+
+logger = logging.getLogger("kern.tables")
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
@@ -147,6 +150,19 @@ class Database(ABC):
             DatabaseUnavailableError: the database cannot be reached.
         """
         return []
+
+
+def log_tables(database: str, version: TablesVersion) -> None:
+    """Log that the tables of a database were made, or migrated, on its first use.
+
+    Args:
+        database: the database, as people know it.
+        version: the version that was found, and that which they have now.
+    """
+    if version.found is None:
+        logger.info("made the tables of %s, version %d", database, version.known)
+    elif version.found != version.known:
+        logger.info("brought the tables of %s from version %d to %d", database, *version)
 
 
 def check_identifier(name: str, value: object) -> str:

@@ -1,6 +1,7 @@
 """A database in this process's memory, for tests and for agents that need not survive it."""
 
 from kern.db.sqlite import SqliteDb
+from kern.keywords import explained
 
 __all__ = ["InMemoryDb"]
 
@@ -8,6 +9,7 @@ __all__ = ["InMemoryDb"]
 class InMemoryDb(SqliteDb):
     """Sessions and runs in memory: everything that SQLite does, until the process ends."""
 
+    @explained
     def __init__(self, session_table: str = "kern_sessions") -> None:
         """Make an empty database.
 

@@ -108,6 +108,11 @@ class Runtime:
         self._sender = Sender(store, settings.heartbeat)
         self._duties: list[asyncio.Task[None]] = []
 
+    @staticmethod
+    def configure(database: Database, settings: Settings) -> None:
+        """Give a database that is not in use here yet its settings."""
+        database.set_heartbeat(_settings.setdefault(database, settings).heartbeat)
+
     @classmethod
     async def of(cls, database: Database, settings: Settings | None = None) -> "Runtime":
         """Return the running loop's use of ``database``, begun on first call.
@@ -121,7 +126,7 @@ class Runtime:
             DatabaseError: it cannot be opened.
         """
         if settings is not None:
-            database.set_heartbeat(_settings.setdefault(database, settings).heartbeat)
+            cls.configure(database, settings)
         store = await database.store()
         opening = _runtimes.get(store)
         if opening is None or (opening.done() and not _succeeded(opening)):

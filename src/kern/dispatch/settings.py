@@ -1,5 +1,6 @@
 """The settings of a process that executes runs: in code, or else in the environment."""
 
+import logging
 import math
 import os
 from dataclasses import dataclass
@@ -7,10 +8,30 @@ from datetime import timedelta
 from typing import Self
 
 from kern.errors import ConfigurationError
+from kern.keywords import nearest
 from kern.run.duration import LONGEST, parse_duration
 
 # How many background runs a process without a limit of its own executes at once.
 _SLOTS = 1000
+
+logger = logging.getLogger("kern")
+
+_KNOWN = (
+    "KERN_CONCURRENCY",
+    "KERN_DATABASE_WAIT",
+    "KERN_DB_URL",
+    "KERN_HEARTBEAT",
+    "KERN_HOME",
+    "KERN_IN_PROCESS_WORKER",
+    "KERN_MAX_LOOP_BLOCK",
+    "KERN_MAX_THREADS",
+    "KERN_RETENTION",
+    "KERN_UNSERVED_TIMEOUT",
+    "KERN_WEBHOOK_ALLOW_PRIVATE",
+    "KERN_WEBHOOK_SECRET",
+)
+
+_warned: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +81,7 @@ class Settings:
         Raises:
             ConfigurationError: a value, or a variable, holds something else than it should.
         """
+        warn_of_unknown()
         return cls(
             _flag(*_chosen("in_process_worker", in_process_worker, "1")),
             _seconds(*_chosen("heartbeat", heartbeat, "15"), 0.5, 3600),
@@ -68,6 +90,16 @@ class Settings:
             _span(*_chosen("unserved_timeout", unserved_timeout, "24h")) or timedelta(days=1),
             _span(*_chosen("retention", retention, "")),
         )
+
+
+def warn_of_unknown() -> None:
+    """Log each variable of the environment that looks like a setting of kern and is none, once."""
+    for name in os.environ:
+        if name.startswith("KERN_") and name not in _KNOWN and name not in _warned:
+            _warned.add(name)
+            logger.warning(
+                "%s is no setting of kern and has no effect. %s", name, nearest(name, _KNOWN)
+            )
 
 
 def _chosen(name: str, given: object, default: str) -> tuple[str, object]:

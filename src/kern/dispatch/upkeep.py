@@ -14,6 +14,9 @@ from kern.dispatch.settings import Settings
 from kern.dispatch.signals import Subscriptions
 from kern.errors import DatabaseUnavailableError
 from kern.execution.executor import Executor
+from kern.execution.report import log_failure, log_loss
+from kern.run.agent import RunOutput
+from kern.run.base import RunInfo, RunStatus
 
 
 class Upkeep:
@@ -85,6 +88,7 @@ class Upkeep:
         if swept is not None:
             for run_id in swept.expired:
                 self._subscriptions.notify(run_id)
+                await self._log_loss(run_id)
         for run_id in self._definitions.pinned:
             record = await self._store.get(run_id)
             if record is not None and record.status.is_terminal:
@@ -92,6 +96,24 @@ class Upkeep:
         if uncommitted := self._definitions.uncommitted:
             for run_id, transaction in await self._store.rolled_back(uncommitted):
                 self._definitions.unpin(run_id, transaction)
+
+    async def _log_loss(self, run_id: str) -> None:
+        """Log that the executor of a run was lost, and what became of the run."""
+        record = await self._store.get(run_id)
+        if record is None:
+            return
+        run = RunInfo(
+            run_id,
+            record.session_id,
+            record.agent_id,
+            record.user_id,
+            record.attempt,
+            record.parent_run_id,
+        )
+        if record.status is RunStatus.error:
+            log_failure(run, RunOutput.from_record(record).error)
+        else:
+            log_loss(run, record.status)
 
     async def ping(self) -> None:
         """Report whether the database answers."""

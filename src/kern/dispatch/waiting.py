@@ -148,9 +148,7 @@ class Waiting:
                 look = self._store.get
                 if record is None or not may_see(user_id, record.user_id):
                     return None
-                if record.status.is_terminal or (
-                    until == "pause" and record.status is RunStatus.paused
-                ):
+                if _is_over(record, until):
                     return RunOutput.from_record(record)
             looked()
             try:
@@ -176,3 +174,8 @@ class Waiting:
             f"{record.agent_id!r}. Start one: kern worker module:agent.{refusal}"
         )
         logger.warning("%s", reasons[-1])
+
+
+def _is_over(record: RunRecord, until: Until) -> bool:
+    is_paused = record.status is RunStatus.paused
+    return record.status.is_terminal or (until == "pause" and is_paused)

@@ -7,14 +7,15 @@ from contextlib import nullcontext
 from difflib import get_close_matches
 from functools import partial
 
-from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError
+from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError, described
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_small
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
 from kern.run.base import RunContext, current_run, current_user
-from kern.run.content import Content
+from kern.run.content import Content, text_of
 from kern.run.fold import Turn
+from kern.run.printable import one_line
 from kern.run.requirement import RequirementKind, RunRequirement
 from kern.run.steps import Paused, ToolEnded
 from kern.run.tool import ToolCall, ToolExecution
@@ -130,6 +131,8 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None
         result = await _call(attempt, turn, place, call)
     else:
         result = ToolResult(refusal, is_error=True)
+    if result.is_error:
+        _log_error(attempt, call, result)
 
     def keep(content: Content) -> None:
         attempt.journal.keep(ToolEnded(place, content, result.is_error))
@@ -138,18 +141,40 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None
     await attempt.journal.commit()
 
 
+def _log_error(attempt: Attempt, call: ToolCall, result: ToolResult) -> None:
+    """Log what the model is told of a call that failed; the run goes on."""
+    output = attempt.output
+    logger.warning(
+        "run %s (agent %s): the tool %s failed: %s",
+        output.run_id,
+        output.agent_id,
+        one_line(call.name, 60),
+        one_line(text_of(result.content), 2000),
+        extra={
+            "run_id": output.run_id,
+            "agent_id": output.agent_id,
+            "tool": call.name,
+            "tool_call_id": call.id,
+        },
+    )
+
+
 async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
     spec = attempt.spec
     make: CallTool = partial(_make, attempt, _key(attempt, turn, place))
     if not spec.middleware:
         return await make(call)
     try:
-        return await around_tool(spec.middleware, attempt.info, make)(call)
+        result: object = await around_tool(spec.middleware, attempt.info, make)(call)
+        if isinstance(result, ToolResult):
+            return result
+        raise TypeError(f"middleware returned {type(result).__name__} in place of a ToolResult")
     except ThreadLimitError:
         raise
     except Exception as error:  # What is raised around a tool is its call's error, too.
-        logger.warning("run %s: around the tool %s: %r", attempt.output.run_id, call.name, error)
-        return ToolResult(f"{type(error).__name__}: {error}", is_error=True)
+        run_id = attempt.output.run_id
+        logger.debug("run %s: around the tool %s", run_id, call.name, exc_info=error)
+        return ToolResult(described(error), is_error=True)
 
 
 async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:

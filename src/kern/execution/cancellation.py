@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from kern.keywords import explained
 from kern.run.codec import check_id, check_user
 from kern.run.ownership import ids_of, may_see, own_id
 
@@ -116,6 +117,7 @@ class Cancellations:
 cancellations = Cancellations()
 
 
+@explained
 def cancel_run(run_id: str, user_id: str | None = None) -> bool:
     """Cancel a run, whether it runs, waits, or has yet to be started.
 
@@ -136,6 +138,7 @@ def cancel_run(run_id: str, user_id: str | None = None) -> bool:
     return stopped
 
 
+@explained
 async def acancel_run(run_id: str, user_id: str | None = None) -> bool:
     """Cancel a run as :func:`cancel_run` does, and wait until every database was told.
 

@@ -23,6 +23,7 @@ from kern.errors import (
     NewerJournalError,
     RunStateError,
     RunTimeoutError,
+    described,
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
@@ -30,7 +31,7 @@ from kern.execution.cancellation import cancellations
 from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
 from kern.execution.middleware import around_run
-from kern.execution.report import with_log
+from kern.execution.report import log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
@@ -270,6 +271,13 @@ class Executor:
             execution: the attempt in its task.
             failure: what it fails of before it does anything.
         """
+        attempt, started = execution.attempt, time.monotonic()
+        output = await self._carried(execution, failure)
+        if output.status is RunStatus.error and output.attempt == attempt.number:
+            log_failure(attempt.info, output.error, time.monotonic() - started, attempt.failure)
+        return output
+
+    async def _carried(self, execution: _Execution, failure: BaseException | None) -> RunOutput:
         attempt, output = execution.attempt, execution.attempt.output
         started = time.monotonic()
         limit = asyncio.timeout(attempt.remaining)
@@ -374,8 +382,4 @@ def _fail(attempt: Attempt, error: BaseException) -> None:
     output = attempt.output
     attempt.failure = error
     output.status, output.error_kind = RunStatus.error, type(error).__name__
-    if isinstance(error, KernError):
-        output.error = str(error)
-    else:
-        logger.error("run %s failed", output.run_id, exc_info=error)
-        output.error = f"{type(error).__name__}: {error}"
+    output.error = str(error) if isinstance(error, KernError) else described(error)

@@ -108,6 +108,9 @@ async def refuse(attempt: Attempt, reason: str, unserved_timeout: timedelta) -> 
     if status is None:
         return await show_current(attempt)
     output.status = status
+    if status is RunStatus.error:
+        ended = await until_available(lambda: store.get(output.run_id))
+        output.error = reason if ended is None else RunOutput.from_record(ended).error
     logger.warning("run %s cannot be executed here: %s", output.run_id, reason)
 
 

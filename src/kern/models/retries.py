@@ -5,6 +5,7 @@ import logging
 import random
 
 from kern.errors import ModelError
+from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")
 
@@ -47,5 +48,6 @@ class Retries:
         self._count += 1
         # A little apart, so that all who were told the same do not come back at once.
         pause = pause if asked is None else asked * random.uniform(1.0, 1.1)
-        logger.info("%s Trying again in %.1f s (%d of %d).", error, pause, self._count, self._limit)
+        told, limit = one_line(str(error), 2000), self._limit
+        logger.info("%s Trying again in %.1f s (%d of %d).", told, pause, self._count, limit)
         await asyncio.sleep(pause)

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from kern.errors import RunStateError
+from kern.errors import InvalidInputError, RunStateError
 from kern.run.codec import dump, load
 from kern.run.tool import ToolExecution
 
@@ -84,18 +84,32 @@ class RunRequirement:
 
         Args:
             note: what else it is told.
+
+        Raises:
+            InvalidInputError: the note is no text.
         """
         self._check_open()
+        _check_text("The note", note or "")
         self.confirmation, self.confirmation_note = False, note
 
     def set_external_execution_result(self, result: str) -> None:
-        """Give the result of a call that was made elsewhere, or whose outcome is known by now."""
+        """Give the result of a call that was made elsewhere, or whose outcome is known by now.
+
+        Raises:
+            InvalidInputError: it is no text.
+        """
         self._check_open()
+        _check_text("The result", result)
         self.external_execution_result = result
 
     def _check_open(self) -> None:
         if self.is_resolved:
             raise RunStateError(f"The requirement {self.id} has been answered already.")
+
+
+def _check_text(what: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{what} must be a text, not {type(value).__name__}.")
 
 
 _decoder = msgspec.json.Decoder(list[RunRequirement])

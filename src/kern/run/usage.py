@@ -5,10 +5,12 @@ from dataclasses import dataclass, fields
 import msgspec
 
 from kern.errors import ConfigurationError
+from kern.keywords import public
 from kern.run.codec import dump, load
 from kern.run.message import Metrics
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class UsageLimits:
     """How much a run may use, over all its attempts and with the runs that its tools start.

@@ -14,6 +14,7 @@ from kern.errors import (
     InvalidInputError,
     ThreadLimitError,
     ToolsetError,
+    described,
 )
 from kern.run.base import RunContext, RunInfo
 from kern.run.content import Content, is_content
@@ -158,7 +159,7 @@ class Tool(ABC):
 
         The tool's code is in a task of its own, which it may cancel: so a cancel of the caller's
         task is the run's. That alone passes on; whatever the code raises otherwise is its error,
-        and is logged as a warning.
+        whose traceback is logged at the level DEBUG.
 
         At the time limit the code is cancelled, and the model is told at once: what the code does
         to clean up goes on beside the run. A cancel of the run waits a second for it.
@@ -194,9 +195,8 @@ class Tool(ABC):
             outcome = TimeoutError(f"it did not return within {self.timeout:g} s")
         if isinstance(outcome, ToolResult):
             return outcome
-        told = _describe(outcome)
-        logger.warning("run %s: the tool %s failed: %s", context.run_id, self.name, told)
-        return ToolResult(told, is_error=True)
+        logger.debug("run %s: the tool %s raised", context.run_id, self.name, exc_info=outcome)
+        return ToolResult(described(outcome), is_error=True)
 
     async def _stopped(
         self, work: "asyncio.Task[ToolResult | BaseException]", context: RunContext
@@ -282,12 +282,3 @@ class Toolset(ABC):
 def or_none(arguments: str) -> str:
     """Return arguments, or an empty object if a model wrote none."""
     return "{}" if arguments.strip() in ("", "null") else arguments
-
-
-def _describe(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except BaseException as broken:  # It is the tool's code, too.
-        text = f"its text cannot be read: {type(broken).__name__}"
-    name = type(error).__name__
-    return f"{name}: {text}" if text else name

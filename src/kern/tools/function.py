@@ -5,8 +5,7 @@ Pydantic is imported once there is a tool: it takes as long as the rest of kern 
 
 import asyncio
 import inspect
-import json
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from copy import copy
 from functools import cached_property, partial
 from types import MethodType
@@ -16,9 +15,11 @@ from typing_extensions import override
 
 from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
+from kern.keywords import explained
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
 from kern.tools.base import Interrupt, Tool, ToolResult, or_none
+from kern.tools.result import as_result, told
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +34,7 @@ class FunctionTool(Tool, Generic[P, R]):
         function: the function itself.
     """
 
+    @explained
     def __init__(
         self,
         function: Callable[P, R],
@@ -147,12 +149,13 @@ class FunctionTool(Tool, Generic[P, R]):
         behind: ``context.cancelled`` tells the function, and its result is thrown away.
 
         Returns:
-            A ToolResult or text as the function returned it, anything else as JSON; an error where
-            the arguments do not fit the signature.
+            A ToolResult or text as the function returned it, what a generator yields, anything
+            else as JSON; an error where the arguments do not fit the signature.
 
         Raises:
             ThreadLimitError: no thread became free for a synchronous function.
-            BaseException: what the function raised.
+            BaseException: what the function raised, or a TypeError where what it returned has no
+                text.
         """
         from kern.tools.arguments import UnfitError
 
@@ -162,29 +165,21 @@ class FunctionTool(Tool, Generic[P, R]):
             return ToolResult(self._told(error), is_error=True)
         function: Callable[..., Any] = self.function
         call = partial(function, **values)
-        if inspect.iscoroutinefunction(inspect.unwrap(function)):
-            return _as_result(await call())
+        definition = inspect.unwrap(function)
+        if inspect.iscoroutinefunction(definition) or inspect.isasyncgenfunction(definition):
+            return await as_result(call())
+
+        def work() -> object:
+            returned = call()
+            if inspect.isawaitable(returned) or isinstance(returned, AsyncIterable):
+                return returned
+            return told(returned, lambda: context.cancelled)
+
         limit.reschedule(None)
-        result = await call_in_thread(call, partial(self._begin, limit))
-        return _as_result(await result if inspect.isawaitable(result) else result)
+        return await as_result(await call_in_thread(work, partial(self._begin, limit)))
 
     def _told(self, error: Exception) -> str:
         return f"The arguments do not fit {self.name}: {error}"
-
-
-def _as_result(returned: object) -> ToolResult:
-    """Return what a function returned as a result: texts as they are, anything else as JSON."""
-    from pydantic_core import to_jsonable_python
-
-    if isinstance(returned, ToolResult):
-        return returned
-    if isinstance(returned, str):
-        return ToolResult(returned)
-    try:
-        data = to_jsonable_python(returned, fallback=str)
-        return ToolResult(json.dumps(data, ensure_ascii=False, allow_nan=False), data)
-    except ValueError:  # Bytes that are no text, NaN, circles: it was done, whatever it returned.
-        return ToolResult(str(returned))
 
 
 @overload
@@ -202,6 +197,7 @@ def tool(
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
+@explained
 def tool(
     function: Callable[P, R] | None = None,
     /,

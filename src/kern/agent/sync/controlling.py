@@ -47,8 +47,7 @@ class SyncControlling(Controlling[Deps, Output]):
 
         Args:
             run_id: the run.
-            timeout: seconds to wait at most; by default without end. With 0 the run is only
-                looked at.
+            timeout: seconds to wait at most, 0 to look once; by default without end.
             until: ``"end"`` to wait on while the run is PAUSED.
             user_id: the user whose run it must be; by default any.
 
@@ -57,9 +56,9 @@ class SyncControlling(Controlling[Deps, Output]):
 
         Raises:
             TimeoutError: it had not by then; it goes on.
+            InvalidInputError: an argument cannot be used.
             ConfigurationError: the agent has no db.
             DatabaseError: the database could not be opened.
-            InvalidInputError: an argument cannot be used.
         """
         return blocking("await agent.await_run(...)").call(
             self.await_run(run_id, timeout, until=until, user_id=user_id)

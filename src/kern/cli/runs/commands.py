@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, open_database
+from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
 from kern.cli.runs.choosing import Agent, Choice, Session, Since, Status, Until, User
 from kern.db.database import Database
 from kern.run.base import RunStatus
@@ -63,7 +63,7 @@ def list_runs(
     choice.check()
     if before is not None:
         check_id("--before", before)
-    look = asyncio.run(find(open_database(db, table, schema), choice, limit, before))
+    look = asyncio.run(find(existing_database(db, table, schema), choice, limit, before))
     if as_json:
         show_json(look)
     else:
@@ -77,7 +77,7 @@ def show(
     """Show a run: who executes it or why nobody does, its step, and what has happened in it."""
     from kern.cli.runs.show import look_up, show_json, show_run
 
-    database = open_database(db, table, schema)
+    database = existing_database(db, table, schema)
     look, rows = asyncio.run(look_up(database, check_id("RUN", run)))
     if as_json:
         show_json(look, rows)
@@ -101,7 +101,7 @@ def watch(
     """
     from kern.cli.runs.watch import watch_all, watch_run
 
-    database = open_database(db, table, schema)
+    database = existing_database(db, table, schema)
     try:
         if run is None:
             asyncio.run(watch_all(database))
@@ -140,7 +140,7 @@ def cancel(
     from kern.cli.runs.changing import CANCEL
 
     choice = Choice(agent, tuple(status or ()), session, user, since, until)
-    _change(CANCEL, run, choice, limit, dry_run, yes, as_json, open_database(db, table, schema))
+    _change(CANCEL, run, choice, limit, dry_run, yes, as_json, existing_database(db, table, schema))
 
 
 @app.command()
@@ -171,7 +171,7 @@ def retry(
     from kern.cli.runs.changing import RETRY
 
     choice = Choice(agent, tuple(status or ()), session, user, since, until)
-    _change(RETRY, run, choice, limit, dry_run, yes, as_json, open_database(db, table, schema))
+    _change(RETRY, run, choice, limit, dry_run, yes, as_json, existing_database(db, table, schema))
 
 
 def _change(

@@ -6,13 +6,17 @@ import sys
 import traceback
 from collections.abc import Sequence
 from operator import attrgetter
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kern.agent import Agent
+from kern.agent.request import importing
 from kern.errors import ConfigurationError
 
 _TRACEBACK_LINES = 8
+
+_KERN = Path(__file__).parents[2]
 
 
 def load_agents(targets: Sequence[str]) -> list[Agent[Any, Any]]:
@@ -64,6 +68,7 @@ def _load(target: str) -> Sequence[Agent[Any, Any]]:
 
 
 def _import(name: str) -> ModuleType:
+    token = importing.set(name)
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
@@ -76,15 +81,17 @@ def _import(name: str) -> ModuleType:
         raise ConfigurationError(
             f"The module {name!r} cannot be imported:\n{_last_lines(error)}"
         ) from None
+    finally:
+        importing.reset(token)
 
 
 def _last_lines(error: BaseException) -> str:
-    """Return the end of a traceback, without the way from here to the user's module."""
+    """Return the end of a traceback, without what lies in kern, and in Python's import."""
     told = traceback.TracebackException.from_exception(error)
     told.stack[:] = [
         frame
         for frame in told.stack
-        if frame.filename != __file__ and "importlib" not in frame.filename
+        if not Path(frame.filename).is_relative_to(_KERN) and "importlib" not in frame.filename
     ]
     return "\n".join("".join(told.format()).splitlines()[-_TRACEBACK_LINES:])
 

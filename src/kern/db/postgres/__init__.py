@@ -14,7 +14,7 @@ with extra("postgres"):
 
 from kern.aio.shared import Registry, Shared
 from kern.db.base import Store
-from kern.db.database import Database, check_identifier
+from kern.db.database import Database, check_identifier, log_tables
 from kern.db.heart import Heart
 from kern.db.postgres.address import Address, parse_address
 from kern.db.postgres.connections import Connections
@@ -25,6 +25,7 @@ from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
 from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
+from kern.keywords import explained
 
 __all__ = ["PostgresDb"]
 
@@ -37,6 +38,7 @@ class PostgresDb(Database):
     until a little after the last of the objects is gone or closed.
     """
 
+    @explained
     def __init__(
         self,
         db_url: str,
@@ -174,6 +176,7 @@ class _Target:
         if found != known:
             async with connector.session(migrates=True) as connection:
                 await migrate(connection, self.names)
+            log_tables(f"{self.names.sessions} at {self.address}", TablesVersion(found, known))
 
     def _heartbeat(self) -> float:
         if self.heartbeat is not None:

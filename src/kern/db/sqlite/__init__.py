@@ -1,6 +1,7 @@
 """SQLite: durable on one machine, with nothing to install."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -13,13 +14,19 @@ from kern.db.sqlite.heart import SqliteHeart
 from kern.db.sqlite.schema import migration_sql
 from kern.db.sqlite.store import SqliteStore
 from kern.db.values import TablesVersion
+from kern.errors import ConfigurationError
+from kern.keywords import explained
 
 __all__ = ["SqliteDb"]
+
+# Not the drive of a path: that is one letter.
+_URL = re.compile(r"[A-Za-z][\w+.-]+:/|file:|sqlite:")
 
 
 class SqliteDb(Database):
     """Sessions and runs in one file, for the processes of one machine."""
 
+    @explained
     def __init__(
         self, db_file: str | Path = "kern.db", session_table: str = "kern_sessions"
     ) -> None:
@@ -30,9 +37,13 @@ class SqliteDb(Database):
             session_table: the table of the sessions; the others are named after it.
 
         Raises:
-            ConfigurationError: ``session_table`` is not an identifier.
+            ConfigurationError: ``session_table`` is not an identifier, or the path is a URL.
         """
         super().__init__(session_table)
+        if not str(db_file) or _URL.match(str(db_file)):
+            raise ConfigurationError(
+                "db_file is the path of a file, not a URL: write SqliteDb('kern.db')."
+            )
         self._file = SqliteFile(str(db_file), session_table)
 
     def __repr__(self) -> str:

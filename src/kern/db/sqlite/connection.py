@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from kern.db.values import Kind, Signal
 from kern.errors import DatabaseError, DatabaseUnavailableError
@@ -93,6 +93,7 @@ class Connection:
         self.patience = self._set_patience = 30.0
         self._prepare = prepare
         self._raw: sqlite3.Connection | None = None
+        self._closing: finalize[[], Connection] | None = None
         with _forking:
             _connections.add(self)
 
@@ -137,9 +138,9 @@ class Connection:
 
     def close_locked(self) -> None:
         """Close the connection where the caller holds :attr:`lock`."""
-        raw, self._raw = self._raw, None
-        if raw is not None:
-            raw.close()
+        self._raw = None
+        if self._closing is not None:
+            self._closing()
 
     def _open(self) -> sqlite3.Connection:
         if self._raw is None:
@@ -156,6 +157,9 @@ class Connection:
                 raw.close()
                 raise
             self._raw, self._set_patience = raw, self.patience
+            # One in memory is closed by nobody else, and Python 3.13 warns of it.
+            self._closing = finalize(self, raw.close)
+            self._closing.atexit = False
             self.times_opened += 1
         if self.patience != self._set_patience:
             self._raw.execute(f"PRAGMA busy_timeout = {round(self.patience * 1000)}")

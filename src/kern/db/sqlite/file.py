@@ -17,6 +17,7 @@ from threading import Lock
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from weakref import WeakSet
 
+from kern.db.database import log_tables
 from kern.db.sqlite.connection import MEMORY, Connection, Transaction
 from kern.db.sqlite.schema import MIGRATIONS, found_version, migrate
 from kern.db.sqlite.tables import Tables
@@ -216,9 +217,12 @@ class SqliteFile:
         return done
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection, self._connection.patience)
         connection.execute("PRAGMA synchronous = FULL")
+        found = found_version(connection, self.session_table)
         migrate(connection, self.session_table)
+        if self.path != MEMORY:
+            log_tables(repr(self.path), TablesVersion(found, len(MIGRATIONS)))
 
     def _close(self) -> None:
         with self._lock:
@@ -235,6 +239,23 @@ def bound(
 ) -> Callable[[Transaction], Result]:
     """Return an operation with its arguments, which takes only a transaction."""
     return lambda transaction: operation(transaction, *args, **kwargs)
+
+
+def _write_ahead(connection: sqlite3.Connection, patience: float) -> None:
+    """Have a log written ahead of the file.
+
+    Of processes that open a new file at once, SQLite refuses some without waiting.
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 _files: WeakSet[SqliteFile] = WeakSet()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kern.errors import ConfigurationError, ModelError
+from kern.keywords import explained
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
 from kern.models.openai.answer import read_response
 from kern.models.openai.kept import CREATED, KeptAnswer, handle_in, path_of
@@ -22,6 +23,7 @@ from kern.models.openai.service import Service
 from kern.models.openai.wire import Origin, request_body
 from kern.models.retries import Retries
 from kern.run.numbers import check_count, check_seconds
+from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")
 
@@ -38,6 +40,7 @@ class OpenAIResponses(Model):
 
     provider = "OpenAI"
 
+    @explained
     def __init__(
         self,
         id: str = "gpt-5-mini",
@@ -173,7 +176,7 @@ class OpenAIResponses(Model):
         except TimeoutError:
             logger.warning("%s did not cancel an answer within %g s.", self.id, _CANCEL)
         except ModelError as error:
-            logger.warning("%s", error)
+            logger.warning("%s", one_line(str(error), 2000))
 
     @override
     async def aclose(self) -> None:

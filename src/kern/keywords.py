@@ -1,0 +1,81 @@
+"""Public functions that say which keyword was meant, where one is wrong."""
+
+from collections.abc import Callable, Collection, Iterator
+from difflib import get_close_matches
+from functools import wraps
+from inspect import CO_VARKEYWORDS, getattr_static, iscoroutinefunction
+from types import FunctionType
+from typing import ParamSpec, TypeVar, cast
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Class = TypeVar("Class", bound=type)
+
+
+def explained(function: Callable[P, R], name: str | None = None) -> Callable[P, R]:
+    """Return the function, which names itself and the nearest keyword where one is wrong.
+
+    Args:
+        function: a function, or a method; it takes no ``**`` of its own.
+        name: what users call it; by default the name in the code, or the class of a constructor.
+    """
+    made = cast(FunctionType, function)
+    code = made.__code__
+    if code.co_flags & CO_VARKEYWORDS:
+        return function
+    name = name or made.__qualname__.removesuffix(".__init__")
+    made.__qualname__ = name  # What Python says of a missing argument, it says of this name.
+    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    named = frozenset(known[code.co_posonlyargcount :]) - {"self"}
+
+    def check(given: Collection[str]) -> None:
+        if not named.issuperset(given):
+            wrong = next(each for each in given if each not in named)
+            raise TypeError(_explanation(name, wrong, [each for each in known if each in named]))
+
+    if iscoroutinefunction(function):
+
+        @wraps(function)
+        async def call_later(*args: P.args, **kwargs: P.kwargs) -> object:
+            check(kwargs)
+            return await function(*args, **kwargs)
+
+        return cast(Callable[P, R], call_later)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        check(kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def public(cls: Class) -> Class:
+    """Have the constructor and all public methods of a class explain wrong keywords."""
+    for name, method in _methods(cls):
+        setattr(cls, name, explained(method, f"{cls.__name__}.{name}".removesuffix(".__init__")))
+    return cls
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return what to say of a name that is not known: which one may be meant, or which there are.
+
+    Args:
+        name: the name.
+        known: those that there are.
+    """
+    part_of = [each for each in known if name in each.split("_")]
+    if close := get_close_matches(name, known, n=1) or part_of:
+        return f"Did you mean {close[0]!r}?"
+    return f"There are: {', '.join(known) or 'none'}."
+
+
+def _explanation(function: str, wrong: str, known: Collection[str]) -> str:
+    return f"{function}() got an unexpected keyword argument {wrong!r}. {nearest(wrong, known)}"
+
+
+def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
+    for name in dir(cls):
+        method = getattr_static(cls, name)
+        if isinstance(method, FunctionType) and (name == "__init__" or not name.startswith("_")):
+            yield name, method

@@ -1,0 +1,145 @@
+"""What a function returned, as what a model is told."""
+
+import inspect
+import json
+import re
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Coroutine,
+    Generator,
+    ItemsView,
+    Iterator,
+    KeysView,
+    ValuesView,
+)
+from contextlib import aclosing, nullcontext
+
+from kern.errors import described
+from kern.tools.base import ToolResult
+
+# How many items of an iterator are taken; one with more may have no end.
+_MOST = 100_000
+
+_OPAQUE = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>")
+
+
+async def as_result(returned: object) -> ToolResult:
+    """Return what a function returned as a result, awaited and iterated over if need be.
+
+    Raises:
+        Exception: see :func:`told`, and what awaiting it raises.
+    """
+    while inspect.isawaitable(returned):
+        returned = await returned
+    if isinstance(returned, AsyncIterable):
+        items = await _gathered(returned)
+        returned = _joined(items) if isinstance(returned, AsyncGenerator) else items
+    return told(returned)
+
+
+def told(returned: object, is_stopped: Callable[[], bool] = lambda: False) -> ToolResult:
+    """Return a value as a result: a text as it is, a generator's texts joined, the rest as JSON.
+
+    Args:
+        returned: the value.
+        is_stopped: says whether nobody waits for the result any more; then iterating ends.
+
+    Raises:
+        TypeError: it holds something that has no text, such as a coroutine.
+        Exception: what iterating over it raises, or the value itself, if it is an exception.
+    """
+    from pydantic_core import to_jsonable_python
+
+    if isinstance(returned, ToolResult):
+        return returned
+    if isinstance(returned, BaseException):
+        raise returned
+    if isinstance(returned, Iterator):
+        items = _taken(returned, is_stopped)
+        returned = _joined(items) if isinstance(returned, Generator) else items
+    if isinstance(returned, str):
+        return ToolResult(returned)
+    try:
+        data = to_jsonable_python(returned, fallback=_plain)
+        return ToolResult(json.dumps(data, ensure_ascii=False, allow_nan=False), data)
+    except ValueError:  # Bytes that are no text, NaN, circles: it was done, whatever it returned.
+        text = str(returned)
+        if found := _OPAQUE.search(text):
+            raise _no_text(found[0]) from None
+        return ToolResult(text)
+
+
+def _plain(value: object) -> object:
+    """Return a value that has no JSON form in another form."""
+    if isinstance(value, range | KeysView | ValuesView | ItemsView):
+        return list(value)
+    if isinstance(value, memoryview):
+        return bytes(value)
+    if isinstance(value, BaseException):
+        return described(value)
+    if isinstance(listed := _listed(value), list | int | float):  # As NumPy's arrays have it.
+        return listed
+    text = str(value)
+    # Nobody has said what its text is to be: Python's own only names it.
+    if type(value).__str__ is object.__str__ and text.startswith("<") and text.endswith(">"):
+        if isinstance(value, Coroutine):
+            value.close()
+        raise _no_text(text, value)
+    return text
+
+
+def _listed(value: object) -> object:
+    tolist = getattr(type(value), "tolist", None)
+    return tolist(value) if callable(tolist) else None
+
+
+def _no_text(shown: str, value: object = None) -> TypeError:
+    if inspect.isawaitable(value):
+        advice = "Await it, and return what it gives."
+    elif isinstance(value, AsyncIterable):
+        advice = "Iterate over it, and return what it yields."
+    else:
+        advice = "Return a text, JSON values, dataclasses or models, or a ToolResult."
+    return TypeError(
+        f"the tool was called, but it returned what cannot be told as text: {shown}. {advice}"
+    )
+
+
+async def _gathered(items: AsyncIterable[object]) -> list[object]:
+    found: list[object] = []
+    async with aclosing(items) if isinstance(items, AsyncGenerator) else nullcontext():
+        async for item in items:
+            _append(found, item)
+    return found
+
+
+def _taken(items: Iterator[object], is_stopped: Callable[[], bool]) -> list[object]:
+    found: list[object] = []
+    for item in _with_return(items) if isinstance(items, Generator) else items:
+        if is_stopped():
+            break
+        _append(found, item)
+    return found
+
+
+def _with_return(items: Generator[object, None, object]) -> Iterator[object]:
+    """Yield what a generator yields, and what it returns if that is something."""
+    returned = yield from items
+    if returned is not None:
+        yield returned
+
+
+def _append(found: list[object], item: object) -> None:
+    if len(found) == _MOST:
+        raise TypeError(
+            f"the tool was called, but what it returned yields more than {_MOST:,} items. Return "
+            "fewer, or one text."
+        )
+    found.append(item)
+
+
+def _joined(items: list[object]) -> object:
+    """Return texts as one text, anything else as it is."""
+    return "".join(map(str, items)) if all(isinstance(each, str) for each in items) else items

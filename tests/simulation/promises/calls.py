@@ -1,0 +1,119 @@
+"""What kern promises of the calls of models and tools: made once, as allowed, and journaled."""
+
+from collections.abc import Iterable
+from math import inf
+
+from kern.run.base import RunContext
+from kern.run.content import text_of
+from kern.run.record import JournalRow
+from kern.run.requirement import RunRequirement
+from kern.run.steps import AnyStep, ModelAnswered, ToolEnded, read_row
+from tests.simulation.agents import MAX_TURNS, REQUESTS, TOOL_CALL_LIMIT, result_of_work
+from tests.simulation.promises.seen import Seen
+
+MOST_ANSWERS = {"frugal": REQUESTS, "brief": MAX_TURNS}
+"""How often agents may ask their models in a run."""
+
+# Results that the tool did not return, but kern put in its place.
+_OF_KERN = (
+    "DatabaseUnavailableError",
+    "CancelledError",
+    "ModelError",
+    "UsageLimitError",
+    "Not called",
+)
+
+
+class Calls:
+    """Watches the calls of models and tools."""
+
+    def __init__(self, seen: Seen) -> None:
+        """Look at what is seen."""
+        self._seen = seen
+
+    def model_called(self, run_id: str, turn: int) -> int:
+        """See that the model is not asked again for what it has answered.
+
+        Returns:
+            How many calls there were for the run, this one included.
+        """
+        seen, known, process = self._seen, self._seen.known[run_id], self._seen.world.running()
+        known.model_calls += 1
+        seen.world.write(f"model: {run_id} turn {turn + 1}")
+        answers = self._answers(run_id)
+        calls = sum(len(step.message.tool_calls) for step in answers)
+        if known.holder is process and turn < len(answers):
+            seen.breach(f"turn {turn + 1} of {run_id} was asked for again")
+        elif known.holder is process and (
+            turn > len(answers) or calls > len(self.journaled(run_id))
+        ):
+            seen.breach(f"turn {turn + 1} of {run_id} was asked for before the last is journaled")
+        if turn >= MOST_ANSWERS.get(seen.rows[run_id].agent_id, inf):
+            seen.breach(f"turn {turn + 1} of {run_id} was asked for above its limit")
+        return known.model_calls
+
+    def tool_called(self, context: RunContext) -> None:
+        """See that a call may be made."""
+        seen, key = self._seen, context.idempotency_key
+        known, row = seen.known[context.run_id], seen.rows[context.run_id]
+        tool = context.tool_call_id.rsplit(".")[-1]
+        seen.world.write(f"tool: {key} (attempt {context.attempt})")
+        # A process that was frozen may begin a call before its attempt meets the fence.
+        if context.attempt == row.attempt and key in self.journaled(context.run_id):
+            seen.breach(f"the call {key} was made again, though its result is journaled")
+        begun = known.begun[key]
+        allowed = known.allowed[key] + (tool not in ("asked", "grave"))
+        if not allowed or (tool in ("risky", "grave") and len(begun) >= allowed):
+            seen.breach(f"the call {key} was made, and nobody has allowed it")
+        if context.attempt in begun:
+            seen.breach(f"the call {key} was made twice in attempt {context.attempt}")
+        if context.attempt > known.refused.get(key, inf):
+            seen.breach(f"the call {key} was made, though a person has refused it")
+        begun.append(context.attempt)
+        if row.agent_id == "frugal" and len(known.begun) > TOOL_CALL_LIMIT:
+            seen.breach(f"the call {key} was made above the limit")
+
+    def tool_returned(self, context: RunContext, result: str) -> None:
+        """Remember a result."""
+        self._seen.known[context.run_id].results[context.idempotency_key].add(result)
+
+    def decided(self, run_id: str, requirement: RunRequirement) -> None:
+        """See that a call has the result that a person gave it."""
+        expected = requirement.external_execution_result or requirement.rejection
+        if (result := self.journaled(run_id).get(requirement.id)) != expected:
+            self._seen.breach(
+                f"the call {requirement.id} has the result {result!r}, not {expected!r}"
+            )
+
+    def journaled(self, run_id: str) -> dict[str, str]:
+        """Return the results of a run's tool calls by idempotency key, in the calls' order."""
+        results: dict[tuple[int, int], str] = {}
+        turn = 0
+        for step in self._steps(run_id):
+            if isinstance(step, ModelAnswered):
+                turn += 1
+            elif isinstance(step, ToolEnded):
+                results[turn, step.place] = text_of(step.content)
+                self._check_result(run_id, f"{run_id}/{turn}/{step.place}", text_of(step.content))
+        return {f"{run_id}/{turn}/{place}": results[turn, place] for turn, place in sorted(results)}
+
+    def _check_result(self, run_id: str, key: str, result: str) -> None:
+        if result.startswith("did[") and result != result_of_work(key):
+            self._seen.breach(f"the call {key} has the result of another: {result}")
+        if not result.startswith(_OF_KERN) and result not in self._seen.known[run_id].results[key]:
+            self._seen.breach(f"the call {key} has a result that it never returned: {result}")
+
+    def answers(self, run_ids: Iterable[str]) -> int:
+        """Return how many answers of the model are journaled for these runs."""
+        return sum(len(self._answers(run_id)) for run_id in run_ids)
+
+    def _answers(self, run_id: str) -> list[ModelAnswered]:
+        return [step for step in self._steps(run_id) if isinstance(step, ModelAnswered)]
+
+    def _steps(self, run_id: str) -> list[AnyStep | None]:
+        rows = self._seen.world.rows(
+            "SELECT run_id, seq, event, type, skippable, payload FROM kern_sessions_run_events "
+            "WHERE run_id = :run_id ORDER BY seq",
+            run_id=run_id,
+        )
+        return [read_row(JournalRow(*row)).step for row in rows]

@@ -1,0 +1,81 @@
+"""A wrong keyword is an error that names what the user called, and the nearest right keyword."""
+
+import inspect
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from kern import Agent, InMemoryDb, PostgresDb, SqliteDb, UsageLimits, acancel_run, cancel_run, tool
+from kern.agent.serving import lifespan, serve
+from kern.models.openai import OpenAIResponses
+
+AGENT = Agent("Tester", OpenAIResponses("m"), db=InMemoryDb())
+
+CALLS: list[tuple[Callable[..., object], str, dict[str, object], str]] = [
+    (Agent, "Agent", {"modle": None}, "model"),
+    (Agent, "Agent", {"instruction": None}, "instructions"),
+    (Agent, "Agent", {"database": None}, ""),
+    (AGENT.arun, "Agent.arun", {"input": "", "sesion_id": ""}, "session_id"),
+    (AGENT.run, "Agent.run", {"input": "", "backgroud": True}, "background"),
+    (AGENT.print_response, "Agent.print_response", {"input": "", "streem": 1}, "stream"),
+    (AGENT.stream_run, "Agent.stream_run", {"run_id": "", "aftr": 1}, "after"),
+    (AGENT.astream_run, "Agent.astream_run", {"run_id": "", "aftr": 1}, "after"),
+    (AGENT.schedule, "Agent.schedule", {"name": "", "timezon": ""}, "timezone"),
+    (AGENT.continue_run, "Agent.continue_run", {"run_id": "", "requirement": []}, "requirements"),
+    (tool, "tool", {"require_confirmation": True}, "requires_confirmation"),
+    (PostgresDb, "PostgresDb", {"url": ""}, "db_url"),
+    (SqliteDb, "SqliteDb", {"file": ""}, "db_file"),
+    (InMemoryDb, "InMemoryDb", {"table": ""}, "session_table"),
+    (OpenAIResponses, "OpenAIResponses", {"basurl": ""}, "base_url"),
+    (UsageLimits, "UsageLimits", {"total_token": 1}, "total_tokens"),
+    (lifespan, "lifespan", {"retension": ""}, "retention"),
+    (cancel_run, "cancel_run", {"run": ""}, "run_id"),
+]
+
+LATER: list[tuple[Callable[..., object], str, dict[str, object], str]] = [
+    (AGENT.await_run, "Agent.await_run", {"run_id": "", "time_out": 1}, "timeout"),
+    (AGENT.aget_run_output, "Agent.aget_run_output", {"run": ""}, "run_id"),
+    (serve, "serve", {"agents": [], "concurency": 1}, "concurrency"),
+    (acancel_run, "acancel_run", {"runid": ""}, "run_id"),
+]
+
+
+def told(name: str, given: dict[str, object], meant: str) -> str:
+    begins = f"{name}() got an unexpected keyword argument {[*given][-1]!r}. "
+    return begins + (f"Did you mean {meant!r}?" if meant else "There are: ")
+
+
+@pytest.mark.parametrize(("function", "name", "given", "meant"), CALLS)
+def test_the_keyword_that_was_meant_is_named(
+    function: Callable[..., object], name: str, given: dict[str, object], meant: str
+) -> None:
+    with pytest.raises(TypeError) as raised:
+        function(**given)
+    assert str(raised.value).startswith(told(name, given, meant))
+
+
+@pytest.mark.parametrize(("function", "name", "given", "meant"), LATER)
+async def test_an_asynchronous_function_says_it_too(
+    function: Callable[..., object], name: str, given: dict[str, object], meant: str
+) -> None:
+    assert inspect.iscoroutinefunction(function)
+    with pytest.raises(TypeError) as raised:
+        await function(**given)
+    assert str(raised.value).startswith(told(name, given, meant))
+
+
+def test_a_missing_argument_is_missed_by_what_the_user_called() -> None:
+    missing: Callable[..., object] = AGENT.arun
+    with pytest.raises(TypeError, match=r"^Agent.arun\(\) missing 1 required .* 'input'"):
+        missing()
+    missing = cast(Callable[..., object], PostgresDb)
+    with pytest.raises(TypeError, match=r"^PostgresDb\(\) missing 1 required .* 'db_url'"):
+        missing()
+
+
+def test_signatures_stay_as_they_are() -> None:
+    assert "num_history_runs" in inspect.signature(Agent).parameters
+    assert [*inspect.signature(PostgresDb).parameters][:2] == ["db_url", "session_table"]
+    assert AGENT.arun.__doc__ is not None
+    assert AGENT.arun.__doc__.startswith("Run the agent.")
