@@ -55,7 +55,7 @@ def decode_object(text: str | bytes | None) -> dict[str, object]:
 
 
 def parse(text: str | bytes) -> object:
-    """Return the JSON value in a text.
+    """Return the JSON value in a text; NaN and infinities, which JSON does not have, are null.
 
     Raises:
         ValueError: there is none.
@@ -63,7 +63,7 @@ def parse(text: str | bytes) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:  # It may hold NaN, or the escape of a lone surrogate.
-        return json.loads(text)
+        return json.loads(text, parse_constant=lambda _: None)
 
 
 def dump(value: object) -> str:
