@@ -179,7 +179,7 @@ async def test_a_format_stands_beside_other_settings_of_the_text(
         ({1: 2}, "request_params must be a dict with names"),
         ({"tools": SEARCH}, "tools must be a list"),
         ({"tools": "web_search"}, "tools must be a list"),
-        ({"tools": iter([SEARCH])}, "tools must be a list"),
+        ({"tools": range(1)}, "tools must be a list"),
         ({"tools": ["web_search"]}, "a tool must be a dict"),
         ({"include": SEALED}, "include must be a list"),
         ({"text": "low"}, "text must be a dict"),

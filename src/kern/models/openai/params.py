@@ -81,17 +81,20 @@ def joined(
 
 
 def _check_forms(body: Mapping[str, object]) -> None:
-    for name in body.keys() & {*_LISTS, *_OBJECTS}:
-        value = body[name]
-        if name in _LISTS:
-            is_right, form = isinstance(value, list | tuple), "a list"
-        else:
-            is_right, form = members_of(value) is not None, "a dict"
-        if value is not None and not is_right:
-            raise ConfigurationError(f"request_params: {name} must be {form}, not {value!r:.60}.")
-    for tool in body.get("tools") or ():
-        if members_of(tool) is None:
-            raise ConfigurationError(f"request_params: a tool must be a dict, not {tool!r:.60}.")
+    for name in _OBJECTS:
+        if body.get(name) is not None and members_of(body[name]) is None:
+            raise _wrong_form(f"{name} must be a dict", body[name])
+    for name in _LISTS:
+        values = body.get(name)
+        if values is not None and not isinstance(values, list | tuple):
+            raise _wrong_form(f"{name} must be a list", values)
+        for each in values or () if name == "tools" else ():
+            if members_of(each) is None:
+                raise _wrong_form("a tool must be a dict", each)
+
+
+def _wrong_form(text: str, value: object) -> ConfigurationError:
+    return ConfigurationError(f"request_params: {text}, not {value!r:.60}.")
 
 
 def _members(given: Mapping[str, object], name: str) -> Mapping[str, object]:

@@ -83,7 +83,7 @@ def _status_error(error: APIStatusError, model: str) -> ModelError:
 _NETWORK = (aiohttp.ClientError, HTTPError, APIConnectionError, OSError, EOFError)
 
 
-def _connection_error(error: Exception, model: str, timeout: float) -> ModelError:
+def _connection_error(error: Exception, model: str, timeout: float | None) -> ModelError:
     causes = [error]
     while isinstance(cause := causes[-1].__cause__, Exception):
         causes.append(cause)
