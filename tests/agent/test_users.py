@@ -1,12 +1,13 @@
 """Ids of users, in what follows on a run: its forks, its schedules, and those who wait."""
 
 import random
+from contextlib import aclosing
 
 import pytest
 
 from kern.agent import Agent
 from kern.db.database import Database
-from kern.errors import InvalidInputError
+from kern.errors import InvalidInputError, RunNotFoundError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
@@ -87,3 +88,52 @@ async def test_a_wait_of_no_time_looks_at_the_run(agent: Agent, server: Response
 async def test_what_is_no_time_to_wait_is_refused(agent: Agent, timeout: float) -> None:
     with pytest.raises(InvalidInputError, match="timeout must be a number of seconds"):
         await agent.await_run("run", timeout)
+
+
+async def test_a_stream_is_gone_on_with_by_its_user_only(
+    agent: Agent, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.text("For ", "Alice").held(1))
+    stream = agent.arun("Hi", background=True, stream=True, run_id="x", user_id="alice")
+    async with aclosing(stream):
+        seen = (await anext(stream)).seq
+        for after in (0, seen, 10**6):
+            with pytest.raises(RunNotFoundError, match="There is no run 'x'"):
+                await anext(agent.astream_run("x", after, user_id="bob"))
+        his = await agent.arun("Hi", background=True, run_id="x", user_id="bob")
+        events = [event async for event in agent.astream_run("x", 1, user_id="bob")]
+        assert {event.run_id for event in events} == {his.run_id}
+        assert await agent.acancel_run("x", user_id="alice")
+
+
+async def test_an_own_id_is_its_users_only(agent: Agent) -> None:
+    await agent.arun("Hi", run_id="x", user_id="alice")
+    his = await agent.arun("Hi", run_id="x", user_id="bob")
+    again = await agent.arun("Hi", run_id=his.run_id, user_id="bob")
+    assert again.run_id == his.run_id
+    hers = await agent.arun("Hi", run_id=his.run_id, user_id="alice")
+    assert hers.run_id != his.run_id
+    for user, run_id in (("alice", hers.run_id), ("bob", his.run_id), (None, his.run_id)):
+        found = await agent.aget_run_output(his.run_id, user_id=user)
+        assert found is not None
+        assert found.run_id == run_id
+
+
+async def test_only_the_user_of_a_run_cancels_it_with_what_it_started_for_others(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    inner = Agent("Inner", model, db=db)
+
+    async def delegate() -> str:
+        await inner.arun("Do it", run_id="child", user_id="bob")
+        return "done"
+
+    outer = Agent("Outer", model, db=db, tools=[delegate])
+    server.script += [Reply.tool_calls(("delegate", {})), Reply.hang()]
+    await outer.arun("Go", background=True, run_id="parent", user_id="alice")
+    await server.wait_for_requests(2)
+    assert not await outer.acancel_run("parent", user_id="bob")
+    assert await outer.acancel_run("parent", user_id="alice")
+    child = await inner.await_run("child", 20, user_id="bob")
+    assert child is not None
+    assert child.status is RunStatus.cancelled
