@@ -173,7 +173,7 @@ def test_what_was_done_is_json(shared_db: Database) -> None:
 def test_a_mistake_is_one_line_and_changes_nothing(
     sqlite_db: Database, command: list[str], words: str
 ) -> None:
-    prepare(sqlite_db, some)
+    prepare(sqlite_db, Store.load)
     exit_code, shown = kern(sqlite_db, *command)
     assert (exit_code, shown.count("\n"), "\x1b" in shown) == (1, 1, False)
     assert shown.startswith("Error: ")

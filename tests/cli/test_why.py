@@ -200,6 +200,7 @@ def test_hostile_names_do_not_command_the_terminal(shared_db: Database) -> None:
 
 
 def test_the_workers_are_listed_the_gone_ones_too(shared_db: Database) -> None:
+    said(shared_db, "db", "migrate")
     assert said(shared_db, "workers") == "No workers.\n"
     assert told(shared_db, "workers") == []
 

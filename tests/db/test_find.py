@@ -125,8 +125,10 @@ async def test_in_postgresql_every_list_of_few_among_many_looks_at_few(
         " CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 'agent' END, "
         "CASE WHEN n % 5000 = 0 THEN 'rare' WHEN n % 2 = 0 THEN 'user' END, "
         "CASE n % 5000 WHEN 1 THEN 'PAUSED' WHEN 2 THEN 'ERROR' WHEN 0 THEN 'PENDING' "
-        "WHEN 4 THEN 'RUNNING' ELSE 'COMPLETED' END, '1', now() - make_interval(secs => 20000 - n) "
-        "FROM generate_series(1, 20000) AS n"
+        "WHEN 4 THEN 'RUNNING' ELSE 'COMPLETED' END, '1', "
+        "$1::timestamptz - make_interval(secs => 20000 - n) "
+        "FROM generate_series(1, 20000) AS n",
+        NOW,
     )
     await store.pool.execute(f"VACUUM ANALYZE {store.names.runs}")
     expensive = {}

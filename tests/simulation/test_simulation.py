@@ -37,17 +37,19 @@ def test_promises_hold_in_new_worlds() -> None:
 
 
 def test_a_seed_says_all() -> None:
-    first, again = simulate(7), simulate(7)
-    elsewhere = subprocess.run(
-        [sys.executable, "-m", "tests.simulation", "--seed", "7"],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONHASHSEED": "11"},
-        stdout=subprocess.PIPE,
-        text=True,
+    # In processes of their own: other threads of this one may draw from its random numbers.
+    first, again = (
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "--seed", "7"],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+        for hash_seed in ("11", "12")
     )
-    assert len(first.trace) > 20
+    assert len(first.splitlines()) > 20
     assert first == again
-    assert elsewhere.stdout.splitlines()[: len(first.trace)] == first.trace
 
 
 @pytest.mark.timeout(600)

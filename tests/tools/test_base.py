@@ -255,7 +255,7 @@ async def test_what_a_tool_fails_of_while_it_cleans_up_is_logged(
     with caplog.at_level(logging.WARNING):
         await Own(work, timeout=0.01).call("{}", context)
         async with asyncio.timeout(WAIT):
-            while not caplog.records:  # noqa: ASYNC110
+            while not caplog.records:  # noqa: ASYNC110 # a log has no event
                 await asyncio.sleep(0.01)
     told = caplog.records[-1].getMessage()
     assert told == "run run: the tool own failed while it cleaned up: LookupError('it is gone')"

@@ -20,8 +20,8 @@ User = Annotated[str, typer.Argument(help="The user_id.", show_default=False)]
 @app.command()
 def export(user: User, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
     """Print everything that belongs to a user, a JSON object a line."""
-    database = existing_database(db, table, schema)
-    asyncio.run(_export(database, check_id("USER", user)))
+    user_id = check_id("USER", user)
+    asyncio.run(_export(existing_database(db, table, schema), user_id))
 
 
 @app.command()
@@ -35,8 +35,8 @@ def erase(
     schema: Schema = SCHEMA,
 ) -> None:
     """Cancel a user's runs, and delete everything that belongs to the user."""
-    database = existing_database(db, table, schema)
     user_id = check_id("USER", user)
+    database = existing_database(db, table, schema)
     erased = asyncio.run(database.adelete_user(user_id, timeout=timeout))
     counted = ", ".join(f"{name}: {count:,}" for name, count in erased._asdict().items())
     typer.echo(f"{printable(user_id)} is erased ({counted})")

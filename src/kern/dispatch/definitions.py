@@ -170,10 +170,15 @@ class Definitions:
                 return spec.agent_limit, spec.user_limit
         return None, None
 
-    def pause(self, agent_id: str) -> None:
-        """Leave an agent's runs to others for a time, which grows, as one was refused."""
+    def pause(self, agent_id: str, longest: float = _LONGEST_PAUSE) -> None:
+        """Leave an agent's runs to others for a time, as one was refused.
+
+        Args:
+            agent_id: the agent.
+            longest: the seconds up to which that time grows.
+        """
         _, pause = self._paused.get(agent_id, (0.0, _FIRST_PAUSE / 2))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, longest)
         self._paused[agent_id] = asyncio.get_running_loop().time() + pause, pause
 
     def proved(self, agent_id: str) -> None:

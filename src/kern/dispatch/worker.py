@@ -219,6 +219,8 @@ class Worker:
             found = await self._claim(entry.run_id, entry.agent_id)
         except NewerJournalError as error:
             logger.debug("%s", error)
+            # More of its runs are likely to be of that kind: newer workers get them sooner alone.
+            self._definitions.pause(entry.agent_id, self._heartbeat)
             return await self._leave(entry)
         except asyncio.CancelledError:
             await self._give_up(entry)

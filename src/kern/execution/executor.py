@@ -271,13 +271,6 @@ class Executor:
             execution: the attempt in its task.
             failure: what it fails of before it does anything.
         """
-        attempt, started = execution.attempt, time.monotonic()
-        output = await self._carried(execution, failure)
-        if output.status is RunStatus.error and output.attempt == attempt.number:
-            log_failure(attempt.info, output.error, time.monotonic() - started, attempt.failure)
-        return output
-
-    async def _carried(self, execution: _Execution, failure: BaseException | None) -> RunOutput:
         attempt, output = execution.attempt, execution.attempt.output
         started = time.monotonic()
         limit = asyncio.timeout(attempt.remaining)
@@ -303,7 +296,7 @@ class Executor:
         except _REFUSED as error:
             if self._may_refuse(execution):
                 await refuse(attempt, str(error), self._unserved_timeout)
-                return attempt.output
+                return _told(attempt, started)
             _fail(attempt, error)
         except Exception as error:
             _fail(attempt, _too_long(attempt) if limit.expired() else error)
@@ -314,13 +307,21 @@ class Executor:
             case Stop.cancelled:
                 _cancel(attempt)
         await _settle(attempt, time.monotonic() - started)
-        return attempt.output
+        return _told(attempt, started)
 
     def _may_refuse(self, execution: _Execution) -> bool:
         """Say whether others may do what this process cannot: the run's submitter is another."""
         attempt = execution.attempt
         is_alone = attempt.foreground or attempt.is_pinned or attempt.store is None
         return not is_alone and execution.end() is None
+
+
+def _told(attempt: Attempt, started: float) -> RunOutput:
+    """Return the run as it is after an attempt; if it has failed with that, it is in the log."""
+    output = attempt.output
+    if output.status is RunStatus.error and output.attempt == attempt.number:
+        log_failure(attempt.info, output.error, time.monotonic() - started, attempt.failure)
+    return output
 
 
 async def _settle(attempt: Attempt, seconds: float) -> None:

@@ -55,14 +55,14 @@ def decode_object(text: str | bytes | None) -> dict[str, object]:
 
 
 def parse(text: str | bytes) -> object:
-    """Return the JSON value in a text; NaN and infinities, which JSON does not have, are null.
+    """Return the JSON value in a text; where it has NaN or Infinity, which JSON has not, None.
 
     Raises:
         ValueError: there is none.
     """
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:  # It may hold NaN, or the escape of a lone surrogate.
+    except msgspec.DecodeError:  # It may also hold the escape of a lone surrogate.
         return json.loads(text, parse_constant=lambda _: None)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -77,8 +78,8 @@ def show(
     """Show a run: who executes it or why nobody does, its step, and what has happened in it."""
     from kern.cli.runs.show import look_up, show_json, show_run
 
-    database = existing_database(db, table, schema)
-    look, rows = asyncio.run(look_up(database, check_id("RUN", run)))
+    run_id = check_id("RUN", run)
+    look, rows = asyncio.run(look_up(existing_database(db, table, schema), run_id))
     if as_json:
         show_json(look, rows)
     else:
@@ -101,12 +102,12 @@ def watch(
     """
     from kern.cli.runs.watch import watch_all, watch_run
 
+    run_id = None if run is None else check_id("RUN", run)
     database = existing_database(db, table, schema)
     try:
-        if run is None:
+        if run_id is None:
             asyncio.run(watch_all(database))
             return
-        run_id = check_id("RUN", run)
         status = _use(database, lambda runtime: watch_run(runtime, run_id))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -140,7 +141,8 @@ def cancel(
     from kern.cli.runs.changing import CANCEL
 
     choice = Choice(agent, tuple(status or ()), session, user, since, until)
-    _change(CANCEL, run, choice, limit, dry_run, yes, as_json, existing_database(db, table, schema))
+    named = partial(existing_database, db, table, schema)
+    _change(CANCEL, run, choice, limit, dry_run, yes, as_json, named)
 
 
 @app.command()
@@ -171,7 +173,8 @@ def retry(
     from kern.cli.runs.changing import RETRY
 
     choice = Choice(agent, tuple(status or ()), session, user, since, until)
-    _change(RETRY, run, choice, limit, dry_run, yes, as_json, existing_database(db, table, schema))
+    named = partial(existing_database, db, table, schema)
+    _change(RETRY, run, choice, limit, dry_run, yes, as_json, named)
 
 
 def _change(
@@ -182,7 +185,7 @@ def _change(
     dry_run: bool,
     yes: bool,
     as_json: bool,
-    database: Database,
+    named: Callable[[], Database],
 ) -> None:
     """Do something with the runs that are named or chosen."""
     from kern.cli.runs.changing import Changing, Found
@@ -191,6 +194,7 @@ def _change(
     run_ids = [check_id("RUN", each) for each in dict.fromkeys(given or ())]
     changing = Changing(change, run_ids, choice, limit, yes, as_json, dry_run)
     changing.check()
+    database = named()
     if dry_run or not run_ids:
         found = _use(database, changing.find)
     else:

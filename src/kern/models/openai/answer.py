@@ -164,13 +164,13 @@ def _is_more_than_text(items: Sequence[Json]) -> bool:
     return (
         item.get("type") != "message"
         or len(parts) != 1
-        or not _names(item) <= {"id", "type", "role", "status", "content"}
-        or not _names(parts[0]) <= {"type", "text", "refusal", "logprobs"}
+        or _has_more(item, {"id", "type", "role", "status", "content"})
+        or _has_more(parts[0], {"type", "text", "refusal", "logprobs"})
     )
 
 
-def _names(values: Json) -> set[str]:
-    return {name for name, value in values.items() if value not in (None, [])}
+def _has_more(values: Json, known: set[str]) -> bool:
+    return any(values[name] not in (None, []) for name in values.keys() - known)
 
 
 def _can_be_handed_back(items: Sequence[Json], payload: Json, refused: bool) -> bool:

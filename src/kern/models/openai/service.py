@@ -67,7 +67,7 @@ class Service:
         # It is read once: connections and items stay with the server that they came from.
         return self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
 
-    @property
+    @cached_property
     def server(self) -> str:
         """Which server it is: its host, port and path, with nothing secret."""
         try:
