@@ -22,7 +22,7 @@ from scale_meter import Counts, Meter
 from kern.agent import Agent
 from kern.agent.serving import serve
 from kern.dispatch.maintenance import prune
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 
 RATE = 20.0
 """Runs a second of the slow loads: one ends before the next one comes."""
@@ -240,7 +240,7 @@ class Bench:
     async def _prune(self, seconds: float) -> tuple[int, float]:
         database = make_agent(self.url, self.model).db
         assert database is not None
-        retention = (await Runtime.of(database)).store.retention
+        retention = (await open_runtime(database)).store.retention
         began, deleted = time.monotonic(), 0
         steps = prune(retention, datetime.now(UTC) - timedelta(days=30))
         async for runs in steps:

@@ -201,3 +201,28 @@ async def test_nobody_is_asked_to_confirm_what_does_not_fit(
     ended = await agent.await_run(run.run_id, timeout=10)
     assert ended is not None
     assert [each.result for each in ended.tools][1:] == ["2"]
+
+
+async def test_a_model_object_with_another_id_is_another_model(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.output(REASONING, SAID))
+    agent = Agent("Tester", model, db=db, add_history_to_context=True)
+    await agent.arun("2 + 2?", session_id="session")
+    model.id = "another-model"
+    await agent.arun("Sure?", session_id="session")
+    assert server.requests[-1].body["model"] == "another-model"
+    assert sent(server)[1] == as_answer("Four.")
+
+
+async def test_items_stay_with_their_server_where_the_environment_changes(
+    db: Database, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    async with OpenAIResponses("test-model", api_key="sk-test") as model:
+        server.script.append(Reply.output(REASONING, SAID))
+        agent = Agent("Tester", model, db=db, add_history_to_context=True)
+        await agent.arun("2 + 2?", session_id="session")
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+        await agent.arun("Sure?", session_id="session")
+    assert sent(server)[1:3] == [REASONING, SAID]

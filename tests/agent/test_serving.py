@@ -17,7 +17,7 @@ from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.errors import (
     ConfigurationError,
     InvalidInputError,
@@ -139,7 +139,7 @@ async def test_a_worker_whose_agent_lost_a_tool_says_which_one_a_run_needs(
     newer.stop()
     await newer.ended()
     back = Agent("Tester", model, db=postgres_db, tools=[tool(name="die")(lambda: "alive")])
-    (await Runtime.of(postgres_db)).serve(back)
+    (await open_runtime(postgres_db)).serve(back)
     await back.aretry_run("Hi")
     run = await ended(agent, "Hi")
     assert (run.status, [each.result for each in run.tools]) == (RunStatus.completed, ["alive"])

@@ -199,3 +199,18 @@ def test_thousands_are_changed_page_by_page(sqlite_db: Database) -> None:
     assert (exit_code, shown.splitlines()[-1]) == (0, "1,100 runs cancelled")
     assert shown.splitlines()[0] == "run-201 is cancelled"
     assert len(of(sqlite_db, "--status", "pending", "--limit", "2000")) == 200
+
+
+def test_a_users_name_for_a_session_chooses_the_users_own(shared_db: Database) -> None:
+    async def the_same_name(store: Store) -> None:
+        for user in ("ann", "bob"):
+            run = new_run(user, session_id="chat", user_id=user, chosen=("session_id",))
+            await store.submit(await store.users.place(run))
+
+    prepare(shared_db, the_same_name)
+    for command in ("list", "cancel"):
+        choice = ("--session", "chat", "--user", "bob", "--json")
+        exit_code, shown = kern(shared_db, command, *choice, *["--yes"] * (command == "cancel"))
+        assert exit_code == 0, shown
+        assert "bob" in shown
+        assert "ann" not in shown

@@ -51,10 +51,10 @@ async def test_created_again_it_keeps_its_next_moment_and_its_pause(store: Store
     assert again == replace(stored, missed="all", user_id="ada")
 
     await store.schedules.pause("hourly")
-    changed = await store.schedules.create(schedule(now=later, cron="30 * * * *"))
+    changed = await store.schedules.create(schedule(now=later, cron="30 * * * *", user_id="ada"))
     assert (changed.paused, changed.next_at) == (True, later + HOUR / 2)
     zone = await store.schedules.create(
-        schedule(now=later, cron="30 * * * *", timezone="Asia/Kolkata")
+        schedule(now=later, cron="30 * * * *", timezone="Asia/Kolkata", user_id="ada")
     )
     assert zone.next_at == later + HOUR
 

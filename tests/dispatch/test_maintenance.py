@@ -11,7 +11,7 @@ from stores import CLAIM, ending, new_run
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.dispatch.maintenance import Maintenance
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.dispatch.settings import Settings
 from kern.errors import ConfigurationError, DatabaseUnavailableError
 
@@ -125,7 +125,7 @@ async def test_the_retention_is_set_by_the_environment(
 ) -> None:
     assert Settings.of().retention is None
     monkeypatch.setenv("KERN_RETENTION", text)
-    assert (await Runtime.of(sqlite_db))._maintenance._keep == expected
+    assert (await open_runtime(sqlite_db))._maintenance._keep == expected
 
 
 @pytest.mark.parametrize("text", ["0d", "30", "d", "-1d", "1.5h", "30 d", "9999999w", "1d\n", "١d"])

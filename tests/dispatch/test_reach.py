@@ -9,7 +9,7 @@ from pgbouncer import PROGRAM, PgBouncer
 
 from kern.agent import Agent
 from kern.db.postgres import PostgresDb
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.dispatch.settings import Settings
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
@@ -32,7 +32,7 @@ async def db(proxy: Proxy, table: str) -> AsyncIterator[PostgresDb]:
 async def reports(db: PostgresDb, model: OpenAIResponses) -> list[bool]:
     """Serve an agent, and return the list to which is added what is reported."""
     reported: list[bool] = []
-    runtime = await Runtime.of(db, Settings(heartbeat=HEARTBEAT))
+    runtime = await open_runtime(db, Settings(heartbeat=HEARTBEAT))
     await runtime.reach(reported.append)
     agent = Agent("Tester", model, db=db)
     runtime.serve(agent)

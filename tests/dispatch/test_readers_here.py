@@ -9,7 +9,7 @@ from stores import CLAIM, new_run
 
 from kern.agent import Agent
 from kern.db.database import Database
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.dispatch.streams import Reader
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
@@ -64,7 +64,7 @@ async def test_many_readers_ask_the_database_for_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     agent = Agent("Tester", model, db=shared_db)
-    store = (await Runtime.of(shared_db)).store
+    store = (await open_runtime(shared_db)).store
     await agent.arun("Wake up.", session_id="other")
     asked: list[str] = []
     for name in ("get", "events", "read", "watch"):

@@ -14,7 +14,7 @@ from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.values import Claim
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
@@ -74,7 +74,7 @@ async def test_a_run_whose_executor_is_lost_before_it_acknowledged_goes_on(
     # One that will be lost has claimed it, and not acknowledged its entry.
     store = await db.store()
     assert await store.claim("Hi", Claim("lost", 1.0)) is not None
-    (await Runtime.of(db)).serve(agent)
+    (await open_runtime(db)).serve(agent)
     assert (await ended(agent, "Hi")).status is RunStatus.completed
     assert len(server.requests) == 1
 
@@ -171,6 +171,6 @@ async def test_a_session_lock_that_a_lost_process_has_not_handed_off_is_handed_o
         await connection.execute(f"UPDATE {names.runs} SET status = 'ERROR' WHERE NOT waiting")
     finally:
         await connection.close()
-    (await Runtime.of(postgres_db)).serve(agent)
+    (await open_runtime(postgres_db)).serve(agent)
     assert (await ended(agent, "second")).status is RunStatus.completed
     assert all_asked(server.requests) == ["second"]

@@ -1,11 +1,13 @@
 """The calls of an answer, as they are read however a server writes them."""
 
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 from asking import Ask
 
 from kern.errors import ModelError
+from kern.models.base import CallArguments, ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
 from kern.testing import ResponsesServer
@@ -117,3 +119,23 @@ async def test_nothing_is_called_for_an_answer_that_was_broken_off(
     server.script.append(replies[kind])
     with pytest.raises(ModelError):
         await ask(model, "Hi")
+
+
+async def test_a_call_with_the_id_of_an_earlier_turn_gets_one_of_its_own(
+    model: OpenAIResponses, server: ResponsesServer, ask: Ask
+) -> None:
+    server.script += [Reply.output(call()), Reply.output(call(arguments='{"a": 1}'))]
+    first = (await ask(model, "Hi")).message
+    result = Message("tool", "ok", tool_call_id=first.tool_calls[0].id)
+    second = (await ask(model, "Hi", first, result)).message
+    assert first.tool_calls[0].id == "call_1" != second.tool_calls[0].id
+    await _hand_back(model, server, ask, second)
+
+
+async def test_a_piece_of_a_call_has_only_the_id_and_the_name_that_came(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script.append(Reply.output(call(call_id=None, name=None)))
+    async with aclosing(model.stream(ModelRequest([Message("user", "Hi")]))) as answer:
+        pieces = [piece async for piece in answer if isinstance(piece, CallArguments)]
+    assert {(each.id, each.name) for each in pieces} == {(None, None)}

@@ -170,3 +170,42 @@ async def test_a_format_stands_beside_other_settings_of_the_text(
     body = await body_of(server, model, output_schema=OutputSchema("place", {}))
     assert body["text"]["verbosity"] == "low"
     assert body["text"]["format"]["name"] == "place"
+
+
+@pytest.mark.parametrize(
+    ("params", "error"),
+    [
+        ([("tools", [SEARCH])], "request_params must be a dict with names"),
+        ({1: 2}, "request_params must be a dict with names"),
+        ({"tools": SEARCH}, "tools must be a list"),
+        ({"tools": "web_search"}, "tools must be a list"),
+        ({"tools": range(1)}, "tools must be a list"),
+        ({"tools": ["web_search"]}, "a tool must be a dict"),
+        ({"include": SEALED}, "include must be a list"),
+        ({"text": "low"}, "text must be a dict"),
+        ({"extra_body": {"metadata": ["a"]}}, "metadata must be a dict"),
+    ],
+    ids=repr,
+)
+def test_what_cannot_be_joined_for_its_form_is_refused(
+    new_model: NewModel, params: Any, error: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=error):
+        new_model(request_params=params)
+
+
+async def test_tools_of_a_request_that_are_no_list_are_refused(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    with pytest.raises(ModelError, match="tools must be a list"):
+        await body_of(server, model, tools=[ADD], settings={"tools": SEARCH})
+
+
+async def test_a_header_without_a_value_is_not_sent(
+    new_model: NewModel, server: ResponsesServer
+) -> None:
+    headers = {"X-None": None, "X-Seven": 7}
+    await body_of(server, new_model(request_params={"extra_headers": headers}))
+    sent = server.requests[-1].headers
+    assert "x-none" not in sent
+    assert sent["x-seven"] == "7"

@@ -5,7 +5,7 @@ import time
 import pytest
 from asking import Ask, NewModel, pieces_and_whole
 
-from kern.errors import ModelError
+from kern.errors import ConfigurationError, ModelError
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
 
@@ -65,3 +65,19 @@ async def test_each_try_has_the_limit_to_itself(
     answer = await ask(new_model(timeout=LIMIT, max_retries=1), "Hi")
     assert answer.message.text == "Hello."
     assert len(server.requests) == 2
+
+
+async def test_without_a_limit_an_answer_may_take_any_time(new_model: NewModel, ask: Ask) -> None:
+    assert (await ask(new_model(timeout=None), "Hi")).message.text == "Hello."
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "5", True], ids=repr)
+def test_what_is_no_limit_is_refused(new_model: NewModel, seconds: object) -> None:
+    with pytest.raises(ConfigurationError, match="timeout must be a number of seconds above 0"):
+        new_model(timeout=seconds)
+
+
+@pytest.mark.parametrize("retries", [-1, 1.5, None, "4"], ids=repr)
+def test_what_is_no_number_of_repetitions_is_refused(new_model: NewModel, retries: object) -> None:
+    with pytest.raises(ConfigurationError, match="max_retries must be a whole number from 0 on"):
+        new_model(max_retries=retries)

@@ -22,6 +22,7 @@ from leases import expire
 
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
+from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
@@ -107,7 +108,7 @@ class Case:
         assert process.exitcode == -signal.SIGKILL or (unreached and process.exitcode == 0), case
         process.close()
 
-        runtime = await Runtime.of(self.db)
+        runtime = await open_runtime(self.db)
         asked, begun = self.crashes.requests(case), self.begun(run_id)
         turns, tools = await self._committed(runtime, run_id)
         await expire(self.db, run_id)

@@ -15,7 +15,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunContext, RunStatus
@@ -153,7 +153,7 @@ async def test_a_stream_ends_as_the_run_does_that_others_carried_on(
         return "worked"
 
     agent = Agent("Tester", model, db=shared_db, tools=[work])
-    (await Runtime.of(shared_db)).serve(agent)
+    (await open_runtime(shared_db)).serve(agent)
     async with asyncio.timeout(20):
         events = [event async for event in agent.arun("Work", stream=True, run_id="run")]
     run = await agent.aget_run_output("run")

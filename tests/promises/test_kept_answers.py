@@ -9,7 +9,7 @@ from leases import expire
 
 from kern.agent import Agent
 from kern.db.database import Database
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
@@ -50,7 +50,7 @@ async def _asked_elsewhere(db: Database, elsewhere: Elsewhere) -> Process:
 
 async def _taken_over(agent: Agent, db: Database) -> None:
     await expire(db, "run")
-    (await Runtime.of(db)).serve(agent)
+    (await open_runtime(db)).serve(agent)
     run = await agent.await_run("run", timeout=20)
     assert run is not None
     assert (run.status, run.content) == (RunStatus.completed, "Once upon a time.")

@@ -13,7 +13,7 @@ from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.postgres.store import PostgresStore
 from kern.dispatch.maintenance import prune
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.errors import BlobNotFoundError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
@@ -79,7 +79,7 @@ async def test_a_result_of_fifty_megabytes_costs_its_bytes_once_and_is_told_whol
         raise AssertionError("a completed call was made again")
 
     agent = Agent("Tester", model, db=shared_db, tools=[read])
-    (await Runtime.of(shared_db)).serve(agent)
+    (await open_runtime(shared_db)).serve(agent)
     await expire(shared_db, "run")
     output = await agent.await_run("run", timeout=60)
     assert output is not None

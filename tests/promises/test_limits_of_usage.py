@@ -6,7 +6,7 @@ from leases import expire
 
 from kern.agent import Agent
 from kern.db.database import Database
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.errors import ConfigurationError, UsageLimitError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
@@ -113,7 +113,7 @@ async def test_what_a_lost_attempt_has_used_counts(
     assert await elsewhere(SCRIPT).ended() == -9
     await expire(shared_db, "run")
     agent = Agent("Tester", model, db=shared_db, tools=[work], usage_limits=UsageLimits(requests=1))
-    (await Runtime.of(shared_db)).serve(agent)
+    (await open_runtime(shared_db)).serve(agent)
     run = await ended(agent)
     assert (run.status, run.error_kind) == (RunStatus.error, "UsageLimitError")
     assert len(server.requests) == 1
@@ -130,7 +130,7 @@ async def test_a_run_may_have_limits_of_its_own_wherever_it_executes(
 ) -> None:
     server.default = Reply.tool_calls(("work", {}))
     agent = Agent("Tester", model, db=shared_db, tools=[work], usage_limits=UsageLimits(requests=9))
-    runtime = await Runtime.of(shared_db)
+    runtime = await open_runtime(shared_db)
     runtime.serve(agent)
     await agent.arun("Work", background=True, run_id="run", usage_limits=UsageLimits(requests=2))
     run = await ended(agent)

@@ -18,7 +18,7 @@ from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
@@ -91,7 +91,7 @@ async def _take_over(agent: Agent, sleeper: Process, run_id: str = "asleep") -> 
     assert agent.db is not None
     sleeper.send(signal.SIGSTOP)
     await expire(agent.db, run_id)
-    (await Runtime.of(agent.db)).serve(agent)
+    (await open_runtime(agent.db)).serve(agent)
     run = await agent.await_run(run_id, timeout=20)
     assert run is not None
     return run

@@ -12,7 +12,7 @@ from workers import NewWorker
 
 from kern.agent import Agent
 from kern.db.database import Database
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.errors import SessionBusyError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
@@ -143,7 +143,7 @@ async def test_a_paused_run_keeps_the_turn(
     await submit(agent, ("first", "second"), "talk")
     assert await worker.ended() == -signal.SIGKILL
     await expire(shared_db, "first")
-    (await Runtime.of(shared_db)).serve(agent)
+    (await open_runtime(shared_db)).serve(agent)
     async with asyncio.timeout(20):
         async for _ in agent.astream_run("first"):
             pass

@@ -14,7 +14,7 @@ from workers import NewWorker, Worker
 
 from kern.agent import Agent
 from kern.db.database import Database
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.execution import settling
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
@@ -269,7 +269,7 @@ async def test_a_run_that_kills_its_workers_ends_and_the_others_go_on(
         tool(name="die")(lambda: "alive"),
     ]
     repaired = Agent("Tester", model, db=shared_db, tools=tools)
-    (await Runtime.of(shared_db)).serve(repaired)
+    (await open_runtime(shared_db)).serve(repaired)
     server.default = Reply.text("At last.")
     await repaired.aretry_run("poison")
     run = await ended(agent, "poison")

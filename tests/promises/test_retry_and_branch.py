@@ -8,7 +8,7 @@ from elsewhere import Elsewhere
 
 from kern.agent import Agent
 from kern.db.database import Database
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.errors import (
     InvalidInputError,
     ModelError,
@@ -181,7 +181,7 @@ async def test_another_process_can_retry_a_run(
     process = elsewhere("say((await agent.aretry_run('run')).run_id)", KERN_IN_PROCESS_WORKER="0")
     assert await process.said() == "run"
     # Its tool holds something of this process, so it has to be served for the runs of others.
-    (await Runtime.of(shared_db)).serve(agent)
+    (await open_runtime(shared_db)).serve(agent)
     assert (await ended(agent, "run")).status is RunStatus.completed
     assert (len(server.requests), len(keys)) == (4, 3)
 

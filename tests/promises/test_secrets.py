@@ -16,7 +16,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.errors import DatabaseUnavailableError, ModelError
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
@@ -198,7 +198,7 @@ await hear()
     await process.ended()
     assert server.requests[0].headers["authorization"] == f"Bearer {ENVIRONMENT_KEY}"
     await expire(agent.db, "crashed")
-    (await Runtime.of(agent.db)).serve(agent)
+    (await open_runtime(agent.db)).serve(agent)
     run = await agent.await_run("crashed", timeout=WITHIN)
     assert run is not None
     assert run.content == "Whole."

@@ -6,7 +6,7 @@ from leases import expire
 
 from kern.agent import Agent
 from kern.db.database import Database
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.errors import RunStateError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
@@ -49,7 +49,7 @@ class Interrupted:
         assert await process.said() == "run/1/0"
         assert await process.ended() == -9
         await expire(self.db, "run")
-        (await Runtime.of(self.db)).serve(self.agent)
+        (await open_runtime(self.db)).serve(self.agent)
 
     async def stands(self) -> RunOutput:
         """Return the run once it has paused."""

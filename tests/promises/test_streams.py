@@ -16,7 +16,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.errors import ModelError, RunNotFoundError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutputEvent
@@ -331,7 +331,7 @@ async def test_a_paused_run_ends_its_stream(
     agent = Agent("Tester", model, db=shared_db, tools=[pay])
     stream = agent.astream_run("paused")
     await expire(shared_db, "paused")
-    (await Runtime.of(shared_db)).serve(agent)
+    (await open_runtime(shared_db)).serve(agent)
     found = await _rest(stream)
     assert found[-1].event is RunEvent.run_paused
     assert _is_numbered(found)
@@ -383,7 +383,7 @@ async def test_a_reader_that_arrives_in_mid_run_sees_the_next_call_as_it_comes(
     there = [await other.said() for _ in found]
     assert there == list(map(_line, found))
     # Both have asked by now; that the executor has heard of it shows in what it writes.
-    runtime = await Runtime.of(shared_db)
+    runtime = await open_runtime(shared_db)
     async with asyncio.timeout(WITHIN):
         execution = runtime._executor._executing["mid-run"]
         while not execution.attempt.journal.is_read:  # noqa: ASYNC110 # it has no event
@@ -420,7 +420,7 @@ await hear()
     process.send(signal.SIGKILL)
     assert await process.ended() == -signal.SIGKILL
     await expire(agent.db, "crashed")
-    (await Runtime.of(agent.db)).serve(agent)
+    (await open_runtime(agent.db)).serve(agent)
     found += await _rest(stream)
 
     assert _is_numbered(found)

@@ -15,7 +15,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.errors import ConfigurationError, KernError, RunConflictError
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
@@ -110,7 +110,7 @@ async def test_a_rollback_leaves_nothing_pinned_and_an_open_transaction_keeps_it
 ) -> None:
     monkeypatch.setenv("KERN_HEARTBEAT", "1")
     agent = Agent("Tester", model, db=postgres_db, dependencies={"user": "ada"})
-    runtime = await Runtime.of(postgres_db)
+    runtime = await open_runtime(postgres_db)
     async with by_asyncpg(postgres.url) as connection:
         await agent.arun("Hi", background=True, run_id="open", connection=connection)
         with pytest.raises(RolledBackError):  # noqa: PT012

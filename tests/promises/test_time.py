@@ -18,7 +18,7 @@ from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.errors import InvalidInputError, RunTimeoutError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
@@ -177,7 +177,7 @@ async def test_the_time_counts_over_all_attempts(
     await execute(await shared_db.store(), f"UPDATE {{runs}} SET {AN_HOUR_AGO[type(shared_db)]}")
     await expire(shared_db, "slow")
 
-    (await Runtime.of(shared_db)).serve(agent)
+    (await open_runtime(shared_db)).serve(agent)
     run = await ended(agent, "slow")
     assert run.status is RunStatus.error
     assert "timeout of 3000 s" in str(run.error)
@@ -197,7 +197,7 @@ async def test_a_run_whose_time_was_up_before_it_went_on_keeps_what_it_did(
 
     server.script += [Reply.tool_calls(("dig", {})), Reply.hang()]
     agent = Agent("Tester", model, db=shared_db, tools=[dig])
-    (await Runtime.of(shared_db)).serve(agent)
+    (await open_runtime(shared_db)).serve(agent)
     await agent.arun("Dig", background=True, run_id="slow", timeout=3000)
     await server.wait_for_requests(2, timeout=20)
     store = await shared_db.store()

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from kern.agent.definition import AgentDefinition, runtime_of
-from kern.agent.options import check_seconds
 from kern.dispatch.waiting import Until
 from kern.errors import InvalidInputError, RunNotFoundError
 from kern.execution.cancellation import acancel_run
@@ -12,6 +11,7 @@ from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
 from kern.run.codec import check_id, check_user
 from kern.run.identity import new_id
+from kern.run.numbers import check_wait
 from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 
@@ -69,8 +69,7 @@ class Controlling(AgentDefinition[Deps, Output]):
         """
         check_id("run_id", run_id)
         check_user(user_id)
-        if timeout is not None and timeout != 0:
-            check_seconds("timeout", timeout)
+        check_wait(timeout)
         if until not in get_args(Until):
             raise InvalidInputError(f"until must be 'pause' or 'end', not {until!r:.50}.")
         runtime = await runtime_of(self)
@@ -153,7 +152,6 @@ class Controlling(AgentDefinition[Deps, Output]):
         record = await runtime.store.get_for(run_id, user_id, with_input=True)
         if record is None or record.input is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in {self.db}.")
-        named = {"run_id": new_run_id, "session_id": session_id}
         run = NewRun(
             run_id=check_id("new_run_id", new_id() if new_run_id is None else new_run_id),
             session_id=record.session_id
@@ -166,7 +164,8 @@ class Controlling(AgentDefinition[Deps, Output]):
             ordered=self.session_policy != "parallel",
             timeout=self.timeout,
             max_attempts=self.max_attempts,
-            chosen=tuple(name for name, value in named.items() if value is not None),
+            # A run of nobody's may be in another user's session.
+            chosen=("session_id",) if new_run_id is None else ("run_id", "session_id"),
         )
         return self._typed(await runtime.fork(self, run, record.run_id, from_seq))
 

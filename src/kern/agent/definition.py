@@ -6,8 +6,9 @@ from typing import Any, Generic, TypeAlias, cast, get_args
 from unicodedata import category, normalize
 
 from kern.agent.checks import check_db, check_least, check_list, check_text
-from kern.agent.options import check_count, check_limits, check_policy, check_seconds
+from kern.agent.options import check_limits, check_policy
 from kern.db.database import Database
+from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError
@@ -17,6 +18,7 @@ from kern.models.base import Model
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
 from kern.run.codec import check_id
+from kern.run.numbers import check_count, check_seconds
 from kern.run.usage import UsageLimits
 from kern.tools import FunctionTool, Tool, Toolset
 
@@ -218,7 +220,7 @@ async def runtime_of(agent: AnyAgent, what: str = "This") -> Runtime:
             f"{what} needs a database: Agent(..., db=PostgresDb(db_url=...)), or SqliteDb or "
             "InMemoryDb."
         )
-    return await Runtime.of(agent.db)
+    return await open_runtime(agent.db)
 
 
 def _limit(name: str, value: int | None) -> int | None:

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from kern.agent.definition import AgentDefinition, runtime_of
-from kern.agent.options import check_count
 from kern.db.blobs import no_blob
 from kern.db.listing import RunFilter
 from kern.errors import InvalidInputError
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
 from kern.run.codec import check_id, check_user
+from kern.run.numbers import check_count
 from kern.run.ownership import ids_of
 
 

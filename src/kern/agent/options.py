@@ -1,6 +1,5 @@
 """How a run can be asked for, beyond its input."""
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import get_args
@@ -12,13 +11,10 @@ from kern.run.base import current_run, current_user
 from kern.run.codec import check_id, check_user, encode
 from kern.run.identity import new_id
 from kern.run.message import Message
+from kern.run.numbers import LARGEST, check_count, check_seconds
 from kern.run.record import NewRun
 from kern.run.usage import UsageLimits
 from kern.webhooks.address import check_webhook
-
-# PostgreSQL's integer.
-_LARGEST = 2**31 - 1
-
 
 Input = str | Message | Sequence[Message | dict[str, object]]
 """What a run can be given: a text, a message, or a list of messages."""
@@ -79,28 +75,6 @@ def check_limits(value: object) -> UsageLimits:
     raise InvalidInputError(f"usage_limits must be UsageLimits(...), not {value!r:.50}.")
 
 
-def check_seconds(name: str, value: object) -> float:
-    """Return a time limit.
-
-    Raises:
-        InvalidInputError: it is no number of seconds above 0.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise InvalidInputError(f"{name} must be a number of seconds above 0, not {value!r:.50}.")
-    return float(value)
-
-
-def check_count(name: str, value: object) -> int:
-    """Return a number of things.
-
-    Raises:
-        InvalidInputError: it is no whole number from 1 on.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LARGEST:
-        raise InvalidInputError(f"{name} must be a whole number from 1 on, not {value!r:.50}.")
-    return value
-
-
 def check_policy(value: object) -> SessionPolicy:
     """Return a session policy.
 
@@ -116,7 +90,7 @@ def check_policy(value: object) -> SessionPolicy:
 
 
 def _check_priority(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST:
         raise InvalidInputError(
             f"priority must be a whole number; the highest starts first: {value!r:.50}."
         )

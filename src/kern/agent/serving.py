@@ -14,6 +14,7 @@ from kern.aio.portal import close_portal
 from kern.aio.retry import until_available
 from kern.aio.threads import limit_threads
 from kern.db.database import Database
+from kern.dispatch.opening import configure, open_runtime
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import handle_sigterm, in_charge, release_here
@@ -218,7 +219,7 @@ class _Serving:
         # At once, so that nothing else opens a database here without its settings.
         if settings is not None:
             for database in self._databases:
-                Runtime.configure(database, settings)
+                configure(database, settings)
 
     async def begin_within(self, seconds: float | None) -> None:
         """Begin as soon as the databases can be reached.
@@ -254,7 +255,7 @@ class _Serving:
             ) from None
 
     async def begin(self) -> None:
-        self._runtimes = [await Runtime.of(each, self._settings) for each in self._databases]
+        self._runtimes = [await open_runtime(each, self._settings) for each in self._databases]
         for agent in self._agents:
             # It may take a second to load the provider's SDK. Runs that were claimed before that,
             # with nothing to show that they are executed, would be taken for lost.

@@ -60,14 +60,14 @@ class Allowance:
     of the time, once, so that what has arrived meanwhile is read first.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | None) -> None:
         """Prepare; use it in a ``with`` block.
 
         Args:
-            seconds: how long to wait in all.
+            seconds: how long to wait in all; None for any time.
         """
-        self._left = seconds
-        self._slice = seconds / _SLICES
+        self._left = math.inf if seconds is None else seconds
+        self._slice = self._left / _SLICES
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: asyncio.Task[object] | None = None
@@ -75,7 +75,8 @@ class Allowance:
         self._is_up = self._has_cancelled = False
 
     def __enter__(self) -> Self:
-        self._count(self._left)
+        if self._left < math.inf:
+            self._count(self._left)
         return self
 
     def __exit__(self, *_: object) -> None:

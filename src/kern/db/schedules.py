@@ -65,15 +65,15 @@ class Schedules(ABC):
         """Store a schedule, as :meth:`put` does, under the name that its user's stands for.
 
         Raises:
-            InvalidInputError: another agent has a schedule with this name.
+            InvalidInputError: it is another agent's, or a user's, and the schedule names none.
         """
         stored = await self.put(await self._placed(schedule))
         if stored is None:  # Another user's may have come between the look and the put.
             stored = await self.put(await self._placed(schedule))
         if stored is None:
             raise InvalidInputError(
-                f"The schedule {schedule.name!r} belongs to another agent. Choose another name, or "
-                "delete that one first."
+                f"The schedule {schedule.name!r} belongs to another agent, or to a user. Name that "
+                "user, choose another name, or delete it first."
             )
         return stored
 

@@ -3,24 +3,21 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
 from typing import TypeVar
-from weakref import WeakKeyDictionary, ref
 
 from kern.aio.guard import guard
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Store
-from kern.db.database import Database
 from kern.db.values import Kind, Signal
 from kern.dispatch.cancelling import Cancelling
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
-from kern.dispatch.heart import HeartThread, Pulse
+from kern.dispatch.heart import Pulse
 from kern.dispatch.maintenance import Maintenance
 from kern.dispatch.scheduler import Scheduler
 from kern.dispatch.settings import Settings
@@ -31,8 +28,7 @@ from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.upkeep import Upkeep
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
-from kern.errors import ConfigurationError, DatabaseUnavailableError, RunStateError
-from kern.execution.cancellation import cancellations
+from kern.errors import DatabaseUnavailableError, RunStateError
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition, Spec
@@ -50,7 +46,12 @@ Result = TypeVar("Result")
 
 
 class Runtime:
-    """What one event loop does with one database."""
+    """What one event loop does with one database.
+
+    Attributes:
+        store: the database, open for the event loop.
+        settings: how the process takes part.
+    """
 
     def __init__(
         self, store: Store, settings: Settings, owner: Callable[[], object] = lambda: None
@@ -64,7 +65,7 @@ class Runtime:
         """
         self.store = store
         self._owner = owner
-        self._settings = settings
+        self.settings = settings
         self._name = token_hex(8)
         self._tasks = Tasks()
         self._definitions = Definitions()
@@ -108,75 +109,13 @@ class Runtime:
         self._sender = Sender(store, settings.heartbeat)
         self._duties: list[asyncio.Task[None]] = []
 
-    @staticmethod
-    def configure(database: Database, settings: Settings) -> None:
-        """Give a database that is not in use here yet its settings."""
-        database.set_heartbeat(_settings.setdefault(database, settings).heartbeat)
-
-    @classmethod
-    async def of(cls, database: Database, settings: Settings | None = None) -> "Runtime":
-        """Return the running loop's use of ``database``, begun on first call.
-
-        Args:
-            database: the database; objects that share a store share its runtime.
-            settings: how the process takes part; by default as the environment says.
-
-        Raises:
-            ConfigurationError: the database is in use here with other settings.
-            DatabaseError: it cannot be opened.
-        """
-        if settings is not None:
-            cls.configure(database, settings)
-        store = await database.store()
-        opening = _runtimes.get(store)
-        if opening is None or (opening.done() and not _succeeded(opening)):
-            for left in [each for each, of in _runtimes.items() if of.get_loop().is_closed()]:
-                del _runtimes[left]
-            opening = _runtimes[store] = asyncio.create_task(cls._open(store, database))
-            opening.add_done_callback(_succeeded)
-        if not opening.done():
-            await asyncio.shield(opening)
-        runtime = opening.result()
-        if settings is not None and settings != runtime._settings:
-            raise ConfigurationError(
-                f"{database} is in use in this process with {runtime._settings}, not {settings}. "
-                "Give it its settings before anything else uses it, and everywhere the same."
-            )
-        return runtime
-
-    @classmethod
-    async def _open(cls, store: Store, database: Database) -> "Runtime":
-        runtime = cls(store, _settings.get(database) or Settings.of(), ref(database))
-        loop = asyncio.get_running_loop()
-
-        def hand_over(run_id: str, user_id: str | None) -> Future[bool]:
-            if loop.is_closed():  # It was left without being shut down.
-                cancellations.unsubscribe(runtime)
-                return _answer(False)
-            cancelling = runtime.cancel(run_id, user_id=user_id)
-            return asyncio.run_coroutine_threadsafe(cancelling, loop)
-
-        for run_id, user_id in cancellations.subscribe(runtime, hand_over):
-            await runtime.cancel(run_id, user_id=user_id)
-        heart, pulse = HeartThread.of(database), runtime.pulse()
-        heart.join(pulse)
-
-        async def close() -> None:
-            _runtimes.pop(store, None)
-            await runtime.stop(0.0)
-            heart.leave(pulse)
-            cancellations.unsubscribe(runtime)
-
-        store.before_close(close)
-        return runtime
-
     def pulse(self) -> Pulse:
         """Return what a heart needs to extend the leases of what executes here."""
         return Pulse(
             lambda: self._executor.attempts,
             self._on_beat,
-            self._settings.heartbeat,
-            self._settings.max_loop_block,
+            self.settings.heartbeat,
+            self.settings.max_loop_block,
         )
 
     def serve(self, definition: Definition) -> None:
@@ -186,7 +125,7 @@ class Runtime:
 
     def use(self, definition: Definition) -> None:
         """Know of a definition in use here, and execute what it may, if this process does that."""
-        if self._settings.in_process_worker and self._definitions.see(definition):
+        if self.settings.in_process_worker and self._definitions.see(definition):
             self._start()
 
     async def reach(self, on_reach: Callable[[bool], None]) -> None:
@@ -250,7 +189,7 @@ class Runtime:
     ) -> RunOutput:
         limit, ordered = definition.max_queued_runs, policy != "parallel"
         if connection is None and self._may_begin(definition, run):
-            lease, executor = self._settings.heartbeat, self._name
+            lease, executor = self.settings.heartbeat, self._name
             run = replace(run, ordered=ordered, lease=lease, executor=executor)
             return await self._submit_in_slot(Spec.of(definition), run, limit, policy)
         run = replace(run, ordered=ordered)
@@ -283,7 +222,7 @@ class Runtime:
         """
         await self._subscriptions.listen()
         spec = Spec.of(definition)
-        run = replace(run, lease=self._settings.heartbeat, executor=self._name)
+        run = replace(run, lease=self.settings.heartbeat, executor=self._name)
         record = await self._submission.placed(run, self._foreground.accept)
         if self._owns(record):
             try:
@@ -468,20 +407,6 @@ class Runtime:
                 self._sender.wake()
                 self._worker.wake()
                 self._tasks.start(self._upkeep.resync())
-
-
-_runtimes: dict[Store, asyncio.Task[Runtime]] = {}
-_settings: WeakKeyDictionary[Database, Settings] = WeakKeyDictionary()
-
-
-def _succeeded(opening: asyncio.Task[Runtime]) -> bool:
-    return not opening.cancelled() and opening.exception() is None
-
-
-def _answer(value: bool) -> Future[bool]:
-    future: Future[bool] = Future()
-    future.set_result(value)
-    return future
 
 
 def _output(definition: Definition | Spec, record: RunRecord) -> RunOutput:

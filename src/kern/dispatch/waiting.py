@@ -28,6 +28,10 @@ Until: TypeAlias = Literal["pause", "end"]
 """What a wait for a run ends at: also at a pause, or only at its end."""
 
 
+# What the first look at a run may take, though it is waited for less long, in seconds.
+_FIRST_LOOK = 1.0
+
+
 class Waiting:
     """Waits for runs on one event loop; notifications wake it, and it looks without them too."""
 
@@ -61,10 +65,10 @@ class Waiting:
         Raises:
             TimeoutError: that has not come after ``timeout`` seconds.
         """
-        if timeout == 0:
-            return await self._look_once(run_id, until)
         reasons = [f"run {run_id} has not ended"]
-        limit = asyncio.timeout(timeout)
+        limit = asyncio.timeout(None if timeout is None else max(timeout, _FIRST_LOOK))
+        due = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        looked = partial(limit.reschedule, due)
         try:
             async with limit:
                 found = await self._found(run_id, user_id)
@@ -72,7 +76,7 @@ class Waiting:
                     return None
                 with waiting_for_a_run(), self._subscriptions.to(found) as changed:
                     await until_available(self._subscriptions.listen)
-                    return await self._wait(found, user_id, until, changed, reasons)
+                    return await self._wait(found, user_id, until, changed, reasons, looked)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -130,6 +134,7 @@ class Waiting:
         until: Until,
         changed: asyncio.Event,
         reasons: list[str],
+        looked: Callable[[], None],
     ) -> RunOutput | None:
         await asyncio.sleep(0)  # A run that was just accepted begins to execute.
         # A run that comes after the first look would not be watched, so it is not known.
@@ -145,6 +150,7 @@ class Waiting:
                     return None
                 if _is_over(record, until):
                     return RunOutput.from_record(record)
+            looked()
             try:
                 async with asyncio.timeout(self._look_again):
                     await changed.wait()
@@ -154,12 +160,6 @@ class Waiting:
                 return replace(attempt.output)
             if record is not None and not changed.is_set():
                 await self._explain(record, reasons)
-
-    async def _look_once(self, run_id: str, until: Until) -> RunOutput | None:
-        record = await until_available(lambda: self._store.get(run_id))
-        if record is None or _is_over(record, until):
-            return None if record is None else RunOutput.from_record(record)
-        raise TimeoutError(f"Run {run_id} has not ended: it is {record.status}. It goes on.")
 
     async def _explain(self, record: RunRecord, reasons: list[str]) -> None:
         """Say once why a run does not begin, if no living process serves its agent."""

@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, cast
 import msgspec
 from typing_extensions import TypeVar
 
-from kern.errors import InvalidInputError
+from kern.errors import InvalidInputError, JournalError
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, dump, encode
 from kern.run.content import TextPart
@@ -240,8 +240,15 @@ class RunOutput(Generic[Output]):
         """Return the run in a row of the database.
 
         Raises:
-            ValueError: what the row holds is damaged.
+            JournalError: what the row holds is damaged.
         """
+        try:
+            return cls._from_row(record)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise JournalError(f"The row of run {record.run_id} cannot be read: {error}") from error
+
+    @classmethod
+    def _from_row(cls, record: RunRecord) -> Self:
         output = cls(
             run_id=record.run_id,
             session_id=record.session_id,

@@ -18,6 +18,7 @@ from kern.errors import (
 )
 from kern.run.base import RunContext, RunInfo
 from kern.run.content import Content, is_content
+from kern.run.numbers import check_seconds
 from kern.run.tool import ToolSchema
 
 logger = logging.getLogger("kern")
@@ -105,8 +106,8 @@ class Tool(ABC):
             raise ConfigurationError(
                 f"on_interrupt must be 'retry', 'fail' or 'pause', not {on_interrupt!r}."
             )
-        if timeout is not None and not timeout > 0:
-            raise ConfigurationError(f"timeout must be a number of seconds above 0: {timeout!r}.")
+        if timeout is not None:
+            check_seconds("timeout", timeout, ConfigurationError)
         self.name = schema.name
         self.schema = schema
         self.on_interrupt: Interrupt = on_interrupt

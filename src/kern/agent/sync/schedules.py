@@ -46,7 +46,8 @@ class SyncScheduling(Scheduling[Deps, Output]):
             metadata: JSON values that its runs carry, besides ``schedule`` and ``scheduled_for``.
 
         Raises:
-            InvalidInputError: an argument cannot be used, or another agent has this name in use.
+            InvalidInputError: an argument cannot be used, or the name is another agent's, or a
+                user's where none is named.
             ConfigurationError: the agent has no db, or neither name nor id.
             DatabaseError: the schedule could not be stored.
         """

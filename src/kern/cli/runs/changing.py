@@ -143,7 +143,7 @@ class Changing:
         before: str | None = None
         while self.limit is None or len(found) < self.limit:
             most = _PAGE if self.limit is None else min(_PAGE, self.limit - len(found))
-            page = await store.find(wanted, most, before)
+            page = await store.page(wanted, most, before)
             found += [Found(each.run_id, each.status) for each in page]
             if len(page) < most:
                 break

@@ -211,9 +211,9 @@ def _change(
 
 
 def _use(database: Database, work: "Callable[[Runtime], Awaitable[Result]]") -> Result:
-    from kern.dispatch.runtime import Runtime
+    from kern.dispatch.opening import open_runtime
 
     async def main() -> Result:
-        return await work(await Runtime.of(database))
+        return await work(await open_runtime(database))
 
     return asyncio.run(main())

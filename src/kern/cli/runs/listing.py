@@ -19,6 +19,7 @@ from kern.cli.terminal import (
     table_of,
     took,
 )
+from kern.errors import JournalError
 from kern.run.agent import RunOutput
 from kern.run.codec import decode_object
 from kern.run.record import RunRecord
@@ -89,8 +90,10 @@ def output_of(record: RunRecord) -> RunOutput:
     """Return a run, without what is stored of it where that is damaged."""
     try:
         return RunOutput.from_record(record)
-    except ValueError:
-        bare = replace(record, output=None, error=None, metadata=None, usage=None)
+    except JournalError:
+        bare = replace(
+            record, output=None, error=None, metadata=None, usage=None, requirements=None
+        )
         return RunOutput.from_record(bare)
 
 

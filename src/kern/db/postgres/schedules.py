@@ -36,7 +36,8 @@ WITH schedule AS (
         metadata = excluded.metadata,
         next_at = CASE WHEN (known.cron, known.timezone) = (excluded.cron, excluded.timezone)
             THEN known.next_at ELSE excluded.next_at END
-    WHERE known.agent_id = excluded.agent_id AND coalesce(known.user_id = excluded.user_id, true)
+    WHERE known.agent_id = excluded.agent_id
+        AND (known.user_id IS NULL OR known.user_id = excluded.user_id)
     RETURNING {_COLUMNS}
 ), told AS ({tell} FROM schedule)
 SELECT schedule.* FROM schedule, told"""

@@ -42,7 +42,8 @@ ON CONFLICT (name) DO UPDATE SET
     metadata = excluded.metadata,
     next_at = CASE WHEN known.cron = excluded.cron AND known.timezone = excluded.timezone
         THEN known.next_at ELSE excluded.next_at END
-WHERE known.agent_id = excluded.agent_id AND coalesce(known.user_id = excluded.user_id, true)
+WHERE known.agent_id = excluded.agent_id
+    AND (known.user_id IS NULL OR known.user_id = excluded.user_id)
 RETURNING *""",
             notifies=True,
             name=schedule.name,

@@ -30,12 +30,15 @@ _DEMANDS = (
 """The items that want something of the client which kern does not do."""
 
 
-def read_response(payload: object, origin: Origin) -> ModelResponse:
+def read_response(
+    payload: object, origin: Origin, messages: Sequence[Message] = ()
+) -> ModelResponse:
     """Return the answer in a response.
 
     Args:
         payload: the response as parsed JSON.
         origin: who answered.
+        messages: the conversation; an answer's calls have other ids than those in it.
 
     Raises:
         ModelError: the response failed, is incomplete or empty, or is no response at all.
@@ -48,7 +51,7 @@ def read_response(payload: object, origin: Origin) -> ModelResponse:
     _check_status(payload, model, text_of(content))
     _check_demands(items, model, text_of(content))
     # Who refuses to answer has nothing to be called for it.
-    items, calls = (items, []) if refused else _with_calls(items)
+    items, calls = (items, []) if refused else _with_calls(items, messages)
     if not (refused or calls or _says_something(content)):
         kinds = ", ".join(str(item.get("type")) for item in items) or "nothing"
         raise ModelError(
@@ -62,8 +65,8 @@ def read_response(payload: object, origin: Origin) -> ModelResponse:
         message,
         _metrics(_object(payload, "usage")),
         "tool_calls" if calls else "stop",
-        _text(payload, "model"),
-        _text(payload, "id"),
+        text_in(payload, "model"),
+        text_in(payload, "id"),
     )
 
 
@@ -110,19 +113,23 @@ def _check_demands(items: Sequence[Json], model: str, text: str) -> None:
             )
 
 
-def _with_calls(items: list[Json]) -> tuple[list[Json], list[ToolCall]]:
+def _with_calls(
+    items: list[Json], messages: Sequence[Message]
+) -> tuple[list[Json], list[ToolCall]]:
     """Return the items, in which each call has an id of its own, and the calls."""
     calls: list[ToolCall] = []
     items = items[:]
+    taken: set[str] = set()
+    if any(item.get("type") in _CALLS for item in items):
+        taken.update(call.id for message in messages for call in message.tool_calls)
     for place, item in enumerate(items):
         key = _CALLS.get(str(item.get("type")))
         if key is None:
             continue
         call_id, name, arguments = item.get("call_id"), item.get("name"), item.get(key)
-        if not (isinstance(call_id, str) and call_id.strip()) or any(
-            call.id == call_id for call in calls
-        ):
+        if not (isinstance(call_id, str) and call_id.strip()) or call_id in taken:
             call_id = f"call_{uuid4().hex}"
+        taken.add(call_id)
         call = ToolCall(
             call_id,
             name if isinstance(name, str) and name else "unnamed",
@@ -208,7 +215,8 @@ def _object(values: Json, key: str) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _text(values: Json, key: str) -> str | None:
+def text_in(values: Json, key: str) -> str | None:
+    """Return a member that is a text, or None."""
     value = values.get(key)
     return value if isinstance(value, str) else None
 

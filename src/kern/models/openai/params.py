@@ -17,6 +17,9 @@ _ELSEWHERE: Mapping[str, str] = {
 }
 """What may not be given as a parameter, and why."""
 
+_LISTS, _OBJECTS = ("include", "tools"), ("metadata", "reasoning", "text")
+"""What kern joins, so that it has to have this form."""
+
 _SEALED = "reasoning.encrypted_content"
 
 
@@ -51,8 +54,11 @@ def joined(
         query: members of the query.
 
     Raises:
-        ConfigurationError: something is given twice, or kern sets it itself.
+        ConfigurationError: something is given twice, kern sets it itself, or it has another form
+            than the API's.
     """
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ConfigurationError(f"request_params must be a dict with names, not {given!r:.60}.")
     more = {name: _members(given, name) for name in ("extra_body", "extra_headers", "extra_query")}
     clashes: list[str] = []
     body = {name: value for name, value in own.items() if value is not None}
@@ -69,7 +75,26 @@ def joined(
         raise ConfigurationError(
             f"request_params cannot hold {', '.join(clashes)}: kern sets it, or it is given twice."
         )
-    return Params(body, {name: str(value) for name, value in sent.items()}, asked)
+    _check_forms(body)
+    headers = {name: str(value) for name, value in sent.items() if value is not None}
+    return Params(body, headers, asked)
+
+
+def _check_forms(body: Mapping[str, object]) -> None:
+    for name in _OBJECTS:
+        if body.get(name) is not None and members_of(body[name]) is None:
+            raise _wrong_form(f"{name} must be a dict", body[name])
+    for name in _LISTS:
+        values = body.get(name)
+        if values is not None and not isinstance(values, list | tuple):
+            raise _wrong_form(f"{name} must be a list", values)
+        for each in values or () if name == "tools" else ():
+            if members_of(each) is None:
+                raise _wrong_form("a tool must be a dict", each)
+
+
+def _wrong_form(text: str, value: object) -> ConfigurationError:
+    return ConfigurationError(f"request_params: {text}, not {value!r:.60}.")
 
 
 def _members(given: Mapping[str, object], name: str) -> Mapping[str, object]:

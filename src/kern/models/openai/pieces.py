@@ -7,7 +7,7 @@ from typing import cast
 from kern.errors import ModelError
 from kern.models.base import Audio, CallArguments, Piece, Reasoning, Text
 from kern.models.failures import failure_of
-from kern.models.openai.answer import arguments_of
+from kern.models.openai.answer import arguments_of, text_in
 from kern.models.openai.parts import Json
 
 ENDS = ("response.completed", "response.incomplete", "response.failed")
@@ -111,8 +111,8 @@ class Pieces:
         index = self._calls[event.get("output_index")] = len(self._calls)
         return CallArguments(
             index,
-            str(item.get("call_id")),
-            str(item.get("name")),
+            text_in(item, "call_id"),
+            text_in(item, "name"),
             arguments_of(item.get("arguments")),
         )
 

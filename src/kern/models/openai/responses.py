@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from kern.errors import ModelError
+from kern.errors import ConfigurationError, ModelError
 from kern.keywords import explained
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
 from kern.models.openai.answer import read_response
@@ -22,6 +22,7 @@ from kern.models.openai.pieces import ENDS, WANTED, Pieces
 from kern.models.openai.service import Service
 from kern.models.openai.wire import Origin, request_body
 from kern.models.retries import Retries
+from kern.run.numbers import check_count, check_seconds
 from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")
@@ -52,7 +53,7 @@ class OpenAIResponses(Model):
         reasoning_effort: str | None = None,
         store: bool | None = None,
         background: bool = False,
-        timeout: float = 600.0,
+        timeout: float | None = 600.0,
         max_retries: int = 4,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, object] | None = None,
@@ -73,7 +74,7 @@ class OpenAIResponses(Model):
                 that a run whose process crashed picks it up instead of paying for it again.
             timeout: seconds that one try of a call may take, from the connection to the last byte
                 of the answer, whole or streamed, with redirects. Each repetition has as many again;
-                with ``background``, each look at the answer.
+                with ``background``, each look at the answer. None for any time.
             max_retries: how often a call is repeated after a failure that may pass: 408, 409, 429,
                 5xx, a lost connection, and a failure of that kind within an answer. The pauses are
                 those that the server asks for (``Retry-After``; above two minutes the call fails at
@@ -86,11 +87,14 @@ class OpenAIResponses(Model):
                 ``extra_query`` and ``extra_body`` as well.
 
         Raises:
-            ConfigurationError: a parameter is given twice, or kern sets it itself.
+            ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
+                cannot be used.
         """
+        if timeout is not None:
+            check_seconds("timeout", timeout, ConfigurationError)
         self.id = id
         self.keeps_answers = background
-        self._max_retries = max_retries
+        self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
         own: dict[str, object] = {
             "temperature": temperature,
             "top_p": top_p,
@@ -99,7 +103,7 @@ class OpenAIResponses(Model):
             "store": store,
         }
         params = joined(own, request_params or {}, default_headers or {}, default_query or {})
-        self._params: Mapping[str, object] = {"model": id, **params.body}
+        self._params = params.body
         self._service = Service(
             id,
             api_key=api_key,
@@ -133,7 +137,7 @@ class OpenAIResponses(Model):
         while True:
             try:
                 answer = await self._service.post("/responses", body)
-                return read_response(answer, self._asked(request))
+                return read_response(answer, self._asked(request), request.messages)
             except ModelError as error:
                 failure = self._service.failed(error)
             await retries.wait(failure)
@@ -196,7 +200,7 @@ class OpenAIResponses(Model):
                 kind = event.get("type")
                 if kind in ENDS:
                     whole = pieces.whole(event.get("response"))
-                    response = read_response(whole, self._asked(request))
+                    response = read_response(whole, self._asked(request), request.messages)
                     await _drain(events)
                     if rest := pieces.rest(response.message.text):
                         yield rest
@@ -212,7 +216,7 @@ class OpenAIResponses(Model):
         )
 
     def _body(self, request: ModelRequest) -> dict[str, bytes]:
-        return request_body(request, self._asked(request), self._params)
+        return request_body(request, self._asked(request), {"model": self.id, **self._params})
 
     def _asked(self, request: ModelRequest) -> Origin:
         model = request.settings.get("model", self.id)

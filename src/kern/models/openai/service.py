@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping
 from contextlib import aclosing
-from functools import lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -39,7 +39,7 @@ class Service:
         *,
         api_key: str | None,
         base_url: str | None,
-        timeout: float,
+        timeout: float | None,
         default_headers: Mapping[str, str],
         default_query: Mapping[str, object],
     ) -> None:
@@ -49,7 +49,8 @@ class Service:
             model: the model's id, for errors.
             api_key: the key; by default what ``OPENAI_API_KEY`` holds at the first call.
             base_url: the server; by default ``OPENAI_BASE_URL``, else OpenAI's.
-            timeout: seconds to wait for an answer in all, from the connection to its last byte.
+            timeout: seconds to wait for an answer in all, from the connection to its last byte;
+                None for any time.
             default_headers: headers to send with each call.
             default_query: what to add to the address of each call, behind its ``?``.
         """
@@ -61,10 +62,19 @@ class Service:
         self._default_query = default_query
         self._clients = PerLoop(self._client)
 
-    @property
+    @cached_property
+    def _address(self) -> str:
+        # It is read once: connections and items stay with the server that they came from.
+        return self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
+
+    @cached_property
     def server(self) -> str:
         """Which server it is: its host, port and path, with nothing secret."""
-        return _server_at(self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI)
+        try:
+            url = urlsplit(self._address)
+        except ValueError:  # The first call will say so.
+            return ""
+        return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
 
     async def prepare(self) -> None:
         """Load the SDK and open a client.
@@ -173,7 +183,7 @@ class Service:
         try:
             client = AsyncOpenAI(
                 api_key=key,
-                base_url=self._base_url,
+                base_url=self._address,
                 timeout=self._timeout,
                 max_retries=0,
                 default_headers=self._default_headers,
@@ -199,15 +209,6 @@ class Service:
 # Held for as long as they are open: a client that becomes garbage together with its model would
 # complain that nobody has closed it, before the model's generator can do that.
 _open_clients: "dict[AsyncOpenAI, asyncio.AbstractEventLoop]" = {}
-
-
-@lru_cache
-def _server_at(address: str) -> str:
-    try:
-        url = urlsplit(address)
-    except ValueError:  # The first call will say so.
-        return ""
-    return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
 
 
 async def _send(

@@ -204,7 +204,9 @@ def _tools(request: ModelRequest, own: Mapping[str, object]) -> list[object]:
 
 
 def _listed(values: object) -> list[object]:
-    return list(values) if isinstance(values, Iterable) else []
+    if values is not None and not isinstance(values, list | tuple):
+        raise ModelError(f"tools must be a list, not {values!r:.60}.", kind="invalid_request")
+    return list(values or ())
 
 
 def encode(value: object) -> bytes:

@@ -1,0 +1,52 @@
+"""Numbers that users give: seconds, and how many."""
+
+import math
+
+from kern.errors import InvalidInputError, KernError
+
+LARGEST = 2**31 - 1
+"""The largest number that is taken: PostgreSQL's integer."""
+
+
+def check_seconds(name: str, value: object, error: type[KernError] = InvalidInputError) -> float:
+    """Return a time limit.
+
+    Args:
+        name: what it limits, for the error.
+        value: what should be a number of seconds.
+        error: what is raised.
+
+    Raises:
+        KernError: it is no number of seconds above 0, or has no end.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise error(f"{name} must be a number of seconds above 0, not {value!r:.50}.")
+    return float(value)
+
+
+def check_wait(value: object) -> float | None:
+    """Return how long a caller waits; None for any time.
+
+    Raises:
+        InvalidInputError: it is no number of seconds from 0 on.
+    """
+    return 0.0 if value == 0 else None if value is None else check_seconds("timeout", value)
+
+
+def check_count(
+    name: str, value: object, error: type[KernError] = InvalidInputError, *, least: int = 1
+) -> int:
+    """Return a number of things.
+
+    Args:
+        name: what is counted, for the error.
+        value: what should be a whole number.
+        error: what is raised.
+        least: the least that it may be.
+
+    Raises:
+        KernError: it is no whole number, or too small or large.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
+        raise error(f"{name} must be a whole number from {least} on, not {value!r:.50}.")
+    return value
