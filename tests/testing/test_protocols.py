@@ -30,7 +30,10 @@ REPLIES = {
 
 # What is sent and the SDK's types leave out: what OpenAI keeps, and what servers that speak Chat
 # Completions say of a model's thoughts (OpenAI's own has none).
-ADDED = {responses: {"store"}, chat: {"reasoning_content", "reasoning_details"}}
+ADDED: dict[Protocol, set[str]] = {
+    responses: {"store"},
+    chat: {"reasoning_content", "reasoning_details"},
+}
 
 
 def name(value: object) -> str:
