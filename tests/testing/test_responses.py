@@ -460,7 +460,7 @@ async def test_waiting_from_another_loop() -> None:
 
 
 def test_as_a_process() -> None:
-    command = [sys.executable, "-W", "error", "-m", "kern.testing.responses", "--text", "a", "b"]
+    command = [sys.executable, "-W", "error", "-m", "kern.testing", "--text", "a", "b"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         base_url = process.stdout.readline().strip()
