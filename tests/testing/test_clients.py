@@ -12,6 +12,8 @@ from google.genai import errors as google_errors
 from google.genai import types as google_types
 from shapes import check_request
 
+from kern.agent import Agent
+from kern.models.openai import OpenAIResponses
 from kern.testing import ProtocolServer, Reply, RequestRecord
 from kern.testing.protocols import anthropic as anthropic_protocol
 from kern.testing.protocols import chat, google, responses
@@ -300,3 +302,17 @@ def test_a_request_with_a_field_that_the_sdk_does_not_know_is_found() -> None:
         record = RequestRecord("POST", path, {}, {}, 0.0, {"odd": 1})
         with pytest.raises(ValueError, match="odd"):
             check_request(record)
+
+
+async def test_the_sdk_knows_every_field_that_kern_asks_openai_with(server: ProtocolServer) -> None:
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    reply = Reply.tool_calls(("add", {"a": 1, "b": 2})).thinking("Hmm", "secret")
+    server.script.append(reply)
+    async with OpenAIResponses("any", base_url=server.base_url, api_key="none") as model:
+        await Agent("Adder", model, instructions="Add.", tools=[add]).arun("1 + 2?")
+    assert len(server.requests) == 2
+    for record in server.requests:
+        check_request(record)
