@@ -1,7 +1,7 @@
 """The providers' own clients, asking the server over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, TypeAlias
 
 import anthropic
@@ -94,7 +94,7 @@ async def server() -> AsyncIterator[ProtocolServer]:
     assert server.in_flight == 0
 
 
-async def texts(ask: Ask, server: ProtocolServer, stream: bool = True) -> AsyncIterator[str]:
+async def texts(ask: Ask, server: ProtocolServer, stream: bool = True) -> AsyncGenerator[str, None]:
     async for piece in ask(server, stream):
         if piece:
             yield piece
@@ -316,3 +316,14 @@ async def test_the_sdk_knows_every_field_that_kern_asks_openai_with(server: Prot
     assert len(server.requests) == 2
     for record in server.requests:
         check_request(record)
+
+
+async def test_a_client_that_leaves_while_it_is_written_to_is_counted_and_logs_nothing(
+    server: ProtocolServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.default = Reply.text(*["x" * 100_000] * 300)
+    pieces = texts(ask_chat, server)
+    await anext(pieces)
+    await pieces.aclose()
+    await server.wait_for_disconnects(1)
+    assert caplog.records == []
