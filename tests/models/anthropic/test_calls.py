@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 from asking import Ask, ask_for_a_stream, ask_for_the_whole, pieces_and_whole
@@ -245,12 +246,20 @@ async def test_a_cancel_closes_the_connection(
 
 
 async def test_a_key_is_needed(
-    server: ProtocolServer, monkeypatch: pytest.MonkeyPatch, ask: Ask
+    server: ProtocolServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ask: Ask
 ) -> None:
-    # Where a profile of the SDK may lie on the machine.
-    monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", "/nowhere")
+    monkeypatch.setenv("HOME", str(tmp_path))  # The SDK looks for a profile there.
     with pytest.raises(MissingKeyError, match="set ANTHROPIC_API_KEY"):
         await ask(Claude("claude-test", base_url=server.url), "Hi")
+
+
+async def test_a_profile_that_is_missing(
+    server: ProtocolServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
+    with pytest.raises(MissingKeyError, match=r"no API key for claude-test: .*work"):
+        await Claude("claude-test", base_url=server.url).prepare()
 
 
 @pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"])
@@ -309,9 +318,18 @@ def test_options_that_contradict_each_other(
         new_claude(**options)
 
 
-@pytest.mark.parametrize("options", [{"client_params": {"odd": 1}}, {"base_url": "http://[oops"}])
+@pytest.mark.parametrize(
+    "options", [{"client_params": {"odd": 1}}, {"base_url": "http://127.0.0.1:port"}]
+)
 async def test_a_client_that_cannot_be_made(
     new_claude: NewClaude, options: dict[str, object]
 ) -> None:
     with pytest.raises(ConfigurationError, match="claude-test cannot be asked"):
         await new_claude(**options).prepare()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ftp://127.0.0.1"])
+async def test_an_address_that_is_none(new_claude: NewClaude, ask: Ask, address: str) -> None:
+    error = await _failure(new_claude(base_url=address), ask)
+    assert error.kind == "invalid_request"
+    assert "Check base_url and ANTHROPIC_BASE_URL." in str(error)

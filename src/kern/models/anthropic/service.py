@@ -154,7 +154,7 @@ class Service:
 
     async def _client(self) -> AsyncGenerator["AsyncAnthropic", None]:
         with extra("anthropic"):
-            from anthropic import AnthropicError, AsyncAnthropic
+            from anthropic import AsyncAnthropic, CredentialsError
             from httpx2 import InvalidURL
 
             from kern.models.anthropic.transport import open_http_client
@@ -173,7 +173,12 @@ class Service:
         }
         try:
             client = AsyncAnthropic(**arguments)  # type: ignore[arg-type] # The SDK looks at them.
-        except (AnthropicError, InvalidURL, TypeError, ValueError) as error:
+        except CredentialsError as error:
+            await http_client.aclose()
+            raise MissingKeyError(
+                f"There is no API key for {self._model}: {error}", kind="authentication"
+            ) from error
+        except (InvalidURL, TypeError, ValueError) as error:
             await http_client.aclose()
             raise ConfigurationError(
                 f"{self._model} cannot be asked: {error}. Check base_url, ANTHROPIC_BASE_URL and "
