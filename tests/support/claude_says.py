@@ -95,7 +95,7 @@ def _events_of_block(index: int, block: Json) -> Iterator[Json]:
         start[name] = "" if isinstance(value, str) else {}
         text = value if isinstance(value, str) else json.dumps(value)
         middle = len(text) // 2
-        deltas = [{"type": kind, member: piece} for piece in (text[:middle], text[middle:])]
+        deltas = [{"type": kind, str(member): piece} for piece in (text[:middle], text[middle:])]
     for source in start.pop("citations", None) or []:  # type: ignore[attr-defined]
         deltas.append({"type": "citations_delta", "citation": source})
     if "signature" in block:

@@ -129,24 +129,24 @@ class Metrics:
         output_tokens: tokens that the model produced, reasoning included.
         total_tokens: both together.
         cached_tokens: input tokens that the provider served from its cache.
-        cache_write_tokens: input tokens that the provider put into its cache.
         reasoning_tokens: output tokens spent on reasoning.
-        audio_tokens: tokens of sound, in the input and the output.
         model_calls: answered model calls.
         tool_calls: tool calls with a result, refused ones included.
         duration: seconds from the start of the run's last attempt to its end.
+        audio_tokens: tokens of sound, in the input and the output.
+        cache_write_tokens: input tokens that the provider put into its cache.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     total_tokens: int = 0
     cached_tokens: int = 0
-    cache_write_tokens: int = 0
     reasoning_tokens: int = 0
-    audio_tokens: int = 0
     model_calls: int = 0
     tool_calls: int = 0
     duration: float | None = None
+    audio_tokens: int = 0
+    cache_write_tokens: int = 0
 
     def add(self, other: "Metrics") -> None:
         """Add what one more model call, or run, used."""
@@ -154,11 +154,11 @@ class Metrics:
         self.output_tokens += other.output_tokens
         self.total_tokens += other.total_tokens
         self.cached_tokens += other.cached_tokens
-        self.cache_write_tokens += other.cache_write_tokens
         self.reasoning_tokens += other.reasoning_tokens
-        self.audio_tokens += other.audio_tokens
         self.model_calls += other.model_calls
         self.tool_calls += other.tool_calls
+        self.audio_tokens += other.audio_tokens
+        self.cache_write_tokens += other.cache_write_tokens
 
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values."""

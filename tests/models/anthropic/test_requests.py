@@ -51,7 +51,7 @@ def sent(
     return values
 
 
-def turns(*messages: Message | str, **more: object) -> list[tuple[object, object]]:
+def turns(*messages: Message | str, **more: object) -> list[tuple[object, list[object]]]:
     """Return what a request says, as roles and blocks; a block of text as its text."""
     found = sent(*messages, **more)["messages"]  # type: ignore[arg-type]
     assert isinstance(found, list)
@@ -158,8 +158,7 @@ def test_calls_of_other_providers_get_names_and_ids_that_claude_takes() -> None:
     assert [each["name"] for each in calls if "name" in each] == ["my_tool", "unnamed"]
 
 
-def _objects(blocks: object) -> list[dict[str, object]]:
-    assert isinstance(blocks, list)
+def _objects(blocks: list[object]) -> list[dict[str, object]]:
     return [block for block in blocks if isinstance(block, dict)]
 
 
@@ -381,7 +380,8 @@ def test_a_form_of_the_answer_is_asked_for() -> None:
 
 
 def test_what_kern_sets_cannot_be_set_by_a_call() -> None:
-    for settings in ({"messages": []}, {"stream": True}):
+    given: list[dict[str, object]] = [{"messages": []}, {"stream": True}]
+    for settings in given:
         with pytest.raises(ModelError, match="which kern sets itself"):
             sent("Hi", settings=settings)
     with pytest.raises(ModelError, match="sets system"):
@@ -392,7 +392,7 @@ def test_what_kern_sets_cannot_be_set_by_a_call() -> None:
 
 def test_the_same_messages_give_the_same_bytes_however_many_follow() -> None:
     memo: dict[str, object] = {}
-    history = ["Hi", answer("", ("a", "add", '{"x": 1}')), result("a", "2"), answer("Two.")]
+    history: list[Message | str] = ["Hi", answer("", ("a", "add", '{"x": 1}')), result("a", "2"), answer("Two.")]
     bodies = [sent(*history[:count], memo=memo) for count in (1, 3, 4)]
     assert bodies == [sent(*history[:count]) for count in (1, 3, 4)]
     assert sent("Bye", memo=memo) == sent("Bye")

@@ -33,6 +33,7 @@ async def test_a_run_with_thinking_and_two_calls(
     agent = Agent("Adder", claude, instructions="Add.", tools=[add], db=db)
     run = await agent.arun("What is 1 + 2, and 1 + 4?", background=True)
     ended = await agent.await_run(run.run_id)
+    assert ended is not None
     assert (ended.status, ended.content) == (RunStatus.completed, "3 and 5.")
     assert ended.model_provider == "Anthropic"
     [_, second] = server.requests
@@ -91,4 +92,6 @@ async def test_a_cancel_closes_the_connection_to_claude(
     await server.wait_for_requests(1)
     await agent.acancel_run(run.run_id)
     await server.wait_for_disconnects(1)
-    assert (await agent.await_run(run.run_id)).status is RunStatus.cancelled
+    ended = await agent.await_run(run.run_id)
+    assert ended is not None
+    assert ended.status is RunStatus.cancelled
