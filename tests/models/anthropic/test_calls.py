@@ -16,7 +16,10 @@ from kern.models.base import ModelRequest, Text
 from kern.run.message import Message
 from kern.testing import ProtocolServer, Reply
 
-ERROR: dict[str, object] = {"type": "error", "error": {"type": "overloaded_error", "message": "Too much."}}
+ERROR: dict[str, object] = {
+    "type": "error",
+    "error": {"type": "overloaded_error", "message": "Too much."},
+}
 CALL: dict[str, object] = {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {"b": 1}}
 
 

@@ -392,7 +392,12 @@ def test_what_kern_sets_cannot_be_set_by_a_call() -> None:
 
 def test_the_same_messages_give_the_same_bytes_however_many_follow() -> None:
     memo: dict[str, object] = {}
-    history: list[Message | str] = ["Hi", answer("", ("a", "add", '{"x": 1}')), result("a", "2"), answer("Two.")]
+    history: list[Message | str] = [
+        "Hi",
+        answer("", ("a", "add", '{"x": 1}')),
+        result("a", "2"),
+        answer("Two."),
+    ]
     bodies = [sent(*history[:count], memo=memo) for count in (1, 3, 4)]
     assert bodies == [sent(*history[:count]) for count in (1, 3, 4)]
     assert sent("Bye", memo=memo) == sent("Bye")
