@@ -306,6 +306,15 @@ async def test_what_is_sent_with_each_call(new_claude: NewClaude, server: Protoc
     assert request.query == {"a": "b"}
 
 
+async def test_an_answer_that_may_take_long_is_streamed_though_nobody_reads_it(
+    new_claude: NewClaude, server: ProtocolServer
+) -> None:
+    claude = new_claude(max_tokens=64_000, max_retries=1)
+    server.script.append(Reply.text("Hel", "lo.").dropping(after=1))
+    assert (await ask_for_the_whole(claude, "Hi")).message.text == "Hello."
+    assert [request.body.get("stream") for request in server.requests] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

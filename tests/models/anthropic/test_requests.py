@@ -15,6 +15,7 @@ from kern.models.anthropic.wire import Options, request_body
 from kern.models.base import ModelRequest, OutputSchema
 from kern.run.content import (
     AudioPart,
+    Blob,
     CitationPart,
     FilePart,
     ImagePart,
@@ -292,6 +293,20 @@ def test_media_that_cannot_be_read_is_refused(part: Part, reason: str) -> None:
     with pytest.raises(ModelError, match=reason) as raised:
         sent(Message("user", (part,)))
     assert raised.value.kind == "invalid_request"
+
+
+def test_media_that_another_model_has_answered_is_left_out_if_claude_does_not_take_it() -> None:
+    heard = Message("user", (TextPart("What is this?"), AudioPart(Inline(b"."), "audio/wav")))
+    drawn = Message("assistant", (TextPart("A bell."), ImagePart(Inline(b"BM"), "image/bmp")))
+    left_out = "(Here was something that you cannot be shown.)"
+    assert turns(heard, drawn, "And?") == [
+        ("user", ["What is this?", left_out]),
+        ("assistant", ["A bell."]),
+        ("user", ["These are the images of the answer above.", left_out, "And?"]),
+    ]
+    lost = Message("user", (ImagePart(Blob("ab12", 5)),))
+    with pytest.raises(ModelError, match=r"kept in the database \(ab12\) and was not loaded"):
+        sent(lost, drawn, "And?")
 
 
 def test_documents_are_cited_if_they_are_to_be() -> None:

@@ -23,9 +23,12 @@ from kern.models.retries import Retries
 # that is read to its end serves the next call.
 _DRAIN = 0.1
 
-# How often a model that pauses within an answer, for a tool of the provider takes long, is asked to
-# go on.
+# How often a model that pauses within an answer, for its own tools take long, is asked to go on.
 _MOST_PAUSES = 16
+
+# An answer of more tokens may take longer than an idle connection lives, so it is streamed though
+# nobody reads it. The SDK refuses to ask for one otherwise.
+_MOST_TOKENS_AT_ONCE = 21_333
 
 _OWN_KEYWORDS = frozenset(
     ("api_key", "auth_token", "base_url", "timeout", "max_retries", "default_headers")
@@ -151,7 +154,7 @@ class Claude(Model):
         body, paused = self._body(request), list[Json]()
         while True:
             try:
-                answer = await self._service.post(continued(body, paused))
+                answer = await self._whole(continued(body, paused))
                 if not is_paused(answer) or len(paused) == _MOST_PAUSES:
                     return read_answer([*paused, answer], asked)
             except ModelError as error:
@@ -200,6 +203,17 @@ class Claude(Model):
     @override
     def close(self) -> None:
         self._service.close()
+
+    async def _whole(self, body: Mapping[str, bytes]) -> object:
+        """Ask once, and return the answer."""
+        tokens = body["max_tokens"]
+        if not tokens.isdigit() or int(tokens) <= _MOST_TOKENS_AT_ONCE:
+            return await self._service.post(body)
+        pieces = Pieces(self.id)
+        async with aclosing(self._pieces(body, pieces)) as answer:
+            async for _ in answer:
+                pass
+        return pieces.message
 
     async def _pieces(
         self, body: Mapping[str, bytes], pieces: Pieces

@@ -12,6 +12,7 @@ from kern.errors import ModelError
 from kern.models.anthropic.values import Json
 from kern.run.content import (
     AudioPart,
+    Blob,
     CitationPart,
     Content,
     FilePart,
@@ -33,20 +34,34 @@ _SIGNATURES: Mapping[bytes, str] = {
     b"%PDF-": "application/pdf",
 }
 
+_LEFT_OUT = "(Here was something that you cannot be shown.)"
 
-def input_blocks(content: Content | None, *, citations: bool = False) -> list[Json]:
+
+def input_blocks(
+    content: Content | None, *, citations: bool = False, is_past: bool = False
+) -> list[Json]:
     """Return what a user or a tool gave, as the API takes it: without blank texts.
 
     Args:
         content: what was given.
         citations: whether the model is to cite the documents in it.
+        is_past: whether it is answered already, by another model perhaps; what Claude does not
+            take is left out then, and a text says so in its place.
 
     Raises:
         ModelError: the API does not take it.
     """
     if not isinstance(content, tuple):
         return text_blocks(content or "")
-    return [block for part in content for block in _input_blocks(part, citations)]
+    blocks: list[Json] = []
+    for part in content:
+        try:
+            blocks += _input_blocks(part, citations)
+        except ModelError:
+            if not is_past or isinstance(getattr(part, "source", None), Blob):
+                raise
+            blocks += text_blocks(_LEFT_OUT)
+    return blocks
 
 
 def text_blocks(text: str) -> list[Json]:
@@ -66,7 +81,8 @@ def images_of(content: Content | None) -> list[Json]:
     """Return the images of an answer, which the API takes from a user only."""
     if not isinstance(content, tuple):
         return []
-    return [_image(part) for part in content if isinstance(part, ImagePart)]
+    images = tuple(part for part in content if isinstance(part, ImagePart))
+    return input_blocks(images, is_past=True)
 
 
 def input_of(arguments: str) -> Json:

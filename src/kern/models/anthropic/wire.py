@@ -107,11 +107,14 @@ class Encoded:
         values: list[object] = [*map(_values_of, messages)]
         if values[: len(self._values)] != self._values:
             self._clear()
-        for message in messages[len(self._values) :]:
-            self._add(message)
-            self._values.append(values[len(self._values)])
+        answered = max(
+            (i for i, each in enumerate(messages) if each.role == "assistant"), default=0
+        )
+        for place in range(len(self._values), len(messages)):
+            self._add(messages[place], is_past=place < answered)
+            self._values.append(values[place])
 
-    def _add(self, message: Message) -> None:
+    def _add(self, message: Message, is_past: bool) -> None:
         match message.role:
             case "system":
                 if message.text.strip():
@@ -122,9 +125,9 @@ class Encoded:
                 if images := images_of(message.content):
                     self._carried += [*text_blocks(_IMAGES_ABOVE), *images]
             case "tool":
-                self._turn("user").results.append(encode(self._result(message)))
+                self._turn("user").results.append(encode(self._result(message, is_past)))
             case "user":
-                blocks = input_blocks(message.content, citations=self.citations)
+                blocks = input_blocks(message.content, citations=self.citations, is_past=is_past)
                 if blocks or self._carried:
                     self._turn("user").blocks += map(encode, blocks)
 
@@ -158,13 +161,13 @@ class Encoded:
         self._ids[call_id] = sent
         return sent
 
-    def _result(self, message: Message) -> Json:
+    def _result(self, message: Message, is_past: bool) -> Json:
         call_id = message.tool_call_id or ""
         result: Json = {
             "type": "tool_result",
             "tool_use_id": self._ids.get(call_id, _UNSAFE.sub("_", call_id)),
         }
-        if blocks := input_blocks(message.content):
+        if blocks := input_blocks(message.content, is_past=is_past):
             result["content"] = blocks
         return result
 
