@@ -159,6 +159,28 @@ async def test_items_of_the_provider_s_tools_are_kept(
     assert answer.provider_items == said["content"]
 
 
+async def test_code_that_waits_for_the_results_of_its_calls_is_gone_on_with(
+    claude: Claude, server: ProtocolServer, ask: Ask
+) -> None:
+    code: dict[str, object] = {
+        "type": "server_tool_use",
+        "id": "srvtoolu_1",
+        "name": "code_execution",
+        "input": {"code": "add(b=1)"},
+    }
+    caller = {"type": "code_execution_20250825", "tool_id": "srvtoolu_1"}
+    container = {"id": "container_1", "expires_at": "2026-01-01T00:00:00Z"}
+    said = message(code, {**CALL, "caller": caller}, stop_reason="tool_use", container=container)
+    server.script.append(replying(said))
+    answer = (await ask(claude, "Hi")).message
+    result = Message("tool", "3", tool_call_id="toolu_1")
+    await ask(claude, "Hi", answer, result)
+    assert server.requests[1].body["container"] == "container_1"
+    assert server.requests[1].body["messages"][1]["content"] == said["content"]
+    await ask(claude, "Hi", answer, result, Message("assistant", "Three."), "And?")
+    assert "container" not in server.requests[2].body
+
+
 async def test_passages_of_documents_are_cited(
     claude: Claude, server: ProtocolServer, ask: Ask
 ) -> None:

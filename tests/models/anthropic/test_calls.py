@@ -3,6 +3,8 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 from contextlib import aclosing
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 from asking import Ask, ask_for_a_stream, ask_for_the_whole, pieces_and_whole
 from claude_says import NewClaude, events_of, message, says, stream_of
 
-from kern.errors import ConfigurationError, MissingKeyError, ModelError
+from kern import Agent
+from kern.errors import ConfigurationError, MissingExtraError, MissingKeyError, ModelError
 from kern.models.anthropic import Claude
 from kern.models.base import ModelRequest, Text
 from kern.run.message import Message
@@ -345,3 +348,30 @@ async def test_an_address_that_is_none(new_claude: NewClaude, ask: Ask, address:
     error = await _failure(new_claude(base_url=address), ask)
     assert error.kind == "invalid_request"
     assert "Check base_url and ANTHROPIC_BASE_URL." in str(error)
+
+
+def test_the_sdk_is_loaded_at_the_first_call() -> None:
+    code = "import sys, kern.models.anthropic; sys.exit('anthropic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+async def test_an_extra_that_is_missing_is_named(
+    claude: Claude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "anthropic", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'kern-agents\[anthropic\]'"):
+        await claude.prepare()
+
+
+async def test_what_synchronous_code_has_opened_is_closed_with_the_model(
+    claude: Claude, server: ProtocolServer
+) -> None:
+    def synchronous() -> None:
+        with claude:
+            assert Agent("Tester", claude).run("Hi").content == "Hello."
+
+    await asyncio.to_thread(synchronous)
+    async with asyncio.timeout(10):
+        while server.connections:  # noqa: ASYNC110 # the server tells nobody of idle ones
+            await asyncio.sleep(0.01)
+    await ask_for_the_whole(claude, "Hi")  # It opens others.

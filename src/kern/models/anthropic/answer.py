@@ -11,7 +11,7 @@ from uuid import uuid4
 from kern.errors import ModelError
 from kern.models.anthropic.parts import input_of
 from kern.models.anthropic.values import Json, Origin, number_at, object_at, objects_in, text_at
-from kern.models.anthropic.wire import answer_blocks
+from kern.models.anthropic.wire import CONTAINER, answer_blocks
 from kern.models.base import FinishReason, ModelResponse
 from kern.models.failures import failure_of
 from kern.run.content import CitationPart, Part, ReasoningPart, TextPart
@@ -27,6 +27,9 @@ _FINISHES: Mapping[object, FinishReason] = {
 """Why an answer ended, by the API's word; any other word is «other»."""
 
 _PAUSED = "pause_turn"
+
+# Who makes a call, unless code does that the provider runs.
+_DIRECT = {"type": "direct"}
 
 
 def is_paused(payload: object) -> TypeGuard[Json]:
@@ -63,7 +66,7 @@ def read_answer(payloads: Sequence[object], origin: Origin) -> ModelResponse:
     answer = Message("assistant", content, tool_calls=calls, refusal=is_refused)
     if blocks and _usual(blocks) != answer_blocks(answer):
         answer.provider, answer.server, answer.model = origin
-        answer.provider_items = blocks
+        answer.provider_items = blocks + _container(blocks, last)
     metrics = Metrics()
     for message in messages:
         metrics.add(_metrics(object_at(message, "usage")))
@@ -196,10 +199,19 @@ def _usual(blocks: Sequence[Json]) -> list[Json]:
         {
             name: value
             for name, value in block.items()
-            if value is not None and not (name == "caller" and value == {"type": "direct"})
+            if value is not None and not (name == "caller" and value == _DIRECT)
         }
         for block in blocks
     ]
+
+
+def _container(blocks: Sequence[Json], message: Json) -> list[Json]:
+    """Return where the code runs that has made the calls of an answer: it waits for the results."""
+    container = text_at(object_at(message, "container"), "id")
+    callers = [block.get("caller") for block in blocks if block.get("type") == "tool_use"]
+    if container is None or all(each in (None, _DIRECT) for each in callers):
+        return []
+    return [{"type": CONTAINER, "id": container}]
 
 
 def _explanation(message: Json, model: str) -> str:

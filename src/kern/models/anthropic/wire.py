@@ -23,6 +23,9 @@ _UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
 
 _LONGEST_NAME = 128
 
+CONTAINER = "container"
+"""Kept with the blocks of an answer, though it is none: where the code runs that made its calls."""
+
 _IMAGES_ABOVE = "These are the images of the answer above."
 
 
@@ -75,6 +78,7 @@ class Encoded:
     Attributes:
         turns: the conversation, in which user and assistant take turns.
         system: the texts of the system messages.
+        container: where the code runs that made the last answer's calls, or None.
         origin: whose answers are handed back as they were, with thinking and signatures.
         citations: whether the model is to cite the documents that it is given.
     """
@@ -93,6 +97,7 @@ class Encoded:
     def _clear(self) -> None:
         self.turns: list[Turn] = []
         self.system: list[str] = []
+        self.container: object = None
         self._values: list[object] = []
         self._carried: list[Json] = []
         self._ids: dict[str, str] = {}
@@ -143,6 +148,8 @@ class Encoded:
     def _answer(self, message: Message) -> list[Json]:
         is_own = message.provider_items and self.origin == _origin_of(message)
         blocks = _own_blocks(message) if is_own else answer_blocks(message)
+        ids = [each["id"] for each in message.provider_items if each.get("type") == CONTAINER]
+        self.container = ids[0] if is_own and ids else None
         return [
             {**block, "id": self._new_id(str(block.get("id")))}
             if block.get("type") == "tool_use"
@@ -207,7 +214,8 @@ def _own_blocks(message: Message) -> list[Json]:
     blocks = [
         block
         for block in message.provider_items
-        if block.get("type") != "text" or str(block.get("text") or "").strip()
+        if block.get("type") != CONTAINER
+        and (block.get("type") != "text" or str(block.get("text") or "").strip())
     ]
     while blocks and blocks[-1].get("type") in ("thinking", "redacted_thinking"):
         blocks.pop()
@@ -247,6 +255,8 @@ def request_body(
     if set_here := _SET_HERE & request.settings.keys():
         raise _clash(set_here)
     given: Json = {**own, **request.settings, "messages": None}
+    if encoded.container is not None:
+        given.setdefault("container", encoded.container)
     if encoded.system:
         if "system" in request.settings:
             raise _clash(["system"])
