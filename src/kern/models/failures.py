@@ -28,7 +28,7 @@ def _stays(kind: ModelErrorKind) -> Failure:
     return Failure(kind, transient=False)
 
 
-# The codes of OpenAI, and of those that speak its protocols. What is not in the table stays.
+# The codes of the providers, OpenAI's first. What is not in the table stays.
 _CODES: Mapping[str, Failure] = {
     "server_error": _passes("server"),
     "internal_server_error": _passes("server"),
@@ -66,6 +66,15 @@ _CODES: Mapping[str, Failure] = {
     "misalignment_policy_violation": _stays("refused"),
     "invalid_prompt": _stays("invalid_request"),
     "data_residency_mismatch": _stays("invalid_request"),
+    # Anthropic's, where they are others.
+    "timeout_error": _passes("timeout"),
+    "authentication_error": _stays("authentication"),
+    "permission_error": _stays("authentication"),
+    "billing_error": _stays("rate_limit"),
+    "contract_spend_limit_reached": _stays("rate_limit"),
+    "enforced_spend_limit_reached": _stays("rate_limit"),
+    "linked_organization_spend_limit_reached": _stays("rate_limit"),
+    "not_found_error": _stays("not_found"),
 }
 
 _STATUSES: Mapping[int, Failure] = {

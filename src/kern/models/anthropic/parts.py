@@ -1,0 +1,201 @@
+"""From the parts of kern's messages to the blocks of the Messages API.
+
+Source: https://platform.claude.com/docs/en/api/messages
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import NoReturn
+
+from kern.errors import ModelError
+from kern.models.anthropic.values import Json
+from kern.run.content import (
+    AudioPart,
+    Blob,
+    CitationPart,
+    Content,
+    FilePart,
+    ImagePart,
+    Inline,
+    Part,
+    ReasoningPart,
+    Source,
+    TextPart,
+    Url,
+    text_of,
+)
+
+_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+_SIGNATURES: Mapping[bytes, str] = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n": "image/png",
+    b"GIF8": "image/gif",
+    b"%PDF-": "application/pdf",
+}
+
+_LEFT_OUT = "(Here was something that you cannot be shown.)"
+
+
+def input_blocks(
+    content: Content | None, *, citations: bool = False, is_past: bool = False
+) -> list[Json]:
+    """Return what a user or a tool gave, as the API takes it: without blank texts.
+
+    Args:
+        content: what was given.
+        citations: whether the model is to cite the documents in it.
+        is_past: whether it is answered already, by another model perhaps; what Claude does not
+            take is left out then, and a text says so in its place.
+
+    Raises:
+        ModelError: the API does not take it.
+    """
+    if not isinstance(content, tuple):
+        return text_blocks(content or "")
+    blocks: list[Json] = []
+    for part in content:
+        try:
+            blocks += _input_blocks(part, citations)
+        except ModelError:
+            if not is_past or isinstance(getattr(part, "source", None), Blob):
+                raise
+            blocks += text_blocks(_LEFT_OUT)
+    return blocks
+
+
+def text_blocks(text: str) -> list[Json]:
+    """Return a text as a block, or none where it is blank, which the API refuses."""
+    return [{"type": "text", "text": text}] if text.strip() else []
+
+
+def said(content: Content | None) -> str:
+    """Return the text of an answer; of one that was sound, what was said in it."""
+    text = text_of(content)
+    if text or not isinstance(content, tuple):
+        return text
+    return "".join(part.transcript or "" for part in content if isinstance(part, AudioPart))
+
+
+def images_of(content: Content | None) -> list[Json]:
+    """Return the images of an answer, which the API takes from a user only."""
+    if not isinstance(content, tuple):
+        return []
+    images = tuple(part for part in content if isinstance(part, ImagePart))
+    return input_blocks(images, is_past=True)
+
+
+def input_of(arguments: str) -> Json:
+    """Return the arguments of a call as the object that the API demands.
+
+    What is no object, or no JSON, becomes the member ``arguments`` of one.
+    """
+    text = arguments.strip()
+    try:
+        value: object = json.loads(text) if text else None
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return {"arguments": arguments}
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else {"arguments": arguments}
+
+
+def _input_blocks(part: Part, citations: bool) -> list[Json]:
+    match part:
+        case TextPart(text):
+            return text_blocks(text)
+        case ImagePart():
+            return [_image(part)]
+        case FilePart(source, mime_type):
+            if mime_type in _IMAGES:
+                return [_image(ImagePart(source, mime_type))]
+            return [_document(part, citations)]
+        case AudioPart(transcript=str(transcript)) if transcript.strip():
+            return text_blocks(transcript)
+        case AudioPart():
+            _refuse("Claude takes no sound. Give its transcript with it.")
+        case ReasoningPart() | CitationPart():
+            return []
+
+
+def _image(part: ImagePart) -> Json:
+    match _opened(part.source, part.mime_type):
+        case str(url):
+            return {"type": "image", "source": {"type": "url", "url": url}}
+        case data, mime_type:
+            # What it is counts: the API refuses an image that is called something else.
+            kind = _kind_of(data) or mime_type
+            if kind not in _IMAGES:
+                _refuse(
+                    f"An image of the message cannot be read: it is {kind or 'of no known kind'}. "
+                    "Claude takes JPEG, PNG, GIF and WebP."
+                )
+            return {"type": "image", "source": _encoded(data, kind)}
+
+
+def _document(part: FilePart, citations: bool) -> Json:
+    match _opened(part.source, part.mime_type):
+        case str(url):
+            source: Json = {"type": "url", "url": url}
+        case data, mime_type:
+            kind = _kind_of(data) or mime_type
+            if kind == "application/pdf":
+                source = _encoded(data, kind)
+            else:
+                source = {"type": "text", "media_type": "text/plain", "data": _text(data, part)}
+    block: Json = {"type": "document", "source": source}
+    if part.name:
+        block["title"] = part.name
+    if citations:
+        block["citations"] = {"enabled": True}
+    return block
+
+
+def _opened(source: Source, mime_type: str | None) -> str | tuple[bytes, str | None]:
+    """Return the address of media, or its bytes and what they are said to be."""
+    match source:
+        case Url(url) if url.startswith("data:"):
+            head, _, data = url.removeprefix("data:").partition(",")
+            kind, _, encoding = head.partition(";")
+            try:
+                content = base64.b64decode(data) if encoding.endswith("base64") else data.encode()
+            except ValueError:
+                _refuse("A data: URL of the message holds no base64.")
+            return content, kind or mime_type
+        case Url(url):
+            return url
+        case Inline(data):
+            return data, mime_type
+    _refuse(
+        f"Media of the message is kept in the database ({source.hash}) and was not loaded before "
+        "the call."
+    )
+
+
+def _kind_of(data: bytes) -> str | None:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for begin, kind in _SIGNATURES.items() if data.startswith(begin)), None)
+
+
+def _encoded(data: bytes, mime_type: str) -> Json:
+    return {
+        "type": "base64",
+        "media_type": mime_type,
+        "data": base64.b64encode(data).decode(),
+    }
+
+
+def _text(data: bytes, part: FilePart) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        _refuse(
+            f"The file {part.name or ''!r} of the message cannot be read: it is "
+            f"{part.mime_type or 'of no known kind'}. Claude takes PDF and text."
+        )
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise ModelError(reason, kind="invalid_request")

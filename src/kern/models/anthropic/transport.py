@@ -1,0 +1,127 @@
+"""How the SDK's requests travel, and what it means when they do not arrive.
+
+They travel over aiohttp, as those of the other providers do; see decision 16.
+"""
+
+import aiohttp
+from anthropic import APIConnectionError, APIStatusError, CredentialsError, DefaultAioHttpClient
+from httpx2 import (
+    AsyncClient,
+    HTTPError,
+    InvalidURL,
+    Limits,
+    ProxyError,
+    TimeoutException,
+    UnsupportedProtocol,
+)
+
+from kern.errors import ModelError
+from kern.models.anthropic.answer import is_too_long
+from kern.models.failures import failure_of, retry_after
+
+# What is shorter is a stand-in such as "none", and may be a part of any word.
+_SHORTEST_KEY = 7
+
+_REMEDIES = {
+    401: " Check ANTHROPIC_API_KEY.",
+    403: " Check what the key may do.",
+    404: " Check the model's id and ANTHROPIC_BASE_URL.",
+    413: " Show it less of the history, or give media by their URLs.",
+    429: " Wait, or ask the provider for a higher limit.",
+}
+
+
+def open_http_client() -> AsyncClient:
+    """Return a client with any number of connections: the runs in flight are limited elsewhere."""
+    # For aiohttp 0 is any number; None would be its default of 100.
+    return DefaultAioHttpClient(limits=Limits(max_connections=0, keepalive_expiry=15.0))
+
+
+def model_error(error: Exception, model: str, timeout: float, key: str) -> ModelError:
+    """Return the error of ours for whatever a call raised.
+
+    Args:
+        error: an error of the SDK, of what it stands on, or of ours.
+        model: the model's id.
+        timeout: the seconds for which an answer was waited for.
+        key: is cut out of the text.
+    """
+    if isinstance(error, ModelError):
+        found = error
+    elif isinstance(error, APIStatusError):
+        found = _status_error(error, model)
+    elif isinstance(error, CredentialsError):
+        found = ModelError(f"There is no key for {model}: {error}", kind="authentication")
+    elif isinstance(error, ValueError | RecursionError) and not isinstance(error, _NETWORK):
+        found = ModelError(f"{model} answered with something that is no JSON.", kind="malformed")
+    else:
+        found = _connection_error(error, model, timeout)
+    text = str(found)
+    if len(key) < _SHORTEST_KEY or key not in text:
+        return found
+    return ModelError(
+        text.replace(key, "***"),
+        kind=found.kind,
+        transient=found.transient,
+        retry_after=found.retry_after,
+        status_code=found.status_code,
+        content=found.content,
+    )
+
+
+def _status_error(error: APIStatusError, model: str) -> ModelError:
+    status, headers = error.status_code, error.response.headers
+    failure = failure_of(error.error_code, status)
+    if failure == failure_of(None, status):  # The type says more than an unknown code.
+        failure = failure_of(error.type, status)
+    transient = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+    said = error.api_message or str(error).removeprefix(f"Error code: {status} - ")
+    too_long = is_too_long(said)
+    remedy = " Show it less of the history." if too_long else _REMEDIES.get(status, "")
+    return ModelError(
+        f"{model} answered {status}: {said.rstrip('.')}.{remedy}",
+        kind="context_length" if too_long else failure.kind,
+        transient=failure.transient if transient is None else transient,
+        retry_after=retry_after(headers),
+        status_code=status,
+    )
+
+
+_NETWORK = (aiohttp.ClientError, HTTPError, APIConnectionError, OSError, EOFError)
+
+
+def _connection_error(error: Exception, model: str, timeout: float) -> ModelError:
+    causes = [error]
+    while isinstance(cause := causes[-1].__cause__, Exception):
+        causes.append(cause)
+    reason = (str(causes[-1]) or type(causes[-1]).__name__).rstrip(".")
+    if any(isinstance(each, ProxyError) for each in causes):
+        text = f"The proxy before {model} refused: {reason}. Check HTTPS_PROXY."
+        return ModelError(text, kind="connection", transient=True)
+    if _is_timeout(causes):
+        text = f"{model} did not answer within {timeout:g} s. Raise timeout."
+        return ModelError(text, kind="timeout", transient=True)
+    if any(isinstance(each, aiohttp.ClientResponseError) for each in causes):
+        # Something did answer, and it may have worked for it.
+        text = f"{model} answered with something that is no HTTP: {reason}."
+        return ModelError(text, kind="malformed")
+    if any(isinstance(each, UnsupportedProtocol | InvalidURL) for each in causes):
+        text = f"{model} has no usable address: {reason}. Check base_url and ANTHROPIC_BASE_URL."
+        return ModelError(text, kind="invalid_request")
+    if any(isinstance(each, _NETWORK) for each in causes):
+        text = (
+            f"The server of {model} cannot be reached: {reason}. Check the network and "
+            "ANTHROPIC_BASE_URL."
+        )
+        return ModelError(text, kind="connection", transient=True)
+    return ModelError(f"{model} failed: {type(error).__name__}: {reason}.")
+
+
+def _is_timeout(causes: list[Exception]) -> bool:
+    """Say whether an answer took too long; a lost connection is none, though the SDK says so."""
+    for cause in reversed(causes):
+        if isinstance(cause, aiohttp.ClientError) and not isinstance(cause, TimeoutError):
+            return False
+        if isinstance(cause, TimeoutError | TimeoutException):
+            return True
+    return False
