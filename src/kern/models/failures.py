@@ -28,7 +28,8 @@ def _stays(kind: ModelErrorKind) -> Failure:
     return Failure(kind, transient=False)
 
 
-# The codes of OpenAI, and of those that speak its protocols. What is not in the table stays.
+# The codes of OpenAI, and of those that speak its protocols; in capitals those of Google. What is
+# not in the table stays.
 _CODES: Mapping[str, Failure] = {
     "server_error": _passes("server"),
     "internal_server_error": _passes("server"),
@@ -66,6 +67,20 @@ _CODES: Mapping[str, Failure] = {
     "misalignment_policy_violation": _stays("refused"),
     "invalid_prompt": _stays("invalid_request"),
     "data_residency_mismatch": _stays("invalid_request"),
+    "ABORTED": _passes("server"),
+    "CANCELLED": _passes("server"),
+    "DEADLINE_EXCEEDED": _passes("timeout"),
+    "FAILED_PRECONDITION": _stays("invalid_request"),
+    "INTERNAL": _passes("server"),
+    "INVALID_ARGUMENT": _stays("invalid_request"),
+    "NOT_FOUND": _stays("not_found"),
+    "OUT_OF_RANGE": _stays("invalid_request"),
+    "PERMISSION_DENIED": _stays("authentication"),
+    "RESOURCE_EXHAUSTED": _passes("rate_limit"),
+    "UNAUTHENTICATED": _stays("authentication"),
+    "UNAVAILABLE": _passes("overloaded"),
+    "UNIMPLEMENTED": _stays("invalid_request"),
+    "UNKNOWN": _passes("server"),
 }
 
 _STATUSES: Mapping[int, Failure] = {
