@@ -11,8 +11,8 @@ from kern.db.database import Database
 from kern.errors import ModelError
 from kern.models.openai import OpenAIResponses
 from kern.testing import ResponsesServer
+from kern.testing.record import RequestRecord
 from kern.testing.responses import Reply
-from kern.testing.responses.record import RequestRecord
 
 
 def said(request: RequestRecord) -> list[str]:

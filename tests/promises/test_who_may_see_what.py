@@ -23,8 +23,8 @@ from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run
 from kern.testing import ResponsesServer
+from kern.testing.record import RequestRecord
 from kern.testing.responses import Reply
-from kern.testing.responses.record import RequestRecord
 
 
 def said(request: RequestRecord) -> list[str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from kern.testing import ResponsesServer
+from kern.testing.connection import Connection, Request
 from kern.testing.responses import Reply
-from kern.testing.responses.connection import Connection, Request
 from tests.soak.ledger import Ledger
 from tests.soak.plan import Plan, answer_of
 

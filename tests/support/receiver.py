@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
-from kern.testing.responses.connection import Connection, Request
+from kern.testing.connection import Connection, Request
 
 Answer = Callable[[Connection], Coroutine[None, None, None]]
 

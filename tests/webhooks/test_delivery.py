@@ -21,7 +21,7 @@ from kern.errors import ConfigurationError, WebhookError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import RunRecord
-from kern.testing.responses.connection import Connection
+from kern.testing.connection import Connection
 from kern.webhooks import delivery as delivery_module
 
 SECRET = "whsec_" + base64.b64encode(b"kern" * 8).decode()

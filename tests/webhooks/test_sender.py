@@ -19,7 +19,7 @@ from kern.errors import DatabaseError, DatabaseUnavailableError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import RunRecord
-from kern.testing.responses.connection import Connection
+from kern.testing.connection import Connection
 from kern.webhooks import delivery as delivery_module
 from kern.webhooks import sender as sender_module
 from kern.webhooks.sender import Sender, next_delay

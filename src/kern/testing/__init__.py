@@ -1,5 +1,9 @@
 """What users need to test their agents without a model."""
 
-from kern.testing.responses import ResponsesServer
+from kern.testing.record import RequestRecord
+from kern.testing.reply import Reasoning, Reply, Usage
+from kern.testing.server import ProtocolServer
 
-__all__ = ["ResponsesServer"]
+ResponsesServer = ProtocolServer
+
+__all__ = ["ProtocolServer", "Reasoning", "Reply", "RequestRecord", "ResponsesServer", "Usage"]

@@ -1,7 +1,7 @@
 """A stand-in for OpenAI's Responses API, for tests and benchmarks over real HTTP."""
 
-from kern.testing.responses.record import RequestRecord
-from kern.testing.responses.reply import Reasoning, Reply, Usage
-from kern.testing.responses.server import ResponsesServer
+from kern.testing.record import RequestRecord
+from kern.testing.reply import Reasoning, Reply, Usage
+from kern.testing.server import ProtocolServer as ResponsesServer
 
 __all__ = ["Reasoning", "Reply", "RequestRecord", "ResponsesServer", "Usage"]

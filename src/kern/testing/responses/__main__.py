@@ -4,15 +4,15 @@ import argparse
 import asyncio
 import signal
 
-from kern.testing.responses.reply import Reply
-from kern.testing.responses.server import ResponsesServer
+from kern.testing.reply import Reply
+from kern.testing.server import ProtocolServer
 
 
 async def _serve(port: int, reply: Reply) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with ResponsesServer(default=reply, port=port, record=False) as server:
+    async with ProtocolServer(default=reply, port=port, record=False) as server:
         print(server.base_url, flush=True)
         await stop.wait()
 

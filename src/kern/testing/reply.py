@@ -1,7 +1,6 @@
 """What the server shall answer, and how."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -20,12 +19,18 @@ class Usage:
         output_tokens: all tokens written, reasoning included.
         cached_tokens: the part of the input that came from the cache.
         reasoning_tokens: the part of the output that was reasoning.
+        cache_write_tokens: the part of the input that was put into the cache.
+        audio_input_tokens: the part of the input that was audio.
+        audio_output_tokens: the part of the output that was audio.
     """
 
     input_tokens: int = 10
     output_tokens: int = 5
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """An HTTP answer that is no response object: an error, or garbage.
+    """An HTTP answer that no protocol has, sent as it is.
 
     Attributes:
         status: the HTTP status.
@@ -53,6 +58,23 @@ class RawAnswer:
 
     status: int
     body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """An HTTP error, in the form of the protocol that the client speaks.
+
+    Attributes:
+        status: the HTTP status.
+        message: what the error says.
+        code: the provider's word for it.
+        headers: sent beside the content's length and type.
+    """
+
+    status: int
+    message: str
+    code: str | None
     headers: Mapping[str, str]
 
 
@@ -71,12 +93,12 @@ class Reply:
         status: how the response ends.
         error: the code and message of a failed response.
         reason: why a response is incomplete.
-        usage: the tokens that the response counts.
+        usage: the tokens that the response counts; None leaves them out.
         delay: seconds before the first byte.
         pause: seconds after each delta; a reply that is not streamed takes as long in all.
         trickle: seconds after each byte of a reply that is no stream, or has none.
         trickle_from: whether that begins with the headers or with the body.
-        raw: an HTTP answer in place of a response.
+        raw: an HTTP answer, or an HTTP error, in place of a response.
         drop: where the server closes the connection: before any byte, within the headers, or after
             this many deltas.
         resumable: whether a background response can be streamed once more; polled it can be anyway.
@@ -92,12 +114,12 @@ class Reply:
     status: Literal["completed", "incomplete", "failed"] = "completed"
     error: tuple[str, str] | None = None
     reason: str = "max_output_tokens"
-    usage: Usage = Usage()
+    usage: Usage | None = Usage()
     delay: float = 0.0
     pause: float = 0.0
     trickle: float = 0.0
     trickle_from: Literal["head", "body"] = "body"
-    raw: RawAnswer | None = None
+    raw: RawAnswer | ErrorAnswer | None = None
     drop: Literal["connection", "headers"] | int | None = None
     resumable: bool = True
     gate: Future[None] | None = field(default=None, compare=False, repr=False)
@@ -125,7 +147,11 @@ class Reply:
 
     @classmethod
     def output(cls, *items: Mapping[str, Any]) -> Self:
-        """Answer with these items as they are, whether the API knows them or not."""
+        """Answer with these items as they are, whether the API knows them or not.
+
+        What an item is depends on the protocol: an item of the output of Responses, a content block
+        of Anthropic's, a part of Google's, fields of the message of Chat Completions.
+        """
         return cls(items=items)
 
     @classmethod
@@ -147,20 +173,17 @@ class Reply:
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Self:
-        """Answer with an HTTP error in OpenAI's form.
+        """Answer with an HTTP error in the form of the client's protocol.
 
         Args:
             status: the HTTP status, from 400 to 599.
             message: what the error says.
-            code: OpenAI's code for it, such as ``rate_limit_exceeded``.
-            headers: more headers, such as ``retry-after-ms``.
+            code: the provider's word for it: OpenAI's ``code`` (``rate_limit_exceeded``),
+                Anthropic's ``type`` (``overloaded_error``), Google's ``status``
+                (``RESOURCE_EXHAUSTED``). Without one, the latter two have the status's usual.
+            headers: more headers, such as ``retry-after``.
         """
-        kind = "server_error" if status >= 500 else "invalid_request_error"
-        error = {"message": message, "type": kind, "param": None, "code": code}
-        body = json.dumps({"error": error}).encode()
-        return cls(
-            raw=RawAnswer(status, body, {"content-type": "application/json", **(headers or {})})
-        )
+        return cls(raw=ErrorAnswer(status, message, code, headers or {}))
 
     @classmethod
     def garbage(
@@ -192,8 +215,8 @@ class Reply:
         """Return this reply with one more reasoning item before its text."""
         return replace(self, reasoning=(*self.reasoning, Reasoning(summary, encrypted_content)))
 
-    def counting(self, usage: Usage) -> Self:
-        """Return this reply with this usage."""
+    def counting(self, usage: Usage | None) -> Self:
+        """Return this reply with this usage, or with none."""
         return replace(self, usage=usage)
 
     def slow(self, delay: float = 0.0, pause: float = 0.0) -> Self:

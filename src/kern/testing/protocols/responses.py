@@ -4,15 +4,13 @@ Source: https://developers.openai.com/api/reference/resources/responses and
 https://developers.openai.com/api/reference/resources/responses/streaming-events.
 """
 
-import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal
 
-from kern.testing.responses.reply import Reply
-
-Json: TypeAlias = dict[str, Any]
+from kern.testing.protocols.base import Frame, Json, arguments_of, call_text, halves
+from kern.testing.reply import Reply
 
 _ECHOED: Json = {
     "instructions": None,
@@ -37,6 +35,65 @@ _ECHOED: Json = {
     "user": None,
 }
 
+_OPENING = ("response.created", "response.queued", "response.in_progress")
+
+
+def whole(reply: Reply, body: Mapping[str, Any]) -> Json:
+    """Return the finished response."""
+    response = new_response(body)
+    finish(response, reply)
+    return response
+
+
+def frames(reply: Reply, body: Mapping[str, Any]) -> Iterator[Frame]:
+    """Yield the events of the response."""
+    return stream(new_response(body), reply)
+
+
+def error(status: int, message: str, code: str | None = None) -> Json:
+    """Return the body of an HTTP error."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def id_of(answer: Json) -> str:
+    """Return the response's id, given it whole or by the event that begins its stream."""
+    return str(answer.get("response", answer)["id"])
+
+
+def tools_of(body: Mapping[str, Any]) -> dict[str, Json]:
+    """Return the schemas of the functions that the request offers, by name."""
+    tools = (tool for tool in body.get("tools") or () if tool["type"] == "function")
+    return {tool["name"]: tool.get("parameters") or {} for tool in tools}
+
+
+def messages_of(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the conversation that the request holds, as roles and texts."""
+    said = [("system", body["instructions"])] if body.get("instructions") else []
+    given: str | list[Json] = body["input"]
+    for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
+        match item.get("type", "message"):
+            case "message":
+                role = "system" if item["role"] == "developer" else item["role"]
+                said += _said(role, item["content"])
+            case "function_call":
+                said.append(("call", call_text(item["name"], item["arguments"])))
+            case "function_call_output":
+                said += _said("tool", item["output"])
+            case "reasoning":
+                text = "".join(part["text"] for part in item.get("summary") or ())
+                said.append(("reasoning", text))
+            case kind:
+                said.append(("media", kind))
+    return said
+
+
+def _said(role: str, content: str | list[Json]) -> list[tuple[str, str]]:
+    if isinstance(content, str):
+        return [(role, content)]
+    texts = [(part["type"], part.get("text", part.get("refusal"))) for part in content]
+    return [("media", kind) if text is None else (role, text) for kind, text in texts]
+
 
 def new_response(body: Mapping[str, Any]) -> Json:
     """Return the response to this request body before anything is generated."""
@@ -60,9 +117,12 @@ def finish(response: Json, reply: Reply) -> None:
     usage = reply.usage
     response["status"] = reply.status
     response["output"] = _output(reply)
-    response["usage"] = {
+    response["usage"] = usage and {
         "input_tokens": usage.input_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
@@ -76,11 +136,17 @@ def finish(response: Json, reply: Reply) -> None:
         response["error"] = {"code": code, "message": message}
 
 
-def stream(response: Json, reply: Reply) -> Iterator[Json]:
+def stream(response: Json, reply: Reply) -> Iterator[Frame]:
     """Yield the events of the response, which is brought to its end on the way."""
     for number, event in enumerate(_events(response, reply)):
         event["sequence_number"] = number
-        yield event
+        name = event["type"]
+        kind: Literal["opening", "delta", "other"] = "other"
+        if name in _OPENING:
+            kind = "opening"
+        elif name.endswith(".delta"):
+            kind = "delta"
+        yield Frame(event, name, kind)
 
 
 def _new_id(prefix: str) -> str:
@@ -121,7 +187,7 @@ def _output(reply: Reply) -> list[Json]:
             "status": status,
             "call_id": _new_id("call"),
             "name": name,
-            "arguments": arguments if isinstance(arguments, str) else json.dumps(dict(arguments)),
+            "arguments": arguments_of(arguments),
         }
         for name, arguments in reply.calls
     ]
@@ -158,7 +224,7 @@ def _item_events(index: int, item: Json, reply: Reply) -> Iterator[Json]:
         yield added | {"item": item}
     else:
         yield added | {"item": item | {"status": "in_progress", "arguments": ""}}
-        for delta in _halves(item["arguments"]):
+        for delta in halves(item["arguments"]):
             yield {"type": "response.function_call_arguments.delta", **place, "delta": delta}
         yield {
             "type": "response.function_call_arguments.done",
@@ -172,10 +238,10 @@ def _item_events(index: int, item: Json, reply: Reply) -> Iterator[Json]:
 def _part_events(place: Json, part: Json, reply: Reply) -> Iterator[Json]:
     more: Json
     if part["type"] == "refusal":
-        name, key, more, deltas = "response.refusal", "refusal", {}, _halves(part["refusal"])
+        name, key, more, deltas = "response.refusal", "refusal", {}, halves(part["refusal"])
     else:
         name, key, more = "response.output_text", "text", {"logprobs": []}
-        deltas = reply.deltas if part["text"] == "".join(reply.deltas) else _halves(part["text"])
+        deltas = reply.deltas if part["text"] == "".join(reply.deltas) else halves(part["text"])
     yield {"type": "response.content_part.added", **place, "part": part | {key: ""}}
     for delta in deltas:
         yield {"type": f"{name}.delta", **place, "delta": delta, **more}
@@ -187,12 +253,7 @@ def _summary_events(place: Json, part: Json) -> Iterator[Json]:
     name = "response.reasoning_summary"
     text = part["text"]
     yield {"type": f"{name}_part.added", **place, "part": part | {"text": ""}}
-    for delta in _halves(text):
+    for delta in halves(text):
         yield {"type": f"{name}_text.delta", **place, "delta": delta}
     yield {"type": f"{name}_text.done", **place, "text": text}
     yield {"type": f"{name}_part.done", **place, "part": part}
-
-
-def _halves(text: str) -> tuple[str, ...]:
-    middle = len(text) // 2
-    return tuple(piece for piece in (text[:middle], text[middle:]) if piece)

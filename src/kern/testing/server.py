@@ -5,34 +5,47 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from kern.testing.responses.connection import Connection, Request
-from kern.testing.responses.exchange import Exchange
-from kern.testing.responses.generation import BackgroundGeneration, Generation
-from kern.testing.responses.record import RequestRecord, Watch
-from kern.testing.responses.reply import Reply
+from kern.testing.connection import Connection, Request
+from kern.testing.exchange import Exchange
+from kern.testing.generation import BackgroundGeneration, paced, whole
+from kern.testing.protocols import Json, anthropic, chat, google, responses
+from kern.testing.record import RequestRecord, Watch
+from kern.testing.reply import Reply
+
+_GOOGLE_ACTIONS = (":generateContent", ":streamGenerateContent")
+
+Lookup: TypeAlias = Callable[[BackgroundGeneration, Exchange], Awaitable[None]]
 
 Script: TypeAlias = Reply | Callable[[dict[str, Any]], Reply]
 """A reply, or what makes one from the request's body; called on the server's thread."""
 
 
-class ResponsesServer:
-    """An HTTP server on 127.0.0.1 that speaks OpenAI's Responses API and answers by script.
+class ProtocolServer:
+    """An HTTP server on 127.0.0.1 that speaks four providers' protocols and answers by script.
 
-    ``async with`` runs it on the caller's event loop, ``with`` on a thread of its own. It serves
-    ``POST /v1/responses`` (whole, streamed and in the background), ``GET /v1/responses/{id}``
-    (polled, and streamed from ``starting_after`` on) and ``POST /v1/responses/{id}/cancel``. Only
-    background responses are kept for those two. All attributes can be used from any thread.
+    ``async with`` runs it on the caller's event loop, ``with`` on a thread of its own. It serves,
+    whole and streamed:
+
+    - ``POST /v1/responses`` (OpenAI Responses, in the background as well), with
+      ``GET /v1/responses/{id}`` (polled, and streamed from ``starting_after`` on) and
+      ``POST /v1/responses/{id}/cancel`` for what was asked for in the background;
+    - ``POST /v1/chat/completions`` (OpenAI Chat Completions);
+    - ``POST /v1/messages`` (Anthropic Messages);
+    - ``POST /v1beta/models/{id}:generateContent`` and ``:streamGenerateContent`` (Google Gemini).
+
+    What stands before these names in a path does not matter. All attributes can be used from any
+    thread.
 
     Attributes:
         script: the next replies, first in first out.
         default: the reply when the script is empty.
         port: the TCP port.
-        requests: the requests to ``POST /v1/responses``, in the order of their arrival.
+        requests: the requests for an answer of the model, in the order of their arrival.
         lookups: the other requests, in the order of their arrival.
         cancelled: the ids of the responses that were cancelled through the API.
         disconnects: how many clients closed the connection before their reply was complete.
@@ -70,9 +83,14 @@ class ResponsesServer:
         self._background: dict[str, BackgroundGeneration] = {}
 
     @property
+    def url(self) -> str:
+        """What Anthropic's and Google's clients take as their base URL: with no path."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def base_url(self) -> str:
-        """What a client takes as its base URL; ends in ``/v1``."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        """What OpenAI's clients take as their base URL; ends in ``/v1``."""
+        return f"{self.url}/v1"
 
     async def __aenter__(self) -> Self:
         self._listener = await asyncio.get_running_loop().create_server(
@@ -100,7 +118,7 @@ class ResponsesServer:
     def __enter__(self) -> Self:
         ready: Future[Callable[[], object]] = Future()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(ready)), name="responses-server", daemon=True
+            target=lambda: asyncio.run(self._serve(ready)), name="protocol-server", daemon=True
         )
         self._thread.start()
         if error := ready.exception():
@@ -151,7 +169,7 @@ class ResponsesServer:
         self._watch.wait_sync(lambda: self.disconnects >= count, timeout)
 
     async def wait_until(
-        self, condition: Callable[["ResponsesServer"], bool], timeout: float = 5.0
+        self, condition: Callable[["ProtocolServer"], bool], timeout: float = 5.0
     ) -> None:
         """Wait until a condition on what the server saw holds.
 
@@ -167,7 +185,7 @@ class ResponsesServer:
         await self._watch.wait(lambda: condition(self), timeout)
 
     def wait_until_sync(
-        self, condition: Callable[["ResponsesServer"], bool], timeout: float = 5.0
+        self, condition: Callable[["ProtocolServer"], bool], timeout: float = 5.0
     ) -> None:
         """Do what :meth:`wait_until` does, blocking the calling thread."""
         self._watch.wait_sync(lambda: condition(self), timeout)
@@ -212,16 +230,26 @@ class ResponsesServer:
 
     async def _answer(self, request: Request, exchange: Exchange) -> None:
         match (request.method, *request.path.strip("/").split("/")):
-            case ("POST", "v1", "responses"):
-                await self._create(request.body, exchange)
+            case ("POST", *_, "responses"):
+                exchange.protocol = responses
+            case ("POST", *_, "chat", "completions"):
+                exchange.protocol = chat
+            case ("POST", *_, "messages"):
+                exchange.protocol = anthropic
+            case ("POST", *_, "models", action) if action.endswith(_GOOGLE_ACTIONS):
+                exchange.protocol = google
+            case ("GET", *_, "responses", identifier):
+                await self._look_up(identifier, self._retrieve, exchange)
                 return
-            case ("GET", "v1", "responses", identifier):
-                answer = self._retrieve
-            case ("POST", "v1", "responses", identifier, "cancel"):
-                answer = self._cancel
+            case ("POST", *_, "responses", identifier, "cancel"):
+                await self._look_up(identifier, self._cancel, exchange)
+                return
             case _:
                 await exchange.send_error(404, f"Unknown URL: {request.method} {request.path}")
                 return
+        await self._create(request.body, exchange)
+
+    async def _look_up(self, identifier: str, answer: Lookup, exchange: Exchange) -> None:
         self._keep(self.lookups, exchange.record)
         exchange.record.response_id = identifier
         if generation := self._background.get(identifier):
@@ -244,7 +272,7 @@ class ResponsesServer:
         exchange.trickle, exchange.trickles_head = reply.trickle, reply.trickle_from == "head"
         if reply.raw or isinstance(reply.drop, str):
             await self._fail(reply, exchange)
-        elif body.get("background"):
+        elif body.get("background") and exchange.protocol is responses:
             background = BackgroundGeneration(reply, body)
             self._background[background.id] = background
             exchange.record.response_id = background.id
@@ -253,13 +281,20 @@ class ResponsesServer:
             else:
                 await exchange.send(background.response, reply.drop)
         else:
-            generation = Generation(reply, body)
-            exchange.record.response_id = generation.id
             await reply.begin()
-            if body.get("stream"):
-                await exchange.send_stream(generation.events(), reply.drop)
-            else:
-                await exchange.send(await generation.whole(), reply.drop)
+            await self._generate(reply, body, exchange)
+
+    async def _generate(self, reply: Reply, body: Json, exchange: Exchange) -> None:
+        streamed = body.get("stream")
+        if exchange.protocol is google:
+            model, _, action = exchange.record.path.rpartition("/")[2].partition(":")
+            body = {"model": model, **body}
+            streamed = action == "streamGenerateContent"
+        if streamed:
+            frames = exchange.protocol.frames(reply, body)
+            await exchange.send_stream(paced(reply, frames), reply.drop)
+        else:
+            await exchange.send(await whole(exchange.protocol, reply, body), reply.drop)
 
     async def _fail(self, reply: Reply, exchange: Exchange) -> None:
         await reply.begin()
