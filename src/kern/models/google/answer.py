@@ -80,7 +80,8 @@ def read_response(payload: object, origin: Origin, ids: Sequence[str] = ()) -> M
     candidate = next(iter(objects(payload, "candidates")), None)
     if candidate is None:
         raise _without_answer(payload, model)
-    parts = objects(an_object(candidate, "content"), "parts")
+    said = objects(an_object(candidate, "content"), "parts")
+    parts = [part for part in said if part != {"text": ""}]  # Which would be refused if sent back.
     content = answer_content(parts, candidate)
     calls = _calls(parts, ids)
     finish = _finish(candidate, model, text_of(content), bool(calls))
@@ -180,7 +181,9 @@ def _is_response(payload: object) -> TypeGuard[Json]:
     if not _are_objects(candidates):
         return False
     contents = [each.get("content") or {} for each in candidates]
-    return _are_objects(contents) and all(_are_objects(each.get("parts") or []) for each in contents)
+    return _are_objects(contents) and all(
+        _are_objects(each.get("parts") or []) for each in contents
+    )
 
 
 def _are_objects(values: object) -> TypeGuard[list[Json]]:

@@ -6,7 +6,8 @@ Source: https://ai.google.dev/api/caching#Part
 import base64
 import binascii
 import mimetypes
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from kern.errors import ModelError
@@ -23,6 +24,11 @@ from kern.run.content import (
     TextPart,
     Url,
 )
+
+Media: TypeAlias = ImagePart | AudioPart | FilePart
+"""What is seen or heard."""
+
+_RAW_SOUND = ("audio/L16", "audio/pcm")
 
 _SOURCES = ("web", "retrievedContext", "maps", "image")
 """The kinds of sources that an answer can rest on."""
@@ -41,13 +47,13 @@ def _input_part(part: Part) -> Json | None:
     match part:
         case TextPart(text):
             return {"text": text} if text else None
-        case ImagePart(source, mime_type):
-            return _media(source, mime_type, "image/png")
-        case AudioPart(source, mime_type):
-            return _media(source, mime_type, "audio/wav")
-        case FilePart(source, mime_type, name):
+        case ImagePart(source, kind):
+            return _media(source, kind, "image/png")
+        case AudioPart(source, kind):
+            return _media(source, kind, "audio/wav")
+        case FilePart(source, kind, name):
             guessed = mimetypes.guess_type(name)[0] if name else None
-            return _media(source, mime_type or guessed, "application/octet-stream")
+            return _media(source, kind or guessed, "application/octet-stream")
         case ReasoningPart() | CitationPart():
             return None
 
@@ -67,7 +73,9 @@ def _media(source: Source, mime_type: str | None, usual: str) -> Json:
     )
 
 
-def answer_content(parts: Sequence[Json], candidate: Mapping[str, object]) -> str | tuple[Part, ...]:
+def answer_content(
+    parts: Sequence[Json], candidate: Mapping[str, object]
+) -> str | tuple[Part, ...]:
     """Return the content of an answer: its text, or the parts where it has more than that.
 
     Args:
@@ -77,7 +85,7 @@ def answer_content(parts: Sequence[Json], candidate: Mapping[str, object]) -> st
     thoughts = [text for each in parts if is_thought(each) and (text := a_text(each, "text"))]
     said = [each for each in parts if not is_thought(each)]
     text = "".join(a_text(each, "text") or "" for each in said)
-    media = [found for each in said if (found := media_of(each)) is not None]
+    media = _in_one(found for each in said if (found := media_of(each)) is not None)
     sources = list(_citations(candidate, parts, text))
     if not (thoughts or media or sources):
         return text
@@ -94,14 +102,13 @@ def is_thought(part: Mapping[str, object]) -> bool:
     return part.get("thought") is True
 
 
-def media_of(part: Mapping[str, object]) -> ImagePart | AudioPart | FilePart | None:
+def media_of(part: Mapping[str, object]) -> Media | None:
     """Return the media in a part of an answer, or None."""
     held, kept = an_object(part, "inlineData"), an_object(part, "fileData")
     uri, encoded = a_text(kept, "fileUri"), a_text(held, "data")
     kind = a_text(held or kept, "mimeType")
-    source: Source
     if uri:
-        source = Url(uri)
+        source: Source = Url(uri)
     elif encoded:
         try:
             source = Inline(base64.b64decode(encoded, validate=True))
@@ -116,6 +123,20 @@ def media_of(part: Mapping[str, object]) -> ImagePart | AudioPart | FilePart | N
     if kind is not None and kind.startswith("audio/"):
         return AudioPart(source, kind)
     return FilePart(source, kind, a_text(held or kept, "displayName"))
+
+
+def _in_one(media: Iterable[Media]) -> list[Media]:
+    """Return media with raw sound that came in several parts as one."""
+    found: list[Media] = []
+    for each in media:
+        match each, found[-1:]:
+            case AudioPart(Inline(more), kind), [AudioPart(Inline(data), known)] if (
+                kind == known and (kind or "").startswith(_RAW_SOUND)
+            ):
+                found[-1] = AudioPart(Inline(data + more), kind)
+            case _:
+                found.append(each)
+    return found
 
 
 def _citations(
@@ -155,7 +176,7 @@ def _source_of(chunk: Json) -> tuple[str, str | None] | None:
 
 
 class _Places:
-    """Where in a text the segments of its parts are: they are counted in bytes, kern in characters."""
+    """Where in a text segments are: the API counts bytes of its parts, kern characters of it."""
 
     def __init__(self, parts: Sequence[Json], text: str) -> None:
         self._bytes = text.encode(errors="surrogatepass")

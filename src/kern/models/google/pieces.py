@@ -90,14 +90,14 @@ class Pieces:
         return None
 
     def _keep(self, part: Json, text: str | None) -> None:
-        last = self._parts[-1] if self._parts else None
+        place = len(self._parts) - 1
         if text is None or part.keys() not in _PLAIN:
             self._parts.append(part)
-        elif last is not None and last.keys() == part.keys() and len(self._parts) - 1 in self._joined:
-            self._joined[len(self._parts) - 1].append(text)
+        elif place in self._joined and self._parts[place].keys() == part.keys():
+            self._joined[place].append(text)
         else:
-            self._joined[len(self._parts)] = [text]
             self._parts.append(part)
+            self._joined[place + 1] = [text]
 
     def _call(self, call: Json) -> Piece:
         call_id = (a_text(call, "id") or "").strip()

@@ -298,9 +298,7 @@ class _Answered(Exception):  # noqa: N818 # No error: carries an answer past the
         self.response = response
 
 
-async def _exchange(
-    request: "ClientRequest", handler: "ClientHandlerType"
-) -> "ClientResponse":
+async def _exchange(request: "ClientRequest", handler: "ClientHandlerType") -> "ClientResponse":
     """Send the caller's own body, and hand the answer to the caller.
 
     A redirect is an answer, too: the key is not sent to anybody else.

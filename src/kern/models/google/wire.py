@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from kern.errors import ModelError
 from kern.models.base import ModelRequest
-from kern.models.google.parts import input_parts
 from kern.models.google.params import is_before_3, overridden, placed
+from kern.models.google.parts import input_parts
 from kern.models.google.values import Json, a_text, an_object, encode, members_of
 from kern.run.content import AudioPart, FilePart, ImagePart, Part, TextPart, text_of
 from kern.run.message import Message
@@ -109,9 +109,10 @@ class Encoded:
 
     def _answer(self, message: Message) -> list[Json]:
         if message.provider_items and self.origin == _origin_of(message):
-            made = [item for item in message.provider_items if "functionCall" in item]
+            made = [each for each in message.provider_items if "functionCall" in each]
             for call, item in zip(message.tool_calls, made, strict=False):
-                self._called[call.id] = _Called(call.name, a_text(an_object(item, "functionCall"), "id"))
+                made_id = a_text(an_object(item, "functionCall"), "id")
+                self._called[call.id] = _Called(call.name, made_id)
             return message.provider_items
         content = message.content
         parts = input_parts(content if isinstance(content, tuple) else _text_parts(content))
@@ -203,11 +204,11 @@ def request_body(
     if config := _tool_config(request, asked, bool(provided) and not on_vertex, origin.model):
         body["toolConfig"] = config
     if request.output_schema is not None:
-        config = members_of(body.get("generationConfig")) or {}
-        if clashes := {"responseSchema", "responseJsonSchema"} & config.keys():
+        chosen = members_of(body.get("generationConfig")) or {}
+        if clashes := {"responseSchema", "responseJsonSchema"} & chosen.keys():
             raise _clash(clashes)
         body["generationConfig"] = {
-            **config,
+            **chosen,
             "responseMimeType": "application/json",
             "responseJsonSchema": dict(request.output_schema.schema),
         }
@@ -236,8 +237,12 @@ def _tools(request: ModelRequest, provided: list[object]) -> list[object]:
         for tool in request.tools
     ]
     names = {tool.name for tool in request.tools}
-    given = [each for tool in provided for each in _listed(members_of(tool), "functionDeclarations")]
-    if twice := [name for each in given if (name := (members_of(each) or {}).get("name")) in names]:
+    given = [
+        members_of(each) or {}
+        for tool in provided
+        for each in _listed(members_of(tool), "functionDeclarations")
+    ]
+    if twice := [name for each in given if (name := each.get("name")) in names]:
         raise _clash([f"the tool {name}" for name in twice])
     return [{"functionDeclarations": functions}, *provided]
 
