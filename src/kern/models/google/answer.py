@@ -45,6 +45,7 @@ _ENDS: Mapping[str, _End] = {
     "IMAGE_RECITATION": _BLOCKED,
     "LANGUAGE": _End("content_filter", " Ask in a language that the model knows."),
     "MODEL_ARMOR": _BLOCKED,
+    "PUP_LIMITED_DISABLED": _BLOCKED,
     "PROHIBITED_CONTENT": _BLOCKED,
     "RECITATION": _BLOCKED,
     "SPII": _BLOCKED,
@@ -55,6 +56,7 @@ _ENDS: Mapping[str, _End] = {
     "TOO_MANY_TOOL_CALLS": _End("other", " Take tools of the provider out of the request."),
     "NO_IMAGE": _End("empty", transient=True),
     "IMAGE_OTHER": _End("other"),
+    "OTHER": _End("other"),
 }
 """The reasons for which there is no answer, or not a whole one."""
 

@@ -4,7 +4,6 @@ Source: https://ai.google.dev/api/caching#Part
 """
 
 import base64
-import binascii
 import mimetypes
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
@@ -61,8 +60,8 @@ def _input_part(part: Part) -> Json | None:
 def _media(source: Source, mime_type: str | None, usual: str) -> Json:
     match source:
         case Inline(data):
-            kind = mime_type or usual
-            return {"inlineData": {"mimeType": kind, "data": base64.b64encode(data).decode()}}
+            encoded = base64.b64encode(data).decode()
+            return {"inlineData": {"mimeType": mime_type or usual, "data": encoded}}
         case Url(url):
             kind = mime_type or mimetypes.guess_type(urlsplit(url).path)[0]
             return {"fileData": {"fileUri": url, **({"mimeType": kind} if kind else {})}}
@@ -112,7 +111,7 @@ def media_of(part: Mapping[str, object]) -> Media | None:
     elif encoded:
         try:
             source = Inline(base64.b64decode(encoded, validate=True))
-        except binascii.Error:
+        except ValueError:
             raise ModelError(
                 f"The answer holds {kind or 'media'} that is no base64.", kind="malformed"
             ) from None

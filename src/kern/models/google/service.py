@@ -281,10 +281,6 @@ class _Caller:
                 )
         except _Answered as answered:
             return answered.response
-        except ValueError as error:
-            raise ModelError(
-                f"{model} cannot be called: {error}", kind="invalid_request"
-            ) from error
         finally:
             _body.reset(asked)
         raise AssertionError("an answer does not get to the SDK")

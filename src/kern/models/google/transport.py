@@ -63,4 +63,6 @@ def _explained(error: Exception, model: str, timeout: float) -> ModelError:
             "GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud."
         )
         return ModelError(text, kind="authentication")
+    if isinstance(error, ValueError):  # The SDK refuses what it is given.
+        return ModelError(f"{model} cannot be called: {reason}.", kind="invalid_request")
     return ModelError(f"{model} failed: {type(error).__name__}: {reason}.")
