@@ -290,7 +290,8 @@ def test_every_reason_that_the_sdk_knows_is_told_apart() -> None:
 def test_a_text_with_an_unknown_reason_stands_but_its_calls_are_not_made() -> None:
     response = read_whole(generated({"text": "Done."}, reason="MOON_PHASE"))
     assert (response.message.text, response.finish_reason) == ("Done.", "other")
-    for part in ({"functionCall": {"name": "a"}}, {"text": ""}):
+    parts: list[Json] = [{"functionCall": {"name": "a"}}, {"text": ""}]
+    for part in parts:
         with pytest.raises(ModelError, match="MOON_PHASE") as raised:
             read_whole(generated(part, reason="MOON_PHASE"))
         assert raised.value.kind == "other"

@@ -44,7 +44,7 @@ def new_gemini(server: ProtocolServer) -> NewGemini:
     models: list[Gemini] = []  # Kept while the event loop runs, which closes their connections.
 
     def make(**options: Any) -> Gemini:
-        usual = {"base_url": server.url, "api_key": KEY, "max_retries": 0}
+        usual: dict[str, Any] = {"base_url": server.url, "api_key": KEY, "max_retries": 0}
         models.append(Gemini("gemini-3.7-flash", **(usual | options)))
         return models[-1]
 
@@ -400,7 +400,7 @@ async def test_a_conversation_moves_between_providers(
         Reply.text("You are welcome."),
     ]
     for answerer, said in ((model, "Rome?"), (gemini, "Oslo?"), (model, "Thanks.")):
-        agent = Agent("Tester", answerer, id=answerer.provider, tools=[weather], db=db)
+        agent = Agent("Tester", answerer, tools=[weather], db=db, add_history_to_context=True)
         await agent.arun(said, session_id="moving")
     *_, of_google, last = server.requests
     know_the_sdk(of_google.body)

@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from generated import ORIGIN, body_of, generated, read_whole
@@ -9,6 +10,8 @@ from generated import ORIGIN, body_of, generated, read_whole
 from kern.errors import ModelError
 from kern.models.base import ModelRequest, OutputSchema
 from kern.models.google.params import joined
+from kern.models.google.values import Json
+from kern.models.google.wire import Origin
 from kern.run.content import (
     AudioPart,
     Blob,
@@ -32,7 +35,7 @@ WEATHER = ToolSchema(
 )
 
 
-def contents_of(*messages: Message) -> object:
+def contents_of(*messages: Message) -> Any:
     return body_of(ModelRequest(messages))["contents"]
 
 
@@ -100,7 +103,7 @@ def test_media_that_was_not_loaded_is_refused() -> None:
 
 
 def test_an_answer_goes_back_as_it_was_with_its_signatures() -> None:
-    parts = [
+    parts: list[Json] = [
         {"text": "Hm.", "thought": True},
         {"functionCall": {"name": "weather", "args": {"city": "Rome"}}, "thoughtSignature": "c2ln"},
         {"functionCall": {"id": "f2", "name": "weather", "args": {"city": "Oslo"}}},
@@ -132,7 +135,7 @@ def test_an_answer_goes_back_as_it_was_with_its_signatures() -> None:
 
 
 @pytest.mark.parametrize("origin", [ORIGIN._replace(server="other"), OLD])
-def test_signatures_go_to_nobody_else(origin: object) -> None:
+def test_signatures_go_to_nobody_else(origin: Origin) -> None:
     answer = read_whole(
         generated(
             {"text": "Hm.", "thought": True},
@@ -140,8 +143,8 @@ def test_signatures_go_to_nobody_else(origin: object) -> None:
             {"functionCall": {"id": "f1", "name": "weather"}, "thoughtSignature": "c2ln"},
         )
     ).message
-    body = body_of(ModelRequest([HELLO, answer]), origin=origin)  # type: ignore[arg-type]
-    parts = body["contents"][1]["parts"]  # type: ignore[index]
+    body = body_of(ModelRequest([HELLO, answer]), origin=origin)
+    parts = body["contents"][1]["parts"]
     assert parts[0] == {"text": "I look."}
     assert "c2ln" not in str(body)
     assert "Hm." not in str(body)
@@ -200,7 +203,7 @@ def test_calls_of_other_providers_are_sent_with_what_stands_for_a_signature() ->
 )
 def test_arguments_that_are_no_object_are_sent_in_one(arguments: str, sent: object) -> None:
     answer = Message("assistant", None, [ToolCall("call_1", "weather", arguments)])
-    [content] = contents_of(answer)  # type: ignore[misc]
+    [content] = contents_of(answer)
     assert content["parts"][0]["functionCall"]["args"] == sent
 
 
@@ -213,8 +216,8 @@ def test_media_of_a_result_is_a_part_of_it_or_follows_it() -> None:
     said = {"name": "draw", "response": {"output": "Done."}}
     request = ModelRequest([HELLO, answer, result])
     new, old = body_of(request), body_of(replace(request, memo={}), origin=OLD)
-    assert new["contents"][2]["parts"] == [{"functionResponse": {**said, "parts": [image]}}]  # type: ignore[index]
-    assert old["contents"][2]["parts"] == [{"functionResponse": said}, image]  # type: ignore[index]
+    assert new["contents"][2]["parts"] == [{"functionResponse": {**said, "parts": [image]}}]
+    assert old["contents"][2]["parts"] == [{"functionResponse": said}, image]
 
 
 def test_messages_are_encoded_once_and_the_bytes_stay_the_same() -> None:
@@ -266,7 +269,7 @@ def test_the_provider_s_own_tools_work_beside_functions() -> None:
         ["functionDeclarations"],
         ["googleSearch"],
         ["urlContext"],
-    ]  # type: ignore[call-overload]
+    ]
     assert body["toolConfig"] == {"includeServerSideToolInvocations": True}
     assert "toolConfig" not in body_of(request, own, OLD)
     assert "toolConfig" not in body_of(request, own, on_vertex=True)

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from google.genai import types
+from pydantic import BaseModel
 
 from kern.models.base import ModelRequest, ModelResponse, Piece
 from kern.models.google.answer import read_response
 from kern.models.google.pieces import Pieces
-from kern.models.google.values import Json
+from kern.models.google.values import Json, an_object, objects
 from kern.models.google.wire import Origin, request_body
 
 ORIGIN = Origin("Google", "generativelanguage.googleapis.com", "gemini-3.7-flash")
@@ -42,8 +44,8 @@ def read_streamed(payload: Json) -> ModelResponse:
 
 def events_of(payload: Json) -> list[Json]:
     """Return the events in which an answer comes: a part each, and then the rest of it."""
-    [candidate] = payload["candidates"]  # type: ignore[misc] # It was made here.
-    parts = candidate["content"]["parts"]
+    [candidate] = objects(payload, "candidates")
+    parts = objects(an_object(candidate, "content"), "parts")
     begun: list[Json] = [
         {"candidates": [{"content": {"role": "model", "parts": [part]}, "index": 0}]}
         for part in parts
@@ -64,16 +66,16 @@ def body_of(
     origin: Origin = ORIGIN,
     *,
     on_vertex: bool = False,
-) -> Json:
+) -> dict[str, Any]:
     """Return the body of a request, once the SDK's types have taken all of it."""
-    body: Json = json.loads(request_body(request, origin, own or {}, on_vertex=on_vertex))
+    body: dict[str, Any] = json.loads(request_body(request, origin, own or {}, on_vertex=on_vertex))
     know_the_sdk(body)
     return body
 
 
 def know_the_sdk(body: Mapping[str, object]) -> None:
     """Hold a request against the SDK's types, which refuse every field that they do not know."""
-    known = {
+    known: dict[str, type[BaseModel]] = {
         "contents": types.Content,
         "systemInstruction": types.Content,
         "tools": types.Tool,
