@@ -9,6 +9,7 @@ which the API wants back. The SDK repeats nothing: ``kern.models.retries`` does.
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -28,7 +29,6 @@ from kern.run.codec import parse
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession
     from google.genai import Client
-    from google.genai.types import GenerateContentConfig
 
 _GOOGLE = "https://generativelanguage.googleapis.com"
 
@@ -123,10 +123,10 @@ class Service:
         Raises:
             ModelError: it refused, or did not answer with JSON.
         """
-        caller = await self._clients.get()
+        client = await self._clients.get()
         try:
             with Allowance(self._timeout) as allowance:
-                response = await allowance.wait(caller.send(model, body, stream=False))
+                response = await allowance.wait(_send(client, model, body, stream=False))
                 content = await allowance.wait(_whole(response))
             if response.status != 200:
                 raise _refused(response, content, model)
@@ -140,10 +140,10 @@ class Service:
         Raises:
             ModelError: it refused, or the stream broke off or is no JSON.
         """
-        caller = await self._clients.get()
+        client = await self._clients.get()
         try:
             with Allowance(self._timeout) as allowance:
-                response = await allowance.wait(caller.send(model, body, stream=True))
+                response = await allowance.wait(_send(client, model, body, stream=True))
                 try:
                     if response.status != 200:
                         raise _refused(response, await allowance.wait(_whole(response)), model)
@@ -179,7 +179,7 @@ class Service:
         given = self._api_key or os.environ.get("GOOGLE_API_KEY")
         return given or os.environ.get("GEMINI_API_KEY") or None
 
-    async def _client(self) -> AsyncGenerator["_Caller", None]:
+    async def _client(self) -> AsyncGenerator["Client", None]:
         with extra("google"):
             from aiohttp import ClientSession, TCPConnector
 
@@ -191,9 +191,9 @@ class Service:
         _open_sessions[session] = asyncio.get_running_loop()
         try:
             # In a thread: it reads certificates, and on Vertex AI asks for credentials.
-            client, config = await asyncio.to_thread(self._open, session)
+            client = await asyncio.to_thread(self._open, session)
             try:
-                yield _Caller(client, config)
+                yield client
             finally:
                 await client.aio.aclose()
                 client.close()
@@ -201,16 +201,12 @@ class Service:
             _open_sessions.pop(session, None)
             await session.close()
 
-    def _open(self, session: "ClientSession") -> "tuple[Client, GenerateContentConfig]":
+    def _open(self, session: "ClientSession") -> "Client":
         with extra("google"):
             from google.auth.exceptions import GoogleAuthError
             from google.genai import Client
-            from google.genai.types import (
-                AutomaticFunctionCallingConfig,
-                GenerateContentConfig,
-                HttpOptions,
-                HttpRetryOptions,
-            )
+            from google.genai.types import HttpOptions, HttpRetryOptions
+        logging.getLogger("google_genai.models").addFilter(_is_of_others)
         if not (self.on_vertex or self._key):
             raise MissingKeyError(
                 f"There is no API key for {self._model}: set GOOGLE_API_KEY, or pass api_key. On "
@@ -225,7 +221,7 @@ class Service:
             retry_options=HttpRetryOptions(attempts=1),
         )
         try:
-            client = Client(
+            return Client(
                 vertexai=self.on_vertex,
                 api_key=self._api_key,
                 project=self._project_id,
@@ -239,10 +235,6 @@ class Service:
             ) from error
         except ValueError as error:
             raise ConfigurationError(f"{self._model} cannot be called: {error}") from error
-        never = AutomaticFunctionCallingConfig(disable=True)
-        return client, GenerateContentConfig(
-            automatic_function_calling=never, automatic_continuation=False
-        )
 
 
 # Held while they are open: a session that becomes garbage together with its model would complain
@@ -256,34 +248,21 @@ def _forget_closed_loops() -> None:
             _open_sessions.pop(session, None)
 
 
-class _Caller:
-    """Sends requests by the SDK."""
-
-    def __init__(self, client: "Client", config: "GenerateContentConfig") -> None:
-        self._models = client.aio.models
-        self._config = config
-
-    async def send(self, model: str, body: bytes, *, stream: bool) -> "ClientResponse":
-        """Return the answer to a request as it begins, not read yet."""
-        asked = _body.set(body)
+async def _send(client: "Client", model: str, body: bytes, *, stream: bool) -> "ClientResponse":
+    """Return the answer to a request as it begins, not read yet."""
+    asked, models = _body.set(body), client.aio.models
+    try:
         # The SDK wants something to say; the body that is sent stands in its place.
-        contents = "-"
-        try:
-            if stream:
-                answer = await self._models.generate_content_stream(
-                    model=model, contents=contents, config=self._config
-                )
-                async for _ in answer:
-                    break
-            else:
-                await self._models.generate_content(
-                    model=model, contents=contents, config=self._config
-                )
-        except _Answered as answered:
-            return answered.response
-        finally:
-            _body.reset(asked)
-        raise AssertionError("an answer does not get to the SDK")
+        if stream:
+            async for _ in await models.generate_content_stream(model=model, contents="-"):
+                break
+        else:
+            await models.generate_content(model=model, contents="-")
+    except _Answered as answered:
+        return answered.response
+    finally:
+        _body.reset(asked)
+    raise AssertionError("an answer does not get to the SDK")
 
 
 _body: ContextVar[bytes] = ContextVar("body")
@@ -292,6 +271,11 @@ _body: ContextVar[bytes] = ContextVar("body")
 class _Answered(Exception):  # noqa: N818 # No error: carries an answer past the SDK.
     def __init__(self, response: "ClientResponse") -> None:
         self.response = response
+
+
+def _is_of_others(_: logging.LogRecord) -> bool:
+    """Keep out of the log that the SDK would call functions: it is not given any."""
+    return _body.get(None) is None
 
 
 async def _exchange(request: "ClientRequest", handler: "ClientHandlerType") -> "ClientResponse":
