@@ -1,16 +1,23 @@
 """Gemini over real HTTP: what arrives, what fails and is repeated, and what a cancel closes."""
 
 import asyncio
-import os
+import json
+import logging
 import signal
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 from asking import Ask, ask_for_a_stream, ask_for_the_whole, pieces_and_whole
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from elsewhere import Elsewhere
 from generated import know_the_sdk
+from typing_extensions import override
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -29,13 +36,6 @@ KEY = "AIzaSy-very-secret-0123456789"
 AT_ONCE = {"retry-after-ms": "1"}
 
 NewGemini: TypeAlias = Callable[..., Gemini]
-
-
-@pytest.fixture(autouse=True)
-def _environment_of_google(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [*os.environ]:
-        if name.startswith(("GOOGLE_", "GEMINI_")):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -124,16 +124,74 @@ async def test_a_missing_key_is_told_with_its_remedy_and_may_come_later(
     assert (await ask(model, "Hi")).message.content == "Hello."
 
 
-async def test_vertex_is_asked_by_project_and_location(
+async def test_vertex_takes_a_key_of_its_own(
     new_gemini: NewGemini, server: ProtocolServer, ask: Ask
 ) -> None:
-    # With a key of its own Vertex AI takes no project; credentials would need Google.
     await ask(new_gemini(vertexai=True), "Hi")
+    assert server.requests[0].headers["x-goog-api-key"] == KEY
     assert "/publishers/google/models/gemini-3.7-flash:" in server.requests[0].path
 
 
+@pytest.fixture
+def credentials(tmp_path: Path) -> Iterator[Path]:
+    """A service account's file, and a server that gives it tokens."""
+
+    class Tokens(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            body = json.dumps({"access_token": "ya29.token", "expires_in": 3600}).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        @override
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tokens) as tokens:
+        thread = threading.Thread(target=tokens.serve_forever)
+        thread.start()
+        account = {
+            "type": "service_account",
+            "project_id": "from-the-account",
+            "private_key_id": "1",
+            "private_key": key.decode(),
+            "client_email": "tester@example.iam.gserviceaccount.com",
+            "token_uri": f"http://127.0.0.1:{tokens.server_port}/token",
+        }
+        path = tmp_path / "account.json"
+        path.write_text(json.dumps(account))
+        yield path
+        tokens.shutdown()
+        thread.join()
+
+
+async def test_vertex_is_asked_in_a_project_with_the_credentials_of_google_cloud(
+    new_gemini: NewGemini,
+    server: ProtocolServer,
+    ask: Ask,
+    credentials: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    model = new_gemini(api_key=None, project_id="p", location="europe-west4")
+    await ask(model, "Hi")
+    [request] = server.requests
+    assert request.headers["authorization"] == "Bearer ya29.token"
+    assert (
+        "/projects/p/locations/europe-west4/publishers/google/models/gemini-3.7-flash:"
+        in request.path
+    )
+
+
 async def test_vertex_without_credentials_says_so(
-    new_gemini: NewGemini, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    new_gemini: NewGemini, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     model = new_gemini(
@@ -261,6 +319,14 @@ async def test_the_sdk_repeats_nothing(gemini: Gemini, server: ProtocolServer, a
     with pytest.raises(ModelError, match="cannot be reached"):
         await ask(gemini, "Hi")
     assert len(server.requests) == 1
+
+
+async def test_the_sdk_says_nothing_in_the_log(
+    gemini: Gemini, ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await ask(gemini, "Hi")
+    assert caplog.records == []
 
 
 async def test_a_server_that_is_not_there(new_gemini: NewGemini, ask: Ask) -> None:
