@@ -62,6 +62,13 @@ def test_thoughts_and_signatures_are_kept_as_they_were(read: Read) -> None:
     assert (message.provider, message.server, message.model) == ORIGIN
 
 
+def test_empty_texts_are_not_handed_back(read: Read) -> None:
+    call: Json = {"functionCall": {"id": "f1", "name": "a"}}
+    message = read(generated({"text": ""}, call, {"text": ""})).message
+    assert message.provider_items == [call]
+    assert read(generated({"text": "Hi."}, {"text": ""})).message.provider_items == []
+
+
 def test_parallel_calls_get_ids_where_they_have_none(read: Read) -> None:
     response = read(
         generated(

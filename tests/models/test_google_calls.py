@@ -314,6 +314,19 @@ async def test_what_passes_is_repeated_once(
     assert first.body == second.body
 
 
+async def test_what_was_streamed_in_part_is_repeated_only_by_the_run(
+    new_gemini: NewGemini, server: ProtocolServer
+) -> None:
+    model = new_gemini(max_retries=1)
+    server.script.append(Reply.text("Once ", "upon").dropping(after=1))
+    with pytest.raises(ModelError):
+        await ask_for_a_stream(model, "Hi")
+    assert len(server.requests) == 1
+    server.script.append(Reply.failed("INTERNAL", "It failed.").thinking("Hm, hm."))
+    assert (await ask_for_a_stream(model, "Hi")).message.content == "Hello."
+    assert len(server.requests) == 3
+
+
 async def test_the_sdk_repeats_nothing(gemini: Gemini, server: ProtocolServer, ask: Ask) -> None:
     server.default = Reply.dropped()
     with pytest.raises(ModelError, match="cannot be reached"):
