@@ -16,7 +16,7 @@ from asking import Ask, ask_for_a_stream, ask_for_the_whole, pieces_and_whole
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from elsewhere import Elsewhere
-from generated import know_the_sdk
+from generated import generated, know_the_sdk
 from typing_extensions import override
 
 from kern.agent import Agent
@@ -325,6 +325,41 @@ async def test_what_was_streamed_in_part_is_repeated_only_by_the_run(
     server.script.append(Reply.failed("INTERNAL", "It failed.").thinking("Hm, hm."))
     assert (await ask_for_a_stream(model, "Hi")).message.content == "Hello."
     assert len(server.requests) == 3
+
+
+async def test_an_answer_that_goes_on_in_further_requests_is_one_answer(
+    gemini: Gemini, server: ProtocolServer, ask: Ask
+) -> None:
+    begun = generated(
+        {"text": "Once "},
+        {"functionCall": {"name": "a"}},
+        reason="CONTINUATION",
+        continuationToken="dG9rZW4=",
+    )
+    ended = generated({"text": "upon."}, {"functionCall": {"name": "b"}})
+    for payload in (begun, begun, ended):
+        event = json.dumps(payload)
+        stream = Reply.garbage(f"data: {event}\n\n", content_type="text/event-stream")
+        server.script.append(stream if ask is ask_for_a_stream else Reply.garbage(event))
+    response = await ask(gemini, "Hi")
+    assert response.message.text == "Once Once upon."
+    assert [call.name for call in response.message.tool_calls] == ["a", "a", "b"]
+    assert len({call.id for call in response.message.tool_calls}) == 3
+    assert (response.metrics.total_tokens, response.metrics.model_calls) == (45, 1)
+    first, *others = [request.body for request in server.requests]
+    assert others == [{**first, "continuationToken": "dG9rZW4="}] * 2
+
+
+async def test_an_answer_that_goes_on_and_on_is_given_up(
+    gemini: Gemini, server: ProtocolServer, ask: Ask
+) -> None:
+    begun = generated({"text": "a"}, reason="CONTINUATION", continuationToken="dG9rZW4=")
+    event = json.dumps(begun)
+    stream = Reply.garbage(f"data: {event}\n\n", content_type="text/event-stream")
+    server.default = stream if ask is ask_for_a_stream else Reply.garbage(event)
+    with pytest.raises(ModelError, match="CONTINUATION") as raised:
+        await ask(gemini, "Hi")
+    assert (raised.value.kind, len(server.requests)) == ("incomplete", 101)
 
 
 async def test_the_sdk_repeats_nothing(gemini: Gemini, server: ProtocolServer, ask: Ask) -> None:

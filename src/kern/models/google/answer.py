@@ -75,13 +75,10 @@ def read_response(payload: object, origin: Origin, ids: Sequence[str] = ()) -> M
         ModelError: the response failed, is incomplete or empty, or is no response at all.
     """
     model = origin.model
-    if isinstance(payload, dict) and isinstance(payload.get("error"), dict):
-        raise failed(payload, model)
-    if not _is_response(payload):
-        raise ModelError(f"{model} answered with something that is no response.", kind="malformed")
-    candidate = next(iter(objects(payload, "candidates")), None)
+    response = response_in(payload, model)
+    candidate = next(iter(objects(response, "candidates")), None)
     if candidate is None:
-        raise _without_answer(payload, model)
+        raise _without_answer(response, model)
     said = objects(an_object(candidate, "content"), "parts")
     parts = [part for part in said if part != {"text": ""}]  # Which would be refused if sent back.
     content = answer_content(parts, candidate)
@@ -98,11 +95,24 @@ def read_response(payload: object, origin: Origin, ids: Sequence[str] = ()) -> M
         message.provider_items = parts
     return ModelResponse(
         message,
-        metrics_of(an_object(payload, "usageMetadata")),
+        metrics_of(an_object(response, "usageMetadata")),
         finish,
-        a_text(payload, "modelVersion"),
-        a_text(payload, "responseId"),
+        a_text(response, "modelVersion"),
+        a_text(response, "responseId"),
     )
+
+
+def response_in(payload: object, model: str) -> Json:
+    """Return what was answered if it has the form that it should have.
+
+    Raises:
+        ModelError: it is an error, or something else.
+    """
+    if isinstance(payload, dict) and isinstance(payload.get("error"), dict):
+        raise failed(payload, model)
+    if not _is_response(payload):
+        raise ModelError(f"{model} answered with something that is no response.", kind="malformed")
+    return payload
 
 
 def new_call_id() -> str:

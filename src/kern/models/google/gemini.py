@@ -11,12 +11,12 @@ from typing_extensions import override
 
 from kern.errors import ModelError
 from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning
-from kern.models.google.answer import read_response
+from kern.models.google.answer import read_response, response_in
 from kern.models.google.params import joined
 from kern.models.google.pieces import Pieces
 from kern.models.google.service import Service
 from kern.models.google.values import Json
-from kern.models.google.wire import Origin, request_body
+from kern.models.google.wire import Origin, continued, request_body
 from kern.models.retries import Retries
 
 # How long more is waited for once it was said why an answer ended, in seconds: some models say so
@@ -164,7 +164,7 @@ class Gemini(Model):
         body, retries = self._request(request, origin), Retries(self._max_retries)
         while True:
             try:
-                return read_response(await self._service.post(origin.model, body), origin)
+                return await self._whole(origin, body)
             except ModelError as error:
                 failure = self._service.failed(error)
             await retries.wait(failure)
@@ -196,21 +196,36 @@ class Gemini(Model):
     def close(self) -> None:
         self._service.close()
 
+    async def _whole(self, origin: Origin, body: bytes) -> ModelResponse:
+        """Ask once, and go on where the answer is longer than a request may bring."""
+        pieces, asked = Pieces(origin.model), body
+        while True:
+            payload = await self._service.post(origin.model, asked)
+            pieces.read(response_in(payload, origin.model))
+            if (token := pieces.go_on()) is None:
+                return read_response(pieces.whole(), origin, pieces.ids)
+            asked = continued(body, token)
+
     async def _answer(
         self, origin: Origin, body: bytes, pieces: Pieces
     ) -> AsyncGenerator[Piece, None]:
-        """Ask once, and yield the pieces of the answer as ``pieces`` reads them."""
-        async with aclosing(self._service.events(origin.model, body)) as events:
-            while (event := await _next(events, pieces.is_complete)) is not None:
-                for piece in pieces.read(event):
-                    yield piece
-        if not pieces.is_complete:
-            raise ModelError(
-                f"{origin.model} ended its answer before it was complete.",
-                kind="connection",
-                transient=True,
-            )
-        yield read_response(pieces.whole(), origin, pieces.ids)
+        """Do the same, and yield the pieces of the answer as ``pieces`` reads them."""
+        asked = body
+        while True:
+            async with aclosing(self._service.events(origin.model, asked)) as events:
+                while (event := await _next(events, pieces.is_complete)) is not None:
+                    for piece in pieces.read(event):
+                        yield piece
+            if not pieces.is_complete:
+                raise ModelError(
+                    f"{origin.model} ended its answer before it was complete.",
+                    kind="connection",
+                    transient=True,
+                )
+            if (token := pieces.go_on()) is None:
+                yield read_response(pieces.whole(), origin, pieces.ids)
+                return
+            asked = continued(body, token)
 
     def _request(self, request: ModelRequest, origin: Origin) -> bytes:
         return request_body(request, origin, self._body, on_vertex=self._service.on_vertex)

@@ -14,6 +14,10 @@ _PLAIN = ({"text"}, {"text", "thought"})
 """The parts that may be joined: those that hold a text and no signature."""
 
 
+# How many requests one answer may take in further ones.
+_MOST_REQUESTS = 100
+
+
 class Pieces:
     """Reads the events of one answer.
 
@@ -34,6 +38,8 @@ class Pieces:
         self._joined: dict[int, list[str]] = {}
         self._candidate: Json = {}
         self._payload: Json = {}
+        self._used: Json = {}
+        self._requests = 0
 
     @property
     def text(self) -> str:
@@ -45,6 +51,19 @@ class Pieces:
         """Whether it was said why the answer ended, or that there is none."""
         feedback = an_object(self._payload, "promptFeedback")
         return "finishReason" in self._candidate or "blockReason" in feedback
+
+    def go_on(self) -> str | None:
+        """Return what a further request goes on from, and expect its events; None at the end."""
+        if a_text(self._candidate, "finishReason") != "CONTINUATION":
+            return None
+        token = a_text(self._candidate, "continuationToken")
+        self._requests += 1
+        if self._requests > _MOST_REQUESTS:
+            return None
+        if token is not None:
+            self._used = _sum(self._used, an_object(self._payload, "usageMetadata"))
+            self._candidate, self._payload = {}, {}
+        return token
 
     def read(self, event: Json) -> list[Piece]:
         """Return the pieces in an event.
@@ -69,9 +88,10 @@ class Pieces:
             for place, part in enumerate(self._parts)
         ]
         if not (parts or self._candidate):
-            return self._payload
+            return {**self._payload, "candidates": []}
         candidate = {**self._candidate, "content": {"role": "model", "parts": parts}}
-        return {**self._payload, "candidates": [candidate]}
+        used = _sum(self._used, an_object(self._payload, "usageMetadata"))
+        return {**self._payload, "candidates": [candidate], "usageMetadata": used}
 
     def _part(self, part: Json) -> Piece | None:
         text = a_text(part, "text")
@@ -107,3 +127,17 @@ class Pieces:
         return CallArguments(
             len(self.ids) - 1, call_id, a_text(call, "name") or "unnamed", arguments_of(call)
         )
+
+
+def _sum(usage: Json, more: Json) -> Json:
+    """Return the usage of two requests: numbers are added, lists of details joined."""
+    both = dict(usage)
+    for name, value in more.items():
+        match both.get(name), value:
+            case (int(known), int(new)):
+                both[name] = known + new
+            case (list(known), list(new)):
+                both[name] = [*known, *new]
+            case _:
+                both[name] = value
+    return both

@@ -216,6 +216,11 @@ def request_body(
     return b'{"contents":%b%b' % (encoded.contents, b"," + rest[1:] if body else b"}")
 
 
+def continued(body: bytes, token: str) -> bytes:
+    """Return the body of a request that goes on with the answer to another, from its token."""
+    return body[:-1] + b',"continuationToken":%b}' % encode(token)
+
+
 def _clash(names: Iterable[str]) -> ModelError:
     return ModelError(
         f"The request sets {', '.join(sorted(names))}, which kern sets itself. Take it out of the "
