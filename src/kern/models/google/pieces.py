@@ -13,8 +13,7 @@ from kern.run.content import AudioPart, Inline
 _PLAIN = ({"text"}, {"text", "thought"})
 """The parts that may be joined: those that hold a text and no signature."""
 
-
-# How many requests one answer may take in further ones.
+# How many further requests one answer may take.
 _MOST_REQUESTS = 100
 
 
@@ -58,11 +57,10 @@ class Pieces:
             return None
         token = a_text(self._candidate, "continuationToken")
         self._requests += 1
-        if self._requests > _MOST_REQUESTS:
+        if token is None or self._requests > _MOST_REQUESTS:
             return None
-        if token is not None:
-            self._used = _sum(self._used, an_object(self._payload, "usageMetadata"))
-            self._candidate, self._payload = {}, {}
+        self._used = _sum(self._used, an_object(self._payload, "usageMetadata"))
+        self._candidate, self._payload = {}, {}
         return token
 
     def read(self, event: Json) -> list[Piece]:
@@ -103,8 +101,7 @@ class Pieces:
             return Text(text) if text else None
         if "functionCall" in part:
             return self._call(an_object(part, "functionCall"))
-        media = media_of(part)
-        match media:
+        match media_of(part):
             case AudioPart(Inline(data)):
                 return Audio(data)
         return None
