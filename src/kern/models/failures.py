@@ -28,7 +28,7 @@ def _stays(kind: ModelErrorKind) -> Failure:
     return Failure(kind, transient=False)
 
 
-# The codes of the providers, OpenAI's first. What is not in the table stays.
+# The codes of the providers, OpenAI's first, Google's in capitals. What is not in the table stays.
 _CODES: Mapping[str, Failure] = {
     "server_error": _passes("server"),
     "internal_server_error": _passes("server"),
@@ -75,6 +75,20 @@ _CODES: Mapping[str, Failure] = {
     "enforced_spend_limit_reached": _stays("rate_limit"),
     "linked_organization_spend_limit_reached": _stays("rate_limit"),
     "not_found_error": _stays("not_found"),
+    "ABORTED": _passes("server"),
+    "CANCELLED": _passes("server"),
+    "DEADLINE_EXCEEDED": _passes("timeout"),
+    "FAILED_PRECONDITION": _stays("invalid_request"),
+    "INTERNAL": _passes("server"),
+    "INVALID_ARGUMENT": _stays("invalid_request"),
+    "NOT_FOUND": _stays("not_found"),
+    "OUT_OF_RANGE": _stays("invalid_request"),
+    "PERMISSION_DENIED": _stays("authentication"),
+    "RESOURCE_EXHAUSTED": _passes("rate_limit"),
+    "UNAUTHENTICATED": _stays("authentication"),
+    "UNAVAILABLE": _passes("overloaded"),
+    "UNIMPLEMENTED": _stays("invalid_request"),
+    "UNKNOWN": _passes("server"),
 }
 
 _STATUSES: Mapping[int, Failure] = {
