@@ -133,6 +133,8 @@ class Metrics:
         model_calls: answered model calls.
         tool_calls: tool calls with a result, refused ones included.
         duration: seconds from the start of the run's last attempt to its end.
+        audio_tokens: tokens of sound, in the input and the output.
+        cache_write_tokens: input tokens that the provider put into its cache.
     """
 
     input_tokens: int = 0
@@ -143,6 +145,8 @@ class Metrics:
     model_calls: int = 0
     tool_calls: int = 0
     duration: float | None = None
+    audio_tokens: int = 0
+    cache_write_tokens: int = 0
 
     def add(self, other: "Metrics") -> None:
         """Add what one more model call, or run, used."""
@@ -153,6 +157,8 @@ class Metrics:
         self.reasoning_tokens += other.reasoning_tokens
         self.model_calls += other.model_calls
         self.tool_calls += other.tool_calls
+        self.audio_tokens += other.audio_tokens
+        self.cache_write_tokens += other.cache_write_tokens
 
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values."""

@@ -1,4 +1,4 @@
-"""Models of OpenAI, and of every server that speaks its protocols."""
+"""Models behind OpenAI's protocols, the Responses API and Chat Completions."""
 
 from kern.models.openai.responses import OpenAIResponses
 

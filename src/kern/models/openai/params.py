@@ -1,27 +1,17 @@
 """The parameters that users give beside kern's own: joined if they can be, else refused."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, ModelError
+from kern.models.base import ModelRequest
+from kern.models.openai.options import ClientOptions
+from kern.models.openai.values import Json, listed, members_of
 
-_ELSEWHERE: Mapping[str, str] = {
-    "model": "the model's id says it",
-    "input": "kern sends the conversation",
-    "conversation": "kern sends the conversation",
-    "previous_response_id": "kern sends the conversation",
-    "instructions": "give them to the agent",
-    "stream": "kern streams what somebody reads",
-    "background": "pass background=True to the model",
-    "timeout": "pass it to the model",
-}
-"""What may not be given as a parameter, and why."""
-
-_SEALED = "reasoning.encrypted_content"
+_EXTRAS = ("extra_headers", "extra_query", "extra_body")
 
 
-@dataclass(frozen=True, slots=True)
-class Params:
+class Params(NamedTuple):
     """What is sent with each request beside the conversation.
 
     Attributes:
@@ -30,46 +20,122 @@ class Params:
         query: what the address of each request has behind its ``?``.
     """
 
-    body: Mapping[str, object]
+    body: dict[str, object]
     headers: Mapping[str, str]
     query: Mapping[str, object]
 
 
+class Given:
+    """The parameters that a user gives in several places, joined one after the other.
+
+    Attributes:
+        values: what is joined by now.
+    """
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        """Begin with these; None stands for nothing."""
+        self.values = {name: value for name, value in values.items() if value is not None}
+        self._clashes: list[str] = []
+
+    def join(self, more: Mapping[str, object]) -> None:
+        """Add more: lists and objects are joined with those that are there."""
+        self.values = _join(self.values, more, "", self._clashes)
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Note that a parameter may not be given, and why."""
+        self._clashes.append(f"{name} ({reason})")
+
+    def check(self, where: str) -> None:
+        """Check that nothing is given twice.
+
+        Args:
+            where: what gave it, for the error.
+
+        Raises:
+            ConfigurationError: something is, or may not be given.
+        """
+        if self._clashes:
+            raise ConfigurationError(
+                f"{where} cannot hold {', '.join(self._clashes)}: kern sets it, or it is given "
+                "twice."
+            )
+
+
 def joined(
-    own: Mapping[str, object],
-    given: Mapping[str, object],
-    headers: Mapping[str, str],
-    query: Mapping[str, object],
+    own: Mapping[str, object], options: ClientOptions, elsewhere: Mapping[str, str]
 ) -> Params:
-    """Return the parameters of both, with lists and objects joined.
+    """Return the parameters of all, with lists and objects joined.
 
     Args:
         own: parameters by the keywords of the model; None stands for nothing.
-        given: parameters of the API; ``extra_headers``, ``extra_query`` and ``extra_body`` hold
-            more of each.
-        headers: HTTP headers.
-        query: members of the query.
+        options: what holds more of them: ``request_params``, with ``extra_headers``,
+            ``extra_query`` and ``extra_body`` in it and beside it, headers and query.
+        elsewhere: the parameters that may not be given, and why.
 
     Raises:
         ConfigurationError: something is given twice, or kern sets it itself.
     """
-    more = {name: _members(given, name) for name in ("extra_body", "extra_headers", "extra_query")}
-    clashes: list[str] = []
-    body = {name: value for name, value in own.items() if value is not None}
-    direct = {name: value for name, value in given.items() if name not in more}
-    for each in (direct, more["extra_body"]):
-        clashes += [f"{name} ({_ELSEWHERE[name]})" for name in each if name in _ELSEWHERE]
-        body = _join(body, each, "", clashes)
-    if body.get("store") is False:
-        # Without it, a provider that keeps nothing cannot go on from its own reasoning.
-        body = _join(body, {"include": [_SEALED]}, "", clashes)
-    sent = _join(_in_lower_case(headers), _in_lower_case(more["extra_headers"]), "", clashes)
-    asked = _join(dict(query), more["extra_query"], "", clashes)
-    if clashes:
-        raise ConfigurationError(
-            f"request_params cannot hold {', '.join(clashes)}: kern sets it, or it is given twice."
-        )
-    return Params(body, {name: str(value) for name, value in sent.items()}, asked)
+    given = options.get("request_params") or {}
+    body, headers = Given(own), Given(_in_lower_case(options.get("default_headers") or {}))
+    query = Given(options.get("default_query") or {})
+    direct = {name: value for name, value in given.items() if name not in _EXTRAS}
+    more = [direct, options.get("extra_body") or {}, _members(given, "extra_body")]
+    for each in more:
+        for name in each.keys() & elsewhere.keys():
+            body.refuse(name, elsewhere[name])
+        body.join(each)
+    for each in (options.get("extra_headers") or {}, _members(given, "extra_headers")):
+        headers.join(_in_lower_case(each))
+    for each in (options.get("extra_query") or {}, _members(given, "extra_query")):
+        query.join(each)
+    for part in (body, headers, query):
+        part.check("request_params")
+    sent = {name: str(value) for name, value in headers.values.items()}
+    return Params(body.values, sent, query.values)
+
+
+def settings_of(request: ModelRequest, set_here: frozenset[str]) -> Mapping[str, object]:
+    """Return the parameters of one call.
+
+    Raises:
+        ModelError: it sets what kern does.
+    """
+    if set_twice := set_here & request.settings.keys():
+        raise set_by_both(set_twice)
+    return request.settings
+
+
+def tools_of(request: ModelRequest, own: object, functions: list[Json]) -> list[object]:
+    """Return the agent's functions, and the tools that the provider has, as its user gave them.
+
+    Args:
+        request: what is asked.
+        own: the tools among the model's parameters.
+        functions: those of the request, as the API takes them.
+
+    Raises:
+        ModelError: one of the user's has the name of a function.
+    """
+    given = [*listed(own), *listed(request.settings.get("tools"))]
+    names = {tool.name for tool in request.tools}
+    if twice := [name for each in given if (name := _name_of(each)) in names]:
+        raise set_by_both([f"the tool {name}" for name in twice])
+    return [*functions, *given]
+
+
+def set_by_both(names: Iterable[str]) -> ModelError:
+    """Return the error for parameters that a call sets and kern sets too."""
+    return ModelError(
+        f"The request sets {', '.join(sorted(names))}, which kern sets itself. Take it out of the "
+        "settings of the request, or of request_params.",
+        kind="invalid_request",
+    )
+
+
+def _name_of(tool: object) -> str | None:
+    members = members_of(tool) or {}
+    name = members.get("name") or (members_of(members.get("function")) or {}).get("name")
+    return name if isinstance(name, str) else None
 
 
 def _members(given: Mapping[str, object], name: str) -> Mapping[str, object]:
@@ -99,11 +165,3 @@ def _join(
         else:
             clashes.append(f"{within}{name}")
     return both
-
-
-def members_of(value: object) -> Mapping[str, object] | None:
-    """Return the members of a parameter that is an object, of the SDK's or not; else None."""
-    if isinstance(value, Mapping):
-        return value
-    dump = getattr(value, "model_dump", None)
-    return dump(mode="json", by_alias=True, exclude_unset=True) if callable(dump) else None
