@@ -24,19 +24,23 @@ class Encoded(ABC):
         self.origin = origin
         self._values: list[object] = []
 
-    @classmethod
-    def of(cls, request: ModelRequest, origin: Origin) -> Self:
+    def of(self, request: ModelRequest) -> Self:
         """Return the messages of a request, which remembers what is encoded for the next one.
 
         Raises:
             ModelError: a message holds something that the API does not take.
         """
-        known = request.memo.get(origin.provider)
-        if not (isinstance(known, cls) and known.origin == origin):
-            known = cls(origin)
-        request.memo[origin.provider] = known
+        known = request.memo.get(self.origin.provider)
+        if not (isinstance(known, type(self)) and known.key == self.key):
+            known = self
+        request.memo[self.origin.provider] = known
         known._update(request.messages)
         return known
+
+    @property
+    def key(self) -> object:
+        """What has to be the same for messages to be encoded alike."""
+        return self.origin
 
     def is_own(self, message: Message) -> bool:
         """Say whether the provider's items of a message mean something to who is asked."""

@@ -109,7 +109,7 @@ def request_body(
         ModelError: a message holds something that the API does not take, a parameter has no JSON
             form, or the request sets what kern does.
     """
-    encoded = Input.of(request, origin)
+    encoded = Input(origin).of(request)
     settings = settings_of(request, _SET_HERE)
     given: Json = {"model": origin.model, **own, **settings, "input": None}
     if encoded.instructions:
