@@ -13,6 +13,7 @@ from kern.errors import ConfigurationError
 from kern.execution.middleware import Middleware
 from kern.execution.spec import HistoryAgents
 from kern.models.base import Model
+from kern.models.utils import get_model
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
 from kern.run.codec import check_id
@@ -49,7 +50,7 @@ class AgentDefinition(Generic[Deps, Output]):
     def __init__(
         self,
         name: str | None = None,
-        model: Model | None = None,
+        model: Model | str | None = None,
         *,
         id: str | None = None,
         description: str | None = None,
@@ -76,7 +77,8 @@ class AgentDefinition(Generic[Deps, Output]):
 
         Args:
             name: what people call it.
-            model: who answers; required.
+            model: who answers: a model, or a text such as ``"openai:gpt-5.4"``; by default
+                ``OpenAIResponses()``.
             id: its identity, compared character by character; by default the name in lower case
                 (and Unicode's form NFC) with dashes between its words.
             description: who the model is to be.
@@ -116,10 +118,6 @@ class AgentDefinition(Generic[Deps, Output]):
             ConfigurationError: an argument cannot be used.
             InvalidInputError: a limit is no number above 0, or there is no such policy.
         """
-        if not isinstance(model, Model):
-            raise ConfigurationError(
-                "An agent needs a model, such as Agent(model=OpenAIResponses(id='gpt-5-mini'))."
-            )
         if num_history_runs < 0:
             raise ConfigurationError(f"num_history_runs must be 0 or more: {num_history_runs}.")
         if history_agents not in get_args(HistoryAgents):
@@ -140,7 +138,7 @@ class AgentDefinition(Generic[Deps, Output]):
         self.live = live
         self.dependencies: Mapping[str, object] = dict(dependencies or {})
         self.name = name or "Agent"
-        self.model = model
+        self.model = get_model(model)
         self.db = db
         self.description = description
         self.instructions = instructions

@@ -7,6 +7,8 @@ from typing import Self
 
 from kern.models.base import ModelRequest
 from kern.models.openai.api import Origin
+from kern.models.openai.values import Json, encode
+from kern.run.content import AudioPart, Content, Part, TextPart, text_of
 from kern.run.message import Message
 
 
@@ -23,6 +25,8 @@ class Encoded(ABC):
         self.items: list[bytes] = []
         self.origin = origin
         self._values: list[object] = []
+        self._media: list[Part] = []
+        self._has_ended_with_media = False
 
     def of(self, request: ModelRequest) -> Self:
         """Return the messages of a request, which remembers what is encoded for the next one.
@@ -48,33 +52,66 @@ class Encoded(ABC):
 
     def clear(self) -> None:
         """Hold no messages."""
-        self.items, self._values = [], []
+        self.items, self._values, self._media = [], [], []
+        self._has_ended_with_media = False
 
     @abstractmethod
     def add(self, message: Message) -> None:
         """Encode one more message."""
 
-    def goes_on_with(self, message: Message) -> bool:
-        """Say whether a message may follow those that are encoded."""
-        return True
+    @abstractmethod
+    def media_of(self, message: Message) -> Sequence[Part]:
+        """Return what only a user can give here, so that it has to stand in a message of its own.
 
-    def end(self) -> None:  # noqa: B027 # most have nothing to add
-        """Encode what has to follow the last message."""
+        Args:
+            message: of the assistant, or of a tool.
+        """
+
+    @abstractmethod
+    def shown(self, parts: Sequence[Part]) -> Json:
+        """Return a message of the user with these parts."""
 
     def _update(self, messages: Sequence[Message]) -> None:
         """Hold these messages; what is encoded already stays where they begin with it."""
         values: list[object] = [*map(_values_of, messages)]
         known = len(self._values)
-        if values[:known] != self._values or (
-            known < len(values) and not self.goes_on_with(messages[known])
-        ):
+        # Between the results of one turn there can be no message of the user.
+        is_torn = self._has_ended_with_media and messages[known:] and messages[known].role == "tool"
+        if values[:known] != self._values or is_torn:
             self.clear()
         for message in messages[len(self._values) :]:
+            if message.role != "tool":
+                self._show_media()
+            self._has_ended_with_media = False
             self.add(message)
             self._values.append(values[len(self._values)])
-        self.end()
+            if message.role in ("assistant", "tool"):
+                self._media += self.media_of(message)
+        self._has_ended_with_media = self._show_media() or self._has_ended_with_media
+
+    def _show_media(self) -> bool:
+        """Encode what waits for the results of a turn to be complete; say whether there was any."""
+        if not self._media:
+            return False
+        self.items.append(encode(self.shown((_INTRODUCTION, *self._media))))
+        self._media = []
+        return True
 
 
+def parts_of(message: Message) -> Sequence[Part]:
+    """Return the parts of a message; none where it is a text."""
+    return message.content if isinstance(message.content, tuple) else ()
+
+
+def said(content: Content | None) -> str:
+    """Return an answer's text, or what it says aloud."""
+    if not isinstance(content, tuple):
+        return content or ""
+    spoken = [part.transcript or "" for part in content if isinstance(part, AudioPart)]
+    return text_of(content) or " ".join(spoken)
+
+
+_INTRODUCTION = TextPart("The messages before this one gave:")
 _origin_of = attrgetter("provider", "server", "model")
 _values_of = attrgetter(
     "role",

@@ -15,8 +15,8 @@ def failed_answer(error: Json, model: str, content: str | None = None) -> ModelE
     """
     code = error.get("code") or error.get("type")
     status = code if isinstance(code, int) and 400 <= code <= 599 else None
-    failure = failure_of(error.get("type") if status else code, status)
-    reason = error.get("message") or code or "it does not say why"
+    reason = str(error.get("message") or code or "it does not say why")
+    failure = failure_of(error.get("type") if status else code, status, reason)
     return ModelError(
         f"{model} failed: {reason}",
         kind=failure.kind,

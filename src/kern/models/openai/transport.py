@@ -66,7 +66,7 @@ def model_error(
 
 def _status_error(error: APIStatusError, model: str, provider: Provider) -> ModelError:
     status, headers = error.status_code, error.response.headers
-    failure = failure_of(error.code or error.type, status)
+    failure = failure_of(error.code or error.type, status, str(error))
     transient = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
     said = str(error).removeprefix(f"Error code: {status} - ").rstrip(".")
     return ModelError(

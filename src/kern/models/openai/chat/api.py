@@ -98,8 +98,10 @@ class ChatApi(Api):
     def events(
         self, service: Service, request: ModelRequest, body: Mapping[str, bytes], retries: Retries
     ) -> AsyncGenerator[Json, None]:
-        given = request.settings.get("stream_options", self.params.body.get("stream_options"))
-        # Without it a stream does not say what it has used.
-        options = {"include_usage": True, **(members_of(given) or {})}
-        streamed = {**body, "stream": b"true", "stream_options": encode(options)}
-        return service.events(self.path, streamed, ())
+        given = {**self.params.body, **request.settings}
+        body = {**body, "stream": b"true"}
+        if given.get("stream_options", ()) is not None:
+            # Without it a stream does not say what it has used; None is for servers that refuse it.
+            options = members_of(given.get("stream_options")) or {}
+            body["stream_options"] = encode({"include_usage": True, **options})
+        return service.events(self.path, body, ())

@@ -12,10 +12,10 @@ from typing_extensions import override
 from kern.models.base import ModelRequest, OutputSchema
 from kern.models.openai.api import Origin
 from kern.models.openai.chat.parts import input_parts
-from kern.models.openai.encoded import Encoded
+from kern.models.openai.encoded import Encoded, parts_of, said
 from kern.models.openai.params import set_by_both, settings_of, tools_of
 from kern.models.openai.values import Json, encode, number_at, object_at, objects_in
-from kern.run.content import AudioPart, Content, FilePart, ImagePart, Part, text_of
+from kern.run.content import AudioPart, FilePart, ImagePart, Part
 from kern.run.message import Message
 
 _SET_HERE = frozenset(("messages", "stream", "n"))
@@ -36,8 +36,6 @@ class Conversation(Encoded):
         """
         super().__init__(origin)
         self._roles = roles
-        self._media: list[Part] = []
-        self._has_ended_with_media = False
 
     @property
     @override
@@ -45,37 +43,19 @@ class Conversation(Encoded):
         return self.origin, dict(self._roles)
 
     @override
-    def clear(self) -> None:
-        super().clear()
-        self._media, self._has_ended_with_media = [], False
-
-    @override
-    def goes_on_with(self, message: Message) -> bool:
-        # Between results of one turn there can be no message of the user.
-        return not (self._has_ended_with_media and message.role == "tool")
-
-    @override
     def add(self, message: Message) -> None:
-        if message.role != "tool":
-            self._show_media()
-        self._has_ended_with_media = False
         values = self._message(message)
         self.items.append(encode({**values, "role": self._roles.get(message.role, message.role)}))
-        if message.role in ("tool", "assistant"):
-            self._media += [each for each in _parts(message) if _is_media(each, message)]
 
     @override
-    def end(self) -> None:
-        self._has_ended_with_media = self._has_ended_with_media or bool(self._media)
-        self._show_media()
+    def media_of(self, message: Message) -> Sequence[Part]:
+        # What an answer said aloud is handed back by its id, or as text.
+        kinds = ImagePart | FilePart | (AudioPart if message.role == "tool" else ImagePart)
+        return [part for part in parts_of(message) if isinstance(part, kinds)]
 
-    def _show_media(self) -> None:
-        """Show what tools and models gave beside text: only a user can give that here."""
-        if self._media:
-            said = {"type": "text", "text": "The messages before this one gave:"}
-            content = [said, *input_parts(self._media)]
-            self.items.append(encode({"role": "user", "content": content}))
-            self._media = []
+    @override
+    def shown(self, parts: Sequence[Part]) -> Json:
+        return {"role": "user", "content": input_parts(parts)}
 
     def _message(self, message: Message) -> Json:
         match message.role:
@@ -93,16 +73,6 @@ class Conversation(Encoded):
         return {"role": "user", "content": content}
 
 
-def _parts(message: Message) -> Sequence[Part]:
-    return message.content if isinstance(message.content, tuple) else ()
-
-
-def _is_media(part: Part, message: Message) -> bool:
-    if message.role == "assistant":  # What it said aloud is handed back by its id, or as text.
-        return isinstance(part, ImagePart | FilePart)
-    return isinstance(part, ImagePart | FilePart | AudioPart)
-
-
 def _answer(message: Message, own: Json) -> Json:
     """Return an answer as any server takes it, and what its own server wants back beside that."""
     values: Json = {"role": "assistant"}
@@ -115,7 +85,7 @@ def _answer(message: Message, own: Json) -> Json:
     if message.refusal:
         values["refusal"] = message.text
     elif "audio" not in own:
-        values["content"] = _said(message.content) or (None if message.tool_calls else "")
+        values["content"] = said(message.content) or (None if message.tool_calls else "")
     else:
         own["audio"] = {"id": object_at(own, "audio")["id"]}
     if message.tool_calls:
@@ -128,13 +98,6 @@ def _answer(message: Message, own: Json) -> Json:
             for call in message.tool_calls
         ]
     return values | own
-
-
-def _said(content: Content | None) -> str:
-    if not isinstance(content, tuple):
-        return content or ""
-    spoken = [part.transcript or "" for part in content if isinstance(part, AudioPart)]
-    return text_of(content) or " ".join(spoken)
 
 
 def _call_id(id: str) -> str:

@@ -3,16 +3,17 @@
 Source: https://platform.openai.com/docs/api-reference/responses/create
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
 from kern.models.base import ModelRequest, OutputSchema
 from kern.models.openai.api import Origin
-from kern.models.openai.encoded import Encoded
+from kern.models.openai.encoded import Encoded, parts_of, said
 from kern.models.openai.params import set_by_both, settings_of, tools_of
 from kern.models.openai.responses.parts import input_parts
 from kern.models.openai.values import Json, encode, members_of
+from kern.run.content import FilePart, ImagePart, Part
 from kern.run.message import Message
 
 _SET_HERE = frozenset(("input", "stream", "background"))
@@ -43,6 +44,16 @@ class Input(Encoded):
         else:
             self.items += map(encode, self._input_items(message))
 
+    @override
+    def media_of(self, message: Message) -> Sequence[Part]:
+        if message.role == "tool" or self.is_own(message):
+            return ()  # The API takes them there.
+        return [part for part in parts_of(message) if isinstance(part, ImagePart | FilePart)]
+
+    @override
+    def shown(self, parts: Sequence[Part]) -> Json:
+        return {"role": "user", "content": input_parts(parts)}
+
     def _input_items(self, message: Message) -> list[Json]:
         if self.is_own(message):
             items = _with_ends(message.provider_items)
@@ -53,7 +64,8 @@ class Input(Encoded):
         content: object = message.content or ""
         if isinstance(content, tuple):
             # The API takes an answer's text only: its sources and reasoning are the model's own.
-            content = message.text if message.role == "assistant" else input_parts(content)
+            is_answer = message.role == "assistant"
+            content = said(content) if is_answer else input_parts(content)
         if message.role == "tool":
             call_id = message.tool_call_id
             kind = "custom_tool_call" if call_id in self._custom_calls else "function_call"
