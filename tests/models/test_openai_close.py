@@ -15,7 +15,7 @@ from kern.testing import ResponsesServer
 async def no_connection(server: ResponsesServer) -> None:
     """Wait until the server has none."""
     async with asyncio.timeout(10):
-        while server._connections:  # noqa: ASYNC110 # the server tells nobody of idle ones
+        while server.connections:  # noqa: ASYNC110 # the server tells nobody of idle ones
             await asyncio.sleep(0.01)
 
 
@@ -25,10 +25,10 @@ async def test_a_model_that_is_closed_has_no_connection_and_opens_others(
     await model.aclose()  # It has none yet.
     async with model:
         await ask(model, "Hi")
-        assert server._connections
+        assert server.connections
     await no_connection(server)
     await ask(model, "Hi")
-    assert server._connections
+    assert server.connections
     await model.aclose()
     await no_connection(server)
 

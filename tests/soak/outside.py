@@ -11,8 +11,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+
 from kern.testing import ResponsesServer
-from kern.testing.connection import Connection, Request
+from kern.testing.listener import Listener
 from kern.testing.responses import Reply
 from tests.soak.ledger import Ledger
 from tests.soak.plan import Plan, answer_of
@@ -29,15 +31,12 @@ class Outside:
         """Answer until SIGTERM; the first line of the output says where."""
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        connections: set[Connection] = set()
+        listener = Listener(self._take_webhook)
         async with self._server:
-            listener = await asyncio.get_running_loop().create_server(
-                lambda: Connection(self._take_webhook, connections), "127.0.0.1"
-            )
-            port = listener.sockets[0].getsockname()[1]
+            port = await listener.start()
             print(self._server.base_url, f"http://127.0.0.1:{port}/", flush=True)
             await stop.wait()
-            listener.close()
+            await listener.close()
 
     def _reply(self, body: dict[str, Any]) -> Reply:
         request = self._server.requests.pop()  # It holds the whole body; nobody else needs it.
@@ -54,10 +53,10 @@ class Outside:
         calls = [(call.tool, call.arguments) for call in plan.turns[turn - 1]]
         return Reply.tool_calls(*calls).slow(plan.think)
 
-    async def _take_webhook(self, request: Request, connection: Connection) -> None:
-        told = json.loads(request.body)
+    async def _take_webhook(self, request: web.BaseRequest) -> web.Response:
+        told = json.loads(await request.read())
         self._ledger.write("told", run=told["data"]["run_id"], note=told["data"]["status"])
-        connection.answer(204, {}, b"")
+        return web.Response(status=204)
 
 
 if __name__ == "__main__":

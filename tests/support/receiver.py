@@ -3,27 +3,48 @@
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from kern.testing.connection import Connection, Request
+from aiohttp import web
 
-Answer = Callable[[Connection], Coroutine[None, None, None]]
+from kern.testing.listener import Handler, Listener
 
 
-def status(code: int, **headers: str) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A webhook as it came; the names of its headers are in lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def status(code: int, **headers: str) -> Handler:
     """Answer with a status, and headers whose names are written with underscores."""
 
-    async def answer(connection: Connection) -> None:
-        connection.answer(code, {name.replace("_", "-"): headers[name] for name in headers}, b"")
+    async def answer(_: web.BaseRequest) -> web.Response:
+        return web.Response(
+            status=code, headers={name.replace("_", "-"): headers[name] for name in headers}
+        )
 
     return answer
 
 
-async def hang(connection: Connection) -> None:
+async def hang(_: web.BaseRequest) -> web.Response:
     """Do not answer."""
     await asyncio.Event().wait()
+    raise AssertionError
+
+
+def transport_of(request: web.BaseRequest) -> asyncio.Transport:
+    """Return where to write what is no HTTP."""
+    assert request.transport
+    return request.transport
 
 
 class Receiver:
@@ -35,13 +56,13 @@ class Receiver:
         ended: is set when a client has left before its answer was complete.
     """
 
-    def __init__(self, *answers: Answer, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *answers: Handler, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         self.answers = deque(answers)
         self.ended = asyncio.Event()
         self._came = asyncio.Event()
         self._tls = tls
-        self._connections: set[Connection] = set()
+        self._listener = Listener(self._handle)
 
     @property
     def url(self) -> str:
@@ -49,10 +70,7 @@ class Receiver:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/hooks?of=kern"
 
     async def __aenter__(self) -> Self:
-        self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._handle, self._connections), "127.0.0.1", ssl=self._tls
-        )
-        self.port: int = self._listener.sockets[0].getsockname()[1]
+        self.port = await self._listener.start(tls=self._tls)
         return self
 
     async def __aexit__(
@@ -61,9 +79,7 @@ class Receiver:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._listener.close()
-        await asyncio.gather(*(each.abort() for each in self._connections))
-        await self._listener.wait_closed()
+        await self._listener.close()
 
     async def wait_for_requests(self, count: int, timeout: float = 10.0) -> None:
         """Wait until so many requests have come since it began."""
@@ -72,12 +88,14 @@ class Receiver:
                 self._came.clear()
                 await self._came.wait()
 
-    async def _handle(self, request: Request, connection: Connection) -> None:
-        self.requests.append(request)
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = await request.read()
+        self.requests.append(Request(request.method, request.path, request.query, headers, body))
         self._came.set()
         answer = self.answers.popleft() if self.answers else status(204)
         try:
-            await answer(connection)
-        except asyncio.CancelledError:
+            return await answer(request)
+        except (asyncio.CancelledError, ConnectionError):
             self.ended.set()
             raise

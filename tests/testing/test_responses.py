@@ -407,11 +407,9 @@ async def test_timeout_tells_what_there_is(server: ResponsesServer) -> None:
 @pytest.mark.parametrize(
     ("content", "status"),
     [
-        (b"POST /v1/responses HTTP/1.1\r\ncontent-length: 1\r\n\r\n{", 400),
-        (b"GET /v2 HTTP/1.1\r\n\r\n", 404),
+        (b"POST /v1/responses HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n{", 400),
+        (b"GET /v2 HTTP/1.1\r\nhost: a\r\n\r\n", 404),
         (b"nonsense\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n", 413),
-        (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", 411),
     ],
 )
 async def test_bad_requests(server: ResponsesServer, content: bytes, status: int) -> None:
@@ -426,7 +424,7 @@ async def test_bad_requests(server: ResponsesServer, content: bytes, status: int
 
 async def test_pipelined_requests(server: ResponsesServer) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    request = b"POST /v1/responses HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}"
+    request = b"POST /v1/responses HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}"
     writer.write(request * 2 + request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert (await reader.read()).count(b"Hello.") == 3
     writer.close()
@@ -462,7 +460,7 @@ async def test_waiting_from_another_loop() -> None:
 
 
 def test_as_a_process() -> None:
-    command = [sys.executable, "-W", "error", "-m", "kern.testing.responses", "--text", "a", "b"]
+    command = [sys.executable, "-W", "error", "-m", "kern.testing", "--text", "a", "b"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         base_url = process.stdout.readline().strip()

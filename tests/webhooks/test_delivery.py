@@ -14,14 +14,14 @@ from functools import partial
 import aiohttp
 import pytest
 import trustme
-from receiver import Receiver, status
+from aiohttp import web
+from receiver import Receiver, hang, status, transport_of
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from kern.errors import ConfigurationError, WebhookError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import RunRecord
-from kern.testing.connection import Connection
 from kern.webhooks import delivery as delivery_module
 
 SECRET = "whsec_" + base64.b64encode(b"kern" * 8).decode()
@@ -135,8 +135,9 @@ async def test_a_redirect_is_a_failure(receiver: Receiver) -> None:
 
 
 async def test_what_is_no_web_server_is_a_failure_without_its_words_or_the_path() -> None:
-    async def chatter(connection: Connection) -> None:
-        connection.write(b"220 secret of the mail server\r\n")
+    async def chatter(request: web.BaseRequest) -> web.StreamResponse:
+        transport_of(request).write(b"220 secret of the mail server\r\n")
+        return await hang(request)
 
     async with Receiver(chatter) as receiver:
         with pytest.raises(WebhookError, match="cannot be reached: ") as failed:
@@ -150,10 +151,11 @@ async def test_what_is_no_web_server_is_a_failure_without_its_words_or_the_path(
 
 
 async def test_headers_without_an_end_are_not_read() -> None:
-    async def flood(connection: Connection) -> None:
-        connection.write(b"HTTP/1.1 200 OK\r\n")
+    async def flood(request: web.BaseRequest) -> web.StreamResponse:
+        transport = transport_of(request)
+        transport.write(b"HTTP/1.1 200 OK\r\n")
         while True:
-            connection.write(b"x-drop: " + b"x" * 4096 + b"\r\n")
+            transport.write(b"x-drop: " + b"x" * 4096 + b"\r\n")
             await asyncio.sleep(0)
 
     async with Receiver(flood) as receiver:
@@ -162,10 +164,11 @@ async def test_headers_without_an_end_are_not_read() -> None:
 
 
 async def test_a_slow_receiver_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def drip(connection: Connection) -> None:
-        connection.write(b"HTTP/1.1 200 OK\r\n")
+    async def drip(request: web.BaseRequest) -> web.StreamResponse:
+        transport = transport_of(request)
+        transport.write(b"HTTP/1.1 200 OK\r\n")
         while True:
-            connection.write(b"x-drop: 1\r\n")
+            transport.write(b"x-drop: 1\r\n")
             await asyncio.sleep(0.01)
 
     monkeypatch.setattr(delivery_module, "_TIMEOUT", 0.1)
@@ -176,11 +179,11 @@ async def test_a_slow_receiver_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_an_endless_answer_is_not_read() -> None:
-    async def flood(connection: Connection) -> None:
-        connection.start_chunks({})
+    async def flood(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
         while True:
-            connection.write_chunks([b"x" * 65536])
-            await connection.drain()
+            await response.write(b"x" * 65536)
 
     async with Receiver(flood) as receiver:
         await deliver(ended(receiver.url))

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from receiver import Answer, Receiver, hang, status
+from aiohttp import web
+from receiver import Receiver, hang, status
 from typing_extensions import override
 
 from kern.db.base import Store
@@ -19,7 +20,7 @@ from kern.errors import DatabaseError, DatabaseUnavailableError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import RunRecord
-from kern.testing.connection import Connection
+from kern.testing.listener import Handler
 from kern.webhooks import delivery as delivery_module
 from kern.webhooks import sender as sender_module
 from kern.webhooks.sender import Sender, next_delay
@@ -195,7 +196,7 @@ async def test_a_receiver_that_is_gone_or_never_answers_is_given_up(
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    answer: Answer,
+    answer: Handler,
     tries: int,
 ) -> None:
     quick(monkeypatch)
@@ -262,9 +263,9 @@ async def test_an_outage_at_any_step_delays_and_repeats_nothing(
         box.put(receiver.url, f"run-{number}")
         box.away = 2
 
-        async def go_away(connection: Connection) -> None:
+        async def go_away(request: web.BaseRequest) -> web.StreamResponse:
             box.away = 2
-            await status(204)(connection)
+            return await status(204)(request)
 
         receiver.answers.append(go_away)
         async with sending(box):
@@ -324,13 +325,13 @@ async def test_no_more_are_sent_at_once_than_there_are_places(
     at_once: list[int] = []
     answering = 0
 
-    async def answer(connection: Connection) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
         nonlocal answering
         answering += 1
         at_once.append(answering)
         await asyncio.sleep(0.01)
         answering -= 1
-        await status(204)(connection)
+        return await status(204)(request)
 
     receiver.answers.extend([answer] * 30)
     for number in range(30):
@@ -359,9 +360,9 @@ async def test_one_whose_lease_expires_is_not_sent_beside_itself(
             often.set()
         return found
 
-    async def answer(connection: Connection) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
         await often.wait()
-        await status(204)(connection)
+        return await status(204)(request)
 
     monkeypatch.setattr(box, "take", count)
     receiver.answers.append(answer)
@@ -374,9 +375,9 @@ async def test_one_whose_lease_expires_is_not_sent_beside_itself(
 async def test_a_sender_that_is_stopped_ends_what_it_sends(box: Box, receiver: Receiver) -> None:
     answering = asyncio.Event()
 
-    async def answer(connection: Connection) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
         await answering.wait()
-        await status(204)(connection)
+        return await status(204)(request)
 
     receiver.answers.append(answer)
     box.put(receiver.url)

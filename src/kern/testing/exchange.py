@@ -6,55 +6,59 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 
-from kern.testing.connection import Connection, Request, answer_bytes
+from kern.extras import extra
 from kern.testing.protocols import Frame, Json, Protocol, responses
 from kern.testing.record import RequestRecord
 from kern.testing.reply import ErrorAnswer, RawAnswer
+
+with extra("testing"):
+    from aiohttp import web
 
 _JSON = {"content-type": "application/json"}
 _EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
 class Exchange:
-    """A request on its connection.
+    """A request that is to be answered.
 
     Attributes:
         protocol: what the client speaks.
         record: what the server knows of the request; kept up to date by the answers.
+        response: what was sent.
         trickle: seconds after each byte of the answer, and of a stream after each event.
         trickles_head: whether the headers trickle too.
     """
 
-    def __init__(
-        self, request: Request, connection: Connection, changed: Callable[[], None]
-    ) -> None:
+    response: web.StreamResponse
+
+    def __init__(self, request: web.BaseRequest, changed: Callable[[], None]) -> None:
         """Begin.
 
         Args:
-            request: what to answer.
-            connection: where to send the answer.
+            request: what to answer, its body already read.
             changed: is called after changes to the record.
         """
-        self.record = RequestRecord(
-            request.method, request.path, request.query, request.headers, time.monotonic()
-        )
+        headers = {name.lower(): value for name, value in request.headers.items()}
         self.protocol: Protocol = responses
+        self.record = RequestRecord(
+            request.method, request.path, request.query, headers, time.monotonic()
+        )
         self.trickle = 0.0
         self.trickles_head = False
-        self._connection = connection
+        self._request = request
         self._changed = changed
 
-    async def send(self, response: Json, drop: object = None) -> None:
+    async def send(self, answer: Json, drop: object = None) -> None:
         """Answer with an object, cut in the middle of its body if it is to be dropped."""
-        body = json.dumps(response).encode()
-        self._identify(response)
+        body = json.dumps(answer).encode()
+        self._identify(answer)
         self._start()
         if drop is None:
-            await self._answer(200, _JSON, body)
+            await self._send(200, _JSON, body)
         else:
-            head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-            self._connection.write(head + body[: len(body) // 2])
-            self._connection.close()
+            await self._open({**_JSON, "content-length": str(len(body))})
+            await self.response.write(body[: len(body) // 2])
+            self.hang_up()
 
     async def send_raw(self, raw: RawAnswer | ErrorAnswer) -> None:
         """Answer with what is no answer of the model."""
@@ -62,7 +66,7 @@ class Exchange:
             body = json.dumps(self.protocol.error(raw.status, raw.message, raw.code)).encode()
             raw = RawAnswer(raw.status, body, {**_JSON, **raw.headers})
         self._start()
-        await self._answer(raw.status, raw.headers, raw.body)
+        await self._send(raw.status, raw.headers, raw.body)
 
     async def send_error(self, status: int, message: str) -> None:
         """Answer with an error in the protocol's form."""
@@ -78,7 +82,7 @@ class Exchange:
                 if self.record.started is None:
                     if batch:
                         self._identify(batch[0].data)
-                    self._connection.start_chunks(_EVENTS)
+                    await self._open(_EVENTS)
                     self._start()
                 frames = []
                 for frame in batch:
@@ -86,37 +90,62 @@ class Exchange:
                     deltas += frame.kind == "delta"
                     if deltas == drop:
                         break
-                for each in frames if self.trickle else ():
-                    self._connection.write_chunks([each])
-                    await asyncio.sleep(self.trickle)
-                self._connection.write_chunks([] if self.trickle else frames)
+                await self._write_frames(frames)
                 if deltas == drop:
-                    self._connection.close()
+                    self.hang_up()
                     return
-                await self._connection.drain()
         if self.record.started is None:
-            self._connection.start_chunks(_EVENTS)
-        self._connection.write_chunks([b""])
-        await self._connection.drain()
+            await self._open(_EVENTS)
+        await self.response.write_eof()
 
     def break_off(self, within_headers: bool) -> None:
         """Close the connection with no answer, or with a part of its headers."""
         if within_headers:
             self._start()
-            self._connection.write(b"HTTP/1.1 200 OK\r\ncontent-type: applica")
-        self._connection.close()
+            self._write_past(b"HTTP/1.1 200 OK\r\ncontent-type: applica")
+        self.hang_up()
 
-    async def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def hang_up(self) -> None:
+        """Close the connection after what was sent."""
+        if self._request.transport:
+            self._request.transport.close()
+        self.response = web.Response()  # The library wants one; on a closed connection it drops it.
+
+    async def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if not self.trickle:
-            self._connection.answer(status, headers, body)
-        else:
-            answer = answer_bytes(status, headers, body)
-            begin = 0 if self.trickles_head else len(answer) - len(body)
-            self._connection.write(answer[:begin])
-            for place in range(begin, len(answer)):
-                self._connection.write(answer[place : place + 1])
+            self.response = web.Response(status=status, headers=headers, body=body)
+            await self.response.prepare(self._request)
+            await self.response.write_eof()
+        elif self.trickles_head:
+            # The library sends its headers in one piece, so these go past it.
+            given = {**headers, "content-length": str(len(body)), "connection": "close"}
+            lines = [f"HTTP/1.1 {status} ", *(f"{name}: {given[name]}" for name in given), "", ""]
+            for byte in "\r\n".join(lines).encode("latin-1") + body:
+                self._write_past(bytes([byte]))
                 await asyncio.sleep(self.trickle)
-        await self._connection.drain()
+            self.hang_up()
+        else:
+            await self._open({**headers, "content-length": str(len(body))}, status)
+            for byte in body:
+                await self.response.write(bytes([byte]))
+                await asyncio.sleep(self.trickle)
+            await self.response.write_eof()
+
+    async def _open(self, headers: Mapping[str, str], status: int = 200) -> None:
+        self.response = web.StreamResponse(status=status, headers=headers)
+        await self.response.prepare(self._request)
+
+    async def _write_frames(self, frames: list[bytes]) -> None:
+        if not self.trickle:
+            await self.response.write(b"".join(frames))
+            return
+        for frame in frames:
+            await self.response.write(frame)
+            await asyncio.sleep(self.trickle)
+
+    def _write_past(self, data: bytes) -> None:
+        if self._request.transport:
+            self._request.transport.write(data)
 
     def _identify(self, answer: Json | str) -> None:
         if self.record.response_id is None and isinstance(answer, dict):

@@ -10,12 +10,16 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from kern.testing.connection import Connection, Request
+from kern.extras import extra
 from kern.testing.exchange import Exchange
 from kern.testing.generation import BackgroundGeneration, paced, whole
+from kern.testing.listener import Listener
 from kern.testing.protocols import Json, anthropic, chat, google, responses
 from kern.testing.record import RequestRecord, Watch
 from kern.testing.reply import Reply
+
+with extra("testing"):
+    from aiohttp import web
 
 _GOOGLE_ACTIONS = (":generateContent", ":streamGenerateContent")
 
@@ -79,7 +83,7 @@ class ProtocolServer:
         self.in_flight = 0
         self._record = record
         self._watch = Watch(self._describe)
-        self._connections: set[Connection] = set()
+        self._listener = Listener(self._handle)
         self._background: dict[str, BackgroundGeneration] = {}
 
     @property
@@ -92,14 +96,13 @@ class ProtocolServer:
         """What OpenAI's clients take as their base URL; ends in ``/v1``."""
         return f"{self.url}/v1"
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open, idle ones included."""
+        return self._listener.connections
+
     async def __aenter__(self) -> Self:
-        self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._handle, self._connections),
-            "127.0.0.1",
-            self.port,
-            backlog=1024,
-        )
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self.port = await self._listener.start(self.port)
         return self
 
     async def __aexit__(
@@ -108,12 +111,8 @@ class ProtocolServer:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._listener.close()
-        await asyncio.gather(
-            *(connection.abort() for connection in self._connections),
-            *(generation.close() for generation in self._background.values()),
-        )
-        await self._listener.wait_closed()
+        await self._listener.close()
+        await asyncio.gather(*(generation.close() for generation in self._background.values()))
 
     def __enter__(self) -> Self:
         ready: Future[Callable[[], object]] = Future()
@@ -207,29 +206,32 @@ class ProtocolServer:
         await stop.wait()
         await self.__aexit__(None, None, None)
 
-    async def _handle(self, request: Request, connection: Connection) -> None:
-        exchange = Exchange(request, connection, self._watch.changed)
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        content = await request.content.read()
+        exchange = Exchange(request, self._watch.changed)
         record = exchange.record
         self.in_flight += 1
         try:
-            await self._answer(request, exchange)
+            await self._answer(content, exchange)
             record.finished = time.monotonic()
-        except asyncio.CancelledError:
-            if connection.lost:
-                record.disconnected = connection.lost
+        except (asyncio.CancelledError, ConnectionError):
+            if not self._listener.closing:
+                record.disconnected = time.monotonic()
                 self.disconnects += 1
             raise
         except Exception as error:  # The script's own code failed; its author sees it there.
             if record.started is None:
                 await exchange.send_error(500, f"The script failed: {error!r}")
             else:
-                connection.close()
+                exchange.hang_up()
         finally:
             self.in_flight -= 1
             self._watch.changed()
+        return exchange.response
 
-    async def _answer(self, request: Request, exchange: Exchange) -> None:
-        match (request.method, *request.path.strip("/").split("/")):
+    async def _answer(self, content: bytes, exchange: Exchange) -> None:
+        method, path = exchange.record.method, exchange.record.path
+        match (method, *path.strip("/").split("/")):
             case ("POST", *_, "responses"):
                 exchange.protocol = responses
             case ("POST", *_, "chat", "completions"):
@@ -245,9 +247,9 @@ class ProtocolServer:
                 await self._look_up(identifier, self._cancel, exchange)
                 return
             case _:
-                await exchange.send_error(404, f"Unknown URL: {request.method} {request.path}")
+                await exchange.send_error(404, f"Unknown URL: {method} {path}")
                 return
-        await self._create(request.body, exchange)
+        await self._create(content, exchange)
 
     async def _look_up(self, identifier: str, answer: Lookup, exchange: Exchange) -> None:
         self._keep(self.lookups, exchange.record)

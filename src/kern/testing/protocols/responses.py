@@ -70,8 +70,10 @@ def tools_of(body: Mapping[str, Any]) -> dict[str, Json]:
 def messages_of(body: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the conversation that the request holds, as roles and texts."""
     said = [("system", body["instructions"])] if body.get("instructions") else []
-    given: str | list[Json] = body["input"]
-    for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
+    items: list[Json] | str = body["input"]
+    if isinstance(items, str):
+        items = [{"role": "user", "content": items}]
+    for item in items:
         match item.get("type", "message"):
             case "message":
                 role = "system" if item["role"] == "developer" else item["role"]
@@ -229,7 +231,6 @@ def _item_events(index: int, item: Json, reply: Reply) -> Iterator[Json]:
         yield {
             "type": "response.function_call_arguments.done",
             **place,
-            "name": item.get("name"),
             "arguments": item["arguments"],
         }
     yield {"type": "response.output_item.done", "output_index": index, "item": item}

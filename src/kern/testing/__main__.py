@@ -1,4 +1,4 @@
-"""The server as a process: ``python -m kern.testing.responses --port 8080``."""
+"""The server as a process: ``python -m kern.testing --port 8080``."""
 
 import argparse
 import asyncio
@@ -18,10 +18,10 @@ async def _serve(port: int, reply: Reply) -> None:
 
 
 def main() -> None:
-    """Serve until SIGINT or SIGTERM, the base URL being the first line of the output."""
+    """Serve until SIGINT or SIGTERM, the first line of the output being the base URL for OpenAI."""
     parser = argparse.ArgumentParser(
-        prog="python -m kern.testing.responses",
-        description="Answers OpenAI's Responses API with one text, as fast as it can.",
+        prog="python -m kern.testing",
+        description="Answers for OpenAI, Anthropic and Google with one text, as fast as it can.",
     )
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before the first byte")
