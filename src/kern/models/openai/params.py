@@ -133,9 +133,12 @@ def set_by_both(names: Iterable[str]) -> ModelError:
 
 
 def _name_of(tool: object) -> str | None:
+    """Return the name of a tool, which Chat Completions has in an object within it."""
     members = members_of(tool) or {}
-    name = members.get("name") or (members_of(members.get("function")) or {}).get("name")
-    return name if isinstance(name, str) else None
+    for values in (members, *map(members_of, (members.get("function"), members.get("custom")))):
+        if isinstance(name := (values or {}).get("name"), str):
+            return name
+    return None
 
 
 def _members(given: Mapping[str, object], name: str) -> Mapping[str, object]:

@@ -17,12 +17,12 @@ from kern.aio.per_loop import PerLoop
 from kern.errors import ConfigurationError, MissingKeyError, ModelError
 from kern.extras import extra
 from kern.models.openai.options import ClientOptions
-from kern.models.openai.provider import Provider
+from kern.models.openai.provider import OPENAI, Provider
 from kern.models.sse import read_events
 from kern.run.codec import parse
 
 if TYPE_CHECKING:
-    from httpx2 import Response
+    from httpx2 import AsyncClient, Response
     from openai import AsyncOpenAI
 
 # How long the end of a stream is waited for once the answer is complete, in seconds: a connection
@@ -195,7 +195,6 @@ class Service:
     async def _open(self) -> AsyncGenerator["AsyncOpenAI", None]:
         with extra("openai"):
             from httpx2 import InvalidURL
-            from openai import AsyncOpenAI
 
             from kern.models.openai.transport import open_http_client
 
@@ -208,29 +207,17 @@ class Service:
             )
         if not address:
             raise ConfigurationError(f"{self._model} has no address. Set {hint}.")
-        given = self._options.get("http_client")
-        http_client = given or open_http_client()
+        if given := self._options.get("http_client"):
+            yield self._made(key, address, given)
+            return
+        http_client = open_http_client()
         try:
-            client = AsyncOpenAI(
-                api_key=key,
-                base_url=address,
-                organization=self._options.get("organization"),
-                timeout=self._timeout,
-                max_retries=0,
-                default_headers=self._headers,
-                default_query=self._query,
-                http_client=http_client,
-                **cast(dict[str, Any], self._options.get("client_params") or {}),
-            )
+            client = self._made(key, address, http_client)
         except InvalidURL as error:
-            if given is None:
-                await http_client.aclose()
+            await http_client.aclose()
             raise ConfigurationError(
                 f"{self._model} has no usable address: {error}. Check {hint}."
             ) from error
-        if given is not None:
-            yield client
-            return
         for each, loop in list(_open_clients.items()):
             if loop.is_closed():
                 _open_clients.pop(each, None)
@@ -240,6 +227,26 @@ class Service:
         finally:
             _open_clients.pop(client, None)
             await client.close()
+
+    def _made(self, key: str, address: str, http_client: "AsyncClient") -> "AsyncOpenAI":
+        from openai import AsyncOpenAI
+
+        given: dict[str, Any] = {
+            "api_key": key,
+            "base_url": address,
+            "organization": self._options.get("organization"),
+            "timeout": self._timeout,
+            "max_retries": 0,
+            "default_headers": self._headers,
+            "default_query": self._query,
+            "http_client": http_client,
+            **(self._options.get("client_params") or {}),
+        }
+        client = AsyncOpenAI(**given)
+        if self._provider is not OPENAI:
+            # The SDK takes these from OpenAI's variables, and they concern nobody else.
+            client.organization, client.project = given["organization"], given.get("project")
+        return client
 
 
 # Held for as long as they are open: a client that becomes garbage together with its model would

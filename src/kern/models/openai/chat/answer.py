@@ -59,7 +59,7 @@ def read_completion(payload: object, origin: Origin) -> ModelResponse:
     if item := _handed_back(message, sent, calls):
         answer.provider, answer.server, answer.model = origin
         answer.provider_items = [item]
-    end: FinishReason = "stop" if reason in (None, "stop") else "other"
+    end: FinishReason = "stop" if reason in (None, "stop", "tool_calls") else "other"
     return ModelResponse(
         answer,
         _metrics(object_at(values, "usage")),
