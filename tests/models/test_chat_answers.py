@@ -1,5 +1,6 @@
 """What Chat Completions answers, whole and streamed, however a server writes it."""
 
+import asyncio
 import base64
 import json
 from contextlib import aclosing
@@ -375,8 +376,17 @@ async def test_a_stream_that_ends_too_early_is_an_error_that_passes(
 
 
 async def test_the_next_call_takes_the_connection_of_a_stream(
-    chat: Model, server: ResponsesServer
+    chat: Model, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    loop, opened = asyncio.get_running_loop(), 0
+    connect = loop.create_connection
+
+    def count(*args: Any, **options: Any) -> Any:
+        nonlocal opened
+        opened += 1
+        return connect(*args, **options)
+
+    monkeypatch.setattr(loop, "create_connection", count)
     for _ in range(3):
         await pieces_and_whole(chat, "Hi")
-        assert len(server._connections) == 1
+    assert (len(server.requests), opened) == (3, 1)
