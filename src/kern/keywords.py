@@ -31,7 +31,7 @@ def explained(function: Callable[P, R], name: str | None = None) -> Callable[P, 
     def check(given: Collection[str]) -> None:
         if not named.issuperset(given):
             wrong = next(each for each in given if each not in named)
-            raise TypeError(_explanation(name, wrong, [each for each in known if each in named]))
+            raise TypeError(explanation(name, wrong, [each for each in known if each in named]))
 
     if iscoroutinefunction(function):
 
@@ -70,7 +70,14 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f"There are: {', '.join(known) or 'none'}."
 
 
-def _explanation(function: str, wrong: str, known: Collection[str]) -> str:
+def explanation(function: str, wrong: str, known: Collection[str]) -> str:
+    """Return what to say of a wrong keyword.
+
+    Args:
+        function: what was called, or the class.
+        wrong: the keyword.
+        known: those that there are.
+    """
     return f"{function}() got an unexpected keyword argument {wrong!r}. {nearest(wrong, known)}"
 
 

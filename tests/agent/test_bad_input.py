@@ -112,9 +112,9 @@ async def test_a_background_run_needs_an_agent_that_other_processes_can_name(
     assert (await named.arun("Hi", background=True)).agent_id == "by-its-id"
 
 
-@pytest.mark.parametrize("model", [None, "gpt-5-mini", object()])
+@pytest.mark.parametrize("model", ["gpt-5-mini", "nobody:gpt-5-mini", "openai:", object()])
 def test_an_agent_needs_a_model(model: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"needs a model, such as Agent\(model=OpenAIResp"):
+    with pytest.raises(ConfigurationError, match=r"is no model. Pass one, such as OpenAIResponses"):
         Agent("Tester", model)
 
 

@@ -14,7 +14,7 @@ LIMIT = 0.3
 # Any of these would take much longer than a test may.
 TRICKLES = {
     "body": Reply.text(*"Hello.").trickling(0.05),
-    "head": Reply.text("Hello.").trickling(0.05, "head"),
+    "head": Reply.text("Hello.").trickling(0.1, "head"),
     "error": Reply.http_error(400, "No. " * 100).trickling(0.05),
     "error head": Reply.http_error(500).trickling(0.05, "head"),
     "redirect": Reply.http_error(307, headers={"location": "/v1/responses"}).slow(0.1),

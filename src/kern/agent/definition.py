@@ -16,6 +16,7 @@ from kern.errors import ConfigurationError
 from kern.execution.middleware import Middleware
 from kern.execution.spec import HistoryAgents
 from kern.models.base import Model
+from kern.models.utils import get_model
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
 from kern.run.codec import check_id
@@ -53,7 +54,7 @@ class AgentDefinition(Generic[Deps, Output]):
     def __init__(
         self,
         name: str | None = None,
-        model: Model | None = None,
+        model: Model | str | None = None,
         *,
         id: str | None = None,
         description: str | None = None,
@@ -80,7 +81,8 @@ class AgentDefinition(Generic[Deps, Output]):
 
         Args:
             name: what people call it.
-            model: who answers; required.
+            model: who answers: a model, or a text such as ``"openai:gpt-5.4"``; by default
+                ``OpenAIResponses()``.
             id: its identity, compared character by character; by default the name in lower case
                 (and Unicode's form NFC) with dashes between its words.
             description: who the model is to be.
@@ -121,10 +123,6 @@ class AgentDefinition(Generic[Deps, Output]):
             ConfigurationError: an argument cannot be used.
             InvalidInputError: a limit is no number above 0, or there is no such policy.
         """
-        if not isinstance(model, Model):
-            raise ConfigurationError(
-                "An agent needs a model, such as Agent(model=OpenAIResponses(id='gpt-5-mini'))."
-            )
         if history_agents not in get_args(HistoryAgents):
             raise ConfigurationError(f"history_agents must be 'own' or 'all': {history_agents!r}.")
         check_least("num_history_runs", num_history_runs)
@@ -154,7 +152,7 @@ class AgentDefinition(Generic[Deps, Output]):
             raise ConfigurationError(f"dependencies must be a dict, not {dependencies!r:.80}.")
         self.dependencies: Mapping[str, object] = dict(dependencies or {})
         self.name = name or "Agent"
-        self.model = model
+        self.model = get_model(model)
         self.description = description
         self.instructions = instructions
         self.add_history_to_context = add_history_to_context

@@ -1,5 +1,6 @@
 """What the failures of a provider mean, in one table: by its code for them, or else by status."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,6 +57,7 @@ _CODES: Mapping[str, Failure] = {
     "model_not_found": _stays("not_found"),
     "deployment_not_found": _stays("not_found"),
     "context_length_exceeded": _stays("context_length"),
+    "exceed_context_size_error": _stays("context_length"),
     "string_above_max_length": _stays("context_length"),
     "content_filter": _stays("content_filter"),
     "content_policy_violation": _stays("content_filter"),
@@ -105,13 +107,25 @@ _STATUSES: Mapping[int, Failure] = {
 }
 
 
-def failure_of(code: object, status: int | None = None) -> Failure:
+# Not every server has a code for a conversation that is too long.
+_TOO_LONG = re.compile(r"context (length|window|size)|prompt is too long|too many tokens", re.I)
+
+
+def failure_of(code: object, status: int | None = None, message: str = "") -> Failure:
     """Return what a failure means.
 
     Args:
         code: the provider's code for it, where it gave one; goes before the status.
         status: the HTTP status of its answer, or None for one within an answer.
+        message: what the provider says of it.
     """
+    found = _failure_of(code, status)
+    if found.kind == "invalid_request" and _TOO_LONG.search(message):
+        return _stays("context_length")
+    return found
+
+
+def _failure_of(code: object, status: int | None) -> Failure:
     if isinstance(code, str) and (known := _CODES.get(code)):
         return known
     if status is None:

@@ -1,30 +1,20 @@
 """The parameters that users give beside kern's own: joined if they can be, else refused."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, ModelError
+from kern.models.base import ModelRequest
+from kern.models.openai.options import ClientOptions
+from kern.models.openai.values import Json, listed, members_of
 
-_ELSEWHERE: Mapping[str, str] = {
-    "model": "the model's id says it",
-    "input": "kern sends the conversation",
-    "conversation": "kern sends the conversation",
-    "previous_response_id": "kern sends the conversation",
-    "instructions": "give them to the agent",
-    "stream": "kern streams what somebody reads",
-    "background": "pass background=True to the model",
-    "timeout": "pass it to the model",
-}
-"""What may not be given as a parameter, and why."""
+_EXTRAS = ("extra_headers", "extra_query", "extra_body")
 
-_LISTS, _OBJECTS = ("include", "tools"), ("metadata", "reasoning", "text")
-"""What kern joins, so that it has to have this form."""
-
-_SEALED = "reasoning.encrypted_content"
+_LISTS, _OBJECTS = ("include", "tools"), ("metadata", "reasoning", "stream_options", "text")
+"""What kern joins or looks into, so that it has to have this form."""
 
 
-@dataclass(frozen=True, slots=True)
-class Params:
+class Params(NamedTuple):
     """What is sent with each request beside the conversation.
 
     Attributes:
@@ -33,51 +23,82 @@ class Params:
         query: what the address of each request has behind its ``?``.
     """
 
-    body: Mapping[str, object]
+    body: dict[str, object]
     headers: Mapping[str, str]
     query: Mapping[str, object]
 
 
+class Given:
+    """The parameters that a user gives in several places, joined one after the other.
+
+    Attributes:
+        values: what is joined by now.
+    """
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        """Begin with these; None stands for nothing."""
+        self.values = {name: value for name, value in values.items() if value is not None}
+        self._clashes: list[str] = []
+
+    def join(self, more: Mapping[str, object]) -> None:
+        """Add more: lists and objects are joined with those that are there."""
+        self.values = _join(self.values, more, "", self._clashes)
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Note that a parameter may not be given, and why."""
+        self._clashes.append(f"{name} ({reason})")
+
+    def check(self, where: str) -> None:
+        """Check that nothing is given twice.
+
+        Args:
+            where: what gave it, for the error.
+
+        Raises:
+            ConfigurationError: something is, or may not be given.
+        """
+        if self._clashes:
+            raise ConfigurationError(
+                f"{where} cannot hold {', '.join(self._clashes)}: kern sets it, or it is given "
+                "twice."
+            )
+
+
 def joined(
-    own: Mapping[str, object],
-    given: Mapping[str, object],
-    headers: Mapping[str, str],
-    query: Mapping[str, object],
+    own: Mapping[str, object], options: ClientOptions, elsewhere: Mapping[str, str]
 ) -> Params:
-    """Return the parameters of both, with lists and objects joined.
+    """Return the parameters of all, with lists and objects joined.
 
     Args:
         own: parameters by the keywords of the model; None stands for nothing.
-        given: parameters of the API; ``extra_headers``, ``extra_query`` and ``extra_body`` hold
-            more of each.
-        headers: HTTP headers.
-        query: members of the query.
+        options: what holds more of them: ``request_params``, with ``extra_headers``,
+            ``extra_query`` and ``extra_body`` in it and beside it, headers and query.
+        elsewhere: the parameters that may not be given, and why.
 
     Raises:
         ConfigurationError: something is given twice, kern sets it itself, or it has another form
             than the API's.
     """
+    given = options.get("request_params") or {}
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise ConfigurationError(f"request_params must be a dict with names, not {given!r:.60}.")
-    more = {name: _members(given, name) for name in ("extra_body", "extra_headers", "extra_query")}
-    clashes: list[str] = []
-    body = {name: value for name, value in own.items() if value is not None}
-    direct = {name: value for name, value in given.items() if name not in more}
-    for each in (direct, more["extra_body"]):
-        clashes += [f"{name} ({_ELSEWHERE[name]})" for name in each if name in _ELSEWHERE]
-        body = _join(body, each, "", clashes)
-    if body.get("store") is False:
-        # Without it, a provider that keeps nothing cannot go on from its own reasoning.
-        body = _join(body, {"include": [_SEALED]}, "", clashes)
-    sent = _join(_in_lower_case(headers), _in_lower_case(more["extra_headers"]), "", clashes)
-    asked = _join(dict(query), more["extra_query"], "", clashes)
-    if clashes:
-        raise ConfigurationError(
-            f"request_params cannot hold {', '.join(clashes)}: kern sets it, or it is given twice."
-        )
-    _check_forms(body)
-    headers = {name: str(value) for name, value in sent.items() if value is not None}
-    return Params(body, headers, asked)
+    direct = {name: value for name, value in given.items() if name not in _EXTRAS}
+    body = Given(own)
+    headers = Given(_in_lower_case(members_at(options, "default_headers")))
+    query = Given(members_at(options, "default_query"))
+    more = [direct, members_at(options, "extra_body"), members_at(given, "extra_body")]
+    for each in more:
+        for name in each.keys() & elsewhere.keys():
+            body.refuse(name, elsewhere[name])
+        body.join(each)
+    for where in (options, given):
+        headers.join(_in_lower_case(members_at(where, "extra_headers")))
+        query.join(members_at(where, "extra_query"))
+    for part in (body, headers, query):
+        part.check("request_params")
+    _check_forms(body.values)
+    sent = {name: str(value) for name, value in headers.values.items() if value is not None}
+    return Params(body.values, sent, query.values)
 
 
 def _check_forms(body: Mapping[str, object]) -> None:
@@ -94,13 +115,69 @@ def _check_forms(body: Mapping[str, object]) -> None:
 
 
 def _wrong_form(text: str, value: object) -> ConfigurationError:
-    return ConfigurationError(f"request_params: {text}, not {value!r:.60}.")
+    return ConfigurationError(f"The model's parameters: {text}, not {value!r:.60}.")
 
 
-def _members(given: Mapping[str, object], name: str) -> Mapping[str, object]:
-    value = given.get(name) or {}
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"request_params: {name} must be a dict, not {value!r:.60}.")
+def settings_of(request: ModelRequest, set_here: frozenset[str]) -> Mapping[str, object]:
+    """Return the parameters of one call.
+
+    Raises:
+        ModelError: it sets what kern does.
+    """
+    if set_twice := set_here & request.settings.keys():
+        raise set_by_both(set_twice)
+    return request.settings
+
+
+def tools_of(request: ModelRequest, own: object, functions: list[Json]) -> list[object]:
+    """Return the agent's functions, and the tools that the provider has, as its user gave them.
+
+    Args:
+        request: what is asked.
+        own: the tools among the model's parameters.
+        functions: those of the request, as the API takes them.
+
+    Raises:
+        ModelError: one of the user's has the name of a function.
+    """
+    given = [*listed("tools", own), *listed("tools", request.settings.get("tools"))]
+    names = {tool.name for tool in request.tools}
+    if twice := [name for each in given if (name := _name_of(each)) in names]:
+        raise set_by_both([f"the tool {name}" for name in twice])
+    return [*functions, *given]
+
+
+def set_by_both(names: Iterable[str]) -> ModelError:
+    """Return the error for parameters that a call sets and kern sets too."""
+    return ModelError(
+        f"The request sets {', '.join(sorted(names))}, which kern sets itself. Take it out of the "
+        "settings of the request, or of request_params.",
+        kind="invalid_request",
+    )
+
+
+def _name_of(tool: object) -> str | None:
+    """Return the name of a tool, which Chat Completions has in an object within it."""
+    members = members_of(tool) or {}
+    for values in (members, *map(members_of, (members.get("function"), members.get("custom")))):
+        if isinstance(name := (values or {}).get("name"), str):
+            return name
+    return None
+
+
+def members_at(given: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """Return the members of an object that a user gives, or none where there is none.
+
+    Args:
+        given: what holds it.
+        name: its name there.
+
+    Raises:
+        ConfigurationError: it is no object.
+    """
+    value = members_of(given.get(name) or {})
+    if value is None:
+        raise _wrong_form(f"{name} must be a dict", given[name])
     return value
 
 
@@ -124,11 +201,3 @@ def _join(
         else:
             clashes.append(f"{within}{name}")
     return both
-
-
-def members_of(value: object) -> Mapping[str, object] | None:
-    """Return the members of a parameter that is an object, of the SDK's or not; else None."""
-    if isinstance(value, Mapping):
-        return value
-    dump = getattr(value, "model_dump", None)
-    return dump(mode="json", by_alias=True, exclude_unset=True) if callable(dump) else None

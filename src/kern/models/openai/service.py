@@ -6,25 +6,29 @@ nothing: ``kern.models.retries`` does.
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping
-from contextlib import aclosing
-from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from contextlib import aclosing, suppress
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from kern.aio.limit import Allowance
 from kern.aio.per_loop import PerLoop
 from kern.errors import ConfigurationError, MissingKeyError, ModelError
 from kern.extras import extra
+from kern.models.openai.options import ClientOptions
+from kern.models.openai.provider import OPENAI, Provider
 from kern.models.sse import read_events
 from kern.run.codec import parse
+from kern.run.numbers import check_seconds
 
 if TYPE_CHECKING:
-    from httpx2 import Response
+    from httpx2 import AsyncClient, Response
     from openai import AsyncOpenAI
 
-_OPENAI = "https://api.openai.com/v1"
+# How long the end of a stream is waited for once the answer is complete, in seconds: a connection
+# that is read to its end serves the next call.
+_DRAIN = 0.1
 
 
 class Service:
@@ -36,42 +40,48 @@ class Service:
     def __init__(
         self,
         model: str,
+        provider: Provider,
+        options: ClientOptions,
         *,
-        api_key: str | None,
-        base_url: str | None,
-        timeout: float | None,
-        default_headers: Mapping[str, str],
-        default_query: Mapping[str, object],
+        headers: Mapping[str, str],
+        query: Mapping[str, object],
     ) -> None:
         """Prepare, without opening anything.
 
         Args:
             model: the model's id, for errors.
-            api_key: the key; by default what ``OPENAI_API_KEY`` holds at the first call.
-            base_url: the server; by default ``OPENAI_BASE_URL``, else OpenAI's.
-            timeout: seconds to wait for an answer in all, from the connection to its last byte;
-                None for any time.
-            default_headers: headers to send with each call.
-            default_query: what to add to the address of each call, behind its ``?``.
+            provider: whose server it is.
+            options: how it is reached.
+            headers: headers to send with each call.
+            query: what to add to the address of each call, behind its ``?``.
+
+        Raises:
+            ConfigurationError: the client that is to be used is no asynchronous one, or the
+                timeout is no number of seconds.
         """
+        self.base_url = options.get("base_url")
+        self.api_key = options.get("api_key")
+        self.client = options.get("async_client") or options.get("client")
         self._model = model
-        self._api_key = api_key
-        self._base_url = base_url
-        self._timeout = timeout
-        self._default_headers = default_headers
-        self._default_query = default_query
-        self._clients = PerLoop(self._client)
+        self._provider = provider
+        self._options = options
+        self._timeout = options.get("timeout", 600.0)
+        self._found = ""
+        self._headers = headers
+        self._query = query
+        self._opened = (self.base_url, self.api_key)
+        self._clients = PerLoop(self._open)
+        self._copy: tuple[AsyncOpenAI, AsyncOpenAI] | None = None
+        _check(self.client)
+        if self._timeout is not None:
+            check_seconds("timeout", self._timeout, ConfigurationError)
 
-    @cached_property
-    def _address(self) -> str:
-        # It is read once: connections and items stay with the server that they came from.
-        return self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
-
-    @cached_property
+    @property
     def server(self) -> str:
         """Which server it is: its host, port and path, with nothing secret."""
+        address = str(self.client.base_url) if self.client else self._address()
         try:
-            url = urlsplit(self._address)
+            url = urlsplit(address)
         except ValueError:  # The first call will say so.
             return ""
         return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
@@ -84,7 +94,7 @@ class Service:
             ConfigurationError: the server's address is none.
             MissingExtraError: the SDK is not installed.
         """
-        await self._clients.get()
+        await self._ready()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
@@ -127,7 +137,7 @@ class Service:
         Raises:
             ModelError: it refused, or the stream broke off or is no JSON.
         """
-        client = await self._clients.get()
+        client = await self._ready()
         method = "GET" if body is None else "POST"
         try:
             with Allowance(self._timeout) as allowance:
@@ -140,6 +150,7 @@ class Service:
                         async for event in events:
                             if isinstance(event, dict):
                                 yield event
+                        await _drain(chunks)
                 finally:
                     await response.aclose()
         except Exception as error:
@@ -153,11 +164,11 @@ class Service:
         """
         from kern.models.openai.transport import model_error
 
-        key = self._api_key or os.environ.get("OPENAI_API_KEY")
-        return model_error(error, self._model, self._timeout, key or "")
+        key = self.client.api_key if self.client else self._key()
+        return model_error(error, self._model, self._provider, self._timeout, key or "")
 
     async def _whole(self, method: str, path: str, body: Mapping[str, bytes] | None) -> object:
-        client = await self._clients.get()
+        client = await self._ready()
         try:
             with Allowance(self._timeout) as allowance:
                 response = await allowance.wait(_send(client, method, path, body, stream=False))
@@ -165,35 +176,56 @@ class Service:
         except Exception as error:
             raise self.failed(error) from None
 
-    async def _client(self) -> AsyncGenerator["AsyncOpenAI", None]:
+    def _address(self) -> str:
+        if self.base_url:
+            return self.base_url
+        # It is read once: connections and items stay with the server that they came from.
+        self._found = self._found or self._provider.address()
+        return self._found
+
+    def _key(self) -> str | None:
+        return self.api_key or self._provider.key()
+
+    async def _ready(self) -> "AsyncOpenAI":
+        """Return the client of the running loop, with the address and key of this moment."""
+        if self.client is not None:
+            return self._given(self.client)
+        client = await self._clients.get()
+        if (self.base_url, self.api_key) == self._opened:
+            return client
+        return client.with_options(base_url=self._address(), api_key=self._key())
+
+    def _given(self, client: "AsyncOpenAI") -> "AsyncOpenAI":
+        """Return the user's client, with its retries off: kern repeats, the SDK does not."""
+        if self._copy is None or self._copy[0] is not client:
+            self._copy = client, client.with_options(max_retries=0)
+        return self._copy[1]
+
+    async def _open(self) -> AsyncGenerator["AsyncOpenAI", None]:
         with extra("openai"):
             from httpx2 import InvalidURL
-            from openai import AsyncOpenAI
 
             from kern.models.openai.transport import open_http_client
 
-        key = self._api_key or os.environ.get("OPENAI_API_KEY")
+        key, address, hint = self._key(), self._address(), self._provider.address_hint
         if not key:
             raise MissingKeyError(
-                f"There is no API key for {self._model}: set OPENAI_API_KEY, or pass api_key. For "
-                "a server of your own that asks for none, any value will do.",
+                f"There is no API key for {self._model}: set {self._provider.key_variable}, or "
+                "pass api_key. For a server of your own that asks for none, any value will do.",
                 kind="authentication",
             )
+        if not address:
+            raise ConfigurationError(f"{self._model} has no address. Set {hint}.")
+        if given := self._options.get("http_client"):
+            yield self._made(key, address, given)
+            return
         http_client = open_http_client()
         try:
-            client = AsyncOpenAI(
-                api_key=key,
-                base_url=self._address,
-                timeout=self._timeout,
-                max_retries=0,
-                default_headers=self._default_headers,
-                default_query=self._default_query,
-                http_client=http_client,
-            )
+            client = self._made(key, address, http_client)
         except InvalidURL as error:
             await http_client.aclose()
             raise ConfigurationError(
-                f"{self._model} has no usable address: {error}. Check base_url and OPENAI_BASE_URL."
+                f"{self._model} has no usable address: {error}. Check {hint}."
             ) from error
         for each, loop in list(_open_clients.items()):
             if loop.is_closed():
@@ -204,6 +236,26 @@ class Service:
         finally:
             _open_clients.pop(client, None)
             await client.close()
+
+    def _made(self, key: str, address: str, http_client: "AsyncClient") -> "AsyncOpenAI":
+        from openai import AsyncOpenAI
+
+        given: dict[str, Any] = {
+            "api_key": key,
+            "base_url": address,
+            "organization": self._options.get("organization"),
+            "timeout": self._timeout,
+            "max_retries": 0,
+            "default_headers": self._headers,
+            "default_query": self._query,
+            "http_client": http_client,
+            **(self._options.get("client_params") or {}),
+        }
+        client = AsyncOpenAI(**given)
+        if self._provider is not OPENAI:
+            # The SDK takes these from OpenAI's variables, and they concern nobody else.
+            client.organization, client.project = given["organization"], given.get("project")
+        return client
 
 
 # Held for as long as they are open: a client that becomes garbage together with its model would
@@ -240,3 +292,19 @@ async def _send(
 def _joined(body: Mapping[str, bytes]) -> bytes:
     members = [json.dumps(name).encode() + b":" + value for name, value in body.items()]
     return b"{%b}" % b",".join(members)
+
+
+async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
+    """Read what follows the last event, if it comes at once."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN):
+            async for _ in chunks:
+                pass
+
+
+def _check(client: object) -> None:
+    if client is not None and not iscoroutinefunction(getattr(client, "post", None)):
+        raise ConfigurationError(
+            f"The model's client is a {type(client).__name__}; kern needs an "
+            "asynchronous one: pass async_client=AsyncOpenAI(...)."
+        )

@@ -19,15 +19,10 @@ from openai import APIConnectionError, APIStatusError, DefaultAioHttpClient
 
 from kern.errors import ModelError
 from kern.models.failures import failure_of, retry_after
+from kern.models.openai.provider import Provider
 
 # What is shorter is a stand-in such as "none", and may be a part of any word.
 _SHORTEST_KEY = 7
-
-_REMEDIES = {
-    401: " Check OPENAI_API_KEY.",
-    404: " Check the model's id and OPENAI_BASE_URL.",
-    429: " Wait, or ask the provider for a higher limit.",
-}
 
 
 def open_http_client() -> AsyncClient:
@@ -36,23 +31,26 @@ def open_http_client() -> AsyncClient:
     return DefaultAioHttpClient(limits=Limits(max_connections=0, keepalive_expiry=15.0))
 
 
-def model_error(error: Exception, model: str, timeout: float | None, key: str) -> ModelError:
+def model_error(
+    error: Exception, model: str, provider: Provider, timeout: float | None, key: str
+) -> ModelError:
     """Return the error of ours for whatever a call raised.
 
     Args:
         error: an error of the SDK, of what it stands on, or of ours.
         model: the model's id.
+        provider: whose server it is.
         timeout: the seconds for which an answer was waited for, or None for any.
         key: is cut out of the text.
     """
     if isinstance(error, ModelError):
         found = error
     elif isinstance(error, APIStatusError):
-        found = _status_error(error, model)
+        found = _status_error(error, model, provider)
     elif isinstance(error, ValueError | RecursionError) and not isinstance(error, _NETWORK):
         found = ModelError(f"{model} answered with something that is no JSON.", kind="malformed")
     else:
-        found = _connection_error(error, model, timeout)
+        found = _connection_error(error, model, provider, timeout)
     text = str(found)
     if len(key) < _SHORTEST_KEY or key not in text:
         return found
@@ -66,13 +64,13 @@ def model_error(error: Exception, model: str, timeout: float | None, key: str) -
     )
 
 
-def _status_error(error: APIStatusError, model: str) -> ModelError:
+def _status_error(error: APIStatusError, model: str, provider: Provider) -> ModelError:
     status, headers = error.status_code, error.response.headers
-    failure = failure_of(error.code or error.type, status)
+    failure = failure_of(error.code or error.type, status, str(error))
     transient = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
     said = str(error).removeprefix(f"Error code: {status} - ").rstrip(".")
     return ModelError(
-        f"{model} answered {status}: {said}.{_REMEDIES.get(status, '')}",
+        f"{model} answered {status}: {said}.{_remedy(status, provider)}",
         kind=failure.kind,
         transient=failure.transient if transient is None else transient,
         retry_after=retry_after(headers),
@@ -80,10 +78,23 @@ def _status_error(error: APIStatusError, model: str) -> ModelError:
     )
 
 
+def _remedy(status: int, provider: Provider) -> str:
+    match status:
+        case 401:
+            return f" Check {provider.key_variable or 'api_key'}."
+        case 404:
+            return f" Check the model's id and {provider.url_variable or 'base_url'}."
+        case 429:
+            return " Wait, or ask the provider for a higher limit."
+    return ""
+
+
 _NETWORK = (aiohttp.ClientError, HTTPError, APIConnectionError, OSError, EOFError)
 
 
-def _connection_error(error: Exception, model: str, timeout: float | None) -> ModelError:
+def _connection_error(
+    error: Exception, model: str, provider: Provider, timeout: float | None
+) -> ModelError:
     causes = [error]
     while isinstance(cause := causes[-1].__cause__, Exception):
         causes.append(cause)
@@ -100,12 +111,12 @@ def _connection_error(error: Exception, model: str, timeout: float | None) -> Mo
         text = f"{model} answered with something that is no HTTP: {reason}."
         return ModelError(text, kind="malformed")
     if any(isinstance(each, UnsupportedProtocol | InvalidURL) for each in causes):
-        text = f"{model} has no usable address: {reason}. Check base_url and OPENAI_BASE_URL."
+        text = f"{model} has no usable address: {reason}. Check {provider.address_hint}."
         return ModelError(text, kind="invalid_request")
     if any(isinstance(each, _NETWORK) for each in causes):
         text = (
             f"The server of {model} cannot be reached: {reason}. Check the network and "
-            "OPENAI_BASE_URL."
+            f"{provider.url_variable or 'base_url'}."
         )
         return ModelError(text, kind="connection", transient=True)
     return ModelError(f"{model} failed: {type(error).__name__}: {reason}.")

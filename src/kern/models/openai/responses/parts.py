@@ -3,34 +3,20 @@
 Source: https://platform.openai.com/docs/api-reference/responses/create
 """
 
-import base64
-import binascii
 from collections.abc import Sequence
-from typing import TypeAlias
 
-from kern.errors import ModelError
+from kern.models.openai.media import address, citation, image_of, sound_input
+from kern.models.openai.values import Json, objects_in
 from kern.run.content import (
     AudioPart,
     CitationPart,
     FilePart,
     ImagePart,
-    Inline,
     Part,
     ReasoningPart,
-    Source,
     TextPart,
     Url,
 )
-
-Json: TypeAlias = dict[str, object]
-
-_FORMATS = {
-    "audio/mpeg": "mp3",
-    "audio/mp3": "mp3",
-    "audio/wav": "wav",
-    "audio/x-wav": "wav",
-    "audio/wave": "wav",
-}
 
 
 def input_parts(parts: Sequence[Part]) -> list[Json]:
@@ -47,37 +33,17 @@ def _input_part(part: Part) -> Json | None:
         case TextPart(text):
             return {"type": "input_text", "text": text}
         case ImagePart(source, mime_type, detail):
-            url = _address(source, mime_type or "image/png")
+            url = address(source, mime_type or "image/png")
             return {"type": "input_image", "image_url": url, "detail": detail or "auto"}
         case FilePart(Url(url)):
             return {"type": "input_file", "file_url": url}
         case FilePart(source, mime_type, name):
-            data = _address(source, mime_type or "application/octet-stream")
+            data = address(source, mime_type or "application/octet-stream")
             return {"type": "input_file", "file_data": data, "filename": name or "file"}
-        case AudioPart(Inline(data), mime_type) if mime_type in _FORMATS:
-            encoded = base64.b64encode(data).decode()
-            sound = {"data": encoded, "format": _FORMATS[mime_type]}
-            return {"type": "input_audio", "input_audio": sound}
         case AudioPart():
-            raise ModelError(
-                "The API takes sound within the message only, as audio/mpeg or audio/wav.",
-                kind="invalid_request",
-            )
+            return sound_input(part)
         case ReasoningPart() | CitationPart():
             return None
-
-
-def _address(source: Source, mime_type: str) -> str:
-    match source:
-        case Url(url):
-            return url
-        case Inline(data):
-            return f"data:{mime_type};base64,{base64.b64encode(data).decode()}"
-    raise ModelError(
-        f"Media of the message is kept in the database ({source.hash}) and was not loaded before "
-        "the call.",
-        kind="invalid_request",
-    )
 
 
 def answer_content(items: Sequence[Json]) -> tuple[str | tuple[Part, ...], bool]:
@@ -96,53 +62,30 @@ def answer_content(items: Sequence[Json]) -> tuple[str | tuple[Part, ...], bool]
         if kind == "reasoning":
             before += _reasoning(item)
         elif kind == "message":
-            for part in _objects(item.get("content")):
+            for part in objects_in(item.get("content")):
                 if part.get("type") in ("output_text", "text"):
                     after += _citations(part, len(text))
                     text += str(part.get("text") or "")
                 elif part.get("type") == "refusal":
                     refused, text = True, text + str(part.get("refusal") or "")
         elif kind == "image_generation_call":
-            after += _images(item)
+            kind = item.get("output_format") or "png"
+            after += image_of(item.get("result"), f"image/{kind}")
     if not before and not after:
         return text, refused
     return (*before, *((TextPart(text),) if text else ()), *after), refused
 
 
 def _reasoning(item: Json) -> list[Part]:
-    said = _objects(item.get("summary")) or _objects(item.get("content"))
+    said = objects_in(item.get("summary")) or objects_in(item.get("content"))
     texts = [text for each in said if isinstance(text := each.get("text"), str) and text]
     return [ReasoningPart(text) for text in texts]
-
-
-def _images(item: Json) -> list[Part]:
-    result, kind = item.get("result"), item.get("output_format")
-    try:
-        data = base64.b64decode(result, validate=True) if isinstance(result, str) else b""
-    except binascii.Error:
-        data = b""
-    return [ImagePart(Inline(data), f"image/{kind or 'png'}")] if data else []
 
 
 def _citations(part: Json, offset: int) -> list[Part]:
     """Return the citations of a part of the text that begins at a place of it."""
     return [
-        CitationPart(
-            url,
-            title if isinstance(title := each.get("title"), str) else None,
-            _place(each.get("start_index"), offset),
-            _place(each.get("end_index"), offset),
-        )
-        for each in _objects(part.get("annotations"))
-        if each.get("type") == "url_citation" and isinstance(url := each.get("url"), str)
+        found
+        for each in objects_in(part.get("annotations"))
+        if each.get("type") == "url_citation" and (found := citation(each, offset)) is not None
     ]
-
-
-def _place(value: object, offset: int) -> int | None:
-    return value + offset if isinstance(value, int) else None
-
-
-def _objects(values: object) -> list[Json]:
-    if not isinstance(values, list):
-        return []
-    return [value for value in values if isinstance(value, dict)]

@@ -3,16 +3,16 @@
 Source: https://platform.openai.com/docs/api-reference/responses/object
 """
 
-import json
 from collections.abc import Sequence
 from typing import TypeGuard, cast
-from uuid import uuid4
 
 from kern.errors import ModelError
 from kern.models.base import ModelResponse
-from kern.models.failures import failure_of
-from kern.models.openai.parts import Json, answer_content
-from kern.models.openai.wire import Origin
+from kern.models.openai.api import Origin
+from kern.models.openai.calls import ids_in, read_call
+from kern.models.openai.failed import check_for_error, failed_answer
+from kern.models.openai.responses.parts import answer_content
+from kern.models.openai.values import Json, number_at, object_at, text_at
 from kern.run.content import ImagePart, text_of
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
@@ -44,6 +44,8 @@ def read_response(
         ModelError: the response failed, is incomplete or empty, or is no response at all.
     """
     model = origin.model
+    if isinstance(payload, dict) and "output" not in payload:
+        check_for_error(payload, model)
     if not _is_response(payload):
         raise ModelError(f"{model} answered with something that is no response.", kind="malformed")
     items = cast(list[Json], payload["output"])
@@ -63,27 +65,19 @@ def read_response(
         message.provider_items = items
     return ModelResponse(
         message,
-        _metrics(_object(payload, "usage")),
+        _metrics(object_at(payload, "usage")),
         "tool_calls" if calls else "stop",
-        text_in(payload, "model"),
-        text_in(payload, "id"),
+        text_at(payload, "model"),
+        text_at(payload, "id"),
     )
 
 
 def _check_status(payload: Json, model: str, text: str) -> None:
     status = payload.get("status")
     if status == "failed":
-        error = _object(payload, "error")
-        code = error.get("code")
-        failure = failure_of(code)
-        raise ModelError(
-            f"{model} failed: {error.get('message') or code or 'it does not say why'}",
-            kind=failure.kind,
-            transient=failure.transient,
-            content=text,
-        )
+        raise failed_answer(object_at(payload, "error"), model, text)
     if status == "incomplete":
-        reason = _object(payload, "incomplete_details").get("reason")
+        reason = object_at(payload, "incomplete_details").get("reason")
         remedy = " Raise max_output_tokens." if reason == "max_output_tokens" else ""
         raise ModelError(
             f"{model} broke off its answer: {reason or 'it does not say why'}.{remedy}",
@@ -119,34 +113,18 @@ def _with_calls(
     """Return the items, in which each call has an id of its own, and the calls."""
     calls: list[ToolCall] = []
     items = items[:]
-    taken: set[str] = set()
-    if any(item.get("type") in _CALLS for item in items):
-        taken.update(call.id for message in messages for call in message.tool_calls)
+    has_calls = any(str(item.get("type")) in _CALLS for item in items)
+    taken = ids_in(messages) if has_calls else set()
     for place, item in enumerate(items):
         key = _CALLS.get(str(item.get("type")))
         if key is None:
             continue
-        call_id, name, arguments = item.get("call_id"), item.get("name"), item.get(key)
-        if not (isinstance(call_id, str) and call_id.strip()) or call_id in taken:
-            call_id = f"call_{uuid4().hex}"
-        taken.add(call_id)
-        call = ToolCall(
-            call_id,
-            name if isinstance(name, str) and name else "unnamed",
-            arguments_of(arguments),
-        )
+        call = read_call(item.get("call_id"), item.get("name"), item.get(key), taken)
         fixed = {**item, "call_id": call.id, "name": call.name, key: call.arguments}
         if fixed != item:
             items[place] = fixed
         calls.append(call)
     return items, calls
-
-
-def arguments_of(value: object) -> str:
-    """Return the arguments of a call as JSON text; some servers give them as an object."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _says_something(content: object) -> bool:
@@ -200,27 +178,15 @@ def _are_objects(values: object) -> bool:
 
 
 def _metrics(usage: Json) -> Metrics:
+    read = object_at(usage, "input_tokens_details")
+    written = object_at(usage, "output_tokens_details")
     return Metrics(
-        input_tokens=_number(usage, "input_tokens"),
-        output_tokens=_number(usage, "output_tokens"),
-        total_tokens=_number(usage, "total_tokens"),
-        cached_tokens=_number(_object(usage, "input_tokens_details"), "cached_tokens"),
-        reasoning_tokens=_number(_object(usage, "output_tokens_details"), "reasoning_tokens"),
+        input_tokens=number_at(usage, "input_tokens"),
+        output_tokens=number_at(usage, "output_tokens"),
+        total_tokens=number_at(usage, "total_tokens"),
+        cached_tokens=number_at(read, "cached_tokens"),
+        cache_write_tokens=number_at(read, "cache_write_tokens"),
+        reasoning_tokens=number_at(written, "reasoning_tokens"),
+        audio_tokens=number_at(read, "audio_tokens") + number_at(written, "audio_tokens"),
         model_calls=1,
     )
-
-
-def _object(values: Json, key: str) -> Json:
-    value = values.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def text_in(values: Json, key: str) -> str | None:
-    """Return a member that is a text, or None."""
-    value = values.get(key)
-    return value if isinstance(value, str) else None
-
-
-def _number(values: Json, key: str) -> int:
-    value = values.get(key)
-    return value if isinstance(value, int) else 0

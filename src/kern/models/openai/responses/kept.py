@@ -10,13 +10,10 @@ from contextlib import aclosing
 from urllib.parse import quote
 
 from kern.errors import ModelError
-from kern.models.openai.parts import Json
-from kern.models.openai.pieces import ENDS, WANTED
+from kern.models.openai.responses.pieces import CREATED, ENDS, WANTED, handle_in
 from kern.models.openai.service import Service
+from kern.models.openai.values import Json
 from kern.models.retries import Retries
-
-CREATED = "response.created"
-"""The event that says under which id the answer is kept."""
 
 _WANTED = WANTED | {CREATED.encode()}
 _WORKING = ("queued", "in_progress")
@@ -151,13 +148,6 @@ class KeptAnswer:
             self._is_streamed = False  # Not to be streamed, it can still be looked at.
         else:
             raise error
-
-
-def handle_in(event: Json) -> str | None:
-    """Return the id of the answer that an event is about, or None where it does not say."""
-    response = event.get("response")
-    handle = response.get("id") if isinstance(response, dict) else None
-    return handle if isinstance(handle, str) else None
 
 
 def _end(response: Json) -> Json:

@@ -1,0 +1,13 @@
+"""Models of DeepSeek."""
+
+from typing import ClassVar
+
+from kern.models.openai.like import OpenAILike
+from kern.models.openai.provider import Provider
+
+
+class DeepSeek(OpenAILike):
+    """A model of DeepSeek."""
+
+    at: ClassVar[Provider] = Provider("DeepSeek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY")
+    default_id: ClassVar[str | None] = "deepseek-chat"

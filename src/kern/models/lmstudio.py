@@ -1,0 +1,12 @@
+"""Models that LM Studio serves."""
+
+from typing import ClassVar
+
+from kern.models.openai.like import OpenAILike
+from kern.models.openai.provider import Provider
+
+
+class LMStudio(OpenAILike):
+    """A model that LM Studio serves."""
+
+    at: ClassVar[Provider] = Provider("LM Studio", "http://localhost:1234/v1", needs_key=False)

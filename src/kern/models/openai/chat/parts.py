@@ -1,0 +1,118 @@
+"""Between the parts of kern's messages and those of the Chat Completions API.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from collections.abc import Sequence
+
+from kern.errors import ModelError
+from kern.models.openai.media import (
+    address,
+    citation,
+    decoded,
+    image_at,
+    sound_input,
+    sound_type,
+)
+from kern.models.openai.values import Json, object_at, objects_in, text_at
+from kern.run.content import (
+    AudioPart,
+    CitationPart,
+    FilePart,
+    ImagePart,
+    Inline,
+    Part,
+    ReasoningPart,
+    TextPart,
+    Url,
+)
+
+
+def input_parts(parts: Sequence[Part]) -> list[Json]:
+    """Return what a user gave, as the API takes it.
+
+    Raises:
+        ModelError: the API does not take it.
+    """
+    return [each for part in parts if (each := _input_part(part)) is not None]
+
+
+def _input_part(part: Part) -> Json | None:
+    match part:
+        case TextPart(text):
+            return {"type": "text", "text": text}
+        case ImagePart(source, mime_type, detail):
+            image: Json = {"url": address(source, mime_type or "image/png")}
+            if detail:
+                image["detail"] = detail
+            return {"type": "image_url", "image_url": image}
+        case FilePart(Url()):
+            raise ModelError(
+                "Chat Completions takes files within the message only, not by their address. Load "
+                "the file first, or use OpenAIResponses.",
+                kind="invalid_request",
+            )
+        case FilePart(source, mime_type, name):
+            data = address(source, mime_type or "application/octet-stream")
+            return {"type": "file", "file": {"file_data": data, "filename": name or "file"}}
+        case AudioPart():
+            return sound_input(part)
+        case ReasoningPart() | CitationPart():
+            return None
+
+
+def answer_content(message: Json) -> str | tuple[Part, ...]:
+    """Return the content of an answer: the text, or the parts where it has more than that.
+
+    Args:
+        message: of a choice.
+    """
+    text = text_in(message.get("content")) + (text_at(message, "refusal") or "")
+    _, thoughts = thoughts_in(message)
+    before: list[Part] = [ReasoningPart(thoughts)] if thoughts else []
+    after: list[Part] = [*_citations(message), *_images(message), *_sound(message)]
+    if not before and not after:
+        return text
+    return (*before, *((TextPart(text),) if text else ()), *after)
+
+
+def text_in(content: object) -> str:
+    """Return the text of a content, which some servers give in parts."""
+    if isinstance(content, str):
+        return content
+    return "".join(
+        text_at(each, "text") or "" for each in objects_in(content) if each.get("type") == "text"
+    )
+
+
+def thoughts_in(values: Json) -> tuple[str, str]:
+    """Return what a message, or a piece of one, says of the model's reasoning, and its name for it.
+
+    OpenAI's own server says nothing. Others have a name of their own, or say it in the content.
+    """
+    for name in ("reasoning_content", "reasoning", "thinking"):
+        if said := text_at(values, name):
+            return name, said
+    content = values.get("content")
+    if not isinstance(content, list):
+        return "thinking", ""
+    parts = [each for each in objects_in(content) if each.get("type") == "thinking"]
+    return "thinking", "".join(text_in(each.get("thinking")) for each in parts)
+
+
+def _citations(message: Json) -> list[Part]:
+    cited = [object_at(each, "url_citation") for each in objects_in(message.get("annotations"))]
+    return [found for each in cited if (found := citation(each, 0)) is not None]
+
+
+def _images(message: Json) -> list[Part]:
+    shown = [object_at(each, "image_url") for each in objects_in(message.get("images"))]
+    return [image for each in shown for image in image_at(each.get("url"))]
+
+
+def _sound(message: Json) -> list[Part]:
+    sound = object_at(message, "audio")
+    data = decoded(sound.get("data"))
+    if not data:
+        return []
+    return [AudioPart(Inline(data), sound_type(data), text_at(sound, "transcript"))]

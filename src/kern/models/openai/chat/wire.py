@@ -1,0 +1,170 @@
+"""From kern's messages to the JSON of a request to the Chat Completions API.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+
+from typing_extensions import override
+
+from kern.models.base import ModelRequest, OutputSchema
+from kern.models.openai.api import Origin
+from kern.models.openai.chat.parts import input_parts
+from kern.models.openai.encoded import Encoded, parts_of, said
+from kern.models.openai.params import set_by_both, settings_of, tools_of
+from kern.models.openai.values import Json, encode, number_at, object_at, objects_in
+from kern.run.content import AudioPart, FilePart, ImagePart, Part
+from kern.run.message import Message
+
+_SET_HERE = frozenset(("messages", "stream", "n"))
+
+# What the API takes as an id of a call; other providers have longer ones.
+_LONGEST_ID = 40
+
+
+class Conversation(Encoded):
+    """The messages of a conversation."""
+
+    def __init__(self, origin: Origin, roles: Mapping[str, str]) -> None:
+        """Begin with none.
+
+        Args:
+            origin: whose answers are handed back with what they held beside text and calls.
+            roles: the names under which roles are sent.
+        """
+        super().__init__(origin)
+        self._roles = roles
+
+    @property
+    @override
+    def key(self) -> object:
+        return self.origin, dict(self._roles)
+
+    @override
+    def add(self, message: Message) -> None:
+        values = self._message(message)
+        self.items.append(encode({**values, "role": self._roles.get(message.role, message.role)}))
+
+    @override
+    def media_of(self, message: Message) -> Sequence[Part]:
+        # What an answer said aloud is handed back by its id, or as text.
+        kinds = ImagePart | FilePart | (AudioPart if message.role == "tool" else ImagePart)
+        return [part for part in parts_of(message) if isinstance(part, kinds)]
+
+    @override
+    def shown(self, parts: Sequence[Part]) -> Json:
+        return {"role": "user", "content": input_parts(parts)}
+
+    def _message(self, message: Message) -> Json:
+        match message.role:
+            case "assistant":
+                own = message.provider_items[0] if self.is_own(message) else {}
+                return _answer(message, own)
+            case "tool":
+                call_id = _call_id(message.tool_call_id or "")
+                return {"role": "tool", "tool_call_id": call_id, "content": message.text}
+            case "system":
+                return {"role": "system", "content": message.text}
+        content: object = message.content or ""
+        if isinstance(content, tuple):
+            content = input_parts(content)
+        return {"role": "user", "content": content}
+
+
+def _answer(message: Message, own: Json) -> Json:
+    """Return an answer as any server takes it, and what its own server wants back beside that."""
+    values: Json = {"role": "assistant"}
+    own = dict(own)
+    if "tool_calls" in own:
+        calls = objects_in(own["tool_calls"])
+        own["tool_calls"] = [{**each, "id": _call_id(str(each.get("id")))} for each in calls]
+    if "audio" in own and number_at(object_at(own, "audio"), "expires_at") < time.time():
+        del own["audio"]  # The server has it no more.
+    if message.refusal:
+        values["refusal"] = message.text
+    elif "audio" not in own:
+        values["content"] = said(message.content) or (None if message.tool_calls else "")
+    else:
+        own["audio"] = {"id": object_at(own, "audio")["id"]}
+    if message.tool_calls:
+        values["tool_calls"] = [
+            {
+                "id": _call_id(call.id),
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    return values | own
+
+
+def _call_id(id: str) -> str:
+    if len(id) <= _LONGEST_ID:
+        return id
+    return f"call_{hashlib.sha256(id.encode(errors='replace')).hexdigest()[:32]}"
+
+
+def request_body(
+    request: ModelRequest,
+    origin: Origin,
+    own: Mapping[str, object],
+    *,
+    roles: Mapping[str, str],
+    strict_output: bool,
+) -> dict[str, bytes]:
+    """Return the body of a request: its parameters, each as JSON.
+
+    Args:
+        request: the conversation, the tools, and how to answer.
+        origin: whose answers are handed back with what they held beside text and calls.
+        own: the other parameters.
+        roles: the names under which roles are sent.
+        strict_output: whether the provider may be asked to hold the model to a form.
+
+    Raises:
+        ModelError: a message holds something that the API does not take, a parameter has no JSON
+            form, or the request sets what kern does.
+    """
+    encoded = Conversation(origin, roles).of(request)
+    settings = settings_of(request, _SET_HERE)
+    given: Json = {"model": origin.model, **own, **settings, "messages": None}
+    given.pop("stream_options", None)
+    if request.tools or "tools" in settings:
+        given["tools"] = tools_of(request, own.get("tools"), _functions(request))
+    if not given.get("tools"):
+        given.pop("parallel_tool_calls", None)  # The API refuses it without tools.
+    if request.tool_choice is not None:
+        given["tool_choice"] = _tool_choice(request.tool_choice)
+    if request.output_schema is not None:
+        if given.get("response_format") is not None:
+            raise set_by_both(["response_format"])
+        given["response_format"] = _format(request.output_schema, strict_output)
+    body = {name: encode(value) for name, value in given.items()}
+    body["messages"] = b"[%b]" % b",".join(encoded.items)
+    return body
+
+
+def _functions(request: ModelRequest) -> list[Json]:
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool.parameters,
+            },
+        }
+        for tool in request.tools
+    ]
+
+
+def _tool_choice(choice: str) -> object:
+    known = choice in ("none", "auto", "required")
+    return choice if known else {"type": "function", "function": {"name": choice}}
+
+
+def _format(form: OutputSchema, strict: bool) -> Json:
+    schema = {"name": form.name, "schema": dict(form.schema), "strict": form.strict and strict}
+    return {"type": "json_schema", "json_schema": schema}

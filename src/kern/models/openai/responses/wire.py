@@ -1,0 +1,169 @@
+"""From kern's messages to the JSON of a request to the Responses API.
+
+Source: https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+from collections.abc import Mapping, Sequence
+
+from typing_extensions import override
+
+from kern.models.base import ModelRequest, OutputSchema
+from kern.models.openai.api import Origin
+from kern.models.openai.encoded import Encoded, parts_of, said
+from kern.models.openai.params import set_by_both, settings_of, tools_of
+from kern.models.openai.responses.parts import input_parts
+from kern.models.openai.values import Json, encode, members_of
+from kern.run.content import FilePart, ImagePart, Part
+from kern.run.message import Message
+
+_SET_HERE = frozenset(("input", "stream", "background"))
+
+
+class Input(Encoded):
+    """The items of a conversation.
+
+    Attributes:
+        instructions: the texts of the system messages.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        """Begin with none."""
+        super().__init__(origin)
+        self.instructions: list[str] = []
+        self._custom_calls: set[str] = set()
+
+    @override
+    def clear(self) -> None:
+        super().clear()
+        self.instructions = []
+
+    @override
+    def add(self, message: Message) -> None:
+        if message.role == "system":
+            self.instructions.append(message.text)
+        else:
+            self.items += map(encode, self._input_items(message))
+
+    @override
+    def media_of(self, message: Message) -> Sequence[Part]:
+        if message.role == "tool" or self.is_own(message):
+            return ()  # The API takes them there.
+        return [part for part in parts_of(message) if isinstance(part, ImagePart | FilePart)]
+
+    @override
+    def shown(self, parts: Sequence[Part]) -> Json:
+        return {"role": "user", "content": input_parts(parts)}
+
+    def _input_items(self, message: Message) -> list[Json]:
+        if self.is_own(message):
+            items = _with_ends(message.provider_items)
+            self._custom_calls |= {
+                str(each.get("call_id")) for each in items if each.get("type") == "custom_tool_call"
+            }
+            return items
+        content: object = message.content or ""
+        if isinstance(content, tuple):
+            # The API takes an answer's text only: its sources and reasoning are the model's own.
+            is_answer = message.role == "assistant"
+            content = said(content) if is_answer else input_parts(content)
+        if message.role == "tool":
+            call_id = message.tool_call_id
+            kind = "custom_tool_call" if call_id in self._custom_calls else "function_call"
+            return [{"type": f"{kind}_output", "call_id": call_id, "output": content}]
+        if message.role == "assistant":
+            return _answer_items(message, content)
+        return [{"role": message.role, "content": content}]
+
+
+def _with_ends(items: list[Json]) -> list[Json]:
+    """Return items without reasoning at their end, which the API refuses if nothing follows."""
+    end = len(items)
+    while end and items[end - 1].get("type") == "reasoning":
+        end -= 1
+    return items[:end]
+
+
+def _answer_items(message: Message, content: object) -> list[Json]:
+    """Return an answer as any server takes it: its text, and its calls."""
+    items: list[Json] = []
+    if content:
+        # In full: servers other than OpenAI's know an answer by its parts.
+        part = (
+            {"type": "refusal", "refusal": content}
+            if message.refusal
+            else {"type": "output_text", "text": content}
+        )
+        items.append({"type": "message", "role": "assistant", "content": [part]})
+    for call in message.tool_calls:
+        items.append(
+            {
+                "type": "function_call",
+                "call_id": call.id,
+                "name": call.name,
+                "arguments": call.arguments,
+            }
+        )
+    return items
+
+
+def request_body(
+    request: ModelRequest, origin: Origin, own: Mapping[str, object], *, strict_output: bool
+) -> dict[str, bytes]:
+    """Return the body of a request: its parameters, each as JSON.
+
+    Args:
+        request: the conversation, the tools, and how to answer.
+        origin: whose answers are handed back as they were.
+        own: the other parameters.
+        strict_output: whether the provider may be asked to hold the model to a form.
+
+    Raises:
+        ModelError: a message holds something that the API does not take, a parameter has no JSON
+            form, or the request sets what kern does.
+    """
+    encoded = Input(origin).of(request)
+    settings = settings_of(request, _SET_HERE)
+    given: Json = {"model": origin.model, **own, **settings, "input": None}
+    if encoded.instructions:
+        if "instructions" in settings:
+            raise set_by_both(["instructions"])
+        given["instructions"] = "\n\n".join(encoded.instructions)
+    if request.tools or "tools" in settings:
+        given["tools"] = tools_of(request, own.get("tools"), _functions(request))
+    if request.tool_choice is not None:
+        given["tool_choice"] = _tool_choice(request.tool_choice)
+    if request.output_schema is not None:
+        text = members_of(given.get("text")) or {}
+        if text.get("format") is not None:
+            raise set_by_both(["text.format"])
+        given["text"] = {**text, "format": _format(request.output_schema, strict_output)}
+    body = {name: encode(value) for name, value in given.items()}
+    body["input"] = b"[%b]" % b",".join(encoded.items)
+    return body
+
+
+def _functions(request: ModelRequest) -> list[Json]:
+    return [
+        {
+            "type": "function",
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+            "strict": False,
+        }
+        for tool in request.tools
+    ]
+
+
+def _tool_choice(choice: str) -> object:
+    known = choice in ("none", "auto", "required")
+    return choice if known else {"type": "function", "name": choice}
+
+
+def _format(form: OutputSchema, strict: bool) -> Json:
+    return {
+        "type": "json_schema",
+        "name": form.name,
+        "schema": dict(form.schema),
+        "strict": form.strict and strict,
+    }

@@ -1,0 +1,13 @@
+"""Models of xAI."""
+
+from typing import ClassVar
+
+from kern.models.openai.like import OpenAILike
+from kern.models.openai.provider import Provider
+
+
+class xAI(OpenAILike):  # noqa: N801 # as the company writes it
+    """A model of xAI."""
+
+    at: ClassVar[Provider] = Provider("xAI", "https://api.x.ai/v1", "XAI_API_KEY")
+    default_id: ClassVar[str | None] = "grok-4"
