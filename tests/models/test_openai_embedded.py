@@ -14,7 +14,7 @@ from kern.run.message import Message
 from kern.run.tool import ToolSchema
 
 CITY = {"type": "string", "enum": ["Paris", "Rome"]}
-PLACE = {"type": "object", "properties": {"city": CITY}, "required": ["city"]}
+PLACE: dict[str, object] = {"type": "object", "properties": {"city": CITY}, "required": ["city"]}
 WEATHER = ToolSchema("weather", "Tells the weather of a city.", PLACE)
 
 

@@ -10,7 +10,7 @@ from leases import expire
 from kern import Agent, RunStatus
 from kern.db.database import Database
 from kern.db.sqlite import SqliteDb
-from kern.dispatch.runtime import Runtime
+from kern.dispatch.opening import open_runtime
 from kern.models.anthropic import Claude
 from kern.models.openai import OpenAIResponses
 from kern.testing import ProtocolServer, Reply
@@ -122,7 +122,7 @@ async def test_after_a_kill_the_run_goes_on_from_the_thinking_of_its_first_answe
     assert await process.ended() == -9
     await expire(shared_db, "run")
     agent = Agent("Adder", claude, db=shared_db, tools=[add])
-    (await Runtime.of(shared_db)).serve(agent)
+    (await open_runtime(shared_db)).serve(agent)
     ended = await agent.await_run("run", timeout=20)
     assert ended is not None
     assert (ended.status, ended.content) == (RunStatus.completed, "Three.")
