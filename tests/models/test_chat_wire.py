@@ -208,6 +208,25 @@ def test_items_of_others_are_left_out_and_their_calls_and_media_are_not() -> Non
     assert sent[3]["content"][1]["image_url"]["url"] == "data:image/png;base64,cG5n"
 
 
+@pytest.mark.parametrize(
+    ("server", "id", "is_taken"),
+    [
+        ("localhost/v1", "call_" + "0" * 35, True),
+        ("localhost/v1", "call_" + "0" * 36, False),
+        ("api.mistral.ai/v1", "call_1", False),
+        ("api.mistral.ai/v1", "aB3dE6gH9", True),
+    ],
+)
+def test_ids_of_calls_are_such_as_the_server_takes(server: str, id: str, is_taken: bool) -> None:
+    call = Message("assistant", tool_calls=[ToolCall(id, "add", "{}")])
+    result = Message("tool", "1", tool_call_id=id)
+    sent = body_of(call, result, origin=Origin("Test Chat", server, "m"))["messages"]
+    given = sent[0]["tool_calls"][0]["id"]
+    assert given == sent[1]["tool_call_id"]
+    assert (given == id) is is_taken
+    assert len(given) <= 40
+
+
 def test_responses_take_the_media_of_other_providers_answers() -> None:
     answer = Message("assistant", (TextPart("Here."), PIXEL), provider="Elsewhere")
     origin = Origin("OpenAI", "localhost/v1", "m")

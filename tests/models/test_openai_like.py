@@ -6,7 +6,7 @@ import pytest
 from asking import Ask, ask_for_the_whole
 from openai import AsyncOpenAI, OpenAI
 
-from kern.errors import ConfigurationError, MissingKeyError
+from kern.errors import ConfigurationError, MissingKeyError, ModelError
 from kern.models.azure import AzureOpenAI
 from kern.models.base import Model, ModelRequest
 from kern.models.deepseek import DeepSeek
@@ -145,6 +145,17 @@ async def test_an_address_that_is_set_later_is_asked_from_then_on(server: Respon
     model.base_url = server.base_url
     assert (await model.respond(HI)).message.text == "Hello."
     assert server.base_url.removeprefix("http://") in model.origin
+    await model.aclose()
+
+
+async def test_a_client_that_is_set_later_is_used_from_then_on(server: ResponsesServer) -> None:
+    model = OpenAIChat(base_url="http://127.0.0.1:9/v1", api_key="sk-test", max_retries=0)
+    async with AsyncOpenAI(api_key="sk-theirs", base_url=server.base_url) as client:
+        model.client = client
+        assert (await model.respond(HI)).message.text == "Hello."
+        model.client = None
+        with pytest.raises(ModelError, match="cannot be reached"):
+            await model.respond(HI)
     await model.aclose()
 
 

@@ -35,6 +35,19 @@ async def test_tools_of_the_provider_stand_beside_the_agents_functions(
     assert [each["type"] for each in body["tools"]] == ["function", "web_search", "mcp"]
 
 
+EVERY: dict[str, Any] = {
+    "parallel_tool_calls": False,
+    "max_tool_calls": 3,
+    "include": ["a"],
+    "metadata": {"a": "1"},
+    "truncation": "auto",
+    "user": "u",
+    "service_tier": "flex",
+    "max_output_tokens": 100,
+    "temperature": 0.5,
+    "top_p": 0.9,
+}
+
 JOINED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (
         {"store": False, "request_params": {"include": ["a"]}},
@@ -65,6 +78,24 @@ JOINED: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"request_params": {"extra_body": {"of_the_future": [1]}, "truncation": "auto"}},
         {"of_the_future": [1], "truncation": "auto"},
     ),
+    (
+        {
+            "reasoning_effort": "low",
+            "reasoning_summary": "auto",
+            "reasoning": {"mode": "of_the_future"},
+            "verbosity": "low",
+        },
+        {
+            "reasoning": {"effort": "low", "summary": "auto", "mode": "of_the_future"},
+            "text": {"verbosity": "low"},
+        },
+    ),
+    (EVERY, EVERY),
+    ({"include": ["a"], "store": False}, {"include": ["a", SEALED]}),
+    (
+        {"extra_body": {"metadata": {"b": "2"}}, "metadata": {"a": "1"}},
+        {"metadata": {"a": "1", "b": "2"}},
+    ),
     ({"request_params": {"parallel_tool_calls": False}}, {"parallel_tool_calls": False}),
     ({"request_params": {"tool_choice": "required"}}, {"tool_choice": "required"}),
 ]
@@ -91,12 +122,15 @@ async def test_headers_and_the_query_are_sent(
     model = new_model(
         default_headers={"X-Team": "blue"},
         default_query={"api-version": "1"},
+        extra_headers={"x-even": "3"},
+        extra_query={"and": "more"},
         request_params={"extra_headers": {"x-more": "2"}, "extra_query": {"of": "us"}},
     )
     await ask(model, "Hi")
     [request] = server.requests
     assert (request.headers["x-team"], request.headers["x-more"]) == ("blue", "2")
-    assert request.query == {"api-version": "1", "of": "us"}
+    assert request.headers["x-even"] == "3"
+    assert request.query == {"api-version": "1", "and": "more", "of": "us"}
 
 
 CLASHES: list[tuple[dict[str, Any], str]] = [
@@ -161,6 +195,12 @@ async def test_a_clash_that_only_the_call_shows_is_refused_before_it_is_sent(
         await body_of(server, new_model(request_params=given), **request_)
     assert raised.value.kind == "invalid_request"
     assert server.requests == []
+
+
+async def test_a_form_need_not_be_strict(new_model: NewModel, server: ResponsesServer) -> None:
+    model = new_model(strict_output=False)
+    body = await body_of(server, model, output_schema=OutputSchema("place", {}))
+    assert body["text"]["format"]["strict"] is False
 
 
 async def test_a_format_stands_beside_other_settings_of_the_text(

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
-from kern.models.base import ModelRequest, ModelResponse, Piece, Text
+from kern.models.base import ModelRequest, ModelResponse, Piece
 from kern.models.openai.service import Service
 from kern.models.openai.values import Json
 from kern.models.retries import Retries
@@ -56,14 +56,6 @@ class Reader(ABC):
         Raises:
             ModelError: the answer is not complete, or cannot be used.
         """
-
-    def rest(self, whole: str) -> list[Piece]:
-        """Return what no event has said of a text that is whole."""
-        text = self.text
-        if len(whole) <= len(text) or not whole.startswith(text):
-            return []
-        self.texts.append(whole[len(text) :])
-        return [Text(self.texts[-1])]
 
 
 class Api(ABC):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
@@ -17,6 +17,9 @@ from kern.models.openai.provider import OPENAI, Provider
 from kern.models.openai.service import Service
 from kern.models.retries import Retries
 from kern.run.numbers import check_count
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 # How long the end of a stream is waited for once the answer is complete, in seconds: a connection
 # that is read to its end serves the next call.
@@ -69,6 +72,15 @@ class OpenAIModel(Model):
     @base_url.setter
     def base_url(self, value: str | None) -> None:
         self._service.base_url = value
+
+    @property
+    def client(self) -> "AsyncOpenAI | None":
+        """The client of the SDK that the user gave, or None; another is used from the next call."""
+        return self._service.client
+
+    @client.setter
+    def client(self, value: "AsyncOpenAI | None") -> None:
+        self._service.use(value)
 
     @override
     async def prepare(self) -> None:

@@ -61,7 +61,7 @@ class Service:
         """
         self.base_url = options.get("base_url")
         self.api_key = options.get("api_key")
-        self.client = options.get("async_client") or options.get("client")
+        self.use(options.get("async_client") or options.get("client"))
         self._model = model
         self._provider = provider
         self._options = options
@@ -71,10 +71,23 @@ class Service:
         self._query = query
         self._opened = (self.base_url, self.api_key)
         self._clients = PerLoop(self._open)
-        self._copy: tuple[AsyncOpenAI, AsyncOpenAI] | None = None
-        _check(self.client)
         if self._timeout is not None:
             check_seconds("timeout", self._timeout, ConfigurationError)
+
+    def use(self, client: "AsyncOpenAI | None") -> None:
+        """Ask through a client of the user's from the next call on, or no more.
+
+        Raises:
+            ConfigurationError: it is no asynchronous one.
+        """
+        if client is not None and not iscoroutinefunction(getattr(client, "post", None)):
+            raise ConfigurationError(
+                f"The model's client is a {type(client).__name__}; kern needs an asynchronous one: "
+                "pass async_client=AsyncOpenAI(...)."
+            )
+        self.client = client
+        # kern repeats, the SDK does not.
+        self._asked_through = None if client is None else client.with_options(max_retries=0)
 
     @property
     def server(self) -> str:
@@ -188,18 +201,12 @@ class Service:
 
     async def _ready(self) -> "AsyncOpenAI":
         """Return the client of the running loop, with the address and key of this moment."""
-        if self.client is not None:
-            return self._given(self.client)
+        if self._asked_through is not None:
+            return self._asked_through
         client = await self._clients.get()
         if (self.base_url, self.api_key) == self._opened:
             return client
         return client.with_options(base_url=self._address(), api_key=self._key())
-
-    def _given(self, client: "AsyncOpenAI") -> "AsyncOpenAI":
-        """Return the user's client, with its retries off: kern repeats, the SDK does not."""
-        if self._copy is None or self._copy[0] is not client:
-            self._copy = client, client.with_options(max_retries=0)
-        return self._copy[1]
 
     async def _open(self) -> AsyncGenerator["AsyncOpenAI", None]:
         with extra("openai"):
@@ -216,17 +223,19 @@ class Service:
             )
         if not address:
             raise ConfigurationError(f"{self._model} has no address. Set {hint}.")
-        if given := self._options.get("http_client"):
-            yield self._made(key, address, given)
-            return
-        http_client = open_http_client()
+        given = self._options.get("http_client")
+        http_client = given or open_http_client()
         try:
             client = self._made(key, address, http_client)
         except InvalidURL as error:
-            await http_client.aclose()
+            if given is None:
+                await http_client.aclose()
             raise ConfigurationError(
                 f"{self._model} has no usable address: {error}. Check {hint}."
             ) from error
+        if given is not None:
+            yield client
+            return
         for each, loop in list(_open_clients.items()):
             if loop.is_closed():
                 _open_clients.pop(each, None)
@@ -300,11 +309,3 @@ async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
         async with asyncio.timeout(_DRAIN):
             async for _ in chunks:
                 pass
-
-
-def _check(client: object) -> None:
-    if client is not None and not iscoroutinefunction(getattr(client, "post", None)):
-        raise ConfigurationError(
-            f"The model's client is a {type(client).__name__}; kern needs an "
-            "asynchronous one: pass async_client=AsyncOpenAI(...)."
-        )

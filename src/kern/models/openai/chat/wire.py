@@ -4,6 +4,7 @@ Source: https://platform.openai.com/docs/api-reference/chat/create
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping, Sequence
 
@@ -20,8 +21,9 @@ from kern.run.message import Message
 
 _SET_HERE = frozenset(("messages", "stream", "n"))
 
-# What the API takes as an id of a call; other providers have longer ones.
-_LONGEST_ID = 40
+# What servers take as the id of a call; other providers have longer ones, and with other letters.
+_ID = re.compile(r".{1,40}")
+_IDS = {"api.mistral.ai": re.compile("[A-Za-z0-9]{9}")}
 
 
 class Conversation(Encoded):
@@ -61,9 +63,9 @@ class Conversation(Encoded):
         match message.role:
             case "assistant":
                 own = message.provider_items[0] if self.is_own(message) else {}
-                return _answer(message, own)
+                return _answer(message, own, self.origin.server)
             case "tool":
-                call_id = _call_id(message.tool_call_id or "")
+                call_id = _call_id(message.tool_call_id or "", self.origin.server)
                 return {"role": "tool", "tool_call_id": call_id, "content": message.text}
             case "system":
                 return {"role": "system", "content": message.text}
@@ -73,13 +75,15 @@ class Conversation(Encoded):
         return {"role": "user", "content": content}
 
 
-def _answer(message: Message, own: Json) -> Json:
+def _answer(message: Message, own: Json, server: str) -> Json:
     """Return an answer as any server takes it, and what its own server wants back beside that."""
     values: Json = {"role": "assistant"}
     own = dict(own)
     if "tool_calls" in own:
         calls = objects_in(own["tool_calls"])
-        own["tool_calls"] = [{**each, "id": _call_id(str(each.get("id")))} for each in calls]
+        own["tool_calls"] = [
+            {**each, "id": _call_id(str(each.get("id")), server)} for each in calls
+        ]
     if "audio" in own and number_at(object_at(own, "audio"), "expires_at") < time.time():
         del own["audio"]  # The server has it no more.
     if message.refusal:
@@ -91,7 +95,7 @@ def _answer(message: Message, own: Json) -> Json:
     if message.tool_calls:
         values["tool_calls"] = [
             {
-                "id": _call_id(call.id),
+                "id": _call_id(call.id, server),
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments},
             }
@@ -100,10 +104,11 @@ def _answer(message: Message, own: Json) -> Json:
     return values | own
 
 
-def _call_id(id: str) -> str:
-    if len(id) <= _LONGEST_ID:
+def _call_id(id: str, server: str) -> str:
+    """Return the id of a call as a server takes it, always the same for the same one."""
+    if _IDS.get(server.partition("/")[0], _ID).fullmatch(id):
         return id
-    return f"call_{hashlib.sha256(id.encode(errors='replace')).hexdigest()[:32]}"
+    return hashlib.sha256(id.encode(errors="replace")).hexdigest()[:9]
 
 
 def request_body(

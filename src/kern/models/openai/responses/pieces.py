@@ -111,7 +111,15 @@ class Pieces(Reader):
             # Servers that keep nothing may leave the items out of it.
             payload = {**payload, "output": [self._items[place] for place in sorted(self._items)]}
         response = read_response(payload, self._origin, self._messages)
-        return (*self.rest(response.message.text), response)
+        return (*self._rest(response.message.text), response)
+
+    def _rest(self, whole: str) -> Sequence[Piece]:
+        """Return what no event has said of a text that is whole."""
+        text = self.text
+        if len(whole) <= len(text) or not whole.startswith(text):
+            return ()
+        self.texts.append(whole[len(text) :])
+        return (Text(self.texts[-1]),)
 
     def _call(self, event: Json) -> Sequence[Piece]:
         item = event.get("item")
