@@ -6,13 +6,13 @@ Source: https://platform.claude.com/docs/en/api/messages
 import json
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
-from uuid import uuid4
 
 from kern.errors import ModelError
 from kern.models.anthropic.parts import input_of
 from kern.models.anthropic.values import Json, Origin, number_at, object_at, objects_in, text_at
 from kern.models.anthropic.wire import CONTAINER, answer_blocks
 from kern.models.base import FinishReason, ModelResponse
+from kern.models.calls import ids_in, own_id
 from kern.models.failures import failure_of
 from kern.run.content import CitationPart, Part, ReasoningPart, TextPart
 from kern.run.message import Message, Metrics
@@ -37,12 +37,15 @@ def is_paused(payload: object) -> TypeGuard[Json]:
     return _is_message(payload) and payload.get("stop_reason") == _PAUSED
 
 
-def read_answer(payloads: Sequence[object], origin: Origin) -> ModelResponse:
+def read_answer(
+    payloads: Sequence[object], origin: Origin, conversation: Sequence[Message] = ()
+) -> ModelResponse:
     """Return the answer in a message, and in those after which the model paused before it.
 
     Args:
         payloads: the messages as parsed JSON, at least one.
         origin: who answered.
+        conversation: what was asked; an answer's calls have other ids than those in it.
 
     Raises:
         ModelError: the answer failed, is incomplete or empty, or is no message at all.
@@ -55,7 +58,7 @@ def read_answer(payloads: Sequence[object], origin: Origin) -> ModelResponse:
     _check_end(reason, model, text)
     is_refused = reason == "refusal"
     # Who refuses to answer has nothing to be called for it.
-    blocks, calls = ([], []) if is_refused else _with_calls(blocks)
+    blocks, calls = ([], []) if is_refused else _with_calls(blocks, conversation)
     if is_refused and not text.strip():
         content = _explanation(last, model)
     elif not (calls or text):
@@ -174,16 +177,18 @@ def _citations(block: Json, start: int, end: int) -> list[Part]:
     ]
 
 
-def _with_calls(blocks: list[Json]) -> tuple[list[Json], list[ToolCall]]:
+def _with_calls(
+    blocks: list[Json], conversation: Sequence[Message]
+) -> tuple[list[Json], list[ToolCall]]:
     """Return the blocks, in which each call has an id of its own, and the calls."""
     calls: list[ToolCall] = []
     blocks = blocks[:]
+    has_calls = any(block.get("type") == "tool_use" for block in blocks)
+    taken = ids_in(conversation) if has_calls else set()
     for place, block in enumerate(blocks):
         if block.get("type") != "tool_use":
             continue
-        call_id, given = text_at(block, "id") or "", block.get("input")
-        if not call_id.strip() or any(call.id == call_id for call in calls):
-            call_id = f"toolu_{uuid4().hex}"
+        call_id, given = own_id(block.get("id"), taken), block.get("input")
         # A stream has them as the model wrote them, JSON or not.
         arguments = given if isinstance(given, str) else json.dumps(given or {})
         call = ToolCall(call_id, text_at(block, "name") or "unnamed", arguments)

@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 from typing_extensions import override
 
 from kern.errors import ConfigurationError, ModelError
+from kern.keywords import explained
 from kern.models.anthropic.answer import is_paused, read_answer
 from kern.models.anthropic.params import joined
 from kern.models.anthropic.pieces import Pieces
@@ -18,6 +19,7 @@ from kern.models.anthropic.values import Json, Origin
 from kern.models.anthropic.wire import Options, continued, request_body
 from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
 from kern.models.retries import Retries
+from kern.run.numbers import check_count, check_seconds
 
 # How long the end of a stream is waited for once the answer is complete, in seconds: a connection
 # that is read to its end serves the next call.
@@ -40,6 +42,7 @@ class Claude(Model):
 
     provider = "Anthropic"
 
+    @explained
     def __init__(
         self,
         id: str = "claude-sonnet-5-5",
@@ -59,7 +62,7 @@ class Claude(Model):
         api_key: str | None = None,
         auth_token: str | None = None,
         base_url: str | None = None,
-        timeout: float = 600.0,
+        timeout: float | None = 600.0,
         max_retries: int = 4,
         default_headers: Mapping[str, str] | None = None,
         client_params: Mapping[str, object] | None = None,
@@ -90,7 +93,8 @@ class Claude(Model):
             auth_token: in place of a key; by default what ``ANTHROPIC_AUTH_TOKEN`` holds.
             base_url: the server; by default ``ANTHROPIC_BASE_URL``, else Anthropic's.
             timeout: seconds that one try of a call may take, from the connection to the last byte
-                of the answer, whole or streamed. Each repetition has as many again.
+                of the answer, whole or streamed. Each repetition has as many again. None for any
+                time.
             max_retries: how often a call is repeated after a failure that may pass: 408, 409, 429,
                 5xx, 529, a lost connection, and a failure of that kind within an answer. The
                 pauses are those that the server asks for (``Retry-After``; above two minutes the
@@ -103,10 +107,13 @@ class Claude(Model):
                 ``extra_body`` and ``betas`` as well.
 
         Raises:
-            ConfigurationError: a parameter is given twice, or kern sets it itself.
+            ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
+                cannot be used.
         """
+        if timeout is not None:
+            check_seconds("timeout", timeout, ConfigurationError)
         self.id = id
-        self._max_retries = max_retries
+        self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
         self._options = Options(cache_system_prompt, cache_tools, extended_cache_time, citations)
         if api_key and auth_token:
             raise ConfigurationError("Give Claude an api_key or an auth_token, not both.")
@@ -156,7 +163,7 @@ class Claude(Model):
             try:
                 answer = await self._whole(continued(body, paused))
                 if not is_paused(answer) or len(paused) == _MOST_PAUSES:
-                    return read_answer([*paused, answer], asked)
+                    return read_answer([*paused, answer], asked, request.messages)
             except ModelError as error:
                 failure = self._service.failed(error)
             else:
@@ -179,7 +186,7 @@ class Claude(Model):
                         yield piece
                 message = pieces.message
                 if not is_paused(message) or len(paused) == _MOST_PAUSES:
-                    response = read_answer([*paused, message], asked)
+                    response = read_answer([*paused, message], asked, request.messages)
                     if not (said or pieces.text) and response.message.text:
                         yield Text(response.message.text)
                     yield response

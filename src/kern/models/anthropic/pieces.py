@@ -5,7 +5,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming
 
 from kern.models.anthropic.answer import failure_in
 from kern.models.anthropic.parts import input_of
-from kern.models.anthropic.values import Json
+from kern.models.anthropic.values import Json, text_at
 from kern.models.base import CallArguments, Piece, Reasoning, Text
 
 WANTED = frozenset(
@@ -102,7 +102,7 @@ class Pieces:
         match block.get("type"):
             case "tool_use":
                 index = self._calls[place] = len(self._calls)
-                return CallArguments(index, str(block.get("id")), str(block.get("name")), "")
+                return CallArguments(index, text_at(block, "id"), text_at(block, "name"), "")
             case "text" if isinstance(text := block.get("text"), str) and text:
                 self.texts.append(text)
                 return Text(text)

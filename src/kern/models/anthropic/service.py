@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -42,7 +43,7 @@ class Service:
         api_key: str | None,
         auth_token: str | None,
         base_url: str | None,
-        timeout: float,
+        timeout: float | None,
         headers: Mapping[str, str],
         query: Mapping[str, object],
         client_params: Mapping[str, object],
@@ -54,7 +55,8 @@ class Service:
             api_key: the key; by default what ``ANTHROPIC_API_KEY`` holds at the first call.
             auth_token: in place of a key; by default what ``ANTHROPIC_AUTH_TOKEN`` holds.
             base_url: the server; by default ``ANTHROPIC_BASE_URL``, else Anthropic's.
-            timeout: seconds to wait for an answer in all, from the connection to its last byte.
+            timeout: seconds to wait for an answer in all, from the connection to its last byte;
+                None for any time.
             headers: headers to send with each call.
             query: what to add to the address of each call, behind its ``?``.
             client_params: more arguments of the SDK's client.
@@ -69,12 +71,16 @@ class Service:
         self._client_params = client_params
         self._clients = PerLoop(self._client)
 
-    @property
+    @cached_property
+    def _address(self) -> str:
+        # It is read once: connections and items stay with the server that they came from.
+        return self._base_url or os.environ.get("ANTHROPIC_BASE_URL") or _ANTHROPIC
+
+    @cached_property
     def server(self) -> str:
         """Which server it is: its host, port and path, with nothing secret."""
-        address = self._base_url or os.environ.get("ANTHROPIC_BASE_URL") or _ANTHROPIC
         try:
-            url = urlsplit(address)
+            url = urlsplit(self._address)
         except ValueError:  # The first call will say so.
             return ""
         return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
@@ -163,7 +169,7 @@ class Service:
         arguments: dict[str, object] = {
             "api_key": self._api_key,
             "auth_token": self._auth_token,
-            "base_url": self._base_url,
+            "base_url": self._address,
             "timeout": self._timeout,
             "max_retries": 0,
             "default_headers": self._headers,

@@ -37,13 +37,13 @@ def open_http_client() -> AsyncClient:
     return DefaultAioHttpClient(limits=Limits(max_connections=0, keepalive_expiry=15.0))
 
 
-def model_error(error: Exception, model: str, timeout: float, key: str) -> ModelError:
+def model_error(error: Exception, model: str, timeout: float | None, key: str) -> ModelError:
     """Return the error of ours for whatever a call raised.
 
     Args:
         error: an error of the SDK, of what it stands on, or of ours.
         model: the model's id.
-        timeout: the seconds for which an answer was waited for.
+        timeout: the seconds for which an answer was waited for, or None for any.
         key: is cut out of the text.
     """
     if isinstance(error, ModelError):
@@ -90,7 +90,7 @@ def _status_error(error: APIStatusError, model: str) -> ModelError:
 _NETWORK = (aiohttp.ClientError, HTTPError, APIConnectionError, OSError, EOFError)
 
 
-def _connection_error(error: Exception, model: str, timeout: float) -> ModelError:
+def _connection_error(error: Exception, model: str, timeout: float | None) -> ModelError:
     causes = [error]
     while isinstance(cause := causes[-1].__cause__, Exception):
         causes.append(cause)
@@ -99,7 +99,8 @@ def _connection_error(error: Exception, model: str, timeout: float) -> ModelErro
         text = f"The proxy before {model} refused: {reason}. Check HTTPS_PROXY."
         return ModelError(text, kind="connection", transient=True)
     if _is_timeout(causes):
-        text = f"{model} did not answer within {timeout:g} s. Raise timeout."
+        within = "in time" if timeout is None else f"within {timeout:g} s. Raise timeout"
+        text = f"{model} did not answer {within}."
         return ModelError(text, kind="timeout", transient=True)
     if any(isinstance(each, aiohttp.ClientResponseError) for each in causes):
         # Something did answer, and it may have worked for it.

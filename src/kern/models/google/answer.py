@@ -7,10 +7,10 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeGuard
-from uuid import uuid4
 
 from kern.errors import ModelError, ModelErrorKind
 from kern.models.base import FinishReason, ModelResponse
+from kern.models.calls import own_id
 from kern.models.google.failures import failed
 from kern.models.google.parts import answer_content
 from kern.models.google.values import Json, a_number, a_text, an_object, objects
@@ -115,11 +115,6 @@ def response_in(payload: object, model: str) -> Json:
     return payload
 
 
-def new_call_id() -> str:
-    """Return an id for a call: the API gives it one or not."""
-    return f"call_{uuid4().hex}"
-
-
 def arguments_of(call: Mapping[str, object]) -> str:
     """Return the arguments of a call as JSON text."""
     args = call.get("args")
@@ -130,13 +125,12 @@ def arguments_of(call: Mapping[str, object]) -> str:
 
 def _calls(parts: Sequence[Json], ids: Sequence[str]) -> list[ToolCall]:
     calls: list[ToolCall] = []
+    taken: set[str] = set()
     for part in parts:
         call = part.get("functionCall")
         if not isinstance(call, dict):
             continue
-        call_id = ids[len(calls)] if len(calls) < len(ids) else a_text(call, "id") or ""
-        if not call_id.strip() or any(each.id == call_id for each in calls):
-            call_id = new_call_id()
+        call_id = own_id(ids[len(calls)] if len(calls) < len(ids) else call.get("id"), taken)
         calls.append(ToolCall(call_id, a_text(call, "name") or "unnamed", arguments_of(call)))
     return calls
 

@@ -9,7 +9,8 @@ from contextlib import aclosing
 
 from typing_extensions import override
 
-from kern.errors import ModelError
+from kern.errors import ConfigurationError, ModelError
+from kern.keywords import explained
 from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning
 from kern.models.google.answer import read_response, response_in
 from kern.models.google.params import joined
@@ -18,6 +19,7 @@ from kern.models.google.service import Service
 from kern.models.google.values import Json
 from kern.models.google.wire import Origin, continued, request_body
 from kern.models.retries import Retries
+from kern.run.numbers import check_count, check_seconds
 
 # How long more is waited for once it was said why an answer ended, in seconds: some models say so
 # with each event, and a connection that is read to its end serves the next call.
@@ -29,6 +31,7 @@ class Gemini(Model):
 
     provider = "Google"
 
+    @explained
     def __init__(
         self,
         id: str = "gemini-3.7-flash",
@@ -57,7 +60,7 @@ class Gemini(Model):
         url_context: bool = False,
         code_execution: bool = False,
         cached_content: str | None = None,
-        timeout: float = 600.0,
+        timeout: float | None = 600.0,
         max_retries: int = 4,
         default_headers: Mapping[str, str] | None = None,
         request_params: Mapping[str, object] | None = None,
@@ -97,7 +100,8 @@ class Gemini(Model):
             code_execution: let the model run code at the provider.
             cached_content: the name of a cache that the conversation goes on from.
             timeout: seconds that one try of a call may take, from the connection to the last byte
-                of the answer, whole or streamed. Each repetition has as many again.
+                of the answer, whole or streamed. Each repetition has as many again. None for any
+                time.
             max_retries: how often a call is repeated after a failure that may pass: 408, 429, 5xx,
                 a lost connection, and a failure of that kind within an answer. The pauses are those
                 that the server asks for (``Retry-After`` or ``retryDelay``; above two minutes the
@@ -109,10 +113,13 @@ class Gemini(Model):
                 ``extra_headers`` and ``extra_body`` as well.
 
         Raises:
-            ConfigurationError: a parameter is given twice, or kern sets it itself.
+            ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
+                cannot be used.
         """
+        if timeout is not None:
+            check_seconds("timeout", timeout, ConfigurationError)
         self.id = id
-        self._max_retries = max_retries
+        self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
         own: dict[str, object] = {
             "temperature": temperature,
             "top_p": top_p,
@@ -164,7 +171,7 @@ class Gemini(Model):
         body, retries = self._request(request, origin), Retries(self._max_retries)
         while True:
             try:
-                return await self._whole(origin, body)
+                return await self._whole(origin, body, Pieces(origin.model, request.messages))
             except ModelError as error:
                 failure = self._service.failed(error)
             await retries.wait(failure)
@@ -174,7 +181,7 @@ class Gemini(Model):
         origin = self._origin(request)
         body, retries = self._request(request, origin), Retries(self._max_retries)
         while True:
-            pieces, is_handed_out = Pieces(origin.model), False
+            pieces, is_handed_out = Pieces(origin.model, request.messages), False
             try:
                 async with aclosing(self._answer(origin, body, pieces)) as answer:
                     async for piece in answer:
@@ -196,9 +203,9 @@ class Gemini(Model):
     def close(self) -> None:
         self._service.close()
 
-    async def _whole(self, origin: Origin, body: bytes) -> ModelResponse:
+    async def _whole(self, origin: Origin, body: bytes, pieces: Pieces) -> ModelResponse:
         """Ask once, and go on where the answer is longer than a request may bring."""
-        pieces, asked = Pieces(origin.model), body
+        asked = body
         while True:
             payload = await self._service.post(origin.model, asked)
             pieces.read(response_in(payload, origin.model))

@@ -3,12 +3,16 @@
 Each event is a response of its own, with some of the parts; the last one says why it ended.
 """
 
+from collections.abc import Sequence
+
 from kern.models.base import Audio, CallArguments, Piece, Reasoning, Text
-from kern.models.google.answer import arguments_of, new_call_id
+from kern.models.calls import ids_in, own_id
+from kern.models.google.answer import arguments_of
 from kern.models.google.failures import failed
 from kern.models.google.parts import is_thought, media_of
 from kern.models.google.values import Json, a_text, an_object, objects
 from kern.run.content import AudioPart, Inline
+from kern.run.message import Message
 
 _PLAIN = ({"text"}, {"text", "thought"})
 """The parts that may be joined: those that hold a text and no signature."""
@@ -24,14 +28,17 @@ class Pieces:
         ids: the ids of the calls so far.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, messages: Sequence[Message] = ()) -> None:
         """Begin.
 
         Args:
             model: the model's id, for errors.
+            messages: the conversation; an answer's calls have other ids than those in it.
         """
         self.ids: list[str] = []
         self._model = model
+        self._messages = messages
+        self._taken: set[str] = set()
         self._texts: list[str] = []
         self._parts: list[Json] = []
         self._joined: dict[int, list[str]] = {}
@@ -117,9 +124,9 @@ class Pieces:
             self._joined[place + 1] = [text]
 
     def _call(self, call: Json) -> Piece:
-        call_id = (a_text(call, "id") or "").strip()
-        if not call_id or call_id in self.ids:
-            call_id = new_call_id()
+        if not self.ids:
+            self._taken = ids_in(self._messages)
+        call_id = own_id((a_text(call, "id") or "").strip(), self._taken)
         self.ids.append(call_id)
         return CallArguments(
             len(self.ids) - 1, call_id, a_text(call, "name") or "unnamed", arguments_of(call)

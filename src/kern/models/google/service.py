@@ -45,7 +45,7 @@ class Service:
         vertexai: bool | None,
         project_id: str | None,
         location: str | None,
-        timeout: float,
+        timeout: float | None,
         default_headers: Mapping[str, str],
     ) -> None:
         """Prepare, without opening anything.
@@ -59,7 +59,8 @@ class Service:
             vertexai: whether it is on Vertex AI; by default ``GOOGLE_GENAI_USE_VERTEXAI`` says so.
             project_id: the project on Vertex AI; by default ``GOOGLE_CLOUD_PROJECT``.
             location: where on Vertex AI; by default ``GOOGLE_CLOUD_LOCATION``.
-            timeout: seconds to wait for an answer in all, from the connection to its last byte.
+            timeout: seconds to wait for an answer in all, from the connection to its last byte;
+                None for any time.
             default_headers: headers to send with each call.
         """
         self._model = model

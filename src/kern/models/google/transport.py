@@ -11,13 +11,13 @@ _SHORTEST_KEY = 7
 _NETWORK = (aiohttp.ClientError, TransportError, OSError, EOFError)
 
 
-def model_error(error: Exception, model: str, timeout: float, key: str) -> ModelError:
+def model_error(error: Exception, model: str, timeout: float | None, key: str) -> ModelError:
     """Return the error of ours for whatever a call raised.
 
     Args:
         error: an error of aiohttp, of the SDK, or of ours.
         model: the model's id.
-        timeout: the seconds for which an answer was waited for.
+        timeout: the seconds for which an answer was waited for, or None for any.
         key: is cut out of the text.
     """
     found = error if isinstance(error, ModelError) else _explained(error, model, timeout)
@@ -34,10 +34,11 @@ def model_error(error: Exception, model: str, timeout: float, key: str) -> Model
     )
 
 
-def _explained(error: Exception, model: str, timeout: float) -> ModelError:
+def _explained(error: Exception, model: str, timeout: float | None) -> ModelError:
     reason = (str(error) or type(error).__name__).rstrip(".")
     if isinstance(error, TimeoutError):
-        text = f"{model} did not answer within {timeout:g} s. Raise timeout."
+        within = "in time" if timeout is None else f"within {timeout:g} s. Raise timeout"
+        text = f"{model} did not answer {within}."
         return ModelError(text, kind="timeout", transient=True)
     if isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
         text = f"The proxy before {model} refused: {reason}. Check HTTPS_PROXY."

@@ -1,10 +1,8 @@
 """The tool calls of an answer, as they are read however a server writes them."""
 
 import json
-from collections.abc import Iterable
-from uuid import uuid4
 
-from kern.run.message import Message
+from kern.models.calls import own_id
 from kern.run.tool import ToolCall
 
 
@@ -19,24 +17,6 @@ def read_call(id: object, name: object, arguments: object, taken: set[str]) -> T
     """
     name = name if isinstance(name, str) and name else "unnamed"
     return ToolCall(own_id(id, taken), name, arguments_of(arguments))
-
-
-def own_id(id: object, taken: set[str]) -> str:
-    """Return the id of a call, or a new one where it has none or one that is taken.
-
-    Args:
-        id: what the server gave as its id.
-        taken: the ids of the calls before it; this one is added.
-    """
-    if not (isinstance(id, str) and id.strip()) or id in taken:
-        id = f"call_{uuid4().hex}"
-    taken.add(id)
-    return id
-
-
-def ids_in(messages: Iterable[Message]) -> set[str]:
-    """Return the ids of the calls of a conversation."""
-    return {call.id for message in messages for call in message.tool_calls}
 
 
 def arguments_of(value: object) -> str:

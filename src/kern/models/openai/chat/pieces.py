@@ -7,8 +7,9 @@ from typing_extensions import override
 
 from kern.errors import ModelError
 from kern.models.base import Audio, CallArguments, Piece, Reasoning, Text
+from kern.models.calls import ids_in, own_id
 from kern.models.openai.api import Origin, Reader
-from kern.models.openai.calls import arguments_of, ids_in, own_id
+from kern.models.openai.calls import arguments_of
 from kern.models.openai.chat.answer import read_completion
 from kern.models.openai.chat.parts import text_in, thoughts_in
 from kern.models.openai.failed import check_for_error, unfinished

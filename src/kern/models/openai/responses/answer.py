@@ -8,8 +8,9 @@ from typing import TypeGuard, cast
 
 from kern.errors import ModelError
 from kern.models.base import ModelResponse
+from kern.models.calls import ids_in
 from kern.models.openai.api import Origin
-from kern.models.openai.calls import ids_in, read_call
+from kern.models.openai.calls import read_call
 from kern.models.openai.failed import check_for_error, failed_answer
 from kern.models.openai.responses.parts import answer_content
 from kern.models.openai.values import Json, number_at, object_at, text_at
