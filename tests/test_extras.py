@@ -14,6 +14,11 @@ import asyncio
 from kern.models.openai import OpenAIResponses
 asyncio.run(OpenAIResponses("test-model", api_key="sk-test").prepare())
 """
+ANTHROPIC = """
+import asyncio
+from kern.models.anthropic import Claude
+asyncio.run(Claude(api_key="test").prepare())
+"""
 GOOGLE = """
 import asyncio
 from kern.models.google import Gemini
@@ -43,6 +48,7 @@ EXTRAS = [
     ("asyncpg", "postgres", POSTGRES),
     ("openai", "openai", OPENAI),
     ("aiohttp", "openai", OPENAI),
+    ("anthropic", "anthropic", ANTHROPIC),
     ("google", "google", GOOGLE),
     ("aiohttp", "google", GOOGLE),
     ("aiohttp", "webhooks", WEBHOOKS),
@@ -93,9 +99,9 @@ import kern.cli.main
 from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
 from kern.db.sqlite import SqliteDb
-from kern.models.openai import OpenAIResponses
 for db in (InMemoryDb(), SqliteDb(":memory:")):
-    Agent("Submitter", OpenAIResponses("test-model"), db=db)
+    for model in (None, "openai-chat:m", "ollama:m", "anthropic:m", "google:m"):
+        Agent("Submitter", model, db=db)
 """
     done = run_without([module for module, _, _ in EXTRAS], script)
     assert (done.returncode, done.stderr) == (0, "")
