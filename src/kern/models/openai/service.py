@@ -57,9 +57,10 @@ class Service:
         Raises:
             ConfigurationError: the client that is to be used is no asynchronous one.
         """
+        self.client: AsyncOpenAI | None
+        self._asked_through: AsyncOpenAI | None
         self.base_url = options.get("base_url")
         self.api_key = options.get("api_key")
-        self.use(options.get("async_client") or options.get("client"))
         self._model = model
         self._provider = provider
         self._options = options
@@ -68,6 +69,7 @@ class Service:
         self._query = query
         self._opened = (self.base_url, self.api_key)
         self._clients = PerLoop(self._open)
+        self.use(options.get("async_client") or options.get("client"))
 
     def use(self, client: "AsyncOpenAI | None") -> None:
         """Ask through a client of the user's from the next call on, or no more.
@@ -80,9 +82,12 @@ class Service:
                 f"The model's client is a {type(client).__name__}; kern needs an asynchronous one: "
                 "pass async_client=AsyncOpenAI(...)."
             )
-        self.client = client
-        # kern repeats, the SDK does not.
-        self._asked_through = None if client is None else client.with_options(max_retries=0)
+        self.client, self._asked_through = client, None
+        if client is not None:
+            # kern repeats, the SDK does not.
+            self._asked_through = client.with_options(
+                max_retries=0, default_headers=self._headers, default_query=self._query
+            )
 
     @property
     def server(self) -> str:
