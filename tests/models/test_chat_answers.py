@@ -68,6 +68,35 @@ async def test_calls_are_told_apart_by_their_ids_where_all_have_one_number(
     ]
 
 
+async def test_pieces_without_a_number_belong_to_the_last_call(
+    chat: Model, server: ResponsesServer
+) -> None:
+    server.script.append(
+        Reply.output(
+            {"tool_calls": [{"function": _function("add", "")}]},
+            {"tool_calls": [{"function": {"arguments": '{"a": '}}]},
+            {"tool_calls": [{"function": {"arguments": "1}"}}]},
+            {"tool_calls": [{"function": _function("sub", "{}")}]},
+        )
+    )
+    calls = (await pieces_and_whole(chat, "Hi"))[1].message.tool_calls
+    assert [(each.name, each.arguments) for each in calls] == [("add", '{"a": 1}'), ("sub", "{}")]
+
+
+async def test_pieces_belong_to_the_last_call_of_their_number(
+    chat: Model, server: ResponsesServer
+) -> None:
+    server.script.append(
+        Reply.output(
+            {"tool_calls": [{"index": 0, "id": "call_1", "function": _function("add", "{}")}]},
+            {"tool_calls": [{"index": 0, "id": "call_2", "function": _function("sub", "{")}]},
+            {"tool_calls": [{"index": 0, "function": {"name": None, "arguments": "}"}}]},
+        )
+    )
+    calls = (await pieces_and_whole(chat, "Hi"))[1].message.tool_calls
+    assert [(each.id, each.arguments) for each in calls] == [("call_1", "{}"), ("call_2", "{}")]
+
+
 async def test_calls_without_ids_get_some(chat: Model, server: ResponsesServer, ask: Ask) -> None:
     server.script.append(
         _calls(

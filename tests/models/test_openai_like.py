@@ -166,15 +166,16 @@ async def test_a_client_of_the_sdk_is_used_as_it_is_and_not_closed(
     async with AsyncOpenAI(
         api_key="sk-theirs", base_url=server.base_url, default_headers={"x-mine": "1"}
     ) as client:
-        model = OpenAIChat(async_client=client, max_retries=0)
+        model = OpenAIChat(async_client=client, max_retries=0, extra_headers={"x-more": "2"})
         with pytest.raises(Exception, match="answered 500"):
             await ask(model, "Hi")
         assert len(server.requests) == 1  # The SDK does not repeat it.
         await ask(model, "Hi")
         await model.aclose()
         assert not client.is_closed()
-    assert server.requests[-1].headers["x-mine"] == "1"
-    assert server.requests[-1].headers["authorization"] == "Bearer sk-theirs"
+    headers = server.requests[-1].headers
+    assert (headers["x-mine"], headers["x-more"]) == ("1", "2")
+    assert headers["authorization"] == "Bearer sk-theirs"
 
 
 async def test_an_http_client_of_the_user_is_used_and_not_closed(server: ResponsesServer) -> None:

@@ -59,9 +59,10 @@ class Service:
             ConfigurationError: the client that is to be used is no asynchronous one, or the
                 timeout is no number of seconds.
         """
+        self.client: AsyncOpenAI | None
+        self._asked_through: AsyncOpenAI | None
         self.base_url = options.get("base_url")
         self.api_key = options.get("api_key")
-        self.use(options.get("async_client") or options.get("client"))
         self._model = model
         self._provider = provider
         self._options = options
@@ -73,6 +74,7 @@ class Service:
         self._clients = PerLoop(self._open)
         if self._timeout is not None:
             check_seconds("timeout", self._timeout, ConfigurationError)
+        self.use(options.get("async_client") or options.get("client"))
 
     def use(self, client: "AsyncOpenAI | None") -> None:
         """Ask through a client of the user's from the next call on, or no more.
@@ -85,9 +87,12 @@ class Service:
                 f"The model's client is a {type(client).__name__}; kern needs an asynchronous one: "
                 "pass async_client=AsyncOpenAI(...)."
             )
-        self.client = client
-        # kern repeats, the SDK does not.
-        self._asked_through = None if client is None else client.with_options(max_retries=0)
+        self.client, self._asked_through = client, None
+        if client is not None:
+            # kern repeats, the SDK does not.
+            self._asked_through = client.with_options(
+                max_retries=0, default_headers=self._headers, default_query=self._query
+            )
 
     @property
     def server(self) -> str:

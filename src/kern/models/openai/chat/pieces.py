@@ -100,19 +100,16 @@ class Chunks(Reader):
         return pieces
 
     def _call(self, values: Json) -> CallArguments:
-        index, id = values.get("index"), text_at(values, "id")
-        found = next((each for each in self._calls if each.is_meant_by(index, id)), None)
-        is_new = found is None
+        last = len(self._calls) - 1
+        for place in range(last, -1, -1):
+            if self._calls[place].is_meant_by(values, is_last=place == last):
+                return CallArguments(place, None, None, self._calls[place].add(values))
         if not self._calls:
             self._taken = ids_in(self._messages)
-        call = found or _Call(index, id, own_id(id, self._taken))
-        if is_new:
-            self._calls.append(call)
+        call = _Call(values, self._taken)
+        self._calls.append(call)
         text = call.add(values)
-        place = self._calls.index(call)
-        return CallArguments(
-            place, call.id if is_new else None, call.name if is_new else None, text
-        )
+        return CallArguments(last + 1, call.id, call.name, text)
 
     def _audio(self, values: Json) -> Audio:
         self._sound = self._sound or _Sound()
@@ -127,19 +124,22 @@ class Chunks(Reader):
 class _Call:
     """A tool call, as far as it has come."""
 
-    def __init__(self, index: object, given_id: str | None, id: str) -> None:
-        self.id = id
+    def __init__(self, values: Json, taken: set[str]) -> None:
         self.name = ""
-        self._index = index
-        self._given_id = given_id
+        self._index, self._given_id = values.get("index"), text_at(values, "id")
+        self.id = own_id(self._given_id, taken)
         self._values: Json = {}
         self._arguments: list[str] = []
 
-    def is_meant_by(self, index: object, id: str | None) -> bool:
-        """Say whether a piece belongs to this call; some servers number all calls alike."""
+    def is_meant_by(self, values: Json, *, is_last: bool) -> bool:
+        """Say whether a piece belongs to this call; some servers number all alike, or none."""
+        index, id = values.get("index"), text_at(values, "id")
         if id and self._given_id and id != self._given_id:
             return False
-        return index == self._index if index is not None else id == self._given_id
+        if index is not None:
+            return index == self._index
+        has_name = bool(text_at(object_at(values, "function"), "name"))
+        return id == self._given_id if id else is_last and not has_name
 
     def add(self, values: Json) -> str:
         """Take a piece in, and return what it has of the arguments."""
