@@ -18,7 +18,7 @@ from kern.run.content import CitationPart, Part, ReasoningPart, TextPart
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
 
-_FINISHES: Mapping[object, FinishReason] = {
+_FINISHES: Mapping[str | None, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "tool_use": "tool_calls",
@@ -54,7 +54,7 @@ def read_answer(
     last = messages[-1]
     blocks = [block for message in messages for block in objects_in(message.get("content"))]
     content, text = _content(blocks)
-    reason = last.get("stop_reason")
+    reason = text_at(last, "stop_reason")
     _check_end(reason, model, text)
     is_refused = reason == "refusal"
     # Who refuses to answer has nothing to be called for it.
@@ -123,7 +123,7 @@ def _is_message(payload: object) -> TypeGuard[Json]:
     return isinstance(content, list) and all(isinstance(block, dict) for block in content)
 
 
-def _check_end(reason: object, model: str, text: str) -> None:
+def _check_end(reason: str | None, model: str, text: str) -> None:
     if reason == "max_tokens":
         raise ModelError(
             f"{model} broke off its answer: max_tokens. Raise max_tokens.",

@@ -23,7 +23,6 @@ WANTED = frozenset(
 _APPENDED = {
     "text_delta": "text",
     "thinking_delta": "thinking",
-    "signature_delta": "signature",
     "input_json_delta": "partial_json",
 }
 """What is added to a block piece by piece: the kind of the piece, and its member."""
@@ -48,9 +47,9 @@ class Pieces:
         self._model = model
         self._message: Json = {}
         self._usage: Json = {}
-        self._blocks: dict[object, Json] = {}
-        self._written: dict[object, dict[str, list[str]]] = {}
-        self._calls: dict[object, int] = {}
+        self._blocks: dict[int, Json] = {}
+        self._written: dict[int, dict[str, list[str]]] = {}
+        self._calls: dict[int, int] = {}
 
     @property
     def text(self) -> str:
@@ -96,7 +95,7 @@ class Pieces:
                 self._usage |= {name: value for name, value in usage.items() if value is not None}
 
     def _begin(self, place: object, block: object) -> Piece | None:
-        if not isinstance(block, dict):
+        if not isinstance(block, dict) or not isinstance(place, int):
             return None
         self._blocks[place], self._written[place] = block, {}
         match block.get("type"):
@@ -111,8 +110,7 @@ class Pieces:
         return None
 
     def _add(self, place: object, delta: object) -> Piece | None:
-        written = self._written.get(place)
-        if not isinstance(delta, dict) or written is None:
+        if not isinstance(delta, dict) or not isinstance(place, int) or place not in self._blocks:
             return None
         kind = str(delta.get("type"))
         if kind == "citations_delta":
@@ -130,10 +128,10 @@ class Pieces:
         piece = delta.get(name)
         if not isinstance(piece, str):
             return None
-        written.setdefault(name, []).append(piece)
+        self._written[place].setdefault(name, []).append(piece)
         return self._piece(name, piece, place)
 
-    def _piece(self, name: str, piece: str, place: object) -> Piece | None:
+    def _piece(self, name: str, piece: str, place: int) -> Piece | None:
         if name == "text":
             self.texts.append(piece)
             return Text(piece)
@@ -143,7 +141,7 @@ class Pieces:
             return CallArguments(index, None, None, piece)
         return None
 
-    def _block(self, place: object) -> Json:
+    def _block(self, place: int) -> Json:
         """Return a block with what was added to it."""
         block = dict(self._blocks[place])
         for name, pieces in self._written[place].items():

@@ -23,7 +23,7 @@ _UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
 
 _LONGEST_NAME = 128
 
-CONTAINER = "container"
+CONTAINER = "kern.container"
 """Kept with the blocks of an answer, though it is none: where the code runs that made its calls."""
 
 _IMAGES_ABOVE = "These are the images of the answer above."
@@ -148,7 +148,7 @@ class Encoded:
     def _answer(self, message: Message) -> list[Json]:
         is_own = message.provider_items and self.origin == _origin_of(message)
         blocks = _own_blocks(message) if is_own else answer_blocks(message)
-        ids = [each["id"] for each in message.provider_items if each.get("type") == CONTAINER]
+        ids = [each.get("id") for each in message.provider_items if each.get("type") == CONTAINER]
         self.container = ids[0] if is_own and ids else None
         return [
             {**block, "id": self._new_id(str(block.get("id")))}
