@@ -455,7 +455,7 @@ async def test_calls_use_one_connection_one_after_another(
 ) -> None:
     for _ in range(3):
         await ask(gemini, "Hi")
-    assert len(server._connections) == 1
+    assert server.connections == 1
     await gemini.aclose()
     await ask(gemini, "Hi")
 
