@@ -7,10 +7,8 @@ nothing: ``kern.models.retries`` does.
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping
 from contextlib import aclosing
-from importlib import import_module
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _OPENAI = "https://api.openai.com/v1"
-
-# What imports all of the SDK that is used here.
-_TRANSPORT = "kern.models.openai.transport"
 
 
 class Service:
@@ -166,7 +161,6 @@ class Service:
 
     async def _client(self) -> AsyncGenerator["AsyncOpenAI", None]:
         with extra("openai"):
-            await _load()
             from httpx2 import InvalidURL
             from openai import AsyncOpenAI
 
@@ -209,12 +203,6 @@ class Service:
 # Held for as long as they are open: a client that becomes garbage together with its model would
 # complain that nobody has closed it, before the model's generator can do that.
 _open_clients: "dict[AsyncOpenAI, asyncio.AbstractEventLoop]" = {}
-
-
-async def _load() -> None:
-    """Import the SDK beside the event loop, for it takes a second or more."""
-    if _TRANSPORT not in sys.modules:
-        await asyncio.to_thread(import_module, _TRANSPORT)
 
 
 async def _send(
