@@ -53,7 +53,7 @@ case $(venv/bin/python -c 'import kern; print(kern.__file__)') in
 esac
 
 for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do
-  for python in 3.11 3.12 3.13; do
+  for python in 3.11 3.12 3.13 3.14; do
     echo "kern-agents[all] @ file://$wheel" |
       $bin/uv pip compile --quiet --python "$bin/python" - -c versions.txt --only-binary :all: \
         --python-platform $platform --python-version $python >/dev/null ||

@@ -52,7 +52,7 @@ step() {
 # find_python CODE: the first interpreter of Python 3.11 or newer that also runs CODE.
 find_python() {
   local candidate
-  for candidate in python3.13 python3.12 python3.11 python3; do
+  for candidate in python3.14 python3.13 python3.12 python3.11 python3; do
     if "$candidate" -c "import sys; assert sys.version_info >= (3, 11); $1" 2>/dev/null; then
       echo "$candidate"
       return

@@ -1,6 +1,7 @@
 """The heart and the sweep of PostgreSQL where a server, a lock or a gap keeps them waiting."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -45,6 +46,23 @@ async def test_a_beat_waits_for_a_lock_no_longer_than_a_third_of_the_lease(
         assert time.monotonic() - began < 5
     assert await asyncio.to_thread(heart.extend, beat, LEASE) == {"run": False}
     await asyncio.to_thread(heart.close)
+
+
+async def test_a_heart_that_has_looked_a_name_up_closes_without_a_new_thread(
+    postgres_db: PostgresDb, store: PostgresStore
+) -> None:
+    """Python 3.12.1 starts none at its end."""
+    await store.submit(new_run(lease=LEASE))
+    by_name = postgres_db._dsn.replace("127.0.0.1", "localhost")
+    heart = PostgresDb(by_name, session_table=postgres_db.session_table).open_heart()
+    assert await asyncio.to_thread(heart.extend, [("run", 1)], LEASE) == {"run": False}
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        await asyncio.to_thread(heart.close)
 
 
 async def test_a_beat_after_its_connection_was_lost_connects_anew(

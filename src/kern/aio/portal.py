@@ -1,19 +1,21 @@
 """The event loop behind the synchronous methods: one for the process, in a thread of its own."""
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401 # registers its end, which must come after ours
 import logging
 import os
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
-from concurrent.futures import CancelledError
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import Generic, TypeVar
+from typing import Generic, ParamSpec, TypeVar
+
+from typing_extensions import override
 
 from kern.aio.guard import guarded
 
 logger = logging.getLogger("kern")
 
+P = ParamSpec("P")
 Result = TypeVar("Result")
 
 # How long an interrupted caller waits for its work to end, in seconds.
@@ -44,7 +46,8 @@ class Portal:
         self._thread.start()
         started.wait()
         # An ordinary exit handler comes too late: without the threads that end before it, the
-        # loop can resolve no more names, and so make no connection to release its runs.
+        # loop can resolve no more names, and so make no connection to release its runs. Those
+        # threads' own end was registered when ThreadPoolExecutor was imported, and comes after.
         threading._register_atexit(self.close)  # type: ignore[attr-defined]
 
     def call(self, work: Coroutine[object, object, Result]) -> Result:
@@ -101,6 +104,7 @@ class Portal:
         # Not asyncio.run, which waits for the loop's threads in a thread that it starts: Python
         # 3.12.1 starts none at its end, and waits for these threads anyway.
         with closing(asyncio.new_event_loop()) as loop:
+            loop.set_default_executor(_Executor(thread_name_prefix="kern-loop"))
             loop.run_until_complete(self._until_stopped(started))
             loop.run_until_complete(loop.shutdown_asyncgens())
 
@@ -115,6 +119,28 @@ class Portal:
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(ended, Exception):
                     logger.error("work failed at the end of its loop", exc_info=ended)
+
+
+class _Executor(ThreadPoolExecutor):
+    """Looks names up, and does what else the loop gives to threads.
+
+    What comes when Python starts no thread any more is done at once: runs are released over
+    connections, and to make one takes a name.
+    """
+
+    @override
+    def submit(
+        self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[Result]:
+        try:
+            return super().submit(fn, *args, **kwargs)
+        except RuntimeError:
+            done: Future[Result] = Future()
+            try:
+                done.set_result(fn(*args, **kwargs))
+            except Exception as error:
+                done.set_exception(error)
+            return done
 
 
 class _Call(Generic[Result]):

@@ -26,22 +26,25 @@ class PostgresHeart(Heart):
         """
         self._connector = connector
         self._statement = extend(names)
-        self._runner: asyncio.Runner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: asyncpg.Connection | None = None
 
     @override
     def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
-        if self._runner is None:
-            self._runner = asyncio.Runner()
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
         with reporting(str(self._connector.address), sent=True):
-            return self._runner.run(self._extend(attempts, lease))
+            return self._loop.run_until_complete(self._extend(attempts, lease))
 
     @override
     def close(self) -> None:
         self._disconnect()
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None
+        if self._loop is not None:
+            # Not as asyncio.Runner does, which starts a thread to wait for those that look names
+            # up: Python 3.12.1 starts none at its end.
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+            self._loop = None
 
     async def _extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         try:
