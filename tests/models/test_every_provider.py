@@ -16,14 +16,21 @@ from kern.run.tool import ToolCall
 from kern.testing import ProtocolServer
 from kern.testing.responses import Reply
 
-CLASSES: list[Any] = [OpenAIResponses, OpenAIChat, Claude, Gemini]
+FUNCTION = {"name": "add", "arguments": "{}"}
+CALLS: dict[Any, dict[str, Any]] = {
+    OpenAIResponses: {"type": "function_call", "id": "fc_1", "call_id": "call_1", **FUNCTION},
+    OpenAIChat: {"tool_calls": [{"id": "call_1", "type": "function", "function": FUNCTION}]},
+    Claude: {"type": "tool_use", "id": "call_1", "name": "add", "input": {}},
+    Gemini: {"functionCall": {"id": "call_1", "name": "add", "args": {}}},
+}
+"""A call of each model, as its server writes it."""
 
 
 def address(server: ProtocolServer, model: type[Model]) -> str:
     return server.base_url if model in (OpenAIResponses, OpenAIChat) else server.url
 
 
-@pytest.fixture(params=CLASSES)
+@pytest.fixture(params=[*CALLS])
 async def model(request: pytest.FixtureRequest, server: ProtocolServer) -> AsyncIterator[Model]:
     """A model of each provider, which gives up at the first error, and waits for any time."""
     url = address(server, request.param)
@@ -35,7 +42,7 @@ async def model(request: pytest.FixtureRequest, server: ProtocolServer) -> Async
 async def test_a_call_with_the_id_of_an_earlier_turn_gets_one_of_its_own(
     model: Model, server: ProtocolServer, ask: Ask
 ) -> None:
-    server.script += [Reply.tool_calls(ToolCall("call_1", "add", "{}"))] * 2
+    server.script += [Reply.output(CALLS[type(model)])] * 2
     first = (await ask(model, "Hi")).message
     result = Message("tool", "ok", tool_call_id="call_1")
     second = (await ask(model, "Hi", first, result)).message
@@ -47,7 +54,7 @@ async def test_a_call_with_the_id_of_an_earlier_turn_gets_one_of_its_own(
     assert answer.message.text == "Done."
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("kind", [*CALLS])
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -63,7 +70,7 @@ def test_a_number_that_cannot_be_used_is_refused(
         kind("m", **options)
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("kind", [*CALLS])
 def test_the_keyword_that_was_meant_is_named(kind: Any) -> None:
     with pytest.raises(TypeError, match=rf"{kind.__name__}\(\) .* Did you mean 'base_url'\?"):
         kind("m", basurl="")

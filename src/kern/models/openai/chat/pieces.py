@@ -109,7 +109,7 @@ class Chunks(Reader):
         call = _Call(values, self._taken)
         self._calls.append(call)
         text = call.add(values)
-        return CallArguments(last + 1, call.id, call.name, text)
+        return CallArguments(last + 1, call.id, call.name or None, text)
 
     def _audio(self, values: Json) -> Audio:
         self._sound = self._sound or _Sound()
