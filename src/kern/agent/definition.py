@@ -1,8 +1,9 @@
 """What an agent is."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeAlias, cast, get_args
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, Self, TypeAlias, cast, get_args
 from unicodedata import category, normalize
 
 from kern.agent.options import check_count, check_policy, check_seconds
@@ -166,6 +167,22 @@ class AgentDefinition(Generic[Deps, Output]):
         if not isinstance(points, str):
             points = "\n".join(f"- {point}" for point in points)
         return "\n\n".join(part for part in (self.description, points) if part) or None
+
+    @contextmanager
+    def override(self, *, model: Model) -> Iterator[Self]:
+        """Have another model answer the runs that begin in a ``with`` statement, for tests.
+
+        It holds for every thread and event loop of this process, and for a run to its end. Runs
+        that a worker of another process executes are answered by that process's agent.
+
+        Args:
+            model: who answers, such as a :class:`~kern.testing.ScriptedModel`.
+        """
+        own, self.model = self.model, model
+        try:
+            yield self
+        finally:
+            self.model = own
 
     def _typed(self, output: RunOutput) -> RunOutput[Output]:
         """Return a run with the type of its content that the agent is declared with."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 
+from kern import models
 from kern.errors import ModelError
 
 logger = logging.getLogger("kern")
@@ -19,11 +20,19 @@ class Retries:
     """The repetitions of one call."""
 
     def __init__(self, limit: int) -> None:
-        """Begin with none.
+        """Begin with none, before the first try.
 
         Args:
             limit: how many there may be with nothing reached between them.
+
+        Raises:
+            ModelError: this process is to ask no provider.
         """
+        if not models.ALLOW_MODEL_REQUESTS:
+            raise ModelError(
+                "A provider's model was asked though kern.models.ALLOW_MODEL_REQUESTS is False. "
+                "Answer in the process: agent.override(model=ScriptedModel(...))."
+            )
         self._limit = limit
         self._count = 0
 

@@ -19,7 +19,7 @@ from kern.testing.record import RequestRecord, Watch
 from kern.testing.reply import Reply
 
 with extra("testing"):
-    from aiohttp import web
+    from aiohttp import ClientConnectionResetError, web
 
 _GOOGLE_ACTIONS = (":generateContent", ":streamGenerateContent")
 
@@ -214,11 +214,12 @@ class ProtocolServer:
         try:
             await self._answer(content, exchange)
             record.finished = time.monotonic()
-        except (asyncio.CancelledError, ConnectionError):
-            if not self._listener.closing:
-                record.disconnected = time.monotonic()
-                self.disconnects += 1
+        except asyncio.CancelledError:
+            self._left(record)
             raise
+        except ClientConnectionResetError:  # It left while it was written to.
+            self._left(record)
+            exchange.hang_up()
         except Exception as error:  # The script's own code failed; its author sees it there.
             if record.started is None:
                 await exchange.send_error(500, f"The script failed: {error!r}")
@@ -228,6 +229,11 @@ class ProtocolServer:
             self.in_flight -= 1
             self._watch.changed()
         return exchange.response
+
+    def _left(self, record: RequestRecord) -> None:
+        if not self._listener.closing:
+            record.disconnected = time.monotonic()
+            self.disconnects += 1
 
     async def _answer(self, content: bytes, exchange: Exchange) -> None:
         method, path = exchange.record.method, exchange.record.path

@@ -1,4 +1,4 @@
-"""A stand-in for OpenAI's Responses API, for tests and benchmarks over real HTTP."""
+"""The path by which the server of one protocol was known; see :mod:`kern.testing`."""
 
 from kern.testing.record import RequestRecord
 from kern.testing.reply import Reasoning, Reply, Usage
