@@ -56,7 +56,7 @@ class Claude(Model):
         cache_system_prompt: bool = False,
         cache_tools: bool = False,
         extended_cache_time: bool = False,
-        betas: Sequence[str] = (),
+        betas: Sequence[str] | None = None,
         mcp_servers: Sequence[Mapping[str, object]] | None = None,
         citations: bool = False,
         api_key: str | None = None,
@@ -130,7 +130,7 @@ class Claude(Model):
             "stop_sequences": list(stop_sequences) if stop_sequences else None,
             "mcp_servers": list(mcp_servers) if mcp_servers else None,
         }
-        params = joined(own, request_params or {}, default_headers or {}, betas)
+        params = joined(own, request_params or {}, default_headers or {}, betas or ())
         self._params: Mapping[str, object] = {"model": id, **params.body}
         self._service = Service(
             id,

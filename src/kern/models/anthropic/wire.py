@@ -130,7 +130,8 @@ class Encoded:
                 if images := images_of(message.content):
                     self._carried += [*text_blocks(_IMAGES_ABOVE), *images]
             case "tool":
-                self._turn("user").results.append(encode(self._result(message, is_past)))
+                result = encode(self._result(message, is_past))
+                self._turn("user").results.append(result)
             case "user":
                 blocks = input_blocks(message.content, citations=self.citations, is_past=is_past)
                 if blocks or self._carried:
