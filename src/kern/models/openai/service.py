@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping
 from contextlib import aclosing
-from functools import cached_property
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -62,19 +62,18 @@ class Service:
         self._default_query = default_query
         self._clients = PerLoop(self._client)
 
-    @cached_property
+    @property
     def _address(self) -> str:
-        # It is read once: connections and items stay with the server that they came from.
         return self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
 
-    @cached_property
+    @property
     def server(self) -> str:
-        """Which server it is: its host, port and path, with nothing secret."""
-        try:
-            url = urlsplit(self._address)
-        except ValueError:  # The first call will say so.
-            return ""
-        return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
+        """Which server it is: its host, port and path, with nothing secret.
+
+        Where connections are open, it is theirs, whatever the environment says since then.
+        """
+        client = self._clients.opened
+        return _server_at(self._address if client is None else str(client.base_url))
 
     async def prepare(self) -> None:
         """Load the SDK and open a client.
@@ -209,6 +208,15 @@ class Service:
 # Held for as long as they are open: a client that becomes garbage together with its model would
 # complain that nobody has closed it, before the model's generator can do that.
 _open_clients: "dict[AsyncOpenAI, asyncio.AbstractEventLoop]" = {}
+
+
+@lru_cache
+def _server_at(address: str) -> str:
+    try:
+        url = urlsplit(address)
+    except ValueError:  # The first call will say so.
+        return ""
+    return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
 
 
 async def _send(
