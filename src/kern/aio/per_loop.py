@@ -41,6 +41,17 @@ class PerLoop(Generic[Resource]):
             opening = await self._opened(loop, opening)
         return opening.result()[0]
 
+    @property
+    def opened(self) -> Resource | None:
+        """The running loop's resource, if there is a loop and it is open."""
+        try:
+            opening = self._opening.get(asyncio.get_running_loop())
+        except RuntimeError:
+            return None
+        if opening is None or not opening.done() or _failed(opening):
+            return None
+        return opening.result()[0]
+
     async def aclose(self) -> None:
         """Close the running loop's resource, if it is open; the next use opens another."""
         opening = self._opening.pop(asyncio.get_running_loop(), None)

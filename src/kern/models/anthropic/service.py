@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -71,16 +70,17 @@ class Service:
         self._client_params = client_params
         self._clients = PerLoop(self._client)
 
-    @cached_property
-    def _address(self) -> str:
-        # It is read once: connections and items stay with the server that they came from.
-        return self._base_url or os.environ.get("ANTHROPIC_BASE_URL") or _ANTHROPIC
-
-    @cached_property
+    @property
     def server(self) -> str:
-        """Which server it is: its host, port and path, with nothing secret."""
+        """Which server it is: its host, port and path, with nothing secret.
+
+        Where connections are open, it is theirs, whatever the environment says since then.
+        """
+        address = self._base_url
+        if address is None and (client := self._clients.opened) is not None:
+            address = str(client.base_url)
         try:
-            url = urlsplit(self._address)
+            url = urlsplit(address or os.environ.get("ANTHROPIC_BASE_URL") or _ANTHROPIC)
         except ValueError:  # The first call will say so.
             return ""
         return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
@@ -169,7 +169,7 @@ class Service:
         arguments: dict[str, object] = {
             "api_key": self._api_key,
             "auth_token": self._auth_token,
-            "base_url": self._address,
+            "base_url": self._base_url,
             "timeout": self._timeout,
             "max_retries": 0,
             "default_headers": self._headers,

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping
 from contextlib import aclosing, suppress
+from functools import lru_cache
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -67,7 +68,6 @@ class Service:
         self._provider = provider
         self._options = options
         self._timeout = options.get("timeout", 600.0)
-        self._found = ""
         self._headers = headers
         self._query = query
         self._opened = (self.base_url, self.api_key)
@@ -96,13 +96,14 @@ class Service:
 
     @property
     def server(self) -> str:
-        """Which server it is: its host, port and path, with nothing secret."""
-        address = str(self.client.base_url) if self.client else self._address()
-        try:
-            url = urlsplit(address)
-        except ValueError:  # The first call will say so.
-            return ""
-        return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
+        """Which server it is: its host, port and path, with nothing secret.
+
+        Where connections are open, it is theirs, whatever the environment says since then.
+        """
+        client = self.client
+        if client is None and self.base_url is self._opened[0] is None:
+            client = self._clients.opened
+        return _server_at(self._address() if client is None else str(client.base_url))
 
     async def prepare(self) -> None:
         """Load the SDK and open a client.
@@ -195,11 +196,7 @@ class Service:
             raise self.failed(error) from None
 
     def _address(self) -> str:
-        if self.base_url:
-            return self.base_url
-        # It is read once: connections and items stay with the server that they came from.
-        self._found = self._found or self._provider.address()
-        return self._found
+        return self.base_url or self._provider.address()
 
     def _key(self) -> str | None:
         return self.api_key or self._provider.key()
@@ -275,6 +272,15 @@ class Service:
 # Held for as long as they are open: a client that becomes garbage together with its model would
 # complain that nobody has closed it, before the model's generator can do that.
 _open_clients: "dict[AsyncOpenAI, asyncio.AbstractEventLoop]" = {}
+
+
+@lru_cache
+def _server_at(address: str) -> str:
+    try:
+        url = urlsplit(address)
+    except ValueError:  # The first call will say so.
+        return ""
+    return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
 
 
 async def _send(
