@@ -315,8 +315,8 @@ def _joined(body: Mapping[str, bytes]) -> bytes:
 
 
 async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
-    """Read what follows the last event, if it comes at once."""
-    with suppress(TimeoutError):
+    """Read what follows the last event, if it comes at once; the answer is complete without it."""
+    with suppress(Exception):
         async with asyncio.timeout(_DRAIN):
             async for _ in chunks:
                 pass
