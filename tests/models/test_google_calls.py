@@ -16,7 +16,7 @@ from asking import Ask, ask_for_a_stream, ask_for_the_whole, pieces_and_whole
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from elsewhere import Elsewhere
-from generated import generated, know_the_sdk
+from generated import check_by_the_sdk, generated
 from typing_extensions import override
 
 from kern.agent import Agent
@@ -492,7 +492,7 @@ async def test_an_agent_calls_tools_and_hands_signatures_back(
     assert ended is not None
     assert ended.content == "Warm."
     for request in server.requests:
-        know_the_sdk(request.body)
+        check_by_the_sdk(request.body)
     _, asked, results = server.requests[1].body["contents"]
     first = next(part for part in asked["parts"] if "functionCall" in part)
     assert first["thoughtSignature"] == "c2VhbGVk"
@@ -517,7 +517,7 @@ async def test_a_conversation_moves_between_providers(
         agent = Agent("Tester", answerer, tools=[weather], db=db, add_history_to_context=True)
         await agent.arun(said, session_id="moving")
     *_, of_google, last = server.requests
-    know_the_sdk(of_google.body)
+    check_by_the_sdk(of_google.body)
     assert "of OpenAI" not in str(of_google.body)
     assert "skip_thought_signature_validator" in str(of_google.body)
     assert "Rome: warm." in str(of_google.body)

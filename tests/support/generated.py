@@ -69,11 +69,11 @@ def body_of(
 ) -> dict[str, Any]:
     """Return the body of a request, once the SDK's types have taken all of it."""
     body: dict[str, Any] = json.loads(request_body(request, origin, own or {}, on_vertex=on_vertex))
-    know_the_sdk(body)
+    check_by_the_sdk(body)
     return body
 
 
-def know_the_sdk(body: Mapping[str, object]) -> None:
+def check_by_the_sdk(body: Mapping[str, object]) -> None:
     """Hold a request against the SDK's types, which refuse every field that they do not know."""
     known: dict[str, type[BaseModel]] = {
         "contents": types.Content,
