@@ -43,8 +43,11 @@ class PerLoop(Generic[Resource]):
 
     @property
     def opened(self) -> Resource | None:
-        """The running loop's resource, if it is open."""
-        opening = self._opening.get(asyncio.get_running_loop())
+        """The running loop's resource, if it is open; None also where no loop runs."""
+        try:
+            opening = self._opening.get(asyncio.get_running_loop())
+        except RuntimeError:
+            return None
         if opening is None or not opening.done() or _failed(opening):
             return None
         return opening.result()[0]
