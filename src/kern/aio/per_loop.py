@@ -43,7 +43,7 @@ class PerLoop(Generic[Resource]):
 
     @property
     def opened(self) -> Resource | None:
-        """The running loop's resource, if there is a loop and it is open."""
+        """The running loop's resource, if it is open; None also where no loop runs."""
         try:
             opening = self._opening.get(asyncio.get_running_loop())
         except RuntimeError:

@@ -130,7 +130,7 @@ class Users(ABC):
     async def place(self, run: NewRun, connection: object | None = None) -> NewRun:
         """Return a run with the ids that its user's names for it stand for.
 
-        Where these name a new session, it is made: only so is it the user's, whoever else names
+        Where these name a new session, it is made: only so is it the user's, even if others name
         one at this moment.
         """
         user_id, chosen = run.user_id, run.chosen

@@ -328,9 +328,8 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     """Store how the attempt has ended, and tell its caller."""
     output = attempt.output
     output.metrics.duration = seconds
-    with suppress(
-        JournalError, ValueError
-    ):  # It may have come to its end before it was told what is stored.
+    # It may have come to its end before it was told what is stored.
+    with suppress(JournalError, ValueError):
         await attempt.restore()
     attempt.show()
     if isinstance(attempt.failure, ModelError):
