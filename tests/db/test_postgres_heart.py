@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 import pytest
@@ -55,14 +56,16 @@ async def test_a_heart_that_has_looked_a_name_up_closes_without_a_new_thread(
     await store.submit(new_run(lease=LEASE))
     by_name = postgres_db._dsn.replace("127.0.0.1", "localhost")
     heart = PostgresDb(by_name, session_table=postgres_db.session_table).open_heart()
-    assert await asyncio.to_thread(heart.extend, [("run", 1)], LEASE) == {"run": False}
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    with pytest.MonkeyPatch.context() as patch:
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(max_workers=1) as one, pytest.MonkeyPatch.context() as patch:
+        extended = await loop.run_in_executor(one, heart.extend, [("run", 1)], LEASE)
+        assert extended == {"run": False}
         patch.setattr(threading.Thread, "start", refuse)
-        await asyncio.to_thread(heart.close)
+        await loop.run_in_executor(one, heart.close)
 
 
 async def test_a_beat_after_its_connection_was_lost_connects_anew(

@@ -1,14 +1,17 @@
 """How the tables in PostgreSQL come to be, and who sees them."""
 
 import asyncio
+import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from importlib.abc import MetaPathFinder
 
 import asyncpg
 import pytest
 from stores import CLAIM, LEASE, SWARM, Recorder, Spawn, address, ending, execute, new_run, same
 
-from kern.db.postgres import PostgresDb
+from kern.db.postgres import PostgresDb, connector
 from kern.db.postgres import schema as tables
 from kern.db.values import Kind, Signal
 from kern.errors import SchemaVersionError
@@ -156,6 +159,25 @@ async def test_the_printed_sql_makes_the_same_tables(
     store = await other.store()
     assert await store.submit(new_run()) is not None
     assert [entry.run_id for entry in await store.queue.dequeue(["agent"], 1)] == ["run"]
+
+
+async def test_tables_are_made_however_long_the_queues_library_takes_to_load(
+    new_db: PostgresDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience, loaded = 1.0, []
+
+    class Slow(MetaPathFinder):
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "kern.db.queue_tables":
+                loaded.append(name)
+                time.sleep(1.5 * patience)
+
+    monkeypatch.setattr(connector, "_LEAST_PATIENCE", patience)
+    monkeypatch.delitem(sys.modules, "kern.db.queue_tables", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Slow(), *sys.meta_path])
+    quick = PostgresDb(new_db._dsn, new_db.session_table, new_db._names.schema, heartbeat=0.5)
+    assert (await (await quick.store()).get("run")) is None
+    assert loaded
 
 
 async def test_newer_tables_are_left_alone(new_db: PostgresDb, admin: asyncpg.Connection) -> None:

@@ -1,12 +1,16 @@
 """The tables in PostgreSQL: made and migrated on first use, forward only."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 from kern.db.postgres.names import Names
 from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError, SchemaVersionError
+
+if TYPE_CHECKING:
+    from pgqueuer.adapters.persistence.queries import Queries
 
 # One list of statements a version; what has been released is never changed, only added to.
 _MIGRATIONS: Sequence[Sequence[str]] = (
@@ -211,13 +215,19 @@ async def migrate(connection: asyncpg.Connection, names: Names) -> None:
     """
     if await _version(connection, names) == len(_MIGRATIONS):
         return
+    # Loaded before the transaction: a server ends those that are idle for long.
+    from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+
+    from kern.db.queue_tables import queue_queries
+
+    queue = queue_queries(AsyncpgDriver(connection), names.schema)
     async with connection.transaction():
         await connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"kern/{names.schema}"
         )
         version = await _version(connection, names)
         if version is None:
-            await _begin(connection, names)
+            await _begin(connection, names, queue)
         for statement in _statements(names, version or 0):
             await connection.execute(statement)
 
@@ -279,7 +289,7 @@ async def _found_version(connection: asyncpg.Connection, names: Names) -> int | 
     return version
 
 
-async def _begin(connection: asyncpg.Connection, names: Names) -> None:
+async def _begin(connection: asyncpg.Connection, names: Names, queue: "Queries") -> None:
     # PgQueuer writes the schema without quotes.
     if await connection.fetchval(
         "SELECT catcode <> 'U' FROM pg_get_keywords() WHERE word = $1", names.schema
@@ -291,13 +301,8 @@ async def _begin(connection: asyncpg.Connection, names: Names) -> None:
     ):
         await connection.execute(f'CREATE SCHEMA "{names.schema}"')
     await connection.execute(_versions_table(names))
-    from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
-
-    from kern.db.queue_tables import queue_queries
-
-    queries = queue_queries(AsyncpgDriver(connection), names.schema)
-    if not await queries.schema_is_installed():
-        await queries.install(create_schema=False)
+    if not await queue.schema_is_installed():
+        await queue.install(create_schema=False)
 
 
 async def _version(connection: asyncpg.Connection, names: Names) -> int | None:
