@@ -11,8 +11,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 FAILURES = [
     (Reply.http_error(401, "It is wrong"), "test-model answered 401: It is wrong. Check"),

@@ -17,9 +17,8 @@ from kern.errors import UsageLimitError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunContext, RunStatus, current_run
-from kern.testing import ResponsesServer
+from kern.testing import Reply, ResponsesServer, Usage
 from kern.testing.reply import ToolCall
-from kern.testing.responses import Reply, Usage
 from kern.tools import tool
 
 WAIT = 10.0

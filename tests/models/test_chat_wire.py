@@ -10,9 +10,9 @@ from pydantic import ConfigDict, TypeAdapter
 
 from kern.errors import ModelError
 from kern.models.base import ModelRequest, OutputSchema
-from kern.models.openai.api import Origin
 from kern.models.openai.chat.api import ChatApi
 from kern.models.openai.responses.api import ResponsesApi
+from kern.models.origin import Origin
 from kern.run.content import AudioPart, FilePart, ImagePart, Inline, ReasoningPart, TextPart, Url
 from kern.run.message import Message
 from kern.run.tool import ToolCall, ToolSchema

@@ -10,8 +10,8 @@ from generated import ORIGIN, body_of, generated, read_whole
 from kern.errors import ModelError
 from kern.models.base import ModelRequest, OutputSchema
 from kern.models.google.params import joined
-from kern.models.google.values import Json
-from kern.models.google.wire import Origin
+from kern.models.origin import Origin
+from kern.models.values import Json
 from kern.run.content import (
     AudioPart,
     Blob,
@@ -196,7 +196,7 @@ def test_calls_of_other_providers_are_sent_with_what_stands_for_a_signature() ->
     ("arguments", "sent"),
     [
         ("", {}),
-        ("[1]", {"arguments": [1]}),
+        ("[1]", {"arguments": "[1]"}),
         ("{oops", {"arguments": "{oops"}),
         ("NaN", {"arguments": "NaN"}),
     ],

@@ -10,8 +10,7 @@ from kern.errors import ModelError
 from kern.models.base import CallArguments, ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 def call(**values: object) -> dict[str, object]:

@@ -30,8 +30,7 @@ from kern.run.content import (
 )
 from kern.run.message import Message
 from kern.run.tool import ToolCall, ToolSchema
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 SENT: list[tuple[Part, dict[str, object]]] = [
     (TextPart("What is it? \ud83d"), {"type": "input_text", "text": "What is it? \ufffd"}),

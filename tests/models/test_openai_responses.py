@@ -9,8 +9,7 @@ from openai.types.shared import Reasoning as SdkReasoning
 from kern.models.base import ModelRequest, Text
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message, Metrics
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply, Usage
+from kern.testing import Reply, ResponsesServer, Usage
 
 
 async def test_a_text(model: OpenAIResponses, server: ResponsesServer, ask: Ask) -> None:

@@ -10,9 +10,9 @@ from sdk_types import misfits
 
 from kern.errors import ConfigurationError, ModelError
 from kern.models.anthropic.params import joined
-from kern.models.anthropic.values import Origin
 from kern.models.anthropic.wire import Options, request_body
 from kern.models.base import ModelRequest, OutputSchema
+from kern.models.origin import Origin
 from kern.run.content import (
     AudioPart,
     Blob,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kern.errors import ConfigurationError
-from kern.models.anthropic.values import members_of
+from kern.models.values import members_of
 
 _ELSEWHERE: Mapping[str, str] = {
     "model": "the model's id says it",

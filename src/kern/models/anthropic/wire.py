@@ -7,13 +7,18 @@ import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Literal
 
+from typing_extensions import override
+
 from kern.errors import ModelError
-from kern.models.anthropic.parts import images_of, input_blocks, input_of, said, text_blocks
-from kern.models.anthropic.values import Json, Origin, encode, listed, members_of, objects_in
+from kern.models.anthropic.parts import images_of, input_blocks, text_blocks
 from kern.models.base import ModelRequest
+from kern.models.calls import object_of
+from kern.models.encoded import Encoded
+from kern.models.media import said
+from kern.models.origin import Origin
+from kern.models.values import Json, encode, listed, members_of, objects_in
 from kern.run.message import Message
 
 logger = logging.getLogger("kern")
@@ -72,14 +77,13 @@ class Turn:
         return b'{"role":"%b","content":[%b]}' % (self.role.encode(), content)
 
 
-class Encoded:
-    """The messages of a run as they are sent: each is encoded once.
+class Turns(Encoded):
+    """The messages of a run as turns of user and assistant.
 
     Attributes:
-        turns: the conversation, in which user and assistant take turns.
+        turns: the conversation.
         system: the texts of the system messages.
         container: where the code runs that made the last answer's calls, or None.
-        origin: whose answers are handed back as they were, with thinking and signatures.
         citations: whether the model is to cite the documents that it is given.
     """
 
@@ -90,36 +94,25 @@ class Encoded:
             origin: whose answers are handed back as they were.
             citations: whether the model is to cite the documents that it is given.
         """
-        self.origin = origin
         self.citations = citations
-        self._clear()
+        super().__init__(origin)
 
-    def _clear(self) -> None:
+    @property
+    @override
+    def key(self) -> object:
+        return self.origin, self.citations
+
+    @override
+    def clear(self) -> None:
         self.turns: list[Turn] = []
         self.system: list[str] = []
         self.container: object = None
-        self._values: list[object] = []
         self._carried: list[Json] = []
         self._ids: dict[str, str] = {}
         self._used_ids: set[str] = set()
 
-    def update(self, messages: Sequence[Message]) -> None:
-        """Hold these messages; what is encoded already stays where they begin with it.
-
-        Raises:
-            ModelError: a message holds something that the API does not take.
-        """
-        values: list[object] = [*map(_values_of, messages)]
-        if values[: len(self._values)] != self._values:
-            self._clear()
-        answered = max(
-            (i for i, each in enumerate(messages) if each.role == "assistant"), default=0
-        )
-        for place in range(len(self._values), len(messages)):
-            self._add(messages[place], is_past=place < answered)
-            self._values.append(values[place])
-
-    def _add(self, message: Message, is_past: bool) -> None:
+    @override
+    def add(self, message: Message, *, is_past: bool) -> None:
         match message.role:
             case "system":
                 if message.text.strip():
@@ -147,7 +140,7 @@ class Encoded:
         return self.turns[-1]
 
     def _answer(self, message: Message) -> list[Json]:
-        is_own = message.provider_items and self.origin == _origin_of(message)
+        is_own = self.origin.made(message)
         blocks = _own_blocks(message) if is_own else answer_blocks(message)
         ids = [each.get("id") for each in message.provider_items if each.get("type") == CONTAINER]
         self.container = ids[0] if is_own and ids else None
@@ -180,19 +173,6 @@ class Encoded:
         return result
 
 
-_origin_of = attrgetter("provider", "server", "model")
-_values_of = attrgetter(
-    "role",
-    "content",
-    "tool_calls",
-    "tool_call_id",
-    "provider",
-    "provider_items",
-    "server",
-    "model",
-)
-
-
 def answer_blocks(message: Message) -> list[Json]:
     """Return an answer as any model takes it: its text, and its calls."""
     calls: list[Json] = [
@@ -200,7 +180,7 @@ def answer_blocks(message: Message) -> list[Json]:
             "type": "tool_use",
             "id": call.id,
             "name": _UNSAFE.sub("_", call.name)[:_LONGEST_NAME] or "unnamed",
-            "input": input_of(call.arguments),
+            "input": object_of(call.arguments),
         }
         for call in message.tool_calls
     ]
@@ -240,14 +220,7 @@ def request_body(
         ModelError: a message holds something that the API does not take, all of them are empty, a
             parameter has no JSON form, or the request sets what kern does.
     """
-    encoded = request.memo.get(origin.provider)
-    if not (
-        isinstance(encoded, Encoded)
-        and (encoded.origin, encoded.citations) == (origin, options.citations)
-    ):
-        encoded = Encoded(origin, citations=options.citations)
-    request.memo[origin.provider] = encoded
-    encoded.update(request.messages)
+    encoded = Turns(origin, citations=options.citations).of(request)
     if not encoded.turns:
         raise ModelError(
             f"There is nothing to ask {origin.model}: every message is empty.",
@@ -323,7 +296,9 @@ def _tools(
     """
     given: list[Mapping[str, object]] = []
     for tools in (own.get("tools"), request.settings.get("tools")):
-        given += [members for tool in listed(tools) if (members := members_of(tool)) is not None]
+        given += [
+            members for tool in listed("tools", tools) if (members := members_of(tool)) is not None
+        ]
     names = {tool.name for tool in request.tools}
     defined = {each.get("name") for each in given if each.get("type", "custom") != "custom"}
     if twice := [str(name) for each in given if (name := each.get("name")) in names - defined]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kern.errors import ConfigurationError
-from kern.models.google.values import Json, members_of
+from kern.models.values import Json, members_of
 
 _ELSEWHERE: Mapping[str, str] = {
     "model": "the model's id says it",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from kern.errors import ConfigurationError, ModelError
 from kern.models.base import ModelRequest
 from kern.models.openai.options import ClientOptions
-from kern.models.openai.values import Json, listed, members_of
+from kern.models.values import Json, listed, members_of
 
 _EXTRAS = ("extra_headers", "extra_query", "extra_body")
 

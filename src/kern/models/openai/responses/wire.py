@@ -8,54 +8,52 @@ from collections.abc import Mapping, Sequence
 from typing_extensions import override
 
 from kern.models.base import ModelRequest, OutputSchema
-from kern.models.openai.api import Origin
-from kern.models.openai.encoded import Encoded, parts_of, said
+from kern.models.media import parts_of, said
+from kern.models.openai.encoded import Items
 from kern.models.openai.params import set_by_both, settings_of, tools_of
 from kern.models.openai.responses.parts import input_parts
-from kern.models.openai.values import Json, encode, members_of
+from kern.models.origin import Origin
+from kern.models.values import Json, encode, members_of
 from kern.run.content import FilePart, ImagePart, Part
 from kern.run.message import Message
 
 _SET_HERE = frozenset(("input", "stream", "background"))
 
 
-class Input(Encoded):
+class Input(Items):
     """The items of a conversation.
 
     Attributes:
         instructions: the texts of the system messages.
     """
 
-    def __init__(self, origin: Origin) -> None:
-        """Begin with none."""
-        super().__init__(origin)
+    @override
+    def clear(self) -> None:
+        super().clear()
         self.instructions: list[str] = []
         self._custom_calls: set[str] = set()
 
     @override
-    def clear(self) -> None:
-        super().clear()
-        self.instructions = []
-
-    @override
-    def add(self, message: Message) -> None:
+    def items_of(self, message: Message, *, is_past: bool) -> Sequence[Json]:
         if message.role == "system":
             self.instructions.append(message.text)
-        else:
-            self.items += map(encode, self._input_items(message))
+            return ()
+        return self._input_items(message, is_past)
 
     @override
     def media_of(self, message: Message) -> Sequence[Part]:
-        if message.role == "tool" or self.is_own(message):
+        if message.role == "tool" or self.origin.made(message):
             return ()  # The API takes them there.
-        return [part for part in parts_of(message) if isinstance(part, ImagePart | FilePart)]
+        return [
+            part for part in parts_of(message.content) if isinstance(part, ImagePart | FilePart)
+        ]
 
     @override
     def shown(self, parts: Sequence[Part]) -> Json:
-        return {"role": "user", "content": input_parts(parts)}
+        return {"role": "user", "content": input_parts(parts, is_past=True)}
 
-    def _input_items(self, message: Message) -> list[Json]:
-        if self.is_own(message):
+    def _input_items(self, message: Message, is_past: bool) -> list[Json]:
+        if self.origin.made(message):
             items = _with_ends(message.provider_items)
             self._custom_calls |= {
                 str(each.get("call_id")) for each in items if each.get("type") == "custom_tool_call"
@@ -65,7 +63,7 @@ class Input(Encoded):
         if isinstance(content, tuple):
             # The API takes an answer's text only: its sources and reasoning are the model's own.
             is_answer = message.role == "assistant"
-            content = said(content) if is_answer else input_parts(content)
+            content = said(content) if is_answer else input_parts(content, is_past=is_past)
         if message.role == "tool":
             call_id = message.tool_call_id
             kind = "custom_tool_call" if call_id in self._custom_calls else "function_call"
