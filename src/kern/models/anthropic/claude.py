@@ -114,7 +114,7 @@ class Claude(HostedModel):
             "stop_sequences": list(stop_sequences) if stop_sequences else None,
             "mcp_servers": list(mcp_servers) if mcp_servers else None,
         }
-        params = joined(own, request_params or {}, default_headers or {}, betas or ())
+        params = joined(own, request_params or {}, default_headers, betas or ())
         self._params: Mapping[str, object] = {"model": id, **params.body}
         self._service = AnthropicService(
             id,

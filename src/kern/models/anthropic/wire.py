@@ -5,7 +5,7 @@ Source: https://platform.claude.com/docs/en/api/messages/create
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +18,7 @@ from kern.models.calls import object_of
 from kern.models.encoded import Encoded
 from kern.models.media import said
 from kern.models.origin import Origin
+from kern.models.params import set_by_both, settings_of
 from kern.models.values import Json, encode, listed, members_of, objects_in
 from kern.run.message import Message
 
@@ -226,14 +227,13 @@ def request_body(
             f"There is nothing to ask {origin.model}: every message is empty.",
             kind="invalid_request",
         )
-    if set_here := _SET_HERE & request.settings.keys():
-        raise _clash(set_here)
-    given: Json = {**own, **request.settings, "messages": None}
+    settings = settings_of(request, _SET_HERE)
+    given: Json = {**own, **settings, "messages": None}
     if encoded.container is not None:
         given.setdefault("container", encoded.container)
     if encoded.system:
-        if "system" in request.settings:
-            raise _clash(["system"])
+        if "system" in settings:
+            raise set_by_both(["system"])
         given["system"] = _system(encoded.system, options)
     if tools := _tools(request, own, options):
         given["tools"] = tools
@@ -242,7 +242,7 @@ def request_body(
     if request.output_schema is not None:
         output = members_of(given.get("output_config")) or {}
         if output.get("format") is not None:
-            raise _clash(["output_config.format"])
+            raise set_by_both(["output_config.format"])
         form = {"type": "json_schema", "schema": dict(request.output_schema.schema)}
         given["output_config"] = {**output, "format": form}
     body = {name: encode(value) for name, value in given.items()}
@@ -271,14 +271,6 @@ def continued(body: Mapping[str, bytes], answers: Sequence[Json]) -> Mapping[str
     return {**body, **more}
 
 
-def _clash(names: Iterable[str]) -> ModelError:
-    return ModelError(
-        f"The request sets {', '.join(sorted(names))}, which kern sets itself. Take it out of the "
-        "settings of the request, or of request_params.",
-        kind="invalid_request",
-    )
-
-
 def _system(texts: Sequence[str], options: Options) -> object:
     text = "\n\n".join(texts)
     if not options.cache_system:
@@ -302,7 +294,7 @@ def _tools(
     names = {tool.name for tool in request.tools}
     defined = {each.get("name") for each in given if each.get("type", "custom") != "custom"}
     if twice := [str(name) for each in given if (name := each.get("name")) in names - defined]:
-        raise _clash([f"the tool {name}" for name in twice])
+        raise set_by_both([f"the tool {name}" for name in twice])
     functions: list[Mapping[str, object]] = [
         {
             "name": tool.name,

@@ -132,7 +132,7 @@ class Gemini(HostedModel):
                 code_execution=code_execution,
             ),
         }
-        params = joined(own, request_params or {}, default_headers or {})
+        params = joined(own, request_params or {}, default_headers)
         self._body = params.body
         self._service = GoogleService(
             id,

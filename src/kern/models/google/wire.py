@@ -3,12 +3,11 @@
 Source: https://ai.google.dev/api/generate-content
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from typing_extensions import override
 
-from kern.errors import ModelError
 from kern.models.base import ModelRequest
 from kern.models.calls import object_of
 from kern.models.encoded import Encoded
@@ -16,6 +15,7 @@ from kern.models.google.params import is_before_3, overridden, placed
 from kern.models.google.parts import input_parts
 from kern.models.media import parts_of
 from kern.models.origin import Origin
+from kern.models.params import set_by_both, settings_of
 from kern.models.values import Json, encode, members_of, object_at, text_at
 from kern.run.content import AudioPart, FilePart, ImagePart, Part, TextPart, text_of
 from kern.run.message import Message
@@ -139,9 +139,8 @@ def request_body(
             form, or the request sets what kern does.
     """
     encoded = Contents(origin).of(request)
-    settings = {name: value for name, value in request.settings.items() if name != "model"}
-    if set_twice := _SET_HERE & settings.keys():
-        raise _clash(set_twice)
+    settings = {**settings_of(request, _SET_HERE)}
+    settings.pop("model", None)
     body = overridden(own, settings)
     if encoded.instructions:
         body["systemInstruction"] = {"parts": [{"text": "\n\n".join(encoded.instructions)}]}
@@ -154,7 +153,7 @@ def request_body(
     if request.output_schema is not None:
         chosen = members_of(body.get("generationConfig")) or {}
         if clashes := {"responseSchema", "responseJsonSchema"} & chosen.keys():
-            raise _clash(clashes)
+            raise set_by_both(clashes)
         body["generationConfig"] = {
             **chosen,
             "responseMimeType": "application/json",
@@ -167,14 +166,6 @@ def request_body(
 def continued(body: bytes, token: str) -> bytes:
     """Return the body of a request that goes on with the answer to another, from its token."""
     return body[:-1] + b',"continuationToken":%b}' % encode(token)
-
-
-def _clash(names: Iterable[str]) -> ModelError:
-    return ModelError(
-        f"The request sets {', '.join(sorted(names))}, which kern sets itself. Take it out of the "
-        "settings of the request, or of request_params.",
-        kind="invalid_request",
-    )
 
 
 def _tools(request: ModelRequest, provided: list[object]) -> list[object]:
@@ -196,7 +187,7 @@ def _tools(request: ModelRequest, provided: list[object]) -> list[object]:
         for each in _listed(members_of(tool), "functionDeclarations")
     ]
     if twice := [name for each in given if (name := each.get("name")) in names]:
-        raise _clash([f"the tool {name}" for name in twice])
+        raise set_by_both([f"the tool {name}" for name in twice])
     return [{"functionDeclarations": functions}, *provided]
 
 

@@ -12,10 +12,10 @@ from kern.models.base import Kept, ModelRequest, ModelResponse, Piece
 from kern.models.hosted import Call, HostedModel
 from kern.models.openai.api import Api, Reader
 from kern.models.openai.options import ClientOptions
-from kern.models.openai.params import Params
 from kern.models.openai.provider import OPENAI, Provider
 from kern.models.openai.service import OpenAIService
 from kern.models.origin import Origin
+from kern.models.params import Params
 from kern.models.retries import Retries
 from kern.models.service import drain
 from kern.models.values import to_object

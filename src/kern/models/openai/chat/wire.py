@@ -14,8 +14,9 @@ from kern.models.base import ModelRequest, OutputSchema
 from kern.models.media import parts_of, said
 from kern.models.openai.chat.parts import input_parts
 from kern.models.openai.encoded import Items
-from kern.models.openai.params import set_by_both, settings_of, tools_of
+from kern.models.openai.params import tools_of
 from kern.models.origin import Origin
+from kern.models.params import set_by_both, settings_of
 from kern.models.values import Json, encode, number_at, object_at, objects_in
 from kern.run.content import AudioPart, FilePart, ImagePart, Part
 from kern.run.message import Message

@@ -11,13 +11,14 @@ from typing_extensions import override
 from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai.api import Api, Reader
 from kern.models.openai.options import ResponsesOptions
-from kern.models.openai.params import Given, Params, joined, members_at
+from kern.models.openai.params import joined
 from kern.models.openai.responses.answer import read_response
 from kern.models.openai.responses.kept import KeptAnswer
 from kern.models.openai.responses.pieces import WANTED, Pieces
 from kern.models.openai.responses.wire import request_body
 from kern.models.openai.service import OpenAIService
 from kern.models.origin import Origin
+from kern.models.params import Given, Params, members_at
 from kern.models.retries import Retries
 from kern.models.values import Json, to_object
 from kern.run.message import Message

@@ -10,9 +10,10 @@ from typing_extensions import override
 from kern.models.base import ModelRequest, OutputSchema
 from kern.models.media import parts_of, said
 from kern.models.openai.encoded import Items
-from kern.models.openai.params import set_by_both, settings_of, tools_of
+from kern.models.openai.params import tools_of
 from kern.models.openai.responses.parts import input_parts
 from kern.models.origin import Origin
+from kern.models.params import set_by_both, settings_of
 from kern.models.values import Json, encode, members_of
 from kern.run.content import FilePart, ImagePart, Part
 from kern.run.message import Message
