@@ -180,6 +180,7 @@ async def test_what_goes_wrong_is_told_and_the_run_goes_on(
     assert output.content == "Hello."
     if run.db is not None:
         assert [each.tool_call_error for each in output.tools] == [True] * 4
+        assert [each.is_error for each in output.messages if each.role == "tool"] == [True] * 4
     if run.streamed:
         errors = [each for each in run.events if each.event is RunEvent.tool_call_error]
         assert len(errors) == 4

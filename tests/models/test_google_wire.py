@@ -113,7 +113,7 @@ def test_an_answer_goes_back_as_it_was_with_its_signatures() -> None:
     rome, oslo = answer.tool_calls
     results = [
         Message("tool", "Warm.", tool_call_id=rome.id),
-        Message("tool", "Cold.", tool_call_id=oslo.id),
+        Message("tool", "No.", tool_call_id=oslo.id, is_error=True),
     ]
     assert contents_of(HELLO, answer, *results) == [
         {"role": "user", "parts": [{"text": "Hello!"}]},
@@ -125,7 +125,7 @@ def test_an_answer_goes_back_as_it_was_with_its_signatures() -> None:
                 {
                     "functionResponse": {
                         "name": "weather",
-                        "response": {"output": "Cold."},
+                        "response": {"error": "No."},
                         "id": "f2",
                     }
                 },

@@ -19,6 +19,7 @@ _values_of = attrgetter(
     "provider_items",
     "server",
     "model",
+    "is_error",
 )
 
 

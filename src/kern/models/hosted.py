@@ -1,5 +1,6 @@
 """Models behind a server: how they are asked, and asked again where that may help."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -98,16 +99,20 @@ class HostedModel(Model):
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         retries = Retries(self._max_retries)
         call = self._call(request, retries)
+        began, waited = time.monotonic(), None
         while True:
             is_handed_out = False
             try:
                 async with aclosing(call.stream()) as answer:
                     async for piece in answer:
-                        if not isinstance(piece, Reasoning | Kept) and piece != Text(""):
-                            is_handed_out = True
-                        yield piece
                         if isinstance(piece, ModelResponse):
+                            piece.metrics.time_to_first_token = waited
+                            yield piece
                             return
+                        if not isinstance(piece, Kept) and piece != Text(""):
+                            waited = waited or time.monotonic() - began
+                            is_handed_out = is_handed_out or not isinstance(piece, Reasoning)
+                        yield piece
             except ModelError as error:
                 failure = self._server.failed(error)
                 failure.content = failure.content or call.text

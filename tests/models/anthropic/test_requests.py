@@ -279,6 +279,14 @@ def test_media_is_sent(part: Part, block: dict[str, object]) -> None:
     assert given == {"type": "tool_result", "tool_use_id": "a", "content": [block]}
 
 
+def test_a_result_that_is_an_error_says_so_where_it_is_text_only() -> None:
+    image = ImagePart(Inline(PNG))
+    for content, is_marked in (("No.", True), (" ", False), ((TextPart("No."), image), False)):
+        failed = Message("tool", content, tool_call_id="a", is_error=True)
+        [_, _, (_, [given])] = turns("Hi", answer("", ("a", "add", "{}")), failed)
+        assert given.get("is_error", False) is is_marked
+
+
 @pytest.mark.parametrize(
     ("part", "reason"),
     [

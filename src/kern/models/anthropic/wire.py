@@ -171,6 +171,8 @@ class Turns(Encoded):
         }
         if blocks := input_blocks(message.content, is_past=is_past):
             result["content"] = blocks
+        if message.is_error and {each["type"] for each in blocks} == {"text"}:
+            result["is_error"] = True  # The API takes it with texts only, and not without one.
         return result
 
 

@@ -102,7 +102,8 @@ class Contents(Encoded):
         call_id = message.tool_call_id or ""
         called = self._called.get(call_id, _Called(call_id, None))
         media = input_parts([each for each in parts_of(message.content) if _is_media(each)])
-        response: Json = {"name": called.name, "response": {"output": text_of(message.content)}}
+        told = {"error" if message.is_error else "output": message.text}
+        response: Json = {"name": called.name, "response": told}
         if called.id is not None:
             response["id"] = called.id
         if media and not is_before_3(self.origin.model):
