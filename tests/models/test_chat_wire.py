@@ -165,6 +165,7 @@ def test_tools_and_how_to_choose_among_them() -> None:
     for choice in ("none", "auto", "required"):
         sent = body_of(Message("user", "Hi"), tools=[ADD], tool_choice=choice)
         assert sent["tool_choice"] == choice
+        assert "tool_choice" not in body_of(Message("user", "Hi"), tool_choice=choice)
     tools, options = [ToolSchema("shout", "", {})], {"request_params": {"tools": [own]}}
     with pytest.raises(ModelError, match="sets the tool shout, which kern sets itself"):
         body_of(Message("user", "Hi"), tools=tools, options=options)

@@ -8,7 +8,7 @@ import pytest
 from generated import ORIGIN, body_of, generated, read_whole
 
 from kern.errors import ModelError
-from kern.models.base import ModelRequest, OutputSchema
+from kern.models.base import ModelRequest, OutputSchema, ToolChoice
 from kern.models.google.params import joined
 from kern.models.origin import Origin
 from kern.models.values import Json
@@ -254,11 +254,16 @@ def test_functions_are_offered_with_their_schemas_as_they_are() -> None:
         ("auto", {"mode": "AUTO"}),
         ("required", {"mode": "ANY"}),
         ("weather", {"mode": "ANY", "allowedFunctionNames": ["weather"]}),
+        (
+            {"mode": "ANY", "allowed_function_names": ["weather"]},
+            {"mode": "ANY", "allowedFunctionNames": ["weather"]},
+        ),
     ],
 )
-def test_a_tool_choice_is_a_mode(choice: str, config: object) -> None:
+def test_a_tool_choice_is_a_mode(choice: ToolChoice, config: object) -> None:
     body = body_of(ModelRequest([HELLO], [WEATHER], tool_choice=choice))
     assert body["toolConfig"] == {"functionCallingConfig": config}
+    assert "toolConfig" not in body_of(ModelRequest([HELLO], tool_choice=choice))
 
 
 def test_the_provider_s_own_tools_work_beside_functions() -> None:

@@ -9,7 +9,7 @@ from kern.execution.blobs import keep_small, whole
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.limits import check_model_call
 from kern.execution.middleware import AskModel, around_model
-from kern.models.base import Kept, ModelRequest, ModelResponse, Text
+from kern.models.base import Kept, ModelRequest, ModelResponse, Text, ToolChoice
 from kern.run.content import Content
 from kern.run.steps import AttemptBegun
 
@@ -90,12 +90,28 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         messages,
         [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle_for(attempt.spec.model.origin),
+        _tool_choice(attempt),
         memo=attempt.memo,
     )
     if not spec.middleware:
         return await _ask_model(attempt, request)
     ask: AskModel = partial(_ask_model, attempt)
     return await around_model(spec.middleware, attempt.info, ask)(request)
+
+
+def _tool_choice(attempt: Attempt) -> ToolChoice | None:
+    """Return whether the model is to call tools.
+
+    Who has to call one is made to only once a run: else it could never answer.
+    """
+    choice = attempt.spec.tool_choice
+    if choice is None or not attempt.state.turns:
+        return choice
+    kind = choice if isinstance(choice, str) else choice.get("mode", choice.get("type"))
+    return choice if kind is None or str(kind).lower() in _FREE else None
+
+
+_FREE = ("none", "auto", "validated")
 
 
 async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from kern.errors import ModelError
 from kern.models.anthropic.parts import images_of, input_blocks, text_blocks
-from kern.models.base import ModelRequest
+from kern.models.base import ModelRequest, ToolChoice
 from kern.models.calls import object_of
 from kern.models.encoded import Encoded
 from kern.models.media import said
@@ -312,16 +312,21 @@ def _tools(
     return tools
 
 
-def _tool_choice(choice: str | None, given: Json, model: str) -> Mapping[str, object] | None:
+_CHOICES = {"none": "none", "auto": "auto", "required": "any"}
+
+
+def _tool_choice(choice: ToolChoice | None, given: Json, model: str) -> Mapping[str, object] | None:
     """Return how the model is to choose among the tools; of none, nothing can be said."""
     own = members_of(given.pop("tool_choice", None)) or {}
     if not given.get("tools") or not (choice or own):
         return None
-    kind = {"none": "none", "auto": "auto", "required": "any"}.get(choice or "auto", "tool")
-    asked: Json = {"type": kind} if choice or "type" not in own else {}
-    if asked.get("type") == "tool":
-        asked["name"] = choice
-    asked = {**own, **asked}
+    asked: Json = {"type": "auto", **own}
+    if isinstance(choice, Mapping):
+        asked |= choice
+    elif choice is not None:
+        asked["type"] = _CHOICES.get(choice, "tool")
+        if asked["type"] == "tool":
+            asked["name"] = choice
     if asked["type"] in ("any", "tool") and _thinks(given):
         # The API refuses it: a model that is made to call something cannot think first.
         logger.warning("%s thinks before it answers, so it is free to call no tool.", model)

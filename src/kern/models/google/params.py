@@ -71,7 +71,7 @@ def joined(
         placed({name: value for name, value in own.items() if value is not None}), _ELSEWHERE
     )
     direct = placed({name: value for name, value in given.items() if name not in _EXTRAS})
-    for each in (direct, _in_camel_case(members_at(given, "extra_body"))):
+    for each in (direct, in_camel_case(members_at(given, "extra_body"))):
         for name in _object(each.get("generationConfig")).keys() & _ELSEWHERE.keys():
             body.refuse(name, _ELSEWHERE[name])
         if "streamFunctionCallArguments" in _calling(each):
@@ -88,7 +88,7 @@ def placed(params: Mapping[str, object]) -> Json:
     """Return parameters by the SDK's names under the API's, each in its place in a request."""
     body: Json = {}
     config: Json = {}
-    for name, value in _in_camel_case(params).items():
+    for name, value in in_camel_case(params).items():
         if name == "generationConfig":
             config |= _object(value)
         elif name in _AT_THE_ROOT or name in _ELSEWHERE:
@@ -118,14 +118,15 @@ def _object(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _in_camel_case(members: Mapping[str, object]) -> Json:
+def in_camel_case(members: Mapping[str, object]) -> Json:
+    """Return members by the API's names, where they may have the SDK's."""
     renamed = {_camel(name): value for name, value in members.items()}
     return {name: value if name in _FREE else _renamed(value) for name, value in renamed.items()}
 
 
 def _renamed(value: object) -> object:
     if (members := members_of(value)) is not None:
-        return _in_camel_case(members)
+        return in_camel_case(members)
     if isinstance(value, list | tuple):
         return [_renamed(each) for each in value]
     return value

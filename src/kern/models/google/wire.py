@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from kern.models.base import ModelRequest
+from kern.models.base import ModelRequest, ToolChoice
 from kern.models.calls import object_of
 from kern.models.encoded import Encoded
-from kern.models.google.params import is_before_3, overridden, placed
+from kern.models.google.params import in_camel_case, is_before_3, overridden, placed
 from kern.models.google.parts import input_parts
 from kern.models.media import parts_of
 from kern.models.origin import Origin
@@ -200,12 +200,14 @@ def _tool_config(
         # Only then do the provider's own tools work beside functions.
         config["includeServerSideToolInvocations"] = True
     config |= asked
-    if request.tool_choice is not None:
+    if request.tool_choice is not None and request.tools:
         config["functionCallingConfig"] = _tool_choice(request.tool_choice)
     return config
 
 
-def _tool_choice(choice: str) -> Json:
+def _tool_choice(choice: ToolChoice) -> Json:
+    if isinstance(choice, Mapping):
+        return in_camel_case(choice)
     modes = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
     if choice in modes:
         return {"mode": modes[choice]}

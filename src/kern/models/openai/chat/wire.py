@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from kern.models.base import ModelRequest, OutputSchema
+from kern.models.base import ModelRequest, OutputSchema, ToolChoice
 from kern.models.media import parts_of, said
 from kern.models.openai.chat.parts import input_parts
 from kern.models.openai.encoded import Items
@@ -142,7 +142,7 @@ def request_body(
         given["tools"] = tools_of(request, own.get("tools"), _functions(request))
     if not given.get("tools"):
         given.pop("parallel_tool_calls", None)  # The API refuses it without tools.
-    if request.tool_choice is not None:
+    if request.tool_choice is not None and given.get("tools"):
         given["tool_choice"] = _tool_choice(request.tool_choice)
     if request.output_schema is not None:
         if given.get("response_format") is not None:
@@ -167,9 +167,9 @@ def _functions(request: ModelRequest) -> list[Json]:
     ]
 
 
-def _tool_choice(choice: str) -> object:
-    known = choice in ("none", "auto", "required")
-    return choice if known else {"type": "function", "function": {"name": choice}}
+def _tool_choice(choice: ToolChoice) -> object:
+    is_sent_so = isinstance(choice, Mapping) or choice in ("none", "auto", "required")
+    return choice if is_sent_so else {"type": "function", "function": {"name": choice}}
 
 
 def _format(form: OutputSchema, strict: bool) -> Json:
