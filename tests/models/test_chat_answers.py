@@ -131,7 +131,7 @@ async def test_a_refusal_is_one_and_calls_nothing(
     response = await ask(chat, "Hi")
     assert response.message.refusal
     assert (response.message.text, response.message.tool_calls) == ("I won't.", [])
-    assert response.finish_reason == "stop"
+    assert response.finish_reason == "refusal"
 
 
 async def test_usage_is_counted(chat: Model, server: ResponsesServer, ask: Ask) -> None:

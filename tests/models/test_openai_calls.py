@@ -101,7 +101,7 @@ async def test_nothing_is_called_for_who_refuses_to_answer(
     server.script.append(Reply.refusal("No.").thinking("Hm").calling(("add", {})))
     response = await ask(model, "Hi")
     assert (response.message.refusal, response.message.tool_calls) == (True, [])
-    assert response.finish_reason == "stop"
+    assert response.finish_reason == "refusal"
     await ask(model, "Hi", response.message)
     assert [each.get("type") for each in server.requests[-1].body["input"]] == [None, "message"]
 

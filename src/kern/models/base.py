@@ -8,8 +8,10 @@ from typing import Literal, Self, TypeAlias
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
 
-FinishReason: TypeAlias = Literal["stop", "tool_calls", "length", "content_filter", "other"]
-"""Why a model ended its answer."""
+FinishReason: TypeAlias = Literal[
+    "stop", "tool_calls", "refusal", "length", "content_filter", "other"
+]
+"""Why a model ended its answer. Of an answer that was cut off kern's own models make an error."""
 
 ToolChoice: TypeAlias = str | Mapping[str, object]
 """``"none"``, ``"auto"`` or ``"required"``; or the name of the tool that a model has to call; or

@@ -21,7 +21,7 @@ _FINISHES: Mapping[str | None, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "tool_use": "tool_calls",
-    "refusal": "content_filter",
+    "refusal": "refusal",
 }
 """Why an answer ended, by the API's word; any other word is «other»."""
 

@@ -65,6 +65,8 @@ def read_completion(
         answer.provider, answer.server, answer.model = origin
         answer.provider_items = [item]
     end: FinishReason = "stop" if reason in (None, "stop", "tool_calls") else "other"
+    if refused:
+        end = "refusal"
     return ModelResponse(
         answer,
         _metrics(object_at(values, "usage")),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeGuard, cast
 
 from kern.errors import ModelError
-from kern.models.base import ModelResponse
+from kern.models.base import FinishReason, ModelResponse
 from kern.models.calls import ids_in, read_call
 from kern.models.openai.failed import check_for_error, failed_answer
 from kern.models.openai.responses.parts import answer_content
@@ -63,10 +63,11 @@ def read_response(
     if _is_more_than_text(items) and _can_be_handed_back(items, payload, refused):
         message.provider, message.server, message.model = origin
         message.provider_items = items
+    end: FinishReason = "refusal" if refused else "stop"
     return ModelResponse(
         message,
         _metrics(object_at(payload, "usage")),
-        "tool_calls" if calls else "stop",
+        "tool_calls" if calls else end,
         text_at(payload, "model"),
         text_at(payload, "id"),
     )
