@@ -19,8 +19,11 @@ from kern.models.encoded import Encoded
 from kern.models.media import said
 from kern.models.origin import Origin
 from kern.models.params import set_by_both, settings_of
+from kern.models.schema import for_claude
+from kern.models.strict import strict_parameters
 from kern.models.values import Json, encode, listed, members_of, objects_in
 from kern.run.message import Message
+from kern.run.tool import ToolSchema
 
 logger = logging.getLogger("kern")
 
@@ -297,19 +300,21 @@ def _tools(
     defined = {each.get("name") for each in given if each.get("type", "custom") != "custom"}
     if twice := [str(name) for each in given if (name := each.get("name")) in names - defined]:
         raise set_by_both([f"the tool {name}" for name in twice])
-    functions: list[Mapping[str, object]] = [
-        {
-            "name": tool.name,
-            **({"description": tool.description} if tool.description else {}),
-            "input_schema": tool.parameters,
-        }
-        for tool in request.tools
-        if tool.name not in defined
-    ]
+    functions = [_function(tool) for tool in request.tools if tool.name not in defined]
     tools = [*functions, *given]
     if options.cache_tools and tools:
         tools[-1] = {**tools[-1], **options.marker}
     return tools
+
+
+def _function(tool: ToolSchema) -> Mapping[str, object]:
+    strict = strict_parameters(tool, for_claude)
+    function: Json = {"name": tool.name, "input_schema": strict or tool.parameters}
+    if tool.description:
+        function["description"] = tool.description
+    if strict is not None:
+        function["strict"] = True
+    return function
 
 
 _CHOICES = {"none": "none", "auto": "auto", "required": "any"}

@@ -17,9 +17,12 @@ from kern.models.openai.encoded import Items
 from kern.models.openai.params import tools_of
 from kern.models.origin import Origin
 from kern.models.params import set_by_both, settings_of
+from kern.models.schema import for_openai
+from kern.models.strict import strict_parameters
 from kern.models.values import Json, encode, number_at, object_at, objects_in
 from kern.run.content import AudioPart, FilePart, ImagePart, Part
 from kern.run.message import Message
+from kern.run.tool import ToolSchema
 
 _SET_HERE = frozenset(("messages", "stream", "n"))
 
@@ -139,7 +142,7 @@ def request_body(
     given: Json = {"model": origin.model, **own, **settings, "messages": None}
     given.pop("stream_options", None)
     if request.tools or "tools" in settings:
-        given["tools"] = tools_of(request, own.get("tools"), _functions(request))
+        given["tools"] = tools_of(request, own.get("tools"), [*map(_function, request.tools)])
     if not given.get("tools"):
         given.pop("parallel_tool_calls", None)  # The API refuses it without tools.
     if request.tool_choice is not None and given.get("tools"):
@@ -153,18 +156,16 @@ def request_body(
     return body
 
 
-def _functions(request: ModelRequest) -> list[Json]:
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.parameters,
-            },
-        }
-        for tool in request.tools
-    ]
+def _function(tool: ToolSchema) -> Json:
+    strict = strict_parameters(tool, for_openai)
+    function: Json = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": strict or tool.parameters,
+    }
+    if strict is not None:  # Servers other than OpenAI's may not know the member.
+        function["strict"] = True
+    return {"type": "function", "function": function}
 
 
 def _tool_choice(choice: ToolChoice) -> object:

@@ -14,9 +14,12 @@ from kern.models.openai.params import tools_of
 from kern.models.openai.responses.parts import input_parts
 from kern.models.origin import Origin
 from kern.models.params import set_by_both, settings_of
+from kern.models.schema import for_openai
+from kern.models.strict import strict_parameters
 from kern.models.values import Json, encode, members_of
 from kern.run.content import FilePart, ImagePart, Part
 from kern.run.message import Message
+from kern.run.tool import ToolSchema
 
 _SET_HERE = frozenset(("input", "stream", "background"))
 
@@ -128,7 +131,7 @@ def request_body(
             raise set_by_both(["instructions"])
         given["instructions"] = "\n\n".join(encoded.instructions)
     if request.tools or "tools" in settings:
-        given["tools"] = tools_of(request, own.get("tools"), _functions(request))
+        given["tools"] = tools_of(request, own.get("tools"), [*map(_function, request.tools)])
     if request.tool_choice is not None and given.get("tools"):
         given["tool_choice"] = _tool_choice(request.tool_choice)
     if request.output_schema is not None:
@@ -141,17 +144,15 @@ def request_body(
     return body
 
 
-def _functions(request: ModelRequest) -> list[Json]:
-    return [
-        {
-            "type": "function",
-            "name": tool.name,
-            "description": tool.description,
-            "parameters": tool.parameters,
-            "strict": False,
-        }
-        for tool in request.tools
-    ]
+def _function(tool: ToolSchema) -> Json:
+    strict = strict_parameters(tool, for_openai)
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": strict or tool.parameters,
+        "strict": strict is not None,
+    }
 
 
 def _tool_choice(choice: ToolChoice) -> object:
