@@ -16,8 +16,7 @@ from typing import Any
 from kern.agent import Agent
 from kern.db.postgres import PostgresDb
 from kern.models.openai import OpenAIResponses
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 
 SCHEMA, TABLE = "kern_scale", "scale"

@@ -29,7 +29,7 @@ from kern.db.postgres import PostgresDb  # noqa: F401 # only that it can be impo
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply
 
 assert files("kern").joinpath("py.typed").is_file(), "the wheel has no py.typed"
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 ANSWER = Reply.text("The capital of France", " is Paris.")
 

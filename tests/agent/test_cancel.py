@@ -15,8 +15,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run, cancel_run
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 Cancel = Callable[[Agent, str], Awaitable[bool]]
 

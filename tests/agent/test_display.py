@@ -10,8 +10,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.errors import ModelError
 from kern.models.openai import OpenAIResponses
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 class Screen(io.StringIO):

@@ -11,8 +11,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 FAILURES = [
     (Reply.http_error(401, "It is wrong"), "test-model answered 401: It is wrong. Check"),
@@ -105,3 +104,15 @@ async def test_the_key_is_in_no_error_and_no_log(
     assert "Incorrect API key provided: ***" in (run.error or "")
     assert key not in run.to_json()
     assert key not in caplog.text
+
+
+async def test_an_answer_that_is_a_refusal_completes_its_run_and_is_logged(
+    model: OpenAIResponses, server: ResponsesServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.script.append(Reply.refusal("I won't."))
+    output = await Agent("Tester", model).arun("Hi")
+    assert (output.status, output.content) == (RunStatus.completed, "I won't.")
+    assert output.messages[-1].refusal
+    [warned] = [each for each in caplog.records if hasattr(each, "finish_reason")]
+    assert (warned.levelname, warned.finish_reason) == ("WARNING", "refusal")
+    assert "test-model ended its answer" in warned.message

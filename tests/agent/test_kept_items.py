@@ -11,8 +11,7 @@ from kern.db.database import Database
 from kern.errors import ModelError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 REASONING = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"}
 SAID = {

@@ -9,8 +9,7 @@ from kern.db.database import Database
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
 

@@ -10,8 +10,7 @@ from kern.errors import ModelError, RunConflictError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply, Usage
+from kern.testing import Reply, ResponsesServer, Usage
 
 
 async def test_a_run_answers(

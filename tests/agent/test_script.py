@@ -15,8 +15,7 @@ from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.errors import ModelError
 from kern.models.openai import OpenAIResponses
-from kern.testing import ResponsesServer
+from kern.testing import Reply, ResponsesServer
 from kern.testing.record import RequestRecord
-from kern.testing.responses import Reply
 
 
 def said(request: RequestRecord) -> list[str]:

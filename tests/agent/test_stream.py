@@ -12,8 +12,7 @@ from kern.errors import InvalidInputError, ModelError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutputEvent
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 async def test_a_stream_is_the_pieces_of_the_answer(

@@ -25,8 +25,7 @@ from kern.errors import (
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.cancel import cancel_run
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 
 

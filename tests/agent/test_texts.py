@@ -6,8 +6,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 TEXTS = ["a\x00b", "\ud800 alone", "half \udfff", "\U0001f600 \u2028", "\\u0000 '\"%s$1{}"]
 

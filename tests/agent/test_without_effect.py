@@ -14,8 +14,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 NEEDS_A_DATABASE: list[dict[str, Any]] = [
     {"add_history_to_context": True},

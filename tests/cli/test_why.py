@@ -30,8 +30,7 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolCall, ToolExecution
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 HOSTILE = "\x1b[2J\x9b31m\x07 [bold]x[/bold] \u202e"
 COMMANDS = ("\x1b", "\x9b", "\x07", "\u202e")

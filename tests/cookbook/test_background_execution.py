@@ -14,8 +14,7 @@ import pytest
 
 from kern.errors import ConfigurationError
 from kern.local.postgres import EmbeddedPostgres
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 ROOT = Path(__file__).parents[2]
 ACCEPTANCE = ROOT.parent / "shared" / "acceptance" / "background_execution.py"

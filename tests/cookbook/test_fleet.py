@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from kern.local.postgres import EmbeddedPostgres
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 SCRIPT = Path(__file__).parents[2] / "cookbook" / "03_fleet" / "kill_a_worker.py"
 

@@ -15,8 +15,7 @@ import pytest
 from recipes import RECIPES, Recipes, Server
 
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 UVICORN = "uvicorn fastapi_app:app --port {port} --timeout-graceful-shutdown 1"
 GUNICORN = "gunicorn --preload -b 127.0.0.1:{port} -c " + str(RECIPES / "gunicorn.conf.py")

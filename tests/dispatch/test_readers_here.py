@@ -19,8 +19,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.steps import AttemptFailed, CallBroken
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 async def test_a_reader_that_comes_after_the_submit_sees_the_first_answer_as_it_is_written(

@@ -20,8 +20,7 @@ from kern.dispatch import settings
 from kern.dispatch.settings import Settings
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 def test_what_is_not_given_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

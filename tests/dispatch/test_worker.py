@@ -17,8 +17,7 @@ from kern.db.values import Claim
 from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 @pytest.fixture

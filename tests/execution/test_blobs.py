@@ -22,8 +22,7 @@ from kern.run.codec import join_halves
 from kern.run.content import AudioPart, Blob, Content, FilePart, ImagePart, Inline, TextPart
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.tools import ToolResult, tool
 
 LOW = 2000

@@ -4,8 +4,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 async def test_the_call_is_made_again_and_the_text_until_then_is_void(

@@ -11,8 +11,7 @@ import pytest
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 RUNS = 10
 

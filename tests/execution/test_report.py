@@ -18,8 +18,7 @@ from kern.run.agent import RunInput, RunOutput
 from kern.run.base import RunInfo, RunStatus
 from kern.run.record import NewRun
 from kern.run.tool import ToolCall
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.tools import ToolResult
 
 WAIT = 10.0

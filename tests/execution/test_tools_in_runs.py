@@ -17,9 +17,8 @@ from kern.errors import UsageLimitError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunContext, RunStatus, current_run
-from kern.testing import ResponsesServer
+from kern.testing import Reply, ResponsesServer, Usage
 from kern.testing.reply import ToolCall
-from kern.testing.responses import Reply, Usage
 from kern.tools import tool
 
 WAIT = 10.0
@@ -181,6 +180,7 @@ async def test_what_goes_wrong_is_told_and_the_run_goes_on(
     assert output.content == "Hello."
     if run.db is not None:
         assert [each.tool_call_error for each in output.tools] == [True] * 4
+        assert [each.is_error for each in output.messages if each.role == "tool"] == [True] * 4
     if run.streamed:
         errors = [each for each in run.events if each.event is RunEvent.tool_call_error]
         assert len(errors) == 4

@@ -10,8 +10,7 @@ from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunInfo
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.tools import FunctionTool, Tool, Toolset
 
 

@@ -9,8 +9,7 @@ from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 _EARLY, _LATE = 5, 200
 

@@ -10,9 +10,9 @@ from pydantic import ConfigDict, TypeAdapter
 
 from kern.errors import ModelError
 from kern.models.base import ModelRequest, OutputSchema
-from kern.models.openai.api import Origin
 from kern.models.openai.chat.api import ChatApi
 from kern.models.openai.responses.api import ResponsesApi
+from kern.models.origin import Origin
 from kern.run.content import AudioPart, FilePart, ImagePart, Inline, ReasoningPart, TextPart, Url
 from kern.run.message import Message
 from kern.run.tool import ToolCall, ToolSchema
@@ -165,6 +165,7 @@ def test_tools_and_how_to_choose_among_them() -> None:
     for choice in ("none", "auto", "required"):
         sent = body_of(Message("user", "Hi"), tools=[ADD], tool_choice=choice)
         assert sent["tool_choice"] == choice
+        assert "tool_choice" not in body_of(Message("user", "Hi"), tool_choice=choice)
     tools, options = [ToolSchema("shout", "", {})], {"request_params": {"tools": [own]}}
     with pytest.raises(ModelError, match="sets the tool shout, which kern sets itself"):
         body_of(Message("user", "Hi"), tools=tools, options=options)

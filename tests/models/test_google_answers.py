@@ -12,7 +12,7 @@ from google.genai import types
 from kern.errors import ModelError
 from kern.models.base import Audio, CallArguments, ModelResponse, Reasoning, Text
 from kern.models.google.answer import read_response
-from kern.models.google.values import Json
+from kern.models.values import Json
 from kern.run.content import (
     AudioPart,
     CitationPart,

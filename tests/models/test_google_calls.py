@@ -213,8 +213,8 @@ async def test_a_project_without_vertex_is_refused(new_gemini: NewGemini) -> Non
     [
         (400, "invalid_request", ""),
         (401, "authentication", " Check GOOGLE_API_KEY."),
-        (403, "authentication", " Check GOOGLE_API_KEY."),
-        (404, "not_found", " Check the model's id, and GOOGLE_GEMINI_BASE_URL."),
+        (403, "authentication", " Check GOOGLE_API_KEY, and what it may do."),
+        (404, "not_found", " Check the model's id and GOOGLE_GEMINI_BASE_URL."),
         (429, "rate_limit", " Wait, or ask the provider for a higher limit."),
         (500, "server", ""),
         (503, "overloaded", ""),

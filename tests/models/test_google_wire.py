@@ -8,10 +8,10 @@ import pytest
 from generated import ORIGIN, body_of, generated, read_whole
 
 from kern.errors import ModelError
-from kern.models.base import ModelRequest, OutputSchema
+from kern.models.base import ModelRequest, OutputSchema, ToolChoice
 from kern.models.google.params import joined
-from kern.models.google.values import Json
-from kern.models.google.wire import Origin
+from kern.models.origin import Origin
+from kern.models.values import Json
 from kern.run.content import (
     AudioPart,
     Blob,
@@ -113,7 +113,7 @@ def test_an_answer_goes_back_as_it_was_with_its_signatures() -> None:
     rome, oslo = answer.tool_calls
     results = [
         Message("tool", "Warm.", tool_call_id=rome.id),
-        Message("tool", "Cold.", tool_call_id=oslo.id),
+        Message("tool", "No.", tool_call_id=oslo.id, is_error=True),
     ]
     assert contents_of(HELLO, answer, *results) == [
         {"role": "user", "parts": [{"text": "Hello!"}]},
@@ -125,7 +125,7 @@ def test_an_answer_goes_back_as_it_was_with_its_signatures() -> None:
                 {
                     "functionResponse": {
                         "name": "weather",
-                        "response": {"output": "Cold."},
+                        "response": {"error": "No."},
                         "id": "f2",
                     }
                 },
@@ -196,7 +196,7 @@ def test_calls_of_other_providers_are_sent_with_what_stands_for_a_signature() ->
     ("arguments", "sent"),
     [
         ("", {}),
-        ("[1]", {"arguments": [1]}),
+        ("[1]", {"arguments": "[1]"}),
         ("{oops", {"arguments": "{oops"}),
         ("NaN", {"arguments": "NaN"}),
     ],
@@ -254,11 +254,16 @@ def test_functions_are_offered_with_their_schemas_as_they_are() -> None:
         ("auto", {"mode": "AUTO"}),
         ("required", {"mode": "ANY"}),
         ("weather", {"mode": "ANY", "allowedFunctionNames": ["weather"]}),
+        (
+            {"mode": "ANY", "allowed_function_names": ["weather"]},
+            {"mode": "ANY", "allowedFunctionNames": ["weather"]},
+        ),
     ],
 )
-def test_a_tool_choice_is_a_mode(choice: str, config: object) -> None:
+def test_a_tool_choice_is_a_mode(choice: ToolChoice, config: object) -> None:
     body = body_of(ModelRequest([HELLO], [WEATHER], tool_choice=choice))
     assert body["toolConfig"] == {"functionCallingConfig": config}
+    assert "toolConfig" not in body_of(ModelRequest([HELLO], tool_choice=choice))
 
 
 def test_the_provider_s_own_tools_work_beside_functions() -> None:

@@ -10,8 +10,7 @@ from kern.errors import ModelError
 from kern.models.base import CallArguments, ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 def call(**values: object) -> dict[str, object]:
@@ -102,7 +101,7 @@ async def test_nothing_is_called_for_who_refuses_to_answer(
     server.script.append(Reply.refusal("No.").thinking("Hm").calling(("add", {})))
     response = await ask(model, "Hi")
     assert (response.message.refusal, response.message.tool_calls) == (True, [])
-    assert response.finish_reason == "stop"
+    assert response.finish_reason == "refusal"
     await ask(model, "Hi", response.message)
     assert [each.get("type") for each in server.requests[-1].body["input"]] == [None, "message"]
 

@@ -9,8 +9,7 @@ from kern.errors import ModelError
 from kern.models.base import ModelRequest, Text
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 @pytest.mark.parametrize("reply", [Reply.hang(), Reply.text("Once ", "upon").held(after=1)])

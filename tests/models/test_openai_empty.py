@@ -10,8 +10,7 @@ from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai import OpenAIResponses
 from kern.run.content import ImagePart, Inline
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 EMPTY = {
     "nothing": Reply(),

@@ -11,8 +11,7 @@ from kern.errors import KernError, ModelError
 from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from kern.errors import ModelError
 from kern.models.base import Kept, ModelRequest, ModelResponse, Piece, Text
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 STORY = Reply.text("Once ", "upon ", "a time.")
 

@@ -8,8 +8,7 @@ from asking import Ask, NewModel
 
 from kern.errors import ModelError
 from kern.models.openai import OpenAIResponses
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 KEY = "sk-proj-very-secret-0123456789"
 

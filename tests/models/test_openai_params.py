@@ -154,14 +154,12 @@ CLASHES: list[tuple[dict[str, Any], str]] = [
         {"reasoning_effort": "low", "request_params": {"reasoning": {"effort": "high"}}},
         r"reasoning\.effort",
     ),
-    ({"store": False, "request_params": {"include": "all"}}, "include"),
     ({"request_params": {"extra_body": {"model": "x"}}}, "model"),
     ({"request_params": {"a": 1, "extra_body": {"a": 2}}}, "a"),
     (
         {"default_headers": {"X-A": "1"}, "request_params": {"extra_headers": {"x-a": "2"}}},
         "x-a",
     ),
-    ({"request_params": {"extra_headers": "x"}}, "extra_headers"),
 ]
 
 

@@ -14,6 +14,7 @@ from kern.models.base import (
     Piece,
     Reasoning,
     Text,
+    ToolChoice,
 )
 from kern.models.openai import OpenAIResponses
 from kern.run.content import (
@@ -30,8 +31,7 @@ from kern.run.content import (
 )
 from kern.run.message import Message
 from kern.run.tool import ToolCall, ToolSchema
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 SENT: list[tuple[Part, dict[str, object]]] = [
     (TextPart("What is it? \ud83d"), {"type": "input_text", "text": "What is it? \ufffd"}),
@@ -199,12 +199,17 @@ async def test_how_to_answer_goes_out_with_the_request(
     assert body["text"] == {"verbosity": "low", "format": form}
 
 
-@pytest.mark.parametrize("choice", ["none", "auto", "required"])
+@pytest.mark.parametrize(
+    "choice", ["none", "auto", "required", {"type": "allowed_tools", "mode": "auto", "tools": []}]
+)
 async def test_a_choice_of_tools_that_is_no_name_goes_out_as_it_is(
-    model: OpenAIResponses, server: ResponsesServer, choice: str
+    model: OpenAIResponses, server: ResponsesServer, choice: ToolChoice
 ) -> None:
+    tools = [ToolSchema("add", "Adds.", {})]
+    await model.respond(ModelRequest([Message("user", "Hi")], tools, tool_choice=choice))
     await model.respond(ModelRequest([Message("user", "Hi")], tool_choice=choice))
     assert server.requests[0].body["tool_choice"] == choice
+    assert "tool_choice" not in server.requests[1].body
 
 
 async def test_a_plain_conversation_gives_the_bytes_that_it_always_gave(

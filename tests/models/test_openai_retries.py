@@ -4,8 +4,7 @@ import pytest
 from asking import Ask, NewModel, ask_for_the_whole, pieces_and_whole
 
 from kern.errors import ModelError
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 AT_ONCE = {"retry-after-ms": "1"}
 

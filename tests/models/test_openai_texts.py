@@ -4,8 +4,7 @@ from asking import Ask, pieces_and_whole
 
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Message
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 MEGABYTES_10 = "0123456789" * 1_000_000
 

@@ -6,8 +6,7 @@ import pytest
 from asking import Ask, NewModel, pieces_and_whole
 
 from kern.errors import ConfigurationError, ModelError
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 LIMIT = 0.3
 

@@ -18,8 +18,7 @@ from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.record import NewRun
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 WITHIN = 20.0
 

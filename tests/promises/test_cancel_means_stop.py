@@ -11,8 +11,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run, cancel_run
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 async def test_a_cancel_closes_the_connection_to_the_model(

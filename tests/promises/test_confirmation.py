@@ -11,8 +11,7 @@ from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 
 

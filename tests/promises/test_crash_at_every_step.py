@@ -27,8 +27,7 @@ from kern.dispatch.runtime import Runtime
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
 from kern.run.steps import ModelAnswered, ToolEnded, read_row
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 STEPS = "".join("".join(calls) for calls in TURNS)
 # The acceptance or a claim, five answers with calls, eight results, and the end with the sixth

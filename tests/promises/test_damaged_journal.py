@@ -16,8 +16,7 @@ from kern.errors import JournalError, NewerJournalError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 _REMEDY = "It was kept as it is; repair it and retry the run, or fork the run from an earlier step."
 ANSWER = {"message": {"role": "assistant"}, "metrics": {}}

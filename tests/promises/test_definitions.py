@@ -19,8 +19,7 @@ from kern.errors import QueueFullError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 PINNED = 1000
 """How many runs may wait that no definition but their own may execute."""

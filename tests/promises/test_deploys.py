@@ -14,8 +14,7 @@ from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 Deploy = Callable[..., Server]
 

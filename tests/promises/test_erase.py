@@ -19,8 +19,7 @@ from kern.db.users import MANY
 from kern.errors import RunStateError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 SECRET = "a secret of \x00 and \ud800"
 LARGE = "Large. " * 200_000

@@ -19,8 +19,7 @@ from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunContext, RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 CALLERS = 150
 LONGEST = 0.008

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from kern.local.postgres import EmbeddedPostgres
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 

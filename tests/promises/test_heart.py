@@ -20,8 +20,7 @@ from kern.db.postgres import PostgresDb
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 HEARTBEAT = 1.5
 

@@ -13,8 +13,7 @@ from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 BODY = """
 model = OpenAIResponses("test-model", background=True, max_retries=0)

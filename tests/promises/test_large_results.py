@@ -19,8 +19,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.content import Blob, FilePart
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 LINE = "A line of a report, with é, \U0001f600 and a zero: \x00.\n"
 TEXT = LINE * (50_000_000 // len(LINE.encode()) + 1)

@@ -15,8 +15,7 @@ from kern.errors import ConfigurationError, QueueFullError
 from kern.execution import settling
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 _WAITING = "SELECT run_id FROM {runs} WHERE status = 'PENDING' AND concurrency_key IS NOT NULL"
 

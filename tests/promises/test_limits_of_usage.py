@@ -12,8 +12,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.usage import UsageLimits
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply, Usage
+from kern.testing import Reply, ResponsesServer, Usage
 
 
 def work() -> str:

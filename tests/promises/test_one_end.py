@@ -13,8 +13,7 @@ from kern.db.database import Database
 from kern.errors import RunStateError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 async def test_nothing_is_written_to_a_run_that_has_ended(

@@ -24,8 +24,7 @@ from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.record import JournalRow
 from kern.run.steps import TextSlice
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 HEARTBEAT = "1.5"
 """Of the processes that are put to sleep: how soon they notice what they missed."""

@@ -17,8 +17,7 @@ from kern.errors import SessionBusyError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 
 NAMES = ("first", "second", "third")

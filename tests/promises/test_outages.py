@@ -26,8 +26,7 @@ from kern.local.postgres import SYSTEM_USER, EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.cancel import cancel_run
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 SETTINGS = {"KERN_HEARTBEAT": "1", "KERN_CONCURRENCY": "10"}
 

@@ -16,8 +16,7 @@ from kern.db.values import LOST_ATTEMPTS
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 RUNS = 20
 

@@ -19,8 +19,7 @@ from kern.errors import (
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunContext, RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.tools.base import Interrupt
 
 SCRIPT = (

@@ -21,8 +21,7 @@ from kern.errors import DatabaseUnavailableError, ModelError
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 KEY, ENVIRONMENT_KEY = "sk-planted-argument-4711", "sk-planted-environment-4712"
 HEADER, DEPENDENCY = "planted-header-4713", "planted-dependency-4714"

@@ -7,8 +7,7 @@ from elsewhere import Elsewhere
 
 from kern.agent import Agent
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 EXECUTE = """
 run = await agent.arun("Go on", background=True)

@@ -22,8 +22,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutputEvent
 from kern.run.base import RunStatus
 from kern.run.steps import PIECE_KINDS
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 
 WITHIN = 20.0

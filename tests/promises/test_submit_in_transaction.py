@@ -20,8 +20,7 @@ from kern.errors import ConfigurationError, KernError, RunConflictError
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 Transaction = Callable[[str], AbstractAsyncContextManager[Any]]
 """Takes a URL; yields a connection in a transaction, which commits at the end."""

@@ -16,8 +16,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
 from kern.run.record import RunRecord
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,7 @@ from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 HEARTBEAT = 1.0
 

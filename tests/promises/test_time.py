@@ -22,8 +22,7 @@ from kern.dispatch.opening import open_runtime
 from kern.errors import InvalidInputError, RunTimeoutError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 # How late a run may begin after its moment on a machine that is busy with other things.
 SOON = 5.0

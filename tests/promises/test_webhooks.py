@@ -15,8 +15,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.errors import InvalidInputError
 from kern.models.openai import OpenAIResponses
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.webhooks import sender
 
 SECRET = "whsec_" + base64.b64encode(b"kern" * 8).decode()

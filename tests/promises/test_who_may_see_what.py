@@ -22,9 +22,8 @@ from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run
-from kern.testing import ResponsesServer
+from kern.testing import Reply, ResponsesServer
 from kern.testing.record import RequestRecord
-from kern.testing.responses import Reply
 
 
 def said(request: RequestRecord) -> list[str]:

@@ -39,6 +39,12 @@ def test_parts_come_back_equal_from_json(content: tuple[Part, ...]) -> None:
     assert Message.from_dict(json.loads(encode(message.to_dict(), "message"))) == message
 
 
+def test_a_message_that_is_an_error_comes_back_as_one() -> None:
+    message = Message("tool", "No.", tool_call_id="call_1", is_error=True)
+    assert Message.from_dict(message.to_dict()) == message
+    assert "is_error" not in Message("tool", "Yes.", tool_call_id="call_1").to_dict()
+
+
 @given(texts)
 def test_a_text_comes_back_as_a_text(text: str) -> None:
     assert (

@@ -13,9 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
-from kern.testing import ResponsesServer
+from kern.testing import Reply, ResponsesServer
 from kern.testing.listener import Listener
-from kern.testing.responses import Reply
 from tests.soak.ledger import Ledger
 from tests.soak.plan import Plan, answer_of
 

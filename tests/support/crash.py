@@ -20,7 +20,7 @@ from kern.dispatch.worker import Worker
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext
-from kern.testing.responses import Reply
+from kern.testing import Reply
 from kern.tools import FunctionTool
 
 TURNS = (("a",), ("b", "c", "d"), ("e",), ("f", "g"), ("h",), ())

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from kern.models.base import ModelRequest, ModelResponse, Piece
 from kern.models.google.answer import read_response
 from kern.models.google.pieces import Pieces
-from kern.models.google.values import Json, an_object, objects
-from kern.models.google.wire import Origin, request_body
+from kern.models.google.wire import request_body
+from kern.models.origin import Origin
+from kern.models.values import Json, object_at, objects_in
 
 ORIGIN = Origin("Google", "generativelanguage.googleapis.com", "gemini-3.7-flash")
 
@@ -44,8 +45,8 @@ def read_streamed(payload: Json) -> ModelResponse:
 
 def events_of(payload: Json) -> list[Json]:
     """Return the events in which an answer comes: a part each, and then the rest of it."""
-    [candidate] = objects(payload, "candidates")
-    parts = objects(an_object(candidate, "content"), "parts")
+    [candidate] = objects_in(payload.get("candidates"))
+    parts = objects_in(object_at(candidate, "content").get("parts"))
     begun: list[Json] = [
         {"candidates": [{"content": {"role": "model", "parts": [part]}, "index": 0}]}
         for part in parts

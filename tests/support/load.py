@@ -8,7 +8,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.testing.responses import RequestRecord
+from kern.testing import RequestRecord
 
 
 def asked(request: RequestRecord) -> str:

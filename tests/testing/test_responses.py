@@ -22,8 +22,7 @@ from openai.types.responses import (
     ResponseTextDeltaEvent,
 )
 
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply, Usage
+from kern.testing import Reply, ResponsesServer, Usage
 
 
 @pytest.fixture

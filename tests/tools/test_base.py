@@ -16,8 +16,7 @@ from kern.errors import ConfigurationError, InvalidInputError, ToolsetError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunInfo, RunStatus
 from kern.run.tool import ToolSchema
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 from kern.tools import Tool, ToolResult, Toolset
 
 WAIT = 10.0

@@ -12,8 +12,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
-from kern.testing import ResponsesServer
-from kern.testing.responses import Reply
+from kern.testing import Reply, ResponsesServer
 
 WAIT = 10.0
 

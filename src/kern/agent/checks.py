@@ -1,10 +1,11 @@
 """What an agent is defined with, checked before anything comes of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from kern.db.database import Database
 from kern.errors import ConfigurationError
+from kern.models.base import ToolChoice
 
 Item = TypeVar("Item")
 
@@ -80,3 +81,33 @@ def check_text(name: str, value: str | Sequence[str] | None, *, several: bool = 
     if not is_list or not all(isinstance(each, str) for each in value):
         what = "a text, or a list of texts" if several else "a text"
         raise ConfigurationError(f"{name} must be {what}, not {value!r:.80}.")
+
+
+def check_tool_choice(choice: object, tools: Collection[str] | None) -> ToolChoice | None:
+    """Return whether an agent's model is to call tools.
+
+    Args:
+        choice: what was given; a dict that names a function becomes the function's name, which all
+            providers understand.
+        tools: the names of the tools, or None where they are not known yet.
+
+    Raises:
+        ConfigurationError: it is none of the choices, or there is no such tool.
+    """
+    if isinstance(choice, Mapping):
+        within = choice.get("function", choice)
+        name = within.get("name") if isinstance(within, Mapping) else None
+        if choice.get("type") not in ("function", "tool") or not isinstance(name, str):
+            return dict(choice)
+        choice = name
+    if choice is None or choice in _CHOICES:
+        return choice
+    if isinstance(choice, str) and (tools is None or choice in tools):
+        return choice
+    known = ", ".join([*map(repr, (*_CHOICES, *(tools or ())))])
+    raise ConfigurationError(
+        f"tool_choice must be one of {known}, or a dict in the provider's form, not {choice!r:.80}."
+    )
+
+
+_CHOICES = ("none", "auto", "required")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, Self, TypeAlias, cast, get_args
 from unicodedata import category, normalize
 
-from kern.agent.checks import check_db, check_least, check_list, check_text
+from kern.agent.checks import check_db, check_least, check_list, check_text, check_tool_choice
 from kern.agent.options import check_limits, check_policy
 from kern.db.database import Database
 from kern.dispatch.opening import open_runtime
@@ -15,7 +15,7 @@ from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError
 from kern.execution.middleware import Middleware
 from kern.execution.spec import HistoryAgents
-from kern.models.base import Model
+from kern.models.base import Model, ToolChoice
 from kern.models.utils import get_model
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
@@ -35,6 +35,7 @@ class AgentDefinition(Generic[Deps, Output]):
         model: who answers.
         tools: what the model can have called, by name.
         toolsets: tools that are known only once a run executes.
+        tool_choice: whether the model is to call tools, or None where the provider decides.
         tool_call_limit: how many calls a run may make, or None for any number.
         max_turns: how often a run may ask the model, or None for any number.
         usage_limits: how much a run may use, or None for any amount.
@@ -60,6 +61,7 @@ class AgentDefinition(Generic[Deps, Output]):
         description: str | None = None,
         instructions: str | Sequence[str] | None = None,
         tools: Sequence[Tool | Toolset | Callable[..., object]] = (),
+        tool_choice: ToolChoice | None = None,
         tool_call_limit: int | None = None,
         max_turns: int | None = 100,
         usage_limits: UsageLimits | None = None,
@@ -89,6 +91,10 @@ class AgentDefinition(Generic[Deps, Output]):
             instructions: what it is to do: a text, or a list of points.
             tools: what the model can have called: functions, what ``@tool`` made of them, other
                 tools, and toolsets.
+            tool_choice: whether the model is to call tools: ``"auto"``, ``"none"``, ``"required"``,
+                the name of a tool, or a dict in the provider's form; by default the provider
+                decides. What makes the model call a tool holds for its first answer in a run; after
+                that it is free, or it could never end.
             tool_call_limit: how many tool calls a run may make; by default any number. A model
                 that asks for more is told so once, and may answer; if it goes on, the run ends in
                 ERROR.
@@ -141,6 +147,8 @@ class AgentDefinition(Generic[Deps, Output]):
         self.tools: dict[str, Tool] = {each.name: each for each in made}
         if len(self.tools) < len(made):
             raise ConfigurationError("Two tools have one name; give one of them another.")
+        names = None if self.toolsets else self.tools
+        self.tool_choice = check_tool_choice(tool_choice, names)
         self.tool_call_limit = tool_call_limit
         self.max_turns = _limit("max_turns", max_turns)
         self.usage_limits = None if usage_limits is None else check_limits(usage_limits)

@@ -1,5 +1,6 @@
 """The run loop: replay what is done, then turn after turn, until the model has answered."""
 
+import logging
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -9,9 +10,11 @@ from kern.execution.blobs import keep_small, whole
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.limits import check_model_call
 from kern.execution.middleware import AskModel, around_model
-from kern.models.base import Kept, ModelRequest, ModelResponse, Text
+from kern.models.base import Kept, ModelRequest, ModelResponse, Text, ToolChoice
 from kern.run.content import Content
 from kern.run.steps import AttemptBegun
+
+logger = logging.getLogger("kern")
 
 
 async def carry_out(attempt: Attempt) -> None:
@@ -61,6 +64,8 @@ async def _ask(attempt: Attempt) -> None:
     journal = attempt.journal
     journal.begin_call()
     response = await _respond(attempt)
+    if response.finish_reason not in ("stop", "tool_calls"):
+        _warn(attempt, response)
     keep, content = partial(_keep_answer, attempt, response), response.message.content
     if isinstance(content, tuple):
         await keep_small(attempt.store, attempt.output.run_id, content, keep, texts=False)
@@ -68,6 +73,19 @@ async def _ask(attempt: Attempt) -> None:
         keep(content)
     if response.message.tool_calls:  # Else only the run's end follows, and that is written with it.
         await journal.commit()
+
+
+def _warn(attempt: Attempt, response: ModelResponse) -> None:
+    """Log that an answer is not what it seems to be: it was cut off, say, or is a refusal."""
+    output, reason = attempt.output, response.finish_reason
+    logger.warning(
+        "run %s (agent %s): %s ended its answer for another reason than that it is complete: %s",
+        output.run_id,
+        output.agent_id,
+        response.model or attempt.spec.model.id,
+        reason,
+        extra={"run_id": output.run_id, "agent_id": output.agent_id, "finish_reason": reason},
+    )
 
 
 def _keep_answer(attempt: Attempt, response: ModelResponse, content: Content | None) -> None:
@@ -90,12 +108,28 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         messages,
         [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle_for(attempt.spec.model.origin),
+        _tool_choice(attempt),
         memo=attempt.memo,
     )
     if not spec.middleware:
         return await _ask_model(attempt, request)
     ask: AskModel = partial(_ask_model, attempt)
     return await around_model(spec.middleware, attempt.info, ask)(request)
+
+
+def _tool_choice(attempt: Attempt) -> ToolChoice | None:
+    """Return whether the model is to call tools.
+
+    Who has to call one is made to only once a run: else it could never answer.
+    """
+    choice = attempt.spec.tool_choice
+    if choice is None or not attempt.state.turns:
+        return choice
+    kind = choice if isinstance(choice, str) else choice.get("mode", choice.get("type"))
+    return choice if kind is None or str(kind).lower() in _FREE else None
+
+
+_FREE = ("none", "auto", "validated")
 
 
 async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:

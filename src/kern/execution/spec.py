@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from kern.execution.middleware import Middleware
-from kern.models.base import Model
+from kern.models.base import Model, ToolChoice
 from kern.run.usage import UsageLimits
 from kern.tools import Tool, Toolset
 
@@ -47,6 +47,10 @@ class Definition(Protocol):
     @property
     def toolsets(self) -> Sequence[Toolset]:
         """Tools that are known only once a run executes."""
+
+    @property
+    def tool_choice(self) -> ToolChoice | None:
+        """Whether the model is to call tools, or None where the provider decides."""
 
     @property
     def tool_call_limit(self) -> int | None:
@@ -98,6 +102,7 @@ class Spec:
         history_agents: whose they are: the agent's own, or those of all agents.
         tools: what the model can have called, by name.
         toolsets: tools that are known only once a run executes.
+        tool_choice: whether the model is to call tools, or None where the provider decides.
         tool_call_limit: how many calls a run may make, or None for any number.
         max_turns: how often a run may ask the model, or None for any number.
         usage_limits: how much a run may use, or None for any amount.
@@ -116,6 +121,7 @@ class Spec:
     history_agents: HistoryAgents
     tools: Mapping[str, Tool]
     toolsets: Sequence[Toolset]
+    tool_choice: ToolChoice | None
     tool_call_limit: int | None
     max_turns: int | None
     usage_limits: UsageLimits | None
@@ -137,6 +143,7 @@ class Spec:
             definition.history_agents,
             dict(definition.tools),
             tuple(definition.toolsets),
+            definition.tool_choice,
             definition.tool_call_limit,
             definition.max_turns,
             definition.usage_limits,

@@ -8,8 +8,14 @@ from typing import Literal, Self, TypeAlias
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
 
-FinishReason: TypeAlias = Literal["stop", "tool_calls", "length", "content_filter", "other"]
-"""Why a model ended its answer."""
+FinishReason: TypeAlias = Literal[
+    "stop", "tool_calls", "refusal", "length", "content_filter", "other"
+]
+"""Why a model ended its answer. Of an answer that was cut off kern's own models make an error."""
+
+ToolChoice: TypeAlias = str | Mapping[str, object]
+"""``"none"``, ``"auto"`` or ``"required"``; or the name of the tool that a model has to call; or
+what a provider takes, in its own form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,8 @@ class ModelRequest:
         tools: what the model may call.
         handle: where the provider keeps answers, the one that an earlier attempt asked for and
             this one is to pick up.
-        tool_choice: ``"none"``, ``"auto"`` or ``"required"``, or the name of the tool that the
-            model has to call; by default the provider decides.
+        tool_choice: whether the model is to call tools; by default the provider decides. Without
+            tools nothing is said of it.
         output_schema: the form that the answer must have, or None for a text.
         settings: parameters of this call, by the provider's names; they win over the model's own.
         memo: what models keep from one call of a run to the next, each under its provider's name,
@@ -47,7 +53,7 @@ class ModelRequest:
     messages: Sequence[Message]
     tools: Sequence[ToolSchema] = ()
     handle: str | None = None
-    tool_choice: str | None = None
+    tool_choice: ToolChoice | None = None
     output_schema: OutputSchema | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     memo: dict[str, object] = field(default_factory=dict, repr=False, compare=False)

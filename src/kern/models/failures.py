@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kern.errors import ModelErrorKind
+from kern.errors import ModelError, ModelErrorKind
 from kern.run.duration import LONGEST_PAUSE, pause_of
 
 
@@ -108,7 +108,11 @@ _STATUSES: Mapping[int, Failure] = {
 
 
 # Not every server has a code for a conversation that is too long.
-_TOO_LONG = re.compile(r"context (length|window|size)|prompt is too long|too many tokens", re.I)
+_TOO_LONG = re.compile(
+    r"context (length|window|size|limit)|prompt is too long"
+    r"|too many tokens|maximum number of tokens",
+    re.I,
+)
 
 
 def failure_of(code: object, status: int | None = None, message: str = "") -> Failure:
@@ -133,6 +137,60 @@ def _failure_of(code: object, status: int | None) -> Failure:
     if status >= 500:
         return _STATUSES.get(status, _passes("server"))
     return _STATUSES.get(status, _stays("invalid_request"))
+
+
+def refusal(
+    model: str,
+    failure: Failure,
+    said: str,
+    *,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    key: str = "api_key",
+    server: str = "base_url",
+    content: str | None = None,
+) -> ModelError:
+    """Return the error for what a provider answered in place of an answer.
+
+    Args:
+        model: the model's id.
+        failure: what it means.
+        said: what the provider says of it.
+        status: the HTTP status of its answer, or None for an error within an answer.
+        headers: of its answer, by names of any case or in lower case.
+        key: what to check where the key is refused.
+        server: what to check where there is nothing.
+        content: the text that there was by then.
+    """
+    headers = headers or {}
+    transient = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+    answered = "failed" if status is None else f"answered {status}"
+    remedy = _remedy(failure.kind, status, key, server)
+    return ModelError(
+        f"{model} {answered}: {said.strip().rstrip('.')}.{remedy}",
+        kind=failure.kind,
+        transient=failure.transient if transient is None else transient,
+        retry_after=retry_after(headers),
+        status_code=status,
+        content=content,
+    )
+
+
+def _remedy(kind: ModelErrorKind, status: int | None, key: str, server: str) -> str:
+    match kind:
+        case "authentication" if status == 403:
+            return f" Check {key}, and what it may do."
+        case "authentication":
+            return f" Check {key}."
+        case "not_found":
+            return f" Check the model's id and {server}."
+        case "rate_limit":
+            return " Wait, or ask the provider for a higher limit."
+        case "context_length":
+            return " Show it less of the history, or take a model that reads more."
+        case "invalid_request" if status == 413:
+            return " Show it less of the history, or give media by their URLs."
+    return ""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

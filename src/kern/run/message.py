@@ -30,6 +30,7 @@ class Message:
         server: the server that produced ``provider_items``, such as ``"api.openai.com/v1"``; they
             mean nothing to another.
         model: the id of the model that produced them, for the same reason.
+        is_error: of a tool's message, whether it tells of a failure.
 
     Raises:
         InvalidInputError: there is no such role, or a field is of another kind.
@@ -50,6 +51,7 @@ class Message:
     provider_items: list[dict[str, object]] = field(default_factory=list)
     server: str | None = None
     model: str | None = None
+    is_error: bool = False
 
     def __post_init__(self) -> None:
         if self.role not in _ROLES:
@@ -92,6 +94,8 @@ class Message:
             values["server"] = self.server
         if self.model is not None:
             values["model"] = self.model
+        if self.is_error:
+            values["is_error"] = True
         if self.tool_calls:
             values["tool_calls"] = [each.to_dict() for each in self.tool_calls]
         return values
@@ -117,6 +121,7 @@ class Message:
             given.get("provider_items", []),
             given.get("server"),
             given.get("model"),
+            given.get("is_error", False),
         )
 
 
@@ -135,6 +140,8 @@ class Metrics:
         duration: seconds from the start of the run's last attempt to its end.
         audio_tokens: tokens of sound, in the input and the output.
         cache_write_tokens: input tokens that the provider put into its cache.
+        time_to_first_token: seconds from the question to the first piece of the answer, of the
+            first model call that was streamed, repetitions included.
     """
 
     input_tokens: int = 0
@@ -147,6 +154,7 @@ class Metrics:
     duration: float | None = None
     audio_tokens: int = 0
     cache_write_tokens: int = 0
+    time_to_first_token: float | None = None
 
     def add(self, other: "Metrics") -> None:
         """Add what one more model call, or run, used."""
@@ -159,6 +167,8 @@ class Metrics:
         self.tool_calls += other.tool_calls
         self.audio_tokens += other.audio_tokens
         self.cache_write_tokens += other.cache_write_tokens
+        if self.time_to_first_token is None:
+            self.time_to_first_token = other.time_to_first_token
 
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values."""

@@ -16,11 +16,14 @@ class ToolSchema:
         name: what the model calls.
         description: what it is for.
         parameters: its arguments, as a JSON Schema of an object.
+        strict: whether the provider is to hold the model to the parameters, where it can; by
+            default it does what the provider does by itself.
     """
 
     name: str
     description: str
     parameters: dict[str, object]
+    strict: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ class FunctionModel(Model):
                 "assistant", content, tool_calls=[] if is_refusal else calls, refusal=is_refusal
             ),
             _metrics(reply.usage or Usage(0, 0)),
-            "tool_calls" if calls and not is_refusal else "stop",
+            "refusal" if is_refusal else "tool_calls" if calls else "stop",
             self.id,
             f"answer_{uuid4().hex}",
         )

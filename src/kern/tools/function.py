@@ -41,6 +41,7 @@ class FunctionTool(Tool, Generic[P, R]):
         *,
         name: str | None = None,
         description: str | None = None,
+        strict: bool | None = None,
         on_interrupt: Interrupt = "retry",
         timeout: float | None = None,
         requires_confirmation: bool = False,
@@ -53,6 +54,7 @@ class FunctionTool(Tool, Generic[P, R]):
                 model, and gets the context of the call.
             name: what the model calls; by default the function's name.
             description: what it is for; by default what the docstring says.
+            strict: see :class:`ToolSchema`.
             on_interrupt: see :class:`Tool`, as for the rest.
             timeout: seconds that a call may take, a wait for a thread not counted; by default any.
                 A synchronous function goes on in its thread until it looks at
@@ -74,6 +76,7 @@ class FunctionTool(Tool, Generic[P, R]):
                 name,
                 description or self._signature.description or name,
                 self._signature.parameters,
+                strict,
             ),
             on_interrupt=on_interrupt,
             timeout=timeout,
@@ -111,6 +114,7 @@ class FunctionTool(Tool, Generic[P, R]):
             MethodType(self.function, self),
             name=self.name,
             description=self.schema.description,
+            strict=self.schema.strict,
             on_interrupt=self.on_interrupt,
             timeout=self.timeout,
             requires_confirmation=self.requires_confirmation,
@@ -191,6 +195,7 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
+    strict: bool | None = None,
     on_interrupt: Interrupt = "retry",
     timeout: float | None = None,
     requires_confirmation: bool = False,
@@ -204,6 +209,7 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
+    strict: bool | None = None,
     on_interrupt: Interrupt = "retry",
     timeout: float | None = None,
     requires_confirmation: bool = False,
@@ -214,6 +220,8 @@ def tool(
         function: the function, where this is used as ``@tool`` without arguments.
         name: what the model calls; by default the function's name.
         description: what it is for; by default what the docstring says.
+        strict: have the provider hold the model to the parameters, where it can (OpenAI, Claude);
+            kern looks at the arguments anyway, and tells the model what does not fit.
         on_interrupt: what becomes of a call that was under way when its process was lost, and
             may have had its effect: ``"retry"`` makes it again, with the same idempotency key;
             ``"fail"`` tells the model that its outcome is unknown; ``"pause"`` pauses the run for
@@ -245,6 +253,7 @@ def tool(
             function,
             name=name,
             description=description,
+            strict=strict,
             on_interrupt=on_interrupt,
             timeout=timeout,
             requires_confirmation=requires_confirmation,

@@ -261,7 +261,7 @@ async def test_a_refusal_says_why_and_calls_nothing(
     check(whole)
     server.script.append(replying(whole))
     answer = await ask(claude, "Hi")
-    assert answer.finish_reason == "content_filter"
+    assert answer.finish_reason == "refusal"
     assert answer.message == Message("assistant", said, refusal=True)
 
 

@@ -10,9 +10,10 @@ from strategies import texts
 from kern.errors import ModelError
 from kern.models.anthropic.answer import is_paused, read_answer
 from kern.models.anthropic.pieces import Pieces
-from kern.models.anthropic.values import Json, Origin
 from kern.models.anthropic.wire import Options, continued, request_body
 from kern.models.base import ModelRequest
+from kern.models.origin import Origin
+from kern.models.values import Json
 from kern.run.message import Message
 
 ORIGIN = Origin("Anthropic", "api.anthropic.com", "claude-test")

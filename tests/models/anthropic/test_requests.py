@@ -10,9 +10,9 @@ from sdk_types import misfits
 
 from kern.errors import ConfigurationError, ModelError
 from kern.models.anthropic.params import joined
-from kern.models.anthropic.values import Origin
 from kern.models.anthropic.wire import Options, request_body
-from kern.models.base import ModelRequest, OutputSchema
+from kern.models.base import ModelRequest, OutputSchema, ToolChoice
+from kern.models.origin import Origin
 from kern.run.content import (
     AudioPart,
     Blob,
@@ -279,6 +279,14 @@ def test_media_is_sent(part: Part, block: dict[str, object]) -> None:
     assert given == {"type": "tool_result", "tool_use_id": "a", "content": [block]}
 
 
+def test_a_result_that_is_an_error_says_so_where_it_is_text_only() -> None:
+    image = ImagePart(Inline(PNG))
+    for content, is_marked in (("No.", True), (" ", False), ((TextPart("No."), image), False)):
+        failed = Message("tool", content, tool_call_id="a", is_error=True)
+        [_, _, (_, given)] = turns("Hi", answer("", ("a", "add", "{}")), failed)
+        assert ("'is_error': True" in str(given)) is is_marked
+
+
 @pytest.mark.parametrize(
     ("part", "reason"),
     [
@@ -338,9 +346,10 @@ def test_a_tool_that_the_provider_defines_is_sent_as_it_defines_it() -> None:
         ("auto", {"type": "auto"}),
         ("required", {"type": "any"}),
         ("add", {"type": "tool", "name": "add"}),
+        ({"type": "any", "disable_parallel_tool_use": True},) * 2,
     ],
 )
-def test_a_tool_choice(choice: str, form: dict[str, object]) -> None:
+def test_a_tool_choice(choice: ToolChoice, form: dict[str, object]) -> None:
     assert sent("Hi", tools=[TOOL], tool_choice=choice)["tool_choice"] == form
     assert "tool_choice" not in sent("Hi", tool_choice=choice)
 

@@ -3,17 +3,16 @@
 Source: https://platform.claude.com/docs/en/api/messages
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from kern.errors import ModelError
-from kern.models.anthropic.parts import input_of
-from kern.models.anthropic.values import Json, Origin, number_at, object_at, objects_in, text_at
 from kern.models.anthropic.wire import CONTAINER, answer_blocks
 from kern.models.base import FinishReason, ModelResponse
-from kern.models.calls import ids_in, own_id
-from kern.models.failures import failure_of
+from kern.models.calls import ids_in, object_of, read_call
+from kern.models.failures import failure_of, refusal
+from kern.models.origin import Origin
+from kern.models.values import Json, number_at, object_at, objects_in, text_at
 from kern.run.content import CitationPart, Part, ReasoningPart, TextPart
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
@@ -22,7 +21,7 @@ _FINISHES: Mapping[str | None, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "tool_use": "tool_calls",
-    "refusal": "content_filter",
+    "refusal": "refusal",
 }
 """Why an answer ended, by the API's word; any other word is «other»."""
 
@@ -92,20 +91,8 @@ def failure_in(payload: Json, model: str, content: str | None = None) -> ModelEr
     """
     error = object_at(payload, "error")
     code = error.get("type")
-    failure = failure_of(code)
-    message = error.get("message") or code or "it does not say why"
-    return ModelError(
-        f"{model} failed: {message}",
-        kind="context_length" if is_too_long(message) else failure.kind,
-        transient=failure.transient,
-        content=content,
-    )
-
-
-def is_too_long(message: object) -> bool:
-    """Say whether a refusal says that the context is too long, for which there is no code."""
-    text = str(message)
-    return "prompt is too long" in text or "exceed context limit" in text
+    said = str(error.get("message") or code or "it does not say why")
+    return refusal(model, failure_of(code, None, said), said, content=content)
 
 
 def _checked(payload: object, model: str) -> Json:
@@ -188,11 +175,9 @@ def _with_calls(
     for place, block in enumerate(blocks):
         if block.get("type") != "tool_use":
             continue
-        call_id, given = own_id(block.get("id"), taken), block.get("input")
-        # A stream has them as the model wrote them, JSON or not.
-        arguments = given if isinstance(given, str) else json.dumps(given or {})
-        call = ToolCall(call_id, text_at(block, "name") or "unnamed", arguments)
-        fixed = {"id": call.id, "name": call.name, "input": input_of(arguments)}
+        # A stream has the arguments as the model wrote them, JSON or not.
+        call = read_call(block.get("id"), block.get("name"), block.get("input") or {}, taken)
+        fixed = {"id": call.id, "name": call.name, "input": object_of(call.arguments)}
         blocks[place] = {**block, **fixed}
         calls.append(call)
     return blocks, calls

@@ -3,41 +3,27 @@
 Source: https://platform.claude.com/docs/en/api/messages
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from kern.errors import ConfigurationError, ModelError
+from kern.errors import ConfigurationError
 from kern.keywords import explained
-from kern.models.anthropic.answer import is_paused, read_answer
+from kern.models.anthropic.call import MessageCall
 from kern.models.anthropic.params import joined
-from kern.models.anthropic.pieces import Pieces
-from kern.models.anthropic.service import Service
-from kern.models.anthropic.values import Json, Origin
-from kern.models.anthropic.wire import Options, continued, request_body
-from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
+from kern.models.anthropic.service import AnthropicService
+from kern.models.anthropic.wire import Options, request_body
+from kern.models.base import ModelRequest
+from kern.models.hosted import Call, HostedModel
 from kern.models.retries import Retries
-from kern.run.numbers import check_count, check_seconds
-
-# How long the end of a stream is waited for once the answer is complete, in seconds: a connection
-# that is read to its end serves the next call.
-_DRAIN = 0.1
-
-# How often a model that pauses within an answer, for its own tools take long, is asked to go on.
-_MOST_PAUSES = 16
-
-# An answer of more tokens may take longer than an idle connection lives, so it is streamed though
-# nobody reads it. The SDK refuses to ask for one otherwise.
-_MOST_TOKENS_AT_ONCE = 21_333
+from kern.run.numbers import check_seconds
 
 _OWN_KEYWORDS = frozenset(
     ("api_key", "auth_token", "base_url", "timeout", "max_retries", "default_headers")
 )
 
 
-class Claude(Model):
+class Claude(HostedModel):
     """A model behind Anthropic's Messages API."""
 
     provider = "Anthropic"
@@ -112,8 +98,6 @@ class Claude(Model):
         """
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
-        self.id = id
-        self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
         self._options = Options(cache_system_prompt, cache_tools, extended_cache_time, citations)
         if api_key and auth_token:
             raise ConfigurationError("Give Claude an api_key or an auth_token, not both.")
@@ -130,9 +114,9 @@ class Claude(Model):
             "stop_sequences": list(stop_sequences) if stop_sequences else None,
             "mcp_servers": list(mcp_servers) if mcp_servers else None,
         }
-        params = joined(own, request_params or {}, default_headers or {}, betas or ())
+        params = joined(own, request_params or {}, default_headers, betas or ())
         self._params: Mapping[str, object] = {"model": id, **params.body}
-        self._service = Service(
+        self._service = AnthropicService(
             id,
             api_key=api_key,
             auth_token=auth_token,
@@ -142,111 +126,10 @@ class Claude(Model):
             query=params.query,
             client_params=client_params or {},
         )
-
-    def __repr__(self) -> str:
-        return f"Claude({self.id!r})"
-
-    @property
-    @override
-    def origin(self) -> str:
-        return " ".join((self.provider, self._service.server, self.id))
+        super().__init__(id, self._service, max_retries)
 
     @override
-    async def prepare(self) -> None:
-        await self._service.prepare()
-
-    @override
-    async def respond(self, request: ModelRequest) -> ModelResponse:
-        asked, retries = self._asked(request), Retries(self._max_retries)
-        body, paused = self._body(request), list[Json]()
-        while True:
-            try:
-                answer = await self._whole(continued(body, paused))
-                if not is_paused(answer) or len(paused) == _MOST_PAUSES:
-                    return read_answer([*paused, answer], asked, request.messages)
-            except ModelError as error:
-                failure = self._service.failed(error)
-            else:
-                paused.append(answer)
-                retries.reset()
-                continue
-            await retries.wait(failure)
-
-    @override
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        asked, retries = self._asked(request), Retries(self._max_retries)
-        body, paused, said = self._body(request), list[Json](), ""
-        while True:
-            pieces, is_handed_out = Pieces(self.id), False
-            try:
-                async with aclosing(self._pieces(continued(body, paused), pieces)) as answer:
-                    async for piece in answer:
-                        if not isinstance(piece, Reasoning) and piece != Text(""):
-                            is_handed_out = True
-                        yield piece
-                message = pieces.message
-                if not is_paused(message) or len(paused) == _MOST_PAUSES:
-                    response = read_answer([*paused, message], asked, request.messages)
-                    if not (said or pieces.text) and response.message.text:
-                        yield Text(response.message.text)
-                    yield response
-                    return
-            except ModelError as error:
-                failure = self._service.failed(error)
-                failure.content = failure.content or said + pieces.text
-            else:
-                paused.append(message)
-                said += pieces.text
-                retries.reset()
-                continue
-            if is_handed_out:
-                raise failure
-            await retries.wait(failure)
-
-    @override
-    async def aclose(self) -> None:
-        await self._service.aclose()
-
-    @override
-    def close(self) -> None:
-        self._service.close()
-
-    async def _whole(self, body: Mapping[str, bytes]) -> object:
-        """Ask once, and return the answer."""
-        tokens = body["max_tokens"]
-        if not tokens.isdigit() or int(tokens) <= _MOST_TOKENS_AT_ONCE:
-            return await self._service.post(body)
-        pieces = Pieces(self.id)
-        async with aclosing(self._pieces(body, pieces)) as answer:
-            async for _ in answer:
-                pass
-        return pieces.message
-
-    async def _pieces(
-        self, body: Mapping[str, bytes], pieces: Pieces
-    ) -> AsyncGenerator[Piece, None]:
-        """Ask once, and yield the pieces of the answer as ``pieces`` reads them."""
-        async with aclosing(self._service.events(body)) as events:
-            async for event in events:
-                if (piece := pieces.read(event)) is not None:
-                    yield piece
-                if pieces.is_complete:
-                    await _drain(events)
-                    return
-        raise ModelError(
-            f"{self.id} ended its answer before it was complete.", kind="connection", transient=True
-        )
-
-    def _body(self, request: ModelRequest) -> Mapping[str, bytes]:
-        return request_body(request, self._asked(request), self._params, self._options)
-
-    def _asked(self, request: ModelRequest) -> Origin:
-        model = request.settings.get("model", self.id)
-        return Origin(self.provider, self._service.server, str(model))
-
-
-async def _drain(events: AsyncGenerator[Json, None]) -> None:
-    with suppress(TimeoutError, ModelError):
-        async with asyncio.timeout(_DRAIN):
-            async for _ in events:
-                pass
+    def _call(self, request: ModelRequest, retries: Retries) -> Call:
+        asked = self.asked(request)
+        body = request_body(request, asked, self._params, self._options)
+        return MessageCall(self._service, asked, body, request.messages)

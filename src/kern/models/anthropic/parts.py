@@ -4,15 +4,13 @@ Source: https://platform.claude.com/docs/en/api/messages
 """
 
 import base64
-import json
 from collections.abc import Mapping
-from typing import NoReturn
+from functools import partial
 
-from kern.errors import ModelError
-from kern.models.anthropic.values import Json
+from kern.models.media import not_loaded, parts_of, refused, taken
+from kern.models.values import Json
 from kern.run.content import (
     AudioPart,
-    Blob,
     CitationPart,
     Content,
     FilePart,
@@ -23,7 +21,6 @@ from kern.run.content import (
     Source,
     TextPart,
     Url,
-    text_of,
 )
 
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
@@ -34,8 +31,6 @@ _SIGNATURES: Mapping[bytes, str] = {
     b"%PDF-": "application/pdf",
 }
 
-_LEFT_OUT = "(Here was something that you cannot be shown.)"
-
 
 def input_blocks(
     content: Content | None, *, citations: bool = False, is_past: bool = False
@@ -45,23 +40,14 @@ def input_blocks(
     Args:
         content: what was given.
         citations: whether the model is to cite the documents in it.
-        is_past: whether it is answered already, by another model perhaps; what Claude does not
-            take is left out then, and a text says so in its place.
+        is_past: whether it is answered already, see :func:`taken`.
 
     Raises:
         ModelError: the API does not take it.
     """
     if not isinstance(content, tuple):
         return text_blocks(content or "")
-    blocks: list[Json] = []
-    for part in content:
-        try:
-            blocks += _input_blocks(part, citations)
-        except ModelError:
-            if not is_past or isinstance(getattr(part, "source", None), Blob):
-                raise
-            blocks += text_blocks(_LEFT_OUT)
-    return blocks
+    return taken(content, partial(_input_blocks, citations=citations), is_past=is_past)
 
 
 def text_blocks(text: str) -> list[Json]:
@@ -69,39 +55,13 @@ def text_blocks(text: str) -> list[Json]:
     return [{"type": "text", "text": text}] if text.strip() else []
 
 
-def said(content: Content | None) -> str:
-    """Return the text of an answer; of one that was sound, what was said in it."""
-    text = text_of(content)
-    if text or not isinstance(content, tuple):
-        return text
-    return "".join(part.transcript or "" for part in content if isinstance(part, AudioPart))
-
-
 def images_of(content: Content | None) -> list[Json]:
     """Return the images of an answer, which the API takes from a user only."""
-    if not isinstance(content, tuple):
-        return []
-    images = tuple(part for part in content if isinstance(part, ImagePart))
+    images = tuple(part for part in parts_of(content) if isinstance(part, ImagePart))
     return input_blocks(images, is_past=True)
 
 
-def input_of(arguments: str) -> Json:
-    """Return the arguments of a call as the object that the API demands.
-
-    What is no object, or no JSON, becomes the member ``arguments`` of one.
-    """
-    text = arguments.strip()
-    try:
-        value: object = json.loads(text) if text else None
-        json.dumps(value, allow_nan=False)
-    except (ValueError, RecursionError):
-        return {"arguments": arguments}
-    if value is None:
-        return {}
-    return value if isinstance(value, dict) else {"arguments": arguments}
-
-
-def _input_blocks(part: Part, citations: bool) -> list[Json]:
+def _input_blocks(part: Part, *, citations: bool) -> list[Json]:
     match part:
         case TextPart(text):
             return text_blocks(text)
@@ -114,7 +74,7 @@ def _input_blocks(part: Part, citations: bool) -> list[Json]:
         case AudioPart(transcript=str(transcript)) if transcript.strip():
             return text_blocks(transcript)
         case AudioPart():
-            _refuse("Claude takes no sound. Give its transcript with it.")
+            raise refused("Claude takes no sound. Give its transcript with it.")
         case ReasoningPart() | CitationPart():
             return []
 
@@ -127,7 +87,7 @@ def _image(part: ImagePart) -> Json:
             # What it is counts: the API refuses an image that is called something else.
             kind = _kind_of(data) or mime_type
             if kind not in _IMAGES:
-                _refuse(
+                raise refused(
                     f"An image of the message cannot be read: it is {kind or 'of no known kind'}. "
                     "Claude takes JPEG, PNG, GIF and WebP."
                 )
@@ -161,16 +121,13 @@ def _opened(source: Source, mime_type: str | None) -> str | tuple[bytes, str | N
             try:
                 content = base64.b64decode(data) if encoding.endswith("base64") else data.encode()
             except ValueError:
-                _refuse("A data: URL of the message holds no base64.")
+                raise refused("A data: URL of the message holds no base64.") from None
             return content, kind or mime_type
         case Url(url):
             return url
         case Inline(data):
             return data, mime_type
-    _refuse(
-        f"Media of the message is kept in the database ({source.hash}) and was not loaded before "
-        "the call."
-    )
+    raise not_loaded(source)
 
 
 def _kind_of(data: bytes) -> str | None:
@@ -191,11 +148,7 @@ def _text(data: bytes, part: FilePart) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        _refuse(
+        raise refused(
             f"The file {part.name or ''!r} of the message cannot be read: it is "
             f"{part.mime_type or 'of no known kind'}. Claude takes PDF and text."
-        )
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise ModelError(reason, kind="invalid_request")
+        ) from None

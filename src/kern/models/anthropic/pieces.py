@@ -4,9 +4,9 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
 from kern.models.anthropic.answer import failure_in
-from kern.models.anthropic.parts import input_of
-from kern.models.anthropic.values import Json, text_at
 from kern.models.base import CallArguments, Piece, Reasoning, Text
+from kern.models.calls import object_of
+from kern.models.values import Json, text_at
 
 WANTED = frozenset(
     (
@@ -149,5 +149,5 @@ class Pieces:
             if name != "partial_json":
                 block[name] = str(block.get(name) or "") + text
             elif text.strip():
-                block["input"] = text if place in self._calls else input_of(text)
+                block["input"] = text if place in self._calls else object_of(text)
         return block

@@ -5,16 +5,25 @@ Source: https://platform.claude.com/docs/en/api/messages/create
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Literal
 
+from typing_extensions import override
+
 from kern.errors import ModelError
-from kern.models.anthropic.parts import images_of, input_blocks, input_of, said, text_blocks
-from kern.models.anthropic.values import Json, Origin, encode, listed, members_of, objects_in
-from kern.models.base import ModelRequest
+from kern.models.anthropic.parts import images_of, input_blocks, text_blocks
+from kern.models.base import ModelRequest, ToolChoice
+from kern.models.calls import object_of
+from kern.models.encoded import Encoded
+from kern.models.media import said
+from kern.models.origin import Origin
+from kern.models.params import set_by_both, settings_of
+from kern.models.schema import for_claude
+from kern.models.strict import strict_parameters
+from kern.models.values import Json, encode, listed, members_of, objects_in
 from kern.run.message import Message
+from kern.run.tool import ToolSchema
 
 logger = logging.getLogger("kern")
 
@@ -72,14 +81,13 @@ class Turn:
         return b'{"role":"%b","content":[%b]}' % (self.role.encode(), content)
 
 
-class Encoded:
-    """The messages of a run as they are sent: each is encoded once.
+class Turns(Encoded):
+    """The messages of a run as turns of user and assistant.
 
     Attributes:
-        turns: the conversation, in which user and assistant take turns.
+        turns: the conversation.
         system: the texts of the system messages.
         container: where the code runs that made the last answer's calls, or None.
-        origin: whose answers are handed back as they were, with thinking and signatures.
         citations: whether the model is to cite the documents that it is given.
     """
 
@@ -90,36 +98,25 @@ class Encoded:
             origin: whose answers are handed back as they were.
             citations: whether the model is to cite the documents that it is given.
         """
-        self.origin = origin
         self.citations = citations
-        self._clear()
+        super().__init__(origin)
 
-    def _clear(self) -> None:
+    @property
+    @override
+    def key(self) -> object:
+        return self.origin, self.citations
+
+    @override
+    def clear(self) -> None:
         self.turns: list[Turn] = []
         self.system: list[str] = []
         self.container: object = None
-        self._values: list[object] = []
         self._carried: list[Json] = []
         self._ids: dict[str, str] = {}
         self._used_ids: set[str] = set()
 
-    def update(self, messages: Sequence[Message]) -> None:
-        """Hold these messages; what is encoded already stays where they begin with it.
-
-        Raises:
-            ModelError: a message holds something that the API does not take.
-        """
-        values: list[object] = [*map(_values_of, messages)]
-        if values[: len(self._values)] != self._values:
-            self._clear()
-        answered = max(
-            (i for i, each in enumerate(messages) if each.role == "assistant"), default=0
-        )
-        for place in range(len(self._values), len(messages)):
-            self._add(messages[place], is_past=place < answered)
-            self._values.append(values[place])
-
-    def _add(self, message: Message, is_past: bool) -> None:
+    @override
+    def add(self, message: Message, *, is_past: bool) -> None:
         match message.role:
             case "system":
                 if message.text.strip():
@@ -147,7 +144,7 @@ class Encoded:
         return self.turns[-1]
 
     def _answer(self, message: Message) -> list[Json]:
-        is_own = message.provider_items and self.origin == _origin_of(message)
+        is_own = self.origin.made(message)
         blocks = _own_blocks(message) if is_own else answer_blocks(message)
         ids = [each.get("id") for each in message.provider_items if each.get("type") == CONTAINER]
         self.container = ids[0] if is_own and ids else None
@@ -177,20 +174,9 @@ class Encoded:
         }
         if blocks := input_blocks(message.content, is_past=is_past):
             result["content"] = blocks
+        if message.is_error and {each["type"] for each in blocks} == {"text"}:
+            result["is_error"] = True  # The API takes it with texts only, and not without one.
         return result
-
-
-_origin_of = attrgetter("provider", "server", "model")
-_values_of = attrgetter(
-    "role",
-    "content",
-    "tool_calls",
-    "tool_call_id",
-    "provider",
-    "provider_items",
-    "server",
-    "model",
-)
 
 
 def answer_blocks(message: Message) -> list[Json]:
@@ -200,7 +186,7 @@ def answer_blocks(message: Message) -> list[Json]:
             "type": "tool_use",
             "id": call.id,
             "name": _UNSAFE.sub("_", call.name)[:_LONGEST_NAME] or "unnamed",
-            "input": input_of(call.arguments),
+            "input": object_of(call.arguments),
         }
         for call in message.tool_calls
     ]
@@ -240,27 +226,19 @@ def request_body(
         ModelError: a message holds something that the API does not take, all of them are empty, a
             parameter has no JSON form, or the request sets what kern does.
     """
-    encoded = request.memo.get(origin.provider)
-    if not (
-        isinstance(encoded, Encoded)
-        and (encoded.origin, encoded.citations) == (origin, options.citations)
-    ):
-        encoded = Encoded(origin, citations=options.citations)
-    request.memo[origin.provider] = encoded
-    encoded.update(request.messages)
+    encoded = Turns(origin, citations=options.citations).of(request)
     if not encoded.turns:
         raise ModelError(
             f"There is nothing to ask {origin.model}: every message is empty.",
             kind="invalid_request",
         )
-    if set_here := _SET_HERE & request.settings.keys():
-        raise _clash(set_here)
-    given: Json = {**own, **request.settings, "messages": None}
+    settings = settings_of(request, _SET_HERE)
+    given: Json = {**own, **settings, "messages": None}
     if encoded.container is not None:
         given.setdefault("container", encoded.container)
     if encoded.system:
-        if "system" in request.settings:
-            raise _clash(["system"])
+        if "system" in settings:
+            raise set_by_both(["system"])
         given["system"] = _system(encoded.system, options)
     if tools := _tools(request, own, options):
         given["tools"] = tools
@@ -269,7 +247,7 @@ def request_body(
     if request.output_schema is not None:
         output = members_of(given.get("output_config")) or {}
         if output.get("format") is not None:
-            raise _clash(["output_config.format"])
+            raise set_by_both(["output_config.format"])
         form = {"type": "json_schema", "schema": dict(request.output_schema.schema)}
         given["output_config"] = {**output, "format": form}
     body = {name: encode(value) for name, value in given.items()}
@@ -298,14 +276,6 @@ def continued(body: Mapping[str, bytes], answers: Sequence[Json]) -> Mapping[str
     return {**body, **more}
 
 
-def _clash(names: Iterable[str]) -> ModelError:
-    return ModelError(
-        f"The request sets {', '.join(sorted(names))}, which kern sets itself. Take it out of the "
-        "settings of the request, or of request_params.",
-        kind="invalid_request",
-    )
-
-
 def _system(texts: Sequence[str], options: Options) -> object:
     text = "\n\n".join(texts)
     if not options.cache_system:
@@ -323,36 +293,45 @@ def _tools(
     """
     given: list[Mapping[str, object]] = []
     for tools in (own.get("tools"), request.settings.get("tools")):
-        given += [members for tool in listed(tools) if (members := members_of(tool)) is not None]
+        given += [
+            members for tool in listed("tools", tools) if (members := members_of(tool)) is not None
+        ]
     names = {tool.name for tool in request.tools}
     defined = {each.get("name") for each in given if each.get("type", "custom") != "custom"}
     if twice := [str(name) for each in given if (name := each.get("name")) in names - defined]:
-        raise _clash([f"the tool {name}" for name in twice])
-    functions: list[Mapping[str, object]] = [
-        {
-            "name": tool.name,
-            **({"description": tool.description} if tool.description else {}),
-            "input_schema": tool.parameters,
-        }
-        for tool in request.tools
-        if tool.name not in defined
-    ]
+        raise set_by_both([f"the tool {name}" for name in twice])
+    functions = [_function(tool) for tool in request.tools if tool.name not in defined]
     tools = [*functions, *given]
     if options.cache_tools and tools:
         tools[-1] = {**tools[-1], **options.marker}
     return tools
 
 
-def _tool_choice(choice: str | None, given: Json, model: str) -> Mapping[str, object] | None:
+def _function(tool: ToolSchema) -> Mapping[str, object]:
+    strict = strict_parameters(tool, for_claude)
+    function: Json = {"name": tool.name, "input_schema": strict or tool.parameters}
+    if tool.description:
+        function["description"] = tool.description
+    if strict is not None:
+        function["strict"] = True
+    return function
+
+
+_CHOICES = {"none": "none", "auto": "auto", "required": "any"}
+
+
+def _tool_choice(choice: ToolChoice | None, given: Json, model: str) -> Mapping[str, object] | None:
     """Return how the model is to choose among the tools; of none, nothing can be said."""
     own = members_of(given.pop("tool_choice", None)) or {}
     if not given.get("tools") or not (choice or own):
         return None
-    kind = {"none": "none", "auto": "auto", "required": "any"}.get(choice or "auto", "tool")
-    asked: Json = {"type": kind} if choice or "type" not in own else {}
-    if asked.get("type") == "tool":
-        asked["name"] = choice
-    asked = {**own, **asked}
+    asked: Json = {"type": "auto", **own}
+    if isinstance(choice, Mapping):
+        asked |= choice
+    elif choice is not None:
+        asked["type"] = _CHOICES.get(choice, "tool")
+        if asked["type"] == "tool":
+            asked["name"] = choice
     if asked["type"] in ("any", "tool") and _thinks(given):
         # The API refuses it: a model that is made to call something cannot think first.
         logger.warning("%s thinks before it answers, so it is free to call no tool.", model)

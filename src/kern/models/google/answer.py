@@ -3,18 +3,17 @@
 Source: https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse
 """
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeGuard
 
 from kern.errors import ModelError, ModelErrorKind
 from kern.models.base import FinishReason, ModelResponse
-from kern.models.calls import own_id
+from kern.models.calls import read_call
 from kern.models.google.failures import failed
 from kern.models.google.parts import answer_content
-from kern.models.google.values import Json, a_number, a_text, an_object, objects
-from kern.models.google.wire import Origin
+from kern.models.origin import Origin
+from kern.models.values import Json, number_at, object_at, objects_in, text_at
 from kern.run.content import AudioPart, FilePart, ImagePart, text_of
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
@@ -76,10 +75,10 @@ def read_response(payload: object, origin: Origin, ids: Sequence[str] = ()) -> M
     """
     model = origin.model
     response = response_in(payload, model)
-    candidate = next(iter(objects(response, "candidates")), None)
+    candidate = next(iter(objects_in(response.get("candidates"))), None)
     if candidate is None:
         raise _without_answer(response, model)
-    said = objects(an_object(candidate, "content"), "parts")
+    said = objects_in(object_at(candidate, "content").get("parts"))
     parts = [part for part in said if part != {"text": ""}]  # Which would be refused if sent back.
     content = answer_content(parts, candidate)
     calls = _calls(parts, ids)
@@ -95,10 +94,10 @@ def read_response(payload: object, origin: Origin, ids: Sequence[str] = ()) -> M
         message.provider_items = parts
     return ModelResponse(
         message,
-        metrics_of(an_object(response, "usageMetadata")),
+        metrics_of(object_at(response, "usageMetadata")),
         finish,
-        a_text(response, "modelVersion"),
-        a_text(response, "responseId"),
+        text_at(response, "modelVersion"),
+        text_at(response, "responseId"),
     )
 
 
@@ -115,14 +114,6 @@ def response_in(payload: object, model: str) -> Json:
     return payload
 
 
-def arguments_of(call: Mapping[str, object]) -> str:
-    """Return the arguments of a call as JSON text."""
-    args = call.get("args")
-    if args is None:
-        return ""
-    return args if isinstance(args, str) else json.dumps(args, ensure_ascii=False)
-
-
 def _calls(parts: Sequence[Json], ids: Sequence[str]) -> list[ToolCall]:
     calls: list[ToolCall] = []
     taken: set[str] = set()
@@ -130,8 +121,8 @@ def _calls(parts: Sequence[Json], ids: Sequence[str]) -> list[ToolCall]:
         call = part.get("functionCall")
         if not isinstance(call, dict):
             continue
-        call_id = own_id(ids[len(calls)] if len(calls) < len(ids) else call.get("id"), taken)
-        calls.append(ToolCall(call_id, a_text(call, "name") or "unnamed", arguments_of(call)))
+        given = ids[len(calls)] if len(calls) < len(ids) else call.get("id")
+        calls.append(read_call(given, call.get("name"), call.get("args"), taken))
     return calls
 
 
@@ -141,11 +132,11 @@ def _finish(candidate: Json, model: str, text: str, has_calls: bool) -> FinishRe
     Raises:
         ModelError: it did so before it was whole.
     """
-    reason = a_text(candidate, "finishReason")
+    reason = text_at(candidate, "finishReason")
     if reason in _WHOLE:
         return "tool_calls" if has_calls else "stop"
     assert reason is not None
-    said = a_text(candidate, "finishMessage")
+    said = text_at(candidate, "finishMessage")
     why = f"{reason} ({said.rstrip('.')})" if said else reason
     end = _ENDS.get(reason)
     if end is None and text and not has_calls:
@@ -162,11 +153,11 @@ def _finish(candidate: Json, model: str, text: str, has_calls: bool) -> FinishRe
 
 
 def _without_answer(payload: Json, model: str) -> ModelError:
-    feedback = an_object(payload, "promptFeedback")
-    reason = a_text(feedback, "blockReason")
+    feedback = object_at(payload, "promptFeedback")
+    reason = text_at(feedback, "blockReason")
     if reason is None:
         return ModelError(f"{model} gave no answer.", kind="empty", transient=True)
-    said = a_text(feedback, "blockReasonMessage")
+    said = text_at(feedback, "blockReasonMessage")
     why = f"{reason} ({said.rstrip('.')})" if said else reason
     remedy = (_FILTERED if reason in ("SAFETY", "IMAGE_SAFETY") else _BLOCKED).remedy
     return ModelError(f"{model} does not answer this: {why}.{remedy}", kind="content_filter")
@@ -198,14 +189,14 @@ def _are_objects(values: object) -> TypeGuard[list[Json]]:
 
 def metrics_of(usage: Json) -> Metrics:
     """Return what a call used, as the API counts it: thoughts and tools apart from the rest."""
-    asked = _count(usage, "promptTokenCount") + _count(usage, "toolUsePromptTokenCount")
-    thoughts = _count(usage, "thoughtsTokenCount")
-    said = _count(usage, "candidatesTokenCount") + thoughts
+    asked = number_at(usage, "promptTokenCount") + number_at(usage, "toolUsePromptTokenCount")
+    thoughts = number_at(usage, "thoughtsTokenCount")
+    said = number_at(usage, "candidatesTokenCount") + thoughts
     return Metrics(
         input_tokens=asked,
         output_tokens=said,
-        total_tokens=_count(usage, "totalTokenCount") or asked + said,
-        cached_tokens=_count(usage, "cachedContentTokenCount"),
+        total_tokens=number_at(usage, "totalTokenCount") or asked + said,
+        cached_tokens=number_at(usage, "cachedContentTokenCount"),
         reasoning_tokens=thoughts,
         audio_tokens=_of_sound(usage, "promptTokensDetails")
         + _of_sound(usage, "candidatesTokensDetails"),
@@ -213,10 +204,6 @@ def metrics_of(usage: Json) -> Metrics:
     )
 
 
-def _count(usage: Json, name: str) -> int:
-    return a_number(usage, name) or 0
-
-
 def _of_sound(usage: Json, name: str) -> int:
-    details = [each for each in objects(usage, name) if each.get("modality") == "AUDIO"]
-    return sum(_count(each, "tokenCount") for each in details)
+    details = [each for each in objects_in(usage.get(name)) if each.get("modality") == "AUDIO"]
+    return sum(number_at(each, "tokenCount") for each in details)

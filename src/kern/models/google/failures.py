@@ -3,19 +3,9 @@
 from collections.abc import Mapping
 
 from kern.errors import ModelError
-from kern.models.failures import failure_of, retry_after
-from kern.models.google.values import Json, a_number, a_text, an_object, objects
+from kern.models.failures import failure_of, refusal
+from kern.models.values import Json, number_at, object_at, objects_in, text_at
 from kern.run.duration import LONGEST_PAUSE
-
-_REMEDIES = {
-    "authentication": " Check GOOGLE_API_KEY.",
-    "context_length": " Shorten the conversation, or take a model that reads more.",
-    "not_found": " Check the model's id, and GOOGLE_GEMINI_BASE_URL.",
-    "rate_limit": " Wait, or ask the provider for a higher limit.",
-}
-
-# Google has no code for a conversation that is too long.
-_TOO_LONG = ("input token count", "exceeds the maximum number of tokens")
 
 
 def failed(
@@ -32,34 +22,34 @@ def failed(
         status: the HTTP status of the answer; None for an error within an answer of 200.
         headers: of the answer.
     """
-    error = an_object(payload, "error")
-    said = a_text(error, "message") or a_text(error, "status") or "it does not say why"
-    failure = failure_of(_code_of(error, said), status or a_number(error, "code"))
-    answered = "failed" if status is None else f"answered {status}"
-    asked = retry_after(headers or {})
-    return ModelError(
-        f"{model} {answered}: {said.strip().rstrip('.')}.{_REMEDIES.get(failure.kind, '')}",
-        kind=failure.kind,
-        transient=failure.transient,
-        retry_after=_pause_in(error) if asked is None else asked,
-        status_code=status,
+    error = object_at(payload, "error")
+    said = text_at(error, "message") or text_at(error, "status") or "it does not say why"
+    failure = failure_of(_code_of(error), status or number_at(error, "code") or None, said)
+    found = refusal(
+        model,
+        failure,
+        said,
+        status=status,
+        headers=headers,
+        key="GOOGLE_API_KEY",
+        server="GOOGLE_GEMINI_BASE_URL",
     )
+    if found.retry_after is None:
+        found.retry_after = _pause_in(error)
+    return found
 
 
-def _code_of(error: Json, said: str) -> str | None:
-    lowered = said.lower()
-    if all(words in lowered for words in _TOO_LONG):
-        return "context_length_exceeded"
-    reasons = [a_text(each, "reason") for each in objects(error, "details")]
+def _code_of(error: Json) -> str | None:
+    reasons = [text_at(each, "reason") for each in objects_in(error.get("details"))]
     if "API_KEY_INVALID" in reasons:  # It comes with the status 400.
         return "invalid_api_key"
-    return a_text(error, "status")
+    return text_at(error, "status")
 
 
 def _pause_in(error: Json) -> float | None:
     """Return the seconds that an error asks for in its details, or None."""
-    for each in objects(error, "details"):
-        delay = (a_text(each, "retryDelay") or "").removesuffix("s")
+    for each in objects_in(error.get("details")):
+        delay = (text_at(each, "retryDelay") or "").removesuffix("s")
         if delay.isascii() and delay.replace(".", "", 1).isdecimal():
             return min(float(delay), LONGEST_PAUSE)
     return None

@@ -3,30 +3,24 @@
 Source: https://ai.google.dev/api/generate-content
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from kern.errors import ConfigurationError, ModelError
+from kern.errors import ConfigurationError
 from kern.keywords import explained
-from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning
-from kern.models.google.answer import read_response, response_in
+from kern.models.base import ModelRequest
+from kern.models.google.call import ContentCall
 from kern.models.google.params import joined
-from kern.models.google.pieces import Pieces
-from kern.models.google.service import Service
-from kern.models.google.values import Json
-from kern.models.google.wire import Origin, continued, request_body
+from kern.models.google.service import GoogleService
+from kern.models.google.wire import request_body
+from kern.models.hosted import Call, HostedModel
 from kern.models.retries import Retries
-from kern.run.numbers import check_count, check_seconds
-
-# How long more is waited for once it was said why an answer ended, in seconds: some models say so
-# with each event, and a connection that is read to its end serves the next call.
-_MORE = 2.0
+from kern.models.values import Json
+from kern.run.numbers import check_seconds
 
 
-class Gemini(Model):
+class Gemini(HostedModel):
     """A model behind Google's Gemini API, or on Vertex AI."""
 
     provider = "Google"
@@ -118,8 +112,6 @@ class Gemini(Model):
         """
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
-        self.id = id
-        self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
         own: dict[str, object] = {
             "temperature": temperature,
             "top_p": top_p,
@@ -140,9 +132,9 @@ class Gemini(Model):
                 code_execution=code_execution,
             ),
         }
-        params = joined(own, request_params or {}, default_headers or {})
+        params = joined(own, request_params or {}, default_headers)
         self._body = params.body
-        self._service = Service(
+        self._service = GoogleService(
             id,
             api_key=api_key,
             base_url=base_url,
@@ -152,109 +144,13 @@ class Gemini(Model):
             timeout=timeout,
             default_headers=params.headers,
         )
-
-    def __repr__(self) -> str:
-        return f"Gemini({self.id!r})"
-
-    @property
-    @override
-    def origin(self) -> str:
-        return " ".join((self.provider, self._service.server, self.id))
+        super().__init__(id, self._service, max_retries)
 
     @override
-    async def prepare(self) -> None:
-        await self._service.prepare()
-
-    @override
-    async def respond(self, request: ModelRequest) -> ModelResponse:
-        origin = self._origin(request)
-        body, retries = self._request(request, origin), Retries(self._max_retries)
-        while True:
-            try:
-                return await self._whole(origin, body, Pieces(origin.model, request.messages))
-            except ModelError as error:
-                failure = self._service.failed(error)
-            await retries.wait(failure)
-
-    @override
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        origin = self._origin(request)
-        body, retries = self._request(request, origin), Retries(self._max_retries)
-        while True:
-            pieces, is_handed_out = Pieces(origin.model, request.messages), False
-            try:
-                async with aclosing(self._answer(origin, body, pieces)) as answer:
-                    async for piece in answer:
-                        is_handed_out = is_handed_out or not isinstance(piece, Reasoning)
-                        yield piece
-                return
-            except ModelError as error:
-                failure = self._service.failed(error)
-                failure.content = failure.content or pieces.text
-            if is_handed_out:
-                raise failure
-            await retries.wait(failure)
-
-    @override
-    async def aclose(self) -> None:
-        await self._service.aclose()
-
-    @override
-    def close(self) -> None:
-        self._service.close()
-
-    async def _whole(self, origin: Origin, body: bytes, pieces: Pieces) -> ModelResponse:
-        """Ask once, and go on where the answer is longer than a request may bring."""
-        asked = body
-        while True:
-            payload = await self._service.post(origin.model, asked)
-            pieces.read(response_in(payload, origin.model))
-            if (token := pieces.go_on()) is None:
-                return read_response(pieces.whole(), origin, pieces.ids)
-            asked = continued(body, token)
-
-    async def _answer(
-        self, origin: Origin, body: bytes, pieces: Pieces
-    ) -> AsyncGenerator[Piece, None]:
-        """Do the same, and yield the pieces of the answer as ``pieces`` reads them."""
-        asked = body
-        while True:
-            async with aclosing(self._service.events(origin.model, asked)) as events:
-                while (event := await _next(events, pieces.is_complete)) is not None:
-                    for piece in pieces.read(event):
-                        yield piece
-            if not pieces.is_complete:
-                raise ModelError(
-                    f"{origin.model} ended its answer before it was complete.",
-                    kind="connection",
-                    transient=True,
-                )
-            if (token := pieces.go_on()) is None:
-                yield read_response(pieces.whole(), origin, pieces.ids)
-                return
-            asked = continued(body, token)
-
-    def _request(self, request: ModelRequest, origin: Origin) -> bytes:
-        return request_body(request, origin, self._body, on_vertex=self._service.on_vertex)
-
-    def _origin(self, request: ModelRequest) -> Origin:
-        model = request.settings.get("model", self.id)
-        return Origin(self.provider, self._service.server, str(model))
-
-
-async def _next(events: AsyncGenerator[Json, None], is_complete: bool) -> Json | None:
-    """Return the next event, or None at the end; what would come after a complete answer need not.
-
-    Raises:
-        ModelError: the stream broke off before the answer was complete.
-    """
-    if not is_complete:
-        return await anext(events, None)
-    try:
-        async with asyncio.timeout(_MORE):
-            return await anext(events, None)
-    except (TimeoutError, ModelError):
-        return None
+    def _call(self, request: ModelRequest, retries: Retries) -> Call:
+        asked, on_vertex = self.asked(request), self._service.on_vertex
+        body = request_body(request, asked, self._body, on_vertex=on_vertex)
+        return ContentCall(self._service, asked, body, request.messages)
 
 
 def _thinking(include: bool | None, budget: int | None, level: str | None) -> Json | None:

@@ -10,7 +10,8 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from kern.errors import ModelError
-from kern.models.google.values import Json, a_number, a_text, an_object, objects
+from kern.models.media import not_loaded
+from kern.models.values import Json, number_at, object_at, objects_in, text_at
 from kern.run.content import (
     AudioPart,
     CitationPart,
@@ -65,11 +66,7 @@ def _media(source: Source, mime_type: str | None, usual: str) -> Json:
         case Url(url):
             kind = mime_type or mimetypes.guess_type(urlsplit(url).path)[0]
             return {"fileData": {"fileUri": url, **({"mimeType": kind} if kind else {})}}
-    raise ModelError(
-        f"Media of the message is kept in the database ({source.hash}) and was not loaded before "
-        "the call.",
-        kind="invalid_request",
-    )
+    raise not_loaded(source)
 
 
 def answer_content(
@@ -81,9 +78,9 @@ def answer_content(
         parts: the parts of the answer.
         candidate: the answer, for the sources that it names.
     """
-    thoughts = [text for each in parts if is_thought(each) and (text := a_text(each, "text"))]
+    thoughts = [text for each in parts if is_thought(each) and (text := text_at(each, "text"))]
     said = [each for each in parts if not is_thought(each)]
-    text = "".join(a_text(each, "text") or "" for each in said)
+    text = "".join(text_at(each, "text") or "" for each in said)
     media = _in_one(found for each in said if (found := media_of(each)) is not None)
     sources = list(_citations(candidate, parts, text))
     if not (thoughts or media or sources):
@@ -103,9 +100,9 @@ def is_thought(part: Mapping[str, object]) -> bool:
 
 def media_of(part: Mapping[str, object]) -> Media | None:
     """Return the media in a part of an answer, or None."""
-    held, kept = an_object(part, "inlineData"), an_object(part, "fileData")
-    uri, encoded = a_text(kept, "fileUri"), a_text(held, "data")
-    kind = a_text(held or kept, "mimeType")
+    held, kept = object_at(part, "inlineData"), object_at(part, "fileData")
+    uri, encoded = text_at(kept, "fileUri"), text_at(held, "data")
+    kind = text_at(held or kept, "mimeType")
     if uri:
         source: Source = Url(uri)
     elif encoded:
@@ -121,7 +118,7 @@ def media_of(part: Mapping[str, object]) -> Media | None:
         return ImagePart(source, kind)
     if kind is not None and kind.startswith("audio/"):
         return AudioPart(source, kind)
-    return FilePart(source, kind, a_text(held or kept, "displayName"))
+    return FilePart(source, kind, text_at(held or kept, "displayName"))
 
 
 def _in_one(media: Iterable[Media]) -> list[Media]:
@@ -141,12 +138,12 @@ def _in_one(media: Iterable[Media]) -> list[Media]:
 def _citations(
     candidate: Mapping[str, object], parts: Sequence[Json], text: str
 ) -> Iterator[CitationPart]:
-    grounding = an_object(candidate, "groundingMetadata")
-    chunks = [_source_of(each) for each in objects(grounding, "groundingChunks")]
+    grounding = object_at(candidate, "groundingMetadata")
+    chunks = [_source_of(each) for each in objects_in(grounding.get("groundingChunks"))]
     places = _Places(parts, text)
     cited: set[str] = set()
-    for support in objects(grounding, "groundingSupports"):
-        start, end = places.of(an_object(support, "segment"))
+    for support in objects_in(grounding.get("groundingSupports")):
+        start, end = places.of(object_at(support, "segment"))
         indices = support.get("groundingChunkIndices")
         for index in indices if isinstance(indices, list) else []:
             if isinstance(index, int) and 0 <= index < len(chunks) and (found := chunks[index]):
@@ -156,21 +153,21 @@ def _citations(
         if found[0] not in cited:
             cited.add(found[0])
             yield CitationPart(*found)
-    for each in objects(an_object(candidate, "citationMetadata"), "citations"):
-        if uri := a_text(each, "uri"):
+    for each in objects_in(object_at(candidate, "citationMetadata").get("citations")):
+        if uri := text_at(each, "uri"):
             cited.add(uri)
-            yield CitationPart(uri, a_text(each, "title"), *places.of(each))
-    for each in objects(an_object(candidate, "urlContextMetadata"), "urlMetadata"):
-        uri, status = a_text(each, "retrievedUrl"), a_text(each, "urlRetrievalStatus")
+            yield CitationPart(uri, text_at(each, "title"), *places.of(each))
+    for each in objects_in(object_at(candidate, "urlContextMetadata").get("urlMetadata")):
+        uri, status = text_at(each, "retrievedUrl"), text_at(each, "urlRetrievalStatus")
         if uri and uri not in cited and status in (None, "URL_RETRIEVAL_STATUS_SUCCESS"):
             yield CitationPart(uri)
 
 
 def _source_of(chunk: Json) -> tuple[str, str | None] | None:
     for kind in _SOURCES:
-        source = an_object(chunk, kind)
-        if uri := a_text(source, "uri") or a_text(source, "sourceUri"):
-            return uri, a_text(source, "title")
+        source = object_at(chunk, kind)
+        if uri := text_at(source, "uri") or text_at(source, "sourceUri"):
+            return uri, text_at(source, "title")
     return None
 
 
@@ -183,15 +180,17 @@ class _Places:
 
     def of(self, segment: Mapping[str, object]) -> tuple[int | None, int | None]:
         """Return where a segment begins and ends, as far as it says so; 0 is left out there."""
-        end = a_number(segment, "endIndex")
-        if end is None:
+        end = number_at(segment, "endIndex")
+        if not end:
             return None, None
-        before = self._before(a_number(segment, "partIndex") or 0)
-        start = a_number(segment, "startIndex") or 0
+        before = self._before(number_at(segment, "partIndex"))
+        start = number_at(segment, "startIndex")
         return self._characters(before + start), self._characters(before + end)
 
     def _before(self, index: int) -> int:
-        texts = [a_text(each, "text") or "" for each in self._parts[:index] if not is_thought(each)]
+        texts = [
+            text_at(each, "text") or "" for each in self._parts[:index] if not is_thought(each)
+        ]
         return len("".join(texts).encode(errors="surrogatepass"))
 
     def _characters(self, place: int) -> int:

@@ -6,11 +6,10 @@ Each event is a response of its own, with some of the parts; the last one says w
 from collections.abc import Sequence
 
 from kern.models.base import Audio, CallArguments, Piece, Reasoning, Text
-from kern.models.calls import ids_in, own_id
-from kern.models.google.answer import arguments_of
+from kern.models.calls import arguments_of, ids_in, own_id
 from kern.models.google.failures import failed
 from kern.models.google.parts import is_thought, media_of
-from kern.models.google.values import Json, a_text, an_object, objects
+from kern.models.values import Json, object_at, objects_in, text_at
 from kern.run.content import AudioPart, Inline
 from kern.run.message import Message
 
@@ -55,18 +54,18 @@ class Pieces:
     @property
     def is_complete(self) -> bool:
         """Whether it was said why the answer ended, or that there is none."""
-        feedback = an_object(self._payload, "promptFeedback")
+        feedback = object_at(self._payload, "promptFeedback")
         return "finishReason" in self._candidate or "blockReason" in feedback
 
     def go_on(self) -> str | None:
         """Return what a further request goes on from, and expect its events; None at the end."""
-        if a_text(self._candidate, "finishReason") != "CONTINUATION":
+        if text_at(self._candidate, "finishReason") != "CONTINUATION":
             return None
-        token = a_text(self._candidate, "continuationToken")
+        token = text_at(self._candidate, "continuationToken")
         self._requests += 1
         if token is None or self._requests > _MOST_REQUESTS:
             return None
-        self._used = _sum(self._used, an_object(self._payload, "usageMetadata"))
+        self._used = _sum(self._used, object_at(self._payload, "usageMetadata"))
         self._candidate, self._payload = {}, {}
         return token
 
@@ -79,11 +78,13 @@ class Pieces:
         if isinstance(event.get("error"), dict):
             raise failed(event, self._model)
         self._payload |= {name: each for name, each in event.items() if name != "candidates"}
-        candidate = next(iter(objects(event, "candidates")), None)
+        candidate = next(iter(objects_in(event.get("candidates"))), None)
         if candidate is None:
             return []
         self._candidate |= {name: each for name, each in candidate.items() if name != "content"}
-        found = [self._part(part) for part in objects(an_object(candidate, "content"), "parts")]
+        found = [
+            self._part(part) for part in objects_in(object_at(candidate, "content").get("parts"))
+        ]
         return [piece for piece in found if piece is not None]
 
     def whole(self) -> Json:
@@ -95,11 +96,11 @@ class Pieces:
         if not (parts or self._candidate):
             return {**self._payload, "candidates": []}
         candidate = {**self._candidate, "content": {"role": "model", "parts": parts}}
-        used = _sum(self._used, an_object(self._payload, "usageMetadata"))
+        used = _sum(self._used, object_at(self._payload, "usageMetadata"))
         return {**self._payload, "candidates": [candidate], "usageMetadata": used}
 
     def _part(self, part: Json) -> Piece | None:
-        text = a_text(part, "text")
+        text = text_at(part, "text")
         self._keep(part, text)
         if text is not None:
             if is_thought(part):
@@ -107,7 +108,7 @@ class Pieces:
             self._texts.append(text)
             return Text(text) if text else None
         if "functionCall" in part:
-            return self._call(an_object(part, "functionCall"))
+            return self._call(object_at(part, "functionCall"))
         match media_of(part):
             case AudioPart(Inline(data)):
                 return Audio(data)
@@ -126,10 +127,13 @@ class Pieces:
     def _call(self, call: Json) -> Piece:
         if not self.ids:
             self._taken = ids_in(self._messages)
-        call_id = own_id((a_text(call, "id") or "").strip(), self._taken)
+        call_id = own_id((text_at(call, "id") or "").strip(), self._taken)
         self.ids.append(call_id)
         return CallArguments(
-            len(self.ids) - 1, call_id, a_text(call, "name") or "unnamed", arguments_of(call)
+            len(self.ids) - 1,
+            call_id,
+            text_at(call, "name") or "unnamed",
+            arguments_of(call.get("args")),
         )
 
 

@@ -1,29 +1,27 @@
-"""The server of a model of Google: JSON and events go in and out, what fails is ours.
+"""The servers of Google's models: the Gemini API, and Vertex AI.
 
 The SDK knows where a request goes and signs it, on Vertex AI with the credentials of Google Cloud;
 its aiohttp client sends it. A middleware of that client, which is aiohttp's own way to look at
 requests and answers, puts the body in and takes the answer out. The SDK's types would hold every
 part against every type that it can have, refuse those that they do not know, and leave out members
-which the API wants back. The SDK repeats nothing: ``kern.models.retries`` does.
+which the API wants back.
 """
 
 import asyncio
-import json
 import logging
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from kern.aio.limit import Allowance
-from kern.aio.per_loop import PerLoop
+from typing_extensions import override
+
 from kern.errors import ConfigurationError, MissingKeyError, ModelError
 from kern.extras import extra
 from kern.models.google.failures import failed
-from kern.models.google.values import Json
-from kern.models.sse import read_events
+from kern.models.origin import server_at
+from kern.models.service import Service, Stream, held
+from kern.models.values import Json, encode
 from kern.run.codec import parse
 
 if TYPE_CHECKING:
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
 _GOOGLE = "https://generativelanguage.googleapis.com"
 
 
-class Service:
-    """The server of one model, with its connections for each event loop."""
+class GoogleService(Service["Client"]):
+    """The server of one model, which is asked by the model's id."""
 
     def __init__(
         self,
@@ -63,15 +61,13 @@ class Service:
                 None for any time.
             default_headers: headers to send with each call.
         """
-        self._model = model
+        super().__init__(model, timeout)
         self._api_key = api_key
         self._base_url = base_url
         self._vertexai = vertexai
         self._project_id = project_id
         self._location = location
-        self._timeout = timeout
         self._default_headers = default_headers
-        self._clients = PerLoop(self._client)
 
     @property
     def on_vertex(self) -> bool:
@@ -83,104 +79,22 @@ class Service:
         return said.lower() in ("true", "1")
 
     @property
+    @override
     def server(self) -> str:
-        """Which server it is: its host, port and path, with nothing secret."""
         name = "GOOGLE_VERTEX_BASE_URL" if self.on_vertex else "GOOGLE_GEMINI_BASE_URL"
         address = self._base_url or os.environ.get(name) or _GOOGLE
         if self.on_vertex and address == _GOOGLE:
             location = self._location or os.environ.get("GOOGLE_CLOUD_LOCATION") or "global"
             return f"aiplatform.googleapis.com/{location}"
-        try:
-            url = urlsplit(address)
-        except ValueError:  # The first call will say so.
-            return ""
-        return url.netloc.rpartition("@")[2].lower() + url.path.rstrip("/")
+        return server_at(address)
 
-    async def prepare(self) -> None:
-        """Load the SDK and open a client.
-
-        Raises:
-            MissingKeyError: there is no key, or on Vertex AI no credentials.
-            ConfigurationError: the SDK cannot use what it was given.
-            MissingExtraError: the SDK is not installed.
-        """
-        await self._clients.get()
-
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop."""
-        await self._clients.aclose()
-
-    def close(self) -> None:
-        """Close the connections of the loops in other threads.
-
-        Raises:
-            ConfigurationError: it was called on an event loop that uses them.
-        """
-        self._clients.close()
-
-    async def post(self, model: str, body: bytes) -> object:
-        """Return the JSON with which a model answers.
-
-        Raises:
-            ModelError: it refused, or did not answer with JSON.
-        """
-        client = await self._clients.get()
-        try:
-            with Allowance(self._timeout) as allowance:
-                response = await allowance.wait(_send(client, model, body, stream=False))
-                content = await allowance.wait(_whole(response))
-            if response.status != 200:
-                raise _refused(response, content, model)
-            return _parsed(content, model)
-        except Exception as error:
-            raise self.failed(error) from None
-
-    async def events(self, model: str, body: bytes) -> AsyncGenerator[Json, None]:
-        """Yield the events with which a model answers, those that are JSON objects.
-
-        Raises:
-            ModelError: it refused, or the stream broke off or is no JSON.
-        """
-        client = await self._clients.get()
-        try:
-            with Allowance(self._timeout) as allowance:
-                response = await allowance.wait(_send(client, model, body, stream=True))
-                try:
-                    if response.status != 200:
-                        raise _refused(response, await allowance.wait(_whole(response)), model)
-                    if response.content_type == "application/json":
-                        # No stream: an error, or a proxy that answers whole.
-                        content = await allowance.wait(_whole(response))
-                        yield _an_object(_parsed(content, model))
-                        return
-                    async with (
-                        aclosing(allowance.each(response.content.iter_any())) as chunks,
-                        aclosing(_events(chunks, model)) as events,
-                    ):
-                        async for event in events:
-                            if isinstance(event, dict):
-                                yield event
-                finally:
-                    response.close()
-        except Exception as error:
-            raise self.failed(error) from None
-
-    def failed(self, error: Exception) -> ModelError:
-        """Return what went wrong in words of ours, without the key, which the server may quote.
-
-        Args:
-            error: what went wrong; not to be shown beside the result, for the same reason.
-        """
-        from kern.models.google.transport import model_error
-
-        return model_error(error, self._model, self._timeout, self._key or "")
-
-    @property
+    @override
     def _key(self) -> str | None:
         given = self._api_key or os.environ.get("GOOGLE_API_KEY")
         return given or os.environ.get("GEMINI_API_KEY") or None
 
-    async def _client(self) -> AsyncGenerator["Client", None]:
+    @override
+    async def _open(self) -> AsyncGenerator["Client", None]:
         with extra("google"):
             from aiohttp import ClientSession, TCPConnector
 
@@ -188,27 +102,25 @@ class Service:
             session = ClientSession(
                 connector=TCPConnector(limit=0), middlewares=(_exchange,), trust_env=True
             )
-        _forget_closed_loops()
-        _open_sessions[session] = asyncio.get_running_loop()
-        try:
-            # In a thread: it reads certificates, and on Vertex AI asks for credentials.
-            client = await asyncio.to_thread(self._open, session)
+        with held(session):
             try:
-                yield client
+                # In a thread: it reads certificates, and on Vertex AI asks for credentials.
+                client = await asyncio.to_thread(self._opened, session)
+                try:
+                    yield client
+                finally:
+                    await client.aio.aclose()
+                    client.close()
             finally:
-                await client.aio.aclose()
-                client.close()
-        finally:
-            _open_sessions.pop(session, None)
-            await session.close()
+                await session.close()
 
-    def _open(self, session: "ClientSession") -> "Client":
+    def _opened(self, session: "ClientSession") -> "Client":
         with extra("google"):
             from google.auth.exceptions import GoogleAuthError
             from google.genai import Client
             from google.genai.types import HttpOptions, HttpRetryOptions
         logging.getLogger("google_genai.models").addFilter(_is_of_others)
-        if not (self.on_vertex or self._key):
+        if not (self.on_vertex or self._key()):
             raise MissingKeyError(
                 f"There is no API key for {self._model}: set GOOGLE_API_KEY, or pass api_key. On "
                 "Vertex AI pass vertexai=True.",
@@ -237,16 +149,51 @@ class Service:
         except ValueError as error:
             raise ConfigurationError(f"{self._model} cannot be called: {error}") from error
 
+    @override
+    async def _whole(self, client: "Client", method: str, path: str, body: bytes | None) -> bytes:
+        response = await _send(client, path, body or b"", stream=False)
+        try:
+            content = await response.read()
+        finally:
+            response.release()
+        if response.status != 200:
+            raise _refused(response, content, path)
+        return content
 
-# Held while they are open: a session that becomes garbage together with its model would complain
-# that nobody has closed it, before the model's generator can do that.
-_open_sessions: "dict[ClientSession, asyncio.AbstractEventLoop]" = {}
+    @override
+    async def _stream(self, client: "Client", path: str, body: bytes | None) -> Stream:
+        response = await _send(client, path, body or b"", stream=True)
 
+        async def close() -> None:
+            response.close()
 
-def _forget_closed_loops() -> None:
-    for session, loop in list(_open_sessions.items()):
-        if loop.is_closed():
-            _open_sessions.pop(session, None)
+        try:
+            if response.status != 200:
+                raise _refused(response, await response.read(), path)
+            if response.content_type == "application/json":
+                # No stream: an error, or a proxy that answers whole.
+                return Stream(_one_event(await response.read()), close)
+        except BaseException:
+            response.close()
+            raise
+        return Stream(response.content.iter_any(), close)
+
+    @override
+    def _explained(self, error: Exception) -> ModelError:
+        from google.auth.exceptions import GoogleAuthError, TransportError
+
+        from kern.models.network import network_error
+
+        if isinstance(error, TransportError):  # Google Cloud was not reached for credentials.
+            error = ConnectionError(str(error))
+        if isinstance(error, GoogleAuthError):
+            text = (
+                f"Google Cloud gives no access to {self._model}: {str(error).rstrip('.')}. Check "
+                "GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud."
+            )
+            return ModelError(text, kind="authentication")
+        address, server = "base_url and GOOGLE_GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"
+        return network_error(error, self._model, self._timeout, address=address, server=server)
 
 
 async def _send(client: "Client", model: str, body: bytes, *, stream: bool) -> "ClientResponse":
@@ -288,27 +235,9 @@ async def _exchange(request: "ClientRequest", handler: "ClientHandlerType") -> "
     raise _Answered(await handler(request))
 
 
-async def _whole(response: "ClientResponse") -> bytes:
-    try:
-        return await response.read()
-    finally:
-        response.release()
-
-
-async def _events(chunks: AsyncGenerator[bytes, None], model: str) -> AsyncGenerator[object, None]:
-    async with aclosing(read_events(chunks, ())) as events:
-        try:
-            async for event in events:
-                yield event
-        except (ValueError, RecursionError):
-            raise _no_json(model) from None
-
-
-def _parsed(content: bytes, model: str) -> object:
-    try:
-        return parse(content)
-    except (ValueError, RecursionError):
-        raise _no_json(model) from None
+async def _one_event(content: bytes) -> AsyncIterator[bytes]:
+    """Yield an answer as the one event of a stream: the same JSON, without breaks between lines."""
+    yield b"data: %b\n\n" % encode(_an_object(parse(content)))
 
 
 def _an_object(value: object) -> Json:
@@ -317,14 +246,10 @@ def _an_object(value: object) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _no_json(model: str) -> ModelError:
-    return ModelError(f"{model} answered with something that is no JSON.", kind="malformed")
-
-
 def _refused(response: "ClientResponse", content: bytes, model: str) -> ModelError:
     headers = {name.lower(): value for name, value in response.headers.items()}
     try:
-        payload = _an_object(json.loads(content))
+        payload = _an_object(parse(content))
     except (ValueError, RecursionError):
         payload = {}
     if not isinstance(payload.get("error"), dict):

@@ -3,16 +3,20 @@
 Source: https://ai.google.dev/api/generate-content
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from kern.errors import ModelError
-from kern.models.base import ModelRequest
-from kern.models.google.params import is_before_3, overridden, placed
+from typing_extensions import override
+
+from kern.models.base import ModelRequest, ToolChoice
+from kern.models.calls import object_of
+from kern.models.encoded import Encoded
+from kern.models.google.params import in_camel_case, is_before_3, overridden, placed
 from kern.models.google.parts import input_parts
-from kern.models.google.values import Json, a_text, an_object, encode, members_of
+from kern.models.media import parts_of
+from kern.models.origin import Origin
+from kern.models.params import set_by_both, settings_of
+from kern.models.values import Json, encode, members_of, object_at, text_at
 from kern.run.content import AudioPart, FilePart, ImagePart, Part, TextPart, text_of
 from kern.run.message import Message
 
@@ -25,20 +29,6 @@ Source: https://ai.google.dev/gemini-api/docs/thought-signatures
 _SET_HERE = frozenset(("contents", "systemInstruction", "system_instruction"))
 
 
-class Origin(NamedTuple):
-    """Who answered; its thought signatures mean nothing to others.
-
-    Attributes:
-        provider: the provider's name.
-        server: the server, by its host, port and path.
-        model: the model's id.
-    """
-
-    provider: str
-    server: str
-    model: str
-
-
 class _Called(NamedTuple):
     """A call of a tool, as its result has to name it."""
 
@@ -46,24 +36,17 @@ class _Called(NamedTuple):
     id: str | None
 
 
-class Encoded:
-    """The messages of a run as they are sent: each is encoded once.
+class Contents(Encoded):
+    """The messages of a run as contents.
 
     Attributes:
         instructions: the texts of the system messages.
-        origin: whose answers are handed back as they were, with signatures and ids.
     """
 
-    def __init__(self, origin: Origin) -> None:
-        """Begin with none.
-
-        Args:
-            origin: whose answers are handed back as they were.
-        """
+    @override
+    def clear(self) -> None:
         self.instructions: list[str] = []
-        self.origin = origin
         self._contents: list[tuple[str, list[bytes]]] = []
-        self._values: list[object] = []
         self._called: dict[str, _Called] = {}
 
     @property
@@ -75,21 +58,12 @@ class Encoded:
         )
         return b"[%b]" % b",".join(contents)
 
-    def update(self, messages: Sequence[Message]) -> None:
-        """Hold these messages; what is encoded already stays where they begin with it.
-
-        Raises:
-            ModelError: a message holds something that the API does not take.
-        """
-        values: list[object] = [*map(_values_of, messages)]
-        if values[: len(self._values)] != self._values:
-            self._contents, self.instructions, self._values, self._called = [], [], [], {}
-        for message in messages[len(self._values) :]:
-            if message.role == "system":
-                self.instructions.append(message.text)
-            else:
-                self._add(message.role, [*map(encode, self._parts(message))])
-            self._values.append(values[len(self._values)])
+    @override
+    def add(self, message: Message, *, is_past: bool) -> None:
+        if message.role == "system":
+            self.instructions.append(message.text)
+        else:
+            self._add(message.role, [*map(encode, self._parts(message))])
 
     def _add(self, role: str, parts: list[bytes]) -> None:
         if not parts:
@@ -108,17 +82,17 @@ class Encoded:
         return input_parts(content if isinstance(content, tuple) else _text_parts(content))
 
     def _answer(self, message: Message) -> list[Json]:
-        if message.provider_items and self.origin == _origin_of(message):
+        if self.origin.made(message):
             made = [each for each in message.provider_items if "functionCall" in each]
             for call, item in zip(message.tool_calls, made, strict=False):
-                made_id = a_text(an_object(item, "functionCall"), "id")
+                made_id = text_at(object_at(item, "functionCall"), "id")
                 self._called[call.id] = _Called(call.name, made_id)
             return message.provider_items
         content = message.content
         parts = input_parts(content if isinstance(content, tuple) else _text_parts(content))
         for call in message.tool_calls:
             self._called[call.id] = _Called(call.name, None)
-            part: Json = {"functionCall": {"name": call.name, "args": _arguments(call.arguments)}}
+            part: Json = {"functionCall": {"name": call.name, "args": object_of(call.arguments)}}
             if call is message.tool_calls[0] and not is_before_3(self.origin.model):
                 part["thoughtSignature"] = _UNSIGNED
             parts.append(part)
@@ -127,9 +101,9 @@ class Encoded:
     def _result(self, message: Message) -> list[Json]:
         call_id = message.tool_call_id or ""
         called = self._called.get(call_id, _Called(call_id, None))
-        content = message.content if isinstance(message.content, tuple) else ()
-        media = input_parts([each for each in content if _is_media(each)])
-        response: Json = {"name": called.name, "response": {"output": text_of(message.content)}}
+        media = input_parts([each for each in parts_of(message.content) if _is_media(each)])
+        told = {"error" if message.is_error else "output": message.text}
+        response: Json = {"name": called.name, "response": told}
         if called.id is not None:
             response["id"] = called.id
         if media and not is_before_3(self.origin.model):
@@ -139,18 +113,6 @@ class Encoded:
 
 _ROLES = {"user": b"user", "tool": b"user", "assistant": b"model"}
 
-_origin_of = attrgetter("provider", "server", "model")
-_values_of = attrgetter(
-    "role",
-    "content",
-    "tool_calls",
-    "tool_call_id",
-    "provider",
-    "provider_items",
-    "server",
-    "model",
-)
-
 
 def _text_parts(text: str | None) -> tuple[Part, ...]:
     return (TextPart(text),) if text else ()
@@ -158,15 +120,6 @@ def _text_parts(text: str | None) -> tuple[Part, ...]:
 
 def _is_media(part: Part) -> bool:
     return isinstance(part, ImagePart | AudioPart | FilePart) and not text_of((part,))
-
-
-def _arguments(text: str) -> object:
-    """Return the arguments of a call as the API takes them: an object, without NaN."""
-    try:
-        value = json.loads(text, parse_constant=str) if text.strip() else {}
-    except (ValueError, RecursionError):
-        value = text
-    return value if isinstance(value, dict) else {"arguments": value}
 
 
 def request_body(
@@ -186,14 +139,9 @@ def request_body(
         ModelError: a message holds something that the API does not take, a parameter has no JSON
             form, or the request sets what kern does.
     """
-    known = request.memo.get(origin.provider)
-    if not (isinstance(known, Encoded) and known.origin == origin):
-        known = Encoded(origin)
-    request.memo[origin.provider] = encoded = known
-    encoded.update(request.messages)
-    settings = {name: value for name, value in request.settings.items() if name != "model"}
-    if set_twice := _SET_HERE & settings.keys():
-        raise _clash(set_twice)
+    encoded = Contents(origin).of(request)
+    settings = {**settings_of(request, _SET_HERE)}
+    settings.pop("model", None)
     body = overridden(own, settings)
     if encoded.instructions:
         body["systemInstruction"] = {"parts": [{"text": "\n\n".join(encoded.instructions)}]}
@@ -206,7 +154,7 @@ def request_body(
     if request.output_schema is not None:
         chosen = members_of(body.get("generationConfig")) or {}
         if clashes := {"responseSchema", "responseJsonSchema"} & chosen.keys():
-            raise _clash(clashes)
+            raise set_by_both(clashes)
         body["generationConfig"] = {
             **chosen,
             "responseMimeType": "application/json",
@@ -219,14 +167,6 @@ def request_body(
 def continued(body: bytes, token: str) -> bytes:
     """Return the body of a request that goes on with the answer to another, from its token."""
     return body[:-1] + b',"continuationToken":%b}' % encode(token)
-
-
-def _clash(names: Iterable[str]) -> ModelError:
-    return ModelError(
-        f"The request sets {', '.join(sorted(names))}, which kern sets itself. Take it out of the "
-        "settings of the request, or of request_params.",
-        kind="invalid_request",
-    )
 
 
 def _tools(request: ModelRequest, provided: list[object]) -> list[object]:
@@ -248,7 +188,7 @@ def _tools(request: ModelRequest, provided: list[object]) -> list[object]:
         for each in _listed(members_of(tool), "functionDeclarations")
     ]
     if twice := [name for each in given if (name := each.get("name")) in names]:
-        raise _clash([f"the tool {name}" for name in twice])
+        raise set_by_both([f"the tool {name}" for name in twice])
     return [{"functionDeclarations": functions}, *provided]
 
 
@@ -260,12 +200,14 @@ def _tool_config(
         # Only then do the provider's own tools work beside functions.
         config["includeServerSideToolInvocations"] = True
     config |= asked
-    if request.tool_choice is not None:
+    if request.tool_choice is not None and request.tools:
         config["functionCallingConfig"] = _tool_choice(request.tool_choice)
     return config
 
 
-def _tool_choice(choice: str) -> Json:
+def _tool_choice(choice: ToolChoice) -> Json:
+    if isinstance(choice, Mapping):
+        return in_camel_case(choice)
     modes = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
     if choice in modes:
         return {"mode": modes[choice]}

@@ -2,27 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from kern.models.base import ModelRequest, ModelResponse, Piece
-from kern.models.openai.service import Service
-from kern.models.openai.values import Json
+from kern.models.openai.service import OpenAIService
+from kern.models.origin import Origin
 from kern.models.retries import Retries
+from kern.models.values import Json
 from kern.run.message import Message
-
-
-class Origin(NamedTuple):
-    """Who answered; its items, with their ids and sealed reasoning, mean nothing to others.
-
-    Attributes:
-        provider: the provider's name, and the protocol's where it is not the provider's main one.
-        server: the server, by its host, port and path.
-        model: the model's id.
-    """
-
-    provider: str
-    server: str
-    model: str
 
 
 class Reader(ABC):
@@ -103,7 +90,11 @@ class Api(ABC):
 
     @abstractmethod
     def events(
-        self, service: Service, request: ModelRequest, body: Mapping[str, bytes], retries: Retries
+        self,
+        service: OpenAIService,
+        request: ModelRequest,
+        body: Mapping[str, bytes],
+        retries: Retries,
     ) -> AsyncGenerator[Json, None]:
         """Ask for an answer in pieces, and yield its events.
 

@@ -1,63 +1,50 @@
-"""The messages of a run as they are sent: each is encoded once, though each call sends all."""
+"""What both protocols of OpenAI do with the messages of a run."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from operator import attrgetter
-from typing import Self
 
-from kern.models.base import ModelRequest
-from kern.models.openai.api import Origin
-from kern.models.openai.values import Json, encode
-from kern.run.content import AudioPart, Content, Part, TextPart, text_of
+from typing_extensions import override
+
+from kern.models.encoded import Encoded
+from kern.models.values import Json, encode
+from kern.run.content import Part, TextPart
 from kern.run.message import Message
 
 
-class Encoded(ABC):
+class Items(Encoded):
     """Messages in the form of a protocol.
 
     Attributes:
         items: the conversation, each item as JSON.
-        origin: whose answers are handed back as they were, with reasoning and ids.
     """
 
-    def __init__(self, origin: Origin) -> None:
-        """Begin with none."""
+    @override
+    def clear(self) -> None:
         self.items: list[bytes] = []
-        self.origin = origin
-        self._values: list[object] = []
         self._media: list[Part] = []
         self._has_ended_with_media = False
 
-    def of(self, request: ModelRequest) -> Self:
-        """Return the messages of a request, which remembers what is encoded for the next one.
-
-        Raises:
-            ModelError: a message holds something that the API does not take.
-        """
-        known = request.memo.get(self.origin.provider)
-        if not (isinstance(known, type(self)) and known.key == self.key):
-            known = self
-        request.memo[self.origin.provider] = known
-        known._update(request.messages)
-        return known
-
-    @property
-    def key(self) -> object:
-        """What has to be the same for messages to be encoded alike."""
-        return self.origin
-
-    def is_own(self, message: Message) -> bool:
-        """Say whether the provider's items of a message mean something to who is asked."""
-        return bool(message.provider_items) and self.origin == _origin_of(message)
-
-    def clear(self) -> None:
-        """Hold no messages."""
-        self.items, self._values, self._media = [], [], []
+    @override
+    def add(self, message: Message, *, is_past: bool) -> None:
+        if message.role != "tool":
+            self._show_media()
         self._has_ended_with_media = False
+        self.items += map(encode, self.items_of(message, is_past=is_past))
+        if message.role in ("assistant", "tool"):
+            self._media += self.media_of(message)
+
+    @override
+    def may_follow(self, message: Message) -> bool:
+        # Between the results of one turn there can be no message of the user.
+        return not (self._has_ended_with_media and message.role == "tool")
+
+    @override
+    def end(self) -> None:
+        self._has_ended_with_media = self._show_media() or self._has_ended_with_media
 
     @abstractmethod
-    def add(self, message: Message) -> None:
-        """Encode one more message."""
+    def items_of(self, message: Message, *, is_past: bool) -> Sequence[Json]:
+        """Return a message as items of the conversation, see :meth:`Encoded.add`."""
 
     @abstractmethod
     def media_of(self, message: Message) -> Sequence[Part]:
@@ -69,25 +56,7 @@ class Encoded(ABC):
 
     @abstractmethod
     def shown(self, parts: Sequence[Part]) -> Json:
-        """Return a message of the user with these parts."""
-
-    def _update(self, messages: Sequence[Message]) -> None:
-        """Hold these messages; what is encoded already stays where they begin with it."""
-        values: list[object] = [*map(_values_of, messages)]
-        known = len(self._values)
-        # Between the results of one turn there can be no message of the user.
-        is_torn = self._has_ended_with_media and messages[known:] and messages[known].role == "tool"
-        if values[:known] != self._values or is_torn:
-            self.clear()
-        for message in messages[len(self._values) :]:
-            if message.role != "tool":
-                self._show_media()
-            self._has_ended_with_media = False
-            self.add(message)
-            self._values.append(values[len(self._values)])
-            if message.role in ("assistant", "tool"):
-                self._media += self.media_of(message)
-        self._has_ended_with_media = self._show_media() or self._has_ended_with_media
+        """Return a message of the user with these parts; what the API does not take is left out."""
 
     def _show_media(self) -> bool:
         """Encode what waits for the results of a turn to be complete; say whether there was any."""
@@ -98,29 +67,4 @@ class Encoded(ABC):
         return True
 
 
-def parts_of(message: Message) -> Sequence[Part]:
-    """Return the parts of a message; none where it is a text."""
-    return message.content if isinstance(message.content, tuple) else ()
-
-
-def said(content: Content | None) -> str:
-    """Return an answer's text, or what it says aloud."""
-    if not isinstance(content, tuple):
-        return content or ""
-    spoken = [part.transcript or "" for part in content if isinstance(part, AudioPart)]
-    return text_of(content) or " ".join(spoken)
-
-
 _INTRODUCTION = TextPart("The messages before this one gave:")
-_origin_of = attrgetter("provider", "server", "model")
-_values_of = attrgetter(
-    "role",
-    "content",
-    "tool_calls",
-    "tool_call_id",
-    "refusal",
-    "provider",
-    "provider_items",
-    "server",
-    "model",
-)

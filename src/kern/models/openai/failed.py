@@ -1,8 +1,8 @@
 """Failures within an answer that came with HTTP 200."""
 
 from kern.errors import ModelError
-from kern.models.failures import failure_of
-from kern.models.openai.values import Json
+from kern.models.failures import failure_of, refusal
+from kern.models.values import Json
 
 
 def failed_answer(error: Json, model: str, content: str | None = None) -> ModelError:
@@ -17,13 +17,9 @@ def failed_answer(error: Json, model: str, content: str | None = None) -> ModelE
     status = code if isinstance(code, int) and 400 <= code <= 599 else None
     reason = str(error.get("message") or code or "it does not say why")
     failure = failure_of(error.get("type") if status else code, status, reason)
-    return ModelError(
-        f"{model} failed: {reason}",
-        kind=failure.kind,
-        transient=failure.transient,
-        status_code=status,
-        content=content,
-    )
+    found = refusal(model, failure, reason, content=content)
+    found.status_code = status
+    return found
 
 
 def check_for_error(payload: Json, model: str, content: str | None = None) -> None:
@@ -37,10 +33,3 @@ def check_for_error(payload: Json, model: str, content: str | None = None) -> No
         error = {"message": error}
     if isinstance(error, dict):
         raise failed_answer(error, model, content)
-
-
-def unfinished(model: str) -> ModelError:
-    """Return the error for a stream that has ended before its answer was complete."""
-    return ModelError(
-        f"{model} ended its answer before it was complete.", kind="connection", transient=True
-    )

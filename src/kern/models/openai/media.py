@@ -3,8 +3,8 @@
 import base64
 import binascii
 
-from kern.errors import ModelError
-from kern.models.openai.values import Json
+from kern.models.media import not_loaded, refused
+from kern.models.values import Json
 from kern.run.content import AudioPart, CitationPart, ImagePart, Inline, Source, Url
 
 _SOUNDS = {
@@ -36,11 +36,7 @@ def address(source: Source, mime_type: str) -> str:
             return url
         case Inline(data):
             return f"data:{mime_type};base64,{base64.b64encode(data).decode()}"
-    raise ModelError(
-        f"Media of the message is kept in the database ({source.hash}) and was not loaded before "
-        "the call.",
-        kind="invalid_request",
-    )
+    raise not_loaded(source)
 
 
 def sound_input(part: AudioPart) -> Json:
@@ -51,10 +47,7 @@ def sound_input(part: AudioPart) -> Json:
     """
     kind = _SOUNDS.get(part.mime_type or "")
     if kind is None or not isinstance(part.source, Inline):
-        raise ModelError(
-            "The API takes sound within the message only, as audio/mpeg or audio/wav.",
-            kind="invalid_request",
-        )
+        raise refused("The API takes sound within the message only, as audio/mpeg or audio/wav.")
     data = base64.b64encode(part.source.data).decode()
     return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
 

@@ -1,32 +1,30 @@
-"""What the models of this room share: asking, repeating, and handing out pieces."""
+"""What the models of this room share: how they are asked in a protocol, and through whom."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
-from kern.errors import ConfigurationError, ModelError
-from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
-from kern.models.openai.api import Api, Origin, Reader
+from kern.errors import ModelError
+from kern.models.base import Kept, ModelRequest, ModelResponse, Piece
+from kern.models.hosted import Call, HostedModel
+from kern.models.openai.api import Api, Reader
 from kern.models.openai.options import ClientOptions
-from kern.models.openai.params import Params
 from kern.models.openai.provider import OPENAI, Provider
-from kern.models.openai.service import Service
+from kern.models.openai.service import OpenAIService
+from kern.models.origin import Origin
+from kern.models.params import Params
 from kern.models.retries import Retries
-from kern.run.numbers import check_count
+from kern.models.service import drain
+from kern.models.values import to_object
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-# How long the end of a stream is waited for once the answer is complete, in seconds: a connection
-# that is read to its end serves the next call.
-_DRAIN = 0.1
 
-
-class OpenAIModel(Model):
+class OpenAIModel(HostedModel):
     """A model that is asked in one of OpenAI's protocols.
 
     Attributes:
@@ -47,22 +45,15 @@ class OpenAIModel(Model):
         Raises:
             ConfigurationError: an option cannot be used.
         """
-        self.id = id
         self.provider = self.at.name
         self._api = api
+        self._service = OpenAIService(
+            id, self.at, options, headers=params.headers, query=params.query
+        )
         retries = options.get("retries")
         if retries is None:
             retries = options.get("max_retries", 4)
-        self._max_retries = check_count("max_retries", retries, ConfigurationError, least=0)
-        self._service = Service(id, self.at, options, headers=params.headers, query=params.query)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.id!r})"
-
-    @property
-    @override
-    def origin(self) -> str:
-        return " ".join((self.provider, self._service.server, self.id))
+        super().__init__(id, self._service, retries)
 
     @property
     def base_url(self) -> str | None:
@@ -83,84 +74,74 @@ class OpenAIModel(Model):
         self._service.use(value)
 
     @override
-    async def prepare(self) -> None:
-        await self._service.prepare()
+    def _call(self, request: ModelRequest, retries: Retries) -> Call:
+        return _Call(self, self._api, self._service, request, retries)
 
     @override
-    async def respond(self, request: ModelRequest) -> ModelResponse:
-        if self.keeps_answers:
-            async with aclosing(self.stream(request)) as pieces:
+    def asked(self, request: ModelRequest) -> Origin:
+        asked = super().asked(request)
+        return asked._replace(provider=asked.provider + self._api.suffix)
+
+
+class _Call(Call):
+    """A call in one of the protocols."""
+
+    def __init__(
+        self,
+        model: OpenAIModel,
+        api: Api,
+        service: OpenAIService,
+        request: ModelRequest,
+        retries: Retries,
+    ) -> None:
+        self._model, self._api, self._service = model, api, service
+        self._request = request
+        self._retries = retries
+        self._picked_up = request.handle
+        self._reader: Reader | None = None
+
+    @property
+    @override
+    def text(self) -> str:
+        return "" if self._reader is None else self._reader.text
+
+    @override
+    async def respond(self) -> ModelResponse:
+        if self._model.keeps_answers:
+            async with aclosing(self.stream()) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, ModelResponse):
                         return piece
             raise AssertionError("a stream ends with its response or an error")
-        origin, retries = self._asked(request), Retries(self._max_retries)
+        request, origin = self._request, self._model.asked(self._request)
+        body = to_object(self._api.body(request, origin))
+        answer = await self._service.post(self._api.path, body)
+        return self._api.read(answer, origin, request.messages)
+
+    @override
+    async def stream(self) -> AsyncGenerator[Piece, None]:
+        request, origin = self._request, self._model.asked(self._request)
+        reader = self._reader = self._api.reader(request, origin)
         body = self._api.body(request, origin)
-        while True:
-            try:
-                answer = await self._service.post(self._api.path, body)
-                return self._api.read(answer, origin, request.messages)
-            except ModelError as error:
-                failure = self._service.failed(error)
-            await retries.wait(failure)
-
-    @override
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        retries, picked_up = Retries(self._max_retries), request.handle
-        while True:
-            reader, is_handed_out = self._api.reader(request, self._asked(request)), False
-            try:
-                async with aclosing(self._answer(request, reader, retries)) as answer:
-                    async for piece in answer:
-                        if isinstance(piece, Kept):
-                            request = replace(request, handle=piece.handle)
-                        elif not isinstance(piece, Reasoning) and piece != Text(""):
-                            is_handed_out = True
-                        yield piece
-                return
-            except ModelError as error:
-                failure = self._service.failed(error)
-                failure.content = failure.content or reader.text
-            if is_handed_out:
-                raise failure
-            if failure.kind == "empty" and request.handle is not None:
-                was_picked_up = request.handle == picked_up
-                request = replace(request, handle=None)  # It will not be more the next time.
-                if was_picked_up:
-                    continue
-            await retries.wait(failure)
-
-    @override
-    async def aclose(self) -> None:
-        await self._service.aclose()
-
-    @override
-    def close(self) -> None:
-        self._service.close()
-
-    async def _answer(
-        self, request: ModelRequest, reader: Reader, retries: Retries
-    ) -> AsyncGenerator[Piece, None]:
-        """Ask once, and yield the pieces of the answer as they are read."""
-        body = self._api.body(request, self._asked(request))
-        async with aclosing(self._api.events(self._service, request, body, retries)) as events:
+        async with aclosing(
+            self._api.events(self._service, request, body, self._retries)
+        ) as events:
             async for event in events:
                 for piece in reader.read(event):
                     if isinstance(piece, ModelResponse):
-                        await _drain(events)
+                        await drain(events)
                         yield piece
                         return
+                    if isinstance(piece, Kept):
+                        self._request = replace(request, handle=piece.handle)
                     yield piece
         for piece in reader.end():
             yield piece
 
-    def _asked(self, request: ModelRequest) -> Origin:
-        model = request.settings.get("model", self.id)
-        return Origin(self.provider + self._api.suffix, self._service.server, str(model))
-
-
-async def _drain(events: AsyncGenerator[Mapping[str, object], None]) -> None:
-    with suppress(TimeoutError, ModelError):
-        async with asyncio.timeout(_DRAIN):
-            async for _ in events:
-                pass
+    @override
+    def is_changed_by(self, error: ModelError) -> bool:
+        if error.kind != "empty" or self._request.handle is None:
+            return False
+        was_picked_up = self._request.handle == self._picked_up
+        self._request = replace(self._request, handle=None)  # It will not be more the next time.
+        return was_picked_up

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from kern.errors import ModelError
 from kern.models.base import FinishReason, ModelResponse
-from kern.models.calls import ids_in
-from kern.models.openai.api import Origin
-from kern.models.openai.calls import read_call
+from kern.models.calls import ids_in, read_call
 from kern.models.openai.chat.parts import answer_content
 from kern.models.openai.failed import check_for_error
-from kern.models.openai.values import Json, number_at, object_at, objects_in, text_at
+from kern.models.origin import Origin
+from kern.models.values import Json, number_at, object_at, objects_in, text_at
 from kern.run.content import AudioPart, Content, ImagePart, text_of
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
@@ -66,6 +65,8 @@ def read_completion(
         answer.provider, answer.server, answer.model = origin
         answer.provider_items = [item]
     end: FinishReason = "stop" if reason in (None, "stop", "tool_calls") else "other"
+    if refused:
+        end = "refusal"
     return ModelResponse(
         answer,
         _metrics(object_at(values, "usage")),

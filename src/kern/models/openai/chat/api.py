@@ -9,15 +9,16 @@ from typing import ClassVar
 from typing_extensions import override
 
 from kern.models.base import ModelRequest, ModelResponse
-from kern.models.openai.api import Api, Origin, Reader
+from kern.models.openai.api import Api, Reader
 from kern.models.openai.chat.answer import read_completion
 from kern.models.openai.chat.pieces import Chunks
 from kern.models.openai.chat.wire import request_body
 from kern.models.openai.options import ChatOptions
 from kern.models.openai.params import joined
-from kern.models.openai.service import Service
-from kern.models.openai.values import Json, encode, members_of
+from kern.models.openai.service import OpenAIService
+from kern.models.origin import Origin
 from kern.models.retries import Retries
+from kern.models.values import Json, encode, members_of, to_object
 from kern.run.message import Message
 
 _ELSEWHERE: Mapping[str, str] = {
@@ -97,7 +98,11 @@ class ChatApi(Api):
 
     @override
     def events(
-        self, service: Service, request: ModelRequest, body: Mapping[str, bytes], retries: Retries
+        self,
+        service: OpenAIService,
+        request: ModelRequest,
+        body: Mapping[str, bytes],
+        retries: Retries,
     ) -> AsyncGenerator[Json, None]:
         given = {**self.params.body, **request.settings}
         body = {**body, "stream": b"true"}
@@ -105,4 +110,4 @@ class ChatApi(Api):
             # Without it a stream does not say what it has used; None is for servers that refuse it.
             options = members_of(given.get("stream_options")) or {}
             body["stream_options"] = encode({"include_usage": True, **options})
-        return service.events(self.path, body, ())
+        return service.events(self.path, to_object(body), ())

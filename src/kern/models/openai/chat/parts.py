@@ -5,7 +5,7 @@ Source: https://platform.openai.com/docs/api-reference/chat/create
 
 from collections.abc import Sequence
 
-from kern.errors import ModelError
+from kern.models.media import refused, taken
 from kern.models.openai.media import (
     address,
     citation,
@@ -14,7 +14,7 @@ from kern.models.openai.media import (
     sound_input,
     sound_type,
 )
-from kern.models.openai.values import Json, object_at, objects_in, text_at
+from kern.models.values import Json, object_at, objects_in, text_at
 from kern.run.content import (
     AudioPart,
     CitationPart,
@@ -28,37 +28,40 @@ from kern.run.content import (
 )
 
 
-def input_parts(parts: Sequence[Part]) -> list[Json]:
+def input_parts(parts: Sequence[Part], *, is_past: bool = False) -> list[Json]:
     """Return what a user gave, as the API takes it.
+
+    Args:
+        parts: what was given.
+        is_past: whether it is answered already, see :func:`taken`.
 
     Raises:
         ModelError: the API does not take it.
     """
-    return [each for part in parts if (each := _input_part(part)) is not None]
+    return taken(parts, _input_part, is_past=is_past)
 
 
-def _input_part(part: Part) -> Json | None:
+def _input_part(part: Part) -> Sequence[Json]:
     match part:
         case TextPart(text):
-            return {"type": "text", "text": text}
+            return ({"type": "text", "text": text},)
         case ImagePart(source, mime_type, detail):
             image: Json = {"url": address(source, mime_type or "image/png")}
             if detail:
                 image["detail"] = detail
-            return {"type": "image_url", "image_url": image}
+            return ({"type": "image_url", "image_url": image},)
         case FilePart(Url()):
-            raise ModelError(
+            raise refused(
                 "Chat Completions takes files within the message only, not by their address. Load "
-                "the file first, or use OpenAIResponses.",
-                kind="invalid_request",
+                "the file first, or use OpenAIResponses."
             )
         case FilePart(source, mime_type, name):
             data = address(source, mime_type or "application/octet-stream")
-            return {"type": "file", "file": {"file_data": data, "filename": name or "file"}}
+            return ({"type": "file", "file": {"file_data": data, "filename": name or "file"}},)
         case AudioPart():
-            return sound_input(part)
+            return (sound_input(part),)
         case ReasoningPart() | CitationPart():
-            return None
+            return ()
 
 
 def answer_content(message: Json) -> str | tuple[Part, ...]:

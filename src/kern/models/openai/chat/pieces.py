@@ -7,14 +7,15 @@ from typing_extensions import override
 
 from kern.errors import ModelError
 from kern.models.base import Audio, CallArguments, Piece, Reasoning, Text
-from kern.models.calls import ids_in, own_id
-from kern.models.openai.api import Origin, Reader
-from kern.models.openai.calls import arguments_of
+from kern.models.calls import arguments_of, ids_in, own_id
+from kern.models.hosted import unfinished
+from kern.models.openai.api import Reader
 from kern.models.openai.chat.answer import read_completion
 from kern.models.openai.chat.parts import text_in, thoughts_in
-from kern.models.openai.failed import check_for_error, unfinished
+from kern.models.openai.failed import check_for_error
 from kern.models.openai.media import decoded
-from kern.models.openai.values import Json, object_at, objects_in, text_at
+from kern.models.origin import Origin
+from kern.models.values import Json, object_at, objects_in, text_at
 from kern.run.message import Message
 
 # Lists of a message that come piece by piece.

@@ -10,14 +10,19 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from kern.models.base import ModelRequest, OutputSchema
-from kern.models.openai.api import Origin
+from kern.models.base import ModelRequest, OutputSchema, ToolChoice
+from kern.models.media import parts_of, said
 from kern.models.openai.chat.parts import input_parts
-from kern.models.openai.encoded import Encoded, parts_of, said
-from kern.models.openai.params import set_by_both, settings_of, tools_of
-from kern.models.openai.values import Json, encode, number_at, object_at, objects_in
+from kern.models.openai.encoded import Items
+from kern.models.openai.params import tools_of
+from kern.models.origin import Origin
+from kern.models.params import set_by_both, settings_of
+from kern.models.schema import for_openai
+from kern.models.strict import strict_parameters
+from kern.models.values import Json, encode, number_at, object_at, objects_in
 from kern.run.content import AudioPart, FilePart, ImagePart, Part
 from kern.run.message import Message
+from kern.run.tool import ToolSchema
 
 _SET_HERE = frozenset(("messages", "stream", "n"))
 
@@ -26,7 +31,7 @@ _ID = re.compile(r".{1,40}")
 _IDS = {"api.mistral.ai": re.compile("[A-Za-z0-9]{9}")}
 
 
-class Conversation(Encoded):
+class Conversation(Items):
     """The messages of a conversation."""
 
     def __init__(self, origin: Origin, roles: Mapping[str, str]) -> None:
@@ -45,24 +50,24 @@ class Conversation(Encoded):
         return self.origin, dict(self._roles)
 
     @override
-    def add(self, message: Message) -> None:
-        values = self._message(message)
-        self.items.append(encode({**values, "role": self._roles.get(message.role, message.role)}))
+    def items_of(self, message: Message, *, is_past: bool) -> Sequence[Json]:
+        values = self._message(message, is_past)
+        return ({**values, "role": self._roles.get(message.role, message.role)},)
 
     @override
     def media_of(self, message: Message) -> Sequence[Part]:
         # What an answer said aloud is handed back by its id, or as text.
         kinds = ImagePart | FilePart | (AudioPart if message.role == "tool" else ImagePart)
-        return [part for part in parts_of(message) if isinstance(part, kinds)]
+        return [part for part in parts_of(message.content) if isinstance(part, kinds)]
 
     @override
     def shown(self, parts: Sequence[Part]) -> Json:
-        return {"role": "user", "content": input_parts(parts)}
+        return {"role": "user", "content": input_parts(parts, is_past=True)}
 
-    def _message(self, message: Message) -> Json:
+    def _message(self, message: Message, is_past: bool) -> Json:
         match message.role:
             case "assistant":
-                own = message.provider_items[0] if self.is_own(message) else {}
+                own = message.provider_items[0] if self.origin.made(message) else {}
                 return _answer(message, own, self.origin.server)
             case "tool":
                 call_id = _call_id(message.tool_call_id or "", self.origin.server)
@@ -71,7 +76,7 @@ class Conversation(Encoded):
                 return {"role": "system", "content": message.text}
         content: object = message.content or ""
         if isinstance(content, tuple):
-            content = input_parts(content)
+            content = input_parts(content, is_past=is_past)
         return {"role": "user", "content": content}
 
 
@@ -137,10 +142,10 @@ def request_body(
     given: Json = {"model": origin.model, **own, **settings, "messages": None}
     given.pop("stream_options", None)
     if request.tools or "tools" in settings:
-        given["tools"] = tools_of(request, own.get("tools"), _functions(request))
+        given["tools"] = tools_of(request, own.get("tools"), [*map(_function, request.tools)])
     if not given.get("tools"):
         given.pop("parallel_tool_calls", None)  # The API refuses it without tools.
-    if request.tool_choice is not None:
+    if request.tool_choice is not None and given.get("tools"):
         given["tool_choice"] = _tool_choice(request.tool_choice)
     if request.output_schema is not None:
         if given.get("response_format") is not None:
@@ -151,23 +156,21 @@ def request_body(
     return body
 
 
-def _functions(request: ModelRequest) -> list[Json]:
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.parameters,
-            },
-        }
-        for tool in request.tools
-    ]
+def _function(tool: ToolSchema) -> Json:
+    strict = strict_parameters(tool, for_openai)
+    function: Json = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": strict or tool.parameters,
+    }
+    if strict is not None:  # Servers other than OpenAI's may not know the member.
+        function["strict"] = True
+    return {"type": "function", "function": function}
 
 
-def _tool_choice(choice: str) -> object:
-    known = choice in ("none", "auto", "required")
-    return choice if known else {"type": "function", "function": {"name": choice}}
+def _tool_choice(choice: ToolChoice) -> object:
+    is_sent_so = isinstance(choice, Mapping) or choice in ("none", "auto", "required")
+    return choice if is_sent_so else {"type": "function", "function": {"name": choice}}
 
 
 def _format(form: OutputSchema, strict: bool) -> Json:

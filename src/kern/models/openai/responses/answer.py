@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import TypeGuard, cast
 
 from kern.errors import ModelError
-from kern.models.base import ModelResponse
-from kern.models.calls import ids_in
-from kern.models.openai.api import Origin
-from kern.models.openai.calls import read_call
+from kern.models.base import FinishReason, ModelResponse
+from kern.models.calls import ids_in, read_call
 from kern.models.openai.failed import check_for_error, failed_answer
 from kern.models.openai.responses.parts import answer_content
-from kern.models.openai.values import Json, number_at, object_at, text_at
+from kern.models.origin import Origin
+from kern.models.values import Json, number_at, object_at, text_at
 from kern.run.content import ImagePart, text_of
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
@@ -64,10 +63,11 @@ def read_response(
     if _is_more_than_text(items) and _can_be_handed_back(items, payload, refused):
         message.provider, message.server, message.model = origin
         message.provider_items = items
+    end: FinishReason = "refusal" if refused else "stop"
     return ModelResponse(
         message,
         _metrics(object_at(payload, "usage")),
-        "tool_calls" if calls else "stop",
+        "tool_calls" if calls else end,
         text_at(payload, "model"),
         text_at(payload, "id"),
     )

@@ -9,16 +9,18 @@ from typing import ClassVar
 from typing_extensions import override
 
 from kern.models.base import ModelRequest, ModelResponse
-from kern.models.openai.api import Api, Origin, Reader
+from kern.models.openai.api import Api, Reader
 from kern.models.openai.options import ResponsesOptions
-from kern.models.openai.params import Given, Params, joined, members_at
+from kern.models.openai.params import joined
 from kern.models.openai.responses.answer import read_response
 from kern.models.openai.responses.kept import KeptAnswer
 from kern.models.openai.responses.pieces import WANTED, Pieces
 from kern.models.openai.responses.wire import request_body
-from kern.models.openai.service import Service
-from kern.models.openai.values import Json
+from kern.models.openai.service import OpenAIService
+from kern.models.origin import Origin
+from kern.models.params import Given, Params, members_at
 from kern.models.retries import Retries
+from kern.models.values import Json, to_object
 from kern.run.message import Message
 
 _ELSEWHERE: Mapping[str, str] = {
@@ -89,11 +91,15 @@ class ResponsesApi(Api):
 
     @override
     def events(
-        self, service: Service, request: ModelRequest, body: Mapping[str, bytes], retries: Retries
+        self,
+        service: OpenAIService,
+        request: ModelRequest,
+        body: Mapping[str, bytes],
+        retries: Retries,
     ) -> AsyncGenerator[Json, None]:
         if self.keeps_answers:
             return KeptAnswer(service, request.handle, body, retries).events()
-        return service.events(self.path, {**body, "stream": b"true"}, WANTED)
+        return service.events(self.path, to_object({**body, "stream": b"true"}), WANTED)
 
 
 def _params(options: ResponsesOptions) -> Params:

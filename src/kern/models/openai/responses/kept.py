@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from kern.errors import ModelError
 from kern.models.openai.responses.pieces import CREATED, ENDS, WANTED, handle_in
-from kern.models.openai.service import Service
-from kern.models.openai.values import Json
+from kern.models.openai.service import OpenAIService
 from kern.models.retries import Retries
+from kern.models.values import Json, to_object
 
 _WANTED = WANTED | {CREATED.encode()}
 _WORKING = ("queued", "in_progress")
@@ -34,7 +34,11 @@ class KeptAnswer:
     """An answer at the provider, to which this process comes back until it is complete."""
 
     def __init__(
-        self, service: Service, handle: str | None, body: Mapping[str, bytes], retries: Retries
+        self,
+        service: OpenAIService,
+        handle: str | None,
+        body: Mapping[str, bytes],
+        retries: Retries,
     ) -> None:
         """Prepare.
 
@@ -42,7 +46,7 @@ class KeptAnswer:
             service: where it is kept.
             handle: the answer that was asked for before, or None to ask for one. It is asked for
                 anew where the provider has it no more, or where it came to no good end.
-            body: what to ask, see :class:`Service`.
+            body: what to ask, each parameter as JSON.
             retries: how often to come back with nothing reached between.
         """
         self._service = service
@@ -95,7 +99,7 @@ class KeptAnswer:
     async def _streamed(self) -> AsyncGenerator[Json, None]:
         if self._handle is None:
             body = {**self._body, "background": b"true", "stream": b"true"}
-            events = self._service.events("/responses", body, _WANTED)
+            events = self._service.events("/responses", to_object(body), _WANTED)
         else:
             after = f"&starting_after={self._seen}" if self._seen >= 0 else ""
             path = f"{path_of(self._handle)}?stream=true{after}"

@@ -5,8 +5,9 @@ Source: https://platform.openai.com/docs/api-reference/responses/create
 
 from collections.abc import Sequence
 
+from kern.models.media import taken
 from kern.models.openai.media import address, citation, image_of, sound_input
-from kern.models.openai.values import Json, objects_in
+from kern.models.values import Json, objects_in
 from kern.run.content import (
     AudioPart,
     CitationPart,
@@ -19,31 +20,35 @@ from kern.run.content import (
 )
 
 
-def input_parts(parts: Sequence[Part]) -> list[Json]:
+def input_parts(parts: Sequence[Part], *, is_past: bool = False) -> list[Json]:
     """Return what a user or a tool gave, as the API takes it.
+
+    Args:
+        parts: what was given.
+        is_past: whether it is answered already, see :func:`taken`.
 
     Raises:
         ModelError: the API does not take it.
     """
-    return [each for part in parts if (each := _input_part(part)) is not None]
+    return taken(parts, _input_part, is_past=is_past)
 
 
-def _input_part(part: Part) -> Json | None:
+def _input_part(part: Part) -> Sequence[Json]:
     match part:
         case TextPart(text):
-            return {"type": "input_text", "text": text}
+            return ({"type": "input_text", "text": text},)
         case ImagePart(source, mime_type, detail):
             url = address(source, mime_type or "image/png")
-            return {"type": "input_image", "image_url": url, "detail": detail or "auto"}
+            return ({"type": "input_image", "image_url": url, "detail": detail or "auto"},)
         case FilePart(Url(url)):
-            return {"type": "input_file", "file_url": url}
+            return ({"type": "input_file", "file_url": url},)
         case FilePart(source, mime_type, name):
             data = address(source, mime_type or "application/octet-stream")
-            return {"type": "input_file", "file_data": data, "filename": name or "file"}
+            return ({"type": "input_file", "file_data": data, "filename": name or "file"},)
         case AudioPart():
-            return sound_input(part)
+            return (sound_input(part),)
         case ReasoningPart() | CitationPart():
-            return None
+            return ()
 
 
 def answer_content(items: Sequence[Json]) -> tuple[str | tuple[Part, ...], bool]:

@@ -6,12 +6,14 @@ from typing_extensions import override
 
 from kern.errors import ModelError
 from kern.models.base import Audio, CallArguments, Kept, Piece, Reasoning, Text
-from kern.models.openai.api import Origin, Reader
-from kern.models.openai.calls import arguments_of
-from kern.models.openai.failed import failed_answer, unfinished
+from kern.models.calls import arguments_of
+from kern.models.hosted import unfinished
+from kern.models.openai.api import Reader
+from kern.models.openai.failed import failed_answer
 from kern.models.openai.media import decoded
 from kern.models.openai.responses.answer import read_response
-from kern.models.openai.values import Json, object_at, text_at
+from kern.models.origin import Origin
+from kern.models.values import Json, object_at, text_at
 from kern.run.message import Message
 
 CREATED = "response.created"

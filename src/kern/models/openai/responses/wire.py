@@ -7,55 +7,57 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from kern.models.base import ModelRequest, OutputSchema
-from kern.models.openai.api import Origin
-from kern.models.openai.encoded import Encoded, parts_of, said
-from kern.models.openai.params import set_by_both, settings_of, tools_of
+from kern.models.base import ModelRequest, OutputSchema, ToolChoice
+from kern.models.media import parts_of, said
+from kern.models.openai.encoded import Items
+from kern.models.openai.params import tools_of
 from kern.models.openai.responses.parts import input_parts
-from kern.models.openai.values import Json, encode, members_of
+from kern.models.origin import Origin
+from kern.models.params import set_by_both, settings_of
+from kern.models.schema import for_openai
+from kern.models.strict import strict_parameters
+from kern.models.values import Json, encode, members_of
 from kern.run.content import FilePart, ImagePart, Part
 from kern.run.message import Message
+from kern.run.tool import ToolSchema
 
 _SET_HERE = frozenset(("input", "stream", "background"))
 
 
-class Input(Encoded):
+class Input(Items):
     """The items of a conversation.
 
     Attributes:
         instructions: the texts of the system messages.
     """
 
-    def __init__(self, origin: Origin) -> None:
-        """Begin with none."""
-        super().__init__(origin)
+    @override
+    def clear(self) -> None:
+        super().clear()
         self.instructions: list[str] = []
         self._custom_calls: set[str] = set()
 
     @override
-    def clear(self) -> None:
-        super().clear()
-        self.instructions = []
-
-    @override
-    def add(self, message: Message) -> None:
+    def items_of(self, message: Message, *, is_past: bool) -> Sequence[Json]:
         if message.role == "system":
             self.instructions.append(message.text)
-        else:
-            self.items += map(encode, self._input_items(message))
+            return ()
+        return self._input_items(message, is_past)
 
     @override
     def media_of(self, message: Message) -> Sequence[Part]:
-        if message.role == "tool" or self.is_own(message):
+        if message.role == "tool" or self.origin.made(message):
             return ()  # The API takes them there.
-        return [part for part in parts_of(message) if isinstance(part, ImagePart | FilePart)]
+        return [
+            part for part in parts_of(message.content) if isinstance(part, ImagePart | FilePart)
+        ]
 
     @override
     def shown(self, parts: Sequence[Part]) -> Json:
-        return {"role": "user", "content": input_parts(parts)}
+        return {"role": "user", "content": input_parts(parts, is_past=True)}
 
-    def _input_items(self, message: Message) -> list[Json]:
-        if self.is_own(message):
+    def _input_items(self, message: Message, is_past: bool) -> list[Json]:
+        if self.origin.made(message):
             items = _with_ends(message.provider_items)
             self._custom_calls |= {
                 str(each.get("call_id")) for each in items if each.get("type") == "custom_tool_call"
@@ -65,7 +67,7 @@ class Input(Encoded):
         if isinstance(content, tuple):
             # The API takes an answer's text only: its sources and reasoning are the model's own.
             is_answer = message.role == "assistant"
-            content = said(content) if is_answer else input_parts(content)
+            content = said(content) if is_answer else input_parts(content, is_past=is_past)
         if message.role == "tool":
             call_id = message.tool_call_id
             kind = "custom_tool_call" if call_id in self._custom_calls else "function_call"
@@ -129,8 +131,8 @@ def request_body(
             raise set_by_both(["instructions"])
         given["instructions"] = "\n\n".join(encoded.instructions)
     if request.tools or "tools" in settings:
-        given["tools"] = tools_of(request, own.get("tools"), _functions(request))
-    if request.tool_choice is not None:
+        given["tools"] = tools_of(request, own.get("tools"), [*map(_function, request.tools)])
+    if request.tool_choice is not None and given.get("tools"):
         given["tool_choice"] = _tool_choice(request.tool_choice)
     if request.output_schema is not None:
         text = members_of(given.get("text")) or {}
@@ -142,22 +144,20 @@ def request_body(
     return body
 
 
-def _functions(request: ModelRequest) -> list[Json]:
-    return [
-        {
-            "type": "function",
-            "name": tool.name,
-            "description": tool.description,
-            "parameters": tool.parameters,
-            "strict": False,
-        }
-        for tool in request.tools
-    ]
+def _function(tool: ToolSchema) -> Json:
+    strict = strict_parameters(tool, for_openai)
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": strict or tool.parameters,
+        "strict": strict is not None,
+    }
 
 
-def _tool_choice(choice: str) -> object:
-    known = choice in ("none", "auto", "required")
-    return choice if known else {"type": "function", "name": choice}
+def _tool_choice(choice: ToolChoice) -> object:
+    is_sent_so = isinstance(choice, Mapping) or choice in ("none", "auto", "required")
+    return choice if is_sent_so else {"type": "function", "name": choice}
 
 
 def _format(form: OutputSchema, strict: bool) -> Json:

@@ -53,19 +53,19 @@ def objects_in(values: object) -> list[Json]:
     return [value for value in values if isinstance(value, dict)]
 
 
-def object_at(values: Json, key: str) -> Json:
+def object_at(values: Mapping[str, object], key: str) -> Json:
     """Return the object at a key, or an empty one."""
     value = values.get(key)
     return value if isinstance(value, dict) else {}
 
 
-def text_at(values: Json, key: str) -> str | None:
+def text_at(values: Mapping[str, object], key: str) -> str | None:
     """Return the text at a key, or None."""
     value = values.get(key)
     return value if isinstance(value, str) else None
 
 
-def number_at(values: Json, key: str) -> int:
+def number_at(values: Mapping[str, object], key: str) -> int:
     """Return the whole number at a key, or 0."""
     value = values.get(key)
     return value if isinstance(value, int) else 0
@@ -82,3 +82,9 @@ def _of_the_sdk(value: object) -> object:
 _to_json = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_of_the_sdk
 ).encode
+
+
+def to_object(members: Mapping[str, bytes]) -> bytes:
+    """Return a JSON object whose members are JSON already."""
+    pairs = (json.dumps(name).encode() + b":" + value for name, value in members.items())
+    return b"{%b}" % b",".join(pairs)

@@ -1,0 +1,153 @@
+"""Models behind a server: how they are asked, and asked again where that may help."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from typing_extensions import override
+
+from kern.errors import ConfigurationError, ModelError
+from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
+from kern.models.origin import Origin
+from kern.models.retries import Retries
+from kern.models.service import Service
+from kern.run.numbers import check_count
+
+
+class Call(ABC):
+    """One call of a model, and what has come of it so far.
+
+    A model that pauses within its answer is asked to go on: then a try ends without a response.
+    """
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The text so far, which is kept with an error."""
+
+    @abstractmethod
+    async def respond(self) -> ModelResponse | None:
+        """Try once.
+
+        Raises:
+            ModelError: there was no usable answer.
+        """
+
+    @abstractmethod
+    def stream(self) -> AsyncGenerator[Piece, None]:
+        """Try once, and yield the pieces, the response as the last one.
+
+        Raises:
+            ModelError: there was no usable answer.
+        """
+
+    def is_changed_by(self, error: ModelError) -> bool:
+        """Say whether the next try asks for something else, so that it need not wait."""
+        return False
+
+
+class HostedModel(Model):
+    """A model behind a server."""
+
+    def __init__(self, id: str, service: Service[Any], max_retries: int) -> None:
+        """Prepare, without opening anything.
+
+        Args:
+            id: the model's name.
+            service: the server.
+            max_retries: how often a call is repeated.
+
+        Raises:
+            ConfigurationError: that is no number of times.
+        """
+        self.id = id
+        self._server = service
+        self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
+    @property
+    @override
+    def origin(self) -> str:
+        return " ".join((self.provider, self._server.server, self.id))
+
+    @override
+    async def prepare(self) -> None:
+        await self._server.prepare()
+
+    @override
+    async def respond(self, request: ModelRequest) -> ModelResponse:
+        retries = Retries(self._max_retries)
+        call = self._call(request, retries)
+        while True:
+            try:
+                response = await call.respond()
+            except ModelError as error:
+                failure = self._server.failed(error)
+            else:
+                if response is not None:
+                    return response
+                retries.reset()
+                continue
+            if not call.is_changed_by(failure):
+                await retries.wait(failure)
+
+    @override
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
+        retries = Retries(self._max_retries)
+        call = self._call(request, retries)
+        began, waited = time.monotonic(), None
+        while True:
+            is_handed_out = False
+            try:
+                async with aclosing(call.stream()) as answer:
+                    async for piece in answer:
+                        if isinstance(piece, ModelResponse):
+                            piece.metrics.time_to_first_token = waited
+                            yield piece
+                            return
+                        if not isinstance(piece, Kept) and piece != Text(""):
+                            waited = waited or time.monotonic() - began
+                            is_handed_out = is_handed_out or not isinstance(piece, Reasoning)
+                        yield piece
+            except ModelError as error:
+                failure = self._server.failed(error)
+                failure.content = failure.content or call.text
+            else:
+                retries.reset()
+                continue
+            if is_handed_out:
+                raise failure
+            if not call.is_changed_by(failure):
+                await retries.wait(failure)
+
+    @override
+    async def aclose(self) -> None:
+        await self._server.aclose()
+
+    @override
+    def close(self) -> None:
+        self._server.close()
+
+    @abstractmethod
+    def _call(self, request: ModelRequest, retries: Retries) -> Call:
+        """Return what tries to answer a request.
+
+        Raises:
+            ModelError: the request cannot be made.
+        """
+
+    def asked(self, request: ModelRequest) -> Origin:
+        """Return who is asked."""
+        model = request.settings.get("model", self.id)
+        return Origin(self.provider, self._server.server, str(model))
+
+
+def unfinished(model: str) -> ModelError:
+    """Return the error for a stream that has ended before its answer was complete."""
+    return ModelError(
+        f"{model} ended its answer before it was complete.", kind="connection", transient=True
+    )

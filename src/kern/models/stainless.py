@@ -1,0 +1,78 @@
+"""The servers of OpenAI and Anthropic, whose SDKs the same generator (Stainless) has made.
+
+Requests travel over aiohttp, which the SDKs offer for many at a time: their own transport looks at
+all its connections for every request, so with a hundred runs in flight it takes more processor
+time than everything else together.
+"""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from typing_extensions import override
+
+from kern.models.service import Service, Stream
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from httpx2 import Limits, Response
+    from openai import AsyncOpenAI
+
+Client = TypeVar("Client", bound="AsyncOpenAI | AsyncAnthropic")
+
+_HEADERS = {"content-type": "application/json"}
+
+
+class StainlessService(Service[Client]):
+    """The server of one model, behind an SDK that Stainless has made."""
+
+    @override
+    async def _whole(self, client: Client, method: str, path: str, body: bytes | None) -> bytes:
+        response = await _send(client, method, path, body, None)
+        return response.content
+
+    @override
+    async def _stream(self, client: Client, path: str, body: bytes | None) -> Stream:
+        method = "GET" if body is None else "POST"
+        response = await _send(client, method, path, body, self._stream_class())
+        return Stream(response.aiter_bytes(), response.aclose)
+
+    @abstractmethod
+    def _stream_class(self) -> object:
+        """Return the SDK's class of streams."""
+
+
+async def _send(
+    client: "AsyncOpenAI | AsyncAnthropic",
+    method: str,
+    path: str,
+    body: bytes | None,
+    stream_class: object,
+) -> "Response":
+    """Send a request without the SDK's types, and return the answer without its objects.
+
+    Both hold every item against every type that it can have: they cost more than the rest.
+    """
+    from httpx2 import Response
+
+    send: Callable[..., Awaitable[object]] = client.get
+    if method == "POST":
+        send = partial(client.post, content=body)
+    is_streamed = stream_class is not None
+    answer = await send(
+        path,
+        cast_to=Response,
+        options={"headers": _HEADERS},
+        stream=is_streamed,
+        stream_cls=stream_class,
+    )
+    return cast(Response, answer)
+
+
+def limits() -> "Limits":
+    """Return those of a client with any number of connections: the runs in flight are limited."""
+    from httpx2 import Limits
+
+    # For aiohttp 0 is any number; None would be its default of 100.
+    return Limits(max_connections=0, keepalive_expiry=15.0)
