@@ -161,8 +161,8 @@ class Attempt:
         """Let the output show what the steps say, and the text of an unfinished answer."""
         output, state = self.output, self.state
         turns = state.turns
-        own = self.spec.model.provider, self.spec.model.id
-        output.model_provider, output.model = state.fallback or own
+        if state.fallback is not None:
+            output.model_provider, output.model = state.fallback
         output.messages = self.messages[:]
         for turn in turns[self._told :]:
             output.messages += turn.messages

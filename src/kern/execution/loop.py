@@ -92,6 +92,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle_for(attempt.spec.model.origin),
         memo=attempt.memo,
+        session_id=attempt.output.session_id,
     )
     if not spec.middleware:
         return await ask_model(attempt, request)

@@ -42,6 +42,7 @@ class ModelRequest:
         settings: parameters of this call, by the provider's names; they win over the model's own.
         memo: what models keep from one call of a run to the next, each under its provider's name,
             such as the messages in the form in which they are sent.
+        session_id: the conversation; requests that go on from one another have the same one.
     """
 
     messages: Sequence[Message]
@@ -51,6 +52,7 @@ class ModelRequest:
     output_schema: OutputSchema | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     memo: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

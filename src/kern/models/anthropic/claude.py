@@ -56,6 +56,7 @@ class Claude(Model):
         cache_system_prompt: bool = False,
         cache_tools: bool = False,
         extended_cache_time: bool = False,
+        cache_conversation: bool | None = None,
         betas: Sequence[str] | None = None,
         mcp_servers: Sequence[Mapping[str, object]] | None = None,
         citations: bool = False,
@@ -83,7 +84,9 @@ class Claude(Model):
             stop_sequences: texts that end the answer.
             cache_system_prompt: have the provider keep what goes before the conversation.
             cache_tools: have the provider keep the tools.
-            extended_cache_time: keep these for an hour instead of five minutes.
+            extended_cache_time: keep all that is kept for an hour instead of five minutes.
+            cache_conversation: have the provider keep the conversation, and what goes before it;
+                by default where tools are offered, or the conversation goes on.
             betas: abilities that are asked for by name, in the header ``anthropic-beta``.
             mcp_servers: MCP servers whose tools the provider calls itself, each with ``type``,
                 ``name``, ``url`` and the like. The header and the tools that belong to it are added
@@ -114,7 +117,9 @@ class Claude(Model):
             check_seconds("timeout", timeout, ConfigurationError)
         self.id = id
         self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
-        self._options = Options(cache_system_prompt, cache_tools, extended_cache_time, citations)
+        self._options = Options(
+            cache_system_prompt, cache_tools, extended_cache_time, citations, cache_conversation
+        )
         if api_key and auth_token:
             raise ConfigurationError("Give Claude an api_key or an auth_token, not both.")
         if known := _OWN_KEYWORDS & (client_params or {}).keys():
