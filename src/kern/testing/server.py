@@ -90,6 +90,7 @@ class ProtocolServer:
         self._watch = Watch(self._describe)
         self._listener = Listener(self._handle)
         self._background: dict[str, BackgroundGeneration] = {}
+        self._forgotten: set[str | None] = set()
         self._prefixes = PrefixCache() if prefix_cache else None
 
     @property
@@ -140,6 +141,10 @@ class ProtocolServer:
     ) -> None:
         self._stop()
         self._thread.join()
+
+    def forget(self) -> None:
+        """Have no request go on from the answers until now (``previous_response_id``)."""
+        self._forgotten |= {each.response_id for each in self.requests}
 
     async def wait_for_requests(self, count: int, timeout: float = 5.0) -> None:
         """Wait until so many requests to generate have arrived.
@@ -281,6 +286,11 @@ class ProtocolServer:
             return
         exchange.record.body = body
         self._keep(self.requests, exchange.record)
+        if (previous := body.get("previous_response_id")) and previous not in self._stored():
+            said = f"Previous response with id '{previous}' not found."
+            lost = Reply.http_error(400, said, code="previous_response_not_found")
+            await self._fail(lost, exchange)
+            return
         script = self.script.popleft() if self.script else self.default
         reply = script if isinstance(script, Reply) else script(body)
         if self._prefixes is not None and reply.usage is not None:
@@ -312,6 +322,11 @@ class ProtocolServer:
             await exchange.send_stream(paced(reply, frames), reply.drop)
         else:
             await exchange.send(await whole(exchange.protocol, reply, body), reply.drop)
+
+    def _stored(self) -> set[str | None]:
+        """Return the ids of the answers from which a request may go on."""
+        asked = (each for each in self.requests if each.body.get("store") is not False)
+        return {each.response_id for each in asked} - {None} - self._forgotten
 
     async def _fail(self, reply: Reply, exchange: Exchange) -> None:
         await reply.begin()

@@ -12,6 +12,7 @@ from kern.models.openai.api import Origin
 from kern.models.openai.encoded import Encoded, parts_of, said
 from kern.models.openai.params import set_by_both, settings_of, tools_of
 from kern.models.openai.responses.parts import input_parts
+from kern.models.openai.responses.previous import without_id
 from kern.models.openai.values import Json, encode, members_of
 from kern.run.content import FilePart, ImagePart, Part
 from kern.run.message import Message
@@ -55,8 +56,8 @@ class Input(Encoded):
         return {"role": "user", "content": input_parts(parts)}
 
     def _input_items(self, message: Message) -> list[Json]:
-        if self.is_own(message):
-            items = _with_ends(message.provider_items)
+        if self.is_own(message) and (own := without_id(message.provider_items)):
+            items = _with_ends(own)
             self._custom_calls |= {
                 str(each.get("call_id")) for each in items if each.get("type") == "custom_tool_call"
             }
