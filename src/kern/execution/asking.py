@@ -1,6 +1,7 @@
 """Who answers a model call: the agent's model, or a fallback where that has failed."""
 
 import logging
+from collections.abc import Awaitable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from kern.aio.threads import call_in_thread
 from kern.errors import ModelError, described
 from kern.execution.attempt import Attempt
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Text
+from kern.models.cache import cached
 from kern.models.fallback import FallbackConfig, all_failed
 from kern.run.printable import one_line
 
@@ -19,7 +21,7 @@ logger = logging.getLogger("kern")
 _LASTING = ("authentication", "context_length", "not_found")
 
 
-async def ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
+def ask_model(attempt: Attempt, request: ModelRequest) -> Awaitable[ModelResponse]:
     """Have a model answer, and hand the pieces of its answer to those who read the run.
 
     Args:
@@ -32,7 +34,13 @@ async def ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
     """
     config = attempt.spec.fallback
     if config is None:
-        return await _answer(attempt, attempt.spec.model, request)
+        return _answer(attempt, attempt.spec.model, request)
+    return _ask_in_turn(attempt, request, config)
+
+
+async def _ask_in_turn(
+    attempt: Attempt, request: ModelRequest, config: FallbackConfig
+) -> ModelResponse:
     primary, failures = attempt.spec.model, [*attempt.unfit]
     model = _keeper(attempt) or config.next(primary, failures)
     while model is not None:
@@ -53,6 +61,8 @@ async def ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
 
 async def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> ModelResponse:
     journal = attempt.journal
+    if model.response_cache is not None:
+        model = cached(model)
     if not (journal.is_read or attempt.spec.live or model.keeps_answers):
         return await model.respond(request)
     response: ModelResponse | None = None

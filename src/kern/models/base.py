@@ -3,10 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
+
+if TYPE_CHECKING:
+    from kern.models.cache import ResponseCache
 
 FinishReason: TypeAlias = Literal["stop", "tool_calls", "length", "content_filter", "other"]
 """Why a model ended its answer."""
@@ -144,6 +147,7 @@ class Model(ABC):
         provider: the provider's name.
         keeps_answers: whether the provider goes on with an answer nobody waits for. Its handle
             comes out of :meth:`stream` only.
+        response_cache: where its answers are kept on this machine, or None for nowhere.
 
     Example:
         >>> class Echo(Model):
@@ -162,6 +166,7 @@ class Model(ABC):
     id: str
     provider: str
     keeps_answers: bool = False
+    response_cache: "ResponseCache | None" = None
 
     @property
     def origin(self) -> str:

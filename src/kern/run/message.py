@@ -135,6 +135,8 @@ class Metrics:
         duration: seconds from the start of the run's last attempt to its end.
         audio_tokens: tokens of sound, in the input and the output.
         cache_write_tokens: input tokens that the provider put into its cache.
+        cached_calls: the model calls that were answered from this machine, see
+            :class:`~kern.models.cache.ResponseCache`; they used no tokens.
     """
 
     input_tokens: int = 0
@@ -147,6 +149,7 @@ class Metrics:
     duration: float | None = None
     audio_tokens: int = 0
     cache_write_tokens: int = 0
+    cached_calls: int = 0
 
     def add(self, other: "Metrics") -> None:
         """Add what one more model call, or run, used."""
@@ -159,6 +162,7 @@ class Metrics:
         self.tool_calls += other.tool_calls
         self.audio_tokens += other.audio_tokens
         self.cache_write_tokens += other.cache_write_tokens
+        self.cached_calls += other.cached_calls
 
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values."""

@@ -6,6 +6,7 @@ Source: https://platform.claude.com/docs/en/api/messages
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from pathlib import Path
 
 from typing_extensions import override
 
@@ -18,6 +19,7 @@ from kern.models.anthropic.service import Service
 from kern.models.anthropic.values import Json, Origin
 from kern.models.anthropic.wire import Options, continued, request_body
 from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
+from kern.models.cache import response_cache
 from kern.models.retries import Retries
 from kern.run.numbers import check_count, check_seconds
 
@@ -68,6 +70,9 @@ class Claude(Model):
         default_headers: Mapping[str, str] | None = None,
         client_params: Mapping[str, object] | None = None,
         request_params: Mapping[str, object] | None = None,
+        cache_response: bool = False,
+        cache_ttl: float | None = None,
+        cache_dir: str | Path | None = None,
     ) -> None:
         """Choose the model; nothing is opened before the first call.
 
@@ -108,6 +113,10 @@ class Claude(Model):
             request_params: more parameters of the API. Tools, ``metadata``, ``output_config`` and
                 the like are joined with what kern sends; ``extra_headers``, ``extra_query``,
                 ``extra_body`` and ``betas`` as well.
+            cache_response: give the same answer to the same request again, from files of this
+                machine; for development.
+            cache_ttl: for how many seconds such an answer is of use; by default for any time.
+            cache_dir: where the files are; by default in ``~/.cache/kern/responses``.
 
         Raises:
             ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
@@ -137,6 +146,8 @@ class Claude(Model):
         }
         params = joined(own, request_params or {}, default_headers or {}, betas or ())
         self._params: Mapping[str, object] = {"model": id, **params.body}
+        sent = {**params.body, "citations": citations}
+        self.response_cache = response_cache(cache_response, cache_ttl, cache_dir, sent)
         self._service = Service(
             id,
             api_key=api_key,

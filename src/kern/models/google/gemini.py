@@ -6,12 +6,14 @@ Source: https://ai.google.dev/api/generate-content
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 from typing_extensions import override
 
 from kern.errors import ConfigurationError, ModelError
 from kern.keywords import explained
 from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning
+from kern.models.cache import response_cache
 from kern.models.google.answer import read_response, response_in
 from kern.models.google.params import joined
 from kern.models.google.pieces import Pieces
@@ -64,6 +66,9 @@ class Gemini(Model):
         max_retries: int = 4,
         default_headers: Mapping[str, str] | None = None,
         request_params: Mapping[str, object] | None = None,
+        cache_response: bool = False,
+        cache_ttl: float | None = None,
+        cache_dir: str | Path | None = None,
     ) -> None:
         """Choose the model; nothing is opened before the first call.
 
@@ -111,6 +116,10 @@ class Gemini(Model):
             request_params: more parameters, by the names of the SDK's ``GenerateContentConfig``.
                 Tools, ``thinking_config``, ``labels`` and the like are joined with what kern sends;
                 ``extra_headers`` and ``extra_body`` as well.
+            cache_response: give the same answer to the same request again, from files of this
+                machine; for development.
+            cache_ttl: for how many seconds such an answer is of use; by default for any time.
+            cache_dir: where the files are; by default in ``~/.cache/kern/responses``.
 
         Raises:
             ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
@@ -142,6 +151,7 @@ class Gemini(Model):
         }
         params = joined(own, request_params or {}, default_headers or {})
         self._body = params.body
+        self.response_cache = response_cache(cache_response, cache_ttl, cache_dir, params.body)
         self._service = Service(
             id,
             api_key=api_key,

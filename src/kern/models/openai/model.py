@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from kern.errors import ConfigurationError, ModelError
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
+from kern.models.cache import response_cache
 from kern.models.openai.api import Api, Origin, Reader
 from kern.models.openai.options import ClientOptions
 from kern.models.openai.params import Params
@@ -55,6 +56,12 @@ class OpenAIModel(Model):
             retries = options.get("max_retries", 4)
         self._max_retries = check_count("max_retries", retries, ConfigurationError, least=0)
         self._service = Service(id, self.at, options, headers=params.headers, query=params.query)
+        self.response_cache = response_cache(
+            options.get("cache_response", False),
+            options.get("cache_ttl"),
+            options.get("cache_dir"),
+            params.body,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"

@@ -9,7 +9,6 @@ from hashlib import blake2s
 
 from kern.errors import ModelError
 from kern.models.base import ModelRequest, ModelResponse
-from kern.models.openai.values import Json
 from kern.run.codec import dump
 from kern.run.message import Message
 
@@ -59,7 +58,11 @@ class Previous:
         message = response.message
         if response.id is None or message.refusal:
             return response
-        kept: Json = {"type": _KEPT_ID, "id": response.id, "of": _digest(request.messages)}
+        kept: dict[str, object] = {
+            "type": _KEPT_ID,
+            "id": response.id,
+            "of": _digest(request.messages),
+        }
         return replace(
             response,
             message=replace(
@@ -71,7 +74,7 @@ class Previous:
             ),
         )
 
-    def _kept_in(self, message: Message) -> Json | None:
+    def _kept_in(self, message: Message) -> dict[str, object] | None:
         if (message.provider, message.server, message.model) != (
             self.provider,
             self.server,
@@ -87,7 +90,7 @@ def is_unknown(error: ModelError) -> bool:
     return error.status_code in (400, 404) and error.kind != "context_length"
 
 
-def without_id(items: Sequence[Json]) -> list[Json]:
+def without_id(items: Sequence[dict[str, object]]) -> list[dict[str, object]]:
     """Return the items of an answer without what is none."""
     return [item for item in items if item.get("type") != _KEPT_ID]
 
