@@ -1,6 +1,6 @@
 """What kern raises. Every error of its own derives from :class:`KernError`."""
 
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, Self, TypeAlias, cast
 
 ModelErrorKind: TypeAlias = Literal[
     "rate_limit",
@@ -92,34 +92,77 @@ class SchemaVersionError(DatabaseError):
 class ModelError(KernError):
     """The model's service refused, failed or answered with something unusable.
 
+    One of a kind that has a class of its own is of that class.
+
     Attributes:
         kind: what went wrong.
         transient: whether the same call may succeed later.
         retry_after: the seconds for which the service asked to be left alone, or None.
         status_code: the HTTP status of its answer, or None where there was no answer.
         content: the text that the model had produced by then, or None.
+        model_name: what the model is called, where that was said.
+        model_id: the model's id, where that was said.
+
+    Example:
+        >>> type(ModelError("Slow down.", kind="rate_limit")).__name__
+        'ModelRateLimitError'
     """
+
+    _kind: ClassVar[ModelErrorKind] = "other"
+
+    def __new__(cls, message: str = "", *_: object, **options: object) -> Self:
+        """Make an error of the class that its kind has."""
+        found = _CLASSES.get(options.get("kind"), cls) if cls is ModelError else cls
+        return cast(Self, super().__new__(found, message))
 
     def __init__(
         self,
         message: str,
+        status_code: int | None = None,
+        model_name: str | None = None,
+        model_id: str | None = None,
         *,
-        kind: ModelErrorKind = "other",
+        kind: ModelErrorKind | None = None,
         transient: bool = False,
         retry_after: float | None = None,
-        status_code: int | None = None,
         content: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.kind: ModelErrorKind = kind
+        self.kind: ModelErrorKind = kind or self._kind
         self.transient = transient
         self.retry_after = retry_after
         self.status_code = status_code
         self.content = content
+        self.model_name = model_name
+        self.model_id = model_id
 
 
-class MissingKeyError(ModelError, ConfigurationError):
+class ModelRateLimitError(ModelError):
+    """The model's service has been asked too often, or what was paid for is used up."""
+
+    _kind = "rate_limit"
+
+
+class ContextWindowExceededError(ModelError):
+    """The conversation is longer than the model can read."""
+
+    _kind = "context_length"
+
+
+class ModelAuthenticationError(ModelError):
+    """The model's service does not take the key, or not for this."""
+
+    _kind = "authentication"
+
+
+class MissingKeyError(ModelAuthenticationError, ConfigurationError):
     """There is no key for the model's service in this process."""
+
+
+_CLASSES: dict[object, type[ModelError]] = {
+    each._kind: each
+    for each in (ModelRateLimitError, ContextWindowExceededError, ModelAuthenticationError)
+}
 
 
 class RunTimeoutError(KernError):
@@ -214,11 +257,14 @@ def failure(kind: str | None, message: str) -> KernError:
     known: tuple[type[KernError], ...] = (
         BlobNotFoundError,
         ConfigurationError,
+        ContextWindowExceededError,
         DatabaseError,
         JournalError,
         MissingKeyError,
         MissingToolError,
+        ModelAuthenticationError,
         ModelError,
+        ModelRateLimitError,
         NewerJournalError,
         RunTimeoutError,
         ThreadLimitError,

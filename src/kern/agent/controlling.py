@@ -38,7 +38,7 @@ class Controlling(AgentDefinition[Deps, Output]):
         if self.db is None:
             return await acancel_run(run_id, user_id)
         check_id("run_id", run_id)
-        return await (await runtime_of(self)).cancel(run_id, self.model, check_user(user_id))
+        return await (await runtime_of(self)).cancel(run_id, self.models, check_user(user_id))
 
     async def await_run(
         self,

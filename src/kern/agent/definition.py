@@ -16,6 +16,8 @@ from kern.errors import ConfigurationError
 from kern.execution.middleware import Middleware
 from kern.execution.spec import HistoryAgents
 from kern.models.base import Model, ToolChoice
+from kern.models.fallback import FallbackConfig
+from kern.models.fallback import fallback_config as as_config
 from kern.models.utils import get_model
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
@@ -33,6 +35,7 @@ class AgentDefinition(Generic[Deps, Output]):
             the same database shares its background runs.
         name: what people call it.
         model: who answers.
+        fallback_config: who answers where it has failed, or None for nobody.
         tools: what the model can have called, by name.
         toolsets: tools that are known only once a run executes.
         tool_choice: whether the model is to call tools, or None where the provider decides.
@@ -78,6 +81,8 @@ class AgentDefinition(Generic[Deps, Output]):
         max_concurrent_runs: int | None = None,
         max_concurrent_runs_per_user: int | None = None,
         max_queued_runs: int | None = None,
+        fallback_models: Sequence[Model | str] | None = None,
+        fallback_config: FallbackConfig | None = None,
     ) -> None:
         """Define the agent; nothing is opened or started.
 
@@ -124,6 +129,9 @@ class AgentDefinition(Generic[Deps, Output]):
                 number. Those who wait for their user keep no others from starting.
             max_queued_runs: how many background runs may be due and not have begun; one more is
                 refused with QueueFullError.
+            fallback_models: who is asked in turn, each model or text, where the model has failed
+                after its repetitions; the next call of the run asks the model first again.
+            fallback_config: the same by the kind of error.
 
         Raises:
             ConfigurationError: an argument cannot be used.
@@ -161,6 +169,7 @@ class AgentDefinition(Generic[Deps, Output]):
         self.dependencies: Mapping[str, object] = dict(dependencies or {})
         self.name = name or "Agent"
         self.model = get_model(model)
+        self.fallback_config = as_config(fallback_models, fallback_config)
         self.description = description
         self.instructions = instructions
         self.add_history_to_context = add_history_to_context
@@ -197,9 +206,22 @@ class AgentDefinition(Generic[Deps, Output]):
             points = "\n".join(f"- {point}" for point in points)
         return "\n\n".join(part for part in (self.description, points) if part) or None
 
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Whoever may answer, the agent's own model first."""
+        fallback = self.fallback_config
+        return (self.model, *(() if fallback is None else fallback.models))
+
+    @property
+    def fallback_models(self) -> Sequence[Model | str]:
+        """Who is asked for any error of the model."""
+        return () if self.fallback_config is None else self.fallback_config.on_error
+
     @contextmanager
     def override(self, *, model: Model) -> Iterator[Self]:
         """Have another model answer the runs that begin in a ``with`` statement, for tests.
+
+        Fallbacks are not asked then.
 
         It holds for every thread and event loop of this process, and for a run to its end. Runs
         that a worker of another process executes are answered by that process's agent.
@@ -208,10 +230,11 @@ class AgentDefinition(Generic[Deps, Output]):
             model: who answers, such as a :class:`~kern.testing.ScriptedModel`.
         """
         own, self.model = self.model, model
+        fallback, self.fallback_config = self.fallback_config, None
         try:
             yield self
         finally:
-            self.model = own
+            self.model, self.fallback_config = own, fallback
 
     def _typed(self, output: RunOutput) -> RunOutput[Output]:
         """Return a run with the type of its content that the agent is declared with."""

@@ -259,7 +259,8 @@ class _Serving:
         for agent in self._agents:
             # It may take a second to load the provider's SDK. Runs that were claimed before that,
             # with nothing to show that they are executed, would be taken for lost.
-            await agent.model.prepare()
+            for model in agent.models:
+                await model.prepare()
         for runtime in self._runtimes:
             await runtime.reach(partial(self._reached, runtime))
         for runtime, agents in zip(self._runtimes, self._databases.values(), strict=True):

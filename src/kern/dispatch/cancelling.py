@@ -1,6 +1,7 @@
 """Cancels: stored first, then handed to what executes the run, and to its children."""
 
 import logging
+from collections.abc import Sequence
 
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
@@ -36,13 +37,13 @@ class Cancelling:
         self._tasks = tasks
 
     async def cancel(
-        self, run_id: str, model: Model | None = None, user_id: str | None = None
+        self, run_id: str, models: Sequence[Model] = (), user_id: str | None = None
     ) -> bool:
         """Ask for the end of a run and its children; say whether it ends cancelled for this.
 
         Args:
             run_id: the run, as the user calls it.
-            model: the model of the run's agent, where that is known.
+            models: the models of the run's agent, where they are known.
             user_id: the user whose run it must be; None for any.
 
         Raises:
@@ -53,7 +54,7 @@ class Cancelling:
         except DatabaseUnavailableError as error:
             logger.warning("the cancel of run %s is repeated until it is stored: %s", run_id, error)
             self._stop_here(run_id, user_id)
-            self._tasks.start(self._cancel_later(run_id, model, user_id))
+            self._tasks.start(self._cancel_later(run_id, models, user_id))
             raise
         if not known:
             return False
@@ -61,8 +62,8 @@ class Cancelling:
             self._subscriptions.notify(run_id)
         for child in await self._store.children(run_id):
             await self.cancel(child)
-        if model is not None and model.keeps_answers:
-            await self._cancel_kept_answer(run_id, model)
+        if any(model.keeps_answers for model in models):
+            await self._cancel_kept_answer(run_id, models)
         return True
 
     async def _store_cancel(self, chosen: str, user_id: str | None) -> tuple[str, bool]:
@@ -82,16 +83,19 @@ class Cancelling:
                 self._executor.stop(run_id)
                 return
 
-    async def _cancel_later(self, run_id: str, model: Model | None, user_id: str | None) -> None:
+    async def _cancel_later(
+        self, run_id: str, models: Sequence[Model], user_id: str | None
+    ) -> None:
         await until_available(lambda: self._store_cancel(run_id, user_id))
-        await until_available(lambda: self.cancel(run_id, model, user_id))
+        await until_available(lambda: self.cancel(run_id, models, user_id))
 
-    async def _cancel_kept_answer(self, run_id: str, model: Model) -> None:
+    async def _cancel_kept_answer(self, run_id: str, models: Sequence[Model]) -> None:
         """Cancel what the provider still works at for a run that nobody executes any more."""
         record = await self._store.get(run_id)
         if record is None or record.status is not RunStatus.cancelled:
             return  # Its executor will do it.
         state = fold(await self._store.events(run_id, 0))
-        handle = state.handle_for(model.origin)
-        if handle is not None:
+        kept = state.kept_at(models)
+        if kept is not None:
+            model, handle = kept
             await model.cancel(handle)

@@ -266,10 +266,10 @@ class Runtime:
         return await self._submission.placed(run, fork)
 
     async def cancel(
-        self, run_id: str, model: Model | None = None, user_id: str | None = None
+        self, run_id: str, models: Sequence[Model] = (), user_id: str | None = None
     ) -> bool:
         """Cancel a run; see :meth:`kern.dispatch.cancelling.Cancelling.cancel`."""
-        return await self._cancelling.cancel(run_id, model, user_id)
+        return await self._cancelling.cancel(run_id, models, user_id)
 
     def wait(
         self,

@@ -6,11 +6,12 @@ from typing import Self
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, ModelError
 from kern.execution.blobs import blobs_in
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec
+from kern.models.base import Model
 from kern.run.agent import RunInput, RunOutput, messages_of
 from kern.run.base import RunInfo
 from kern.run.codec import decode_object
@@ -53,6 +54,8 @@ class Attempt:
         is_pinned: whether the spec is that of the run's submit, in this process.
         calls: counts its tool calls that are under way, where somebody wants to know.
         refusal: why this process cannot execute the run, once that is known.
+        fallback: who answered last, where it was not the agent's own model.
+        unfit: the models that no later call needs to ask, each with the error that says why.
     """
 
     spec: Spec
@@ -82,6 +85,8 @@ class Attempt:
     is_pinned: bool = False
     calls: OpenCalls | None = None
     refusal: str | None = None
+    fallback: Model | None = None
+    unfit: tuple[tuple[Model, ModelError], ...] = ()
     _told: int = 0
 
     @classmethod
@@ -156,6 +161,8 @@ class Attempt:
         """Let the output show what the steps say, and the text of an unfinished answer."""
         output, state = self.output, self.state
         turns = state.turns
+        if state.fallback is not None:
+            output.model_provider, output.model = state.fallback
         output.messages = self.messages[:]
         for turn in turns[self._told :]:
             output.messages += turn.messages

@@ -334,15 +334,16 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     attempt.show()
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
-    handle = attempt.state.handle_for(attempt.spec.model.origin)
+    kept = None if attempt.state.kept is None else attempt.state.kept_at(attempt.spec.models)
     if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
         await postpone(attempt, attempt.failure)
     else:
         await settle(attempt)
     if attempt.output is output:  # Else others have carried the run on, and know its end.
         attempt.journal.end()
-    if attempt.output.status is RunStatus.cancelled and handle is not None:
-        await attempt.spec.model.cancel(handle)
+    if attempt.output.status is RunStatus.cancelled and kept is not None:
+        model, handle = kept
+        await model.cancel(handle)
 
 
 def _ended(task: asyncio.Task[None]) -> asyncio.Future[None]:

@@ -10,7 +10,7 @@ from functools import partial
 from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
 from kern.db.base import Store
-from kern.models.base import ModelResponse
+from kern.models.base import Model, ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.codec import join_halves
 from kern.run.event import RunEvent, RunOutputEvent
@@ -153,7 +153,11 @@ class Journal:
         await self.commit()
 
     def answered(
-        self, response: ModelResponse, starts: tuple[int, ...], history: tuple[str, ...]
+        self,
+        response: ModelResponse,
+        starts: tuple[int, ...],
+        history: tuple[str, ...],
+        fallback: Model | None = None,
     ) -> None:
         """Have the call that is under way end with its answer, written with what comes next.
 
@@ -161,6 +165,7 @@ class Journal:
             response: the answer.
             starts: the tool calls that begin with it, by their place.
             history: the runs that the model was shown before this one.
+            fallback: who answered, where it was not the agent's model.
         """
         call, message = self.state.call, response.message
         if call is not None and not message.text.startswith("".join(call.texts)):
@@ -176,6 +181,7 @@ class Journal:
                 history,
                 response.model,
                 response.id,
+                None if fallback is None else (fallback.provider, fallback.id),
             )
         )
 

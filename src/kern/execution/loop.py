@@ -1,16 +1,16 @@
 """The run loop: replay what is done, then turn after turn, until the model has answered."""
 
 import logging
-from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
+from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_small, whole
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.limits import check_model_call
 from kern.execution.middleware import AskModel, around_model
-from kern.models.base import Kept, ModelRequest, ModelResponse, Text, ToolChoice
+from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.content import Content
 from kern.run.steps import AttemptBegun
 
@@ -97,6 +97,7 @@ def _keep_answer(attempt: Attempt, response: ModelResponse, content: Content | N
         response,
         starts(attempt, len(turns) + 1, list(enumerate(message.tool_calls))),
         () if turns else attempt.history,
+        attempt.fallback,
     )
 
 
@@ -110,10 +111,11 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         attempt.state.handle_for(attempt.spec.model.origin),
         _tool_choice(attempt),
         memo=attempt.memo,
+        session_id=attempt.output.session_id,
     )
     if not spec.middleware:
-        return await _ask_model(attempt, request)
-    ask: AskModel = partial(_ask_model, attempt)
+        return await ask_model(attempt, request)
+    ask: AskModel = partial(ask_model, attempt)
     return await around_model(spec.middleware, attempt.info, ask)(request)
 
 
@@ -130,22 +132,3 @@ def _tool_choice(attempt: Attempt) -> ToolChoice | None:
 
 
 _FREE = ("none", "auto", "validated")
-
-
-async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
-    """Ask the model, and hand the pieces of its answer to those who read the run."""
-    journal, model = attempt.journal, attempt.spec.model
-    if not (journal.is_read or attempt.spec.live or model.keeps_answers):
-        return await model.respond(request)
-    response: ModelResponse | None = None
-    async with aclosing(model.stream(request)) as pieces:
-        async for piece in pieces:
-            match piece:
-                case Text(text):
-                    journal.text(text)
-                case Kept(handle):
-                    await journal.answer_kept(handle, model.origin)
-                case ModelResponse():
-                    response = piece
-    assert response is not None, "a model's stream ends with its response"
-    return response

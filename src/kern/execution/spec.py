@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from kern.execution.middleware import Middleware
 from kern.models.base import Model, ToolChoice
+from kern.models.fallback import FallbackConfig
 from kern.run.usage import UsageLimits
 from kern.tools import Tool, Toolset
 
@@ -27,6 +28,10 @@ class Definition(Protocol):
     @property
     def model(self) -> Model:
         """Who answers."""
+
+    @property
+    def fallback_config(self) -> FallbackConfig | None:
+        """Who answers where it has failed."""
 
     @property
     def system_message(self) -> str | None:
@@ -111,6 +116,7 @@ class Spec:
         dependencies: what the tools are given.
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
+        fallback: who answers where the model has failed, or None for nobody.
     """
 
     id: str
@@ -130,6 +136,7 @@ class Spec:
     dependencies: Mapping[str, object]
     agent_limit: int | None
     user_limit: int | None
+    fallback: FallbackConfig | None
 
     @classmethod
     def of(cls, definition: Definition) -> "Spec":
@@ -152,7 +159,13 @@ class Spec:
             dict(definition.dependencies),
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
+            definition.fallback_config,
         )
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Whoever may answer, the agent's own model first."""
+        return (self.model, *(() if self.fallback is None else self.fallback.models))
 
 
 def is_portable(definition: Definition | Spec) -> bool:

@@ -3,10 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
+
+if TYPE_CHECKING:
+    from kern.models.cache import ResponseCache
 
 FinishReason: TypeAlias = Literal[
     "stop", "tool_calls", "refusal", "length", "content_filter", "other"
@@ -48,6 +51,7 @@ class ModelRequest:
         settings: parameters of this call, by the provider's names; they win over the model's own.
         memo: what models keep from one call of a run to the next, each under its provider's name,
             such as the messages in the form in which they are sent.
+        session_id: the conversation; requests that go on from one another have the same one.
     """
 
     messages: Sequence[Message]
@@ -57,6 +61,7 @@ class ModelRequest:
     output_schema: OutputSchema | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     memo: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,7 @@ class Model(ABC):
         provider: the provider's name.
         keeps_answers: whether the provider goes on with an answer nobody waits for. Its handle
             comes out of :meth:`stream` only.
+        response_cache: where its answers are kept on this machine, or None for nowhere.
 
     Example:
         >>> class Echo(Model):
@@ -166,6 +172,7 @@ class Model(ABC):
     id: str
     provider: str
     keeps_answers: bool = False
+    response_cache: "ResponseCache | None" = None
 
     @property
     def origin(self) -> str:

@@ -7,7 +7,7 @@ same events with the same numbers, in every process and at any age.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from kern.run.base import RunStatus
 from kern.run.content import Content, text_of
@@ -111,6 +111,17 @@ class Turn:
         return Message("tool", content, tool_call_id=call_id, is_error=ended.tool_call_error)
 
 
+class Keeper(Protocol):
+    """Who may keep an answer."""
+
+    @property
+    def origin(self) -> str:
+        """Whom a handle means something to."""
+
+
+KeeperT = TypeVar("KeeperT", bound=Keeper)
+
+
 @dataclass(slots=True)
 class OpenCall:
     """A model call that has not ended.
@@ -139,6 +150,7 @@ class RunState:
         history: the runs that the model was shown before this one.
         kept: the answer that the provider keeps and that was asked for last.
         model: the model that answered last, as its provider names it.
+        fallback: its provider and id, where it was not the agent's own.
         requirements: what the run waits for, while it is paused.
         call: the model call that is under way, where readers know of it.
         voids: the text that readers have of a call that is made again.
@@ -161,6 +173,7 @@ class RunState:
     history: tuple[str, ...] = ()
     kept: AnswerKept | None = None
     model: str | None = None
+    fallback: tuple[str, str] | None = None
     requirements: tuple[RunRequirement, ...] = ()
     call: OpenCall | None = None
     voids: str = ""
@@ -176,6 +189,11 @@ class RunState:
         """Return the handle of the answer that is kept, if it means something there."""
         kept = self.kept
         return None if kept is None or kept.origin not in (None, origin) else kept.handle
+
+    def kept_at(self, models: Iterable[KeeperT]) -> tuple[KeeperT, str] | None:
+        """Return the one of these models that keeps an answer, and its handle, or None."""
+        found = ((each, self.handle_for(each.origin)) for each in models)
+        return next(((each, handle) for each, handle in found if handle is not None), None)
 
     @property
     def tool_calls(self) -> int:
@@ -260,6 +278,7 @@ class RunState:
     def _answered(self, step: ModelAnswered, text: str) -> Iterator[Happened]:
         self.kept = None
         self.model = step.model or self.model
+        self.fallback = step.fallback
         self.history = step.history or self.history
         self.metrics.add(step.metrics)
         self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls))

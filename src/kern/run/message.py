@@ -142,6 +142,8 @@ class Metrics:
         cache_write_tokens: input tokens that the provider put into its cache.
         time_to_first_token: seconds from the question to the first piece of the answer, of the
             first model call that was streamed, repetitions included.
+        cached_calls: the model calls that were answered from this machine, see
+            :class:`~kern.models.cache.ResponseCache`; they used no tokens.
     """
 
     input_tokens: int = 0
@@ -155,6 +157,7 @@ class Metrics:
     audio_tokens: int = 0
     cache_write_tokens: int = 0
     time_to_first_token: float | None = None
+    cached_calls: int = 0
 
     def add(self, other: "Metrics") -> None:
         """Add what one more model call, or run, used."""
@@ -169,6 +172,7 @@ class Metrics:
         self.cache_write_tokens += other.cache_write_tokens
         if self.time_to_first_token is None:
             self.time_to_first_token = other.time_to_first_token
+        self.cached_calls += other.cached_calls
 
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values."""

@@ -92,6 +92,7 @@ class ModelAnswered(Step):
         history: with the first answer, the runs that the model was shown before this one.
         model: the model that answered, as its provider names it, where it said so.
         response_id: the provider's id of the answer.
+        fallback: provider and id of the model that was asked, where it was not the agent's own.
     """
 
     message: Message
@@ -101,6 +102,7 @@ class ModelAnswered(Step):
     history: tuple[str, ...] = ()
     model: str | None = None
     response_id: str | None = None
+    fallback: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

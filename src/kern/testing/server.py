@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -14,6 +15,7 @@ from kern.extras import extra
 from kern.testing.exchange import Exchange
 from kern.testing.generation import BackgroundGeneration, paced, whole
 from kern.testing.listener import Listener
+from kern.testing.prefixes import PrefixCache
 from kern.testing.protocols import Json, anthropic, chat, google, responses
 from kern.testing.record import RequestRecord, Watch
 from kern.testing.reply import Reply
@@ -63,6 +65,7 @@ class ProtocolServer:
         default: Script | None = None,
         port: int = 0,
         record: bool = True,
+        prefix_cache: bool = False,
     ) -> None:
         """Prepare, without listening yet.
 
@@ -72,6 +75,8 @@ class ProtocolServer:
             port: the port to listen on; 0 takes a free one.
             record: whether to keep the requests, so that they can be waited for; a benchmark
                 does better without.
+            prefix_cache: whether the usage of the replies counts the tokens of each request, and
+                those of the beginnings that earlier requests had as cached ones.
         """
         self.script: deque[Script] = deque(script)
         self.default: Script = Reply.text("Hello.") if default is None else default
@@ -85,6 +90,8 @@ class ProtocolServer:
         self._watch = Watch(self._describe)
         self._listener = Listener(self._handle)
         self._background: dict[str, BackgroundGeneration] = {}
+        self._forgotten: set[str | None] = set()
+        self._prefixes = PrefixCache() if prefix_cache else None
 
     @property
     def url(self) -> str:
@@ -134,6 +141,10 @@ class ProtocolServer:
     ) -> None:
         self._stop()
         self._thread.join()
+
+    def forget(self) -> None:
+        """Have no request go on from the answers until now (``previous_response_id``)."""
+        self._forgotten |= {each.response_id for each in self.requests}
 
     async def wait_for_requests(self, count: int, timeout: float = 5.0) -> None:
         """Wait until so many requests to generate have arrived.
@@ -275,8 +286,16 @@ class ProtocolServer:
             return
         exchange.record.body = body
         self._keep(self.requests, exchange.record)
+        if (previous := body.get("previous_response_id")) and previous not in self._stored():
+            said = f"Previous response with id '{previous}' not found."
+            lost = Reply.http_error(400, said, code="previous_response_not_found")
+            await self._fail(lost, exchange)
+            return
         script = self.script.popleft() if self.script else self.default
         reply = script if isinstance(script, Reply) else script(body)
+        if self._prefixes is not None and reply.usage is not None:
+            tokens = reply.usage.output_tokens
+            reply = replace(reply, usage=self._prefixes.usage(exchange.protocol, body, tokens))
         exchange.trickle, exchange.trickles_head = reply.trickle, reply.trickle_from == "head"
         if reply.raw or isinstance(reply.drop, str):
             await self._fail(reply, exchange)
@@ -303,6 +322,11 @@ class ProtocolServer:
             await exchange.send_stream(paced(reply, frames), reply.drop)
         else:
             await exchange.send(await whole(exchange.protocol, reply, body), reply.drop)
+
+    def _stored(self) -> set[str | None]:
+        """Return the ids of the answers from which a request may go on."""
+        asked = (each for each in self.requests if each.body.get("store") is not False)
+        return {each.response_id for each in asked} - {None} - self._forgotten
 
     async def _fail(self, reply: Reply, exchange: Exchange) -> None:
         await reply.begin()

@@ -16,7 +16,13 @@ def new_claude(server: ProtocolServer) -> NewClaude:
     models: list[Claude] = []
 
     def make(**options: object) -> Claude:
-        usual = {"base_url": server.url, "api_key": "sk-ant-test", "max_retries": 0}
+        # What is marked for the prompt cache has tests of its own.
+        usual = {
+            "base_url": server.url,
+            "api_key": "sk-ant-test",
+            "max_retries": 0,
+            "cache_conversation": False,
+        }
         models.append(Claude("claude-test", **(usual | options)))  # type: ignore[arg-type]
         return models[-1]
 

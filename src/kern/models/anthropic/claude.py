@@ -4,6 +4,7 @@ Source: https://platform.claude.com/docs/en/api/messages
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from typing_extensions import override
 
@@ -14,6 +15,7 @@ from kern.models.anthropic.params import joined
 from kern.models.anthropic.service import AnthropicService
 from kern.models.anthropic.wire import Options, request_body
 from kern.models.base import ModelRequest
+from kern.models.cache import response_cache
 from kern.models.hosted import Call, HostedModel
 from kern.models.retries import Retries
 from kern.run.numbers import check_seconds
@@ -42,6 +44,7 @@ class Claude(HostedModel):
         cache_system_prompt: bool = False,
         cache_tools: bool = False,
         extended_cache_time: bool = False,
+        cache_conversation: bool | None = None,
         betas: Sequence[str] | None = None,
         mcp_servers: Sequence[Mapping[str, object]] | None = None,
         citations: bool = False,
@@ -53,6 +56,9 @@ class Claude(HostedModel):
         default_headers: Mapping[str, str] | None = None,
         client_params: Mapping[str, object] | None = None,
         request_params: Mapping[str, object] | None = None,
+        cache_response: bool = False,
+        cache_ttl: float | None = None,
+        cache_dir: str | Path | None = None,
     ) -> None:
         """Choose the model; nothing is opened before the first call.
 
@@ -69,7 +75,9 @@ class Claude(HostedModel):
             stop_sequences: texts that end the answer.
             cache_system_prompt: have the provider keep what goes before the conversation.
             cache_tools: have the provider keep the tools.
-            extended_cache_time: keep these for an hour instead of five minutes.
+            extended_cache_time: keep all that is kept for an hour instead of five minutes.
+            cache_conversation: have the provider keep the conversation, and what goes before it;
+                by default where tools are offered, or the conversation goes on.
             betas: abilities that are asked for by name, in the header ``anthropic-beta``.
             mcp_servers: MCP servers whose tools the provider calls itself, each with ``type``,
                 ``name``, ``url`` and the like. The header and the tools that belong to it are added
@@ -91,6 +99,10 @@ class Claude(HostedModel):
             request_params: more parameters of the API. Tools, ``metadata``, ``output_config`` and
                 the like are joined with what kern sends; ``extra_headers``, ``extra_query``,
                 ``extra_body`` and ``betas`` as well.
+            cache_response: give the same answer to the same request again, from files of this
+                machine; for development.
+            cache_ttl: for how many seconds such an answer is of use; by default for any time.
+            cache_dir: where the files are; by default in ``~/.cache/kern/responses``.
 
         Raises:
             ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
@@ -98,7 +110,9 @@ class Claude(HostedModel):
         """
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
-        self._options = Options(cache_system_prompt, cache_tools, extended_cache_time, citations)
+        self._options = Options(
+            cache_system_prompt, cache_tools, extended_cache_time, citations, cache_conversation
+        )
         if api_key and auth_token:
             raise ConfigurationError("Give Claude an api_key or an auth_token, not both.")
         if known := _OWN_KEYWORDS & (client_params or {}).keys():
@@ -116,6 +130,8 @@ class Claude(HostedModel):
         }
         params = joined(own, request_params or {}, default_headers, betas or ())
         self._params: Mapping[str, object] = {"model": id, **params.body}
+        sent = {**params.body, "citations": citations}
+        self.response_cache = response_cache(cache_response, cache_ttl, cache_dir, sent)
         self._service = AnthropicService(
             id,
             api_key=api_key,

@@ -12,6 +12,7 @@ from typing import Literal
 from typing_extensions import override
 
 from kern.errors import ModelError
+from kern.models.anthropic.caching import marked, options_for
 from kern.models.anthropic.parts import images_of, input_blocks, text_blocks
 from kern.models.base import ModelRequest, ToolChoice
 from kern.models.calls import object_of
@@ -47,12 +48,15 @@ class Options:
         cache_tools: whether the provider is to keep the tools.
         for_an_hour: whether it is to keep them for an hour instead of five minutes.
         citations: whether the model is to cite the documents that it is given.
+        cache_conversation: whether the provider is to keep the messages; None where it is likely
+            that they are sent again.
     """
 
     cache_system: bool = False
     cache_tools: bool = False
     for_an_hour: bool = False
     citations: bool = False
+    cache_conversation: bool | None = False
 
     @property
     def marker(self) -> Json:
@@ -75,9 +79,12 @@ class Turn:
     results: list[bytes] = field(default_factory=list)
     blocks: list[bytes] = field(default_factory=list)
 
-    def to_json(self) -> bytes:
-        """Return the turn as a message of the API."""
-        content = b",".join((*self.results, *self.blocks))
+    def to_json(self, marker: Json | None = None) -> bytes:
+        """Return the turn as a message of the API, its last block with these members."""
+        blocks = [*self.results, *self.blocks]
+        if marker and blocks:
+            blocks[-1] = b"%b,%b" % (blocks[-1][:-1], encode(marker)[1:])
+        content = b",".join(blocks)
         return b'{"role":"%b","content":[%b]}' % (self.role.encode(), content)
 
 
@@ -234,6 +241,7 @@ def request_body(
         )
     settings = settings_of(request, _SET_HERE)
     given: Json = {**own, **settings, "messages": None}
+    options = options_for(options, request, encoded, given)
     if encoded.container is not None:
         given.setdefault("container", encoded.container)
     if encoded.system:
@@ -251,7 +259,7 @@ def request_body(
         form = {"type": "json_schema", "schema": dict(request.output_schema.schema)}
         given["output_config"] = {**output, "format": form}
     body = {name: encode(value) for name, value in given.items()}
-    body["messages"] = b"[%b]" % b",".join(turn.to_json() for turn in encoded.turns)
+    body["messages"] = b"[%b]" % b",".join(marked(encoded.turns, options))
     return body
 
 

@@ -4,12 +4,14 @@ Source: https://ai.google.dev/api/generate-content
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from typing_extensions import override
 
 from kern.errors import ConfigurationError
 from kern.keywords import explained
 from kern.models.base import ModelRequest
+from kern.models.cache import response_cache
 from kern.models.google.call import ContentCall
 from kern.models.google.params import joined
 from kern.models.google.service import GoogleService
@@ -58,6 +60,9 @@ class Gemini(HostedModel):
         max_retries: int = 4,
         default_headers: Mapping[str, str] | None = None,
         request_params: Mapping[str, object] | None = None,
+        cache_response: bool = False,
+        cache_ttl: float | None = None,
+        cache_dir: str | Path | None = None,
     ) -> None:
         """Choose the model; nothing is opened before the first call.
 
@@ -105,6 +110,10 @@ class Gemini(HostedModel):
             request_params: more parameters, by the names of the SDK's ``GenerateContentConfig``.
                 Tools, ``thinking_config``, ``labels`` and the like are joined with what kern sends;
                 ``extra_headers`` and ``extra_body`` as well.
+            cache_response: give the same answer to the same request again, from files of this
+                machine; for development.
+            cache_ttl: for how many seconds such an answer is of use; by default for any time.
+            cache_dir: where the files are; by default in ``~/.cache/kern/responses``.
 
         Raises:
             ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
@@ -134,6 +143,7 @@ class Gemini(HostedModel):
         }
         params = joined(own, request_params or {}, default_headers)
         self._body = params.body
+        self.response_cache = response_cache(cache_response, cache_ttl, cache_dir, params.body)
         self._service = GoogleService(
             id,
             api_key=api_key,

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from kern.errors import ModelError
 from kern.models.base import Kept, ModelRequest, ModelResponse, Piece
+from kern.models.cache import response_cache
 from kern.models.hosted import Call, HostedModel
 from kern.models.openai.api import Api, Reader
 from kern.models.openai.options import ClientOptions
@@ -54,6 +55,12 @@ class OpenAIModel(HostedModel):
         if retries is None:
             retries = options.get("max_retries", 4)
         super().__init__(id, self._service, retries)
+        self.response_cache = response_cache(
+            options.get("cache_response", False),
+            options.get("cache_ttl"),
+            options.get("cache_dir"),
+            params.body,
+        )
 
     @property
     def base_url(self) -> str | None:

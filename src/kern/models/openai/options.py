@@ -12,6 +12,8 @@ from typing_extensions import TypedDict
 from kern.keywords import explanation
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from httpx2 import AsyncClient
     from openai import AsyncOpenAI
 
@@ -46,6 +48,10 @@ class ClientOptions(TypedDict, total=False):
         async_client: a client of the SDK, ``AsyncOpenAI``, to use in place of one of ours. It is
             asked for its own address and key, and is not closed here; it serves one event loop.
         client: the same.
+        cache_response: give the same answer to the same request again, from files of this machine;
+            for development.
+        cache_ttl: for how many seconds such an answer is of use; by default for any time.
+        cache_dir: where the files are; by default in ``~/.cache/kern/responses``.
     """
 
     api_key: str | None
@@ -64,6 +70,9 @@ class ClientOptions(TypedDict, total=False):
     client_params: Mapping[str, object] | None
     async_client: "AsyncOpenAI | None"
     client: "AsyncOpenAI | None"
+    cache_response: bool
+    cache_ttl: float | None
+    cache_dir: "str | Path | None"
 
 
 class CommonOptions(ClientOptions, total=False):
@@ -80,6 +89,9 @@ class CommonOptions(ClientOptions, total=False):
         metadata: texts to keep with a stored answer.
         user: who asks, as the provider is to know them.
         service_tier: which class of service answers, such as ``"flex"`` or ``"priority"``.
+        prompt_cache_key: which requests are to meet in the provider's prompt cache. By default, at
+            OpenAI's server, those of one session; an empty text sends none. For runs that have a
+            long beginning in common and are fewer than some 15 a minute, give them one key.
         strict_output: whether the provider holds the model to the form of an answer (True).
     """
 
@@ -92,6 +104,7 @@ class CommonOptions(ClientOptions, total=False):
     metadata: Mapping[str, str] | None
     user: str | None
     service_tier: str | None
+    prompt_cache_key: str | None
     strict_output: bool
 
 

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai.api import Api, Reader
+from kern.models.openai.caching import with_cache_key
 from kern.models.openai.chat.answer import read_completion
 from kern.models.openai.chat.pieces import Chunks
 from kern.models.openai.chat.wire import request_body
@@ -51,6 +52,7 @@ _DIRECT = (
     "metadata",
     "user",
     "service_tier",
+    "prompt_cache_key",
 )
 
 _OPENAI = "api.openai.com/"
@@ -84,9 +86,8 @@ class ChatApi(Api):
         if roles is None:
             # Servers other than OpenAI's may know no developer.
             roles = {"system": "developer"} if origin.server.startswith(_OPENAI) else {}
-        return request_body(
-            request, origin, self.params.body, roles=roles, strict_output=self._strict_output
-        )
+        own = with_cache_key(self.params.body, request, origin.server)
+        return request_body(request, origin, own, roles=roles, strict_output=self._strict_output)
 
     @override
     def read(self, payload: object, origin: Origin, messages: Sequence[Message]) -> ModelResponse:

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai.api import Api, Reader
+from kern.models.openai.caching import with_cache_key
 from kern.models.openai.options import ResponsesOptions
 from kern.models.openai.params import joined
 from kern.models.openai.responses.answer import read_response
@@ -47,6 +48,7 @@ _DIRECT = (
     "truncation",
     "user",
     "service_tier",
+    "prompt_cache_key",
 )
 
 _SEALED = "reasoning.encrypted_content"
@@ -78,7 +80,7 @@ class ResponsesApi(Api):
 
     @override
     def body(self, request: ModelRequest, origin: Origin) -> dict[str, bytes]:
-        own = self.params.body
+        own = with_cache_key(self.params.body, request, origin.server)
         return request_body(request, origin, own, strict_output=self._strict_output)
 
     @override

@@ -12,6 +12,7 @@ from kern.models.media import parts_of, said
 from kern.models.openai.encoded import Items
 from kern.models.openai.params import tools_of
 from kern.models.openai.responses.parts import input_parts
+from kern.models.openai.responses.previous import without_id
 from kern.models.origin import Origin
 from kern.models.params import set_by_both, settings_of
 from kern.models.schema import for_openai
@@ -57,8 +58,8 @@ class Input(Items):
         return {"role": "user", "content": input_parts(parts, is_past=True)}
 
     def _input_items(self, message: Message, is_past: bool) -> list[Json]:
-        if self.origin.made(message):
-            items = _with_ends(message.provider_items)
+        if self.origin.made(message) and (own := without_id(message.provider_items)):
+            items = _with_ends(own)
             self._custom_calls |= {
                 str(each.get("call_id")) for each in items if each.get("type") == "custom_tool_call"
             }

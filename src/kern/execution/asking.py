@@ -1,0 +1,120 @@
+"""Who answers a model call: the agent's model, or a fallback where that has failed."""
+
+import logging
+from collections.abc import Awaitable
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from inspect import isawaitable
+
+from kern.aio.threads import call_in_thread
+from kern.errors import ModelError, described
+from kern.execution.attempt import Attempt
+from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Text
+from kern.models.cache import cached
+from kern.models.fallback import FallbackConfig, all_failed
+from kern.run.printable import one_line
+
+logger = logging.getLogger("kern")
+
+# Of these errors a model fails at the later calls of a run as well.
+_LASTING = ("authentication", "context_length", "not_found")
+
+
+def ask_model(attempt: Attempt, request: ModelRequest) -> Awaitable[ModelResponse]:
+    """Have a model answer, and hand the pieces of its answer to those who read the run.
+
+    Args:
+        attempt: whose call it is; its ``fallback`` says then who has answered.
+        request: what the agent's model is asked.
+
+    Raises:
+        ModelError: no model gave a usable answer.
+        StaleAttemptError: the run has a later attempt.
+    """
+    config = attempt.spec.fallback
+    if config is None:
+        return _answer(attempt, attempt.spec.model, request)
+    return _ask_in_turn(attempt, request, config)
+
+
+async def _ask_in_turn(
+    attempt: Attempt, request: ModelRequest, config: FallbackConfig
+) -> ModelResponse:
+    primary, failures = attempt.spec.model, [*attempt.unfit]
+    model = _keeper(attempt) or config.next(primary, failures)
+    while model is not None:
+        try:
+            response = await _answer(attempt, model, _request(attempt, model, request))
+        except ModelError as error:
+            failures.append((model, error))
+            if error.kind in _LASTING:
+                attempt.unfit = (*attempt.unfit, (model, error))
+            failed, model = model, config.next(primary, failures)
+            if model is not None:
+                await _change(attempt, config, failed, model, error)
+        else:
+            attempt.fallback = None if model is primary else model
+            return response
+    raise all_failed(failures)
+
+
+async def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> ModelResponse:
+    journal = attempt.journal
+    if model.response_cache is not None:
+        model = cached(model)
+    if not (journal.is_read or attempt.spec.live or model.keeps_answers):
+        return await model.respond(request)
+    response: ModelResponse | None = None
+    async with aclosing(model.stream(request)) as pieces:
+        async for piece in pieces:
+            match piece:
+                case Text(text):
+                    journal.text(text)
+                case Kept(handle):
+                    await journal.answer_kept(handle, model.origin)
+                case ModelResponse():
+                    response = piece
+    assert response is not None, "a model's stream ends with its response"
+    return response
+
+
+def _keeper(attempt: Attempt) -> Model | None:
+    """Return the model whose provider still has the answer for which the attempt before paid."""
+    kept = attempt.state.kept
+    if kept is None:
+        return None
+    return next((each for each in attempt.spec.models if each.origin == kept.origin), None)
+
+
+def _request(attempt: Attempt, model: Model, request: ModelRequest) -> ModelRequest:
+    """Return what a model is asked where the agent's is asked this."""
+    if model is attempt.spec.model:
+        return request
+    # Settings have the names of one provider, and what is remembered is one model's.
+    memo = request.memo.setdefault(f"fallback {model.origin}", {})
+    assert isinstance(memo, dict)
+    handle = attempt.state.handle_for(model.origin)
+    return replace(request, handle=handle, settings={}, memo=memo)
+
+
+async def _change(
+    attempt: Attempt, config: FallbackConfig, failed: Model, model: Model, error: ModelError
+) -> None:
+    """Go on with another model; what readers have of the answer that broke off is void."""
+    told = one_line(str(error), 2000)
+    run_id, primary = attempt.output.run_id, attempt.spec.model
+    logger.warning("run %s: %s failed: %s Asking %s.", run_id, failed.id, told, model.id)
+    attempt.journal.break_call()
+    attempt.journal.begin_call()
+    handle = attempt.state.handle_for(failed.origin)
+    if handle is not None and error.transient:  # It may still be working at it.
+        await failed.cancel(handle)
+    if config.callback is not None:
+        call = partial(config.callback, primary.id, model.id, error)
+        try:
+            returned = await call_in_thread(call)
+            if isawaitable(returned):
+                await returned
+        except Exception as raised:
+            logger.warning("run %s: the fallback's callback raised %s", run_id, described(raised))
