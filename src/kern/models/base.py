@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias
 
+from kern.models.prices import Price
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
 
@@ -142,6 +143,7 @@ class Model(ABC):
         provider: the provider's name.
         keeps_answers: whether the provider goes on with an answer nobody waits for. Its handle
             comes out of :meth:`stream` only.
+        price: what it costs; None for what genai-prices says.
 
     Example:
         >>> class Echo(Model):
@@ -160,6 +162,7 @@ class Model(ABC):
     id: str
     provider: str
     keeps_answers: bool = False
+    price: Price | None = None
 
     @property
     def origin(self) -> str:

@@ -135,6 +135,9 @@ class Metrics:
         duration: seconds from the start of the run's last attempt to its end.
         audio_tokens: tokens of sound, in the input and the output.
         cache_write_tokens: input tokens that the provider put into its cache.
+        audio_output_tokens: of the tokens of sound, those in the output.
+        cost: in US dollars, what the calls cost whose price is known; None where there is none.
+        unpriced_calls: answered model calls whose price is not known.
     """
 
     input_tokens: int = 0
@@ -147,6 +150,9 @@ class Metrics:
     duration: float | None = None
     audio_tokens: int = 0
     cache_write_tokens: int = 0
+    audio_output_tokens: int = 0
+    cost: float | None = None
+    unpriced_calls: int = 0
 
     def add(self, other: "Metrics") -> None:
         """Add what one more model call, or run, used."""
@@ -159,6 +165,10 @@ class Metrics:
         self.tool_calls += other.tool_calls
         self.audio_tokens += other.audio_tokens
         self.cache_write_tokens += other.cache_write_tokens
+        self.audio_output_tokens += other.audio_output_tokens
+        self.unpriced_calls += other.unpriced_calls
+        if other.cost is not None:  # Rounded, so that sums look like what was added.
+            self.cost = round((self.cost or 0.0) + other.cost, 12)
 
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values."""

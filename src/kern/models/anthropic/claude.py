@@ -18,6 +18,7 @@ from kern.models.anthropic.service import Service
 from kern.models.anthropic.values import Json, Origin
 from kern.models.anthropic.wire import Options, continued, request_body
 from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
+from kern.models.prices import Price, check_price
 from kern.models.retries import Retries
 from kern.run.numbers import check_count, check_seconds
 
@@ -67,6 +68,7 @@ class Claude(Model):
         default_headers: Mapping[str, str] | None = None,
         client_params: Mapping[str, object] | None = None,
         request_params: Mapping[str, object] | None = None,
+        price: Price | None = None,
     ) -> None:
         """Choose the model; nothing is opened before the first call.
 
@@ -105,6 +107,7 @@ class Claude(Model):
             request_params: more parameters of the API. Tools, ``metadata``, ``output_config`` and
                 the like are joined with what kern sends; ``extra_headers``, ``extra_query``,
                 ``extra_body`` and ``betas`` as well.
+            price: what the model costs; by default what genai-prices says.
 
         Raises:
             ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
@@ -113,6 +116,7 @@ class Claude(Model):
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
         self.id = id
+        self.price = check_price(price)
         self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
         self._options = Options(cache_system_prompt, cache_tools, extended_cache_time, citations)
         if api_key and auth_token:

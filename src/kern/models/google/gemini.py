@@ -18,6 +18,7 @@ from kern.models.google.pieces import Pieces
 from kern.models.google.service import Service
 from kern.models.google.values import Json
 from kern.models.google.wire import Origin, continued, request_body
+from kern.models.prices import Price, check_price
 from kern.models.retries import Retries
 from kern.run.numbers import check_count, check_seconds
 
@@ -64,6 +65,7 @@ class Gemini(Model):
         max_retries: int = 4,
         default_headers: Mapping[str, str] | None = None,
         request_params: Mapping[str, object] | None = None,
+        price: Price | None = None,
     ) -> None:
         """Choose the model; nothing is opened before the first call.
 
@@ -111,6 +113,7 @@ class Gemini(Model):
             request_params: more parameters, by the names of the SDK's ``GenerateContentConfig``.
                 Tools, ``thinking_config``, ``labels`` and the like are joined with what kern sends;
                 ``extra_headers`` and ``extra_body`` as well.
+            price: what the model costs; by default what genai-prices says.
 
         Raises:
             ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
@@ -119,6 +122,7 @@ class Gemini(Model):
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
         self.id = id
+        self.price = check_price(price)
         self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
         own: dict[str, object] = {
             "temperature": temperature,

@@ -15,6 +15,7 @@ from kern.models.openai.options import ClientOptions
 from kern.models.openai.params import Params
 from kern.models.openai.provider import OPENAI, Provider
 from kern.models.openai.service import Service
+from kern.models.prices import check_price
 from kern.models.retries import Retries
 from kern.run.numbers import check_count
 
@@ -49,6 +50,7 @@ class OpenAIModel(Model):
         """
         self.id = id
         self.provider = self.at.name
+        self.price = check_price(options.get("price"))
         self._api = api
         retries = options.get("retries")
         if retries is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import TypedDict
 
 from kern.keywords import explanation
+from kern.models.prices import Price
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient
@@ -46,6 +47,7 @@ class ClientOptions(TypedDict, total=False):
         async_client: a client of the SDK, ``AsyncOpenAI``, to use in place of one of ours. It is
             asked for its own address and key, and is not closed here; it serves one event loop.
         client: the same.
+        price: what the model costs; by default what genai-prices says.
     """
 
     api_key: str | None
@@ -64,6 +66,7 @@ class ClientOptions(TypedDict, total=False):
     client_params: Mapping[str, object] | None
     async_client: "AsyncOpenAI | None"
     client: "AsyncOpenAI | None"
+    price: Price | None
 
 
 class CommonOptions(ClientOptions, total=False):
