@@ -14,6 +14,7 @@ from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
 from kern.db.values import Accepted, Claim, Settled
 from kern.dispatch.waiting import Waiting
+from kern.errors import BudgetExceededError
 from kern.execution import calls, executor
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
@@ -81,7 +82,9 @@ def unfenced_settle() -> _Patch:
 def lost_pending_cancel() -> _Patch:
     submit = Submission.submit
 
-    def mutated(self: Submission, transaction: Transaction, run: NewRun) -> Accepted | None:
+    def mutated(
+        self: Submission, transaction: Transaction, run: NewRun
+    ) -> Accepted | BudgetExceededError | None:
         transaction.execute(
             f"DELETE FROM {_RUNS} WHERE run_id = :run_id AND session_id IS NULL", run_id=run.run_id
         )

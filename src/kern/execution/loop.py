@@ -7,7 +7,7 @@ from functools import partial
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_small, whole
 from kern.execution.calls import check_calls, starts, use_tools
-from kern.execution.limits import check_model_call
+from kern.execution.limits import check_model_call, priced
 from kern.execution.middleware import AskModel, around_model
 from kern.models.base import Kept, ModelRequest, ModelResponse, Text
 from kern.run.content import Content
@@ -102,7 +102,7 @@ async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
     """Ask the model, and hand the pieces of its answer to those who read the run."""
     journal, model = attempt.journal, attempt.spec.model
     if not (journal.is_read or attempt.spec.live or model.keeps_answers):
-        return await model.respond(request)
+        return await priced(attempt, model, await model.respond(request))
     response: ModelResponse | None = None
     async with aclosing(model.stream(request)) as pieces:
         async for piece in pieces:
@@ -114,4 +114,4 @@ async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
                 case ModelResponse():
                     response = piece
     assert response is not None, "a model's stream ends with its response"
-    return response
+    return await priced(attempt, model, response)

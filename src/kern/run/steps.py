@@ -3,7 +3,7 @@
 A row is one step. What a step means is said in one other place, :mod:`kern.run.fold`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
 import msgspec
@@ -214,12 +214,13 @@ class Entry:
     created_at: float = 0.0
 
 
-def write_row(run_id: str, entry: Entry) -> JournalRow:
+def write_row(run_id: str, entry: Entry, *, charged: bool = False) -> JournalRow:
     """Return the row that holds an entry.
 
     Args:
         run_id: the run.
         entry: the entry; one whose step was skipped is not written.
+        charged: whether what it has used counts towards budgets.
 
     Example:
         >>> row = write_row("run", Entry(1, 2, ToolEnded(0, "sunny")))
@@ -231,7 +232,9 @@ def write_row(run_id: str, entry: Entry) -> JournalRow:
     step = entry.step
     assert step is not None, "what is skipped is not written"
     kind = type(step).__name__
-    return JournalRow(run_id, entry.seq, entry.event, kind, step.skippable, dump(step))
+    row = JournalRow(run_id, entry.seq, entry.event, kind, step.skippable, dump(step))
+    used: Metrics | None = getattr(step, "metrics", None) if charged else None
+    return row if used is None else replace(row, cost=used.cost or 0.0, tokens=used.total_tokens)
 
 
 def read_row(row: JournalRow) -> Entry:

@@ -7,6 +7,7 @@ from itertools import islice
 
 from kern.db.listing import BEGINNING, Load, RunFilter
 from kern.db.retention import NEWEST
+from kern.db.sqlite.budgets import is_budgeted
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.run.base import RunStatus
@@ -29,7 +30,8 @@ class Reading:
         self._runs = tables.runs
         # What who executes a run needs to know of it.
         self.claimed = f"""{_RECORD}, input, streamed, timeout - (:now - started_at) AS remaining,
-    (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq"""
+    (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq,
+    {is_budgeted(tables)} AS budgeted"""
 
     def held(self, transaction: Transaction, run_id: str, executor: str) -> RunRecord | None:
         """See :meth:`kern.db.base.Store.held`."""
@@ -217,7 +219,7 @@ def record(row: sqlite3.Row) -> RunRecord:
     values["status"] = RunStatus(values["status"])
     for column in ("created_at", "started_at", "finished_at", "run_at"):
         values[column] = moment(values[column])
-    for column in ("streamed", "waiting"):
+    for column in ("streamed", "waiting", "budgeted"):
         if column in values:
             values[column] = bool(values[column])
     return RunRecord(**values)

@@ -2,7 +2,15 @@
 
 from kern.db.listing import BEGINNING, RunFilter
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.parts import GIVEN, JOURNAL, LIVE, RECORD, REMAINING, STATUS
+from kern.db.postgres.statements.parts import (
+    GIVEN,
+    JOURNAL,
+    LIVE,
+    RECORD,
+    REMAINING,
+    STATUS,
+    is_budgeted,
+)
 from kern.db.retention import NEWEST
 
 _LISTED = RECORD.replace(" output,", "")
@@ -31,8 +39,9 @@ WHERE run_id = $1 AND session_id IS NOT NULL"""
 
         self.held = f"""
 SELECT {RECORD}, input, streamed, {REMAINING} AS remaining,
-    coalesce((SELECT max(seq) FROM {events} WHERE run_id = $1), 0) AS last_seq
-FROM {runs} WHERE run_id = $1 AND executor = $2 AND status = 'RUNNING'"""
+    coalesce((SELECT max(seq) FROM {events} WHERE run_id = $1), 0) AS last_seq,
+    {is_budgeted(names, "runs.user_id")} AS budgeted
+FROM {runs} AS runs WHERE run_id = $1 AND executor = $2 AND status = 'RUNNING'"""
 
         # By one snapshot: a transaction that commits meanwhile is not seen, and nor is its end.
         self.rolled_back = f"""
