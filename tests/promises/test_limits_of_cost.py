@@ -56,6 +56,29 @@ async def test_what_a_run_cost_is_stored_with_it(
     assert listed.metrics.cost == 0.06
 
 
+async def test_what_a_session_cost_is_the_sum_of_its_runs(
+    db: Database, priced: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.default = Reply.text("Done.").counting(Usage(10, 5, cached_tokens=4))
+    agent = Agent("Tester", priced, db=db)
+    other = Agent("Other", priced, db=db)
+    assert await agent.aget_session_metrics("session") is None
+    for each in (agent, other, agent):
+        await each.arun("Work", session_id="session", user_id="alice")
+    await agent.arun("Work", session_id="another")
+    found = await agent.aget_session_metrics("session", user_id="alice")
+    assert found is not None
+    assert (found.cost, found.model_calls, found.input_tokens) == (0.06, 3, 30)
+    assert (found.cached_tokens, found.unpriced_calls) == (12, 0)
+    assert found.duration is not None
+    assert await agent.aget_session_metrics("session", user_id="bob") is None
+    priced.price = None
+    await agent.arun("Work", session_id="another")
+    found = await agent.aget_session_metrics("another")
+    assert found is not None
+    assert (found.cost, found.unpriced_calls) == (0.02, 1)
+
+
 async def test_a_later_price_changes_nothing_of_what_was_journaled(
     shared_db: Database, priced: OpenAIResponses, server: ResponsesServer, elsewhere: Elsewhere
 ) -> None:

@@ -89,7 +89,8 @@ def cost_text(metrics: Metrics) -> str:
     known = "" if metrics.cost is None else dollars(metrics.cost)
     if not metrics.unpriced_calls:
         return known
-    return f"{known and f'{known} and '}unknown for {metrics.unpriced_calls} model calls"
+    calls = "model call" if metrics.unpriced_calls == 1 else "model calls"
+    return f"{known and f'{known} and '}unknown for {metrics.unpriced_calls} {calls}"
 
 
 def first_words(record: RunRecord) -> str:

@@ -298,6 +298,13 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def usage_of_session(self, session_id: str) -> list[tuple[str, float]]:
+        """Return the sums of what the runs of a session have used, by the names of metrics.
+
+        Runs count once they have ended or paused. There are none where none has.
+        """
+
+    @abstractmethod
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
         """Return of which running runs the cancel, or the events as they come, are asked for."""
 

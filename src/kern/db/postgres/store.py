@@ -184,6 +184,11 @@ class PostgresStore(Store):
         return [row["usage"] for row in rows]
 
     @override
+    async def usage_of_session(self, session_id: str) -> list[tuple[str, float]]:
+        rows = await self._fetch(self._reading.usage_of_session, session_id)
+        return [(row["key"], row["value"]) for row in rows]
+
+    @override
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
         rows = await self._fetch(self._reading.wanted, list(run_ids))
         return [(row["run_id"], row["cancelled"], row["streamed"]) for row in rows]

@@ -150,6 +150,18 @@ FROM {self._runs} WHERE status = 'PENDING'"""
         )
         return [row["usage"] for row in rows]
 
+    def usage_of_session(
+        self, transaction: Transaction, session_id: str
+    ) -> list[tuple[str, float]]:
+        """See :meth:`kern.db.base.Store.usage_of_session`."""
+        rows = transaction.execute(
+            f"SELECT key, total(each.value) AS value FROM {self._runs}, json_each(usage) AS each "
+            "WHERE session_id = :session_id AND usage IS NOT NULL "
+            "AND each.type IN ('integer', 'real') GROUP BY key",
+            session_id=session_id,
+        )
+        return [(row["key"], row["value"]) for row in rows]
+
     def _below(self, column: str) -> str:
         """Return the common table expression of what a run's calls have started, and theirs."""
         return f"""

@@ -163,6 +163,10 @@ class SqliteStore(Store):
         return await self._file.read(self._reading.usage_of_children, run_id)
 
     @override
+    async def usage_of_session(self, session_id: str) -> list[tuple[str, float]]:
+        return await self._file.read(self._reading.usage_of_session, session_id)
+
+    @override
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
         return await self._file.read(self._reading.wanted, run_ids)
 

@@ -76,6 +76,12 @@ ORDER BY position"""
             _below(runs, "usage::text") + "SELECT usage FROM below WHERE usage IS NOT NULL"
         )
 
+        self.usage_of_session = f"""
+SELECT key, sum(value::text::float8) AS value
+FROM {runs} CROSS JOIN LATERAL json_each(usage)
+WHERE session_id = $1 AND usage IS NOT NULL AND json_typeof(value) = 'number'
+GROUP BY key"""
+
         self.wanted = f"""
 SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed FROM {runs}
 WHERE run_id = ANY($1) AND status = 'RUNNING' AND (cancel_requested_at IS NOT NULL OR streamed)"""
