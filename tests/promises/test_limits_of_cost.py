@@ -8,8 +8,9 @@ from leases import expire
 
 from kern.agent import Agent
 from kern.db.database import Database
+from kern.db.values import Claim
 from kern.dispatch.opening import open_runtime
-from kern.errors import ConfigurationError, UsageLimitError
+from kern.errors import ConfigurationError, NewerJournalError, UsageLimitError
 from kern.models.openai import OpenAIResponses
 from kern.models.prices import Price
 from kern.run.agent import RunOutput
@@ -155,6 +156,22 @@ async def test_a_run_may_have_a_limit_of_its_own_wherever_it_executes(
     run = await ended(agent)
     assert run.error_kind == "UsageLimitError"
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(("limits", "refused"), [({"cost": 1}, True), ({"requests": 9}, False)])
+async def test_an_older_kern_which_does_not_know_such_limits_leaves_it_to_others(
+    db: Database, limits: dict[str, int], refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+    agent = Agent("Tester", ScriptedModel(), db=db)
+    await agent.arun("Work", background=True, run_id="run", usage_limits=UsageLimits(**limits))  # type: ignore[arg-type] # they are numbers
+    store = await db.store()
+    older = Claim("executor", 60.0, journal_version=1)
+    if refused:
+        with pytest.raises(NewerJournalError):
+            await store.claim("run", older)
+    else:
+        assert await store.claim("run", older) is not None
 
 
 async def test_an_unknown_price_passes_no_limit_in_silence(

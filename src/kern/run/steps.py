@@ -15,10 +15,11 @@ from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
 
-VERSION = 1
+VERSION = 2
 """The version of the journal that this kern writes, and the newest that it reads.
 
-It counts up when older versions of kern could not execute a run by what a newer one writes.
+It counts up when older versions of kern could not execute a run by what a newer one writes. A run
+that has a limit of cost of its own needs version 2.
 """
 
 
