@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from kern.db.sqlite import SqliteDb
     from kern.errors import KernError
     from kern.execution.middleware import Middleware
+    from kern.models.prices import Price
     from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
     from kern.run.base import RunContext, RunInfo, RunStatus
+    from kern.run.budget import Budget
     from kern.run.cancel import acancel_run, cancel_run
     from kern.run.message import Message
     from kern.run.requirement import RunRequirement
@@ -24,12 +26,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
+    "Budget",
     "FunctionTool",
     "InMemoryDb",
     "KernError",
     "Message",
     "Middleware",
     "PostgresDb",
+    "Price",
     "RunContext",
     "RunEvent",
     "RunInfo",
@@ -49,12 +53,14 @@ __all__ = [
 
 _MODULES = {
     "Agent": "kern.agent",
+    "Budget": "kern.run.budget",
     "FunctionTool": "kern.tools",
     "InMemoryDb": "kern.db.in_memory",
     "KernError": "kern.errors",
     "Message": "kern.run.message",
     "Middleware": "kern.execution.middleware",
     "PostgresDb": "kern.db.postgres",
+    "Price": "kern.models.prices",
     "RunContext": "kern.run.base",
     "RunEvent": "kern.run.agent",
     "RunInfo": "kern.run.base",

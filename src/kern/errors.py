@@ -1,6 +1,9 @@
 """What kern raises. Every error of its own derives from :class:`KernError`."""
 
-from typing import ClassVar, Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 ModelErrorKind: TypeAlias = Literal[
     "rate_limit",
@@ -173,6 +176,32 @@ class UsageLimitError(KernError):
     """A run has used as much as it may: asked its model too often, or made too many calls."""
 
 
+class BudgetExceededError(KernError):
+    """A user has used up a budget: a run was refused, or has ended before its next model call.
+
+    Attributes:
+        user_id: the user; like the next three, only where the error is raised by what has met it.
+        per: the period of the budget.
+        limit: the limit that was reached, such as ``cost=5``.
+        resets_at: when the next period begins, in UTC.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        user_id: str | None = None,
+        per: str | None = None,
+        limit: str | None = None,
+        resets_at: "datetime | None" = None,
+    ) -> None:
+        super().__init__(message)
+        self.user_id = user_id
+        self.per = per
+        self.limit = limit
+        self.resets_at = resets_at
+
+
 class SessionBusyError(KernError):
     """A run was refused because its session has another one; nothing was stored."""
 
@@ -256,6 +285,7 @@ def failure(kind: str | None, message: str) -> KernError:
     """
     known: tuple[type[KernError], ...] = (
         BlobNotFoundError,
+        BudgetExceededError,
         ConfigurationError,
         ContextWindowExceededError,
         DatabaseError,

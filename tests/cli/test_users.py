@@ -46,7 +46,7 @@ def test_a_user_is_exported_and_erased(where: list[str]) -> None:
     assert [row["kind"] for row in rows] == ["session", "run"]
     assert rows[1]["run_id"] == "of o'brien"
 
-    told = (0, "o'brien is erased (runs: 1, sessions: 1, schedules: 0)\n")
+    told = (0, "o'brien is erased (runs: 1, sessions: 1, schedules: 0, budgets: 0)\n")
     assert kern(where, "users", "erase", "o'brien") == told
     assert kern(where, "users", "export", "o'brien") == (0, "")
     [left] = json.loads(kern(where, "runs", "list", "--json")[1])

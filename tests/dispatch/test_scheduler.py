@@ -14,7 +14,7 @@ from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.dispatch.scheduler import Scheduler
-from kern.errors import DatabaseUnavailableError
+from kern.errors import BudgetExceededError, DatabaseUnavailableError
 from kern.run.record import NewRun
 from kern.run.schedule import Missed, Schedule
 
@@ -110,6 +110,26 @@ async def test_what_was_missed(memory: Store, missed: Missed, hours: list[int]) 
     assert found is not None
     assert found.next_at == NOON + 4 * HOUR
     assert found.last_at == (NOON + 3 * HOUR if hours else None)
+
+
+async def test_a_schedule_skips_what_its_users_budget_has_no_room_for(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    await hourly(store)
+    scheduler, runs, clock = make(store, NOON)
+
+    async def refuse(_: NewRun) -> None:
+        raise BudgetExceededError("The user 'alice' has used $2 this day.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scheduler, "_submit", refuse)
+        await scheduler._start_due()
+    [record] = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert "'hourly' skips its run of 2026-06-01T12:00" in record.getMessage()
+    clock.moment = NOON + HOUR
+    await scheduler._start_due()
+    assert runs.ids == ["hourly@2026-06-01T13:00Z"]
 
 
 async def test_nothing_is_looked_at_where_there_are_no_schedules(memory: Store) -> None:

@@ -147,6 +147,7 @@ async def test_usage_is_counted(chat: Model, server: ResponsesServer, ask: Ask) 
         model_calls=1,
         audio_tokens=12,
         cache_write_tokens=30,
+        audio_output_tokens=7,
     )
 
 

@@ -251,6 +251,7 @@ def test_usage_counts_thoughts_tools_cache_and_sound(read: Read) -> None:
         cached_tokens=60,
         reasoning_tokens=7,
         audio_tokens=15,
+        audio_output_tokens=5,
         model_calls=1,
     )
 

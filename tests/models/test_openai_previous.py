@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from elsewhere import Elsewhere
+from kern.testing.responses import Reply
 from leases import expire
 
 from kern.agent import Agent
@@ -16,7 +17,6 @@ from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.testing import ProtocolServer, ScriptedModel
-from kern.testing.responses import Reply
 
 CALL = Reply.tool_calls(("add", {"a": 1, "b": 2}))
 

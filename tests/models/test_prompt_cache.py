@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from kern.testing.responses import Reply
 
 from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
@@ -16,7 +17,6 @@ from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.models.openai.caching import with_cache_key
 from kern.run.message import Message
 from kern.testing import ProtocolServer
-from kern.testing.responses import Reply
 
 KINDS: dict[Any, str] = {
     OpenAIResponses: "input",

@@ -12,6 +12,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.errors import ModelError
 from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Text
+from kern.models.prices import Price
 from kern.run.base import RunContext, RunStatus
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
@@ -34,6 +35,7 @@ class Planned(Model):
 
     id = "planned"
     provider = "simulation"
+    price = Price(input=0, output=0)
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
@@ -60,7 +62,7 @@ class Planned(Model):
             yield Text(piece)
         if calls in plan["failures"]:
             raise ModelError(f"planned failure {calls}", transient=True, content=text)
-        yield ModelResponse(message, Metrics(model_calls=1))
+        yield ModelResponse(message, Metrics(total_tokens=1, model_calls=1))
 
 
 def answer(results: Iterable[str]) -> str:

@@ -1,12 +1,13 @@
 """Faults that kern could have: each puts one back, for the simulator to find."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 from unittest.mock import patch
 
 from kern.db.sqlite.attempts import Attempts
+from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.sessions import SessionLock
@@ -14,13 +15,14 @@ from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
 from kern.db.values import Accepted, Claim, Settled
 from kern.dispatch.waiting import Waiting
+from kern.errors import BudgetExceededError
 from kern.execution import calls, executor
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
 from kern.execution.settling import settle
 from kern.run.base import RunStatus
 from kern.run.fold import RunState
-from kern.run.record import NewRun, RunRecord, Settlement
+from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.requirement import RunRequirement
 from tests.simulation.weather import Weather
 
@@ -81,13 +83,25 @@ def unfenced_settle() -> _Patch:
 def lost_pending_cancel() -> _Patch:
     submit = Submission.submit
 
-    def mutated(self: Submission, transaction: Transaction, run: NewRun) -> Accepted | None:
+    def mutated(
+        self: Submission, transaction: Transaction, run: NewRun
+    ) -> Accepted | BudgetExceededError | None:
         transaction.execute(
             f"DELETE FROM {_RUNS} WHERE run_id = :run_id AND session_id IS NULL", run_id=run.run_id
         )
         return submit(self, transaction, run)
 
     return patch.object(Submission, "submit", mutated)
+
+
+@_mutation(_FREEZING, "budgets count")
+def answer_that_is_charged_with_every_write() -> _Patch:
+    charge = Spendings.charge
+
+    def mutated(self: Spendings, transaction: Transaction, rows: Sequence[JournalRow]) -> None:
+        charge(self, transaction, [replace(row, seq=-row.seq) for row in rows])
+
+    return patch.object(Spendings, "charge", mutated)
 
 
 @_mutation(_DEAF, "still waits|remain")

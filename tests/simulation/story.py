@@ -14,6 +14,7 @@ _SLACK = 600.0
 async def tell(world: World) -> None:
     """Let a world begin, live and end."""
     random, seen = world.random, world.seen
+    world.states.set_budget()
     for _ in range(random.randint(1, 3)):
         world.start(is_worker=True)
     for _ in range(random.randint(1, 2)):
@@ -43,6 +44,7 @@ async def tell(world: World) -> None:
     for process in list(world.processes):
         process.stopping.set()
     await _until_nothing(world, lambda: ", ".join(map(str, world.processes)), 60)
+    world.states.check_budgets()
 
 
 async def _until_nothing(world: World, remains: Callable[[], str], seconds: float) -> None:

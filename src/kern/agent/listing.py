@@ -9,6 +9,7 @@ from kern.errors import InvalidInputError
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
 from kern.run.codec import check_id, check_user
+from kern.run.message import Metrics
 from kern.run.numbers import check_count
 from kern.run.ownership import ids_of
 
@@ -106,6 +107,39 @@ class Listing(AgentDefinition[Deps, Output]):
         records = await (await runtime_of(self)).store.page(wanted, limit, before)
         found = [replace(RunOutput.from_record(each), agent_name=self.name) for each in records]
         return [self._typed(each) for each in found]
+
+    async def aget_session_metrics(
+        self, session_id: str, *, user_id: str | None = None
+    ) -> Metrics | None:
+        """Return what the runs of a session have used and cost together, of whichever agents.
+
+        Runs count once they have ended or paused. The longer the session, the longer it takes.
+
+        Args:
+            session_id: the session.
+            user_id: the user who calls it that; by default nobody.
+
+        Returns:
+            The sums; None where no run of the session has ended or paused.
+
+        Raises:
+            InvalidInputError: an argument cannot be used.
+            ConfigurationError: the agent has no db.
+            DatabaseError: they could not be read.
+        """
+        check_id("session_id", session_id)
+        check_user(user_id)
+        store = (await runtime_of(self)).store
+        if user_id is not None:
+            session_id = await store.users.session_id(session_id, user_id)
+        sums = await store.usage_of_session(session_id)
+        if not sums:
+            return None
+        metrics = Metrics.from_dict(
+            {name: int(value) if value.is_integer() else value for name, value in sums}
+        )
+        metrics.cost = None if metrics.cost is None else round(metrics.cost, 12)
+        return metrics
 
 
 def _status(value: object) -> RunStatus:

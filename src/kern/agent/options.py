@@ -46,6 +46,7 @@ def new_run(
     if session_policy is not None:
         check_policy(session_policy)
     named = {"run_id": run_id, "session_id": session_id}
+    limits = None if usage_limits is None else check_limits(usage_limits)
     return NewRun(
         run_id=check_id("run_id", new_id() if run_id is None else run_id),
         session_id=check_id("session_id", new_id() if session_id is None else session_id),
@@ -59,7 +60,8 @@ def new_run(
         run_at=_check_moment(run_at),
         max_attempts=None if max_attempts is None else check_count("max_attempts", max_attempts),
         webhook=None if webhook is None else check_webhook(webhook),
-        usage_limits=None if usage_limits is None else check_limits(usage_limits).to_json(),
+        journal_version=1 if limits is None or limits.cost is None else 2,
+        usage_limits=None if limits is None else limits.to_json(),
         chosen=tuple(name for name, value in named.items() if value is not None),
     )
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kern.run.base import RunStatus
 from kern.run.duration import format_duration
+from kern.run.message import Metrics
 from kern.run.printable import one_line, printable
 from kern.run.record import RunRecord
 
@@ -76,6 +77,20 @@ def about(time: timedelta) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def dollars(cost: float) -> str:
+    """Return an amount of US dollars, with more digits the smaller it is."""
+    return f"${cost:,.{2 if cost >= 100 else 4 if cost >= 0.01 else 6}f}"
+
+
+def cost_text(metrics: Metrics) -> str:
+    """Return what a run cost, and of how many model calls that is not known."""
+    known = "" if metrics.cost is None else dollars(metrics.cost)
+    if not metrics.unpriced_calls:
+        return known
+    calls = "model call" if metrics.unpriced_calls == 1 else "model calls"
+    return f"{known and f'{known} and '}unknown for {metrics.unpriced_calls} {calls}"
 
 
 def first_words(record: RunRecord) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from kern.db.blobs import Blobs
+from kern.db.budgets import Budgets
 from kern.db.listing import Load, RunFilter
 from kern.db.outbox import Outbox
 from kern.db.overview import Overview
@@ -40,6 +41,7 @@ class Store(ABC):
         processes: the processes that execute its runs.
         overview: how its runs stand that have not ended.
         blobs: what of its runs is too large for a row.
+        budgets: how much users may use, and have used.
         users: what of it belongs to whom.
     """
 
@@ -50,6 +52,7 @@ class Store(ABC):
     processes: Processes
     overview: Overview
     blobs: Blobs
+    budgets: Budgets
     users: Users
 
     def __init__(self) -> None:
@@ -83,6 +86,7 @@ class Store(ABC):
         Raises:
             RunConflictError: a transaction of :meth:`submit_with` holds the id, and has not ended
                 in time.
+            BudgetExceededError: its user has used up a budget.
         """
 
     async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
@@ -96,6 +100,7 @@ class Store(ABC):
         Raises:
             ConfigurationError: this database cannot, or the connection is to another one.
             RunConflictError: another transaction holds the id, and has not ended in time.
+            BudgetExceededError: its user has used up a budget.
         """
         raise ConfigurationError(f"{self} takes no connection of yours: only PostgresDb does.")
 
@@ -293,6 +298,13 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def usage_of_session(self, session_id: str) -> list[tuple[str, float]]:
+        """Return the sums of what the runs of a session have used, by the names of metrics.
+
+        Runs count once they have ended or paused. There are none where none has.
+        """
+
+    @abstractmethod
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
         """Return of which running runs the cancel, or the events as they come, are asked for."""
 
@@ -408,6 +420,9 @@ class Store(ABC):
 
         Returns:
             Whether it was accepted; if not, its id is in use.
+
+        Raises:
+            BudgetExceededError: its user has used up a budget.
         """
 
     @abstractmethod

@@ -13,6 +13,7 @@ from kern.db.heart import Heart
 from kern.db.users import Erased
 from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
+from kern.run.budget import Budget, Period, Spending, check_period
 from kern.run.codec import check_id
 
 logger = logging.getLogger("kern.tables")
@@ -60,12 +61,62 @@ class Database(ABC):
         """
         return await self._stores.get()
 
+    async def aset_budget(self, budget: Budget) -> None:
+        """Set how much a user may use in a period, in the place of the user's last such budget.
+
+        It holds for runs that are accepted or claimed from now on; they are counted from then on.
+        What was counted in the current period stays.
+
+        Args:
+            budget: the budget; without a user it is everybody's who has none for the period.
+
+        Raises:
+            ConfigurationError: it is no budget.
+            DatabaseError: the database refused, or is away.
+        """
+        if not isinstance(budget, Budget):
+            raise ConfigurationError(f"That is no Budget(...): {budget!r:.80}.")
+        await (await self.store()).budgets.put(budget)
+
+    async def adelete_budget(self, user_id: str | None = None, per: Period = "day") -> bool:
+        """Delete a budget; everybody's holds for the user then, if there is one.
+
+        Args:
+            user_id: whose it is; None for everybody's.
+            per: its period.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            ConfigurationError: there is no such period.
+            DatabaseError: the database refused, or is away.
+        """
+        return await (await self.store()).budgets.delete(user_id, check_period(per))
+
+    async def alist_budgets(self) -> list[Budget]:
+        """Return the budgets that are set, everybody's first."""
+        return await (await self.store()).budgets.find()
+
+    async def aget_spending(self, user_id: str) -> list[Spending]:
+        """Return the budgets that hold for a user, with what the user has used of each by now.
+
+        Args:
+            user_id: the user.
+
+        Raises:
+            InvalidInputError: ``user_id`` cannot be an id.
+            DatabaseError: the database refused, or is away.
+        """
+        check_id("user_id", user_id)
+        return await (await self.store()).budgets.spending(user_id)
+
     async def adelete_user(self, user_id: str, *, timeout: float = 60.0) -> Erased:
         """Cancel a user's runs, and delete everything that belongs to the user.
 
         These are runs with their journals, blobs, webhooks and entries in the queue, pending
-        cancels, sessions and schedules; also runs without a user in the user's sessions. Begin
-        no new runs for the user meanwhile.
+        cancels, sessions, schedules and budgets; also runs without a user in the user's sessions.
+        Begin no new runs for the user meanwhile.
 
         Args:
             user_id: the user.
@@ -90,9 +141,9 @@ class Database(ABC):
             user_id: the user.
 
         Yields:
-            JSON values of one row each: its ``kind`` (``"schedule"``, ``"session"``, ``"run"``,
-            ``"event"``, ``"blob"``, ``"webhook"``) and its columns; moments as ISO 8601, bytes as
-            base64. What belongs to a run follows it.
+            JSON values of one row each: its ``kind`` (``"schedule"``, ``"budget"``,
+            ``"session"``, ``"run"``, ``"event"``, ``"blob"``, ``"webhook"``) and its columns;
+            moments as ISO 8601, bytes as base64. What belongs to a run follows it.
 
         Raises:
             InvalidInputError: ``user_id`` cannot be an id.

@@ -13,7 +13,9 @@ from kern.errors import RunStateError
 from kern.run.ownership import ids_of, place
 from kern.run.record import NewRun
 
-Table: TypeAlias = Literal["sessions", "runs", "events", "blobs", "webhooks", "schedules"]
+Table: TypeAlias = Literal[
+    "sessions", "runs", "events", "blobs", "webhooks", "schedules", "budgets"
+]
 
 Row: TypeAlias = dict[str, object]
 
@@ -27,6 +29,7 @@ ORDER: dict[Table, dict[str, str | int]] = {
     "blobs": {"hash": "", "chunk": -1},
     "webhooks": {"delivery_id": ""},
     "schedules": {"name": ""},
+    "budgets": {"per": ""},
 }
 """By which columns the rows of a table are read in order, and from which values on."""
 
@@ -64,11 +67,13 @@ class Erased(NamedTuple):
         runs: how many runs, with their journals, blobs, webhooks and entries in the queue.
         sessions: how many sessions.
         schedules: how many schedules.
+        budgets: how many budgets, and counts of what was used of everybody's.
     """
 
     runs: int
     sessions: int
     schedules: int
+    budgets: int = 0
 
 
 class Users(ABC):
@@ -109,6 +114,10 @@ class Users(ABC):
     @abstractmethod
     async def delete_schedules(self, user_id: str) -> int:
         """Delete a user's schedules, and say how many."""
+
+    @abstractmethod
+    async def delete_budgets(self, user_id: str) -> int:
+        """Delete a user's budgets with what was used of them, and say how many."""
 
     @abstractmethod
     async def delete_sessions(self, user_id: str) -> int:
@@ -191,12 +200,15 @@ class Users(ABC):
                 )
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LATER)
-        return Erased(runs, await self.delete_sessions(user_id), schedules)
+        sessions = await self.delete_sessions(user_id)
+        return Erased(runs, sessions, schedules, await self.delete_budgets(user_id))
 
     async def export(self, user_id: str) -> AsyncGenerator[Row, None]:
         """Yield everything that belongs to a user, each with its ``kind``, as JSON values."""
         async for row in self._all("schedules", user_id):
             yield {"kind": "schedule", **row}
+        async for row in self._all("budgets", user_id):
+            yield {"kind": "budget", **row}
         async for row in self._all("sessions", user_id):
             yield {"kind": "session", **row}
         async for run in self._all("runs", user_id):

@@ -56,12 +56,14 @@ class Accepted(NamedTuple):
         created_at: when it was accepted.
         waiting: whether it waits for another run of its session.
         transaction: the caller's transaction of which it is part, by the database's number.
+        budgeted: whether its user has a budget.
     """
 
     status: RunStatus
     created_at: datetime
     waiting: bool = False
     transaction: str | None = None
+    budgeted: bool = False
 
 
 class Settled(NamedTuple):

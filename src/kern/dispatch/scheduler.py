@@ -14,7 +14,7 @@ from datetime import datetime
 
 from kern.aio.retry import until_available
 from kern.db.schedules import Schedules
-from kern.errors import DatabaseUnavailableError
+from kern.errors import BudgetExceededError, DatabaseUnavailableError
 from kern.run.record import NewRun
 from kern.run.schedule import Schedule
 
@@ -76,12 +76,20 @@ class Scheduler:
             return min(sleep, _LONGEST_SLEEP)
         return _LONGEST_SLEEP if due else None
 
+    async def _submit_unless_over_budget(self, schedule: Schedule, tick: datetime) -> None:
+        try:
+            await self._submit(schedule.run(tick))
+        except BudgetExceededError as error:
+            logger.warning(
+                "the schedule %r skips its run of %s: %s", schedule.name, tick.isoformat(), error
+            )
+
     async def _start(self, schedule: Schedule, now: datetime) -> bool:
         """Start a schedule's runs and move it on; say whether that went well."""
         try:
             ticks = schedule.due(now)
             for tick in ticks:
-                await self._submit(schedule.run(tick))
+                await self._submit_unless_over_budget(schedule, tick)
             last_at = ticks[-1] if ticks else schedule.last_at
             moved_on = replace(schedule, next_at=schedule.after(now), last_at=last_at)
             await self._schedules.update(schedule, moved_on)

@@ -304,4 +304,5 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         waiting=accepted.waiting,
         input=run.input,
         streamed=run.streamed,
+        budgeted=accepted.budgeted,
     )

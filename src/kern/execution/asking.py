@@ -10,6 +10,7 @@ from inspect import isawaitable
 from kern.aio.threads import call_in_thread
 from kern.errors import ModelError, described
 from kern.execution.attempt import Attempt
+from kern.execution.limits import priced
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Text
 from kern.models.cache import cached
 from kern.models.fallback import FallbackConfig, all_failed
@@ -64,7 +65,7 @@ async def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> Mode
     if model.response_cache is not None:
         model = cached(model)
     if not (journal.is_read or attempt.spec.live or model.keeps_answers):
-        return await model.respond(request)
+        return await priced(attempt, model, await model.respond(request))
     response: ModelResponse | None = None
     async with aclosing(model.stream(request)) as pieces:
         async for piece in pieces:
@@ -76,7 +77,7 @@ async def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> Mode
                 case ModelResponse():
                     response = piece
     assert response is not None, "a model's stream ends with its response"
-    return response
+    return await priced(attempt, model, response)
 
 
 def _keeper(attempt: Attempt) -> Model | None:

@@ -14,6 +14,7 @@ from kern.execution.spec import Spec
 from kern.models.base import Model
 from kern.run.agent import RunInput, RunOutput, messages_of
 from kern.run.base import RunInfo
+from kern.run.budget import Spending
 from kern.run.codec import decode_object
 from kern.run.fold import RunState
 from kern.run.message import Message
@@ -37,6 +38,8 @@ class Attempt:
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
         limits: how much the run may use, by its agent and by itself.
+        spending: the budgets that hold for the run's user, as they were before its last model call;
+            None where the user had none when the run was accepted or claimed.
         tries: how many more attempts may fail after this one.
         failures: how many attempts have failed or were lost before it.
         postponed: the seconds after which the next attempt may begin, once this one has failed.
@@ -68,6 +71,7 @@ class Attempt:
     timeout: float | None = None
     remaining: float | None = None
     limits: tuple[UsageLimits, ...] = ()
+    spending: Sequence[Spending] | None = None
     tries: int = 0
     failures: int = 0
     postponed: float | None = None
@@ -118,7 +122,7 @@ class Attempt:
             record.input or "",
             output,
             store,
-            Journal(store, output, record.attempt, emit, record.streamed),
+            Journal(store, output, record.attempt, emit, record.streamed, charged=record.budgeted),
             record.attempt,
             foreground=foreground,
             timeout=record.timeout,
@@ -126,6 +130,7 @@ class Attempt:
             # A foreground run's caller is there to see a failure.
             tries=0 if foreground else max(0, (record.max_attempts or 1) - record.failures - 1),
             limits=_limits(record, spec),
+            spending=() if record.budgeted else None,
             failures=record.failures,
             last_seq=record.last_seq,
             is_pinned=is_pinned,

@@ -59,6 +59,8 @@ class Journal:
         attempt: int,
         emit: Emit | None,
         streamed: bool,
+        *,
+        charged: bool = False,
     ) -> None:
         """Begin with nothing; see :meth:`restore`.
 
@@ -69,6 +71,7 @@ class Journal:
             emit: called with each event, where the run's own caller reads them: with pieces of
                 text as they come, with all others once they are committed.
             streamed: whether somebody else reads them.
+            charged: whether what its calls use counts towards budgets of the run's user.
         """
         self.state = RunState()
         self.entries: list[Entry] = []
@@ -77,6 +80,7 @@ class Journal:
         self._store = store
         self._output = output
         self._attempt = attempt
+        self._charged = charged
         self._emit = emit
         self._streamed = streamed
         self._has_pieces = False
@@ -298,7 +302,9 @@ class Journal:
         """Return the rows for entries; pieces only while somebody reads them."""
         run_id = self._output.run_id
         return [
-            write_row(run_id, each) for each in entries if self._streamed or not _is_piece(each)
+            write_row(run_id, each, charged=self._charged)
+            for each in entries
+            if self._streamed or not _is_piece(each)
         ]
 
 

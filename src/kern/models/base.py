@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
+from kern.models.prices import Price
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
 
@@ -154,6 +155,7 @@ class Model(ABC):
         keeps_answers: whether the provider goes on with an answer nobody waits for. Its handle
             comes out of :meth:`stream` only.
         response_cache: where its answers are kept on this machine, or None for nowhere.
+        price: what it costs; None for what genai-prices says.
 
     Example:
         >>> class Echo(Model):
@@ -173,6 +175,7 @@ class Model(ABC):
     provider: str
     keeps_answers: bool = False
     response_cache: "ResponseCache | None" = None
+    price: Price | None = None
 
     @property
     def origin(self) -> str:

@@ -112,7 +112,7 @@ class ResponseCache:
             return None
         if self.ttl is not None and time.time() - kept.created_at >= self.ttl:
             return None
-        return replace(kept.response, metrics=Metrics(model_calls=1, cached_calls=1))
+        return replace(kept.response, metrics=Metrics(model_calls=1, cached_calls=1, cost=0.0))
 
     def write(self, path: Path, response: ModelResponse) -> None:
         """Keep an answer; who reads at the same time sees all of it, or none."""

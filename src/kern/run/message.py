@@ -144,6 +144,9 @@ class Metrics:
             first model call that was streamed, repetitions included.
         cached_calls: the model calls that were answered from this machine, see
             :class:`~kern.models.cache.ResponseCache`; they used no tokens.
+        audio_output_tokens: of the tokens of sound, those in the output.
+        cost: in US dollars, what the calls cost whose price is known; None where there is none.
+        unpriced_calls: answered model calls whose price is not known.
     """
 
     input_tokens: int = 0
@@ -158,6 +161,9 @@ class Metrics:
     cache_write_tokens: int = 0
     time_to_first_token: float | None = None
     cached_calls: int = 0
+    audio_output_tokens: int = 0
+    cost: float | None = None
+    unpriced_calls: int = 0
 
     def add(self, other: "Metrics") -> None:
         """Add what one more model call, or run, used."""
@@ -173,6 +179,10 @@ class Metrics:
         if self.time_to_first_token is None:
             self.time_to_first_token = other.time_to_first_token
         self.cached_calls += other.cached_calls
+        self.audio_output_tokens += other.audio_output_tokens
+        self.unpriced_calls += other.unpriced_calls
+        if other.cost is not None:  # Rounded, so that sums look like what was added.
+            self.cost = round((self.cost or 0.0) + other.cost, 12)
 
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values."""

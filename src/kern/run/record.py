@@ -72,6 +72,7 @@ class RunRecord:
     claimed. ``requirements`` is what a paused run waits for, as JSON text; ``error_kind`` the class
     of what it failed of; ``refusal`` why the last executor that could not execute it has refused
     it. ``usage_limits`` is how much it may use beside what its agent allows, as JSON text.
+    ``budgeted`` says of a run that was accepted or claimed whether its user has a budget.
     ``usage``, and ``beginning``, the first characters of the input's JSON text, only a listed
     run has; it has neither ``input`` nor ``output``.
     """
@@ -106,6 +107,7 @@ class RunRecord:
     input: str | None = None
     streamed: bool = False
     last_seq: int = 0
+    budgeted: bool = False
     usage: str | None = None
     beginning: str | None = None
 
@@ -122,6 +124,8 @@ class JournalRow:
         skippable: whether a reader that does not know the kind may go on without it.
         payload: what happened, as JSON text.
         created_at: when it was written, in seconds since 1970; 0 before it is.
+        cost: what it adds to what its user has used of budgets, in US dollars.
+        tokens: the same, in tokens.
     """
 
     run_id: str
@@ -131,6 +135,8 @@ class JournalRow:
     skippable: bool
     payload: str
     created_at: float = 0.0
+    cost: float = 0.0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 A row is one step. What a step means is said in one other place, :mod:`kern.run.fold`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
 import msgspec
@@ -15,10 +15,11 @@ from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
 
-VERSION = 1
+VERSION = 2
 """The version of the journal that this kern writes, and the newest that it reads.
 
-It counts up when older versions of kern could not execute a run by what a newer one writes.
+It counts up when older versions of kern could not execute a run by what a newer one writes. A run
+that has a limit of cost of its own needs version 2.
 """
 
 
@@ -216,12 +217,13 @@ class Entry:
     created_at: float = 0.0
 
 
-def write_row(run_id: str, entry: Entry) -> JournalRow:
+def write_row(run_id: str, entry: Entry, *, charged: bool = False) -> JournalRow:
     """Return the row that holds an entry.
 
     Args:
         run_id: the run.
         entry: the entry; one whose step was skipped is not written.
+        charged: whether what it has used counts towards budgets.
 
     Example:
         >>> row = write_row("run", Entry(1, 2, ToolEnded(0, "sunny")))
@@ -233,7 +235,9 @@ def write_row(run_id: str, entry: Entry) -> JournalRow:
     step = entry.step
     assert step is not None, "what is skipped is not written"
     kind = type(step).__name__
-    return JournalRow(run_id, entry.seq, entry.event, kind, step.skippable, dump(step))
+    row = JournalRow(run_id, entry.seq, entry.event, kind, step.skippable, dump(step))
+    used: Metrics | None = getattr(step, "metrics", None) if charged else None
+    return row if used is None else replace(row, cost=used.cost or 0.0, tokens=used.total_tokens)
 
 
 def read_row(row: JournalRow) -> Entry:

@@ -1,5 +1,6 @@
 """How much a run may use."""
 
+import math
 from dataclasses import dataclass, fields
 
 import msgspec
@@ -15,10 +16,10 @@ from kern.run.message import Metrics
 class UsageLimits:
     """How much a run may use, over all its attempts and with the runs that its tools start.
 
-    Model calls and tokens are looked at before each model call, so the call that passes a limit of
-    tokens is the last one. Tool calls are looked at before those of an answer are made: if they
-    would pass the limit together, none of them is. Runs that its tools have started count once
-    they have ended or paused.
+    Model calls, tokens and cost are looked at before each model call, so the call that passes a
+    limit of tokens or cost is the last one. Tool calls are looked at before those of an answer are
+    made: if they would pass the limit together, none of them is. Runs that its tools have started
+    count once they have ended or paused.
 
     Attributes:
         requests: answered model calls.
@@ -26,9 +27,11 @@ class UsageLimits:
         input_tokens: tokens sent to models.
         output_tokens: tokens that models produced.
         total_tokens: both together.
+        cost: US dollars, as far as prices are known; see :class:`kern.models.prices.Price`. The
+            log says once of a model that its price is not.
 
     Raises:
-        ConfigurationError: a limit is no whole number from 1 on.
+        ConfigurationError: a limit is no whole number from 1 on, or the cost no number above 0.
 
     Example:
         >>> UsageLimits(requests=5).exceeded(Metrics(model_calls=5))
@@ -42,11 +45,15 @@ class UsageLimits:
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
+    cost: float | None = None
 
     def __post_init__(self) -> None:
+        check_cost("UsageLimits", self.cost)
         for each in fields(self):
             value = getattr(self, each.name)
-            if value is not None and (type(value) is not int or value < 1):
+            if each.name == "cost" or value is None:
+                continue
+            if type(value) is not int or value < 1:
                 raise ConfigurationError(
                     f"UsageLimits: {each.name} must be a whole number from 1 on, not {value!r:.50}."
                 )
@@ -75,11 +82,30 @@ class UsageLimits:
             ("input_tokens", used.input_tokens),
             ("output_tokens", used.output_tokens),
             ("total_tokens", used.total_tokens),
+            ("cost", used.cost or 0.0),
         ):
-            limit: int | None = getattr(self, name)
+            limit: float | None = getattr(self, name)
             if limit is not None and so_far >= limit:
                 return f"{name}={limit}"
         return None
+
+
+def check_cost(what: str, cost: object) -> None:
+    """Make sure that a limit of cost is one.
+
+    Args:
+        what: whose it is, for the error.
+        cost: what should be a number of US dollars; None for no limit.
+
+    Raises:
+        ConfigurationError: it is no number above 0, or has no end.
+    """
+    if cost is None:
+        return
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost < math.inf:
+        raise ConfigurationError(
+            f"{what}: cost must be a number of US dollars above 0, not {cost!r:.50}."
+        )
 
 
 _decoder = msgspec.json.Decoder(UsageLimits)

@@ -22,6 +22,7 @@ from kern.models.base import (
     Text,
 )
 from kern.models.failures import failure_of, retry_after
+from kern.models.prices import Price
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
 from kern.testing.protocols.base import arguments_of, halves
@@ -39,12 +40,14 @@ class FunctionModel(Model):
 
     Attributes:
         requests: what was asked, oldest first.
+        price: what its answers cost: nothing, unless it is set.
 
     Example:
         >>> model = FunctionModel(lambda request: request.messages[-1].text.upper())
     """
 
     provider = "testing"
+    price = Price(0, 0)
 
     def __init__(
         self,

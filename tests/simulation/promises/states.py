@@ -4,10 +4,12 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, cast
 
+from kern.db.sqlite.connection import Transaction
 from kern.run.record import Settlement
 from tests.simulation.agents import AGENT_LIMIT, USER_LIMIT, answer
 from tests.simulation.promises.calls import MOST_ANSWERS, Calls
 from tests.simulation.promises.seen import Row, Seen
+from tests.simulation.store import at_once
 from tests.simulation.weather import HEARTBEAT
 
 if TYPE_CHECKING:
@@ -46,6 +48,30 @@ class States:
         self._calls = calls
         self._changes = 0
         self._asked: defaultdict[Process, list[float]] = defaultdict(list)
+
+    def set_budget(self) -> None:
+        """Give everybody a budget that is never used up."""
+
+        def put(transaction: Transaction) -> None:
+            transaction.execute(
+                "INSERT INTO kern_sessions_budgets (user_id, per, tokens) "
+                "VALUES ('', 'month', 1000000)"
+            )
+
+        at_once(self._seen.world.file.write(put))
+
+    def check_budgets(self) -> None:
+        """What is journaled is counted once: each answer has taken one token."""
+        counted = self._seen.world.rows(
+            "SELECT user_id, used_tokens FROM kern_sessions_budgets WHERE user_id <> ''"
+        )
+        journaled = self._seen.world.rows(
+            "SELECT user_id, count(*) FROM kern_sessions_run_events JOIN kern_sessions_runs "
+            "USING (run_id) WHERE type = 'ModelAnswered' AND user_id IS NOT NULL GROUP BY user_id"
+        )
+        used, answers = dict(map(tuple, counted)), dict(map(tuple, journaled))
+        if used != answers:
+            self._seen.breach(f"budgets count {used}, though the answers are {answers}")
 
     def asked(self, process: "Process", name: str) -> None:
         """See that a process does not ask all the time."""

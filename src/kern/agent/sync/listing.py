@@ -4,6 +4,7 @@ from kern.agent.blocking import blocking
 from kern.agent.listing import Listing
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
+from kern.run.message import Metrics
 
 
 class SyncListing(Listing[Deps, Output]):
@@ -79,4 +80,25 @@ class SyncListing(Listing[Deps, Output]):
             self.alist_runs(
                 status=status, session_id=session_id, user_id=user_id, limit=limit, before=before
             )
+        )
+
+    def get_session_metrics(self, session_id: str, *, user_id: str | None = None) -> Metrics | None:
+        """Return what the runs of a session have used and cost together, of whichever agents.
+
+        Runs count once they have ended or paused. The longer the session, the longer it takes.
+
+        Args:
+            session_id: the session.
+            user_id: the user who calls it that; by default nobody.
+
+        Returns:
+            The sums; None where no run of the session has ended or paused.
+
+        Raises:
+            InvalidInputError: an argument cannot be used.
+            ConfigurationError: the agent has no db.
+            DatabaseError: they could not be read.
+        """
+        return blocking("await agent.aget_session_metrics(...)").call(
+            self.aget_session_metrics(session_id, user_id=user_id)
         )

@@ -11,7 +11,7 @@ from rich.text import Text
 from kern.cli.runs.listing import as_json, error_of, output_of
 from kern.cli.runs.looking import Look, look_at
 from kern.cli.runs.timeline import timeline
-from kern.cli.terminal import age, cell, console, status_of, took
+from kern.cli.terminal import age, cell, console, cost_text, status_of, took
 from kern.db.database import Database
 from kern.errors import RunNotFoundError
 from kern.run.agent import RunInput
@@ -128,6 +128,7 @@ def _facts(record: RunRecord, look: Look) -> Table:
         ("Started by", cell(record.parent_run_id)),
         ("Priority", str(record.priority or "")),
         ("Tokens", tokens if metrics.model_calls else ""),
+        ("Cost", cost_text(metrics)),
         ("Metadata", cell(json.dumps(output.metadata) if output.metadata else "")),
     ]
     for name, value in rows:

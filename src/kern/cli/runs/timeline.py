@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kern.cli.terminal import dollars
 from kern.errors import JournalError
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending
@@ -82,7 +83,8 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
             call_line(each.name, each.arguments) for each in step.message.tool_calls[:3]
         )
         used = step.metrics
-        detail = f"{used.input_tokens} + {used.output_tokens} tokens: {detail}"
+        cost = f", {dollars(used.cost)}" if used.cost else ""
+        detail = f"{used.input_tokens} + {used.output_tokens} tokens{cost}: {detail}"
     elif step is not None and kind in _TOLD_ELSEWHERE:
         payload = None
     failed = kind in _FAILED

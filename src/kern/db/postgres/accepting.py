@@ -6,6 +6,7 @@ from enum import Enum
 import asyncpg
 
 from kern.aio.batch import Batcher
+from kern.db.budgets import Budgets
 from kern.db.postgres.caller import SERVER, asyncpg_connection, briefly
 from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.hand_off import HandOff
@@ -13,7 +14,7 @@ from kern.db.postgres.names import Names
 from kern.db.postgres.reporting import reporting
 from kern.db.postgres.rows import accepted_columns
 from kern.db.postgres.statements import Accepting as Statements
-from kern.db.postgres.statements.accepting import LOCK_TIMEOUT
+from kern.db.postgres.statements.accepting import LOCK_TIMEOUT, OVER_BUDGET
 from kern.db.postgres.statements.steps import cancel
 from kern.db.values import Accepted
 from kern.errors import ConfigurationError, DatabaseError, RunConflictError
@@ -27,12 +28,21 @@ class _Locked(Enum):
     by_a_transaction = "by a transaction"
 
 
+class _OverBudget(Enum):
+    """That a run was refused, for its user has used up a budget."""
+
+    refused = "refused"
+
+
 class Accepting:
     """Accepts runs: in batches, alone, or in a caller's transaction."""
 
-    def __init__(self, connections: Connections, names: Names, hand_off: HandOff) -> None:
+    def __init__(
+        self, connections: Connections, names: Names, hand_off: HandOff, budgets: Budgets
+    ) -> None:
         """Send statements over ``connections``."""
         self._connections = connections
+        self._budgets = budgets
         self._hand_off = hand_off
         self._statements = Statements(names, connections.lock_timeout)
         self._lock_timeout = self._statements.lock_timeout
@@ -45,16 +55,20 @@ class Accepting:
 
         Raises:
             RunConflictError: another transaction holds the id, and has not ended in time.
+            BudgetExceededError: its user has used up a budget.
         """
-        accepted = await self._submits.put(run)
-        # Each waits alone then, so that none waits for a transaction that holds another.
-        if not isinstance(accepted, _Locked):
-            return accepted
-        rows = await self._fetch_briefly(
-            run.run_id, self._statements.submit_alone, *accepted_columns([run])
-        )
-        await self._hand_off.finish(rows)
-        return _accepted(rows[0]) if rows else None
+        while True:
+            accepted = await self._submits.put(run)
+            if isinstance(accepted, _Locked):
+                # Each waits alone then, so that none waits for a transaction that holds another.
+                rows = await self._fetch_briefly(
+                    run.run_id, self._statements.submit_alone, *accepted_columns([run])
+                )
+                await self._hand_off.finish(rows)
+                accepted = _accepted(rows[0]) if rows else None
+            if not isinstance(accepted, _OverBudget):
+                return accepted
+            await self._check_budgets(run)
 
     async def answered(self) -> None:
         """Wait until the runs submitted so far are accepted, also for those who have left."""
@@ -62,11 +76,14 @@ class Accepting:
 
     async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
         """Accept a run in a caller's transaction, as the store's ``submit_with`` says."""
-        rows = await self.fetch_within(
-            connection, run.run_id, self._statements.submit_within, *accepted_columns([run])
-        )
-        accepted = _accepted(rows[0]) if rows else None
-        return accepted and accepted._replace(transaction=rows[0]["transaction"])
+        while True:
+            rows = await self.fetch_within(
+                connection, run.run_id, self._statements.submit_within, *accepted_columns([run])
+            )
+            accepted = _accepted(rows[0]) if rows else None
+            if not isinstance(accepted, _OverBudget):
+                return accepted and accepted._replace(transaction=rows[0]["transaction"])
+            await self._check_budgets(run)
 
     async def fetch_within(
         self, connection: object, run_id: str, statement: str, *values: object
@@ -93,9 +110,13 @@ class Accepting:
     async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
         """Accept a run with the first steps of another, as the store's ``fork`` says."""
         values = (*accepted_columns([run]), origin, seq)
-        rows = await self._fetch_briefly(run.run_id, self._statements.fork, *values)
-        await self._hand_off.finish(rows)
-        return bool(rows) and rows[0]["status"] is not None
+        while True:
+            rows = await self._fetch_briefly(run.run_id, self._statements.fork, *values)
+            await self._hand_off.finish(rows)
+            accepted = _accepted(rows[0]) if rows else None
+            if not isinstance(accepted, _OverBudget):
+                return accepted is not None
+            await self._check_budgets(run)
 
     async def cancel(self, run_id: str, user_id: str | None) -> bool:
         """Ask for the end of a run, as the store's ``cancel`` says.
@@ -107,6 +128,12 @@ class Accepting:
         await self._hand_off.finish(rows)
         return bool(rows and rows[0]["known"])
 
+    async def _check_budgets(self, run: NewRun) -> None:
+        """Raise which budget of its user has a run refused; nothing where that has passed."""
+        assert run.user_id is not None, "a budget is somebody's"
+        for each in await self._budgets.spending(run.user_id):
+            each.check("The run was refused; nothing was stored.")
+
     async def _fetch_briefly(
         self, run_id: str, statement: str, *values: object
     ) -> list[asyncpg.Record]:
@@ -117,7 +144,9 @@ class Accepting:
                 raise _conflict(run_id, self._lock_timeout) from error
             raise
 
-    async def _submit_all(self, runs: Sequence[NewRun]) -> Sequence[Accepted | _Locked | None]:
+    async def _submit_all(
+        self, runs: Sequence[NewRun]
+    ) -> Sequence[Accepted | _Locked | _OverBudget | None]:
         try:
             rows = await self._connections.fetch(self._statements.submit, *accepted_columns(runs))
         except DatabaseError as error:
@@ -135,10 +164,13 @@ class Accepting:
         return bool(server == self._server)
 
 
-def _accepted(row: asyncpg.Record) -> Accepted | None:
+def _accepted(row: asyncpg.Record) -> Accepted | _OverBudget | None:
     if row["status"] is None:
         return None
-    return Accepted(RunStatus(row["status"]), row["created_at"], row["waiting"])
+    if row["status"] == OVER_BUDGET:
+        return _OverBudget.refused
+    status = RunStatus(row["status"])
+    return Accepted(status, row["created_at"], row["waiting"], budgeted=row["budgeted"])
 
 
 def _is_locked(error: DatabaseError) -> bool:

@@ -57,6 +57,11 @@ class Names:
         return self._quoted(f"{self.session_table}_schedules")
 
     @property
+    def budgets(self) -> str:
+        """The table of the budgets, and of what was used of them."""
+        return self._quoted(f"{self.session_table}_budgets")
+
+    @property
     def versions(self) -> str:
         """The table that holds the version of the others."""
         return self._quoted("kern_versions")

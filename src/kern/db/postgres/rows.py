@@ -1,6 +1,6 @@
 """Between the rows of PostgreSQL and kern's records."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 import asyncpg
@@ -16,6 +16,8 @@ _accepted = attrgetter(
 )
 
 _written = attrgetter("run_id", "seq", "event", "type", "skippable", "payload")
+
+_used = attrgetter("cost", "tokens")
 
 _settled = attrgetter(
     *("run_id", "attempt", "status", "output", "error", "usage", "fold_before"),
@@ -46,6 +48,16 @@ def journal_columns(rows: Sequence[tuple[int, JournalRow]]) -> list[list[object]
     """Return an array for each column of rows that attempts write to journals."""
     attempts, run_ids, *others = columns([(attempt, *_written(row)) for attempt, row in rows], 7)
     return [run_ids, attempts, *others]
+
+
+def used_columns(rows: Sequence[JournalRow]) -> list[list[object]]:
+    """Return an array for each column of what rows have used of budgets."""
+    return columns([_used(row) for row in rows], 2)
+
+
+def are_charged(rows: Iterable[JournalRow]) -> bool:
+    """Say whether any of the rows has used something of a budget."""
+    return any(row.cost or row.tokens for row in rows)
 
 
 def record(row: asyncpg.Record) -> RunRecord:

@@ -201,6 +201,21 @@ END $$""",
         # For what belongs to a user; sessions without one are not in it.
         "CREATE INDEX ON {sessions} (user_id) WHERE user_id IS NOT NULL",
     ),
+    (
+        # Everybody's budgets have an empty user. A row without limits only counts: everybody's
+        # hold for its user.
+        """
+CREATE TABLE {budgets} (
+    user_id text NOT NULL,
+    per text NOT NULL CHECK (per IN ('hour', 'day', 'week', 'month')),
+    cost double precision,
+    tokens bigint,
+    starts_at timestamptz,
+    used_cost double precision NOT NULL DEFAULT 0,
+    used_tokens bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (user_id, per)
+) WITH (fillfactor = 50)""",
+    ),
 )
 
 
@@ -256,7 +271,7 @@ def _statements(names: Names, version: int) -> Iterator[str]:
         each: getattr(names, each)
         for each in (
             *("sessions", "runs", "positions", "events", "webhooks", "processes", "tick"),
-            *("blobs", "schedules", "queue", "enqueue"),
+            *("blobs", "schedules", "budgets", "queue", "enqueue"),
         )
     }
     for statements in _MIGRATIONS[version:]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+import asyncpg
 from typing_extensions import override
 
 from kern.aio.batch import Batcher
@@ -11,6 +12,7 @@ from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
 from kern.db.postgres.accepting import Accepting
 from kern.db.postgres.blobs import PostgresBlobs
+from kern.db.postgres.budgets import PostgresBudgets
 from kern.db.postgres.claiming import Claiming
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.hand_off import HandOff
@@ -21,7 +23,14 @@ from kern.db.postgres.overview import PostgresOverview
 from kern.db.postgres.processes import PostgresProcesses
 from kern.db.postgres.queue import PostgresQueue
 from kern.db.postgres.retention import PostgresRetention
-from kern.db.postgres.rows import columns, journal_columns, record, settled_columns
+from kern.db.postgres.rows import (
+    are_charged,
+    columns,
+    journal_columns,
+    record,
+    settled_columns,
+    used_columns,
+)
 from kern.db.postgres.schedules import PostgresSchedules
 from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
 from kern.db.postgres.sweep import Sweep
@@ -60,7 +69,8 @@ class PostgresStore(Store):
         self._session_lock = SessionLock(names)
         self._set_counted = Limits(names).set_counted
         self._hand_off = HandOff(connections, names)
-        self._accepting = Accepting(connections, names, self._hand_off)
+        self.budgets = PostgresBudgets(connections.fetch, names)
+        self._accepting = Accepting(connections, names, self._hand_off, self.budgets)
         self.users = PostgresUsers(connections, names, self._accepting, self._queue)
         self._claiming = Claiming(connections, names, self._hand_off)
         self._sweep = Sweep(connections, names, self._hand_off)
@@ -142,7 +152,7 @@ class PostgresStore(Store):
     async def postpone(
         self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
     ) -> RunStatus | None:
-        journal = journal_columns([(attempt, row) for row in rows])[2:]
+        journal = journal_columns([(attempt, row) for row in rows])[2:] + used_columns(rows)
         return await self._give_up(self._steps.postpone, run_id, attempt, delay, *journal)
 
     @override
@@ -172,6 +182,11 @@ class PostgresStore(Store):
     async def usage_of_children(self, run_id: str) -> list[str]:
         rows = await self._fetch(self._reading.usage_of_children, run_id)
         return [row["usage"] for row in rows]
+
+    @override
+    async def usage_of_session(self, session_id: str) -> list[tuple[str, float]]:
+        rows = await self._fetch(self._reading.usage_of_session, session_id)
+        return [(row["key"], row["value"]) for row in rows]
 
     @override
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
@@ -267,6 +282,19 @@ class PostgresStore(Store):
         await self._hand_off.finish(rows)
         return RunStatus(rows[0]["status"]) if rows else None
 
+    async def _fetch_charged(
+        self,
+        statement: str,
+        counting: str,
+        journal: Sequence[tuple[int, JournalRow]],
+        *values: object,
+    ) -> list[asyncpg.Record]:
+        """Send a statement with rows of journals: the counting one if they are to be charged."""
+        rows = [row for _, row in journal]
+        if not are_charged(rows):
+            return await self._fetch(statement, *values, *journal_columns(journal))
+        return await self._fetch(counting, *values, *journal_columns(journal), *used_columns(rows))
+
     async def _get_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
         rows = await self._fetch(self._reading.get, run_ids)
         found = {row["run_id"]: record(row) for row in rows}
@@ -280,21 +308,24 @@ class PostgresStore(Store):
         return [found.get(run_id) for run_id in run_ids]
 
     async def _append_all(self, appends: Sequence[_Append]) -> list[bool]:
-        rows = await self._fetch(
+        journal = [(each.attempt, row) for each in appends for row in each.rows]
+        rows = await self._fetch_charged(
             self._steps.append,
+            self._steps.append_counting,
+            journal,
             [each.run_id for each in appends],
             [each.attempt for each in appends],
             [each.streamed for each in appends],
-            *journal_columns([(each.attempt, row) for each in appends for row in each.rows]),
         )
         written = {(row["run_id"], row["attempt"]) for row in rows}
         return [(each.run_id, each.attempt) in written for each in appends]
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> list[Settled | None]:
-        rows = await self._fetch(
+        rows = await self._fetch_charged(
             self._steps.settle,
+            self._steps.settle_counting,
+            [(each.attempt, row) for each in settlements for row in each.journal],
             *settled_columns(settlements),
-            *journal_columns([(each.attempt, row) for each in settlements for row in each.journal]),
         )
         await self._hand_off.finish(rows)
         settled = {

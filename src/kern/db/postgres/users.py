@@ -57,6 +57,7 @@ WHERE user_id = $1 AND EXISTS (SELECT FROM {runs} AS runs
             "blobs": f"{names.blobs} WHERE run_id = $1",
             "webhooks": f"{names.webhooks} WHERE run_id = $1",
             "schedules": f"{names.schedules} WHERE user_id = $1",
+            "budgets": f"{names.budgets} WHERE user_id = $1",
         }
 
     @override
@@ -94,6 +95,11 @@ WHERE user_id = $1 AND EXISTS (SELECT FROM {runs} AS runs
     @override
     async def delete_schedules(self, user_id: str) -> int:
         return len(await self._connections.fetch(self._delete_schedules, user_id))
+
+    @override
+    async def delete_budgets(self, user_id: str) -> int:
+        deleted = f"DELETE FROM {self._names.budgets} WHERE user_id = $1 RETURNING per"
+        return len(await self._connections.fetch(deleted, user_id))
 
     @override
     async def delete_sessions(self, user_id: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import Tables
 from kern.run.record import JournalRow
@@ -18,9 +19,11 @@ class Journals:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._journal = tables.journal
+        self._spendings = Spendings(tables)
 
     def write(self, transaction: Transaction, rows: Sequence[JournalRow]) -> None:
         """Write rows; those that are there already stay as they are."""
+        self._spendings.charge(transaction, rows)
         transaction.execute_many(
             f"INSERT OR IGNORE INTO {self._journal} (run_id, {_COLUMNS}) "
             "VALUES (:run_id, :seq, :event, :type, :skippable, :payload, :now)",

@@ -7,6 +7,7 @@ from itertools import islice
 
 from kern.db.listing import BEGINNING, Load, RunFilter
 from kern.db.retention import NEWEST
+from kern.db.sqlite.budgets import is_budgeted
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.run.base import RunStatus
@@ -29,7 +30,8 @@ class Reading:
         self._runs = tables.runs
         # What who executes a run needs to know of it.
         self.claimed = f"""{_RECORD}, input, streamed, timeout - (:now - started_at) AS remaining,
-    (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq"""
+    (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq,
+    {is_budgeted(tables)} AS budgeted"""
 
     def held(self, transaction: Transaction, run_id: str, executor: str) -> RunRecord | None:
         """See :meth:`kern.db.base.Store.held`."""
@@ -148,6 +150,18 @@ FROM {self._runs} WHERE status = 'PENDING'"""
         )
         return [row["usage"] for row in rows]
 
+    def usage_of_session(
+        self, transaction: Transaction, session_id: str
+    ) -> list[tuple[str, float]]:
+        """See :meth:`kern.db.base.Store.usage_of_session`."""
+        rows = transaction.execute(
+            f"SELECT key, total(each.value) AS value FROM {self._runs}, json_each(usage) AS each "
+            "WHERE session_id = :session_id AND usage IS NOT NULL "
+            "AND each.type IN ('integer', 'real') GROUP BY key",
+            session_id=session_id,
+        )
+        return [(row["key"], row["value"]) for row in rows]
+
     def _below(self, column: str) -> str:
         """Return the common table expression of what a run's calls have started, and theirs."""
         return f"""
@@ -217,7 +231,7 @@ def record(row: sqlite3.Row) -> RunRecord:
     values["status"] = RunStatus(values["status"])
     for column in ("created_at", "started_at", "finished_at", "run_at"):
         values[column] = moment(values[column])
-    for column in ("streamed", "waiting"):
+    for column in ("streamed", "waiting", "budgeted"):
         if column in values:
             values[column] = bool(values[column])
     return RunRecord(**values)

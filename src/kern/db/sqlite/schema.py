@@ -154,6 +154,20 @@ UPDATE "{table}_run_events" SET event = seq;
 ALTER TABLE "{table}_processes" ADD COLUMN heartbeat REAL;
 CREATE INDEX "{table}_user" ON "{table}" (user_id) WHERE user_id IS NOT NULL
 """,
+    # Everybody's budgets have an empty user. A row without limits only counts: everybody's hold
+    # for its user.
+    """
+CREATE TABLE "{table}_budgets" (
+    user_id TEXT NOT NULL,
+    per TEXT NOT NULL CHECK (per IN ('hour', 'day', 'week', 'month')),
+    cost REAL,
+    tokens INTEGER,
+    starts_at REAL,
+    used_cost REAL NOT NULL DEFAULT 0,
+    used_tokens INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (user_id, per)
+) WITHOUT ROWID
+""",
 )
 
 _VERSIONS = (

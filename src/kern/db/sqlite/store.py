@@ -11,6 +11,7 @@ from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
 from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.blobs import SqliteBlobs
+from kern.db.sqlite.budgets import SqliteBudgets
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import Arguments, Operation, Result, SqliteFile, bound
 from kern.db.sqlite.journals import Journals
@@ -28,6 +29,7 @@ from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
 from kern.db.sqlite.users import SqliteUsers
 from kern.db.values import Accepted, Claim, Settled, Signal, Swept
+from kern.errors import BudgetExceededError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
@@ -57,6 +59,7 @@ class SqliteStore(Store):
         self.processes = SqliteProcesses(file)
         self.overview = SqliteOverview(file)
         self.blobs = SqliteBlobs(file)
+        self.budgets = SqliteBudgets(file)
         self.users = SqliteUsers(file)
 
     def __repr__(self) -> str:
@@ -79,7 +82,7 @@ class SqliteStore(Store):
 
     @override
     async def submit(self, run: NewRun) -> Accepted | None:
-        return await self._write(self._submission.submit, run)
+        return _accepted(await self._write(self._submission.submit, run))
 
     @override
     async def held(self, run_id: str, executor: str) -> RunRecord | None:
@@ -160,6 +163,10 @@ class SqliteStore(Store):
         return await self._file.read(self._reading.usage_of_children, run_id)
 
     @override
+    async def usage_of_session(self, session_id: str) -> list[tuple[str, float]]:
+        return await self._file.read(self._reading.usage_of_session, session_id)
+
+    @override
     async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
         return await self._file.read(self._reading.wanted, run_ids)
 
@@ -216,7 +223,8 @@ class SqliteStore(Store):
 
     @override
     async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
-        return await self._file.write(self._submission.fork, run, origin, seq)
+        accepted = await self._file.write(self._submission.fork, run, origin, seq)
+        return _accepted(accepted) is not None
 
     @override
     async def ping(self) -> None:
@@ -240,6 +248,12 @@ class SqliteStore(Store):
         if not self._file.threaded:
             return await self._file.write(operation, *args, **kwargs)
         return cast(Result, await self._writes.put(bound(operation, *args, **kwargs)))
+
+
+def _accepted(accepted: Accepted | BudgetExceededError | None) -> Accepted | None:
+    if isinstance(accepted, BudgetExceededError):
+        raise accepted
+    return accepted
 
 
 def _each(

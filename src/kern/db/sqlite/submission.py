@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.db.values import Accepted, Kind
+from kern.errors import BudgetExceededError
 from kern.run.base import RunStatus
 from kern.run.ownership import may_see
 from kern.run.record import JournalRow, NewRun
@@ -23,10 +25,13 @@ class Submission:
         self._blobs = tables.blobs
         self._ends = Ends(tables)
         self._journals = Journals(tables)
+        self._spendings = Spendings(tables)
         self._lock = SessionLock(tables)
 
-    def submit(self, transaction: Transaction, run: NewRun) -> Accepted | None:
-        """See :meth:`kern.db.base.Store.submit`."""
+    def submit(
+        self, transaction: Transaction, run: NewRun
+    ) -> Accepted | BudgetExceededError | None:
+        """See :meth:`kern.db.base.Store.submit`; the error is returned, for others go on."""
         known = transaction.one(
             f"SELECT session_id, user_id FROM {self._runs} WHERE run_id = :run_id",
             run_id=run.run_id,
@@ -35,6 +40,12 @@ class Submission:
             known["session_id"] is not None or not may_see(run.user_id, known["user_id"])
         ):
             return None
+        spendings = [] if run.user_id is None else self._spendings.of(transaction, run.user_id)
+        try:
+            for spending in spendings:
+                spending.check("The run was refused; nothing was stored.")
+        except BudgetExceededError as error:
+            return error
         if known is not None:  # A pending cancel has taken the run's place.
             transaction.execute(
                 f"DELETE FROM {self._runs} WHERE run_id = :run_id", run_id=run.run_id
@@ -51,7 +62,7 @@ class Submission:
         if cancelled:
             self._ends.follow(transaction, run.run_id)
         created_at = datetime.fromtimestamp(transaction.now, UTC)
-        return Accepted(status, created_at, waiting)
+        return Accepted(status, created_at, waiting, budgeted=bool(spendings))
 
     def _is_orphan(self, transaction: Transaction, run: NewRun) -> bool:
         """Say whether the run's parent was cancelled, so that it must not begin."""
@@ -120,10 +131,13 @@ class Submission:
             **values,
         )
 
-    def fork(self, transaction: Transaction, run: NewRun, origin: str, seq: int) -> bool:
-        """See :meth:`kern.db.base.Store.fork`."""
-        if self.submit(transaction, run) is None:
-            return False
+    def fork(
+        self, transaction: Transaction, run: NewRun, origin: str, seq: int
+    ) -> Accepted | BudgetExceededError | None:
+        """See :meth:`kern.db.base.Store.fork`; the error is returned."""
+        accepted = self.submit(transaction, run)
+        if not isinstance(accepted, Accepted):
+            return accepted
         self._journals.copy(transaction, run.run_id, origin, seq)
         transaction.execute(
             f"INSERT OR IGNORE INTO {self._blobs} (run_id, hash, chunk, data) "
@@ -131,7 +145,7 @@ class Submission:
             run_id=run.run_id,
             origin=origin,
         )
-        return True
+        return accepted
 
     def cancel(self, transaction: Transaction, run_id: str, user_id: str | None) -> bool:
         """See :meth:`kern.db.base.Store.cancel`."""

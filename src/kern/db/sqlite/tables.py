@@ -16,6 +16,7 @@ class Tables:
         tick: when the last sweep was.
         blobs: what is too large for a row.
         schedules: what runs by the clock.
+        budgets: how much users may use.
     """
 
     def __init__(self, session_table: str) -> None:
@@ -28,6 +29,7 @@ class Tables:
         self.tick = f'"{session_table}_tick"'
         self.blobs = f'"{session_table}_blobs"'
         self.schedules = f'"{session_table}_schedules"'
+        self.budgets = f'"{session_table}_budgets"'
 
 
 def each_of(column: str, table: str, condition: str) -> str:

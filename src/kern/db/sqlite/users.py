@@ -31,6 +31,7 @@ class SqliteUsers(Users):
             "blobs": f"{tables.blobs} WHERE run_id = :key",
             "webhooks": f"{tables.webhooks} WHERE run_id = :key",
             "schedules": f"{tables.schedules} WHERE user_id = :key",
+            "budgets": f"{tables.budgets} WHERE user_id = :key",
         }
 
     @override
@@ -54,6 +55,10 @@ class SqliteUsers(Users):
     @override
     async def delete_schedules(self, user_id: str) -> int:
         return await self._file.write(self._delete_schedules, user_id)
+
+    @override
+    async def delete_budgets(self, user_id: str) -> int:
+        return await self._file.write(self._delete_budgets, user_id)
 
     @override
     async def delete_sessions(self, user_id: str) -> int:
@@ -122,6 +127,11 @@ class SqliteUsers(Users):
         transaction.notify(Kind.schedule)
         return transaction.execute(
             f"DELETE FROM {self._tables.schedules} WHERE user_id = :user_id", user_id=user_id
+        ).rowcount
+
+    def _delete_budgets(self, transaction: Transaction, user_id: str) -> int:
+        return transaction.execute(
+            f"DELETE FROM {self._tables.budgets} WHERE user_id = :user_id", user_id=user_id
         ).rowcount
 
     def _delete_sessions(self, transaction: Transaction, user_id: str) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kern.models.base import ModelRequest
 
 if TYPE_CHECKING:
-    from kern.models.anthropic.wire import Turns, Options, Turn
+    from kern.models.anthropic.wire import Options, Turn, Turns
 
 
 def options_for(

@@ -17,6 +17,7 @@ from kern.models.anthropic.wire import Options, request_body
 from kern.models.base import ModelRequest
 from kern.models.cache import response_cache
 from kern.models.hosted import Call, HostedModel
+from kern.models.prices import Price, check_price
 from kern.models.retries import Retries
 from kern.run.numbers import check_seconds
 
@@ -59,6 +60,7 @@ class Claude(HostedModel):
         cache_response: bool = False,
         cache_ttl: float | None = None,
         cache_dir: str | Path | None = None,
+        price: Price | None = None,
     ) -> None:
         """Choose the model; nothing is opened before the first call.
 
@@ -103,6 +105,7 @@ class Claude(HostedModel):
                 machine; for development.
             cache_ttl: for how many seconds such an answer is of use; by default for any time.
             cache_dir: where the files are; by default in ``~/.cache/kern/responses``.
+            price: what the model costs; by default what genai-prices says.
 
         Raises:
             ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
@@ -110,6 +113,7 @@ class Claude(HostedModel):
         """
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
+        self.price = check_price(price)
         self._options = Options(
             cache_system_prompt, cache_tools, extended_cache_time, citations, cache_conversation
         )

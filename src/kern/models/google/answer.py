@@ -200,6 +200,7 @@ def metrics_of(usage: Json) -> Metrics:
         reasoning_tokens=thoughts,
         audio_tokens=_of_sound(usage, "promptTokensDetails")
         + _of_sound(usage, "candidatesTokensDetails"),
+        audio_output_tokens=_of_sound(usage, "candidatesTokensDetails"),
         model_calls=1,
     )
 

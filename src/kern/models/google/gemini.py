@@ -17,6 +17,7 @@ from kern.models.google.params import joined
 from kern.models.google.service import GoogleService
 from kern.models.google.wire import request_body
 from kern.models.hosted import Call, HostedModel
+from kern.models.prices import Price, check_price
 from kern.models.retries import Retries
 from kern.models.values import Json
 from kern.run.numbers import check_seconds
@@ -63,6 +64,7 @@ class Gemini(HostedModel):
         cache_response: bool = False,
         cache_ttl: float | None = None,
         cache_dir: str | Path | None = None,
+        price: Price | None = None,
     ) -> None:
         """Choose the model; nothing is opened before the first call.
 
@@ -114,6 +116,7 @@ class Gemini(HostedModel):
                 machine; for development.
             cache_ttl: for how many seconds such an answer is of use; by default for any time.
             cache_dir: where the files are; by default in ``~/.cache/kern/responses``.
+            price: what the model costs; by default what genai-prices says.
 
         Raises:
             ConfigurationError: a parameter is given twice, or kern sets it itself; or a number
@@ -121,6 +124,7 @@ class Gemini(HostedModel):
         """
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
+        self.price = check_price(price)
         own: dict[str, object] = {
             "temperature": temperature,
             "top_p": top_p,

@@ -17,6 +17,7 @@ from kern.models.openai.provider import OPENAI, Provider
 from kern.models.openai.service import OpenAIService
 from kern.models.origin import Origin
 from kern.models.params import Params
+from kern.models.prices import check_price
 from kern.models.retries import Retries
 from kern.models.service import drain
 from kern.models.values import to_object
@@ -47,6 +48,7 @@ class OpenAIModel(HostedModel):
             ConfigurationError: an option cannot be used.
         """
         self.provider = self.at.name
+        self.price = check_price(options.get("price"))
         self._api = api
         self._service = OpenAIService(
             id, self.at, options, headers=params.headers, query=params.query

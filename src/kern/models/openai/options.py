@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import TypedDict
 
 from kern.keywords import explanation
+from kern.models.prices import Price
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,7 @@ class ClientOptions(TypedDict, total=False):
             for development.
         cache_ttl: for how many seconds such an answer is of use; by default for any time.
         cache_dir: where the files are; by default in ``~/.cache/kern/responses``.
+        price: what the model costs; by default what genai-prices says.
     """
 
     api_key: str | None
@@ -73,6 +75,7 @@ class ClientOptions(TypedDict, total=False):
     cache_response: bool
     cache_ttl: float | None
     cache_dir: "str | Path | None"
+    price: Price | None
 
 
 class CommonOptions(ClientOptions, total=False):

@@ -8,11 +8,16 @@ from kern.db.postgres.statements.parts import (
     enqueued,
     enqueued_if_due,
     into_outbox,
+    is_budgeted,
+    is_over_budget,
 )
 
 # The seconds after which a batch gives up where one of its ids is held by a transaction that goes
 # on for longer; each of its runs is then accepted alone, and waits for longer.
 BATCH_LOCK_TIMEOUT, LOCK_TIMEOUT = 1.0, 5.0
+
+OVER_BUDGET = "OVER BUDGET"
+"""What stands in the place of a run's status where it was refused for its user's budget."""
 
 _COLUMNS = """run_id, session_id, agent_id, user_id, input, metadata, parent_run_id, streamed,
     cancelled, lease, ordered, priority, run_at, timeout, max_attempts, webhook, executor,
@@ -70,8 +75,14 @@ class Accepting:
 
         # In a caller's transaction, which may go on for long: so it locks no row of others.
         self.submit_within = f"""
-WITH input AS (
+WITH given AS MATERIALIZED (
     SELECT * FROM unnest({_TYPES}) AS t ({_COLUMNS})
+), over AS MATERIALIZED (
+    SELECT run_id FROM given WHERE {is_over_budget(names, "given.user_id")} AND NOT EXISTS (
+        SELECT FROM {names.runs} AS runs
+        WHERE runs.run_id = given.run_id AND runs.session_id IS NOT NULL)
+), input AS (
+    SELECT * FROM given WHERE run_id NOT IN (SELECT run_id FROM over)
 ), session AS (
     INSERT INTO {names.sessions} (session_id, agent_id, user_id)
     SELECT session_id, agent_id, user_id FROM input
@@ -92,7 +103,10 @@ WITH input AS (
 ), ended AS (
     SELECT run_id, attempt, webhook FROM run WHERE status = 'CANCELLED'
 ), {into_outbox(names, "ended")}
-SELECT status, created_at, false AS waiting, pg_current_xact_id()::text AS transaction FROM run"""
+SELECT status, created_at, false AS waiting, false AS budgeted,
+    pg_current_xact_id()::text AS transaction
+FROM run
+UNION ALL SELECT '{OVER_BUDGET}', NULL, false, true, NULL FROM over"""
 
     def _accept(self, lock_timeout: float, more: str) -> str:
         """Return the statement that accepts runs; ``more`` is done with the ``run`` it has made.
@@ -111,6 +125,9 @@ WITH patience AS MATERIALIZED (
     FROM {names.runs} WHERE run_id IN (SELECT parent_run_id FROM given) ORDER BY run_id FOR SHARE
 ), known AS MATERIALIZED (
     SELECT run_id, session_id FROM {names.runs} WHERE run_id IN (SELECT run_id FROM given)
+), over AS MATERIALIZED (
+    SELECT given.run_id FROM given LEFT JOIN known USING (run_id)
+    WHERE known.session_id IS NULL AND {is_over_budget(names, "given.user_id")}
 ), input AS MATERIALIZED (
     SELECT given.*, given.cancelled OR coalesce(parent.is_cancelled, false) AS is_cancelled,
         given.ordered AND NOT given.cancelled AND parent.is_cancelled IS NOT true
@@ -118,7 +135,8 @@ WITH patience AS MATERIALIZED (
     FROM given
     LEFT JOIN parent ON parent.run_id = given.parent_run_id
     LEFT JOIN known ON known.run_id = given.run_id
-    WHERE known.session_id IS NULL AND (SELECT lock_timeout FROM patience) IS NOT NULL
+    WHERE known.session_id IS NULL AND given.run_id NOT IN (SELECT run_id FROM over)
+        AND (SELECT lock_timeout FROM patience) IS NOT NULL
 ), session AS (
     INSERT INTO {names.sessions} AS session
         (session_id, agent_id, user_id, lock_run_id, lock_requests)
@@ -158,17 +176,19 @@ WITH patience AS MATERIALIZED (
     FROM placed ORDER BY run_id
     {_ON_CONFLICT}
     RETURNING run_id, session_id, agent_id, parent_run_id, attempt, status, created_at, waiting,
-        webhook, priority, position, due_at
+        webhook, priority, position, due_at, {is_budgeted(names, "runs.user_id")} AS budgeted
 ), enqueued AS (
     SELECT {enqueued(names, "run")} FROM run WHERE due_at IS NOT NULL HAVING count(*) > 0
 ), {more}ended AS (
     SELECT run_id, attempt, webhook FROM run WHERE status = 'CANCELLED'
 ), {into_outbox(names, "ended")}
-SELECT run_id, status, created_at, waiting, CASE WHEN status = 'CANCELLED'
+SELECT run_id, status, created_at, waiting, budgeted, CASE WHEN status = 'CANCELLED'
     AND run_id IN (SELECT lock_run_id FROM session) THEN session_id END AS unfinished,
     run_id AS holder
 FROM run, (SELECT count(*) FROM enqueued) AS all_enqueued
 UNION ALL
-SELECT lock_run_id, NULL, NULL, NULL, session_id, lock_run_id FROM session
+SELECT lock_run_id, NULL, NULL, NULL, NULL, session_id, lock_run_id FROM session
 WHERE lock_run_id IN (SELECT run_id FROM input WHERE requests)
-    AND lock_run_id NOT IN (SELECT run_id FROM run)"""
+    AND lock_run_id NOT IN (SELECT run_id FROM run)
+UNION ALL
+SELECT run_id, '{OVER_BUDGET}', NULL, NULL, true, NULL, NULL FROM over"""

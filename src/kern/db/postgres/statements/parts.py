@@ -104,6 +104,62 @@ def into_outbox(names: Names, ended: str) -> str:
 )"""
 
 
+def is_budgeted(names: Names, user_id: str) -> str:
+    """Return the condition that a user, an expression, has a budget."""
+    return f"""({user_id} IS NOT NULL AND EXISTS (
+        SELECT FROM {names.budgets} AS budget WHERE budget.user_id IN ({user_id}, '')))"""
+
+
+def is_over_budget(names: Names, user_id: str) -> str:
+    """Return the condition that a user, an expression, has used up a budget.
+
+    It is what :func:`kern.db.budgets.spending_in` says in Python.
+    """
+    budgets = names.budgets
+    own = "own.cost IS NOT NULL OR own.tokens IS NOT NULL"
+    counts = "own.starts_at >= date_trunc(per, now(), 'UTC')"
+    return f"""({user_id} IS NOT NULL AND EXISTS (
+        SELECT FROM (SELECT * FROM {budgets} AS budget WHERE budget.user_id = {user_id}) AS own
+        FULL JOIN (SELECT * FROM {budgets} AS budget WHERE budget.user_id = '') AS everybodys
+            USING (per)
+        WHERE CASE WHEN {counts} THEN own.used_cost ELSE 0 END
+                >= CASE WHEN {own} THEN own.cost ELSE everybodys.cost END
+            OR CASE WHEN {counts} THEN own.used_tokens ELSE 0 END
+                >= CASE WHEN {own} THEN own.tokens ELSE everybodys.tokens END))"""
+
+
+def charged(names: Names, runs: str, used: str) -> str:
+    """Return the common table expressions that count what rows of journals have used.
+
+    Nothing reads them, so they come last: after the rows of runs and sessions those of budgets
+    are locked, in one order.
+
+    Args:
+        names: the tables.
+        runs: the expression with the runs: run_id and user_id.
+        used: what rows have used: run_id, seq, cost and tokens. Only those count that the
+            statement has ``written``: run_id and seq.
+    """
+    return f"""spent AS (
+    SELECT user_id, sum(used.cost) AS cost, sum(used.tokens) AS tokens
+    FROM {used} JOIN written USING (run_id, seq) JOIN {runs} USING (run_id)
+    WHERE user_id IS NOT NULL AND (used.cost > 0 OR used.tokens > 0) GROUP BY user_id
+), charged AS (
+    INSERT INTO {names.budgets} AS budget (user_id, per, starts_at, used_cost, used_tokens)
+    SELECT spent.user_id, per, date_trunc(per, now(), 'UTC'), spent.cost, spent.tokens
+    FROM spent CROSS JOIN LATERAL (
+        SELECT DISTINCT per FROM {names.budgets} AS budget
+        WHERE budget.user_id IN (spent.user_id, '')) AS budgeted
+    ORDER BY spent.user_id, per
+    ON CONFLICT (user_id, per) DO UPDATE SET
+        starts_at = greatest(budget.starts_at, excluded.starts_at),
+        used_cost = excluded.used_cost + CASE
+            WHEN budget.starts_at >= excluded.starts_at THEN budget.used_cost ELSE 0 END,
+        used_tokens = excluded.used_tokens + CASE
+            WHEN budget.starts_at >= excluded.starts_at THEN budget.used_tokens ELSE 0 END
+)"""
+
+
 def deleted_with(names: Names, runs: str) -> str:
     """Return the common table expressions that delete all that goes with the rows of ``runs``."""
     gone = f"run_id = ANY(ARRAY(SELECT run_id FROM {runs}))"

@@ -2,7 +2,15 @@
 
 from kern.db.listing import BEGINNING, RunFilter
 from kern.db.postgres.names import Names
-from kern.db.postgres.statements.parts import GIVEN, JOURNAL, LIVE, RECORD, REMAINING, STATUS
+from kern.db.postgres.statements.parts import (
+    GIVEN,
+    JOURNAL,
+    LIVE,
+    RECORD,
+    REMAINING,
+    STATUS,
+    is_budgeted,
+)
 from kern.db.retention import NEWEST
 
 _LISTED = RECORD.replace(" output,", "")
@@ -31,8 +39,9 @@ WHERE run_id = $1 AND session_id IS NOT NULL"""
 
         self.held = f"""
 SELECT {RECORD}, input, streamed, {REMAINING} AS remaining,
-    coalesce((SELECT max(seq) FROM {events} WHERE run_id = $1), 0) AS last_seq
-FROM {runs} WHERE run_id = $1 AND executor = $2 AND status = 'RUNNING'"""
+    coalesce((SELECT max(seq) FROM {events} WHERE run_id = $1), 0) AS last_seq,
+    {is_budgeted(names, "runs.user_id")} AS budgeted
+FROM {runs} AS runs WHERE run_id = $1 AND executor = $2 AND status = 'RUNNING'"""
 
         # By one snapshot: a transaction that commits meanwhile is not seen, and nor is its end.
         self.rolled_back = f"""
@@ -66,6 +75,12 @@ ORDER BY position"""
         self.usage_of_children = (
             _below(runs, "usage::text") + "SELECT usage FROM below WHERE usage IS NOT NULL"
         )
+
+        self.usage_of_session = f"""
+SELECT key, sum(value::text::float8) AS value
+FROM {runs} CROSS JOIN LATERAL json_each(usage)
+WHERE session_id = $1 AND usage IS NOT NULL AND json_typeof(value) = 'number'
+GROUP BY key"""
 
         self.wanted = f"""
 SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, streamed FROM {runs}

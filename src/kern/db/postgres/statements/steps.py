@@ -9,8 +9,10 @@ from kern.db.postgres.statements.parts import (
     PIECES,
     RECORD,
     REMAINING,
+    charged,
     enqueued_if_due,
     following,
+    is_budgeted,
     notified,
 )
 from kern.db.values import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
@@ -28,6 +30,10 @@ _UNSERVED = f"""json_build_object('message', format('{UNSERVED_MESSAGE}', to_cha
             coalesce(refused_at, now()) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
             $3::text))"""
 
+# What the rows have used that one attempt writes as it gives up its run.
+_USED_BY_ONE = """(SELECT $1::text AS run_id, *
+        FROM unnest($4::integer[], $9::float8[], $10::bigint[]) AS t (seq, cost, tokens)) AS used"""
+
 
 class Steps:
     """The statements, with the names of the tables filled in."""
@@ -36,8 +42,10 @@ class Steps:
         """Write the statements for ``names``."""
         self.claim = _claim(names)
         self.append = _append(names)
+        self.append_counting = _append(names, counting=True)
         self.extend = extend(names)
         self.settle = _settle(names)
+        self.settle_counting = _settle(names, counting=True)
         self.release = _give_up(names, "now()", NOT_REFUSED)
         self.postpone = _give_up(
             names,
@@ -49,7 +57,8 @@ class Steps:
     FROM given_up, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
         AS row ({JOURNAL})
     ON CONFLICT (run_id, seq) DO NOTHING
-), """,
+    RETURNING run_id, seq
+), {charged(names, "given_up", _USED_BY_ONE)}, """,
         )
         self.refuse = _give_up(
             names,
@@ -98,24 +107,32 @@ WITH input AS MATERIALIZED (
         WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id)))
     RETURNING {RECORD.replace("run_id,", "runs.run_id,", 1)}, input, streamed, watched,
         {REMAINING} AS remaining, coalesce((SELECT max(seq) FROM {names.events} AS events
-            WHERE events.run_id = runs.run_id), 0) AS last_seq
+            WHERE events.run_id = runs.run_id), 0) AS last_seq,
+        {is_budgeted(names, "runs.user_id")} AS budgeted
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM claimed WHERE status <> 'RUNNING'
 ), {following(names, "ended")}
-SELECT due_run_id, is_newer, {RECORD}, input, streamed, remaining, last_seq,
+SELECT due_run_id, is_newer, {RECORD}, input, streamed, remaining, last_seq, budgeted,
     unfinished, holder, CASE WHEN watched AND status <> 'RUNNING'
         THEN {notified(names, "changed")} END AS notified
 FROM due LEFT JOIN (claimed LEFT JOIN unfinished USING (run_id)) ON run_id = due_run_id"""
 
 
-def _append(names: Names) -> str:
-    """Return the statement that adds rows to the journals of attempts."""
+def _append(names: Names, *, counting: bool = False) -> str:
+    """Return the statement that adds rows to the journals of attempts.
+
+    Args:
+        names: the names of the tables.
+        counting: whether it counts what the rows have used of budgets.
+    """
+    used = """unnest($4::text[], $6::integer[], $11::float8[], $12::bigint[])
+        AS used (run_id, seq, cost, tokens)"""
     # The lock makes a sweep wait for rows that an attempt is writing, and makes those wait
     # that come after it, and find that they are stale. A row belongs to its attempt: several
     # attempts at a run may be in one batch.
     return f"""
 WITH mine AS MATERIALIZED (
-    SELECT run_id, attempt, input.streamed FROM {names.runs} AS runs
+    SELECT run_id, attempt, user_id, input.streamed FROM {names.runs} AS runs
     JOIN (
         SELECT * FROM unnest($1::text[], $2::integer[], $3::boolean[])
             AS t (writing, number, streamed) {FEW}
@@ -127,7 +144,8 @@ WITH mine AS MATERIALIZED (
     FROM unnest($4::text[], $5::integer[], $6::integer[], $7::integer[], $8::text[], $9::boolean[],
         $10::json[]) AS row (run_id, attempt, {JOURNAL}) JOIN mine USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
-)
+    RETURNING run_id, seq
+){f", {charged(names, 'mine', used)}" if counting else ""}
 SELECT run_id, attempt, CASE WHEN streamed THEN {notified(names, "changed")} END FROM mine"""
 
 
@@ -145,8 +163,15 @@ FROM mine WHERE runs.run_id = mine.run_id
 RETURNING runs.run_id, cancel_requested_at IS NOT NULL AS cancelled"""
 
 
-def _settle(names: Names) -> str:
-    """Return the statement that ends or pauses attempts."""
+def _settle(names: Names, *, counting: bool = False) -> str:
+    """Return the statement that ends or pauses attempts.
+
+    Args:
+        names: the names of the tables.
+        counting: whether it counts what the rows of their journals have used of budgets.
+    """
+    used = """unnest($11::text[], $13::integer[], $18::float8[], $19::bigint[])
+        AS used (run_id, seq, cost, tokens)"""
     return f"""
 WITH locked AS MATERIALIZED (
     SELECT run_id FROM {names.runs} WHERE run_id IN {GIVEN} AND status = 'RUNNING'
@@ -164,7 +189,8 @@ WITH locked AS MATERIALIZED (
         AS input (ended, number, ending, end_output, end_error, end_usage, fold_before,
             end_error_kind, end_model, end_requirements) ON ended = locked.run_id
     WHERE runs.run_id = locked.run_id AND attempt = number AND status = 'RUNNING'
-    RETURNING runs.run_id, session_id, attempt, status, finished_at, watched, webhook, fold_before
+    RETURNING runs.run_id, session_id, user_id, attempt, status, finished_at, watched, webhook,
+        fold_before
 ), written AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
@@ -172,7 +198,8 @@ WITH locked AS MATERIALIZED (
         $16::boolean[], $17::json[])
         AS row (run_id, attempt, {JOURNAL}) JOIN settled USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
-), folded AS (
+    RETURNING run_id, seq
+), {f"{charged(names, 'settled', used)}, " if counting else ""}folded AS (
     DELETE FROM {names.events} AS events USING settled
     WHERE fold_before > 0 AND events.run_id = settled.run_id AND seq < fold_before
         AND type IN {PIECES}
@@ -205,7 +232,7 @@ WITH given_up AS (
         due_at = CASE WHEN cancel_requested_at IS NULL AND NOT {is_failed} THEN {due} END,
         lease_until = NULL, counted = false, {columns}
     WHERE run_id = $1 AND attempt = $2 AND status = 'RUNNING'
-    RETURNING run_id, session_id, attempt, status, watched, webhook,
+    RETURNING run_id, session_id, user_id, attempt, status, watched, webhook,
         {enqueued_if_due(names, "runs")}
 ), {more}ended AS (
     SELECT run_id, session_id, attempt, webhook FROM given_up WHERE status <> 'PENDING'

@@ -189,5 +189,6 @@ def _metrics(usage: Json) -> Metrics:
         cache_write_tokens=number_at(read, "cache_write_tokens"),
         reasoning_tokens=number_at(written, "reasoning_tokens"),
         audio_tokens=number_at(read, "audio_tokens") + number_at(written, "audio_tokens"),
+        audio_output_tokens=number_at(written, "audio_tokens"),
         model_calls=1,
     )
