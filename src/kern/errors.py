@@ -130,6 +130,18 @@ class UsageLimitError(KernError):
     """A run has used as much as it may: asked its model too often, or made too many calls."""
 
 
+class OutputSchemaError(KernError):
+    """An answer does not have the form that it must have, though the model was asked again.
+
+    Attributes:
+        content: the answer, or None where the run failed elsewhere: there its content is it.
+    """
+
+    def __init__(self, message: str, *, content: str | None = None) -> None:
+        super().__init__(message)
+        self.content = content
+
+
 class SessionBusyError(KernError):
     """A run was refused because its session has another one; nothing was stored."""
 
@@ -220,6 +232,7 @@ def failure(kind: str | None, message: str) -> KernError:
         MissingToolError,
         ModelError,
         NewerJournalError,
+        OutputSchemaError,
         RunTimeoutError,
         ThreadLimitError,
         ToolsetError,

@@ -1,5 +1,6 @@
 """Agents: their definition, and what can be done with them."""
 
 from kern.agent.agent import Agent
+from kern.execution.answering import FollowupConfig
 
-__all__ = ["Agent"]
+__all__ = ["Agent", "FollowupConfig"]

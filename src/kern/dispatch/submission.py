@@ -301,6 +301,7 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         parent_run_id=run.parent_run_id,
         executor=run.executor if begins else None,
         usage_limits=run.usage_limits,
+        output_schema=run.output_schema,
         waiting=accepted.waiting,
         input=run.input,
         streamed=run.streamed,

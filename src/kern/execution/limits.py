@@ -22,6 +22,15 @@ async def check_model_call(attempt: Attempt) -> None:
         raise UsageLimitError(
             f"The model was asked max_turns={limit} times and has not come to an end. {_KEPT}"
         )
+    await check_usage(attempt)
+
+
+async def check_usage(attempt: Attempt) -> None:
+    """Make sure that the run may use more.
+
+    Raises:
+        UsageLimitError: it has used as much as it may.
+    """
     if not attempt.limits:
         return
     used = await _used(attempt)

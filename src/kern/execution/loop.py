@@ -4,11 +4,13 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
+from kern.execution.answers import asked_of_model, finish
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_small, whole
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.limits import check_model_call
 from kern.execution.middleware import AskModel, around_model
+from kern.models.asking import respond, stream
 from kern.models.base import Kept, ModelRequest, ModelResponse, Text
 from kern.run.content import Content
 from kern.run.steps import AttemptBegun
@@ -24,6 +26,7 @@ async def carry_out(attempt: Attempt) -> None:
         ModelError: the model gave no usable answer.
         JournalError: what earlier attempts have done cannot be read.
         MissingToolError: a tool that has to be called is gone.
+        OutputSchemaError: the answer does not have the form that it must have.
         UsageLimitError: the run has used as much as it may.
         PausedError: a person has to decide first.
         StaleAttemptError: the run has a later attempt.
@@ -33,7 +36,9 @@ async def carry_out(attempt: Attempt) -> None:
     await attempt.replay()
     if attempt.number > 1:
         await _resume(attempt)
-    while not state.is_answered:
+    while not (state.is_answered and await finish(attempt)):
+        if state.is_answered:
+            continue  # A secondary model is asked again.
         if state.turns and state.turns[-1].open_calls:
             await use_tools(attempt, state.turns[-1])
         else:
@@ -90,6 +95,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         messages,
         [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle_for(attempt.spec.model.origin),
+        output_schema=asked_of_model(attempt.answering),
         memo=attempt.memo,
     )
     if not spec.middleware:
@@ -102,9 +108,9 @@ async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
     """Ask the model, and hand the pieces of its answer to those who read the run."""
     journal, model = attempt.journal, attempt.spec.model
     if not (journal.is_read or attempt.spec.live or model.keeps_answers):
-        return await model.respond(request)
+        return await respond(model, request)
     response: ModelResponse | None = None
-    async with aclosing(model.stream(request)) as pieces:
+    async with aclosing(stream(model, request)) as pieces:
         async for piece in pieces:
             match piece:
                 case Text(text):

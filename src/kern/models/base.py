@@ -12,6 +12,10 @@ FinishReason: TypeAlias = Literal["stop", "tool_calls", "length", "content_filte
 """Why a model ended its answer."""
 
 
+OutputMode: TypeAlias = Literal["native", "json", "tool"]
+"""How a model is brought to a form: by its provider, by JSON mode and words, or by a tool."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutputSchema:
     """The form that an answer must have.
@@ -20,11 +24,18 @@ class OutputSchema:
         name: what the form is called.
         schema: the form, as a JSON Schema.
         strict: whether the provider holds the model to it, where it can.
+        mode: how the model is brought to it; None for its provider's own way.
     """
 
     name: str
     schema: Mapping[str, object]
     strict: bool = True
+    mode: OutputMode | None = None
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the provider is told of the schema as the form of its answer."""
+        return self.mode in (None, "native")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,8 @@ class Model(ABC):
         provider: the provider's name.
         keeps_answers: whether the provider goes on with an answer nobody waits for. Its handle
             comes out of :meth:`stream` only.
+        supports_native_structured_outputs: whether the provider takes a JSON Schema as the form
+            of its answer.
 
     Example:
         >>> class Echo(Model):
@@ -160,6 +173,13 @@ class Model(ABC):
     id: str
     provider: str
     keeps_answers: bool = False
+    supports_native_structured_outputs: bool = True
+
+    def output_mode(self, request: ModelRequest) -> OutputMode:
+        """Return how the model is best brought to the form that a request has."""
+        if self.supports_native_structured_outputs:
+            return "native"
+        return "tool" if request.tools else "json"
 
     @property
     def origin(self) -> str:

@@ -197,6 +197,10 @@ END $$""",
         # For what belongs to a user; sessions without one are not in it.
         "CREATE INDEX ON {sessions} (user_id) WHERE user_id IS NOT NULL",
     ),
+    (
+        # The form of a run's answer, where it is not its agent's.
+        "ALTER TABLE {runs} ADD COLUMN output_schema json",
+    ),
 )
 
 

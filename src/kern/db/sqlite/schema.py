@@ -154,6 +154,9 @@ UPDATE "{table}_run_events" SET event = seq;
 ALTER TABLE "{table}_processes" ADD COLUMN heartbeat REAL;
 CREATE INDEX "{table}_user" ON "{table}" (user_id) WHERE user_id IS NOT NULL
 """,
+    """
+ALTER TABLE "{table}_runs" ADD COLUMN output_schema TEXT
+""",
 )
 
 _VERSIONS = (

@@ -17,8 +17,17 @@ from kern.models.anthropic.pieces import Pieces
 from kern.models.anthropic.service import Service
 from kern.models.anthropic.values import Json, Origin
 from kern.models.anthropic.wire import Options, continued, request_body
-from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
+from kern.models.base import (
+    Model,
+    ModelRequest,
+    ModelResponse,
+    OutputMode,
+    Piece,
+    Reasoning,
+    Text,
+)
 from kern.models.retries import Retries
+from kern.models.schema import for_claude
 from kern.run.numbers import check_count, check_seconds
 
 # How long the end of a stream is waited for once the answer is complete, in seconds: a connection
@@ -150,6 +159,11 @@ class Claude(Model):
     @override
     def origin(self) -> str:
         return " ".join((self.provider, self._service.server, self.id))
+
+    @override
+    def output_mode(self, request: ModelRequest) -> OutputMode:
+        form = request.output_schema
+        return "native" if form is None or for_claude(form.schema) is not None else "tool"
 
     @override
     async def prepare(self) -> None:

@@ -14,6 +14,7 @@ from kern.errors import ModelError
 from kern.models.anthropic.parts import images_of, input_blocks, input_of, said, text_blocks
 from kern.models.anthropic.values import Json, Origin, encode, listed, members_of, objects_in
 from kern.models.base import ModelRequest
+from kern.models.schema import for_claude
 from kern.run.message import Message
 
 logger = logging.getLogger("kern")
@@ -264,14 +265,15 @@ def request_body(
         given["system"] = _system(encoded.system, options)
     if tools := _tools(request, own, options):
         given["tools"] = tools
-    if choice := _tool_choice(request.tool_choice, given, origin.model):
+    if choice := _tool_choice(request, given, origin.model):
         given["tool_choice"] = choice
-    if request.output_schema is not None:
+    form = request.output_schema
+    if form is not None and form.is_native:
         output = members_of(given.get("output_config")) or {}
         if output.get("format") is not None:
             raise _clash(["output_config.format"])
-        form = {"type": "json_schema", "schema": dict(request.output_schema.schema)}
-        given["output_config"] = {**output, "format": form}
+        schema = for_claude(form.schema) or dict(form.schema)
+        given["output_config"] = {**output, "format": {"type": "json_schema", "schema": schema}}
     body = {name: encode(value) for name, value in given.items()}
     body["messages"] = b"[%b]" % b",".join(turn.to_json() for turn in encoded.turns)
     return body
@@ -343,8 +345,9 @@ def _tools(
     return tools
 
 
-def _tool_choice(choice: str | None, given: Json, model: str) -> Mapping[str, object] | None:
+def _tool_choice(request: ModelRequest, given: Json, model: str) -> Mapping[str, object] | None:
     """Return how the model is to choose among the tools; of none, nothing can be said."""
+    choice, form = request.tool_choice, request.output_schema
     own = members_of(given.pop("tool_choice", None)) or {}
     if not given.get("tools") or not (choice or own):
         return None
@@ -355,7 +358,8 @@ def _tool_choice(choice: str | None, given: Json, model: str) -> Mapping[str, ob
     asked = {**own, **asked}
     if asked["type"] in ("any", "tool") and _thinks(given):
         # The API refuses it: a model that is made to call something cannot think first.
-        logger.warning("%s thinks before it answers, so it is free to call no tool.", model)
+        if form is None or form.mode != "tool":
+            logger.warning("%s thinks before it answers, so it is free to call no tool.", model)
         asked = {name: value for name, value in asked.items() if name != "name"}
         asked["type"] = "auto"
     if asked["type"] == "none":

@@ -11,14 +11,15 @@ from typing_extensions import override
 
 from kern.errors import ConfigurationError, ModelError
 from kern.keywords import explained
-from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning
+from kern.models.base import Model, ModelRequest, ModelResponse, OutputMode, Piece, Reasoning
 from kern.models.google.answer import read_response, response_in
-from kern.models.google.params import joined
+from kern.models.google.params import is_before_3, joined
 from kern.models.google.pieces import Pieces
 from kern.models.google.service import Service
 from kern.models.google.values import Json
 from kern.models.google.wire import Origin, continued, request_body
 from kern.models.retries import Retries
+from kern.models.schema import for_gemini
 from kern.run.numbers import check_count, check_seconds
 
 # How long more is waited for once it was said why an answer ended, in seconds: some models say so
@@ -160,6 +161,13 @@ class Gemini(Model):
     @override
     def origin(self) -> str:
         return " ".join((self.provider, self._service.server, self.id))
+
+    @override
+    def output_mode(self, request: ModelRequest) -> OutputMode:
+        form = request.output_schema
+        if request.tools and is_before_3(str(request.settings.get("model", self.id))):
+            return "tool"  # It takes tools, or a form of its answer, and not both.
+        return "native" if form is None or for_gemini(form.schema) is not None else "json"
 
     @override
     async def prepare(self) -> None:

@@ -49,6 +49,7 @@ class OpenAIModel(Model):
         """
         self.id = id
         self.provider = self.at.name
+        self.supports_native_structured_outputs = self.at.has_json_schema
         self._api = api
         retries = options.get("retries")
         if retries is None:

@@ -16,6 +16,7 @@ from kern.models.openai.chat.parts import input_parts
 from kern.models.openai.encoded import Encoded, parts_of, said
 from kern.models.openai.params import set_by_both, settings_of, tools_of
 from kern.models.openai.values import Json, encode, number_at, object_at, objects_in
+from kern.models.schema import for_openai
 from kern.run.content import AudioPart, FilePart, ImagePart, Part
 from kern.run.message import Message
 
@@ -142,10 +143,11 @@ def request_body(
         given.pop("parallel_tool_calls", None)  # The API refuses it without tools.
     if request.tool_choice is not None:
         given["tool_choice"] = _tool_choice(request.tool_choice)
-    if request.output_schema is not None:
+    form = request.output_schema
+    if form is not None and form.mode != "tool":
         if given.get("response_format") is not None:
             raise set_by_both(["response_format"])
-        given["response_format"] = _format(request.output_schema, strict_output)
+        given["response_format"] = _format(form, strict_output)
     body = {name: encode(value) for name, value in given.items()}
     body["messages"] = b"[%b]" % b",".join(encoded.items)
     return body
@@ -171,5 +173,12 @@ def _tool_choice(choice: str) -> object:
 
 
 def _format(form: OutputSchema, strict: bool) -> Json:
-    schema = {"name": form.name, "schema": dict(form.schema), "strict": form.strict and strict}
+    if not form.is_native:
+        return {"type": "json_object"}
+    said = for_openai(form.schema) if form.strict and strict else None
+    schema = {
+        "name": form.name,
+        "schema": said or dict(form.schema),
+        "strict": said is not None,
+    }
     return {"type": "json_schema", "json_schema": schema}

@@ -1,0 +1,389 @@
+"""The form of an answer: a Python type, or a JSON Schema; what fits it, and how that is stored."""
+
+import json
+import re
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from inspect import isroutine
+from typing import TYPE_CHECKING, Any, cast
+
+from kern.errors import ConfigurationError, described
+from kern.models.base import OutputSchema
+from kern.run.codec import dump, encode, parse
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+    from pydantic import TypeAdapter
+
+Schema = dict[str, object]
+
+# What holds an answer that is no object: providers ask for one at the root.
+_WRAP = "result"
+
+# How much a model is told of what was wrong: so many faults, each in so many characters.
+_MOST, _LONGEST = 8, 200
+
+# How many forms of runs are remembered by the text that is stored of them.
+_REMEMBERED = 1000
+
+_MODULES = re.compile(r"(?:[\w<>]+\.)+")
+_FENCED = re.compile(r"```[\w-]*\s*\n(.*?)```", re.DOTALL)
+
+_known: "OrderedDict[str, Form]" = OrderedDict()
+
+
+class UnfitError(ValueError):
+    """An answer does not fit; the text is for the model."""
+
+
+class Form:
+    """What an answer has to be.
+
+    Attributes:
+        schema: the form as a JSON Schema, whose root is an object.
+        content_type: what a run's content is called that has the form, such as ``"Invoice"``.
+
+    Example:
+        >>> form = Form(list[int])
+        >>> form.content_type, form.schema["required"]
+        ('list[int]', ['result'])
+        >>> form.read('Here you are: {"result": [1, 2]}')
+        [1, 2]
+    """
+
+    def __init__(self, kind: object, *, name: str | None = None) -> None:
+        """Read a form.
+
+        Args:
+            kind: a pydantic model, a dataclass, a TypedDict, an enum, a union, a list or any other
+                type that has a JSON form; or a JSON Schema as a dict.
+            name: what the content is called; by default as the type is.
+
+        Raises:
+            ConfigurationError: it has no JSON form.
+        """
+        self._kind = kind
+        self._adapter: TypeAdapter[Any] | None = None
+        self._validator: Validator | None = None
+        if isinstance(kind, Mapping):
+            self._own = _schema_in(kind)
+            self.content_type = name or str(self._own.get("title") or "dict")
+        else:
+            self._adapter, self._own = _adapted(kind)
+            self.content_type = name or _name_of(kind)
+        self.schema, self._is_wrapped = _with_object_root(self._own)
+        self.label = re.sub(r"[^a-zA-Z0-9_-]+", "_", self.content_type).strip("_")[:64] or "answer"
+
+    @classmethod
+    def of(cls, kind: object) -> "Form | None":
+        """Return the form that ``output_schema`` says; None where a text will do.
+
+        Raises:
+            ConfigurationError: it has no JSON form.
+        """
+        if kind is None or kind is str:
+            return None
+        return kind if isinstance(kind, Form) else cls(kind)
+
+    def __repr__(self) -> str:
+        return f"Form({self.content_type})"
+
+    @property
+    def output_schema(self) -> OutputSchema:
+        """The form as a model is asked for it."""
+        return OutputSchema(self.label, self.schema)
+
+    def read(self, text: str) -> object:
+        """Return the JSON value that an answer says.
+
+        What stands around it (Markdown, a sentence) is left out, and so is a null where a member
+        may be missing but not null: strict schemas make a model write it.
+
+        Args:
+            text: the answer.
+
+        Raises:
+            UnfitError: there is none, or it does not fit.
+        """
+        unfit: UnfitError | None = None
+        for value in _values_in(text):
+            for reading in self._readings(value):
+                try:
+                    return self._checked(reading)
+                except UnfitError as error:
+                    unfit = unfit or error
+        raise unfit or UnfitError("it holds no JSON")
+
+    def instance(self, value: object) -> object:
+        """Return a value that was read as an instance of the type.
+
+        Args:
+            value: what :meth:`read` gave, perhaps in another process.
+
+        Raises:
+            UnfitError: the type has changed since, and it does not fit any more.
+        """
+        return value if self._adapter is None else self._validated(value)
+
+    def partial(self, text: str) -> object | None:
+        """Return what there is of the value in an answer that has just begun; None for nothing.
+
+        Args:
+            text: how the answer begins.
+        """
+        from pydantic_core import from_json
+
+        begin = re.search(r"[\[{]", text)
+        if begin is None:
+            return None
+        try:
+            value: object = from_json(text[begin.start() :], allow_partial="trailing-strings")
+        except ValueError:
+            return None
+        if self._is_wrapped and isinstance(value, dict):
+            return cast("object | None", value.get(_WRAP))
+        return value
+
+    def to_json(self) -> str:
+        """Return the form as JSON text, with where its type is; it is remembered for this one."""
+        kind = self._kind
+        place = None
+        if isinstance(kind, type) and "<" not in kind.__qualname__:
+            place = f"{kind.__module__}:{kind.__qualname__}"
+        stored = {"type": place, "name": self.content_type, "schema": self._own}
+        text = encode(stored, "output_schema")
+        _known[text] = self
+        _known.move_to_end(text)
+        if len(_known) > _REMEMBERED:
+            _known.popitem(last=False)
+        return text
+
+    @staticmethod
+    def from_json(text: str) -> "Form":
+        """Return the form that :meth:`to_json` gave.
+
+        Its type is the one that this process has loaded at the same place, if that still has the
+        same schema; nothing is imported for it. Else the form is that of the JSON Schema.
+
+        Raises:
+            ValueError: the text is damaged.
+        """
+        if (known := _known.get(text)) is not None:
+            return known
+        values = cast("dict[str, Any]", parse(text))
+        module, _, path = (values["type"] or "").partition(":")
+        found: object = sys.modules.get(module)
+        if found is not None:
+            found = reduce(lambda at, name: getattr(at, name, None), path.split("."), found)
+        if isinstance(found, type):
+            try:
+                form = Form(found)
+            except ConfigurationError:
+                """It is something else by now."""
+            else:
+                if form.to_json() == text:
+                    return form
+        return Form(values["schema"], name=values["name"])
+
+    def _readings(self, value: object) -> Iterator[object]:
+        """Yield what a value may mean, the likeliest first."""
+        values = [value]
+        if self._is_wrapped and isinstance(value, dict) and _WRAP in value:
+            values.insert(0, value[_WRAP])
+        yield from values
+        for each in values:
+            if (without := self._without_nulls(each)) != each:
+                yield without
+
+    def _without_nulls(self, value: object) -> object:
+        """Return a value without the nulls that stand for a member that is missing."""
+        if "null" not in dump(value):
+            return value
+        return _without_nulls(value, self._own, self._own, self._checker)
+
+    @property
+    def _checker(self) -> "Validator":
+        if self._validator is None:
+            self._validator = _validator(self._own)
+        return self._validator
+
+    def _checked(self, value: object) -> object:
+        """Return a value as it is stored, if it fits."""
+        if self._adapter is None:
+            faults = sorted(
+                self._checker.iter_errors(cast(Any, value)), key=lambda each: each.json_path
+            )
+            if faults:
+                raise UnfitError(_told([(each.json_path[2:], each.message) for each in faults]))
+            return value
+        instance = self._validated(value)
+        # So that what a default has made is the same whenever it is read.
+        try:
+            stored: object = self._adapter.dump_python(instance, mode="json", by_alias=True)
+            if self._validated(stored) == instance:
+                return stored
+        except ValueError:
+            """The type cannot say itself in the form in which it is read."""
+        return value
+
+    def _validated(self, value: object) -> object:
+        from pydantic import ValidationError
+
+        assert self._adapter is not None
+        try:
+            return self._adapter.validate_json(dump(value))
+        except ValidationError as error:
+            faults = error.errors(include_url=False, include_context=False, include_input=False)
+            told = [(".".join(map(str, each["loc"])), each["msg"]) for each in faults]
+            raise UnfitError(_told(told)) from None
+
+
+def _told(faults: list[tuple[str, str]]) -> str:
+    told = [
+        f"{place[:_LONGEST]}: {message[:_LONGEST]}" if place else message[:_LONGEST]
+        for place, message in faults[:_MOST]
+    ]
+    if len(faults) > _MOST:
+        told.append(f"and {len(faults) - _MOST} more")
+    return "; ".join(told)
+
+
+def _values_in(text: str) -> Iterator[object]:
+    """Yield the JSON values that a text may be meant to say, the likeliest first."""
+    begins = [at for at in (text.find("{"), text.find("[")) if at >= 0]
+    ends = max(text.rfind("}"), text.rfind("]"))
+    around = [text[min(begins) : ends + 1]] if begins and ends > min(begins) else []
+    for candidate in (text, *_FENCED.findall(text), *around):
+        try:
+            yield parse(candidate)
+        except (ValueError, RecursionError):
+            continue
+        return
+
+
+def _schema_in(given: Mapping[Any, object]) -> Schema:
+    """Return the JSON Schema that a dict is, or holds in OpenAI's form.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+
+    for name in ("json_schema", "schema"):
+        inner = given.get(name)
+        if isinstance(inner, Mapping) and (name == "schema" or given.get("type") == name):
+            given = inner
+    schema: Schema = json.loads(encode(dict(given), "output_schema"))
+    try:
+        validator_for(schema).check_schema(schema)
+    except SchemaError as error:
+        raise ConfigurationError(
+            f"output_schema is no JSON Schema: {error.json_path}: {error.message[:_LONGEST]}"
+        ) from error
+    if not schema:
+        raise ConfigurationError("output_schema is an empty dict, which says nothing of an answer.")
+    return schema
+
+
+def _validator(schema: Schema) -> "Validator":
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import validator_for
+
+    return validator_for(schema, default=Draft202012Validator)(schema)
+
+
+def _adapted(kind: object) -> "tuple[TypeAdapter[Any], Schema]":
+    """Return what reads a type, and its JSON Schema.
+
+    Raises:
+        ConfigurationError: it has none.
+    """
+    from pydantic import PydanticUserError, TypeAdapter
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Quiet(GenerateJsonSchema):
+        ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
+
+    if isinstance(kind, str) or isroutine(kind):
+        what = "a text" if isinstance(kind, str) else "a function"
+        raise ConfigurationError(
+            f"output_schema must be a type or a JSON Schema, not {what}: {kind!r:.80}."
+        )
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, kind))
+        schema: Schema = adapter.json_schema(schema_generator=Quiet)
+    except (PydanticUserError, TypeError, NameError, AttributeError) as error:
+        what = error.message if isinstance(error, PydanticUserError) else described(error)
+        raise ConfigurationError(
+            f"output_schema {_name_of(kind)} has no JSON form: {what.splitlines()[0]}"
+        ) from error
+    return adapter, schema
+
+
+def _name_of(kind: object) -> str:
+    if isinstance(kind, type) and not hasattr(kind, "__origin__"):
+        return kind.__name__
+    return _MODULES.sub("", repr(kind))[:_LONGEST]
+
+
+def _with_object_root(schema: Schema) -> tuple[Schema, bool]:
+    """Return a schema whose root is an object, and whether the value is within that."""
+    defs: Schema = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
+    root = {**referred(schema, schema), **defs}
+    if root.get("type") == "object" and not {"anyOf", "oneOf", "allOf"} & root.keys():
+        return root, False
+    inner = {name: value for name, value in schema.items() if name not in defs}
+    wrap: Schema = {
+        "type": "object",
+        "properties": {_WRAP: inner},
+        "required": [_WRAP],
+        "additionalProperties": False,
+    }
+    return {**wrap, **defs}, True
+
+
+def referred(schema: Schema, root: Schema) -> Schema:
+    """Return the schema that another one refers to within its root; itself where it does not.
+
+    Args:
+        schema: the schema.
+        root: the whole of which it is a part.
+    """
+    reference = schema.get("$ref")
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return schema
+    found: object = root
+    for name in reference[1:].split("/")[1:]:
+        name = name.replace("~1", "/").replace("~0", "~")
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _without_nulls(value: object, schema: object, root: Schema, validator: "Validator") -> object:
+    """Return a value without the nulls of members that may be missing but not null."""
+    if not isinstance(schema, dict):
+        return value
+    if "$ref" in schema:
+        return _without_nulls(value, referred(schema, root), root, validator)
+    for name in ("anyOf", "oneOf", "allOf"):
+        for branch in cast("list[object]", schema.get(name, [])):
+            reading = _without_nulls(value, branch, root, validator)
+            if validator.evolve(schema=branch).is_valid(cast(Any, reading)):
+                return reading
+    if isinstance(value, list):
+        return [_without_nulls(each, schema.get("items"), root, validator) for each in value]
+    if not isinstance(value, dict):
+        return value
+    members: dict[str, object] = schema.get("properties", {})
+    required = schema.get("required", ())
+    return {
+        name: _without_nulls(each, members.get(name), root, validator)
+        for name, each in value.items()
+        if each is not None
+        or name not in members
+        or name in required
+        or validator.evolve(schema=members[name]).is_valid(None)
+    }
