@@ -86,7 +86,7 @@ async def test_an_output_model_writes_the_answer(any_db: Database | None) -> Non
             case "RunContentVoided":
                 text = text.removesuffix(event.content or "")
     assert text == events[-1].content == "The final answer."
-    assert [each.text for each in writer.requests[0].messages][0] == "Write."
+    assert writer.requests[0].messages[0].text == "Write."
     assert "Draft." in writer.requests[0].messages[-1].text
 
 

@@ -41,8 +41,9 @@ def the_type_of_the_schema_is_that_of_the_content() -> None:
     assert_type(both.run("?"), RunOutput[Invoice | Refusal])
     some = Agent("A", model, output_schema=Literal["yes", "no"])
     assert_type(some.run("?"), RunOutput[Literal["yes", "no"]])
-    plain = Agent("A", model, output_schema={"type": "object"}, use_json_mode=True)
-    assert_type(plain.run("?"), RunOutput[dict[str, object]])
+    schema = {"type": "object"}
+    plain: Agent[Mapping[str, object], dict[str, int]] = Agent("A", model, output_schema=schema)
+    assert_type(plain.run("?"), RunOutput[dict[str, int]])
     assert_type(Agent("A", model, output_schema=None).run("?"), RunOutput[str])
 
 
@@ -63,7 +64,7 @@ async def what_is_read_later_has_it_too() -> None:
     assert_type(await agent.aget_run_output("run"), RunOutput[Invoice] | None)
     takes_invoices(agent)
     Agent("A", followups=FollowupConfig(num_followups=2), parser_model="openai:gpt-5.4")
-    Agent("A", output_schema=Invoice, output_retry=1)  # type: ignore[call-overload] # pyright: ignore # no such keyword
+    Agent("A", output_schema=Invoice, output_retry=1)  # type: ignore[call-overload] # no such keyword
 
 
 def takes_invoices(agent: Agent[Mapping[str, Any], Invoice]) -> None:

@@ -77,18 +77,7 @@ class AgentDefinition(Generic[Deps, Output]):
         name: str | None = None,
         model: Model | str | None = None,
         *,
-        output_schema: None = None,
-        dependencies: Deps | None = None,
-        **options: Unpack[AgentOptions],
-    ) -> None: ...
-
-    @overload
-    def __init__(
-        self: "AgentDefinition[Deps, dict[str, object]]",
-        name: str | None = None,
-        model: Model | str | None = None,
-        *,
-        output_schema: Mapping[str, object],
+        output_schema: Mapping[str, object] | None = None,
         dependencies: Deps | None = None,
         **options: Unpack[AgentOptions],
     ) -> None: ...
