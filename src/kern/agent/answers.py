@@ -126,8 +126,6 @@ def typed(output: RunOutput[Any], answering: Answering | None) -> RunOutput[Any]
         output: a run as it is stored.
         answering: what its agent says of its answers.
     """
-    if output.content_type == "str":
-        return output
     form = None if answering is None else answering.form
     if output.output_schema is not None:
         form = Form.from_json(output.output_schema)

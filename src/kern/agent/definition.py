@@ -294,7 +294,9 @@ class AgentDefinition(Generic[Deps, Output]):
 
     def _typed(self, output: RunOutput) -> RunOutput[Output]:
         """Return a run with its content as an instance of its type."""
-        return cast("RunOutput[Output]", typed(output, self.answering))
+        if output.content_type != "str":
+            output = typed(output, self.answering)
+        return cast("RunOutput[Output]", output)
 
     @property
     def history_runs(self) -> int:

@@ -6,7 +6,6 @@ from typing import get_args
 
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import InvalidInputError
-from kern.models.form import Form
 from kern.run.agent import RunInput
 from kern.run.base import current_run, current_user
 from kern.run.codec import check_id, check_user, encode
@@ -36,8 +35,6 @@ def new_run(
     session_policy: SessionPolicy | None = None,
     webhook: str | None = None,
     usage_limits: UsageLimits | None = None,
-    form: Form | None = None,
-    journal_version: int = 1,
 ) -> NewRun:
     """Return the run that a caller has asked for; see :meth:`kern.agent.Agent.arun`.
 
@@ -63,8 +60,6 @@ def new_run(
         max_attempts=None if max_attempts is None else check_count("max_attempts", max_attempts),
         webhook=None if webhook is None else check_webhook(webhook),
         usage_limits=None if usage_limits is None else check_limits(usage_limits).to_json(),
-        journal_version=journal_version,
-        output_schema=None if form is None else form.to_json(),
         chosen=tuple(name for name, value in named.items() if value is not None),
     )
 

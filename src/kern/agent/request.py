@@ -113,8 +113,6 @@ class Request:
             }
             if unused := [name for name, is_set in background_only.items() if is_set]:
                 raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
-        form, answering = Form.of(output_schema), agent.answering
-        is_plain = form is None and answering is None
         run = new_run(
             agent.id,
             given,
@@ -129,11 +127,10 @@ class Request:
             max_attempts=agent.max_attempts if max_attempts is None else max_attempts,
             session_policy=session_policy,
             webhook=webhook,
-            form=form,
-            journal_version=1 if is_plain else TYPED_VERSION,
         )
-        if form is None and answering is not None:
-            form = answering.form
+        form = None
+        if output_schema is not None or agent.answering is not None:
+            run, form = _formed(run, agent, output_schema)
         if session_policy is None:
             # A run that is part of another's work must not wait for that one to end.
             session_policy = agent.session_policy if run.parent_run_id is None else "parallel"
@@ -168,7 +165,7 @@ class Request:
             output = await (await runtime_of(agent)).execute(agent, run, emit)
         else:
             output = await execute_alone(agent, run, emit)
-        return typed(output, agent.answering)
+        return output if output.content_type == "str" else typed(output, agent.answering)
 
     def stream(self, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
         """Carry the run out, and yield its events; a background run is submitted at once.
@@ -254,3 +251,16 @@ class Request:
             record = await runtime.store.get(run_id)
             kind = None if record is None else record.error_kind
             raise failure(kind, last.content or "The run failed.")
+
+
+def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun, Form | None]:
+    """Return a run whose answer has a form, or secondary models; and the form.
+
+    Raises:
+        ConfigurationError: ``output_schema`` has no JSON form.
+    """
+    form, answering = Form.of(output_schema), agent.answering
+    own = None if form is None else form.to_json()
+    if form is None and answering is not None:
+        form = answering.form
+    return replace(run, journal_version=TYPED_VERSION, output_schema=own), form

@@ -29,9 +29,9 @@ _WRITE = "You write the final answer to the user, from the draft of another. Say
 _PARSE = "Put what the text says into the form that is asked for. Add nothing that it does not say."
 
 
-def asked_of_model(answering: Answering | None) -> OutputSchema | None:
+def asked_of_model(answering: Answering) -> OutputSchema | None:
     """Return the form for which the agent's own model is asked."""
-    if answering is None or answering.output is not None or answering.parser is not None:
+    if answering.output is not None or answering.parser is not None:
         return None
     return _asked(answering)
 
@@ -46,8 +46,7 @@ async def finish(attempt: Attempt) -> bool:
         StaleAttemptError: the run has a later attempt.
     """
     answering, state = attempt.answering, attempt.state
-    if answering is None:
-        return True
+    assert answering is not None, "else any answer is the end"
     if answering.output is not None and _is_due(attempt, OUTPUT_MODEL):
         asked = None if answering.parser else _asked(answering)
         await _ask_secondary(attempt, OUTPUT_MODEL, answering.output, asked)

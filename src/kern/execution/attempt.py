@@ -131,7 +131,9 @@ class Attempt:
             failures=record.failures,
             last_seq=record.last_seq,
             is_pinned=is_pinned,
-            answering=_answering(record, spec),
+            answering=spec.answering
+            if record.output_schema is None
+            else _answering(record.output_schema, spec),
         )
 
     @property
@@ -269,7 +271,5 @@ def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:
     return own if spec.usage_limits is None else (spec.usage_limits, *own)
 
 
-def _answering(record: RunRecord, spec: Spec) -> Answering | None:
-    if record.output_schema is None:
-        return spec.answering
-    return replace(spec.answering or Answering(), form=Form.from_json(record.output_schema))
+def _answering(output_schema: str, spec: Spec) -> Answering:
+    return replace(spec.answering or Answering(), form=Form.from_json(output_schema))

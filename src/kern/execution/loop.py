@@ -36,10 +36,11 @@ async def carry_out(attempt: Attempt) -> None:
     await attempt.replay()
     if attempt.number > 1:
         await _resume(attempt)
-    while not (state.is_answered and await finish(attempt)):
+    while True:
         if state.is_answered:
-            continue  # A secondary model is asked again.
-        if state.turns and state.turns[-1].open_calls:
+            if attempt.answering is None or await finish(attempt):
+                return
+        elif state.turns and state.turns[-1].open_calls:
             await use_tools(attempt, state.turns[-1])
         else:
             await _ask(attempt)
@@ -95,7 +96,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         messages,
         [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle_for(attempt.spec.model.origin),
-        output_schema=asked_of_model(attempt.answering),
+        output_schema=None if attempt.answering is None else asked_of_model(attempt.answering),
         memo=attempt.memo,
     )
     if not spec.middleware:
@@ -108,6 +109,8 @@ async def _ask_model(attempt: Attempt, request: ModelRequest) -> ModelResponse:
     """Ask the model, and hand the pieces of its answer to those who read the run."""
     journal, model = attempt.journal, attempt.spec.model
     if not (journal.is_read or attempt.spec.live or model.keeps_answers):
+        if request.output_schema is None:
+            return await model.respond(request)
         return await respond(model, request)
     response: ModelResponse | None = None
     async with aclosing(stream(model, request)) as pieces:

@@ -325,17 +325,19 @@ class RunOutput(Generic[Output]):
         )
 
     def _body(self) -> dict[str, object]:
-        return {
+        body = {
             "agent_name": self.agent_name,
-            "content": to_json_value(self.content),
+            "content": self.content if self.content_type == "str" else to_json_value(self.content),
             "content_type": self.content_type,
             "messages": [each.to_dict() for each in self.messages],
             "tools": [each.to_dict() for each in self.tools],
             "metrics": self.metrics.to_dict(),
             "model": self.model,
             "model_provider": self.model_provider,
-            **({"followups": self.followups} if self.followups else {}),
         }
+        if self.followups:
+            body["followups"] = self.followups
+        return body
 
     def _take_body(self, values: dict[str, object]) -> None:
         given: dict[str, Any] = values
@@ -347,7 +349,8 @@ class RunOutput(Generic[Output]):
         self.metrics = Metrics.from_dict(given.get("metrics", {}))
         self.model = given.get("model")
         self.model_provider = given.get("model_provider")
-        self.followups = [*given.get("followups", ())]
+        if "followups" in given:
+            self.followups = given["followups"]
 
 
 def _error_in(record: RunRecord) -> str | None:

@@ -190,15 +190,20 @@ class RunState:
     @property
     def is_answered(self) -> bool:
         """Whether the model has given its last answer."""
-        last = self.turns[-1] if self.turns else None
-        return last is not None and not last.message.tool_calls and last.complaint is None
+        if not self.turns:
+            return False
+        last = self.turns[-1]
+        return not last.message.tool_calls and last.complaint is None
 
     @property
     def answer_text(self) -> str | None:
         """The text of the answer: of the model that writes the final one, or the agent's own."""
-        if written := self.answers_of(OUTPUT_MODEL):
+        if self.secondary and (written := self.answers_of(OUTPUT_MODEL)):
             return written[-1].message.text
-        return next((text for turn in reversed(self.turns) if (text := turn.message.text)), None)
+        for turn in reversed(self.turns):
+            if text := turn.message.text:
+                return text
+        return None
 
     @property
     def followups(self) -> tuple[str, ...]:
