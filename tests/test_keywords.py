@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from typing import cast
+from typing import cast, get_type_hints
 
 import pytest
 
 from kern import Agent, InMemoryDb, PostgresDb, SqliteDb, UsageLimits, acancel_run, cancel_run, tool
+from kern.agent.definition import AgentDefinition
+from kern.agent.keywords import AgentOptions, RunOptions
 from kern.agent.serving import lifespan, serve
 from kern.models.openai import OpenAIResponses
 
@@ -79,3 +81,13 @@ def test_signatures_stay_as_they_are() -> None:
     assert [*inspect.signature(PostgresDb).parameters][:2] == ["db_url", "session_table"]
     assert AGENT.arun.__doc__ is not None
     assert AGENT.arun.__doc__.startswith("Run the agent.")
+
+
+def test_the_overloads_take_every_keyword() -> None:
+    taken = set(inspect.signature(AgentDefinition).parameters)
+    assert {*get_type_hints(AgentOptions)} == taken - {*("name", "model"), *_SAYING_TYPES}
+    taken = set(inspect.signature(AGENT.arun).parameters)
+    assert {*get_type_hints(RunOptions)} == taken - {*("input", "stream"), *_SAYING_TYPES}
+
+
+_SAYING_TYPES = {"output_schema", "dependencies"}

@@ -202,6 +202,18 @@ class BudgetExceededError(KernError):
         self.resets_at = resets_at
 
 
+class OutputSchemaError(KernError):
+    """An answer does not have the form that it must have, though the model was asked again.
+
+    Attributes:
+        content: the answer, or None where the run failed elsewhere: there its content is it.
+    """
+
+    def __init__(self, message: str, *, content: str | None = None) -> None:
+        super().__init__(message)
+        self.content = content
+
+
 class SessionBusyError(KernError):
     """A run was refused because its session has another one; nothing was stored."""
 
@@ -296,6 +308,7 @@ def failure(kind: str | None, message: str) -> KernError:
         ModelError,
         ModelRateLimitError,
         NewerJournalError,
+        OutputSchemaError,
         RunTimeoutError,
         ThreadLimitError,
         ToolsetError,

@@ -178,11 +178,17 @@ def test_whether_calls_may_be_parallel_is_not_said_without_tools() -> None:
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_the_form_of_an_answer_is_asked_for(strict: bool) -> None:
-    form = OutputSchema("place", {"type": "object"})
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    form = OutputSchema("place", schema)
     sent = body_of(Message("user", "Hi"), options={"strict_output": strict}, output_schema=form)
     assert sent["response_format"] == {
         "type": "json_schema",
-        "json_schema": {"name": "place", "schema": {"type": "object"}, "strict": strict},
+        "json_schema": {"name": "place", "schema": schema, "strict": strict},
     }
     given = {"request_params": {"response_format": {"type": "json_object"}}}
     with pytest.raises(ModelError, match="sets response_format, which kern sets itself"):

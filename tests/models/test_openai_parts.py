@@ -178,7 +178,12 @@ async def test_a_stream_has_reasoning_texts_and_the_arguments_of_calls(
     ]
 
 
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 
 
 async def test_how_to_answer_goes_out_with_the_request(

@@ -432,7 +432,7 @@ def rows(*steps: tuple[AnyStep, int]) -> list[JournalRow]:
     return [row("run", seq, step, event) for seq, (step, event) in enumerate(steps, 1)]
 
 
-def events(found: Sequence[JournalRow]) -> list[tuple[int, str, str | None]]:
+def events(found: Sequence[JournalRow]) -> list[tuple[int, str, object]]:
     """Return what rows tell."""
     state = RunState()
     happened = [each for row in found for each in apply_entry(state, read_row(row), row)]

@@ -1,6 +1,7 @@
 """Agents: their definition, and what can be done with them."""
 
 from kern.agent.agent import Agent
+from kern.execution.answering import FollowupConfig
 from kern.models.fallback import FallbackConfig
 
-__all__ = ["Agent", "FallbackConfig"]
+__all__ = ["Agent", "FallbackConfig", "FollowupConfig"]

@@ -164,6 +164,8 @@ class Controlling(AgentDefinition[Deps, Output]):
             ordered=self.session_policy != "parallel",
             timeout=self.timeout,
             max_attempts=self.max_attempts,
+            journal_version=record.journal_version,
+            output_schema=record.output_schema,
             # A run of nobody's may be in another user's session.
             chosen=("session_id",) if new_run_id is None else ("run_id", "session_id"),
         )

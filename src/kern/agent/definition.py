@@ -3,16 +3,21 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, Self, TypeAlias, cast, get_args
+from typing import Any, Generic, Self, TypeAlias, cast, get_args, overload
 from unicodedata import category, normalize
 
+from typing_extensions import TypeForm, Unpack
+
+from kern.agent.answers import AnswerOptions, Option, typed
 from kern.agent.checks import check_db, check_least, check_list, check_text, check_tool_choice
+from kern.agent.keywords import AgentOptions
 from kern.agent.options import check_limits, check_policy
 from kern.db.database import Database
 from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError
+from kern.execution.answering import Answering, FollowupConfig
 from kern.execution.middleware import Middleware
 from kern.execution.spec import HistoryAgents
 from kern.models.base import Model, ToolChoice
@@ -53,7 +58,44 @@ class AgentDefinition(Generic[Deps, Output]):
         max_concurrent_runs: how many background runs execute at once, in all processes.
         max_concurrent_runs_per_user: the same, of one user.
         max_queued_runs: how many background runs may wait to be executed.
+        answer_options: what is said of its answers, by keyword; each is an attribute too.
+        answering: what they say together; None where an answer is any text.
     """
+
+    output_schema: Option[object] = Option()
+    output_retries: Option[int] = Option()
+    structured_outputs: Option[bool | None] = Option()
+    use_json_mode: Option[bool] = Option()
+    parse_response: Option[bool] = Option()
+    parser_model: Option[Model | str | None] = Option()
+    parser_model_prompt: Option[str | None] = Option()
+    output_model: Option[Model | str | None] = Option()
+    output_model_prompt: Option[str | None] = Option()
+    followups: Option[bool | FollowupConfig] = Option()
+    num_followups: Option[int] = Option()
+    followup_model: Option[Model | str | None] = Option()
+
+    @overload
+    def __init__(
+        self,
+        name: str | None = None,
+        model: Model | str | None = None,
+        *,
+        output_schema: Mapping[str, object] | None = None,
+        dependencies: Deps | None = None,
+        **options: Unpack[AgentOptions],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        name: str | None = None,
+        model: Model | str | None = None,
+        *,
+        output_schema: TypeForm[Output],
+        dependencies: Deps | None = None,
+        **options: Unpack[AgentOptions],
+    ) -> None: ...
 
     def __init__(
         self,
@@ -83,6 +125,18 @@ class AgentDefinition(Generic[Deps, Output]):
         max_queued_runs: int | None = None,
         fallback_models: Sequence[Model | str] | None = None,
         fallback_config: FallbackConfig | None = None,
+        output_schema: object = None,
+        output_retries: int = 1,
+        structured_outputs: bool | None = None,
+        use_json_mode: bool = False,
+        parse_response: bool = True,
+        parser_model: Model | str | None = None,
+        parser_model_prompt: str | None = None,
+        output_model: Model | str | None = None,
+        output_model_prompt: str | None = None,
+        followups: bool | FollowupConfig = False,
+        num_followups: int = 3,
+        followup_model: Model | str | None = None,
     ) -> None:
         """Define the agent; nothing is opened or started.
 
@@ -132,6 +186,24 @@ class AgentDefinition(Generic[Deps, Output]):
             fallback_models: who is asked in turn, each model or text, where the model has failed
                 after its repetitions; the next call of the run asks the model first again.
             fallback_config: the same by the kind of error.
+            output_schema: what the runs answer: a pydantic model, dataclass, TypedDict, enum,
+                union, list or other type, of which ``content`` is an instance then; or a JSON
+                Schema as a dict, for JSON values.
+            output_retries: how often a model whose answer does not fit is told so and asked
+                again; then the run ends in ERROR.
+            structured_outputs: True for the provider's own way to hold the model to the schema,
+                False for none; by default where the provider has one.
+            use_json_mode: tell the schema in words, and have the provider see to JSON alone.
+            parse_response: False to leave the JSON text as it is, and unchecked.
+            parser_model: a second model, or ``"provider:id"``, that puts the text of the first
+                one into the schema.
+            parser_model_prompt: its system message.
+            output_model: a second model that writes the final answer.
+            output_model_prompt: its system message.
+            followups: True for suggestions of what to ask next, in ``followups`` of the run, or
+                how to make them.
+            num_followups: how many.
+            followup_model: who suggests them; by default the model.
 
         Raises:
             ConfigurationError: an argument cannot be used.
@@ -192,6 +264,21 @@ class AgentDefinition(Generic[Deps, Output]):
             max_concurrent_runs_per_user=max_concurrent_runs_per_user is not None,
             max_queued_runs=max_queued_runs is not None,
         )
+        self.answer_options = AnswerOptions(
+            output_schema,
+            output_retries,
+            structured_outputs,
+            use_json_mode,
+            parse_response,
+            parser_model,
+            parser_model_prompt,
+            output_model,
+            output_model_prompt,
+            followups,
+            num_followups,
+            followup_model,
+        )
+        self.answering: Answering | None = self.answer_options.answering()
         self.is_named = bool(id or (name and name.strip()))
         self.id = check_id("The agent's id", id or _slug(self.name))
 
@@ -237,7 +324,9 @@ class AgentDefinition(Generic[Deps, Output]):
             self.model, self.fallback_config = own, fallback
 
     def _typed(self, output: RunOutput) -> RunOutput[Output]:
-        """Return a run with the type of its content that the agent is declared with."""
+        """Return a run with its content as an instance of its type."""
+        if output.content_type != "str":
+            output = typed(output, self.answering)
         return cast("RunOutput[Output]", output)
 
     @property

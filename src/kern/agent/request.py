@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
+from kern.agent.answers import typed, typed_events
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.options import Input, new_run
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, failure
 from kern.execution.journal import Emit
+from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
 from kern.run.record import NewRun
+from kern.run.steps import TYPED_VERSION
 from kern.run.usage import UsageLimits
 
 # What a stream tells that was not asked for every event: text, and how the run goes on.
@@ -57,6 +60,7 @@ class Request:
         background: whether it is to be submitted rather than executed for its caller.
         policy: what becomes of it where its session has another background run.
         connection: the caller's own, in whose transaction it is submitted.
+        form: what its answer has to be, by itself or by its agent.
     """
 
     agent: AnyAgent
@@ -64,6 +68,7 @@ class Request:
     background: bool
     policy: SessionPolicy
     connection: object | None = None
+    form: Form | None = None
 
     @classmethod
     def of(
@@ -84,6 +89,7 @@ class Request:
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
+        output_schema: object = None,
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
 
@@ -122,10 +128,13 @@ class Request:
             session_policy=session_policy,
             webhook=webhook,
         )
+        form = None
+        if output_schema is not None or agent.answering is not None:
+            run, form = _formed(run, agent, output_schema)
         if session_policy is None:
             # A run that is part of another's work must not wait for that one to end.
             session_policy = agent.session_policy if run.parent_run_id is None else "parallel"
-        return cls(agent, run, background, session_policy, connection)
+        return cls(agent, run, background, session_policy, connection, form)
 
     async def submit(self) -> RunOutput:
         """Accept the run for the background, and return it, PENDING.
@@ -151,29 +160,37 @@ class Request:
         Raises:
             Exception: what the run failed of.
         """
-        if self.agent.db is not None:
-            return await (await runtime_of(self.agent)).execute(self.agent, self.run, emit)
-        return await execute_alone(self.agent, self.run, emit)
+        agent, run = self.agent, self.run
+        if agent.db is not None:
+            output = await (await runtime_of(agent)).execute(agent, run, emit)
+        else:
+            output = await execute_alone(agent, run, emit)
+        return output if output.content_type == "str" else typed(output, agent.answering)
 
     def stream(self, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
         """Carry the run out, and yield its events; a background run is submitted at once.
 
         Args:
             every_event: yield them all; else the pieces of content, and how the run goes on and
-                ends. Then the end of a completed run has no content: the pieces were its content.
+                ends. Then the end of a completed run has no text: the pieces were its content.
 
         Raises:
             Exception: what the run failed of.
         """
         if not self.background:
-            return self._told(self._executed(), every_event)
+            return self._told(self._typed(self._executed()), every_event)
         streamed = replace(self, run=replace(self.run, streamed=True))
         submitting: asyncio.Task[RunOutput] | None = None
         with suppress(RuntimeError):  # Code without an event loop submits with the first event.
             submitting = asyncio.get_running_loop().create_task(streamed.submit())
             _submitting.add(submitting)
             submitting.add_done_callback(_submitting.discard)
-        return self._told(streamed._submitted(submitting), every_event)
+        return self._told(self._typed(streamed._submitted(submitting)), every_event)
+
+    def _typed(
+        self, events: AsyncGenerator[RunOutputEvent, None]
+    ) -> AsyncGenerator[RunOutputEvent, None]:
+        return events if self.form is None else typed_events(events, self.form)
 
     async def _told(
         self, events: AsyncGenerator[RunOutputEvent, None], every_event: bool
@@ -182,8 +199,9 @@ class Request:
             async for event in events:
                 if every_event:
                     yield event
-                elif event.event is RunEvent.run_completed:
-                    yield replace(event, content=None)
+                elif isinstance(event, RunCompletedEvent):
+                    is_text = event.content_type == "str"
+                    yield replace(event, content=None) if is_text else event
                 elif event.event in _ALWAYS_STREAMED:
                     yield event
 
@@ -233,3 +251,16 @@ class Request:
             record = await runtime.store.get(run_id)
             kind = None if record is None else record.error_kind
             raise failure(kind, last.content or "The run failed.")
+
+
+def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun, Form | None]:
+    """Return a run whose answer has a form, or secondary models; and the form.
+
+    Raises:
+        ConfigurationError: ``output_schema`` has no JSON form.
+    """
+    form, answering = Form.of(output_schema), agent.answering
+    own = None if form is None else form.to_json()
+    if form is None and answering is not None:
+        form = answering.form
+    return replace(run, journal_version=TYPED_VERSION, output_schema=own), form

@@ -1,15 +1,18 @@
 """An agent's methods for new runs."""
 
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from datetime import datetime
-from typing import Literal, cast, overload
+from typing import Any, Literal, cast, overload
+
+from typing_extensions import TypeForm, Unpack
 
 from kern.agent.definition import AgentDefinition
+from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.request import Request
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import InvalidInputError
-from kern.run.agent import Output, RunInput, RunOutput
+from kern.run.agent import Answer, Output, RunInput, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
 from kern.run.usage import UsageLimits
@@ -38,7 +41,28 @@ class Running(AgentDefinition[Deps, Output]):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
+        output_schema: None = None,
     ) -> Coroutine[object, object, RunOutput[Output]]: ...
+
+    @overload
+    def arun(
+        self,
+        input: Input,
+        *,
+        stream: Literal[False] = False,
+        output_schema: Mapping[str, object],
+        **options: Unpack[RunOptions],
+    ) -> Coroutine[object, object, RunOutput[dict[str, object]]]: ...
+
+    @overload
+    def arun(
+        self,
+        input: Input,
+        *,
+        stream: Literal[False] = False,
+        output_schema: TypeForm[Answer],
+        **options: Unpack[RunOptions],
+    ) -> Coroutine[object, object, RunOutput[Answer]]: ...
 
     @overload
     def arun(
@@ -60,6 +84,7 @@ class Running(AgentDefinition[Deps, Output]):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
+        output_schema: object = None,
     ) -> AsyncGenerator[RunOutputEvent, None]: ...
 
     @overload
@@ -82,7 +107,18 @@ class Running(AgentDefinition[Deps, Output]):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
+        output_schema: None = None,
     ) -> Coroutine[object, object, RunOutput[Output]] | AsyncGenerator[RunOutputEvent, None]: ...
+
+    @overload
+    def arun(
+        self,
+        input: Input,
+        *,
+        stream: bool,
+        output_schema: object,
+        **options: Unpack[RunOptions],
+    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[RunOutputEvent, None]: ...
 
     def arun(
         self,
@@ -103,7 +139,8 @@ class Running(AgentDefinition[Deps, Output]):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
-    ) -> Coroutine[object, object, RunOutput[Output]] | AsyncGenerator[RunOutputEvent, None]:
+        output_schema: object = None,
+    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[RunOutputEvent, None]:
         """Run the agent.
 
         Args:
@@ -140,6 +177,8 @@ class Running(AgentDefinition[Deps, Output]):
             connection: your own connection to the agent's PostgreSQL, of asyncpg or SQLAlchemy
                 (asynchronous): the run is accepted in its transaction, and begins after the
                 commit. Its place in the session is that of its first delivery.
+            output_schema: what this run answers, in place of what the agent says; see
+                :class:`Agent`. A process that does not have the type looks at the JSON alone.
 
         Returns:
             The run as it ended (COMPLETED, or CANCELLED), or with ``background`` as it was
@@ -154,6 +193,8 @@ class Running(AgentDefinition[Deps, Output]):
             QueueFullError: more of the agent's runs wait than its ``max_queued_runs``.
             RunTimeoutError: the run took too long (in the foreground, as the next two).
             UsageLimitError: the run has used as much as it may.
+            OutputSchemaError: the answer does not have the form that it must have, though the
+                model was asked again.
             ModelError: the model failed; the run is settled as ERROR.
             RunFailedError: with ``stream`` and ``background``: the run failed of what is no error
                 of kern.
@@ -177,11 +218,12 @@ class Running(AgentDefinition[Deps, Output]):
             session_policy=session_policy,
             webhook=webhook,
             connection=connection,
+            output_schema=output_schema,
         )
         if stream:
             return request.stream(stream_events)
         output = request.submit() if background else request.execute()
-        return cast("Coroutine[object, object, RunOutput[Output]]", output)
+        return cast("Coroutine[object, object, RunOutput[Any]]", output)
 
     async def aprint_response(
         self,

@@ -3,8 +3,10 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from kern.agent.answers import typed_events
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.errors import InvalidInputError
+from kern.models.form import Form
 from kern.run.agent import Output
 from kern.run.base import Deps
 from kern.run.codec import check_id, check_user
@@ -21,7 +23,8 @@ class Streaming(AgentDefinition[Deps, Output]):
 
         The events are numbered, the same in every process and at every time: a reader that was
         interrupted goes on after the last number it has. Where a model call is made again, a
-        RunContentVoided says that the text since the last ModelRequestCompleted is void. A run
+        RunContentVoided says that the last pieces, whose text it has, are void. Where the answer
+        has a type, pieces have what there is of it (``partial``), and the end an instance. A run
         that ends in ERROR ends with a RunError; nothing is raised for it.
 
         Args:
@@ -44,6 +47,16 @@ class Streaming(AgentDefinition[Deps, Output]):
         check_user(user_id)
         runtime = await runtime_of(self)
         runtime.use(self)
-        async with aclosing(runtime.stream(run_id, after, user_id)) as events:
+
+        async def own_form() -> Form | None:
+            record = await runtime.store.get_for(run_id, user_id)
+            text = None if record is None else record.output_schema
+            return None if text is None else Form.from_json(text)
+
+        form = None if self.answering is None else self.answering.form
+        # What there is of a value is known only to who has read its answer from the beginning.
+        told = runtime.stream(run_id, after if form is None else 0, user_id)
+        async with aclosing(typed_events(told, form, own_form)) as events:
             async for event in events:
-                yield event
+                if event.seq > after:
+                    yield event

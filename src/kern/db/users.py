@@ -41,7 +41,7 @@ _SOON, _LATER = 0.05, 1.0
 
 _JSON = {
     *("input", "output", "error", "usage", "metadata", "requirements", "usage_limits", "payload"),
-    "session_state",
+    *("session_state", "output_schema"),
 }
 _FLAGS = {"ordered", "waiting", "counted", "watched", "streamed", "skippable", "paused"}
 

@@ -11,6 +11,7 @@ from kern.aio.threads import call_in_thread
 from kern.errors import ModelError, described
 from kern.execution.attempt import Attempt
 from kern.execution.limits import priced
+from kern.models.asking import respond, stream
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Text
 from kern.models.cache import cached
 from kern.models.fallback import FallbackConfig, all_failed
@@ -61,13 +62,11 @@ async def _ask_in_turn(
 
 
 async def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> ModelResponse:
-    journal = attempt.journal
-    if model.response_cache is not None:
-        model = cached(model)
+    journal, model = attempt.journal, cached(model)
     if not (journal.is_read or attempt.spec.live or model.keeps_answers):
-        return await priced(attempt, model, await model.respond(request))
+        return await priced(attempt, model, await respond(model, request))
     response: ModelResponse | None = None
-    async with aclosing(model.stream(request)) as pieces:
+    async with aclosing(stream(model, request)) as pieces:
         async for piece in pieces:
             match piece:
                 case Text(text):

@@ -1,17 +1,19 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Self, cast
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.errors import ConfigurationError, ModelError
+from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec
 from kern.models.base import Model
+from kern.models.form import Form
 from kern.run.agent import RunInput, RunOutput, messages_of
 from kern.run.base import RunInfo
 from kern.run.budget import Spending
@@ -19,6 +21,7 @@ from kern.run.codec import decode_object
 from kern.run.fold import RunState
 from kern.run.message import Message
 from kern.run.record import RunRecord
+from kern.run.steps import OUTPUT_MODEL
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
 
@@ -59,6 +62,8 @@ class Attempt:
         refusal: why this process cannot execute the run, once that is known.
         fallback: who answered last, where it was not the agent's own model.
         unfit: the models that no later call needs to ask, each with the error that says why.
+        answering: what the answer has to be, by its agent or by itself, and who is asked then.
+        answer: the value that was read of the answer, once it fits, and the type of it.
     """
 
     spec: Spec
@@ -91,6 +96,8 @@ class Attempt:
     refusal: str | None = None
     fallback: Model | None = None
     unfit: tuple[tuple[Model, ModelError], ...] = ()
+    answering: Answering | None = None
+    answer: tuple[object, str] | None = None
     _told: int = 0
 
     @classmethod
@@ -134,6 +141,9 @@ class Attempt:
             failures=record.failures,
             last_seq=record.last_seq,
             is_pinned=is_pinned,
+            answering=spec.answering
+            if record.output_schema is None
+            else _answering(record.output_schema, spec),
         )
 
     @property
@@ -171,15 +181,26 @@ class Attempt:
         output.messages = self.messages[:]
         for turn in turns[self._told :]:
             output.messages += turn.messages
-        output.content = self.journal.unfinished_text or next(
-            (text for turn in reversed(turns) if (text := turn.message.text)), None
-        )
+        output.content = self.journal.unfinished_text or state.answer_text
+        if self.answering is not None:
+            self._show_answer()
         output.tools = [
             turn.executions[place] for turn in turns for place in sorted(turn.executions)
         ]
         duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
         output.requirements = list(state.requirements)
+
+    def _show_answer(self) -> None:
+        """Let the output show the value of the answer, and what secondary models have said."""
+        output, state = self.output, self.state
+        output.followups = [*state.followups]
+        if state.answers_of(OUTPUT_MODEL) and output.messages:
+            # What its caller was told is what later runs are shown.
+            output.messages[-1] = Message("assistant", state.answer_text)
+        if self.answer is not None:
+            # It is a value of JSON here; whoever has the type makes an instance of it.
+            output.content, output.content_type = cast("tuple[str, str]", self.answer)
 
     async def replay(self) -> None:
         """Read what earlier attempts have journaled, and ask for what is known only now.
@@ -260,3 +281,7 @@ class Attempt:
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:
     own = () if record.usage_limits is None else (UsageLimits.from_json(record.usage_limits),)
     return own if spec.usage_limits is None else (spec.usage_limits, *own)
+
+
+def _answering(output_schema: str, spec: Spec) -> Answering:
+    return replace(spec.answering or Answering(), form=Form.from_json(output_schema))

@@ -66,6 +66,16 @@ async def check_model_call(attempt: Attempt) -> None:
         raise UsageLimitError(
             f"The model was asked max_turns={limit} times and has not come to an end. {_KEPT}"
         )
+    await check_usage(attempt)
+
+
+async def check_usage(attempt: Attempt) -> None:
+    """Make sure that the run may use more.
+
+    Raises:
+        UsageLimitError: it has used as much as it may.
+        BudgetExceededError: its user has.
+    """
     store, user_id = attempt.store, attempt.output.user_id
     if attempt.spending is not None and store is not None and user_id is not None:
         attempt.spending = await until_available(lambda: store.budgets.spending(user_id))

@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from functools import partial
 
+from kern.execution.answers import asked_of_model, finish
 from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_small, whole
@@ -27,6 +28,7 @@ async def carry_out(attempt: Attempt) -> None:
         ModelError: the model gave no usable answer.
         JournalError: what earlier attempts have done cannot be read.
         MissingToolError: a tool that has to be called is gone.
+        OutputSchemaError: the answer does not have the form that it must have.
         UsageLimitError: the run has used as much as it may.
         PausedError: a person has to decide first.
         StaleAttemptError: the run has a later attempt.
@@ -36,8 +38,11 @@ async def carry_out(attempt: Attempt) -> None:
     await attempt.replay()
     if attempt.number > 1:
         await _resume(attempt)
-    while not state.is_answered:
-        if state.turns and state.turns[-1].open_calls:
+    while True:
+        if state.is_answered:
+            if attempt.answering is None or await finish(attempt):
+                return
+        elif state.turns and state.turns[-1].open_calls:
             await use_tools(attempt, state.turns[-1])
         else:
             await _ask(attempt)
@@ -110,6 +115,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         [tool.schema for tool in attempt.tools.values()],
         attempt.state.handle_for(attempt.spec.model.origin),
         _tool_choice(attempt),
+        output_schema=None if attempt.answering is None else asked_of_model(attempt.answering),
         memo=attempt.memo,
         session_id=attempt.output.session_id,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from kern.execution.answering import Answering
 from kern.execution.middleware import Middleware
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
@@ -82,6 +83,10 @@ class Definition(Protocol):
         """What the tools are given."""
 
     @property
+    def answering(self) -> Answering | None:
+        """What its answers have to be, and who is asked after its model; None for any text."""
+
+    @property
     def max_concurrent_runs(self) -> int | None:
         """How many of its background runs execute at once, in all processes."""
 
@@ -114,6 +119,7 @@ class Spec:
         middleware: what is done around runs, model calls and tool calls, the first outermost.
         live: whether answers come piece by piece from the provider though nobody reads them yet.
         dependencies: what the tools are given.
+        answering: what its answers have to be, and who is asked after its model.
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
@@ -134,6 +140,7 @@ class Spec:
     middleware: Sequence[Middleware]
     live: bool
     dependencies: Mapping[str, object]
+    answering: Answering | None
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
@@ -157,6 +164,7 @@ class Spec:
             tuple(definition.middleware),
             definition.live,
             dict(definition.dependencies),
+            definition.answering,
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback_config,

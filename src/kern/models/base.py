@@ -22,6 +22,10 @@ ToolChoice: TypeAlias = str | Mapping[str, object]
 what a provider takes, in its own form."""
 
 
+OutputMode: TypeAlias = Literal["native", "json", "tool"]
+"""How a model is brought to a form: by its provider, by JSON mode and words, or by a tool."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutputSchema:
     """The form that an answer must have.
@@ -30,11 +34,18 @@ class OutputSchema:
         name: what the form is called.
         schema: the form, as a JSON Schema.
         strict: whether the provider holds the model to it, where it can.
+        mode: how the model is brought to it; None for its provider's own way.
     """
 
     name: str
     schema: Mapping[str, object]
     strict: bool = True
+    mode: OutputMode | None = None
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the provider is told of the schema as the form of its answer."""
+        return self.mode in (None, "native")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +167,8 @@ class Model(ABC):
             comes out of :meth:`stream` only.
         response_cache: where its answers are kept on this machine, or None for nowhere.
         price: what it costs; None for what genai-prices says.
+        supports_native_structured_outputs: whether the provider takes a JSON Schema as the form
+            of its answer.
 
     Example:
         >>> class Echo(Model):
@@ -176,6 +189,13 @@ class Model(ABC):
     keeps_answers: bool = False
     response_cache: "ResponseCache | None" = None
     price: Price | None = None
+    supports_native_structured_outputs: bool = True
+
+    def output_mode(self, request: ModelRequest) -> OutputMode:
+        """Return how the model is best brought to the form that a request has."""
+        if self.supports_native_structured_outputs:
+            return "native"
+        return "tool" if request.tools else "json"
 
     @property
     def origin(self) -> str:

@@ -16,7 +16,15 @@ from typing_extensions import override
 
 from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
-from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
+from kern.models.base import (
+    Model,
+    ModelRequest,
+    ModelResponse,
+    OutputMode,
+    Piece,
+    Reasoning,
+    Text,
+)
 from kern.models.calls import ids_in
 from kern.run.codec import dump, load
 from kern.run.content import ReasoningPart
@@ -95,7 +103,7 @@ class ResponseCache:
             [each.to_dict() for each in request.messages],
             [asdict(each) for each in request.tools],
             request.tool_choice,
-            None if schema is None else [schema.name, schema.schema, schema.strict],
+            None if schema is None else [schema.name, schema.schema, schema.strict, schema.mode],
             request.settings,
         ]
         name = sha256(json.dumps(asked, sort_keys=True, default=_plain).encode()).hexdigest()
@@ -146,6 +154,10 @@ class CachedModel(Model):
     @override
     def origin(self) -> str:
         return self._model.origin
+
+    @override
+    def output_mode(self, request: ModelRequest) -> OutputMode:
+        return self._model.output_mode(request)
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:

@@ -9,5 +9,7 @@ from kern.models.openai.provider import Provider
 class DeepSeek(OpenAILike):
     """A model of DeepSeek."""
 
-    at: ClassVar[Provider] = Provider("DeepSeek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY")
+    at: ClassVar[Provider] = Provider(
+        "DeepSeek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", has_json_schema=False
+    )
     default_id: ClassVar[str | None] = "deepseek-chat"

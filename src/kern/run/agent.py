@@ -12,11 +12,17 @@ from typing_extensions import TypeVar
 
 from kern.errors import InvalidInputError, JournalError
 from kern.run.base import RunStatus
-from kern.run.codec import decode_object, dump, encode
+from kern.run.codec import decode_object, dump, encode, shown, to_json_value
 from kern.run.content import TextPart
 from kern.run.event import (
+    FollowupsCompletedEvent,
+    FollowupsStartedEvent,
     ModelRequestCompletedEvent,
     ModelRequestStartedEvent,
+    OutputModelResponseCompletedEvent,
+    OutputModelResponseStartedEvent,
+    ParserModelResponseCompletedEvent,
+    ParserModelResponseStartedEvent,
     RunCancelledEvent,
     RunCompletedEvent,
     RunContentCompletedEvent,
@@ -39,8 +45,14 @@ from kern.run.requirement import RunRequirement, requirements_from_json, require
 from kern.run.tool import ToolExecution
 
 __all__ = [
+    "FollowupsCompletedEvent",
+    "FollowupsStartedEvent",
     "ModelRequestCompletedEvent",
     "ModelRequestStartedEvent",
+    "OutputModelResponseCompletedEvent",
+    "OutputModelResponseStartedEvent",
+    "ParserModelResponseCompletedEvent",
+    "ParserModelResponseStartedEvent",
     "RunCancelledEvent",
     "RunCompletedEvent",
     "RunContentCompletedEvent",
@@ -107,6 +119,9 @@ class RunInput:
 Output = TypeVar("Output", default=str)
 """The type of what a run answers."""
 
+Answer = TypeVar("Answer")
+"""The type of what a run answers that is given its own."""
+
 
 @dataclass(slots=True)
 class RunOutput(Generic[Output]):
@@ -121,6 +136,7 @@ class RunOutput(Generic[Output]):
         status: where it is.
         content: what it answered; of a cancelled or failed run what there was by then.
         content_type: the type of the content, ``"str"`` for text.
+        followups: what the user may want to ask next, where the agent suggests that.
         messages: the conversation as it was sent and answered, system message and history
             left out.
         tools: the tools that it called, in the order in which they were asked for.
@@ -137,6 +153,7 @@ class RunOutput(Generic[Output]):
         started_at: when its first attempt began, or the first since its last retry.
         finished_at: when it ended.
         events: what happened, where the caller asked for it.
+        output_schema: the form of the content, as JSON text, where the run has one of its own.
 
     Example:
         >>> run = RunOutput("run", "session", "agent")
@@ -169,6 +186,8 @@ class RunOutput(Generic[Output]):
     started_at: float | None = None
     finished_at: float | None = None
     events: list[RunOutputEvent] = field(default_factory=list)
+    followups: list[str] = field(default_factory=list)
+    output_schema: str | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_terminal(self) -> bool:
@@ -184,6 +203,10 @@ class RunOutput(Generic[Output]):
     def active_requirements(self) -> list[RunRequirement]:
         """The requirements that nobody has answered yet."""
         return [each for each in self.requirements if not each.is_resolved]
+
+    def get_content_as_string(self) -> str:
+        """Return the content as a text: what is no text, as JSON."""
+        return shown(self.content)
 
     def to_dict(self) -> dict[str, object]:
         """Return the output as JSON values, without the events."""
@@ -260,6 +283,7 @@ class RunOutput(Generic[Output]):
             error_kind=record.error_kind,
             attempt=record.attempt,
             parent_run_id=record.parent_run_id,
+            output_schema=record.output_schema,
             created_at=record.created_at.timestamp(),
             started_at=_seconds(record.started_at),
             finished_at=_seconds(record.finished_at),
@@ -301,9 +325,9 @@ class RunOutput(Generic[Output]):
         )
 
     def _body(self) -> dict[str, object]:
-        return {
+        body = {
             "agent_name": self.agent_name,
-            "content": self.content,
+            "content": self.content if self.content_type == "str" else to_json_value(self.content),
             "content_type": self.content_type,
             "messages": [each.to_dict() for each in self.messages],
             "tools": [each.to_dict() for each in self.tools],
@@ -311,6 +335,9 @@ class RunOutput(Generic[Output]):
             "model": self.model,
             "model_provider": self.model_provider,
         }
+        if self.followups:
+            body["followups"] = self.followups
+        return body
 
     def _take_body(self, values: dict[str, object]) -> None:
         given: dict[str, Any] = values
@@ -322,6 +349,8 @@ class RunOutput(Generic[Output]):
         self.metrics = Metrics.from_dict(given.get("metrics", {}))
         self.model = given.get("model")
         self.model_provider = given.get("model_provider")
+        if "followups" in given:
+            self.followups = given["followups"]
 
 
 def _error_in(record: RunRecord) -> str | None:

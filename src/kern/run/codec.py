@@ -74,6 +74,23 @@ def dump(value: object) -> str:
         return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
 
 
+def to_json_value(value: object) -> object:
+    """Return an instance of a type of a user's, such as a pydantic model, as JSON values."""
+    if value is None or isinstance(value, str):
+        return value
+    from pydantic_core import to_jsonable_python
+
+    converted: object = to_jsonable_python(value)
+    return converted
+
+
+def shown(content: object) -> str:
+    """Return the content of a run, or of an event, as a text."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return dump(to_json_value(content))
+
+
 def load(text: str, decoder: "msgspec.json.Decoder[Value]") -> Value:
     """Return what :func:`dump` has made a text of.
 

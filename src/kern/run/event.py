@@ -4,9 +4,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
+from kern.run.codec import to_json_value
 from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
 
@@ -23,6 +25,12 @@ class RunEvent(StrEnum):
     tool_call_started = "ToolCallStarted"
     tool_call_completed = "ToolCallCompleted"
     tool_call_error = "ToolCallError"
+    parser_model_response_started = "ParserModelResponseStarted"
+    parser_model_response_completed = "ParserModelResponseCompleted"
+    output_model_response_started = "OutputModelResponseStarted"
+    output_model_response_completed = "OutputModelResponseCompleted"
+    followups_started = "FollowupsStarted"
+    followups_completed = "FollowupsCompleted"
     run_paused = "RunPaused"
     run_continued = "RunContinued"
     run_resumed = "RunResumed"
@@ -42,8 +50,9 @@ class RunOutputEvent:
         agent_id: the agent that runs.
         seq: its number within the run, from 1 on, without gaps: the same for every reader.
         content: the piece of text of a RunContent; the text that is void, of a RunContentVoided,
-            which is that of the last pieces; the whole text of a ModelRequestCompleted,
-            RunContentCompleted or RunCompleted; the result of a ToolCallCompleted or
+            which is that of the last pieces; the whole text of a ModelRequestCompleted or a
+            secondary model's; what the run answered, of a RunContentCompleted or RunCompleted, the
+            instance where it has a type; the result of a ToolCallCompleted or
             ToolCallError; what went wrong for a RunError.
         tool: the call that a ToolCallStarted, ToolCallCompleted or ToolCallError is about.
         requirements: what the run waits for, of a RunPaused.
@@ -67,7 +76,7 @@ class RunOutputEvent:
 
     def to_dict(self) -> dict[str, object]:
         """Return the event as JSON values."""
-        values: dict[str, object] = msgspec.to_builtins(self)
+        values: dict[str, object] = msgspec.to_builtins(self, enc_hook=to_json_value)
         return values
 
     @staticmethod
@@ -87,9 +96,15 @@ class RunStartedEvent(RunOutputEvent):
 
 @dataclass(frozen=True, slots=True)
 class RunContentEvent(RunOutputEvent):
-    """A piece of the model's text."""
+    """A piece of the model's text.
+
+    Attributes:
+        partial: what there is so far of an answer that has a type: lists, dicts and values of JSON,
+            not checked yet; None where there is nothing, or no type.
+    """
 
     content: str = field(kw_only=True)
+    partial: Any = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,14 @@ class RunContentVoidedEvent(RunOutputEvent):
 
 @dataclass(frozen=True, slots=True)
 class RunContentCompletedEvent(RunOutputEvent):
-    """The run's text is complete."""
+    """The run's content is complete.
+
+    Attributes:
+        content_type: the type of the content, ``"str"`` for text.
+    """
+
+    content: Any = field(default=None, kw_only=True)
+    content_type: str = field(default="str", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +159,42 @@ class ToolCallErrorEvent(RunOutputEvent):
 
     content: str = field(kw_only=True)
     tool: ToolExecution = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ParserModelResponseStartedEvent(RunOutputEvent):
+    """The parser model was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParserModelResponseCompletedEvent(RunOutputEvent):
+    """The parser model has put the answer into its form."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputModelResponseStartedEvent(RunOutputEvent):
+    """The output model was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputModelResponseCompletedEvent(RunOutputEvent):
+    """The output model has written the final answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowupsStartedEvent(RunOutputEvent):
+    """A model was asked what the user may want to ask next."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowupsCompletedEvent(RunOutputEvent):
+    """There are suggestions of what to ask next.
+
+    Attributes:
+        followups: the suggestions.
+    """
+
+    followups: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +234,14 @@ class RunErrorEvent(RunOutputEvent):
 
 @dataclass(frozen=True, slots=True)
 class RunCompletedEvent(RunOutputEvent):
-    """The run has completed."""
+    """The run has completed.
+
+    Attributes:
+        content_type: the type of the content, ``"str"`` for text.
+    """
+
+    content: Any = field(default=None, kw_only=True)
+    content_type: str = field(default="str", kw_only=True)
 
 
 _CLASSES: dict[RunEvent, type[RunOutputEvent]] = {

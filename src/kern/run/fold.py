@@ -5,18 +5,24 @@ attempt that writes the steps. It is a pure function: the same steps give the sa
 same events with the same numbers, in every process and at any age.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from kern.run.base import RunStatus
+from kern.run.codec import decode_object
 from kern.run.content import Content, text_of
 from kern.run.event import RunEvent, RunOutputEvent, class_of
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
 from kern.run.steps import (
+    FOLLOWUPS,
+    OUTPUT_MODEL,
+    PARSER_MODEL,
     AnswerKept,
+    AnswerRefused,
     AnyStep,
     AttemptBegun,
     AttemptFailed,
@@ -26,6 +32,7 @@ from kern.run.steps import (
     Entry,
     ModelAnswered,
     Paused,
+    SecondaryAnswered,
     TextSlice,
     ToolEnded,
     damaged,
@@ -37,22 +44,27 @@ FIRST_EVENT = 1
 """The number of every run's RunStarted, which no step stands for: the run itself does."""
 
 
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
 class Happened(NamedTuple):
     """An event as the steps tell it.
 
     Attributes:
         event: its kind.
-        content: its text.
+        content: its text, or at a run's end its value.
         tool: the tool call that it is about.
         requirements: what the run waits for.
         seq: its number within the run.
+        more: what only events of its kind have, by name.
     """
 
     event: RunEvent
-    content: str | None = None
+    content: object = None
     tool: ToolExecution | None = None
     requirements: tuple[RunRequirement, ...] = ()
     seq: int = 0
+    more: Mapping[str, object] = _NOTHING
 
 
 @dataclass(slots=True)
@@ -67,6 +79,7 @@ class Turn:
         contents: what the model is told of them, by their place.
         started: the calls that have begun, by their place.
         allowed: the calls that a person has allowed to begin, by their place.
+        complaint: what does not fit in the answer, for which the model is asked again.
     """
 
     number: int
@@ -76,6 +89,7 @@ class Turn:
     contents: dict[int, Content] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
     allowed: set[int] = field(default_factory=set)
+    complaint: str | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
@@ -101,6 +115,8 @@ class Turn:
     @property
     def messages(self) -> list[Message]:
         """The answer and the results there are, in the order of the calls."""
+        if self.complaint is not None:
+            return [self.message, complaint(self.complaint)]
         if not self.executions:
             return [self.message]
         ended = sorted(self.executions.items())
@@ -154,6 +170,8 @@ class RunState:
         requirements: what the run waits for, while it is paused.
         call: the model call that is under way, where readers know of it.
         voids: the text that readers have of a call that is made again.
+        secondary: the answers of secondary models, and which of them were refused.
+        refusals: how often an answer was refused for its form.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -177,13 +195,43 @@ class RunState:
     requirements: tuple[RunRequirement, ...] = ()
     call: OpenCall | None = None
     voids: str = ""
+    secondary: tuple[SecondaryAnswered | AnswerRefused, ...] = ()
+    refusals: int = 0
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
     @property
     def is_answered(self) -> bool:
         """Whether the model has given its last answer."""
-        return bool(self.turns) and not self.turns[-1].message.tool_calls
+        if not self.turns:
+            return False
+        last = self.turns[-1]
+        return not last.message.tool_calls and last.complaint is None
+
+    @property
+    def answer_text(self) -> str | None:
+        """The text of the answer: of the model that writes the final one, or the agent's own."""
+        if self.secondary and (written := self.answers_of(OUTPUT_MODEL)):
+            return written[-1].message.text
+        for turn in reversed(self.turns):
+            if text := turn.message.text:
+                return text
+        return None
+
+    @property
+    def followups(self) -> tuple[str, ...]:
+        """What the user may want to ask next."""
+        suggested = self.answers_of(FOLLOWUPS)
+        return _followups_in(suggested[-1].message.text) if suggested else ()
+
+    def answers_of(self, name: str) -> list[SecondaryAnswered]:
+        """Return what a secondary model has answered.
+
+        Args:
+            name: which one.
+        """
+        answered = (each for each in self.secondary if isinstance(each, SecondaryAnswered))
+        return [each for each in answered if each.name == name]
 
     def handle_for(self, origin: str) -> str | None:
         """Return the handle of the answer that is kept, if it means something there."""
@@ -242,6 +290,8 @@ class RunState:
             case CallBroken(text, slices):
                 yield from self._call_ends(text, slices)
                 self.voids = text
+            case AnswerRefused() | SecondaryAnswered() as step:
+                yield from self._answer_changes(step)
             case None:
                 pass
             case step:
@@ -284,6 +334,21 @@ class RunState:
         self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls))
         yield Happened(RunEvent.model_request_completed, text)
         yield from self._starts(step.starts)
+
+    def _answer_changes(self, step: AnswerRefused | SecondaryAnswered) -> Iterator[Happened]:
+        before = self.answer_text
+        if isinstance(step, AnswerRefused):
+            self.refusals += 1
+            if not self.secondary:
+                self.turns[-1].complaint = step.reason
+            parsed = self.answers_of(PARSER_MODEL)
+            if before and not parsed:
+                yield Happened(RunEvent.run_content_voided, before)
+        else:
+            self.metrics.add(step.metrics)
+            yield from _secondary_events(step, before)
+        if self.secondary or isinstance(step, SecondaryAnswered):
+            self.secondary = (*self.secondary, step)
 
     def _attempt_changes(self, step: AnyStep) -> Iterator[Happened]:
         if self.voids and not isinstance(step, AttemptFailed):
@@ -366,7 +431,44 @@ def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     return last
 
 
-def ending(seq: int, status: RunStatus, content: str | None, error: str | None) -> list[Happened]:
+def complaint(reason: str) -> Message:
+    """Return what a model is told whose answer does not fit.
+
+    Args:
+        reason: what does not fit.
+    """
+    return Message(
+        "user", f"Your answer does not fit: {reason}. Give the whole answer again, so that it fits."
+    )
+
+
+def _secondary_events(step: SecondaryAnswered, before: str | None) -> Iterator[Happened]:
+    text = step.message.text
+    match step.name:
+        case "output_model":
+            yield Happened(RunEvent.output_model_response_started)
+            if before:
+                yield Happened(RunEvent.run_content_voided, before)
+            if text:
+                yield Happened(RunEvent.run_content, text)
+            yield Happened(RunEvent.output_model_response_completed, text)
+        case "parser_model":
+            yield Happened(RunEvent.parser_model_response_started)
+            yield Happened(RunEvent.parser_model_response_completed, text)
+        case "followups":
+            yield Happened(RunEvent.followups_started)
+            more = {"followups": _followups_in(text)}
+            yield Happened(RunEvent.followups_completed, more=more)
+
+
+def _followups_in(text: str) -> tuple[str, ...]:
+    values = decode_object(text)
+    return tuple(map(str, cast("list[object]", values.get("followups", []))))
+
+
+def ending(
+    seq: int, status: RunStatus, content: object, error: str | None, content_type: str = "str"
+) -> list[Happened]:
     """Return the events with which a run ends; no step stands for them: the run itself does.
 
     Args:
@@ -374,12 +476,14 @@ def ending(seq: int, status: RunStatus, content: str | None, error: str | None) 
         status: how the run stands.
         content: what it has produced.
         error: what it failed of.
+        content_type: the type of the content.
     """
     match status:
         case RunStatus.completed:
+            more = _NOTHING if content_type == "str" else {"content_type": content_type}
             return [
-                Happened(RunEvent.run_content_completed, content, seq=seq),
-                Happened(RunEvent.run_completed, content, seq=seq + 1),
+                Happened(RunEvent.run_content_completed, content, seq=seq, more=more),
+                Happened(RunEvent.run_completed, content, seq=seq + 1, more=more),
             ]
         case RunStatus.error:
             return [Happened(RunEvent.run_error, error, seq=seq)]
@@ -400,17 +504,18 @@ def event_of(
         agent_id: its agent.
         at: when it happened, in seconds since 1970.
     """
-    event, content, tool, requirements, seq = happened
+    event, content, tool, requirements, seq, more = happened
     return class_of(event)(
         event,
         run_id,
         session_id,
         agent_id,
         seq,
-        content=content,
+        content=cast("str | None", content),  # It may be a value where the class says so.
         tool=tool,
         requirements=requirements,
         created_at=at,
+        **cast("dict[str, Any]", more),
     )
 
 

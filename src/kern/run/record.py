@@ -34,6 +34,7 @@ class NewRun:
         traceparent: the trace that it belongs to, as W3C Trace Context writes it, or None.
         journal_version: the version of kern's journal that who executes it must know.
         usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
+        output_schema: the form of its answer where it is not its agent's, as JSON text, or None.
         chosen: which of ``"run_id"`` and ``"session_id"`` its caller has named; what others call
             by the same name is another user's.
     """
@@ -58,6 +59,7 @@ class NewRun:
     traceparent: str | None = None
     journal_version: int = 1
     usage_limits: str | None = None
+    output_schema: str | None = None
     chosen: tuple[str, ...] = ()
 
 
@@ -71,10 +73,11 @@ class RunRecord:
     ``remaining`` is what is left of its timeout in seconds, by the database's clock, where it was
     claimed. ``requirements`` is what a paused run waits for, as JSON text; ``error_kind`` the class
     of what it failed of; ``refusal`` why the last executor that could not execute it has refused
-    it. ``usage_limits`` is how much it may use beside what its agent allows, as JSON text.
-    ``budgeted`` says of a run that was accepted or claimed whether its user has a budget.
-    ``usage``, and ``beginning``, the first characters of the input's JSON text, only a listed
-    run has; it has neither ``input`` nor ``output``.
+    it. ``usage_limits`` is how much it may use beside what its agent allows, as JSON text;
+    ``output_schema`` the form of its answer where it is not its agent's, likewise. ``budgeted``
+    says of a run that was accepted or claimed whether its user has a budget. ``usage``, and
+    ``beginning``, the first characters of the input's JSON text, only a listed run has; it has
+    neither ``input`` nor ``output``.
     """
 
     run_id: str
@@ -99,6 +102,7 @@ class RunRecord:
     executor: str | None = None
     journal_version: int = 1
     usage_limits: str | None = None
+    output_schema: str | None = None
     refusal: str | None = None
     requirements: str | None = None
     error_kind: str | None = None

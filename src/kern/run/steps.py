@@ -22,6 +22,12 @@ It counts up when older versions of kern could not execute a run by what a newer
 that has a limit of cost of its own needs version 2.
 """
 
+TYPED_VERSION = 2
+"""The version from which on a run's answer may have a form, and secondary models."""
+
+OUTPUT_MODEL, PARSER_MODEL, FOLLOWUPS = "output_model", "parser_model", "followups"
+"""The names of the secondary models."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -107,6 +113,34 @@ class ModelAnswered(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRefused(Step):
+    """The last answer does not have the form that it must have: its model is asked again.
+
+    Attributes:
+        reason: what does not fit, for the model.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecondaryAnswered(Step):
+    """A model that is asked beside the agent's own has answered.
+
+    Attributes:
+        name: what it was asked for, such as ``"parser_model"``.
+        message: the answer.
+        metrics: what the call used.
+        model: the model that answered, as its provider names it, where it said so.
+    """
+
+    name: str
+    message: Message
+    metrics: Metrics
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallBroken(Step):
     """A model call ended without its answer; if the run goes on, the call is made again.
 
@@ -173,6 +207,8 @@ AnyStep: TypeAlias = (
     | TextSlice
     | AnswerKept
     | ModelAnswered
+    | AnswerRefused
+    | SecondaryAnswered
     | CallBroken
     | ToolEnded
     | Paused
@@ -188,6 +224,8 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         TextSlice,
         AnswerKept,
         ModelAnswered,
+        AnswerRefused,
+        SecondaryAnswered,
         CallBroken,
         ToolEnded,
         Paused,

@@ -393,7 +393,14 @@ def test_what_is_to_be_cached_is_marked(for_an_hour: bool, marker: dict[str, obj
 
 
 def test_a_form_of_the_answer_is_asked_for() -> None:
-    form = OutputSchema("City", {"type": "object", "properties": {"name": {"type": "string"}}})
+    form = OutputSchema(
+        "City",
+        {
+            "type": "object",
+            "properties": {"name": {"type": "string"}},
+            "additionalProperties": False,
+        },
+    )
     body = sent("Hi", own={"output_config": {"effort": "low"}}, output_schema=form)
     assert body["output_config"] == {
         "effort": "low",

@@ -1,14 +1,17 @@
 """Generated from ``kern/agent/running.py`` by ``scripts/generate_sync.py``."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import datetime
-from typing import Literal, overload
+from typing import Any, Literal, overload
+
+from typing_extensions import TypeForm, Unpack
 
 from kern.agent.blocking import blocking
+from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.running import Running
 from kern.dispatch.submission import SessionPolicy
-from kern.run.agent import Output, RunOutput
+from kern.run.agent import Answer, Output, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
 from kern.run.usage import UsageLimits
@@ -37,7 +40,26 @@ class SyncRunning(Running[Deps, Output]):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
+        output_schema: None = None,
     ) -> RunOutput[Output]: ...
+    @overload
+    def run(
+        self,
+        input: Input,
+        *,
+        stream: Literal[False] = False,
+        output_schema: Mapping[str, object],
+        **options: Unpack[RunOptions],
+    ) -> RunOutput[dict[str, object]]: ...
+    @overload
+    def run(
+        self,
+        input: Input,
+        *,
+        stream: Literal[False] = False,
+        output_schema: TypeForm[Answer],
+        **options: Unpack[RunOptions],
+    ) -> RunOutput[Answer]: ...
     @overload
     def run(
         self,
@@ -58,6 +80,7 @@ class SyncRunning(Running[Deps, Output]):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
+        output_schema: object = None,
     ) -> Iterator[RunOutputEvent]: ...
     @overload
     def run(
@@ -79,7 +102,12 @@ class SyncRunning(Running[Deps, Output]):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
+        output_schema: None = None,
     ) -> RunOutput[Output] | Iterator[RunOutputEvent]: ...
+    @overload
+    def run(
+        self, input: Input, *, stream: bool, output_schema: object, **options: Unpack[RunOptions]
+    ) -> RunOutput[Any] | Iterator[RunOutputEvent]: ...
     def run(
         self,
         input: Input,
@@ -99,7 +127,8 @@ class SyncRunning(Running[Deps, Output]):
         session_policy: SessionPolicy | None = None,
         webhook: str | None = None,
         connection: object | None = None,
-    ) -> RunOutput[Output] | Iterator[RunOutputEvent]:
+        output_schema: object = None,
+    ) -> RunOutput[Any] | Iterator[RunOutputEvent]:
         """Run the agent.
 
         Args:
@@ -136,6 +165,8 @@ class SyncRunning(Running[Deps, Output]):
             connection: your own connection to the agent's PostgreSQL, of asyncpg or SQLAlchemy
                 (asynchronous): the run is accepted in its transaction, and begins after the
                 commit. Its place in the session is that of its first delivery.
+            output_schema: what this run answers, in place of what the agent says; see
+                :class:`Agent`. A process that does not have the type looks at the JSON alone.
 
         Returns:
             The run as it ended (COMPLETED, or CANCELLED), or with ``background`` as it was
@@ -150,6 +181,8 @@ class SyncRunning(Running[Deps, Output]):
             QueueFullError: more of the agent's runs wait than its ``max_queued_runs``.
             RunTimeoutError: the run took too long (in the foreground, as the next two).
             UsageLimitError: the run has used as much as it may.
+            OutputSchemaError: the answer does not have the form that it must have, though the
+                model was asked again.
             ModelError: the model failed; the run is settled as ERROR.
             RunFailedError: with ``stream`` and ``background``: the run failed of what is no error
                 of kern.
@@ -173,6 +206,7 @@ class SyncRunning(Running[Deps, Output]):
             session_policy=session_policy,
             webhook=webhook,
             connection=connection,
+            output_schema=output_schema,
         )
         return portal.iterate(work) if isinstance(work, AsyncGenerator) else portal.call(work)
 

@@ -19,7 +19,8 @@ class SyncStreaming(Streaming[Deps, Output]):
 
         The events are numbered, the same in every process and at every time: a reader that was
         interrupted goes on after the last number it has. Where a model call is made again, a
-        RunContentVoided says that the text since the last ModelRequestCompleted is void. A run
+        RunContentVoided says that the last pieces, whose text it has, are void. Where the answer
+        has a type, pieces have what there is of it (``partial``), and the end an instance. A run
         that ends in ERROR ends with a RunError; nothing is raised for it.
 
         Args:

@@ -73,7 +73,7 @@ def show_run(look: Look, rows: Sequence[JournalRow]) -> None:
     _print_text("Input", "\n\n".join(each.text for each in _given(record)))
     shown.print()
     shown.print(_timeline(record, rows))
-    _print_text("Answer", output_of(record).content or "")
+    _print_text("Answer", output_of(record).get_content_as_string())
 
 
 def _given(record: RunRecord) -> Sequence[Message]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kern.cli.terminal import dollars
 from kern.errors import JournalError
+from kern.run.codec import shown
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending
 from kern.run.printable import call_line, one_line
@@ -94,6 +95,6 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
 def describe(event: RunOutputEvent | Happened) -> str:
     """Return what there is to say about an event, in one line."""
     if event.tool is None:
-        return one_line(event.content or "", 160)
+        return one_line(shown(event.content), 160)
     called = call_line(event.tool.tool_name, event.tool.tool_args)
-    return called if event.content is None else f"{called} → {one_line(event.content, 100)}"
+    return called if event.content is None else f"{called} → {one_line(shown(event.content), 100)}"

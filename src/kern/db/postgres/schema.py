@@ -215,6 +215,8 @@ CREATE TABLE {budgets} (
     used_tokens bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (user_id, per)
 ) WITH (fillfactor = 50)""",
+        # The form of a run's answer, where it is not its agent's.
+        "ALTER TABLE {runs} ADD COLUMN output_schema json",
     ),
 )
 

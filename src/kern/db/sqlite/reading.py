@@ -16,7 +16,7 @@ from kern.run.record import RunRecord
 _LISTED = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, error, priority, run_at, timeout, max_attempts, failures, webhook,
     parent_run_id, executor, journal_version, refusal, requirements, error_kind,
-    usage_limits,
+    usage_limits, output_schema,
     waiting OR concurrency_key IS NOT NULL AS waiting"""
 
 _RECORD = f"{_LISTED}, output"

@@ -155,7 +155,7 @@ ALTER TABLE "{table}_processes" ADD COLUMN heartbeat REAL;
 CREATE INDEX "{table}_user" ON "{table}" (user_id) WHERE user_id IS NOT NULL
 """,
     # Everybody's budgets have an empty user. A row without limits only counts: everybody's hold
-    # for its user.
+    # for its user. The form of an answer is a run's where it is not its agent's.
     """
 CREATE TABLE "{table}_budgets" (
     user_id TEXT NOT NULL,
@@ -166,7 +166,8 @@ CREATE TABLE "{table}_budgets" (
     used_cost REAL NOT NULL DEFAULT 0,
     used_tokens INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (user_id, per)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+ALTER TABLE "{table}_runs" ADD COLUMN output_schema TEXT
 """,
 )
 

@@ -113,6 +113,7 @@ class Submission:
             "traceparent": run.traceparent,
             "journal_version": run.journal_version,
             "usage_limits": run.usage_limits,
+            "output_schema": run.output_schema,
             "status": status.value,
             "created_at": now,
         }

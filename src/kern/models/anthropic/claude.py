@@ -14,11 +14,12 @@ from kern.models.anthropic.call import MessageCall
 from kern.models.anthropic.params import joined
 from kern.models.anthropic.service import AnthropicService
 from kern.models.anthropic.wire import Options, request_body
-from kern.models.base import ModelRequest
+from kern.models.base import ModelRequest, OutputMode
 from kern.models.cache import response_cache
 from kern.models.hosted import Call, HostedModel
 from kern.models.prices import Price, check_price
 from kern.models.retries import Retries
+from kern.models.schema import for_claude
 from kern.run.numbers import check_seconds
 
 _OWN_KEYWORDS = frozenset(
@@ -147,6 +148,11 @@ class Claude(HostedModel):
             client_params=client_params or {},
         )
         super().__init__(id, self._service, max_retries)
+
+    @override
+    def output_mode(self, request: ModelRequest) -> OutputMode:
+        form = request.output_schema
+        return "native" if form is None or for_claude(form.schema) is not None else "tool"
 
     @override
     def _call(self, request: ModelRequest, retries: Retries) -> Call:

@@ -14,7 +14,7 @@ from typing_extensions import override
 from kern.errors import ModelError
 from kern.models.anthropic.caching import marked, options_for
 from kern.models.anthropic.parts import images_of, input_blocks, text_blocks
-from kern.models.base import ModelRequest, ToolChoice
+from kern.models.base import ModelRequest
 from kern.models.calls import object_of
 from kern.models.encoded import Encoded
 from kern.models.media import said
@@ -250,14 +250,15 @@ def request_body(
         given["system"] = _system(encoded.system, options)
     if tools := _tools(request, own, options):
         given["tools"] = tools
-    if choice := _tool_choice(request.tool_choice, given, origin.model):
+    if choice := _tool_choice(request, given, origin.model):
         given["tool_choice"] = choice
-    if request.output_schema is not None:
+    form = request.output_schema
+    if form is not None and form.is_native:
         output = members_of(given.get("output_config")) or {}
         if output.get("format") is not None:
             raise set_by_both(["output_config.format"])
-        form = {"type": "json_schema", "schema": dict(request.output_schema.schema)}
-        given["output_config"] = {**output, "format": form}
+        schema = for_claude(form.schema) or dict(form.schema)
+        given["output_config"] = {**output, "format": {"type": "json_schema", "schema": schema}}
     body = {name: encode(value) for name, value in given.items()}
     body["messages"] = b"[%b]" % b",".join(marked(encoded.turns, options))
     return body
@@ -328,8 +329,9 @@ def _function(tool: ToolSchema) -> Mapping[str, object]:
 _CHOICES = {"none": "none", "auto": "auto", "required": "any"}
 
 
-def _tool_choice(choice: ToolChoice | None, given: Json, model: str) -> Mapping[str, object] | None:
+def _tool_choice(request: ModelRequest, given: Json, model: str) -> Mapping[str, object] | None:
     """Return how the model is to choose among the tools; of none, nothing can be said."""
+    choice, form = request.tool_choice, request.output_schema
     own = members_of(given.pop("tool_choice", None)) or {}
     if not given.get("tools") or not (choice or own):
         return None
@@ -342,7 +344,8 @@ def _tool_choice(choice: ToolChoice | None, given: Json, model: str) -> Mapping[
             asked["name"] = choice
     if asked["type"] in ("any", "tool") and _thinks(given):
         # The API refuses it: a model that is made to call something cannot think first.
-        logger.warning("%s thinks before it answers, so it is free to call no tool.", model)
+        if form is None or form.mode != "tool":
+            logger.warning("%s thinks before it answers, so it is free to call no tool.", model)
         asked = {name: value for name, value in asked.items() if name != "name"}
         asked["type"] = "auto"
     if asked["type"] == "none":

@@ -10,15 +10,16 @@ from typing_extensions import override
 
 from kern.errors import ConfigurationError
 from kern.keywords import explained
-from kern.models.base import ModelRequest
+from kern.models.base import ModelRequest, OutputMode
 from kern.models.cache import response_cache
 from kern.models.google.call import ContentCall
-from kern.models.google.params import joined
+from kern.models.google.params import is_before_3, joined
 from kern.models.google.service import GoogleService
 from kern.models.google.wire import request_body
 from kern.models.hosted import Call, HostedModel
 from kern.models.prices import Price, check_price
 from kern.models.retries import Retries
+from kern.models.schema import for_gemini
 from kern.models.values import Json
 from kern.run.numbers import check_seconds
 
@@ -159,6 +160,13 @@ class Gemini(HostedModel):
             default_headers=params.headers,
         )
         super().__init__(id, self._service, max_retries)
+
+    @override
+    def output_mode(self, request: ModelRequest) -> OutputMode:
+        form = request.output_schema
+        if request.tools and is_before_3(str(request.settings.get("model", self.id))):
+            return "tool"  # It takes tools, or a form of its answer, and not both.
+        return "native" if form is None or for_gemini(form.schema) is not None else "json"
 
     @override
     def _call(self, request: ModelRequest, retries: Retries) -> Call:

@@ -16,6 +16,7 @@ from kern.models.google.parts import input_parts
 from kern.models.media import parts_of
 from kern.models.origin import Origin
 from kern.models.params import set_by_both, settings_of
+from kern.models.schema import for_gemini
 from kern.models.values import Json, encode, members_of, object_at, text_at
 from kern.run.content import AudioPart, FilePart, ImagePart, Part, TextPart, text_of
 from kern.run.message import Message
@@ -151,15 +152,16 @@ def request_body(
     asked = members_of(body.get("toolConfig")) or {}
     if config := _tool_config(request, asked, bool(provided) and not on_vertex, origin.model):
         body["toolConfig"] = config
-    if request.output_schema is not None:
+    form = request.output_schema
+    is_either = bool(request.tools) and is_before_3(origin.model)  # Tools, or JSON, and not both.
+    if form is not None and (form.is_native or (form.mode == "json" and not is_either)):
         chosen = members_of(body.get("generationConfig")) or {}
         if clashes := {"responseSchema", "responseJsonSchema"} & chosen.keys():
             raise set_by_both(clashes)
-        body["generationConfig"] = {
-            **chosen,
-            "responseMimeType": "application/json",
-            "responseJsonSchema": dict(request.output_schema.schema),
-        }
+        formed: Json = {**chosen, "responseMimeType": "application/json"}
+        if form.is_native:
+            formed["responseJsonSchema"] = for_gemini(form.schema) or dict(form.schema)
+        body["generationConfig"] = formed
     rest = encode(body)
     return b'{"contents":%b%b' % (encoded.contents, b"," + rest[1:] if body else b"}")
 

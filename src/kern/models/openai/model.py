@@ -49,6 +49,7 @@ class OpenAIModel(HostedModel):
         """
         self.provider = self.at.name
         self.price = check_price(options.get("price"))
+        self.supports_native_structured_outputs = self.at.has_json_schema
         self._api = api
         self._service = OpenAIService(
             id, self.at, options, headers=params.headers, query=params.query

@@ -16,6 +16,7 @@ class Provider:
         url_scheme: what is put before the address in that variable where it has no scheme.
         url_path: what is put behind it.
         needs_key: whether it asks for a key.
+        has_json_schema: whether it takes a JSON Schema as the form of an answer.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Provider:
     url_scheme: str = ""
     url_path: str = ""
     needs_key: bool = True
+    has_json_schema: bool = True
 
     def address(self) -> str:
         """Return the server, as the environment says it now; empty where nothing does."""

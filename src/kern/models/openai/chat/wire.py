@@ -147,10 +147,11 @@ def request_body(
         given.pop("parallel_tool_calls", None)  # The API refuses it without tools.
     if request.tool_choice is not None and given.get("tools"):
         given["tool_choice"] = _tool_choice(request.tool_choice)
-    if request.output_schema is not None:
+    form = request.output_schema
+    if form is not None and form.mode != "tool":
         if given.get("response_format") is not None:
             raise set_by_both(["response_format"])
-        given["response_format"] = _format(request.output_schema, strict_output)
+        given["response_format"] = _format(form, strict_output)
     body = {name: encode(value) for name, value in given.items()}
     body["messages"] = b"[%b]" % b",".join(encoded.items)
     return body
@@ -174,5 +175,12 @@ def _tool_choice(choice: ToolChoice) -> object:
 
 
 def _format(form: OutputSchema, strict: bool) -> Json:
-    schema = {"name": form.name, "schema": dict(form.schema), "strict": form.strict and strict}
+    if not form.is_native:
+        return {"type": "json_object"}
+    said = for_openai(form.schema) if form.strict and strict else None
+    schema = {
+        "name": form.name,
+        "schema": said or dict(form.schema),
+        "strict": said is not None,
+    }
     return {"type": "json_schema", "json_schema": schema}

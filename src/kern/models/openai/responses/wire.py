@@ -135,11 +135,12 @@ def request_body(
         given["tools"] = tools_of(request, own.get("tools"), [*map(_function, request.tools)])
     if request.tool_choice is not None and given.get("tools"):
         given["tool_choice"] = _tool_choice(request.tool_choice)
-    if request.output_schema is not None:
+    form = request.output_schema
+    if form is not None and form.mode != "tool":
         text = members_of(given.get("text")) or {}
         if text.get("format") is not None:
             raise set_by_both(["text.format"])
-        given["text"] = {**text, "format": _format(request.output_schema, strict_output)}
+        given["text"] = {**text, "format": _format(form, strict_output)}
     body = {name: encode(value) for name, value in given.items()}
     body["input"] = b"[%b]" % b",".join(encoded.items)
     return body
@@ -162,9 +163,12 @@ def _tool_choice(choice: ToolChoice) -> object:
 
 
 def _format(form: OutputSchema, strict: bool) -> Json:
+    if not form.is_native:
+        return {"type": "json_object"}
+    said = for_openai(form.schema) if form.strict and strict else None
     return {
         "type": "json_schema",
         "name": form.name,
-        "schema": dict(form.schema),
-        "strict": form.strict and strict,
+        "schema": said or dict(form.schema),
+        "strict": said is not None,
     }

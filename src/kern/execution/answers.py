@@ -1,0 +1,167 @@
+"""What follows a model's answer: whether it fits, and the models that are asked after it.
+
+Each of their answers is a step of the run, with its own usage. What was answered before is
+committed by then, so that it is never asked for again.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from kern.errors import ModelError, OutputSchemaError, UsageLimitError
+from kern.execution.answering import Answering, Followups, Secondary
+from kern.execution.attempt import Attempt
+from kern.execution.limits import check_usage, priced
+from kern.execution.middleware import around_model
+from kern.models.asking import respond
+from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
+from kern.models.cache import cached
+from kern.models.form import Form, UnfitError
+from kern.run.agent import RunInput
+from kern.run.codec import dump
+from kern.run.fold import complaint
+from kern.run.message import Message
+from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, AnswerRefused, SecondaryAnswered
+
+logger = logging.getLogger("kern")
+
+_WRITE = "You write the final answer to the user, from the draft of another. Say nothing of it."
+_PARSE = "Put what the text says into the form that is asked for. Add nothing that it does not say."
+
+
+def asked_of_model(answering: Answering) -> OutputSchema | None:
+    """Return the form for which the agent's own model is asked."""
+    if answering.output is not None or answering.parser is not None:
+        return None
+    return _asked(answering)
+
+
+async def finish(attempt: Attempt) -> bool:
+    """Take a run whose model has answered to its end, and say whether it is there.
+
+    Raises:
+        ModelError: a model failed, or refused to answer.
+        OutputSchemaError: the answer does not fit, though its model was asked again.
+        UsageLimitError: the run has used as much as it may.
+        StaleAttemptError: the run has a later attempt.
+    """
+    answering, state = attempt.answering, attempt.state
+    assert answering is not None, "else any answer is the end"
+    if answering.output is not None and _is_due(attempt, OUTPUT_MODEL):
+        asked = None if answering.parser else _asked(answering)
+        await _ask_secondary(attempt, OUTPUT_MODEL, answering.output, asked)
+    if answering.parser is not None and _is_due(attempt, PARSER_MODEL):
+        await _ask_secondary(attempt, PARSER_MODEL, answering.parser, _asked(answering))
+    form = answering.form if answering.parses else None
+    if form is not None and not await _fits(attempt, answering, form):
+        return False
+    if answering.followups is not None and not state.answers_of(FOLLOWUPS):
+        await _suggest(attempt, answering.followups)
+    return True
+
+
+def _asked(answering: Answering) -> OutputSchema | None:
+    form = answering.form
+    return None if form is None else replace(form.output_schema, mode=answering.mode)
+
+
+def _is_due(attempt: Attempt, name: str) -> bool:
+    """Say whether a secondary model has to be asked, for the first time or once more."""
+    steps = attempt.state.secondary
+    asked = [each for each in steps if isinstance(each, SecondaryAnswered)]
+    if not any(each.name == name for each in asked):
+        return True
+    return isinstance(steps[-1], AnswerRefused) and asked[-1].name == name
+
+
+async def _fits(attempt: Attempt, answering: Answering, form: Form) -> bool:
+    """Read the answer; where it does not fit, have its model asked again."""
+    state = attempt.state
+    message = _formed(attempt, answering)
+    if message.refusal:
+        raise ModelError(
+            f"The model declined to answer: {message.text}", kind="refused", content=message.text
+        )
+    try:
+        value = form.read(message.text)
+    except UnfitError as unfit:
+        if state.refusals >= answering.retries:
+            raise OutputSchemaError(
+                f"The answer is no {form.content_type}: {unfit}. The model was asked "
+                f"{state.refusals + 1} times; see output_retries. The answer is in the run's "
+                "content.",
+                content=message.text,
+            ) from None
+        attempt.journal.keep(AnswerRefused(str(unfit)))
+        await attempt.journal.commit()
+        return False
+    attempt.answer = value, form.content_type
+    return True
+
+
+def _formed(attempt: Attempt, answering: Answering) -> Message:
+    """Return the message that has to have the form."""
+    state = attempt.state
+    first = state.turns[-1].message
+    if first.refusal or not (answering.output or answering.parser):
+        return first
+    return state.answers_of(PARSER_MODEL if answering.parser else OUTPUT_MODEL)[-1].message
+
+
+async def _ask_secondary(
+    attempt: Attempt, name: str, secondary: Secondary, form: OutputSchema | None
+) -> None:
+    """Have a secondary model answer, and write the answer down."""
+    draft = attempt.state.answer_text
+    if name == PARSER_MODEL:
+        prompt, asked = secondary.prompt or _PARSE, draft
+    else:
+        prompt = secondary.prompt or _WRITE
+        asked = f"{_question(attempt)}\n\nThe draft of the answer:\n\n{draft}"
+    messages = [Message("system", prompt), Message("user", asked)]
+    of_this = attempt.state.answers_of(name)
+    if of_this and isinstance(refused := attempt.state.secondary[-1], AnswerRefused):
+        messages += [Message("assistant", of_this[-1].message.text), complaint(refused.reason)]
+    response = await _ask(attempt, secondary.model, messages, form)
+    _keep(attempt, name, response, response.message)
+
+
+async def _suggest(attempt: Attempt, followups: Followups) -> None:
+    """Have follow-ups suggested; where that fails, the run has its answer all the same."""
+    run_id, answer = attempt.output.run_id, attempt.state.answer_text
+    messages = [
+        Message("system", followups.prompt),
+        Message("user", f"{_question(attempt)}\n\nThe answer:\n\n{answer}"),
+    ]
+    model, form = followups.model or attempt.spec.model, followups.form
+    try:
+        response = await _ask(attempt, model, messages, form.output_schema)
+    except (ModelError, UsageLimitError) as error:
+        logger.warning("run %s has no follow-ups: %s", run_id, error)
+        return
+    message = response.message
+    try:
+        message = Message("assistant", dump(form.read(message.text)))
+    except UnfitError as unfit:
+        logger.warning("run %s has no follow-ups: %s", run_id, unfit)
+        message = Message("assistant", "")
+    _keep(attempt, FOLLOWUPS, response, message)
+
+
+async def _ask(
+    attempt: Attempt, model: Model, messages: Sequence[Message], form: OutputSchema | None
+) -> ModelResponse:
+    await attempt.journal.commit()
+    await check_usage(attempt)
+    ask = around_model(attempt.spec.middleware, attempt.info, partial(respond, cached(model)))
+    return await priced(attempt, model, await ask(ModelRequest(messages, output_schema=form)))
+
+
+def _keep(attempt: Attempt, name: str, response: ModelResponse, message: Message) -> None:
+    attempt.journal.keep(SecondaryAnswered(name, message, response.metrics, response.model))
+
+
+def _question(attempt: Attempt) -> str:
+    messages = RunInput.from_json(attempt.input).messages
+    return "\n\n".join(text for each in messages if (text := each.text))

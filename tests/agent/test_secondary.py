@@ -1,0 +1,204 @@
+"""Models that are asked after the first one: parser, output model, follow-ups."""
+
+import logging
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from kern import Agent, Middleware, RunInfo, UsageLimits
+from kern.agent import FollowupConfig
+from kern.db.database import Database
+from kern.errors import OutputSchemaError, UsageLimitError
+from kern.execution.middleware import AskModel
+from kern.models.base import ModelRequest, ModelResponse
+from kern.run.agent import FollowupsCompletedEvent, RunCompletedEvent
+from kern.testing import Reply, ScriptedModel
+from kern.testing.reply import Usage
+
+
+class City(BaseModel):
+    name: str
+    people: int = Field(gt=0)
+
+
+BONN = '{"name": "Bonn", "people": 336465}'
+IT = City(name="Bonn", people=336465)
+SUGGESTED = '{"followups": ["Why?", "Where?"]}'
+
+
+def counting(text: str, tokens: int) -> Reply:
+    return Reply.text(text).counting(Usage(tokens, tokens))
+
+
+def scripted(*answers: Any) -> ScriptedModel:
+    return ScriptedModel(answers)
+
+
+async def test_a_parser_puts_the_text_into_the_schema(any_db: Database | None) -> None:
+    model, parser = scripted(counting("Bonn has 336465.", 1)), scripted(counting(BONN, 10))
+    agent = Agent("G", model, output_schema=City, parser_model=parser, db=any_db)
+    run = await agent.arun("Bonn?")
+    assert run.content == IT
+    assert model.requests[0].output_schema is None
+    asked = parser.requests[0]
+    assert asked.output_schema is not None
+    assert asked.messages[-1].text == "Bonn has 336465."
+    assert (run.metrics.input_tokens, run.metrics.model_calls) == (11, 2)
+    assert [each.text for each in run.messages] == ["Bonn?", "Bonn has 336465."]
+
+
+async def test_a_parser_is_asked_again_where_it_does_not_fit(any_db: Database | None) -> None:
+    model, parser = scripted("Bonn."), scripted('{"name": "Bonn", "people": 0}', BONN)
+    agent = Agent(
+        "G", model, output_schema=City, parser_model=parser, parser_model_prompt="Parse.", db=any_db
+    )
+    run = await agent.arun("Bonn?")
+    assert run.content == IT
+    assert len(model.requests) == 1
+    told = parser.requests[1].messages
+    assert [each.role for each in told] == ["system", "user", "assistant", "user"]
+    assert told[0].text == "Parse."
+    assert "greater than 0" in told[-1].text
+    parser.script += ["No.", "No."]
+    model.script.append("Bonn.")
+    with pytest.raises(OutputSchemaError, match="asked 2 times"):
+        await agent.arun("Bonn?")
+
+
+async def test_an_output_model_writes_the_answer(any_db: Database | None) -> None:
+    model, writer = scripted("Draft."), scripted("The final answer.")
+    agent = Agent("G", model, output_model=writer, output_model_prompt="Write.", db=any_db)
+    events = [each async for each in agent.arun("Bonn?", stream=True, stream_events=True)]
+    assert [each.event.value for each in events][-6:] == [
+        "OutputModelResponseStarted",
+        "RunContentVoided",
+        "RunContent",
+        "OutputModelResponseCompleted",
+        "RunContentCompleted",
+        "RunCompleted",
+    ]
+    text = ""
+    for event in events:
+        match event.event:
+            case "RunContent":
+                text += event.content or ""
+            case "RunContentVoided":
+                text = text.removesuffix(event.content or "")
+    assert text == events[-1].content == "The final answer."
+    assert writer.requests[0].messages[0].text == "Write."
+    assert "Draft." in writer.requests[0].messages[-1].text
+
+
+async def test_an_output_model_may_have_the_schema(any_db: Database | None) -> None:
+    model, writer = scripted("Draft."), scripted("Nothing.", BONN)
+    agent = Agent("G", model, output_schema=City, output_model=writer, db=any_db)
+    run = await agent.arun("Bonn?")
+    assert run.content == IT
+    assert run.messages[-1].text == BONN
+    assert [each.output_schema is None for each in (*model.requests, *writer.requests)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+async def test_all_of_them_in_their_order(any_db: Database | None) -> None:
+    model, writer = scripted("Draft."), scripted("Final: Bonn, 336465.")
+    parser, more = scripted(BONN), scripted(SUGGESTED)
+    agent = Agent(
+        "G",
+        model,
+        output_schema=City,
+        output_model=writer,
+        parser_model=parser,
+        followups=True,
+        num_followups=2,
+        followup_model=more,
+        db=any_db,
+    )
+    events = [each async for each in agent.arun("Bonn?", stream=True, stream_events=True)]
+    assert isinstance(events[-1], RunCompletedEvent)
+    assert events[-1].content == IT
+    [suggested] = [each for each in events if isinstance(each, FollowupsCompletedEvent)]
+    assert suggested.followups == ("Why?", "Where?")
+    assert "Final: Bonn" in parser.requests[0].messages[-1].text
+    assert [each.seq for each in events] == list(range(1, len(events) + 1))
+
+
+@pytest.mark.parametrize("any_db", ["postgres", "sqlite", "memory"], indirect=True)
+async def test_follow_ups_are_kept_with_the_run(any_db: Database) -> None:
+    model, more = scripted("It is Bonn."), scripted(counting(f"```\n{SUGGESTED}\n```", 3))
+    config = FollowupConfig(model=more, num_followups=2, instructions="Be brief.")
+    agent = Agent("G", model, followups=config, db=any_db)
+    accepted = await agent.arun("Which city?", background=True)
+    run = await agent.await_run(accepted.run_id, timeout=30)
+    assert run is not None
+    assert (run.content, run.followups) == ("It is Bonn.", ["Why?", "Where?"])
+    found = await agent.aget_run_output(accepted.run_id)
+    assert found is not None
+    assert found.followups == ["Why?", "Where?"]
+    assert found.to_dict()["followups"] == ["Why?", "Where?"]
+    assert found.metrics.model_calls == 2
+    assert "Suggest 2" in more.requests[0].messages[0].text
+    assert "Be brief." in more.requests[0].messages[0].text
+    events = [each async for each in agent.astream_run(accepted.run_id)]
+    assert [each.followups for each in events if isinstance(each, FollowupsCompletedEvent)] == [
+        ("Why?", "Where?")
+    ]
+
+
+@pytest.mark.parametrize("answer", ["None.", Reply.http_error(500), Reply.failed()])
+async def test_without_follow_ups_the_answer_stands(
+    answer: Any, any_db: Database | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = scripted("It is Bonn.", answer)
+    agent = Agent("G", model, followups=True, db=any_db)
+    run = await agent.arun("Which city?")
+    assert (run.content, run.followups) == ("It is Bonn.", [])
+    [record] = [each for each in caplog.records if "no follow-ups" in each.getMessage()]
+    assert record.levelno == logging.WARNING
+
+
+async def test_what_they_use_is_limited() -> None:
+    model, parser = scripted("Bonn."), scripted(BONN)
+    agent = Agent(
+        "G",
+        model,
+        output_schema=City,
+        parser_model=parser,
+        usage_limits=UsageLimits(requests=1),
+    )
+    with pytest.raises(UsageLimitError, match="requests=1"):
+        await agent.arun("Bonn?")
+    assert parser.requests == []
+
+
+async def test_middleware_is_around_them() -> None:
+    class Counting(Middleware):
+        calls = 0
+
+        async def model_call(
+            self, run: RunInfo, request: ModelRequest, ask: AskModel
+        ) -> ModelResponse:
+            self.calls += 1
+            return await ask(request)
+
+    counted = Counting()
+    agent = Agent(
+        "G",
+        scripted("Bonn."),
+        output_schema=City,
+        parser_model=scripted(BONN),
+        middleware=[counted],
+    )
+    assert (await agent.arun("Bonn?")).content == IT
+    assert counted.calls == 2
+
+
+async def test_later_runs_are_shown_the_final_answer(sqlite_db: Database) -> None:
+    model, writer = scripted("Draft.", "Second."), scripted("Final.", "Also final.")
+    agent = Agent("G", model, output_model=writer, db=sqlite_db, add_history_to_context=True)
+    await agent.arun("First?", session_id="s")
+    await agent.arun("Second?", session_id="s")
+    assert [each.text for each in model.requests[1].messages] == ["First?", "Final.", "Second?"]

@@ -1,0 +1,240 @@
+"""Answers that have a type: asked for, read, repaired, kept, and read back."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from kern import Agent, UsageLimits
+from kern.db.database import Database
+from kern.errors import ConfigurationError, ModelError, OutputSchemaError
+from kern.run.agent import RunCompletedEvent, RunOutput
+from kern.run.base import RunStatus
+from kern.testing import Reply, ScriptedModel
+
+
+class City(BaseModel):
+    name: str
+    people: int = Field(gt=0)
+
+
+class Country(BaseModel):
+    name: str
+    capital: City
+
+
+BONN = '{"name": "Bonn", "people": 336465}'
+PARIS = '{"name": "France", "capital": {"name": "Paris", "people": 2102650}}'
+
+
+def scripted(*answers: Any) -> ScriptedModel:
+    return ScriptedModel(answers)
+
+
+async def test_the_content_is_an_instance(any_db: Database | None) -> None:
+    agent = Agent("Geographer", scripted(BONN), output_schema=City, db=any_db)
+    run = await agent.arun("Bonn?")
+    assert run.content == City(name="Bonn", people=336465)
+    assert run.content_type == "City"
+    assert run.to_dict()["content"] == {"name": "Bonn", "people": 336465}
+    again: RunOutput[Any] = RunOutput.from_dict(run.to_dict())
+    assert again.content == {"name": "Bonn", "people": 336465}
+    assert run.get_content_as_string() == '{"name":"Bonn","people":336465}'
+    model = agent.model
+    assert isinstance(model, ScriptedModel)
+    assert model.requests[0].output_schema is not None
+    assert model.requests[0].output_schema.name == "City"
+
+
+@pytest.mark.parametrize("any_db", ["postgres", "sqlite", "memory"], indirect=True)
+@pytest.mark.parametrize("is_own", [True, False])
+async def test_it_is_read_back_as_the_same_type(any_db: Database, is_own: bool) -> None:
+    schema = None if is_own else City
+    agent = Agent[Any, City]("Geographer", scripted(BONN), output_schema=schema, db=any_db)
+    given: dict[str, Any] = {"output_schema": City} if is_own else {}
+    accepted = await agent.arun("Bonn?", background=True, **given)
+    ended = await agent.await_run(accepted.run_id, timeout=30)
+    bonn = City(name="Bonn", people=336465)
+    assert ended is not None
+    assert ended.content == bonn
+    found = await agent.aget_run_output(accepted.run_id)
+    assert found is not None
+    assert (found.content, found.content_type) == (bonn, "City")
+    [listed] = await agent.alist_runs()
+    assert listed.content is None
+    last = [event async for event in agent.astream_run(accepted.run_id)][-1]
+    assert isinstance(last, RunCompletedEvent)
+    assert (last.content, last.content_type) == (bonn, "City")
+    again = Agent[Any, Any]("Geographer", scripted(), db=any_db)
+    seen = await again.aget_run_output(accepted.run_id)
+    assert seen is not None
+    assert seen.content == (bonn if is_own else {"name": "Bonn", "people": 336465})
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer", "content"),
+    [
+        (City | Country, PARIS, Country.model_validate_json(PARIS)),
+        (list[City], f'{{"result": [{BONN}]}}', [City.model_validate_json(BONN)]),
+        (Literal["yes", "no"], '{"result": "no"}', "no"),
+        (int, '{"result": 7}', 7),
+        ({"type": "object", "properties": {"a": {"type": "integer"}}}, '{"a": 1}', {"a": 1}),
+    ],
+)
+async def test_a_run_may_have_a_schema_of_its_own(
+    schema: Any, answer: str, content: object, any_db: Database | None
+) -> None:
+    agent = Agent("Geographer", scripted(answer, BONN), output_schema=City, db=any_db)
+    run: RunOutput[Any] = await agent.arun("Where?", output_schema=schema)
+    assert run.content == content
+    assert (await agent.arun("And Bonn?")).content == City.model_validate_json(BONN)
+
+
+async def test_an_answer_that_does_not_fit_is_asked_for_again(any_db: Database | None) -> None:
+    model = scripted('{"name": "Bonn", "people": 0}', f"```json\n{BONN}\n```")
+    agent = Agent("Geographer", model, output_schema=City, db=any_db)
+    events = [event async for event in agent.arun("Bonn?", stream=True, stream_events=True)]
+    assert isinstance(events[-1], RunCompletedEvent)
+    assert events[-1].content == City.model_validate_json(BONN)
+    told = model.requests[1].messages
+    assert [each.role for each in told] == ["user", "assistant", "user"]
+    assert "people: Input should be greater than 0" in told[-1].text
+    text = ""
+    for event in events:
+        if event.event == "RunContent":
+            text += event.content or ""
+        elif event.event == "RunContentVoided":
+            text = text.removesuffix(event.content or "")
+    assert text == f"```json\n{BONN}\n```"
+
+
+async def test_it_is_asked_for_so_often_and_no_more(any_db: Database | None) -> None:
+    model = scripted("I do not know.", "Still not.", "Never.", BONN)
+    agent = Agent("Geographer", model, output_schema=City, output_retries=2, db=any_db)
+    with pytest.raises(OutputSchemaError, match=r"no City.*holds no JSON.*asked 3 times") as raised:
+        await agent.arun("Bonn?", run_id="run")
+    assert raised.value.content == "Never."
+    assert len(model.requests) == 3
+    if any_db is not None:
+        found: RunOutput[Any] | None = await agent.aget_run_output("run")
+        assert found is not None
+        assert (found.status, found.error_kind) == (RunStatus.error, "OutputSchemaError")
+        assert (found.content, found.content_type) == ("Never.", "str")
+        assert found.metrics.model_calls == 3
+
+
+async def test_a_refusal_and_a_cut_are_not_repaired() -> None:
+    model = scripted(Reply.refusal("No."), Reply.incomplete('{"name": "Bo'))
+    agent = Agent("Geographer", model, output_schema=City)
+    with pytest.raises(ModelError, match="declined to answer: No") as refused:
+        await agent.arun("Bonn?")
+    assert (refused.value.kind, refused.value.content) == ("refused", "No.")
+    with pytest.raises(ModelError) as cut:
+        await agent.arun("Bonn?")
+    assert cut.value.kind == "incomplete"
+    assert len(model.requests) == 2
+
+
+async def test_tools_are_called_before_the_answer(any_db: Database | None) -> None:
+    def count(city: str) -> int:
+        """Count the people of a city."""
+        return 336465
+
+    model = scripted(Reply.tool_calls(("count", {"city": "Bonn"})), BONN)
+    agent = Agent("Geographer", model, tools=[count], output_schema=City, db=any_db)
+    run = await agent.arun("Bonn?")
+    assert run.content == City(name="Bonn", people=336465)
+    assert [each.result for each in run.tools] == ["336465"]
+
+
+async def test_pieces_have_what_there_is_of_the_value(any_db: Database | None) -> None:
+    model = scripted(Reply.text('{"name": "Bo', 'nn", "peo', 'ple": 336465}'))
+    agent = Agent("Geographer", model, output_schema=City, db=any_db)
+    pieces: list[object] = []
+    last: object = None
+    async for event in agent.arun("Bonn?", stream=True):
+        pieces.append(getattr(event, "partial", None))
+        last = event.content
+    assert pieces[:3] == [
+        {"name": "Bo"},
+        {"name": "Bonn"},
+        {"name": "Bonn", "people": 336465},
+    ]
+    assert last == City(name="Bonn", people=336465)
+
+
+async def test_a_tool_may_give_the_answer() -> None:
+    def look() -> str:
+        """Look."""
+        return "Bonn"
+
+    model = scripted(
+        Reply.tool_calls(("look", {})), Reply.tool_calls(("final_answer", json.loads(BONN)))
+    )
+    model.supports_native_structured_outputs = False
+    agent = Agent("Geographer", model, tools=[look], output_schema=City)
+    assert (await agent.arun("Bonn?")).content == City.model_validate_json(BONN)
+    assert [each.name for each in model.requests[0].tools] == ["look", "final_answer"]
+    assert model.requests[0].tool_choice == "required"
+
+
+async def test_json_mode_is_a_choice() -> None:
+    model = scripted(BONN, BONN)
+    agent = Agent("Geographer", model, output_schema=City, use_json_mode=True)
+    assert (await agent.arun("Bonn?")).content == City.model_validate_json(BONN)
+    assert "JSON Schema" in model.requests[0].messages[0].text
+    agent.use_json_mode = False
+    await agent.arun("Bonn?")
+    assert len(model.requests[1].messages) == 1
+
+
+async def test_the_text_may_stay_as_it_is() -> None:
+    agent = Agent[Any, str]("G", scripted("No JSON."), output_schema=City, parse_response=False)  # type: ignore[arg-type] # it is not read
+    assert (await agent.arun("Bonn?")).content == "No JSON."
+
+
+async def test_the_schema_can_be_set_between_runs() -> None:
+    agent: Agent[Any, Any] = Agent("Geographer", scripted("Bonn.", BONN))
+    assert (await agent.arun("Bonn?")).content == "Bonn."
+    agent.output_schema = City
+    assert (await agent.arun("Bonn?")).content == City.model_validate_json(BONN)
+    assert agent.output_schema is City
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda: Agent("G", output_schema=object()), "output_schema <object"),  # type: ignore[call-overload] # tested
+        (lambda: Agent("G", output_schema=print), "output_schema"),  # type: ignore[call-overload] # tested
+        (lambda: Agent("G", output_retries=-1), "output_retries"),
+        (lambda: Agent("G", parser_model=5), "model"),  # type: ignore[call-overload] # tested
+        (lambda: Agent("G", followups="yes"), "followups"),  # type: ignore[call-overload] # tested
+        (lambda: Agent("G", followups=True, num_followups=0), "1 or more"),
+        (lambda: Agent("G", output_model_prompt=5), "output_model_prompt"),  # type: ignore[call-overload] # tested
+    ],
+)
+def test_what_cannot_be_used_is_refused_when_the_agent_is_made(
+    made: Callable[[], object], told: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        made()
+
+
+async def test_a_run_refuses_a_type_without_a_form() -> None:
+    agent = Agent("Geographer", scripted(BONN))
+    with pytest.raises(ConfigurationError, match="output_schema"):
+        await agent.arun("Bonn?", output_schema=print)  # type: ignore[call-overload] # tested
+
+
+async def test_repairs_count_against_the_limits() -> None:
+    agent = Agent(
+        "Geographer",
+        scripted("No.", "No.", BONN),
+        output_schema=City,
+        output_retries=5,
+        usage_limits=UsageLimits(requests=2),
+    )
+    with pytest.raises(Exception, match="requests=2"):
+        await agent.arun("Bonn?")
