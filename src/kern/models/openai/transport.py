@@ -17,7 +17,7 @@ from httpx2 import (
 )
 from openai import APIConnectionError, APIStatusError, DefaultAioHttpClient
 
-from kern.errors import ModelError
+from kern.errors import ModelError, ModelErrorKind
 from kern.models.failures import failure_of, retry_after
 from kern.models.openai.provider import Provider
 
@@ -70,7 +70,7 @@ def _status_error(error: APIStatusError, model: str, provider: Provider) -> Mode
     transient = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
     said = str(error).removeprefix(f"Error code: {status} - ").rstrip(".")
     return ModelError(
-        f"{model} answered {status}: {said}.{_remedy(status, provider)}",
+        f"{model} answered {status}: {said}.{_remedy(failure.kind, status, provider)}",
         kind=failure.kind,
         transient=failure.transient if transient is None else transient,
         retry_after=retry_after(headers),
@@ -78,7 +78,9 @@ def _status_error(error: APIStatusError, model: str, provider: Provider) -> Mode
     )
 
 
-def _remedy(status: int, provider: Provider) -> str:
+def _remedy(kind: ModelErrorKind, status: int, provider: Provider) -> str:
+    if kind == "context_length":
+        return " Show it less of the history, or take a model that reads more."
     match status:
         case 401:
             return f" Check {provider.key_variable or 'api_key'}."
