@@ -25,7 +25,7 @@ class Provider:
         protocol: what its server speaks.
         key: the environment variable of its key, or None where it needs none.
         too_long: how its server says that the context is too long: the message and the code.
-        hears: whether it counts the tokens of sound.
+        takes_sound: whether it is told recordings, and counts their tokens.
         options: what its models are made with beside the usual.
     """
 
@@ -33,7 +33,7 @@ class Provider:
     protocol: Protocol
     key: str | None
     too_long: tuple[str, str | None]
-    hears: bool = False
+    takes_sound: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -70,8 +70,8 @@ PROVIDERS = {
     each.name: each
     for each in (
         Provider(OpenAIResponses, responses, "OPENAI_API_KEY", _OPENAIS),
-        Provider(OpenAIChat, chat, "OPENAI_API_KEY", _OPENAIS, hears=True),
-        Provider(OpenAILike, chat, None, _OPENAIS, hears=True),
+        Provider(OpenAIChat, chat, "OPENAI_API_KEY", _OPENAIS, takes_sound=True),
+        Provider(OpenAILike, chat, None, _OPENAIS, takes_sound=True),
         Provider(
             Claude,
             anthropic,
@@ -83,7 +83,7 @@ PROVIDERS = {
             google,
             "GOOGLE_API_KEY",
             ("The input token count (9) exceeds the maximum number of tokens allowed (8).", None),
-            hears=True,
+            takes_sound=True,
         ),
     )
 }

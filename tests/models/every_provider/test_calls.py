@@ -13,8 +13,7 @@ from kern.models.google import Gemini
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.run.message import Message
 from kern.run.tool import ToolCall
-from kern.testing import ProtocolServer
-from kern.testing.responses import Reply
+from kern.testing import ProtocolServer, Reply
 
 FUNCTION = {"name": "add", "arguments": "{}"}
 CALLS: dict[Any, dict[str, Any]] = {

@@ -186,7 +186,7 @@ def check_usage(provider: Provider, runs: Mapping[str, RunOutput]) -> None:
     assert (counted.model_calls, counted.tool_calls) == (2, 1)
     assert (counted.input_tokens, counted.output_tokens) == (40, 18)
     assert (counted.cached_tokens, counted.reasoning_tokens) == (8, 6)
-    assert heard.audio_tokens == (16 if provider.hears else 0)
+    assert heard.audio_tokens == (16 if provider.takes_sound else 0)
 
 
 async def check_stream(agent: Agent) -> None:
