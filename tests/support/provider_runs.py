@@ -71,12 +71,8 @@ def scenarios(provider: Provider) -> Mapping[str, Scenario]:
             ),
             0,
         ),
-        Scenario(
-            "failing", (Reply.tool_calls(("fail", {"word": "a"})), Reply.text("Sorry.")), 2
-        ),
-        Scenario(
-            "thinking", (_note.thinking("I note it.", SIGNATURE), Reply.text("Noted.")), 2
-        ),
+        Scenario("failing", (Reply.tool_calls(("fail", {"word": "a"})), Reply.text("Sorry.")), 2),
+        Scenario("thinking", (_note.thinking("I note it.", SIGNATURE), Reply.text("Noted.")), 2),
         Scenario("image", (Reply.text("A pixel."),), 1),
         Scenario("counted", (_note.counting(USAGE), Reply.text("9.").counting(USAGE)), 2),
         Scenario("heard", (_note.counting(AUDIBLE), Reply.text("9.").counting(AUDIBLE)), 2),

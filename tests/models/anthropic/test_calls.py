@@ -38,7 +38,7 @@ async def _failure(claude: Claude, ask: Ask) -> ModelError:
         (400, None, "invalid_request", False, ""),
         (401, None, "authentication", False, " Check ANTHROPIC_API_KEY."),
         (402, None, "rate_limit", False, ""),
-        (403, None, "authentication", False, " Check what the key may do."),
+        (403, None, "authentication", False, " Check ANTHROPIC_API_KEY, and what it may do."),
         (404, None, "not_found", False, " Check the model's id and ANTHROPIC_BASE_URL."),
         (413, None, "invalid_request", False, " Show it less of the history, or give media by"),
         (429, None, "rate_limit", True, " Wait, or ask the provider for a higher limit."),
@@ -77,7 +77,7 @@ async def test_a_context_that_is_too_long_is_told_apart(
     server.script.append(Reply.http_error(400, said))
     error = await _failure(claude, ask)
     assert error.kind == "context_length"
-    assert "Show it less of the history." in str(error)
+    assert "Show it less of the history, or take a model that reads more." in str(error)
 
 
 async def test_the_key_is_not_quoted(new_claude: NewClaude, server: ProtocolServer) -> None:

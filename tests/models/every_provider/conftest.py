@@ -9,6 +9,7 @@ from shapes import check_request
 from kern.models.base import Model
 from kern.testing import ProtocolServer
 
+
 @pytest.fixture(params=[*PROVIDERS])
 def provider(request: pytest.FixtureRequest) -> Provider:
     """Each provider in turn."""

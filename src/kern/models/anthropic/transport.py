@@ -24,11 +24,12 @@ _SHORTEST_KEY = 7
 
 _REMEDIES = {
     401: " Check ANTHROPIC_API_KEY.",
-    403: " Check what the key may do.",
+    403: " Check ANTHROPIC_API_KEY, and what it may do.",
     404: " Check the model's id and ANTHROPIC_BASE_URL.",
     413: " Show it less of the history, or give media by their URLs.",
     429: " Wait, or ask the provider for a higher limit.",
 }
+_TOO_LONG = " Show it less of the history, or take a model that reads more."
 
 
 def open_http_client() -> AsyncClient:
@@ -77,7 +78,7 @@ def _status_error(error: APIStatusError, model: str) -> ModelError:
     transient = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
     said = error.api_message or str(error).removeprefix(f"Error code: {status} - ")
     too_long = is_too_long(said)
-    remedy = " Show it less of the history." if too_long else _REMEDIES.get(status, "")
+    remedy = _TOO_LONG if too_long else _REMEDIES.get(status, "")
     return ModelError(
         f"{model} answered {status}: {said.rstrip('.')}.{remedy}",
         kind="context_length" if too_long else failure.kind,

@@ -14,6 +14,8 @@ _REMEDIES = {
     "rate_limit": " Wait, or ask the provider for a higher limit.",
 }
 
+_TOO_LARGE = " Show it less of the history, or give media by their URLs."
+
 # Google has no code for a conversation that is too long.
 _TOO_LONG = ("input token count", "exceeds the maximum number of tokens")
 
@@ -35,10 +37,11 @@ def failed(
     error = an_object(payload, "error")
     said = a_text(error, "message") or a_text(error, "status") or "it does not say why"
     failure = failure_of(_code_of(error, said), status or a_number(error, "code"))
+    remedy = _TOO_LARGE if status == 413 else _REMEDIES.get(failure.kind, "")
     answered = "failed" if status is None else f"answered {status}"
     asked = retry_after(headers or {})
     return ModelError(
-        f"{model} {answered}: {said.strip().rstrip('.')}.{_REMEDIES.get(failure.kind, '')}",
+        f"{model} {answered}: {said.strip().rstrip('.')}.{remedy}",
         kind=failure.kind,
         transient=failure.transient,
         retry_after=_pause_in(error) if asked is None else asked,

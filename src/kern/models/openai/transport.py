@@ -84,6 +84,10 @@ def _remedy(kind: ModelErrorKind, status: int, provider: Provider) -> str:
     match status:
         case 401:
             return f" Check {provider.key_variable or 'api_key'}."
+        case 403:
+            return f" Check {provider.key_variable or 'api_key'}, and what it may do."
+        case 413:
+            return " Show it less of the history, or give media by their URLs."
         case 404:
             return f" Check the model's id and {provider.url_variable or 'base_url'}."
         case 429:
