@@ -10,7 +10,7 @@ from typing import Any
 
 from crash import open_database
 from elsewhere import set_environment
-from providers import PROVIDERS, Provider
+from providers import PNG, PROVIDERS, Provider
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -21,12 +21,6 @@ from kern.testing import Reply, Usage
 
 SIGNATURE = "signed"
 """What goes back with a model's thoughts."""
-
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
-    "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
-)
-"""An image of one pixel."""
 
 USAGE = Usage(20, 9, cached_tokens=4, reasoning_tokens=3)
 AUDIBLE = Usage(20, 9, audio_input_tokens=6, audio_output_tokens=2)

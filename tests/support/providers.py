@@ -26,6 +26,7 @@ class Provider:
         key: the environment variable of its key, or None where it needs none.
         too_long: how its server says that the context is too long: the message and the code.
         takes_sound: whether it is told recordings, and counts their tokens.
+        drawn: an image in an answer, as its server sends it, or None where it draws none.
         options: what its models are made with beside the usual.
     """
 
@@ -34,6 +35,7 @@ class Provider:
     key: str | None
     too_long: tuple[str, str | None]
     takes_sound: bool = False
+    drawn: Mapping[str, object] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -66,10 +68,24 @@ class Provider:
 
 _OPENAIS = ("Your input exceeds the context window of this model.", "context_length_exceeded")
 
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
+)
+"""An image of one pixel."""
+
+_IMAGE = base64.b64encode(PNG).decode()
+_IMAGE_ITEM = {
+    "type": "image_generation_call",
+    "id": "ig_1",
+    "status": "completed",
+    "result": _IMAGE,
+}
+
 PROVIDERS = {
     each.name: each
     for each in (
-        Provider(OpenAIResponses, responses, "OPENAI_API_KEY", _OPENAIS),
+        Provider(OpenAIResponses, responses, "OPENAI_API_KEY", _OPENAIS, drawn=_IMAGE_ITEM),
         Provider(OpenAIChat, chat, "OPENAI_API_KEY", _OPENAIS, takes_sound=True),
         Provider(OpenAILike, chat, None, _OPENAIS, takes_sound=True),
         Provider(
@@ -84,6 +100,7 @@ PROVIDERS = {
             "GOOGLE_API_KEY",
             ("The input token count (9) exceeds the maximum number of tokens allowed (8).", None),
             takes_sound=True,
+            drawn={"inlineData": {"mimeType": "image/png", "data": _IMAGE}},
         ),
     )
 }

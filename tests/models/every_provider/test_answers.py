@@ -4,8 +4,8 @@ import json
 
 import pytest
 from asking import Ask, pieces_and_whole
-from provider_runs import PNG, SIGNATURE
-from providers import Provider
+from provider_runs import SIGNATURE
+from providers import PNG, Provider
 
 from kern.errors import ModelError
 from kern.models.anthropic import Claude

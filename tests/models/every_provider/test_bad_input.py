@@ -6,8 +6,7 @@ from contextlib import suppress
 from typing import TypeAlias
 
 import pytest
-from provider_runs import PNG
-from providers import NewModel, Provider
+from providers import PNG, NewModel, Provider
 
 from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
@@ -36,7 +35,7 @@ def note(word: str) -> str:
 def run(request: pytest.FixtureRequest, model: Model) -> Run:
     """Carry a run out in the background, read by somebody or by nobody."""
 
-    async def execute(question: object = "Hi", by: Model = model) -> RunOutput:
+    async def execute(question: str | Message = "Hi", by: Model = model) -> RunOutput:
         agent = Agent("Tester", by, db=InMemoryDb(), tools=[note])
         if request.param == "streamed":
             with suppress(ModelError):  # The run has it, too.
