@@ -28,6 +28,9 @@ from kern.testing import ResponsesServer
 
 _numbers = count()
 
+# What the machine may say of keys, servers and certificates.
+_FOREIGN = ("ANTHROPIC_", "GEMINI_", "GOOGLE_", "KERN_", "OPENAI_", "PGQUEUER_", "SSL_CERT_")
+
 
 def pytest_configure() -> None:
     """Take Ctrl-C, which what runs in the background ignores; and end at SIGTERM as at Ctrl-C.
@@ -59,7 +62,7 @@ def _time_limit(item: pytest.Item) -> float:
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what the machine's environment sets away from the tests."""
     for name in [*os.environ]:
-        if name.startswith(("GEMINI_", "GOOGLE_", "KERN_", "OPENAI_", "PGQUEUER_", "SSL_CERT_")):
+        if name.startswith(_FOREIGN):
             monkeypatch.delenv(name)
     # Nobody here speaks TLS, and to read a machine's certificates takes 45 ms a client.
     monkeypatch.setenv("SSL_CERT_DIR", os.devnull)

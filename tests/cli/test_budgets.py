@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import pytest
-from kern.testing.responses import Reply, Usage
 from typer.testing import CliRunner
 
 from kern.agent import Agent
@@ -13,7 +12,7 @@ from kern.cli.database import open_database
 from kern.cli.main import app
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.prices import Price
-from kern.testing import ScriptedModel
+from kern.testing import Reply, ScriptedModel, Usage
 
 
 @pytest.fixture(params=["postgres", "sqlite"])

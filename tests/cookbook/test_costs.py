@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from kern.testing.responses import Reply, Usage
 
-from kern.testing import ResponsesServer
+from kern.testing import Reply, ResponsesServer, Usage
 
 PAGE = Path(__file__).parents[2] / "docs/costs.md"
 

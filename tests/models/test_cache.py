@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from asking import Ask
-from kern.testing.responses import Reply
 
 from kern.agent import Agent
 from kern.errors import ConfigurationError, ModelError
@@ -21,7 +20,7 @@ from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
-from kern.testing import ProtocolServer, ScriptedModel
+from kern.testing import ProtocolServer, Reply, ScriptedModel
 
 KINDS = [OpenAIResponses, OpenAIChat, Claude, Gemini]
 NewModel = Callable[..., Model]

@@ -53,8 +53,8 @@ SENT: list[tuple[Part, dict[str, object]]] = [
         },
     ),
     (
-        AudioPart(Inline(b"\xff"), "audio/mpeg"),
-        {"type": "input_audio", "input_audio": {"data": "/w==", "format": "mp3"}},
+        AudioPart(Inline(b"\xff"), "audio/mpeg", "Hello."),
+        {"type": "input_text", "text": "Hello."},
     ),
 ]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from elsewhere import Elsewhere
-from kern.testing.responses import Reply
 from leases import expire
 
 from kern.agent import Agent
@@ -16,7 +15,7 @@ from kern.dispatch.opening import open_runtime
 from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
-from kern.testing import ProtocolServer, ScriptedModel
+from kern.testing import ProtocolServer, Reply, ScriptedModel
 
 CALL = Reply.tool_calls(("add", {"a": 1, "b": 2}))
 

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from kern.testing.responses import Reply
 
 from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
@@ -16,7 +15,7 @@ from kern.models.google import Gemini
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.models.openai.caching import with_cache_key
 from kern.run.message import Message
-from kern.testing import ProtocolServer
+from kern.testing import ProtocolServer, Reply
 
 KINDS: dict[Any, str] = {
     OpenAIResponses: "input",

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from elsewhere import Elsewhere
-from kern.testing.responses import Reply
 from leases import expire
 
 from kern.agent import Agent
@@ -24,7 +23,7 @@ from kern.models.google import Gemini
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
-from kern.testing import ProtocolServer, ScriptedModel
+from kern.testing import ProtocolServer, Reply, ScriptedModel
 
 PATHS = {
     OpenAIResponses: "/responses",

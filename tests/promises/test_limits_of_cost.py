@@ -4,7 +4,6 @@ import logging
 
 import pytest
 from elsewhere import Elsewhere
-from kern.testing.responses import Reply, Usage
 from leases import expire
 
 from kern.agent import Agent
@@ -17,7 +16,7 @@ from kern.models.prices import Price
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.usage import UsageLimits
-from kern.testing import ResponsesServer, ScriptedModel
+from kern.testing import Reply, ResponsesServer, ScriptedModel, Usage
 
 # A call of 10 tokens in and 5 out costs two cents.
 PRICE = Price(input=1000, output=2000)

@@ -9,7 +9,6 @@ import signal
 
 import pytest
 from elsewhere import Elsewhere
-from kern.testing.responses import Reply
 from leases import expire
 from pydantic import BaseModel
 
@@ -18,7 +17,7 @@ from kern.db.database import Database
 from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
+from kern.testing import Reply, ResponsesServer
 
 BODY = """
 from kern.models.base import Model

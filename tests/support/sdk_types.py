@@ -1,6 +1,7 @@
 """Whether a JSON value is what a type of an SDK says, with no member that it does not know."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from types import UnionType
 from typing import (
     Annotated,
@@ -23,7 +24,9 @@ def misfits(value: object, form: Any, place: str = "") -> list[str]:
     if kind in (Annotated, Required, NotRequired):
         return misfits(value, arguments[0], place)
     if kind in (Union, UnionType):
-        return min((misfits(value, each, place) for each in arguments), key=len)
+        # The one that is wrong only within is the one that was meant.
+        tried = [misfits(value, each, place) for each in arguments]
+        return min(tried, key=lambda found: (_is_other_kind(found, place), len(found)))
     if kind is Literal:
         return [] if value in arguments else [f"{place}={value!r}"]
     if is_typeddict(form):
@@ -43,10 +46,20 @@ def misfits(value: object, form: Any, place: str = "") -> list[str]:
     return [] if isinstance(value, plain) else [f"{place}: {type(value).__name__}"]
 
 
+def _is_other_kind(found: list[str], place: str) -> bool:
+    at_place = (place, f"{place}=", f"{place}: ")
+    return any(each == place or each.startswith(at_place[1:]) for each in found)
+
+
+@cache
+def _hints(form: Any) -> Mapping[str, Any]:
+    return get_type_hints(form, include_extras=True)
+
+
 def _of_members(value: object, form: Any, place: str) -> list[str]:
     if not isinstance(value, dict):
         return [place]
-    hints = get_type_hints(form, include_extras=True)
+    hints = _hints(form)
     if form.__name__ == "InputSchemaTyped":  # JSON Schema, with any keyword.
         hints = {name: hints.get(name, object) for name in {*hints, *value}}
     found = [f"{place}.{name} is unknown" for name in value.keys() - hints.keys()]

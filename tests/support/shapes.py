@@ -1,6 +1,7 @@
 """Whether requests and answers have the shapes that the providers' own SDKs know, and no other."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from anthropic.types import Message as AnthropicMessage
@@ -13,6 +14,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from openai.types.responses.response_create_params import ResponseCreateParams
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
+from sdk_types import misfits
 
 from kern.testing import RequestRecord
 from kern.testing.protocols import Json, Protocol, anthropic, chat, google, responses
@@ -32,36 +34,46 @@ class GoogleRequest(BaseModel):
     cached_content: str | None = None
 
 
-_STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-_REQUESTS: tuple[tuple[str, TypeAdapter[Any]], ...] = (
-    ("/responses", TypeAdapter(ResponseCreateParams, config=_STRICT)),
-    ("/chat/completions", TypeAdapter(CompletionCreateParams, config=_STRICT)),
-    ("/messages", TypeAdapter(MessageCreateParams, config=_STRICT)),
-    ("enerateContent", TypeAdapter(GoogleRequest)),
+_REQUESTS: tuple[tuple[str, Any], ...] = (
+    ("/responses", ResponseCreateParams),
+    ("/chat/completions", CompletionCreateParams),
+    ("/messages", MessageCreateParams),
+    ("enerateContent", GoogleRequest),
 )
-_WHOLE: tuple[tuple[Protocol, TypeAdapter[Any]], ...] = (
-    (responses, TypeAdapter(Response)),
-    (chat, TypeAdapter(ChatCompletion)),
-    (anthropic, TypeAdapter(AnthropicMessage)),
-    (google, TypeAdapter(google_types.GenerateContentResponse)),
+_WHOLE: tuple[tuple[Protocol, Any], ...] = (
+    (responses, Response),
+    (chat, ChatCompletion),
+    (anthropic, AnthropicMessage),
+    (google, google_types.GenerateContentResponse),
 )
-_STREAMED: tuple[tuple[Protocol, TypeAdapter[Any]], ...] = (
-    (responses, TypeAdapter(ResponseStreamEvent)),
-    (chat, TypeAdapter(ChatCompletionChunk)),
-    (anthropic, TypeAdapter(RawMessageStreamEvent)),
-    (google, TypeAdapter(google_types.GenerateContentResponse)),
+_STREAMED: tuple[tuple[Protocol, Any], ...] = (
+    (responses, ResponseStreamEvent),
+    (chat, ChatCompletionChunk),
+    (anthropic, RawMessageStreamEvent),
+    (google, google_types.GenerateContentResponse),
 )
+
+# What servers other than OpenAI's want back of a message; they are told it where they have sent it.
+_BEYOND_OPENAI = ("reasoning", "reasoning_content", "reasoning_details", "extra_content")
 
 
 def check_request(record: RequestRecord) -> None:
     """Fail where a request has a field that the provider's SDK does not know.
 
     Raises:
-        pydantic.ValidationError: a field is unknown, missing or of a wrong type.
+        ValueError: a field is unknown, missing or of a wrong type.
     """
-    [adapter] = (each for suffix, each in _REQUESTS if record.path.endswith(suffix))
-    for _ in _values(adapter.validate_python(record.body)):
-        pass
+    [form] = (each for suffix, each in _REQUESTS if record.path.endswith(suffix))
+    body = dict(record.body)
+    if form is CompletionCreateParams and "messages" in body:
+        body["messages"] = [
+            {name: value for name, value in message.items() if name not in _BEYOND_OPENAI}
+            for message in body["messages"]
+        ]
+    if isinstance(form, type) and issubclass(form, BaseModel):
+        form.model_validate(body)
+    elif found := misfits(body, form):
+        raise ValueError(f"{record.path}: {', '.join(found)}")
 
 
 def unknown_fields(protocol: Protocol, answer: Json, *, streamed: bool = False) -> set[str]:
@@ -70,11 +82,15 @@ def unknown_fields(protocol: Protocol, answer: Json, *, streamed: bool = False) 
     Raises:
         pydantic.ValidationError: a field is missing or of a wrong type.
     """
-    [adapter] = (each for known, each in (_STREAMED if streamed else _WHOLE) if known is protocol)
-    models = (
-        value for value in _values(adapter.validate_python(answer)) if isinstance(value, BaseModel)
-    )
+    [form] = (each for known, each in (_STREAMED if streamed else _WHOLE) if known is protocol)
+    read = _adapter(form).validate_python(answer)
+    models = (value for value in _values(read) if isinstance(value, BaseModel))
     return {name for model in models for name in model.model_extra or ()}
+
+
+@cache
+def _adapter(form: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(form)
 
 
 def _values(value: object) -> Iterator[object]:

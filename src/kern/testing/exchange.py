@@ -86,6 +86,8 @@ class Exchange:
                     self._start()
                 frames = []
                 for frame in batch:
+                    if drop == 0 and frame.kind == "delta":
+                        break
                     frames.append(frame.encode())
                     deltas += frame.kind == "delta"
                     if deltas == drop:

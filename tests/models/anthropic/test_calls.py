@@ -77,7 +77,7 @@ async def test_a_context_that_is_too_long_is_told_apart(
     server.script.append(Reply.http_error(400, said))
     error = await _failure(claude, ask)
     assert error.kind == "context_length"
-    assert "Show it less of the history," in str(error)
+    assert "Show it less of the history, or take a model that reads more." in str(error)
 
 
 async def test_the_key_is_not_quoted(new_claude: NewClaude, server: ProtocolServer) -> None:

@@ -40,7 +40,7 @@ def address(source: Source, mime_type: str) -> str:
 
 
 def sound_input(part: AudioPart) -> Json:
-    """Return a recording as both protocols take it.
+    """Return a recording as Chat Completions take it.
 
     Raises:
         ModelError: they do not take it.

@@ -5,8 +5,8 @@ Source: https://platform.openai.com/docs/api-reference/responses/create
 
 from collections.abc import Sequence
 
-from kern.models.media import taken
-from kern.models.openai.media import address, citation, image_of, sound_input
+from kern.models.media import refused, taken
+from kern.models.openai.media import address, citation, image_of
 from kern.models.values import Json, objects_in
 from kern.run.content import (
     AudioPart,
@@ -45,8 +45,12 @@ def _input_part(part: Part) -> Sequence[Json]:
         case FilePart(source, mime_type, name):
             data = address(source, mime_type or "application/octet-stream")
             return ({"type": "input_file", "file_data": data, "filename": name or "file"},)
+        case AudioPart(transcript=str(transcript)) if transcript.strip():
+            return ({"type": "input_text", "text": transcript},)
         case AudioPart():
-            return (sound_input(part),)
+            raise refused(
+                "The Responses API takes no sound. Give its transcript with it, or ask OpenAIChat."
+            )
         case ReasoningPart() | CitationPart():
             return ()
 
