@@ -4,6 +4,7 @@ Source: https://platform.claude.com/docs/en/api/messages
 """
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -27,6 +28,7 @@ class Claude(HostedModel):
     """A model behind Anthropic's Messages API."""
 
     provider = "Anthropic"
+    _service_class: ClassVar[type[AnthropicService]] = AnthropicService
 
     @explained
     def __init__(
@@ -116,7 +118,7 @@ class Claude(HostedModel):
         }
         params = joined(own, request_params or {}, default_headers, betas or ())
         self._params: Mapping[str, object] = {"model": id, **params.body}
-        self._service = AnthropicService(
+        self._service = self._service_class(
             id,
             api_key=api_key,
             auth_token=auth_token,
