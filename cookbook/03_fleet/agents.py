@@ -8,7 +8,7 @@ from kern.models.openai import OpenAIResponses
 
 writer = Agent(
     name="Writer",
-    model=OpenAIResponses(id="gpt-5-mini", max_output_tokens=400),
+    model=OpenAIResponses(id="gpt-5.4-mini", max_output_tokens=400),
     description="You write short, simple texts.",
     db=PostgresDb(os.environ.get("DATABASE_URL", "postgresql://ai:ai@localhost:5532/ai")),
 )

@@ -8,7 +8,7 @@ from kern.models.openai import OpenAIResponses
 # On several machines: db=PostgresDb(os.environ["DATABASE_URL"]).
 researcher = Agent(
     "Researcher",
-    OpenAIResponses("gpt-5-mini"),
+    OpenAIResponses("gpt-5.4-mini"),
     description="You answer briefly and correctly.",
     db=SqliteDb(os.environ.get("RECIPES_DB", "kern.db")),
     add_history_to_context=True,

@@ -102,6 +102,27 @@ def test_media_that_was_not_loaded_is_refused() -> None:
     assert raised.value.kind == "invalid_request"
 
 
+@pytest.mark.parametrize(
+    ("detail", "level"),
+    [
+        ("low", "MEDIA_RESOLUTION_LOW"),
+        ("medium", "MEDIA_RESOLUTION_MEDIUM"),
+        ("high", "MEDIA_RESOLUTION_HIGH"),
+        ("ultra_high", "MEDIA_RESOLUTION_ULTRA_HIGH"),
+        ("auto", None),
+        (None, None),
+    ],
+)
+def test_models_since_gemini_3_are_told_how_closely_to_look_at_an_image(
+    detail: str | None, level: str | None
+) -> None:
+    asked = ModelRequest([Message("user", (ImagePart(Inline(b"pixel"), "image/png", detail),))])
+    [part] = body_of(asked)["contents"][0]["parts"]
+    assert part.get("mediaResolution") == ({"level": level} if level else None)
+    [part] = body_of(asked, origin=OLD)["contents"][0]["parts"]
+    assert "mediaResolution" not in part
+
+
 def test_an_answer_goes_back_as_it_was_with_its_signatures() -> None:
     parts: list[Json] = [
         {"text": "Hm.", "thought": True},

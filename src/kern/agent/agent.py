@@ -46,7 +46,7 @@ class Agent(
 
     Example:
         >>> from kern.models.openai import OpenAIResponses
-        >>> agent = Agent("Market Researcher", OpenAIResponses("gpt-5-mini"), max_turns=20)
+        >>> agent = Agent("Market Researcher", OpenAIResponses("gpt-5.4-mini"), max_turns=20)
         >>> agent.id
         'market-researcher'
     """

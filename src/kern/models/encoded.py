@@ -69,8 +69,9 @@ class Encoded(ABC):
         if values[:known] != self._values or not all(map(self.may_follow, messages[known:][:1])):
             self._values = []
             self.clear()
-        answers = [place for place, each in enumerate(messages) if each.role == "assistant"]
-        last = answers[-1] if answers else 0
+        last = len(messages) - 1
+        while last > 0 and messages[last].role != "assistant":
+            last -= 1
         for place in range(len(self._values), len(messages)):
             self.add(messages[place], is_past=place < last)
             self._values.append(values[place])

@@ -8,18 +8,20 @@ time than everything else together.
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from typing_extensions import override
 
 from kern.models.service import Service, Stream
 
 if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
+    from anthropic import AsyncAnthropic, AsyncAnthropicBedrockMantle
     from httpx2 import Limits, Response
     from openai import AsyncOpenAI
 
-Client = TypeVar("Client", bound="AsyncOpenAI | AsyncAnthropic")
+    AnyClient: TypeAlias = AsyncOpenAI | AsyncAnthropic | AsyncAnthropicBedrockMantle
+
+Client = TypeVar("Client", bound="AnyClient")
 
 _HEADERS = {"content-type": "application/json"}
 
@@ -44,7 +46,7 @@ class StainlessService(Service[Client]):
 
 
 async def _send(
-    client: "AsyncOpenAI | AsyncAnthropic",
+    client: "AnyClient",
     method: str,
     path: str,
     body: bytes | None,

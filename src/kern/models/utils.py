@@ -11,6 +11,7 @@ _CLASSES = {
     "openai-chat": ("openai", "OpenAIChat"),
     "anthropic": ("anthropic", "Claude"),
     "google": ("google", "Gemini"),
+    "aws-claude": ("aws", "Claude"),
     "azure": ("azure", "AzureOpenAI"),
     "deepseek": ("deepseek", "DeepSeek"),
     "groq": ("groq", "Groq"),

@@ -119,12 +119,17 @@ class Turn:
             return [self.message, complaint(self.complaint)]
         if not self.executions:
             return [self.message]
-        ended = sorted(self.executions.items())
-        return [self.message, *(self._result(place, each) for place, each in ended)]
-
-    def _result(self, place: int, ended: ToolExecution) -> Message:
-        content, call_id = self.contents[place], ended.tool_call_id
-        return Message("tool", content, tool_call_id=call_id, is_error=ended.tool_call_error)
+        contents = self.contents
+        results = [
+            Message(
+                "tool",
+                contents[place],
+                tool_call_id=ended.tool_call_id,
+                is_error=ended.tool_call_error,
+            )
+            for place, ended in sorted(self.executions.items())
+        ]
+        return [self.message, *results]
 
 
 class Keeper(Protocol):

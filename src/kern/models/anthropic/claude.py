@@ -5,6 +5,7 @@ Source: https://platform.claude.com/docs/en/api/messages
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -31,6 +32,7 @@ class Claude(HostedModel):
     """A model behind Anthropic's Messages API."""
 
     provider = "Anthropic"
+    _service_class: ClassVar[type[AnthropicService]] = AnthropicService
 
     @explained
     def __init__(
@@ -137,7 +139,7 @@ class Claude(HostedModel):
         self._params: Mapping[str, object] = {"model": id, **params.body}
         sent = {**params.body, "citations": citations}
         self.response_cache = response_cache(cache_response, cache_ttl, cache_dir, sent)
-        self._service = AnthropicService(
+        self._service = self._service_class(
             id,
             api_key=api_key,
             auth_token=auth_token,

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import AsyncGenerator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from typing_extensions import override
 
-from kern.errors import ConfigurationError, MissingKeyError, ModelError
+from kern.errors import ConfigurationError, KernError, MissingKeyError, ModelError
 from kern.extras import extra
 from kern.models.failures import failure_of, refusal
 from kern.models.origin import server_at
@@ -14,14 +14,27 @@ from kern.models.service import held
 from kern.models.stainless import StainlessService, limits
 
 if TYPE_CHECKING:
-    from anthropic import APIStatusError, AsyncAnthropic
+    from anthropic import APIStatusError, AsyncAnthropic, AsyncAnthropicBedrockMantle
+
+Client: TypeAlias = "AsyncAnthropic | AsyncAnthropicBedrockMantle"
+"""The SDK's clients that speak the Messages API as Anthropic's own server does."""
 
 _ANTHROPIC = "https://api.anthropic.com"
 _SIGNED = ("authorization", "x-api-key")
 
 
-class AnthropicService(StainlessService["AsyncAnthropic"]):
-    """The server of one model."""
+class AnthropicService(StainlessService[Client]):
+    """The server of one model.
+
+    Attributes:
+        extra: the extra of the distribution that brings the SDK.
+        key_variables: the environment variables that may hold the key.
+        url_variable: the one that may hold the server.
+    """
+
+    extra: ClassVar[str] = "anthropic"
+    key_variables: ClassVar[tuple[str, ...]] = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+    url_variable: ClassVar[str] = "ANTHROPIC_BASE_URL"
 
     def __init__(
         self,
@@ -39,9 +52,9 @@ class AnthropicService(StainlessService["AsyncAnthropic"]):
 
         Args:
             model: the model's id, for errors.
-            api_key: the key; by default what ``ANTHROPIC_API_KEY`` holds at the first call.
-            auth_token: in place of a key; by default what ``ANTHROPIC_AUTH_TOKEN`` holds.
-            base_url: the server; by default ``ANTHROPIC_BASE_URL``, else Anthropic's.
+            api_key: the key; by default what the environment holds at the first call.
+            auth_token: in place of a key.
+            base_url: the server; by default the environment's, else the provider's.
             timeout: seconds to wait for an answer in all, from the connection to its last byte;
                 None for any time.
             headers: headers to send with each call.
@@ -62,21 +75,25 @@ class AnthropicService(StainlessService["AsyncAnthropic"]):
         address = self._base_url
         if address is None and (client := self._clients.opened) is not None:
             address = str(client.base_url)
-        return server_at(address or os.environ.get("ANTHROPIC_BASE_URL") or _ANTHROPIC)
+        return server_at(address or os.environ.get(self.url_variable) or self._usual_address())
+
+    def _usual_address(self) -> str:
+        """Return the provider's own server."""
+        return _ANTHROPIC
 
     @override
     def _key(self) -> str | None:
-        environment = (os.environ.get(f"ANTHROPIC_{each}") for each in ("API_KEY", "AUTH_TOKEN"))
+        environment = map(os.environ.get, self.key_variables)
         return self._api_key or self._auth_token or next(filter(None, environment), None)
 
     @override
-    async def _open(self) -> AsyncGenerator["AsyncAnthropic", None]:
-        with extra("anthropic"):
-            from anthropic import AsyncAnthropic, CredentialsError, DefaultAioHttpClient
+    async def _open(self) -> AsyncGenerator[Client, None]:
+        with extra(self.extra):
+            from anthropic import AnthropicError, DefaultAioHttpClient
             from httpx2 import InvalidURL
 
         http_client = DefaultAioHttpClient(limits=limits())
-        arguments: dict[str, object] = {
+        given: dict[str, Any] = {
             "api_key": self._api_key,
             "auth_token": self._auth_token,
             "base_url": self._base_url,
@@ -88,35 +105,47 @@ class AnthropicService(StainlessService["AsyncAnthropic"]):
             **self._client_params,
         }
         try:
-            client = AsyncAnthropic(**arguments)  # type: ignore[arg-type] # The SDK looks at them.
-        except CredentialsError as error:
+            client = self._made(given)
+        except KernError:
             await http_client.aclose()
-            raise MissingKeyError(
-                f"There is no API key for {self._model}: {error}", kind="authentication"
-            ) from error
-        except (InvalidURL, TypeError, ValueError) as error:
+            raise
+        except (AnthropicError, InvalidURL, TypeError, ValueError) as error:
             await http_client.aclose()
             raise ConfigurationError(
-                f"{self._model} cannot be asked: {error}. Check base_url, ANTHROPIC_BASE_URL and "
+                f"{self._model} cannot be asked: {error}. Check base_url, {self.url_variable} and "
                 "client_params."
             ) from error
-        if not self._is_signed(client):
-            await client.close()
-            raise MissingKeyError(
-                f"There is no API key for {self._model}: set ANTHROPIC_API_KEY, or pass api_key. "
-                "For a server of your own that asks for none, any value will do.",
-                kind="authentication",
-            )
         with held(client):
             try:
                 yield client
             finally:
                 await client.close()
 
-    def _is_signed(self, client: "AsyncAnthropic") -> bool:
-        """Say whether requests have something to be known by."""
+    def _made(self, given: dict[str, Any]) -> Client:
+        """Return a client of the SDK.
+
+        Args:
+            given: its arguments, at which the SDK looks.
+
+        Raises:
+            MissingKeyError: there is no key.
+        """
+        from anthropic import AsyncAnthropic, CredentialsError
+
+        try:
+            client = AsyncAnthropic(**given)
+        except CredentialsError as error:
+            raise MissingKeyError(
+                f"There is no API key for {self._model}: {error}", kind="authentication"
+            ) from error
         has_header = any(name in _SIGNED for name in self._headers)
-        return has_header or bool(client.api_key or client.auth_token or client.credentials)
+        if not (has_header or client.api_key or client.auth_token or client.credentials):
+            raise MissingKeyError(
+                f"There is no API key for {self._model}: set ANTHROPIC_API_KEY, or pass api_key. "
+                "For a server of your own that asks for none, any value will do.",
+                kind="authentication",
+            )
+        return client
 
     @override
     def _stream_class(self) -> object:
@@ -135,8 +164,8 @@ class AnthropicService(StainlessService["AsyncAnthropic"]):
         if isinstance(error, CredentialsError):
             text = f"There is no key for {self._model}: {error}"
             return ModelError(text, kind="authentication")
-        address = "base_url and ANTHROPIC_BASE_URL"
-        server = "ANTHROPIC_BASE_URL"
+        server = self.url_variable
+        address = f"base_url and {server}"
         return network_error(error, self._model, self._timeout, address=address, server=server)
 
     def _refused(self, error: "APIStatusError") -> ModelError:
@@ -151,6 +180,6 @@ class AnthropicService(StainlessService["AsyncAnthropic"]):
             said,
             status=status,
             headers=error.response.headers,
-            key="ANTHROPIC_API_KEY",
-            server="ANTHROPIC_BASE_URL",
+            key=self.key_variables[0],
+            server=self.url_variable,
         )

@@ -34,13 +34,27 @@ _SOURCES = ("web", "retrievedContext", "maps", "image")
 """The kinds of sources that an answer can rest on."""
 
 
-def input_parts(parts: Sequence[Part]) -> list[Json]:
+def input_parts(parts: Sequence[Part], *, each_in_detail: bool = False) -> list[Json]:
     """Return what is said in a message, as the API takes it; sources and reasoning are left out.
+
+    Args:
+        parts: what is said.
+        each_in_detail: whether the model takes from each image how closely it is to look.
 
     Raises:
         ModelError: media was not loaded before the call.
     """
-    return [each for part in parts if (each := _input_part(part)) is not None]
+    found = []
+    for part in parts:
+        if (one := _input_part(part)) is None:
+            continue
+        if each_in_detail and isinstance(part, ImagePart) and part.detail in _DETAILS:
+            one["mediaResolution"] = {"level": f"MEDIA_RESOLUTION_{part.detail.upper()}"}
+        found.append(one)
+    return found
+
+
+_DETAILS = ("low", "medium", "high", "ultra_high")
 
 
 def _input_part(part: Part) -> Json | None:

@@ -18,7 +18,7 @@ from kern.models.origin import Origin
 from kern.models.params import set_by_both, settings_of
 from kern.models.schema import for_gemini
 from kern.models.values import Json, encode, members_of, object_at, text_at
-from kern.run.content import AudioPart, FilePart, ImagePart, Part, TextPart, text_of
+from kern.run.content import AudioPart, Content, FilePart, ImagePart, Part, TextPart, text_of
 from kern.run.message import Message
 
 _UNSIGNED = "skip_thought_signature_validator"
@@ -79,8 +79,11 @@ class Contents(Encoded):
             return self._result(message)
         if message.role == "assistant":
             return self._answer(message)
-        content = message.content
-        return input_parts(content if isinstance(content, tuple) else _text_parts(content))
+        return self._said(message.content)
+
+    def _said(self, content: Content | None) -> list[Json]:
+        parts = content if isinstance(content, tuple) else _text_parts(content)
+        return input_parts(parts, each_in_detail=not is_before_3(self.origin.model))
 
     def _answer(self, message: Message) -> list[Json]:
         if self.origin.made(message):
@@ -89,8 +92,7 @@ class Contents(Encoded):
                 made_id = text_at(object_at(item, "functionCall"), "id")
                 self._called[call.id] = _Called(call.name, made_id)
             return message.provider_items
-        content = message.content
-        parts = input_parts(content if isinstance(content, tuple) else _text_parts(content))
+        parts = self._said(message.content)
         for call in message.tool_calls:
             self._called[call.id] = _Called(call.name, None)
             part: Json = {"functionCall": {"name": call.name, "args": object_of(call.arguments)}}
