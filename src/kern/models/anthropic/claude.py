@@ -4,6 +4,7 @@ Source: https://platform.claude.com/docs/en/api/messages
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 
@@ -162,8 +163,9 @@ class Claude(Model):
 
     @override
     def output_mode(self, request: ModelRequest) -> OutputMode:
-        form = request.output_schema
-        return "native" if form is None or for_claude(form.schema) is not None else "tool"
+        form, model = request.output_schema, str(request.settings.get("model", self.id))
+        is_sayable = form is None or for_claude(form.schema) is not None
+        return "native" if is_sayable and not _WITHOUT_FORMS.match(model) else "tool"
 
     @override
     async def prepare(self) -> None:
@@ -257,6 +259,10 @@ class Claude(Model):
     def _asked(self, request: ModelRequest) -> Origin:
         model = request.settings.get("model", self.id)
         return Origin(self.provider, self._service.server, str(model))
+
+
+# The models that take no form of an answer.
+_WITHOUT_FORMS = re.compile(r"claude-(2|3|instant|(opus|sonnet)-4-(0|2025))")
 
 
 async def _drain(events: AsyncGenerator[Json, None]) -> None:

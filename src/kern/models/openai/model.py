@@ -1,6 +1,7 @@
 """What the models of this room share: asking, repeating, and handing out pieces."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -9,7 +10,16 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from kern.errors import ConfigurationError, ModelError
-from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
+from kern.models.base import (
+    Kept,
+    Model,
+    ModelRequest,
+    ModelResponse,
+    OutputMode,
+    Piece,
+    Reasoning,
+    Text,
+)
 from kern.models.openai.api import Api, Origin, Reader
 from kern.models.openai.options import ClientOptions
 from kern.models.openai.params import Params
@@ -59,6 +69,13 @@ class OpenAIModel(Model):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
+
+    @override
+    def output_mode(self, request: ModelRequest) -> OutputMode:
+        model = str(request.settings.get("model", self.id))
+        if self.at is OPENAI and _WITHOUT_FORMS.fullmatch(model):
+            return "tool" if request.tools else "json"
+        return super().output_mode(request)
 
     @property
     @override
@@ -158,6 +175,10 @@ class OpenAIModel(Model):
     def _asked(self, request: ModelRequest) -> Origin:
         model = request.settings.get("model", self.id)
         return Origin(self.provider + self._api.suffix, self._service.server, str(model))
+
+
+# The models of OpenAI that take no JSON Schema as the form of an answer.
+_WITHOUT_FORMS = re.compile(r"gpt-3\.5.*|gpt-4(-\d.*|-turbo.*)?|gpt-4o-2024-05-13|chatgpt.*")
 
 
 async def _drain(events: AsyncGenerator[Mapping[str, object], None]) -> None:
