@@ -178,3 +178,32 @@ async def test_without_a_schema_nothing_is_added(server: ProtocolServer) -> None
     response = await respond(model_at(server, "chat"), ModelRequest([HELLO]))
     assert response.message.text == "Here."
     assert "response_format" not in server.requests[-1].body
+
+
+@pytest.mark.parametrize(
+    ("made", "has_tools", "mode"),
+    [
+        (OpenAIChat("gpt-4o"), True, "native"),
+        (OpenAIChat("gpt-4.1"), True, "native"),
+        (OpenAIChat("gpt-4-turbo"), False, "json"),
+        (OpenAIResponses("gpt-3.5-turbo"), True, "tool"),
+        (Claude("claude-3-7-sonnet-latest"), False, "tool"),
+        (Claude("claude-sonnet-4-20250514"), False, "tool"),
+        (Claude("claude-sonnet-4-5"), True, "native"),
+        (Claude("claude-next"), True, "native"),
+        (Gemini("gemini-2.5-flash"), False, "native"),
+        (Gemini("gemini-4"), True, "native"),
+    ],
+)
+def test_an_older_model_has_no_form_of_an_answer(made: Model, has_tools: bool, mode: str) -> None:
+    tools = [LOOK] if has_tools else []
+    request = ModelRequest([HELLO], tools, output_schema=form_of(POINT))
+    assert made.output_mode(request) == mode
+
+
+async def test_what_is_said_beside_the_final_tool_is_not_the_answer(
+    server: ProtocolServer,
+) -> None:
+    reply = Reply.text("Let me see.").calling(("final_answer", {"x": 1}))
+    _, response, _ = await asked(server, model_at(server, "claude"), form_of(TREE), reply)
+    assert response.message.text == '{"x": 1}'

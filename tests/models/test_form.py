@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import pytest
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_serializer, field_validator
 from typing_extensions import TypedDict
 
 from kern.errors import ConfigurationError
@@ -149,6 +149,8 @@ def test_what_does_not_fit_is_told(kind: Any, text: str, told: str) -> None:
         ("Invoice", "not a text"),
         ({}, "empty"),
         ({"type": "thing"}, "no JSON Schema"),
+        ({"$ref": "http://localhost:1/schema.json"}, "refers to 'http"),
+        ({"$ref": "#/$defs/Missing"}, "which is not in it"),
         (lambda: 1, "not a function"),
         (5, "has no JSON form"),
     ],
@@ -156,6 +158,28 @@ def test_what_does_not_fit_is_told(kind: Any, text: str, told: str) -> None:
 def test_a_type_without_a_json_form_is_refused_by_name(kind: Any, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         Form(kind)
+
+
+def test_a_type_that_cannot_say_itself_is_kept_as_it_was_written() -> None:
+    class Odd(BaseModel):
+        number: int
+
+        @field_serializer("number")
+        def fails(self, value: int) -> int:
+            raise KeyError(value)
+
+    class Hidden(BaseModel):
+        key: SecretStr
+
+    assert Form(Odd).read('{"number": 1}') == {"number": 1}
+    form = Form(Hidden)
+    assert form.instance(form.read('{"key": "k"}')) == Hidden(key=SecretStr("k"))
+
+
+def test_a_form_is_made_once_for_a_type() -> None:
+    assert Form.of(Point) is Form.of(Point)
+    assert Form.of(list[Point]) is Form.of(list[Point])
+    assert Form.of({"type": "object"}) is not None
 
 
 def test_a_text_needs_no_form() -> None:

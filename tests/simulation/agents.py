@@ -15,6 +15,7 @@ from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Text
 from kern.models.prices import Price
 from kern.run.base import RunContext, RunStatus
 from kern.run.message import Message, Metrics
+from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL
 from kern.run.tool import ToolCall
 from kern.run.usage import UsageLimits
 from kern.tools import FunctionTool
@@ -63,6 +64,22 @@ class Planned(Model):
         if calls in plan["failures"]:
             raise ModelError(f"planned failure {calls}", transient=True, content=text)
         yield ModelResponse(message, Metrics(total_tokens=1, model_calls=1))
+
+
+class Following(Planned):
+    """A model that is asked after the planned one: it writes the same answer, or a follow-up."""
+
+    id = "following"
+
+    @override
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
+        question, _, draft = request.messages[-1].text.partition("\n\nThe draft of the answer:\n\n")
+        name = OUTPUT_MODEL if draft else FOLLOWUPS
+        plan = cast(Plan, json.loads(question.partition("\n\nThe answer:")[0]))
+        _here().world.calls.secondary_called(plan["id"], name)
+        await asyncio.sleep(plan["think"])
+        message = Message("assistant", draft or '{"followups": ["And then?"]}')
+        yield ModelResponse(message, Metrics(model_calls=1))
 
 
 def answer(results: Iterable[str]) -> str:
@@ -145,7 +162,8 @@ def agents(database: Database) -> dict[str, Agent]:
     """Return a process's own objects of the agents.
 
     ``plain`` has no limits; ``scarce`` may execute two runs at once and one a user; ``patient``
-    tries failed calls again; ``frugal`` and ``brief`` may not do much.
+    tries failed calls again; ``curious`` has other models asked after it; ``frugal`` and ``brief``
+    may not do much.
     """
     common: dict[str, Any] = {"model": Planned(), "tools": _TOOLS, "db": database}
     scarce: dict[str, Any] = {
@@ -156,6 +174,15 @@ def agents(database: Database) -> dict[str, Agent]:
         Agent(id="plain", **common),
         Agent(id="scarce", **common, **scarce),
         Agent(id="patient", **common, max_attempts=20),
+        Agent(
+            id="curious",
+            **common,
+            max_attempts=20,
+            output_model=Following(),
+            followups=True,
+            num_followups=1,
+            followup_model=Following(),
+        ),
         Agent(
             id="frugal",
             **common,

@@ -5,7 +5,10 @@ from typing import Literal, TypeAlias, TypedDict
 
 How: TypeAlias = Literal["wait", "call", "poll", "leave"]
 
-AGENTS = ("plain", "plain", "plain", "scarce", "scarce", "patient", "patient", "frugal", "brief")
+AGENTS = (
+    *("plain", "plain", "plain", "scarce", "scarce", "patient", "patient", "frugal", "brief"),
+    "curious",
+)
 
 _TOOLS = ("work", "work", "work", "work", "risky", "asked", "grave")
 
@@ -65,7 +68,7 @@ def _step(random: Random, run_id: str, parent: str, depth: int) -> Step:
 
 def length(plan: Plan) -> float:
     """Return how long a run takes where its steps are made one after the other, in seconds."""
-    calls = (len(plan["turns"]) + 1 + len(plan["failures"])) * plan["think"]
+    calls = (len(plan["turns"]) + 3 + len(plan["failures"])) * plan["think"]
     return calls + sum(
         step["seconds"] if step["child"] is None else 1 + length(step["child"])
         for turn in plan["turns"]

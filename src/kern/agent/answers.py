@@ -1,10 +1,10 @@
 """What an agent says of its answers, and how they come to their type for those who read them."""
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
 from kern.agent.checks import check_least, check_text
 from kern.errors import ConfigurationError
@@ -135,36 +135,37 @@ def typed(output: RunOutput[Any], answering: Answering | None) -> RunOutput[Any]
 
 
 async def typed_events(
-    events: AsyncGenerator[RunOutputEvent, None],
-    form: Form | None,
-    own_form: Callable[[], Awaitable[Form | None]] | None = None,
+    events: AsyncGenerator[RunOutputEvent, None], form: Form, *, grows: bool
 ) -> AsyncGenerator[RunOutputEvent, None]:
     """Yield the events of a run, with what there is of its value, and at the end an instance.
 
     Args:
-        events: the events.
-        form: what the answer has to be, as far as that is known.
-        own_form: looks whether the run has a form of its own, where it ends with another type.
+        events: the events, from the beginning of an answer on.
+        form: what the answer has to be.
+        grows: whether the pieces of text are those of the value.
     """
     text = ""
     async with aclosing(events):
         async for event in events:
             match event:
-                case RunContentEvent() if form is not None:
+                case RunContentEvent() if grows:
                     text += event.content
-                    yield replace(event, partial=form.partial(text))
-                    continue
+                    event = replace(event, partial=form.partial(text))
                 case ModelRequestStartedEvent() | RunContentVoidedEvent():
                     text = ""
                 case RunContentCompletedEvent() | RunCompletedEvent():
-                    kind = event.content_type
-                    is_other = kind != "str" and (form is None or form.content_type != kind)
-                    if is_other and own_form is not None:
-                        form = await own_form()
-                    if form is not None and form.content_type == kind:
-                        content = _instance(form, event.content, event.run_id)
-                        event = replace(event, content=content)
+                    event = with_instance(event, form)
             yield event
+
+
+End: TypeAlias = RunContentCompletedEvent | RunCompletedEvent
+
+
+def with_instance(event: End, form: Form | None) -> End:
+    """Return the event of a run's end with its content as an instance, if it has this form."""
+    if form is None or form.content_type != event.content_type:
+        return event
+    return replace(event, content=_instance(form, event.content, event.run_id))
 
 
 def _instance(form: Form, value: object, run_id: str) -> object:

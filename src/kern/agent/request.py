@@ -190,7 +190,10 @@ class Request:
     def _typed(
         self, events: AsyncGenerator[RunOutputEvent, None]
     ) -> AsyncGenerator[RunOutputEvent, None]:
-        return events if self.form is None else typed_events(events, self.form)
+        if self.form is None:
+            return events
+        answering = self.agent.answering
+        return typed_events(events, self.form, grows=answering is None or answering.parser is None)
 
     async def _told(
         self, events: AsyncGenerator[RunOutputEvent, None], every_event: bool

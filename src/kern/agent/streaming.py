@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from kern.agent.answers import typed_events
+from kern.agent.answers import typed_events, with_instance
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.errors import InvalidInputError
 from kern.models.form import Form
 from kern.run.agent import Output
 from kern.run.base import Deps
 from kern.run.codec import check_id, check_user
-from kern.run.event import RunOutputEvent
+from kern.run.event import RunCompletedEvent, RunContentCompletedEvent, RunOutputEvent
 
 
 class Streaming(AgentDefinition[Deps, Output]):
@@ -47,16 +47,27 @@ class Streaming(AgentDefinition[Deps, Output]):
         check_user(user_id)
         runtime = await runtime_of(self)
         runtime.use(self)
-
-        async def own_form() -> Form | None:
-            record = await runtime.store.get_for(run_id, user_id)
-            text = None if record is None else record.output_schema
-            return None if text is None else Form.from_json(text)
-
-        form = None if self.answering is None else self.answering.form
+        answering = self.answering
+        form = None if answering is None else answering.form
         # What there is of a value is known only to who has read its answer from the beginning.
-        told = runtime.stream(run_id, after if form is None else 0, user_id)
-        async with aclosing(typed_events(told, form, own_form)) as events:
+        events = runtime.stream(run_id, after if form is None else 0, user_id)
+        if answering is not None and form is not None:
+            events = typed_events(events, form, grows=answering.parser is None)
+        known, own = ("str" if form is None else form.content_type), None
+        async with aclosing(events):
             async for event in events:
-                if event.seq > after:
-                    yield event
+                if event.seq <= after:
+                    continue
+                if isinstance(event, _ENDS) and event.content_type not in ("str", known):
+                    own = own or await self._own_form(run_id, user_id)
+                    event = with_instance(event, own)
+                yield event
+
+    async def _own_form(self, run_id: str, user_id: str | None) -> Form | None:
+        """Return the form that a run was given, and not its agent; None where there is none."""
+        record = await (await runtime_of(self)).store.get_for(run_id, user_id)
+        text = None if record is None else record.output_schema
+        return None if text is None else Form.from_json(text)
+
+
+_ENDS = (RunContentCompletedEvent, RunCompletedEvent)

@@ -45,6 +45,7 @@ async def settle(attempt: Attempt) -> None:
         output = attempt.output
         output.status, output.error = RunStatus.error, f"The output was not stored. {error}"
         output.content, output.messages, output.tools = None, [], []
+        output.content_type = "str"
         settled = await _write_end(attempt, attempt.store, [])
     if settled is None:
         return await show_current(attempt)

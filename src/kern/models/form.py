@@ -5,8 +5,9 @@ import re
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from functools import reduce
+from functools import lru_cache, reduce
 from inspect import isroutine
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from kern.errors import ConfigurationError, described
@@ -32,6 +33,7 @@ _MODULES = re.compile(r"(?:[\w<>]+\.)+")
 _FENCED = re.compile(r"```[\w-]*\s*\n(.*?)```", re.DOTALL)
 
 _known: "OrderedDict[str, Form]" = OrderedDict()
+_lock = Lock()
 
 
 class UnfitError(ValueError):
@@ -85,7 +87,10 @@ class Form:
         """
         if kind is None or kind is str:
             return None
-        return kind if isinstance(kind, Form) else cls(kind)
+        try:
+            return _form_of(kind)
+        except TypeError:  # A dict, or what holds one, has no hash.
+            return cls(kind)
 
     def __repr__(self) -> str:
         return f"Form({self.content_type})"
@@ -154,10 +159,11 @@ class Form:
             place = f"{kind.__module__}:{kind.__qualname__}"
         stored = {"type": place, "name": self.content_type, "schema": self._own}
         text = encode(stored, "output_schema")
-        _known[text] = self
-        _known.move_to_end(text)
-        if len(_known) > _REMEMBERED:
-            _known.popitem(last=False)
+        with _lock:
+            _known.pop(text, None)
+            _known[text] = self
+            if len(_known) > _REMEMBERED:
+                _known.popitem(last=False)
         return text
 
     @staticmethod
@@ -221,11 +227,13 @@ class Form:
         instance = self._validated(value)
         # So that what a default has made is the same whenever it is read.
         try:
-            stored: object = self._adapter.dump_python(instance, mode="json", by_alias=True)
+            stored: object = self._adapter.dump_python(
+                instance, mode="json", by_alias=True, warnings=False
+            )
             if self._validated(stored) == instance:
                 return stored
-        except ValueError:
-            """The type cannot say itself in the form in which it is read."""
+        except Exception:
+            """What a user has written does not say it in the form in which it is read."""
         return value
 
     def _validated(self, value: object) -> object:
@@ -238,6 +246,11 @@ class Form:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
             told = [(".".join(map(str, each["loc"])), each["msg"]) for each in faults]
             raise UnfitError(_told(told)) from None
+
+
+@lru_cache(maxsize=256)
+def _form_of(kind: object) -> Form:
+    return Form(kind)
 
 
 def _told(faults: list[tuple[str, str]]) -> str:
@@ -285,14 +298,32 @@ def _schema_in(given: Mapping[Any, object]) -> Schema:
         ) from error
     if not schema:
         raise ConfigurationError("output_schema is an empty dict, which says nothing of an answer.")
+    for reference in _references(schema):
+        # Nothing is fetched for a schema, which a user of the application may have given.
+        if not referred({"$ref": reference}, schema) or not reference.startswith("#"):
+            raise ConfigurationError(
+                f"output_schema refers to {reference!r:.200}, which is not in it."
+            )
     return schema
+
+
+def _references(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(reference := schema.get("$ref"), str):
+            yield reference
+        schema = [*schema.values()]
+    for each in schema if isinstance(schema, list) else ():
+        yield from _references(each)
 
 
 def _validator(schema: Schema) -> "Validator":
     from jsonschema import Draft202012Validator
     from jsonschema.validators import validator_for
+    from referencing import Registry
 
-    return validator_for(schema, default=Draft202012Validator)(schema)
+    kind = validator_for(schema, default=Draft202012Validator)
+    nothing_to_fetch: Registry[Any] = Registry()
+    return kind(schema, registry=nothing_to_fetch)
 
 
 def _adapted(kind: object) -> "tuple[TypeAdapter[Any], Schema]":

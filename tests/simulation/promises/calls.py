@@ -7,7 +7,15 @@ from kern.run.base import RunContext
 from kern.run.content import text_of
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
-from kern.run.steps import AnyStep, ModelAnswered, ToolEnded, read_row
+from kern.run.steps import (
+    FOLLOWUPS,
+    OUTPUT_MODEL,
+    AnyStep,
+    ModelAnswered,
+    SecondaryAnswered,
+    ToolEnded,
+    read_row,
+)
 from tests.simulation.agents import MAX_TURNS, REQUESTS, TOOL_CALL_LIMIT, result_of_work
 from tests.simulation.promises.seen import Seen
 
@@ -51,6 +59,22 @@ class Calls:
         if turn >= MOST_ANSWERS.get(seen.rows[run_id].agent_id, inf):
             seen.breach(f"turn {turn + 1} of {run_id} was asked for above its limit")
         return known.model_calls
+
+    def secondary_called(self, run_id: str, name: str) -> None:
+        """See that a model is asked after the answer, and for nothing that it has answered."""
+        seen = self._seen
+        seen.world.write(f"model: {run_id} {name}")
+        if seen.known[run_id].holder is not seen.world.running():
+            return
+        answers = self._answers(run_id)
+        if not answers or answers[-1].message.tool_calls:
+            seen.breach(f"the {name} of {run_id} was asked before the answer is journaled")
+        steps = self._steps(run_id)
+        asked = [each.name for each in steps if isinstance(each, SecondaryAnswered)]
+        if name in asked:
+            seen.breach(f"the {name} of {run_id} was asked again")
+        if name == FOLLOWUPS and OUTPUT_MODEL not in asked:
+            seen.breach(f"the {name} of {run_id} was asked before what comes first is journaled")
 
     def tool_called(self, context: RunContext) -> None:
         """See that a call may be made."""

@@ -3,6 +3,7 @@
 Source: https://platform.claude.com/docs/en/api/messages
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -153,11 +154,16 @@ class Claude(HostedModel):
 
     @override
     def output_mode(self, request: ModelRequest) -> OutputMode:
-        form = request.output_schema
-        return "native" if form is None or for_claude(form.schema) is not None else "tool"
+        form, model = request.output_schema, str(request.settings.get("model", self.id))
+        is_sayable = form is None or for_claude(form.schema) is not None
+        return "native" if is_sayable and not _WITHOUT_FORMS.match(model) else "tool"
 
     @override
     def _call(self, request: ModelRequest, retries: Retries) -> Call:
         asked = self.asked(request)
         body = request_body(request, asked, self._params, self._options)
         return MessageCall(self._service, asked, body, request.messages)
+
+
+# The models that take no form of an answer.
+_WITHOUT_FORMS = re.compile(r"claude-(2|3|instant|(opus|sonnet)-4-(0|2025))")

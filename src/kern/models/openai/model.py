@@ -1,5 +1,6 @@
 """What the models of this room share: how they are asked in a protocol, and through whom."""
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from kern.errors import ModelError
-from kern.models.base import Kept, ModelRequest, ModelResponse, Piece
+from kern.models.base import Kept, ModelRequest, ModelResponse, OutputMode, Piece
 from kern.models.cache import response_cache
 from kern.models.hosted import Call, HostedModel
 from kern.models.openai.api import Api, Reader
@@ -64,6 +65,13 @@ class OpenAIModel(HostedModel):
             options.get("cache_dir"),
             params.body,
         )
+
+    @override
+    def output_mode(self, request: ModelRequest) -> OutputMode:
+        model = str(request.settings.get("model", self.id))
+        if self.at is OPENAI and _WITHOUT_FORMS.fullmatch(model):
+            return "tool" if request.tools else "json"
+        return super().output_mode(request)
 
     @property
     def base_url(self) -> str | None:
@@ -155,3 +163,7 @@ class _Call(Call):
         was_picked_up = self._request.handle == self._picked_up
         self._request = replace(self._request, handle=None)  # It will not be more the next time.
         return was_picked_up
+
+
+# The models of OpenAI that take no JSON Schema as the form of an answer.
+_WITHOUT_FORMS = re.compile(r"gpt-3\.5.*|gpt-4(-\d.*|-turbo.*)?|gpt-4o-2024-05-13|chatgpt.*")
