@@ -164,7 +164,7 @@ async def test_an_older_kern_which_does_not_know_such_limits_leaves_it_to_others
 ) -> None:
     monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
     agent = Agent("Tester", ScriptedModel(), db=db)
-    await agent.arun("Work", background=True, run_id="run", usage_limits=UsageLimits(**limits))  # type: ignore[arg-type] # they are numbers
+    await agent.arun("Work", background=True, run_id="run", usage_limits=UsageLimits(**limits))
     store = await db.store()
     older = Claim("executor", 60.0, journal_version=1)
     if refused:

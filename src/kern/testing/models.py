@@ -47,7 +47,7 @@ class FunctionModel(Model):
     """
 
     provider = "testing"
-    price = Price(0, 0)
+    price: Price | None = Price(0, 0)
 
     def __init__(
         self,
