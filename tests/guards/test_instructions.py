@@ -55,7 +55,7 @@ async def test_to_submit(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await agent.arun("Hello?", background=True)
-    _check("submit a run", count.instructions, 1670)
+    _check("submit a run", count.instructions, 1940)
 
 
 async def test_to_submit_and_execute_at_once(agent: Agent) -> None:
@@ -63,7 +63,7 @@ async def test_to_submit_and_execute_at_once(agent: Agent) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await _run(agent)
-    _check("submit, execute and settle a run", count.instructions, 8040)
+    _check("submit, execute and settle a run", count.instructions, 8800)
 
 
 async def test_to_claim_and_execute(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ async def test_to_claim_and_execute(agent: Agent, monkeypatch: pytest.MonkeyPatc
     with counting() as count:
         for _ in range(_RUNS):
             await _run(agent)
-    _check("submit, claim, execute and settle a run", count.instructions, 11300)
+    _check("submit, claim, execute and settle a run", count.instructions, 13400)
 
 
 async def test_to_poll(agent: Agent) -> None:

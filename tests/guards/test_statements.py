@@ -12,6 +12,7 @@ from kern.db.postgres.store import PostgresStore
 from kern.dispatch.worker import Worker
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
+from kern.run.budget import Budget
 from kern.run.record import JournalRow
 
 _RUNS = 20
@@ -40,8 +41,8 @@ def agent(sent: list[str], postgres_db: PostgresDb, model: OpenAIResponses) -> A
     return Agent("Counted", model, db=postgres_db)
 
 
-async def _run(agent: Agent) -> None:
-    run = await agent.arun("Hello?", background=True)
+async def _run(agent: Agent, user_id: str | None = None) -> None:
+    run = await agent.arun("Hello?", background=True, user_id=user_id)
     ended = await agent.await_run(run.run_id, timeout=30)
     assert ended is not None
     assert ended.status is RunStatus.completed
@@ -53,6 +54,18 @@ async def test_a_run_that_begins_at_once_takes_two(agent: Agent, sent: list[str]
     for _ in range(_RUNS):
         await _run(agent)
     assert len(sent) <= 2 * _RUNS + _DUTIES
+
+
+async def test_only_a_run_whose_user_has_a_budget_takes_one_more(
+    agent: Agent, sent: list[str], postgres_db: PostgresDb
+) -> None:
+    await postgres_db.aset_budget(Budget("alice", cost=100, tokens=1_000_000))
+    for user_id, statements in (("alice", 3), ("bob", 2)):
+        await _run(agent, user_id)
+        sent.clear()
+        for _ in range(_RUNS):
+            await _run(agent, user_id)
+        assert len(sent) <= statements * _RUNS + _DUTIES
 
 
 async def test_a_run_from_the_queue_takes_seven(

@@ -35,6 +35,7 @@ _DEAF = Weather(lost_signal=1.0)
 _FREEZING = Weather(freezes=20, cuts=10)
 _DEADLY = Weather(deaths=10)
 _DEPLOYS = Weather(shutdowns=20)
+_FORGETFUL = Weather(lost_answer=0.2)
 
 _OTHER_EVENT = r"event \d+ of .* (came after|was)"
 
@@ -94,7 +95,7 @@ def lost_pending_cancel() -> _Patch:
     return patch.object(Submission, "submit", mutated)
 
 
-@_mutation(_FREEZING, "budgets count")
+@_mutation(_FORGETFUL, "budgets count")
 def answer_that_is_charged_with_every_write() -> _Patch:
     charge = Spendings.charge
 

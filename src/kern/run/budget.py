@@ -76,7 +76,8 @@ class Spending:
     def exceeded(self) -> str | None:
         """The limit that leaves no room for another model call, such as ``cost=5``."""
         budget = self.budget
-        if budget.cost is not None and self.cost >= budget.cost:
+        # Rounded alike, so that what the database finds used up is so here too.
+        if budget.cost is not None and self.cost >= round(budget.cost, 12):
             return f"cost={budget.cost:g}"
         if budget.tokens is not None and self.tokens >= budget.tokens:
             return f"tokens={budget.tokens}"

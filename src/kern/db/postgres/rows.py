@@ -1,6 +1,6 @@
 """Between the rows of PostgreSQL and kern's records."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 
 import asyncpg
@@ -55,9 +55,9 @@ def used_columns(rows: Sequence[JournalRow]) -> list[list[object]]:
     return columns([_used(row) for row in rows], 2)
 
 
-def are_charged(rows: Iterable[JournalRow]) -> bool:
-    """Say whether any of the rows has used something of a budget."""
-    return any(row.cost or row.tokens for row in rows)
+def are_charged(rows: Sequence[tuple[int, JournalRow]]) -> bool:
+    """Say whether any of the rows that attempts write has used something of a budget."""
+    return any(row.cost or row.tokens for _, row in rows)
 
 
 def record(row: asyncpg.Record) -> RunRecord:

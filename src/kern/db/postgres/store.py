@@ -290,10 +290,10 @@ class PostgresStore(Store):
         *values: object,
     ) -> list[asyncpg.Record]:
         """Send a statement with rows of journals: the counting one if they are to be charged."""
-        rows = [row for _, row in journal]
-        if not are_charged(rows):
+        if not are_charged(journal):
             return await self._fetch(statement, *values, *journal_columns(journal))
-        return await self._fetch(counting, *values, *journal_columns(journal), *used_columns(rows))
+        used = used_columns([row for _, row in journal])
+        return await self._fetch(counting, *values, *journal_columns(journal), *used)
 
     async def _get_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
         rows = await self._fetch(self._reading.get, run_ids)

@@ -113,19 +113,18 @@ def is_budgeted(names: Names, user_id: str) -> str:
 def is_over_budget(names: Names, user_id: str) -> str:
     """Return the condition that a user, an expression, has used up a budget.
 
-    It is what :func:`kern.db.budgets.spending_in` says in Python.
+    It is what :func:`kern.db.budgets.spending_in` says in Python. What was used is in the user's
+    own rows, so who has none has used nothing.
     """
-    budgets = names.budgets
-    own = "own.cost IS NOT NULL OR own.tokens IS NOT NULL"
-    counts = "own.starts_at >= date_trunc(per, now(), 'UTC')"
     return f"""({user_id} IS NOT NULL AND EXISTS (
-        SELECT FROM (SELECT * FROM {budgets} AS budget WHERE budget.user_id = {user_id}) AS own
-        FULL JOIN (SELECT * FROM {budgets} AS budget WHERE budget.user_id = '') AS everybodys
-            USING (per)
-        WHERE CASE WHEN {counts} THEN own.used_cost ELSE 0 END
-                >= CASE WHEN {own} THEN own.cost ELSE everybodys.cost END
-            OR CASE WHEN {counts} THEN own.used_tokens ELSE 0 END
-                >= CASE WHEN {own} THEN own.tokens ELSE everybodys.tokens END))"""
+        SELECT FROM {names.budgets} AS own
+        WHERE own.user_id = {user_id} AND own.starts_at >= date_trunc(own.per, now(), 'UTC')
+            AND CASE WHEN own.cost IS NOT NULL OR own.tokens IS NOT NULL
+                THEN own.used_cost >= own.cost OR own.used_tokens >= own.tokens
+                ELSE EXISTS (SELECT FROM {names.budgets} AS everybodys
+                    WHERE everybodys.user_id = '' AND everybodys.per = own.per
+                        AND (own.used_cost >= everybodys.cost
+                            OR own.used_tokens >= everybodys.tokens)) END))"""
 
 
 def charged(names: Names, runs: str, used: str) -> str:
