@@ -148,6 +148,10 @@ class Model(ABC):
         keeps_answers: whether the provider goes on with an answer nobody waits for. Its handle
             comes out of :meth:`stream` only.
         response_cache: where its answers are kept on this machine, or None for nowhere.
+        delay_between_retries: the seconds before a call is repeated, where the provider asks for
+            none; None for kern's own.
+        exponential_backoff: whether each of these pauses is twice as long as the one before; by
+            default only kern's own are.
 
     Example:
         >>> class Echo(Model):
@@ -167,6 +171,8 @@ class Model(ABC):
     provider: str
     keeps_answers: bool = False
     response_cache: "ResponseCache | None" = None
+    delay_between_retries: float | None = None
+    exponential_backoff: bool | None = None
 
     @property
     def origin(self) -> str:

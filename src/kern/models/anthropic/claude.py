@@ -20,7 +20,7 @@ from kern.models.anthropic.values import Json, Origin
 from kern.models.anthropic.wire import Options, continued, request_body
 from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
 from kern.models.cache import response_cache
-from kern.models.retries import Retries
+from kern.models.retries import Retries, check_delay
 from kern.run.numbers import check_count, check_seconds
 
 # How long the end of a stream is waited for once the answer is complete, in seconds: a connection
@@ -70,6 +70,9 @@ class Claude(Model):
         default_headers: Mapping[str, str] | None = None,
         client_params: Mapping[str, object] | None = None,
         request_params: Mapping[str, object] | None = None,
+        retries: int | None = None,
+        delay_between_retries: float | None = None,
+        exponential_backoff: bool | None = None,
         cache_response: bool = False,
         cache_ttl: float | None = None,
         cache_dir: str | Path | None = None,
@@ -113,6 +116,10 @@ class Claude(Model):
             request_params: more parameters of the API. Tools, ``metadata``, ``output_config`` and
                 the like are joined with what kern sends; ``extra_headers``, ``extra_query``,
                 ``extra_body`` and ``betas`` as well.
+            retries: another name of ``max_retries``.
+            delay_between_retries: the seconds before a call is repeated, in place of those above.
+            exponential_backoff: whether each of these pauses is twice as long as the one before
+                (no).
             cache_response: give the same answer to the same request again, from files of this
                 machine; for development.
             cache_ttl: for how many seconds such an answer is of use; by default for any time.
@@ -125,7 +132,11 @@ class Claude(Model):
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
         self.id = id
-        self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
+        self._max_retries = check_count(
+            "max_retries", max_retries if retries is None else retries, ConfigurationError, least=0
+        )
+        self.delay_between_retries = check_delay(delay_between_retries)
+        self.exponential_backoff = exponential_backoff
         self._options = Options(
             cache_system_prompt, cache_tools, extended_cache_time, citations, cache_conversation
         )
@@ -162,6 +173,9 @@ class Claude(Model):
     def __repr__(self) -> str:
         return f"Claude({self.id!r})"
 
+    def _retries(self) -> Retries:
+        return Retries(self._max_retries, self.delay_between_retries, self.exponential_backoff)
+
     @property
     @override
     def origin(self) -> str:
@@ -173,7 +187,7 @@ class Claude(Model):
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
-        asked, retries = self._asked(request), Retries(self._max_retries)
+        asked, retries = self._asked(request), self._retries()
         body, paused = self._body(request), list[Json]()
         while True:
             try:
@@ -190,7 +204,7 @@ class Claude(Model):
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        asked, retries = self._asked(request), Retries(self._max_retries)
+        asked, retries = self._asked(request), self._retries()
         body, paused, said = self._body(request), list[Json](), ""
         while True:
             pieces, is_handed_out = Pieces(self.id), False

@@ -20,7 +20,7 @@ from kern.models.google.pieces import Pieces
 from kern.models.google.service import Service
 from kern.models.google.values import Json
 from kern.models.google.wire import Origin, continued, request_body
-from kern.models.retries import Retries
+from kern.models.retries import Retries, check_delay
 from kern.run.numbers import check_count, check_seconds
 
 # How long more is waited for once it was said why an answer ended, in seconds: some models say so
@@ -66,6 +66,9 @@ class Gemini(Model):
         max_retries: int = 4,
         default_headers: Mapping[str, str] | None = None,
         request_params: Mapping[str, object] | None = None,
+        retries: int | None = None,
+        delay_between_retries: float | None = None,
+        exponential_backoff: bool | None = None,
         cache_response: bool = False,
         cache_ttl: float | None = None,
         cache_dir: str | Path | None = None,
@@ -116,6 +119,10 @@ class Gemini(Model):
             request_params: more parameters, by the names of the SDK's ``GenerateContentConfig``.
                 Tools, ``thinking_config``, ``labels`` and the like are joined with what kern sends;
                 ``extra_headers`` and ``extra_body`` as well.
+            retries: another name of ``max_retries``.
+            delay_between_retries: the seconds before a call is repeated, in place of those above.
+            exponential_backoff: whether each of these pauses is twice as long as the one before
+                (no).
             cache_response: give the same answer to the same request again, from files of this
                 machine; for development.
             cache_ttl: for how many seconds such an answer is of use; by default for any time.
@@ -128,7 +135,11 @@ class Gemini(Model):
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
         self.id = id
-        self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
+        self._max_retries = check_count(
+            "max_retries", max_retries if retries is None else retries, ConfigurationError, least=0
+        )
+        self.delay_between_retries = check_delay(delay_between_retries)
+        self.exponential_backoff = exponential_backoff
         own: dict[str, object] = {
             "temperature": temperature,
             "top_p": top_p,
@@ -166,6 +177,9 @@ class Gemini(Model):
     def __repr__(self) -> str:
         return f"Gemini({self.id!r})"
 
+    def _retries(self) -> Retries:
+        return Retries(self._max_retries, self.delay_between_retries, self.exponential_backoff)
+
     @property
     @override
     def origin(self) -> str:
@@ -178,7 +192,7 @@ class Gemini(Model):
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
         origin = self._origin(request)
-        body, retries = self._request(request, origin), Retries(self._max_retries)
+        body, retries = self._request(request, origin), self._retries()
         while True:
             try:
                 return await self._whole(origin, body, Pieces(origin.model, request.messages))
@@ -189,7 +203,7 @@ class Gemini(Model):
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         origin = self._origin(request)
-        body, retries = self._request(request, origin), Retries(self._max_retries)
+        body, retries = self._request(request, origin), self._retries()
         while True:
             pieces, is_handed_out = Pieces(origin.model, request.messages), False
             try:

@@ -16,7 +16,7 @@ from kern.models.openai.options import ClientOptions
 from kern.models.openai.params import Params
 from kern.models.openai.provider import OPENAI, Provider
 from kern.models.openai.service import Service
-from kern.models.retries import Retries
+from kern.models.retries import Retries, check_delay
 from kern.run.numbers import check_count
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class OpenAIModel(Model):
         if retries is None:
             retries = options.get("max_retries", 4)
         self._max_retries = check_count("max_retries", retries, ConfigurationError, least=0)
+        self.delay_between_retries = check_delay(options.get("delay_between_retries"))
+        self.exponential_backoff = options.get("exponential_backoff")
         self._service = Service(id, self.at, options, headers=params.headers, query=params.query)
         self.response_cache = response_cache(
             options.get("cache_response", False),
@@ -65,6 +67,9 @@ class OpenAIModel(Model):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
+
+    def _retries(self) -> Retries:
+        return Retries(self._max_retries, self.delay_between_retries, self.exponential_backoff)
 
     @property
     @override
@@ -101,7 +106,7 @@ class OpenAIModel(Model):
                     if isinstance(piece, ModelResponse):
                         return piece
             raise AssertionError("a stream ends with its response or an error")
-        origin, retries = self._asked(request), Retries(self._max_retries)
+        origin, retries = self._asked(request), self._retries()
         body = self._api.body(request, origin)
         while True:
             try:
@@ -113,7 +118,7 @@ class OpenAIModel(Model):
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        retries, picked_up = Retries(self._max_retries), request.handle
+        retries, picked_up = self._retries(), request.handle
         while True:
             reader, is_handed_out = self._api.reader(request, self._asked(request)), False
             try:
