@@ -51,7 +51,10 @@ def test_models_are_taken_as_text() -> None:
     assert isinstance(first, OpenAIResponses)
     assert isinstance(second, Claude)
     assert [*agent.fallback_models] == [first, second]
-    assert Agent("Tester", OWN).models == (OWN,)
+    agent.fallback_models = [A]
+    assert [model.id for model in agent.models] == ["own", "a"]
+    agent.fallback_models = []
+    assert [model.id for model in agent.models] == ["own"]
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from elsewhere import Elsewhere
 from leases import expire
 
 from kern.agent import Agent
+from kern.agent.serving import serve
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.dispatch.opening import open_runtime
-from kern.errors import ModelError
+from kern.errors import MissingKeyError, ModelError
 from kern.models.anthropic import Claude
 from kern.models.base import Model
 from kern.models.fallback import FallbackConfig
@@ -126,8 +127,16 @@ async def test_in_the_middle_of_a_run_the_fallback_is_told_the_conversation_so_f
     assert asked == ["Paris", "Rome"]
 
 
-async def test_a_model_that_fails_for_good_is_asked_once_a_run() -> None:
-    own = ScriptedModel([Reply.http_error(401)] * 2, id="own")
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply.http_error(401),
+        Reply.http_error(404),
+        Reply.http_error(429, code="insufficient_quota"),
+    ],
+)
+async def test_a_model_that_fails_for_good_is_asked_once_a_run(reply: Reply) -> None:
+    own = ScriptedModel([reply] * 2, id="own")
     other = ScriptedModel([Reply.tool_calls(("now", {})), "Done."], id="other")
 
     def now() -> str:
@@ -174,6 +183,27 @@ async def test_readers_are_told_that_the_broken_text_is_void(
         (RunEvent.run_completed, "Long ago."),
     ]
     assert [each.seq for each in events] == [*range(1, len(events) + 1)]
+
+
+async def test_who_reads_later_is_told_the_same(
+    new: NewModel, server: ProtocolServer, db: Database
+) -> None:
+    server.script += [Reply.text("Once ", "upon ", "a time.").dropping(after=2).slow(pause=0.05)]
+    server.script += [Reply.text("Long ", "ago.")]
+    agent = Agent("Tester", new(id="own"), db=db, fallback_models=[new(Claude)])
+    stream = agent.arun("Hi", stream=True, stream_events=True, background=True)
+    told = [(each.seq, each.event, each.content) async for each in stream]
+    assert RunEvent.run_content_voided in [event for _, event, _ in told]
+    run_id = (await agent.alist_runs())[0].run_id
+    again = [(each.seq, each.event, each.content) async for each in agent.astream_run(run_id)]
+    assert again == told
+
+
+async def test_the_fallbacks_are_ready_before_runs_are_executed(new: NewModel) -> None:
+    fallback = Claude("fallback")
+    agent = Agent("Tester", new(), db=InMemoryDb(), fallback_models=[fallback])
+    with pytest.raises(MissingKeyError, match="There is no API key for fallback"):
+        await serve([agent])
 
 
 async def test_if_all_fail_the_error_names_each_model_and_what_it_failed_of() -> None:

@@ -304,6 +304,10 @@ class AgentDefinition(Generic[Deps, Output]):
         """Who is asked for any error of the model."""
         return () if self.fallback_config is None else self.fallback_config.on_error
 
+    @fallback_models.setter
+    def fallback_models(self, models: Sequence[Model | str] | None) -> None:
+        self.fallback_config = as_config(models, None)
+
     @contextmanager
     def override(self, *, model: Model) -> Iterator[Self]:
         """Have another model answer the runs that begin in a ``with`` statement, for tests.

@@ -19,7 +19,6 @@ from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")
 
-# Of these errors a model fails at the later calls of a run as well.
 _LASTING = ("authentication", "context_length", "not_found")
 
 
@@ -50,7 +49,7 @@ async def _ask_in_turn(
             response = await _answer(attempt, model, _request(attempt, model, request))
         except ModelError as error:
             failures.append((model, error))
-            if error.kind in _LASTING:
+            if _lasts(error):
                 attempt.unfit = (*attempt.unfit, (model, error))
             failed, model = model, config.next(primary, failures)
             if model is not None:
@@ -59,6 +58,12 @@ async def _ask_in_turn(
             attempt.fallback = None if model is primary else model
             return response
     raise all_failed(failures)
+
+
+def _lasts(error: ModelError) -> bool:
+    """Say whether the model would fail of the same at the later calls of the run."""
+    is_used_up = error.kind == "rate_limit" and not error.transient
+    return is_used_up or error.kind in _LASTING
 
 
 async def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> ModelResponse:

@@ -169,6 +169,10 @@ class Model(ABC):
         price: what it costs; None for what genai-prices says.
         supports_native_structured_outputs: whether the provider takes a JSON Schema as the form
             of its answer.
+        delay_between_retries: the seconds before a call is repeated, where the provider asks for
+            none; None for kern's own.
+        exponential_backoff: whether each of these pauses is twice as long as the one before; by
+            default only kern's own are.
 
     Example:
         >>> class Echo(Model):
@@ -190,6 +194,8 @@ class Model(ABC):
     response_cache: "ResponseCache | None" = None
     price: Price | None = None
     supports_native_structured_outputs: bool = True
+    delay_between_retries: float | None = None
+    exponential_backoff: bool | None = None
 
     def output_mode(self, request: ModelRequest) -> OutputMode:
         """Return how the model is best brought to the form that a request has."""

@@ -11,7 +11,7 @@ from typing_extensions import override
 from kern.errors import ConfigurationError, ModelError
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
 from kern.models.origin import Origin
-from kern.models.retries import Retries
+from kern.models.retries import Retries, check_delay
 from kern.models.service import Service
 from kern.run.numbers import check_count
 
@@ -51,23 +51,37 @@ class Call(ABC):
 class HostedModel(Model):
     """A model behind a server."""
 
-    def __init__(self, id: str, service: Service[Any], max_retries: int) -> None:
+    def __init__(
+        self,
+        id: str,
+        service: Service[Any],
+        max_retries: int,
+        delay_between_retries: float | None = None,
+        exponential_backoff: bool | None = None,
+    ) -> None:
         """Prepare, without opening anything.
 
         Args:
             id: the model's name.
             service: the server.
             max_retries: how often a call is repeated.
+            delay_between_retries: see :class:`~kern.models.base.Model`.
+            exponential_backoff: likewise.
 
         Raises:
-            ConfigurationError: that is no number of times.
+            ConfigurationError: that is no number of times, or of seconds.
         """
         self.id = id
+        self.delay_between_retries = check_delay(delay_between_retries)
+        self.exponential_backoff = exponential_backoff
         self._server = service
         self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
+
+    def _retries(self) -> Retries:
+        return Retries(self._max_retries, self.delay_between_retries, self.exponential_backoff)
 
     @property
     @override
@@ -80,7 +94,7 @@ class HostedModel(Model):
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
-        retries = Retries(self._max_retries)
+        retries = self._retries()
         call = self._call(request, retries)
         while True:
             try:
@@ -97,7 +111,7 @@ class HostedModel(Model):
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        retries = Retries(self._max_retries)
+        retries = self._retries()
         call = self._call(request, retries)
         began, waited = time.monotonic(), None
         while True:

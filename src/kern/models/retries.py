@@ -5,7 +5,7 @@ import logging
 import random
 
 from kern import models
-from kern.errors import ModelError
+from kern.errors import ConfigurationError, ModelError
 from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")
@@ -20,11 +20,14 @@ _LONGEST_ASKED = 120.0
 class Retries:
     """The repetitions of one call."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, delay: float | None = None, doubled: bool | None = None) -> None:
         """Begin with none, before the first try.
 
         Args:
             limit: how many there may be with nothing reached between them.
+            delay: the seconds before the first one, where the provider asks for none.
+            doubled: whether each pause is twice as long as the one before; by default if no delay
+                was chosen.
 
         Raises:
             ModelError: this process is to ask no provider.
@@ -36,6 +39,11 @@ class Retries:
             )
         self._limit = limit
         self._count = 0
+        self._first, self._longest = _FIRST, _LONGEST
+        if delay is not None:
+            self._first, self._longest = delay, _LONGEST_ASKED if doubled else delay
+        elif doubled is False:
+            self._longest = _FIRST
 
     def reset(self) -> None:
         """Count from the beginning: the call has come further."""
@@ -53,10 +61,25 @@ class Retries:
         asked = error.retry_after
         if not error.transient or self._count >= self._limit or (asked or 0.0) > _LONGEST_ASKED:
             raise error
-        pause = min(_FIRST * 2.0**self._count, _LONGEST) * random.uniform(0.75, 1.0)
+        pause = min(self._first * 2.0**self._count, self._longest) * random.uniform(0.75, 1.0)
         self._count += 1
         # A little apart, so that all who were told the same do not come back at once.
         pause = pause if asked is None else asked * random.uniform(1.0, 1.1)
         told, limit = one_line(str(error), 2000), self._limit
         logger.info("%s Trying again in %.1f s (%d of %d).", told, pause, self._count, limit)
         await asyncio.sleep(pause)
+
+
+def check_delay(seconds: float | None) -> float | None:
+    """Return the pause before a repetition that a user has chosen, or None.
+
+    Raises:
+        ConfigurationError: it is no number of seconds.
+    """
+    if seconds is None or (
+        isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds >= 0
+    ):
+        return seconds
+    raise ConfigurationError(
+        f"delay_between_retries must be a number of seconds from 0 on, not {seconds!r:.50}."
+    )

@@ -61,6 +61,9 @@ class Claude(HostedModel):
         default_headers: Mapping[str, str] | None = None,
         client_params: Mapping[str, object] | None = None,
         request_params: Mapping[str, object] | None = None,
+        retries: int | None = None,
+        delay_between_retries: float | None = None,
+        exponential_backoff: bool | None = None,
         cache_response: bool = False,
         cache_ttl: float | None = None,
         cache_dir: str | Path | None = None,
@@ -105,6 +108,10 @@ class Claude(HostedModel):
             request_params: more parameters of the API. Tools, ``metadata``, ``output_config`` and
                 the like are joined with what kern sends; ``extra_headers``, ``extra_query``,
                 ``extra_body`` and ``betas`` as well.
+            retries: another name of ``max_retries``.
+            delay_between_retries: the seconds before a call is repeated, in place of those above.
+            exponential_backoff: whether each of these pauses is twice as long as the one before
+                (no).
             cache_response: give the same answer to the same request again, from files of this
                 machine; for development.
             cache_ttl: for how many seconds such an answer is of use; by default for any time.
@@ -150,7 +157,13 @@ class Claude(HostedModel):
             query=params.query,
             client_params=client_params or {},
         )
-        super().__init__(id, self._service, max_retries)
+        super().__init__(
+            id,
+            self._service,
+            max_retries if retries is None else retries,
+            delay_between_retries,
+            exponential_backoff,
+        )
 
     @override
     def output_mode(self, request: ModelRequest) -> OutputMode:

@@ -62,6 +62,9 @@ class Gemini(HostedModel):
         max_retries: int = 4,
         default_headers: Mapping[str, str] | None = None,
         request_params: Mapping[str, object] | None = None,
+        retries: int | None = None,
+        delay_between_retries: float | None = None,
+        exponential_backoff: bool | None = None,
         cache_response: bool = False,
         cache_ttl: float | None = None,
         cache_dir: str | Path | None = None,
@@ -113,6 +116,10 @@ class Gemini(HostedModel):
             request_params: more parameters, by the names of the SDK's ``GenerateContentConfig``.
                 Tools, ``thinking_config``, ``labels`` and the like are joined with what kern sends;
                 ``extra_headers`` and ``extra_body`` as well.
+            retries: another name of ``max_retries``.
+            delay_between_retries: the seconds before a call is repeated, in place of those above.
+            exponential_backoff: whether each of these pauses is twice as long as the one before
+                (no).
             cache_response: give the same answer to the same request again, from files of this
                 machine; for development.
             cache_ttl: for how many seconds such an answer is of use; by default for any time.
@@ -159,7 +166,13 @@ class Gemini(HostedModel):
             timeout=timeout,
             default_headers=params.headers,
         )
-        super().__init__(id, self._service, max_retries)
+        super().__init__(
+            id,
+            self._service,
+            max_retries if retries is None else retries,
+            delay_between_retries,
+            exponential_backoff,
+        )
 
     @override
     def output_mode(self, request: ModelRequest) -> OutputMode:

@@ -58,7 +58,13 @@ class OpenAIModel(HostedModel):
         retries = options.get("retries")
         if retries is None:
             retries = options.get("max_retries", 4)
-        super().__init__(id, self._service, retries)
+        super().__init__(
+            id,
+            self._service,
+            retries,
+            options.get("delay_between_retries"),
+            options.get("exponential_backoff"),
+        )
         self.response_cache = response_cache(
             options.get("cache_response", False),
             options.get("cache_ttl"),

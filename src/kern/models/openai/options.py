@@ -36,6 +36,8 @@ class ClientOptions(TypedDict, total=False):
             once), or else 0.5 s and twice as long each time, up to 8 s. What has been streamed in
             part is repeated only by the run.
         retries: another name of ``max_retries``.
+        delay_between_retries: the seconds before a call is repeated, in place of those above.
+        exponential_backoff: whether each of these pauses is twice as long as the one before (no).
         default_headers: headers to send with each call; ``extra_headers`` are joined with them.
         default_query: what to add to the address of each call, behind its ``?``; ``extra_query``
             is joined with it.
@@ -62,6 +64,8 @@ class ClientOptions(TypedDict, total=False):
     timeout: float | None
     max_retries: int
     retries: int | None
+    delay_between_retries: float | None
+    exponential_backoff: bool | None
     default_headers: Mapping[str, str] | None
     default_query: Mapping[str, object] | None
     extra_headers: Mapping[str, str] | None
