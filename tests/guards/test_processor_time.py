@@ -1,4 +1,4 @@
-"""A durable run takes at most one and a half times the processor time of the bare client's call."""
+"""A run takes at most one and a half times the processor time of the bare client's call."""
 
 import asyncio
 import time
@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 from openai import AsyncOpenAI
 
+from bench.providers import ANSWER, BARE, callers, cost
 from kern.agent import Agent
 from kern.db.postgres import PostgresDb
 from kern.models.openai import OpenAIResponses
-from kern.testing import ResponsesServer
+from kern.testing import ProtocolServer, Reply, ResponsesServer
 
 _CALLS, _AT_ONCE, _ROUNDS = 160, 32, 3
 
@@ -54,3 +55,27 @@ async def test_a_run_costs_little_more_than_its_model_call(
         times = [(await _time(run), await _time(bare)) for _ in range(_ROUNDS)]
     runs, calls = min(run for run, _ in times), min(call for _, call in times)
     assert runs <= 1.5 * calls
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A server that answers at once by every protocol, in a thread whose time is not counted."""
+    with ProtocolServer(default=Reply.text(*ANSWER), record=False) as server:
+        yield server.url
+
+
+@pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("provider", BARE)
+async def test_a_run_costs_little_more_than_the_call_of_any_sdk(
+    url: str, provider: str, streamed: bool
+) -> None:
+    calls, rounds = 32, 2
+    async with callers(provider, url, streamed) as ways:
+        for call in ways:
+            await cost(call, calls, time.thread_time)
+        taken = [
+            [await cost(call, calls, time.thread_time) for call in ways] for _ in range(rounds)
+        ]
+    bare, *own = [min(times) for times in zip(*taken, strict=True)]
+    assert max(own) <= 1.5 * bare
