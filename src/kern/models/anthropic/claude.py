@@ -28,6 +28,7 @@ class Claude(HostedModel):
     """A model behind Anthropic's Messages API."""
 
     provider = "Anthropic"
+    _service: AnthropicService
     _service_class: ClassVar[type[AnthropicService]] = AnthropicService
 
     @explained
@@ -118,7 +119,7 @@ class Claude(HostedModel):
         }
         params = joined(own, request_params or {}, default_headers, betas or ())
         self._params: Mapping[str, object] = {"model": id, **params.body}
-        self._service = self._service_class(
+        service = self._service_class(
             id,
             api_key=api_key,
             auth_token=auth_token,
@@ -128,7 +129,7 @@ class Claude(HostedModel):
             query=params.query,
             client_params=client_params or {},
         )
-        super().__init__(id, self._service, max_retries)
+        super().__init__(id, service, max_retries)
 
     @override
     def _call(self, request: ModelRequest, retries: Retries) -> Call:

@@ -24,6 +24,7 @@ class Gemini(HostedModel):
     """A model behind Google's Gemini API, or on Vertex AI."""
 
     provider = "Google"
+    _service: GoogleService
 
     @explained
     def __init__(
@@ -134,7 +135,7 @@ class Gemini(HostedModel):
         }
         params = joined(own, request_params or {}, default_headers)
         self._body = params.body
-        self._service = GoogleService(
+        service = GoogleService(
             id,
             api_key=api_key,
             base_url=base_url,
@@ -144,7 +145,7 @@ class Gemini(HostedModel):
             timeout=timeout,
             default_headers=params.headers,
         )
-        super().__init__(id, self._service, max_retries)
+        super().__init__(id, service, max_retries)
 
     @override
     def _call(self, request: ModelRequest, retries: Retries) -> Call:

@@ -32,6 +32,7 @@ class OpenAIModel(HostedModel):
     """
 
     at: ClassVar[Provider] = OPENAI
+    _service: OpenAIService
 
     def __init__(self, id: str, api: Api, params: Params, options: ClientOptions) -> None:
         """Choose the model; nothing is opened before the first call.
@@ -47,13 +48,11 @@ class OpenAIModel(HostedModel):
         """
         self.provider = self.at.name
         self._api = api
-        self._service = OpenAIService(
-            id, self.at, options, headers=params.headers, query=params.query
-        )
+        service = OpenAIService(id, self.at, options, headers=params.headers, query=params.query)
         retries = options.get("retries")
         if retries is None:
             retries = options.get("max_retries", 4)
-        super().__init__(id, self._service, retries)
+        super().__init__(id, service, retries)
 
     @property
     def base_url(self) -> str | None:
