@@ -51,6 +51,8 @@ class Call(ABC):
 class HostedModel(Model):
     """A model behind a server."""
 
+    _service: Service[Any]
+
     def __init__(
         self,
         id: str,
@@ -74,7 +76,7 @@ class HostedModel(Model):
         self.id = id
         self.delay_between_retries = check_delay(delay_between_retries)
         self.exponential_backoff = exponential_backoff
-        self._server = service
+        self._service = service
         self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)
 
     def __repr__(self) -> str:
@@ -86,11 +88,11 @@ class HostedModel(Model):
     @property
     @override
     def origin(self) -> str:
-        return " ".join((self.provider, self._server.server, self.id))
+        return " ".join((self.provider, self._service.server, self.id))
 
     @override
     async def prepare(self) -> None:
-        await self._server.prepare()
+        await self._service.prepare()
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
@@ -100,7 +102,7 @@ class HostedModel(Model):
             try:
                 response = await call.respond()
             except ModelError as error:
-                failure = self._server.failed(error)
+                failure = self._service.failed(error)
             else:
                 if response is not None:
                     return response
@@ -128,7 +130,7 @@ class HostedModel(Model):
                             is_handed_out = is_handed_out or not isinstance(piece, Reasoning)
                         yield piece
             except ModelError as error:
-                failure = self._server.failed(error)
+                failure = self._service.failed(error)
                 failure.content = failure.content or call.text
             else:
                 retries.reset()
@@ -140,11 +142,11 @@ class HostedModel(Model):
 
     @override
     async def aclose(self) -> None:
-        await self._server.aclose()
+        await self._service.aclose()
 
     @override
     def close(self) -> None:
-        self._server.close()
+        self._service.close()
 
     @abstractmethod
     def _call(self, request: ModelRequest, retries: Retries) -> Call:
@@ -157,7 +159,7 @@ class HostedModel(Model):
     def asked(self, request: ModelRequest) -> Origin:
         """Return who is asked."""
         model = request.settings.get("model", self.id)
-        return Origin(self.provider, self._server.server, str(model))
+        return Origin(self.provider, self._service.server, str(model))
 
 
 def unfinished(model: str) -> ModelError:

@@ -33,6 +33,7 @@ class Claude(HostedModel):
     """A model behind Anthropic's Messages API."""
 
     provider = "Anthropic"
+    _service: AnthropicService
     _service_class: ClassVar[type[AnthropicService]] = AnthropicService
 
     @explained
@@ -147,7 +148,7 @@ class Claude(HostedModel):
         self._params: Mapping[str, object] = {"model": id, **params.body}
         sent = {**params.body, "citations": citations}
         self.response_cache = response_cache(cache_response, cache_ttl, cache_dir, sent)
-        self._service = self._service_class(
+        service = self._service_class(
             id,
             api_key=api_key,
             auth_token=auth_token,
@@ -159,7 +160,7 @@ class Claude(HostedModel):
         )
         super().__init__(
             id,
-            self._service,
+            service,
             max_retries if retries is None else retries,
             delay_between_retries,
             exponential_backoff,

@@ -28,6 +28,7 @@ class Gemini(HostedModel):
     """A model behind Google's Gemini API, or on Vertex AI."""
 
     provider = "Google"
+    _service: GoogleService
 
     @explained
     def __init__(
@@ -156,7 +157,7 @@ class Gemini(HostedModel):
         params = joined(own, request_params or {}, default_headers)
         self._body = params.body
         self.response_cache = response_cache(cache_response, cache_ttl, cache_dir, params.body)
-        self._service = GoogleService(
+        service = GoogleService(
             id,
             api_key=api_key,
             base_url=base_url,
@@ -168,7 +169,7 @@ class Gemini(HostedModel):
         )
         super().__init__(
             id,
-            self._service,
+            service,
             max_retries if retries is None else retries,
             delay_between_retries,
             exponential_backoff,

@@ -35,6 +35,7 @@ class OpenAIModel(HostedModel):
     """
 
     at: ClassVar[Provider] = OPENAI
+    _service: OpenAIService
 
     def __init__(self, id: str, api: Api, params: Params, options: ClientOptions) -> None:
         """Choose the model; nothing is opened before the first call.
@@ -52,15 +53,13 @@ class OpenAIModel(HostedModel):
         self.price = check_price(options.get("price"))
         self.supports_native_structured_outputs = self.at.has_json_schema
         self._api = api
-        self._service = OpenAIService(
-            id, self.at, options, headers=params.headers, query=params.query
-        )
+        service = OpenAIService(id, self.at, options, headers=params.headers, query=params.query)
         retries = options.get("retries")
         if retries is None:
             retries = options.get("max_retries", 4)
         super().__init__(
             id,
-            self._service,
+            service,
             retries,
             options.get("delay_between_retries"),
             options.get("exponential_backoff"),
