@@ -1,20 +1,22 @@
 """A run that a caller has asked for, and the ways to carry it out."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
+from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.options import Input, new_run
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, failure
 from kern.execution.journal import Emit
-from kern.run.agent import RunOutput
+from kern.media import Audio, File, Image, Video
+from kern.run.agent import RunInput, RunOutput
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.record import NewRun
 from kern.run.usage import UsageLimits
@@ -57,6 +59,7 @@ class Request:
         background: whether it is to be submitted rather than executed for its caller.
         policy: what becomes of it where its session has another background run.
         connection: the caller's own, in whose transaction it is submitted.
+        attachments: its input, where that holds media; it takes the place of the run's.
     """
 
     agent: AnyAgent
@@ -64,6 +67,7 @@ class Request:
     background: bool
     policy: SessionPolicy
     connection: object | None = None
+    attachments: Attachments | None = None
 
     @classmethod
     def of(
@@ -71,6 +75,10 @@ class Request:
         agent: AnyAgent,
         given: Input,
         *,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -107,9 +115,16 @@ class Request:
             }
             if unused := [name for name, is_set in background_only.items() if is_set]:
                 raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
+        has_media = bool(images or audio or videos or files)
+        said = RunInput.of(given, with_media=has_media)
+        attachments = None
+        if has_media or holds_media(said.messages):
+            attachments = Attachments.of(
+                said.messages, images=images, audio=audio, videos=videos, files=files
+            )
         run = new_run(
             agent.id,
-            given,
+            said.to_json() if attachments is None else "",
             run_id=run_id,
             session_id=session_id,
             user_id=user_id,
@@ -125,7 +140,11 @@ class Request:
         if session_policy is None:
             # A run that is part of another's work must not wait for that one to end.
             session_policy = agent.session_policy if run.parent_run_id is None else "parallel"
-        return cls(agent, run, background, session_policy, connection)
+        return cls(agent, run, background, session_policy, connection, attachments)
+
+    async def _complete(self) -> NewRun:
+        """Return the run with its input, the media of which is read."""
+        return self.run if self.attachments is None else await self.attachments.attached(self.run)
 
     async def submit(self) -> RunOutput:
         """Accept the run for the background, and return it, PENDING.
@@ -140,7 +159,8 @@ class Request:
                 "knows whose runs they are."
             )
         runtime = await runtime_of(self.agent, "background=True")
-        return await runtime.submit(self.agent, self.run, self.policy, self.connection)
+        run = await self._complete()
+        return await runtime.submit(self.agent, run, self.policy, self.connection)
 
     async def execute(self, emit: Emit | None = None) -> RunOutput:
         """Execute the run here and now, and return it as it ended.
@@ -151,9 +171,10 @@ class Request:
         Raises:
             Exception: what the run failed of.
         """
+        run = await self._complete()
         if self.agent.db is not None:
-            return await (await runtime_of(self.agent)).execute(self.agent, self.run, emit)
-        return await execute_alone(self.agent, self.run, emit)
+            return await (await runtime_of(self.agent)).execute(self.agent, run, emit)
+        return await execute_alone(self.agent, run, emit)
 
     def stream(self, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
         """Carry the run out, and yield its events; a background run is submitted at once.

@@ -7,7 +7,7 @@ from typing import Self
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.errors import ConfigurationError
-from kern.execution.blobs import blobs_in
+from kern.execution.blobs import blobs_in, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec
@@ -45,6 +45,7 @@ class Attempt:
         memo: what the model keeps between its calls.
         history: the earlier runs of the session that are part of the context.
         blobs: the blobs in all of these messages, by their hash, each with the run that has it.
+        loaded: what the blobs stand for, as far as it is in memory.
         replayed: how many turns earlier attempts have journaled.
         interrupted: the calls of the last of them that were under way, by their place.
         failure: what the run failed of, once it has.
@@ -74,6 +75,7 @@ class Attempt:
     memo: dict[str, object] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     blobs: dict[str, str] = field(default_factory=dict)
+    loaded: dict[str, bytes] = field(default_factory=dict)
     replayed: int = 0
     interrupted: frozenset[int] = frozenset()
     failure: BaseException | None = None
@@ -124,6 +126,7 @@ class Attempt:
             failures=record.failures,
             last_seq=record.last_seq,
             is_pinned=is_pinned,
+            loaded=dict(record.media or {}),
         )
 
     @property
@@ -201,7 +204,10 @@ class Attempt:
         if store and self.last_seq:
             for row in await until_available(lambda: store.events(run_id, self.state.last_seq)):
                 self.journal.restore(row)
-        self._add(self.messages, RunInput.from_json(self.input).messages, run_id)
+        given = RunInput.from_json(self.input).messages
+        if store is None and self.loaded:
+            given = tuple(with_data(each, self.loaded) for each in given)
+        self._add(self.messages, given, run_id)
 
     async def _listed_tools(self) -> dict[str, Tool]:
         tools = dict(self.spec.tools)

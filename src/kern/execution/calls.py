@@ -9,7 +9,7 @@ from functools import partial
 
 from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError, described
 from kern.execution.attempt import Attempt
-from kern.execution.blobs import keep_small
+from kern.execution.blobs import keep_result
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
 from kern.run.base import RunContext, current_run, current_user
@@ -137,7 +137,8 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None
     def keep(content: Content) -> None:
         attempt.journal.keep(ToolEnded(place, content, result.is_error))
 
-    await keep_small(attempt.store, attempt.output.run_id, result.content, keep)
+    run_id = attempt.output.run_id
+    await keep_result(attempt.store, run_id, result.content, keep, attempt.loaded)
     await attempt.journal.commit()
 
 

@@ -1,6 +1,7 @@
 """A run as it is stored: what every database takes and gives back."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kern.run.base import RunStatus
@@ -34,6 +35,7 @@ class NewRun:
         traceparent: the trace that it belongs to, as W3C Trace Context writes it, or None.
         journal_version: the version of kern's journal that who executes it must know.
         usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
+        media: what the blobs in its input stand for, by their hash; it is written beside the row.
         chosen: which of ``"run_id"`` and ``"session_id"`` its caller has named; what others call
             by the same name is another user's.
     """
@@ -59,6 +61,7 @@ class NewRun:
     journal_version: int = 1
     usage_limits: str | None = None
     chosen: tuple[str, ...] = ()
+    media: Mapping[str, bytes] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ class RunRecord:
     of what it failed of; ``refusal`` why the last executor that could not execute it has refused
     it. ``usage_limits`` is how much it may use beside what its agent allows, as JSON text.
     ``usage``, and ``beginning``, the first characters of the input's JSON text, only a listed
-    run has; it has neither ``input`` nor ``output``.
+    run has; it has neither ``input`` nor ``output``. ``media`` is what the blobs in the input stand
+    for, by their hash; only a run that was just accepted has it.
     """
 
     run_id: str
@@ -108,6 +112,7 @@ class RunRecord:
     last_seq: int = 0
     usage: str | None = None
     beginning: str | None = None
+    media: Mapping[str, bytes] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

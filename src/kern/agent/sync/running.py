@@ -1,6 +1,6 @@
 """Generated from ``kern/agent/running.py`` by ``scripts/generate_sync.py``."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import datetime
 from typing import Literal, overload
 
@@ -8,6 +8,7 @@ from kern.agent.blocking import blocking
 from kern.agent.options import Input
 from kern.agent.running import Running
 from kern.dispatch.submission import SessionPolicy
+from kern.media import Audio, File, Image, Video
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
@@ -24,6 +25,10 @@ class SyncRunning(Running[Deps, Output]):
         *,
         stream: Literal[False] = False,
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -45,6 +50,10 @@ class SyncRunning(Running[Deps, Output]):
         *,
         stream: Literal[True],
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -66,6 +75,10 @@ class SyncRunning(Running[Deps, Output]):
         *,
         stream: bool = False,
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -86,6 +99,10 @@ class SyncRunning(Running[Deps, Output]):
         *,
         stream: bool = False,
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -108,6 +125,11 @@ class SyncRunning(Running[Deps, Output]):
             stream_events: with ``stream``, yield every event; by default the pieces of content,
                 and how the run goes on and ends. With ``background`` a reader that was interrupted
                 goes on with :meth:`stream_run`, in any process.
+            images: what the model is shown beside the input, as part of its last message of the
+                user; a file is read now. See ``docs/media.md``.
+            audio: recordings, likewise.
+            videos: likewise.
+            files: documents, likewise.
             background: return as soon as the run is durably accepted; it executes in this
                 process or in any other that serves the agent, and survives them all. Without it
                 the run belongs to the caller: where the caller is cancelled, so is the run.
@@ -160,6 +182,10 @@ class SyncRunning(Running[Deps, Output]):
             input,
             stream=stream,
             stream_events=stream_events,
+            images=images,
+            audio=audio,
+            videos=videos,
+            files=files,
             background=background,
             run_id=run_id,
             session_id=session_id,
@@ -183,6 +209,10 @@ class SyncRunning(Running[Deps, Output]):
         stream: bool = True,
         session_id: str | None = None,
         user_id: str | None = None,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
     ) -> None:
         """Run the agent and show its answer in the terminal as it comes.
 
@@ -191,10 +221,23 @@ class SyncRunning(Running[Deps, Output]):
             stream: show the answer while it is written; by default so.
             session_id: the conversation; by default a new one.
             user_id: on whose behalf.
+            images: see :meth:`run`, as for the rest.
+            audio: recordings.
+            videos: videos.
+            files: documents.
 
         Raises:
             Exception: as :meth:`run` does.
         """
         return blocking("await agent.aprint_response(...)").call(
-            self.aprint_response(input, stream=stream, session_id=session_id, user_id=user_id)
+            self.aprint_response(
+                input,
+                stream=stream,
+                session_id=session_id,
+                user_id=user_id,
+                images=images,
+                audio=audio,
+                videos=videos,
+                files=files,
+            )
         )
