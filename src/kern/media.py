@@ -29,6 +29,7 @@ from kern.run.content import (
     data_in,
     is_data,
 )
+from kern.run.numbers import size_in
 
 _SCHEMES = ("https", "http", "gs")
 
@@ -380,6 +381,15 @@ class File(Media):
                 'mime_type="application/pdf", or give it a name that tells.'
             ) from None
         return "text/plain"
+
+
+def max_media_size() -> int:
+    """Return how many bytes a medium may have (``KERN_MAX_MEDIA_SIZE``, by default 50 MiB).
+
+    Raises:
+        ConfigurationError: the environment says no size.
+    """
+    return size_in("KERN_MAX_MEDIA_SIZE", "50MB")
 
 
 def media_of(part: MediaPart, data: bytes | None = None) -> Media:

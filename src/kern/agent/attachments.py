@@ -1,22 +1,18 @@
 """Media that a run is given: read and looked at before the run is accepted."""
 
-import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
 from kern.aio.threads import call_in_thread
-from kern.errors import ConfigurationError, InvalidInputError
-from kern.media import Audio, File, Image, Media, Video
+from kern.errors import InvalidInputError
+from kern.media import Audio, File, Image, Media, Video, max_media_size
 from kern.run.agent import RunInput
 from kern.run.content import MediaPart, Part, TextPart, data_in
 from kern.run.message import Message
+from kern.run.numbers import size_in
 from kern.run.record import NewRun
-
-_SIZE = re.compile(r"(\d{1,12})\s*(|k|m|g)i?b?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 _KINDS: Mapping[str, type[Media]] = {
     "images": Image,
@@ -62,7 +58,7 @@ class Attachments:
         return await call_in_thread(partial(self._attached, run))
 
     def _attached(self, run: NewRun) -> NewRun:
-        most = size_in("KERN_MAX_MEDIA_SIZE", "50MB")
+        most = max_media_size()
         parts = [_part(place, media, most) for place, media in self.media]
         messages = _with_parts(self.messages, parts)
         _check_sizes(messages, most)
@@ -74,19 +70,6 @@ class Attachments:
 def holds_media(messages: Iterable[Message]) -> bool:
     """Say whether messages hold media themselves."""
     return any(data_in(part) is not None for message in messages for part in message.parts)
-
-
-def size_in(variable: str, default: str) -> int:
-    """Return a number of bytes that the environment says.
-
-    Raises:
-        ConfigurationError: it is no size.
-    """
-    value = os.environ.get(variable) or default
-    found = _SIZE.fullmatch(value.strip())
-    if found is None:
-        raise ConfigurationError(f"{variable} must be a size such as 20MB, not {value!r:.50}.")
-    return int(found[1]) * _UNITS[found[2].lower()]
 
 
 def _checked(name: str, given: object) -> Sequence[Media]:

@@ -56,7 +56,7 @@ class Message:
     tool_call_id: str | None = None
     refusal: bool = False
     provider: str | None = None
-    provider_items: list[dict[str, object]] = field(default_factory=list)
+    provider_items: list[dict[str, object]] = field(default_factory=list, repr=False)
     server: str | None = None
     model: str | None = None
 
