@@ -53,8 +53,8 @@ SENT: list[tuple[Part, dict[str, object]]] = [
         },
     ),
     (
-        AudioPart(Inline(b"\xff"), "audio/mpeg"),
-        {"type": "input_audio", "input_audio": {"data": "/w==", "format": "mp3"}},
+        AudioPart(Inline(b"\xff"), "audio/mpeg", "Hello."),
+        {"type": "input_text", "text": "Hello."},
     ),
 ]
 
@@ -84,7 +84,9 @@ async def test_of_another_providers_answer_only_the_text_goes_out(
     "part",
     [
         AudioPart(Url("http://x/a.mp3")),
-        AudioPart(Inline(b""), "audio/ogg"),
+        AudioPart(Inline(b""), "audio/mpeg"),
+        FilePart(Inline(b""), "video/mp4"),
+        ImagePart(Url("gs://bucket/a.png")),
         ImagePart(Blob("a", 1)),
     ],
     ids=repr,

@@ -19,8 +19,8 @@ from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.dispatch.opening import open_runtime
-from kern.errors import InvalidInputError, RunConflictError
-from kern.media import Audio, File, Image
+from kern.errors import InvalidInputError, ModelError, RunConflictError
+from kern.media import Audio, File, Image, Video
 from kern.models.anthropic import Claude
 from kern.models.base import Model
 from kern.models.google import Gemini
@@ -474,3 +474,72 @@ def test_code_without_an_event_loop(sqlite_db: Database, server: ProtocolServer)
     agent = Agent("Painter", db=sqlite_db)
     with pytest.raises(InvalidInputError, match="cannot be read"):
         agent.run("Look.", images=[Image(filepath="/no/such.png")])
+
+
+VIDEO = (b"\0\0\0\x18ftypmp42" + bytes(100), "video/mp4")
+OFFICE = (b"PK\3\4\xff" + bytes(100), "application/vnd.ms-excel")
+TAKES: dict[type[Model], set[str]] = {
+    OpenAIResponses: {"sheet.xls"},
+    OpenAIChat: {"sheet.xls"},
+    Claude: set(),
+    Gemini: {"film.mp4"},
+}
+"""Which of these files each provider takes, or says itself whether it does."""
+
+
+async def test_files_of_another_provider_s_conversation_are_told_of_where_one_takes_them_not(
+    sqlite_db: Database, model: Model, server: ProtocolServer
+) -> None:
+    gemini = made(Gemini, server)
+    files = [
+        File(content=VIDEO[0], mime_type=VIDEO[1], name="film.mp4"),
+        File(content=OFFICE[0], mime_type=OFFICE[1], name="sheet.xls"),
+    ]
+    options: dict[str, Any] = {"db": sqlite_db, "add_history_to_context": True}
+    server.script.append(Reply.text("Seen."))
+    await Agent("A", gemini, **options).arun("Look.", files=files, session_id="s")
+    await Agent("B", model, history_agents="all", **options).arun("And?", session_id="s")
+    for each, name in zip((VIDEO, OFFICE), ("film.mp4", "sheet.xls"), strict=True):
+        is_told = encoded(each[0]) in sent(server)
+        assert is_told == (name in TAKES[type(model)])
+        assert (f"'{name}', that you cannot be shown" in sent(server)) == (not is_told)
+    await gemini.aclose()
+
+
+async def test_a_video_that_a_model_does_not_take_is_named_before_anything_is_paid(
+    model: Model, server: ProtocolServer
+) -> None:
+    agent = Agent("Viewer", model)
+    videos = [Video(content=VIDEO[0])]
+    if isinstance(model, Gemini):
+        await agent.arun("Look.", videos=videos)
+        assert encoded(VIDEO[0]) in sent(server)
+    else:
+        with pytest.raises(ModelError, match="no video") as raised:
+            await agent.arun("Look.", videos=videos)
+        assert (raised.value.kind, raised.value.transient) == ("invalid_request", False)
+        assert server.requests == []
+
+
+async def test_a_video_that_a_tool_made_is_the_run_s_and_told_to_who_takes_it(
+    shared_db: Database, model: Model, server: ProtocolServer
+) -> None:
+    async def film() -> Video:
+        return Video(content=VIDEO[0])
+
+    agent = Agent("Maker", model, db=shared_db, tools=[film])
+    server.script.append(Reply.tool_calls(("film", {})))
+    output = await agent.arun("Film.")
+    is_told = isinstance(model, Gemini)
+    assert (encoded(VIDEO[0]) in sent(server)) == is_told
+    assert ("a video that you cannot be shown" in sent(server)) == (not is_told)
+    assert [each.content for each in output.videos] == [VIDEO[0]]
+
+
+async def test_the_text_of_a_file_is_told_to_each_model(
+    sqlite_db: Database, model: Model, server: ProtocolServer
+) -> None:
+    agent = Agent("Reader", model, db=sqlite_db)
+    await agent.arun("Sum up.", files=[File(content="a,b\n1,2", filename="numbers.csv")])
+    body = sent(server)
+    assert "a,b\\n1,2" in body or encoded(b"a,b\n1,2") in body

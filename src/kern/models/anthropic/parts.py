@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from kern.errors import ModelError
 from kern.models.anthropic.values import Json
+from kern.models.media import by_type, is_video, note_for
 from kern.run.content import (
     AudioPart,
     Blob,
@@ -33,8 +34,6 @@ _SIGNATURES: Mapping[bytes, str] = {
     b"GIF8": "image/gif",
     b"%PDF-": "application/pdf",
 }
-
-_LEFT_OUT = "(Here was something that you cannot be shown.)"
 
 
 def input_blocks(
@@ -60,7 +59,7 @@ def input_blocks(
         except ModelError:
             if not is_past or isinstance(getattr(part, "source", None), Blob):
                 raise
-            blocks += text_blocks(_LEFT_OUT)
+            blocks += text_blocks(note_for(part).text)
     return blocks
 
 
@@ -107,9 +106,12 @@ def _input_blocks(part: Part, citations: bool) -> list[Json]:
             return text_blocks(text)
         case ImagePart():
             return [_image(part)]
-        case FilePart(source, mime_type):
-            if mime_type in _IMAGES:
-                return [_image(ImagePart(source, mime_type))]
+        case FilePart():
+            if is_video(part):
+                _refuse("Claude takes no video. Give images of it.")
+            known = by_type(part)
+            if not isinstance(known, FilePart):
+                return _input_blocks(known, citations)
             return [_document(part, citations)]
         case AudioPart(transcript=str(transcript)) if transcript.strip():
             return text_blocks(transcript)
@@ -163,8 +165,10 @@ def _opened(source: Source, mime_type: str | None) -> str | tuple[bytes, str | N
             except ValueError:
                 _refuse("A data: URL of the message holds no base64.")
             return content, kind or mime_type
-        case Url(url):
+        case Url(url) if url.startswith(("https:", "http:")):
             return url
+        case Url(url):
+            _refuse(f"Claude fetches media by https:// only, not from {url:.80}.")
         case Inline(data):
             return data, mime_type
     _refuse(

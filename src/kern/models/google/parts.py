@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from kern.errors import ModelError
 from kern.models.google.values import Json, a_number, a_text, an_object, objects
+from kern.models.media import note_for, type_of
 from kern.run.content import (
     AudioPart,
     CitationPart,
@@ -33,6 +34,15 @@ _SOURCES = ("web", "retrievedContext", "maps", "image")
 """The kinds of sources that an answer can rest on."""
 
 
+def without_foreign(parts: Sequence[Part]) -> list[Part]:
+    """Return parts with a text in place of media that the API is not known to take.
+
+    What is answered already, by another model perhaps, or was made by a tool, nobody can choose; of
+    anything else the API itself says whether it takes it.
+    """
+    return [note_for(part) if _is_foreign(part) else part for part in parts]
+
+
 def input_parts(parts: Sequence[Part]) -> list[Json]:
     """Return what is said in a message, as the API takes it; sources and reasoning are left out.
 
@@ -42,17 +52,29 @@ def input_parts(parts: Sequence[Part]) -> list[Json]:
     return [each for part in parts if (each := _input_part(part)) is not None]
 
 
+def _is_foreign(part: Part) -> bool:
+    if not isinstance(part, ImagePart | AudioPart | FilePart):
+        return False
+    kind = type_of(part) or _USUAL.get(type(part), "")
+    if not kind and isinstance(part.source, Url):
+        return False  # The API looks itself.
+    return kind not in _TAKEN and not kind.startswith(("audio/", "video/", "text/"))
+
+
+# Source: https://ai.google.dev/gemini-api/docs/file-input-methods
+_TAKEN = (
+    *("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"),
+    *("application/pdf", "application/json", "application/xml", "application/rtf"),
+)
+_USUAL = {ImagePart: "image/png", AudioPart: "audio/wav"}
+
+
 def _input_part(part: Part) -> Json | None:
     match part:
         case TextPart(text):
             return {"text": text} if text else None
-        case ImagePart(source, kind):
-            return _media(source, kind, "image/png")
-        case AudioPart(source, kind):
-            return _media(source, kind, "audio/wav")
-        case FilePart(source, kind, name):
-            guessed = mimetypes.guess_type(name)[0] if name else None
-            return _media(source, kind or guessed, "application/octet-stream")
+        case ImagePart(source) | AudioPart(source) | FilePart(source):
+            return _media(source, type_of(part), _USUAL.get(type(part), "application/octet-stream"))
         case ReasoningPart() | CitationPart():
             return None
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from kern.errors import ModelError
 from kern.models.base import ModelRequest
 from kern.models.google.params import is_before_3, overridden, placed
-from kern.models.google.parts import input_parts
+from kern.models.google.parts import input_parts, without_foreign
 from kern.models.google.values import Json, a_text, an_object, encode, members_of
 from kern.run.content import AudioPart, FilePart, ImagePart, Part, TextPart, text_of
 from kern.run.message import Message
@@ -84,12 +84,17 @@ class Encoded:
         values: list[object] = [*map(_values_of, messages)]
         if values[: len(self._values)] != self._values:
             self._contents, self.instructions, self._values, self._called = [], [], [], {}
-        for message in messages[len(self._values) :]:
+        answered = max(
+            (i for i, each in enumerate(messages) if each.role == "assistant"), default=0
+        )
+        for place in range(len(self._values), len(messages)):
+            message = messages[place]
             if message.role == "system":
                 self.instructions.append(message.text)
             else:
-                self._add(message.role, [*map(encode, self._parts(message))])
-            self._values.append(values[len(self._values)])
+                parts = self._parts(message, is_past=place < answered)
+                self._add(message.role, [*map(encode, parts)])
+            self._values.append(values[place])
 
     def _add(self, role: str, parts: list[bytes]) -> None:
         if not parts:
@@ -99,13 +104,14 @@ class Encoded:
         else:
             self._contents.append((role, parts))
 
-    def _parts(self, message: Message) -> list[Json]:
+    def _parts(self, message: Message, *, is_past: bool) -> list[Json]:
         if message.role == "tool":
             return self._result(message)
         if message.role == "assistant":
             return self._answer(message)
         content = message.content
-        return input_parts(content if isinstance(content, tuple) else _text_parts(content))
+        parts = content if isinstance(content, tuple) else _text_parts(content)
+        return input_parts(without_foreign(parts) if is_past else parts)
 
     def _answer(self, message: Message) -> list[Json]:
         if message.provider_items and self.origin == _origin_of(message):
@@ -115,7 +121,8 @@ class Encoded:
                 self._called[call.id] = _Called(call.name, made_id)
             return message.provider_items
         content = message.content
-        parts = input_parts(content if isinstance(content, tuple) else _text_parts(content))
+        said = content if isinstance(content, tuple) else _text_parts(content)
+        parts = input_parts(without_foreign(said))
         for call in message.tool_calls:
             self._called[call.id] = _Called(call.name, None)
             part: Json = {"functionCall": {"name": call.name, "args": _arguments(call.arguments)}}
@@ -127,9 +134,10 @@ class Encoded:
     def _result(self, message: Message) -> list[Json]:
         call_id = message.tool_call_id or ""
         called = self._called.get(call_id, _Called(call_id, None))
-        content = message.content if isinstance(message.content, tuple) else ()
+        content = without_foreign(message.parts)
         media = input_parts([each for each in content if _is_media(each)])
-        response: Json = {"name": called.name, "response": {"output": text_of(message.content)}}
+        text = text_of(content) if content else message.text
+        response: Json = {"name": called.name, "response": {"output": text}}
         if called.id is not None:
             response["id"] = called.id
         if media and not is_before_3(self.origin.model):

@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Self
 
 from kern.models.base import ModelRequest
+from kern.models.media import taken
 from kern.models.openai.api import Origin
 from kern.models.openai.values import Json, encode
 from kern.run.content import AudioPart, Content, Part, TextPart, text_of
@@ -79,15 +81,31 @@ class Encoded(ABC):
         is_torn = self._has_ended_with_media and messages[known:] and messages[known].role == "tool"
         if values[:known] != self._values or is_torn:
             self.clear()
-        for message in messages[len(self._values) :]:
+        answered = max(
+            (i for i, each in enumerate(messages) if each.role == "assistant"), default=0
+        )
+        for place in range(len(self._values), len(messages)):
+            message = messages[place]
             if message.role != "tool":
                 self._show_media()
             self._has_ended_with_media = False
+            # What another model was given, or a tool has made, nobody here can choose.
+            if message.role == "tool" or (message.role == "user" and place < answered):
+                message = self._takeable(message)
             self.add(message)
-            self._values.append(values[len(self._values)])
+            self._values.append(values[place])
             if message.role in ("assistant", "tool"):
-                self._media += self.media_of(message)
+                self._media += taken(self.media_of(message), self._take)
         self._has_ended_with_media = self._show_media() or self._has_ended_with_media
+
+    def _takeable(self, message: Message) -> Message:
+        """Return a message with a text in place of the media that the API does not take."""
+        if not message.parts:
+            return message
+        return replace(message, content=taken(message.parts, self._take))
+
+    def _take(self, part: Part) -> object:
+        return self.shown((part,))
 
     def _show_media(self) -> bool:
         """Encode what waits for the results of a turn to be complete; say whether there was any."""
