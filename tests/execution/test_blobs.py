@@ -133,6 +133,10 @@ async def test_what_a_row_takes_costs_no_statement(
 
     class Unused(Blobs):
         @override
+        async def drop(self, *_: object) -> None:
+            raise AssertionError("a blob was deleted")
+
+        @override
         async def _write(self, *_: object) -> None:
             raise AssertionError("a blob was written")
 

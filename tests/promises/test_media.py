@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from elsewhere import Elsewhere
 from leases import expire
 from media import encoded, holds, png, rows_of
+from stores import execute
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -543,3 +544,58 @@ async def test_the_text_of_a_file_is_told_to_each_model(
     await agent.arun("Sum up.", files=[File(content="a,b\n1,2", filename="numbers.csv")])
     body = sent(server)
     assert "a,b\\n1,2" in body or encoded(b"a,b\n1,2") in body
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_only_tools_see_media_that_is_not_to_be_sent(
+    shared_db: Database, model: Model, server: ProtocolServer, is_async: bool
+) -> None:
+    seen: list[bytes] = []
+
+    async def looks(files: Sequence[File], images: list[Image] | None = None) -> str:
+        seen.extend(each.get_content_bytes() for each in [*(images or []), *files])
+        return "Red."
+
+    def look(name: str, images: list[Image]) -> str:
+        seen.extend(each.get_content_bytes() for each in images)
+        return name
+
+    agent = Agent("Blind", model, db=shared_db, tools=[looks, look], send_media_to_model=False)
+    call = ("looks", {}) if is_async else ("look", {"name": "Red."})
+    server.script.append(Reply.tool_calls(call))
+    given: dict[str, Any] = {"images": [Image(content=GIVEN)], "files": [File(content=b"%PDF-")]}
+    output = await agent.arun("Look.", **given)
+    assert seen == ([GIVEN, b"%PDF-"] if is_async else [GIVEN])
+    assert output.tools[0].result == "Red."
+    assert encoded(GIVEN) not in sent(server, 0) + sent(server, 1)
+    assert "Here was an image that you cannot be shown" in sent(server)
+    assert "images" not in agent.tools["look"].schema.parameters["properties"]  # type: ignore[operator]
+
+
+async def test_media_that_is_not_to_be_stored_is_gone_after_the_run(
+    shared_db: Database, model: Model, server: ProtocolServer
+) -> None:
+    options: dict[str, Any] = {"db": shared_db, "tools": [draw], "add_history_to_context": True}
+    agent = Agent("Forgetful", model, store_media=False, **options)
+    drawing = Reply.output(DRAWINGS[type(model)])
+    server.script += [Reply.http_error(400), CALL, drawing]
+    images = [Image(content=GIVEN)]
+    await agent.arun("Draw.", images=images, run_id="run", session_id="s", background=True)
+    failed = await agent.await_run("run", timeout=20)
+    assert failed is not None
+    assert failed.status is RunStatus.error
+    await agent.aretry_run("run")  # What has failed may be tried again, so it keeps its media.
+    output = await agent.await_run("run", timeout=20)
+    assert output is not None
+    assert output.status is RunStatus.completed, output.error
+    assert encoded(GIVEN) in sent(server)
+    assert output.images == []
+    store = await shared_db.store()
+    [row] = await execute(store, "SELECT count(*) AS count FROM {blobs} WHERE run_id = {1}", "run")
+    assert row["count"] == 0
+    await agent.arun("And?", session_id="s")
+    assert encoded(GIVEN) not in sent(server)
+    assert "Here was an image that you cannot be shown" in sent(server)
+    server.script.append(CALL)
+    own = await agent.arun("Draw.")
+    assert [each.content for each in own.images] == [MADE]

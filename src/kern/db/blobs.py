@@ -59,6 +59,10 @@ class Blobs(ABC):
         return b"".join(chunks)
 
     @abstractmethod
+    async def drop(self, run_id: str, hashes: Sequence[str]) -> None:
+        """Delete data of a run that nobody needs any more."""
+
+    @abstractmethod
     async def _write(self, run_id: str, hash: str, first: int, chunks: Sequence[bytes]) -> None:
         """Write chunks, numbered from ``first`` on; those that are there stay as they are."""
 

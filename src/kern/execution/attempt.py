@@ -7,13 +7,15 @@ from typing import Self
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.errors import ConfigurationError
-from kern.execution.blobs import blobs_in, with_data
+from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec
+from kern.media import Media, media_of
 from kern.run.agent import RunInput, RunOutput, messages_of
 from kern.run.base import RunInfo
 from kern.run.codec import decode_object
+from kern.run.content import AudioPart, FilePart, ImagePart
 from kern.run.fold import RunState
 from kern.run.message import Message
 from kern.run.record import RunRecord
@@ -249,6 +251,21 @@ class Attempt:
         """Add messages of a run to others."""
         to += messages
         self.blobs.update(dict.fromkeys(blobs_in(messages), run_id))
+
+
+async def given_media(attempt: Attempt) -> tuple[Media, ...]:
+    """Return what the run was given, and what its tools have made before the last turn.
+
+    Raises:
+        BlobNotFoundError: it is not there any more.
+    """
+    given = [each for each in attempt.messages if each.role in ("user", "tool")]
+    return tuple(
+        media_of(part)
+        for message in await whole(attempt.store, given, attempt.blobs, attempt.loaded)
+        for part in message.parts
+        if isinstance(part, ImagePart | AudioPart | FilePart)
+    )
 
 
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:

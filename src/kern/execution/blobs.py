@@ -11,6 +11,7 @@ from kern.aio.retry import until_available
 from kern.aio.threads import call_in_thread
 from kern.db.base import Store
 from kern.db.blobs import Blobs
+from kern.models.media import note_for
 from kern.run.codec import join_halves
 from kern.run.content import (
     AudioPart,
@@ -125,6 +126,26 @@ def blobs_in(messages: Sequence[Message]) -> Iterator[str]:
             yield from references_in(message.provider_items)
 
 
+def without_media(message: Message) -> Message:
+    """Return a message with texts in place of media, and without what a provider made of it."""
+    parts = message.parts
+    if not any(map(_is_media, parts)) and not any(references_in(message.provider_items)):
+        return message
+    content = tuple(note_for(part) if _is_media(part) else part for part in parts)
+    return replace(message, content=content or message.content, provider_items=[])
+
+
+def media_in(messages: Sequence[Message]) -> list[str]:
+    """Return the hashes of the media to which messages refer, long texts left out."""
+    texts = {
+        part.source.hash
+        for message in messages
+        for part in message.parts
+        if isinstance(part, FilePart) and isinstance(part.source, Blob) and part.source.shown
+    }
+    return sorted({*blobs_in(messages)} - texts)
+
+
 async def whole(
     store: Store | None,
     messages: Sequence[Message],
@@ -144,9 +165,9 @@ async def whole(
     """
     found = dict(loaded)
     if store is not None:
-        for hash, run_id in runs.items():
+        for hash in blobs_in(messages):
             if hash not in found:
-                found[hash] = await until_available(partial(store.blobs.get, run_id, hash))
+                found[hash] = await until_available(partial(store.blobs.get, runs[hash], hash))
         _remember(loaded, found)
     return [with_data(each, found) for each in messages]
 
@@ -166,6 +187,15 @@ def with_data(message: Message, loaded: Mapping[str, bytes]) -> Message:
     if len(parts) == 1 and isinstance(parts[0], TextPart):
         return replace(message, content=parts[0].text)  # It was a text, or means the same.
     return replace(message, content=parts)
+
+
+def _is_media(part: Part) -> bool:
+    match part:
+        case FilePart(Blob(shown=str())):
+            return False
+        case ImagePart() | AudioPart() | FilePart():
+            return True
+    return False
 
 
 def _loaded(part: Part, loaded: Mapping[str, bytes]) -> Part:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from kern.execution.attempt import Attempt
-from kern.execution.blobs import keep_answer, whole
+from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.limits import check_model_call
 from kern.execution.middleware import AskModel, around_model
@@ -81,6 +81,8 @@ def _keep_answer(attempt: Attempt, response: ModelResponse, message: Message) ->
 
 async def _respond(attempt: Attempt) -> ModelResponse:
     spec, messages = attempt.spec, attempt.conversation
+    if not spec.send_media_to_model:
+        messages = [without_media(each) for each in messages]
     if attempt.blobs:
         messages = await whole(attempt.store, messages, attempt.blobs, attempt.loaded)
     request = ModelRequest(

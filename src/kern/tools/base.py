@@ -145,6 +145,11 @@ class Tool(ABC):
         return f"{type(self).__name__}({self.name!r})"
 
     @property
+    def takes_media(self) -> bool:
+        """Whether its calls are given the media of the run, see :class:`RunContext`."""
+        return False
+
+    @property
     def is_portable(self) -> bool:
         """Whether the tool is the same in every process that has its agent.
 
