@@ -74,6 +74,7 @@ def made(kind: Any, server: ProtocolServer) -> Any:
 async def model(request: pytest.FixtureRequest, server: ProtocolServer) -> AsyncIterator[Model]:
     """A model of each provider."""
     model: Model = made(request.param, server)
+    await model.prepare()  # To import an SDK takes seconds.
     yield model
     await model.aclose()
 
@@ -175,6 +176,8 @@ async def test_a_conversation_moves_between_all_providers_with_its_media(
     shared_db: Database, server: ProtocolServer
 ) -> None:
     models = [made(kind, server) for kind in DRAWINGS]
+    for model in models:
+        await model.prepare()
     for model in models:
         agent = Agent("Mover", model, db=shared_db, tools=[draw], add_history_to_context=True)
         agent.num_history_runs = 10
