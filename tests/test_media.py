@@ -261,9 +261,9 @@ def test_what_is_no_media_stays_in_its_item(item: dict[str, object]) -> None:
 
 
 def test_sound_is_written_to_a_file_whose_directory_is_made(tmp_path: Path) -> None:
-    for number, sound in enumerate(
-        [encoded(b"RIFF\xff"), encoded(b"RIFF\xff").encode(), b"RIFF\xff"]
-    ):
+    text = encoded(b"RIFF\xff")
+    sounds: list[str | bytes] = [text, text.encode(), b"RIFF\xff"]
+    for number, sound in enumerate(sounds):
         path = tmp_path / "made" / f"{number}" / "a.wav"
         write_audio_to_file(sound, str(path))
         assert path.read_bytes() == b"RIFF\xff"
