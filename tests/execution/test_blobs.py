@@ -19,7 +19,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput, RunOutputEvent
 from kern.run.base import RunInfo, RunStatus
 from kern.run.codec import join_halves
-from kern.run.content import AudioPart, Blob, Content, FilePart, ImagePart, Inline, TextPart
+from kern.run.content import AudioPart, Blob, Content, FilePart, ImagePart, Inline, TextPart, Url
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolCall
 from kern.testing import Reply, ResponsesServer
@@ -123,7 +123,7 @@ async def test_a_text_of_a_mebibyte_is_plain_text_and_one_above_is_not(
 
 
 @pytest.mark.parametrize(
-    "content", ["x" * LIMIT, (TextPart("x" * LIMIT), ImagePart(Inline(IMAGE)))]
+    "content", ["x" * LIMIT, (TextPart("x" * LIMIT), ImagePart(Url("https://example.com/a.png")))]
 )
 async def test_what_a_row_takes_costs_no_statement(
     db: Database, model: OpenAIResponses, server: ResponsesServer, content: Content
@@ -131,6 +131,10 @@ async def test_what_a_row_takes_costs_no_statement(
     store = await db.store()
 
     class Unused(Blobs):
+        @override
+        async def drop(self, *_: object) -> None:
+            raise AssertionError("a blob was deleted")
+
         @override
         async def _write(self, *_: object) -> None:
             raise AssertionError("a blob was written")
@@ -142,7 +146,7 @@ async def test_what_a_row_takes_costs_no_statement(
     store.blobs = Unused()
     agent = Agent("Tester", model, db=db, tools=[reader(content)], add_history_to_context=True)
     server.script.append(CALL)
-    given = Message("user", (TextPart("Read"), FilePart(Inline(IMAGE))))
+    given = Message("user", (TextPart("Read"), FilePart(Url("https://example.com/a.pdf"))))
     for run_id in ("run", "later"):
         output = await agent.arun(given, run_id=run_id, session_id="session")
     assert output.content == "Hello."
@@ -169,8 +173,9 @@ async def test_media_of_a_result_are_told_as_they_were(
 
     content = output.messages[2].content
     assert isinstance(content, tuple)
-    assert (content[0], content[2]) == (parts[0], parts[2])
-    assert [blob_of(output.messages[2], place).size for place in (1, 3, 4)] == [2560, 3000, 3000]
+    assert content[0] == parts[0]
+    sizes = [blob_of(output.messages[2], place).size for place in (1, 2, 3, 4)]
+    assert sizes == [2560, 5, 3000, 3000]
     assert (output.tools[0].result or "").startswith("Look:zzz")
     assert len(await rows_of(db)) < 12_000
     [items] = told(server)

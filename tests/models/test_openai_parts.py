@@ -84,7 +84,9 @@ async def test_of_another_providers_answer_only_the_text_goes_out(
     "part",
     [
         AudioPart(Url("http://x/a.mp3")),
-        AudioPart(Inline(b""), "audio/ogg"),
+        AudioPart(Inline(b""), "audio/mpeg"),
+        FilePart(Inline(b""), "video/mp4"),
+        ImagePart(Url("gs://bucket/a.png")),
         ImagePart(Blob("a", 1)),
     ],
     ids=repr,

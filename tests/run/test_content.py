@@ -20,6 +20,8 @@ from kern.run.content import (
     ReasoningPart,
     TextPart,
     Url,
+    blob_of,
+    data_in,
 )
 from kern.run.message import Message
 
@@ -34,9 +36,14 @@ def test_a_plain_text_is_stored_byte_for_byte_as_it_always_was() -> None:
 
 
 @given(st.lists(parts).map(tuple))
-def test_parts_come_back_equal_from_json(content: tuple[Part, ...]) -> None:
+def test_parts_come_back_equal_from_json_and_their_media_by_reference(
+    content: tuple[Part, ...],
+) -> None:
+    found: dict[str, bytes] = {}
     message = Message("user", content)
-    assert Message.from_dict(json.loads(encode(message.to_dict(), "message"))) == message
+    read = Message.from_dict(json.loads(encode(message.to_dict(), "message")))
+    assert read == message.without_media(found)
+    assert all(blob_of(data).hash == hash for hash, data in found.items())
 
 
 def test_a_message_that_is_an_error_comes_back_as_one() -> None:
@@ -52,15 +59,44 @@ def test_a_text_comes_back_as_a_text(text: str) -> None:
     )
 
 
+HASH = "a8100ae6aa1940d0b663bb31cd466142ebbdbd5187131b92d93818987832eb89"
+
+
+def test_media_that_journals_of_earlier_versions_hold_is_read() -> None:
+    given = {"type": "image", "source": {"type": "inline", "data": "/w=="}}
+    [message] = RunInput.of({"role": "user", "content": [given]}).messages
+    assert message.content == (ImagePart(Inline(b"\xff")),)
+
+
+@pytest.mark.parametrize(
+    ("url", "data", "kind"),
+    [
+        ("data:image/png;base64,/w==", b"\xff", "image/png"),
+        ("DATA:;BASE64,/w==", b"\xff", None),
+        ("data:text/plain,a%20b", b"a b", "text/plain"),
+        ("data:image/png;base64,/w", b"/w", "image/png"),
+        ("https://example.com/a.png", None, None),
+    ],
+)
+def test_what_an_url_holds_itself_is_media_as_bytes_are(
+    url: str, data: bytes | None, kind: str | None
+) -> None:
+    part = ImagePart(Url(url))
+    assert data_in(part) == data
+    expected = part if data is None else ImagePart(blob_of(data), kind)
+    assert Message("user", (part,)).without_media({}).content == (expected,)
+
+
 def test_parts_are_stored_as_objects_with_a_type() -> None:
     message = Message("user", (TextPart("What is it?"), ImagePart(Inline(b"\xff"), "image/png")))
+    assert "xff" not in repr(message)
     assert message.to_dict() == {
         "role": "user",
         "content": [
             {"type": "text", "text": "What is it?"},
             {
                 "type": "image",
-                "source": {"type": "inline", "data": "/w=="},
+                "source": {"type": "blob", "hash": HASH, "size": 1},
                 "mime_type": "image/png",
             },
         ],

@@ -37,6 +37,17 @@ def check_db(db: object, **needing: bool) -> Database | None:
     return None
 
 
+def check_flag(name: str, value: object) -> bool:
+    """Return an argument that is True or False.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if isinstance(value, bool):
+        return value
+    raise ConfigurationError(f"{name} must be True or False, not {value!r:.50}.")
+
+
 def check_list(name: str, values: Iterable[Item], kind: type, written: str) -> list[Item]:
     """Return the items of an argument that takes several.
 

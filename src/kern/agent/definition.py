@@ -9,7 +9,14 @@ from unicodedata import category, normalize
 from typing_extensions import TypeForm, Unpack
 
 from kern.agent.answers import AnswerOptions, Option, typed
-from kern.agent.checks import check_db, check_least, check_list, check_text, check_tool_choice
+from kern.agent.checks import (
+    check_db,
+    check_flag,
+    check_least,
+    check_list,
+    check_text,
+    check_tool_choice,
+)
 from kern.agent.keywords import AgentOptions
 from kern.agent.options import check_limits, check_policy
 from kern.db.database import Database
@@ -49,6 +56,8 @@ class AgentDefinition(Generic[Deps, Output]):
         usage_limits: how much a run may use, or None for any amount.
         middleware: what is done around its runs, model calls and tool calls.
         live: whether answers come piece by piece though nobody reads them yet.
+        send_media_to_model: whether the model is shown media; tools see it anyway.
+        store_media: whether media is kept with a run that has ended.
         dependencies: what the tools find in their context.
         db: where its sessions and runs are kept; None for nowhere.
         timeout: the time limit of a run in seconds, or None.
@@ -112,6 +121,8 @@ class AgentDefinition(Generic[Deps, Output]):
         usage_limits: UsageLimits | None = None,
         middleware: Sequence[Middleware] = (),
         live: bool = False,
+        send_media_to_model: bool = True,
+        store_media: bool = True,
         dependencies: Deps | None = None,
         db: Database | None = None,
         add_history_to_context: bool = False,
@@ -167,6 +178,10 @@ class AgentDefinition(Generic[Deps, Output]):
                 yet, so that a reader who comes in the middle of one has its text so far at once.
                 Without it such a reader waits for that answer, and sees the next one as it comes.
                 It takes more processor time, the more the longer the answers are.
+            send_media_to_model: False to show the run's media to tools only, as parameters of types
+                such as ``list[Image]``.
+            store_media: False to delete the media of a run that has completed or was cancelled;
+                one that failed may be retried, and keeps it.
             dependencies: what the tools find in their context; it is stored nowhere.
             db: where sessions and runs are kept; background runs need one.
             add_history_to_context: whether the model is shown earlier runs of the session; it
@@ -236,6 +251,8 @@ class AgentDefinition(Generic[Deps, Output]):
             check_list("middleware", middleware, Middleware, "middleware=[Timed()]")
         )
         self.live = live
+        self.send_media_to_model = check_flag("send_media_to_model", send_media_to_model)
+        self.store_media = check_flag("store_media", store_media)
         if not isinstance(dependencies, Mapping | None):
             raise ConfigurationError(f"dependencies must be a dict, not {dependencies!r:.80}.")
         self.dependencies: Mapping[str, object] = dict(dependencies or {})

@@ -9,6 +9,7 @@ from kern.dispatch.submission import SessionPolicy
 from kern.execution.answering import FollowupConfig
 from kern.execution.middleware import Middleware
 from kern.execution.spec import HistoryAgents
+from kern.media import Audio, File, Image, Video
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
 from kern.run.usage import UsageLimits
@@ -29,6 +30,8 @@ class AgentOptions(TypedDict, total=False):
     middleware: Sequence[Middleware]
     live: bool
     db: Database | None
+    store_media: bool
+    send_media_to_model: bool
     add_history_to_context: bool
     num_history_runs: int
     history_agents: HistoryAgents
@@ -70,3 +73,7 @@ class RunOptions(TypedDict, total=False):
     session_policy: SessionPolicy | None
     webhook: str | None
     connection: object | None
+    images: Sequence[Image] | None
+    audio: Sequence[Audio] | None
+    videos: Sequence[Video] | None
+    files: Sequence[File] | None

@@ -9,6 +9,7 @@ from kern.errors import InvalidInputError
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
 from kern.run.codec import check_id, check_user
+from kern.run.content import AudioPart, Blob, FilePart, ImagePart
 from kern.run.message import Metrics
 from kern.run.numbers import check_count
 from kern.run.ownership import ids_of
@@ -66,6 +67,37 @@ class Listing(AgentDefinition[Deps, Output]):
                 raise no_blob(run_id, hash)
             run_id = record.run_id
         return await store.blobs.get(run_id, hash)
+
+    async def aload_media(
+        self, run: RunOutput[Output], *, user_id: str | None = None
+    ) -> RunOutput[Output]:
+        """Load the bytes of the media in a run's messages, for its images, audio, videos and files.
+
+        Args:
+            run: the run, as it was read from the database.
+            user_id: the user whose run it must be; by default any.
+
+        Returns:
+            The same run; ``run.images[0].content`` is there now.
+
+        Raises:
+            BlobNotFoundError: media is not there any more.
+            ConfigurationError: the agent has no db.
+            DatabaseError: it could not be read.
+        """
+        loaded = dict(run.media or {})
+        sources = [
+            part.source
+            for message in run.messages
+            for part in message.parts
+            if isinstance(part, ImagePart | AudioPart | FilePart)
+        ]
+        for source in sources:
+            if isinstance(source, Blob) and source.shown is None and source.hash not in loaded:
+                hash = source.hash
+                loaded[hash] = await self.aget_blob(run.run_id, hash, user_id=user_id)
+        run.media = loaded
+        return run
 
     async def alist_runs(
         self,

@@ -6,7 +6,6 @@ from typing import get_args
 
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import InvalidInputError
-from kern.run.agent import RunInput
 from kern.run.base import current_run, current_user
 from kern.run.codec import check_id, check_user, encode
 from kern.run.identity import new_id
@@ -22,7 +21,7 @@ Input = str | Message | Sequence[Message | dict[str, object]]
 
 def new_run(
     agent_id: str,
-    given: object,
+    input: str,
     *,
     run_id: str | None = None,
     session_id: str | None = None,
@@ -52,7 +51,7 @@ def new_run(
         session_id=check_id("session_id", new_id() if session_id is None else session_id),
         agent_id=agent_id,
         user_id=check_user(user_id) or current_user.get(),
-        input=RunInput.of(given).to_json(),
+        input=input,
         metadata=None if metadata is None else encode(metadata, "metadata"),
         parent_run_id=current_run.get(),
         timeout=None if timeout is None else check_seconds("timeout", timeout),

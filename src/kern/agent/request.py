@@ -1,7 +1,7 @@
 """A run that a caller has asked for, and the ways to carry it out."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -9,14 +9,16 @@ from datetime import datetime
 from typing import Self
 
 from kern.agent.answers import typed, typed_events
+from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.options import Input, new_run
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, failure
 from kern.execution.journal import Emit
+from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
-from kern.run.agent import RunOutput
+from kern.run.agent import RunInput, RunOutput
 from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
 from kern.run.record import NewRun
 from kern.run.steps import TYPED_VERSION
@@ -61,6 +63,7 @@ class Request:
         policy: what becomes of it where its session has another background run.
         connection: the caller's own, in whose transaction it is submitted.
         form: what its answer has to be, by itself or by its agent.
+        attachments: its input, where that holds media; it takes the place of the run's.
     """
 
     agent: AnyAgent
@@ -69,6 +72,7 @@ class Request:
     policy: SessionPolicy
     connection: object | None = None
     form: Form | None = None
+    attachments: Attachments | None = None
 
     @classmethod
     def of(
@@ -76,6 +80,10 @@ class Request:
         agent: AnyAgent,
         given: Input,
         *,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -113,9 +121,16 @@ class Request:
             }
             if unused := [name for name, is_set in background_only.items() if is_set]:
                 raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
+        has_media = bool(images or audio or videos or files)
+        said = RunInput.of(given, with_media=has_media)
+        attachments = None
+        if has_media or holds_media(said.messages):
+            attachments = Attachments.of(
+                said.messages, images=images, audio=audio, videos=videos, files=files
+            )
         run = new_run(
             agent.id,
-            given,
+            said.to_json() if attachments is None else "",
             run_id=run_id,
             session_id=session_id,
             user_id=user_id,
@@ -134,7 +149,11 @@ class Request:
         if session_policy is None:
             # A run that is part of another's work must not wait for that one to end.
             session_policy = agent.session_policy if run.parent_run_id is None else "parallel"
-        return cls(agent, run, background, session_policy, connection, form)
+        return cls(agent, run, background, session_policy, connection, form, attachments)
+
+    async def _complete(self) -> NewRun:
+        """Return the run with its input, the media of which is read."""
+        return self.run if self.attachments is None else await self.attachments.attached(self.run)
 
     async def submit(self) -> RunOutput:
         """Accept the run for the background, and return it, PENDING.
@@ -149,7 +168,8 @@ class Request:
                 "knows whose runs they are."
             )
         runtime = await runtime_of(self.agent, "background=True")
-        return await runtime.submit(self.agent, self.run, self.policy, self.connection)
+        run = await self._complete()
+        return await runtime.submit(self.agent, run, self.policy, self.connection)
 
     async def execute(self, emit: Emit | None = None) -> RunOutput:
         """Execute the run here and now, and return it as it ended.
@@ -160,7 +180,7 @@ class Request:
         Raises:
             Exception: what the run failed of.
         """
-        agent, run = self.agent, self.run
+        agent, run = self.agent, await self._complete()
         if agent.db is not None:
             output = await (await runtime_of(agent)).execute(agent, run, emit)
         else:

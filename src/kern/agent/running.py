@@ -1,6 +1,6 @@
 """An agent's methods for new runs."""
 
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, cast, overload
 
@@ -12,6 +12,7 @@ from kern.agent.options import Input
 from kern.agent.request import Request
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import InvalidInputError
+from kern.media import Audio, File, Image, Video
 from kern.run.agent import Answer, Output, RunInput, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
@@ -28,6 +29,10 @@ class Running(AgentDefinition[Deps, Output]):
         *,
         stream: Literal[False] = False,
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -71,6 +76,10 @@ class Running(AgentDefinition[Deps, Output]):
         *,
         stream: Literal[True],
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -94,6 +103,10 @@ class Running(AgentDefinition[Deps, Output]):
         *,
         stream: bool = False,
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -126,6 +139,10 @@ class Running(AgentDefinition[Deps, Output]):
         *,
         stream: bool = False,
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -149,6 +166,11 @@ class Running(AgentDefinition[Deps, Output]):
             stream_events: with ``stream``, yield every event; by default the pieces of content,
                 and how the run goes on and ends. With ``background`` a reader that was interrupted
                 goes on with :meth:`astream_run`, in any process.
+            images: what the model is shown beside the input, as part of its last message of the
+                user; a file is read now. See ``docs/media.md``.
+            audio: recordings, likewise.
+            videos: likewise.
+            files: documents, likewise.
             background: return as soon as the run is durably accepted; it executes in this
                 process or in any other that serves the agent, and survives them all. Without it
                 the run belongs to the caller: where the caller is cancelled, so is the run.
@@ -205,6 +227,10 @@ class Running(AgentDefinition[Deps, Output]):
         request = Request.of(
             self,
             input,
+            images=images,
+            audio=audio,
+            videos=videos,
+            files=files,
             background=background,
             run_id=run_id,
             session_id=session_id,
@@ -232,6 +258,10 @@ class Running(AgentDefinition[Deps, Output]):
         stream: bool = True,
         session_id: str | None = None,
         user_id: str | None = None,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
     ) -> None:
         """Run the agent and show its answer in the terminal as it comes.
 
@@ -240,12 +270,25 @@ class Running(AgentDefinition[Deps, Output]):
             stream: show the answer while it is written; by default so.
             session_id: the conversation; by default a new one.
             user_id: on whose behalf.
+            images: see :meth:`arun`, as for the rest.
+            audio: recordings.
+            videos: videos.
+            files: documents.
 
         Raises:
             Exception: as :meth:`arun` does.
         """
         from kern.agent.display import show
 
-        request = Request.of(self, input, session_id=session_id, user_id=user_id)
-        given = RunInput.from_json(request.run.input)
+        request = Request.of(
+            self,
+            input,
+            session_id=session_id,
+            user_id=user_id,
+            images=images,
+            audio=audio,
+            videos=videos,
+            files=files,
+        )
+        given = RunInput.of(input, with_media=True)
         await show(self, given, request.stream(False), live=stream)

@@ -95,7 +95,7 @@ class Store(ABC):
         It is PENDING, enqueued and committed with that transaction. No session is locked for it:
         its claim asks for the session lock, so its place in the session is that of its first
         delivery. The parent's row is not locked either: there the claim ends the child of a
-        cancelled parent.
+        cancelled parent. The media of its input is written in that transaction, too.
 
         Raises:
             ConfigurationError: this database cannot, or the connection is to another one.

@@ -22,17 +22,19 @@ class Blobs(ABC):
     be reached.
     """
 
-    async def put(self, run_id: str, data: bytes) -> Blob:
+    async def put(self, run_id: str, data: bytes, hash: str | None = None) -> Blob:
         """Keep data, whether the run is known yet or not; the same data again changes nothing.
+
+        Args:
+            run_id: the run.
+            data: the data.
+            hash: its SHA-256 in hexadecimal digits, where that is known.
 
         Each statement is a transaction of its own: a blob is whole once this has returned, so
         what refers to it is written after that.
         """
-        view, digest = memoryview(data), sha256()
-        for begin in range(0, len(view), CHUNK * CHUNKS):
-            digest.update(view[begin : begin + CHUNK * CHUNKS])
-            await asyncio.sleep(0)  # It takes milliseconds, for which others need not wait.
-        name = digest.hexdigest()
+        view = memoryview(data)
+        name = await _hash_of(view) if hash is None else hash
         places = range(0, max(len(view), 1), CHUNK)
         for first in range(0, len(places), CHUNKS):
             chunks = [bytes(view[at : at + CHUNK]) for at in places[first : first + CHUNKS]]
@@ -57,12 +59,24 @@ class Blobs(ABC):
         return b"".join(chunks)
 
     @abstractmethod
+    async def drop(self, run_id: str, hashes: Sequence[str]) -> None:
+        """Delete data of a run that nobody needs any more."""
+
+    @abstractmethod
     async def _write(self, run_id: str, hash: str, first: int, chunks: Sequence[bytes]) -> None:
         """Write chunks, numbered from ``first`` on; those that are there stay as they are."""
 
     @abstractmethod
     async def _read(self, run_id: str, hash: str, first: int) -> list[bytes]:
         """Return :data:`CHUNKS` chunks from the number ``first`` on, or those that there are."""
+
+
+async def _hash_of(view: memoryview) -> str:
+    digest = sha256()
+    for begin in range(0, len(view), CHUNK * CHUNKS):
+        digest.update(view[begin : begin + CHUNK * CHUNKS])
+        await asyncio.sleep(0)  # It takes milliseconds, for which others need not wait.
+    return digest.hexdigest()
 
 
 def no_blob(run_id: str, hash: str) -> BlobNotFoundError:

@@ -93,4 +93,5 @@ async def execute_alone(definition: Definition, run: NewRun, emit: Emit | None) 
 def _result(attempt: Attempt) -> RunOutput:
     if attempt.failure is not None and attempt.output.status is RunStatus.error:
         raise attempt.failure
+    attempt.output.media = attempt.loaded or None
     return attempt.output

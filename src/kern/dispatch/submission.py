@@ -17,7 +17,7 @@ from kern.errors import (
     RunStateError,
     SessionBusyError,
 )
-from kern.execution.blobs import small_input
+from kern.execution.blobs import put_all
 from kern.execution.cancellation import cancellations
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
@@ -87,7 +87,7 @@ class Submission:
             OutcomeUnknownError: the database has not said whether the run was accepted.
             DatabaseError: the run was not accepted.
         """
-        run = await self._small(run)
+        await self._put_media(run)
         if cancellations.take_pending(run.run_id, run.user_id):
             run = replace(run, cancelled=True)
         try:
@@ -116,7 +116,7 @@ class Submission:
         except QueueFullError:
             if await self._store.get(run.run_id) is None:
                 raise
-            return await self.same_run(await self._small(run))
+            return await self.same_run(run)
         record = await self.accept(run)
         if record.waiting and policy == "reject" and await self._store.withdraw(run.run_id):
             raise SessionBusyError(
@@ -142,7 +142,6 @@ class Submission:
             QueueFullError: too many of the agent's runs wait.
         """
         await self._bound.check(run.agent_id, limit)
-        run = await self._small(run)
         accepted = await self._store.submit_with(connection, run)
         if accepted is None:
             return await self.same_run(run, connection), None
@@ -234,14 +233,14 @@ class Submission:
             if not may_see(run.user_id, owners.get(run.run_id)):
                 raise _TakenError(f"run_id {run.run_id!r} is in use. Choose a new one.")
 
-    async def _small(self, run: NewRun) -> NewRun:
-        """Return the run with its large media in blobs, which are there before its row is.
+    async def _put_media(self, run: NewRun) -> None:
+        """Write the media of a run's input, which is there before the run's row is.
 
-        Where the row does not follow (the database is away, a caller rolls back), they wait for
-        a submit of the same id; nobody else refers to them, for blobs are found by the run's id.
+        Where the row does not follow, for the database is away, it waits for a submit of the same
+        id; nobody else refers to it, for blobs are found by the run's id.
         """
-        input = await small_input(self._store.blobs, run.run_id, run.input)
-        return run if input is run.input else replace(run, input=input)
+        if run.media:
+            await put_all(self._store.blobs, run.run_id, run.media)
 
     async def _unanswered(self, run: NewRun, error: DatabaseUnavailableError) -> RunRecord:
         """Return a run of whose acceptance only the answer was lost, or raise."""
@@ -306,4 +305,5 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         input=run.input,
         streamed=run.streamed,
         budgeted=accepted.budgeted,
+        media=run.media,
     )

@@ -8,16 +8,18 @@ from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.errors import ConfigurationError, ModelError
 from kern.execution.answering import Answering
-from kern.execution.blobs import blobs_in
+from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec
+from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunInput, RunOutput, messages_of
 from kern.run.base import RunInfo
 from kern.run.budget import Spending
 from kern.run.codec import decode_object
+from kern.run.content import AudioPart, FilePart, ImagePart
 from kern.run.fold import RunState
 from kern.run.message import Message
 from kern.run.record import RunRecord
@@ -52,6 +54,7 @@ class Attempt:
         memo: what the model keeps between its calls.
         history: the earlier runs of the session that are part of the context.
         blobs: the blobs in all of these messages, by their hash, each with the run that has it.
+        loaded: what the blobs stand for, as far as it is in memory.
         replayed: how many turns earlier attempts have journaled.
         interrupted: the calls of the last of them that were under way, by their place.
         failure: what the run failed of, once it has.
@@ -86,6 +89,7 @@ class Attempt:
     memo: dict[str, object] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     blobs: dict[str, str] = field(default_factory=dict)
+    loaded: dict[str, bytes] = field(default_factory=dict)
     replayed: int = 0
     interrupted: frozenset[int] = frozenset()
     failure: BaseException | None = None
@@ -144,6 +148,7 @@ class Attempt:
             answering=spec.answering
             if record.output_schema is None
             else _answering(record.output_schema, spec),
+            loaded=dict(record.media or {}),
         )
 
     @property
@@ -234,7 +239,10 @@ class Attempt:
         if store and self.last_seq:
             for row in await until_available(lambda: store.events(run_id, self.state.last_seq)):
                 self.journal.restore(row)
-        self._add(self.messages, RunInput.from_json(self.input).messages, run_id)
+        given = RunInput.from_json(self.input).messages
+        if store is None and self.loaded:
+            given = tuple(with_data(each, self.loaded) for each in given)
+        self._add(self.messages, given, run_id)
 
     async def _listed_tools(self) -> dict[str, Tool]:
         tools = dict(self.spec.tools)
@@ -276,6 +284,21 @@ class Attempt:
         """Add messages of a run to others."""
         to += messages
         self.blobs.update(dict.fromkeys(blobs_in(messages), run_id))
+
+
+async def given_media(attempt: Attempt) -> tuple[Media, ...]:
+    """Return what the run was given, and what its tools have made before the last turn.
+
+    Raises:
+        BlobNotFoundError: it is not there any more.
+    """
+    given = [each for each in attempt.messages if each.role in ("user", "tool")]
+    return tuple(
+        media_of(part)
+        for message in await whole(attempt.store, given, attempt.blobs, attempt.loaded)
+        for part in message.parts
+        if isinstance(part, ImagePart | AudioPart | FilePart)
+    )
 
 
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:

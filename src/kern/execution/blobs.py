@@ -1,4 +1,4 @@
-"""What is too large for a row: kept in blobs beside the run, and loaded while a model is asked."""
+"""What no row holds, media and long texts: kept in blobs beside the run, loaded for the model."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -8,69 +8,110 @@ import msgspec
 
 from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
+from kern.aio.threads import call_in_thread
 from kern.db.base import Store
 from kern.db.blobs import Blobs
-from kern.run.agent import RunInput
+from kern.models.media import note_for
 from kern.run.codec import join_halves
-from kern.run.content import AudioPart, Blob, Content, FilePart, ImagePart, Inline, Part, TextPart
+from kern.run.content import (
+    AudioPart,
+    Blob,
+    Content,
+    FilePart,
+    ImagePart,
+    Inline,
+    Part,
+    TextPart,
+    blob_of,
+    data_in,
+    detached,
+)
+from kern.run.items import attached_items, has_media, references_in
 from kern.run.message import Message
 
 LIMIT = 1024 * 1024
-"""How many bytes of a text or of media a row takes."""
+"""How many bytes of a text a row takes; media it does not take at all."""
 
 # How many characters of a large text people see.
 _SHOWN = 1000
 
+# What of the media that was written or loaded an attempt keeps in memory, in bytes.
+_REMEMBERED = 64 * 1024 * 1024
 
-async def keep_small(
+# What is hashed and decoded within a millisecond or two, in bytes.
+_QUICK = 1024 * 1024
+
+
+async def keep_result(
     store: Store | None,
     run_id: str,
     content: Content,
     keep: Callable[[Content], None],
-    *,
-    texts: bool = True,
+    loaded: dict[str, bytes],
 ) -> None:
-    """Have a content kept, what of it is too large for a row by reference.
+    """Have the result of a tool kept: long texts and media of it by reference.
 
     It is kept although the task is cancelled meanwhile; then the cancellation is passed on.
 
     Args:
-        store: where the run is; None for nowhere, so that nothing is too large.
+        store: where the run is; None for nowhere, so that it is kept as it is.
         run_id: the run.
-        content: the content.
+        content: the result.
         keep: called once, with what goes into the row.
-        texts: whether texts go into blobs, too, or only media.
+        loaded: blobs in memory, by their hash; what is written is added, within bounds.
     """
-    if store is None or not _is_large(content, texts):
+    if store is None or not _is_large(content):
         return keep(content)
     blobs = store.blobs
 
     async def write() -> None:
-        keep(await put_large(blobs, run_id, content, texts=texts))
+        keep(await put_large(blobs, run_id, content, loaded))
 
     await to_the_end(lambda: until_available(write), write)
 
 
-async def put_large(blobs: Blobs, run_id: str, content: Content, *, texts: bool = True) -> Content:
-    """Return a content in which what is too large for a row is a reference to its blob."""
-    if not _is_large(content, texts):
+async def keep_answer(
+    store: Store | None,
+    run_id: str,
+    message: Message,
+    keep: Callable[[Message], None],
+    loaded: dict[str, bytes],
+) -> None:
+    """Have an answer of a model kept, its media by reference; see :func:`keep_result`."""
+    if store is None or not _holds_media(message):
+        return keep(message)
+    blobs = store.blobs
+
+    async def write() -> None:
+        found: dict[str, bytes] = {}
+        kept = await call_in_thread(partial(message.without_media, found))
+        await put_all(blobs, run_id, found)
+        _remember(loaded, found)
+        keep(kept)
+
+    await to_the_end(lambda: until_available(write), write)
+
+
+async def put_large(
+    blobs: Blobs, run_id: str, content: Content, loaded: dict[str, bytes] | None = None
+) -> Content:
+    """Return a content in which long texts and media are references to their blobs."""
+    if not _is_large(content):
         return content
+    found: dict[str, bytes] = {}
     parts = (TextPart(content),) if isinstance(content, str) else content
-    return tuple([await _put_part(blobs, run_id, part, texts) for part in parts])
+    make = partial(_small, parts, found)
+    small = make() if _size(parts) <= _QUICK else await call_in_thread(make)
+    await put_all(blobs, run_id, found)
+    if loaded is not None:
+        _remember(loaded, found)
+    return small
 
 
-async def small_input(blobs: Blobs, run_id: str, input: str) -> str:
-    """Return the input of a run, as JSON text, with its large media as references to blobs."""
-    if len(input) <= LIMIT:
-        return input
-    given = RunInput.from_json(input).messages
-    messages = [
-        replace(each, content=await put_large(blobs, run_id, each.content, texts=False))
-        if isinstance(each.content, tuple)
-        else each
-        for each in given
-    ]
-    return RunInput(tuple(messages)).to_json()
+async def put_all(blobs: Blobs, run_id: str, found: Mapping[str, bytes]) -> None:
+    """Keep data beside a run, each under its hash."""
+    for hash, data in found.items():
+        await blobs.put(run_id, data, hash)
 
 
 def blobs_in(messages: Sequence[Message]) -> Iterator[str]:
@@ -81,36 +122,80 @@ def blobs_in(messages: Sequence[Message]) -> Iterator[str]:
                 match part:
                     case ImagePart(Blob(hash)) | AudioPart(Blob(hash)) | FilePart(Blob(hash)):
                         yield hash
+        if message.provider_items:
+            yield from references_in(message.provider_items)
+
+
+def without_media(message: Message) -> Message:
+    """Return a message with texts in place of media, and without what a provider made of it."""
+    parts = message.parts
+    if not any(map(_is_media, parts)) and not any(references_in(message.provider_items)):
+        return message
+    content = tuple(note_for(part) if _is_media(part) else part for part in parts)
+    return replace(message, content=content or message.content, provider_items=[])
+
+
+def media_in(messages: Sequence[Message]) -> list[str]:
+    """Return the hashes of the media to which messages refer, long texts left out."""
+    texts = {
+        part.source.hash
+        for message in messages
+        for part in message.parts
+        if isinstance(part, FilePart) and isinstance(part.source, Blob) and part.source.shown
+    }
+    return sorted({*blobs_in(messages)} - texts)
 
 
 async def whole(
-    store: Store, messages: Sequence[Message], runs: Mapping[str, str]
+    store: Store | None,
+    messages: Sequence[Message],
+    runs: Mapping[str, str],
+    loaded: dict[str, bytes],
 ) -> list[Message]:
     """Return messages with what their references stand for, as a model is told it.
 
     Args:
-        store: where the blobs are.
+        store: where the blobs are; None if there is none.
         messages: the messages.
         runs: by the hash of each blob in them, a run that has it.
+        loaded: blobs in memory, by their hash; what is loaded is added, within bounds.
 
     Raises:
         BlobNotFoundError: a blob is not there.
     """
-    loaded = {
-        hash: await until_available(partial(store.blobs.get, run_id, hash))
-        for hash, run_id in runs.items()
-    }
-    return [_with_data(each, loaded) for each in messages]
+    found = dict(loaded)
+    if store is not None:
+        for hash in blobs_in(messages):
+            if hash not in found:
+                found[hash] = await until_available(partial(store.blobs.get, runs[hash], hash))
+        _remember(loaded, found)
+    return [with_data(each, found) for each in messages]
 
 
-def _with_data(message: Message, loaded: Mapping[str, bytes]) -> Message:
+def with_data(message: Message, loaded: Mapping[str, bytes]) -> Message:
+    """Return a message with what its references stand for, as far as that is loaded."""
     content = message.content
-    if not isinstance(content, tuple) or not any(blobs_in([message])):
+    hashes = set(blobs_in([message]))
+    if not hashes or not hashes <= loaded.keys():
+        return message
+    if message.provider_items:
+        items = attached_items(message.provider_items, loaded)
+        message = replace(message, provider_items=items)
+    if not isinstance(content, tuple):
         return message
     parts = tuple(_loaded(part, loaded) for part in content)
     if len(parts) == 1 and isinstance(parts[0], TextPart):
         return replace(message, content=parts[0].text)  # It was a text, or means the same.
     return replace(message, content=parts)
+
+
+def _is_media(part: Part) -> bool:
+    match part:
+        case FilePart(Blob(shown=str())):
+            return False
+        case ImagePart() | AudioPart() | FilePart():
+            return True
+    return False
 
 
 def _loaded(part: Part, loaded: Mapping[str, bytes]) -> Part:
@@ -122,19 +207,28 @@ def _loaded(part: Part, loaded: Mapping[str, bytes]) -> Part:
     return part
 
 
-def _is_large(content: Content, texts: bool) -> bool:
+def _remember(loaded: dict[str, bytes], found: Mapping[str, bytes]) -> None:
+    room = _REMEMBERED - sum(map(len, loaded.values()))
+    for hash, data in found.items():
+        if hash not in loaded and len(data) <= room:
+            loaded[hash] = data
+            room -= len(data)
+
+
+def _holds_media(message: Message) -> bool:
+    content = message.content
+    if isinstance(content, tuple) and any(data_in(part) is not None for part in content):
+        return True
+    return bool(message.provider_items) and has_media(message.provider_items)
+
+
+def _is_large(content: Content) -> bool:
     if isinstance(content, str):
-        return texts and _is_long(content)
-    return any(_is_large_part(part, texts) for part in content)
-
-
-def _is_large_part(part: Part, texts: bool) -> bool:
-    match part:
-        case TextPart(text):
-            return texts and _is_long(text)
-        case ImagePart(Inline(data)) | AudioPart(Inline(data)) | FilePart(Inline(data)):
-            return len(data) > LIMIT
-    return False
+        return _is_long(content)
+    return any(
+        _is_long(part.text) if isinstance(part, TextPart) else data_in(part) is not None
+        for part in content
+    )
 
 
 def _is_long(text: str) -> bool:
@@ -148,17 +242,28 @@ def _encoded(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-async def _put_part(blobs: Blobs, run_id: str, part: Part, texts: bool) -> Part:
-    if not _is_large_part(part, texts):
+def _size(parts: Sequence[Part]) -> int:
+    return sum(
+        len(part.text) if isinstance(part, TextPart) else len(data_in(part) or b"")
+        for part in parts
+    )
+
+
+def _small(parts: Sequence[Part], found: dict[str, bytes]) -> Content:
+    return tuple([_small_part(part, found) for part in parts])
+
+
+def _small_part(part: Part, found: dict[str, bytes]) -> Part:
+    if not isinstance(part, TextPart):
+        return detached(part, found)
+    text = part.text
+    if not _is_long(text):
         return part
-    match part:
-        case TextPart(text):
-            blob = await blobs.put(run_id, _encoded(text))
-            shown = (
-                f"{join_halves(text[:_SHOWN])}… These are the first {_SHOWN:,} characters of "
-                f"{blob.size:,} bytes, kept as the blob {blob.hash}."
-            )
-            return FilePart(msgspec.structs.replace(blob, shown=shown), "text/plain")
-        case ImagePart(Inline(data)) | AudioPart(Inline(data)) | FilePart(Inline(data)):
-            return msgspec.structs.replace(part, source=await blobs.put(run_id, data))
-    return part
+    data = _encoded(text)
+    blob = blob_of(data)
+    found[blob.hash] = data
+    shown = (
+        f"{join_halves(text[:_SHOWN])}… These are the first {_SHOWN:,} characters of "
+        f"{blob.size:,} bytes, kept as the blob {blob.hash}."
+    )
+    return FilePart(msgspec.structs.replace(blob, shown=shown), "text/plain")

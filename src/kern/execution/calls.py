@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from functools import partial
 
 from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError, described
-from kern.execution.attempt import Attempt
-from kern.execution.blobs import keep_small
+from kern.execution.attempt import Attempt, given_media
+from kern.execution.blobs import keep_result
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
 from kern.run.base import RunContext, current_run, current_user
@@ -137,7 +137,8 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None
     def keep(content: Content) -> None:
         attempt.journal.keep(ToolEnded(place, content, result.is_error))
 
-    await keep_small(attempt.store, attempt.output.run_id, result.content, keep)
+    run_id = attempt.output.run_id
+    await keep_result(attempt.store, run_id, result.content, keep, attempt.loaded)
     await attempt.journal.commit()
 
 
@@ -178,7 +179,7 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
 
 
 async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
-    output = attempt.output
+    output, tool = attempt.output, attempt.tools[call.name]
     context = RunContext(
         run_id=output.run_id,
         session_id=output.session_id,
@@ -189,12 +190,13 @@ async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
         tool_call_id=call.id,
         idempotency_key=key,
         dependencies=attempt.spec.dependencies,
+        media=await given_media(attempt) if tool.takes_media else (),
     )
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     run, user = current_run.set(output.run_id), current_user.set(output.user_id)
     try:
         with opened:
-            return await attempt.tools[call.name].call(call.arguments, context)
+            return await tool.call(call.arguments, context)
     finally:
         current_run.reset(run)
         current_user.reset(user)

@@ -7,12 +7,12 @@ from functools import partial
 from kern.execution.answers import asked_of_model, finish
 from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
-from kern.execution.blobs import keep_small, whole
+from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.limits import check_model_call
 from kern.execution.middleware import AskModel, around_model
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
-from kern.run.content import Content
+from kern.run.message import Message
 from kern.run.steps import AttemptBegun
 
 logger = logging.getLogger("kern")
@@ -71,11 +71,8 @@ async def _ask(attempt: Attempt) -> None:
     response = await _respond(attempt)
     if response.finish_reason not in ("stop", "tool_calls"):
         _warn(attempt, response)
-    keep, content = partial(_keep_answer, attempt, response), response.message.content
-    if isinstance(content, tuple):
-        await keep_small(attempt.store, attempt.output.run_id, content, keep, texts=False)
-    else:
-        keep(content)
+    keep, run_id = partial(_keep_answer, attempt, response), attempt.output.run_id
+    await keep_answer(attempt.store, run_id, response.message, keep, attempt.loaded)
     if response.message.tool_calls:  # Else only the run's end follows, and that is written with it.
         await journal.commit()
 
@@ -93,11 +90,11 @@ def _warn(attempt: Attempt, response: ModelResponse) -> None:
     )
 
 
-def _keep_answer(attempt: Attempt, response: ModelResponse, content: Content | None) -> None:
-    """Have an answer written, with what takes the place of its content."""
-    turns, message = attempt.state.turns, response.message
-    if content is not message.content:
-        response = replace(response, message=replace(message, content=content))
+def _keep_answer(attempt: Attempt, response: ModelResponse, message: Message) -> None:
+    """Have an answer written, with the message that takes the place of its own."""
+    turns = attempt.state.turns
+    if message is not response.message:
+        response = replace(response, message=message)
     attempt.journal.answered(
         response,
         starts(attempt, len(turns) + 1, list(enumerate(message.tool_calls))),
@@ -108,8 +105,10 @@ def _keep_answer(attempt: Attempt, response: ModelResponse, content: Content | N
 
 async def _respond(attempt: Attempt) -> ModelResponse:
     spec, messages = attempt.spec, attempt.conversation
-    if attempt.blobs and attempt.store is not None:
-        messages = await whole(attempt.store, messages, attempt.blobs)
+    if not spec.send_media_to_model:
+        messages = [without_media(each) for each in messages]
+    if attempt.blobs:
+        messages = await whole(attempt.store, messages, attempt.blobs, attempt.loaded)
     request = ModelRequest(
         messages,
         [tool.schema for tool in attempt.tools.values()],

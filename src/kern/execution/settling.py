@@ -2,6 +2,7 @@
 
 import logging
 import random
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -11,6 +12,7 @@ from kern.db.base import Store
 from kern.db.values import Settled
 from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputError, ModelError
 from kern.execution.attempt import Attempt
+from kern.execution.blobs import media_in, without_media
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.duration import LONGEST_PAUSE
@@ -138,9 +140,17 @@ async def show_current(attempt: Attempt) -> None:
 
 async def _write_end(attempt: Attempt, store: Store, rows: list[JournalRow]) -> Settled | None:
     fold_before = attempt.journal.fold_before if rows else 0
-    settlement = attempt.output.settlement(attempt.number, rows, fold_before)
-    write = partial(store.settle, settlement)
-    return await to_the_end(lambda: until_available(write), write)
+    output, forgotten = attempt.output, list[str]()
+    if not attempt.spec.store_media and output.status in (RunStatus.completed, RunStatus.cancelled):
+        forgotten = media_in(output.messages)
+        output = replace(output, messages=[without_media(each) for each in output.messages])
+        if not attempt.foreground:  # Else its caller has the media in memory.
+            attempt.output = output
+    write = partial(store.settle, output.settlement(attempt.number, rows, fold_before))
+    settled = await to_the_end(lambda: until_available(write), write)
+    if forgotten and settled is not None:
+        await until_available(partial(store.blobs.drop, output.run_id, forgotten))
+    return settled
 
 
 async def _cancel_children(store: Store, run_id: str) -> None:

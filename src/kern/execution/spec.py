@@ -79,6 +79,14 @@ class Definition(Protocol):
         """Whether answers come piece by piece from the provider though nobody reads them yet."""
 
     @property
+    def send_media_to_model(self) -> bool:
+        """Whether the model is shown media; tools see it anyway."""
+
+    @property
+    def store_media(self) -> bool:
+        """Whether media is kept with a run that has ended."""
+
+    @property
     def dependencies(self) -> Mapping[str, object]:
         """What the tools are given."""
 
@@ -118,6 +126,8 @@ class Spec:
         usage_limits: how much a run may use, or None for any amount.
         middleware: what is done around runs, model calls and tool calls, the first outermost.
         live: whether answers come piece by piece from the provider though nobody reads them yet.
+        send_media_to_model: whether the model is shown media; tools see it anyway.
+        store_media: whether media is kept with a run that has ended.
         dependencies: what the tools are given.
         answering: what its answers have to be, and who is asked after its model.
         agent_limit: how many of its background runs execute at once, or None for any number.
@@ -139,6 +149,8 @@ class Spec:
     usage_limits: UsageLimits | None
     middleware: Sequence[Middleware]
     live: bool
+    send_media_to_model: bool
+    store_media: bool
     dependencies: Mapping[str, object]
     answering: Answering | None
     agent_limit: int | None
@@ -163,6 +175,8 @@ class Spec:
             definition.usage_limits,
             tuple(definition.middleware),
             definition.live,
+            definition.send_media_to_model,
+            definition.store_media,
             dict(definition.dependencies),
             definition.answering,
             definition.max_concurrent_runs,

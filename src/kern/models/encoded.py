@@ -73,7 +73,9 @@ class Encoded(ABC):
         while last > 0 and messages[last].role != "assistant":
             last -= 1
         for place in range(len(self._values), len(messages)):
-            self.add(messages[place], is_past=place < last)
+            message = messages[place]
+            # What another model was given, or a tool has made, nobody here can choose.
+            self.add(message, is_past=place < last or message.role == "tool")
             self._values.append(values[place])
         self.end()
 

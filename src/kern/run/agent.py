@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Self, cast
@@ -11,9 +11,10 @@ import msgspec
 from typing_extensions import TypeVar
 
 from kern.errors import InvalidInputError, JournalError
+from kern.media import Audio, File, Image, Media, Video, media_of
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, dump, encode, shown, to_json_value
-from kern.run.content import TextPart
+from kern.run.content import AudioPart, Blob, FilePart, ImagePart, TextPart
 from kern.run.event import (
     FollowupsCompletedEvent,
     FollowupsStartedEvent,
@@ -86,19 +87,20 @@ class RunInput:
     messages: tuple[Message, ...]
 
     @classmethod
-    def of(cls, value: object) -> Self:
+    def of(cls, value: object, *, with_media: bool = False) -> Self:
         """Return the input that a caller meant.
 
         Args:
             value: a text; a message; or a list of messages, each a :class:`Message` or a dict
                 with ``role`` and ``content``, a text or a list of parts.
+            with_media: whether media is given beside it, so that it need not say anything.
 
         Raises:
             InvalidInputError: there is nothing to say in it, or it is none of these.
         """
         given = value if isinstance(value, list | tuple) else [value]
         messages = tuple(_message(each) for each in given)
-        if not any(_says_something(message) for message in messages):
+        if not with_media and not any(_says_something(message) for message in messages):
             raise InvalidInputError("The input is empty. Pass a text or a list of messages.")
         return cls(messages)
 
@@ -154,6 +156,9 @@ class RunOutput(Generic[Output]):
         finished_at: when it ended.
         events: what happened, where the caller asked for it.
         output_schema: the form of the content, as JSON text, where the run has one of its own.
+        media: the bytes of media in its messages, by their hash, as far as they are loaded: those
+            of a run that was executed for this caller, up to 64 MiB, or after
+            ``await agent.aload_media(run)``.
 
     Example:
         >>> run = RunOutput("run", "session", "agent")
@@ -188,6 +193,51 @@ class RunOutput(Generic[Output]):
     events: list[RunOutputEvent] = field(default_factory=list)
     followups: list[str] = field(default_factory=list)
     output_schema: str | None = field(default=None, repr=False, compare=False)
+    media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def images(self) -> list[Image]:
+        """The images that its model and its tools made, in their order."""
+        return [each for each in self._made() if isinstance(each, Image)]
+
+    @property
+    def audio(self) -> list[Audio]:
+        """The recordings that its model and its tools made."""
+        return [each for each in self._made() if isinstance(each, Audio)]
+
+    @property
+    def videos(self) -> list[Video]:
+        """The videos that its model and its tools made."""
+        return [each for each in self._made() if isinstance(each, Video)]
+
+    @property
+    def files(self) -> list[File]:
+        """The other files that its model and its tools made."""
+        return [each for each in self._made() if isinstance(each, File)]
+
+    @property
+    def response_audio(self) -> Audio | None:
+        """The answer as sound, where the model has spoken it."""
+        last = self.messages[-1:]
+        if not last or last[0].role != "assistant":
+            return None
+        return next((each for each in self._media_in(last) if isinstance(each, Audio)), None)
+
+    def _made(self) -> Iterator[Media]:
+        return self._media_in(
+            [each for each in self.messages if each.role in ("assistant", "tool")]
+        )
+
+    def _media_in(self, messages: Sequence[Message]) -> Iterator[Media]:
+        loaded = self.media or {}
+        for message in messages:
+            for part in message.parts:
+                match part:
+                    case FilePart(Blob(shown=str())):
+                        pass  # It is a text.
+                    case ImagePart(source) | AudioPart(source) | FilePart(source):
+                        data = loaded.get(source.hash) if isinstance(source, Blob) else None
+                        yield media_of(part, data)
 
     @property
     def is_terminal(self) -> bool:

@@ -9,6 +9,8 @@ from typing import Generic
 
 from typing_extensions import TypeVar
 
+from kern.media import Media
+
 
 class RunStatus(StrEnum):
     """Where a run is in its life.
@@ -73,6 +75,8 @@ class RunContext(Generic[Deps]):
         idempotency_key: names this call, the same on every attempt; hand it to services that can
             recognise a request made twice.
         dependencies: what the agent was given for its tools; it is stored nowhere.
+        media: what the run was given, and what its tools have made before this turn, where the tool
+            has a parameter for it.
     """
 
     run_id: str
@@ -84,6 +88,7 @@ class RunContext(Generic[Deps]):
     tool_call_id: str
     idempotency_key: str
     dependencies: Deps = field(repr=False)
+    media: tuple[Media, ...] = field(default=(), repr=False)
     _stopped: Event = field(default_factory=Event, repr=False)
 
     @property

@@ -1,7 +1,11 @@
 """What a message holds beside plain text: its parts, as values and as JSON."""
 
+from base64 import b64decode
 from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
 from typing import TypeAlias, TypeGuard, get_args
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -15,9 +19,12 @@ class Url(msgspec.Struct, frozen=True, omit_defaults=True, tag="url"):
 
 
 class Inline(msgspec.Struct, frozen=True, omit_defaults=True, tag="inline"):
-    """Media held in the message itself."""
+    """Media held in the message itself, in memory; what is written refers to it by its hash."""
 
     data: bytes
+
+    def __repr__(self) -> str:
+        return f"Inline(<{len(self.data):,} bytes>)"
 
 
 class Blob(msgspec.Struct, frozen=True, omit_defaults=True, tag="blob"):
@@ -74,11 +81,12 @@ class AudioPart(msgspec.Struct, frozen=True, omit_defaults=True, tag="audio"):
 
 
 class FilePart(msgspec.Struct, frozen=True, omit_defaults=True, tag="file"):
-    """A document.
+    """A document, or a video.
 
     Attributes:
         source: where it is.
-        mime_type: such as ``"application/pdf"``, or None where only the source knows.
+        mime_type: such as ``"application/pdf"`` or ``"video/mp4"``, or None where only the source
+            knows.
         name: its file name, or None.
     """
 
@@ -113,6 +121,9 @@ class CitationPart(msgspec.Struct, frozen=True, omit_defaults=True, tag="citatio
 Part: TypeAlias = TextPart | ImagePart | AudioPart | FilePart | ReasoningPart | CitationPart
 """A part of a message."""
 
+MediaPart: TypeAlias = ImagePart | AudioPart | FilePart
+"""A part that holds media; a :class:`FilePart` may also be a long text."""
+
 Content: TypeAlias = str | tuple[Part, ...]
 """What is said: a text, or the parts where there is more than text."""
 
@@ -138,9 +149,53 @@ def _text(part: Part) -> str:
     return ""
 
 
+def data_in(part: Part) -> bytes | None:
+    """Return the media that a part holds itself, as bytes or in a ``data:`` URL, or None."""
+    match part:
+        case ImagePart(Inline(data)) | AudioPart(Inline(data)) | FilePart(Inline(data)):
+            return data
+        case ImagePart(Url(url)) | AudioPart(Url(url)) | FilePart(Url(url)) if is_data(url):
+            head, _, text = url.partition(",")
+            data = unquote_to_bytes(text)
+            with suppress(ValueError):  # What cannot be read is for the provider to refuse.
+                return b64decode(data) if head.lower().endswith(";base64") else data
+            return data
+    return None
+
+
+def is_data(url: str) -> bool:
+    """Say whether an URL holds what it leads to."""
+    return url[:5].lower() == "data:"
+
+
+def blob_of(data: bytes) -> Blob:
+    """Return what refers to data in a database."""
+    return Blob(sha256(data).hexdigest(), len(data))
+
+
+def detached(part: Part, found: dict[str, bytes]) -> Part:
+    """Return a part with a reference in place of the media that it holds.
+
+    Args:
+        part: the part.
+        found: what references stand for, by their hash; it is added to.
+    """
+    if not isinstance(part, ImagePart | AudioPart | FilePart):
+        return part
+    data = data_in(part)
+    if data is None:
+        return part
+    blob = blob_of(data)
+    found[blob.hash] = data
+    kind = part.mime_type
+    if kind is None and isinstance(part.source, Url):
+        kind = part.source.url[5:].partition(",")[0].partition(";")[0] or None
+    return msgspec.structs.replace(part, source=blob, mime_type=kind)
+
+
 def parts_to_json(parts: Sequence[Part]) -> list[dict[str, object]]:
-    """Return parts as JSON values, each an object with ``type``; data is in base64."""
-    values: list[dict[str, object]] = msgspec.to_builtins(list(parts))
+    """Return parts as JSON values, each an object with ``type``; media as its hash and size."""
+    values: list[dict[str, object]] = msgspec.to_builtins([detached(each, {}) for each in parts])
     return values
 
 

@@ -1,12 +1,21 @@
 """Messages: what the conversation of a run is made of."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 import msgspec
 
 from kern.errors import InvalidInputError
-from kern.run.content import Content, is_content, parts_from_json, parts_to_json, text_of
+from kern.run.content import (
+    Content,
+    Part,
+    detached,
+    is_content,
+    parts_from_json,
+    parts_to_json,
+    text_of,
+)
+from kern.run.items import detached_items
 from kern.run.tool import ToolCall
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -48,7 +57,7 @@ class Message:
     tool_call_id: str | None = None
     refusal: bool = False
     provider: str | None = None
-    provider_items: list[dict[str, object]] = field(default_factory=list)
+    provider_items: list[dict[str, object]] = field(default_factory=list, repr=False)
     server: str | None = None
     model: str | None = None
     is_error: bool = False
@@ -76,8 +85,28 @@ class Message:
         """The text of the content; ``""`` where there is none."""
         return text_of(self.content)
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the content; none where it is a text."""
+        return self.content if isinstance(self.content, tuple) else ()
+
+    def without_media(self, found: dict[str, bytes]) -> "Message":
+        """Return the message with references in place of the media that it holds itself.
+
+        Args:
+            found: what references stand for, by their hash; it is added to.
+        """
+        content = self.content
+        if isinstance(content, tuple):
+            content = tuple([detached(part, found) for part in content])
+        items = detached_items(self.provider_items, found)
+        return replace(self, content=content, provider_items=items)
+
     def to_dict(self) -> dict[str, object]:
-        """Return the message as JSON values, without the fields that hold their default."""
+        """Return the message as JSON values, without the fields that hold their default.
+
+        Media that it holds itself is told by its hash and size only.
+        """
         values: dict[str, object] = {"role": self.role}
         content = self.content
         if content is not None:
@@ -89,7 +118,7 @@ class Message:
         if self.provider is not None:
             values["provider"] = self.provider
         if self.provider_items:
-            values["provider_items"] = self.provider_items
+            values["provider_items"] = detached_items(self.provider_items, {})
         if self.server is not None:
             values["server"] = self.server
         if self.model is not None:

@@ -1,11 +1,16 @@
-"""Numbers that users give: seconds, and how many."""
+"""Numbers that users give: seconds, how many, and how large."""
 
 import math
+import os
+import re
 
-from kern.errors import InvalidInputError, KernError
+from kern.errors import ConfigurationError, InvalidInputError, KernError
 
 LARGEST = 2**31 - 1
 """The largest number that is taken: PostgreSQL's integer."""
+
+_SIZE = re.compile(r"(\d{1,12})\s*(|k|m|g)i?b?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
 def check_seconds(name: str, value: object, error: type[KernError] = InvalidInputError) -> float:
@@ -50,3 +55,20 @@ def check_count(
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
         raise error(f"{name} must be a whole number from {least} on, not {value!r:.50}.")
     return value
+
+
+def size_in(variable: str, default: str) -> int:
+    """Return the number of bytes that a variable of the environment says, such as ``20MB``.
+
+    Args:
+        variable: its name.
+        default: what it says where it is not set.
+
+    Raises:
+        ConfigurationError: it is no size.
+    """
+    value = os.environ.get(variable) or default
+    found = _SIZE.fullmatch(value.strip())
+    if found is None:
+        raise ConfigurationError(f"{variable} must be a size such as 20MB, not {value!r:.50}.")
+    return int(found[1]) * _UNITS[found[2].lower()]

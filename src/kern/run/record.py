@@ -1,6 +1,7 @@
 """A run as it is stored: what every database takes and gives back."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kern.run.base import RunStatus
@@ -35,6 +36,7 @@ class NewRun:
         journal_version: the version of kern's journal that who executes it must know.
         usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
         output_schema: the form of its answer where it is not its agent's, as JSON text, or None.
+        media: what the blobs in its input stand for, by their hash; it is written beside the row.
         chosen: which of ``"run_id"`` and ``"session_id"`` its caller has named; what others call
             by the same name is another user's.
     """
@@ -61,6 +63,7 @@ class NewRun:
     usage_limits: str | None = None
     output_schema: str | None = None
     chosen: tuple[str, ...] = ()
+    media: Mapping[str, bytes] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ class RunRecord:
     ``output_schema`` the form of its answer where it is not its agent's, likewise. ``budgeted``
     says of a run that was accepted or claimed whether its user has a budget. ``usage``, and
     ``beginning``, the first characters of the input's JSON text, only a listed run has; it has
-    neither ``input`` nor ``output``.
+    neither ``input`` nor ``output``. ``media`` is what the blobs in the input stand for, by their
+    hash; only a run that was just accepted has it.
     """
 
     run_id: str
@@ -114,6 +118,7 @@ class RunRecord:
     budgeted: bool = False
     usage: str | None = None
     beginning: str | None = None
+    media: Mapping[str, bytes] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 from kern.errors import InvalidInputError
 from kern.run.agent import RunInput
 from kern.run.codec import check_id, decode_object, encode
+from kern.run.content import data_in
 from kern.run.cron import Cron
 from kern.run.record import NewRun
 
@@ -89,10 +90,16 @@ class Schedule:
         if metadata is not None and not isinstance(metadata, dict):
             raise InvalidInputError(f"metadata must be a dict, not {type(metadata).__name__}.")
         ticks = Cron(cron, timezone)
+        input = RunInput.of(given)
+        if any(data_in(part) is not None for each in input.messages for part in each.parts):
+            raise InvalidInputError(
+                "The input of a schedule holds media, which is kept with runs only. Give its url, "
+                "or have a tool load it."
+            )
         return cls(
             name=name,
             agent_id=check_id("agent_id", agent_id),
-            input=RunInput.of(given),
+            input=input,
             cron=ticks.line,
             timezone=timezone,
             missed=missed,

@@ -5,7 +5,7 @@ import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import Literal, TypeAlias
 
 from kern.aio.tasks import see_out
@@ -16,8 +16,9 @@ from kern.errors import (
     ToolsetError,
     described,
 )
+from kern.media import Audio, File, Image, Video, max_media_size
 from kern.run.base import RunContext, RunInfo
-from kern.run.content import Content, is_content
+from kern.run.content import Content, TextPart, is_content
 from kern.run.numbers import check_seconds
 from kern.run.tool import ToolSchema
 
@@ -40,21 +41,47 @@ class ToolResult:
         content: what the model is told: a text, or parts, such as an image.
         data: the same as a JSON value for programs, or None.
         is_error: whether the call failed.
+        images: only when it is made: images that are added to the content, as with the next three.
+        videos: videos.
+        audios: recordings.
+        files: documents.
 
     Raises:
-        InvalidInputError: the content is neither a text nor a tuple of parts.
+        InvalidInputError: the content is neither a text nor a tuple of parts; or media cannot be
+            read, is too large or of no known type.
+
+    Example:
+        >>> chart = Image(url="https://example.com/chart.png")
+        >>> len(ToolResult("A chart:", images=[chart]).content)
+        2
     """
 
-    content: Content
+    content: Content = ""
     data: object | None = None
     is_error: bool = False
+    images: InitVar[Sequence[Image]] = ()
+    videos: InitVar[Sequence[Video]] = ()
+    audios: InitVar[Sequence[Audio]] = ()
+    files: InitVar[Sequence[File]] = ()
 
-    def __post_init__(self) -> None:
+    def __post_init__(
+        self,
+        images: Sequence[Image],
+        videos: Sequence[Video],
+        audios: Sequence[Audio],
+        files: Sequence[File],
+    ) -> None:
         if not is_content(self.content):
             raise InvalidInputError(
                 "The content of a ToolResult must be a text or a tuple of parts, not "
                 f"{type(self.content).__name__}; values go into data."
             )
+        if media := [*images, *videos, *audios, *files]:
+            said = self.content
+            parts = ((TextPart(said),) if said else ()) if isinstance(said, str) else said
+            limit = max_media_size()
+            content = (*parts, *(each.to_part(limit) for each in media))
+            object.__setattr__(self, "content", content)
 
 
 class Tool(ABC):
@@ -116,6 +143,11 @@ class Tool(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    def takes_media(self) -> bool:
+        """Whether its calls are given the media of the run, see :class:`RunContext`."""
+        return False
 
     @property
     def is_portable(self) -> bool:

@@ -51,7 +51,8 @@ class FunctionTool(Tool, Generic[P, R]):
         Args:
             function: the function, synchronous (then it is called in a thread) or not. A
                 parameter annotated with :class:`~kern.run.base.RunContext` is not shown to the
-                model, and gets the context of the call.
+                model, and gets the context of the call; one of a type such as ``list[Image]``
+                (:mod:`kern.media`) gets the run's images.
             name: what the model calls; by default the function's name.
             description: what it is for; by default what the docstring says.
             strict: see :class:`ToolSchema`.
@@ -119,6 +120,11 @@ class FunctionTool(Tool, Generic[P, R]):
             timeout=self.timeout,
             requires_confirmation=self.requires_confirmation,
         )
+
+    @property
+    @override
+    def takes_media(self) -> bool:
+        return self._signature.takes_media
 
     @property
     @override

@@ -12,11 +12,17 @@ from collections.abc import (
     ItemsView,
     Iterator,
     KeysView,
+    Sequence,
     ValuesView,
 )
 from contextlib import aclosing, nullcontext
+from functools import partial
+from typing import TypeGuard
 
+from kern.aio.threads import call_in_thread
 from kern.errors import described
+from kern.media import Media, max_media_size
+from kern.run.content import Part, TextPart, text_of
 from kern.tools.base import ToolResult
 
 # How many items of an iterator are taken; one with more may have no end.
@@ -36,11 +42,15 @@ async def as_result(returned: object) -> ToolResult:
     if isinstance(returned, AsyncIterable):
         items = await _gathered(returned)
         returned = _joined(items) if isinstance(returned, AsyncGenerator) else items
+    if _has_media(returned):  # Of a file, perhaps.
+        return await call_in_thread(partial(told, returned))
     return told(returned)
 
 
 def told(returned: object, is_stopped: Callable[[], bool] = lambda: False) -> ToolResult:
     """Return a value as a result: a text as it is, a generator's texts joined, the rest as JSON.
+
+    An image, a recording, a video or a file is a part of the result, also in a list.
 
     Args:
         returned: the value.
@@ -61,6 +71,8 @@ def told(returned: object, is_stopped: Callable[[], bool] = lambda: False) -> To
         returned = _joined(items) if isinstance(returned, Generator) else items
     if isinstance(returned, str):
         return ToolResult(returned)
+    if _has_media(returned):
+        return ToolResult(tuple(_parts(returned)))
     try:
         data = to_jsonable_python(returned, fallback=_plain)
         return ToolResult(json.dumps(data, ensure_ascii=False, allow_nan=False), data)
@@ -69,6 +81,21 @@ def told(returned: object, is_stopped: Callable[[], bool] = lambda: False) -> To
         if found := _OPAQUE.search(text):
             raise _no_text(found[0]) from None
         return ToolResult(text)
+
+
+def _has_media(returned: object) -> TypeGuard[Media | Sequence[object]]:
+    if isinstance(returned, list | tuple):
+        return any(isinstance(each, Media) for each in returned)
+    return isinstance(returned, Media)
+
+
+def _parts(returned: Media | Sequence[object]) -> Iterator[Part]:
+    limit = max_media_size()
+    for each in [returned] if isinstance(returned, Media) else returned:
+        if isinstance(each, Media):
+            yield each.to_part(limit)
+        else:
+            yield TextPart(text_of(told(each).content))
 
 
 def _plain(value: object) -> object:

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from kern.errors import ConfigurationError
+from kern.media import Media
 from kern.run.base import RunContext
 from kern.tools.arguments import read_arguments
 
@@ -41,8 +42,14 @@ class Signature:
         self.description = "\n\n".join(part for part in about if part)
         described = {each.arg_name: each.description for each in documented.params}
         self._context: str | None = None
+        self._media: dict[str, type[Media]] = {}
         self._model = self._read(name, function, described)
         self.parameters = _without_titles(self._model.model_json_schema(schema_generator=_Schema))
+
+    @property
+    def takes_media(self) -> bool:
+        """Whether a parameter takes media of the run."""
+        return bool(self._media)
 
     def check(self, arguments: str) -> BaseModel:
         """Return the arguments that a model wrote, by the names of the fields.
@@ -68,6 +75,8 @@ class Signature:
         }
         if self._context is not None:
             values[self._context] = context
+        for parameter, kind in self._media.items():
+            values[parameter] = [each for each in context.media if isinstance(each, kind)]
         return values
 
     def _read(
@@ -88,6 +97,9 @@ class Signature:
             hint = hints.get(each.name, Any)
             if any(_is_context(part) for part in (hint, *get_args(hint))):
                 self._context = each.name
+                continue
+            if (kind := _media_in(hint)) is not None:
+                self._media[each.name] = kind
                 continue
             if isinstance(each.default, FieldInfo):
                 field = each.default
@@ -117,6 +129,16 @@ class _Schema(GenerateJsonSchema):
         "skipped-choice",
         "non-serializable-default",
     }
+
+
+def _media_in(hint: object) -> type[Media] | None:
+    """Return which media a hint such as ``list[Image] | None`` means, or None."""
+    for each in get_args(hint):
+        if isinstance(each, type) and issubclass(each, Media):
+            return each
+        if (found := _media_in(each)) is not None:
+            return found
+    return None
 
 
 def _is_context(hint: object) -> bool:

@@ -295,6 +295,9 @@ def test_a_result_that_is_an_error_says_so_where_it_is_text_only() -> None:
         (ImagePart(Url("data:image/png;base64,a")), "holds no base64"),
         (FilePart(Inline(b"\xff\xfe"), "application/zip", "a.zip"), "'a.zip' .* application/zip"),
         (AudioPart(Inline(b"."), "audio/wav"), "Claude takes no sound"),
+        (FilePart(Inline(b"."), "audio/wav"), "Claude takes no sound"),
+        (FilePart(Url("https://example.com/a.mp4"), "video/mp4"), "Claude takes no video"),
+        (ImagePart(Url("gs://bucket/a.png")), "by https:// only, not from gs://bucket/a.png"),
     ],
 )
 def test_media_that_cannot_be_read_is_refused(part: Part, reason: str) -> None:
@@ -306,11 +309,16 @@ def test_media_that_cannot_be_read_is_refused(part: Part, reason: str) -> None:
 def test_media_that_another_model_has_answered_is_left_out_if_claude_does_not_take_it() -> None:
     heard = Message("user", (TextPart("What is this?"), AudioPart(Inline(b"."), "audio/wav")))
     drawn = Message("assistant", (TextPart("A bell."), ImagePart(Inline(b"BM"), "image/bmp")))
-    left_out = "(Here was something that you cannot be shown.)"
+    recording, image = (
+        f"(Here was {each} that you cannot be shown.)" for each in ("a recording", "an image")
+    )
     assert turns(heard, drawn, "And?") == [
-        ("user", ["What is this?", left_out]),
+        ("user", ["What is this?", recording]),
         ("assistant", ["A bell."]),
-        ("user", ["These are the images of the answer above.", left_out, "And?"]),
+        (
+            "user",
+            ["These are the images of the answer above.", image, "And?"],
+        ),
     ]
     lost = Message("user", (ImagePart(Blob("ab12", 5)),))
     with pytest.raises(ModelError, match=r"kept in the database \(ab12\) and was not loaded"):

@@ -213,7 +213,7 @@ async def test_what_a_filter_stops_is_told_apart(
     server.default = Reply.incomplete("Once upon", reason="content_filter")
     if provider.kind is Claude:  # Its filters refuse.
         response = await ask(model, "Hi")
-        assert (response.message.refusal, response.finish_reason) == (True, "content_filter")
+        assert (response.message.refusal, response.finish_reason) == (True, "refusal")
         return
     with pytest.raises(ModelError, match="test-model broke off its answer: ") as raised:
         await ask(model, "Hi")

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import pytest
 from providers import PNG, NewModel, Provider
 
+from kern import errors
 from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
 from kern.errors import ModelError
@@ -58,7 +59,8 @@ def is_streamed(server: ProtocolServer) -> bool:
 
 def assert_failed(run: RunOutput, said: str, content: str | None = None) -> None:
     """Make sure that a run has ended of the model, with these words (a regular expression)."""
-    assert (run.status, run.error_kind) == (RunStatus.error, "ModelError"), run
+    assert run.status is RunStatus.error, run
+    assert issubclass(getattr(errors, str(run.error_kind)), ModelError), run
     assert run.error is not None
     assert re.fullmatch(said, run.error, re.S), run.error
     assert run.content == content

@@ -48,6 +48,25 @@ class SyncListing(Listing[Deps, Output]):
             self.aget_blob(run_id, hash, user_id=user_id)
         )
 
+    def load_media(
+        self, run: RunOutput[Output], *, user_id: str | None = None
+    ) -> RunOutput[Output]:
+        """Load the bytes of the media in a run's messages, for its images, audio, videos and files.
+
+        Args:
+            run: the run, as it was read from the database.
+            user_id: the user whose run it must be; by default any.
+
+        Returns:
+            The same run; ``run.images[0].content`` is there now.
+
+        Raises:
+            BlobNotFoundError: media is not there any more.
+            ConfigurationError: the agent has no db.
+            DatabaseError: it could not be read.
+        """
+        return blocking("await agent.aload_media(...)").call(self.aload_media(run, user_id=user_id))
+
     def list_runs(
         self,
         *,

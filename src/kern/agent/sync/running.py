@@ -1,6 +1,6 @@
 """Generated from ``kern/agent/running.py`` by ``scripts/generate_sync.py``."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, overload
 
@@ -11,6 +11,7 @@ from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.running import Running
 from kern.dispatch.submission import SessionPolicy
+from kern.media import Audio, File, Image, Video
 from kern.run.agent import Answer, Output, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
@@ -27,6 +28,10 @@ class SyncRunning(Running[Deps, Output]):
         *,
         stream: Literal[False] = False,
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -67,6 +72,10 @@ class SyncRunning(Running[Deps, Output]):
         *,
         stream: Literal[True],
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -89,6 +98,10 @@ class SyncRunning(Running[Deps, Output]):
         *,
         stream: bool = False,
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -114,6 +127,10 @@ class SyncRunning(Running[Deps, Output]):
         *,
         stream: bool = False,
         stream_events: bool = False,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -137,6 +154,11 @@ class SyncRunning(Running[Deps, Output]):
             stream_events: with ``stream``, yield every event; by default the pieces of content,
                 and how the run goes on and ends. With ``background`` a reader that was interrupted
                 goes on with :meth:`stream_run`, in any process.
+            images: what the model is shown beside the input, as part of its last message of the
+                user; a file is read now. See ``docs/media.md``.
+            audio: recordings, likewise.
+            videos: likewise.
+            files: documents, likewise.
             background: return as soon as the run is durably accepted; it executes in this
                 process or in any other that serves the agent, and survives them all. Without it
                 the run belongs to the caller: where the caller is cancelled, so is the run.
@@ -193,6 +215,10 @@ class SyncRunning(Running[Deps, Output]):
             input,
             stream=stream,
             stream_events=stream_events,
+            images=images,
+            audio=audio,
+            videos=videos,
+            files=files,
             background=background,
             run_id=run_id,
             session_id=session_id,
@@ -217,6 +243,10 @@ class SyncRunning(Running[Deps, Output]):
         stream: bool = True,
         session_id: str | None = None,
         user_id: str | None = None,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
     ) -> None:
         """Run the agent and show its answer in the terminal as it comes.
 
@@ -225,10 +255,23 @@ class SyncRunning(Running[Deps, Output]):
             stream: show the answer while it is written; by default so.
             session_id: the conversation; by default a new one.
             user_id: on whose behalf.
+            images: see :meth:`run`, as for the rest.
+            audio: recordings.
+            videos: videos.
+            files: documents.
 
         Raises:
             Exception: as :meth:`run` does.
         """
         return blocking("await agent.aprint_response(...)").call(
-            self.aprint_response(input, stream=stream, session_id=session_id, user_id=user_id)
+            self.aprint_response(
+                input,
+                stream=stream,
+                session_id=session_id,
+                user_id=user_id,
+                images=images,
+                audio=audio,
+                videos=videos,
+                files=files,
+            )
         )

@@ -22,10 +22,15 @@ INSERT INTO {names.blobs} (run_id, hash, chunk, data)
 SELECT $1, $2, $3::integer + number - 1, data
 FROM unnest($4::bytea[]) WITH ORDINALITY AS chunk (data, number)
 ON CONFLICT DO NOTHING"""
+        self._delete = f"DELETE FROM {names.blobs} WHERE run_id = $1 AND hash = ANY ($2::text[])"
         self._select = f"""
 SELECT data FROM {names.blobs}
 WHERE run_id = $1 AND hash = $2 AND chunk >= $3::integer AND chunk < $3::integer + {CHUNKS}
 ORDER BY chunk"""
+
+    @override
+    async def drop(self, run_id: str, hashes: Sequence[str]) -> None:
+        await self._fetch(self._delete, run_id, hashes)
 
     @override
     async def _write(self, run_id: str, hash: str, first: int, chunks: Sequence[bytes]) -> None:

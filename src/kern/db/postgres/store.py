@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 import asyncpg
@@ -89,7 +90,13 @@ class PostgresStore(Store):
 
     @override
     async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
-        return await self._accepting.submit_with(connection, run)
+        accepted = await self._accepting.submit_with(connection, run)
+        if accepted is not None and run.media:
+            fetch = partial(self._accepting.fetch_within, connection, run.run_id)
+            blobs = PostgresBlobs(fetch, self.names)
+            for hash, data in run.media.items():
+                await blobs.put(run.run_id, data, hash)
+        return accepted
 
     @override
     async def rolled_back(self, runs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -18,6 +18,10 @@ class SqliteBlobs(Blobs):
         self._blobs = file.tables.blobs
 
     @override
+    async def drop(self, run_id: str, hashes: Sequence[str]) -> None:
+        await self._file.write(self._delete, run_id, hashes)
+
+    @override
     async def _write(self, run_id: str, hash: str, first: int, chunks: Sequence[bytes]) -> None:
         await self._file.write(self._insert, run_id, hash, first, chunks)
 
@@ -35,6 +39,12 @@ class SqliteBlobs(Blobs):
                 {"run_id": run_id, "hash": hash, "chunk": number, "data": data}
                 for number, data in enumerate(chunks, first)
             ],
+        )
+
+    def _delete(self, transaction: Transaction, run_id: str, hashes: Sequence[str]) -> None:
+        transaction.execute_many(
+            f"DELETE FROM {self._blobs} WHERE run_id = :run_id AND hash = :hash",
+            [{"run_id": run_id, "hash": hash} for hash in hashes],
         )
 
     def _select(self, transaction: Transaction, run_id: str, hash: str, first: int) -> list[bytes]:

@@ -7,7 +7,7 @@ import base64
 from collections.abc import Mapping
 from functools import partial
 
-from kern.models.media import not_loaded, parts_of, refused, taken
+from kern.models.media import by_type, is_video, not_loaded, refused, taken
 from kern.models.values import Json
 from kern.run.content import (
     AudioPart,
@@ -57,7 +57,11 @@ def text_blocks(text: str) -> list[Json]:
 
 def images_of(content: Content | None) -> list[Json]:
     """Return the images of an answer, which the API takes from a user only."""
-    images = tuple(part for part in parts_of(content) if isinstance(part, ImagePart))
+    images = tuple(
+        part
+        for part in (content if isinstance(content, tuple) else ())
+        if isinstance(part, ImagePart)
+    )
     return input_blocks(images, is_past=True)
 
 
@@ -67,9 +71,12 @@ def _input_blocks(part: Part, *, citations: bool) -> list[Json]:
             return text_blocks(text)
         case ImagePart():
             return [_image(part)]
-        case FilePart(source, mime_type):
-            if mime_type in _IMAGES:
-                return [_image(ImagePart(source, mime_type))]
+        case FilePart():
+            if is_video(part):
+                raise refused("Claude takes no video. Give images of it.")
+            known = by_type(part)
+            if not isinstance(known, FilePart):
+                return _input_blocks(known, citations=citations)
             return [_document(part, citations)]
         case AudioPart(transcript=str(transcript)) if transcript.strip():
             return text_blocks(transcript)
@@ -123,8 +130,10 @@ def _opened(source: Source, mime_type: str | None) -> str | tuple[bytes, str | N
             except ValueError:
                 raise refused("A data: URL of the message holds no base64.") from None
             return content, kind or mime_type
-        case Url(url):
+        case Url(url) if url.startswith(("https:", "http:")):
             return url
+        case Url(url):
+            raise refused(f"Claude fetches media by https:// only, not from {url:.80}.")
         case Inline(data):
             return data, mime_type
     raise not_loaded(source)

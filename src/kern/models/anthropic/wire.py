@@ -134,7 +134,7 @@ class Turns(Encoded):
                 if images := images_of(message.content):
                     self._carried += [*text_blocks(_IMAGES_ABOVE), *images]
             case "tool":
-                result = encode(self._result(message, is_past))
+                result = encode(self._result(message))
                 self._turn("user").results.append(result)
             case "user":
                 blocks = input_blocks(message.content, citations=self.citations, is_past=is_past)
@@ -173,13 +173,14 @@ class Turns(Encoded):
         self._ids[call_id] = sent
         return sent
 
-    def _result(self, message: Message, is_past: bool) -> Json:
+    def _result(self, message: Message) -> Json:
         call_id = message.tool_call_id or ""
         result: Json = {
             "type": "tool_result",
             "tool_use_id": self._ids.get(call_id, _UNSAFE.sub("_", call_id)),
         }
-        if blocks := input_blocks(message.content, is_past=is_past):
+        # Nobody here can choose what a tool has made.
+        if blocks := input_blocks(message.content, is_past=True):
             result["content"] = blocks
         if message.is_error and {each["type"] for each in blocks} == {"text"}:
             result["is_error"] = True  # The API takes it with texts only, and not without one.

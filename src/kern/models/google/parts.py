@@ -10,7 +10,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from kern.errors import ModelError
-from kern.models.media import not_loaded
+from kern.models.media import not_loaded, note_for, type_of
 from kern.models.values import Json, number_at, object_at, objects_in, text_at
 from kern.run.content import (
     AudioPart,
@@ -32,6 +32,15 @@ _RAW_SOUND = ("audio/L16", "audio/pcm")
 
 _SOURCES = ("web", "retrievedContext", "maps", "image")
 """The kinds of sources that an answer can rest on."""
+
+
+def without_foreign(parts: Sequence[Part]) -> list[Part]:
+    """Return parts with a text in place of media that the API is not known to take.
+
+    What is answered already, by another model perhaps, or was made by a tool, nobody can choose; of
+    anything else the API itself says whether it takes it.
+    """
+    return [note_for(part) if _is_foreign(part) else part for part in parts]
 
 
 def input_parts(parts: Sequence[Part], *, each_in_detail: bool = False) -> list[Json]:
@@ -57,17 +66,29 @@ def input_parts(parts: Sequence[Part], *, each_in_detail: bool = False) -> list[
 _DETAILS = ("low", "medium", "high", "ultra_high")
 
 
+def _is_foreign(part: Part) -> bool:
+    if not isinstance(part, ImagePart | AudioPart | FilePart):
+        return False
+    kind = type_of(part) or _USUAL.get(type(part), "")
+    if not kind and isinstance(part.source, Url):
+        return False  # The API looks itself.
+    return kind not in _TAKEN and not kind.startswith(("audio/", "video/", "text/"))
+
+
+# Source: https://ai.google.dev/gemini-api/docs/file-input-methods
+_TAKEN = (
+    *("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"),
+    *("application/pdf", "application/json", "application/xml", "application/rtf"),
+)
+_USUAL = {ImagePart: "image/png", AudioPart: "audio/wav"}
+
+
 def _input_part(part: Part) -> Json | None:
     match part:
         case TextPart(text):
             return {"text": text} if text else None
-        case ImagePart(source, kind):
-            return _media(source, kind, "image/png")
-        case AudioPart(source, kind):
-            return _media(source, kind, "audio/wav")
-        case FilePart(source, kind, name):
-            guessed = mimetypes.guess_type(name)[0] if name else None
-            return _media(source, kind or guessed, "application/octet-stream")
+        case ImagePart(source) | AudioPart(source) | FilePart(source):
+            return _media(source, type_of(part), _USUAL.get(type(part), "application/octet-stream"))
         case ReasoningPart() | CitationPart():
             return None
 

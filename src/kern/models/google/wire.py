@@ -12,13 +12,12 @@ from kern.models.base import ModelRequest, ToolChoice
 from kern.models.calls import object_of
 from kern.models.encoded import Encoded
 from kern.models.google.params import in_camel_case, is_before_3, overridden, placed
-from kern.models.google.parts import input_parts
-from kern.models.media import parts_of
+from kern.models.google.parts import input_parts, without_foreign
 from kern.models.origin import Origin
 from kern.models.params import set_by_both, settings_of
 from kern.models.schema import for_gemini
 from kern.models.values import Json, encode, members_of, object_at, text_at
-from kern.run.content import AudioPart, Content, FilePart, ImagePart, Part, TextPart, text_of
+from kern.run.content import AudioPart, FilePart, ImagePart, Part, TextPart, text_of
 from kern.run.message import Message
 
 _UNSIGNED = "skip_thought_signature_validator"
@@ -64,7 +63,7 @@ class Contents(Encoded):
         if message.role == "system":
             self.instructions.append(message.text)
         else:
-            self._add(message.role, [*map(encode, self._parts(message))])
+            self._add(message.role, [*map(encode, self._parts(message, is_past=is_past))])
 
     def _add(self, role: str, parts: list[bytes]) -> None:
         if not parts:
@@ -74,16 +73,19 @@ class Contents(Encoded):
         else:
             self._contents.append((role, parts))
 
-    def _parts(self, message: Message) -> list[Json]:
+    def _parts(self, message: Message, *, is_past: bool) -> list[Json]:
         if message.role == "tool":
             return self._result(message)
         if message.role == "assistant":
             return self._answer(message)
-        return self._said(message.content)
+        return self._said(message, is_past)
 
-    def _said(self, content: Content | None) -> list[Json]:
-        parts = content if isinstance(content, tuple) else _text_parts(content)
-        return input_parts(parts, each_in_detail=not is_before_3(self.origin.model))
+    def _said(self, message: Message, is_past: bool) -> list[Json]:
+        parts = message.parts or _text_parts(message.text)
+        return input_parts(
+            without_foreign(parts) if is_past else parts,
+            each_in_detail=not is_before_3(self.origin.model),
+        )
 
     def _answer(self, message: Message) -> list[Json]:
         if self.origin.made(message):
@@ -92,7 +94,7 @@ class Contents(Encoded):
                 made_id = text_at(object_at(item, "functionCall"), "id")
                 self._called[call.id] = _Called(call.name, made_id)
             return message.provider_items
-        parts = self._said(message.content)
+        parts = self._said(message, is_past=True)
         for call in message.tool_calls:
             self._called[call.id] = _Called(call.name, None)
             part: Json = {"functionCall": {"name": call.name, "args": object_of(call.arguments)}}
@@ -104,8 +106,10 @@ class Contents(Encoded):
     def _result(self, message: Message) -> list[Json]:
         call_id = message.tool_call_id or ""
         called = self._called.get(call_id, _Called(call_id, None))
-        media = input_parts([each for each in parts_of(message.content) if _is_media(each)])
-        told = {"error" if message.is_error else "output": message.text}
+        content = without_foreign(message.parts)
+        media = input_parts([each for each in content if _is_media(each)])
+        text = text_of(content) if content else message.text
+        told = {"error" if message.is_error else "output": text}
         response: Json = {"name": called.name, "response": told}
         if called.id is not None:
             response["id"] = called.id

@@ -3,9 +3,17 @@
 import base64
 import binascii
 
-from kern.models.media import not_loaded, refused
+from kern.models.media import is_video, not_loaded, refused
 from kern.models.values import Json
-from kern.run.content import AudioPart, CitationPart, ImagePart, Inline, Source, Url
+from kern.run.content import (
+    AudioPart,
+    CitationPart,
+    FilePart,
+    ImagePart,
+    Inline,
+    Source,
+    Url,
+)
 
 _SOUNDS = {
     "audio/mpeg": "mp3",
@@ -32,22 +40,39 @@ def address(source: Source, mime_type: str) -> str:
         ModelError: it is in the database, and was not loaded.
     """
     match source:
-        case Url(url):
+        case Url(url) if url.startswith(("https:", "http:", "data:")):
             return url
+        case Url(url):
+            raise refused(
+                f"The API fetches media by https:// and http:// only, not from {url:.80}."
+            )
         case Inline(data):
             return f"data:{mime_type};base64,{base64.b64encode(data).decode()}"
     raise not_loaded(source)
 
 
-def sound_input(part: AudioPart) -> Json:
-    """Return a recording as Chat Completions take it.
+def refuse_video(part: FilePart) -> None:
+    """Raise where a file is a video.
 
     Raises:
-        ModelError: they do not take it.
+        ModelError: it is.
+    """
+    if is_video(part):
+        raise refused("OpenAI's APIs take no video. Use Gemini, or give images of it.")
+
+
+def sound_input(part: AudioPart) -> Json:
+    """Return a recording as Chat Completions takes it.
+
+    Raises:
+        ModelError: it does not take it.
     """
     kind = _SOUNDS.get(part.mime_type or "")
     if kind is None or not isinstance(part.source, Inline):
-        raise refused("The API takes sound within the message only, as audio/mpeg or audio/wav.")
+        raise refused(
+            f"The API takes sound within the message only, as audio/mpeg or audio/wav, not "
+            f"{part.mime_type} {'at an address' if isinstance(part.source, Url) else 'in it'}."
+        )
     data = base64.b64encode(part.source.data).decode()
     return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
 

@@ -5,12 +5,14 @@ Source: https://platform.openai.com/docs/api-reference/chat/create
 
 from collections.abc import Sequence
 
-from kern.models.media import refused, taken
+from kern.errors import ModelError
+from kern.models.media import by_type, is_text, refused, taken, type_of
 from kern.models.openai.media import (
     address,
     citation,
     decoded,
     image_at,
+    refuse_video,
     sound_input,
     sound_type,
 )
@@ -50,18 +52,35 @@ def _input_part(part: Part) -> Sequence[Json]:
             if detail:
                 image["detail"] = detail
             return ({"type": "image_url", "image_url": image},)
-        case FilePart(Url()):
+        case FilePart():
+            return _file(part)
+        case AudioPart(transcript=transcript):
+            try:
+                return (sound_input(part),)
+            except ModelError:
+                if not (transcript or "").strip():
+                    raise
+                return ({"type": "text", "text": transcript},)
+        case ReasoningPart() | CitationPart():
+            return ()
+
+
+def _file(part: FilePart) -> Sequence[Json]:
+    refuse_video(part)
+    known = by_type(part)
+    if not isinstance(known, FilePart):
+        return _input_part(known)
+    match part.source:
+        case Url():
             raise refused(
                 "Chat Completions takes files within the message only, not by their address. Load "
                 "the file first, or use OpenAIResponses."
             )
-        case FilePart(source, mime_type, name):
-            data = address(source, mime_type or "application/octet-stream")
-            return ({"type": "file", "file": {"file_data": data, "filename": name or "file"}},)
-        case AudioPart():
-            return (sound_input(part),)
-        case ReasoningPart() | CitationPart():
-            return ()
+        case Inline(data) if is_text(part):  # Of files it takes PDF alone.
+            text = data.decode(errors="replace")
+            return ({"type": "text", "text": f"{part.name}:\n{text}" if part.name else text},)
+    url = address(part.source, type_of(part) or "application/octet-stream")
+    return ({"type": "file", "file": {"file_data": url, "filename": part.name or "file"}},)
 
 
 def answer_content(message: Json) -> str | tuple[Part, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing_extensions import override
 
 from kern.models.base import ModelRequest, OutputSchema, ToolChoice
-from kern.models.media import parts_of, said
+from kern.models.media import said
 from kern.models.openai.chat.parts import input_parts
 from kern.models.openai.encoded import Items
 from kern.models.openai.params import tools_of
@@ -58,7 +58,7 @@ class Conversation(Items):
     def media_of(self, message: Message) -> Sequence[Part]:
         # What an answer said aloud is handed back by its id, or as text.
         kinds = ImagePart | FilePart | (AudioPart if message.role == "tool" else ImagePart)
-        return [part for part in parts_of(message.content) if isinstance(part, kinds)]
+        return [part for part in message.parts if isinstance(part, kinds)]
 
     @override
     def shown(self, parts: Sequence[Part]) -> Json:

@@ -5,8 +5,8 @@ Source: https://platform.openai.com/docs/api-reference/responses/create
 
 from collections.abc import Sequence
 
-from kern.models.media import refused, taken
-from kern.models.openai.media import address, citation, image_of
+from kern.models.media import by_type, refused, taken, type_of
+from kern.models.openai.media import address, citation, image_of, refuse_video
 from kern.models.values import Json, objects_in
 from kern.run.content import (
     AudioPart,
@@ -40,11 +40,8 @@ def _input_part(part: Part) -> Sequence[Json]:
         case ImagePart(source, mime_type, detail):
             url = address(source, mime_type or "image/png")
             return ({"type": "input_image", "image_url": url, "detail": detail or "auto"},)
-        case FilePart(Url(url)):
-            return ({"type": "input_file", "file_url": url},)
-        case FilePart(source, mime_type, name):
-            data = address(source, mime_type or "application/octet-stream")
-            return ({"type": "input_file", "file_data": data, "filename": name or "file"},)
+        case FilePart():
+            return _file(part)
         case AudioPart(transcript=str(transcript)) if transcript.strip():
             return ({"type": "input_text", "text": transcript},)
         case AudioPart():
@@ -53,6 +50,17 @@ def _input_part(part: Part) -> Sequence[Json]:
             )
         case ReasoningPart() | CitationPart():
             return ()
+
+
+def _file(part: FilePart) -> Sequence[Json]:
+    refuse_video(part)
+    known = by_type(part)
+    if not isinstance(known, FilePart):
+        return _input_part(known)
+    url = address(part.source, type_of(part) or "application/octet-stream")
+    if isinstance(part.source, Url):
+        return ({"type": "input_file", "file_url": url},)
+    return ({"type": "input_file", "file_data": url, "filename": part.name or "file"},)
 
 
 def answer_content(items: Sequence[Json]) -> tuple[str | tuple[Part, ...], bool]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing_extensions import override
 
 from kern.models.base import ModelRequest, OutputSchema, ToolChoice
-from kern.models.media import parts_of, said
+from kern.models.media import said
 from kern.models.openai.encoded import Items
 from kern.models.openai.params import tools_of
 from kern.models.openai.responses.parts import input_parts
@@ -49,9 +49,7 @@ class Input(Items):
     def media_of(self, message: Message) -> Sequence[Part]:
         if message.role == "tool" or self.origin.made(message):
             return ()  # The API takes them there.
-        return [
-            part for part in parts_of(message.content) if isinstance(part, ImagePart | FilePart)
-        ]
+        return [part for part in message.parts if isinstance(part, ImagePart | FilePart)]
 
     @override
     def shown(self, parts: Sequence[Part]) -> Json:

@@ -1,0 +1,1 @@
+"""Small helpers under the paths that users know."""
