@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 from stores import CLAIM, LEASE, SWARM, Recorder, Spawn, address, ending, execute, new_run, same
 
 from kern.db.postgres import PostgresDb

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
+import msgspec
+
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.options import Input, new_run
 from kern.dispatch.foreground import execute_alone
@@ -167,7 +169,7 @@ class Request:
         """
         if not self.background:
             return self._told(self._executed(), every_event)
-        streamed = replace(self, run=replace(self.run, streamed=True))
+        streamed = replace(self, run=msgspec.structs.replace(self.run, streamed=True))
         submitting: asyncio.Task[RunOutput] | None = None
         with suppress(RuntimeError):  # Code without an event loop submits with the first event.
             submitting = asyncio.get_running_loop().create_task(streamed.submit())

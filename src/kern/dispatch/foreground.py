@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
+
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Store
@@ -83,7 +85,7 @@ async def execute_alone(definition: Definition, run: NewRun, emit: Emit | None) 
     now = datetime.now(UTC)
     if cancellations.take_pending(run.run_id, run.user_id):
         return RunOutput.from_record(record_of(run, Accepted(RunStatus.cancelled, now)))
-    run = replace(run, run_id=cancellations.run_id(run.run_id, run.user_id))
+    run = msgspec.structs.replace(run, run_id=cancellations.run_id(run.run_id, run.user_id))
     record = record_of(run, Accepted(RunStatus.running, now))
     attempt = Attempt.begin(record, Spec.of(definition), None, emit=emit, foreground=True)
     await Executor().execute(attempt)

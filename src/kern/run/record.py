@@ -1,13 +1,17 @@
-"""A run as it is stored: what every database takes and gives back."""
+"""A run as it is stored: what every database takes and gives back.
 
-from dataclasses import dataclass
+Each run makes several of these. A frozen ``Struct`` is made in a tenth of the time that a frozen
+dataclass takes, and the garbage collector need not look at it: it holds values only, no cycles.
+"""
+
 from datetime import datetime
+
+import msgspec
 
 from kern.run.base import RunStatus
 
 
-@dataclass(frozen=True, slots=True)
-class NewRun:
+class NewRun(msgspec.Struct, frozen=True, gc=False):
     """A run about to be accepted.
 
     Attributes:
@@ -61,8 +65,7 @@ class NewRun:
     chosen: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(msgspec.Struct, frozen=True, gc=False):
     """The row of a run. ``input``, ``output``, ``error`` and ``metadata`` are JSON text.
 
     ``last_seq`` is the number of its journal's last row, where the run was claimed; ``failures``
@@ -110,8 +113,7 @@ class RunRecord:
     beginning: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRow:
+class JournalRow(msgspec.Struct, frozen=True, gc=False):
     """A row of a run's journal: a step, see :mod:`kern.run.steps`.
 
     Attributes:
@@ -133,8 +135,7 @@ class JournalRow:
     created_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended: what is written to the run's row, once.
 
     Attributes:
