@@ -373,6 +373,7 @@ class Runtime:
             record.status is RunStatus.running
             and record.executor == self._name
             and not self._worker.executes(record.run_id)
+            and not self._foreground.executes(record.run_id)
         )
 
     async def _release_accepted(self, run_id: str) -> None:

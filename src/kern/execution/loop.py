@@ -89,7 +89,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
     request = ModelRequest(
         messages,
         [tool.schema for tool in attempt.tools.values()],
-        attempt.state.handle_for(attempt.spec.model.origin),
+        attempt.handle,
         memo=attempt.memo,
     )
     if not spec.middleware:
