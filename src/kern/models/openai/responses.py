@@ -133,11 +133,12 @@ class OpenAIResponses(Model):
                     if isinstance(piece, ModelResponse):
                         return piece
             raise AssertionError("a stream ends with its response or an error")
-        body, retries = self._body(request), Retries(self._max_retries)
+        asked, retries = self._asked(request), Retries(self._max_retries)
+        body = self._body(request, asked)
         while True:
             try:
                 answer = await self._service.post("/responses", body)
-                return read_response(answer, self._asked(request), request.messages)
+                return read_response(answer, asked, request.messages)
             except ModelError as error:
                 failure = self._service.failed(error)
             await retries.wait(failure)
@@ -190,7 +191,8 @@ class OpenAIResponses(Model):
         self, request: ModelRequest, pieces: Pieces, retries: Retries
     ) -> AsyncGenerator[Piece, None]:
         """Ask once, and yield the pieces of the answer as ``pieces`` reads them."""
-        body = self._body(request)
+        asked = self._asked(request)
+        body = self._body(request, asked)
         if self.keeps_answers:
             events = KeptAnswer(self._service, request.handle, body, retries).events()
         else:
@@ -200,7 +202,7 @@ class OpenAIResponses(Model):
                 kind = event.get("type")
                 if kind in ENDS:
                     whole = pieces.whole(event.get("response"))
-                    response = read_response(whole, self._asked(request), request.messages)
+                    response = read_response(whole, asked, request.messages)
                     await _drain(events)
                     if rest := pieces.rest(response.message.text):
                         yield rest
@@ -215,8 +217,8 @@ class OpenAIResponses(Model):
             f"{self.id} ended its answer before it was complete.", kind="connection", transient=True
         )
 
-    def _body(self, request: ModelRequest) -> dict[str, bytes]:
-        return request_body(request, self._asked(request), {"model": self.id, **self._params})
+    def _body(self, request: ModelRequest, asked: Origin) -> dict[str, bytes]:
+        return request_body(request, asked, {"model": self.id, **self._params})
 
     def _asked(self, request: ModelRequest) -> Origin:
         model = request.settings.get("model", self.id)

@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping
 from contextlib import aclosing
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from kern.aio.limit import Allowance
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _OPENAI = "https://api.openai.com/v1"
+
+
+class _Opened(NamedTuple):
+    client: "AsyncOpenAI"
+    server: str
 
 
 class Service:
@@ -72,8 +77,8 @@ class Service:
 
         Where connections are open, it is theirs, whatever the environment says since then.
         """
-        client = self._clients.opened
-        return _server_at(self._address if client is None else str(client.base_url))
+        opened = self._clients.opened
+        return _server_at(self._address) if opened is None else opened.server
 
     async def prepare(self) -> None:
         """Load the SDK and open a client.
@@ -126,7 +131,7 @@ class Service:
         Raises:
             ModelError: it refused, or the stream broke off or is no JSON.
         """
-        client = await self._clients.get()
+        client, _ = await self._clients.get()
         method = "GET" if body is None else "POST"
         try:
             with Allowance(self._timeout) as allowance:
@@ -156,7 +161,7 @@ class Service:
         return model_error(error, self._model, self._timeout, key or "")
 
     async def _whole(self, method: str, path: str, body: Mapping[str, bytes] | None) -> object:
-        client = await self._clients.get()
+        client, _ = await self._clients.get()
         try:
             with Allowance(self._timeout) as allowance:
                 response = await allowance.wait(_send(client, method, path, body, stream=False))
@@ -164,7 +169,7 @@ class Service:
         except Exception as error:
             raise self.failed(error) from None
 
-    async def _client(self) -> AsyncGenerator["AsyncOpenAI", None]:
+    async def _client(self) -> AsyncGenerator["_Opened", None]:
         with extra("openai"):
             from httpx2 import InvalidURL
             from openai import AsyncOpenAI
@@ -199,7 +204,8 @@ class Service:
                 _open_clients.pop(each, None)
         _open_clients[client] = asyncio.get_running_loop()
         try:
-            yield client
+            # Its address is asked for more than once a call, and takes long to be put together.
+            yield _Opened(client, _server_at(str(client.base_url)))
         finally:
             _open_clients.pop(client, None)
             await client.close()
