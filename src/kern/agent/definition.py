@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeAlias, cast, get_args
 from unicodedata import category, normalize
 
@@ -124,7 +125,7 @@ class AgentDefinition(Generic[Deps, Output]):
             raise ConfigurationError(
                 "An agent needs a model, such as Agent(model=OpenAIResponses(id='gpt-5-mini'))."
             )
-        if history_agents not in get_args(HistoryAgents):
+        if history_agents not in _HISTORY_AGENTS:
             raise ConfigurationError(f"history_agents must be 'own' or 'all': {history_agents!r}.")
         check_least("num_history_runs", num_history_runs)
         if tool_call_limit is not None:
@@ -149,7 +150,7 @@ class AgentDefinition(Generic[Deps, Output]):
             check_list("middleware", middleware, Middleware, "middleware=[Timed()]")
         )
         self.live = live
-        if not isinstance(dependencies, Mapping | None):
+        if dependencies is not None and not isinstance(dependencies, Mapping):
             raise ConfigurationError(f"dependencies must be a dict, not {dependencies!r:.80}.")
         self.dependencies: Mapping[str, object] = dict(dependencies or {})
         self.name = name or "Agent"
@@ -223,10 +224,14 @@ async def runtime_of(agent: AnyAgent, what: str = "This") -> Runtime:
     return await open_runtime(agent.db)
 
 
+_HISTORY_AGENTS = get_args(HistoryAgents)
+
+
 def _limit(name: str, value: int | None) -> int | None:
     return None if value is None else check_count(name, value)
 
 
+@lru_cache  # Code that makes an agent for each request gives it the same name.
 def _slug(name: str) -> str:
     """Return the id that a name makes: what separates its words becomes a dash.
 

@@ -59,6 +59,8 @@ def joined(
     """
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise ConfigurationError(f"request_params must be a dict with names, not {given!r:.60}.")
+    if not (given or headers or query or own.get("store") is False):
+        return Params({name: value for name, value in own.items() if value is not None}, {}, {})
     more = {name: _members(given, name) for name in ("extra_body", "extra_headers", "extra_query")}
     clashes: list[str] = []
     body = {name: value for name, value in own.items() if value is not None}
