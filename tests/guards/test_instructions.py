@@ -63,7 +63,7 @@ async def test_to_submit_and_execute_at_once(agent: Agent) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await _run(agent)
-    _check("submit, execute and settle a run", count.instructions, 8040)
+    _check("submit, execute and settle a run", count.instructions, 8030)
 
 
 async def test_to_claim_and_execute(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
