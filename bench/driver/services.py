@@ -134,6 +134,8 @@ def surroundings() -> dict[str, str]:
     """Return the environment variables of a contender: nothing is told to the outside."""
     return os.environ | {
         "OPENAI_API_KEY": "none",
+        # As installed: source is compiled once, not at every import.
+        "PYTHONDONTWRITEBYTECODE": "",
         "AGNO_TELEMETRY": "false",
         "DO_NOT_TRACK": "1",
         "LANGSMITH_TRACING": "false",

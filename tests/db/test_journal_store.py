@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 
 import pytest
 from deliveries import Deliveries
+from msgspec.structs import replace
 from stores import (
     CLAIM,
     EXPIRED,

@@ -1,10 +1,10 @@
 """The contract of the port: how runs stand that have not ended."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from journals import answer, row
+from msgspec.structs import replace
 from stores import CLAIM, LEASE, LOST, ending, new_run
 
 from kern.db.base import Store

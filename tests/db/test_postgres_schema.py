@@ -4,11 +4,11 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from importlib.abc import MetaPathFinder
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 from stores import CLAIM, LEASE, SWARM, Recorder, Spawn, address, ending, execute, new_run, same
 
 from kern.db.postgres import PostgresDb, connector

@@ -5,12 +5,12 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from stores import (
     CLAIM,
     LEASE,

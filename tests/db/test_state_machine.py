@@ -6,7 +6,6 @@ after the other. In the end every run ends.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from deliveries import Deliveries
@@ -18,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 from run_model import ASKED, DONE, PIECE, PIECES, WHOLE, Happened, Model
 from stores import CLAIM, EXPIRED, LEASE, ending, new_run, same, settled_as, sweep
 

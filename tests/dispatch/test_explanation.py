@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from journals import answer, row
 
@@ -42,7 +43,7 @@ def why(
     changes: dict[str, Any], standing: dict[str, Any], fleet: tuple[Process, ...] = (WORKER,)
 ) -> Why:
     """Return the answer for a run that differs in this from a plain one."""
-    record = replace(RUN, **changes)
+    record = msgspec.structs.replace(RUN, **changes)
     values = {"due_at": NOW - seconds(2), **standing}
     found = explain(record, Standing("run", record.status, NOW, **values), fleet)
     assert found is not None
@@ -228,7 +229,7 @@ def test_what_a_paused_run_waits_for_is_named() -> None:
 
 def test_a_run_that_has_moved_on_between_two_looks_has_no_reason_yet() -> None:
     assert explain(RUN, Standing("run", RunStatus.running, NOW), [WORKER]) is None
-    ended = replace(RUN, status=RunStatus.completed)
+    ended = msgspec.structs.replace(RUN, status=RunStatus.completed)
     assert explain(ended, Standing("run", RunStatus.completed, NOW), [WORKER]) is None
 
 
@@ -274,12 +275,14 @@ def test_the_step_under_way_is_said_and_since_when(
     text: str, after: int, steps: list[AnyStep]
 ) -> None:
     rows = [
-        replace(row("run", seq, step, 100 + 10 * seq), created_at=NOW.timestamp() + seq)
+        msgspec.structs.replace(
+            row("run", seq, step, 100 + 10 * seq), created_at=NOW.timestamp() + seq
+        )
         for seq, step in enumerate(steps, 1)
     ]
     assert step_under_way(rows, NOW) == (text, NOW + seconds(after))
 
 
 def test_a_later_attempt_has_begun_its_step_itself() -> None:
-    rows = [replace(row("run", 1, CallBegun()), created_at=NOW.timestamp() - 60)]
+    rows = [msgspec.structs.replace(row("run", 1, CallBegun()), created_at=NOW.timestamp() - 60)]
     assert step_under_way(rows, NOW).since == NOW

@@ -7,7 +7,6 @@ some read from memory, some from the database.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from typing import cast
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from journals import answer, row
+from msgspec.structs import replace
 
 from kern.db.base import Store
 from kern.db.values import Settled

@@ -2,8 +2,9 @@
 
 import json
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import fields
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,7 +105,9 @@ HOSTILE = ["", "\x00", "\ud800", "a\udfffb", "\udfff\ud800", "\U0001f600", "\u20
 def test_a_step_comes_back_equal(step: AnyStep, seq: int, event: int) -> None:
     written = write_row("run", Entry(seq, event, step))
     assert (written.run_id, written.seq, written.event) == ("run", seq, event)
-    assert read_row(replace(written, created_at=7.5)) == Entry(seq, event, step, 7.5)
+    assert read_row(msgspec.structs.replace(written, created_at=7.5)) == Entry(
+        seq, event, step, 7.5
+    )
 
 
 def test_every_kind_of_step_is_tried() -> None:
@@ -140,7 +143,7 @@ def test_what_is_stored_of_a_step_is_a_json_object_that_databases_take(step: Any
 def test_fields_of_the_future_are_ignored(step: AnyStep, value: Json) -> None:
     sound = row("run", 1, step)
     payload = {"future": value} | json.loads(sound.payload) | {"beyond": value}
-    assert read_row(replace(sound, payload=json.dumps(payload))).step == step
+    assert read_row(msgspec.structs.replace(sound, payload=json.dumps(payload))).step == step
 
 
 def test_fields_of_the_future_are_ignored_further_inside() -> None:
@@ -150,7 +153,7 @@ def test_fields_of_the_future_are_ignored_further_inside() -> None:
     payload = json.loads(sound.payload)
     for inside in (payload["message"], payload["message"]["tool_calls"][0], payload["metrics"]):
         inside["future"] = {"a": [1]}
-    assert read_row(replace(sound, payload=json.dumps(payload))).step == step
+    assert read_row(msgspec.structs.replace(sound, payload=json.dumps(payload))).step == step
 
 
 def test_fields_that_an_older_kern_did_not_know_have_their_defaults() -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 from unittest.mock import patch
 
+import msgspec
+
 from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
@@ -75,7 +77,9 @@ def unfenced_settle() -> _Patch:
             f"SELECT attempt FROM {_RUNS} WHERE run_id = :run_id", run_id=settlement.run_id
         )
         assert row is not None
-        return settle(self, transaction, replace(settlement, attempt=row["attempt"]))
+        return settle(
+            self, transaction, msgspec.structs.replace(settlement, attempt=row["attempt"])
+        )
 
     return patch.object(Attempts, "settle", mutated)
 
@@ -171,7 +175,7 @@ def pieces_that_nothing_covers() -> _Patch:
 
     def mutated(self: Attempts, transaction: Transaction, settlement: Settlement) -> Settled | None:
         rows = tuple(row for row in settlement.journal if row.type != "CallBroken")
-        return settle(self, transaction, replace(settlement, journal=rows))
+        return settle(self, transaction, msgspec.structs.replace(settlement, journal=rows))
 
     return patch.object(Attempts, "settle", mutated)
 

@@ -3,9 +3,9 @@
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from msgspec.structs import replace
 from typing_extensions import override
 
 from kern.db.base import Store

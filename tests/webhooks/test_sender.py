@@ -4,13 +4,14 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 from receiver import Receiver, hang, status
 from typing_extensions import override
 

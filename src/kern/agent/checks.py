@@ -61,7 +61,7 @@ def check_list(name: str, values: Iterable[Item], kind: type, written: str) -> l
         ConfigurationError: it is no list, or an item is something else.
     """
     found: object = values
-    if isinstance(found, Iterable) and not isinstance(found, str | bytes):
+    if isinstance(found, (tuple, Iterable)) and not isinstance(found, str | bytes):
         items = list(values)
         wrong = [each for each in items if not isinstance(each, kind)]
         if not wrong:

@@ -15,6 +15,8 @@ from kern.run.numbers import check_wait
 from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 
+_UNTIL = get_args(Until)
+
 
 class Controlling(AgentDefinition[Deps, Output]):
     """What an agent can do with runs that exist."""
@@ -70,7 +72,7 @@ class Controlling(AgentDefinition[Deps, Output]):
         check_id("run_id", run_id)
         check_user(user_id)
         check_wait(timeout)
-        if until not in get_args(Until):
+        if until not in _UNTIL:
             raise InvalidInputError(f"until must be 'pause' or 'end', not {until!r:.50}.")
         runtime = await runtime_of(self)
         runtime.use(self)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Generic, Self, TypeAlias, cast, get_args, overload
 from unicodedata import category, normalize
 
@@ -224,7 +225,7 @@ class AgentDefinition(Generic[Deps, Output]):
             ConfigurationError: an argument cannot be used.
             InvalidInputError: a limit is no number above 0, or there is no such policy.
         """
-        if history_agents not in get_args(HistoryAgents):
+        if history_agents not in _HISTORY_AGENTS:
             raise ConfigurationError(f"history_agents must be 'own' or 'all': {history_agents!r}.")
         check_least("num_history_runs", num_history_runs)
         if tool_call_limit is not None:
@@ -253,7 +254,7 @@ class AgentDefinition(Generic[Deps, Output]):
         self.live = live
         self.send_media_to_model = check_flag("send_media_to_model", send_media_to_model)
         self.store_media = check_flag("store_media", store_media)
-        if not isinstance(dependencies, Mapping | None):
+        if dependencies is not None and not isinstance(dependencies, Mapping):
             raise ConfigurationError(f"dependencies must be a dict, not {dependencies!r:.80}.")
         self.dependencies: Mapping[str, object] = dict(dependencies or {})
         self.name = name or "Agent"
@@ -379,10 +380,14 @@ async def runtime_of(agent: AnyAgent, what: str = "This") -> Runtime:
     return await open_runtime(agent.db)
 
 
+_HISTORY_AGENTS = get_args(HistoryAgents)
+
+
 def _limit(name: str, value: int | None) -> int | None:
     return None if value is None else check_count(name, value)
 
 
+@lru_cache  # Code that makes an agent for each request gives it the same name.
 def _slug(name: str) -> str:
     """Return the id that a name makes: what separates its words becomes a dash.
 

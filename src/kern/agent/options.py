@@ -18,6 +18,8 @@ from kern.webhooks.address import check_webhook
 Input = str | Message | Sequence[Message | dict[str, object]]
 """What a run can be given: a text, a message, or a list of messages."""
 
+_POLICIES: tuple[SessionPolicy, ...] = get_args(SessionPolicy)
+
 
 def new_run(
     agent_id: str,
@@ -82,11 +84,10 @@ def check_policy(value: object) -> SessionPolicy:
     Raises:
         InvalidInputError: it is none.
     """
-    for policy in get_args(SessionPolicy):
+    for policy in _POLICIES:
         if value == policy:
-            found: SessionPolicy = policy
-            return found
-    known = ", ".join(map(repr, get_args(SessionPolicy)))
+            return policy
+    known = ", ".join(map(repr, _POLICIES))
     raise InvalidInputError(f"session_policy must be one of {known}, not {value!r:.50}.")
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
+import msgspec
+
 from kern.agent.answers import typed, typed_events
 from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
@@ -199,7 +201,7 @@ class Request:
         """
         if not self.background:
             return self._told(self._typed(self._executed()), every_event)
-        streamed = replace(self, run=replace(self.run, streamed=True))
+        streamed = replace(self, run=msgspec.structs.replace(self.run, streamed=True))
         submitting: asyncio.Task[RunOutput] | None = None
         with suppress(RuntimeError):  # Code without an event loop submits with the first event.
             submitting = asyncio.get_running_loop().create_task(streamed.submit())

@@ -5,9 +5,10 @@ import base64
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeAlias
+
+from msgspec.structs import replace
 
 from kern.errors import RunStateError
 from kern.run.ownership import ids_of, place

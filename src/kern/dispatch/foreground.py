@@ -4,6 +4,9 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
+
+from kern.aio.guard import guarded
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Store
@@ -14,6 +17,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor
 from kern.execution.journal import Emit
+from kern.execution.settling import settle
 from kern.execution.spec import Definition, Spec
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
@@ -38,6 +42,7 @@ class Foreground:
         self._submission = submission
         self._executor = executor
         self._tasks = tasks
+        self._in_hand: set[str] = set()
 
     async def accept(self, run: NewRun) -> RunRecord:
         """Accept a run; if the caller leaves meanwhile, it ends CANCELLED.
@@ -61,15 +66,23 @@ class Foreground:
             Exception: what the run failed of; it is settled as ERROR by then.
         """
         attempt = Attempt.begin(record, spec, self._store, emit=emit, foreground=True)
-        await self._executor.execute(attempt)
-        return _result(attempt)
+        self._in_hand.add(record.run_id)
+        try:
+            return await _execute(self._executor, attempt)
+        finally:
+            self._in_hand.discard(record.run_id)
+
+    def executes(self, run_id: str) -> bool:
+        """Say whether a run executes here for its caller, or is just about to."""
+        return run_id in self._in_hand
 
     async def _abandon(self, run: NewRun) -> None:
         """End a run whose caller has left while it was being accepted, if it was."""
         executor = run.executor
         assert executor is not None, "a foreground run begins where it is accepted"
         held = await until_available(lambda: self._store.held(run.run_id, executor))
-        if held is not None and self._executor.attempt(run.run_id) is None:
+        executes = self.executes(run.run_id) or self._executor.attempt(run.run_id) is not None
+        if held is not None and not executes:
             output = replace(RunOutput.from_record(held), status=RunStatus.cancelled)
             await until_available(lambda: self._store.settle(output.settlement(held.attempt)))
 
@@ -83,14 +96,35 @@ async def execute_alone(definition: Definition, run: NewRun, emit: Emit | None) 
     now = datetime.now(UTC)
     if cancellations.take_pending(run.run_id, run.user_id):
         return RunOutput.from_record(record_of(run, Accepted(RunStatus.cancelled, now)))
-    run = replace(run, run_id=cancellations.run_id(run.run_id, run.user_id))
+    run = msgspec.structs.replace(run, run_id=cancellations.run_id(run.run_id, run.user_id))
     record = record_of(run, Accepted(RunStatus.running, now))
     attempt = Attempt.begin(record, Spec.of(definition), None, emit=emit, foreground=True)
-    await Executor().execute(attempt)
-    return _result(attempt)
+    return await _execute(Executor(), attempt)
 
 
-def _result(attempt: Attempt) -> RunOutput:
+async def _execute(executor: Executor, attempt: Attempt) -> RunOutput:
+    """Execute an attempt in a task of its own, and cancel the run where its caller is cancelled."""
+    has_begun = False
+
+    async def execute() -> None:
+        nonlocal has_begun
+        has_begun = True
+        await executor.execute(attempt)
+
+    task = asyncio.create_task(execute(), name=f"run {attempt.output.run_id}")
+    try:
+        with guarded():
+            await asyncio.wait({task})
+    except asyncio.CancelledError:
+        if not task.cancelling():
+            task.cancel()
+        await asyncio.wait({task})
+        raise
+    finally:
+        if not has_begun:  # A task that is cancelled before its first step never takes it.
+            attempt.output.status = RunStatus.cancelled
+            await settle(attempt)
+    task.result()
     if attempt.failure is not None and attempt.output.status is RunStatus.error:
         raise attempt.failure
     attempt.output.media = attempt.loaded or None

@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from secrets import token_hex
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from kern.aio.guard import guard
 from kern.aio.retry import until_available
@@ -372,6 +373,7 @@ class Runtime:
             record.status is RunStatus.running
             and record.executor == self._name
             and not self._worker.executes(record.run_id)
+            and not self._foreground.executes(record.run_id)
         )
 
     async def _release_accepted(self, run_id: str) -> None:

@@ -1,8 +1,9 @@
 """How runs come to be: accepted, resumed, branched off others. What follows is the same for all."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Literal, TypeAlias, TypeVar
+
+from msgspec.structs import replace
 
 from kern.db.base import Store
 from kern.db.values import Accepted

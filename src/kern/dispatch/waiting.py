@@ -66,17 +66,14 @@ class Waiting:
             TimeoutError: that has not come after ``timeout`` seconds.
         """
         reasons = [f"run {run_id} has not ended"]
-        limit = asyncio.timeout(None if timeout is None else max(timeout, _FIRST_LOOK))
-        due = None if timeout is None else asyncio.get_running_loop().time() + timeout
-        looked = partial(limit.reschedule, due)
+        if timeout is None:
+            return await self._wait(run_id, user_id, until, reasons)
+        limit = asyncio.timeout(max(timeout, _FIRST_LOOK))
+        due = asyncio.get_running_loop().time() + timeout
         try:
             async with limit:
-                found = await self._found(run_id, user_id)
-                if found is None:
-                    return None
-                with waiting_for_a_run(), self._subscriptions.to(found) as changed:
-                    await until_available(self._subscriptions.listen)
-                    return await self._wait(found, user_id, until, changed, reasons, looked)
+                looked = partial(limit.reschedule, due)
+                return await self._wait(run_id, user_id, until, reasons, looked)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -129,37 +126,57 @@ class Waiting:
 
     async def _wait(
         self,
-        run_id: str,
+        chosen: str,
         user_id: str | None,
         until: Until,
-        changed: asyncio.Event,
         reasons: list[str],
-        looked: Callable[[], None],
+        looked: Callable[[], None] = lambda: None,
     ) -> RunOutput | None:
-        await asyncio.sleep(0)  # A run that was just accepted begins to execute.
-        # A run that comes after the first look would not be watched, so it is not known.
-        look: Callable[[str], Awaitable[RunRecord | None]] = self._store.watch
-        while True:
-            changed.clear()
-            record = None
-            attempt = self._attempt(run_id, user_id)
-            if attempt is None:
-                record = await until_available(partial(look, run_id))
-                look = self._store.get
-                if record is None or not may_see(user_id, record.user_id):
-                    return None
-                if _is_over(record, until):
-                    return RunOutput.from_record(record)
-            looked()
-            try:
-                async with asyncio.timeout(self._look_again):
-                    await changed.wait()
-            except TimeoutError:
-                pass
-            if attempt is not None and attempt.is_settled:
-                return replace(attempt.output)
-            if record is not None and not changed.is_set():
-                await self._explain(record, reasons)
+        """Wait without a limit.
+
+        Args:
+            chosen: the run, as the user calls it.
+            user_id: the user whose run it must be; None for any.
+            until: whether to return at a pause.
+            reasons: is given why the run does not end, where that is known.
+            looked: called after each look at the run.
+        """
+        run_id = await self._found(chosen, user_id)
+        if run_id is None:
+            return None
+        with waiting_for_a_run(), self._subscriptions.to(run_id) as changed:
+            await until_available(self._subscriptions.listen)
+            await asyncio.sleep(0)  # A run that was just accepted begins to execute.
+            # A run that comes after the first look would not be watched, so it is not known.
+            look: Callable[[str], Awaitable[RunRecord | None]] = self._store.watch
+            while True:
+                changed.clear()
+                record = None
+                attempt = self._attempt(run_id, user_id)
+                if attempt is None:
+                    record = await until_available(partial(look, run_id))
+                    look = self._store.get
+                    if record is None or not may_see(user_id, record.user_id):
+                        return None
+                    if _is_over(record, until):
+                        return RunOutput.from_record(record)
+                looked()
+                is_silent = await self._silence(changed)
+                if attempt is not None and attempt.is_settled:
+                    return replace(attempt.output)
+                if record is not None and is_silent:
+                    await self._explain(record, reasons)
+
+    async def _silence(self, changed: asyncio.Event) -> bool:
+        """Wait until it is time to look again; say whether no notification came before."""
+        loop = asyncio.get_running_loop()
+        # One timer, not a time limit: nothing has to be interrupted.
+        timer = loop.call_later(self._look_again, changed.set)
+        try:
+            await changed.wait()
+        finally:
+            timer.cancel()
+        return loop.time() >= timer.when()
 
     async def _explain(self, record: RunRecord, reasons: list[str]) -> None:
         """Say once why a run does not begin, if no living process serves its agent."""

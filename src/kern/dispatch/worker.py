@@ -136,9 +136,9 @@ class Worker:
             await asyncio.wait({self._consuming}, timeout=_RELEASE_TIME)
         with suppress(TimeoutError):
             async with asyncio.timeout(_RELEASE_TIME):
-                while self._working:
+                while working := set(self._working):
                     await self._executor.release_all()
-                    await asyncio.wait(self._working, timeout=0.1)
+                    await asyncio.wait(working, timeout=0.1)
 
     async def _listen(self) -> None:
         """Be woken for what is due; until that works, the queue is looked at all the same."""

@@ -1,6 +1,6 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
 
@@ -83,7 +83,7 @@ class Attempt:
     tries: int = 0
     failures: int = 0
     postponed: float | None = None
-    tools: dict[str, Tool] = field(default_factory=dict)
+    tools: Mapping[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     memo: dict[str, object] = field(default_factory=dict)
@@ -170,6 +170,12 @@ class Attempt:
         return self.journal.state
 
     @property
+    def handle(self) -> str | None:
+        """The handle of the answer that its model's provider keeps, if there is one."""
+        state = self.journal.state
+        return None if state.kept is None else state.handle_for(self.spec.model.origin)
+
+    @property
     def conversation(self) -> list[Message]:
         """Everything that the model is told, once each of its calls has a result."""
         for turn in self.state.turns[self._told :]:
@@ -244,7 +250,9 @@ class Attempt:
             given = tuple(with_data(each, self.loaded) for each in given)
         self._add(self.messages, given, run_id)
 
-    async def _listed_tools(self) -> dict[str, Tool]:
+    async def _listed_tools(self) -> Mapping[str, Tool]:
+        if not self.spec.toolsets:
+            return self.spec.tools
         tools = dict(self.spec.tools)
         for toolset in self.spec.toolsets:
             for tool in await toolset.listed(self.info):

@@ -76,7 +76,9 @@ class Cancellations:
     def take_pending(self, run_id: str, user_id: str | None) -> bool:
         """Say whether the arriving run was cancelled before, and forget the pending cancel."""
         with self._lock:
-            users = self._pending.get(run_id, set())
+            users = self._pending.get(run_id)
+            if users is None:
+                return False
             meant = {each for each in users if may_see(each, user_id)}
             users -= meant
             if not users:

@@ -12,7 +12,6 @@ from enum import Enum
 from functools import partial
 from threading import Lock
 
-from kern.aio.guard import guarded
 from kern.db.values import Kind
 from kern.errors import (
     ConfigurationError,
@@ -44,8 +43,7 @@ _EARLY_LIMIT = 1000
 # What another process with the same agent may well do.
 _REFUSED = (ConfigurationError, MissingToolError, NewerJournalError)
 
-
-_UNGUARDED = nullcontext()
+_UNLIMITED = nullcontext()
 
 
 class Stop(Enum):
@@ -60,9 +58,8 @@ class _Execution:
     """An attempt in its task. Until it comes to its end it can be stopped, from any thread."""
 
     attempt: Attempt
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[object] | None = None
     stopped: Stop | None = None
-    begun: bool = False
     ended: bool = False
     unsettled: BaseException | None = None
     _lock: Lock = field(default_factory=Lock)
@@ -75,8 +72,7 @@ class _Execution:
 
     def interrupt(self) -> None:
         """Wake it from what it waits for, so that it sees that it was stopped."""
-        # A task that is cancelled before its first step never takes it.
-        if self.begun and not self.ended and self.task and not self.task.cancelling():
+        if not self.ended and self.task and not self.task.cancelling():
             self.task.cancel()
 
     def end(self) -> Stop | None:
@@ -87,7 +83,7 @@ class _Execution:
 
 
 class Executor:
-    """Executes attempts on the running event loop, each in a task of its own."""
+    """Executes attempts on the running event loop, each in the task that asks for it."""
 
     def __init__(
         self,
@@ -120,6 +116,7 @@ class Executor:
     async def execute(self, attempt: Attempt) -> None:
         """Carry an attempt to its settlement; ``attempt.output`` is the run as it ended then.
 
+        It needs a task that does nothing else until then: who stops the run cancels this task.
         Where the attempt was stale, the output is the run as it stands. Where the run failed,
         ``attempt.failure`` says of what; where this process cannot execute it, ``attempt.refusal``
         says why, and others may.
@@ -129,8 +126,8 @@ class Executor:
 
         Raises:
             DatabaseError: the end could not be stored.
-            asyncio.CancelledError: the caller was cancelled. A background run was
-                released; a foreground run was cancelled with its caller.
+            asyncio.CancelledError: the task was cancelled, but not to stop the run. A background
+                run was released.
         """
         run_id = attempt.output.run_id
         current = self.attempt(run_id)
@@ -141,27 +138,16 @@ class Executor:
         attempt.journal.on_write = self._notify
         execution = self._executing[run_id] = _Execution(attempt)
         cancellations.executes(run_id, attempt.output.user_id, self._stop_from_any_thread)
-        task = execution.task = asyncio.create_task(self._run(execution), name=f"run {run_id}")
         for kind in (Kind.cancel, Kind.read) if self._early else ():
             if self._early.pop((run_id, kind), True) is None:
                 self.on_signal(run_id, kind)
+        execution.task = asyncio.current_task()  # What stopped it before has not cancelled that.
         try:
-            # A loop that takes background runs is guarded as it is.
-            with guarded() if attempt.foreground else _UNGUARDED:
-                await _ended(task)
-        except asyncio.CancelledError:
-            if not task.cancelling():
-                task.cancel()
-            await asyncio.wait({task})
-            await self._release_unbegun(execution)
-            raise
+            await self._run(execution)
         finally:
             if self._executing.get(run_id) is execution:
                 del self._executing[run_id]
                 cancellations.ended(run_id)
-        if not execution.begun:
-            await self._release_unbegun(execution)
-        task.result()
 
     async def idle(self) -> None:
         """Wait until no background run executes here."""
@@ -176,7 +162,7 @@ class Executor:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _background(self) -> list[asyncio.Task[None]]:
+    def _background(self) -> list[asyncio.Task[object]]:
         return [
             each.task
             for each in self._executing.values()
@@ -221,19 +207,7 @@ class Executor:
         self._loop.call_soon_threadsafe(execution.interrupt)
         return True
 
-    async def _release_unbegun(self, execution: _Execution) -> None:
-        """Give up a run whose task was cancelled before its first step, so it never took it."""
-        attempt = execution.attempt
-        if execution.begun:
-            return
-        if attempt.foreground:  # Its caller has left: nobody else may execute it.
-            attempt.output.status = RunStatus.cancelled
-            await settle(attempt)
-        else:
-            await release(attempt)
-
     async def _run(self, execution: _Execution) -> None:
-        execution.begun = True
         attempt = execution.attempt
         attempt.output.status = RunStatus.running
         middleware = with_log(attempt.spec.middleware)
@@ -273,9 +247,9 @@ class Executor:
         """
         attempt, output = execution.attempt, execution.attempt.output
         started = time.monotonic()
-        limit = asyncio.timeout(attempt.remaining)
+        limit = None if attempt.remaining is None else asyncio.timeout(attempt.remaining)
         try:
-            async with limit:
+            async with limit or _UNLIMITED:
                 if failure is not None:
                     raise failure
                 if execution.stopped is None:
@@ -299,7 +273,7 @@ class Executor:
                 return _told(attempt, started)
             _fail(attempt, error)
         except Exception as error:
-            _fail(attempt, _too_long(attempt) if limit.expired() else error)
+            _fail(attempt, _too_long(attempt) if limit and limit.expired() else error)
         match execution.end():
             case Stop.stale:
                 await show_current(attempt)
@@ -344,18 +318,6 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     if attempt.output.status is RunStatus.cancelled and kept is not None:
         model, handle = kept
         await model.cancel(handle)
-
-
-def _ended(task: asyncio.Task[None]) -> asyncio.Future[None]:
-    """Return what is done when a task is; to cancel it leaves the task alone."""
-    ended = task.get_loop().create_future()
-
-    def end(_: object) -> None:
-        if not ended.done():
-            ended.set_result(None)
-
-    task.add_done_callback(end)
-    return ended
 
 
 def _is_being_cancelled() -> bool:

@@ -112,7 +112,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
     request = ModelRequest(
         messages,
         [tool.schema for tool in attempt.tools.values()],
-        attempt.state.handle_for(attempt.spec.model.origin),
+        attempt.handle,
         _tool_choice(attempt),
         output_schema=None if attempt.answering is None else asked_of_model(attempt.answering),
         memo=attempt.memo,

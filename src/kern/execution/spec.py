@@ -1,8 +1,9 @@
 """What an attempt executes: an agent as it was when its run was submitted, or served."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
+
+import msgspec
 
 from kern.execution.answering import Answering
 from kern.execution.middleware import Middleware
@@ -107,8 +108,7 @@ class Definition(Protocol):
         """How many of its background runs may wait to be executed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(msgspec.Struct, frozen=True):
     """A definition at a moment: what is set on the agent later does not change it.
 
     Attributes:

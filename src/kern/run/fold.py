@@ -270,7 +270,7 @@ class RunState:
         """
         seen = self.next_event
         happened = [
-            each._replace(seq=seq)
+            Happened(each.event, each.content, each.tool, each.requirements, seq)
             for seq, each in enumerate(self._events(entry), entry.event)
             if seq >= seen
         ]

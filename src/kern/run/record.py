@@ -1,14 +1,18 @@
-"""A run as it is stored: what every database takes and gives back."""
+"""A run as it is stored: what every database takes and gives back.
+
+Each run makes several of these. A frozen ``Struct`` is made in a tenth of the time that a frozen
+dataclass takes, and the garbage collector need not look at it: it holds values only, no cycles.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 from kern.run.base import RunStatus
 
 
-@dataclass(frozen=True, slots=True)
-class NewRun:
+class NewRun(msgspec.Struct, frozen=True, gc=False):
     """A run about to be accepted.
 
     Attributes:
@@ -63,11 +67,13 @@ class NewRun:
     usage_limits: str | None = None
     output_schema: str | None = None
     chosen: tuple[str, ...] = ()
-    media: Mapping[str, bytes] | None = field(default=None, repr=False)
+    media: Mapping[str, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"NewRun({self.run_id!r})"  # What else it holds is long, and not for logs.
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(msgspec.Struct, frozen=True, gc=False):
     """The row of a run. ``input``, ``output``, ``error`` and ``metadata`` are JSON text.
 
     ``last_seq`` is the number of its journal's last row, where the run was claimed; ``failures``
@@ -118,11 +124,13 @@ class RunRecord:
     budgeted: bool = False
     usage: str | None = None
     beginning: str | None = None
-    media: Mapping[str, bytes] | None = field(default=None, repr=False)
+    media: Mapping[str, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"RunRecord({self.run_id!r}, {self.status})"
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRow:
+class JournalRow(msgspec.Struct, frozen=True, gc=False):
     """A row of a run's journal: a step, see :mod:`kern.run.steps`.
 
     Attributes:
@@ -148,8 +156,7 @@ class JournalRow:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended: what is written to the run's row, once.
 
     Attributes:

@@ -1,9 +1,9 @@
 """``kern runs list``: runs as a table, or as JSON."""
 
 import json
-from dataclasses import replace
 
 import typer
+from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 

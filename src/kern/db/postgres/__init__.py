@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+import msgspec
 from typing_extensions import override
 
 from kern.extras import extra
@@ -138,8 +138,7 @@ class PostgresDb(Database):
         return self._target.open()
 
 
-@dataclass(frozen=True)
-class _Target:
+class _Target(msgspec.Struct, frozen=True, weakref=True):
     """What a database is; two that are equal share their connections."""
 
     address: Address

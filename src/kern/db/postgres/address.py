@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+
+import msgspec
 
 from kern.errors import ConfigurationError
 
@@ -59,8 +61,7 @@ class Host(NamedTuple):
         return f"[{name}]:{self.port or 5432}" if ":" in name else f"{name}:{self.port or 5432}"
 
 
-@dataclass(frozen=True)
-class Keepalive:
+class Keepalive(msgspec.Struct, frozen=True):
     """How a dead connection is found; None is what fits the heartbeat.
 
     Attributes:
@@ -78,8 +79,7 @@ class Keepalive:
     user_timeout: int | None = None
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """A database and how to get to it.
 
     Attributes:
@@ -98,7 +98,7 @@ class Address:
 
     hosts: tuple[Host, ...]
     user: str | None
-    password: str | None = field(repr=False)
+    password: str | None
     database: str | None
     driver: str
     settings: tuple[tuple[str, str], ...]
@@ -110,6 +110,9 @@ class Address:
 
     def __str__(self) -> str:
         return ",".join(str(host) for host in self.hosts)
+
+    def __repr__(self) -> str:  # Without the password.
+        return f"Address({str(self)!r})"
 
 
 def parse_address(url: object, name: str = "db_url") -> Address:
@@ -129,6 +132,11 @@ def parse_address(url: object, name: str = "db_url") -> Address:
             f"{name} must look like postgresql://user:password@host:5432/database, not "
             f"{_shown(url)}."
         )
+    return _parsed(url, name)
+
+
+@lru_cache(16)  # Code that makes a database for each request names the same ones.
+def _parsed(url: str, name: str) -> Address:
     try:
         parts = urlsplit(_URL.sub("postgresql://", url, count=1))
         # A query that is empty is no error.

@@ -1,10 +1,10 @@
 """Claims in PostgreSQL: batched, or one by one where a limit is to be kept."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import asyncpg
+from msgspec.structs import replace
 
 from kern.aio.batch import Batcher
 from kern.db.postgres.connections import Connection, Connections

@@ -1,11 +1,11 @@
 """The names of kern's objects in one schema of PostgreSQL."""
 
-from dataclasses import dataclass
 from hashlib import blake2s
 
+import msgspec
 
-@dataclass(frozen=True)
-class Names:
+
+class Names(msgspec.Struct, frozen=True):
     """The quoted names of kern's tables in one schema, for one session table."""
 
     schema: str
