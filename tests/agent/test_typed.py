@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from kern import Agent, UsageLimits
 from kern.db.database import Database
-from kern.errors import ConfigurationError, ModelError, OutputSchemaError
+from kern.errors import ConfigurationError, InvalidInputError, ModelError, OutputSchemaError
 from kern.run.agent import RunCompletedEvent, RunOutput
 from kern.run.base import RunStatus
 from kern.testing import Reply, ScriptedModel
@@ -238,3 +238,22 @@ async def test_repairs_count_against_the_limits() -> None:
     )
     with pytest.raises(Exception, match="requests=2"):
         await agent.arun("Bonn?")
+
+
+async def test_an_input_may_have_a_type_too(any_db: Database | None) -> None:
+    agent = Agent("Geographer", scripted("Yes.", "Yes.", "Yes."), input_schema=City, db=any_db)
+    for given in (
+        City(name="Bonn", people=3),
+        {"name": "Bonn", "people": 3},
+        '{"name": "Bonn", "people": 3}',
+    ):
+        run = await agent.arun(given)
+        assert run.messages[0].text == '{"name":"Bonn","people":3}'
+    with pytest.raises(InvalidInputError, match="no City: people: Input should be greater than 0"):
+        await agent.arun({"name": "Bonn", "people": 0})
+    with pytest.raises(InvalidInputError, match="no City"):
+        await agent.arun("Bonn?")
+    with pytest.raises(ConfigurationError, match="input_schema"):
+        Agent("G", input_schema=print)
+    if any_db is not None:
+        await agent.aschedule("daily", {"name": "Bonn", "people": 3}, cron="0 2 * * *")

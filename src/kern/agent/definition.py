@@ -21,6 +21,7 @@ from kern.execution.answering import Answering, FollowupConfig
 from kern.execution.middleware import Middleware
 from kern.execution.spec import HistoryAgents
 from kern.models.base import Model
+from kern.models.form import Form
 from kern.models.utils import get_model
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
@@ -118,6 +119,7 @@ class AgentDefinition(Generic[Deps, Output]):
         max_concurrent_runs: int | None = None,
         max_concurrent_runs_per_user: int | None = None,
         max_queued_runs: int | None = None,
+        input_schema: object = None,
         output_schema: object = None,
         output_retries: int = 1,
         structured_outputs: bool | None = None,
@@ -172,6 +174,8 @@ class AgentDefinition(Generic[Deps, Output]):
                 number. Those who wait for their user keep no others from starting.
             max_queued_runs: how many background runs may be due and not have begun; one more is
                 refused with QueueFullError.
+            input_schema: what the runs are given, in the same forms as what they answer: an
+                instance, or a dict, is looked at and told to the model as JSON.
             output_schema: what the runs answer: a pydantic model, dataclass, TypedDict, enum,
                 union, list or other type, of which ``content`` is an instance then; or a JSON
                 Schema as a dict, for JSON values.
@@ -247,6 +251,8 @@ class AgentDefinition(Generic[Deps, Output]):
             max_concurrent_runs_per_user=max_concurrent_runs_per_user is not None,
             max_queued_runs=max_queued_runs is not None,
         )
+        Form.of(input_schema, "input_schema")  # One that cannot be used is refused here.
+        self.input_schema = input_schema
         self.answer_options = AnswerOptions(
             output_schema,
             output_retries,

@@ -36,6 +36,7 @@ class AgentOptions(TypedDict, total=False):
     max_concurrent_runs: int | None
     max_concurrent_runs_per_user: int | None
     max_queued_runs: int | None
+    input_schema: object
     output_retries: int
     structured_outputs: bool | None
     use_json_mode: bool

@@ -10,7 +10,7 @@ from typing import Self
 
 from kern.agent.answers import typed, typed_events
 from kern.agent.definition import AnyAgent, runtime_of
-from kern.agent.options import Input, new_run
+from kern.agent.options import Input, new_run, written
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, failure
@@ -115,7 +115,7 @@ class Request:
                 raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
         run = new_run(
             agent.id,
-            given,
+            given if agent.input_schema is None else written(agent.input_schema, given),
             run_id=run_id,
             session_id=session_id,
             user_id=user_id,

@@ -16,7 +16,7 @@ from kern.run.codec import dump, encode, parse
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
 Schema = dict[str, object]
 
@@ -55,13 +55,16 @@ class Form:
         [1, 2]
     """
 
-    def __init__(self, kind: object, *, name: str | None = None) -> None:
+    def __init__(
+        self, kind: object, *, name: str | None = None, keyword: str = "output_schema"
+    ) -> None:
         """Read a form.
 
         Args:
             kind: a pydantic model, a dataclass, a TypedDict, an enum, a union, a list or any other
                 type that has a JSON form; or a JSON Schema as a dict.
             name: what the content is called; by default as the type is.
+            keyword: where it was given, for errors.
 
         Raises:
             ConfigurationError: it has no JSON form.
@@ -70,17 +73,21 @@ class Form:
         self._adapter: TypeAdapter[Any] | None = None
         self._validator: Validator | None = None
         if isinstance(kind, Mapping):
-            self._own = _schema_in(kind)
+            self._own = _schema_in(kind, keyword)
             self.content_type = name or str(self._own.get("title") or "dict")
         else:
-            self._adapter, self._own = _adapted(kind)
+            self._adapter, self._own = _adapted(kind, keyword)
             self.content_type = name or _name_of(kind)
         self.schema, self._is_wrapped = _with_object_root(self._own)
         self.label = re.sub(r"[^a-zA-Z0-9_-]+", "_", self.content_type).strip("_")[:64] or "answer"
 
     @classmethod
-    def of(cls, kind: object) -> "Form | None":
-        """Return the form that ``output_schema`` says; None where a text will do.
+    def of(cls, kind: object, keyword: str = "output_schema") -> "Form | None":
+        """Return the form that a keyword says; None where a text will do.
+
+        Args:
+            kind: as for a form.
+            keyword: where it was given, for errors.
 
         Raises:
             ConfigurationError: it has no JSON form.
@@ -88,9 +95,9 @@ class Form:
         if kind is None or kind is str:
             return None
         try:
-            return _form_of(kind)
+            return _form_of(kind, keyword)
         except TypeError:  # A dict, or what holds one, has no hash.
-            return cls(kind)
+            return cls(kind, keyword=keyword)
 
     def __repr__(self) -> str:
         return f"Form({self.content_type})"
@@ -131,6 +138,29 @@ class Form:
             UnfitError: the type has changed since, and it does not fit any more.
         """
         return value if self._adapter is None else self._validated(value)
+
+    def write(self, value: object) -> str:
+        """Return an instance, or what one can be made of, as JSON text.
+
+        Args:
+            value: an instance, a dict of its members, or such a text.
+
+        Raises:
+            UnfitError: it does not fit.
+        """
+        if self._adapter is None:
+            given = parse(value) if isinstance(value, str) else value
+            return dump(self._checked(given))
+        from pydantic import ValidationError
+
+        try:
+            if isinstance(value, str):
+                instance = self._adapter.validate_json(value)
+            else:
+                instance = self._adapter.validate_python(value)
+        except ValidationError as error:
+            raise UnfitError(_faults_of(error)) from None
+        return self._adapter.dump_json(instance, by_alias=True).decode()
 
     def partial(self, text: str) -> object | None:
         """Return what there is of the value in an answer that has just begun; None for nothing.
@@ -243,14 +273,17 @@ class Form:
         try:
             return self._adapter.validate_json(dump(value))
         except ValidationError as error:
-            faults = error.errors(include_url=False, include_context=False, include_input=False)
-            told = [(".".join(map(str, each["loc"])), each["msg"]) for each in faults]
-            raise UnfitError(_told(told)) from None
+            raise UnfitError(_faults_of(error)) from None
 
 
 @lru_cache(maxsize=256)
-def _form_of(kind: object) -> Form:
-    return Form(kind)
+def _form_of(kind: object, keyword: str) -> Form:
+    return Form(kind, keyword=keyword)
+
+
+def _faults_of(error: "ValidationError") -> str:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return _told([(".".join(map(str, each["loc"])), each["msg"]) for each in faults])
 
 
 def _told(faults: list[tuple[str, str]]) -> str:
@@ -276,7 +309,7 @@ def _values_in(text: str) -> Iterator[object]:
         return
 
 
-def _schema_in(given: Mapping[Any, object]) -> Schema:
+def _schema_in(given: Mapping[Any, object], keyword: str) -> Schema:
     """Return the JSON Schema that a dict is, or holds in OpenAI's form.
 
     Raises:
@@ -289,21 +322,19 @@ def _schema_in(given: Mapping[Any, object]) -> Schema:
         inner = given.get(name)
         if isinstance(inner, Mapping) and (name == "schema" or given.get("type") == name):
             given = inner
-    schema: Schema = json.loads(encode(dict(given), "output_schema"))
+    schema: Schema = json.loads(encode(dict(given), keyword))
     try:
         validator_for(schema).check_schema(schema)
     except SchemaError as error:
         raise ConfigurationError(
-            f"output_schema is no JSON Schema: {error.json_path}: {error.message[:_LONGEST]}"
+            f"{keyword} is no JSON Schema: {error.json_path}: {error.message[:_LONGEST]}"
         ) from error
     if not schema:
-        raise ConfigurationError("output_schema is an empty dict, which says nothing of an answer.")
+        raise ConfigurationError(f"{keyword} is an empty dict, which says nothing of an answer.")
     for reference in _references(schema):
         # Nothing is fetched for a schema, which a user of the application may have given.
         if not referred({"$ref": reference}, schema) or not reference.startswith("#"):
-            raise ConfigurationError(
-                f"output_schema refers to {reference!r:.200}, which is not in it."
-            )
+            raise ConfigurationError(f"{keyword} refers to {reference!r:.200}, which is not in it.")
     return schema
 
 
@@ -326,7 +357,7 @@ def _validator(schema: Schema) -> "Validator":
     return kind(schema, registry=nothing_to_fetch)
 
 
-def _adapted(kind: object) -> "tuple[TypeAdapter[Any], Schema]":
+def _adapted(kind: object, keyword: str) -> "tuple[TypeAdapter[Any], Schema]":
     """Return what reads a type, and its JSON Schema.
 
     Raises:
@@ -341,7 +372,7 @@ def _adapted(kind: object) -> "tuple[TypeAdapter[Any], Schema]":
     if isinstance(kind, str) or isroutine(kind):
         what = "a text" if isinstance(kind, str) else "a function"
         raise ConfigurationError(
-            f"output_schema must be a type or a JSON Schema, not {what}: {kind!r:.80}."
+            f"{keyword} must be a type or a JSON Schema, not {what}: {kind!r:.80}."
         )
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, kind))
@@ -349,7 +380,7 @@ def _adapted(kind: object) -> "tuple[TypeAdapter[Any], Schema]":
     except (PydanticUserError, TypeError, NameError, AttributeError) as error:
         what = error.message if isinstance(error, PydanticUserError) else described(error)
         raise ConfigurationError(
-            f"output_schema {_name_of(kind)} has no JSON form: {what.splitlines()[0]}"
+            f"{keyword} {_name_of(kind)} has no JSON form: {what.splitlines()[0]}"
         ) from error
     return adapter, schema
 
