@@ -1,6 +1,5 @@
 """The form of an answer: a Python type, or a JSON Schema; what fits it, and how that is stored."""
 
-import json
 import re
 import sys
 from collections import OrderedDict
@@ -12,16 +11,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kern.errors import ConfigurationError, described
 from kern.models.base import OutputSchema
+from kern.models.json_schema import (
+    WRAP,
+    Schema,
+    schema_in,
+    validator_of,
+    with_object_root,
+    without_nulls,
+)
 from kern.run.codec import dump, encode, parse
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
     from pydantic import TypeAdapter, ValidationError
-
-Schema = dict[str, object]
-
-# What holds an answer that is no object: providers ask for one at the root.
-_WRAP = "result"
 
 # How much a model is told of what was wrong: so many faults, each in so many characters.
 _MOST, _LONGEST = 8, 200
@@ -73,12 +75,12 @@ class Form:
         self._adapter: TypeAdapter[Any] | None = None
         self._validator: Validator | None = None
         if isinstance(kind, Mapping):
-            self._own = _schema_in(kind, keyword)
+            self._own = schema_in(kind, keyword)
             self.content_type = name or str(self._own.get("title") or "dict")
         else:
             self._adapter, self._own = _adapted(kind, keyword)
             self.content_type = name or _name_of(kind)
-        self.schema, self._is_wrapped = _with_object_root(self._own)
+        self.schema, self._is_wrapped = with_object_root(self._own)
         self.label = re.sub(r"[^a-zA-Z0-9_-]+", "_", self.content_type).strip("_")[:64] or "answer"
 
     @classmethod
@@ -178,7 +180,7 @@ class Form:
         except ValueError:
             return None
         if self._is_wrapped and isinstance(value, dict):
-            return cast("object | None", value.get(_WRAP))
+            return cast("object | None", value.get(WRAP))
         return value
 
     def to_json(self) -> str:
@@ -226,8 +228,8 @@ class Form:
     def _readings(self, value: object) -> Iterator[object]:
         """Yield what a value may mean, the likeliest first."""
         values = [value]
-        if self._is_wrapped and isinstance(value, dict) and _WRAP in value:
-            values.insert(0, value[_WRAP])
+        if self._is_wrapped and isinstance(value, dict) and WRAP in value:
+            values.insert(0, value[WRAP])
         yield from values
         for each in values:
             if (without := self._without_nulls(each)) != each:
@@ -237,12 +239,12 @@ class Form:
         """Return a value without the nulls that stand for a member that is missing."""
         if "null" not in dump(value):
             return value
-        return _without_nulls(value, self._own, self._own, self._checker)
+        return without_nulls(value, self._own, self._own, self._checker)
 
     @property
     def _checker(self) -> "Validator":
         if self._validator is None:
-            self._validator = _validator(self._own)
+            self._validator = validator_of(self._own)
         return self._validator
 
     def _checked(self, value: object) -> object:
@@ -309,54 +311,6 @@ def _values_in(text: str) -> Iterator[object]:
         return
 
 
-def _schema_in(given: Mapping[Any, object], keyword: str) -> Schema:
-    """Return the JSON Schema that a dict is, or holds in OpenAI's form.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    from jsonschema import SchemaError
-    from jsonschema.validators import validator_for
-
-    for name in ("json_schema", "schema"):
-        inner = given.get(name)
-        if isinstance(inner, Mapping) and (name == "schema" or given.get("type") == name):
-            given = inner
-    schema: Schema = json.loads(encode(dict(given), keyword))
-    try:
-        validator_for(schema).check_schema(schema)
-    except SchemaError as error:
-        raise ConfigurationError(
-            f"{keyword} is no JSON Schema: {error.json_path}: {error.message[:_LONGEST]}"
-        ) from error
-    if not schema:
-        raise ConfigurationError(f"{keyword} is an empty dict, which says nothing of an answer.")
-    for reference in _references(schema):
-        # Nothing is fetched for a schema, which a user of the application may have given.
-        if not referred({"$ref": reference}, schema) or not reference.startswith("#"):
-            raise ConfigurationError(f"{keyword} refers to {reference!r:.200}, which is not in it.")
-    return schema
-
-
-def _references(schema: object) -> Iterator[str]:
-    if isinstance(schema, dict):
-        if isinstance(reference := schema.get("$ref"), str):
-            yield reference
-        schema = [*schema.values()]
-    for each in schema if isinstance(schema, list) else ():
-        yield from _references(each)
-
-
-def _validator(schema: Schema) -> "Validator":
-    from jsonschema import Draft202012Validator
-    from jsonschema.validators import validator_for
-    from referencing import Registry
-
-    kind = validator_for(schema, default=Draft202012Validator)
-    nothing_to_fetch: Registry[Any] = Registry()
-    return kind(schema, registry=nothing_to_fetch)
-
-
 def _adapted(kind: object, keyword: str) -> "tuple[TypeAdapter[Any], Schema]":
     """Return what reads a type, and its JSON Schema.
 
@@ -389,63 +343,3 @@ def _name_of(kind: object) -> str:
     if isinstance(kind, type) and not hasattr(kind, "__origin__"):
         return kind.__name__
     return _MODULES.sub("", repr(kind))[:_LONGEST]
-
-
-def _with_object_root(schema: Schema) -> tuple[Schema, bool]:
-    """Return a schema whose root is an object, and whether the value is within that."""
-    defs: Schema = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
-    root = {**referred(schema, schema), **defs}
-    if root.get("type") == "object" and not {"anyOf", "oneOf", "allOf"} & root.keys():
-        return root, False
-    inner = {name: value for name, value in schema.items() if name not in defs}
-    wrap: Schema = {
-        "type": "object",
-        "properties": {_WRAP: inner},
-        "required": [_WRAP],
-        "additionalProperties": False,
-    }
-    return {**wrap, **defs}, True
-
-
-def referred(schema: Schema, root: Schema) -> Schema:
-    """Return the schema that another one refers to within its root; itself where it does not.
-
-    Args:
-        schema: the schema.
-        root: the whole of which it is a part.
-    """
-    reference = schema.get("$ref")
-    if not isinstance(reference, str) or not reference.startswith("#"):
-        return schema
-    found: object = root
-    for name in reference[1:].split("/")[1:]:
-        name = name.replace("~1", "/").replace("~0", "~")
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _without_nulls(value: object, schema: object, root: Schema, validator: "Validator") -> object:
-    """Return a value without the nulls of members that may be missing but not null."""
-    if not isinstance(schema, dict):
-        return value
-    if "$ref" in schema:
-        return _without_nulls(value, referred(schema, root), root, validator)
-    for name in ("anyOf", "oneOf", "allOf"):
-        for branch in cast("list[object]", schema.get(name, [])):
-            reading = _without_nulls(value, branch, root, validator)
-            if validator.evolve(schema=branch).is_valid(cast(Any, reading)):
-                return reading
-    if isinstance(value, list):
-        return [_without_nulls(each, schema.get("items"), root, validator) for each in value]
-    if not isinstance(value, dict):
-        return value
-    members: dict[str, object] = schema.get("properties", {})
-    required = schema.get("required", ())
-    return {
-        name: _without_nulls(each, members.get(name), root, validator)
-        for name, each in value.items()
-        if each is not None
-        or name not in members
-        or name in required
-        or validator.evolve(schema=members[name]).is_valid(None)
-    }
