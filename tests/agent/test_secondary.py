@@ -96,6 +96,9 @@ async def test_an_output_model_may_have_the_schema(any_db: Database | None) -> N
     run = await agent.arun("Bonn?")
     assert run.content == IT
     assert run.messages[-1].text == BONN
+    told = [each.text for each in writer.requests[1].messages]
+    assert "Draft." in told[1]
+    assert told[2] == "Nothing."
     assert [each.output_schema is None for each in (*model.requests, *writer.requests)] == [
         True,
         False,

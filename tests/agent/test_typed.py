@@ -1,6 +1,8 @@
 """Answers that have a type: asked for, read, repaired, kept, and read back."""
 
 import json
+import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -9,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from kern import Agent, UsageLimits
 from kern.db.database import Database
-from kern.errors import ConfigurationError, ModelError, OutputSchemaError
+from kern.errors import ConfigurationError, InvalidInputError, ModelError, OutputSchemaError
 from kern.run.agent import RunCompletedEvent, RunOutput
 from kern.run.base import RunStatus
 from kern.testing import Reply, ScriptedModel
@@ -238,3 +240,74 @@ async def test_repairs_count_against_the_limits() -> None:
     )
     with pytest.raises(Exception, match="requests=2"):
         await agent.arun("Bonn?")
+
+
+async def test_an_input_may_have_a_type_too(any_db: Database | None) -> None:
+    agent = Agent("Geographer", scripted("Yes.", "Yes.", "Yes."), input_schema=City, db=any_db)
+    for given in (
+        City(name="Bonn", people=3),
+        {"name": "Bonn", "people": 3},
+        '{"name": "Bonn", "people": 3}',
+    ):
+        run = await agent.arun(given)
+        assert run.messages[0].text == '{"name":"Bonn","people":3}'
+    with pytest.raises(InvalidInputError, match="no City: people: Input should be greater than 0"):
+        await agent.arun({"name": "Bonn", "people": 0})
+    with pytest.raises(InvalidInputError, match="no City"):
+        await agent.arun("Bonn?")
+    with pytest.raises(ConfigurationError, match="input_schema"):
+        Agent("G", input_schema=print)
+    if any_db is not None:
+        await agent.aschedule("daily", {"name": "Bonn", "people": 3}, cron="0 2 * * *")
+
+
+@pytest.mark.parametrize("any_db", ["postgres", "sqlite", "memory"], indirect=True)
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_a_retried_run_asks_again(any_db: Database, retries: int) -> None:
+    model = scripted(*["No."] * (retries + 1), BONN)
+    agent = Agent("Geographer", model, output_schema=City, output_retries=retries, db=any_db)
+    run = await agent.arun("Bonn?", background=True)
+    failed = await agent.await_run(run.run_id, timeout=30)
+    assert failed is not None
+    assert (failed.status, failed.error_kind) == (RunStatus.error, "OutputSchemaError")
+    assert len(model.requests) == retries + 1
+    await agent.aretry_run(run.run_id)
+    done = await agent.await_run(run.run_id, timeout=30)
+    assert done is not None
+    assert done.content == City.model_validate_json(BONN)
+    assert "does not fit" in model.requests[-1].messages[-1].text
+
+
+@pytest.mark.parametrize("any_db", ["postgres", "sqlite", "memory"], indirect=True)
+async def test_a_fork_keeps_the_schema_of_its_origin(any_db: Database) -> None:
+    model = scripted(BONN, BONN)
+    agent: Agent[Any, Any] = Agent("Geographer", model, db=any_db)
+    await agent.arun("Bonn?", run_id="first", output_schema=City)
+    await agent.acontinue_run("first", from_seq=1, new_run_id="second")
+    second = await agent.await_run("second", timeout=30)
+    assert second is not None
+    assert second.content == City.model_validate_json(BONN)
+
+
+async def test_a_run_that_was_given_a_type_is_executed_without_it(
+    sqlite_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import kern.models.form
+
+    agent: Agent[Any, Any] = Agent(
+        "Geographer", scripted('{"name": "Bonn", "people": 0}', BONN), db=sqlite_db
+    )
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+    await agent.arun("Bonn?", background=True, run_id="run", output_schema=City)
+    record = await (await sqlite_db.store()).get("run")
+    assert record is not None
+    assert record.output_schema is not None
+    assert record.journal_version == 2
+    # As in a process that has never seen the type.
+    monkeypatch.setattr(kern.models.form, "_known", OrderedDict())
+    monkeypatch.setattr("sys.modules", {**sys.modules, __name__: None})
+    form = kern.models.form.Form.from_json(record.output_schema)
+    with pytest.raises(kern.models.form.UnfitError, match="people"):
+        form.read('{"name": "Bonn", "people": 0}')
+    assert form.read(BONN) == {"name": "Bonn", "people": 336465}
+    assert form.content_type == "City"

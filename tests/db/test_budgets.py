@@ -3,11 +3,11 @@
 import asyncio
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 from stores import CLAIM, LOST, OPEN, Spawn, address, ending, new_run, same, sweep
 
 from kern.db.base import Store

@@ -33,18 +33,21 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import encode, join_halves
 from kern.run.event import RunEvent, RunOutputEvent
-from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending, fold, row_of_event
+from kern.run.fold import RunState, apply_entry, fold, row_of_event
+from kern.run.happened import FIRST_EVENT, Happened, ending
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
 from kern.run.requirement import RunRequirement
 from kern.run.steps import (
     PIECE_KINDS,
+    AnswerRefused,
     AnyStep,
     AttemptBegun,
     CallBegun,
     CallBroken,
     Continued,
     Paused,
+    SecondaryAnswered,
     TextSlice,
     ToolEnded,
     read_row,
@@ -545,3 +548,38 @@ def test_a_call_that_is_not_there_names_its_row(place: int) -> None:
     for step in (ToolEnded(place, "done"), AttemptBegun(2, (place,))):
         with pytest.raises(JournalError, match=r"^Row 2 of the journal of run run is damaged \("):
             fold([asked, row("run", 2, step, 4)])
+
+
+def test_a_refused_answer_is_taken_back_and_asked_for_again() -> None:
+    refused = AnswerRefused("it holds no JSON")
+    told = events(rows((answer("No."), 2), (refused, 5), (answer("{}"), 6)))
+    assert [(seq, kind) for seq, kind, _ in told[2:5]] == [
+        (4, "ModelRequestCompleted"),
+        (5, "RunContentVoided"),
+        (6, "ModelRequestStarted"),
+    ]
+    state = RunState()
+    for each in rows((answer("No."), 2), (refused, 5)):
+        apply_entry(state, read_row(each), each)
+    assert not state.is_answered
+    assert state.refusals == 1
+    assert [each.role for each in state.turns[-1].messages] == ["assistant", "user"]
+
+
+def test_secondary_answers_tell_what_they_are() -> None:
+    said = [
+        SecondaryAnswered("output_model", Message("assistant", "Final."), Metrics(output_tokens=1)),
+        SecondaryAnswered("parser_model", Message("assistant", "{}"), Metrics(output_tokens=2)),
+        SecondaryAnswered("followups", Message("assistant", '{"followups": ["?"]}'), Metrics()),
+        SecondaryAnswered("of a newer kern", Message("assistant", "!"), Metrics()),
+    ]
+    made = rows((answer("Draft."), 2), *zip(said, (5, 9, 11, 13), strict=True))
+    state = RunState()
+    kinds = [e.event.value for r in made for e in apply_entry(state, read_row(r), r)]
+    assert kinds[3:] == [
+        *("OutputModelResponseStarted", "RunContentVoided", "RunContent"),
+        *("OutputModelResponseCompleted", "ParserModelResponseStarted"),
+        *("ParserModelResponseCompleted", "FollowupsStarted", "FollowupsCompleted"),
+    ]
+    assert (state.answer_text, state.followups) == ("Final.", ("?",))
+    assert state.metrics.output_tokens == 34 + 1 + 2  # Of the answer, and of those after it.

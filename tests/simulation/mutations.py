@@ -104,7 +104,7 @@ def answer_that_is_charged_with_every_write() -> _Patch:
     charge = Spendings.charge
 
     def mutated(self: Spendings, transaction: Transaction, rows: Sequence[JournalRow]) -> None:
-        charge(self, transaction, [replace(row, seq=-row.seq) for row in rows])
+        charge(self, transaction, [msgspec.structs.replace(row, seq=-row.seq) for row in rows])
 
     return patch.object(Spendings, "charge", mutated)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
+import msgspec
+
 from kern.aio.threads import call_in_thread
 from kern.errors import InvalidInputError
 from kern.media import Audio, File, Image, Media, Video, max_media_size
@@ -64,7 +66,7 @@ class Attachments:
         _check_sizes(messages, most)
         found: dict[str, bytes] = {}
         given = RunInput(tuple(each.without_media(found) for each in messages))
-        return replace(run, input=given.to_json(), media=found)
+        return msgspec.structs.replace(run, input=given.to_json(), media=found)
 
 
 def holds_media(messages: Iterable[Message]) -> bool:

@@ -31,6 +31,7 @@ from kern.execution.spec import HistoryAgents
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
 from kern.models.fallback import fallback_config as as_config
+from kern.models.form import Form
 from kern.models.utils import get_model
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
@@ -137,6 +138,7 @@ class AgentDefinition(Generic[Deps, Output]):
         max_queued_runs: int | None = None,
         fallback_models: Sequence[Model | str] | None = None,
         fallback_config: FallbackConfig | None = None,
+        input_schema: object = None,
         output_schema: object = None,
         output_retries: int = 1,
         structured_outputs: bool | None = None,
@@ -202,6 +204,8 @@ class AgentDefinition(Generic[Deps, Output]):
             fallback_models: who is asked in turn, each model or text, where the model has failed
                 after its repetitions; the next call of the run asks the model first again.
             fallback_config: the same by the kind of error.
+            input_schema: what the runs are given, in the same forms as what they answer: an
+                instance, or a dict, is looked at and told to the model as JSON.
             output_schema: what the runs answer: a pydantic model, dataclass, TypedDict, enum,
                 union, list or other type, of which ``content`` is an instance then; or a JSON
                 Schema as a dict, for JSON values.
@@ -282,6 +286,8 @@ class AgentDefinition(Generic[Deps, Output]):
             max_concurrent_runs_per_user=max_concurrent_runs_per_user is not None,
             max_queued_runs=max_queued_runs is not None,
         )
+        Form.of(input_schema, "input_schema")  # One that cannot be used is refused here.
+        self.input_schema = input_schema
         self.answer_options = AnswerOptions(
             output_schema,
             output_retries,

@@ -43,6 +43,7 @@ class AgentOptions(TypedDict, total=False):
     max_queued_runs: int | None
     fallback_models: Sequence[Model | str] | None
     fallback_config: FallbackConfig | None
+    input_schema: object
     output_retries: int
     structured_outputs: bool | None
     use_json_mode: bool

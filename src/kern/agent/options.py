@@ -1,11 +1,12 @@
 """How a run can be asked for, beyond its input."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import get_args
+from typing import Any, Protocol, get_args
 
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import InvalidInputError
+from kern.models.form import Form
 from kern.run.base import current_run, current_user
 from kern.run.codec import check_id, check_user, encode
 from kern.run.identity import new_id
@@ -15,8 +16,32 @@ from kern.run.record import NewRun
 from kern.run.usage import UsageLimits
 from kern.webhooks.address import check_webhook
 
-Input = str | Message | Sequence[Message | dict[str, object]]
-"""What a run can be given: a text, a message, or a list of messages."""
+
+class Instance(Protocol):
+    """An instance of a pydantic model."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """Return its members."""
+
+
+Input = str | Message | Sequence[Message | dict[str, object]] | Mapping[str, object] | Instance
+"""What a run can be given: a text, a message, a list of messages, or what ``input_schema`` says."""
+
+
+def written(input_schema: object, given: object) -> object:
+    """Return what a run is given, as JSON text where the agent says what that has to be.
+
+    Raises:
+        InvalidInputError: it does not fit.
+    """
+    form = Form.of(input_schema)
+    if form is None:
+        return given
+    try:
+        return form.write(given)
+    except ValueError as unfit:
+        raise InvalidInputError(f"The input is no {form.content_type}: {unfit}") from None
+
 
 _POLICIES: tuple[SessionPolicy, ...] = get_args(SessionPolicy)
 

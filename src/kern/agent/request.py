@@ -13,7 +13,7 @@ import msgspec
 from kern.agent.answers import typed, typed_events
 from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
-from kern.agent.options import Input, new_run
+from kern.agent.options import Input, new_run, written
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, failure
@@ -124,7 +124,10 @@ class Request:
             if unused := [name for name, is_set in background_only.items() if is_set]:
                 raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
         has_media = bool(images or audio or videos or files)
-        said = RunInput.of(given, with_media=has_media)
+        schema = agent.input_schema
+        said = RunInput.of(
+            given if schema is None else written(schema, given), with_media=has_media
+        )
         attachments = None
         if has_media or holds_media(said.messages):
             attachments = Attachments.of(
@@ -288,4 +291,4 @@ def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun
     own = None if form is None else form.to_json()
     if form is None and answering is not None:
         form = answering.form
-    return replace(run, journal_version=TYPED_VERSION, output_schema=own), form
+    return msgspec.structs.replace(run, journal_version=TYPED_VERSION, output_schema=own), form

@@ -1,7 +1,7 @@
 """An agent's methods for its schedules."""
 
 from kern.agent.definition import AgentDefinition, runtime_of
-from kern.agent.options import Input
+from kern.agent.options import Input, written
 from kern.db.schedules import Schedules
 from kern.errors import ConfigurationError
 from kern.run.agent import Output
@@ -63,7 +63,7 @@ class Scheduling(AgentDefinition[Deps, Output]):
         schedule = Schedule.new(
             name,
             self.id,
-            input,
+            written(self.input_schema, input),
             now=await schedules.now(),
             cron=cron,
             timezone=timezone,

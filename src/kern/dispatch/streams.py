@@ -14,7 +14,8 @@ from kern.execution.attempt import Attempt
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunEvent, RunOutputEvent
-from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending, event_of
+from kern.run.fold import RunState, apply_entry
+from kern.run.happened import FIRST_EVENT, Happened, ending, event_of
 from kern.run.ownership import may_see
 from kern.run.record import RunRecord
 from kern.run.steps import read_row

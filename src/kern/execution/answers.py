@@ -20,7 +20,7 @@ from kern.models.cache import cached
 from kern.models.form import Form, UnfitError
 from kern.run.agent import RunInput
 from kern.run.codec import dump
-from kern.run.fold import complaint
+from kern.run.happened import complaint
 from kern.run.message import Message
 from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, AnswerRefused, SecondaryAnswered
 
@@ -51,7 +51,7 @@ async def finish(attempt: Attempt) -> bool:
     if answering.output is not None and _is_due(attempt, OUTPUT_MODEL):
         asked = None if answering.parser else _asked(answering)
         await _ask_secondary(attempt, OUTPUT_MODEL, answering.output, asked)
-    if answering.parser is not None and _is_due(attempt, PARSER_MODEL):
+    if answering.form and answering.parser and _is_due(attempt, PARSER_MODEL):
         await _ask_secondary(attempt, PARSER_MODEL, answering.parser, _asked(answering))
     form = answering.form if answering.parses else None
     if form is not None and not await _fits(attempt, answering, form):
@@ -86,14 +86,15 @@ async def _fits(attempt: Attempt, answering: Answering, form: Form) -> bool:
     try:
         value = form.read(message.text)
     except UnfitError as unfit:
-        if state.refusals >= answering.retries:
+        # Also where it is not asked again now: it is where the run is retried.
+        attempt.journal.keep(AnswerRefused(str(unfit)))
+        if state.refusals > answering.retries:
+            times = "once" if state.refusals == 1 else f"{state.refusals} times"
             raise OutputSchemaError(
-                f"The answer is no {form.content_type}: {unfit}. The model was asked "
-                f"{state.refusals + 1} times; see output_retries. The answer is in the run's "
-                "content.",
+                f"The answer is no {form.content_type}: {unfit}. The model was asked {times}; see "
+                "output_retries. The answer is in the run's content.",
                 content=message.text,
             ) from None
-        attempt.journal.keep(AnswerRefused(str(unfit)))
         await attempt.journal.commit()
         return False
     attempt.answer = value, form.content_type
@@ -113,11 +114,10 @@ async def _ask_secondary(
     attempt: Attempt, name: str, secondary: Secondary, form: OutputSchema | None
 ) -> None:
     """Have a secondary model answer, and write the answer down."""
-    draft = attempt.state.answer_text
     if name == PARSER_MODEL:
-        prompt, asked = secondary.prompt or _PARSE, draft
+        prompt, asked = secondary.prompt or _PARSE, attempt.state.answer_text
     else:
-        prompt = secondary.prompt or _WRITE
+        prompt, draft = secondary.prompt or _WRITE, attempt.state.turns[-1].message.text
         asked = f"{_question(attempt)}\n\nThe draft of the answer:\n\n{draft}"
     messages = [Message("system", prompt), Message("user", asked)]
     of_this = attempt.state.answers_of(name)

@@ -14,7 +14,8 @@ from kern.models.base import Model, ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.codec import join_halves
 from kern.run.event import RunEvent, RunOutputEvent
-from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending, event_of
+from kern.run.fold import RunState, apply_entry
+from kern.run.happened import FIRST_EVENT, Happened, ending, event_of
 from kern.run.record import JournalRow
 from kern.run.steps import (
     PIECE_KINDS,

@@ -1,6 +1,5 @@
 """The form of an answer: a Python type, or a JSON Schema; what fits it, and how that is stored."""
 
-import json
 import re
 import sys
 from collections import OrderedDict
@@ -12,16 +11,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kern.errors import ConfigurationError, described
 from kern.models.base import OutputSchema
+from kern.models.json_schema import (
+    WRAP,
+    Schema,
+    schema_in,
+    validator_of,
+    with_object_root,
+    without_nulls,
+)
 from kern.run.codec import dump, encode, parse
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
-    from pydantic import TypeAdapter
-
-Schema = dict[str, object]
-
-# What holds an answer that is no object: providers ask for one at the root.
-_WRAP = "result"
+    from pydantic import TypeAdapter, ValidationError
 
 # How much a model is told of what was wrong: so many faults, each in so many characters.
 _MOST, _LONGEST = 8, 200
@@ -55,13 +57,16 @@ class Form:
         [1, 2]
     """
 
-    def __init__(self, kind: object, *, name: str | None = None) -> None:
+    def __init__(
+        self, kind: object, *, name: str | None = None, keyword: str = "output_schema"
+    ) -> None:
         """Read a form.
 
         Args:
             kind: a pydantic model, a dataclass, a TypedDict, an enum, a union, a list or any other
                 type that has a JSON form; or a JSON Schema as a dict.
             name: what the content is called; by default as the type is.
+            keyword: where it was given, for errors.
 
         Raises:
             ConfigurationError: it has no JSON form.
@@ -70,17 +75,21 @@ class Form:
         self._adapter: TypeAdapter[Any] | None = None
         self._validator: Validator | None = None
         if isinstance(kind, Mapping):
-            self._own = _schema_in(kind)
+            self._own = schema_in(kind, keyword)
             self.content_type = name or str(self._own.get("title") or "dict")
         else:
-            self._adapter, self._own = _adapted(kind)
+            self._adapter, self._own = _adapted(kind, keyword)
             self.content_type = name or _name_of(kind)
-        self.schema, self._is_wrapped = _with_object_root(self._own)
+        self.schema, self._is_wrapped = with_object_root(self._own)
         self.label = re.sub(r"[^a-zA-Z0-9_-]+", "_", self.content_type).strip("_")[:64] or "answer"
 
     @classmethod
-    def of(cls, kind: object) -> "Form | None":
-        """Return the form that ``output_schema`` says; None where a text will do.
+    def of(cls, kind: object, keyword: str = "output_schema") -> "Form | None":
+        """Return the form that a keyword says; None where a text will do.
+
+        Args:
+            kind: as for a form.
+            keyword: where it was given, for errors.
 
         Raises:
             ConfigurationError: it has no JSON form.
@@ -88,9 +97,9 @@ class Form:
         if kind is None or kind is str:
             return None
         try:
-            return _form_of(kind)
+            return _form_of(kind, keyword)
         except TypeError:  # A dict, or what holds one, has no hash.
-            return cls(kind)
+            return cls(kind, keyword=keyword)
 
     def __repr__(self) -> str:
         return f"Form({self.content_type})"
@@ -132,6 +141,29 @@ class Form:
         """
         return value if self._adapter is None else self._validated(value)
 
+    def write(self, value: object) -> str:
+        """Return an instance, or what one can be made of, as JSON text.
+
+        Args:
+            value: an instance, a dict of its members, or such a text.
+
+        Raises:
+            UnfitError: it does not fit.
+        """
+        if self._adapter is None:
+            given = parse(value) if isinstance(value, str) else value
+            return dump(self._checked(given))
+        from pydantic import ValidationError
+
+        try:
+            if isinstance(value, str):
+                instance = self._adapter.validate_json(value)
+            else:
+                instance = self._adapter.validate_python(value)
+        except ValidationError as error:
+            raise UnfitError(_faults_of(error)) from None
+        return self._adapter.dump_json(instance, by_alias=True).decode()
+
     def partial(self, text: str) -> object | None:
         """Return what there is of the value in an answer that has just begun; None for nothing.
 
@@ -148,7 +180,7 @@ class Form:
         except ValueError:
             return None
         if self._is_wrapped and isinstance(value, dict):
-            return cast("object | None", value.get(_WRAP))
+            return cast("object | None", value.get(WRAP))
         return value
 
     def to_json(self) -> str:
@@ -196,8 +228,8 @@ class Form:
     def _readings(self, value: object) -> Iterator[object]:
         """Yield what a value may mean, the likeliest first."""
         values = [value]
-        if self._is_wrapped and isinstance(value, dict) and _WRAP in value:
-            values.insert(0, value[_WRAP])
+        if self._is_wrapped and isinstance(value, dict) and WRAP in value:
+            values.insert(0, value[WRAP])
         yield from values
         for each in values:
             if (without := self._without_nulls(each)) != each:
@@ -207,12 +239,12 @@ class Form:
         """Return a value without the nulls that stand for a member that is missing."""
         if "null" not in dump(value):
             return value
-        return _without_nulls(value, self._own, self._own, self._checker)
+        return without_nulls(value, self._own, self._own, self._checker)
 
     @property
     def _checker(self) -> "Validator":
         if self._validator is None:
-            self._validator = _validator(self._own)
+            self._validator = validator_of(self._own)
         return self._validator
 
     def _checked(self, value: object) -> object:
@@ -243,14 +275,17 @@ class Form:
         try:
             return self._adapter.validate_json(dump(value))
         except ValidationError as error:
-            faults = error.errors(include_url=False, include_context=False, include_input=False)
-            told = [(".".join(map(str, each["loc"])), each["msg"]) for each in faults]
-            raise UnfitError(_told(told)) from None
+            raise UnfitError(_faults_of(error)) from None
 
 
 @lru_cache(maxsize=256)
-def _form_of(kind: object) -> Form:
-    return Form(kind)
+def _form_of(kind: object, keyword: str) -> Form:
+    return Form(kind, keyword=keyword)
+
+
+def _faults_of(error: "ValidationError") -> str:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return _told([(".".join(map(str, each["loc"])), each["msg"]) for each in faults])
 
 
 def _told(faults: list[tuple[str, str]]) -> str:
@@ -276,57 +311,7 @@ def _values_in(text: str) -> Iterator[object]:
         return
 
 
-def _schema_in(given: Mapping[Any, object]) -> Schema:
-    """Return the JSON Schema that a dict is, or holds in OpenAI's form.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    from jsonschema import SchemaError
-    from jsonschema.validators import validator_for
-
-    for name in ("json_schema", "schema"):
-        inner = given.get(name)
-        if isinstance(inner, Mapping) and (name == "schema" or given.get("type") == name):
-            given = inner
-    schema: Schema = json.loads(encode(dict(given), "output_schema"))
-    try:
-        validator_for(schema).check_schema(schema)
-    except SchemaError as error:
-        raise ConfigurationError(
-            f"output_schema is no JSON Schema: {error.json_path}: {error.message[:_LONGEST]}"
-        ) from error
-    if not schema:
-        raise ConfigurationError("output_schema is an empty dict, which says nothing of an answer.")
-    for reference in _references(schema):
-        # Nothing is fetched for a schema, which a user of the application may have given.
-        if not referred({"$ref": reference}, schema) or not reference.startswith("#"):
-            raise ConfigurationError(
-                f"output_schema refers to {reference!r:.200}, which is not in it."
-            )
-    return schema
-
-
-def _references(schema: object) -> Iterator[str]:
-    if isinstance(schema, dict):
-        if isinstance(reference := schema.get("$ref"), str):
-            yield reference
-        schema = [*schema.values()]
-    for each in schema if isinstance(schema, list) else ():
-        yield from _references(each)
-
-
-def _validator(schema: Schema) -> "Validator":
-    from jsonschema import Draft202012Validator
-    from jsonschema.validators import validator_for
-    from referencing import Registry
-
-    kind = validator_for(schema, default=Draft202012Validator)
-    nothing_to_fetch: Registry[Any] = Registry()
-    return kind(schema, registry=nothing_to_fetch)
-
-
-def _adapted(kind: object) -> "tuple[TypeAdapter[Any], Schema]":
+def _adapted(kind: object, keyword: str) -> "tuple[TypeAdapter[Any], Schema]":
     """Return what reads a type, and its JSON Schema.
 
     Raises:
@@ -341,7 +326,7 @@ def _adapted(kind: object) -> "tuple[TypeAdapter[Any], Schema]":
     if isinstance(kind, str) or isroutine(kind):
         what = "a text" if isinstance(kind, str) else "a function"
         raise ConfigurationError(
-            f"output_schema must be a type or a JSON Schema, not {what}: {kind!r:.80}."
+            f"{keyword} must be a type or a JSON Schema, not {what}: {kind!r:.80}."
         )
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, kind))
@@ -349,7 +334,7 @@ def _adapted(kind: object) -> "tuple[TypeAdapter[Any], Schema]":
     except (PydanticUserError, TypeError, NameError, AttributeError) as error:
         what = error.message if isinstance(error, PydanticUserError) else described(error)
         raise ConfigurationError(
-            f"output_schema {_name_of(kind)} has no JSON form: {what.splitlines()[0]}"
+            f"{keyword} {_name_of(kind)} has no JSON form: {what.splitlines()[0]}"
         ) from error
     return adapter, schema
 
@@ -358,63 +343,3 @@ def _name_of(kind: object) -> str:
     if isinstance(kind, type) and not hasattr(kind, "__origin__"):
         return kind.__name__
     return _MODULES.sub("", repr(kind))[:_LONGEST]
-
-
-def _with_object_root(schema: Schema) -> tuple[Schema, bool]:
-    """Return a schema whose root is an object, and whether the value is within that."""
-    defs: Schema = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
-    root = {**referred(schema, schema), **defs}
-    if root.get("type") == "object" and not {"anyOf", "oneOf", "allOf"} & root.keys():
-        return root, False
-    inner = {name: value for name, value in schema.items() if name not in defs}
-    wrap: Schema = {
-        "type": "object",
-        "properties": {_WRAP: inner},
-        "required": [_WRAP],
-        "additionalProperties": False,
-    }
-    return {**wrap, **defs}, True
-
-
-def referred(schema: Schema, root: Schema) -> Schema:
-    """Return the schema that another one refers to within its root; itself where it does not.
-
-    Args:
-        schema: the schema.
-        root: the whole of which it is a part.
-    """
-    reference = schema.get("$ref")
-    if not isinstance(reference, str) or not reference.startswith("#"):
-        return schema
-    found: object = root
-    for name in reference[1:].split("/")[1:]:
-        name = name.replace("~1", "/").replace("~0", "~")
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _without_nulls(value: object, schema: object, root: Schema, validator: "Validator") -> object:
-    """Return a value without the nulls of members that may be missing but not null."""
-    if not isinstance(schema, dict):
-        return value
-    if "$ref" in schema:
-        return _without_nulls(value, referred(schema, root), root, validator)
-    for name in ("anyOf", "oneOf", "allOf"):
-        for branch in cast("list[object]", schema.get(name, [])):
-            reading = _without_nulls(value, branch, root, validator)
-            if validator.evolve(schema=branch).is_valid(cast(Any, reading)):
-                return reading
-    if isinstance(value, list):
-        return [_without_nulls(each, schema.get("items"), root, validator) for each in value]
-    if not isinstance(value, dict):
-        return value
-    members: dict[str, object] = schema.get("properties", {})
-    required = schema.get("required", ())
-    return {
-        name: _without_nulls(each, members.get(name), root, validator)
-        for name, each in value.items()
-        if each is not None
-        or name not in members
-        or name in required
-        or validator.evolve(schema=members[name]).is_valid(None)
-    }

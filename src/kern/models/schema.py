@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
-from kern.models.form import Schema, referred
+from kern.models.json_schema import Schema, referred
 from kern.run.codec import dump, parse
 
 # What says nothing of a value.

@@ -5,15 +5,13 @@ attempt that writes the steps. It is a pure function: the same steps give the sa
 same events with the same numbers, in every process and at any age.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
-from kern.run.base import RunStatus
-from kern.run.codec import decode_object
 from kern.run.content import Content, text_of
-from kern.run.event import RunEvent, RunOutputEvent, class_of
+from kern.run.event import RunEvent
+from kern.run.happened import FIRST_EVENT, Happened, complaint, followups_in, secondary_events
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
@@ -39,32 +37,6 @@ from kern.run.steps import (
     read_row,
 )
 from kern.run.tool import ToolCall, ToolExecution
-
-FIRST_EVENT = 1
-"""The number of every run's RunStarted, which no step stands for: the run itself does."""
-
-
-_NOTHING: Mapping[str, object] = MappingProxyType({})
-
-
-class Happened(NamedTuple):
-    """An event as the steps tell it.
-
-    Attributes:
-        event: its kind.
-        content: its text, or at a run's end its value.
-        tool: the tool call that it is about.
-        requirements: what the run waits for.
-        seq: its number within the run.
-        more: what only events of its kind have, by name.
-    """
-
-    event: RunEvent
-    content: object = None
-    tool: ToolExecution | None = None
-    requirements: tuple[RunRequirement, ...] = ()
-    seq: int = 0
-    more: Mapping[str, object] = _NOTHING
 
 
 @dataclass(slots=True)
@@ -176,7 +148,7 @@ class RunState:
         call: the model call that is under way, where readers know of it.
         voids: the text that readers have of a call that is made again.
         secondary: the answers of secondary models, and which of them were refused.
-        refusals: how often an answer was refused for its form.
+        refusals: how often an answer was refused for its form, since a person had it go on.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -227,7 +199,7 @@ class RunState:
     def followups(self) -> tuple[str, ...]:
         """What the user may want to ask next."""
         suggested = self.answers_of(FOLLOWUPS)
-        return _followups_in(suggested[-1].message.text) if suggested else ()
+        return followups_in(suggested[-1].message.text) if suggested else ()
 
     def answers_of(self, name: str) -> list[SecondaryAnswered]:
         """Return what a secondary model has answered.
@@ -351,7 +323,7 @@ class RunState:
                 yield Happened(RunEvent.run_content_voided, before)
         else:
             self.metrics.add(step.metrics)
-            yield from _secondary_events(step, before)
+            yield from secondary_events(step, before)
         if self.secondary or isinstance(step, SecondaryAnswered):
             self.secondary = (*self.secondary, step)
 
@@ -368,7 +340,7 @@ class RunState:
                 self.requirements = requirements
                 yield Happened(RunEvent.run_paused, requirements=requirements)
             case Continued(allowed):
-                self.requirements = ()
+                self.requirements, self.refusals = (), 0
                 if self.turns:
                     self.turns[-1].allowed |= set(allowed)
                 yield Happened(RunEvent.run_continued)
@@ -434,94 +406,6 @@ def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
             break
         last = row.seq
     return last
-
-
-def complaint(reason: str) -> Message:
-    """Return what a model is told whose answer does not fit.
-
-    Args:
-        reason: what does not fit.
-    """
-    return Message(
-        "user", f"Your answer does not fit: {reason}. Give the whole answer again, so that it fits."
-    )
-
-
-def _secondary_events(step: SecondaryAnswered, before: str | None) -> Iterator[Happened]:
-    text = step.message.text
-    match step.name:
-        case "output_model":
-            yield Happened(RunEvent.output_model_response_started)
-            if before:
-                yield Happened(RunEvent.run_content_voided, before)
-            if text:
-                yield Happened(RunEvent.run_content, text)
-            yield Happened(RunEvent.output_model_response_completed, text)
-        case "parser_model":
-            yield Happened(RunEvent.parser_model_response_started)
-            yield Happened(RunEvent.parser_model_response_completed, text)
-        case "followups":
-            yield Happened(RunEvent.followups_started)
-            more = {"followups": _followups_in(text)}
-            yield Happened(RunEvent.followups_completed, more=more)
-
-
-def _followups_in(text: str) -> tuple[str, ...]:
-    values = decode_object(text)
-    return tuple(map(str, cast("list[object]", values.get("followups", []))))
-
-
-def ending(
-    seq: int, status: RunStatus, content: object, error: str | None, content_type: str = "str"
-) -> list[Happened]:
-    """Return the events with which a run ends; no step stands for them: the run itself does.
-
-    Args:
-        seq: the number of the first.
-        status: how the run stands.
-        content: what it has produced.
-        error: what it failed of.
-        content_type: the type of the content.
-    """
-    match status:
-        case RunStatus.completed:
-            more = _NOTHING if content_type == "str" else {"content_type": content_type}
-            return [
-                Happened(RunEvent.run_content_completed, content, seq=seq, more=more),
-                Happened(RunEvent.run_completed, content, seq=seq + 1, more=more),
-            ]
-        case RunStatus.error:
-            return [Happened(RunEvent.run_error, error, seq=seq)]
-        case RunStatus.cancelled:
-            return [Happened(RunEvent.run_cancelled, content, seq=seq)]
-    return []
-
-
-def event_of(
-    happened: Happened, run_id: str, session_id: str, agent_id: str, at: float
-) -> RunOutputEvent:
-    """Return an event as those who read the run's stream see it.
-
-    Args:
-        happened: what the steps tell.
-        run_id: the run.
-        session_id: its conversation.
-        agent_id: its agent.
-        at: when it happened, in seconds since 1970.
-    """
-    event, content, tool, requirements, seq, more = happened
-    return class_of(event)(
-        event,
-        run_id,
-        session_id,
-        agent_id,
-        seq,
-        content=cast("str | None", content),  # It may be a value where the class says so.
-        tool=tool,
-        requirements=requirements,
-        created_at=at,
-        **cast("dict[str, Any]", more),
-    )
 
 
 def _execution(

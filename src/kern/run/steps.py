@@ -3,7 +3,7 @@
 A row is one step. What a step means is said in one other place, :mod:`kern.run.fold`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 import msgspec
@@ -275,7 +275,11 @@ def write_row(run_id: str, entry: Entry, *, charged: bool = False) -> JournalRow
     kind = type(step).__name__
     row = JournalRow(run_id, entry.seq, entry.event, kind, step.skippable, dump(step))
     used: Metrics | None = getattr(step, "metrics", None) if charged else None
-    return row if used is None else replace(row, cost=used.cost or 0.0, tokens=used.total_tokens)
+    return (
+        row
+        if used is None
+        else msgspec.structs.replace(row, cost=used.cost or 0.0, tokens=used.total_tokens)
+    )
 
 
 def read_row(row: JournalRow) -> Entry:

@@ -8,7 +8,8 @@ from kern.cli.terminal import dollars
 from kern.errors import JournalError
 from kern.run.codec import shown
 from kern.run.event import RunEvent, RunOutputEvent
-from kern.run.fold import FIRST_EVENT, Happened, RunState, apply_entry, ending
+from kern.run.fold import RunState, apply_entry
+from kern.run.happened import FIRST_EVENT, Happened, ending
 from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
 from kern.run.steps import Entry, ModelAnswered, read_row

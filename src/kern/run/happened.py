@@ -1,0 +1,135 @@
+"""What the steps of a run tell, as events: the words of :mod:`kern.run.fold`."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
+
+from kern.run import steps
+from kern.run.base import RunStatus
+from kern.run.codec import decode_object
+from kern.run.event import RunEvent, RunOutputEvent, class_of
+from kern.run.message import Message
+from kern.run.requirement import RunRequirement
+from kern.run.steps import SecondaryAnswered
+from kern.run.tool import ToolExecution
+
+FIRST_EVENT = 1
+"""The number of every run's RunStarted, which no step stands for: the run itself does."""
+
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+class Happened(NamedTuple):
+    """An event as the steps tell it.
+
+    Attributes:
+        event: its kind.
+        content: its text, or at a run's end its value.
+        tool: the tool call that it is about.
+        requirements: what the run waits for.
+        seq: its number within the run.
+        more: what only events of its kind have, by name.
+    """
+
+    event: RunEvent
+    content: object = None
+    tool: ToolExecution | None = None
+    requirements: tuple[RunRequirement, ...] = ()
+    seq: int = 0
+    more: Mapping[str, object] = _NOTHING
+
+
+def ending(
+    seq: int, status: RunStatus, content: object, error: str | None, content_type: str = "str"
+) -> list[Happened]:
+    """Return the events with which a run ends; no step stands for them: the run itself does.
+
+    Args:
+        seq: the number of the first.
+        status: how the run stands.
+        content: what it has produced.
+        error: what it failed of.
+        content_type: the type of the content.
+    """
+    match status:
+        case RunStatus.completed:
+            more = _NOTHING if content_type == "str" else {"content_type": content_type}
+            return [
+                Happened(RunEvent.run_content_completed, content, seq=seq, more=more),
+                Happened(RunEvent.run_completed, content, seq=seq + 1, more=more),
+            ]
+        case RunStatus.error:
+            return [Happened(RunEvent.run_error, error, seq=seq)]
+        case RunStatus.cancelled:
+            return [Happened(RunEvent.run_cancelled, content, seq=seq)]
+    return []
+
+
+def event_of(
+    happened: Happened, run_id: str, session_id: str, agent_id: str, at: float
+) -> RunOutputEvent:
+    """Return an event as those who read the run's stream see it.
+
+    Args:
+        happened: what the steps tell.
+        run_id: the run.
+        session_id: its conversation.
+        agent_id: its agent.
+        at: when it happened, in seconds since 1970.
+    """
+    event, content, tool, requirements, seq, more = happened
+    return class_of(event)(
+        event,
+        run_id,
+        session_id,
+        agent_id,
+        seq,
+        content=cast("str | None", content),  # It may be a value where the class says so.
+        tool=tool,
+        requirements=requirements,
+        created_at=at,
+        **cast("dict[str, Any]", more),
+    )
+
+
+def complaint(reason: str) -> Message:
+    """Return what a model is told whose answer does not fit.
+
+    Args:
+        reason: what does not fit.
+    """
+    return Message(
+        "user", f"Your answer does not fit: {reason}. Give the whole answer again, so that it fits."
+    )
+
+
+def secondary_events(step: SecondaryAnswered, before: str | None) -> Iterator[Happened]:
+    """Yield the events for the answer of a secondary model.
+
+    Args:
+        step: the answer.
+        before: the text of the answer until then.
+    """
+    text = step.message.text
+    match step.name:
+        case steps.OUTPUT_MODEL:
+            yield Happened(RunEvent.output_model_response_started)
+            if before:
+                yield Happened(RunEvent.run_content_voided, before)
+            if text:
+                yield Happened(RunEvent.run_content, text)
+            yield Happened(RunEvent.output_model_response_completed, text)
+        case steps.PARSER_MODEL:
+            yield Happened(RunEvent.parser_model_response_started)
+            yield Happened(RunEvent.parser_model_response_completed, text)
+        case steps.FOLLOWUPS:
+            yield Happened(RunEvent.followups_started)
+            more = {"followups": followups_in(text)}
+            yield Happened(RunEvent.followups_completed, more=more)
+
+
+def followups_in(text: str) -> tuple[str, ...]:
+    """Return the suggestions in the answer of a model that was asked for some."""
+    values = decode_object(text)
+    return tuple(map(str, cast("list[object]", values.get("followups", []))))
