@@ -200,6 +200,24 @@ async def test_in_a_callers_transaction_it_is_refused_as_well(postgres_db: Postg
     assert await store.get("bob's") is not None
 
 
+async def test_a_transaction_that_does_not_see_that_there_is_room_now_ends_all_the_same(
+    postgres_db: PostgresDb,
+) -> None:
+    store = await postgres_db.store()
+    await postgres_db.aset_budget(Budget("alice", cost=2))
+    await begin(store)
+    await store.append("run", 1, [used(1, 2)], False)
+    connection = await asyncpg.connect(postgres_db._dsn)
+    try:
+        async with connection.transaction(isolation="repeatable_read"):
+            await connection.fetchval("SELECT 1 FROM pg_class LIMIT 1")
+            await postgres_db.aset_budget(Budget("alice", cost=3))
+            with pytest.raises(BudgetExceededError, match="a new transaction"):
+                await store.submit_with(connection, new_run("refused", user_id="alice"))
+    finally:
+        await connection.close()
+
+
 async def test_what_was_used_stays_when_a_budget_changes(db: Database, store: Store) -> None:
     await db.aset_budget(Budget(cost=1))
     await db.aset_budget(Budget("alice", cost=9))

@@ -12,7 +12,7 @@ from kern.db.values import Claim
 from kern.dispatch.opening import open_runtime
 from kern.errors import ConfigurationError, NewerJournalError, UsageLimitError
 from kern.models.openai import OpenAIResponses
-from kern.models.prices import Price
+from kern.models.prices import Price, prices
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.usage import UsageLimits
@@ -184,6 +184,16 @@ async def test_an_unknown_price_passes_no_limit_in_silence(
     warnings = [each for each in caplog.messages if "costs is not known" in each]
     assert len(warnings) == 1
     assert "price=Price(" in warnings[0]
+
+
+async def test_where_the_extra_is_missing_the_log_names_it(
+    model: OpenAIResponses, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prices, "is_missing", True)
+    agent = Agent("Tester", model, usage_limits=UsageLimits(cost=1))
+    with caplog.at_level(logging.WARNING, "kern"):
+        await agent.arun("Hello?")
+    assert "pip install 'kern-agents[prices]'" in caplog.text
 
 
 async def test_without_a_limit_nothing_is_said_of_an_unknown_price(

@@ -203,6 +203,7 @@ class SyncRunning(Running[Deps, Output]):
             QueueFullError: more of the agent's runs wait than its ``max_queued_runs``.
             RunTimeoutError: the run took too long (in the foreground, as the next two).
             UsageLimitError: the run has used as much as it may.
+            BudgetExceededError: its user has, in a period.
             OutputSchemaError: the answer does not have the form that it must have, though the
                 model was asked again.
             ModelError: the model failed; the run is settled as ERROR.

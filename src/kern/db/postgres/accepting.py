@@ -1,6 +1,6 @@
 """Accepting runs in PostgreSQL, and their cancels, which may come first."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 
 import asyncpg
@@ -17,9 +17,16 @@ from kern.db.postgres.statements import Accepting as Statements
 from kern.db.postgres.statements.accepting import LOCK_TIMEOUT, OVER_BUDGET
 from kern.db.postgres.statements.steps import cancel
 from kern.db.values import Accepted
-from kern.errors import ConfigurationError, DatabaseError, RunConflictError
+from kern.errors import (
+    BudgetExceededError,
+    ConfigurationError,
+    DatabaseError,
+    RunConflictError,
+)
 from kern.run.base import RunStatus
 from kern.run.record import NewRun
+
+_REFUSED = "The run was refused; nothing was stored."
 
 
 class _Locked(Enum):
@@ -57,18 +64,7 @@ class Accepting:
             RunConflictError: another transaction holds the id, and has not ended in time.
             BudgetExceededError: its user has used up a budget.
         """
-        while True:
-            accepted = await self._submits.put(run)
-            if isinstance(accepted, _Locked):
-                # Each waits alone then, so that none waits for a transaction that holds another.
-                rows = await self._fetch_briefly(
-                    run.run_id, self._statements.submit_alone, *accepted_columns([run])
-                )
-                await self._hand_off.finish(rows)
-                accepted = _accepted(rows[0]) if rows else None
-            if not isinstance(accepted, _OverBudget):
-                return accepted
-            await self._check_budgets(run)
+        return await self._within_budget(run, self._submit)
 
     async def answered(self) -> None:
         """Wait until the runs submitted so far are accepted, also for those who have left."""
@@ -76,14 +72,17 @@ class Accepting:
 
     async def submit_with(self, connection: object, run: NewRun) -> Accepted | None:
         """Accept a run in a caller's transaction, as the store's ``submit_with`` says."""
-        while True:
+
+        async def submit(run: NewRun) -> Accepted | _OverBudget | None:
             rows = await self.fetch_within(
                 connection, run.run_id, self._statements.submit_within, *accepted_columns([run])
             )
             accepted = _accepted(rows[0]) if rows else None
-            if not isinstance(accepted, _OverBudget):
-                return accepted and accepted._replace(transaction=rows[0]["transaction"])
-            await self._check_budgets(run)
+            if not isinstance(accepted, Accepted):
+                return accepted
+            return accepted._replace(transaction=rows[0]["transaction"])
+
+        return await self._within_budget(run, submit)
 
     async def fetch_within(
         self, connection: object, run_id: str, statement: str, *values: object
@@ -109,14 +108,14 @@ class Accepting:
 
     async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
         """Accept a run with the first steps of another, as the store's ``fork`` says."""
-        values = (*accepted_columns([run]), origin, seq)
-        while True:
+
+        async def fork(run: NewRun) -> Accepted | _OverBudget | None:
+            values = (*accepted_columns([run]), origin, seq)
             rows = await self._fetch_briefly(run.run_id, self._statements.fork, *values)
             await self._hand_off.finish(rows)
-            accepted = _accepted(rows[0]) if rows else None
-            if not isinstance(accepted, _OverBudget):
-                return accepted is not None
-            await self._check_budgets(run)
+            return _accepted(rows[0]) if rows else None
+
+        return await self._within_budget(run, fork) is not None
 
     async def cancel(self, run_id: str, user_id: str | None) -> bool:
         """Ask for the end of a run, as the store's ``cancel`` says.
@@ -128,11 +127,37 @@ class Accepting:
         await self._hand_off.finish(rows)
         return bool(rows and rows[0]["known"])
 
-    async def _check_budgets(self, run: NewRun) -> None:
-        """Raise which budget of its user has a run refused; nothing where that has passed."""
-        assert run.user_id is not None, "a budget is somebody's"
-        for each in await self._budgets.spending(run.user_id):
-            each.check("The run was refused; nothing was stored.")
+    async def _submit(self, run: NewRun) -> Accepted | _OverBudget | None:
+        accepted = await self._submits.put(run)
+        # Each waits alone then, so that none waits for a transaction that holds another.
+        if not isinstance(accepted, _Locked):
+            return accepted
+        rows = await self._fetch_briefly(
+            run.run_id, self._statements.submit_alone, *accepted_columns([run])
+        )
+        await self._hand_off.finish(rows)
+        return _accepted(rows[0]) if rows else None
+
+    async def _within_budget(
+        self, run: NewRun, submit: Callable[[NewRun], Awaitable[Accepted | _OverBudget | None]]
+    ) -> Accepted | None:
+        """Accept a run, or say which budget of its user has it refused.
+
+        Raises:
+            BudgetExceededError: its user has used up a budget.
+        """
+        for _ in range(2):  # Meanwhile the budget may have been raised, or its period ended.
+            accepted = await submit(run)
+            if not isinstance(accepted, _OverBudget):
+                return accepted
+            assert run.user_id is not None, "a budget is somebody's"
+            for each in await self._budgets.spending(run.user_id):
+                each.check(_REFUSED)
+        raise BudgetExceededError(
+            f"The user {run.user_id!r} had used up a budget when the transaction began, and has "
+            f"room now. {_REFUSED} Try again in a new transaction.",
+            user_id=run.user_id,
+        )
 
     async def _fetch_briefly(
         self, run_id: str, statement: str, *values: object
