@@ -21,6 +21,7 @@ from leases import expire
 from provider_runs import SIGNATURE, Scenario, Stage, calls_in, execute, make_agent, scenarios
 from providers import Provider
 
+from kern import errors
 from kern.agent import Agent
 from kern.db.postgres import PostgresDb
 from kern.dispatch.opening import open_runtime
@@ -124,7 +125,8 @@ def check_ends(provider: Provider, runs: Mapping[str, RunOutput]) -> None:
         assert runs[run_id].attempt == 2
     for run_id, said in failures.items():
         run = runs[run_id]
-        assert (run.status, run.error_kind) == (RunStatus.error, "ModelError"), run
+        assert run.status is RunStatus.error, run
+        assert issubclass(getattr(errors, str(run.error_kind)), errors.ModelError)
         assert run.error is not None
         assert re.search(said, run.error), run.error
     assert runs["cut"].content == "Once upon"
