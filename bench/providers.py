@@ -56,7 +56,7 @@ async def openai_responses(url: str, streamed: bool) -> AsyncIterator[Call]:
     async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none") as client:
 
         async def whole() -> str:
-            return (await client.responses.create(**given)).output_text
+            return str((await client.responses.create(**given)).output_text)
 
         async def stream() -> str:
             text = ""
@@ -84,10 +84,8 @@ async def openai_chat(url: str, streamed: bool) -> AsyncIterator[Call]:
 
         async def stream() -> str:
             text = ""
-            options = {"include_usage": True}
-            async with await client.chat.completions.create(
-                **given, stream=True, stream_options=options
-            ) as chunks:
+            options: Any = {"stream": True, "stream_options": {"include_usage": True}}
+            async with await client.chat.completions.create(**given, **options) as chunks:
                 async for chunk in chunks:
                     text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
             return text

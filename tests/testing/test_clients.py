@@ -176,6 +176,7 @@ async def test_a_reply_is_held_after_so_many_deltas(
     assert [*come, *await reading] == ["a", "b"]
 
 
+TEXT_PART = {"type": "input_text", "text": "Hi", "odd": 1}
 HISTORY: list[tuple[Any, dict[str, Any]]] = [
     (
         responses,
@@ -302,6 +303,33 @@ def test_a_request_with_a_field_that_the_sdk_does_not_know_is_found() -> None:
         record = RequestRecord("POST", path, {}, {}, 0.0, {"odd": 1})
         with pytest.raises(ValueError, match="odd"):
             check_request(record)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        ("/v1/responses", {"input": [{"role": "user", "content": [TEXT_PART]}]}, r"\.content\[0\]"),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": "Hi", "odd": 1}]},
+            r"\.messages\[0\]",
+        ),
+        (
+            "/v1/messages",
+            {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi", "odd": 1}]},
+            r"\.messages\[0\]",
+        ),
+        ("/v1beta/models/m:generateContent", {"contents": [{"parts": [{"odd": 1}]}]}, "parts"),
+    ],
+)
+def test_a_field_within_a_request_that_the_sdk_does_not_know_is_found_where_it_is(
+    path: str, body: dict[str, Any], place: str
+) -> None:
+    record = RequestRecord("POST", path, {}, {}, 0.0, {"model": "m", **body})
+    if "contents" in body:
+        record.body = body
+    with pytest.raises(ValueError, match=rf"(?s){place}.*odd"):
+        check_request(record)
 
 
 async def test_the_sdk_knows_every_field_that_kern_asks_openai_with(server: ProtocolServer) -> None:

@@ -11,7 +11,6 @@ from providers import PNG, NewModel, Provider
 from kern import errors
 from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
-from kern.errors import ModelError
 from kern.models.base import Model
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
@@ -39,7 +38,7 @@ def run(request: pytest.FixtureRequest, model: Model) -> Run:
     async def execute(question: str | Message = "Hi", by: Model = model) -> RunOutput:
         agent = Agent("Tester", by, db=InMemoryDb(), tools=[note])
         if request.param == "streamed":
-            with suppress(ModelError):  # The run has it, too.
+            with suppress(errors.ModelError):  # The run has it, too.
                 async for _ in agent.arun(question, stream=True, background=True, run_id="run"):
                     pass
         else:
@@ -60,7 +59,7 @@ def is_streamed(server: ProtocolServer) -> bool:
 def assert_failed(run: RunOutput, said: str, content: str | None = None) -> None:
     """Make sure that a run has ended of the model, with these words (a regular expression)."""
     assert run.status is RunStatus.error, run
-    assert issubclass(getattr(errors, str(run.error_kind)), ModelError), run
+    assert issubclass(getattr(errors, str(run.error_kind)), errors.ModelError)
     assert run.error is not None
     assert re.fullmatch(said, run.error, re.S), run.error
     assert run.content == content
