@@ -43,8 +43,8 @@ class Call(ABC):
             ModelError: there was no usable answer.
         """
 
-    def is_changed_by(self, error: ModelError) -> bool:
-        """Say whether the next try asks for something else, so that it need not wait."""
+    def changes_after(self, error: ModelError) -> bool:
+        """Get ready for the next try; say whether it asks for something else, and need not wait."""
         return False
 
 
@@ -108,7 +108,7 @@ class HostedModel(Model):
                     return response
                 retries.reset()
                 continue
-            if not call.is_changed_by(failure):
+            if not call.changes_after(failure):
                 await retries.wait(failure)
 
     @override
@@ -137,7 +137,7 @@ class HostedModel(Model):
                 continue
             if is_handed_out:
                 raise failure
-            if not call.is_changed_by(failure):
+            if not call.changes_after(failure):
                 await retries.wait(failure)
 
     @override

@@ -22,6 +22,7 @@ class Items(Encoded):
     def clear(self) -> None:
         self.items: list[bytes] = []
         self._media: list[Part] = []
+        self._is_past = False
         self._has_ended_with_media = False
 
     @override
@@ -30,8 +31,9 @@ class Items(Encoded):
             self._show_media()
         self._has_ended_with_media = False
         self.items += map(encode, self.items_of(message, is_past=is_past))
-        if message.role in ("assistant", "tool"):
-            self._media += self.media_of(message)
+        if message.role in ("assistant", "tool") and (media := self.media_of(message)):
+            self._media += media
+            self._is_past = is_past or message.role == "assistant"
 
     @override
     def may_follow(self, message: Message) -> bool:
@@ -55,14 +57,15 @@ class Items(Encoded):
         """
 
     @abstractmethod
-    def shown(self, parts: Sequence[Part]) -> Json:
-        """Return a message of the user with these parts; what the API does not take is left out."""
+    def shown(self, parts: Sequence[Part], *, is_past: bool) -> Json:
+        """Return a message of the user with these parts, see :meth:`Encoded.add`."""
 
     def _show_media(self) -> bool:
         """Encode what waits for the results of a turn to be complete; say whether there was any."""
         if not self._media:
             return False
-        self.items.append(encode(self.shown((_INTRODUCTION, *self._media))))
+        shown = self.shown((_INTRODUCTION, *self._media), is_past=self._is_past)
+        self.items.append(encode(shown))
         self._media = []
         return True
 

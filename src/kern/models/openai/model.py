@@ -162,7 +162,7 @@ class _Call(Call):
             yield piece
 
     @override
-    def is_changed_by(self, error: ModelError) -> bool:
+    def changes_after(self, error: ModelError) -> bool:
         if error.kind != "empty" or self._request.handle is None:
             return False
         was_picked_up = self._request.handle == self._picked_up

@@ -61,8 +61,8 @@ class Conversation(Items):
         return [part for part in message.parts if isinstance(part, kinds)]
 
     @override
-    def shown(self, parts: Sequence[Part]) -> Json:
-        return {"role": "user", "content": input_parts(parts, is_past=True)}
+    def shown(self, parts: Sequence[Part], *, is_past: bool) -> Json:
+        return {"role": "user", "content": input_parts(parts, is_past=is_past)}
 
     def _message(self, message: Message, is_past: bool) -> Json:
         match message.role:

@@ -52,8 +52,8 @@ class Input(Items):
         return [part for part in message.parts if isinstance(part, ImagePart | FilePart)]
 
     @override
-    def shown(self, parts: Sequence[Part]) -> Json:
-        return {"role": "user", "content": input_parts(parts, is_past=True)}
+    def shown(self, parts: Sequence[Part], *, is_past: bool) -> Json:
+        return {"role": "user", "content": input_parts(parts, is_past=is_past)}
 
     def _input_items(self, message: Message, is_past: bool) -> list[Json]:
         if self.origin.made(message) and (own := without_id(message.provider_items)):
