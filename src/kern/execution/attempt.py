@@ -128,7 +128,7 @@ class Attempt:
             failures=record.failures,
             last_seq=record.last_seq,
             is_pinned=is_pinned,
-            loaded=dict(record.media or {}),
+            loaded={} if record.media is None else dict(record.media),
         )
 
     @property

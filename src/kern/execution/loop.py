@@ -61,8 +61,12 @@ async def _ask(attempt: Attempt) -> None:
     journal = attempt.journal
     journal.begin_call()
     response = await _respond(attempt)
-    keep, run_id = partial(_keep_answer, attempt, response), attempt.output.run_id
-    await keep_answer(attempt.store, run_id, response.message, keep, attempt.loaded)
+    keep, message = partial(_keep_answer, attempt, response), response.message
+    if isinstance(message.content, tuple) or message.provider_items:
+        run_id = attempt.output.run_id
+        await keep_answer(attempt.store, run_id, message, keep, attempt.loaded)
+    else:
+        keep(message)
     if response.message.tool_calls:  # Else only the run's end follows, and that is written with it.
         await journal.commit()
 

@@ -5,8 +5,17 @@ from collections.abc import Callable, Sequence
 
 from kern.errors import ModelError
 from kern.run.content import AudioPart, Blob, FilePart, ImagePart, MediaPart, Part, TextPart
+from kern.run.message import Message
 
 _TEXTS = ("json", "xml", "yaml", "javascript", "x-python", "x-sh", "toml", "sql")
+
+
+def last_answer(messages: Sequence[Message]) -> int:
+    """Return the place of the last answer, or 0: what stands before it is past."""
+    for place in reversed(range(len(messages))):
+        if messages[place].role == "assistant":
+            return place
+    return 0
 
 
 def by_type(part: FilePart) -> MediaPart:

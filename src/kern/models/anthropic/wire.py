@@ -14,6 +14,7 @@ from kern.errors import ModelError
 from kern.models.anthropic.parts import images_of, input_blocks, input_of, said, text_blocks
 from kern.models.anthropic.values import Json, Origin, encode, listed, members_of, objects_in
 from kern.models.base import ModelRequest
+from kern.models.media import last_answer
 from kern.run.message import Message
 
 logger = logging.getLogger("kern")
@@ -112,9 +113,7 @@ class Encoded:
         values: list[object] = [*map(_values_of, messages)]
         if values[: len(self._values)] != self._values:
             self._clear()
-        answered = max(
-            (i for i, each in enumerate(messages) if each.role == "assistant"), default=0
-        )
+        answered = last_answer(messages)
         for place in range(len(self._values), len(messages)):
             self._add(messages[place], is_past=place < answered)
             self._values.append(values[place])

@@ -13,6 +13,7 @@ from kern.models.base import ModelRequest
 from kern.models.google.params import is_before_3, overridden, placed
 from kern.models.google.parts import input_parts, without_foreign
 from kern.models.google.values import Json, a_text, an_object, encode, members_of
+from kern.models.media import last_answer
 from kern.run.content import AudioPart, FilePart, ImagePart, Part, TextPart, text_of
 from kern.run.message import Message
 
@@ -84,17 +85,12 @@ class Encoded:
         values: list[object] = [*map(_values_of, messages)]
         if values[: len(self._values)] != self._values:
             self._contents, self.instructions, self._values, self._called = [], [], [], {}
-        answered = max(
-            (i for i, each in enumerate(messages) if each.role == "assistant"), default=0
-        )
-        for place in range(len(self._values), len(messages)):
-            message = messages[place]
+        for message in messages[len(self._values) :]:
             if message.role == "system":
                 self.instructions.append(message.text)
             else:
-                parts = self._parts(message, is_past=place < answered)
-                self._add(message.role, [*map(encode, parts)])
-            self._values.append(values[place])
+                self._add(message.role, [*map(encode, self._parts(message, messages))])
+            self._values.append(values[len(self._values)])
 
     def _add(self, role: str, parts: list[bytes]) -> None:
         if not parts:
@@ -104,14 +100,16 @@ class Encoded:
         else:
             self._contents.append((role, parts))
 
-    def _parts(self, message: Message, *, is_past: bool) -> list[Json]:
+    def _parts(self, message: Message, messages: Sequence[Message]) -> list[Json]:
         if message.role == "tool":
             return self._result(message)
         if message.role == "assistant":
             return self._answer(message)
         content = message.content
-        parts = content if isinstance(content, tuple) else _text_parts(content)
-        return input_parts(without_foreign(parts) if is_past else parts)
+        if not isinstance(content, tuple):
+            return input_parts(_text_parts(content))
+        is_past = len(self._values) < last_answer(messages)
+        return input_parts(without_foreign(content) if is_past else content)
 
     def _answer(self, message: Message) -> list[Json]:
         if message.provider_items and self.origin == _origin_of(message):

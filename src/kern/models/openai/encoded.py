@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Self
 
 from kern.models.base import ModelRequest
-from kern.models.media import taken
+from kern.models.media import last_answer, taken
 from kern.models.openai.api import Origin
 from kern.models.openai.values import Json, encode
 from kern.run.content import AudioPart, Content, Part, TextPart, text_of
@@ -81,16 +81,14 @@ class Encoded(ABC):
         is_torn = self._has_ended_with_media and messages[known:] and messages[known].role == "tool"
         if values[:known] != self._values or is_torn:
             self.clear()
-        answered = max(
-            (i for i, each in enumerate(messages) if each.role == "assistant"), default=0
-        )
-        for place in range(len(self._values), len(messages)):
-            message = messages[place]
+        for message in messages[len(self._values) :]:
             if message.role != "tool":
                 self._show_media()
             self._has_ended_with_media = False
-            # What another model was given, or a tool has made, nobody here can choose.
-            if message.role == "tool" or (message.role == "user" and place < answered):
+            place = len(self._values)
+            if isinstance(message.content, tuple) and (
+                message.role == "tool" or place < last_answer(messages)
+            ):
                 message = self._takeable(message)
             self.add(message)
             self._values.append(values[place])
@@ -99,8 +97,11 @@ class Encoded(ABC):
         self._has_ended_with_media = self._show_media() or self._has_ended_with_media
 
     def _takeable(self, message: Message) -> Message:
-        """Return a message with a text in place of the media that the API does not take."""
-        if not message.parts:
+        """Return a message with a text in place of the media that the API does not take.
+
+        What another model was given, or a tool has made, nobody here can choose.
+        """
+        if message.role == "assistant":
             return message
         return replace(message, content=taken(message.parts, self._take))
 
