@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from random import Random
+from types import SimpleNamespace
 from typing import cast
 from unittest.mock import patch
 
@@ -232,7 +233,12 @@ class Life:
         output = RunOutput("run", "session", "agent", status=RUNNING)
         journal = Journal(self.store, output, self.number, emit, self.yes())
         self.attempt = attempt = Attempt(
-            cast(Spec, None), "", output, self.store, journal, self.number
+            cast(Spec, SimpleNamespace(store_media=True)),
+            "",
+            output,
+            self.store,
+            journal,
+            self.number,
         )
         journal.begin()
         for each in await self.rows.events("run", 0):

@@ -37,7 +37,7 @@ class Attachments:
     media: tuple[tuple[str, Media], ...]
 
     @classmethod
-    def of(cls, messages: Sequence[Message], **media: Sequence[Media] | None) -> Self:
+    def of(cls, messages: Sequence[Message], media: Mapping[str, object]) -> Self:
         """Return what a caller gave.
 
         Raises:
@@ -71,7 +71,12 @@ class Attachments:
 
 def holds_media(messages: Iterable[Message]) -> bool:
     """Say whether messages hold media themselves."""
-    return any(data_in(part) is not None for message in messages for part in message.parts)
+    for message in messages:
+        if isinstance(message.content, tuple):
+            for part in message.content:
+                if data_in(part) is not None:
+                    return True
+    return False
 
 
 def _checked(name: str, given: object) -> Sequence[Media]:

@@ -1,7 +1,7 @@
 """A run that a caller has asked for, and the ways to carry it out."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -18,7 +18,6 @@ from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, failure
 from kern.execution.journal import Emit
-from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunInput, RunOutput
 from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
@@ -82,10 +81,7 @@ class Request:
         agent: AnyAgent,
         given: Input,
         *,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
+        media: Mapping[str, object] | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -102,6 +98,8 @@ class Request:
         output_schema: object = None,
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
+
+        Media is given by the names of its options, if there is any.
 
         Raises:
             InvalidInputError: an argument cannot be used.
@@ -123,16 +121,13 @@ class Request:
             }
             if unused := [name for name, is_set in background_only.items() if is_set]:
                 raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
-        has_media = bool(images or audio or videos or files)
         schema = agent.input_schema
         said = RunInput.of(
-            given if schema is None else written(schema, given), with_media=has_media
+            given if schema is None else written(schema, given), with_media=media is not None
         )
         attachments = None
-        if has_media or holds_media(said.messages):
-            attachments = Attachments.of(
-                said.messages, images=images, audio=audio, videos=videos, files=files
-            )
+        if media or (not isinstance(given, str) and holds_media(said.messages)):
+            attachments = Attachments.of(said.messages, media or {})
         run = new_run(
             agent.id,
             said.to_json() if attachments is None else "",
@@ -156,10 +151,6 @@ class Request:
             session_policy = agent.session_policy if run.parent_run_id is None else "parallel"
         return cls(agent, run, background, session_policy, connection, form, attachments)
 
-    async def _complete(self) -> NewRun:
-        """Return the run with its input, the media of which is read."""
-        return self.run if self.attachments is None else await self.attachments.attached(self.run)
-
     async def submit(self) -> RunOutput:
         """Accept the run for the background, and return it, PENDING.
 
@@ -173,7 +164,9 @@ class Request:
                 "knows whose runs they are."
             )
         runtime = await runtime_of(self.agent, "background=True")
-        run = await self._complete()
+        run = self.run
+        if self.attachments is not None:
+            run = await self.attachments.attached(run)
         return await runtime.submit(self.agent, run, self.policy, self.connection)
 
     async def execute(self, emit: Emit | None = None) -> RunOutput:
@@ -185,7 +178,9 @@ class Request:
         Raises:
             Exception: what the run failed of.
         """
-        agent, run = self.agent, await self._complete()
+        agent, run = self.agent, self.run
+        if self.attachments is not None:
+            run = await self.attachments.attached(run)
         if agent.db is not None:
             output = await (await runtime_of(agent)).execute(agent, run, emit)
         else:

@@ -225,13 +225,13 @@ class Running(AgentDefinition[Deps, Output]):
         """
         if stream_events and not stream:
             raise InvalidInputError("stream_events: only with stream=True.")
+        media = None
+        if images or audio or videos or files:
+            media = {"images": images, "audio": audio, "videos": videos, "files": files}
         request = Request.of(
             self,
             input,
-            images=images,
-            audio=audio,
-            videos=videos,
-            files=files,
+            media=media,
             background=background,
             run_id=run_id,
             session_id=session_id,
@@ -281,15 +281,13 @@ class Running(AgentDefinition[Deps, Output]):
         """
         from kern.agent.display import show
 
+        media = {"images": images, "audio": audio, "videos": videos, "files": files}
         request = Request.of(
             self,
             input,
+            media=media if any(media.values()) else None,
             session_id=session_id,
             user_id=user_id,
-            images=images,
-            audio=audio,
-            videos=videos,
-            files=files,
         )
         given = RunInput.of(input, with_media=True)
         await show(self, given, request.stream(False), live=stream)

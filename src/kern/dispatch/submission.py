@@ -88,7 +88,10 @@ class Submission:
             OutcomeUnknownError: the database has not said whether the run was accepted.
             DatabaseError: the run was not accepted.
         """
-        await self._put_media(run)
+        if run.media:
+            # It is there before the row is. Where that does not follow, for the database is away,
+            # it waits for a submit of the same id; nobody else refers to it.
+            await put_all(self._store.blobs, run.run_id, run.media)
         if cancellations.take_pending(run.run_id, run.user_id):
             run = replace(run, cancelled=True)
         try:
@@ -234,15 +237,6 @@ class Submission:
             if not may_see(run.user_id, owners.get(run.run_id)):
                 raise _TakenError(f"run_id {run.run_id!r} is in use. Choose a new one.")
 
-    async def _put_media(self, run: NewRun) -> None:
-        """Write the media of a run's input, which is there before the run's row is.
-
-        Where the row does not follow, for the database is away, it waits for a submit of the same
-        id; nobody else refers to it, for blobs are found by the run's id.
-        """
-        if run.media:
-            await put_all(self._store.blobs, run.run_id, run.media)
-
     async def _unanswered(self, run: NewRun, error: DatabaseUnavailableError) -> RunRecord:
         """Return a run of whose acceptance only the answer was lost, or raise."""
         is_unknown = isinstance(error, OutcomeUnknownError)
@@ -283,7 +277,7 @@ def _same(run: NewRun, record: RunRecord) -> RunRecord:
 def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
     """Return the row of a run that was just accepted."""
     begins = accepted.status is RunStatus.running
-    return RunRecord(
+    record = RunRecord(
         run.run_id,
         run.session_id,
         run.agent_id,
@@ -306,5 +300,5 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         input=run.input,
         streamed=run.streamed,
         budgeted=accepted.budgeted,
-        media=run.media,
     )
+    return record if run.media is None else replace(record, media=run.media)

@@ -148,7 +148,7 @@ class Attempt:
             answering=spec.answering
             if record.output_schema is None
             else _answering(record.output_schema, spec),
-            loaded=dict(record.media or {}),
+            loaded={} if record.media is None else dict(record.media),
         )
 
     @property

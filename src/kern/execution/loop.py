@@ -71,8 +71,12 @@ async def _ask(attempt: Attempt) -> None:
     response = await _respond(attempt)
     if response.finish_reason not in ("stop", "tool_calls"):
         _warn(attempt, response)
-    keep, run_id = partial(_keep_answer, attempt, response), attempt.output.run_id
-    await keep_answer(attempt.store, run_id, response.message, keep, attempt.loaded)
+    keep, message = partial(_keep_answer, attempt, response), response.message
+    if isinstance(message.content, tuple) or message.provider_items:
+        run_id = attempt.output.run_id
+        await keep_answer(attempt.store, run_id, message, keep, attempt.loaded)
+    else:
+        keep(message)
     if response.message.tool_calls:  # Else only the run's end follows, and that is written with it.
         await journal.commit()
 

@@ -140,7 +140,8 @@ async def show_current(attempt: Attempt) -> None:
 
 async def _write_end(attempt: Attempt, store: Store, rows: list[JournalRow]) -> Settled | None:
     fold_before = attempt.journal.fold_before if rows else 0
-    output, forgotten = attempt.output, list[str]()
+    output = attempt.output
+    forgotten: list[str] = []
     if not attempt.spec.store_media and output.status in (RunStatus.completed, RunStatus.cancelled):
         forgotten = media_in(output.messages)
         output = replace(output, messages=[without_media(each) for each in output.messages])

@@ -10,6 +10,8 @@ from copy import deepcopy
 from hashlib import sha256
 from typing import Any, TypeAlias
 
+from kern.run.codec import dump
+
 Item: TypeAlias = dict[str, object]
 
 TAKEN = "kern.media"
@@ -18,11 +20,17 @@ TAKEN = "kern.media"
 # What is shorter is no media.
 _LEAST = 64
 
+# Without one of these in their JSON, items hold none.
+_SIGNS = ('"data"', '"result"', '"data:')
+
 _KINDS = ("mimeType", "mime_type", "media_type")
 
 
 def has_media(items: Sequence[Item]) -> bool:
     """Say whether items hold media."""
+    text = dump(items)  # Quicker than to look at each member.
+    if not any(sign in text for sign in _SIGNS):
+        return False
     return any(True for item in items for _ in _places(item, ()))
 
 
@@ -33,7 +41,7 @@ def detached_items(items: Sequence[Item], found: dict[str, bytes]) -> list[Item]
         items: the items; they are not changed.
         found: what references stand for, by their hash; it is added to.
     """
-    return [_detached(item, found) for item in items]
+    return [_detached(item, found) for item in items] if has_media(items) else list(items)
 
 
 def attached_items(items: Sequence[Item], loaded: Mapping[str, bytes]) -> list[Item]:

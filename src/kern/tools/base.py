@@ -93,6 +93,7 @@ class Tool(ABC):
         on_interrupt: what becomes of a call that was under way when its process was lost.
         timeout: seconds that a call may take, or None for any.
         requires_confirmation: whether a person has to confirm each call before it is made.
+        takes_media: whether its calls are given the media of the run, see :class:`RunContext`.
 
     Example:
         >>> class Shell(Tool):
@@ -104,6 +105,8 @@ class Tool(ABC):
         >>> Shell()
         Shell('shell')
     """
+
+    takes_media: bool = False
 
     def __init__(
         self,
@@ -143,11 +146,6 @@ class Tool(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
-
-    @property
-    def takes_media(self) -> bool:
-        """Whether its calls are given the media of the run, see :class:`RunContext`."""
-        return False
 
     @property
     def is_portable(self) -> bool:

@@ -72,6 +72,7 @@ class FunctionTool(Tool, Generic[P, R]):
         name = name or name_of(function)
         self.function = function
         self._signature = Signature(name, function)
+        self.takes_media = self._signature.takes_media
         super().__init__(
             ToolSchema(
                 name,
@@ -120,11 +121,6 @@ class FunctionTool(Tool, Generic[P, R]):
             timeout=self.timeout,
             requires_confirmation=self.requires_confirmation,
         )
-
-    @property
-    @override
-    def takes_media(self) -> bool:
-        return self._signature.takes_media
 
     @property
     @override
