@@ -1,9 +1,12 @@
 """What would be without effect, or does something else than was meant, is refused in words."""
 
 import asyncio
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from kern.agent import Agent
 from kern.agent.serving import lifespan, serve
@@ -11,11 +14,12 @@ from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.models.openai import OpenAIResponses
-from kern.run.base import RunStatus
+from kern.run.base import RunInfo, RunStatus
 from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
+from kern.tools.base import Tool, Toolset
 
 NEEDS_A_DATABASE: list[dict[str, Any]] = [
     {"add_history_to_context": True},
@@ -38,6 +42,16 @@ def test_what_needs_a_database_says_so_when_the_agent_is_made(
     Agent("Tester", model, db=InMemoryDb(), **given)
 
 
+class Endless(Toolset):
+    """Never says which tools it has."""
+
+    timeout = math.nan
+
+    @override
+    async def tools(self, run: RunInfo) -> Sequence[Tool]:
+        return []
+
+
 DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"db": "postgresql://host/db"}, "db must be a database, not str. Write db=PostgresDb("),
     ({"tools": print}, "tools must be a list, as in tools=[search], not <built-in"),
@@ -47,8 +61,17 @@ DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"instructions": ["Go.", 7]}, "instructions must be a text, or a list of texts, not ['Go.'"),
     ({"description": ["Kind"]}, "description must be a text, not ['Kind']."),
     ({"dependencies": ["a"]}, "dependencies must be a dict, not ['a']."),
-    ({"tool_call_limit": -1}, "tool_call_limit must be 0 or more: -1."),
-    ({"num_history_runs": True}, "num_history_runs must be 0 or more: True."),
+    ({"tool_call_limit": -1}, "tool_call_limit must be a whole number from 0 on, not -1."),
+    (
+        {"add_history_to_context": True, "num_history_runs": True},
+        "num_history_runs must be a whole number from 0 on, not True.",
+    ),
+    (
+        {"num_history_runs": 5, "history_agents": "all"},
+        "Without add_history_to_context there is no effect of: num_history_runs, history_agents. "
+        "Say add_history_to_context=True",
+    ),
+    ({"tools": [Endless()]}, "Endless.timeout must be a number of seconds above 0, not nan."),
 ]
 
 
@@ -101,9 +124,9 @@ async def test_a_run_is_not_continued_in_two_ways(
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"timeout": -1}, "timeout must be a number of seconds above 0, not -1."),
-        ({"timeout": "5"}, "timeout must be a number of seconds above 0, not '5'."),
-        ({"timeout": float("nan")}, "timeout must be a number of seconds above 0, not nan."),
+        ({"timeout": -1}, "timeout must be a number of seconds from 0 on, not -1."),
+        ({"timeout": "5"}, "timeout must be a number of seconds from 0 on, not '5'."),
+        ({"timeout": math.nan}, "timeout must be a number of seconds from 0 on, not nan."),
         ({"until": "ends"}, "until must be 'pause' or 'end', not 'ends'."),
     ],
     ids=repr,
@@ -153,6 +176,22 @@ async def test_what_a_callback_raises_is_logged_and_harms_no_run(
         "ready(True) raised",
         "ready(False) raised",
     ]
+
+
+@pytest.mark.parametrize("timeout", [math.nan, math.inf, -1, True, "5"], ids=repr)
+async def test_a_user_is_not_erased_within_no_time(timeout: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"^timeout must be a number of seconds from 0 on"):
+        await InMemoryDb().adelete_user("ada", timeout=timeout)
+
+
+@pytest.mark.parametrize("value", [math.nan, -1, "soon"], ids=repr)
+async def test_a_database_is_not_waited_for_until_a_time_that_is_none(
+    model: OpenAIResponses, value: Any
+) -> None:
+    agent = Agent("Tester", model, db=InMemoryDb())
+    with pytest.raises(ConfigurationError, match=r"^database_wait must be a number of seconds"):
+        async with asyncio.timeout(5):
+            await serve([agent], database_wait=value)
 
 
 @pytest.mark.parametrize("given", [{"grace": -1}, {"grace": "5"}, {"max_threads": 0}], ids=repr)

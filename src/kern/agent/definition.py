@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, cast, get_args
 from unicodedata import category, normalize
 
-from kern.agent.checks import check_db, check_least, check_list, check_text
+from kern.agent.checks import check_db, check_list, check_needed, check_text
 from kern.agent.options import check_limits, check_policy
 from kern.db.database import Database
 from kern.dispatch.opening import open_runtime
@@ -66,7 +66,7 @@ class AgentDefinition(Generic[Deps, Output]):
         dependencies: Deps | None = None,
         db: Database | None = None,
         add_history_to_context: bool = False,
-        num_history_runs: int = 3,
+        num_history_runs: int | None = None,
         history_agents: HistoryAgents = "own",
         timeout: float | None = None,
         max_attempts: int | None = None,
@@ -103,7 +103,7 @@ class AgentDefinition(Generic[Deps, Output]):
             db: where sessions and runs are kept; background runs need one.
             add_history_to_context: whether the model is shown earlier runs of the session; it
                 needs a db, as max_attempts and what follows it do.
-            num_history_runs: how many of them, the last completed ones.
+            num_history_runs: how many of them, the last completed ones; by default 3.
             history_agents: whose: ``"own"``, this agent's, or those of ``"all"`` agents. A run
                 with a user is never shown another user's.
             timeout: see :meth:`arun`, as for the next two.
@@ -126,14 +126,25 @@ class AgentDefinition(Generic[Deps, Output]):
             )
         if history_agents not in get_args(HistoryAgents):
             raise ConfigurationError(f"history_agents must be 'own' or 'all': {history_agents!r}.")
-        check_least("num_history_runs", num_history_runs)
         if tool_call_limit is not None:
-            check_least("tool_call_limit", tool_call_limit)
+            check_count("tool_call_limit", tool_call_limit, ConfigurationError, least=0)
+        if not add_history_to_context:
+            check_needed(
+                "add_history_to_context",
+                "Say add_history_to_context=True, or leave them out.",
+                num_history_runs=num_history_runs is not None,
+                history_agents=history_agents != "own",
+            )
+        num_history_runs = 3 if num_history_runs is None else num_history_runs
+        check_count("num_history_runs", num_history_runs, ConfigurationError, least=0)
         check_text("name", name)
         check_text("description", description)
         check_text("instructions", instructions, several=True)
         tools = check_list("tools", tools, object, "tools=[search]")
         self.toolsets = tuple(each for each in tools if isinstance(each, Toolset))
+        for each in self.toolsets:
+            if each.timeout is not None:
+                check_seconds(f"{type(each).__name__}.timeout", each.timeout, ConfigurationError)
         made = [
             each if isinstance(each, Tool) else FunctionTool(each)
             for each in tools
