@@ -42,6 +42,9 @@ from kern.webhooks.sender import Sender
 
 logger = logging.getLogger("kern")
 
+# How long a process that ends tries to be forgotten, in seconds.
+_FAREWELL = 2.0
+
 Result = TypeVar("Result")
 
 
@@ -141,15 +144,16 @@ class Runtime:
 
     async def stop(self, grace: float) -> None:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
-        # At the end of the event loop they are done, and the database can be asked nothing more.
-        duties, self._duties = [duty for duty in self._duties if not duty.done()], []
+        duties, self._duties = self._duties, []
         await asyncio.gather(self._worker.stop(grace), self._sender.stop(grace))
         for duty in duties:
             duty.cancel()
         if duties:
             await asyncio.wait(duties)
-            with suppress(DatabaseUnavailableError):  # It is not seen alive any more, either way.
-                await self.store.processes.leave(self._name)
+            # It is not seen alive any more, either way.
+            with suppress(DatabaseUnavailableError, TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await self.store.processes.leave(self._name)
 
     async def submit(
         self,
