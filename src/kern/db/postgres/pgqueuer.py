@@ -15,16 +15,14 @@ from kern.db.queue_tables import queue_queries
 
 _UNLIMITED = EntrypointExecutionParameter(concurrency_limit=0)
 
-# An entry lives for milliseconds; one that is older was with a process that is lost.
-_UNACKNOWLEDGED = timedelta(seconds=15)
-
-
 class PgQueuer:
     """The statements that kern uses of it."""
 
     def __init__(self, connections: Connections, schema: str) -> None:
         """Use the queue in ``schema``."""
         self._queries = queue_queries(_Driver(connections), schema)
+        # An entry lives for milliseconds; one that is older was with a process that is lost.
+        self._unacknowledged = timedelta(seconds=connections.patience)
 
     async def dequeue(self, entrypoints: Iterable[str], limit: int, consumer: UUID) -> list[Job]:
         """Take due entries."""
@@ -33,7 +31,7 @@ class PgQueuer:
             entrypoints={QueueEntrypoint(each): _UNLIMITED for each in entrypoints},
             queue_manager_id=QueueManagerId(consumer),
             global_concurrency_limit=None,
-            heartbeat_timeout=_UNACKNOWLEDGED,
+            heartbeat_timeout=self._unacknowledged,
         )
 
     async def acknowledge(self, entries: Sequence[object]) -> None:
