@@ -272,6 +272,7 @@ async def _in_flight(server: ResponsesServer, count: int) -> bool:
 async def test_who_waits_for_a_cancelled_run_does_not_wait_for_its_children(
     shared_db: Database, agent: Agent, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "600")  # So late is looked again.
     store = await shared_db.store()
     looking, look = asyncio.Event(), asyncio.Event()
     children = store.children
