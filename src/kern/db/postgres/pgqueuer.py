@@ -15,6 +15,7 @@ from kern.db.queue_tables import queue_queries
 
 _UNLIMITED = EntrypointExecutionParameter(concurrency_limit=0)
 
+
 class PgQueuer:
     """The statements that kern uses of it."""
 
