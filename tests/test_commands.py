@@ -11,7 +11,7 @@ import click
 import click.testing
 import pytest
 from typer.core import TyperCommand
-from typer.testing import CliRunner
+from typer.main import get_command
 
 from kern.cli.main import app
 
@@ -52,8 +52,9 @@ def check(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
         return
     for kind in (click.Command, TyperCommand):
         monkeypatch.setattr(kind, "invoke", lambda self, context: None)
+    done: click.testing.Result
     if tool == "kern":
-        done = CliRunner().invoke(app, arguments)
+        done = click.testing.CliRunner().invoke(get_command(app), arguments)
     elif tool == "celery":
         app_of_tasks = pytest.importorskip("celery").Celery()
         main = importlib.import_module("celery.bin.celery").celery

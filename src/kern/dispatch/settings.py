@@ -131,8 +131,9 @@ def _seconds(name: str, value: object, least: float, most: float) -> float:
 def _count(name: str, value: object) -> int | None:
     if value == "":
         return None
-    is_whole = isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value)
-    return check_count(name, int(value) if is_whole else value, ConfigurationError)
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value):
+        value = int(value)
+    return check_count(name, value, ConfigurationError)
 
 
 def _span(name: str, value: object) -> timedelta | None:

@@ -26,11 +26,14 @@ def check_seconds(
     Raises:
         KernError: it is no number of seconds above 0, or has no end.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and (0 < value < math.inf or (value == 0 and from_zero)):
-        return float(value)
-    least = "from 0 on" if from_zero else "above 0"
-    raise error(f"{name} must be a number of seconds {least}, not {value!r:.50}.")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not (0 < value < math.inf or (value == 0 and from_zero))
+    ):
+        least = "from 0 on" if from_zero else "above 0"
+        raise error(f"{name} must be a number of seconds {least}, not {value!r:.50}.")
+    return float(value)
 
 
 def check_wait(value: object) -> float | None:

@@ -47,11 +47,6 @@ class PgQueuer:
         """Have an entry handed out again after ``delay`` seconds."""
         await self._queries.retry_job(_job(entry), timedelta(seconds=delay), None)
 
-    async def next_due(self, entrypoints: Iterable[str]) -> float | None:
-        """Return in how many seconds the next entry is due; None for none."""
-        due_in = await self._queries.next_deferred_eta([QueueEntrypoint(e) for e in entrypoints])
-        return None if due_in is None else due_in.total_seconds()
-
 
 class _Driver(AsyncpgPoolDriver):
     """Sends statements as kern sends its own, and so raises kern's errors."""
