@@ -11,7 +11,7 @@ import click
 import click.testing
 import pytest
 from typer.core import TyperCommand
-from typer.main import get_command
+from typer.testing import CliRunner
 
 from kern.cli.main import app
 
@@ -52,18 +52,19 @@ def check(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
         return
     for kind in (click.Command, TyperCommand):
         monkeypatch.setattr(kind, "invoke", lambda self, context: None)
-    done: click.testing.Result
     if tool == "kern":
-        done = click.testing.CliRunner().invoke(get_command(app), arguments)
-    elif tool == "celery":
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+        return
+    obj = None
+    if tool == "celery":
         app_of_tasks = pytest.importorskip("celery").Celery()
         main = importlib.import_module("celery.bin.celery").celery
         obj = SimpleNamespace(app=app_of_tasks)  # What the group makes, which is not executed.
-        done = click.testing.CliRunner().invoke(main, arguments, obj=obj)
     else:
         main = pytest.importorskip("uvicorn").main
-        done = click.testing.CliRunner().invoke(main, arguments)
-    assert done.exit_code == 0, done.output
+    read = click.testing.CliRunner().invoke(main, arguments, obj=obj)
+    assert read.exit_code == 0, read.output
 
 
 def test_there_are_commands() -> None:
