@@ -19,6 +19,7 @@ from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
 from kern.testing import ResponsesServer
 from kern.testing.responses import Reply
+from kern.tools import tool
 from kern.tools.base import Tool, Toolset
 
 NEEDS_A_DATABASE: list[dict[str, Any]] = [
@@ -52,6 +53,19 @@ class Endless(Toolset):
         return []
 
 
+class Shop:
+    """Has methods for a model to call."""
+
+    def order(self, what: str) -> str:
+        """Order."""
+        return what
+
+    @tool
+    def pay(self, amount: int) -> int:
+        """Pay."""
+        return amount
+
+
 DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"db": "postgresql://host/db"}, "db must be a database, not str. Write db=PostgresDb("),
     ({"tools": print}, "tools must be a list, as in tools=[search], not <built-in"),
@@ -71,8 +85,18 @@ DEFINITIONS: list[tuple[dict[str, Any], str]] = [
         "Without add_history_to_context there is no effect of: num_history_runs, history_agents. "
         "Say add_history_to_context=True",
     ),
+    ({"live": "no"}, "live must be True or False, not 'no'."),
+    ({"add_history_to_context": 1}, "add_history_to_context must be True or False, not 1."),
+    ({"tools": [Shop.order]}, "The tool order is a method of a class, and a model cannot give"),
+    ({"tools": [Shop.pay]}, "Give that of an object, as in tools=[shop.pay]."),
+    ({"tools": [Endless]}, "Endless is a class of tools. Give one of them: Endless()."),
     ({"tools": [Endless()]}, "Endless.timeout must be a number of seconds above 0, not nan."),
 ]
+
+
+def test_methods_of_an_object_are_tools(model: OpenAIResponses) -> None:
+    shop = Shop()
+    assert [*Agent("Tester", model, tools=[shop.order, shop.pay]).tools] == ["order", "pay"]
 
 
 @pytest.mark.parametrize(("given", "error"), DEFINITIONS, ids=repr)

@@ -75,6 +75,17 @@ def check_list(name: str, values: Iterable[Item], kind: type, written: str) -> l
     raise ConfigurationError(f"{name} must be a list, as in {written}, not {found!r:.80}.")
 
 
+def check_flag(name: str, value: object) -> bool:
+    """Return an argument that is True or False.
+
+    Raises:
+        ConfigurationError: it is something else; ``"no"`` would count as True.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {value!r:.50}.")
+    return value
+
+
 def check_text(name: str, value: str | Sequence[str] | None, *, several: bool = False) -> None:
     """Make sure that an argument is a text or None, or a list of texts.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, cast, get_args
 from unicodedata import category, normalize
 
-from kern.agent.checks import check_db, check_list, check_needed, check_text
+from kern.agent.checks import check_db, check_flag, check_list, check_needed, check_text
 from kern.agent.options import check_limits, check_policy
 from kern.db.database import Database
 from kern.dispatch.opening import open_runtime
@@ -128,7 +128,7 @@ class AgentDefinition(Generic[Deps, Output]):
             raise ConfigurationError(f"history_agents must be 'own' or 'all': {history_agents!r}.")
         if tool_call_limit is not None:
             check_count("tool_call_limit", tool_call_limit, ConfigurationError, least=0)
-        if not add_history_to_context:
+        if not check_flag("add_history_to_context", add_history_to_context):
             check_needed(
                 "add_history_to_context",
                 "Say add_history_to_context=True, or leave them out.",
@@ -150,6 +150,12 @@ class AgentDefinition(Generic[Deps, Output]):
             for each in tools
             if not isinstance(each, Toolset)
         ]
+        for tool in made:
+            if isinstance(tool, FunctionTool) and tool.lacks_instance:
+                raise ConfigurationError(
+                    f"The tool {tool.name} is a method of a class, and a model cannot give its "
+                    f"self. Give that of an object, as in tools=[shop.{tool.name}]."
+                )
         self.tools: dict[str, Tool] = {each.name: each for each in made}
         if len(self.tools) < len(made):
             raise ConfigurationError("Two tools have one name; give one of them another.")
@@ -159,7 +165,7 @@ class AgentDefinition(Generic[Deps, Output]):
         self.middleware = tuple(
             check_list("middleware", middleware, Middleware, "middleware=[Timed()]")
         )
-        self.live = live
+        self.live = check_flag("live", live)
         if not isinstance(dependencies, Mapping | None):
             raise ConfigurationError(f"dependencies must be a dict, not {dependencies!r:.80}.")
         self.dependencies: Mapping[str, object] = dict(dependencies or {})
