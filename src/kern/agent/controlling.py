@@ -89,6 +89,7 @@ class Controlling(AgentDefinition[Deps, Output]):
 
         Raises:
             RunNotFoundError: there is no such run.
+            InvalidInputError: it is another agent's.
             RunStateError: it is not in ERROR.
             JournalError: what is stored of it cannot be read.
         """

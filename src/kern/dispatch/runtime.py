@@ -253,7 +253,10 @@ class Runtime:
         """Have a run go on; see :meth:`kern.dispatch.submission.Submission.resume`."""
         if user_id is not None:
             run_id = (await self._submission.found(run_id, user_id)).run_id
-        accept = partial(self._submission.resume, run_id, status, results, requirements, user_id)
+        agent_id = None if definition is None else definition.id
+        accept = partial(
+            self._submission.resume, run_id, status, results, requirements, user_id, agent_id
+        )
         if definition is None:
             return await accept()
         self.use(definition)

@@ -74,7 +74,7 @@ class FunctionTool(Tool, Generic[P, R]):
             kind = function.__name__
             raise ConfigurationError(f"{kind} is a class of tools. Give one of them: {kind}().")
         name = name or name_of(function)
-        self.function = function
+        self.function: Callable[P, R] = function
         self._signature = Signature(name, function)
         super().__init__(
             ToolSchema(
