@@ -70,11 +70,12 @@ class FunctionTool(Tool, Generic[P, R]):
                 hint = " A tool of the provider goes to the model: request_params={'tools': [...]}."
             kind = type(function).__name__
             raise ConfigurationError(f"A tool must be a function, not {kind}.{hint}")
-        if isinstance(function, type) and issubclass(function, Tool | Toolset):
-            kind = function.__name__
+        given: object = function
+        if isinstance(given, type) and issubclass(given, Tool | Toolset):
+            kind = given.__name__
             raise ConfigurationError(f"{kind} is a class of tools. Give one of them: {kind}().")
         name = name or name_of(function)
-        self.function: Callable[P, R] = function
+        self.function = function
         self._signature = Signature(name, function)
         super().__init__(
             ToolSchema(
