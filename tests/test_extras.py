@@ -1,12 +1,15 @@
 """A package that is not installed is an error that names the extra to install."""
 
+import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
-from kern.errors import ConfigurationError, MissingExtraError
+from kern.errors import ConfigurationError, MissingExtraError, MissingLibraryError
 
 POSTGRES = "import kern.db.postgres"
 OPENAI = """
@@ -74,6 +77,23 @@ def test_what_is_missing_names_its_extra(module: str, extra: str, script: str) -
         f"kern.errors.MissingExtraError: The package {module} is not installed. "
         f"Run: pip install 'kern-agents[{extra}]'"
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as the libraries of Linux are linked")
+def test_a_missing_library_names_the_package_of_debian(tmp_path: Path) -> None:
+    found = find_spec("xllamacpp")
+    assert found is not None
+    assert found.origin is not None
+    package = Path(shutil.copytree(Path(found.origin).parent, tmp_path / "xllamacpp"))
+    [linked] = package.glob("*.so")
+    linked.write_bytes(linked.read_bytes().replace(b"libgomp.so.1\0", b"libgone.so.1\0"))
+    failed = run_without([], f"sys.path.insert(0, {str(tmp_path)!r})\n{EMBEDDED_MODEL}")
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1] == (
+        "kern.errors.MissingLibraryError: The shared library libgone.so.1 is not installed. "
+        "On Debian and Ubuntu run: apt-get install libgone1"
+    )
+    assert "apt-get install libfoo2-1" in str(MissingLibraryError("libfoo2.so.1"))
 
 
 def test_missing_weights_name_the_command_that_compiles_nothing() -> None:

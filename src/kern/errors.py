@@ -47,6 +47,23 @@ class MissingExtraError(ConfigurationError, ImportError):
         self.extra = extra
 
 
+class MissingLibraryError(ConfigurationError, ImportError):
+    """A package is installed, and a shared library that it needs is not.
+
+    Attributes:
+        library: the library, as in ``libgomp.so.1``.
+    """
+
+    def __init__(self, library: str) -> None:
+        name, _, version = library.partition(".so.")
+        package = f"{name}-{version}" if name[-1:].isdigit() else name + version
+        super().__init__(
+            f"The shared library {library} is not installed. On Debian and Ubuntu run: "
+            f"apt-get install {package}"
+        )
+        self.library = library
+
+
 class SyncInLoopError(KernError):
     """A synchronous method was called where it would block runs; nothing was done."""
 

@@ -1,9 +1,13 @@
 """The packages that only an extra of the distribution brings, and what to do if one is missing."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kern.errors import MissingExtraError
+from kern.errors import MissingExtraError, MissingLibraryError
+
+# How the C library says that it has not found what a package was linked with.
+_LIBRARY = re.compile(r"(lib[\w.+-]+\.so\.\d+): cannot open shared object file")
 
 
 @contextmanager
@@ -15,6 +19,7 @@ def extra(name: str) -> Iterator[None]:
 
     Raises:
         MissingExtraError: one of the packages is not installed.
+        MissingLibraryError: one of them needs a library of the system that is not there.
     """
     try:
         yield
@@ -23,3 +28,8 @@ def extra(name: str) -> Iterator[None]:
         if module in ("", "kern"):
             raise
         raise MissingExtraError(module, name) from error
+    except ImportError as error:
+        library = _LIBRARY.match(str(error))
+        if library is None:
+            raise
+        raise MissingLibraryError(library[1]) from error

@@ -119,8 +119,8 @@ def test_an_agent_needs_a_model(model: Any) -> None:
 
 
 def test_an_agent_is_not_shown_less_than_nothing(model: OpenAIResponses) -> None:
-    with pytest.raises(ConfigurationError, match="num_history_runs must be 0 or more: -1"):
-        Agent("Tester", model, num_history_runs=-1)
+    with pytest.raises(ConfigurationError, match="num_history_runs must be a whole number"):
+        Agent("Tester", model, db=InMemoryDb(), add_history_to_context=True, num_history_runs=-1)
 
 
 @pytest.mark.parametrize("id", ["a\x00", "a" * 256])

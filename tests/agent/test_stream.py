@@ -1,13 +1,16 @@
 """A run whose caller reads its events as they come."""
 
+import asyncio
 from contextlib import aclosing
 from typing import Any
 
 import pytest
+from leases import expire
 
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
+from kern.dispatch.opening import open_runtime
 from kern.errors import InvalidInputError, ModelError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutputEvent
@@ -158,3 +161,37 @@ async def test_what_is_no_number_of_an_event_is_refused(model: OpenAIResponses, 
     with pytest.raises(InvalidInputError, match="after must be the number of an event, not"):
         await anext(agent.astream_run(run.run_id, after=after))
     assert [event async for event in agent.astream_run(run.run_id, after=2**70)] == []
+
+
+TOLD = {"RunContent", "RunContentVoided", "RunResumed", "RunCompleted"}
+
+
+@pytest.mark.parametrize("every_event", [False, True])
+async def test_what_others_carry_on_is_void_and_told_anew(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, every_event: bool
+) -> None:
+    def look() -> str:
+        """Look."""
+        return "seen"
+
+    server.script += [Reply.tool_calls(("look", "{}")), Reply.text("Half a", " text").held(after=1)]
+    agent = Agent("Tester", model, db=db, tools=[look])
+    events: list[RunOutputEvent] = []
+    stream = agent.arun("Tell me.", stream=True, stream_events=every_event, run_id="run")
+    async with asyncio.timeout(20), aclosing(stream):
+        async for event in stream:
+            events.append(event)
+            if event.content == "Half a":
+                server.script.append(Reply.text("The whole."))
+                await expire(db, "run")
+                (await open_runtime(db)).serve(agent)
+    told = [(str(each.event), each.content) for each in events]
+    assert [each for each in told if each[0] in TOLD] == [
+        ("RunContent", "Half a"),
+        ("RunContentVoided", "Half a"),
+        ("RunResumed", None),
+        ("RunContent", "The whole."),
+        ("RunCompleted", "The whole." if every_event else None),
+    ]
+    assert [kind for kind, _ in told].count("ToolCallStarted") == int(every_event)
+    assert len(server.requests) == 3

@@ -1,9 +1,12 @@
 """What would be without effect, or does something else than was meant, is refused in words."""
 
 import asyncio
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from kern.agent import Agent
 from kern.agent.serving import lifespan, serve
@@ -11,10 +14,12 @@ from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.models.openai import OpenAIResponses
-from kern.run.base import RunStatus
+from kern.run.base import RunInfo, RunStatus
 from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
 from kern.testing import Reply, ResponsesServer
+from kern.tools import tool
+from kern.tools.base import Tool, Toolset
 
 NEEDS_A_DATABASE: list[dict[str, Any]] = [
     {"add_history_to_context": True},
@@ -37,6 +42,29 @@ def test_what_needs_a_database_says_so_when_the_agent_is_made(
     Agent("Tester", model, db=InMemoryDb(), **given)
 
 
+class Endless(Toolset):
+    """Never says which tools it has."""
+
+    timeout = math.nan
+
+    @override
+    async def tools(self, run: RunInfo) -> Sequence[Tool]:
+        return []
+
+
+class Shop:
+    """Has methods for a model to call."""
+
+    def order(self, what: str) -> str:
+        """Order."""
+        return what
+
+    @tool
+    def pay(self, amount: int) -> int:
+        """Pay."""
+        return amount
+
+
 DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"db": "postgresql://host/db"}, "db must be a database, not str. Write db=PostgresDb("),
     ({"tools": print}, "tools must be a list, as in tools=[search], not <built-in"),
@@ -46,9 +74,28 @@ DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"instructions": ["Go.", 7]}, "instructions must be a text, or a list of texts, not ['Go.'"),
     ({"description": ["Kind"]}, "description must be a text, not ['Kind']."),
     ({"dependencies": ["a"]}, "dependencies must be a dict, not ['a']."),
-    ({"tool_call_limit": -1}, "tool_call_limit must be 0 or more: -1."),
-    ({"num_history_runs": True}, "num_history_runs must be 0 or more: True."),
+    ({"tool_call_limit": -1}, "tool_call_limit must be a whole number from 0 on, not -1."),
+    (
+        {"add_history_to_context": True, "num_history_runs": True},
+        "num_history_runs must be a whole number from 0 on, not True.",
+    ),
+    (
+        {"num_history_runs": 5, "history_agents": "all"},
+        "Without add_history_to_context there is no effect of: num_history_runs, history_agents. "
+        "Say add_history_to_context=True",
+    ),
+    ({"live": "no"}, "live must be True or False, not 'no'."),
+    ({"add_history_to_context": 1}, "add_history_to_context must be True or False, not 1."),
+    ({"tools": [Shop.order]}, "The tool order is a method of a class, and a model cannot give"),
+    ({"tools": [Shop.pay]}, "Give that of an object, as in tools=[shop.pay]."),
+    ({"tools": [Endless]}, "Endless is a class of tools. Give one of them: Endless()."),
+    ({"tools": [Endless()]}, "Endless.timeout must be a number of seconds above 0, not nan."),
 ]
+
+
+def test_methods_of_an_object_are_tools(model: OpenAIResponses) -> None:
+    shop = Shop()
+    assert [*Agent("Tester", model, tools=[shop.order, shop.pay]).tools] == ["order", "pay"]
 
 
 @pytest.mark.parametrize(("given", "error"), DEFINITIONS, ids=repr)
@@ -100,9 +147,9 @@ async def test_a_run_is_not_continued_in_two_ways(
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"timeout": -1}, "timeout must be a number of seconds above 0, not -1."),
-        ({"timeout": "5"}, "timeout must be a number of seconds above 0, not '5'."),
-        ({"timeout": float("nan")}, "timeout must be a number of seconds above 0, not nan."),
+        ({"timeout": -1}, "timeout must be a number of seconds from 0 on, not -1."),
+        ({"timeout": "5"}, "timeout must be a number of seconds from 0 on, not '5'."),
+        ({"timeout": math.nan}, "timeout must be a number of seconds from 0 on, not nan."),
         ({"until": "ends"}, "until must be 'pause' or 'end', not 'ends'."),
     ],
     ids=repr,
@@ -152,6 +199,22 @@ async def test_what_a_callback_raises_is_logged_and_harms_no_run(
         "ready(True) raised",
         "ready(False) raised",
     ]
+
+
+@pytest.mark.parametrize("timeout", [math.nan, math.inf, -1, True, "5"], ids=repr)
+async def test_a_user_is_not_erased_within_no_time(timeout: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"^timeout must be a number of seconds from 0 on"):
+        await InMemoryDb().adelete_user("ada", timeout=timeout)
+
+
+@pytest.mark.parametrize("value", [math.nan, -1, "soon"], ids=repr)
+async def test_a_database_is_not_waited_for_until_a_time_that_is_none(
+    model: OpenAIResponses, value: Any
+) -> None:
+    agent = Agent("Tester", model, db=InMemoryDb())
+    with pytest.raises(ConfigurationError, match=r"^database_wait must be a number of seconds"):
+        async with asyncio.timeout(5):
+            await serve([agent], database_wait=value)
 
 
 @pytest.mark.parametrize("given", [{"grace": -1}, {"grace": "5"}, {"max_threads": 0}], ids=repr)

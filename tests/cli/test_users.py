@@ -23,8 +23,8 @@ def where(request: pytest.FixtureRequest, tmp_path: Path, table: str) -> list[st
     return ["--db", server.url, "--table", table]
 
 
-def kern(where: list[str], *command: str) -> tuple[int, str]:
-    shown = CliRunner().invoke(app, [*command, *where])
+def kern(where: list[str], *command: str, said: str | None = None) -> tuple[int, str]:
+    shown = CliRunner().invoke(app, [*command, *where], said)
     return shown.exit_code, shown.output
 
 
@@ -46,8 +46,15 @@ def test_a_user_is_exported_and_erased(where: list[str]) -> None:
     assert [row["kind"] for row in rows] == ["session", "run"]
     assert rows[1]["run_id"] == "of o'brien"
 
-    told = (0, "o'brien is erased (runs: 1, sessions: 1, schedules: 0, budgets: 0)\n")
-    assert kern(where, "users", "erase", "o'brien") == told
+    for said in (None, "n\n"):
+        exit_code, shown = kern(where, "users", "erase", "o'brien", said=said)
+        assert exit_code == 1
+        assert "Cancel the runs of o'brien, and delete everything of o'brien? [y/N]" in shown
+        assert ("With --yes nothing is asked." in shown) is (said is None)
+    assert kern(where, "users", "export", "o'brien") == (0, exported)
+    told = "o'brien is erased (runs: 1, sessions: 1, schedules: 0, budgets: 0)\n"
+    exit_code, shown = kern(where, "users", "erase", "o'brien", said="y\n")
+    assert (exit_code, shown.endswith(told)) == (0, True)
     assert kern(where, "users", "export", "o'brien") == (0, "")
     [left] = json.loads(kern(where, "runs", "list", "--json")[1])
     assert left["run_id"] == "of alice"
@@ -55,7 +62,7 @@ def test_a_user_is_exported_and_erased(where: list[str]) -> None:
 
 def test_a_run_that_does_not_stop_is_said(where: list[str]) -> None:
     asyncio.run(fill(where, stuck=True))
-    exit_code, said = kern(where, "users", "erase", "alice", "--timeout", "0")
+    exit_code, said = kern(where, "users", "erase", "alice", "--timeout", "0", "--yes")
     assert exit_code == 1
     assert "runs or more of the user 'alice' have not stopped within 0 s" in said
 

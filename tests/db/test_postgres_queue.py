@@ -117,6 +117,36 @@ async def test_an_entry_that_nobody_acknowledged_is_handed_out_again(
     assert await entries(store) == []
 
 
+@pytest.mark.parametrize(("heartbeat", "is_lost"), [(1.0, True), (60.0, False)])
+async def test_an_entry_is_lost_after_a_heartbeat_but_not_before_a_busy_server_may_answer(
+    postgres: EmbeddedPostgres, table: str, heartbeat: float, is_lost: bool
+) -> None:
+    async with PostgresDb(postgres.url, table, f"own_{table}", heartbeat=heartbeat) as db:
+        store = await db.store()
+        assert isinstance(store, PostgresStore)
+        await store.submit(new_run())
+        assert len(await store.queue.dequeue(["agent"], 9)) == 1
+        for seconds, again in ((2, False), (7, is_lost)):
+            past = f"now() - interval '{seconds} s'"
+            await store.pool.execute(f"UPDATE {store.names.queue} SET heartbeat = {past}")
+            assert len(await store.queue.dequeue(["agent"], 9)) == int(again)
+
+
+async def test_what_becomes_due_while_it_is_asked_what_is_next_is_looked_for_soon(
+    store: PostgresStore,
+) -> None:
+    assert await store.queue.next_due(["agent"]) is None
+    await store.submit(new_run(run_at=TOMORROW))
+    assert await store.queue.dequeue(["agent"], 9) == []
+    due = await store.queue.next_due(["agent"])
+    assert due is not None
+    assert due > 3600
+    await store.pool.execute(f"UPDATE {store.names.queue} SET execute_after = now()")
+    assert await store.queue.next_due(["agent"]) == 0.1
+    assert len(await store.queue.dequeue(["agent"], 9)) == 1
+    assert await store.queue.next_due(["agent"]) is None
+
+
 async def test_entries_that_are_acknowledged_at_once_share_a_statement(
     store: PostgresStore,
 ) -> None:

@@ -1,10 +1,12 @@
 """How the tables in PostgreSQL come to be, and who sees them."""
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import AsyncIterator
 from importlib.abc import MetaPathFinder
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -261,3 +263,21 @@ async def test_session_tables_of_one_schema_share_a_queue_and_no_entry(
     ]
     for store in stores:
         assert len(await store.queue.dequeue(["agent"], 9)) == 1
+
+
+async def test_the_advice_on_vacuum_is_taken_by_postgresql(postgres: EmbeddedPostgres) -> None:
+    page = Path(__file__).parents[2] / "docs" / "scale.md"
+    [shown] = re.findall(r"^```sql\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    async with PostgresDb(postgres.url) as db:
+        await db.store()
+    owner = await asyncpg.connect(postgres.superuser_url)
+    try:
+        for statement in shown.strip().split(";\n"):
+            await owner.execute(statement)
+        set_for = await owner.fetch(
+            "SELECT relname FROM pg_class WHERE reloptions::text LIKE '%autovacuum%' ORDER BY 1"
+        )
+        assert {"kern_sessions_runs", "pgqueuer"} <= {each["relname"] for each in set_for}
+    finally:
+        await owner.execute("ALTER SYSTEM RESET autovacuum_naptime")
+        await owner.close()

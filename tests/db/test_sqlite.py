@@ -34,7 +34,12 @@ from kern.db.sqlite.file import SqliteFile, _write_ahead
 from kern.db.sqlite.reading import Reading
 from kern.db.sqlite.store import SqliteStore
 from kern.db.values import Kind, Signal
-from kern.errors import DatabaseError, DatabaseUnavailableError, SchemaVersionError
+from kern.errors import (
+    ConfigurationError,
+    DatabaseError,
+    DatabaseUnavailableError,
+    SchemaVersionError,
+)
 from kern.run.base import RunStatus
 
 SUBMIT = f"""{SWARM}
@@ -551,3 +556,11 @@ async def leave():
 """
     process = spawn(script, *address(sqlite_db))
     assert await asyncio.to_thread(process.wait, 20) == 0
+
+
+@pytest.mark.parametrize("path", [None, 5, b"kern.db"], ids=repr)
+def test_what_is_no_path_names_no_file(path: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"db_file must be the path of a file, not \w+: write"
+    ):
+        SqliteDb(path)

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 from load import all_asked, all_ended, ended, status_of, submit
+from stores import execute
 from workers import NewWorker
 
 from kern.agent import Agent
@@ -14,6 +15,7 @@ from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.values import Claim
+from kern.dispatch import definitions
 from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
@@ -173,3 +175,24 @@ async def test_a_session_lock_that_a_lost_process_has_not_handed_off_is_handed_o
     (await open_runtime(postgres_db)).serve(agent)
     assert (await ended(agent, "second")).status is RunStatus.completed
     assert all_asked(server.requests) == ["second"]
+
+
+@pytest.mark.usefixtures("submit_only")
+async def test_an_older_worker_leaves_an_agents_runs_to_newer_ones_for_a_while(
+    db: Database, model: OpenAIResponses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "600")
+    monkeypatch.setenv("KERN_CONCURRENCY", "1")
+    monkeypatch.setattr(definitions, "_FIRST_PAUSE", 600.0)
+    agent, other = Agent("Tester", model, db=db), Agent("Other", model, db=db)
+    await submit(agent, ["newer", "readable"])
+    await submit(other, ["other"])
+    await execute(
+        await db.store(), "UPDATE {runs} SET journal_version = 99 WHERE run_id = {1}", "newer"
+    )
+    runtime = await open_runtime(db)
+    runtime.serve(agent)
+    runtime.serve(other)
+    assert (await ended(other, "other")).status is RunStatus.completed
+    # It is older and there is one slot, so it would have come first.
+    assert await status_of(agent, "readable") is RunStatus.pending

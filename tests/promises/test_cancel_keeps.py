@@ -266,3 +266,31 @@ async def test_the_runs_that_a_tool_started_are_cancelled_with_it_and_no_others(
 async def _in_flight(server: ResponsesServer, count: int) -> bool:
     await server.wait_until(lambda seen: seen.in_flight == count, WITHIN)
     return True
+
+
+async def test_who_waits_for_a_cancelled_run_does_not_wait_for_its_children(
+    shared_db: Database, agent: Agent, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "600")  # So late is looked again.
+    store = await shared_db.store()
+    looking, look = asyncio.Event(), asyncio.Event()
+    children = store.children
+
+    async def slowly(run_id: str) -> list[str]:
+        looking.set()
+        await look.wait()
+        return await children(run_id)
+
+    server.default = Reply.hang()
+    run = await agent.arun("Go on", background=True)
+    waiting = asyncio.create_task(agent.await_run(run.run_id, timeout=30))
+    await server.wait_for_requests(1)
+    monkeypatch.setattr(store, "children", slowly)
+    cancelling = asyncio.create_task(agent.acancel_run(run.run_id))
+    async with asyncio.timeout(20):
+        await looking.wait()
+        ended = await waiting
+    assert ended is not None
+    assert ended.status is RunStatus.cancelled
+    look.set()
+    assert await cancelling

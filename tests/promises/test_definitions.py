@@ -15,11 +15,12 @@ from kern.agent import Agent
 from kern.agent.serving import serve
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
-from kern.errors import QueueFullError
+from kern.errors import InvalidInputError, ModelError, QueueFullError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.testing import Reply, ResponsesServer
+from kern.tools import tool
 
 PINNED = 1000
 """How many runs may wait that no definition but their own may execute."""
@@ -325,3 +326,30 @@ async def test_the_only_object_of_an_id_with_nothing_of_a_callers_own_serves_whe
     agent = Agent("Tester", model, db=shared_db, tools=[who])
     await use(agent)
     assert (await ended(agent, "theirs", 10)).status is RunStatus.completed
+
+
+async def test_a_run_goes_on_with_its_own_agent_only(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    @tool(requires_confirmation=True)
+    def pay() -> str:
+        """Pay."""
+        return "paid"
+
+    cashier, other = Agent("Cashier", model, db=db, tools=[pay]), Agent("Other", model, db=db)
+    server.script += [Reply.tool_calls(("pay", "{}")), Reply.http_error(400, "No.")]
+    paused = await cashier.arun("Pay", run_id="paused")
+    with pytest.raises(ModelError):
+        await cashier.arun("Fail", run_id="failed")
+    paused.requirements[0].confirm()
+    wrong = "is one of the agent 'cashier', and not of 'other'"
+    with pytest.raises(InvalidInputError, match=f"Run paused {wrong}"):
+        await other.acontinue_run("paused", requirements=paused.requirements)
+    with pytest.raises(InvalidInputError, match=f"Run failed {wrong}"):
+        await other.aretry_run("failed")
+    await cashier.acontinue_run("paused", requirements=paused.requirements)
+    await cashier.aretry_run("failed")
+    for run_id in ("paused", "failed"):
+        run = await cashier.await_run(run_id, timeout=20)
+        assert run is not None
+        assert (run.status, run.content) == (RunStatus.completed, "Hello.")

@@ -193,7 +193,9 @@ async def test_a_cap_that_is_no_number_is_explained(
     model: OpenAIResponses, sqlite_db: Database, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("KERN_CONCURRENCY", value)
-    with pytest.raises(ConfigurationError, match="KERN_CONCURRENCY must be a number of runs"):
+    with pytest.raises(
+        ConfigurationError, match="KERN_CONCURRENCY must be a whole number from 1 on"
+    ):
         await Agent("Tester", model, db=sqlite_db).arun("Hi", background=True)
 
 

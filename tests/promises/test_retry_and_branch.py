@@ -274,7 +274,9 @@ async def test_a_branch_needs_an_id_that_is_free_and_an_origin_that_is_known(
         await agent.acontinue_run("nowhere", from_seq=1)
     with pytest.raises(InvalidInputError, match="new_run_id"):
         await agent.acontinue_run("origin", from_seq=1, new_run_id="")
-    with pytest.raises(InvalidInputError, match="from_seq must be a number of 0 or more: -1"):
+    with pytest.raises(
+        InvalidInputError, match="from_seq must be a whole number from 0 on, not -1"
+    ):
         await agent.acontinue_run("origin", from_seq=-1)
     found = await agent.aget_run_output("origin")
     assert found is not None

@@ -1,5 +1,6 @@
 """Promise 8: a process that ends releases its runs for others; only a cancel cancels."""
 
+import asyncio
 import signal
 
 import pytest
@@ -38,6 +39,21 @@ async def test_the_end_of_asyncio_run_releases_at_once(
     assert found.status is RunStatus.pending
     assert server.disconnects == 1
     await _completed_here(agent, run_id)
+
+
+async def test_a_process_whose_loop_ends_is_not_seen_alive_any_more(
+    agent: Agent, elsewhere: Elsewhere
+) -> None:
+    assert agent.db is not None
+    store = await agent.db.store()
+    process = elsewhere(EXECUTE)
+    await process.said()
+    async with asyncio.timeout(10):
+        while not await store.processes.find(60):  # noqa: ASYNC110 # another's beat
+            await asyncio.sleep(0.02)
+    process.tell("end")
+    assert await process.ended() == 0
+    assert await store.processes.find(60) == []
 
 
 async def test_another_process_goes_on_at_once(

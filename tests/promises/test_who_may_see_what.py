@@ -1,8 +1,10 @@
 """Who may see what: where a request names a user, it meets only what is that user's or nobody's."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,6 +52,8 @@ async def events(agent: Agent, run_id: str, **options: Any) -> list[Any]:
     """Return the events of a run."""
     return [event async for event in agent.astream_run(run_id, **options)]
 
+
+SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
 
 LATER = datetime.now(UTC) + timedelta(days=1)
 
@@ -446,16 +450,11 @@ async def test_a_role_needs_no_more_than_the_rights_to_the_rows(
     await postgres_db.store()  # Its owner makes the tables.
     owner = await asyncpg.connect(postgres.superuser_url)
     url = urlsplit(postgres_db._dsn)
-    role, rights = f"{table}_app", "SELECT, INSERT, UPDATE, DELETE"
+    role = f"{table}_app"
+    [shown] = re.findall(r"^```sql\n(.*?)^```", SECURITY.read_text(), re.MULTILINE | re.DOTALL)
     try:
-        await owner.execute(
-            f"""
-CREATE ROLE {role} LOGIN PASSWORD 'app';
-GRANT USAGE ON SCHEMA kern TO {role};
-GRANT {rights} ON ALL TABLES IN SCHEMA kern TO {role};
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA kern TO {role};
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA kern TO {role}"""
-        )
+        await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'app'")
+        await owner.execute(shown.replace("TO app;", f"TO {role};"))
         app = f"postgresql://{role}:app@{url.hostname}:{url.port}{url.path}"
         async with PostgresDb(app, session_table=table) as db:
             agent = Agent("Tester", model, db=db, max_concurrent_runs=1)

@@ -301,6 +301,10 @@ def test_the_error_shows_what_a_right_line_looks_like() -> None:
     ("name", "hint"),
     [
         ("Europe/Berln", "Did you mean Europe/Berlin"),
+        ("localtime", "is not known"),
+        ("posixrules", "is not known"),
+        ("Factory", "is not known"),
+        ("right/Europe/Berlin", "Did you mean Europe/Berlin"),
         ("berlin", "Did you mean Europe/Berlin"),
         ("europe/BERLIN", "Did you mean Europe/Berlin"),
         ("Mars", "such as Europe/Berlin, or UTC"),

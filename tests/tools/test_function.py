@@ -21,7 +21,7 @@ from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
 from kern.run.content import text_of
-from kern.tools import FunctionTool, Tool, ToolResult, tool
+from kern.tools import FunctionTool, Tool, ToolResult, Toolset, tool
 
 CONTEXT: RunContext = RunContext("run", "session", "agent", None, None, 1, "call", "run/1/0", {})
 
@@ -93,6 +93,20 @@ def test_what_cannot_be_called_cannot_be_a_tool(what: Any) -> None:
     with pytest.raises(ConfigurationError) as raised:
         FunctionTool(what)
     assert str(raised.value) == f"A tool must be a function, not {type(what).__name__}."
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ({"type": "web_search"}, "not dict. A tool of the provider goes to the model: request_par"),
+        (FunctionTool, "FunctionTool is a class of tools. Give one of them: FunctionTool()."),
+        (Toolset, "Toolset is a class of tools. Give one of them: Toolset()."),
+    ],
+)
+def test_what_was_meant_by_what_is_no_tool_is_said(what: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        FunctionTool(what)
+    assert said in str(raised.value)
 
 
 def test_another_rule_for_interrupts_is_refused() -> None:

@@ -139,6 +139,10 @@ async def asynchronous_items() -> AsyncIterator[int]:
         (lambda: [b"\xff", object()], "<object object at 0x"),
         (lambda: {"lock": threading.Lock()}, "<unlocked _thread.lock object at 0x"),
         (itertools.count, "yields more than 100,000 items"),
+        (
+            lambda: {frozenset("a"): 1},
+            "the tool was called, but it returned what has no JSON form: ",
+        ),
     ],
 )
 async def test_what_has_no_text_is_the_calls_error_and_says_what_to_return(

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
-from kern.agent.checks import check_least, check_text
+from kern.agent.checks import check_text
 from kern.errors import ConfigurationError
 from kern.execution.answering import Answering, FollowupConfig, Followups, Secondary
 from kern.models.base import Model, OutputMode
@@ -21,6 +21,7 @@ from kern.run.event import (
     RunContentVoidedEvent,
     RunOutputEvent,
 )
+from kern.run.numbers import check_count
 
 if TYPE_CHECKING:
     from kern.agent.definition import AgentDefinition
@@ -53,7 +54,7 @@ class AnswerOptions:
         Raises:
             ConfigurationError: one of them cannot be used.
         """
-        check_least("output_retries", self.output_retries)
+        check_count("output_retries", self.output_retries, ConfigurationError, least=0)
         check_text("parser_model_prompt", self.parser_model_prompt)
         check_text("output_model_prompt", self.output_model_prompt)
         mode: OutputMode | None = None if self.structured_outputs is None else "native"

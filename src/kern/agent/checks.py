@@ -28,13 +28,30 @@ def check_db(db: object, **needing: bool) -> Database | None:
             f"db must be a database, not {type(db).__name__}. Write db=PostgresDb(db_url=...), "
             "db=SqliteDb('kern.db') or db=InMemoryDb()."
         )
+    check_needed(
+        "a database",
+        "Give the agent one: db=SqliteDb('kern.db'), db=PostgresDb(db_url=...), or db=InMemoryDb() "
+        "for as long as the process lives.",
+        **needing,
+    )
+    return None
+
+
+def check_needed(missing: str, remedy: str, **needing: bool) -> None:
+    """Make sure that no argument is without effect.
+
+    Args:
+        missing: what there is not.
+        remedy: what to do about it.
+        needing: by the names of the arguments that need it, whether they are set.
+
+    Raises:
+        ConfigurationError: one is.
+    """
     if unused := [name for name, is_set in needing.items() if is_set]:
         raise ConfigurationError(
-            f"Without a database there is no effect of: {', '.join(unused)}. Give the agent one: "
-            "db=SqliteDb('kern.db'), db=PostgresDb(db_url=...), or db=InMemoryDb() for as long as "
-            "the process lives."
+            f"Without {missing} there is no effect of: {', '.join(unused)}. {remedy}"
         )
-    return None
 
 
 def check_flag(name: str, value: object) -> bool:
@@ -68,16 +85,6 @@ def check_list(name: str, values: Iterable[Item], kind: type, written: str) -> l
             return items
         found = wrong[0]
     raise ConfigurationError(f"{name} must be a list, as in {written}, not {found!r:.80}.")
-
-
-def check_least(name: str, value: object, least: int = 0) -> None:
-    """Make sure that an argument is a whole number from ``least`` on.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} must be {least} or more: {value!r:.50}.")
 
 
 def check_text(name: str, value: str | Sequence[str] | None, *, several: bool = False) -> None:

@@ -11,7 +11,7 @@ from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
 from kern.run.codec import check_id, check_user
 from kern.run.identity import new_id
-from kern.run.numbers import check_wait
+from kern.run.numbers import check_count, check_wait
 from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 
@@ -91,6 +91,7 @@ class Controlling(AgentDefinition[Deps, Output]):
 
         Raises:
             RunNotFoundError: there is no such run.
+            InvalidInputError: it is another agent's.
             RunStateError: it is not in ERROR.
             JournalError: what is stored of it cannot be read.
         """
@@ -148,8 +149,7 @@ class Controlling(AgentDefinition[Deps, Output]):
             paused = RunStatus.paused
             resumed = await runtime.resume(run_id, paused, results, requirements, self, user_id)
             return self._typed(resumed)
-        if not isinstance(from_seq, int) or from_seq < 0:
-            raise InvalidInputError(f"from_seq must be a number of 0 or more: {from_seq!r}.")
+        check_count("from_seq", from_seq, least=0)
         _refuse_unused("only without from_seq", requirements=requirements, results=results)
         record = await runtime.store.get_for(run_id, user_id, with_input=True)
         if record is None or record.input is None:

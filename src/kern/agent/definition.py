@@ -13,8 +13,8 @@ from kern.agent.answers import AnswerOptions, Option, typed
 from kern.agent.checks import (
     check_db,
     check_flag,
-    check_least,
     check_list,
+    check_needed,
     check_text,
     check_tool_choice,
 )
@@ -128,7 +128,7 @@ class AgentDefinition(Generic[Deps, Output]):
         dependencies: Deps | None = None,
         db: Database | None = None,
         add_history_to_context: bool = False,
-        num_history_runs: int = 3,
+        num_history_runs: int | None = None,
         history_agents: HistoryAgents = "own",
         timeout: float | None = None,
         max_attempts: int | None = None,
@@ -189,7 +189,7 @@ class AgentDefinition(Generic[Deps, Output]):
             db: where sessions and runs are kept; background runs need one.
             add_history_to_context: whether the model is shown earlier runs of the session; it
                 needs a db, as max_attempts and what follows it do.
-            num_history_runs: how many of them, the last completed ones.
+            num_history_runs: how many of them, the last completed ones; by default 3.
             history_agents: whose: ``"own"``, this agent's, or those of ``"all"`` agents. A run
                 with a user is never shown another user's.
             timeout: see :meth:`arun`, as for the next two.
@@ -231,19 +231,36 @@ class AgentDefinition(Generic[Deps, Output]):
         """
         if history_agents not in _HISTORY_AGENTS:
             raise ConfigurationError(f"history_agents must be 'own' or 'all': {history_agents!r}.")
-        check_least("num_history_runs", num_history_runs)
         if tool_call_limit is not None:
-            check_least("tool_call_limit", tool_call_limit)
+            check_count("tool_call_limit", tool_call_limit, ConfigurationError, least=0)
+        if not check_flag("add_history_to_context", add_history_to_context):
+            check_needed(
+                "add_history_to_context",
+                "Say add_history_to_context=True, or leave them out.",
+                num_history_runs=num_history_runs is not None,
+                history_agents=history_agents != "own",
+            )
+        num_history_runs = 3 if num_history_runs is None else num_history_runs
+        check_count("num_history_runs", num_history_runs, ConfigurationError, least=0)
         check_text("name", name)
         check_text("description", description)
         check_text("instructions", instructions, several=True)
         tools = check_list("tools", tools, object, "tools=[search]")
         self.toolsets = tuple(each for each in tools if isinstance(each, Toolset))
+        for each in self.toolsets:
+            if each.timeout is not None:
+                check_seconds(f"{type(each).__name__}.timeout", each.timeout, ConfigurationError)
         made = [
             each if isinstance(each, Tool) else FunctionTool(each)
             for each in tools
             if not isinstance(each, Toolset)
         ]
+        for tool in made:
+            if isinstance(tool, FunctionTool) and tool.lacks_instance:
+                raise ConfigurationError(
+                    f"The tool {tool.name} is a method of a class, and a model cannot give its "
+                    f"self. Give that of an object, as in tools=[shop.{tool.name}]."
+                )
         self.tools: dict[str, Tool] = {each.name: each for each in made}
         if len(self.tools) < len(made):
             raise ConfigurationError("Two tools have one name; give one of them another.")
@@ -255,7 +272,7 @@ class AgentDefinition(Generic[Deps, Output]):
         self.middleware = tuple(
             check_list("middleware", middleware, Middleware, "middleware=[Timed()]")
         )
-        self.live = live
+        self.live = check_flag("live", live)
         self.send_media_to_model = check_flag("send_media_to_model", send_media_to_model)
         self.store_media = check_flag("store_media", store_media)
         if dependencies is not None and not isinstance(dependencies, Mapping):

@@ -119,7 +119,8 @@ def check_policy(value: object) -> SessionPolicy:
 def _check_priority(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST:
         raise InvalidInputError(
-            f"priority must be a whole number; the highest starts first: {value!r:.50}."
+            f"priority must be a whole number from {-LARGEST} to {LARGEST}, of which the highest "
+            f"starts first, not {value!r:.50}."
         )
     return value
 

@@ -1,6 +1,7 @@
 """A run that a caller has asked for, and the ways to carry it out."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ from kern.execution.journal import Emit
 from kern.models.form import Form
 from kern.run.agent import RunInput, RunOutput
 from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
+from kern.run.happened import Happened, event_of
 from kern.run.record import NewRun
 from kern.run.steps import TYPED_VERSION
 from kern.run.usage import UsageLimits
@@ -240,10 +242,16 @@ class Request:
         task = asyncio.create_task(self.execute(events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
         last: RunOutputEvent | None = None
+        # The last event that is stored, and the text of the call after it, which may not be.
+        stored, text = 0, ""
         try:
             while (event := await events.get()) is not None:
                 yield event
                 last = event
+                if event.event is RunEvent.run_content:
+                    text += event.content or ""
+                elif event.event is not RunEvent.model_request_started:
+                    stored, text = event.seq, ""
             run = task.result()
         finally:
             if not task.done():
@@ -251,25 +259,23 @@ class Request:
                 await asyncio.wait({task})
         if self.agent.db is None or (last is not None and last.event in _LAST):
             return
-        # It was begun before; or others have carried it on, with events that do not follow these.
-        async for event in self._followed(run.run_id, only_end=last is not None):
+        # It was begun before; or others have carried it on from what is stored.
+        if last is not None and text:
+            void = Happened(RunEvent.run_content_voided, text, seq=stored)
+            yield event_of(void, last.run_id, last.session_id, last.agent_id, time.time())
+        async for event in self._followed(run.run_id, stored):
             yield event
 
-    async def _followed(
-        self, run_id: str, *, only_end: bool = False
-    ) -> AsyncGenerator[RunOutputEvent, None]:
-        """Yield the events of the stored run, or the last of them, and raise what it failed of."""
+    async def _followed(self, run_id: str, after: int = 0) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield the events of the stored run from a number on, and raise what it failed of."""
         runtime = await runtime_of(self.agent)
         last: RunOutputEvent | None = None
-        async with aclosing(runtime.stream(run_id, 0)) as events:
+        async with aclosing(runtime.stream(run_id, after)) as events:
             async for event in events:
                 last = event
-                if not only_end:
-                    yield event
+                yield event
         if last is None:
             return
-        if only_end:
-            yield last
         if last.event is RunEvent.run_error:
             record = await runtime.store.get(run_id)
             kind = None if record is None else record.error_kind

@@ -20,6 +20,7 @@ from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import handle_sigterm, in_charge, release_here
 from kern.errors import ConfigurationError, DatabaseUnavailableError
 from kern.keywords import explained
+from kern.run.numbers import check_count, check_seconds
 
 logger = logging.getLogger("kern")
 
@@ -81,7 +82,9 @@ async def serve(
     )
     if not agents:
         raise ConfigurationError("There is no agent to serve.")
-    _check_grace(grace)
+    check_seconds("grace", grace, ConfigurationError, from_zero=True)
+    if database_wait is not None:
+        check_seconds("database_wait", database_wait, ConfigurationError, from_zero=True)
     serving = _Serving(agents, settings, ready)
     end = partial(serving.end, grace) if stopping is None else None
     with in_charge(end, grace + _HAND_OVER):
@@ -132,7 +135,7 @@ def lifespan(
         heartbeat, concurrency, retention, max_loop_block, unserved_timeout, max_threads
     )
 
-    _check_grace(grace)
+    check_seconds("grace", grace, ConfigurationError, from_zero=True)
 
     @asynccontextmanager
     async def within(app: object) -> AsyncIterator[None]:
@@ -288,11 +291,6 @@ class _Serving:
                     logger.exception("ready(%s) raised", is_ready)
 
 
-def _check_grace(grace: float) -> None:
-    if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
-        raise ConfigurationError(f"grace must be a number of seconds from 0 on, not {grace!r:.50}.")
-
-
 def _settings(
     heartbeat: float | None,
     concurrency: int | None,
@@ -303,7 +301,7 @@ def _settings(
 ) -> Settings | None:
     """Return the settings where one is given; the number of threads is set."""
     if max_threads is not None:
-        limit_threads(max_threads)
+        limit_threads(check_count("max_threads", max_threads, ConfigurationError))
     given = (heartbeat, concurrency, retention, max_loop_block, unserved_timeout)
     if all(each is None for each in given):
         return None

@@ -200,14 +200,8 @@ def max_threads() -> int:
 
 
 def limit_threads(most: int) -> None:
-    """Have at most so many threads in this process; those that are busy go on.
-
-    Raises:
-        ConfigurationError: it is no number of threads.
-    """
+    """Have at most so many threads in this process; those that are busy go on."""
     global _threads
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise ConfigurationError(f"max_threads must be a whole number from 1 on, not {most!r:.50}.")
     if _threads is None:
         _threads = Threads(most)
     _threads.most = most

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kern.cli.asking import Yes, is_confirmed
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
 from kern.db.database import Database
 from kern.run.codec import check_id
@@ -30,6 +31,7 @@ def erase(
     timeout: Annotated[
         float, typer.Option(min=0, help="How many seconds to wait for running runs to stop.")
     ] = 60.0,
+    yes: Yes = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -37,9 +39,12 @@ def erase(
     """Cancel a user's runs, and delete everything that belongs to the user."""
     user_id = check_id("USER", user)
     database = existing_database(db, table, schema)
+    shown = printable(user_id)
+    if not (yes or is_confirmed(f"Cancel the runs of {shown}, and delete everything of {shown}?")):
+        raise typer.Exit(1)
     erased = asyncio.run(database.adelete_user(user_id, timeout=timeout))
     counted = ", ".join(f"{name}: {count:,}" for name, count in erased._asdict().items())
-    typer.echo(f"{printable(user_id)} is erased ({counted})")
+    typer.echo(f"{shown} is erased ({counted})")
 
 
 async def _export(database: Database, user_id: str) -> None:

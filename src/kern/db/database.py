@@ -15,6 +15,7 @@ from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
 from kern.run.budget import Budget, Period, Spending, check_period
 from kern.run.codec import check_id
+from kern.run.numbers import check_seconds
 
 logger = logging.getLogger("kern.tables")
 
@@ -126,11 +127,13 @@ class Database(ABC):
             How much was deleted.
 
         Raises:
-            InvalidInputError: ``user_id`` cannot be an id.
+            InvalidInputError: ``user_id`` cannot be an id, or ``timeout`` is no number of seconds
+                from 0 on.
             RunStateError: some runs had not stopped in time; they are kept, and cancelled.
             DatabaseError: the database refused, or is away; delete the user again.
         """
         check_id("user_id", user_id)
+        timeout = check_seconds("timeout", timeout, from_zero=True)
         store = await self.store()
         return await store.users.erase(user_id, store.cancel, timeout)
 

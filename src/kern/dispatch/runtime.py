@@ -43,6 +43,9 @@ from kern.webhooks.sender import Sender
 
 logger = logging.getLogger("kern")
 
+# How long a process that ends tries to be forgotten, in seconds.
+_FAREWELL = 2.0
+
 Result = TypeVar("Result")
 
 
@@ -142,15 +145,16 @@ class Runtime:
 
     async def stop(self, grace: float) -> None:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
-        # At the end of the event loop they are done, and the database can be asked nothing more.
-        duties, self._duties = [duty for duty in self._duties if not duty.done()], []
+        duties, self._duties = self._duties, []
         await asyncio.gather(self._worker.stop(grace), self._sender.stop(grace))
         for duty in duties:
             duty.cancel()
         if duties:
             await asyncio.wait(duties)
-            with suppress(DatabaseUnavailableError):  # It is not seen alive any more, either way.
-                await self.store.processes.leave(self._name)
+            # It is not seen alive any more, either way.
+            with suppress(DatabaseUnavailableError, TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await self.store.processes.leave(self._name)
 
     async def submit(
         self,
@@ -250,7 +254,10 @@ class Runtime:
         """Have a run go on; see :meth:`kern.dispatch.submission.Submission.resume`."""
         if user_id is not None:
             run_id = (await self._submission.found(run_id, user_id)).run_id
-        accept = partial(self._submission.resume, run_id, status, results, requirements, user_id)
+        agent_id = None if definition is None else definition.id
+        accept = partial(
+            self._submission.resume, run_id, status, results, requirements, user_id, agent_id
+        )
         if definition is None:
             return await accept()
         self.use(definition)

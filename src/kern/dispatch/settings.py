@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
@@ -10,6 +11,7 @@ from typing import Self
 from kern.errors import ConfigurationError
 from kern.keywords import nearest
 from kern.run.duration import LONGEST, parse_duration
+from kern.run.numbers import check_count
 
 # How many background runs a process without a limit of its own executes at once.
 _SLOTS = 1000
@@ -131,10 +133,9 @@ def _seconds(name: str, value: object, least: float, most: float) -> float:
 def _count(name: str, value: object) -> int | None:
     if value == "":
         return None
-    text = str(value)
-    if isinstance(value, bool) or not text.isdecimal() or not int(text):
-        raise ConfigurationError(f"{name} must be a number of runs from 1 on, not {value!r}.")
-    return int(text)
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value):
+        value = int(value)
+    return check_count(name, value, ConfigurationError)
 
 
 def _span(name: str, value: object) -> timedelta | None:

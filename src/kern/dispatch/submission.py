@@ -11,6 +11,7 @@ from kern.dispatch.bound import Bound
 from kern.dispatch.decisions import decide
 from kern.errors import (
     DatabaseUnavailableError,
+    InvalidInputError,
     OutcomeUnknownError,
     QueueFullError,
     RunConflictError,
@@ -158,6 +159,7 @@ class Submission:
         results: Mapping[str, str] | None = None,
         requirements: Sequence[RunRequirement] | None = None,
         user_id: str | None = None,
+        agent_id: str | None = None,
     ) -> RunOutput:
         """Have a run that stands still go on from its journal, wherever its agent is served.
 
@@ -167,15 +169,22 @@ class Submission:
             results: by tool call id, what calls returned that were made elsewhere.
             requirements: those of a paused run, answered; see :mod:`kern.dispatch.decisions`.
             user_id: the user whose run it must be; None for any.
+            agent_id: the agent whose run it must be; None for any.
 
         Returns:
             The run, PENDING.
 
         Raises:
             RunNotFoundError: there is no such run.
+            InvalidInputError: it is another agent's.
             RunStateError: it is in another status, or does not wait for these.
         """
         record = await self.found(run_id, user_id)
+        if agent_id not in (None, record.agent_id):
+            raise InvalidInputError(
+                f"Run {run_id} is one of the agent {record.agent_id!r}, and not of {agent_id!r}. "
+                "Have the agent that it belongs to go on with it."
+            )
         if record.status is not status:
             raise RunStateError(f"Run {run_id} is {record.status}, not {status}.")
         rows = await decide(self._store, record, results or {}, requirements)

@@ -49,6 +49,7 @@ class EmbeddedModel:
         Raises:
             ConfigurationError: the weights are not installed, or the port is taken.
             MissingExtraError: ``xllamacpp`` is not installed.
+            MissingLibraryError: the library of the system that it needs is not.
         """
         with extra("embedded"):
             from xllamacpp import CommonParams, Server

@@ -35,6 +35,9 @@ _DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 _STEP = re.compile(r"[^/]+/0*([1-9][0-9]*)")
 _RANGE = re.compile(r"([0-9A-Z]+)-([0-9A-Z]+)(/[0-9]+)?")
 
+# Files beside the database's own: those of this machine, and with leap seconds, as no clock shows.
+_ELSEWHERE = re.compile(r"localtime|posixrules|Factory|(posix|right)/.*")
+
 # Clocks that go further forward are corrected, as in Samoa, which had no 30 December 2011.
 _LONGEST_GAP = timedelta(hours=3)
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
@@ -150,6 +153,8 @@ def _wrong(field: str, known: Sequence[str]) -> str:
 
 def _zone(name: str) -> ZoneInfo:
     try:
+        if isinstance(name, str) and _ELSEWHERE.fullmatch(name):
+            raise ValueError("it is another one on other machines, or is not there")
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError, TypeError) as error:
         known = {each.lower(): each for each in available_timezones()}

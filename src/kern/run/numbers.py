@@ -13,19 +13,31 @@ _SIZE = re.compile(r"(\d{1,12})\s*(|k|m|g)i?b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
-def check_seconds(name: str, value: object, error: type[KernError] = InvalidInputError) -> float:
-    """Return a time limit.
+def check_seconds(
+    name: str,
+    value: object,
+    error: type[KernError] = InvalidInputError,
+    *,
+    from_zero: bool = False,
+) -> float:
+    """Return a length of time.
 
     Args:
-        name: what it limits, for the error.
+        name: what it is for, for the error.
         value: what should be a number of seconds.
         error: what is raised.
+        from_zero: whether it may be 0.
 
     Raises:
         KernError: it is no number of seconds above 0, or has no end.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise error(f"{name} must be a number of seconds above 0, not {value!r:.50}.")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not (0 < value < math.inf or (value == 0 and from_zero))
+    ):
+        least = "from 0 on" if from_zero else "above 0"
+        raise error(f"{name} must be a number of seconds {least}, not {value!r:.50}.")
     return float(value)
 
 
@@ -35,7 +47,7 @@ def check_wait(value: object) -> float | None:
     Raises:
         InvalidInputError: it is no number of seconds from 0 on.
     """
-    return 0.0 if value == 0 else None if value is None else check_seconds("timeout", value)
+    return None if value is None else check_seconds("timeout", value, from_zero=True)
 
 
 def check_count(

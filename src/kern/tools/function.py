@@ -18,7 +18,7 @@ from kern.errors import ConfigurationError
 from kern.keywords import explained
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
-from kern.tools.base import Interrupt, Tool, ToolResult, or_none
+from kern.tools.base import Interrupt, Tool, ToolResult, Toolset, or_none
 from kern.tools.result import as_result, told
 
 P = ParamSpec("P")
@@ -68,7 +68,15 @@ class FunctionTool(Tool, Generic[P, R]):
         from kern.tools.signature import Signature, name_of
 
         if not callable(function):
-            raise ConfigurationError(f"A tool must be a function, not {type(function).__name__}.")
+            hint = ""
+            if isinstance(function, dict):
+                hint = " A tool of the provider goes to the model: request_params={'tools': [...]}."
+            kind = type(function).__name__
+            raise ConfigurationError(f"A tool must be a function, not {kind}.{hint}")
+        given: object = function
+        if isinstance(given, type) and issubclass(given, Tool | Toolset):
+            kind = given.__name__
+            raise ConfigurationError(f"{kind} is a class of tools. Give one of them: {kind}().")
         name = name or name_of(function)
         self.function = function
         self._signature = Signature(name, function)
@@ -121,6 +129,11 @@ class FunctionTool(Tool, Generic[P, R]):
             timeout=self.timeout,
             requires_confirmation=self.requires_confirmation,
         )
+
+    @property
+    def lacks_instance(self) -> bool:
+        """Whether it is a method that was looked up on its class, and not on an object."""
+        return "self" in inspect.signature(self.function).parameters
 
     @property
     @override

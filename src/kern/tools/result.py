@@ -28,6 +28,10 @@ from kern.tools.base import ToolResult
 # How many items of an iterator are taken; one with more may have no end.
 _MOST = 100_000
 
+# A model that is not told so may make the call again.
+_CALLED = "the tool was called, but it returned"
+_ADVICE = "Return a text, JSON values, dataclasses or models, or a ToolResult."
+
 _OPAQUE = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>")
 
 
@@ -76,6 +80,10 @@ def told(returned: object, is_stopped: Callable[[], bool] = lambda: False) -> To
     try:
         data = to_jsonable_python(returned, fallback=_plain)
         return ToolResult(json.dumps(data, ensure_ascii=False, allow_nan=False), data)
+    except TypeError as error:
+        if str(error).startswith(_CALLED):
+            raise
+        raise TypeError(f"{_CALLED} what has no JSON form: {error}. {_ADVICE}") from None
     except ValueError:  # Bytes that are no text, NaN, circles: it was done, whatever it returned.
         text = str(returned)
         if found := _OPAQUE.search(text):
@@ -128,10 +136,8 @@ def _no_text(shown: str, value: object = None) -> TypeError:
     elif isinstance(value, AsyncIterable):
         advice = "Iterate over it, and return what it yields."
     else:
-        advice = "Return a text, JSON values, dataclasses or models, or a ToolResult."
-    return TypeError(
-        f"the tool was called, but it returned what cannot be told as text: {shown}. {advice}"
-    )
+        advice = _ADVICE
+    return TypeError(f"{_CALLED} what cannot be told as text: {shown}. {advice}")
 
 
 async def _gathered(items: AsyncIterable[object]) -> list[object]:

@@ -76,6 +76,7 @@ class SyncControlling(Controlling[Deps, Output]):
 
         Raises:
             RunNotFoundError: there is no such run.
+            InvalidInputError: it is another agent's.
             RunStateError: it is not in ERROR.
             JournalError: what is stored of it cannot be read.
         """

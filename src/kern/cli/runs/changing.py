@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import typer
 
+from kern.cli.asking import is_confirmed
 from kern.cli.runs.choosing import Choice
 from kern.dispatch.runtime import Runtime
 from kern.errors import ConfigurationError, DatabaseError, KernError, RunNotFoundError
@@ -166,11 +167,7 @@ class Changing:
         """Ask whether to go on with runs that were chosen, and not named."""
         if self.yes or self.run_ids or not found:
             return True
-        try:
-            return typer.confirm(f"{self.change.verb} {_count(found)}?", err=True)
-        except typer.Abort:
-            typer.echo("\nNothing is changed. With --yes nothing is asked.", err=True)
-            return False
+        return is_confirmed(f"{self.change.verb} {_count(found)}?")
 
     async def make(self, runtime: Runtime, found: Sequence[Found]) -> bool:
         """Do it, and say whether every run is as it was wished.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from kern.cli.asking import Yes
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
 from kern.cli.runs.choosing import Agent, Choice, Session, Since, Status, Until, User
 from kern.db.database import Database
@@ -29,7 +30,6 @@ Runs = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a choice is changed.")]
 Limit = Annotated[
     int | None,
     typer.Option(min=1, show_default=False, help="How many at most, the last accepted first."),

@@ -26,6 +26,7 @@ from kern.db.postgres.store import PostgresStore
 from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
 from kern.keywords import explained
+from kern.run.numbers import check_count, check_seconds
 
 __all__ = ["PostgresDb"]
 
@@ -79,8 +80,9 @@ class PostgresDb(Database):
             raise ConfigurationError(
                 f"db_schema {db_schema!r} must be in lower case and not begin with pg_."
             )
-        if pool_size < 2:
-            raise ConfigurationError(f"pool_size must be at least 2, not {pool_size}.")
+        check_count("pool_size", pool_size, ConfigurationError, least=2)
+        if heartbeat is not None:
+            check_seconds("heartbeat", heartbeat, ConfigurationError)
         self._dsn = db_url
         self._names = Names(db_schema, session_table)
         self._target = _Target(

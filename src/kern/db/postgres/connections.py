@@ -29,6 +29,7 @@ class Connections:
         pool: where the statements are sent.
         address: where the database is, for errors.
         lock_timeout: the seconds that a statement may wait for a lock.
+        patience: the seconds after which a connection, or a process, that is silent is lost.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Connections:
         """
         self.address = str(connector.address)
         self.lock_timeout = connector.lock_timeout
+        self.patience = connector.patience
         self._connector = connector
         listening = listening or connector
         self._listener = Listener(

@@ -15,9 +15,6 @@ from kern.db.queue_tables import queue_queries
 
 _UNLIMITED = EntrypointExecutionParameter(concurrency_limit=0)
 
-# An entry lives for milliseconds; one that is older was with a process that is lost.
-_UNACKNOWLEDGED = timedelta(seconds=15)
-
 
 class PgQueuer:
     """The statements that kern uses of it."""
@@ -25,6 +22,8 @@ class PgQueuer:
     def __init__(self, connections: Connections, schema: str) -> None:
         """Use the queue in ``schema``."""
         self._queries = queue_queries(_Driver(connections), schema)
+        # An entry lives for milliseconds; one that is older was with a process that is lost.
+        self._unacknowledged = timedelta(seconds=connections.patience)
 
     async def dequeue(self, entrypoints: Iterable[str], limit: int, consumer: UUID) -> list[Job]:
         """Take due entries."""
@@ -33,7 +32,7 @@ class PgQueuer:
             entrypoints={QueueEntrypoint(each): _UNLIMITED for each in entrypoints},
             queue_manager_id=QueueManagerId(consumer),
             global_concurrency_limit=None,
-            heartbeat_timeout=_UNACKNOWLEDGED,
+            heartbeat_timeout=self._unacknowledged,
         )
 
     async def acknowledge(self, entries: Sequence[object]) -> None:
@@ -47,11 +46,6 @@ class PgQueuer:
     async def put_back(self, entry: object, delay: float) -> None:
         """Have an entry handed out again after ``delay`` seconds."""
         await self._queries.retry_job(_job(entry), timedelta(seconds=delay), None)
-
-    async def next_due(self, entrypoints: Iterable[str]) -> float | None:
-        """Return in how many seconds the next entry is due; None for none."""
-        due_in = await self._queries.next_deferred_eta([QueueEntrypoint(e) for e in entrypoints])
-        return None if due_in is None else due_in.total_seconds()
 
 
 class _Driver(AsyncpgPoolDriver):

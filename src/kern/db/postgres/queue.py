@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _CHILDREN, _ROOTS = ">", "/"
 """What is between the table and the agent in the entrypoint of an entry."""
 
+# After how many seconds to look again for what has become due meanwhile.
+_AGAIN = 0.1
+
 _NEW = json.dumps({"operation": "insert"})
 
 
@@ -77,7 +80,15 @@ class PostgresQueue(Queue):
 
     @override
     async def next_due(self, agent_ids: Sequence[str]) -> float | None:
-        return await self._pgqueuer.next_due(self._entrypoints(agent_ids, _CHILDREN + _ROOTS))
+        # Not PgQueuer's: that does not see what has become due since the last look.
+        rows = await self._connections.fetch(
+            "SELECT extract(epoch FROM execute_after - now())::float8 AS due_in "
+            f"FROM {self._names.queue} WHERE status = 'queued' AND entrypoint = ANY($1) "
+            "AND execute_after > now() - interval '1 second' ORDER BY execute_after LIMIT 1",
+            list(self._entrypoints(agent_ids, _CHILDREN + _ROOTS)),
+        )
+        # What is due and was not handed out may be another's in a moment, and is not polled for.
+        return None if not rows else rows[0]["due_in"] if rows[0]["due_in"] > 0 else _AGAIN
 
     async def forget(self, run_ids: Sequence[str]) -> None:
         """Delete the entries of runs that are not there any more."""

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator
+from os import PathLike
 from pathlib import Path
 
 from typing_extensions import override
@@ -37,9 +38,14 @@ class SqliteDb(Database):
             session_table: the table of the sessions; the others are named after it.
 
         Raises:
-            ConfigurationError: ``session_table`` is not an identifier, or the path is a URL.
+            ConfigurationError: ``session_table`` is not an identifier, or ``db_file`` no path.
         """
         super().__init__(session_table)
+        if not isinstance(db_file, str | PathLike):
+            raise ConfigurationError(
+                f"db_file must be the path of a file, not {type(db_file).__name__}: write "
+                "SqliteDb('kern.db')."
+            )
         if not str(db_file) or _URL.match(str(db_file)):
             raise ConfigurationError(
                 "db_file is the path of a file, not a URL: write SqliteDb('kern.db')."
