@@ -22,6 +22,12 @@ import asyncio
 from kern.models.anthropic import Claude
 asyncio.run(Claude(api_key="test").prepare())
 """
+BEDROCK = """
+import asyncio
+from kern.models.aws import Claude
+keys = {"aws_access_key": "key", "aws_secret_key": "secret"}
+asyncio.run(Claude(aws_region="eu-west-1", **keys).prepare())
+"""
 GOOGLE = """
 import asyncio
 from kern.models.google import Gemini
@@ -52,6 +58,9 @@ EXTRAS = [
     ("openai", "openai", OPENAI),
     ("aiohttp", "openai", OPENAI),
     ("anthropic", "anthropic", ANTHROPIC),
+    ("aiohttp", "anthropic", ANTHROPIC),
+    ("anthropic", "bedrock", BEDROCK),
+    ("botocore", "bedrock", BEDROCK),
     ("google", "google", GOOGLE),
     ("aiohttp", "google", GOOGLE),
     ("aiohttp", "webhooks", WEBHOOKS),

@@ -51,7 +51,7 @@ async def test_unusual_characters_in_a_failure_come_back_equal(
     run = await agent.arun("Hi", background=True)
     ended = await agent.await_run(run.run_id, timeout=10)
     assert ended is not None
-    assert ended.error == "test-model failed: \x00 \ud800"
+    assert ended.error == "test-model failed: \x00 \ud800."
     assert ended.content == "Once \x00\udfff"
 
 

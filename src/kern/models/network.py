@@ -1,9 +1,22 @@
-"""What it means when a request does not get to a model's server, or its answer does not come."""
+"""The connections to models' servers, and what it means when nothing comes over them."""
 
 import aiohttp
-from httpx2 import HTTPError, InvalidURL, ProxyError, TimeoutException, UnsupportedProtocol
+from httpx2 import (
+    HTTPError,
+    InvalidURL,
+    Limits,
+    ProxyError,
+    TimeoutException,
+    UnsupportedProtocol,
+)
 
 from kern.errors import ModelError
+
+LIMITS = Limits(max_connections=0, keepalive_expiry=15.0)
+"""Any number of connections: how many runs are in flight is limited elsewhere.
+
+For aiohttp 0 is any number; None would be its default of 100.
+"""
 
 # Of aiohttp, with which all requests travel, and of httpx2, behind which it is for most SDKs.
 _PROXY = (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError, ProxyError)

@@ -16,7 +16,7 @@ from kern.models.service import Service, Stream
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic, AsyncAnthropicBedrockMantle
-    from httpx2 import Limits, Response
+    from httpx2 import Response
     from openai import AsyncOpenAI
 
     AnyClient: TypeAlias = AsyncOpenAI | AsyncAnthropic | AsyncAnthropicBedrockMantle
@@ -70,11 +70,3 @@ async def _send(
         stream_cls=stream_class,
     )
     return cast(Response, answer)
-
-
-def limits() -> "Limits":
-    """Return those of a client with any number of connections: the runs in flight are limited."""
-    from httpx2 import Limits
-
-    # For aiohttp 0 is any number; None would be its default of 100.
-    return Limits(max_connections=0, keepalive_expiry=15.0)

@@ -11,7 +11,7 @@ from kern.extras import extra
 from kern.models.failures import failure_of, refusal
 from kern.models.origin import server_at
 from kern.models.service import held
-from kern.models.stainless import StainlessService, limits
+from kern.models.stainless import StainlessService
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError, AsyncAnthropic, AsyncAnthropicBedrockMantle
@@ -92,7 +92,9 @@ class AnthropicService(StainlessService[Client]):
             from anthropic import AnthropicError, DefaultAioHttpClient
             from httpx2 import InvalidURL
 
-        http_client = DefaultAioHttpClient(limits=limits())
+            from kern.models.network import LIMITS
+
+        http_client = DefaultAioHttpClient(limits=LIMITS)
         given: dict[str, Any] = {
             "api_key": self._api_key,
             "auth_token": self._auth_token,

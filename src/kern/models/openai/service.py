@@ -13,7 +13,7 @@ from kern.models.openai.options import ClientOptions
 from kern.models.openai.provider import OPENAI, Provider
 from kern.models.origin import server_at
 from kern.models.service import held
-from kern.models.stainless import StainlessService, limits
+from kern.models.stainless import StainlessService
 from kern.run.numbers import check_seconds
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
             from httpx2 import InvalidURL
             from openai import DefaultAioHttpClient
 
+            from kern.models.network import LIMITS
+
         key, address, hint = self._key(), self._address(), self._provider.address_hint
         if not key:
             raise MissingKeyError(
@@ -120,7 +122,7 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
         if not address:
             raise ConfigurationError(f"{self._model} has no address. Set {hint}.")
         given = self._options.get("http_client")
-        http_client = given or DefaultAioHttpClient(limits=limits())
+        http_client = given or DefaultAioHttpClient(limits=LIMITS)
         try:
             client = self._made(key, address, http_client)
         except InvalidURL as error:
