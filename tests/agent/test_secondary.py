@@ -151,6 +151,23 @@ async def test_follow_ups_are_kept_with_the_run(any_db: Database) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "bounds"),
+    [
+        ({}, (3, 3)),
+        ({"num_followups": 5}, (5, 5)),
+        ({"min_followups": 1}, (1, 3)),
+        ({"min_followups": 4}, (4, 4)),
+        ({"max_followups": 2}, (2, 2)),
+        ({"max_followups": 5}, (3, 5)),
+        ({"min_followups": 2, "max_followups": 5}, (2, 5)),
+    ],
+)
+def test_how_many_there_are(given: dict[str, int], bounds: tuple[int, int]) -> None:
+    config = FollowupConfig(**given)  # type: ignore[arg-type] # numbers
+    assert (config.least, config.most) == bounds
+
+
 @pytest.mark.parametrize("answer", ["None.", Reply.http_error(500), Reply.failed()])
 async def test_without_follow_ups_the_answer_stands(
     answer: Any, any_db: Database | None, caplog: pytest.LogCaptureFixture

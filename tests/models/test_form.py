@@ -134,6 +134,12 @@ def test_what_a_default_makes_is_the_same_whenever_it_is_read() -> None:
         (list[Annotated[int, Field(gt=0)]], '{"result": [0]}', "0: Input should be greater than 0"),
         (Point, '{"x": 1', "holds no JSON"),
         (Point, "[" * 100_000, "holds no JSON"),
+        (
+            {"type": "object", "properties": {"a": {"$ref": "#"}}},
+            '{"a":' * 400 + "null" + "}" * 400,
+            "nested too deeply",
+        ),
+        (Point, '{"x": "\\ud800"}', "x|surrogate"),
     ],
 )
 def test_what_does_not_fit_is_told(kind: Any, text: str, told: str) -> None:
@@ -149,6 +155,7 @@ def test_what_does_not_fit_is_told(kind: Any, text: str, told: str) -> None:
         ("Invoice", "not a text"),
         ({}, "empty"),
         ({"type": "thing"}, "no JSON Schema"),
+        ({"type": "string", "pattern": "("}, "no JSON Schema"),
         ({"$ref": "http://localhost:1/schema.json"}, "refers to 'http"),
         ({"$ref": "#/$defs/Missing"}, "which is not in it"),
         (lambda: 1, "not a function"),

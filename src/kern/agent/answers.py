@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
 from kern.agent.checks import check_text
@@ -114,10 +114,6 @@ class Option(Generic[Value]):
         changed: dict[str, Any] = {self._name: value}
         options = replace(agent.answer_options, **changed)
         agent.answer_options, agent.answering = options, options.answering()
-
-
-OPTIONS = tuple(each.name for each in fields(AnswerOptions))
-"""The names of these keywords."""
 
 
 def typed(output: RunOutput[Any], answering: Answering | None) -> RunOutput[Any]:

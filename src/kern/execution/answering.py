@@ -32,23 +32,28 @@ class FollowupConfig:
     max_followups: int | None = None
 
     def __post_init__(self) -> None:
-        least, most = self.least, self.most
-        numbers = (self.num_followups, least, most)
-        if any(type(each) is not int or each < 1 for each in numbers) or least > most:
+        given = (self.num_followups, self.min_followups, self.max_followups)
+        numbers = [each for each in given if each is not None]
+        are_fit = all(type(each) is int and each >= 1 for each in numbers)
+        if not are_fit or self.least > self.most:
             raise ConfigurationError(
-                f"Follow-ups must be 1 or more, and at least as many as the least: {self!r:.200}."
+                "num_followups, min_followups and max_followups must be whole numbers from 1 on, "
+                f"in their order: {given}."
             )
 
     @property
     def least(self) -> int:
         """How many there are at least."""
-        return self.num_followups if self.min_followups is None else self.min_followups
+        if self.min_followups is not None:
+            return self.min_followups
+        most = self.max_followups
+        return self.num_followups if most is None else min(self.num_followups, most)
 
     @property
     def most(self) -> int:
         """How many there are at most."""
-        most = self.num_followups if self.max_followups is None else self.max_followups
-        return max(most, self.least) if self.max_followups is None else most
+        most = self.max_followups
+        return max(self.num_followups, self.least) if most is None else most
 
 
 @dataclass(frozen=True, slots=True)

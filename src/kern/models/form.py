@@ -123,11 +123,14 @@ class Form:
         """
         unfit: UnfitError | None = None
         for value in _values_in(text):
-            for reading in self._readings(value):
-                try:
-                    return self._checked(reading)
-                except UnfitError as error:
-                    unfit = unfit or error
+            try:
+                for reading in self._readings(value):
+                    try:
+                        return self._checked(reading)
+                    except UnfitError as error:
+                        unfit = unfit or error
+            except RecursionError:
+                unfit = UnfitError("it is nested too deeply")
         raise unfit or UnfitError("it holds no JSON")
 
     def instance(self, value: object) -> object:

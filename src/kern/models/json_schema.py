@@ -29,7 +29,7 @@ def schema_in(given: Mapping[Any, object], keyword: str) -> Schema:
     Raises:
         ConfigurationError: it is none.
     """
-    from jsonschema import SchemaError
+    from jsonschema import Draft202012Validator, SchemaError
     from jsonschema.validators import validator_for
 
     for name in ("json_schema", "schema"):
@@ -38,7 +38,9 @@ def schema_in(given: Mapping[Any, object], keyword: str) -> Schema:
             given = inner
     schema: Schema = json.loads(encode(dict(given), keyword))
     try:
-        validator_for(schema).check_schema(schema)
+        kind = validator_for(schema, default=Draft202012Validator)
+        # It knows of patterns.
+        kind.check_schema(schema, format_checker=kind.FORMAT_CHECKER)  # type: ignore[call-arg] # not in the stubs
     except SchemaError as error:
         raise ConfigurationError(
             f"{keyword} is no JSON Schema: {error.json_path}: {error.message[:_LONGEST]}"
