@@ -28,7 +28,10 @@ _KINDS = ("mimeType", "mime_type", "media_type")
 
 def has_media(items: Sequence[Item]) -> bool:
     """Say whether items hold media."""
-    text = dump(items)  # Quicker than to look at each member.
+    try:
+        text = dump(items)  # Quicker than to look at each member.
+    except (TypeError, ValueError, RecursionError):
+        return False  # Who writes it will say that it has no JSON form.
     if not any(sign in text for sign in _SIGNS):
         return False
     return any(True for item in items for _ in _places(item, ()))
