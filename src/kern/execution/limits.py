@@ -1,7 +1,6 @@
 """How much a run may use: counted by its journal, over all its attempts and its children."""
 
 import logging
-from dataclasses import replace
 
 from kern.aio.retry import until_available
 from kern.errors import UsageLimitError
@@ -30,14 +29,14 @@ async def priced(attempt: Attempt, model: Model, response: ModelResponse) -> Mod
     used = response.metrics
     if used.cost is not None or not used.model_calls:
         return response
-    cost = await cost_of(used, model.price, model.provider, response.model, model.id)
-    if cost is not None:
-        return replace(response, metrics=replace(used, cost=cost))
-    if any(each.cost is not None for each in attempt.limits) or any(
-        each.budget.cost is not None for each in attempt.spending or ()
-    ):
-        _warn_of(model)
-    return replace(response, metrics=replace(used, unpriced_calls=used.model_calls))
+    used.cost = await cost_of(used, model.price, model.provider, response.model, model.id)
+    if used.cost is None:
+        used.unpriced_calls = used.model_calls
+        if any(each.cost is not None for each in attempt.limits) or any(
+            each.budget.cost is not None for each in attempt.spending or ()
+        ):
+            _warn_of(model)
+    return response
 
 
 def _warn_of(model: Model) -> None:
