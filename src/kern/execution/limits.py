@@ -1,6 +1,7 @@
 """How much a run may use: counted by its journal, over all its attempts and its children."""
 
 import logging
+from dataclasses import replace
 
 from kern.aio.retry import until_available
 from kern.errors import UsageLimitError
