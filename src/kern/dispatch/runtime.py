@@ -29,7 +29,7 @@ from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.upkeep import Upkeep
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
-from kern.errors import DatabaseUnavailableError, RunStateError
+from kern.errors import DatabaseError, DatabaseUnavailableError, RunStateError
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition, Spec
@@ -151,10 +151,6 @@ class Runtime:
             duty.cancel()
         if duties:
             await asyncio.wait(duties)
-            # It is not seen alive any more, either way.
-            with suppress(DatabaseUnavailableError, TimeoutError):
-                async with asyncio.timeout(_FAREWELL):
-                    await self.store.processes.leave(self._name)
 
     async def submit(
         self,
@@ -304,9 +300,18 @@ class Runtime:
             self._duties = [
                 self._tasks.start(self._listen()),
                 self._tasks.start(self._scheduler.run()),
-                self._tasks.start(self._maintenance.run()),
+                self._tasks.start(self._maintain()),
                 self._tasks.start(self._sender.run()),
             ]
+
+    async def _maintain(self) -> None:
+        try:
+            await self._maintenance.run()
+        finally:
+            # At the end of the event loop it is only here that the database can be asked something.
+            with suppress(DatabaseError, TimeoutError):  # It is not seen alive, either way.
+                async with asyncio.timeout(_FAREWELL):
+                    await self.store.processes.leave(self._name)
 
     async def _listen(self) -> None:
         await until_available(self._subscriptions.listen)
