@@ -6,7 +6,7 @@ import time
 import pytest
 
 from kern.errors import ModelErrorKind
-from kern.models.failures import failure_of, retry_after
+from kern.models.failures import failure_of, refusal, retry_after
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,35 @@ def test_the_headers_say_for_how_long(headers: dict[str, str], seconds: float | 
 def test_a_date_says_for_how_long() -> None:
     moment = email.utils.formatdate(time.time() + 30, usegmt=True)
     assert retry_after({"retry-after": moment}) == pytest.approx(30, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "remedy"),
+    [
+        ("invalid_api_key", 401, " Check KEY."),
+        (None, 403, " Check KEY, and what it may do."),
+        ("model_not_found", None, " Check the model's id and URL."),
+        (None, 429, " Wait, or ask the provider for a higher limit."),
+        (
+            "context_length_exceeded",
+            400,
+            " Show it less of the history, or take a model that reads",
+        ),
+        (None, 413, " Show it less of the history, or give media by their URLs."),
+        (None, 500, ""),
+    ],
+)
+def test_a_refusal_says_what_to_do(code: str | None, status: int | None, remedy: str) -> None:
+    failure = failure_of(code, status)
+    error = refusal("m", failure, " It is so. ", status=status, key="KEY", server="URL")
+    answered = "failed" if status is None else f"answered {status}"
+    assert str(error).startswith(f"m {answered}: It is so.{remedy}")
+    assert (error.kind, error.transient) == (failure.kind, failure.transient)
+    assert error.status_code == status
+
+
+def test_a_provider_that_says_whether_to_try_again_is_believed() -> None:
+    for said, transient in (("true", True), ("false", False), ("maybe", True)):
+        headers = {"x-should-retry": said, "retry-after": "3"}
+        error = refusal("m", failure_of(None, 500), "No", status=500, headers=headers)
+        assert (error.transient, error.retry_after) == (transient, 3.0)
