@@ -18,6 +18,7 @@ from journals import answer, row
 from stores import CLAIM, LEASE, LOST, execute, new_run
 from typer.testing import CliRunner
 
+from kern.agent import Agent
 from kern.cli.main import app
 from kern.db.base import Store
 from kern.db.database import Database
@@ -27,6 +28,7 @@ from kern.run.base import RunStatus
 from kern.run.record import JournalRow
 from kern.run.steps import AttemptFailed, CallBegun, TextSlice, ToolEnded
 from kern.run.tool import ToolCall
+from kern.testing import ScriptedModel
 
 KERN = str(Path(sys.executable).with_name("kern"))
 
@@ -191,6 +193,26 @@ def test_a_run_is_shown_with_what_has_happened_in_it(shared_db: Database) -> Non
     assert run["input"] == [{"role": "user", "content": "Research"}]
     assert [event["seq"] for event in run["events"]] == [*range(1, 11), 12]
     assert run["events"][4]["payload"]["content"] == "three results"
+
+
+def test_a_typed_answer_is_shown_as_json_with_what_did_not_fit(shared_db: Database) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    suggested = '{"followups": ["Why?", "Where?"]}'
+
+    async def work(_: Store) -> None:
+        model = ScriptedModel(["{}", '{"a": 1}', suggested])
+        agent: Agent[Any, Any] = Agent(
+            "Tester", model, output_schema=schema, followups=True, num_followups=2, db=shared_db
+        )
+        await agent.arun("Work", run_id="typed")
+
+    prepare(shared_db, work)
+    shown = said(shared_db, "show", "typed")
+    assert "does not fit: 'a' is a required property" in " ".join(shown.split())
+    assert '{"a":1}' in shown
+    assert "Why?" in shown
+    [output] = [json.loads(said(shared_db, "show", "typed", "--json"))["output"]]
+    assert (output["content"], output["content_type"]) == ({"a": 1}, "dict")
 
 
 def test_who_executes_a_run_and_who_refused_it_is_shown(shared_db: Database) -> None:

@@ -12,7 +12,7 @@ from kern.run.fold import RunState, apply_entry
 from kern.run.happened import FIRST_EVENT, Happened, ending
 from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
-from kern.run.steps import Entry, ModelAnswered, read_row
+from kern.run.steps import AnswerRefused, Entry, ModelAnswered, read_row
 
 _FAILED = (RunEvent.run_error, RunEvent.tool_call_error, RunEvent.run_cancelled)
 
@@ -87,6 +87,10 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
         used = step.metrics
         cost = f", {dollars(used.cost)}" if used.cost else ""
         detail = f"{used.input_tokens} + {used.output_tokens} tokens{cost}: {detail}"
+    elif isinstance(step, AnswerRefused):
+        detail = one_line(f"does not fit: {step.reason}", 160)
+    elif kind is RunEvent.followups_completed:
+        detail = one_line(shown(happened.more["followups"]), 160)
     elif step is not None and kind in _TOLD_ELSEWHERE:
         payload = None
     failed = kind in _FAILED
