@@ -257,15 +257,14 @@ def _as_enum(given: Schema) -> None:
     if values is None:
         return
     assert isinstance(values, list)
-    if all(isinstance(each, str | int | float) and not isinstance(each, bool) for each in values):
-        given["enum"] = values
-        given.setdefault("type", "string" if isinstance(values[0], str) else "number")
-        return
     kinds = {bool: "boolean", type(None): "null", str: "string", int: "integer", float: "number"}
     if not {*map(type, values)} <= kinds.keys():
         raise _UnsayableError("a constant that is a list or an object")
     named = [*dict.fromkeys(kinds[type(each)] for each in values)]
     given.setdefault("type", named[0] if len(named) == 1 else named)
+    if not {"boolean", "null"} & {*named}:
+        given["enum"] = values
+        return
     told = [str(given["description"])] if "description" in given else []
     given["description"] = "; ".join([*told, f"one of: {_in_words(values)}"])
 
