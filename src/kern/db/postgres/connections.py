@@ -67,6 +67,7 @@ class Connections:
 
     def terminate(self) -> None:
         """Close every connection; nothing uses them any more."""
+        self._listener.terminate()
         # Not close(): that waits for connections whose release asyncio.run has interrupted.
         self.pool.terminate()
 
