@@ -11,10 +11,10 @@ from typing import Self
 
 import msgspec
 
-from kern.agent.answers import typed, typed_events
 from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.options import Input, new_run, written
+from kern.agent.typed import typed, typed_events
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, failure
