@@ -11,10 +11,10 @@ from kern.aio.threads import call_in_thread
 from kern.errors import ModelError, described
 from kern.execution.attempt import Attempt
 from kern.execution.limits import priced
-from kern.models.asking import respond, stream
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Text
 from kern.models.cache import cached
 from kern.models.fallback import FallbackConfig, all_failed
+from kern.models.structured import respond, stream
 from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")

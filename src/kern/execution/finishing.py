@@ -14,10 +14,10 @@ from kern.execution.answering import Answering, Followups, Secondary
 from kern.execution.attempt import Attempt
 from kern.execution.limits import check_usage, priced
 from kern.execution.middleware import around_model
-from kern.models.asking import respond
 from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
 from kern.models.cache import cached
 from kern.models.form import Form, UnfitError
+from kern.models.structured import respond
 from kern.run.agent import RunInput
 from kern.run.codec import dump
 from kern.run.happened import complaint
