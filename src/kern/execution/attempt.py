@@ -15,12 +15,13 @@ from kern.execution.spec import Spec
 from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
-from kern.run.agent import RunInput, RunOutput, messages_of
+from kern.run.agent import RunOutput
 from kern.run.base import RunInfo
 from kern.run.budget import Spending
 from kern.run.codec import decode_object
 from kern.run.content import AudioPart, FilePart, ImagePart
 from kern.run.fold import RunState
+from kern.run.input import RunInput, messages_of
 from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.steps import OUTPUT_MODEL

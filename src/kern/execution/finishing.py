@@ -18,9 +18,9 @@ from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
 from kern.models.cache import cached
 from kern.models.form import Form, UnfitError
 from kern.models.structured import respond
-from kern.run.agent import RunInput
 from kern.run.codec import dump
 from kern.run.happened import complaint
+from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, AnswerRefused, SecondaryAnswered
 
