@@ -295,7 +295,7 @@ class AgentDefinition(AnswerAttributes, Generic[Deps, Output]):
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """Whoever may answer, the agent's own model first."""
+        """The models that may answer, the agent's own first."""
         fallback = self.fallback_config
         return (self.model, *(() if fallback is None else fallback.models))
 

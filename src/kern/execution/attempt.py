@@ -211,7 +211,7 @@ class Attempt:
             # What its caller was told is what later runs are shown.
             output.messages[-1] = Message("assistant", state.answer_text)
         if self.answer is not None:
-            # It is a value of JSON here; whoever has the type makes an instance of it.
+            # It is a value of JSON here; the agent's methods make an instance of it.
             output.content, output.content_type = cast("tuple[str, str]", self.answer)
 
     async def replay(self) -> None:

@@ -12,8 +12,9 @@ from functools import partial
 from kern.errors import ModelError, OutputSchemaError, UsageLimitError
 from kern.execution.answering import Answering, Followups, Secondary
 from kern.execution.attempt import Attempt
-from kern.execution.limits import check_usage, priced
+from kern.execution.limits import check_usage
 from kern.execution.middleware import around_model
+from kern.execution.pricing import priced
 from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
 from kern.models.cache import cached
 from kern.models.form import Form, UnfitError

@@ -59,7 +59,7 @@ _decoder = msgspec.json.Decoder(Kept)
 class ResponseCache:
     """Answers of a model, each in a file that is named by what was asked.
 
-    It is for development: answers are kept as they are, for whoever may read the files.
+    It is for development: answers are kept as they are, for all who may read the files.
 
     Attributes:
         directory: where the files are.
