@@ -1,7 +1,6 @@
 """A database in use on an event loop: runs are submitted, executed, stopped and awaited here."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -37,11 +36,9 @@ from kern.models.base import Model
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunOutputEvent
-from kern.run.record import NewRun, RunRecord
+from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 from kern.webhooks.sender import Sender
-
-logger = logging.getLogger("kern")
 
 # How long a process that ends tries to be forgotten, in seconds.
 _FAREWELL = 2.0
