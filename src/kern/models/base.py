@@ -241,7 +241,7 @@ class Model(ABC):
         call that is under way fails.
         """
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:  # noqa: B027 # not every model keeps connections
         """Close the connections that synchronous code, or a loop in another thread, has opened.
 
         Raises:

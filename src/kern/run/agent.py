@@ -247,21 +247,22 @@ class RunOutput(Generic[Output]):
             KeyError: an id is missing.
             ValueError: there is no such status or role.
         """
+        given: dict[str, Any] = values
         output = cls(
-            run_id=cast(str, values["run_id"]),
-            session_id=cast(str, values["session_id"]),
-            agent_id=cast(str, values["agent_id"]),
-            user_id=cast(str | None, values.get("user_id")),
-            status=RunStatus(str(values.get("status", "PENDING"))),
-            metadata=cast(dict[str, object] | None, values.get("metadata")),
-            error=cast(str | None, values.get("error")),
-            error_kind=cast(str | None, values.get("error_kind")),
-            requirements=msgspec.convert(values.get("requirements", []), list[RunRequirement]),
-            attempt=cast(int, values.get("attempt", 0)),
-            parent_run_id=cast(str | None, values.get("parent_run_id")),
-            created_at=cast(float, values.get("created_at", 0.0)),
-            started_at=cast(float | None, values.get("started_at")),
-            finished_at=cast(float | None, values.get("finished_at")),
+            run_id=given["run_id"],
+            session_id=given["session_id"],
+            agent_id=given["agent_id"],
+            user_id=given.get("user_id"),
+            status=RunStatus(str(given.get("status", "PENDING"))),
+            metadata=given.get("metadata"),
+            error=given.get("error"),
+            error_kind=given.get("error_kind"),
+            requirements=msgspec.convert(given.get("requirements", []), list[RunRequirement]),
+            attempt=given.get("attempt", 0),
+            parent_run_id=given.get("parent_run_id"),
+            created_at=given.get("created_at", 0.0),
+            started_at=given.get("started_at"),
+            finished_at=given.get("finished_at"),
         )
         output._take_body(values)
         return output
