@@ -324,7 +324,10 @@ def _adapted(kind: object, keyword: str) -> "tuple[TypeAdapter[Any], Schema]":
     from pydantic.json_schema import GenerateJsonSchema
 
     class Quiet(GenerateJsonSchema):
-        ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 # as pydantic has it
+        ignored_warning_kinds = {  # noqa: RUF012 # as pydantic has it
+            "skipped-choice",
+            "non-serializable-default",
+        }
 
     if isinstance(kind, str) or isroutine(kind):
         what = "a text" if isinstance(kind, str) else "a function"
