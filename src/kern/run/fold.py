@@ -152,6 +152,8 @@ class RunState:
 
     def kept_at(self, models: Iterable[KeeperT]) -> tuple[KeeperT, str] | None:
         """Return the one of these models that keeps an answer, and its handle, or None."""
+        if self.kept is None:
+            return None
         found = ((each, self.handle_for(each.origin)) for each in models)
         return next(((each, handle) for each, handle in found if handle is not None), None)
 
