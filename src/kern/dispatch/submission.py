@@ -1,6 +1,7 @@
 """How runs come to be: accepted, resumed, branched off others. What follows is the same for all."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal, TypeAlias, TypeVar
 
 from msgspec.structs import replace
@@ -68,10 +69,8 @@ class Submission:
         if run.user_id is None or not run.chosen:
             return await accept(run)
         while True:
-            try:
+            with suppress(_TakenError):  # The next look sees it.
                 return await accept(await self._store.users.place(run, connection))
-            except _TakenError:
-                """The next look sees it."""
 
     async def accept(self, run: NewRun) -> RunRecord:
         """Accept a run, durably.

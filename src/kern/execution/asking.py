@@ -10,11 +10,11 @@ from inspect import isawaitable
 from kern.aio.threads import call_in_thread
 from kern.errors import ModelError, described
 from kern.execution.attempt import Attempt
-from kern.execution.limits import priced
-from kern.models.asking import respond, stream
+from kern.execution.pricing import priced
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Text
 from kern.models.cache import cached
 from kern.models.fallback import FallbackConfig, all_failed
+from kern.models.structured import respond, stream
 from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")
@@ -43,7 +43,9 @@ async def _ask_in_turn(
     attempt: Attempt, request: ModelRequest, config: FallbackConfig
 ) -> ModelResponse:
     primary, failures = attempt.spec.model, [*attempt.unfit]
-    model = _keeper(attempt) or config.next(primary, failures)
+    # The provider that still has the answer for which the attempt before paid is asked first.
+    kept = attempt.state.kept_at(attempt.spec.models)
+    model = config.next(primary, failures) if kept is None else kept[0]
     while model is not None:
         try:
             response = await _answer(attempt, model, _request(attempt, model, request))
@@ -82,14 +84,6 @@ async def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> Mode
                     response = piece
     assert response is not None, "a model's stream ends with its response"
     return await priced(attempt, model, response)
-
-
-def _keeper(attempt: Attempt) -> Model | None:
-    """Return the model whose provider still has the answer for which the attempt before paid."""
-    kept = attempt.state.kept
-    if kept is None:
-        return None
-    return next((each for each in attempt.spec.models if each.origin == kept.origin), None)
 
 
 def _request(attempt: Attempt, model: Model, request: ModelRequest) -> ModelRequest:

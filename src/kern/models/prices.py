@@ -8,6 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -119,10 +120,8 @@ class Prices:
             return found[1]
         tiers: Tiers = ()
         if self._calculate is not None:
-            try:
+            with suppress(LookupError):  # It may not know the model, or its provider.
                 tiers = _tiers(self._calculate(provider, model))
-            except LookupError:
-                """It does not know the model, or its provider."""
         if len(self._found) >= _KEPT:
             self._found.clear()
         self._found[provider, model] = now, tiers

@@ -12,10 +12,11 @@ from typing_extensions import override
 
 from kern.errors import ConfigurationError
 from kern.keywords import explained
+from kern.models.anthropic.caching import Options
 from kern.models.anthropic.call import MessageCall
 from kern.models.anthropic.params import joined
 from kern.models.anthropic.service import AnthropicService
-from kern.models.anthropic.wire import Options, request_body
+from kern.models.anthropic.wire import request_body
 from kern.models.base import ModelRequest, OutputMode
 from kern.models.cache import response_cache
 from kern.models.hosted import Call, HostedModel

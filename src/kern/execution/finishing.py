@@ -12,15 +12,16 @@ from functools import partial
 from kern.errors import ModelError, OutputSchemaError, UsageLimitError
 from kern.execution.answering import Answering, Followups, Secondary
 from kern.execution.attempt import Attempt
-from kern.execution.limits import check_usage, priced
+from kern.execution.limits import check_usage
 from kern.execution.middleware import around_model
-from kern.models.asking import respond
+from kern.execution.pricing import priced
 from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
 from kern.models.cache import cached
 from kern.models.form import Form, UnfitError
-from kern.run.agent import RunInput
+from kern.models.structured import respond
 from kern.run.codec import dump
 from kern.run.happened import complaint
+from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, AnswerRefused, SecondaryAnswered
 

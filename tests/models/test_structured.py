@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from kern.models.anthropic import Claude
-from kern.models.asking import respond, stream
 from kern.models.base import Model, ModelRequest, ModelResponse, OutputMode, OutputSchema, Text
 from kern.models.deepseek import DeepSeek
 from kern.models.form import Form
 from kern.models.google import Gemini
 from kern.models.openai import OpenAIChat, OpenAIResponses
+from kern.models.structured import respond, stream
 from kern.run.message import Message
 from kern.run.tool import ToolSchema
 from kern.testing import ProtocolServer, Reply
