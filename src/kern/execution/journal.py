@@ -237,16 +237,19 @@ class Journal:
 
     def _add(self, step: AnyStep, event: int) -> None:
         entry = Entry(self.state.last_seq + 1, event, step, time.time())
-        happened = self.state.apply(entry)
+        if self._emit is None:
+            self.state.go_on(entry)
+        else:
+            self._untold.append((entry, self.state.apply(entry)))
         self.entries.append(entry)
         if self._store is not None:
             self._unwritten.append(entry)
             if self._streamed:
                 self._flush_soon()
-        if self._emit is not None:
-            self._untold.append((entry, happened))
-            if self._store is None or (step.piece and len(self._untold) == 1):
-                self._tell_until(entry.seq)
+        if self._emit is not None and (
+            self._store is None or (step.piece and len(self._untold) == 1)
+        ):
+            self._tell_until(entry.seq)
 
     def _tell_until(self, seq: int) -> None:
         """Notify the run's own caller of the steps up to a row."""
