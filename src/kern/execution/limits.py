@@ -1,6 +1,7 @@
 """How much a run may use: counted by its journal, over all its attempts and its children."""
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import replace
 
 from kern.aio.retry import until_available
@@ -19,18 +20,23 @@ logger = logging.getLogger("kern")
 _unpriced: set[str] = set()
 
 
-async def priced(attempt: Attempt, model: Model, response: ModelResponse) -> ModelResponse:
-    """Return an answer with what it cost, at the prices of this moment.
+async def priced(
+    attempt: Attempt, model: Model, answer: Awaitable[ModelResponse]
+) -> ModelResponse:
+    """Wait for an answer, and return it with what it cost, at the prices of that moment.
 
     Args:
         attempt: the attempt.
-        model: who has answered.
-        response: the answer; if it says itself what it cost, that counts.
+        model: who answers.
+        answer: the answer; if it says itself what it cost, that counts.
     """
+    response = await answer
     used = response.metrics
     if used.cost is not None or not used.model_calls:
         return response
-    used.cost = await cost_of(used, model.price, model.provider, response.model, model.id)
+    if model.price is None and not prices.is_loaded:
+        await prices.load()
+    used.cost = cost_of(used, model.price, model.provider, response.model, model.id)
     if used.cost is None:
         used.unpriced_calls = used.model_calls
         if any(each.cost is not None for each in attempt.limits) or any(
@@ -54,19 +60,17 @@ def _warn_of(model: Model) -> None:
     )
 
 
-async def check_model_call(attempt: Attempt) -> None:
+def check_turns(attempt: Attempt) -> None:
     """Make sure that the model may be asked once more.
 
     Raises:
-        UsageLimitError: the run has used as much as it may.
-        BudgetExceededError: its user has.
+        UsageLimitError: it was asked as often as it may be.
     """
     turns, limit = len(attempt.state.turns), attempt.spec.max_turns
     if limit is not None and turns >= limit:
         raise UsageLimitError(
             f"The model was asked max_turns={limit} times and has not come to an end. {_KEPT}"
         )
-    await check_usage(attempt)
 
 
 async def check_usage(attempt: Attempt) -> None:
