@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -86,7 +85,7 @@ class Journal:
         self._streamed = streamed
         self._has_pieces = False
         self._unwritten: list[Entry] = []
-        self._untold: deque[tuple[Entry, list[Happened]]] = deque()
+        self._untold: list[tuple[Entry, list[Happened]]] = []
         self._pending: list[str] = []
         self._writing = asyncio.Lock()
         self._flush: asyncio.Task[None] | None = None
@@ -254,7 +253,7 @@ class Journal:
     def _tell_until(self, seq: int) -> None:
         """Notify the run's own caller of the steps up to a row."""
         while self._emit is not None and self._untold and self._untold[0][0].seq <= seq:
-            entry, happened = self._untold.popleft()
+            entry, happened = self._untold.pop(0)
             self._tell(self._emit, happened, entry.created_at)
 
     def _tell(self, emit: Emit, happened: list[Happened], at: float) -> None:

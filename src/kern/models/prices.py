@@ -162,6 +162,8 @@ def cost_of(
     """
     if price is not None:
         return price.of(used)
+    if prices.is_missing:
+        return None
     for model in models:
         for start, tier in prices.find(provider, model) if model else ():
             if used.input_tokens > start:
