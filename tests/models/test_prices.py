@@ -12,7 +12,7 @@ from kern.errors import ConfigurationError
 from kern.models.anthropic import Claude
 from kern.models.google import Gemini
 from kern.models.openai import OpenAIChat, OpenAIResponses
-from kern.models.prices import Price, Prices, cost_of
+from kern.models.prices import Price, Prices, cost_of, prices
 from kern.run.message import Metrics
 
 _PROVIDERS = ("anthropic", "azure", "deepseek", "google", "groq", "mistral", "openai", "x-ai")
@@ -32,8 +32,9 @@ async def test_it_is_what_the_library_says_of_every_model(tokens: int) -> None:
     used = Metrics(tokens, 500, tokens + 500, cached_tokens=tokens // 2, model_calls=1)
     usage = Usage(input_tokens=tokens, output_tokens=500, cache_read_tokens=tokens // 2)
     compared = 0
+    await prices.load()
     for provider, model in _models():
-        cost = await cost_of(used, None, provider, model.id)
+        cost = cost_of(used, None, provider, model.id)
         if cost is None:
             continue
         said = calc_price(usage, model.id, provider_id=provider).total_price
@@ -43,36 +44,39 @@ async def test_it_is_what_the_library_says_of_every_model(tokens: int) -> None:
 
 
 async def test_sound_and_what_the_cache_takes_have_prices_of_their_own() -> None:
+    await prices.load()
     used = Metrics(100, 90, 190, audio_tokens=70, audio_output_tokens=20, model_calls=1)
     usage = Usage(input_tokens=100, output_tokens=90, input_audio_tokens=50, output_audio_tokens=20)
     said = calc_price(usage, "gpt-audio", provider_id="openai").total_price
-    assert await cost_of(used, None, "OpenAI", "gpt-audio") == pytest.approx(float(said))
+    assert cost_of(used, None, "OpenAI", "gpt-audio") == pytest.approx(float(said))
     used = Metrics(1000, 10, 1010, cached_tokens=400, cache_write_tokens=300, model_calls=1)
     usage = Usage(
         input_tokens=1000, output_tokens=10, cache_read_tokens=400, cache_write_tokens=300
     )
     said = calc_price(usage, "claude-sonnet-5-5", provider_id="anthropic").total_price
-    assert await cost_of(used, None, "Anthropic", "claude-sonnet-5-5") == pytest.approx(float(said))
+    assert cost_of(used, None, "Anthropic", "claude-sonnet-5-5") == pytest.approx(float(said))
 
 
 async def test_a_model_that_nobody_knows_has_no_known_cost() -> None:
+    await prices.load()
     used = Metrics(10, 5, 15, model_calls=1)
-    assert await cost_of(used, None, "OpenAI", "gpt-of-tomorrow") is None
-    assert await cost_of(used, None, "Ollama", "qwen3:8b") is None
+    assert cost_of(used, None, "OpenAI", "gpt-of-tomorrow") is None
+    assert cost_of(used, None, "Ollama", "qwen3:8b") is None
 
 
 async def test_the_name_that_was_asked_for_counts_where_that_of_the_answer_is_unknown() -> None:
+    await prices.load()
     used = Metrics(1_000_000, model_calls=1)
-    asked = await cost_of(used, None, "OpenAI", "gpt-5-mini")
+    asked = cost_of(used, None, "OpenAI", "gpt-5-mini")
     assert asked is not None
-    assert await cost_of(used, None, "OpenAI", "gpt-of-tomorrow", "gpt-5-mini") == asked
-    assert await cost_of(used, None, "OpenAI", None, "gpt-5-mini") == asked
+    assert cost_of(used, None, "OpenAI", "gpt-of-tomorrow", "gpt-5-mini") == asked
+    assert cost_of(used, None, "OpenAI", None, "gpt-5-mini") == asked
 
 
-async def test_a_price_that_the_user_gives_wins() -> None:
+def test_a_price_that_the_user_gives_wins() -> None:
     price = Price(input=2, output=10, cached=0.5)
     used = Metrics(1000, 100, 1100, cached_tokens=200, model_calls=1)
-    assert await cost_of(used, price, "OpenAI", "gpt-5-mini") == 0.0027
+    assert cost_of(used, price, "OpenAI", "gpt-5-mini") == 0.0027
 
 
 def test_usage_that_makes_no_sense_costs_no_less_than_nothing() -> None:
@@ -98,10 +102,10 @@ def test_every_provider_takes_one(kind: type[OpenAIResponses]) -> None:
 
 async def test_without_the_extra_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "genai_prices", None)
-    prices = Prices()
-    await prices.load()
-    assert (prices.is_loaded, prices.is_missing) == (True, True)
-    assert prices.find("OpenAI", "gpt-5-mini") == ()
+    none = Prices()
+    await none.load()
+    assert (none.is_loaded, none.is_missing) == (True, True)
+    assert none.find("OpenAI", "gpt-5-mini") == ()
 
 
 def test_it_is_loaded_only_when_it_is_needed() -> None:

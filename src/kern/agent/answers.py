@@ -1,7 +1,9 @@
 """What an agent says of its answers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Generic, TypeVar, overload
+
+import msgspec
 
 from kern.agent.checks import check_text
 from kern.errors import ConfigurationError
@@ -14,8 +16,7 @@ from kern.run.numbers import check_count
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerOptions:
+class AnswerOptions(msgspec.Struct, frozen=True):
     """What an agent says of its answers, by the names of its keywords."""
 
     output_schema: object = None
@@ -43,19 +44,16 @@ class AnswerOptions:
         mode: OutputMode | None = None if self.structured_outputs is None else "native"
         if self.use_json_mode or self.structured_outputs is False:
             mode = "json"
-        given = Answering(
-            Form.of(self.output_schema),
-            self.output_retries,
-            mode,
-            self.parse_response,
-            _secondary(self.output_model, self.output_model_prompt),
-            _secondary(self.parser_model, self.parser_model_prompt),
-            self._followups(),
-        )
-        parts = (given.form, given.output, given.parser, given.followups)
+        form, followups = Form.of(self.output_schema), self._followups()
+        output = _secondary(self.output_model, self.output_model_prompt)
+        parser = _secondary(self.parser_model, self.parser_model_prompt)
         # A mode and a number of retries serve a run that is given its own schema.
-        is_usual = (given.retries, given.mode, given.parses) == (1, None, True)
-        return None if is_usual and not any(parts) else given
+        is_usual = self.output_retries == 1 and mode is None and self.parse_response
+        if is_usual and not (form or output or parser or followups):
+            return None
+        return Answering(
+            form, self.output_retries, mode, self.parse_response, output, parser, followups
+        )
 
     def _followups(self) -> Followups | None:
         asked = self.followups
@@ -93,7 +91,7 @@ class Option(Generic[Value]):
 
     def __set__(self, agent: "AnswerAttributes", value: Value) -> None:
         changed: dict[str, Any] = {self._name: value}
-        options = replace(agent.answer_options, **changed)
+        options = msgspec.structs.replace(agent.answer_options, **changed)
         agent.answer_options, agent.answering = options, options.answering()
 
 

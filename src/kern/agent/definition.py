@@ -291,7 +291,9 @@ class AgentDefinition(AnswerAttributes, Generic[Deps, Output]):
         points = self.instructions or ""
         if not isinstance(points, str):
             points = "\n".join(f"- {point}" for point in points)
-        return "\n\n".join(part for part in (self.description, points) if part) or None
+        if not (points and self.description):
+            return points or self.description or None
+        return f"{self.description}\n\n{points}"
 
     @property
     def models(self) -> tuple[Model, ...]:

@@ -71,11 +71,15 @@ def new_run(
         raise InvalidInputError(f"metadata must be a dict, not {type(metadata).__name__}.")
     if session_policy is not None:
         check_policy(session_policy)
-    named = {"run_id": run_id, "session_id": session_id}
+    chosen: tuple[str, ...] = ()
+    if run_id is not None:
+        chosen = ("run_id",)
+    if session_id is not None:
+        chosen += ("session_id",)
     limits = None if usage_limits is None else check_limits(usage_limits)
     return NewRun(
-        run_id=check_id("run_id", new_id() if run_id is None else run_id),
-        session_id=check_id("session_id", new_id() if session_id is None else session_id),
+        run_id=new_id() if run_id is None else check_id("run_id", run_id),
+        session_id=new_id() if session_id is None else check_id("session_id", session_id),
         agent_id=agent_id,
         user_id=check_user(user_id) or current_user.get(),
         input=input,
@@ -83,12 +87,12 @@ def new_run(
         parent_run_id=current_run.get(),
         timeout=None if timeout is None else check_seconds("timeout", timeout),
         priority=_check_priority(priority),
-        run_at=_check_moment(run_at),
+        run_at=None if run_at is None else _check_moment(run_at),
         max_attempts=None if max_attempts is None else check_count("max_attempts", max_attempts),
         webhook=None if webhook is None else check_webhook(webhook),
         journal_version=1 if limits is None or limits.cost is None else 2,
         usage_limits=None if limits is None else limits.to_json(),
-        chosen=tuple(name for name, value in named.items() if value is not None),
+        chosen=chosen,
     )
 
 
@@ -125,9 +129,7 @@ def _check_priority(value: object) -> int:
     return value
 
 
-def _check_moment(value: object) -> datetime | None:
-    if value is None:
-        return None
+def _check_moment(value: object) -> datetime:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidInputError(
             f"run_at must be a datetime with a time zone, not {value!r:.50}; such as "

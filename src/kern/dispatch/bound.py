@@ -22,18 +22,16 @@ class Bound:
         self._free: dict[str, int] = {}
         self._until: dict[str, float] = {}
 
-    async def check(self, agent_id: str, limit: int | None) -> None:
+    async def check(self, agent_id: str, limit: int) -> None:
         """Count one more run of the agent.
 
         Args:
             agent_id: the agent.
-            limit: how many of its runs may wait; None for any number.
+            limit: how many of its runs may wait.
 
         Raises:
             QueueFullError: as many wait already.
         """
-        if limit is None:
-            return
         now = asyncio.get_running_loop().time()
         if self._free.get(agent_id, 0) <= 0 or now > self._until[agent_id]:
             self._free[agent_id] = limit - await self._store.queued(agent_id)

@@ -116,7 +116,8 @@ class Submission:
             QueueFullError: too many of the agent's runs wait.
         """
         try:
-            await self._bound.check(run.agent_id, limit)
+            if limit is not None:
+                await self._bound.check(run.agent_id, limit)
         except QueueFullError:
             if await self._store.get(run.run_id) is None:
                 raise
@@ -145,7 +146,8 @@ class Submission:
             RunConflictError: the run id is in use.
             QueueFullError: too many of the agent's runs wait.
         """
-        await self._bound.check(run.agent_id, limit)
+        if limit is not None:
+            await self._bound.check(run.agent_id, limit)
         accepted = await self._store.submit_with(connection, run)
         if accepted is None:
             return await self.same_run(run, connection), None

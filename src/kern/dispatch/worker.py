@@ -286,14 +286,15 @@ class Worker:
             self._definitions.pause(record.agent_id)
         elif attempt.output.status is RunStatus.completed:
             self._definitions.proved(record.agent_id)
-        await self._admit(attempt.spec, record)
+        spec = attempt.spec
+        if spec.agent_limit is not None or spec.user_limit is not None:
+            await self._admit(spec, record)
 
     async def _admit(self, spec: Spec, record: RunRecord) -> None:
         """Make due what waits for a limit in which there is room now."""
         claim = Claim(self._name, self._heartbeat, spec.agent_limit, spec.user_limit)
-        if claim.is_limited:
-            with suppress(DatabaseUnavailableError):  # The sweep will do it.
-                await self._store.admit(record.agent_id, record.user_id, claim)
+        with suppress(DatabaseUnavailableError):  # The sweep will do it.
+            await self._store.admit(record.agent_id, record.user_id, claim)
 
     def _attempt(self, record: RunRecord, spec: Spec, *, is_pinned: bool) -> Attempt:
         attempt = Attempt.begin(record, spec, self._store, is_pinned=is_pinned)

@@ -68,10 +68,15 @@ def _lasts(error: ModelError) -> bool:
     return is_used_up or error.kind in _LASTING
 
 
-async def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> ModelResponse:
-    journal, model = attempt.journal, cached(model)
-    if not (journal.is_read or attempt.spec.live or model.keeps_answers):
-        return await priced(attempt, model, await respond(model, request))
+def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> Awaitable[ModelResponse]:
+    model = cached(model)
+    is_streamed = attempt.journal.is_read or attempt.spec.live or model.keeps_answers
+    ask = _streamed(attempt, model, request) if is_streamed else respond(model, request)
+    return priced(attempt, model, ask)
+
+
+async def _streamed(attempt: Attempt, model: Model, request: ModelRequest) -> ModelResponse:
+    journal = attempt.journal
     response: ModelResponse | None = None
     async with aclosing(stream(model, request)) as pieces:
         async for piece in pieces:
@@ -83,7 +88,7 @@ async def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> Mode
                 case ModelResponse():
                     response = piece
     assert response is not None, "a model's stream ends with its response"
-    return await priced(attempt, model, response)
+    return response
 
 
 def _request(attempt: Attempt, model: Model, request: ModelRequest) -> ModelRequest:

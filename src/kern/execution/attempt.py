@@ -292,7 +292,8 @@ class Attempt:
     def _add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""
         to += messages
-        self.blobs.update(dict.fromkeys(blobs_in(messages), run_id))
+        for hash in blobs_in(messages):
+            self.blobs[hash] = run_id
 
 
 async def given_media(attempt: Attempt) -> tuple[Media, ...]:

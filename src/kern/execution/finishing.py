@@ -156,7 +156,7 @@ async def _ask(
     await attempt.journal.commit()
     await check_usage(attempt)
     ask = around_model(attempt.spec.middleware, attempt.info, partial(respond, cached(model)))
-    return await priced(attempt, model, await ask(ModelRequest(messages, output_schema=form)))
+    return await priced(attempt, model, ask(ModelRequest(messages, output_schema=form)))
 
 
 def _keep(attempt: Attempt, name: str, response: ModelResponse, message: Message) -> None:

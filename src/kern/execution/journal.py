@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -86,7 +85,7 @@ class Journal:
         self._streamed = streamed
         self._has_pieces = False
         self._unwritten: list[Entry] = []
-        self._untold: deque[tuple[Entry, list[Happened]]] = deque()
+        self._untold: list[tuple[Entry, list[Happened]]] = []
         self._pending: list[str] = []
         self._writing = asyncio.Lock()
         self._flush: asyncio.Task[None] | None = None
@@ -237,21 +236,24 @@ class Journal:
 
     def _add(self, step: AnyStep, event: int) -> None:
         entry = Entry(self.state.last_seq + 1, event, step, time.time())
-        happened = self.state.apply(entry)
+        if self._emit is None:
+            self.state.go_on(entry)
+        else:
+            self._untold.append((entry, self.state.apply(entry)))
         self.entries.append(entry)
         if self._store is not None:
             self._unwritten.append(entry)
             if self._streamed:
                 self._flush_soon()
-        if self._emit is not None:
-            self._untold.append((entry, happened))
-            if self._store is None or (step.piece and len(self._untold) == 1):
-                self._tell_until(entry.seq)
+        if self._emit is not None and (
+            self._store is None or (step.piece and len(self._untold) == 1)
+        ):
+            self._tell_until(entry.seq)
 
     def _tell_until(self, seq: int) -> None:
         """Notify the run's own caller of the steps up to a row."""
         while self._emit is not None and self._untold and self._untold[0][0].seq <= seq:
-            entry, happened = self._untold.popleft()
+            entry, happened = self._untold.pop(0)
             self._tell(self._emit, happened, entry.created_at)
 
     def _tell(self, emit: Emit, happened: list[Happened], at: float) -> None:

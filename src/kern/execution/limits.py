@@ -11,19 +11,17 @@ from kern.run.message import Metrics
 _KEPT = "What the run has done is kept; raise the limit and retry the run to go on from there."
 
 
-async def check_model_call(attempt: Attempt) -> None:
+def check_turns(attempt: Attempt) -> None:
     """Make sure that the model may be asked once more.
 
     Raises:
-        UsageLimitError: the run has used as much as it may.
-        BudgetExceededError: its user has.
+        UsageLimitError: it was asked as often as it may be.
     """
     turns, limit = len(attempt.state.turns), attempt.spec.max_turns
     if limit is not None and turns >= limit:
         raise UsageLimitError(
             f"The model was asked max_turns={limit} times and has not come to an end. {_KEPT}"
         )
-    await check_usage(attempt)
 
 
 async def check_usage(attempt: Attempt) -> None:

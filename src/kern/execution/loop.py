@@ -9,7 +9,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.finishing import asked_of_model, finish
-from kern.execution.limits import check_model_call
+from kern.execution.limits import check_turns, check_usage
 from kern.execution.middleware import AskModel, around_model
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
@@ -65,19 +65,21 @@ async def _resume(attempt: Attempt) -> None:
 
 async def _ask(attempt: Attempt) -> None:
     """Have the model answer, and write the answer down before anything follows from it."""
-    await check_model_call(attempt)
+    check_turns(attempt)
+    if attempt.limits or attempt.spending is not None:
+        await check_usage(attempt)
     journal = attempt.journal
     journal.begin_call()
     response = await _respond(attempt)
     if response.finish_reason not in ("stop", "tool_calls"):
         _warn(attempt, response)
-    keep, message = partial(_keep_answer, attempt, response), response.message
+    message = response.message
     if isinstance(message.content, tuple) or message.provider_items:
-        run_id = attempt.output.run_id
+        run_id, keep = attempt.output.run_id, partial(_keep_answer, attempt, response)
         await keep_answer(attempt.store, run_id, message, keep, attempt.loaded)
     else:
-        keep(message)
-    if response.message.tool_calls:  # Else only the run's end follows, and that is written with it.
+        _keep_answer(attempt, response, message)
+    if message.tool_calls:  # Else only the run's end follows, and that is written with it.
         await journal.commit()
 
 
@@ -97,11 +99,14 @@ def _warn(attempt: Attempt, response: ModelResponse) -> None:
 def _keep_answer(attempt: Attempt, response: ModelResponse, message: Message) -> None:
     """Have an answer written, with the message that takes the place of its own."""
     turns = attempt.state.turns
+    begun: tuple[int, ...] = ()
     if message is not response.message:
         response = replace(response, message=message)
+    if message.tool_calls:
+        begun = starts(attempt, len(turns) + 1, list(enumerate(message.tool_calls)))
     attempt.journal.answered(
         response,
-        starts(attempt, len(turns) + 1, list(enumerate(message.tool_calls))),
+        begun,
         () if turns else attempt.history,
         attempt.fallback,
     )
@@ -117,7 +122,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         messages,
         [tool.schema for tool in attempt.tools.values()],
         attempt.handle,
-        _tool_choice(attempt),
+        None if spec.tool_choice is None else _tool_choice(attempt, spec.tool_choice),
         output_schema=None if attempt.answering is None else asked_of_model(attempt.answering),
         memo=attempt.memo,
         session_id=attempt.output.session_id,
@@ -128,13 +133,12 @@ async def _respond(attempt: Attempt) -> ModelResponse:
     return await around_model(spec.middleware, attempt.info, ask)(request)
 
 
-def _tool_choice(attempt: Attempt) -> ToolChoice | None:
+def _tool_choice(attempt: Attempt, choice: ToolChoice) -> ToolChoice | None:
     """Return whether the model is to call tools.
 
     Who has to call one is made to only once a run: else it could never answer.
     """
-    choice = attempt.spec.tool_choice
-    if choice is None or not attempt.state.turns:
+    if not attempt.state.turns:
         return choice
     kind = choice if isinstance(choice, str) else choice.get("mode", choice.get("type"))
     return choice if kind is None or str(kind).lower() in _FREE else None

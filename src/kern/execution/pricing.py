@@ -1,6 +1,7 @@
 """What an answer cost, as it is written down with it."""
 
 import logging
+from collections.abc import Awaitable
 
 from kern.execution.attempt import Attempt
 from kern.models.base import Model, ModelResponse
@@ -12,18 +13,21 @@ logger = logging.getLogger("kern")
 _unpriced: set[str] = set()
 
 
-async def priced(attempt: Attempt, model: Model, response: ModelResponse) -> ModelResponse:
-    """Return an answer with what it cost, at the prices of this moment.
+async def priced(attempt: Attempt, model: Model, answer: Awaitable[ModelResponse]) -> ModelResponse:
+    """Wait for an answer, and return it with what it cost, at the prices of that moment.
 
     Args:
         attempt: the attempt.
-        model: who has answered.
-        response: the answer; if it says itself what it cost, that counts.
+        model: who answers.
+        answer: the answer; if it says itself what it cost, that counts.
     """
+    response = await answer
     used = response.metrics
     if used.cost is not None or not used.model_calls:
         return response
-    used.cost = await cost_of(used, model.price, model.provider, response.model, model.id)
+    if model.price is None and not prices.is_loaded:
+        await prices.load()
+    used.cost = cost_of(used, model.price, model.provider, response.model, model.id)
     if used.cost is None:
         used.unpriced_calls = used.model_calls
         if any(each.cost is not None for each in attempt.limits) or any(

@@ -223,6 +223,8 @@ def response_cache(
     """
     if cache_response:
         return ResponseCache(cache_dir, cache_ttl, parameters)
+    if cache_ttl is None and cache_dir is None:
+        return None
     given = {"cache_ttl": cache_ttl, "cache_dir": cache_dir}
     if unused := [name for name, value in given.items() if value is not None]:
         raise ConfigurationError(f"Without cache_response=True {', '.join(unused)} has no effect.")

@@ -66,7 +66,10 @@ class Encoded(ABC):
         """
         values: list[object] = [*map(_values_of, messages)]
         known = len(self._values)
-        if values[:known] != self._values or not all(map(self.may_follow, messages[known:][:1])):
+        if known and (
+            values[:known] != self._values
+            or not all(map(self.may_follow, messages[known : known + 1]))
+        ):
             self._values = []
             self.clear()
         last = len(messages) - 1

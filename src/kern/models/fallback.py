@@ -89,6 +89,8 @@ def fallback_config(
     Raises:
         ConfigurationError: both are given, or one is something else.
     """
+    if config is None and not models:
+        return None
     if not isinstance(config, FallbackConfig | None):
         raise ConfigurationError(
             "fallback_config must be a FallbackConfig, as in "

@@ -52,6 +52,7 @@ class HostedModel(Model):
     """A model behind a server."""
 
     _service: Service[Any]
+    _suffix: str = ""
 
     def __init__(
         self,
@@ -159,7 +160,7 @@ class HostedModel(Model):
     def asked(self, request: ModelRequest) -> Origin:
         """Return who is asked."""
         model = request.settings.get("model", self.id)
-        return Origin(self.provider, self._service.server, str(model))
+        return Origin(self.provider + self._suffix, self._service.server, str(model))
 
 
 def unfinished(model: str) -> ModelError:

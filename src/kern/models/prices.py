@@ -144,9 +144,7 @@ prices = Prices()
 """Those of this process."""
 
 
-async def cost_of(
-    used: Metrics, price: Price | None, provider: str, *models: str | None
-) -> float | None:
+def cost_of(used: Metrics, price: Price | None, provider: str, *models: str | None) -> float | None:
     """Return what a model call cost, in US dollars.
 
     Args:
@@ -156,12 +154,13 @@ async def cost_of(
         *models: its names there, the best one first.
 
     Returns:
-        None where the price is not known.
+        None where the price is not known; without a price of the user's that is so until
+        :data:`prices` are loaded.
     """
     if price is not None:
         return price.of(used)
-    if not prices.is_loaded:
-        await prices.load()
+    if prices.is_missing:
+        return None
     for model in models:
         for start, tier in prices.find(provider, model) if model else ():
             if used.input_tokens > start:

@@ -4,7 +4,7 @@ Where its provider takes the schema, that is all. Else it is told in words, in t
 mode; or it gives its answer as the arguments of a tool, which kern then takes for the answer.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -32,14 +32,16 @@ _USE = (
 _WORDS = "Answer with nothing but JSON that fits this JSON Schema:\n"
 
 
-async def respond(model: Model, request: ModelRequest) -> ModelResponse:
+def respond(model: Model, request: ModelRequest) -> Awaitable[ModelResponse]:
     """Have a model answer; see :meth:`kern.models.base.Model.respond`.
 
     Raises:
         ModelError: there was no usable answer.
     """
-    if request.output_schema is None:
-        return await model.respond(request)
+    return model.respond(request) if request.output_schema is None else _formed(model, request)
+
+
+async def _formed(model: Model, request: ModelRequest) -> ModelResponse:
     request, tool = _shaped(model, request)
     return _answered(await model.respond(request), tool)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from kern.errors import ModelError
@@ -86,5 +87,9 @@ _to_json = json.JSONEncoder(
 
 def to_object(members: Mapping[str, bytes]) -> bytes:
     """Return a JSON object whose members are JSON already."""
-    pairs = (json.dumps(name).encode() + b":" + value for name, value in members.items())
-    return b"{%b}" % b",".join(pairs)
+    return b"{%b}" % b",".join([_begun(name) + value for name, value in members.items()])
+
+
+@lru_cache  # They are few, and each request has them.
+def _begun(name: str) -> bytes:
+    return json.dumps(name).encode() + b":"

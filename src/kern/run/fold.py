@@ -178,15 +178,21 @@ class RunState:
             LookupError: it is about a call that there is not.
         """
         seen = self.next_event
-        happened = [
-            Happened(each.event, each.content, each.tool, each.requirements, seq, each.more)
-            for seq, each in enumerate(self._events(entry), entry.event)
-            if seq >= seen
-        ]
+        told = self.go_on(entry)
+        first = max(0, seen - entry.event)
+        return [each._replace(seq=entry.event + at) for at, each in enumerate(told) if at >= first]
+
+    def go_on(self, entry: Entry) -> list[Happened]:
+        """Go on by one step, and return all the events for which it stands, without numbers.
+
+        Raises:
+            LookupError: it is about a call that there is not.
+        """
+        told = [*self._events(entry)]
         self.last_seq = entry.seq
-        if happened:
-            self.next_event = happened[-1].seq + 1
-        return happened
+        if told:
+            self.next_event = max(self.next_event, entry.event + len(told))
+        return told
 
     def _events(self, entry: Entry) -> Iterator[Happened]:
         match entry.step:

@@ -32,8 +32,8 @@ class RunInput:
             InvalidInputError: there is nothing to say in it, or it is none of these.
         """
         given = value if isinstance(value, list | tuple) else [value]
-        messages = tuple(_message(each) for each in given)
-        if not with_media and not any(_says_something(message) for message in messages):
+        messages = (*map(_message, given),)
+        if not with_media and not any(map(_says_something, messages)):
             raise InvalidInputError("The input is empty. Pass a text or a list of messages.")
         return cls(messages)
 

@@ -64,7 +64,11 @@ class Accepting:
             RunConflictError: another transaction holds the id, and has not ended in time.
             BudgetExceededError: its user has used up a budget.
         """
-        return await self._within_budget(run, self._submit)
+        accepted = await self._submits.put(run)
+        if accepted is None or isinstance(accepted, Accepted):
+            return accepted
+        # Each waits alone then, so that none waits for a transaction that holds another.
+        return await self._within_budget(run, self._submit_alone)
 
     async def answered(self) -> None:
         """Wait until the runs submitted so far are accepted, also for those who have left."""
@@ -127,11 +131,7 @@ class Accepting:
         await self._hand_off.finish(rows)
         return bool(rows and rows[0]["known"])
 
-    async def _submit(self, run: NewRun) -> Accepted | _OverBudget | None:
-        accepted = await self._submits.put(run)
-        # Each waits alone then, so that none waits for a transaction that holds another.
-        if not isinstance(accepted, _Locked):
-            return accepted
+    async def _submit_alone(self, run: NewRun) -> Accepted | _OverBudget | None:
         rows = await self._fetch_briefly(
             run.run_id, self._statements.submit_alone, *accepted_columns([run])
         )
@@ -190,12 +190,12 @@ class Accepting:
 
 
 def _accepted(row: asyncpg.Record) -> Accepted | _OverBudget | None:
-    if row["status"] is None:
+    status = row["status"]
+    if status is None:
         return None
-    if row["status"] == OVER_BUDGET:
+    if status == OVER_BUDGET:
         return _OverBudget.refused
-    status = RunStatus(row["status"])
-    return Accepted(status, row["created_at"], row["waiting"], budgeted=row["budgeted"])
+    return Accepted(RunStatus(status), row["created_at"], row["waiting"], budgeted=row["budgeted"])
 
 
 def _is_locked(error: DatabaseError) -> bool:

@@ -1,6 +1,6 @@
 """PostgreSQL, open for one event loop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
@@ -291,18 +291,18 @@ class PostgresStore(Store):
         await self._hand_off.finish(rows)
         return RunStatus(rows[0]["status"]) if rows else None
 
-    async def _fetch_charged(
+    def _fetch_charged(
         self,
         statement: str,
         counting: str,
         journal: Sequence[tuple[int, JournalRow]],
         *values: object,
-    ) -> list[asyncpg.Record]:
+    ) -> Awaitable[list[asyncpg.Record]]:
         """Send a statement with rows of journals: the counting one if they are to be charged."""
         if not are_charged(journal):
-            return await self._fetch(statement, *values, *journal_columns(journal))
+            return self._fetch(statement, *values, *journal_columns(journal))
         used = used_columns([row for _, row in journal])
-        return await self._fetch(counting, *values, *journal_columns(journal), *used)
+        return self._fetch(counting, *values, *journal_columns(journal), *used)
 
     async def _get_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
         rows = await self._fetch(self._reading.get, run_ids)

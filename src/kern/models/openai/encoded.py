@@ -21,18 +21,18 @@ class Items(Encoded):
     @override
     def clear(self) -> None:
         self.items: list[bytes] = []
-        self._media: list[Part] = []
+        self._media: tuple[Part, ...] = ()
         self._is_past = False
         self._has_ended_with_media = False
 
     @override
     def add(self, message: Message, *, is_past: bool) -> None:
-        if message.role != "tool":
+        if self._media and message.role != "tool":
             self._show_media()
         self._has_ended_with_media = False
         self.items += map(encode, self.items_of(message, is_past=is_past))
         if message.role in ("assistant", "tool") and (media := self.media_of(message)):
-            self._media += media
+            self._media += (*media,)
             self._is_past = is_past or message.role == "assistant"
 
     @override
@@ -42,7 +42,9 @@ class Items(Encoded):
 
     @override
     def end(self) -> None:
-        self._has_ended_with_media = self._show_media() or self._has_ended_with_media
+        if self._media:
+            self._show_media()
+            self._has_ended_with_media = True
 
     @abstractmethod
     def items_of(self, message: Message, *, is_past: bool) -> Sequence[Json]:
@@ -60,14 +62,11 @@ class Items(Encoded):
     def shown(self, parts: Sequence[Part], *, is_past: bool) -> Json:
         """Return a message of the user with these parts, see :meth:`Encoded.add`."""
 
-    def _show_media(self) -> bool:
-        """Encode what waits for the results of a turn to be complete; say whether there was any."""
-        if not self._media:
-            return False
+    def _show_media(self) -> None:
+        """Encode what waits for the results of a turn to be complete."""
         shown = self.shown((_INTRODUCTION, *self._media), is_past=self._is_past)
         self.items.append(encode(shown))
-        self._media = []
-        return True
+        self._media = ()
 
 
 _INTRODUCTION = TextPart("The messages before this one gave:")

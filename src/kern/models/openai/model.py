@@ -16,7 +16,6 @@ from kern.models.openai.api import Api, Reader
 from kern.models.openai.options import ClientOptions
 from kern.models.openai.provider import OPENAI, Provider
 from kern.models.openai.service import OpenAIService
-from kern.models.origin import Origin
 from kern.models.params import Params
 from kern.models.prices import check_price
 from kern.models.retries import Retries
@@ -52,7 +51,7 @@ class OpenAIModel(HostedModel):
         self.provider = self.at.name
         self.price = check_price(options.get("price"))
         self.supports_native_structured_outputs = self.at.has_json_schema
-        self._api = api
+        self._api, self._suffix = api, api.suffix
         service = OpenAIService(id, self.at, options, headers=params.headers, query=params.query)
         retries = options.get("retries")
         if retries is None:
@@ -99,11 +98,6 @@ class OpenAIModel(HostedModel):
     @override
     def _call(self, request: ModelRequest, retries: Retries) -> Call:
         return _Call(self, self._api, self._service, request, retries)
-
-    @override
-    def asked(self, request: ModelRequest) -> Origin:
-        asked = super().asked(request)
-        return asked._replace(provider=asked.provider + self._api.suffix)
 
 
 class _Call(Call):

@@ -17,6 +17,9 @@ from kern.models.values import Json, listed, members_of
 
 _EXTRAS = ("extra_headers", "extra_query", "extra_body")
 
+_PLACES = frozenset((*_EXTRAS, "request_params", "default_headers", "default_query"))
+"""The options that hold parameters."""
+
 _LISTS, _OBJECTS = ("include", "tools"), ("metadata", "reasoning", "stream_options", "text")
 """What kern joins or looks into, so that it has to have this form."""
 
@@ -36,8 +39,11 @@ def joined(
         ConfigurationError: something is given twice, kern sets it itself, or it has another form
             than the API's.
     """
-    given = members_at(options, "request_params")
     body = Given(own, elsewhere)
+    if options.keys().isdisjoint(_PLACES):
+        _check_forms(body.values)
+        return Params(body.values, {}, {})
+    given = members_at(options, "request_params")
     body.join({name: value for name, value in given.items() if name not in _EXTRAS})
     headers = Given(lower(members_at(options, "default_headers")))
     query = Given(members_at(options, "default_query"))
@@ -52,16 +58,17 @@ def joined(
 
 
 def _check_forms(body: Mapping[str, object]) -> None:
-    for name in _OBJECTS:
-        if body.get(name) is not None and members_of(body[name]) is None:
-            raise wrong_form(f"{name} must be a dict", body[name])
-    for name in _LISTS:
-        values = body.get(name)
-        if values is not None and not isinstance(values, list | tuple):
-            raise wrong_form(f"{name} must be a list", values)
-        for each in values or () if name == "tools" else ():
-            if members_of(each) is None:
-                raise wrong_form("a tool must be a dict", each)
+    for name, value in body.items():
+        if value is None:
+            continue
+        if name in _OBJECTS and members_of(value) is None:
+            raise wrong_form(f"{name} must be a dict", value)
+        if name in _LISTS:
+            if not isinstance(value, list | tuple):
+                raise wrong_form(f"{name} must be a list", value)
+            for each in value if name == "tools" else ():
+                if members_of(each) is None:
+                    raise wrong_form("a tool must be a dict", each)
 
 
 def tools_of(request: ModelRequest, own: object, functions: list[Json]) -> list[object]:

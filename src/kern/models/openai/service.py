@@ -1,6 +1,6 @@
 """The servers that speak OpenAI's protocols."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
         self._headers = headers
         self._query = query
         self._opened = (self.base_url, self.api_key)
+        self._last: tuple[AsyncOpenAI | None, str] = (None, "")
         self.use(options.get("async_client") or options.get("client"))
 
     def use(self, client: "AsyncOpenAI | None") -> None:
@@ -82,10 +83,17 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
     @property
     @override
     def server(self) -> str:
-        client = self.client
-        if client is None and self.base_url is self._opened[0] is None:
-            client = self._clients.opened
-        return server_at(self._address() if client is None else str(client.base_url))
+        if self.client is not None:
+            return server_at(str(self.client.base_url))
+        opened = None
+        if self.base_url is self._opened[0] is None:
+            opened = self._clients.opened
+        if opened is None:
+            return server_at(self._address())
+        last = self._last
+        if last[0] is not opened:  # It takes long to be put together, and each call asks for it.
+            last = self._last = opened, server_at(str(opened.base_url))
+        return last[1]
 
     def _address(self) -> str:
         return self.base_url or self._provider.address()
@@ -95,13 +103,16 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
         return self.client.api_key if self.client else self.api_key or self._provider.key()
 
     @override
-    async def _ready(self) -> "AsyncOpenAI":
-        # With the address and key of this moment.
+    def _ready(self) -> Coroutine[Any, Any, "AsyncOpenAI"]:
+        if self._asked_through is None and (self.base_url, self.api_key) == self._opened:
+            return self._clients.get()
+        return self._changed()
+
+    async def _changed(self) -> "AsyncOpenAI":
+        """Return the user's client, or one with the address and key of this moment."""
         if self._asked_through is not None:
             return self._asked_through
         client = await self._clients.get()
-        if (self.base_url, self.api_key) == self._opened:
-            return client
         return client.with_options(base_url=self._address(), api_key=self._key())
 
     @override

@@ -50,8 +50,9 @@ def read_response(
         raise ModelError(f"{model} answered with something that is no response.", kind="malformed")
     items = cast(list[Json], payload["output"])
     content, refused = answer_content(items)
-    _check_status(payload, model, text_of(content))
-    _check_demands(items, model, text_of(content))
+    text = text_of(content)
+    _check_status(payload, model, text)
+    _check_demands(items, model, text)
     # Who refuses to answer has nothing to be called for it.
     items, calls = (items, []) if refused else _with_calls(items, messages)
     if not (refused or calls or _says_something(content)):
@@ -90,10 +91,9 @@ def _check_status(payload: Json, model: str, text: str) -> None:
 
 
 def _check_demands(items: Sequence[Json], model: str, text: str) -> None:
-    done = {item.get("call_id") for item in items if str(item.get("type")).endswith("_output")}
     for item in items:
         kind = item.get("type")
-        if kind in _DEMANDS and (item.get("call_id") is None or item["call_id"] not in done):
+        if kind in _DEMANDS and not _is_done(item, items):
             raise ModelError(
                 f"{model} answered with a {kind}, which kern cannot do. Take its tool out of "
                 "request_params, or let the provider do it alone.",
@@ -108,14 +108,23 @@ def _check_demands(items: Sequence[Json], model: str, text: str) -> None:
             )
 
 
+def _is_done(demand: Json, items: Sequence[Json]) -> bool:
+    """Say whether the provider has done itself what an item wants."""
+    call_id = demand.get("call_id")
+    return call_id is not None and any(
+        item.get("call_id") == call_id and str(item.get("type")).endswith("_output")
+        for item in items
+    )
+
+
 def _with_calls(
     items: list[Json], messages: Sequence[Message]
 ) -> tuple[list[Json], list[ToolCall]]:
     """Return the items, in which each call has an id of its own, and the calls."""
     calls: list[ToolCall] = []
-    items = items[:]
-    has_calls = any(str(item.get("type")) in _CALLS for item in items)
-    taken = ids_in(messages) if has_calls else set()
+    if not any(str(item.get("type")) in _CALLS for item in items):
+        return items, calls
+    items, taken = items[:], ids_in(messages)
     for place, item in enumerate(items):
         key = _CALLS.get(str(item.get("type")))
         if key is None:
@@ -181,6 +190,7 @@ def _are_objects(values: object) -> bool:
 def _metrics(usage: Json) -> Metrics:
     read = object_at(usage, "input_tokens_details")
     written = object_at(usage, "output_tokens_details")
+    spoken = number_at(written, "audio_tokens")
     return Metrics(
         input_tokens=number_at(usage, "input_tokens"),
         output_tokens=number_at(usage, "output_tokens"),
@@ -188,7 +198,7 @@ def _metrics(usage: Json) -> Metrics:
         cached_tokens=number_at(read, "cached_tokens"),
         cache_write_tokens=number_at(read, "cache_write_tokens"),
         reasoning_tokens=number_at(written, "reasoning_tokens"),
-        audio_tokens=number_at(read, "audio_tokens") + number_at(written, "audio_tokens"),
-        audio_output_tokens=number_at(written, "audio_tokens"),
+        audio_tokens=number_at(read, "audio_tokens") + spoken,
+        audio_output_tokens=spoken,
         model_calls=1,
     )

@@ -35,7 +35,7 @@ _ELSEWHERE: Mapping[str, str] = {
     "timeout": "pass it to the model",
 }
 
-# The keywords that are the API's own parameters.
+# The keywords that are the API's own parameters, and those that say how the model thinks.
 _DIRECT = (
     "temperature",
     "top_p",
@@ -50,6 +50,7 @@ _DIRECT = (
     "service_tier",
     "prompt_cache_key",
 )
+_REASONING = frozenset(("reasoning", "reasoning_effort", "reasoning_summary"))
 
 _SEALED = "reasoning.encrypted_content"
 
@@ -105,20 +106,25 @@ class ResponsesApi(Api):
 
 
 def _params(options: ResponsesOptions) -> Params:
-    values: Mapping[str, object] = {**options}
-    reasoning = Given({"effort": values.get("reasoning_effort")})
-    reasoning.join(members_at(options, "reasoning"))
-    if summary := options.get("reasoning_summary"):
-        reasoning.join({"summary": summary})
-    reasoning.check("reasoning")
-    own: dict[str, object] = {name: values.get(name) for name in _DIRECT}
-    own["reasoning"] = reasoning.values or None
+    own: dict[str, object] = {name: value for name, value in options.items() if name in _DIRECT}
+    own["reasoning"] = _reasoning(options)
     own["text"] = {"verbosity": options["verbosity"]} if options.get("verbosity") else None
     params = joined(own, options, _ELSEWHERE)
     if params.body.get("store") is False:
         # Without it, a provider that keeps nothing cannot go on from its own reasoning.
         params.body["include"] = _with_sealed(params.body.get("include"))
     return params
+
+
+def _reasoning(options: ResponsesOptions) -> dict[str, object] | None:
+    if options.keys().isdisjoint(_REASONING):
+        return None
+    reasoning = Given({"effort": options.get("reasoning_effort")})
+    reasoning.join(members_at(options, "reasoning"))
+    if summary := options.get("reasoning_summary"):
+        reasoning.join({"summary": summary})
+    reasoning.check("reasoning")
+    return reasoning.values or None
 
 
 def _with_sealed(include: object) -> object:

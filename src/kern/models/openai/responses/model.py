@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
+from typing import Any
 
 from typing_extensions import Unpack, override
 
@@ -60,9 +61,11 @@ class OpenAIResponses(OpenAIModel):
         super().__init__(id, api, api.params, options)
 
     @override
-    async def respond(self, request: ModelRequest) -> ModelResponse:
-        if not self._use_previous or self.keeps_answers:
-            return await super().respond(request)
+    def respond(self, request: ModelRequest) -> Coroutine[Any, Any, ModelResponse]:
+        is_whole = not self._use_previous or self.keeps_answers
+        return super().respond(request) if is_whole else self._respond(request)
+
+    async def _respond(self, request: ModelRequest) -> ModelResponse:
         previous = self._previous(request)
         if (short := previous.shortened(request)) is not None:
             try:

@@ -81,7 +81,8 @@ def answer_content(items: Sequence[Json]) -> tuple[str | tuple[Part, ...], bool]
         elif kind == "message":
             for part in objects_in(item.get("content")):
                 if part.get("type") in ("output_text", "text"):
-                    after += _citations(part, len(text))
+                    if part.get("annotations"):
+                        after += _citations(part, len(text))
                     text += str(part.get("text") or "")
                 elif part.get("type") == "refusal":
                     refused, text = True, text + str(part.get("refusal") or "")

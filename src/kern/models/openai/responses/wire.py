@@ -35,13 +35,13 @@ class Input(Items):
     @override
     def clear(self) -> None:
         super().clear()
-        self.instructions: list[str] = []
-        self._custom_calls: set[str] = set()
+        self.instructions: tuple[str, ...] = ()
+        self._custom_calls: frozenset[str] = frozenset()
 
     @override
     def items_of(self, message: Message, *, is_past: bool) -> Sequence[Json]:
         if message.role == "system":
-            self.instructions.append(message.text)
+            self.instructions += (message.text,)
             return ()
         return self._input_items(message, is_past)
 
