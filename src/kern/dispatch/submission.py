@@ -10,6 +10,7 @@ from kern.db.values import Accepted
 from kern.dispatch.bound import Bound
 from kern.dispatch.decisions import decide
 from kern.errors import (
+    BudgetExceededError,
     DatabaseUnavailableError,
     InvalidInputError,
     OutcomeUnknownError,
@@ -87,6 +88,7 @@ class Submission:
         Raises:
             RunConflictError: the run id is in use for something else.
             OutcomeUnknownError: the database has not said whether the run was accepted.
+            BudgetExceededError: its user has used up a budget.
             DatabaseError: the run was not accepted.
         """
         if run.media:
@@ -97,6 +99,10 @@ class Submission:
             run = replace(run, cancelled=True)
         try:
             accepted = await self._store.submit(run)
+        except BudgetExceededError:
+            if run.media:
+                await self._store.blobs.drop(run.run_id, [*run.media])
+            raise
         except DatabaseUnavailableError as error:
             return await self._unanswered(run, error)
         if accepted is None:

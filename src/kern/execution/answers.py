@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from kern.errors import ModelError, OutputSchemaError, UsageLimitError
+from kern.errors import BudgetExceededError, ModelError, OutputSchemaError, UsageLimitError
 from kern.execution.answering import Answering, Followups, Secondary
 from kern.execution.attempt import Attempt
 from kern.execution.limits import check_usage, priced
@@ -80,6 +80,7 @@ async def _fits(attempt: Attempt, answering: Answering, form: Form) -> bool:
     state = attempt.state
     message = _formed(attempt, answering)
     if message.refusal:
+        attempt.journal.keep(AnswerRefused("it is a refusal"))  # Where it is retried, it is asked.
         raise ModelError(
             f"The model declined to answer: {message.text}", kind="refused", content=message.text
         )
@@ -124,7 +125,9 @@ async def _ask_secondary(
     if of_this and isinstance(refused := attempt.state.secondary[-1], AnswerRefused):
         messages += [Message("assistant", of_this[-1].message.text), complaint(refused.reason)]
     response = await _ask(attempt, secondary.model, messages, form)
-    _keep(attempt, name, response, response.message)
+    said = response.message
+    # Nothing else of it is ever used, and media of it has no place in a row.
+    _keep(attempt, name, response, Message("assistant", said.text, refusal=said.refusal))
 
 
 async def _suggest(attempt: Attempt, followups: Followups) -> None:
@@ -137,7 +140,7 @@ async def _suggest(attempt: Attempt, followups: Followups) -> None:
     model, form = followups.model or attempt.spec.model, followups.form
     try:
         response = await _ask(attempt, model, messages, form.output_schema)
-    except (ModelError, UsageLimitError) as error:
+    except (ModelError, UsageLimitError, BudgetExceededError) as error:
         logger.warning("run %s has no follow-ups: %s", run_id, error)
         return
     message = response.message
