@@ -317,11 +317,18 @@ async def test_a_run_that_was_given_a_type_is_executed_without_it(
 
 
 @pytest.mark.parametrize("any_db", ["postgres", "sqlite", "memory"], indirect=True)
+@pytest.mark.parametrize("is_parsed", [False, True])
 async def test_a_run_whose_model_has_declined_asks_again_where_it_is_retried(
-    any_db: Database,
+    any_db: Database, is_parsed: bool
 ) -> None:
-    model = scripted(Reply.refusal("No."), BONN)
-    agent = Agent("Geographer", model, output_schema=City, db=any_db)
+    model, parser = scripted(Reply.refusal("No."), BONN), scripted(BONN)
+    agent = Agent(
+        "Geographer",
+        model,
+        output_schema=City,
+        parser_model=parser if is_parsed else None,
+        db=any_db,
+    )
     run = await agent.arun("Bonn?", background=True)
     failed = await agent.await_run(run.run_id, timeout=30)
     assert failed is not None
@@ -330,7 +337,7 @@ async def test_a_run_whose_model_has_declined_asks_again_where_it_is_retried(
     done = await agent.await_run(run.run_id, timeout=30)
     assert done is not None
     assert done.content == City.model_validate_json(BONN)
-    assert len(model.requests) == 2
+    assert (len(model.requests), len(parser.requests)) == (2, int(is_parsed))
 
 
 async def test_a_fork_by_an_agent_with_a_schema_is_for_those_who_know_of_schemas(

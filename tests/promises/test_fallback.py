@@ -379,7 +379,7 @@ async def test_a_choice_of_tools_in_another_providers_form_is_not_sent(
     def now() -> str:
         return "noon"
 
-    choice = {"type": "function", "name": "now"}
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search"}]}
     server.script.append(Reply.http_error(500))
     agent = Agent(
         "Tester", new(id="own"), tools=[now], tool_choice=choice, fallback_models=[new(Claude)]

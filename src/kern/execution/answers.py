@@ -48,12 +48,14 @@ async def finish(attempt: Attempt) -> bool:
     """
     answering, state = attempt.answering, attempt.state
     assert answering is not None, "else any answer is the end"
+    form = answering.form if answering.parses else None
+    if form is not None:  # What was declined needs no second model.
+        _check_refusal(attempt, state.turns[-1].message)
     if answering.output is not None and _is_due(attempt, OUTPUT_MODEL):
         asked = None if answering.parser else _asked(answering)
         await _ask_secondary(attempt, OUTPUT_MODEL, answering.output, asked)
     if answering.form and answering.parser and _is_due(attempt, PARSER_MODEL):
         await _ask_secondary(attempt, PARSER_MODEL, answering.parser, _asked(answering))
-    form = answering.form if answering.parses else None
     if form is not None and not await _fits(attempt, answering, form):
         return False
     if answering.followups is not None and not state.answers_of(FOLLOWUPS):
@@ -79,11 +81,7 @@ async def _fits(attempt: Attempt, answering: Answering, form: Form) -> bool:
     """Read the answer; where it does not fit, have its model asked again."""
     state = attempt.state
     message = _formed(attempt, answering)
-    if message.refusal:
-        attempt.journal.keep(AnswerRefused("it is a refusal"))  # Where it is retried, it is asked.
-        raise ModelError(
-            f"The model declined to answer: {message.text}", kind="refused", content=message.text
-        )
+    _check_refusal(attempt, message)
     try:
         value = form.read(message.text)
     except UnfitError as unfit:
@@ -102,12 +100,20 @@ async def _fits(attempt: Attempt, answering: Answering, form: Form) -> bool:
     return True
 
 
+def _check_refusal(attempt: Attempt, message: Message) -> None:
+    """Raise where a model has declined to answer; where the run is retried, it is asked again."""
+    if message.refusal:
+        attempt.journal.keep(AnswerRefused("it is a refusal"))
+        raise ModelError(
+            f"The model declined to answer: {message.text}", kind="refused", content=message.text
+        )
+
+
 def _formed(attempt: Attempt, answering: Answering) -> Message:
     """Return the message that has to have the form."""
     state = attempt.state
-    first = state.turns[-1].message
-    if first.refusal or not (answering.output or answering.parser):
-        return first
+    if not (answering.output or answering.parser):
+        return state.turns[-1].message
     return state.answers_of(PARSER_MODEL if answering.parser else OUTPUT_MODEL)[-1].message
 
 
