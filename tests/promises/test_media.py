@@ -637,3 +637,17 @@ async def test_media_of_a_run_that_is_refused_for_a_budget_is_not_stored(
             )
     [row] = await execute(await shared_db.store(), "SELECT count(*) AS count FROM {blobs}")
     assert row["count"] == 0
+
+
+async def test_media_of_a_run_that_is_there_already_is_not_written_once_more(
+    shared_db: Database, server: ProtocolServer
+) -> None:
+    agent = Agent("Painter", made(OpenAIResponses, server), db=shared_db, store_media=False)
+    for _ in range(2):
+        await agent.arun("Look.", images=[Image(content=GIVEN)], run_id="run", background=True)
+        assert await agent.await_run("run", timeout=20) is not None
+    with pytest.raises(RunConflictError):
+        await agent.arun("Look.", images=[Image(content=MADE)], run_id="run", background=True)
+    assert len(server.requests) == 1
+    [row] = await execute(await shared_db.store(), "SELECT count(*) AS count FROM {blobs}")
+    assert row["count"] == 0

@@ -91,7 +91,7 @@ class Submission:
             BudgetExceededError: its user has used up a budget.
             DatabaseError: the run was not accepted.
         """
-        if run.media:
+        if run.media and not await self._is_there(run):
             # It is there before the row is. Where that does not follow, for the database is away,
             # it waits for a submit of the same id; nobody else refers to it.
             await put_all(self._store.blobs, run.run_id, run.media)
@@ -244,6 +244,10 @@ class Submission:
         """
         await self._check_taken(run, connection)
         return _same(run, await self.found(run.run_id, with_input=True))
+
+    async def _is_there(self, run: NewRun) -> bool:
+        """Say whether there is a run of this id: then it has its media, or has it no more."""
+        return "run_id" in run.chosen and await self._store.get(run.run_id) is not None
 
     async def _check_taken(self, run: NewRun, connection: object | None = None) -> None:
         """Raise where the id of a run is another user's, perhaps for a pending cancel."""

@@ -207,9 +207,9 @@ class Attempt:
         output, state = self.output, self.state
         output.followups = [*state.followups]
         if state.answers_of(OUTPUT_MODEL) and output.messages:
-            # What its caller was told is what later runs are shown, with what the draft has drawn.
+            # What its caller was told is what later runs are shown, with the media of the draft.
             text, parts = state.answer_text or "", output.messages[-1].parts
-            made = [each for each in parts if isinstance(each, ImagePart | FilePart)]
+            made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
             content: Content = (TextPart(text), *made) if made else text
             output.messages[-1] = Message("assistant", content)
         if self.answer is not None:
