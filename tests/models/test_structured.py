@@ -207,3 +207,15 @@ async def test_what_is_said_beside_the_final_tool_is_not_the_answer(
     reply = Reply.text("Let me see.").calling(("final_answer", {"x": 1}))
     _, response, _ = await asked(server, model_at(server, "claude"), form_of(TREE), reply)
     assert response.message.text == '{"x": 1}'
+
+
+async def test_the_final_tool_may_be_called_where_no_other_may(server: ProtocolServer) -> None:
+    server.script.append(Reply.tool_calls(("final_answer", {"x": 1})))
+    model = model_at(server, "claude")
+    request = ModelRequest([HELLO], [LOOK], tool_choice="none", output_schema=form_of(TREE))
+    response = await respond(model, request)
+    await model.aclose()
+    assert Form({"type": "object"}).read(response.message.text) == {"x": 1}
+    body = server.requests[-1].body
+    assert [each["name"] for each in body["tools"]] == ["final_answer"]
+    assert body["tool_choice"] == {"type": "any"}

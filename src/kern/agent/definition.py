@@ -314,7 +314,7 @@ class AgentDefinition(AnswerAttributes, Generic[Deps, Output]):
     def override(self, *, model: Model) -> Iterator[Self]:
         """Have another model answer the runs that begin in a ``with`` statement, for tests.
 
-        Fallbacks are not asked then.
+        Fallbacks are not asked then; parser, output and follow-up models are, as ever.
 
         It holds for every thread and event loop of this process, and for a run to its end. Runs
         that a worker of another process executes are answered by that process's agent.

@@ -132,3 +132,9 @@ class Answering:
     output: Secondary | None = None
     parser: Secondary | None = None
     followups: Followups | None = None
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Who is asked after the agent's own model, where that is another one."""
+        asked: tuple[Secondary | Followups | None, ...] = (self.output, self.parser, self.followups)
+        return tuple(each.model for each in asked if each is not None and each.model is not None)

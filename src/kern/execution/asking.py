@@ -1,7 +1,7 @@
 """Who answers a model call: the agent's model, or a fallback where that has failed."""
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -95,11 +95,14 @@ def _request(attempt: Attempt, model: Model, request: ModelRequest) -> ModelRequ
     """Return what a model is asked where the agent's is asked this."""
     if model is attempt.spec.model:
         return request
+    choice = request.tool_choice
+    if isinstance(choice, Mapping) and type(model) is not type(attempt.spec.model):
+        choice = None  # It has the form of another provider.
     # Settings have the names of one provider, and what is remembered is one model's.
     memo = request.memo.setdefault(f"fallback {model.origin}", {})
     assert isinstance(memo, dict)
     handle = attempt.state.handle_for(model.origin)
-    return replace(request, handle=handle, settings={}, memo=memo)
+    return replace(request, handle=handle, tool_choice=choice, settings={}, memo=memo)
 
 
 async def _change(

@@ -19,7 +19,7 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunInfo
 from kern.run.budget import Spending
 from kern.run.codec import decode_object
-from kern.run.content import AudioPart, FilePart, ImagePart
+from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
 from kern.run.input import RunInput, messages_of
 from kern.run.message import Message
@@ -208,8 +208,11 @@ class Attempt:
         output, state = self.output, self.state
         output.followups = [*state.followups]
         if state.answers_of(OUTPUT_MODEL) and output.messages:
-            # What its caller was told is what later runs are shown.
-            output.messages[-1] = Message("assistant", state.answer_text)
+            # What its caller was told is what later runs are shown, with the media of the draft.
+            text, parts = state.answer_text or "", output.messages[-1].parts
+            made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
+            content: Content = (TextPart(text), *made) if made else text
+            output.messages[-1] = Message("assistant", content)
         if self.answer is not None:
             # It is a value of JSON here; the agent's methods make an instance of it.
             output.content, output.content_type = cast("tuple[str, str]", self.answer)

@@ -150,7 +150,7 @@ class CachedModel(Model):
     def __init__(self, model: Model, cache: ResponseCache) -> None:
         """Put the answers of a cache before a model."""
         self.id, self.provider = model.id, model.provider
-        self.keeps_answers = model.keeps_answers
+        self.keeps_answers, self.price = model.keeps_answers, model.price
         self._model = model
         self._cache = cache
 
