@@ -1,4 +1,4 @@
-"""The programs of README.md and docs/models.md do what the pages say, with every provider."""
+"""The programs of README.md, docs/models.md and docs/testing.md do what the pages say."""
 
 import asyncio
 import os
@@ -21,6 +21,7 @@ OPENAI = '"openai:gpt-5.4-mini"'
 TEXTS = re.findall(r"^\|.*\| `(\"[a-z-]+:[^\"]+\")` \|$", README, re.MULTILINE)
 
 MODELS = PYTHON.findall((ROOT / "docs/models.md").read_text())
+TESTS = [SCRIPTED, SERVED, *PYTHON.findall((ROOT / "docs/testing.md").read_text())]
 
 
 async def printed(program: str, server: ProtocolServer, directory: Path) -> str:
@@ -89,10 +90,12 @@ async def test_the_fallback_reads_it(server: ProtocolServer, tmp_path: Path) -> 
     assert re.fullmatch(r"119\.0\ngpt-5\.4-mini \S+\n", out), out
 
 
-@pytest.mark.parametrize("program", [SCRIPTED, SERVED], ids=["scripted", "served"])
-async def test_the_tests_pass(program: str, server: ProtocolServer, tmp_path: Path) -> None:
-    [name] = re.findall(r"^def (test_\w+)", program, re.MULTILINE)
-    assert await printed(f"{program}\n{name}()\n", server, tmp_path) == ""
+@pytest.mark.parametrize("place", range(len(TESTS)))
+async def test_the_tests_pass(place: int, server: ProtocolServer, tmp_path: Path) -> None:
+    names = re.findall(r"^def (test_\w+)", TESTS[place], re.MULTILINE)
+    calls = "\n".join(f"{name}()" for name in names)
+    assert names
+    assert await printed(f"{TESTS[place]}\n{calls}\n", server, tmp_path) == ""
     assert server.requests == []
 
 
