@@ -215,7 +215,7 @@ async def test_the_schema_can_be_set_between_runs() -> None:
         (lambda: Agent("G", parser_model=5), "model"),  # type: ignore[call-overload] # tested
         (lambda: Agent("G", followups="yes"), "followups"),  # type: ignore[call-overload] # tested
         (lambda: Agent("G", followups=True, num_followups=0), "num_followups"),
-        (lambda: FollowupConfig(min_followups=4, max_followups=2), "in their order"),
+        (lambda: FollowupConfig(min_followups=4, max_followups=2), "the least not above"),
         (lambda: FollowupConfig(num_followups="3"), "whole numbers"),  # type: ignore[arg-type] # tested
         (lambda: Agent("G", output_model_prompt=5), "output_model_prompt"),  # type: ignore[call-overload] # tested
     ],

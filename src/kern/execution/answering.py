@@ -23,6 +23,10 @@ class FollowupConfig:
 
     Raises:
         ConfigurationError: a number cannot be used.
+
+    Example:
+        >>> FollowupConfig(num_followups=2).most
+        2
     """
 
     model: Model | str | None = None
@@ -38,7 +42,7 @@ class FollowupConfig:
         if not are_fit or self.least > self.most:
             raise ConfigurationError(
                 "num_followups, min_followups and max_followups must be whole numbers from 1 on, "
-                f"in their order: {given}."
+                f"the least not above the most, not {given}."
             )
 
     @property

@@ -60,6 +60,10 @@ class Audio(Media):
         channels: how many there are.
         transcript: what is said in it; a model that takes no sound is told that.
         expires_at: until when the provider keeps it, in seconds since 1970.
+
+    Example:
+        >>> Audio(url="https://example.com/hello.mp3", transcript="Hello.").to_dict()
+        {'url': 'https://example.com/hello.mp3', 'transcript': 'Hello.'}
     """
 
     kind: ClassVar[str] = "audio"
@@ -84,6 +88,10 @@ class Video(Media):
         width: in pixels.
         height: in pixels.
         fps: pictures a second.
+
+    Example:
+        >>> Video(url="https://example.com/film.mp4", duration=12.5).to_dict()
+        {'url': 'https://example.com/film.mp4', 'duration': 12.5}
     """
 
     kind: ClassVar[str] = "video"

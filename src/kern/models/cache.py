@@ -64,6 +64,11 @@ class ResponseCache:
     Attributes:
         directory: where the files are.
         ttl: for how many seconds an answer is of use, or None for any time.
+
+    Example:
+        >>> cache = ResponseCache(".answers", ttl=3600)
+        >>> str(cache.directory)
+        '.answers'
     """
 
     def __init__(

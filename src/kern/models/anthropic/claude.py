@@ -31,7 +31,12 @@ _OWN_KEYWORDS = frozenset(
 
 
 class Claude(HostedModel):
-    """A model behind Anthropic's Messages API."""
+    """A model behind Anthropic's Messages API.
+
+    Example:
+        >>> Claude("claude-sonnet-5-5", max_tokens=16_000, thinking={"type": "adaptive"})
+        Claude('claude-sonnet-5-5')
+    """
 
     provider = "Anthropic"
     _service: AnthropicService
