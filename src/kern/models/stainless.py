@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from typing_extensions import override
 
+from kern.models.origin import server_at
 from kern.models.service import Service, Stream
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ Client = TypeVar("Client", bound="AnyClient")
 
 class StainlessService(Service[Client]):
     """The server of one model, behind an SDK that Stainless has made."""
+
+    _last: tuple[object, str] = (None, "")
+
+    def _server_of(self, client: Client) -> str:
+        """Return the server that a client of ours asks."""
+        last = self._last
+        if last[0] is not client:  # Each call wants to know, and it takes long to put together.
+            last = self._last = client, server_at(str(client.base_url))
+        return last[1]
 
     @override
     async def _whole(self, client: Client, method: str, path: str, body: bytes | None) -> bytes:

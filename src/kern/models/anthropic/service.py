@@ -74,7 +74,7 @@ class AnthropicService(StainlessService[Client]):
     def server(self) -> str:
         address = self._base_url
         if address is None and (client := self._clients.opened) is not None:
-            address = str(client.base_url)
+            return self._server_of(client)
         return server_at(address or os.environ.get(self.url_variable) or self._usual_address())
 
     def _usual_address(self) -> str:

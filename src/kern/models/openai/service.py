@@ -59,7 +59,6 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
         self._headers = headers
         self._query = query
         self._opened = (self.base_url, self.api_key)
-        self._last: tuple[AsyncOpenAI | None, str] = (None, "")
         self.use(options.get("async_client") or options.get("client"))
 
     def use(self, client: "AsyncOpenAI | None") -> None:
@@ -85,15 +84,9 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
     def server(self) -> str:
         if self.client is not None:
             return server_at(str(self.client.base_url))
-        opened = None
-        if self.base_url is self._opened[0] is None:
-            opened = self._clients.opened
-        if opened is None:
-            return server_at(self._address())
-        last = self._last
-        if last[0] is not opened:  # It takes long to be put together, and each call asks for it.
-            last = self._last = opened, server_at(str(opened.base_url))
-        return last[1]
+        if self.base_url is self._opened[0] is None and (opened := self._clients.opened):
+            return self._server_of(opened)
+        return server_at(self._address())
 
     def _address(self) -> str:
         return self.base_url or self._provider.address()
