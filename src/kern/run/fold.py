@@ -242,7 +242,7 @@ class RunState:
         """
         seen = self.next_event
         happened = [
-            Happened(each.event, each.content, each.tool, each.requirements, seq)
+            Happened(each.event, each.content, each.tool, each.requirements, seq, each.more)
             for seq, each in enumerate(self._events(entry), entry.event)
             if seq >= seen
         ]
