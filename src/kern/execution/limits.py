@@ -20,9 +20,7 @@ logger = logging.getLogger("kern")
 _unpriced: set[str] = set()
 
 
-async def priced(
-    attempt: Attempt, model: Model, answer: Awaitable[ModelResponse]
-) -> ModelResponse:
+async def priced(attempt: Attempt, model: Model, answer: Awaitable[ModelResponse]) -> ModelResponse:
     """Wait for an answer, and return it with what it cost, at the prices of that moment.
 
     Args:

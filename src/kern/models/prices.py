@@ -145,9 +145,7 @@ prices = Prices()
 """Those of this process."""
 
 
-def cost_of(
-    used: Metrics, price: Price | None, provider: str, *models: str | None
-) -> float | None:
+def cost_of(used: Metrics, price: Price | None, provider: str, *models: str | None) -> float | None:
     """Return what a model call cost, in US dollars.
 
     Args:

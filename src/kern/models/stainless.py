@@ -70,6 +70,4 @@ def _sent(
     is_streamed = stream_class is not None
     if method == "GET":
         return get(path, cast_to=Response, stream=is_streamed, stream_cls=stream_class)
-    return post(
-        path, cast_to=Response, content=body, stream=is_streamed, stream_cls=stream_class
-    )
+    return post(path, cast_to=Response, content=body, stream=is_streamed, stream_cls=stream_class)

@@ -195,9 +195,7 @@ def _accepted(row: asyncpg.Record) -> Accepted | _OverBudget | None:
         return None
     if status == OVER_BUDGET:
         return _OverBudget.refused
-    return Accepted(
-        RunStatus(status), row["created_at"], row["waiting"], budgeted=row["budgeted"]
-    )
+    return Accepted(RunStatus(status), row["created_at"], row["waiting"], budgeted=row["budgeted"])
 
 
 def _is_locked(error: DatabaseError) -> bool:

@@ -106,9 +106,7 @@ class ResponsesApi(Api):
 
 
 def _params(options: ResponsesOptions) -> Params:
-    own: dict[str, object] = {
-        name: value for name, value in options.items() if name in _DIRECT
-    }
+    own: dict[str, object] = {name: value for name, value in options.items() if name in _DIRECT}
     own["reasoning"] = _reasoning(options)
     own["text"] = {"verbosity": options["verbosity"]} if options.get("verbosity") else None
     params = joined(own, options, _ELSEWHERE)
