@@ -332,7 +332,8 @@ async def test_a_run_whose_model_has_declined_asks_again_where_it_is_retried(
     run = await agent.arun("Bonn?", background=True)
     failed = await agent.await_run(run.run_id, timeout=30)
     assert failed is not None
-    assert (failed.error_kind, failed.content) == ("ModelError", "No.")
+    assert failed.error_kind == "ModelError"
+    assert str(failed.content) == "No."
     await agent.aretry_run(run.run_id)
     done = await agent.await_run(run.run_id, timeout=30)
     assert done is not None

@@ -226,7 +226,8 @@ async def test_a_repair_says_only_what_was_wrong(
 ) -> None:
     server.script += [Reply.text("{}"), Reply.text('{"x": 1}')]
     agent: Agent[Any, Any] = Agent("Pointer", going_on, output_schema=FORM, live=live)
-    assert (await run(agent)).content == {"x": 1}
+    content: object = (await run(agent)).content
+    assert content == {"x": 1}
     assert sent(server) == [(None, ["user"]), (ids(server)[0], ["user"])]
 
 
@@ -240,7 +241,8 @@ async def test_an_answer_by_a_tool_is_told_as_a_text(
         Reply.tool_calls(("final_answer", {"x": 1})),
     ]
     agent: Agent[Any, Any] = Agent("Adder", going_on, tools=[add], output_schema=FORM, live=live)
-    assert (await run(agent)).content == {"x": 1}
+    content: object = (await run(agent)).content
+    assert content == {"x": 1}
     first, *_ = ids(server)
     assert sent(server) == [
         (None, ["user"]),

@@ -408,7 +408,8 @@ async def test_each_model_is_brought_to_the_form_in_its_own_way_and_repairs_for_
         output_schema=schema,
     )
     run = await in_background(agent)
-    assert (run.status, run.content, run.model) == (RunStatus.completed, {"x": 1}, "own")
+    content: object = run.content
+    assert (run.status, content, run.model) == (RunStatus.completed, {"x": 1}, "own")
     assert run.metrics.model_calls == 2
     assert paths(server) == ["/responses", "/messages", "/responses"]
     first, second, third = (each.body for each in server.requests)
