@@ -322,7 +322,7 @@ async def test_a_run_whose_model_has_declined_asks_again_where_it_is_retried(
     any_db: Database, is_parsed: bool
 ) -> None:
     model, parser = scripted(Reply.refusal("No."), BONN), scripted(BONN)
-    agent = Agent(
+    agent: Agent[Any, Any] = Agent(
         "Geographer",
         model,
         output_schema=City,

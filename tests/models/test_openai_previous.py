@@ -63,8 +63,8 @@ def ids(server: ProtocolServer) -> list[str | None]:
     return [each.response_id for each in server.requests]
 
 
-async def run(agent: Agent, text: str = "1 + 2?", **options: Any) -> RunOutput:
-    ended: RunOutput = await agent.arun(text, **options)
+async def run(agent: Agent[Any, Any], text: str = "1 + 2?", **options: Any) -> RunOutput[Any]:
+    ended: RunOutput[Any] = await agent.arun(text, **options)
     return ended
 
 

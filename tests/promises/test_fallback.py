@@ -56,7 +56,7 @@ def paths(server: ProtocolServer) -> list[str]:
     return [next(end for end in ends if end in each.path) for each in server.requests]
 
 
-async def in_background(agent: Agent) -> RunOutput:
+async def in_background(agent: Agent[Any, Any]) -> RunOutput[Any]:
     run = await agent.arun("Hi", background=True)
     ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
