@@ -121,7 +121,7 @@ def test_media_that_was_answered_already_is_left_out_where_it_cannot_be_sent() -
     asked = Message("user", (TextPart("Read."), paper))
     sent = body_of(asked, Message("assistant", (TextPart("Done"), paper)), Message("user", "And?"))
     [first, _, shown, _] = sent["messages"]
-    left_out = {"type": "text", "text": "(Here was something that you cannot be shown.)"}
+    left_out = {"type": "text", "text": "(Here was a file that you cannot be shown.)"}
     assert first["content"] == [{"type": "text", "text": "Read."}, left_out]
     assert shown["content"][1:] == [left_out]
 
