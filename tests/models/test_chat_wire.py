@@ -126,11 +126,11 @@ def test_media_that_was_answered_already_is_left_out_where_it_cannot_be_sent() -
     assert shown["content"][1:] == [left_out]
 
 
-def test_a_tool_whose_media_cannot_be_sent_is_an_error() -> None:
+def test_in_place_of_a_tools_media_that_cannot_be_sent_is_a_text() -> None:
     called = Message("assistant", None, tool_calls=[ToolCall("call_1", "draw", "{}")])
     result = Message("tool", (FilePart(Url("https://example.com/a.pdf")),), tool_call_id="call_1")
-    with pytest.raises(ModelError, match="not by their address"):
-        body_of(Message("user", "Draw"), called, result)
+    sent = body_of(Message("user", "Draw"), called, result)
+    assert "(Here was a file that you cannot be shown.)" in str(sent["messages"])
 
 
 def test_media_of_tools_follows_all_results_of_the_turn() -> None:
