@@ -3,5 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh test
+# The tests start hundreds of processes: each would compile kern anew.
+unset PYTHONDONTWRITEBYTECODE
 # As many processes as tests/conftest.py says; each has servers of its own.
 exec .venvs/test/bin/python -m pytest -n auto --dist worksteal "$@"

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from kern.db.in_memory import InMemoryDb
     from kern.db.postgres import PostgresDb
     from kern.db.sqlite import SqliteDb
-    from kern.errors import KernError
+    from kern.errors import KernError, ModelError
     from kern.execution.middleware import Middleware
+    from kern.media import Audio, File, Image, Video
+    from kern.models.fallback import FallbackConfig
     from kern.models.prices import Price
     from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
     from kern.run.base import RunContext, RunInfo, RunStatus
@@ -26,12 +28,17 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
+    "Audio",
     "Budget",
+    "FallbackConfig",
+    "File",
     "FunctionTool",
+    "Image",
     "InMemoryDb",
     "KernError",
     "Message",
     "Middleware",
+    "ModelError",
     "PostgresDb",
     "Price",
     "RunContext",
@@ -46,6 +53,7 @@ __all__ = [
     "ToolResult",
     "Toolset",
     "UsageLimits",
+    "Video",
     "acancel_run",
     "cancel_run",
     "tool",
@@ -53,12 +61,17 @@ __all__ = [
 
 _MODULES = {
     "Agent": "kern.agent",
+    "Audio": "kern.media",
     "Budget": "kern.run.budget",
+    "FallbackConfig": "kern.models.fallback",
+    "File": "kern.media",
     "FunctionTool": "kern.tools",
+    "Image": "kern.media",
     "InMemoryDb": "kern.db.in_memory",
     "KernError": "kern.errors",
     "Message": "kern.run.message",
     "Middleware": "kern.execution.middleware",
+    "ModelError": "kern.errors",
     "PostgresDb": "kern.db.postgres",
     "Price": "kern.models.prices",
     "RunContext": "kern.run.base",
@@ -73,6 +86,7 @@ _MODULES = {
     "ToolResult": "kern.tools",
     "Toolset": "kern.tools",
     "UsageLimits": "kern.run.usage",
+    "Video": "kern.media",
     "acancel_run": "kern.run.cancel",
     "cancel_run": "kern.run.cancel",
     "tool": "kern.tools",

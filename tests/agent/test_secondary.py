@@ -1,19 +1,31 @@
 """Models that are asked after the first one: parser, output model, follow-ups."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from media import holds, png, rows_of
 from pydantic import BaseModel, Field
+from typing_extensions import override
 
 from kern import Agent, Middleware, RunInfo, UsageLimits
 from kern.agent import FollowupConfig
+from kern.agent.serving import serve
 from kern.db.database import Database
-from kern.errors import OutputSchemaError, UsageLimitError
+from kern.db.in_memory import InMemoryDb
+from kern.errors import MissingKeyError, OutputSchemaError, UsageLimitError
 from kern.execution.middleware import AskModel
+from kern.models.anthropic import Claude
 from kern.models.base import ModelRequest, ModelResponse
+from kern.models.openai import OpenAIResponses
+from kern.models.prices import Price
 from kern.run.agent import FollowupsCompletedEvent, RunCompletedEvent
-from kern.testing import Reply, ScriptedModel
+from kern.run.base import RunStatus
+from kern.run.budget import Budget
+from kern.run.content import ImagePart, Inline, TextPart
+from kern.run.message import Message
+from kern.testing import Reply, ResponsesServer, ScriptedModel
 from kern.testing.reply import Usage
 
 
@@ -222,3 +234,81 @@ async def test_later_runs_are_shown_the_final_answer(sqlite_db: Database) -> Non
     await agent.arun("First?", session_id="s")
     await agent.arun("Second?", session_id="s")
     assert [each.text for each in model.requests[1].messages] == ["First?", "Final.", "Second?"]
+
+
+class Painter(ScriptedModel):
+    """A model that draws beside its text."""
+
+    @override
+    async def respond(self, request: ModelRequest) -> ModelResponse:
+        response = await super().respond(request)
+        drawn = ImagePart(Inline(png(9)), "image/png")
+        message = Message("assistant", (TextPart(response.message.text), drawn))
+        return replace(response, message=message)
+
+
+async def test_what_a_secondary_model_draws_is_in_no_row(sqlite_db: Database) -> None:
+    agent = Agent("G", scripted("Draft."), output_model=Painter(["Final."]), db=sqlite_db)
+    assert (await agent.arun("Draw.")).content == "Final."
+    assert not holds(await rows_of(await sqlite_db.store()), png(9))
+
+
+async def test_what_the_draft_has_drawn_is_the_runs(any_db: Database | None) -> None:
+    agent = Agent("G", Painter(["Draft."]), output_model=scripted("Final."), db=any_db)
+    run = await agent.arun("Draw.")
+    assert run.messages[-1].text == run.content == "Final."
+    assert [each.content for each in run.images] == [png(9)]
+
+
+async def test_a_budget_that_is_used_up_leaves_the_answer_without_follow_ups() -> None:
+    db = InMemoryDb()
+    await db.aset_budget(Budget("alice", tokens=2))
+    model = scripted(counting("It is Bonn.", 1), SUGGESTED)
+    agent = Agent("G", model, followups=True, db=db)
+    run = await agent.arun("Which city?", user_id="alice")
+    assert (run.content, run.followups, len(model.requests)) == ("It is Bonn.", [], 1)
+
+
+async def test_each_answer_costs_what_its_own_model_costs(any_db: Database | None) -> None:
+    def priced(price: float, *answers: Any) -> ScriptedModel:
+        model = scripted(*answers)
+        model.price = Price(price, 0)
+        return model
+
+    agent = Agent(
+        "G",
+        priced(1, Reply.http_error(500)),
+        fallback_models=[priced(10, counting("Bonn.", 1000))],
+        output_schema=City,
+        parser_model=priced(100, counting("No.", 1000), counting(BONN, 1000)),
+        followups=True,
+        followup_model=priced(1000, counting(SUGGESTED, 1000)),
+        db=any_db,
+    )
+    run = await agent.arun("Bonn?", run_id="run")
+    assert (run.metrics.cost, run.metrics.model_calls) == (1.21, 4)
+    if any_db is not None:
+        stored = await agent.aget_run_output("run")
+        assert stored is not None
+        assert (stored.metrics.cost, stored.metrics.unpriced_calls) == (1.21, 0)
+
+
+async def test_a_cancel_closes_the_connection_to_a_secondary_model(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    server.script += [Reply.text("Bonn."), Reply.hang()]
+    agent = Agent("G", model, output_schema=City, parser_model=model, db=InMemoryDb())
+    run = await agent.arun("Bonn?", background=True)
+    await server.wait_for_requests(2)
+    assert await agent.acancel_run(run.run_id)
+    await server.wait_for_disconnects(1)
+    ended = await agent.await_run(run.run_id, timeout=10)
+    assert ended is not None
+    assert (ended.status, ended.metrics.model_calls) == (RunStatus.cancelled, 1)
+
+
+async def test_they_are_ready_before_runs_are_executed(model: OpenAIResponses) -> None:
+    parser = Claude("parser")
+    agent = Agent("G", model, output_schema=City, parser_model=parser, db=InMemoryDb())
+    with pytest.raises(MissingKeyError, match="There is no API key for parser"):
+        await serve([agent])

@@ -215,7 +215,7 @@ async def test_the_schema_can_be_set_between_runs() -> None:
         (lambda: Agent("G", parser_model=5), "model"),  # type: ignore[call-overload] # tested
         (lambda: Agent("G", followups="yes"), "followups"),  # type: ignore[call-overload] # tested
         (lambda: Agent("G", followups=True, num_followups=0), "num_followups"),
-        (lambda: FollowupConfig(min_followups=4, max_followups=2), "in their order"),
+        (lambda: FollowupConfig(min_followups=4, max_followups=2), "the least not above"),
         (lambda: FollowupConfig(num_followups="3"), "whole numbers"),  # type: ignore[arg-type] # tested
         (lambda: Agent("G", output_model_prompt=5), "output_model_prompt"),  # type: ignore[call-overload] # tested
     ],
@@ -314,3 +314,43 @@ async def test_a_run_that_was_given_a_type_is_executed_without_it(
         form.read('{"name": "Bonn", "people": 0}')
     assert form.read(BONN) == {"name": "Bonn", "people": 336465}
     assert form.content_type == "City"
+
+
+@pytest.mark.parametrize("any_db", ["postgres", "sqlite", "memory"], indirect=True)
+@pytest.mark.parametrize("is_parsed", [False, True])
+async def test_a_run_whose_model_has_declined_asks_again_where_it_is_retried(
+    any_db: Database, is_parsed: bool
+) -> None:
+    model, parser = scripted(Reply.refusal("No."), BONN), scripted(BONN)
+    agent = Agent(
+        "Geographer",
+        model,
+        output_schema=City,
+        parser_model=parser if is_parsed else None,
+        db=any_db,
+    )
+    run = await agent.arun("Bonn?", background=True)
+    failed = await agent.await_run(run.run_id, timeout=30)
+    assert failed is not None
+    assert failed.error_kind == "ModelError"
+    assert str(failed.content) == "No."
+    await agent.aretry_run(run.run_id)
+    done = await agent.await_run(run.run_id, timeout=30)
+    assert done is not None
+    assert done.content == City.model_validate_json(BONN)
+    assert (len(model.requests), len(parser.requests)) == (2, int(is_parsed))
+
+
+async def test_a_fork_by_an_agent_with_a_schema_is_for_those_who_know_of_schemas(
+    sqlite_db: Database,
+) -> None:
+    model = scripted("Text.", BONN)
+    await Agent("Geographer", model, db=sqlite_db).arun("Bonn?", run_id="first")
+    agent = Agent("Geographer", model, output_schema=City, db=sqlite_db)
+    await agent.acontinue_run("first", from_seq=1, new_run_id="second")
+    second = await agent.await_run("second", timeout=30)
+    assert second is not None
+    assert second.content == City.model_validate_json(BONN)
+    record = await (await sqlite_db.store()).get("second")
+    assert record is not None
+    assert record.journal_version == 2

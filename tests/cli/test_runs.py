@@ -28,7 +28,7 @@ from kern.run.base import RunStatus
 from kern.run.record import JournalRow
 from kern.run.steps import AttemptFailed, CallBegun, TextSlice, ToolEnded
 from kern.run.tool import ToolCall
-from kern.testing import ScriptedModel
+from kern.testing import Reply, ScriptedModel, Usage
 
 KERN = str(Path(sys.executable).with_name("kern"))
 
@@ -197,7 +197,7 @@ def test_a_run_is_shown_with_what_has_happened_in_it(shared_db: Database) -> Non
 
 def test_a_typed_answer_is_shown_as_json_with_what_did_not_fit(shared_db: Database) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
-    suggested = '{"followups": ["Why?", "Where?"]}'
+    suggested = Reply.text('{"followups": ["Why?", "Where?"]}').counting(Usage(7, 8))
 
     async def work(_: Store) -> None:
         model = ScriptedModel(["{}", '{"a": 1}', suggested])
@@ -210,7 +210,7 @@ def test_a_typed_answer_is_shown_as_json_with_what_did_not_fit(shared_db: Databa
     shown = said(shared_db, "show", "typed")
     assert "does not fit: 'a' is a required property" in " ".join(shown.split())
     assert '{"a":1}' in shown
-    assert "Why?" in shown
+    assert '7 + 8 tokens: ["Why?"' in " ".join(shown.split())
     [output] = [json.loads(said(shared_db, "show", "typed", "--json"))["output"]]
     assert (output["content"], output["content_type"]) == ({"a": 1}, "dict")
 

@@ -14,8 +14,9 @@ from kern.db.sqlite import SqliteDb
 from kern.errors import ModelError
 from kern.execution.middleware import CallTool, Middleware
 from kern.models.openai import OpenAIResponses
-from kern.run.agent import RunInput, RunOutput
+from kern.run.agent import RunOutput
 from kern.run.base import RunInfo, RunStatus
+from kern.run.input import RunInput
 from kern.run.record import NewRun
 from kern.run.tool import ToolCall
 from kern.testing import Reply, ResponsesServer

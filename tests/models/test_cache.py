@@ -17,10 +17,11 @@ from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
 from kern.models.cache import CachedModel, ResponseCache, cached
 from kern.models.google import Gemini
 from kern.models.openai import OpenAIChat, OpenAIResponses
+from kern.models.prices import Price
 from kern.run.agent import RunEvent
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
-from kern.testing import ProtocolServer, Reply, ScriptedModel
+from kern.testing import ProtocolServer, Reply, ScriptedModel, Usage
 
 KINDS = [OpenAIResponses, OpenAIChat, Claude, Gemini]
 NewModel = Callable[..., Model]
@@ -240,3 +241,12 @@ def test_answers_are_kept_below_the_users_own_cache(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert ResponseCache().directory == tmp_path / "kern" / "responses"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_costs_what_its_model_says_and_a_kept_one_nothing(
+    streamed: bool, new: NewModel, server: ProtocolServer
+) -> None:
+    server.default = Reply.text("Hello.").counting(Usage(10, 5))
+    agent = Agent("Teller", new(price=Price(input=1000, output=2000)), live=streamed)
+    assert [(await agent.arun("Hi")).metrics.cost for _ in range(2)] == [0.02, 0.0]

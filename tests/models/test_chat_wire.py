@@ -121,16 +121,17 @@ def test_media_that_was_answered_already_is_left_out_where_it_cannot_be_sent() -
     asked = Message("user", (TextPart("Read."), paper))
     sent = body_of(asked, Message("assistant", (TextPart("Done"), paper)), Message("user", "And?"))
     [first, _, shown, _] = sent["messages"]
-    left_out = {"type": "text", "text": "(Here was something that you cannot be shown.)"}
+    left_out = {"type": "text", "text": "(Here was a file that you cannot be shown.)"}
     assert first["content"] == [{"type": "text", "text": "Read."}, left_out]
     assert shown["content"][1:] == [left_out]
 
 
-def test_a_tool_whose_media_cannot_be_sent_is_an_error() -> None:
+def test_media_of_a_tool_is_left_out_where_it_cannot_be_sent() -> None:
     called = Message("assistant", None, tool_calls=[ToolCall("call_1", "draw", "{}")])
     result = Message("tool", (FilePart(Url("https://example.com/a.pdf")),), tool_call_id="call_1")
-    with pytest.raises(ModelError, match="not by their address"):
-        body_of(Message("user", "Draw"), called, result)
+    [*_, shown] = body_of(Message("user", "Draw"), called, result)["messages"]
+    left_out = {"type": "text", "text": "(Here was a file that you cannot be shown.)"}
+    assert (shown["role"], shown["content"][1:]) == ("user", [left_out])
 
 
 def test_media_of_tools_follows_all_results_of_the_turn() -> None:

@@ -1,13 +1,17 @@
 """Answers that the provider keeps: come back to, whatever becomes of the connection."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import pytest
 from asking import NewModel
+from typing_extensions import override
 
 from kern.errors import ModelError
 from kern.models.base import Kept, ModelRequest, ModelResponse, Piece, Text
 from kern.models.openai import OpenAIResponses
+from kern.models.openai import model as openai_model
 from kern.run.message import Message
 from kern.testing import Reply, ResponsesServer
 
@@ -165,3 +169,27 @@ async def _complete(server: ResponsesServer, handle: str) -> None:
     async with asyncio.timeout(5):
         while server._background[handle].response["status"] != "completed":  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_an_answer_whose_handle_nobody_was_told_is_cancelled_with_its_call(
+    model: OpenAIResponses, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = asyncio.Event()
+
+    class Told(openai_model._Call):
+        @override
+        async def stream(self) -> AsyncGenerator[Piece, None]:
+            async with aclosing(super().stream()) as pieces:
+                async for piece in pieces:
+                    yield piece
+                    if isinstance(piece, Kept):
+                        told.set()
+
+    monkeypatch.setattr(openai_model, "_Call", Told)
+    server.script.append(STORY.held(after=1))
+    asking = asyncio.create_task(model.respond(ModelRequest([Message("user", "Tell me.")])))
+    await asyncio.wait_for(told.wait(), 10)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert server.cancelled == [server.requests[0].response_id]

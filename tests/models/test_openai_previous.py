@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from elsewhere import Elsewhere
 from leases import expire
+from media import encoded, png
 
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.dispatch.opening import open_runtime
 from kern.errors import ConfigurationError
+from kern.media import Image
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.testing import ProtocolServer, Reply, ScriptedModel
@@ -190,3 +192,60 @@ async def test_after_a_kill_the_next_attempt_goes_on_from_the_stored_answer(
     assert ended is not None
     assert ended.content == "Three."
     assert sent(server) == [(None, ["user"]), (ids(server)[0], ["function_call_output"])]
+
+
+async def test_a_conversation_with_media_goes_on_from_the_stored_answer(
+    going_on: OpenAIResponses, server: ProtocolServer, shared_db: Database, live: bool
+) -> None:
+    drawing = {
+        "type": "image_generation_call",
+        "id": "ig_1",
+        "status": "completed",
+        "output_format": "png",
+        "result": encoded(png(2)),
+    }
+    server.script += [CALL, Reply.output(drawing), Reply.text("You're welcome.")]
+    agent = Agent(
+        "Adder", going_on, tools=[add], db=shared_db, add_history_to_context=True, live=live
+    )
+    await agent.arun("1 + 2?", images=[Image(content=png(1))], session_id="s")
+    await run(agent, "Thanks.", session_id="s")
+    first, second, _ = ids(server)
+    assert sent(server) == [
+        (None, ["user"]),
+        (first, ["function_call_output"]),
+        (second, ["user"]),
+    ]
+
+
+FORM = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+
+
+async def test_a_repair_says_only_what_was_wrong(
+    going_on: OpenAIResponses, server: ProtocolServer, live: bool
+) -> None:
+    server.script += [Reply.text("{}"), Reply.text('{"x": 1}')]
+    agent: Agent[Any, Any] = Agent("Pointer", going_on, output_schema=FORM, live=live)
+    content: object = (await run(agent)).content
+    assert content == {"x": 1}
+    assert sent(server) == [(None, ["user"]), (ids(server)[0], ["user"])]
+
+
+async def test_an_answer_by_a_tool_is_told_as_a_text(
+    going_on: OpenAIResponses, server: ProtocolServer, live: bool
+) -> None:
+    going_on.supports_native_structured_outputs = False
+    server.script += [
+        CALL,
+        Reply.tool_calls(("final_answer", {})),
+        Reply.tool_calls(("final_answer", {"x": 1})),
+    ]
+    agent: Agent[Any, Any] = Agent("Adder", going_on, tools=[add], output_schema=FORM, live=live)
+    content: object = (await run(agent)).content
+    assert content == {"x": 1}
+    first, *_ = ids(server)
+    assert sent(server) == [
+        (None, ["user"]),
+        (first, ["function_call_output"]),
+        (first, ["function_call_output", "message", "user"]),
+    ]

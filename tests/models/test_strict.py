@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kern.models.anthropic.wire import Options
+from kern.models.anthropic.caching import Options
 from kern.models.anthropic.wire import request_body as claude_body
 from kern.models.base import ModelRequest
 from kern.models.google.wire import request_body as gemini_body

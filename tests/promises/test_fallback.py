@@ -371,3 +371,49 @@ async def test_a_cancel_cancels_what_the_fallbacks_provider_keeps(
     assert run is not None
     assert run.status is RunStatus.cancelled
     assert server.cancelled == [server.requests[1].response_id]
+
+
+async def test_a_choice_of_tools_in_another_providers_form_is_not_sent(
+    new: NewModel, server: ProtocolServer
+) -> None:
+    def now() -> str:
+        return "noon"
+
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search"}]}
+    server.script.append(Reply.http_error(500))
+    agent = Agent(
+        "Tester", new(id="own"), tools=[now], tool_choice=choice, fallback_models=[new(Claude)]
+    )
+    assert (await agent.arun("Hi")).content == "Hello."
+    own, other = server.requests
+    assert own.body["tool_choice"] == choice
+    assert "tool_choice" not in other.body
+
+
+async def test_each_model_is_brought_to_the_form_in_its_own_way_and_repairs_for_another(
+    new: NewModel, server: ProtocolServer
+) -> None:
+    # Claude cannot be told it, and gives it as the arguments of a tool.
+    schema = {"type": "object", "additionalProperties": {"type": "integer"}}
+    server.script += [
+        Reply.http_error(500),
+        Reply.tool_calls(("final_answer", {"x": "one"})),
+        Reply.text('{"x": 1}'),
+    ]
+    agent: Agent[Any, Any] = Agent(
+        "Tester",
+        new(id="own"),
+        db=InMemoryDb(),
+        fallback_models=[new(Claude)],
+        output_schema=schema,
+    )
+    run = await in_background(agent)
+    content: object = run.content
+    assert (run.status, content, run.model) == (RunStatus.completed, {"x": 1}, "own")
+    assert run.metrics.model_calls == 2
+    assert paths(server) == ["/responses", "/messages", "/responses"]
+    first, second, third = (each.body for each in server.requests)
+    assert first["text"]["format"]["schema"] == schema
+    assert [each["name"] for each in second["tools"]] == ["final_answer"]
+    assert "final_answer" not in str(third)
+    assert "is not of type" in str(third["input"][-1])

@@ -20,16 +20,17 @@ from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.dispatch.opening import open_runtime
-from kern.errors import InvalidInputError, ModelError, RunConflictError
+from kern.errors import BudgetExceededError, InvalidInputError, ModelError, RunConflictError
 from kern.media import Audio, File, Image, Video
 from kern.models.anthropic import Claude
 from kern.models.base import Model
 from kern.models.google import Gemini
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.run.base import RunStatus
+from kern.run.budget import Budget
 from kern.run.content import ImagePart, TextPart, Url
 from kern.run.message import Message
-from kern.testing import ProtocolServer, Reply
+from kern.testing import ProtocolServer, Reply, Usage
 from kern.tools import ToolResult
 
 GIVEN, MADE, DRAWN = png(1), png(2), png(3)
@@ -601,3 +602,52 @@ async def test_media_that_is_not_to_be_stored_is_gone_after_the_run(
     server.script.append(CALL)
     own = await agent.arun("Draw.")
     assert [each.content for each in own.images] == [MADE]
+
+
+async def test_media_that_a_server_quotes_is_in_no_error(
+    shared_db: Database,
+    model: Model,
+    server: ProtocolServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "kern")
+    quoted = f"data:image/png;base64,{encoded(GIVEN)} is no image"
+    server.script.append(Reply.http_error(400, quoted))
+    agent = Agent("Painter", model, db=shared_db)
+    await agent.arun("Look.", images=[Image(content=GIVEN)], run_id="run", background=True)
+    output = await agent.await_run("run", timeout=20)
+    assert output is not None
+    assert output.status is RunStatus.error
+    assert "base64,… is no image" in (output.error or "")
+    assert not holds(await rows_of(await shared_db.store()), GIVEN)
+    assert not holds(caplog.text, GIVEN)
+
+
+async def test_media_of_a_run_that_is_refused_for_a_budget_is_not_stored(
+    shared_db: Database, server: ProtocolServer
+) -> None:
+    await shared_db.aset_budget(Budget("alice", tokens=1))
+    server.default = Reply.text("Done.").counting(Usage(1, 1))
+    agent = Agent("Painter", made(OpenAIResponses, server), db=shared_db)
+    await agent.arun("Hello", user_id="alice")
+    for background in (False, True):
+        with pytest.raises(BudgetExceededError, match="nothing was stored"):
+            await agent.arun(
+                "Look.", images=[Image(content=GIVEN)], user_id="alice", background=background
+            )
+    [row] = await execute(await shared_db.store(), "SELECT count(*) AS count FROM {blobs}")
+    assert row["count"] == 0
+
+
+async def test_media_of_a_run_that_is_there_already_is_not_written_once_more(
+    shared_db: Database, server: ProtocolServer
+) -> None:
+    agent = Agent("Painter", made(OpenAIResponses, server), db=shared_db, store_media=False)
+    for _ in range(2):
+        await agent.arun("Look.", images=[Image(content=GIVEN)], run_id="run", background=True)
+        assert await agent.await_run("run", timeout=20) is not None
+    with pytest.raises(RunConflictError):
+        await agent.arun("Look.", images=[Image(content=MADE)], run_id="run", background=True)
+    assert len(server.requests) == 1
+    [row] = await execute(await shared_db.store(), "SELECT count(*) AS count FROM {blobs}")
+    assert row["count"] == 0

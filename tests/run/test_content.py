@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from strategies import parts, texts
 
 from kern.errors import InvalidInputError
-from kern.run.agent import RunInput
 from kern.run.codec import encode
 from kern.run.content import (
     Blob,
@@ -23,6 +22,7 @@ from kern.run.content import (
     blob_of,
     data_in,
 )
+from kern.run.input import RunInput
 from kern.run.message import Message
 
 

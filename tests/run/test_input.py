@@ -5,7 +5,7 @@ from hypothesis import given
 from strategies import texts
 
 from kern.errors import InvalidInputError
-from kern.run.agent import RunInput
+from kern.run.input import RunInput
 from kern.run.message import Message
 
 

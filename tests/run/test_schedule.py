@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kern.errors import InvalidInputError
-from kern.run.agent import RunInput
 from kern.run.codec import decode_object
+from kern.run.input import RunInput
 from kern.run.schedule import Schedule
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

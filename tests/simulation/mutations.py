@@ -18,7 +18,7 @@ from kern.db.sqlite.sweep import Sweep
 from kern.db.values import Accepted, Claim, Settled
 from kern.dispatch.waiting import Waiting
 from kern.errors import BudgetExceededError
-from kern.execution import answers, calls, executor
+from kern.execution import calls, executor, finishing
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
 from kern.execution.settling import settle
@@ -199,7 +199,7 @@ def pause_that_begins_the_call() -> _Patch:
 
 @_mutation(_DEPLOYS, "output_model of .* was asked again")
 def secondary_model_that_is_always_due() -> _Patch:
-    return patch.object(answers, "_is_due", lambda *_: True)
+    return patch.object(finishing, "_is_due", lambda *_: True)
 
 
 @_mutation(_CALM, "cannot be read")

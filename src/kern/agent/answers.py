@@ -1,10 +1,7 @@
-"""What an agent says of its answers, and how they come to their type for those who read them."""
+"""What an agent says of its answers."""
 
-import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import msgspec
 
@@ -12,23 +9,9 @@ from kern.agent.checks import check_text
 from kern.errors import ConfigurationError
 from kern.execution.answering import Answering, FollowupConfig, Followups, Secondary
 from kern.models.base import Model, OutputMode
-from kern.models.form import Form, UnfitError
+from kern.models.form import Form
 from kern.models.utils import get_model
-from kern.run.agent import RunOutput
-from kern.run.event import (
-    ModelRequestStartedEvent,
-    RunCompletedEvent,
-    RunContentCompletedEvent,
-    RunContentEvent,
-    RunContentVoidedEvent,
-    RunOutputEvent,
-)
 from kern.run.numbers import check_count
-
-if TYPE_CHECKING:
-    from kern.agent.definition import AgentDefinition
-
-logger = logging.getLogger("kern")
 
 Value = TypeVar("Value")
 
@@ -98,82 +81,43 @@ class Option(Generic[Value]):
     def __get__(self, agent: None, owner: type) -> "Option[Value]": ...
 
     @overload
-    def __get__(self, agent: "AgentDefinition[Any, Any]", owner: type) -> Value: ...
+    def __get__(self, agent: "AnswerAttributes", owner: type) -> Value: ...
 
-    def __get__(
-        self, agent: "AgentDefinition[Any, Any] | None", owner: type
-    ) -> "Value | Option[Value]":
+    def __get__(self, agent: "AnswerAttributes | None", owner: type) -> "Value | Option[Value]":
         if agent is None:
             return self
         value: Value = getattr(agent.answer_options, self._name)
         return value
 
-    def __set__(self, agent: "AgentDefinition[Any, Any]", value: Value) -> None:
+    def __set__(self, agent: "AnswerAttributes", value: Value) -> None:
         changed: dict[str, Any] = {self._name: value}
         options = msgspec.structs.replace(agent.answer_options, **changed)
         agent.answer_options, agent.answering = options, options.answering()
 
 
-def typed(output: RunOutput[Any], answering: Answering | None) -> RunOutput[Any]:
-    """Return a run with its content as an instance of its type, where that is at hand.
+class AnswerAttributes:
+    """What an agent says of its answers, each keyword an attribute.
 
-    Args:
-        output: a run as it is stored.
-        answering: what its agent says of its answers.
+    Attributes:
+        answer_options: all of them.
+        answering: what they say together; None where an answer is any text.
     """
-    form = None if answering is None else answering.form
-    if output.output_schema is not None:
-        form = Form.from_json(output.output_schema)
-    if form is None or form.content_type != output.content_type:
-        return output
-    return replace(output, content=_instance(form, output.content, output.run_id))
 
+    answer_options: AnswerOptions
+    answering: Answering | None
 
-async def typed_events(
-    events: AsyncGenerator[RunOutputEvent, None], form: Form, *, grows: bool
-) -> AsyncGenerator[RunOutputEvent, None]:
-    """Yield the events of a run, with what there is of its value, and at the end an instance.
-
-    Args:
-        events: the events, from the beginning of an answer on.
-        form: what the answer has to be.
-        grows: whether the pieces of text are those of the value.
-    """
-    text = ""
-    async with aclosing(events):
-        async for event in events:
-            match event:
-                case RunContentEvent() if grows:
-                    text += event.content
-                    event = replace(event, partial=form.partial(text))
-                case ModelRequestStartedEvent() | RunContentVoidedEvent():
-                    text = ""
-                case RunContentCompletedEvent() | RunCompletedEvent():
-                    event = with_instance(event, form)
-            yield event
-
-
-End: TypeAlias = RunContentCompletedEvent | RunCompletedEvent
-
-
-def with_instance(event: End, form: Form | None) -> End:
-    """Return the event of a run's end with its content as an instance, if it has this form."""
-    if form is None or form.content_type != event.content_type:
-        return event
-    return replace(event, content=_instance(form, event.content, event.run_id))
-
-
-def _instance(form: Form, value: object, run_id: str) -> object:
-    try:
-        return form.instance(value)
-    except UnfitError as unfit:
-        logger.warning(
-            "run %s: its content is no %s any more, and is given as JSON: %s",
-            run_id,
-            form.content_type,
-            unfit,
-        )
-        return value
+    output_schema: Option[object] = Option()
+    output_retries: Option[int] = Option()
+    structured_outputs: Option[bool | None] = Option()
+    use_json_mode: Option[bool] = Option()
+    parse_response: Option[bool] = Option()
+    parser_model: Option[Model | str | None] = Option()
+    parser_model_prompt: Option[str | None] = Option()
+    output_model: Option[Model | str | None] = Option()
+    output_model_prompt: Option[str | None] = Option()
+    followups: Option[bool | FollowupConfig] = Option()
+    num_followups: Option[int] = Option()
+    followup_model: Option[Model | str | None] = Option()
 
 
 def _secondary(model: Model | str | None, prompt: str | None) -> Secondary | None:

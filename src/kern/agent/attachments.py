@@ -10,8 +10,8 @@ import msgspec
 from kern.aio.threads import call_in_thread
 from kern.errors import InvalidInputError
 from kern.media import Audio, File, Image, Media, Video, max_media_size
-from kern.run.agent import RunInput
 from kern.run.content import MediaPart, Part, TextPart, data_in
+from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.numbers import size_in
 from kern.run.record import NewRun

@@ -14,6 +14,7 @@ from kern.run.identity import new_id
 from kern.run.numbers import check_count, check_wait
 from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
+from kern.run.steps import TYPED_VERSION
 
 _UNTIL = get_args(Until)
 
@@ -166,7 +167,9 @@ class Controlling(AgentDefinition[Deps, Output]):
             ordered=self.session_policy != "parallel",
             timeout=self.timeout,
             max_attempts=self.max_attempts,
-            journal_version=record.journal_version,
+            journal_version=max(
+                record.journal_version, 1 if self.answering is None else TYPED_VERSION
+            ),
             output_schema=record.output_schema,
             # A run of nobody's may be in another user's session.
             chosen=("session_id",) if new_run_id is None else ("run_id", "session_id"),

@@ -1,31 +1,31 @@
 """What an agent is."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any, Generic, Self, TypeAlias, cast, get_args, overload
-from unicodedata import category, normalize
+from typing import Any, Generic, Self, TypeAlias, cast, overload
 
 from typing_extensions import TypeForm, Unpack
 
-from kern.agent.answers import AnswerOptions, Option, typed
+from kern.agent.answers import AnswerAttributes, AnswerOptions
 from kern.agent.checks import (
     check_db,
     check_flag,
+    check_history,
     check_list,
-    check_needed,
     check_text,
     check_tool_choice,
+    check_tools,
 )
 from kern.agent.keywords import AgentOptions
 from kern.agent.options import check_limits, check_policy
+from kern.agent.slug import slug
+from kern.agent.typed import typed
 from kern.db.database import Database
 from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError
-from kern.execution.answering import Answering, FollowupConfig
+from kern.execution.answering import FollowupConfig
 from kern.execution.middleware import Middleware
 from kern.execution.spec import HistoryAgents
 from kern.models.base import Model, ToolChoice
@@ -38,10 +38,10 @@ from kern.run.base import Deps
 from kern.run.codec import check_id
 from kern.run.numbers import check_count, check_seconds
 from kern.run.usage import UsageLimits
-from kern.tools import FunctionTool, Tool, Toolset
+from kern.tools import Tool, Toolset
 
 
-class AgentDefinition(Generic[Deps, Output]):
+class AgentDefinition(AnswerAttributes, Generic[Deps, Output]):
     """A model with a task, tools, and a place to keep its runs.
 
     Attributes:
@@ -72,19 +72,6 @@ class AgentDefinition(Generic[Deps, Output]):
         answer_options: what is said of its answers, by keyword; each is an attribute too.
         answering: what they say together; None where an answer is any text.
     """
-
-    output_schema: Option[object] = Option()
-    output_retries: Option[int] = Option()
-    structured_outputs: Option[bool | None] = Option()
-    use_json_mode: Option[bool] = Option()
-    parse_response: Option[bool] = Option()
-    parser_model: Option[Model | str | None] = Option()
-    parser_model_prompt: Option[str | None] = Option()
-    output_model: Option[Model | str | None] = Option()
-    output_model_prompt: Option[str | None] = Option()
-    followups: Option[bool | FollowupConfig] = Option()
-    num_followups: Option[int] = Option()
-    followup_model: Option[Model | str | None] = Option()
 
     @overload
     def __init__(
@@ -229,41 +216,13 @@ class AgentDefinition(Generic[Deps, Output]):
             ConfigurationError: an argument cannot be used.
             InvalidInputError: a limit is no number above 0, or there is no such policy.
         """
-        if history_agents not in _HISTORY_AGENTS:
-            raise ConfigurationError(f"history_agents must be 'own' or 'all': {history_agents!r}.")
+        num_history_runs = check_history(add_history_to_context, num_history_runs, history_agents)
         if tool_call_limit is not None:
             check_count("tool_call_limit", tool_call_limit, ConfigurationError, least=0)
-        if not check_flag("add_history_to_context", add_history_to_context):
-            check_needed(
-                "add_history_to_context",
-                "Say add_history_to_context=True, or leave them out.",
-                num_history_runs=num_history_runs is not None,
-                history_agents=history_agents != "own",
-            )
-        num_history_runs = 3 if num_history_runs is None else num_history_runs
-        check_count("num_history_runs", num_history_runs, ConfigurationError, least=0)
         check_text("name", name)
         check_text("description", description)
         check_text("instructions", instructions, several=True)
-        tools = check_list("tools", tools, object, "tools=[search]")
-        self.toolsets = tuple(each for each in tools if isinstance(each, Toolset))
-        for each in self.toolsets:
-            if each.timeout is not None:
-                check_seconds(f"{type(each).__name__}.timeout", each.timeout, ConfigurationError)
-        made = [
-            each if isinstance(each, Tool) else FunctionTool(each)
-            for each in tools
-            if not isinstance(each, Toolset)
-        ]
-        for tool in made:
-            if isinstance(tool, FunctionTool) and tool.lacks_instance:
-                raise ConfigurationError(
-                    f"The tool {tool.name} is a method of a class, and a model cannot give its "
-                    f"self. Give that of an object, as in tools=[shop.{tool.name}]."
-                )
-        self.tools: dict[str, Tool] = {each.name: each for each in made}
-        if len(self.tools) < len(made):
-            raise ConfigurationError("Two tools have one name; give one of them another.")
+        self.tools, self.toolsets = check_tools(tools)
         names = None if self.toolsets else self.tools
         self.tool_choice = check_tool_choice(tool_choice, names)
         self.tool_call_limit = tool_call_limit
@@ -319,9 +278,9 @@ class AgentDefinition(Generic[Deps, Output]):
             num_followups,
             followup_model,
         )
-        self.answering: Answering | None = self.answer_options.answering()
+        self.answering = self.answer_options.answering()
         self.is_named = bool(id or (name and name.strip()))
-        self.id = check_id("The agent's id", id or _slug(self.name))
+        self.id = check_id("The agent's id", id or slug(self.name))
 
     def __repr__(self) -> str:
         return f"Agent({self.name!r}, {self.model!r})"
@@ -338,7 +297,7 @@ class AgentDefinition(Generic[Deps, Output]):
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """Whoever may answer, the agent's own model first."""
+        """The models that may answer, the agent's own first."""
         fallback = self.fallback_config
         return (self.model, *(() if fallback is None else fallback.models))
 
@@ -355,7 +314,7 @@ class AgentDefinition(Generic[Deps, Output]):
     def override(self, *, model: Model) -> Iterator[Self]:
         """Have another model answer the runs that begin in a ``with`` statement, for tests.
 
-        Fallbacks are not asked then.
+        Fallbacks are not asked then; parser, output and follow-up models are, as ever.
 
         It holds for every thread and event loop of this process, and for a run to its end. Runs
         that a worker of another process executes are answered by that process's agent.
@@ -405,30 +364,5 @@ async def runtime_of(agent: AnyAgent, what: str = "This") -> Runtime:
     return await open_runtime(agent.db)
 
 
-_HISTORY_AGENTS = get_args(HistoryAgents)
-
-
 def _limit(name: str, value: int | None) -> int | None:
     return None if value is None else check_count(name, value)
-
-
-@lru_cache  # Code that makes an agent for each request gives it the same name.
-def _slug(name: str) -> str:
-    """Return the id that a name makes: what separates its words becomes a dash.
-
-    However the characters are composed, it is the same. Names that differ in a letter, a mark, a
-    digit or a symbol make different ids; one that has none of these is its own id.
-    """
-    composed = normalize("NFC", normalize("NFC", name).lower())
-    words = "".join(each if _is_of_word(each) else "-" for each in composed)
-    return re.sub("-+", "-", words).strip("-") or name.strip() or "agent"
-
-
-def _is_of_word(character: str) -> bool:
-    if character.isascii():
-        return character.isalnum() or character in "_+#"
-    return category(character)[0] in "LMNS" or character in _JOINERS
-
-
-# They tell words of Persian and Hindi apart, and make one picture of several.
-_JOINERS = "\u200c\u200d"

@@ -12,8 +12,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from kern.agent.definition import AnyAgent
-from kern.run.agent import RunInput
 from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.input import RunInput
 from kern.run.printable import printable
 
 

@@ -11,18 +11,19 @@ from typing import Self
 
 import msgspec
 
-from kern.agent.answers import typed, typed_events
 from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.options import Input, new_run, written
+from kern.agent.typed import typed, typed_events
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, failure
 from kern.execution.journal import Emit
 from kern.models.form import Form
-from kern.run.agent import RunInput, RunOutput
+from kern.run.agent import RunOutput
 from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
 from kern.run.happened import Happened, event_of
+from kern.run.input import RunInput
 from kern.run.record import NewRun
 from kern.run.steps import TYPED_VERSION
 from kern.run.usage import UsageLimits

@@ -13,9 +13,10 @@ from kern.agent.request import Request
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import InvalidInputError
 from kern.media import Audio, File, Image, Video
-from kern.run.agent import Answer, Output, RunInput, RunOutput
+from kern.run.agent import Answer, Output, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
+from kern.run.input import RunInput
 from kern.run.usage import UsageLimits
 
 

@@ -262,7 +262,8 @@ class _Serving:
         for agent in self._agents:
             # It may take a second to load the provider's SDK. Runs that were claimed before that,
             # with nothing to show that they are executed, would be taken for lost.
-            for model in agent.models:
+            secondary = () if agent.answering is None else agent.answering.models
+            for model in (*agent.models, *secondary):
                 await model.prepare()
         for runtime in self._runtimes:
             await runtime.reach(partial(self._reached, runtime))

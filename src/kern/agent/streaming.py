@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from kern.agent.answers import typed_events, with_instance
 from kern.agent.definition import AgentDefinition, runtime_of
+from kern.agent.typed import typed_events, with_instance
 from kern.errors import InvalidInputError
 from kern.models.form import Form
 from kern.run.agent import Output

@@ -48,7 +48,7 @@ class Portal:
         # An ordinary exit handler comes too late: without the threads that end before it, the
         # loop can resolve no more names, and so make no connection to release its runs. Those
         # threads' own end was registered when ThreadPoolExecutor was imported, and comes after.
-        threading._register_atexit(self.close)  # type: ignore[attr-defined]
+        threading._register_atexit(self.close)  # type: ignore[attr-defined] # no public name
 
     def call(self, work: Coroutine[object, object, Result]) -> Result:
         """Return what the coroutine returns.

@@ -10,7 +10,7 @@ logger = logging.getLogger("kern")
 
 
 class Tasks:
-    """Tasks that live as long as they have to, and whose failures are heard of."""
+    """Tasks that live until they have ended, and whose failures are logged."""
 
     def __init__(self) -> None:
         """Own nothing yet."""

@@ -4,30 +4,26 @@ Every change of a run is one guarded write: on its status, and where an attempt 
 attempt. What the guard refuses comes from a stale attempt, and changes nothing.
 """
 
-import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
-from kern.db.listing import Load, RunFilter
 from kern.db.outbox import Outbox
 from kern.db.overview import Overview
 from kern.db.processes import Processes
 from kern.db.queue import Queue
+from kern.db.reading import Reading
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
-from kern.db.users import Users
 from kern.db.values import Accepted, Claim, Settled, Signal, Swept
-from kern.errors import ConfigurationError, RunNotFoundError
+from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
-from kern.run.ownership import ids_of, may_see
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 
-class Store(ABC):
+class Store(Reading):
     """An open database, used from one event loop.
 
     Every method raises :class:`~kern.errors.DatabaseUnavailableError` where the database cannot
@@ -53,7 +49,6 @@ class Store(ABC):
     overview: Overview
     blobs: Blobs
     budgets: Budgets
-    users: Users
 
     def __init__(self) -> None:
         """Have no users yet."""
@@ -113,24 +108,8 @@ class Store(ABC):
         return []
 
     @abstractmethod
-    async def held(self, run_id: str, executor: str) -> RunRecord | None:
-        """Return a run that is RUNNING at this executor, with its input and ``last_seq``.
-
-        By it an executor recognises what it was given by a statement whose answer was lost, or
-        that was under way here when its caller was cancelled.
-        """
-
-    @abstractmethod
     async def withdraw(self, run_id: str) -> bool:
         """Forget a run that waits for the session lock, with its blobs; say whether it did."""
-
-    @abstractmethod
-    async def before(self, run_id: str) -> list[str]:
-        """Return the earlier runs for which a run of a session waits, the newest first."""
-
-    @abstractmethod
-    async def queued(self, agent_id: str) -> int:
-        """Return how many of an agent's runs are due and have not begun."""
 
     @abstractmethod
     async def claim(self, run_id: str, claim: Claim) -> RunRecord | None:
@@ -286,115 +265,12 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def children(self, run_id: str) -> list[str]:
-        """Return what the calls of a run have started, and theirs, that has not ended."""
-
-    @abstractmethod
-    async def usage_of_children(self, run_id: str) -> list[str]:
-        """Return what the runs that the calls of a run have started, and theirs, have used.
-
-        Returns:
-            The usage of each that has ended or paused, as JSON text.
-        """
-
-    @abstractmethod
-    async def usage_of_session(self, session_id: str) -> list[tuple[str, float]]:
-        """Return the sums of what the runs of a session have used, by the names of metrics.
-
-        Runs count once they have ended or paused. There are none where none has.
-        """
-
-    @abstractmethod
-    async def wanted(self, run_ids: Sequence[str]) -> list[tuple[str, bool, bool]]:
-        """Return of which running runs the cancel, or the events as they come, are asked for."""
-
-    @abstractmethod
-    async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:
-        """Return a run, without its input unless that is asked for."""
-
-    async def get_for(
-        self, run_id: str, user_id: str | None, *, with_input: bool = False
-    ) -> RunRecord | None:
-        """Return the run that a user calls ``run_id``; see :mod:`kern.run.ownership`."""
-        for found in await asyncio.gather(
-            *(self.get(each, with_input=with_input) for each in ids_of(run_id, user_id))
-        ):
-            if found is not None and may_see(user_id, found.user_id):
-                return found
-        return None
-
-    @abstractmethod
-    async def find(
-        self, wanted: RunFilter, limit: int, before: str | None = None
-    ) -> list[RunRecord]:
-        """Return runs, the last accepted first, without input and output.
-
-        Args:
-            wanted: which runs.
-            limit: how many at most.
-            before: the run before which they were accepted; by default there is none.
-        """
-
-    async def page(self, wanted: RunFilter, limit: int, before: str | None) -> list[RunRecord]:
-        """Return runs as :meth:`find` does, with its ids as the user calls them.
-
-        Raises:
-            RunNotFoundError: there is no run ``before``.
-        """
-        user_id, last = wanted.user_id, before
-        if user_id is not None and wanted.session_id is not None:
-            session_id = await self.users.session_id(wanted.session_id, user_id)
-            wanted = replace(wanted, session_id=session_id)
-        if user_id is not None and before is not None:
-            record = await self.get_for(before, user_id)
-            last = None if record is None else record.run_id
-        if last is not None or before is None:
-            found = await self.find(wanted, limit, last)
-            if found or last is None or await self.get(last) is not None:
-                return found
-        raise RunNotFoundError(f"There is no run {before!r} in {self}.")
-
-    @abstractmethod
-    async def load(self) -> Load:
-        """Return how many runs there are that have not ended."""
-
-    @abstractmethod
-    async def events(self, run_id: str, after: int) -> list[JournalRow]:
-        """Return the rows of a run's journal with numbers above ``after``, in order."""
-
-    @abstractmethod
     async def watch(self, run_id: str) -> RunRecord | None:
         """Have the end of a run notified, once it comes; return the run as :meth:`get` does."""
 
     @abstractmethod
     async def read(self, run_id: str) -> bool:
         """Have events of a run written and notified, from now on; say whether it is known."""
-
-    @abstractmethod
-    async def history(
-        self,
-        session_id: str,
-        before: str,
-        limit: int,
-        *,
-        agent_id: str | None = None,
-        user_id: str | None = None,
-    ) -> list[tuple[str, str]]:
-        """Return the session's last completed runs, oldest first: run ids, outputs as JSON text.
-
-        They are looked for among the last 1000 runs of the session.
-
-        Args:
-            session_id: the session.
-            before: the run id before which they were accepted.
-            limit: how many at most.
-            agent_id: the agent whose runs they are; None for any.
-            user_id: the user whose runs they are, or nobody's; None for any.
-        """
-
-    @abstractmethod
-    async def outputs(self, run_ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Return runs in the order of their acceptance: run ids, outputs as JSON text."""
 
     @abstractmethod
     async def resume(

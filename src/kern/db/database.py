@@ -76,7 +76,9 @@ class Database(ABC):
             DatabaseError: the database refused, or is away.
         """
         if not isinstance(budget, Budget):
-            raise ConfigurationError(f"That is no Budget(...): {budget!r:.80}.")
+            raise ConfigurationError(
+                f"Pass a Budget, as in Budget('ada', cost=5), not {budget!r:.80}."
+            )
         await (await self.store()).budgets.put(budget)
 
     async def adelete_budget(self, user_id: str | None = None, per: Period = "day") -> bool:

@@ -1,12 +1,10 @@
 """A database in use on an event loop: runs are submitted, executed, stopped and awaited here."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from secrets import token_hex
-from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -15,6 +13,7 @@ from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Store
 from kern.db.values import Kind, Signal
+from kern.dispatch.background import Background, output_of
 from kern.dispatch.cancelling import Cancelling
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
@@ -29,7 +28,7 @@ from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.upkeep import Upkeep
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
-from kern.errors import DatabaseError, DatabaseUnavailableError, RunStateError
+from kern.errors import DatabaseError
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition, Spec
@@ -37,16 +36,12 @@ from kern.models.base import Model
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunOutputEvent
-from kern.run.record import NewRun, RunRecord
+from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 from kern.webhooks.sender import Sender
 
-logger = logging.getLogger("kern")
-
 # How long a process that ends tries to be forgotten, in seconds.
 _FAREWELL = 2.0
-
-Result = TypeVar("Result")
 
 
 class Runtime:
@@ -68,12 +63,11 @@ class Runtime:
             owner: returns what keeps the store open; it is held while runs are in hand.
         """
         self.store = store
-        self._owner = owner
         self.settings = settings
         self._name = token_hex(8)
         self._tasks = Tasks()
         self._definitions = Definitions()
-        self._slots = Slots(settings.slots)
+        slots = Slots(settings.slots)
         self._subscriptions = Subscriptions(store, self._on_signal)
         self._executor = Executor(settings.unserved_timeout, self._subscriptions.notify)
         self._cancelling = Cancelling(store, self._executor, self._subscriptions, self._tasks)
@@ -92,7 +86,20 @@ class Runtime:
             store,
             self._executor,
             self._definitions,
-            self._slots,
+            slots,
+            self._subscriptions,
+            self._tasks,
+            self._name,
+            settings.heartbeat,
+            owner,
+        )
+        self._background = Background(
+            store,
+            self._submission,
+            self._definitions,
+            slots,
+            self._worker,
+            self._foreground,
             self._subscriptions,
             self._tasks,
             self._name,
@@ -178,32 +185,8 @@ class Runtime:
             DatabaseError: the run was not accepted.
         """
         self.use(definition)
-        submit = partial(self._submit, definition, policy=policy, connection=connection)
+        submit = partial(self._background.submit, definition, policy=policy, connection=connection)
         return await self._submission.placed(run, submit, connection)
-
-    async def _submit(
-        self,
-        definition: Definition,
-        run: NewRun,
-        policy: SessionPolicy,
-        connection: object | None,
-    ) -> RunOutput:
-        limit, ordered = definition.max_queued_runs, policy != "parallel"
-        if connection is None and self._may_begin(definition, run):
-            lease, executor = self.settings.heartbeat, self._name
-            run = replace(run, ordered=ordered, lease=lease, executor=executor)
-            return await self._submit_in_slot(Spec.of(definition), run, limit, policy)
-        run = replace(run, ordered=ordered)
-        if connection is not None:
-            accept_with = partial(self._submission.submit_with, connection, run, limit)
-            record, transaction = await self._pinned(definition, run.run_id, accept_with)
-            if transaction is not None and self._worker.takes_runs:
-                spec = Spec.of(definition)
-                self._definitions.pin(run.run_id, spec, self._owner(), transaction)
-        else:
-            accept = partial(self._submission.submit, run, limit, policy)
-            record = await self._pinned(definition, run.run_id, accept)
-        return _output(definition, record)
 
     async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
         """Accept a run and execute it here and now, for a caller who waits for it.
@@ -225,7 +208,7 @@ class Runtime:
         spec = Spec.of(definition)
         run = replace(run, lease=self.settings.heartbeat, executor=self._name)
         record = await self._submission.placed(run, self._foreground.accept)
-        if self._owns(record):
+        if self._background.owns(record):
             try:
                 output = await self._foreground.execute(record, spec, emit)
             finally:
@@ -236,7 +219,7 @@ class Runtime:
             ended = await self.wait(record.run_id, None, "end")
             assert ended is not None, "a run that was accepted is known"
             return ended
-        return _output(spec, record)
+        return output_of(spec, record)
 
     async def resume(
         self,
@@ -257,7 +240,7 @@ class Runtime:
         if definition is None:
             return await accept()
         self.use(definition)
-        return await self._pinned(definition, run_id, accept)
+        return await self._background.pinned(definition, run_id, accept)
 
     async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
         """Branch a run off another; see :meth:`kern.dispatch.submission.Submission.fork`."""
@@ -265,7 +248,7 @@ class Runtime:
 
         async def fork(run: NewRun) -> RunOutput:
             accept = partial(self._submission.fork, run, origin, seq)
-            return await self._pinned(definition, run.run_id, accept)
+            return await self._background.pinned(definition, run.run_id, accept)
 
         return await self._submission.placed(run, fork)
 
@@ -317,83 +300,6 @@ class Runtime:
         await until_available(self._subscriptions.listen)
         await until_available(self._upkeep.beat)
 
-    def _may_begin(self, definition: Definition, run: NewRun) -> bool:
-        """Say whether a run may begin here as soon as it is accepted; limits are kept in claims."""
-        is_limited = definition.max_concurrent_runs is not None or (
-            definition.max_concurrent_runs_per_user is not None and run.user_id is not None
-        )
-        return (
-            not is_limited
-            and run.run_at is None
-            and self._worker.takes_runs
-            and self._worker.has_slot(run.parent_run_id is not None)
-        )
-
-    async def _submit_in_slot(
-        self, spec: Spec, run: NewRun, limit: int | None, policy: SessionPolicy
-    ) -> RunOutput:
-        """Accept a run that begins here at once, unless it has to wait for the session lock."""
-        self._definitions.check(spec)
-        self._slots.take()
-        try:
-            record = await self._submission.submit(run, limit, policy)
-        except BaseException as error:
-            self._slots.give_back()
-            if isinstance(error, (asyncio.CancelledError, DatabaseUnavailableError)):
-                self._tasks.start(self._release_accepted(run.run_id))
-            raise
-        output = _output(spec, record)
-        if self._owns(record):
-            self._worker.begin(record, spec)
-            # It takes its first step once its caller lets the event loop go on.
-            output.status = RunStatus.pending
-            return output
-        self._slots.give_back()
-        if record.status is RunStatus.pending:
-            self._definitions.pin(run.run_id, spec, self._owner())
-        return output
-
-    async def _pinned(
-        self, definition: Definition, run_id: str, accept: Callable[[], Awaitable[Result]]
-    ) -> Result:
-        """Accept a run that waits, pinned to its definition if this process executes runs."""
-        if not self._worker.takes_runs:
-            return await accept()
-        spec = Spec.of(definition)
-        self._definitions.check(spec)
-        is_new = not self._definitions.is_pinned(run_id)
-        if is_new:
-            self._definitions.pin(run_id, spec, self._owner())
-        try:
-            result = await accept()
-        except BaseException as error:
-            # Another caller's pin of the same run holds. Where another caller was first to resume
-            # it, this one's is theirs too; the next sweep forgets it if the run has ended.
-            if is_new and not isinstance(error, RunStateError):
-                self._definitions.unpin(run_id)
-            raise
-        if not self._definitions.is_pinned(run_id) and not self._worker.executes(run_id):
-            # A sweep has seen the run as it was before it went on.
-            self._definitions.pin(run_id, spec, self._owner())
-        if not self._subscriptions.is_heard:
-            self._worker.wake()
-        return result
-
-    def _owns(self, record: RunRecord) -> bool:
-        """Say whether a run is RUNNING for this executor, and nothing here executes it yet."""
-        return (
-            record.status is RunStatus.running
-            and record.executor == self._name
-            and not self._worker.executes(record.run_id)
-            and not self._foreground.executes(record.run_id)
-        )
-
-    async def _release_accepted(self, run_id: str) -> None:
-        """Release a run that was to begin here, if it was accepted: its submitter has left."""
-        held = await until_available(lambda: self.store.held(run_id, self._name))
-        if held is not None and self._owns(held):
-            await until_available(lambda: self.store.release(run_id, held.attempt))
-
     def _on_beat(self, attempts: list[tuple[str, int]], mine: dict[str, bool]) -> None:
         """Stop what belongs to a later attempt or is to be cancelled, though no signal said so."""
         for run_id, attempt in attempts:
@@ -421,9 +327,3 @@ class Runtime:
                 self._sender.wake()
                 self._worker.wake()
                 self._tasks.start(self._upkeep.resync())
-
-
-def _output(definition: Definition | Spec, record: RunRecord) -> RunOutput:
-    output = RunOutput.from_record(record)
-    output.agent_name = output.agent_name or definition.name
-    return output

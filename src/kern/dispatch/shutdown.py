@@ -52,7 +52,7 @@ _charges: list[tuple[asyncio.AbstractEventLoop, _Entry | None]] = []
 
 
 def on_terminate(release: Release, patience: float = _PATIENCE) -> None:
-    """Have runs released on the running event loop at SIGTERM, for as long as the loop runs.
+    """Have runs released on the running event loop at SIGTERM, while the loop runs.
 
     On a loop of another thread than the main one it takes effect once the main thread calls
     :func:`handle_sigterm`.
@@ -171,7 +171,7 @@ def _release_at_exit() -> None:
 
 
 # An ordinary exit handler comes too late: the threads that it needs have ended before it.
-threading._register_atexit(_release_at_exit)  # type: ignore[attr-defined]
+threading._register_atexit(_release_at_exit)  # type: ignore[attr-defined] # no public name
 
 
 def _close_portal(**_: object) -> None:

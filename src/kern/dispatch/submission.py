@@ -1,6 +1,7 @@
 """How runs come to be: accepted, resumed, branched off others. What follows is the same for all."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal, TypeAlias, TypeVar
 
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from kern.db.values import Accepted
 from kern.dispatch.bound import Bound
 from kern.dispatch.decisions import decide
 from kern.errors import (
+    BudgetExceededError,
     DatabaseUnavailableError,
     InvalidInputError,
     OutcomeUnknownError,
@@ -68,10 +70,8 @@ class Submission:
         if run.user_id is None or not run.chosen:
             return await accept(run)
         while True:
-            try:
+            with suppress(_TakenError):  # The next look sees it.
                 return await accept(await self._store.users.place(run, connection))
-            except _TakenError:
-                """The next look sees it."""
 
     async def accept(self, run: NewRun) -> RunRecord:
         """Accept a run, durably.
@@ -87,9 +87,10 @@ class Submission:
         Raises:
             RunConflictError: the run id is in use for something else.
             OutcomeUnknownError: the database has not said whether the run was accepted.
+            BudgetExceededError: its user has used up a budget.
             DatabaseError: the run was not accepted.
         """
-        if run.media:
+        if run.media and not await self._is_there(run):
             # It is there before the row is. Where that does not follow, for the database is away,
             # it waits for a submit of the same id; nobody else refers to it.
             await put_all(self._store.blobs, run.run_id, run.media)
@@ -97,6 +98,10 @@ class Submission:
             run = replace(run, cancelled=True)
         try:
             accepted = await self._store.submit(run)
+        except BudgetExceededError:
+            if run.media:
+                await self._store.blobs.drop(run.run_id, [*run.media])
+            raise
         except DatabaseUnavailableError as error:
             return await self._unanswered(run, error)
         if accepted is None:
@@ -240,6 +245,10 @@ class Submission:
         """
         await self._check_taken(run, connection)
         return _same(run, await self.found(run.run_id, with_input=True))
+
+    async def _is_there(self, run: NewRun) -> bool:
+        """Say whether there is a run of this id: then it has its media, or has it no more."""
+        return "run_id" in run.chosen and await self._store.get(run.run_id) is not None
 
     async def _check_taken(self, run: NewRun, connection: object | None = None) -> None:
         """Raise where the id of a run is another user's, perhaps for a pending cancel."""

@@ -23,6 +23,10 @@ class FollowupConfig:
 
     Raises:
         ConfigurationError: a number cannot be used.
+
+    Example:
+        >>> FollowupConfig(num_followups=2).most
+        2
     """
 
     model: Model | str | None = None
@@ -38,7 +42,7 @@ class FollowupConfig:
         if not are_fit or self.least > self.most:
             raise ConfigurationError(
                 "num_followups, min_followups and max_followups must be whole numbers from 1 on, "
-                f"in their order: {given}."
+                f"the least not above the most, not {given}."
             )
 
     @property
@@ -132,3 +136,9 @@ class Answering:
     output: Secondary | None = None
     parser: Secondary | None = None
     followups: Followups | None = None
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Who is asked after the agent's own model, where that is another one."""
+        asked: tuple[Secondary | Followups | None, ...] = (self.output, self.parser, self.followups)
+        return tuple(each.model for each in asked if each is not None and each.model is not None)

@@ -1,7 +1,7 @@
 """Who answers a model call: the agent's model, or a fallback where that has failed."""
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -10,11 +10,11 @@ from inspect import isawaitable
 from kern.aio.threads import call_in_thread
 from kern.errors import ModelError, described
 from kern.execution.attempt import Attempt
-from kern.execution.limits import priced
-from kern.models.asking import respond, stream
+from kern.execution.pricing import priced
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Text
 from kern.models.cache import cached
 from kern.models.fallback import FallbackConfig, all_failed
+from kern.models.structured import respond, stream
 from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")
@@ -43,7 +43,9 @@ async def _ask_in_turn(
     attempt: Attempt, request: ModelRequest, config: FallbackConfig
 ) -> ModelResponse:
     primary, failures = attempt.spec.model, [*attempt.unfit]
-    model = _keeper(attempt) or config.next(primary, failures)
+    # The provider that still has the answer for which the attempt before paid is asked first.
+    kept = attempt.state.kept_at(attempt.spec.models)
+    model = config.next(primary, failures) if kept is None else kept[0]
     while model is not None:
         try:
             response = await _answer(attempt, model, _request(attempt, model, request))
@@ -89,23 +91,18 @@ async def _streamed(attempt: Attempt, model: Model, request: ModelRequest) -> Mo
     return response
 
 
-def _keeper(attempt: Attempt) -> Model | None:
-    """Return the model whose provider still has the answer for which the attempt before paid."""
-    kept = attempt.state.kept
-    if kept is None:
-        return None
-    return next((each for each in attempt.spec.models if each.origin == kept.origin), None)
-
-
 def _request(attempt: Attempt, model: Model, request: ModelRequest) -> ModelRequest:
     """Return what a model is asked where the agent's is asked this."""
     if model is attempt.spec.model:
         return request
+    choice = request.tool_choice
+    if isinstance(choice, Mapping) and type(model) is not type(attempt.spec.model):
+        choice = None  # It has the form of another provider.
     # Settings have the names of one provider, and what is remembered is one model's.
     memo = request.memo.setdefault(f"fallback {model.origin}", {})
     assert isinstance(memo, dict)
     handle = attempt.state.handle_for(model.origin)
-    return replace(request, handle=handle, settings={}, memo=memo)
+    return replace(request, handle=handle, tool_choice=choice, settings={}, memo=memo)
 
 
 async def _change(

@@ -15,12 +15,13 @@ from kern.execution.spec import Spec
 from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
-from kern.run.agent import RunInput, RunOutput, messages_of
+from kern.run.agent import RunOutput
 from kern.run.base import RunInfo
 from kern.run.budget import Spending
 from kern.run.codec import decode_object
-from kern.run.content import AudioPart, FilePart, ImagePart
+from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
+from kern.run.input import RunInput, messages_of
 from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.steps import OUTPUT_MODEL
@@ -207,10 +208,13 @@ class Attempt:
         output, state = self.output, self.journal.state
         output.followups = [*state.followups]
         if state.answers_of(OUTPUT_MODEL) and output.messages:
-            # What its caller was told is what later runs are shown.
-            output.messages[-1] = Message("assistant", state.answer_text)
+            # What its caller was told is what later runs are shown, with the media of the draft.
+            text, parts = state.answer_text or "", output.messages[-1].parts
+            made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
+            content: Content = (TextPart(text), *made) if made else text
+            output.messages[-1] = Message("assistant", content)
         if self.answer is not None:
-            # It is a value of JSON here; whoever has the type makes an instance of it.
+            # It is a value of JSON here; the agent's methods make an instance of it.
             output.content, output.content_type = cast("tuple[str, str]", self.answer)
 
     async def replay(self) -> None:

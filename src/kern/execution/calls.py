@@ -14,11 +14,11 @@ from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
 from kern.run.base import RunContext, current_run, current_user
 from kern.run.content import Content, text_of
-from kern.run.fold import Turn
 from kern.run.printable import one_line
 from kern.run.requirement import RequirementKind, RunRequirement
 from kern.run.steps import Paused, ToolEnded
 from kern.run.tool import ToolCall, ToolExecution
+from kern.run.turn import Turn
 from kern.tools import ToolResult
 
 logger = logging.getLogger("kern")

@@ -4,11 +4,11 @@ import logging
 from dataclasses import replace
 from functools import partial
 
-from kern.execution.answers import asked_of_model, finish
 from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
+from kern.execution.finishing import asked_of_model, finish
 from kern.execution.limits import check_turns, check_usage
 from kern.execution.middleware import AskModel, around_model
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice

@@ -142,7 +142,7 @@ async def _write_end(attempt: Attempt, store: Store, rows: list[JournalRow]) -> 
     fold_before = attempt.journal.fold_before if rows else 0
     output = attempt.output
     forgotten: list[str] = []
-    if not attempt.spec.store_media and output.status in (RunStatus.completed, RunStatus.cancelled):
+    if output.status in (RunStatus.completed, RunStatus.cancelled) and not attempt.spec.store_media:
         forgotten = media_in(output.messages)
         output = replace(output, messages=[without_media(each) for each in output.messages])
         if not attempt.foreground:  # Else its caller has the media in memory.

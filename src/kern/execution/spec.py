@@ -186,7 +186,7 @@ class Spec(msgspec.Struct, frozen=True):
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """Whoever may answer, the agent's own model first."""
+        """The models that may answer, the agent's own first."""
         return (self.model, *(() if self.fallback is None else self.fallback.models))
 
 

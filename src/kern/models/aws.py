@@ -44,7 +44,10 @@ class _Service(AnthropicService):
     def _explained(self, error: Exception) -> ModelError:
         is_of_aws = type(error).__module__.startswith("botocore.")
         if is_of_aws or (isinstance(error, RuntimeError) and "credentials" in str(error)):
-            text = f"{self._model} cannot be asked with the credentials of AWS: {error}"
+            text = (
+                f"{self._model} cannot be asked with the credentials of AWS: "
+                f"{str(error).rstrip('.')}. Check AWS_BEARER_TOKEN_BEDROCK, or what boto3 finds."
+            )
             return ModelError(text, kind="authentication")
         return super()._explained(error)
 

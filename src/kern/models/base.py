@@ -3,14 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import Literal, Protocol, Self, TypeAlias
 
 from kern.models.prices import Price
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
-
-if TYPE_CHECKING:
-    from kern.models.cache import ResponseCache
 
 FinishReason: TypeAlias = Literal[
     "stop", "tool_calls", "refusal", "length", "content_filter", "other"
@@ -191,7 +188,7 @@ class Model(ABC):
     id: str
     provider: str
     keeps_answers: bool = False
-    response_cache: "ResponseCache | None" = None
+    response_cache: "AnswerCache | None" = None
     price: Price | None = None
     supports_native_structured_outputs: bool = True
     delay_between_retries: float | None = None
@@ -244,7 +241,7 @@ class Model(ABC):
         call that is under way fails.
         """
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:  # noqa: B027 # not every model keeps connections
         """Close the connections that synchronous code, or a loop in another thread, has opened.
 
         Raises:
@@ -263,3 +260,10 @@ class Model(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class AnswerCache(Protocol):
+    """Where answers are kept, such as :class:`kern.models.cache.ResponseCache`."""
+
+    def before(self, model: Model) -> Model:
+        """Return a model that gives kept answers of this one, and asks it for all others."""

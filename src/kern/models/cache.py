@@ -59,11 +59,16 @@ _decoder = msgspec.json.Decoder(Kept)
 class ResponseCache:
     """Answers of a model, each in a file that is named by what was asked.
 
-    It is for development: answers are kept as they are, for whoever may read the files.
+    It is for development: answers are kept as they are, for all who may read the files.
 
     Attributes:
         directory: where the files are.
         ttl: for how many seconds an answer is of use, or None for any time.
+
+    Example:
+        >>> cache = ResponseCache(".answers", ttl=3600)
+        >>> str(cache.directory)
+        '.answers'
     """
 
     def __init__(
@@ -88,6 +93,10 @@ class ResponseCache:
         self.ttl = ttl
         self.directory = _default() if directory is None else Path(directory)
         self._parameters = dict(parameters or {})
+
+    def before(self, model: Model) -> Model:
+        """Return a model that gives kept answers of this one, and asks it for all others."""
+        return CachedModel(model, self)
 
     def path(self, model: Model, request: ModelRequest) -> Path:
         """Return where the answer to a request is kept.
@@ -146,7 +155,7 @@ class CachedModel(Model):
     def __init__(self, model: Model, cache: ResponseCache) -> None:
         """Put the answers of a cache before a model."""
         self.id, self.provider = model.id, model.provider
-        self.keeps_answers = model.keeps_answers
+        self.keeps_answers, self.price = model.keeps_answers, model.price
         self._model = model
         self._cache = cache
 
@@ -197,7 +206,7 @@ class CachedModel(Model):
 def cached(model: Model) -> Model:
     """Return a model that gives kept answers, if the model has a cache; else the model itself."""
     cache = model.response_cache
-    return model if cache is None else CachedModel(model, cache)
+    return model if cache is None else cache.before(model)
 
 
 def response_cache(

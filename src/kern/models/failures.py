@@ -114,6 +114,9 @@ _TOO_LONG = re.compile(
     re.I,
 )
 
+# Some servers quote a whole request, in which media is in base64.
+_MEDIA = re.compile(r"[A-Za-z0-9+/_-]{256,}={0,2}")
+
 
 def failure_of(code: object, status: int | None = None, message: str = "") -> Failure:
     """Return what a failure means.
@@ -163,6 +166,7 @@ def refusal(
         content: the text that there was by then.
     """
     headers = headers or {}
+    said = _MEDIA.sub("…", said)
     transient = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
     answered = "failed" if status is None else f"answered {status}"
     remedy = _remedy(failure.kind, status, key, server)

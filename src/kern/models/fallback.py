@@ -137,5 +137,8 @@ def _models(name: str, models: object) -> tuple[Model, ...]:
         )
     wrong = next((each for each in models if not isinstance(each, Model | str)), None)
     if wrong is not None:
-        raise ConfigurationError(f"{name} has something that is no model: {wrong!r:.80}.")
+        raise ConfigurationError(
+            f"{name} has something that is no model: {wrong!r:.80}. Pass models, such as Claude(), "
+            'or texts such as "anthropic:claude-sonnet-5-5".'
+        )
     return tuple(map(get_model, models))

@@ -4,6 +4,7 @@ import re
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache, reduce
 from inspect import isroutine
 from threading import Lock
@@ -222,7 +223,7 @@ class Form:
             try:
                 form = Form(found)
             except ConfigurationError:
-                """It is something else by now."""
+                pass  # It is something else by now.
             else:
                 if form.to_json() == text:
                     return form
@@ -260,15 +261,14 @@ class Form:
                 raise UnfitError(_told([(each.json_path[2:], each.message) for each in faults]))
             return value
         instance = self._validated(value)
-        # So that what a default has made is the same whenever it is read.
-        try:
+        # So that what a default has made is the same whenever it is read. What a user has written
+        # may fail at it, or say it in another form than that in which it is read.
+        with suppress(Exception):
             stored: object = self._adapter.dump_python(
                 instance, mode="json", by_alias=True, warnings=False
             )
             if self._validated(stored) == instance:
                 return stored
-        except Exception:
-            """What a user has written does not say it in the form in which it is read."""
         return value
 
     def _validated(self, value: object) -> object:
@@ -324,7 +324,10 @@ def _adapted(kind: object, keyword: str) -> "tuple[TypeAdapter[Any], Schema]":
     from pydantic.json_schema import GenerateJsonSchema
 
     class Quiet(GenerateJsonSchema):
-        ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
+        ignored_warning_kinds = {  # noqa: RUF012 # as pydantic has it
+            "skipped-choice",
+            "non-serializable-default",
+        }
 
     if isinstance(kind, str) or isroutine(kind):
         what = "a text" if isinstance(kind, str) else "a function"

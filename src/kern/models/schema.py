@@ -142,7 +142,7 @@ def _rewritten(schema: object, dialect: _Dialect) -> Schema:
     if unknown := given.keys() - allowed:
         raise _UnsayableError(f"{', '.join(sorted(unknown))}")
     if "$ref" in given:
-        return _reference(given, dialect)
+        return _reference(given)
     if not given.keys() & {"type", "enum", "const", "anyOf"}:
         raise _UnsayableError("any value")
     return _parts(given, dialect)
@@ -200,7 +200,7 @@ def _object(given: Schema, dialect: _Dialect, each: Callable[[object], Schema]) 
         given["additionalProperties"] = given.pop("additionalProperties")
 
 
-def _reference(given: Schema, dialect: _Dialect) -> Schema:
+def _reference(given: Schema) -> Schema:
     """Return a schema that refers to another, which may say nothing else beside it."""
     reference: Schema = {"$ref": given.pop("$ref")}
     defs = {name: given.pop(name) for name in ("$defs", "definitions") if name in given}

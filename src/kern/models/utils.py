@@ -35,6 +35,10 @@ def get_model(model: Model | str | None = None) -> Model:
 
     Raises:
         ConfigurationError: there is no such provider, or the text names no model.
+
+    Example:
+        >>> get_model("anthropic:claude-sonnet-5-5")
+        Claude('claude-sonnet-5-5')
     """
     if isinstance(model, Model):
         return model

@@ -1,4 +1,4 @@
-"""What goes into a run of an agent, what comes out, and what happens in between."""
+"""A run as its caller sees it; users find what goes into it, and its events, here too."""
 
 import json
 import time
@@ -10,11 +10,11 @@ from typing import Any, Generic, Self, cast
 import msgspec
 from typing_extensions import TypeVar
 
-from kern.errors import InvalidInputError, JournalError
+from kern.errors import JournalError
 from kern.media import Audio, File, Image, Media, Video, media_of
 from kern.run.base import RunStatus
-from kern.run.codec import decode_object, dump, encode, shown, to_json_value
-from kern.run.content import AudioPart, Blob, FilePart, ImagePart, TextPart
+from kern.run.codec import decode_object, dump, shown, to_json_value
+from kern.run.content import AudioPart, Blob, FilePart, ImagePart
 from kern.run.event import (
     FollowupsCompletedEvent,
     FollowupsStartedEvent,
@@ -40,6 +40,7 @@ from kern.run.event import (
     ToolCallErrorEvent,
     ToolCallStartedEvent,
 )
+from kern.run.input import RunInput, messages_of
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
 from kern.run.requirement import RunRequirement, requirements_from_json, requirements_to_json
@@ -72,50 +73,7 @@ __all__ = [
     "ToolCallCompletedEvent",
     "ToolCallErrorEvent",
     "ToolCallStartedEvent",
-    "messages_of",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class RunInput:
-    """The input of a run.
-
-    Attributes:
-        messages: what the run adds to the conversation, in order; at least one.
-    """
-
-    messages: tuple[Message, ...]
-
-    @classmethod
-    def of(cls, value: object, *, with_media: bool = False) -> Self:
-        """Return the input that a caller meant.
-
-        Args:
-            value: a text; a message; or a list of messages, each a :class:`Message` or a dict
-                with ``role`` and ``content``, a text or a list of parts.
-            with_media: whether media is given beside it, so that it need not say anything.
-
-        Raises:
-            InvalidInputError: there is nothing to say in it, or it is none of these.
-        """
-        given = value if isinstance(value, list | tuple) else [value]
-        messages = (*map(_message, given),)
-        if not with_media and not any(map(_says_something, messages)):
-            raise InvalidInputError("The input is empty. Pass a text or a list of messages.")
-        return cls(messages)
-
-    def to_json(self) -> str:
-        """Return the input as JSON text."""
-        return encode({"messages": [each.to_dict() for each in self.messages]}, "input")
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return the input that :meth:`to_json` gave.
-
-        Raises:
-            ValueError: the text is damaged.
-        """
-        return cls(tuple(messages_of(decode_object(text))))
 
 
 Output = TypeVar("Output", default=str)
@@ -289,21 +247,22 @@ class RunOutput(Generic[Output]):
             KeyError: an id is missing.
             ValueError: there is no such status or role.
         """
+        given: dict[str, Any] = values
         output = cls(
-            run_id=cast(str, values["run_id"]),
-            session_id=cast(str, values["session_id"]),
-            agent_id=cast(str, values["agent_id"]),
-            user_id=cast(str | None, values.get("user_id")),
-            status=RunStatus(str(values.get("status", "PENDING"))),
-            metadata=cast(dict[str, object] | None, values.get("metadata")),
-            error=cast(str | None, values.get("error")),
-            error_kind=cast(str | None, values.get("error_kind")),
-            requirements=msgspec.convert(values.get("requirements", []), list[RunRequirement]),
-            attempt=cast(int, values.get("attempt", 0)),
-            parent_run_id=cast(str | None, values.get("parent_run_id")),
-            created_at=cast(float, values.get("created_at", 0.0)),
-            started_at=cast(float | None, values.get("started_at")),
-            finished_at=cast(float | None, values.get("finished_at")),
+            run_id=given["run_id"],
+            session_id=given["session_id"],
+            agent_id=given["agent_id"],
+            user_id=given.get("user_id"),
+            status=RunStatus(str(given.get("status", "PENDING"))),
+            metadata=given.get("metadata"),
+            error=given.get("error"),
+            error_kind=given.get("error_kind"),
+            requirements=msgspec.convert(given.get("requirements", []), list[RunRequirement]),
+            attempt=given.get("attempt", 0),
+            parent_run_id=given.get("parent_run_id"),
+            created_at=given.get("created_at", 0.0),
+            started_at=given.get("started_at"),
+            finished_at=given.get("finished_at"),
         )
         output._take_body(values)
         return output
@@ -411,35 +370,3 @@ def _error_in(record: RunRecord) -> str | None:
 
 def _seconds(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
-
-
-def _message(value: object) -> Message:
-    if isinstance(value, Message):
-        return value
-    if isinstance(value, str):
-        return Message("user", value)
-    if isinstance(value, dict) and isinstance(value.get("content"), str | list):
-        return Message.from_dict(value)
-    raise InvalidInputError(
-        f"The input holds {type(value).__name__}. Pass a text, a Message, or a list of messages "
-        'such as {"role": "user", "content": "Hello"}.'
-    )
-
-
-def _says_something(message: Message) -> bool:
-    content = message.content
-    if isinstance(content, tuple) and any(not isinstance(part, TextPart) for part in content):
-        return True
-    return bool(message.text.strip())
-
-
-def messages_of(values: dict[str, object]) -> list[Message]:
-    """Return the messages of a stored input or output.
-
-    Raises:
-        ValueError: they are damaged.
-    """
-    messages = values.get("messages", [])
-    if not isinstance(messages, list) or not all(isinstance(each, dict) for each in messages):
-        raise ValueError(f"expected a list of messages, found {messages!r:.100}")
-    return [Message.from_dict(each) for each in messages]

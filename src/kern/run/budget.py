@@ -51,7 +51,9 @@ class Budget:
                 f"Budget: tokens must be a whole number from 1 on, not {self.tokens!r:.50}."
             )
         if self.cost is None and self.tokens is None:
-            raise ConfigurationError("A budget needs a cost, a number of tokens, or both.")
+            raise ConfigurationError(
+                "A budget needs a cost, a number of tokens, or both, as in Budget(cost=5)."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from kern.run.content import Content, text_of
 from kern.run.event import RunEvent
-from kern.run.happened import FIRST_EVENT, Happened, complaint, followups_in, secondary_events
-from kern.run.message import Message, Metrics
+from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
+from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
 from kern.run.steps import (
@@ -36,72 +35,7 @@ from kern.run.steps import (
     damaged,
     read_row,
 )
-from kern.run.tool import ToolCall, ToolExecution
-
-
-@dataclass(slots=True)
-class Turn:
-    """A model's answer, and what became of the tool calls in it.
-
-    Attributes:
-        number: which of the run's answers it is, from 1 on.
-        message: the answer.
-        earlier: how many tool calls the model had asked for before it.
-        executions: the calls that have ended, by their place in the answer.
-        contents: what the model is told of them, by their place.
-        started: the calls that have begun, by their place.
-        allowed: the calls that a person has allowed to begin, by their place.
-        complaint: what does not fit in the answer, for which the model is asked again.
-    """
-
-    number: int
-    message: Message
-    earlier: int
-    executions: dict[int, ToolExecution] = field(default_factory=dict)
-    contents: dict[int, Content] = field(default_factory=dict)
-    started: set[int] = field(default_factory=set)
-    allowed: set[int] = field(default_factory=set)
-    complaint: str | None = None
-
-    @property
-    def open_calls(self) -> list[tuple[int, ToolCall]]:
-        """The calls without a result, with their places."""
-        calls = enumerate(self.message.tool_calls)
-        return [(place, call) for place, call in calls if place not in self.executions]
-
-    def end(self, place: int, content: Content, *, error: bool) -> ToolExecution:
-        """Note what a call came to.
-
-        Args:
-            place: the call's place in the answer.
-            content: what the model is told.
-            error: whether the call failed.
-
-        Raises:
-            LookupError: there is no such call.
-        """
-        execution = _execution(self.message.tool_calls, place, text_of(content), error)
-        self.executions[place], self.contents[place] = execution, content
-        return execution
-
-    @property
-    def messages(self) -> list[Message]:
-        """The answer and the results there are, in the order of the calls."""
-        if self.complaint is not None:
-            return [self.message, complaint(self.complaint)]
-        if not self.executions:
-            return [self.message]
-        contents = self.contents
-        results = [
-            Message(
-                "tool",
-                contents[place],
-                tool_call_id=ended.tool_call_id,
-                is_error=ended.tool_call_error,
-            )
-            for place, ended in sorted(self.executions.items())
-        ]
-        return [self.message, *results]
+from kern.run.turn import Turn
 
 
 class Keeper(Protocol):
@@ -116,7 +50,7 @@ KeeperT = TypeVar("KeeperT", bound=Keeper)
 
 
 @dataclass(slots=True)
-class OpenCall:
+class ModelCall:
     """A model call that has not ended.
 
     Attributes:
@@ -153,6 +87,7 @@ class RunState:
         last_seq: the number of the last row.
 
     Example:
+        >>> from kern.run.message import Message
         >>> state = RunState()
         >>> answer = ModelAnswered(Message("assistant", "Hello"), Metrics(), slices=(3,))
         >>> for each in state.apply(Entry(1, 2, answer)):
@@ -170,7 +105,7 @@ class RunState:
     model: str | None = None
     fallback: tuple[str, str] | None = None
     requirements: tuple[RunRequirement, ...] = ()
-    call: OpenCall | None = None
+    call: ModelCall | None = None
     voids: str = ""
     secondary: tuple[SecondaryAnswered | AnswerRefused, ...] = ()
     refusals: int = 0
@@ -217,6 +152,8 @@ class RunState:
 
     def kept_at(self, models: Iterable[KeeperT]) -> tuple[KeeperT, str] | None:
         """Return the one of these models that keeps an answer, and its handle, or None."""
+        if self.kept is None:
+            return None
         found = ((each, self.handle_for(each.origin)) for each in models)
         return next(((each, handle) for each, handle in found if handle is not None), None)
 
@@ -284,7 +221,7 @@ class RunState:
         self, step: CallBegun | TextSlice | AnswerKept, event: int
     ) -> Iterator[Happened]:
         if self.call is None:
-            self.call = OpenCall(event)
+            self.call = ModelCall(event)
         match step:
             case TextSlice(text):
                 self.call.texts.append(text)
@@ -357,7 +294,7 @@ class RunState:
     def _starts(self, places: Sequence[int]) -> Iterator[Happened]:
         for place in places:
             turn = self.turns[-1]
-            execution = _execution(turn.message.tool_calls, place)
+            execution = turn.execution(place)
             turn.started.add(place)
             turn.allowed.discard(place)  # It was allowed to begin once, and has begun.
             yield Happened(RunEvent.tool_call_started, tool=execution)
@@ -412,12 +349,3 @@ def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
             break
         last = row.seq
     return last
-
-
-def _execution(
-    calls: Sequence[ToolCall], place: int, result: str | None = None, error: bool = False
-) -> ToolExecution:
-    if place < 0:
-        raise IndexError(f"there is no call {place}")
-    call = calls[place]
-    return ToolExecution(call.id, call.name, call.arguments, result, error)

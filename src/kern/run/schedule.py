@@ -7,10 +7,10 @@ from itertools import chain, islice, takewhile
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 from kern.errors import InvalidInputError
-from kern.run.agent import RunInput
 from kern.run.codec import check_id, decode_object, encode
 from kern.run.content import data_in
 from kern.run.cron import Cron
+from kern.run.input import RunInput
 from kern.run.record import NewRun
 
 Missed: TypeAlias = Literal["skip", "once", "all"]

@@ -266,9 +266,9 @@ def write_row(run_id: str, entry: Entry, *, charged: bool = False) -> JournalRow
     Example:
         >>> row = write_row("run", Entry(1, 2, ToolEnded(0, "sunny")))
         >>> row.type, row.payload
-        ('ToolEnded', '{"place":0,"result":"sunny","error":false}')
+        ('ToolEnded', '{"place":0,"content":"sunny","error":false}')
         >>> read_row(row).step
-        ToolEnded(place=0, result='sunny', error=False)
+        ToolEnded(place=0, content='sunny', error=False)
     """
     step = entry.step
     assert step is not None, "what is skipped is not written"

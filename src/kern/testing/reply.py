@@ -104,6 +104,10 @@ class Reply:
         resumable: whether a background response can be streamed once more; polled it can be anyway.
         gate: done when the test releases the reply.
         gate_after: the number of deltas before the gate; None holds back the first byte.
+
+    Example:
+        >>> Reply.text("Par", "is.").deltas
+        ('Par', 'is.')
     """
 
     deltas: tuple[str, ...] = ()

@@ -56,6 +56,14 @@ class ProtocolServer:
         cancelled: the ids of the responses that were cancelled through the API.
         disconnects: how many clients closed the connection before their reply was complete.
         in_flight: how many requests are being answered now.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.models.openai import OpenAIChat
+        >>> with ProtocolServer([Reply.text("Paris.")]) as server:
+        ...     model = OpenAIChat("any", base_url=server.base_url, api_key="none")
+        ...     Agent("Researcher", model).run("What is the capital of France?").content
+        'Paris.'
     """
 
     def __init__(

@@ -9,8 +9,9 @@ from strategies import texts
 
 from kern.errors import ModelError
 from kern.models.anthropic.answer import is_paused, read_answer
+from kern.models.anthropic.caching import Options
 from kern.models.anthropic.pieces import Pieces
-from kern.models.anthropic.wire import Options, continued, request_body
+from kern.models.anthropic.wire import continued, request_body
 from kern.models.base import ModelRequest
 from kern.models.origin import Origin
 from kern.models.values import Json

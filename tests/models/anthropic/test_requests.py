@@ -9,8 +9,9 @@ from anthropic.types.message_create_params import MessageCreateParamsNonStreamin
 from sdk_types import misfits
 
 from kern.errors import ConfigurationError, ModelError
+from kern.models.anthropic.caching import Options
 from kern.models.anthropic.params import joined
-from kern.models.anthropic.wire import Options, request_body
+from kern.models.anthropic.wire import request_body
 from kern.models.base import ModelRequest, OutputSchema, ToolChoice
 from kern.models.origin import Origin
 from kern.run.content import (

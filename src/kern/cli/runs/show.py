@@ -14,8 +14,8 @@ from kern.cli.runs.timeline import timeline
 from kern.cli.terminal import age, cell, console, cost_text, status_of, took
 from kern.db.database import Database
 from kern.errors import RunNotFoundError
-from kern.run.agent import RunInput
 from kern.run.duration import format_duration
+from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.printable import printable
 from kern.run.record import JournalRow, RunRecord

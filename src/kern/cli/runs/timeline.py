@@ -12,9 +12,17 @@ from kern.run.fold import RunState, apply_entry
 from kern.run.happened import FIRST_EVENT, Happened, ending
 from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
-from kern.run.steps import AnswerRefused, Entry, ModelAnswered, read_row
+from kern.run.steps import AnswerRefused, Entry, ModelAnswered, SecondaryAnswered, read_row
 
 _FAILED = (RunEvent.run_error, RunEvent.tool_call_error, RunEvent.run_cancelled)
+
+# What tells what a model's answer has used.
+_ANSWERED = (
+    RunEvent.model_request_completed,
+    RunEvent.output_model_response_completed,
+    RunEvent.parser_model_response_completed,
+    RunEvent.followups_completed,
+)
 
 # What a row tells beside what it is about.
 _TOLD_ELSEWHERE = (
@@ -84,15 +92,16 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
         detail = detail or "asks for " + ", ".join(
             call_line(each.name, each.arguments) for each in step.message.tool_calls[:3]
         )
-        used = step.metrics
-        cost = f", {dollars(used.cost)}" if used.cost else ""
-        detail = f"{used.input_tokens} + {used.output_tokens} tokens{cost}: {detail}"
     elif isinstance(step, AnswerRefused):
         detail = one_line(f"does not fit: {step.reason}", 160)
     elif kind is RunEvent.followups_completed:
         detail = one_line(shown(happened.more["followups"]), 160)
     elif step is not None and kind in _TOLD_ELSEWHERE:
         payload = None
+    if isinstance(step, ModelAnswered | SecondaryAnswered) and kind in _ANSWERED:
+        used = step.metrics
+        cost = f", {dollars(used.cost)}" if used.cost else ""
+        detail = f"{used.input_tokens} + {used.output_tokens} tokens{cost}: {detail}"
     failed = kind in _FAILED
     return Moment(happened.seq, kind.value, entry.created_at, detail, failed, payload)
 

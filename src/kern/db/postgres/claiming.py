@@ -18,7 +18,7 @@ from kern.run.record import RunRecord
 Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
 
 
-# How many runs become due at once where there is no limit, or no longer one.
+# How many runs become due at once where there is no limit, or none any more.
 _MANY = 1000
 
 

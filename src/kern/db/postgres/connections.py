@@ -67,6 +67,7 @@ class Connections:
 
     def terminate(self) -> None:
         """Close every connection; nothing uses them any more."""
+        self._listener.terminate()
         # Not close(): that waits for connections whose release asyncio.run has interrupted.
         self.pool.terminate()
 
@@ -208,8 +209,7 @@ class Connections:
                         address=self.address,
                     ) from None
                 continue
-            # The proxy passes it on.
-            opened_at: float = connection.opened_at  # type: ignore[attr-defined]
+            opened_at: float = connection.opened_at  # type: ignore[attr-defined] # by its proxy
             if opened_at >= self._trusted_since:
                 return connection
             connection.terminate()

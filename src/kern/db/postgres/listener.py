@@ -86,10 +86,19 @@ class Listener:
             if self._subscriptions:
                 return
             task, self._task = self._task, None
-            if task is not None:
-                task.cancel()
-                await asyncio.wait({task})
-            self._drop()
+            try:
+                if task is not None:
+                    task.cancel()
+                    await asyncio.wait({task})
+            finally:
+                self._drop()
+
+    def terminate(self) -> None:
+        """Listen to nothing more, and close the connection; nothing uses it any more."""
+        self._subscriptions.clear()
+        if self._task is not None:
+            self._task.cancel()
+        self._drop()
 
     async def _keep_listening(self) -> None:
         arrives = await self._probe()

@@ -279,10 +279,12 @@ class PostgresStore(Store):
 
     @override
     async def close(self) -> None:
-        await self._queue.close()
-        for listener in self._listeners:
-            await listener.close()
-        self.connections.terminate()
+        try:
+            await self._queue.close()
+            for listener in self._listeners:
+                await listener.close()
+        finally:  # Also where a loop that ends has interrupted this.
+            self.connections.terminate()
 
     async def _give_up(self, statement: str, *values: object) -> RunStatus | None:
         rows = await self._fetch(statement, *values)

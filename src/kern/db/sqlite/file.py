@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -205,10 +206,9 @@ class SqliteFile:
                 if self._thread is None:
                     self._thread = ThreadPoolExecutor(1, thread_name_prefix="kern-sqlite")
                 thread = self._thread
-                try:
+                # An interpreter that is closing gives no more work to threads.
+                with suppress(RuntimeError):
                     return thread.submit(work)
-                except RuntimeError:
-                    """The interpreter is closing and gives no more work to threads."""
         done: Future[Result] = Future()
         try:
             done.set_result(work())

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from kern.errors import ModelError
-from kern.models.anthropic.wire import CONTAINER, answer_blocks
+from kern.models.anthropic.turns import CONTAINER, answer_blocks
 from kern.models.base import FinishReason, ModelResponse
 from kern.models.calls import ids_in, object_of, read_call
 from kern.models.failures import failure_of, refusal

@@ -4,18 +4,42 @@ Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
+from kern.models.anthropic.turns import Turn, Turns
 from kern.models.base import ModelRequest
+from kern.models.values import Json
 
-if TYPE_CHECKING:
-    from kern.models.anthropic.wire import Options, Turn, Turns
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is marked in a request.
+
+    Attributes:
+        cache_system: whether the provider is to keep what goes before the messages.
+        cache_tools: whether the provider is to keep the tools.
+        for_an_hour: whether it is to keep them for an hour instead of five minutes.
+        citations: whether the model is to cite the documents that it is given.
+        cache_conversation: whether the provider is to keep the messages; None where it is likely
+            that they are sent again.
+    """
+
+    cache_system: bool = False
+    cache_tools: bool = False
+    for_an_hour: bool = False
+    citations: bool = False
+    cache_conversation: bool | None = False
+
+    @property
+    def marker(self) -> Json:
+        """What ends a part of the request that the provider is to keep."""
+        kept: Json = {"type": "ephemeral"}
+        return {"cache_control": {**kept, "ttl": "1h"} if self.for_an_hour else kept}
 
 
 def options_for(
-    options: "Options", request: ModelRequest, encoded: "Turns", given: Mapping[str, object]
-) -> "Options":
+    options: Options, request: ModelRequest, encoded: Turns, given: Mapping[str, object]
+) -> Options:
     """Return what is marked in a request, by what is likely to be sent again.
 
     Args:
@@ -34,7 +58,7 @@ def options_for(
     return replace(options, cache_conversation=True, cache_system=True, cache_tools=tools)
 
 
-def marked(turns: Sequence["Turn"], options: "Options") -> Iterator[bytes]:
+def marked(turns: Sequence[Turn], options: Options) -> Iterator[bytes]:
     """Yield the turns as JSON, marked where the provider is to look for what it has kept.
 
     That is at the end, and where the request before ended: the provider finds by itself only what

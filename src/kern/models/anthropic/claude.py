@@ -12,10 +12,11 @@ from typing_extensions import override
 
 from kern.errors import ConfigurationError
 from kern.keywords import explained
+from kern.models.anthropic.caching import Options
 from kern.models.anthropic.call import MessageCall
 from kern.models.anthropic.params import joined
 from kern.models.anthropic.service import AnthropicService
-from kern.models.anthropic.wire import Options, request_body
+from kern.models.anthropic.wire import request_body
 from kern.models.base import ModelRequest, OutputMode
 from kern.models.cache import response_cache
 from kern.models.hosted import Call, HostedModel
@@ -30,7 +31,12 @@ _OWN_KEYWORDS = frozenset(
 
 
 class Claude(HostedModel):
-    """A model behind Anthropic's Messages API."""
+    """A model behind Anthropic's Messages API.
+
+    Example:
+        >>> Claude("claude-sonnet-5-5", max_tokens=16_000, thinking={"type": "adaptive"})
+        Claude('claude-sonnet-5-5')
+    """
 
     provider = "Anthropic"
     _service: AnthropicService

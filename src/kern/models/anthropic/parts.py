@@ -157,7 +157,8 @@ def _text(data: bytes, part: FilePart) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
+        name = f"The file {part.name!r}" if part.name else "A file"
         raise refused(
-            f"The file {part.name or ''!r} of the message cannot be read: it is "
-            f"{part.mime_type or 'of no known kind'}. Claude takes PDF and text."
+            f"{name} of the message cannot be read: it is {part.mime_type or 'of no known kind'}. "
+            "Claude takes PDF and text."
         ) from None

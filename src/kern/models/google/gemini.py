@@ -25,7 +25,12 @@ from kern.run.numbers import check_seconds
 
 
 class Gemini(HostedModel):
-    """A model behind Google's Gemini API, or on Vertex AI."""
+    """A model behind Google's Gemini API, or on Vertex AI.
+
+    Example:
+        >>> Gemini("gemini-3.7-flash", thinking_level="low", search=True)
+        Gemini('gemini-3.7-flash')
+    """
 
     provider = "Google"
     _service: GoogleService

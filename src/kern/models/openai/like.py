@@ -56,7 +56,10 @@ class OpenAILike(OpenAIModel):
         """
         id = id or self.default_id
         if not id:
-            raise ConfigurationError(f"{type(self).__name__} needs the id of a model.")
+            name = type(self).__name__
+            raise ConfigurationError(
+                f"{name} needs the id of a model, as its server has it: {name}('qwen3')."
+            )
         protocol: ChatApi | ResponsesApi
         if api == "chat":
             check_names(self, options, ChatOptions)

@@ -69,9 +69,10 @@ def sound_input(part: AudioPart) -> Json:
     """
     kind = _SOUNDS.get(part.mime_type or "")
     if kind is None or not isinstance(part.source, Inline):
+        given = "sound at an address" if isinstance(part.source, Url) else f"{part.mime_type}"
         raise refused(
-            f"The API takes sound within the message only, as audio/mpeg or audio/wav, not "
-            f"{part.mime_type} {'at an address' if isinstance(part.source, Url) else 'in it'}."
+            "The API takes sound within the message only, as audio/mpeg or audio/wav, not "
+            f"{given}. Give it so, or with its transcript."
         )
     data = base64.b64encode(part.source.data).decode()
     return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}

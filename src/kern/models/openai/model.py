@@ -1,5 +1,6 @@
 """What the models of this room share: how they are asked in a protocol, and through whom."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -125,11 +126,7 @@ class _Call(Call):
     @override
     async def respond(self) -> ModelResponse:
         if self._model.keeps_answers:
-            async with aclosing(self.stream()) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, ModelResponse):
-                        return piece
-            raise AssertionError("a stream ends with its response or an error")
+            return await self._followed()
         request, origin = self._request, self._model.asked(self._request)
         body = to_object(self._api.body(request, origin))
         answer = await self._service.post(self._api.path, body)
@@ -154,6 +151,19 @@ class _Call(Call):
                     yield piece
         for piece in reader.end():
             yield piece
+
+    async def _followed(self) -> ModelResponse:
+        """Return an answer that the provider keeps, and whose handle nobody is told."""
+        try:
+            async with aclosing(self.stream()) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, ModelResponse):
+                        return piece
+        except asyncio.CancelledError:
+            if (handle := self._request.handle) is not None:  # So nobody else can stop it.
+                await self._model.cancel(handle)
+            raise
+        raise AssertionError("a stream ends with its response or an error")
 
     @override
     def changes_after(self, error: ModelError) -> bool:

@@ -124,7 +124,9 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
                 kind="authentication",
             )
         if not address:
-            raise ConfigurationError(f"{self._model} has no address. Set {hint}.")
+            variable = self._provider.url_variable
+            remedy = "Pass base_url" + (f", or set {variable}." if variable else ".")
+            raise ConfigurationError(f"{self._model} has no address. {remedy}")
         given = self._options.get("http_client")
         http_client = given or DefaultAioHttpClient(limits=LIMITS)
         try:

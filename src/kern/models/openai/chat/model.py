@@ -8,7 +8,12 @@ from kern.models.openai.options import ChatOptions, check_names
 
 
 class OpenAIChat(OpenAIModel):
-    """A model behind OpenAI's Chat Completions API."""
+    """A model behind OpenAI's Chat Completions API.
+
+    Example:
+        >>> OpenAIChat("gpt-5.4-mini", seed=7)
+        OpenAIChat('gpt-5.4-mini')
+    """
 
     def __init__(self, id: str = "gpt-5.4-mini", **options: Unpack[ChatOptions]) -> None:
         """Choose the model; nothing is opened before the first call.

@@ -24,7 +24,12 @@ _CANCEL = 10.0
 
 
 class OpenAIResponses(OpenAIModel):
-    """A model behind OpenAI's Responses API."""
+    """A model behind OpenAI's Responses API.
+
+    Example:
+        >>> OpenAIResponses("gpt-5.4", reasoning_effort="low", max_output_tokens=2_000)
+        OpenAIResponses('gpt-5.4')
+    """
 
     def __init__(
         self,

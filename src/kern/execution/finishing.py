@@ -9,18 +9,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from kern.errors import ModelError, OutputSchemaError, UsageLimitError
+from kern.errors import BudgetExceededError, ModelError, OutputSchemaError, UsageLimitError
 from kern.execution.answering import Answering, Followups, Secondary
 from kern.execution.attempt import Attempt
-from kern.execution.limits import check_usage, priced
+from kern.execution.limits import check_usage
 from kern.execution.middleware import around_model
-from kern.models.asking import respond
+from kern.execution.pricing import priced
 from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
 from kern.models.cache import cached
 from kern.models.form import Form, UnfitError
-from kern.run.agent import RunInput
+from kern.models.structured import respond
 from kern.run.codec import dump
 from kern.run.happened import complaint
+from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, AnswerRefused, SecondaryAnswered
 
@@ -48,12 +49,14 @@ async def finish(attempt: Attempt) -> bool:
     """
     answering, state = attempt.answering, attempt.state
     assert answering is not None, "else any answer is the end"
+    form = answering.form if answering.parses else None
+    if form is not None:  # What was declined needs no second model.
+        _check_refusal(attempt, state.turns[-1].message)
     if answering.output is not None and _is_due(attempt, OUTPUT_MODEL):
         asked = None if answering.parser else _asked(answering)
         await _ask_secondary(attempt, OUTPUT_MODEL, answering.output, asked)
     if answering.form and answering.parser and _is_due(attempt, PARSER_MODEL):
         await _ask_secondary(attempt, PARSER_MODEL, answering.parser, _asked(answering))
-    form = answering.form if answering.parses else None
     if form is not None and not await _fits(attempt, answering, form):
         return False
     if answering.followups is not None and not state.answers_of(FOLLOWUPS):
@@ -79,10 +82,7 @@ async def _fits(attempt: Attempt, answering: Answering, form: Form) -> bool:
     """Read the answer; where it does not fit, have its model asked again."""
     state = attempt.state
     message = _formed(attempt, answering)
-    if message.refusal:
-        raise ModelError(
-            f"The model declined to answer: {message.text}", kind="refused", content=message.text
-        )
+    _check_refusal(attempt, message)
     try:
         value = form.read(message.text)
     except UnfitError as unfit:
@@ -101,12 +101,20 @@ async def _fits(attempt: Attempt, answering: Answering, form: Form) -> bool:
     return True
 
 
+def _check_refusal(attempt: Attempt, message: Message) -> None:
+    """Raise where a model has declined to answer; where the run is retried, it is asked again."""
+    if message.refusal:
+        attempt.journal.keep(AnswerRefused("it is a refusal"))
+        raise ModelError(
+            f"The model declined to answer: {message.text}", kind="refused", content=message.text
+        )
+
+
 def _formed(attempt: Attempt, answering: Answering) -> Message:
     """Return the message that has to have the form."""
     state = attempt.state
-    first = state.turns[-1].message
-    if first.refusal or not (answering.output or answering.parser):
-        return first
+    if not (answering.output or answering.parser):
+        return state.turns[-1].message
     return state.answers_of(PARSER_MODEL if answering.parser else OUTPUT_MODEL)[-1].message
 
 
@@ -124,7 +132,9 @@ async def _ask_secondary(
     if of_this and isinstance(refused := attempt.state.secondary[-1], AnswerRefused):
         messages += [Message("assistant", of_this[-1].message.text), complaint(refused.reason)]
     response = await _ask(attempt, secondary.model, messages, form)
-    _keep(attempt, name, response, response.message)
+    said = response.message
+    # Nothing else of it is ever used, and media of it has no place in a row.
+    _keep(attempt, name, response, Message("assistant", said.text, refusal=said.refusal))
 
 
 async def _suggest(attempt: Attempt, followups: Followups) -> None:
@@ -137,7 +147,7 @@ async def _suggest(attempt: Attempt, followups: Followups) -> None:
     model, form = followups.model or attempt.spec.model, followups.form
     try:
         response = await _ask(attempt, model, messages, form.output_schema)
-    except (ModelError, UsageLimitError) as error:
+    except (ModelError, UsageLimitError, BudgetExceededError) as error:
         logger.warning("run %s has no follow-ups: %s", run_id, error)
         return
     message = response.message

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from kern.models.anthropic import Claude
-from kern.models.asking import respond, stream
 from kern.models.base import Model, ModelRequest, ModelResponse, OutputMode, OutputSchema, Text
 from kern.models.deepseek import DeepSeek
 from kern.models.form import Form
 from kern.models.google import Gemini
 from kern.models.openai import OpenAIChat, OpenAIResponses
+from kern.models.structured import respond, stream
 from kern.run.message import Message
 from kern.run.tool import ToolSchema
 from kern.testing import ProtocolServer, Reply
@@ -207,3 +207,15 @@ async def test_what_is_said_beside_the_final_tool_is_not_the_answer(
     reply = Reply.text("Let me see.").calling(("final_answer", {"x": 1}))
     _, response, _ = await asked(server, model_at(server, "claude"), form_of(TREE), reply)
     assert response.message.text == '{"x": 1}'
+
+
+async def test_the_final_tool_may_be_called_where_no_other_may(server: ProtocolServer) -> None:
+    server.script.append(Reply.tool_calls(("final_answer", {"x": 1})))
+    model = model_at(server, "claude")
+    request = ModelRequest([HELLO], [LOOK], tool_choice="none", output_schema=form_of(TREE))
+    response = await respond(model, request)
+    await model.aclose()
+    assert Form({"type": "object"}).read(response.message.text) == {"x": 1}
+    body = server.requests[-1].body
+    assert [each["name"] for each in body["tools"]] == ["final_answer"]
+    assert body["tool_choice"] == {"type": "any"}

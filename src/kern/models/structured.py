@@ -82,6 +82,8 @@ def _shaped(model: Model, request: ModelRequest) -> tuple[ModelRequest, str | No
     while name in names:
         name += "_"
     tool = ToolSchema(name, _USE, dict(form.schema))
+    if request.tool_choice == "none":  # That is said of the others: without this one is no answer.
+        return replace(request, tools=[tool], tool_choice="required"), name
     choice = request.tool_choice or "required"
     return replace(request, tools=[*request.tools, tool], tool_choice=choice), name
 

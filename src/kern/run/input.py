@@ -1,0 +1,83 @@
+"""What goes into a run: the messages that it adds to its conversation."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from kern.errors import InvalidInputError
+from kern.run.codec import decode_object, encode
+from kern.run.content import TextPart
+from kern.run.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class RunInput:
+    """The input of a run.
+
+    Attributes:
+        messages: what the run adds to the conversation, in order; at least one.
+    """
+
+    messages: tuple[Message, ...]
+
+    @classmethod
+    def of(cls, value: object, *, with_media: bool = False) -> Self:
+        """Return the input that a caller meant.
+
+        Args:
+            value: a text; a message; or a list of messages, each a :class:`Message` or a dict
+                with ``role`` and ``content``, a text or a list of parts.
+            with_media: whether media is given beside it, so that it need not say anything.
+
+        Raises:
+            InvalidInputError: there is nothing to say in it, or it is none of these.
+        """
+        given = value if isinstance(value, list | tuple) else [value]
+        messages = (*map(_message, given),)
+        if not with_media and not any(map(_says_something, messages)):
+            raise InvalidInputError("The input is empty. Pass a text or a list of messages.")
+        return cls(messages)
+
+    def to_json(self) -> str:
+        """Return the input as JSON text."""
+        return encode({"messages": [each.to_dict() for each in self.messages]}, "input")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the input that :meth:`to_json` gave.
+
+        Raises:
+            ValueError: the text is damaged.
+        """
+        return cls(tuple(messages_of(decode_object(text))))
+
+
+def _message(value: object) -> Message:
+    if isinstance(value, Message):
+        return value
+    if isinstance(value, str):
+        return Message("user", value)
+    if isinstance(value, dict) and isinstance(value.get("content"), str | list):
+        return Message.from_dict(value)
+    raise InvalidInputError(
+        f"The input holds {type(value).__name__}. Pass a text, a Message, or a list of messages "
+        'such as {"role": "user", "content": "Hello"}.'
+    )
+
+
+def _says_something(message: Message) -> bool:
+    content = message.content
+    if isinstance(content, tuple) and any(not isinstance(part, TextPart) for part in content):
+        return True
+    return bool(message.text.strip())
+
+
+def messages_of(values: dict[str, object]) -> list[Message]:
+    """Return the messages of a stored input or output.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    messages = values.get("messages", [])
+    if not isinstance(messages, list) or not all(isinstance(each, dict) for each in messages):
+        raise ValueError(f"expected a list of messages, found {messages!r:.100}")
+    return [Message.from_dict(each) for each in messages]

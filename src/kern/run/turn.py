@@ -1,0 +1,91 @@
+"""A model's answer, and what became of the tool calls in it."""
+
+from dataclasses import dataclass, field
+
+from kern.run.content import Content, text_of
+from kern.run.happened import complaint
+from kern.run.message import Message
+from kern.run.tool import ToolCall, ToolExecution
+
+
+@dataclass(slots=True)
+class Turn:
+    """A model's answer, and what became of the tool calls in it.
+
+    Attributes:
+        number: which of the run's answers it is, from 1 on.
+        message: the answer.
+        earlier: how many tool calls the model had asked for before it.
+        executions: the calls that have ended, by their place in the answer.
+        contents: what the model is told of them, by their place.
+        started: the calls that have begun, by their place.
+        allowed: the calls that a person has allowed to begin, by their place.
+        complaint: what does not fit in the answer, for which the model is asked again.
+    """
+
+    number: int
+    message: Message
+    earlier: int
+    executions: dict[int, ToolExecution] = field(default_factory=dict)
+    contents: dict[int, Content] = field(default_factory=dict)
+    started: set[int] = field(default_factory=set)
+    allowed: set[int] = field(default_factory=set)
+    complaint: str | None = None
+
+    @property
+    def open_calls(self) -> list[tuple[int, ToolCall]]:
+        """The calls without a result, with their places."""
+        calls = enumerate(self.message.tool_calls)
+        return [(place, call) for place, call in calls if place not in self.executions]
+
+    def end(self, place: int, content: Content, *, error: bool) -> ToolExecution:
+        """Note what a call came to.
+
+        Args:
+            place: the call's place in the answer.
+            content: what the model is told.
+            error: whether the call failed.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        execution = self.execution(place, text_of(content), error=error)
+        self.executions[place], self.contents[place] = execution, content
+        return execution
+
+    def execution(
+        self, place: int, result: str | None = None, *, error: bool = False
+    ) -> ToolExecution:
+        """Return a call as readers see it.
+
+        Args:
+            place: the call's place in the answer.
+            result: its result as text; None where it has none yet.
+            error: whether the call failed.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        if place < 0:
+            raise IndexError(f"there is no call {place}")
+        call = self.message.tool_calls[place]
+        return ToolExecution(call.id, call.name, call.arguments, result, error)
+
+    @property
+    def messages(self) -> list[Message]:
+        """The answer and the results there are, in the order of the calls."""
+        if self.complaint is not None:
+            return [self.message, complaint(self.complaint)]
+        if not self.executions:
+            return [self.message]
+        contents = self.contents
+        results = [
+            Message(
+                "tool",
+                contents[place],
+                tool_call_id=ended.tool_call_id,
+                is_error=ended.tool_call_error,
+            )
+            for place, ended in sorted(self.executions.items())
+        ]
+        return [self.message, *results]
