@@ -37,7 +37,12 @@ class PerLoop(Generic[Resource]):
         """
         loop = asyncio.get_running_loop()
         opening = self._opening.get(loop)
-        if opening is None or not opening.done() or _failed(opening):
+        if (
+            opening is None
+            or not opening.done()
+            or opening.cancelled()
+            or opening.exception() is not None
+        ):
             opening = await self._opened(loop, opening)
         return opening.result()[0]
 

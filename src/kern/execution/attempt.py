@@ -179,14 +179,14 @@ class Attempt:
     @property
     def conversation(self) -> list[Message]:
         """Everything that the model is told, once each of its calls has a result."""
-        for turn in self.state.turns[self._told :]:
+        for turn in self.journal.state.turns[self._told :]:
             self._add(self.messages, turn.messages, self.output.run_id)
             self._told += 1
         return [*self.context, *self.messages]
 
     def show(self) -> None:
         """Let the output show what the steps say, and the text of an unfinished answer."""
-        output, state = self.output, self.state
+        output, state = self.output, self.journal.state
         turns = state.turns
         if state.fallback is not None:
             output.model_provider, output.model = state.fallback
@@ -205,7 +205,7 @@ class Attempt:
 
     def _show_answer(self) -> None:
         """Let the output show the value of the answer, and what secondary models have said."""
-        output, state = self.output, self.state
+        output, state = self.output, self.journal.state
         output.followups = [*state.followups]
         if state.answers_of(OUTPUT_MODEL) and output.messages:
             # What its caller was told is what later runs are shown, with the media of the draft.
@@ -227,7 +227,7 @@ class Attempt:
             ValueError: the stored input or history is damaged.
         """
         await self.restore()
-        turns = self.state.turns
+        turns = self.journal.state.turns
         self.replayed = len(turns)
         if turns and self.number > 1:
             last = turns[-1]
@@ -247,7 +247,9 @@ class Attempt:
             return
         store, run_id = self.store, self.output.run_id
         if store and self.last_seq:
-            for row in await until_available(lambda: store.events(run_id, self.state.last_seq)):
+            for row in await until_available(
+                lambda: store.events(run_id, self.journal.state.last_seq)
+            ):
                 self.journal.restore(row)
         given = RunInput.from_json(self.input).messages
         if store is None and self.loaded:
@@ -270,11 +272,11 @@ class Attempt:
     async def _set_context(self) -> None:
         system, limit = self.spec.system_message, self.spec.history_runs
         self.context = [Message("system", system)] if system else []
-        self.history = self.state.history
+        self.history = self.journal.state.history
         store, output = self.store, self.output
         if store is None or not (limit or self.history):
             return
-        if self.state.turns:
+        if self.journal.state.turns:
             # What the model was told in the first attempt, not what the session says by now.
             found = await until_available(lambda: store.outputs(self.history))
         else:

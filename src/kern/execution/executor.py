@@ -308,7 +308,8 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     attempt.show()
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
-    kept = attempt.state.kept_at(attempt.spec.models)
+    state = attempt.state
+    kept = None if state.kept is None else state.kept_at(attempt.spec.models)
     if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
         await postpone(attempt, attempt.failure)
     else:

@@ -27,14 +27,20 @@ async def priced(attempt: Attempt, model: Model, answer: Awaitable[ModelResponse
         return response
     if model.price is None and not prices.is_loaded:
         await prices.load()
-    used.cost = cost_of(used, model.price, model.provider, response.model, model.id)
+    said = response.model
+    names = (said, model.id) if said and said != model.id else (model.id,)
+    used.cost = cost_of(used, model.price, model.provider, *names)
     if used.cost is None:
         used.unpriced_calls = used.model_calls
-        if any(each.cost is not None for each in attempt.limits) or any(
-            each.budget.cost is not None for each in attempt.spending or ()
-        ):
+        if (attempt.limits or attempt.spending) and _is_cost_limited(attempt):
             _warn_of(model)
     return response
+
+
+def _is_cost_limited(attempt: Attempt) -> bool:
+    return any(each.cost is not None for each in attempt.limits) or any(
+        each.budget.cost is not None for each in attempt.spending or ()
+    )
 
 
 def _warn_of(model: Model) -> None:

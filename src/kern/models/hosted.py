@@ -83,9 +83,6 @@ class HostedModel(Model):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
 
-    def _retries(self) -> Retries:
-        return Retries(self._max_retries, self.delay_between_retries, self.exponential_backoff)
-
     @property
     @override
     def origin(self) -> str:
@@ -97,7 +94,7 @@ class HostedModel(Model):
 
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
-        retries = self._retries()
+        retries = Retries(self._max_retries, self.delay_between_retries, self.exponential_backoff)
         call = self._call(request, retries)
         while True:
             try:
@@ -114,7 +111,7 @@ class HostedModel(Model):
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        retries = self._retries()
+        retries = Retries(self._max_retries, self.delay_between_retries, self.exponential_backoff)
         call = self._call(request, retries)
         began, waited = time.monotonic(), None
         while True:

@@ -107,25 +107,34 @@ class Prices:
         self.is_loaded = False
         self.is_missing = False
         self._calculate: Callable[[str, str], PriceCalculation] | None = None
-        self._found: dict[tuple[str, str], tuple[float, Tiers]] = {}
+        self._found: dict[tuple[str, ...], tuple[float, Tiers]] = {}
 
     async def load(self) -> None:
         """Import genai-prices, in a thread: it takes 0.06 s, and longer without an SDK."""
         await asyncio.to_thread(self._load)
 
-    def find(self, provider: str, model: str) -> Tiers:
-        """Return the prices of a model at this time; none where they are not known."""
-        found, now = self._found.get((provider, model)), time.time() // _FRESH
+    def find(self, provider: str, *models: str) -> Tiers:
+        """Return the prices of a model at this time; none where they are not known.
+
+        Args:
+            provider: who serves it.
+            *models: its names there, the best one first.
+        """
+        key, now = (provider, *models), time.time() // _FRESH
+        found = self._found.get(key)
         if found is not None and found[0] == now:
             return found[1]
-        tiers: Tiers = ()
-        if self._calculate is not None:
-            with suppress(LookupError):  # It may not know the model, or its provider.
-                tiers = _tiers(self._calculate(provider, model))
+        tiers = next(filter(None, (self._tiers(provider, model) for model in models)), ())
         if len(self._found) >= _KEPT:
             self._found.clear()
-        self._found[provider, model] = now, tiers
+        self._found[key] = now, tiers
         return tiers
+
+    def _tiers(self, provider: str, model: str) -> Tiers:
+        if self._calculate is not None:
+            with suppress(LookupError):  # It does not know the model, or its provider.
+                return _tiers(self._calculate(provider, model))
+        return ()
 
     def _load(self) -> None:
         try:
@@ -144,7 +153,7 @@ prices = Prices()
 """Those of this process."""
 
 
-def cost_of(used: Metrics, price: Price | None, provider: str, *models: str | None) -> float | None:
+def cost_of(used: Metrics, price: Price | None, provider: str, *models: str) -> float | None:
     """Return what a model call cost, in US dollars.
 
     Args:
@@ -161,10 +170,9 @@ def cost_of(used: Metrics, price: Price | None, provider: str, *models: str | No
         return price.of(used)
     if prices.is_missing:
         return None
-    for model in models:
-        for start, tier in prices.find(provider, model) if model else ():
-            if used.input_tokens > start:
-                return tier.of(used)
+    for start, tier in prices.find(provider, *models):
+        if used.input_tokens > start:
+            return tier.of(used)
     return None
 
 

@@ -203,12 +203,13 @@ class Metrics:
         self.reasoning_tokens += other.reasoning_tokens
         self.model_calls += other.model_calls
         self.tool_calls += other.tool_calls
-        self.audio_tokens += other.audio_tokens
-        self.cache_write_tokens += other.cache_write_tokens
+        if other.audio_tokens or other.audio_output_tokens or other.cache_write_tokens:
+            self.audio_tokens += other.audio_tokens
+            self.audio_output_tokens += other.audio_output_tokens
+            self.cache_write_tokens += other.cache_write_tokens
         if self.time_to_first_token is None:
             self.time_to_first_token = other.time_to_first_token
         self.cached_calls += other.cached_calls
-        self.audio_output_tokens += other.audio_output_tokens
         self.unpriced_calls += other.unpriced_calls
         if other.cost is not None:  # Rounded, so that sums look like what was added.
             self.cost = round((self.cost or 0.0) + other.cost, 12)

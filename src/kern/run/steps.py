@@ -274,7 +274,9 @@ def write_row(run_id: str, entry: Entry, *, charged: bool = False) -> JournalRow
     assert step is not None, "what is skipped is not written"
     kind = type(step).__name__
     row = JournalRow(run_id, entry.seq, entry.event, kind, step.skippable, dump(step))
-    used: Metrics | None = getattr(step, "metrics", None) if charged else None
+    if not charged:
+        return row
+    used: Metrics | None = getattr(step, "metrics", None)
     return (
         row
         if used is None

@@ -52,9 +52,11 @@ def read_response(
     content, refused = answer_content(items)
     text = text_of(content)
     _check_status(payload, model, text)
-    _check_demands(items, model, text)
-    # Who refuses to answer has nothing to be called for it.
-    items, calls = (items, []) if refused else _with_calls(items, messages)
+    calls: list[ToolCall] = []
+    if [item.get("type") for item in items] != ["message"]:
+        _check_demands(items, model, text)
+        if not refused:  # Else there is nothing to be called for it.
+            items, calls = _with_calls(items, messages)
     if not (refused or calls or _says_something(content)):
         kinds = ", ".join(str(item.get("type")) for item in items) or "nothing"
         raise ModelError(
@@ -158,7 +160,8 @@ def _is_more_than_text(items: Sequence[Json]) -> bool:
 
 
 def _has_more(values: Json, known: set[str]) -> bool:
-    return any(values[name] not in (None, []) for name in values.keys() - known)
+    more = values.keys() - known
+    return bool(more) and any(values[name] not in (None, []) for name in more)
 
 
 def _can_be_handed_back(items: Sequence[Json], payload: Json, refused: bool) -> bool:
