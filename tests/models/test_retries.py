@@ -3,12 +3,15 @@
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from kern.errors import ConfigurationError, ModelError
 from kern.models.anthropic import Claude
+from kern.models.base import ModelRequest
 from kern.models.google import Gemini
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.models.retries import Retries
+from kern.run.message import Message
 
 KINDS = [OpenAIResponses, OpenAIChat, Claude, Gemini]
 
@@ -55,14 +58,19 @@ async def test_what_the_provider_asks_for_goes_before_what_was_chosen(pauses: li
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_model_takes_them(kind: Any, pauses: list[float]) -> None:
-    model = kind("m", api_key="k", retries=2, delay_between_retries=3, exponential_backoff=True)
-    assert (model.delay_between_retries, model.exponential_backoff) == (3, True)
-    retries = model._retries()
-    for _ in range(2):
-        await retries.wait(ModelError("Wait.", transient=True))
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    model = kind(
+        "m",
+        api_key="k",
+        base_url=nowhere,
+        retries=2,
+        delay_between_retries=3,
+        exponential_backoff=True,
+    )
+    with pytest.raises(ModelError, match="cannot be reached"):
+        await model.respond(ModelRequest([Message("user", "Hi")]))
     assert pauses == [3.0, 6.0]
-    with pytest.raises(ModelError):
-        await retries.wait(ModelError("Wait.", transient=True))
+    await model.aclose()
 
 
 @pytest.mark.parametrize("kind", KINDS)
