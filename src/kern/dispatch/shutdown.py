@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
@@ -131,16 +132,24 @@ class _Handler:
         patience = max(each.patience for each in due) + 1
         # Not here: the releases may need what the interrupted code has locked, or its event loop.
         threading.Thread(
-            target=self._hand_on_later, args=(releases, patience, _main_loop()), daemon=True
+            target=self._hand_on_later, args=(due, releases, patience, _main_loop()), daemon=True
         ).start()
 
     def _hand_on_later(
         self,
+        due: list[_Entry],
         releases: "list[Future[None]]",
         patience: float,
         loop: asyncio.AbstractEventLoop | None,
     ) -> None:
+        give_up_at = time.monotonic() + patience
         late = wait(releases, timeout=patience).not_done
+        for entry, release in zip(due, releases, strict=True):
+            # A loop that ends meanwhile has cancelled this, and releases its runs by itself.
+            while release.cancelled() and not entry.loop.is_closed():
+                if time.monotonic() > give_up_at:
+                    break
+                time.sleep(0.01)
         if late or any(not each.cancelled() and each.exception() for each in releases):
             logger.warning("SIGTERM: not all runs could be released; their leases will expire")
         if loop is not None and not late:
