@@ -368,3 +368,26 @@ async def test_who_begins_to_watch_a_run_that_is_being_settled_is_shown_its_end(
     record = await watching
     assert record is not None
     assert record.status is RunStatus.completed
+
+
+async def test_a_close_that_is_interrupted_leaves_no_connection_open(
+    postgres_db: PostgresDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await postgres_db.store()
+    assert isinstance(store, PostgresStore)
+    await store.listen(lambda _: None)
+    connections = store.connections
+    listening = connections._listener._connection
+    assert listening is not None
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.queue, "close", hang)
+        closing = asyncio.create_task(store.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+    assert listening.is_closed()
+    assert connections.pool.get_size() == 0
