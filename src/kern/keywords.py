@@ -3,7 +3,14 @@
 from collections.abc import Callable, Collection, Iterator
 from difflib import get_close_matches
 from functools import wraps
-from inspect import CO_VARKEYWORDS, getattr_static, iscoroutinefunction
+from inspect import (
+    CO_VARKEYWORDS,
+    Parameter,
+    Signature,
+    getattr_static,
+    iscoroutinefunction,
+    signature,
+)
 from types import FunctionType
 from typing import ParamSpec, TypeVar, cast
 
@@ -55,6 +62,22 @@ def public(cls: Class) -> Class:
     for name, method in _methods(cls):
         setattr(cls, name, explained(method, f"{cls.__name__}.{name}".removesuffix(".__init__")))
     return cls
+
+
+def expanded(function: Callable[..., object], options: type) -> Signature:
+    """Return a signature that names each keyword which ``**`` stands for, for ``help()``.
+
+    Args:
+        function: it takes keywords of a typed dict.
+        options: the typed dict.
+    """
+    own = signature(function)
+    given = [each for each in own.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
+    more = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=..., annotation=hint)
+        for name, hint in options.__annotations__.items()
+    ]
+    return own.replace(parameters=[*given, *more])
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -12,6 +12,7 @@ from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
+from kern.execution.pieces import ToolPieces
 from kern.execution.spec import Spec
 from kern.media import Media, media_of
 from kern.models.base import Model
@@ -106,6 +107,7 @@ class Attempt:
     answer: tuple[object, str] | None = None
     _told: int = 0
     _run_context: RunContext | None = None
+    _pieces: ToolPieces | None = None
 
     @classmethod
     def begin(
@@ -204,6 +206,13 @@ class Attempt:
                 _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
             )
         return self._run_context
+
+    @property
+    def pieces(self) -> ToolPieces:
+        """What its tools yield."""
+        if self._pieces is None:
+            self._pieces = ToolPieces(self.journal)
+        return self._pieces
 
     def _messages_so_far(self) -> list[Message]:
         turns = self.journal.state.turns[self._told :]
