@@ -124,6 +124,23 @@ def is_async(function: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
+def name_of(function: Callable[..., object]) -> str:
+    """Return what a function is called in the code."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def is_portable(function: Callable[..., object]) -> bool:
+    """Say whether a function is at the level of a module, so that it holds nothing of a caller."""
+    function = inspect.unwrap(function)
+    return (
+        inspect.isfunction(function)
+        and function.__closure__ is None
+        and "." not in function.__qualname__
+    )
+
+
 def definition_of(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function in the code that an object of users calls in the end."""
     while isinstance(function, partial):

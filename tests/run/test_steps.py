@@ -26,12 +26,16 @@ from kern.run.steps import (
     CallBegun,
     CallBroken,
     Continued,
+    CustomHappened,
     Entry,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
     TextSlice,
+    ToolConcluded,
     ToolEnded,
+    ToolsBegun,
+    ToolSlice,
     read_row,
     write_row,
 )
@@ -95,6 +99,20 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     Paused: st.builds(Paused, st.lists(requirements, max_size=2).map(tuple)),
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
+    ToolConcluded: st.builds(
+        ToolConcluded,
+        numbers,
+        contents,
+        st.booleans(),
+        ends=st.booleans(),
+        shown=st.booleans(),
+        messages=st.lists(messages, max_size=2).map(tuple),
+    ),
+    ToolsBegun: st.builds(ToolsBegun, places),
+    ToolSlice: st.builds(ToolSlice, numbers, texts, st.booleans()),
+    CustomHappened: st.builds(
+        CustomHappened, numbers, texts, st.dictionaries(texts, json_values, max_size=2)
+    ),
 }
 steps = st.one_of(*STEPS.values())
 

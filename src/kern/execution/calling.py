@@ -1,18 +1,13 @@
 """The rules of an agent for its tool calls, and which tools an attempt has."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from kern.binder import Binder
-from kern.errors import ConfigurationError, KernError, ToolsetError, described
-from kern.tools import Tool
+from kern.binder import Binder, is_portable, name_of
+from kern.errors import ToolsetError, described
 from kern.tools.collect import Collected, collect
 from kern.tools.toolkit import Toolkit
-
-if TYPE_CHECKING:
-    from kern.execution.attempt import Attempt
 
 
 class Calling(msgspec.Struct, frozen=True):
@@ -25,7 +20,6 @@ class Calling(msgspec.Struct, frozen=True):
         toolkits: those that have to be connected.
         provided: tools that the model's provider has, in its own form.
         instructions: what the model is told of tools in its system message.
-        builtins: tools of kern's own, offered after the user's.
     """
 
     around: tuple[Binder, ...] = ()
@@ -34,4 +28,32 @@ class Calling(msgspec.Struct, frozen=True):
     toolkits: tuple[Toolkit, ...] = ()
     provided: tuple[Mapping[str, object], ...] = ()
     instructions: tuple[str, ...] = ()
-    builtins: tuple[Tool, ...] = ()
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether it is the same in every process that has its agent."""
+        factory = () if self.factory is None else (self.factory,)
+        functions = [each.function for each in (*self.around, *factory)]
+        return not self.toolkits and all(map(is_portable, functions))
+
+    @property
+    def is_late(self) -> bool:
+        """Whether something has to be done before the tools of a run are known."""
+        return self.factory is not None or bool(self.toolkits)
+
+
+async def made_by(factory: Binder, values: Mapping[str, object]) -> Collected:
+    """Return the tools that a function gives to a run.
+
+    Args:
+        factory: the function.
+        values: what it asks for.
+
+    Raises:
+        ToolsetError: it raises, or what it gives cannot be used.
+    """
+    name = name_of(factory.function)
+    try:
+        return collect(await factory.call(values) or (), f"What {name} returns")
+    except Exception as error:
+        raise ToolsetError(f"The function of tools {name} failed: {described(error)}") from error

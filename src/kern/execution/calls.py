@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from typing import TypeAlias
@@ -189,7 +188,7 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None
         _log_error(attempt, call, result)
 
     def keep(content: Content) -> None:
-        attempt.journal.keep(_ended(attempt, turn, place, call, replace(result, content=content)))
+        attempt.journal.keep(_ended(attempt, turn, place, call, result, content))
 
     attempt.pieces.flush()
     run_id = attempt.output.run_id
@@ -198,13 +197,18 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None
 
 
 def _ended(
-    attempt: Attempt, turn: Turn, place: int, call: ToolCall, result: ToolResult
+    attempt: Attempt,
+    turn: Turn,
+    place: int,
+    call: ToolCall,
+    result: ToolResult,
+    content: Content,
 ) -> ToolEnded:
-    content, error = result.content, result.is_error
+    """Return the step for a result."""
+    error, ends, shown = result.is_error, result.ends, result.ends
     tool = attempt.tools.get(call.name)
-    is_done = tool is not None and not error
-    ends = result.ends or (is_done and tool.stop_after_tool_call)
-    shown = result.ends or (is_done and tool.show_result)
+    if tool is not None and not error:
+        ends, shown = ends or tool.stop_after_tool_call, shown or tool.show_result
     if not (ends or shown or result.messages or turn.pieces):
         return ToolEnded(place, content, error)
     return ToolConcluded(place, content, error, ends, shown, result.messages)

@@ -33,11 +33,18 @@ async def carry_out(attempt: Attempt) -> None:
         PausedError: a person has to decide first.
         StaleAttemptError: the run has a later attempt.
     """
-    state = attempt.state
     attempt.journal.begin()
-    await attempt.replay()
-    if attempt.number > 1:
-        await _resume(attempt)
+    try:
+        await attempt.replay()
+        if attempt.number > 1:
+            await _resume(attempt)
+        await _go_on(attempt)
+    finally:
+        await attempt.disconnect()
+
+
+async def _go_on(attempt: Attempt) -> None:
+    state = attempt.state
     while True:
         if state.is_answered:
             if attempt.answering is None or await finish(attempt):
@@ -124,6 +131,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         attempt.handle,
         None if spec.tool_choice is None else _tool_choice(attempt, spec.tool_choice),
         output_schema=None if attempt.answering is None else asked_of_model(attempt.answering),
+        settings={"tools": attempt.provided} if attempt.provided else {},
         memo=attempt.memo,
         session_id=attempt.output.session_id,
     )

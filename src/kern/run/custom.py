@@ -14,7 +14,7 @@ _OWN = frozenset(each.name for each in fields(CustomEvent)) - {"content"}
 
 def kind_of(event: CustomEvent) -> str:
     """Return what names the class of an event."""
-    return f"{type(event).__module__}:{type(event).__qualname__}"
+    return _kind(type(event))
 
 
 def values_of(event: CustomEvent) -> dict[str, object]:
@@ -44,10 +44,8 @@ def custom_event(
     """
     kind, values = more["kind"], more["values"]
     assert isinstance(values, dict)
-    found: type[CustomEvent] = next(
-        (each for each in _classes(CustomEvent) if f"{each.__module__}:{each.__qualname__}" == kind),
-        CustomEvent,
-    )
+    classes = (each for each in _classes(CustomEvent) if _kind(each) == kind)
+    found: type[CustomEvent] = next(classes, CustomEvent)
     event = object.__new__(found)
     for each in fields(found):
         if each.default is not MISSING:
@@ -67,6 +65,10 @@ def custom_event(
     for name, value in known.items():
         setattr(event, name, value)
     return event
+
+
+def _kind(cls: type[CustomEvent]) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _classes(cls: type[CustomEvent]) -> Iterator[type[CustomEvent]]:

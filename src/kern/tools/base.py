@@ -5,9 +5,9 @@ import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from typing_extensions import Unpack
 
@@ -165,6 +165,11 @@ class Tool(ABC):
         self.before = hook_of("pre_hook", self.pre_hook, self.name)
         self.after = hook_of("post_hook", self.post_hook, self.name)
         self.around = hooks_around(self.tool_hooks, f"the tool {self.name}")
+
+    def renamed(self, name: str) -> Self:
+        """Have the tool another name, and return it."""
+        self.name, self.schema = name, replace(self.schema, name=name)
+        return self
 
     @property
     def needs_person(self) -> bool:

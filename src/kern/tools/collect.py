@@ -1,12 +1,13 @@
 """What an agent is given as tools, sorted by what becomes of it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from kern.errors import ConfigurationError
 from kern.run.numbers import check_seconds
 from kern.tools.base import Tool, Toolset
 from kern.tools.function import FunctionTool
+from kern.tools.rules import UserFunction
 from kern.tools.toolkit import Toolkit
 
 AnyTool: TypeAlias = Tool | Toolset | Toolkit | Callable[..., object] | Mapping[str, object]
@@ -83,14 +84,15 @@ def _tools_in(items: Iterable[AnyTool]) -> Iterator[tuple[Tool, str]]:
             case Toolkit():
                 yield from ((tool, f"the toolkit {each.name}") for tool in each.functions.values())
             case Toolset():
+                name = f"{type(each).__name__}.timeout"
                 if each.timeout is not None:
-                    check_seconds(f"{type(each).__name__}.timeout", each.timeout, ConfigurationError)
+                    check_seconds(name, each.timeout, ConfigurationError)
             case Tool():
                 yield _checked(each), ""
             case Mapping() if each.get("type"):
                 continue  # The provider knows what it is.
             case _:
-                yield FunctionTool(each), ""
+                yield _checked(FunctionTool(cast("UserFunction", each))), ""
 
 
 def _checked(tool: Tool) -> Tool:

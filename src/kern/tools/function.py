@@ -14,13 +14,17 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, ov
 from typing_extensions import Unpack, override
 
 from kern.aio.threads import call_in_thread
+from kern.binder import is_portable, name_of
 from kern.errors import ConfigurationError
-from kern.keywords import expanded
+from kern.keywords import explained
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
 from kern.tools.base import Tool, ToolResult, Toolset, or_none
+from kern.tools.call import FunctionCall
 from kern.tools.result import as_result, told
 from kern.tools.rules import ToolRules, checked
+
+__all__ = ["Function", "FunctionCall", "FunctionTool", "ToolResult", "tool"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,6 +41,7 @@ class FunctionTool(Tool, Generic[P, R]):
         function: the function itself.
     """
 
+    @explained
     def __init__(
         self,
         function: Callable[P, R] | None = None,
@@ -69,7 +74,7 @@ class FunctionTool(Tool, Generic[P, R]):
             ConfigurationError: it cannot be a tool, and why.
             TypeError: there is no such rule; the text names the nearest one.
         """
-        from kern.tools.signature import Signature, name_of
+        from kern.tools.signature import Signature
 
         given: object = function if entrypoint is None else entrypoint
         if not callable(given):
@@ -177,13 +182,9 @@ class FunctionTool(Tool, Generic[P, R]):
     @property
     @override
     def is_portable(self) -> bool:
-        """Whether the function is at the level of a module, so it holds nothing of a caller."""
-        function = inspect.unwrap(self.function)
-        return (
-            inspect.isfunction(function)
-            and function.__closure__ is None
-            and "." not in function.__qualname__
-        )
+        """Whether the function and its hooks are at the level of a module."""
+        hooks = [each for each in (self.before, self.after, *self.around) if each is not None]
+        return is_portable(self.function) and all(is_portable(each.function) for each in hooks)
 
     @override
     def unfit(self, arguments: str) -> str | None:
@@ -273,6 +274,7 @@ def tool(
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
+@explained
 def tool(
     function: Callable[P, R] | None = None,
     /,
@@ -320,4 +322,5 @@ def tool(
     return make if function is None else make(function)
 
 
-tool.__signature__ = expanded(tool, ToolRules)  # type: ignore[attr-defined] # for help()
+Function = FunctionTool
+"""The same under the name by which many know it."""

@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,30 +13,12 @@ from kern.errors import AgentRunException, ThreadLimitError, described
 from kern.run.base import RunContext
 from kern.run.codec import dump
 from kern.tools.base import Execute, Tool, ToolResult
+from kern.tools.call import FunctionCall
 from kern.tools.function import FunctionTool
 from kern.tools.kept import KeptResults
 from kern.tools.result import as_result
 
 logger = logging.getLogger("kern")
-
-
-@dataclass(slots=True)
-class FunctionCall:
-    """A call of a tool, as its hooks see and change it.
-
-    Attributes:
-        function: the tool.
-        arguments: what it is called with, by name; a hook before the call may change it.
-        result: what it returned, once it has; a hook after the call may change it.
-        call_id: the provider's id of the call.
-        error: what went wrong, once something has.
-    """
-
-    function: Tool
-    arguments: dict[str, Any] = field(default_factory=dict)
-    result: Any = None
-    call_id: str | None = None
-    error: str | None = None
 
 
 def execution_of(tool: Tool, around: Sequence[Binder]) -> Execute | None:
@@ -170,6 +151,7 @@ class _Chain:
 
     def _now(self, at: int, /, **arguments: Any) -> Any:
         """Return what is inside of a hook that is in a thread."""
+        tool = self._tool
         if self.context.cancelled:
             raise RuntimeError("the call was stopped, so nothing more of it is called")
         if at < len(self._hooks):
@@ -178,8 +160,8 @@ class _Chain:
                 if not inspect.isawaitable(returned):
                     return returned
                 return self._in_loop(partial(_awaited, returned))
-        elif self._kept is None and isinstance(self._tool, FunctionTool) and not self._tool.is_async:
-            returned = self._tool.bound(arguments, self.context, {"fc": self.call})()
+        elif self._kept is None and isinstance(tool, FunctionTool) and not tool.is_async:
+            returned = tool.bound(arguments, self.context, {"fc": self.call})()
             if not inspect.isawaitable(returned):
                 return returned
             return self._in_loop(partial(_awaited, returned))

@@ -91,10 +91,20 @@ def told(returned: object, context: RunContext) -> ToolResult:
             raise
         raise TypeError(f"{_CALLED} what has no JSON form: {error}. {_ADVICE}") from None
     except ValueError:  # Bytes that are no text, NaN, circles: it was done, whatever it returned.
+        if (halves := _with_halves(returned)) is not None:
+            return ToolResult(halves, json.loads(halves))
         text = str(returned)
         if found := _OPAQUE.search(text):
             raise _no_text(found[0]) from None
         return ToolResult(text)
+
+
+def _with_halves(returned: object) -> str | None:
+    """Return a value as JSON that holds halves of characters, which UTF-8 has no bytes for."""
+    try:
+        return json.dumps(returned, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _has_media(returned: object) -> TypeGuard[Media | Sequence[object]]:
@@ -172,9 +182,7 @@ def _with_return(items: Generator[object, None, object]) -> Iterator[object]:
         yield returned
 
 
-def _append(
-    found: list[object], item: object, emit: Callable[[object], None] | None
-) -> None:
+def _append(found: list[object], item: object, emit: Callable[[object], None] | None) -> None:
     if emit is not None:
         emit(item)
         if isinstance(item, CustomEvent):

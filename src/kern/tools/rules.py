@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
-from kern.binder import Binder, Known
+from kern.binder import Binder, Known, name_of
 from kern.errors import ConfigurationError
 from kern.keywords import explanation
 from kern.run.base import RUN_VALUES
@@ -113,7 +113,7 @@ def checked(function: str, rules: Mapping[str, Any]) -> dict[str, Any]:
     """
     known = ToolRules.__annotations__
     if wrong := next((name for name in rules if name not in known), None):
-        raise TypeError(explanation(function, wrong, ["name", "description", "strict", *known]))
+        raise TypeError(explanation(function, wrong, [*known]))
     found = dict(rules)
     if found.get("user_input_fields") is not None:
         found["requires_user_input"] = True
@@ -166,10 +166,6 @@ def hooks_around(functions: Sequence[UserFunction] | None, whose: str) -> tuple[
         ConfigurationError: one cannot be called, or asks for what there is not.
     """
     return tuple(
-        Binder(each, AROUND_VALUES, what=f"A tool_hook of {whose}, {_name(each)},")
+        Binder(each, AROUND_VALUES, what=f"A tool_hook of {whose}, {name_of(each)},")
         for each in functions or ()
     )
-
-
-def _name(function: object) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))

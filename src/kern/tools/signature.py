@@ -121,7 +121,6 @@ class Signature:
             ) from error
         return model
 
-
     def _find_given(
         self, function: Callable[..., Any], name: str
     ) -> list[tuple[inspect.Parameter, Any]]:
@@ -216,13 +215,6 @@ def _media_in(hint: object) -> type[Media] | None:
         if (found := _media_in(each)) is not None:
             return found
     return None
-
-
-def name_of(function: Callable[..., Any]) -> str:
-    """Return what the function is called in the code."""
-    while isinstance(function, partial):
-        function = function.func
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def _docstring(function: Callable[..., Any]) -> str:

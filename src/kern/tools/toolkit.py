@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from kern.binder import called
+from kern.binder import called, name_of
 from kern.errors import ConfigurationError
 from kern.keywords import nearest
 from kern.run.numbers import check_seconds
 from kern.tools.base import Tool
 from kern.tools.function import FunctionTool
+from kern.tools.rules import UserFunction
 
 
 class Toolkit:
@@ -81,7 +82,7 @@ class Toolkit:
             tool_name_prefix: what the name of each tool begins with, before an underscore.
 
         Raises:
-            ConfigurationError: a tool cannot be used, two have one name, or there is none of a name.
+            ConfigurationError: a tool cannot be used, two have one name, or there is no such tool.
         """
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
@@ -172,8 +173,8 @@ class Toolkit:
             function, name = each if isinstance(each, tuple) else (each, None)
             self._register(function, name, replaces=True)
         known = {name for each in self._all() if (name := _name(each))}
-        named = [*(self._include or ()), *self._exclude, *(n for f in self._flags.values() for n in f)]
-        for name in named:
+        flagged = [name for names in self._flags.values() for name in names]
+        for name in (*(self._include or ()), *self._exclude, *flagged):
             if name not in known:
                 raise ConfigurationError(
                     f"The toolkit {self.name} has no tool {name!r}. {nearest(name, sorted(known))}"
@@ -221,6 +222,4 @@ class Toolkit:
 def _name(function: object) -> str:
     if isinstance(function, str):
         return function
-    if isinstance(function, Tool):
-        return function.name
-    return str(getattr(function, "__name__", type(function).__name__))
+    return function.name if isinstance(function, Tool) else name_of(cast("UserFunction", function))
