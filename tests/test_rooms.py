@@ -14,7 +14,7 @@ FLOORS: list[set[str]] = [
     {"errors", "keywords", "utils"},
     {"exceptions", "extras", "aio"},
     {"run", "media", "local"},
-    {"db", "models", "tools"},
+    {"db", "metrics", "models", "tools"},
     {"webhooks", "execution", "testing"},
     {"dispatch"},
     {"agent"},

@@ -308,7 +308,7 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
         await attempt.restore()
     attempt.show()
     if attempt.state.secondary or attempt.state.fallback is not None:
-        output.metrics.details = details_of(attempt)
+        output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
     state = attempt.state
