@@ -189,6 +189,10 @@ class RunTimeoutError(KernError):
     """A run took longer than its time limit."""
 
 
+class RunCancelledError(KernError):
+    """A run was cancelled."""
+
+
 class UsageLimitError(KernError):
     """A run has used as much as it may: asked its model too often, or made too many calls."""
 
