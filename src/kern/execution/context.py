@@ -129,7 +129,7 @@ class Told:
 
 
 def build(parts: ContextParts, told: Told) -> list[Message]:
-    """Return the conversation with which a run begins.
+    r"""Return the conversation with which a run begins.
 
     Args:
         parts: what the agent says of it.
@@ -140,7 +140,7 @@ def build(parts: ContextParts, told: Told) -> list[Message]:
         >>> told = Told([Message("user", "And now?")], names={"mood": "kind"})
         >>> for each in build(parts, told):
         ...     print(each.role, repr(each.text))
-        system 'You count.\\n\\n- Be kind.\\n- Be brief.'
+        system 'You count.\n\n- Be kind.\n- Be brief.'
         user 'And now?'
     """
     system = system_message(parts, told)
@@ -238,7 +238,7 @@ def user_messages(parts: ContextParts, told: Told) -> list[Message]:
 def _added(parts: ContextParts, told: Told) -> str:
     references = told.references
     dependencies = told.dependencies if parts.tells_dependencies else None
-    found = references and listed(references, parts.references_format)
+    found = listed(references, parts.references_format) if references else None
     blocks = (
         tagged("references", found, _REFERENCES) if found else None,
         tagged("context", written(dependencies), _DEPENDENCIES) if dependencies else None,
