@@ -106,7 +106,7 @@ class Told:
         names: what ``{name}`` stands for.
         state: the session's state.
         summary: a summary of the session.
-        dependencies: what the run was given beside its input.
+        dependencies: what the run was given beside its input, or the text of that.
         references: the documents that were found for the input; None where none were sought.
         tool_instructions: what toolkits and tools say of their use.
         now: the time, with its zone.
@@ -121,7 +121,7 @@ class Told:
     names: Mapping[str, object] = field(default_factory=dict)
     state: Mapping[str, object] | None = None
     summary: str | None = None
-    dependencies: Mapping[str, object] | None = None
+    dependencies: Mapping[str, object] | str | None = None
     references: Sequence[object] | None = None
     tool_instructions: Sequence[str] = ()
     now: datetime | None = None
@@ -221,18 +221,33 @@ def _time(parts: ContextParts, now: datetime) -> str:
 def user_messages(parts: ContextParts, told: Told) -> list[Message]:
     """Return what a run adds to the conversation, with what is added to it for the model.
 
-    It is added to the last message of the user; to none where there is none.
-
     Args:
         parts: what the agent says of it.
         told: what is known of the run.
     """
     messages = [*told.input]
-    added = _added(parts, told) if parts.builds_user else ""
-    place = next((i for i in reversed(range(len(messages))) if messages[i].role == "user"), None)
-    if added and place is not None:
-        messages[place] = _with_text(messages[place], added)
+    if (found := addressed(parts, told)) is not None:
+        place, message = found
+        messages[place] = message
     return messages
+
+
+def addressed(parts: ContextParts, told: Told) -> tuple[int, Message] | None:
+    """Return the last message of the user with what is added to it, and its place.
+
+    Args:
+        parts: what the agent says of it.
+        told: what is known of the run.
+
+    Returns:
+        None where nothing is added, or there is no such message.
+    """
+    added = _added(parts, told) if parts.builds_user else ""
+    if added:
+        for place in reversed(range(len(told.input))):
+            if told.input[place].role == "user":
+                return place, _with_text(told.input[place], added)
+    return None
 
 
 def _added(parts: ContextParts, told: Told) -> str:
@@ -285,17 +300,27 @@ def written(value: object) -> str:
     """Return a value as a model reads it: a text as it is, what holds others as JSON.
 
     Args:
-        value: any value. Objects are what pydantic makes of them; of what has neither that nor a
-            text of its own only the type is told.
+        value: any value; see :func:`json_values`.
     """
     if value is None or isinstance(value, str | int | float):
         return str(value)
+    values = json_values(value)
+    return values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
+
+
+def json_values(value: object) -> object:
+    """Return a value as JSON values.
+
+    Args:
+        value: any value. Objects are what pydantic makes of them; of what has neither that nor a
+            text of its own only the type is told.
+    """
     from pydantic_core import to_jsonable_python
 
     try:
-        values = to_jsonable_python(value, fallback=_shown, serialize_unknown=False)
-        return values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
-    except (ValueError, RecursionError):  # It holds itself.
+        values: object = to_jsonable_python(value, fallback=_shown)
+        return values
+    except (ValueError, RecursionError):  # It holds itself, or bytes that are no text.
         return _shown(value)
 
 
@@ -312,16 +337,14 @@ def listed(documents: Sequence[object], format: ReferencesFormat) -> str:
     Args:
         documents: objects or texts, as a retriever gave them.
         format: how.
-
-    Raises:
-        MissingLibraryError: YAML is asked for, and its library is not there.
     """
-    values = json.loads(written([*documents]))
+    values = json_values([*documents])
     if format == "json":
         return json.dumps(values, ensure_ascii=False, indent=2)
     import yaml
 
-    text: str = yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(values, Dumper=dumper, allow_unicode=True, sort_keys=False)
     return text.rstrip()
 
 
