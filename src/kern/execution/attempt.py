@@ -19,10 +19,9 @@ from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import MEDIA_VALUES, RunContext, RunInfo
 from kern.run.budget import Spending
-from kern.run.codec import decode_object
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
-from kern.run.input import RunInput, messages_of
+from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.steps import OUTPUT_MODEL
@@ -69,6 +68,9 @@ class Attempt:
         unfit: the models that no later call needs to ask, each with the error that says why.
         answering: what the answer has to be, by its agent or by itself, and who is asked then.
         answer: the value that was read of the answer, once it fits, and the type of it.
+        options: what the run was given beside its messages, by the name of the option.
+        addressed: the message of the run to which something is added for the model, with its place.
+        stored_history: the history as the run's output is to hold it.
     """
 
     spec: Spec
@@ -104,6 +106,9 @@ class Attempt:
     unfit: tuple[tuple[Model, ModelError], ...] = ()
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    addressed: tuple[int, Message] | None = None
+    stored_history: Sequence[Message] = ()
     _told: int = 0
     _run_context: RunContext | None = None
 
@@ -182,9 +187,13 @@ class Attempt:
     def conversation(self) -> list[Message]:
         """Everything that the model is told, once each of its calls has a result."""
         for turn in self.journal.state.turns[self._told :]:
-            self._add(self.messages, turn.messages, self.output.run_id)
+            self.add(self.messages, turn.messages, self.output.run_id)
             self._told += 1
-        return [*self.context, *self.messages]
+        messages = [*self.context, *self.messages]
+        if self.addressed is not None:
+            place, message = self.addressed
+            messages[len(self.context) + place] = message
+        return messages
 
     @property
     def run_context(self) -> RunContext:
@@ -215,10 +224,12 @@ class Attempt:
         turns = state.turns
         if state.fallback is not None:
             output.model_provider, output.model = state.fallback
-        output.messages = self.messages[:]
+        output.messages = [*self.stored_history, *self.messages]
         for turn in turns[self._told :]:
             output.messages += turn.messages
         output.content = self.journal.unfinished_text or state.answer_text
+        if state.told is not None or state.searched:
+            output.references = [*state.references]
         if self.answering is not None:
             self._show_answer()
         output.tools = [
@@ -261,7 +272,6 @@ class Attempt:
         self.tools = await self._listed_tools()
         if self._run_context is not None:
             self._run_context.tools = [*self.tools.values()]
-        await self._set_context()
 
     async def restore(self) -> None:
         """Read what earlier attempts have journaled, unless that has been read.
@@ -281,7 +291,7 @@ class Attempt:
         given = RunInput.from_json(self.input).messages
         if store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
-        self._add(self.messages, given, run_id)
+        self.add(self.messages, given, run_id)
 
     async def _listed_tools(self) -> Mapping[str, Tool]:
         if not self.spec.toolsets:
@@ -296,32 +306,7 @@ class Attempt:
                     )
         return tools
 
-    async def _set_context(self) -> None:
-        system, limit = self.spec.system_message, self.spec.history_runs
-        self.context = [Message("system", system)] if system else []
-        self.history = self.journal.state.history
-        store, output = self.store, self.output
-        if store is None or not (limit or self.history):
-            return
-        if self.journal.state.turns:
-            # What the model was told in the first attempt, not what the session says by now.
-            found = await until_available(lambda: store.outputs(self.history))
-        else:
-            agent_id = self.spec.id if self.spec.history_agents == "own" else None
-            found = await until_available(
-                lambda: store.history(
-                    output.session_id,
-                    output.run_id,
-                    limit,
-                    agent_id=agent_id,
-                    user_id=output.user_id,
-                )
-            )
-            self.history = tuple(run_id for run_id, _ in found)
-        for earlier, text in found:
-            self._add(self.context, messages_of(decode_object(text)), earlier)
-
-    def _add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
+    def add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""
         to += messages
         for hash in blobs_in(messages):
