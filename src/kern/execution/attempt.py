@@ -288,7 +288,8 @@ class Attempt:
                 lambda: store.events(run_id, self.journal.state.last_seq)
             ):
                 self.journal.restore(row)
-        given = RunInput.from_json(self.input).messages
+        said = RunInput.from_json(self.input)
+        self.options, given = said.options, said.messages
         if store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
         self.add(self.messages, given, run_id)

@@ -30,6 +30,7 @@ class Retriever:
         lets_model_filter: whether the model may narrow a search further.
         has_tool: whether the model is given a tool to search.
         adds_found: whether what is found for the input is told with it.
+        tells_of_tool: whether the model is told to search before it answers.
         format: how documents are written.
     """
 
@@ -39,6 +40,7 @@ class Retriever:
     lets_model_filter: bool = False
     has_tool: bool = True
     adds_found: bool = False
+    tells_of_tool: bool = True
     format: ReferencesFormat = "json"
 
     @classmethod

@@ -7,6 +7,7 @@ import msgspec
 
 from kern.execution.answering import Answering
 from kern.execution.middleware import Middleware
+from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
 from kern.run.usage import UsageLimits
@@ -32,12 +33,16 @@ class Definition(Protocol):
         """Who answers."""
 
     @property
-    def fallback_config(self) -> FallbackConfig | None:
+    def fallback(self) -> FallbackConfig | None:
         """Who answers where it has failed."""
 
     @property
-    def system_message(self) -> str | None:
-        """What the model is told before the conversation."""
+    def told_text(self) -> str | None:
+        """What the model is told before the conversation, where that is always the same."""
+
+    @property
+    def telling(self) -> Telling | None:
+        """What it is told, where that is not."""
 
     @property
     def history_runs(self) -> int:
@@ -134,6 +139,7 @@ class Spec(msgspec.Struct, frozen=True):
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
         agent: the agent itself, for functions of users that ask for it.
+        telling: what the model is told, where that is no text that is always the same.
     """
 
     id: str
@@ -158,15 +164,21 @@ class Spec(msgspec.Struct, frozen=True):
     user_limit: int | None
     fallback: FallbackConfig | None
     agent: Definition
+    telling: Telling | None
 
     @classmethod
-    def of(cls, definition: Definition) -> "Spec":
-        """Return the definition as it is now."""
+    def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
+        """Return the definition as it is now.
+
+        Args:
+            definition: an agent.
+            dependencies: those of a run, over the agent's.
+        """
         return cls(
             definition.id,
             definition.name,
             definition.model,
-            definition.system_message,
+            definition.told_text,
             definition.history_runs,
             definition.history_agents,
             dict(definition.tools),
@@ -179,12 +191,13 @@ class Spec(msgspec.Struct, frozen=True):
             definition.live,
             definition.send_media_to_model,
             definition.store_media,
-            dict(definition.dependencies),
+            {**definition.dependencies, **(dependencies or {})},
             definition.answering,
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
-            definition.fallback_config,
+            definition.fallback,
             definition,
+            definition.telling,
         )
 
     @property
@@ -196,8 +209,11 @@ class Spec(msgspec.Struct, frozen=True):
 def is_portable(definition: Definition | Spec) -> bool:
     """Say whether any process that has a definition would execute a run in the same way.
 
-    Dependencies, and tools that hold something of their surroundings, may belong to one caller;
+    Dependencies, and functions that hold something of their surroundings, may belong to one caller;
     runs of others must not meet them.
     """
     parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    return not definition.dependencies and all(part.is_portable for part in parts)
+    told = definition.telling
+    if definition.dependencies or not (told is None or told.is_portable):
+        return False
+    return all(part.is_portable for part in parts)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from inspect import isroutine
+from inspect import isfunction, isroutine, unwrap
 from typing import Any
 
 from kern.binder import Binder, Known
@@ -57,6 +57,12 @@ class Telling:
         found = retriever is not None and retriever.adds_found
         object.__setattr__(self, "varies", bool(self.functions or names or found or any(told)))
 
+    @property
+    def is_portable(self) -> bool:
+        """Whether its functions are at the level of a module, so they hold nothing of a caller."""
+        searched = () if self.retriever is None else (self.retriever.function,)
+        return all(map(_is_of_module, (*self.functions.values(), *searched)))
+
     @classmethod
     def of_text(cls, text: str | None) -> "Telling":
         """Return how an agent tells its model a text that is always the same."""
@@ -77,6 +83,13 @@ ADD_HISTORY = "add_history_to_context"
 
 RUN_OPTIONS = frozenset({*_OPTIONS, ADD_HISTORY})
 """The options of a run that change what its model is told."""
+
+
+def _is_of_module(binder: Binder) -> bool:
+    function = unwrap(binder.function)
+    return (
+        isfunction(function) and function.__closure__ is None and "." not in function.__qualname__
+    )
 
 
 def _texts(parts: ContextParts) -> Iterator[str]:
