@@ -17,6 +17,7 @@ from kern.agent.parts.hooks import Hooks
 from kern.agent.parts.identity import Identity
 from kern.agent.parts.part import Part
 from kern.agent.parts.session import Conversation
+from kern.agent.parts.telling import ToldParts
 from kern.agent.parts.tools import Calling
 from kern.agent.typed import typed
 from kern.dispatch.opening import open_runtime
@@ -30,9 +31,7 @@ from kern.run.base import Deps
 
 
 class AgentDefinition(
-    Identity,
-    Context,
-    Conversation,
+    ToldParts,
     Calling,
     Answers,
     Hooks,
@@ -90,6 +89,7 @@ class AgentDefinition(
         given.update(options, name=name, model=model)
         for part in _used(options):
             part._build(self)
+        self._tell()
         given["is_named"] = bool(options.get("id") or (name and name.strip()))
         check_db(
             self.db,
@@ -104,6 +104,8 @@ class AgentDefinition(
         self.__dict__[name] = value
         try:
             part._build(self)
+            if part in ToldParts.__bases__:
+                self._tell()
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)

@@ -149,7 +149,9 @@ class Request:
             media = {"images": images, "audio": audio, "videos": videos, "files": files}
         schema = agent.input_schema
         said = RunInput.of(
-            given if schema is None else written(schema, given), with_media=media is not None
+            given if schema is None else written(schema, given),
+            with_media=media is not None,
+            role=agent.user_message_role,
         )
         kept: dict[str, object] = {
             name: value

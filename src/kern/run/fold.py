@@ -13,6 +13,7 @@ from kern.run.event import RunEvent
 from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
+from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
 from kern.run.steps import (
     FOLLOWUPS,
@@ -25,8 +26,10 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
+    ContextBuilt,
     Continued,
     Entry,
+    KnowledgeSearched,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
@@ -83,6 +86,8 @@ class RunState:
         voids: the text that readers have of a call that is made again.
         secondary: the answers of secondary models, and which of them were refused.
         refusals: how often an answer was refused for its form, since a person had it go on.
+        told: what the model is told beside the messages, where that is not always the same.
+        searched: what the model has found in the agent's knowledge.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -109,6 +114,8 @@ class RunState:
     voids: str = ""
     secondary: tuple[SecondaryAnswered | AnswerRefused, ...] = ()
     refusals: int = 0
+    told: ContextBuilt | None = None
+    searched: tuple[MessageReferences, ...] = ()
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -135,6 +142,12 @@ class RunState:
         """What the user may want to ask next."""
         suggested = self.answers_of(FOLLOWUPS)
         return followups_in(suggested[-1].message.text) if suggested else ()
+
+    @property
+    def references(self) -> tuple[MessageReferences, ...]:
+        """What was found in the agent's knowledge, for the input and by the model."""
+        first = None if self.told is None else self.told.references
+        return self.searched if first is None else (first, *self.searched)
 
     def answers_of(self, name: str) -> list[SecondaryAnswered]:
         """Return what a secondary model has answered.
@@ -212,6 +225,10 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
+            case ContextBuilt() as step:
+                self.told = step
+            case KnowledgeSearched(found):
+                self.searched = (*self.searched, found)
             case None:
                 pass
             case step:
