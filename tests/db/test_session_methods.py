@@ -200,7 +200,7 @@ async def test_synchronous_methods_work_within_a_running_loop(db: AnyDb) -> None
 async def test_synchronous_methods_work_in_a_tool_of_a_synchronous_run(
     db: AnyDb, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
-    server.script += [Reply.call("look"), Reply.text("One.")]
+    server.script += [Reply.tool_calls(("look", {})), Reply.text("One.")]
 
     async def look() -> str:
         """Look at the sessions, on the loop that executes the run."""
