@@ -40,7 +40,7 @@ SUBJECTS = [
         "[Deps, Output]",
         "from kern.agent.blocking import blocking",
     )
-    for name in ("running", "controlling", "streaming", "listing", "schedules")
+    for name in ("running", "controlling", "streaming", "listing", "schedules", "sessions")
 ]
 SUBJECTS.append(Subject("db/methods", "db/sync", "", "from kern.aio.portal import finished"))
 

@@ -26,8 +26,9 @@ AnyDb = SqliteDb | PostgresDb
 
 def ended(run_id: str, session_id: str = "session", **fields: Any) -> RunOutput:
     messages = [Message("user", f"Ask {run_id}"), Message("assistant", f"Answer {run_id}")]
-    fields = {"status": RunStatus.completed, "messages": messages, "created_at": 1e9} | fields
-    return RunOutput(run_id, session_id, "tester", content=f"Answer {run_id}", **fields)
+    defaults = {"status": RunStatus.completed, "messages": messages, "created_at": 1e9}
+    given: dict[str, Any] = defaults | fields
+    return RunOutput(run_id, session_id, "tester", content=f"Answer {run_id}", **given)
 
 
 def test_a_session_is_kept_with_all_that_it_holds(db: AnyDb) -> None:
@@ -227,7 +228,7 @@ async def test_the_methods_of_an_async_database_are_awaited(
             found = await db.get_session("session", runs_limit=5)
             assert found
             assert [run.run_id for run in found.runs] == ["1"]
-            assert await db.delete_sessions(["session"]) is None
+            await db.delete_sessions(["session"])
             assert await db.get_sessions() == []
 
 

@@ -3,5 +3,6 @@
 from kern.agent.agent import Agent
 from kern.execution.answering import FollowupConfig
 from kern.models.fallback import FallbackConfig
+from kern.session.agent import AgentSession
 
-__all__ = ["Agent", "FallbackConfig", "FollowupConfig"]
+__all__ = ["Agent", "AgentSession", "FallbackConfig", "FollowupConfig"]

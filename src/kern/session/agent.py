@@ -114,6 +114,14 @@ class AgentSession:
         """The runs that :meth:`upsert_run` has put here, which are stored with the session."""
         return [*self._changed.values()]
 
+    def convert_runs(self, convert: Callable[[AnyRun], AnyRun]) -> None:
+        """Have its runs be what a function makes of them, once they are read."""
+        load = self._load_runs
+        if self._runs is not None:
+            self._runs = [convert(run) for run in self._runs]
+        if load is not None:
+            self._load_runs = lambda: [convert(run) for run in load()]
+
     def get_run(self, run_id: str) -> AnyRun | None:
         """Return one of its runs, or None."""
         return next((run for run in self.runs if run.run_id == run_id), None)
