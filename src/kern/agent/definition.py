@@ -9,7 +9,7 @@ from typing_extensions import TypeForm, Unpack
 
 from kern.agent.checks import check_db
 from kern.agent.keywords import KEYWORDS, AgentOptions
-from kern.agent.lines import Remembered, current_line, is_scripted
+from kern.agent.lines import Remembered, current_line, remembered
 from kern.agent.parts.accepted import Accepted
 from kern.agent.parts.answers import Answers
 from kern.agent.parts.context import Context
@@ -94,7 +94,7 @@ class AgentDefinition(
         given.update(options, name=name, model=model)
         for part in _used(options):
             part._build(self)
-        given["remembered"] = Remembered() if is_scripted() else None
+        given["remembered"] = remembered()
         given["is_named"] = bool(options.get("id") or (name and name.strip()))
         check_db(
             self.db,

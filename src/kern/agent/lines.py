@@ -11,9 +11,12 @@ import asyncio
 import os
 import sys
 import threading
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
+
+from kern.aio.portal import on_portal
 
 # What runs a script's own functions and tasks, and waits for nobody else's requests.
 _LAUNCHERS = {"anyio", "click", "fire", "nest_asyncio", "typer"}
@@ -72,21 +75,35 @@ class Remembered:
         return session_id
 
 
-def is_scripted() -> bool:
-    """Say whether the code that calls kern is that of ``__main__``."""
+_asked_from: ContextVar[Line | None] = ContextVar("asked_from", default=None)
+_are_any = False
+
+
+def remembered() -> Remembered | None:
+    """Return where an agent that is just made keeps conversations; None outside ``__main__``."""
+    global _are_any
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name != "kern" and not name.startswith("kern."):
-            return bool(name == "__main__")
+            if name != "__main__":
+                return None
+            _are_any = True
+            return Remembered()
         frame = frame.f_back
-    return False
+    return None
+
+
+def note_line() -> None:
+    """Have the loop for synchronous code know from which line the next work on it is asked for."""
+    if _are_any:
+        _asked_from.set(current_line())
 
 
 def current_line() -> Line | None:
     """Return the line of execution of who calls kern, or None where it may serve several users."""
     if threading.current_thread() is not threading.main_thread():
-        return None
+        return _asked_from.get() if on_portal() else None
     try:
         running = asyncio.current_task()
     except RuntimeError:
@@ -98,13 +115,14 @@ def current_line() -> Line | None:
         room = name.partition(".")[0]
         if name.startswith("kern.agent.sync."):
             waits = False
-        elif name.startswith("IPython.core."):
-            return Line(None, running if waits else None)
         elif name == "__main__" and code.co_name == "<module>":
-            break
+            # What comes before it has launched the script, or it is a cell of a notebook.
+            outer = frame.f_back
+            is_cell = outer and outer.f_globals.get("__name__", "").startswith("IPython.core.")
+            return Line(None if is_cell else running, running if waits else None)
         elif room not in _LAUNCHERS and (
             room in _SERVERS or any(each in code.co_filename for each in _INSTALLED)
         ):
             return None
         frame = frame.f_back
-    return Line(running, running if waits else None)
+    return None

@@ -192,6 +192,11 @@ def portal() -> Portal:
         return _portal
 
 
+def on_portal() -> bool:
+    """Say whether the current thread is that of the process's portal."""
+    return _portal is not None and _portal.is_here
+
+
 def finished(work: Coroutine[object, object, Result]) -> Result:
     """Return what the coroutine returns, also to code on an event loop, which stands still then.
 
