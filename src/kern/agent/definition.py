@@ -118,13 +118,17 @@ class AgentDefinition(
         return f"Agent({self.name!r}, {self.model!r})"
 
     @property
-    def session_id(self) -> str | None:  # type: ignore[override] # set like every keyword
+    def session_id(self) -> str | None:
         """The conversation of its runs that name none; None where each begins a new one."""
         if self.fixed_session_id is not None or self.remembered is None:
             return self.fixed_session_id
         line = current_line()
         known = None if line is None else self.remembered.known(line)
         return None if known is None else known[0]
+
+    @session_id.setter
+    def session_id(self, value: str | None) -> None:
+        self.__dict__["session_id"] = value
 
     @property
     def fixed_session_id(self) -> str | None:
