@@ -13,7 +13,7 @@ ROOT = Path(kern.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "keywords", "utils"},
     {"exceptions", "extras", "aio"},
-    {"run", "media", "local"},
+    {"binder", "run", "media", "local"},
     {"models", "tools"},
     {"session"},
     {"db"},

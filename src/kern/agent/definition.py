@@ -18,6 +18,7 @@ from kern.agent.parts.hooks import Hooks
 from kern.agent.parts.identity import Identity
 from kern.agent.parts.part import Part
 from kern.agent.parts.session import Conversation
+from kern.agent.parts.telling import ToldParts
 from kern.agent.parts.tools import Calling
 from kern.agent.typed import typed
 from kern.dispatch.opening import open_runtime
@@ -31,9 +32,7 @@ from kern.run.base import Deps
 
 
 class AgentDefinition(
-    Identity,
-    Context,
-    Conversation,
+    ToldParts,
     Calling,
     Answers,
     Hooks,
@@ -94,6 +93,7 @@ class AgentDefinition(
         given.update(options, name=name, model=model)
         for part in _used(options):
             part._build(self)
+        self._tell()
         given["remembered"] = remembered()
         given["is_named"] = bool(options.get("id") or (name and name.strip()))
         check_db(
@@ -109,6 +109,8 @@ class AgentDefinition(
         self.__dict__[name] = value
         try:
             part._build(self)
+            if part in ToldParts.__bases__:
+                self._tell()
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)

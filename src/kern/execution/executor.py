@@ -30,6 +30,7 @@ from kern.execution.cancellation import cancellations
 from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
 from kern.execution.middleware import around_run
+from kern.execution.output import details_of
 from kern.execution.report import log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current
 from kern.run.agent import RunOutput
@@ -306,6 +307,8 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     with suppress(JournalError, ValueError):
         await attempt.restore()
     attempt.show()
+    if attempt.state.secondary or attempt.state.fallback is not None:
+        output.metrics.details = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
     state = attempt.state

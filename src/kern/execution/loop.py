@@ -6,6 +6,7 @@ from functools import partial
 
 from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
+from kern.execution.beginning import prepare, tell
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.finishing import asked_of_model, finish
@@ -36,8 +37,11 @@ async def carry_out(attempt: Attempt) -> None:
     state = attempt.state
     attempt.journal.begin()
     await attempt.replay()
+    if attempt.spec.telling is not None or attempt.spec.dependencies or attempt.options:
+        await prepare(attempt)
     if attempt.number > 1:
         await _resume(attempt)
+    await tell(attempt)
     while True:
         if state.is_answered:
             if attempt.answering is None or await finish(attempt):

@@ -7,6 +7,7 @@ import msgspec
 
 from kern.execution.answering import Answering
 from kern.execution.middleware import Middleware
+from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
 from kern.run.usage import UsageLimits
@@ -37,7 +38,11 @@ class Definition(Protocol):
 
     @property
     def told_text(self) -> str | None:
-        """What the model is told before the conversation."""
+        """What the model is told before the conversation, where that is always the same."""
+
+    @property
+    def telling(self) -> Telling | None:
+        """What it is told, where that is not."""
 
     @property
     def history_runs(self) -> int:
@@ -133,6 +138,8 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        agent: the agent itself, for functions of users that ask for it.
+        telling: what the model is told, where that is no text that is always the same.
     """
 
     id: str
@@ -156,6 +163,8 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    agent: Definition
+    telling: Telling | None
 
     @classmethod
     def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
@@ -187,6 +196,8 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback,
+            definition,
+            definition.telling,
         )
 
     @property
@@ -198,8 +209,11 @@ class Spec(msgspec.Struct, frozen=True):
 def is_portable(definition: Definition | Spec) -> bool:
     """Say whether any process that has a definition would execute a run in the same way.
 
-    Dependencies, and tools that hold something of their surroundings, may belong to one caller;
+    Dependencies, and functions that hold something of their surroundings, may belong to one caller;
     runs of others must not meet them.
     """
     parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    return not definition.dependencies and all(part.is_portable for part in parts)
+    told = definition.telling
+    if definition.dependencies or not (told is None or told.is_portable):
+        return False
+    return all(part.is_portable for part in parts)

@@ -13,6 +13,7 @@ from kern.run.codec import dump, load
 from kern.run.content import Content
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
+from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
 
 VERSION = 3
@@ -204,6 +205,36 @@ class AttemptFailed(Step):
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ContextBuilt(Step):
+    """What the model is told of this run beside its messages: later attempts tell it the same.
+
+    Attributes:
+        system: the system message.
+        dependencies: what was added to the user's message of the run's dependencies, as text.
+        references: what was found for it and added, too.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    system: Message | None = None
+    dependencies: str | None = None
+    references: MessageReferences | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeSearched(Step):
+    """The model has searched the agent's knowledge; what it was told is the tool's result.
+
+    Attributes:
+        found: what it found.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    found: MessageReferences
+
+
 AnyStep: TypeAlias = (
     AttemptBegun
     | CallBegun
@@ -217,6 +248,8 @@ AnyStep: TypeAlias = (
     | Paused
     | Continued
     | AttemptFailed
+    | ContextBuilt
+    | KnowledgeSearched
 )
 
 _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
@@ -234,6 +267,8 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         Paused,
         Continued,
         AttemptFailed,
+        ContextBuilt,
+        KnowledgeSearched,
     )
 }
 
