@@ -247,6 +247,10 @@ class RunNotFoundError(KernError):
     """There is no run with this id in the database."""
 
 
+class SessionNotFoundError(KernError):
+    """There is no session with this id, or it is another user's."""
+
+
 class BlobNotFoundError(KernError):
     """What a run refers to by its hash is not in the database, or not the whole of it."""
 
