@@ -14,6 +14,7 @@ from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_eve
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from kern.run.steps import (
     FOLLOWUPS,
     OUTPUT_MODEL,
@@ -30,6 +31,7 @@ from kern.run.steps import (
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    StateChanged,
     TextSlice,
     ToolEnded,
     damaged,
@@ -83,6 +85,7 @@ class RunState:
         voids: the text that readers have of a call that is made again.
         secondary: the answers of secondary models, and which of them were refused.
         refusals: how often an answer was refused for its form, since a person had it go on.
+        changes: what the steps have changed in the state of the session, together.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -109,6 +112,7 @@ class RunState:
     voids: str = ""
     secondary: tuple[SecondaryAnswered | AnswerRefused, ...] = ()
     refusals: int = 0
+    changes: StatePatch | None = None
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -190,6 +194,9 @@ class RunState:
         """
         told = [*self._events(entry)]
         self.last_seq = entry.seq
+        changed: StatePatch | None = getattr(entry.step, "state", None)
+        if changed is not None:
+            self.changes = changed if self.changes is None else self.changes.then(changed)
         if told:
             self.next_event = max(self.next_event, entry.event + len(told))
         return told
@@ -200,8 +207,10 @@ class RunState:
                 text = step.message.text
                 yield from self._call_ends(text, step.slices)
                 yield from self._answered(step, text)
-            case ToolEnded(place, content, error):
+            case ToolEnded(place, content, error, state):
                 execution = self.turns[-1].end(place, content, error=error)
+                if state is not None:
+                    self.turns[-1].patches[place] = state
                 self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, execution.result, execution)
@@ -212,7 +221,7 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
-            case None:
+            case None | StateChanged():
                 pass
             case step:
                 yield from self._attempt_changes(step)

@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from kern.run.base import RunStatus
+from kern.run.state import StatePatch
 
 
 class NewRun(msgspec.Struct, frozen=True, gc=False):
@@ -143,6 +144,7 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False):
         created_at: when it was written, in seconds since 1970; 0 before it is.
         cost: what it adds to what its user has used of budgets, in US dollars.
         tokens: the same, in tokens.
+        state: what the step has changed in the state of the run's session, or None.
     """
 
     run_id: str
@@ -154,6 +156,7 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False):
     created_at: float = 0.0
     cost: float = 0.0
     tokens: int = 0
+    state: StatePatch | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from kern.run.content import Content, text_of
 from kern.run.happened import complaint
 from kern.run.message import Message
+from kern.run.state import StatePatch
 from kern.run.tool import ToolCall, ToolExecution
 
 
@@ -20,6 +21,7 @@ class Turn:
         contents: what the model is told of them, by their place.
         started: the calls that have begun, by their place.
         allowed: the calls that a person has allowed to begin, by their place.
+        patches: what the calls that have ended have changed in the session's state, by their place.
         complaint: what does not fit in the answer, for which the model is asked again.
     """
 
@@ -30,6 +32,7 @@ class Turn:
     contents: dict[int, Content] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
     allowed: set[int] = field(default_factory=set)
+    patches: dict[int, StatePatch] = field(default_factory=dict)
     complaint: str | None = None
 
     @property

@@ -218,6 +218,19 @@ CREATE TABLE {budgets} (
         # The form of a run's answer, where it is not its agent's.
         "ALTER TABLE {runs} ADD COLUMN output_schema json",
     ),
+    (
+        # A key is JSON text, and without a value where it was deleted. The position is that of the
+        # run that has changed it last; 0 where it is as new sessions of its agent begin.
+        """
+CREATE TABLE {states} (
+    session_id text NOT NULL,
+    key text NOT NULL,
+    value json,
+    position bigint NOT NULL,
+    version integer NOT NULL DEFAULT 1,
+    PRIMARY KEY (session_id, key)
+) WITH (fillfactor = 80)""",
+    ),
 )
 
 
@@ -273,7 +286,7 @@ def _statements(names: Names, version: int) -> Iterator[str]:
         each: getattr(names, each)
         for each in (
             *("sessions", "runs", "positions", "events", "webhooks", "processes", "tick"),
-            *("blobs", "schedules", "budgets", "queue", "enqueue"),
+            *("blobs", "schedules", "budgets", "states", "queue", "enqueue"),
         )
     }
     for statements in _MIGRATIONS[version:]:

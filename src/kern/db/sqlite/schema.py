@@ -169,6 +169,18 @@ CREATE TABLE "{table}_budgets" (
 ) WITHOUT ROWID;
 ALTER TABLE "{table}_runs" ADD COLUMN output_schema TEXT
 """,
+    # A key is JSON text, and without a value where it was deleted. The position is that of the run
+    # that has changed it last; 0 where it is as new sessions of its agent begin.
+    """
+CREATE TABLE "{table}_states" (
+    session_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT,
+    position INTEGER NOT NULL,
+    version INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (session_id, key)
+) WITHOUT ROWID
+""",
 )
 
 _VERSIONS = (
