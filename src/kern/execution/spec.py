@@ -9,6 +9,7 @@ from kern.execution.answering import Answering
 from kern.execution.middleware import Middleware
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
+from kern.run.state import StateRules
 from kern.run.usage import UsageLimits
 from kern.tools import Tool, Toolset
 
@@ -92,6 +93,10 @@ class Definition(Protocol):
         """What the tools are given."""
 
     @property
+    def state_rules(self) -> StateRules | None:
+        """What it says of the states of its sessions; None for nothing."""
+
+    @property
     def answering(self) -> Answering | None:
         """What its answers have to be, and who is asked after its model; None for any text."""
 
@@ -133,6 +138,7 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        state: what it says of the states of its sessions, or None for nothing.
         agent: the agent itself, for functions of users that ask for it.
     """
 
@@ -157,6 +163,7 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    state: StateRules | None
     agent: Definition
 
     @classmethod
@@ -189,6 +196,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback,
+            definition.state_rules,
             definition,
         )
 

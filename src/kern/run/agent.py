@@ -113,6 +113,8 @@ class RunOutput(Generic[Output]):
         started_at: when its first attempt began, or the first since its last retry.
         finished_at: when it ended.
         events: what happened, where the caller asked for it.
+        session_state: the state of the session as the run has left it; None where the run had
+            nothing to do with it.
         output_schema: the form of the content, as JSON text, where the run has one of its own.
         media: the bytes of media in its messages, by their hash, as far as they are loaded: those
             of a run that was executed for this caller, up to 64 MiB, or after
@@ -150,6 +152,7 @@ class RunOutput(Generic[Output]):
     finished_at: float | None = None
     events: list[RunOutputEvent] = field(default_factory=list)
     followups: list[str] = field(default_factory=list)
+    session_state: dict[str, Any] | None = None
     output_schema: str | None = field(default=None, repr=False, compare=False)
     media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
 
@@ -346,6 +349,8 @@ class RunOutput(Generic[Output]):
         }
         if self.followups:
             body["followups"] = self.followups
+        if self.session_state is not None:
+            body["session_state"] = self.session_state
         return body
 
     def _take_body(self, values: dict[str, object]) -> None:
@@ -360,6 +365,7 @@ class RunOutput(Generic[Output]):
         self.model_provider = given.get("model_provider")
         if "followups" in given:
             self.followups = given["followups"]
+        self.session_state = given.get("session_state")
 
 
 def _error_in(record: RunRecord) -> str | None:

@@ -88,7 +88,8 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     says of a run that was accepted or claimed whether its user has a budget. ``usage``, and
     ``beginning``, the first characters of the input's JSON text, only a listed run has; it has
     neither ``input`` nor ``output``. ``media`` is what the blobs in the input stand for, by their
-    hash; only a run that was just accepted has it.
+    hash; only a run that was just accepted has it, as well as ``is_new_session``: whether its session
+    was made with it.
     """
 
     run_id: str
@@ -126,6 +127,7 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     usage: str | None = None
     beginning: str | None = None
     media: Mapping[str, bytes] | None = None
+    is_new_session: bool = False
 
     def __repr__(self) -> str:
         return f"RunRecord({self.run_id!r}, {self.status})"

@@ -22,6 +22,20 @@ _MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
+class StateRules:
+    """What an agent says of the states of its sessions.
+
+    Attributes:
+        begin: the state with which a new session begins.
+        overwrite: whether the state that a run is given takes the place of the stored one, instead
+            of being merged into it.
+    """
+
+    begin: dict[str, str] = field(default_factory=dict)
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StatePatch:
     """What a step has changed in the state of its session.
 
@@ -118,6 +132,28 @@ def texts_of(state: Mapping[str, object]) -> Texts:
 def values_of(texts: Texts) -> dict[str, object]:
     """Return a state that shares nothing with any other."""
     return {key: parse(text) for key, text in texts.items()}
+
+
+def with_given(texts: Texts, given: Mapping[str, object]) -> Texts:
+    """Return a state with what a run is given merged into it, objects key by key.
+
+    Raises:
+        InvalidInputError: what is given is not JSON; the error names the key.
+    """
+    state = dict(texts)
+    for key, text in texts_of(given).items():
+        before, value = parse(state.get(key, "null")), parse(text)
+        state[key] = text if before is None else _text(key, _joined(before, value))
+    return state
+
+
+def _joined(before: object, given: object) -> object:
+    if not isinstance(before, dict) or not isinstance(given, dict):
+        return given
+    return {
+        **before,
+        **{key: _joined(before.get(key), value) for key, value in given.items()},
+    }
 
 
 def merged(base: Texts, calls: Iterable[tuple[Texts, Texts]]) -> Texts:
