@@ -4,6 +4,7 @@ from kern.agent.sync.controlling import SyncControlling
 from kern.agent.sync.listing import SyncListing
 from kern.agent.sync.running import SyncRunning
 from kern.agent.sync.schedules import SyncScheduling
+from kern.agent.sync.state import SyncSessionStates
 from kern.agent.sync.streaming import SyncStreaming
 from kern.keywords import public
 from kern.run.agent import Output
@@ -17,6 +18,7 @@ class Agent(
     SyncStreaming[Deps, Output],
     SyncListing[Deps, Output],
     SyncScheduling[Deps, Output],
+    SyncSessionStates[Deps, Output],
 ):
     """A model with a task, and the methods to run it.
 

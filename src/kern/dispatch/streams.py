@@ -143,7 +143,14 @@ class Reader:
 
     def _ending(self, output: RunOutput, *, begun: bool = True) -> list[Happened]:
         seq = self._state.next_event if begun else FIRST_EVENT
-        return ending(seq, output.status, output.content, output.error, output.content_type)
+        return ending(
+            seq,
+            output.status,
+            output.content,
+            output.error,
+            output.content_type,
+            output.session_state,
+        )
 
     def _tell(
         self, output: RunOutput, happened: Sequence[Happened], at: float

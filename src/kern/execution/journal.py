@@ -217,7 +217,14 @@ class Journal:
         """Notify the run's own caller of its end, which is stored; others see it in the run."""
         if self._emit is not None:
             output, seq = self._output, self.state.next_event
-            happened = ending(seq, output.status, output.content, output.error, output.content_type)
+            happened = ending(
+                seq,
+                output.status,
+                output.content,
+                output.error,
+                output.content_type,
+                output.session_state,
+            )
             self._tell_until(self.state.last_seq)
             self._tell(self._emit, happened, time.time())
 

@@ -57,6 +57,10 @@ class Definition(Protocol):
         """Tools that are known only once a run executes."""
 
     @property
+    def session_tools(self) -> Sequence[Tool]:
+        """Tools for its sessions, which come after the others."""
+
+    @property
     def tool_choice(self) -> ToolChoice | None:
         """Whether the model is to call tools, or None where the provider decides."""
 
@@ -181,7 +185,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.told_text,
             definition.history_runs,
             definition.history_agents,
-            dict(definition.tools),
+            {**definition.tools, **_beside(definition)},
             tuple(definition.toolsets),
             definition.tool_choice,
             definition.tool_call_limit,
@@ -204,6 +208,12 @@ class Spec(msgspec.Struct, frozen=True):
     def models(self) -> tuple[Model, ...]:
         """The models that may answer, the agent's own first."""
         return (self.model, *(() if self.fallback is None else self.fallback.models))
+
+
+def _beside(definition: Definition) -> dict[str, Tool]:
+    """Return the tools of an agent that are kern's own; one of its own goes before."""
+    own = definition.tools
+    return {each.name: each for each in definition.session_tools if each.name not in own}
 
 
 def is_portable(definition: Definition | Spec) -> bool:

@@ -5,6 +5,7 @@ the state as it was before it, and one whose result is committed has committed i
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
@@ -59,7 +60,7 @@ class SessionState:
         >>> call = state.copy()
         >>> call.value["visits"] += 1
         >>> state.close(0, call, call.value)
-        >>> state.merge(Turn(1, Message("assistant")), 0)
+        >>> state.merge(Turn(1, Message("assistant"), 0), 0)
         StatePatch(set={'visits': 2}, delete=(), begin={})
         >>> state.value
         {'visits': 2}
@@ -183,37 +184,36 @@ async def load(
     Raises:
         InvalidInputError: the given state is not JSON.
     """
-    rules = rules or StateRules()
-    stored = (
-        _NOTHING if store is None else await until_available(lambda: store.states.of(session_id))
-    )
-    if changes is not None:
-        seen = {key: value for key, value in changes.begin.items() if key not in stored.deleted}
-        return SessionState(
-            texts_of(
-                patched(values_of(stored.texts), StatePatch(changes.set, changes.delete, seen))
-            ),
-            current,
-        )
+    rules, stored = rules or StateRules(), _NOTHING
+    if store is not None:
+        stored = await until_available(lambda: store.states.of(session_id))
+    if changes is None:
+        return _begun(rules, stored, given, current)
+    begin = {key: value for key, value in changes.begin.items() if key not in stored.deleted}
+    state = patched(values_of(stored.texts), replace(changes, begin=begin))
+    return SessionState(texts_of(state), current)
+
+
+def _begun(
+    rules: StateRules, stored: StoredState, given: object, current: Mapping[str, object]
+) -> SessionState:
+    """Return the state with which a run begins, and what it has to write of it."""
     if given is not None and not isinstance(given, Mapping):
         raise InvalidInputError(f"session_state must be a dict, not {type(given).__name__}.")
     own = {key: value for key, value in (given or {}).items() if key not in CURRENT}
     if rules.overwrite:
         texts = with_given(rules.begin, own)
         return SessionState(texts, current, difference_of(stored.texts, texts))
-    begun = {
+    begin = {
         key: text
         for key, text in rules.begin.items()
         if key not in stored.texts and key not in stored.deleted
     }
-    # In the order of the agent's own, which is that of people.
-    before = {
-        key: text
-        for key in (*rules.begin, *stored.texts)
-        if (text := stored.texts.get(key, begun.get(key))) is not None
-    }
+    known = begin | stored.texts
+    # The agent's own keys in their order, which is that of people.
+    before = {key: known[key] for key in (*rules.begin, *stored.texts) if key in known}
     texts = with_given(before, own)
-    changed = difference_of(before, texts)
-    if begun:
-        changed = StatePatch({} if changed is None else changed.set, begin=values_of(begun))
-    return SessionState(texts, current, changed)
+    patch = difference_of(before, texts)
+    if begin:
+        patch = replace(patch or StatePatch(), begin=values_of(begin))
+    return SessionState(texts, current, patch)

@@ -238,10 +238,13 @@ class RunCompletedEvent(RunOutputEvent):
 
     Attributes:
         content_type: the type of the content, ``"str"`` for text.
+        session_state: the state of the session as the run has left it; None where the run had
+            nothing to do with it.
     """
 
     content: Any = field(default=None, kw_only=True)
     content_type: str = field(default="str", kw_only=True)
+    session_state: Mapping[str, object] | None = field(default=None, kw_only=True)
 
 
 _CLASSES: dict[RunEvent, type[RunOutputEvent]] = {

@@ -41,7 +41,12 @@ class Happened(NamedTuple):
 
 
 def ending(
-    seq: int, status: RunStatus, content: object, error: str | None, content_type: str = "str"
+    seq: int,
+    status: RunStatus,
+    content: object,
+    error: str | None,
+    content_type: str = "str",
+    session_state: Mapping[str, object] | None = None,
 ) -> list[Happened]:
     """Return the events with which a run ends; no step stands for them: the run itself does.
 
@@ -51,13 +56,15 @@ def ending(
         content: what it has produced.
         error: what it failed of.
         content_type: the type of the content.
+        session_state: the state of the session, where the run has to do with it.
     """
     match status:
         case RunStatus.completed:
             more = _NOTHING if content_type == "str" else {"content_type": content_type}
+            last = more if session_state is None else {**more, "session_state": session_state}
             return [
                 Happened(RunEvent.run_content_completed, content, seq=seq, more=more),
-                Happened(RunEvent.run_completed, content, seq=seq + 1, more=more),
+                Happened(RunEvent.run_completed, content, seq=seq + 1, more=last),
             ]
         case RunStatus.error:
             return [Happened(RunEvent.run_error, error, seq=seq)]

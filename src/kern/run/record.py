@@ -88,8 +88,8 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     says of a run that was accepted or claimed whether its user has a budget. ``usage``, and
     ``beginning``, the first characters of the input's JSON text, only a listed run has; it has
     neither ``input`` nor ``output``. ``media`` is what the blobs in the input stand for, by their
-    hash; only a run that was just accepted has it, as well as ``is_new_session``: whether its session
-    was made with it.
+    hash; only a run that was just accepted has it. So it is with ``is_new_session``: whether its
+    session was made with it.
     """
 
     run_id: str

@@ -22,7 +22,8 @@ class PostgresStates(States):
         self._fetch = fetch
         self._of = f"""
 SELECT key, value, version FROM {names.states} WHERE session_id = $1
-UNION ALL SELECT NULL, NULL, state_version FROM {names.sessions} WHERE session_id = $1"""
+UNION ALL SELECT NULL, NULL, state_version FROM {names.sessions} WHERE session_id = $1
+ORDER BY key"""
         self._change = f"""
 WITH session AS MATERIALIZED (
     SELECT session_id, nextval('{names.positions}') AS position FROM {names.sessions}

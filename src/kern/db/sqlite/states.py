@@ -93,7 +93,8 @@ class SqliteStates(States):
 
     def _read(self, transaction: Transaction, session_id: str) -> StoredState:
         rows = transaction.execute(
-            f"SELECT key, value, version FROM {self._tables.states} WHERE session_id = :session_id",
+            f"SELECT key, value, version FROM {self._tables.states} WHERE session_id = :session_id "
+            "ORDER BY key",
             session_id=session_id,
         ).fetchall()
         session = transaction.one(
