@@ -1,5 +1,6 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
+import asyncio
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
@@ -13,18 +14,19 @@ from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec, debugging
+from kern.execution.state import CURRENT, SessionState, load
 from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.base import MEDIA_VALUES, RunContext, RunInfo
+from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, RunInfo
 from kern.run.budget import Spending
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
 from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.record import RunRecord
-from kern.run.steps import OUTPUT_MODEL
+from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
 
@@ -68,6 +70,8 @@ class Attempt:
         unfit: the models that no later call needs to ask, each with the error that says why.
         answering: what the answer has to be, by its agent or by itself, and who is asked then.
         answer: the value that was read of the answer, once it fits, and the type of it.
+        session_state: the state of its session, once somebody has asked for it.
+        is_new_session: whether nothing can be stored of its session, which was made with the run.
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
         stored_history: the history as the run's output is to hold it.
@@ -110,7 +114,10 @@ class Attempt:
     addressed: tuple[int, Message] | None = None
     stored_history: Sequence[Message] = ()
     _told: int = 0
+    session_state: SessionState | None = None
+    is_new_session: bool = False
     _run_context: RunContext | None = None
+    _loading: asyncio.Lock | None = None
 
     @classmethod
     def begin(
@@ -157,6 +164,7 @@ class Attempt:
             if record.output_schema is None
             else _answering(record.output_schema, spec),
             loaded={} if record.media is None else dict(record.media),
+            is_new_session=record.is_new_session,
         )
 
     @property
@@ -214,6 +222,44 @@ class Attempt:
             )
         return self._run_context
 
+    @property
+    def uses_state(self) -> bool:
+        """Whether the state of the session is a part of the run, whoever asks for it."""
+        return (
+            self.spec.state is not None
+            or "session_state" in self.options
+            or self.journal.state.changes is not None
+        )
+
+    async def load_state(self) -> SessionState:
+        """Return the state of the session; the first who asks has it loaded.
+
+        Raises:
+            InvalidInputError: the state that the run was given is not JSON.
+        """
+        if self.session_state is None:
+            self._loading = self._loading or asyncio.Lock()
+            async with self._loading:
+                if self.session_state is None:
+                    self.session_state = await self._load_state()
+        return self.session_state
+
+    async def _load_state(self) -> SessionState:
+        output, changes = self.output, self.journal.state.changes
+        ids = (output.user_id, output.session_id, output.run_id)
+        state = await load(
+            None if self.is_new_session else self.store,
+            output.session_id,
+            self.spec.state,
+            self.options.get("session_state"),
+            changes,
+            {key: value for key, value in zip(CURRENT, ids, strict=True) if value is not None},
+        )
+        if state.begun is not None:
+            self.journal.keep(StateChanged(state.begun))
+        self.run_context.session_state = state.value
+        return state
+
     def _messages_so_far(self) -> list[Message]:
         turns = self.journal.state.turns[self._told :]
         return [*self.context, *self.messages, *(each for turn in turns for each in turn.messages)]
@@ -239,6 +285,8 @@ class Attempt:
         output.metrics.duration = duration
         output.metrics.name(output.model, output.model_provider)
         output.requirements = list(state.requirements)
+        if self.session_state is not None:
+            output.session_state = self.session_state.stored
 
     def _show_answer(self) -> None:
         """Let the output show the value of the answer, and what secondary models have said."""
@@ -273,6 +321,8 @@ class Attempt:
         self.tools = await self._listed_tools()
         if self._run_context is not None:
             self._run_context.tools = [*self.tools.values()]
+        if self.uses_state:
+            await self.load_state()
 
     async def restore(self) -> None:
         """Read what earlier attempts have journaled, unless that has been read.
@@ -324,6 +374,8 @@ async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
         BlobNotFoundError: its media is asked for, and is not there any more.
     """
     context = attempt.run_context
+    if names & STATE_VALUES:
+        await attempt.load_state()
     if names & MEDIA_VALUES and not context.media:
         context.media = await given_media(attempt)
     return context.values(names)

@@ -305,6 +305,9 @@ _MEDIA: dict[str, type[Media]] = {
 MEDIA_VALUES = frozenset(_MEDIA)
 """Those of :data:`RUN_VALUES` for which the run's media has to be read."""
 
+STATE_VALUES = frozenset({"run_context", "session_state"})
+"""Those for which the state of the session has to be read."""
+
 RUN_VALUES: dict[str, type | str | None] = {
     "agent": "Agent",
     "team": "Team",

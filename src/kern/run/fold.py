@@ -15,6 +15,7 @@ from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from kern.run.steps import (
     FOLLOWUPS,
     OUTPUT_MODEL,
@@ -33,6 +34,7 @@ from kern.run.steps import (
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    StateChanged,
     TextSlice,
     ToolEnded,
     damaged,
@@ -88,6 +90,7 @@ class RunState:
         refusals: how often an answer was refused for its form, since a person had it go on.
         told: what the model is told beside the messages, where that is not always the same.
         searched: what the model has found in the agent's knowledge.
+        changes: what the steps have changed in the state of the session, together.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -116,6 +119,7 @@ class RunState:
     refusals: int = 0
     told: ContextBuilt | None = None
     searched: tuple[MessageReferences, ...] = ()
+    changes: StatePatch | None = None
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -203,6 +207,9 @@ class RunState:
         """
         told = [*self._events(entry)]
         self.last_seq = entry.seq
+        changed: StatePatch | None = getattr(entry.step, "state", None)
+        if changed is not None:
+            self.changes = changed if self.changes is None else self.changes.then(changed)
         if told:
             self.next_event = max(self.next_event, entry.event + len(told))
         return told
@@ -213,8 +220,10 @@ class RunState:
                 text = step.message.text
                 yield from self._call_ends(text, step.slices)
                 yield from self._answered(step, text, entry.created_at)
-            case ToolEnded(place, content, error):
+            case ToolEnded(place, content, error, state):
                 execution = self.turns[-1].end(place, content, error=error, at=entry.created_at)
+                if state is not None:
+                    self.turns[-1].patches[place] = state
                 self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, execution.result, execution)
@@ -229,7 +238,7 @@ class RunState:
                 self.told = step
             case KnowledgeSearched(found):
                 self.searched = (*self.searched, found)
-            case None:
+            case None | StateChanged():
                 pass
             case step:
                 yield from self._attempt_changes(step, entry.created_at)

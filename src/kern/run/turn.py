@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from kern.run.content import Content, text_of
 from kern.run.happened import complaint
 from kern.run.message import Message
+from kern.run.state import StatePatch
 from kern.run.steps import ModelAnswered
 from kern.run.tool import ToolCall, ToolExecution
 
@@ -21,6 +22,7 @@ class Turn:
         contents: what the model is told of them, by their place.
         started: the calls that have begun, by their place.
         allowed: the calls that a person has allowed to begin, by their place.
+        patches: what the calls that have ended have changed in the session's state, by their place.
         complaint: what does not fit in the answer, for which the model is asked again.
         answered: the step that the answer is.
         began: when calls have begun, in seconds since 1970, by their place.
@@ -33,6 +35,7 @@ class Turn:
     contents: dict[int, Content] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
     allowed: set[int] = field(default_factory=set)
+    patches: dict[int, StatePatch] = field(default_factory=dict)
     complaint: str | None = None
     answered: ModelAnswered | None = None
     began: dict[int, float] = field(default_factory=dict)
