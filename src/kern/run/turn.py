@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from kern.run.content import Content, text_of
 from kern.run.happened import complaint
 from kern.run.message import Message
+from kern.run.steps import SleepBegun, StepEnded
 from kern.run.tool import ToolCall, ToolExecution
 
 
@@ -21,6 +22,9 @@ class Turn:
         started: the calls that have begun, by their place.
         allowed: the calls that a person has allowed to begin, by their place.
         complaint: what does not fit in the answer, for which the model is asked again.
+        ended_steps: the steps inside of its calls that have ended, by the call's place, name and
+            occurrence.
+        sleeps: until when its calls sleep, in seconds since 1970, by place and occurrence.
     """
 
     number: int
@@ -31,6 +35,8 @@ class Turn:
     started: set[int] = field(default_factory=set)
     allowed: set[int] = field(default_factory=set)
     complaint: str | None = None
+    ended_steps: dict[tuple[int, str, int], StepEnded] | None = None
+    sleeps: dict[tuple[int, int], float] | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
@@ -52,6 +58,26 @@ class Turn:
         execution = self.execution(place, text_of(content), error=error)
         self.executions[place], self.contents[place] = execution, content
         return execution
+
+    def note(self, step: StepEnded | SleepBegun) -> None:
+        """Note what has become of a step inside of a call.
+
+        Args:
+            step: that it has ended, or that the call sleeps.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        place = step.place
+        self.execution(place)
+        if isinstance(step, StepEnded):
+            self.ended_steps = self.ended_steps or {}
+            self.ended_steps[place, step.name, step.occurrence] = step
+            return
+        self.sleeps = self.sleeps or {}
+        self.sleeps[place, step.occurrence] = step.until
+        if step.suspended:
+            self.started.discard(place)  # It begins again, whatever holds for interrupted calls.
 
     def execution(
         self, place: int, result: str | None = None, *, error: bool = False
