@@ -432,11 +432,11 @@ class TestLongSleeps:
         assert kept.db is not None
         store = await kept.db.store()
         async with asyncio.timeout(WAIT):
-            while (record := await store.get("run")) is None or record.status != "PENDING":
+            while (found := await store.get("run")) is None or found.status != "PENDING":  # noqa: ASYNC110 # nobody waits for it
                 await asyncio.sleep(0.01)
-        assert record.failures == 0
-        assert record.run_at is not None
-        assert 3500 < record.run_at.timestamp() - time.time() <= 3600
+        assert found.failures == 0
+        assert found.run_at is not None
+        assert 3500 < found.run_at.timestamp() - time.time() <= 3600
         agent = Agent("Tester", kept.model, db=kept.db)
         assert await agent.acancel_run("run")
         assert (await running).status is RunStatus.cancelled

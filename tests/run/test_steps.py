@@ -30,6 +30,8 @@ from kern.run.steps import (
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
+    StepEnded,
     TextSlice,
     ToolEnded,
     read_row,
@@ -95,6 +97,8 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     Paused: st.builds(Paused, st.lists(requirements, max_size=2).map(tuple)),
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
+    StepEnded: st.builds(StepEnded, numbers, texts, numbers, contents, st.none() | texts),
+    SleepBegun: st.builds(SleepBegun, numbers, numbers, seconds, st.booleans()),
 }
 steps = st.one_of(*STEPS.values())
 
