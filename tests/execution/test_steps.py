@@ -39,7 +39,8 @@ class Runner:
         self.server.script += [Reply.tool_calls(*((name, {}) for name in names)), Reply.text("Ok.")]
         agent = Agent("Tester", self.model, db=self.db, tools=tools)
         if self.db is None:
-            return await agent.arun("Go", run_id="run", **options)
+            ran: RunOutput = await agent.arun("Go", run_id="run", **options)
+            return ran
         await agent.arun("Go", run_id="run", background=True, **options)
         run = await agent.await_run("run", timeout=WAIT)
         assert run is not None
@@ -392,7 +393,7 @@ class TestLongSleeps:
         @tool(on_interrupt="fail")
         async def work(run_context: RunContext) -> list[int]:
             done["begun"] += 1
-            first = await run_context.step("first", lambda: done.update(["first"]))
+            first: object = await run_context.step("first", lambda: done.update(["first"]))
             await run_context.sleep(0.3)
             await run_context.step("second", lambda: done.update(["second"]))
             assert first is None

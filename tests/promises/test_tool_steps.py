@@ -23,6 +23,7 @@ from kern.run.base import RunContext, RunStatus
 from kern.run.steps import SleepBegun, StepEnded, read_row
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
+from kern.tools.base import Interrupt
 
 WAIT = 20.0
 
@@ -115,7 +116,7 @@ async def test_a_stale_attempt_is_refused_at_its_next_step_and_stops(
     assert await process.said() == "waits"
 
     async def again(run_context: RunContext) -> str:
-        first = await run_context.step("first", lambda: pytest.fail("It was done again."))
+        first: object = await run_context.step("first", lambda: pytest.fail("Done again."))
         return f"{first}, {await run_context.step('second', lambda: 'new')}"
 
     agent = Agent("Tester", model, db=shared_db, tools=[tool(name="work")(again)])
@@ -132,6 +133,7 @@ SLEEPING = """
 from kern.execution import steps
 from kern.run.base import RunContext
 from kern.tools import tool
+from kern.tools.base import Interrupt
 steps.IN_PLACE = {in_place}
 @tool(on_interrupt={rule!r})
 async def work(run_context: RunContext) -> str:
@@ -149,11 +151,11 @@ await asyncio.Event().wait()
 class Sleeper:
     """A run whose tool sleeps in a process that is killed, and the agent that goes on with it."""
 
-    def __init__(self, db: Database, model: OpenAIResponses, rule: str = "retry") -> None:
+    def __init__(self, db: Database, model: OpenAIResponses, rule: Interrupt = "retry") -> None:
         self.attempts: list[int] = []
         self.db = db
 
-        @tool(on_interrupt=rule)  # type: ignore[arg-type]
+        @tool(on_interrupt=rule)
         async def work(run_context: RunContext) -> str:
             self.attempts.append(run_context.attempt)
             await run_context.step("first", lambda: pytest.fail("It was done again."))
@@ -184,7 +186,7 @@ async def test_a_long_sleep_goes_on_where_it_was_after_its_process_is_lost(
     model: OpenAIResponses,
     server: ResponsesServer,
     elsewhere: Elsewhere,
-    rule: str,
+    rule: Interrupt,
 ) -> None:
     server.script += [Reply.tool_calls(("work", {})), Reply.text("Done.")]
     process = elsewhere(SLEEPING.format(rule=rule, in_place=0.1, seconds=3))

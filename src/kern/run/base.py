@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event
-from typing import Any, Generic, Protocol, cast
+from typing import Any, Generic, Protocol, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -170,6 +170,28 @@ class RunContext(Generic[Deps]):
         if self._steps is not None:
             self._steps.begun(work, limit)
 
+    @overload
+    async def step(
+        self,
+        name: str,
+        function: Callable[..., Awaitable[Result]],
+        *arguments: object,
+        retries: int = 0,
+        delay: float = 1.0,
+        timeout: float | None = None,
+    ) -> Result: ...
+
+    @overload
+    async def step(
+        self,
+        name: str,
+        function: Callable[..., Result],
+        *arguments: object,
+        retries: int = 0,
+        delay: float = 1.0,
+        timeout: float | None = None,
+    ) -> Result: ...
+
     async def step(
         self,
         name: str,
@@ -215,6 +237,28 @@ class RunContext(Generic[Deps]):
                 name, function, arguments, retries=retries, delay=delay, timeout=timeout
             ),
         )
+
+    @overload
+    def step_sync(
+        self,
+        name: str,
+        function: Callable[..., Awaitable[Result]],
+        *arguments: object,
+        retries: int = 0,
+        delay: float = 1.0,
+        timeout: float | None = None,
+    ) -> Result: ...
+
+    @overload
+    def step_sync(
+        self,
+        name: str,
+        function: Callable[..., Result],
+        *arguments: object,
+        retries: int = 0,
+        delay: float = 1.0,
+        timeout: float | None = None,
+    ) -> Result: ...
 
     def step_sync(
         self,
