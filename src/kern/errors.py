@@ -275,6 +275,20 @@ class MissingToolError(KernError):
     """A run has to call a tool that its agent does not have any more."""
 
 
+class StepError(KernError):
+    """A step inside a tool has failed, or cannot be done as it was asked for.
+
+    Attributes:
+        kind: the class of what the step's function raised at its last try, such as
+            ``"ConnectionError"``; None where that is not the reason. What was raised is its
+            ``__cause__``, unless an earlier attempt at the run has met it.
+    """
+
+    def __init__(self, message: str, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class ToolsetError(KernError):
     """A toolset did not say in time which tools it has."""
 

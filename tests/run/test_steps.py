@@ -31,7 +31,9 @@ from kern.run.steps import (
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
     StateChanged,
+    StepEnded,
     TextSlice,
     ToolEnded,
     read_row,
@@ -104,6 +106,8 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
     StateChanged: st.builds(StateChanged, patches),
+    StepEnded: st.builds(StepEnded, numbers, texts, numbers, contents, st.none() | texts),
+    SleepBegun: st.builds(SleepBegun, numbers, numbers, seconds, st.booleans()),
 }
 steps = st.one_of(*STEPS.values())
 

@@ -202,15 +202,22 @@ class Store(Reading):
 
     @abstractmethod
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus | None:
-        """Have a failed attempt made again, and write the last rows of its journal.
+        """Have a later attempt go on after a time, and write the last rows of the journal.
 
         Args:
             run_id: the run.
-            attempt: who failed; a stale attempt is refused.
+            attempt: who gives it up; a stale attempt is refused.
             delay: the seconds before which it does not begin again.
             rows: the journal's rows that were not written yet; they change no state.
+            failed: whether it counts as failed; False where the run only sleeps.
 
         Returns:
             PENDING, or CANCELLED where that was asked for; None where the attempt is stale.

@@ -50,7 +50,9 @@ class Attempt:
             None where the user had none when the run was accepted or claimed.
         tries: how many more attempts may fail after this one.
         failures: how many attempts have failed or were lost before it.
-        postponed: the seconds after which the next attempt may begin, once this one has failed.
+        postponed: the seconds after which the next attempt may begin, once this one has failed, or
+            the run sleeps.
+        wakes_at: when the first of the calls goes on that sleep, in seconds since 1970.
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
@@ -91,6 +93,7 @@ class Attempt:
     tries: int = 0
     failures: int = 0
     postponed: float | None = None
+    wakes_at: float | None = None
     tools: Mapping[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)

@@ -34,6 +34,7 @@ async def carry_out(attempt: Attempt) -> None:
         OutputSchemaError: the answer does not have the form that it must have.
         UsageLimitError: the run has used as much as it may.
         PausedError: a person has to decide first.
+        AsleepError: all open calls sleep.
         StaleAttemptError: the run has a later attempt.
     """
     state = attempt.state

@@ -34,7 +34,9 @@ from kern.run.steps import (
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
     StateChanged,
+    StepEnded,
     TextSlice,
     ToolEnded,
     damaged,
@@ -238,6 +240,8 @@ class RunState:
                 self.told = step
             case KnowledgeSearched(found):
                 self.searched = (*self.searched, found)
+            case StepEnded() | SleepBegun() as step:
+                self.turns[-1].note(step)
             case None | StateChanged():
                 pass
             case step:
@@ -359,7 +363,8 @@ def apply_entry(state: RunState, entry: Entry, row: JournalRow) -> list[Happened
 def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """Return the number of the last row that tells nothing after an event.
 
-    Tool calls that begin with a row come after what it tells: they are made anew.
+    Tool calls that begin with a row come after what it tells: they are made anew, with the steps
+    inside of them.
 
     Args:
         rows: a journal.
@@ -370,7 +375,10 @@ def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """
     state, last = RunState(), 0
     for row in rows:
-        happened = apply_entry(state, read_row(row), row)
+        entry = read_row(row)
+        happened = apply_entry(state, entry, row)
+        if isinstance(entry.step, StepEnded | SleepBegun):
+            continue
         told = [each.seq for each in happened if each.event is not RunEvent.tool_call_started]
         if told and told[-1] > seq:
             break

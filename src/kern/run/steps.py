@@ -249,6 +249,43 @@ class StateChanged(Step):
     state: StatePatch
 
 
+@dataclass(frozen=True, slots=True)
+class StepEnded(Step):
+    """A step inside a tool call was done, or has failed; it is not done again.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        name: what the tool calls it.
+        occurrence: how many steps of this name the call had made before.
+        content: the result as JSON text, or what the error said; where that is long, its blob.
+        error: the class of what was raised at its last try.
+    """
+
+    place: int
+    name: str
+    occurrence: int
+    content: Content
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SleepBegun(Step):
+    """A tool call sleeps.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        occurrence: how many times the call had slept before.
+        until: when it goes on, in seconds since 1970.
+        suspended: whether the tool's code was stopped for it, to begin again from its top: then
+            nothing of the call is under way.
+    """
+
+    place: int
+    occurrence: int
+    until: float
+    suspended: bool = False
+
+
 AnyStep: TypeAlias = (
     AttemptBegun
     | CallBegun
@@ -265,6 +302,8 @@ AnyStep: TypeAlias = (
     | ContextBuilt
     | KnowledgeSearched
     | StateChanged
+    | StepEnded
+    | SleepBegun
 )
 
 _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
@@ -285,6 +324,8 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         ContextBuilt,
         KnowledgeSearched,
         StateChanged,
+        StepEnded,
+        SleepBegun,
     )
 }
 

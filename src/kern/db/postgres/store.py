@@ -166,10 +166,18 @@ class PostgresStore(Store):
 
     @override
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:] + used_columns(rows)
-        return await self._give_up(self._steps.postpone, run_id, attempt, delay, *journal)
+        return await self._give_up(
+            self._steps.postpone, run_id, attempt, delay, *journal, int(failed)
+        )
 
     @override
     async def release(self, run_id: str, attempt: int) -> RunStatus | None:

@@ -158,9 +158,10 @@ RETURNING status, finished_at""",
         attempt: int,
         delay: float,
         rows: Sequence[JournalRow],
+        failed: bool,
     ) -> RunStatus | None:
         """See :meth:`kern.db.base.Store.postpone`."""
-        changes = f"failures = failures + 1, run_at = :now + :delay, {_SERVED}"
+        changes = f"failures = failures + {failed:d}, run_at = :now + :delay, {_SERVED}"
         status = self._give_up(transaction, run_id, attempt, delay, changes)
         if status is not None:
             self._journals.write(transaction, rows)

@@ -131,9 +131,15 @@ class SqliteStore(Store):
 
     @override
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus | None:
-        return await self._file.write(self._attempts.postpone, run_id, attempt, delay, rows)
+        return await self._file.write(self._attempts.postpone, run_id, attempt, delay, rows, failed)
 
     @override
     async def release(self, run_id: str, attempt: int) -> RunStatus | None:

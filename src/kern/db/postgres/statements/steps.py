@@ -54,7 +54,8 @@ class Steps:
         self.postpone = _give_up(
             names,
             "now() + make_interval(secs => $3)",
-            f"failures = failures + 1, run_at = now() + make_interval(secs => $3), {NOT_REFUSED}",
+            f"""failures = failures + $11::integer, run_at = now() + make_interval(secs => $3),
+        {NOT_REFUSED}""",
             more=f"""written AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
