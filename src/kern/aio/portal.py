@@ -12,6 +12,7 @@ from typing import Generic, ParamSpec, TypeVar
 from typing_extensions import override
 
 from kern.aio.guard import guarded
+from kern.aio.tasks import outlived
 
 logger = logging.getLogger("kern")
 
@@ -113,6 +114,7 @@ class Portal:
         started.set()
         with guarded():
             await self._stopped.wait()
+            await outlived(_PATIENCE)
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()

@@ -31,6 +31,10 @@ class RunEvent(StrEnum):
     output_model_response_completed = "OutputModelResponseCompleted"
     followups_started = "FollowupsStarted"
     followups_completed = "FollowupsCompleted"
+    pre_hook_started = "PreHookStarted"
+    pre_hook_completed = "PreHookCompleted"
+    post_hook_started = "PostHookStarted"
+    post_hook_completed = "PostHookCompleted"
     run_paused = "RunPaused"
     run_continued = "RunContinued"
     run_resumed = "RunResumed"
@@ -195,6 +199,50 @@ class FollowupsCompletedEvent(RunOutputEvent):
     """
 
     followups: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PreHookStartedEvent(RunOutputEvent):
+    """A hook was called before the first model call.
+
+    Attributes:
+        pre_hook_name: which one.
+    """
+
+    pre_hook_name: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PreHookCompletedEvent(RunOutputEvent):
+    """A hook before the first model call has ended.
+
+    Attributes:
+        pre_hook_name: which one.
+    """
+
+    pre_hook_name: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PostHookStartedEvent(RunOutputEvent):
+    """A hook was called after the answer.
+
+    Attributes:
+        post_hook_name: which one.
+    """
+
+    post_hook_name: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PostHookCompletedEvent(RunOutputEvent):
+    """A hook after the answer has ended.
+
+    Attributes:
+        post_hook_name: which one.
+    """
+
+    post_hook_name: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

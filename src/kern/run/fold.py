@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from kern.run.event import RunEvent
 from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
+from kern.run.hooked import hook_events, last_replacing, replaced_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
@@ -27,6 +28,7 @@ from kern.run.steps import (
     CallBroken,
     Continued,
     Entry,
+    HookEnded,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
@@ -83,6 +85,7 @@ class RunState:
         voids: the text that readers have of a call that is made again.
         secondary: the answers of secondary models, and which of them were refused.
         refusals: how often an answer was refused for its form, since a person had it go on.
+        hooks: the hooks that have ended; those after an answer that was refused are left out.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -109,6 +112,7 @@ class RunState:
     voids: str = ""
     secondary: tuple[SecondaryAnswered | AnswerRefused, ...] = ()
     refusals: int = 0
+    hooks: tuple[HookEnded, ...] = ()
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -123,12 +127,20 @@ class RunState:
     @property
     def answer_text(self) -> str | None:
         """The text of the answer: of the model that writes the final one, or the agent's own."""
+        if self.hooks and (text := replaced_text(last_replacing(self.hooks))) is not None:
+            return text
         if self.secondary and (written := self.answers_of(OUTPUT_MODEL)):
             return written[-1].message.text
         for turn in reversed(self.turns):
             if text := turn.message.text:
                 return text
         return None
+
+    @property
+    def replaced(self) -> tuple[object, str] | None:
+        """What a post-hook has put in the place of the answer, with its type."""
+        last = last_replacing(self.hooks)
+        return None if last is None else last.content
 
     @property
     def followups(self) -> tuple[str, ...]:
@@ -212,6 +224,9 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
+            case HookEnded() as step:
+                before, self.hooks = self.answer_text, (*self.hooks, step)
+                yield from hook_events(step, before)
             case None:
                 pass
             case step:
@@ -259,6 +274,7 @@ class RunState:
         before = self.answer_text
         if isinstance(step, AnswerRefused):
             self.refusals += 1
+            self.hooks = tuple(each for each in self.hooks if each.kind == "pre")
             if not self.secondary:
                 self.turns[-1].complaint = step.reason
             parsed = self.answers_of(PARSER_MODEL)

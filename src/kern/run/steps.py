@@ -4,7 +4,7 @@ A row is one step. What a step means is said in one other place, :mod:`kern.run.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -201,6 +201,26 @@ class AttemptFailed(Step):
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class HookEnded(Step):
+    """A hook has been called; it is not called again in this run.
+
+    What a pre-hook has made of the input is the input of the run's row, from the same transaction on.
+
+    Attributes:
+        kind: whether it was called before the first model call, or after the answer.
+        place: its place in the agent's list of these.
+        name: what it is called.
+        content: what it has put in the place of the answer, with the type of that; None where it
+            left the answer as it was.
+    """
+
+    kind: Literal["pre", "post"]
+    place: int
+    name: str
+    content: tuple[object, str] | None = None
+
+
 AnyStep: TypeAlias = (
     AttemptBegun
     | CallBegun
@@ -214,6 +234,7 @@ AnyStep: TypeAlias = (
     | Paused
     | Continued
     | AttemptFailed
+    | HookEnded
 )
 
 _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
@@ -231,6 +252,7 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         Paused,
         Continued,
         AttemptFailed,
+        HookEnded,
     )
 }
 
