@@ -1,8 +1,9 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
+from weakref import WeakMethod
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
@@ -16,7 +17,7 @@ from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.base import RunInfo
+from kern.run.base import MEDIA_VALUES, RunContext, RunInfo
 from kern.run.budget import Spending
 from kern.run.codec import decode_object
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
@@ -29,7 +30,7 @@ from kern.run.usage import UsageLimits
 from kern.tools import Tool
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Attempt:
     """One executor's try at a run.
 
@@ -104,6 +105,7 @@ class Attempt:
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
     _told: int = 0
+    _run_context: RunContext | None = None
 
     @classmethod
     def begin(
@@ -184,6 +186,29 @@ class Attempt:
             self._told += 1
         return [*self.context, *self.messages]
 
+    @property
+    def run_context(self) -> RunContext:
+        """The context of the run, which its functions share; it is made when one is called."""
+        if self._run_context is None:
+            output = self.output
+            self._run_context = RunContext(
+                output.run_id,
+                output.session_id,
+                output.agent_id,
+                output.user_id,
+                output.metadata,
+                self.number,
+                dependencies=self.spec.dependencies,
+                tools=[*self.tools.values()],
+                _agent=self.spec.agent,
+                _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
+            )
+        return self._run_context
+
+    def _messages_so_far(self) -> list[Message]:
+        turns = self.journal.state.turns[self._told :]
+        return [*self.context, *self.messages, *(each for turn in turns for each in turn.messages)]
+
     def show(self) -> None:
         """Let the output show what the steps say, and the text of an unfinished answer."""
         output, state = self.output, self.journal.state
@@ -234,6 +259,8 @@ class Attempt:
             open_places = {place for place, _ in last.open_calls}
             self.interrupted = frozenset(last.started - last.allowed) & open_places
         self.tools = await self._listed_tools()
+        if self._run_context is not None:
+            self._run_context.tools = [*self.tools.values()]
         await self._set_context()
 
     async def restore(self) -> None:
@@ -299,6 +326,18 @@ class Attempt:
         to += messages
         for hash in blobs_in(messages):
             self.blobs[hash] = run_id
+
+
+async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
+    """Return what functions of users ask for of a run by these names; others are left out.
+
+    Raises:
+        BlobNotFoundError: its media is asked for, and is not there any more.
+    """
+    context = attempt.run_context
+    if names & MEDIA_VALUES and not context.media:
+        context.media = await given_media(attempt)
+    return context.values(names)
 
 
 async def given_media(attempt: Attempt) -> tuple[Media, ...]:

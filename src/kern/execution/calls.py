@@ -12,7 +12,7 @@ from kern.execution.attempt import Attempt, given_media
 from kern.execution.blobs import keep_result
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
-from kern.run.base import RunContext, current_run, current_user
+from kern.run.base import current_run, current_user
 from kern.run.content import Content, text_of
 from kern.run.printable import one_line
 from kern.run.requirement import RequirementKind, RunRequirement
@@ -180,18 +180,9 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
 
 async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
     output, tool = attempt.output, attempt.tools[call.name]
-    context = RunContext(
-        run_id=output.run_id,
-        session_id=output.session_id,
-        agent_id=output.agent_id,
-        user_id=output.user_id,
-        metadata=output.metadata,
-        attempt=attempt.number,
-        tool_call_id=call.id,
-        idempotency_key=key,
-        dependencies=attempt.spec.dependencies,
-        media=await given_media(attempt) if tool.takes_media else (),
-    )
+    context = attempt.run_context.for_call(call.id, key)
+    if tool.takes_media:
+        context.media = await given_media(attempt)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     run, user = current_run.set(output.run_id), current_user.set(output.user_id)
     try:

@@ -133,6 +133,7 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        agent: the agent itself, for functions of users that ask for it.
     """
 
     id: str
@@ -156,6 +157,7 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    agent: Definition
 
     @classmethod
     def of(cls, definition: Definition) -> "Spec":
@@ -182,6 +184,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback_config,
+            definition,
         )
 
     @property
