@@ -417,6 +417,14 @@ def failure(
     return found(message)
 
 
+def kind_of(error: BaseException) -> str:
+    """Return the class by which what a run failed of is known everywhere: of a check ours."""
+    for check in (InputCheckError, OutputCheckError):
+        if isinstance(error, check):
+            return check.__name__
+    return type(error).__name__
+
+
 def details_of(error: BaseException) -> dict[str, object] | None:
     """Return what a check says beside its message, to be stored; None of any other error."""
     if not isinstance(error, CheckError):

@@ -12,6 +12,7 @@ from typing import Generic, ParamSpec, TypeVar
 from typing_extensions import override
 
 from kern.aio.guard import guarded
+from kern.aio.survived import survived
 from kern.aio.tasks import outlived
 
 logger = logging.getLogger("kern")
@@ -120,7 +121,7 @@ class Portal:
                 task.cancel()
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(ended, Exception):
-                    logger.error("work failed at the end of its loop", exc_info=ended)
+                    survived(logger, ended, "work failed at the end of its loop")
 
 
 class _Executor(ThreadPoolExecutor):

@@ -9,6 +9,8 @@ from weakref import WeakKeyDictionary
 
 from typing_extensions import override
 
+from kern.aio.survived import survived
+
 logger = logging.getLogger("kern")
 
 
@@ -29,7 +31,7 @@ class Tasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("work in the background failed", exc_info=error)
+            survived(logger, error, "work in the background failed")
 
 
 # How long a task that was cancelled may clean up before it is cancelled once more, in seconds.

@@ -19,7 +19,7 @@ from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import MEDIA_VALUES, RunContext, RunInfo
 from kern.run.budget import Spending
-from kern.run.codec import decode_object
+from kern.run.codec import decode_object, shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
 from kern.run.input import RunInput, messages_of
@@ -219,7 +219,7 @@ class Attempt:
         for turn in turns[self._told :]:
             output.messages += turn.messages
         output.content = self.journal.unfinished_text or state.answer_text
-        if self.answering is not None:
+        if self.answering is not None or state.hooks:
             self._show_answer()
         output.tools = [
             turn.executions[place] for turn in turns for place in sorted(turn.executions)
@@ -232,24 +232,28 @@ class Attempt:
         """Let the output show the value of the answer, and what secondary models have said."""
         output, state = self.output, self.journal.state
         output.followups = [*state.followups]
-        if state.answers_of(OUTPUT_MODEL) and output.messages:
+        answer = state.replaced or self.answer
+        if (state.replaced or state.answers_of(OUTPUT_MODEL)) and output.messages:
             # What its caller was told is what later runs are shown, with the media of the draft.
-            text, parts = state.answer_text or "", output.messages[-1].parts
+            text = state.answer_text or ""
+            if answer is state.replaced is not None:
+                text = shown(answer[0])
+            parts = output.messages[-1].parts
             made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
             content: Content = (TextPart(text), *made) if made else text
             output.messages[-1] = Message("assistant", content)
-        if self.answer is not None:
+        if answer is not None:
             # It is a value of JSON here; the agent's methods make an instance of it.
-            output.content, output.content_type = cast("tuple[str, str]", self.answer)
+            output.content, output.content_type = cast("tuple[str, str]", answer)
 
     async def replay(self) -> None:
-        """Read what earlier attempts have journaled, and ask for what is known only now.
+        """Read what earlier attempts have journaled, and ask for the tools that are known only now.
 
         Raises:
             ConfigurationError: two tools have one name.
             JournalError: a row is damaged, or was written by a newer kern.
             ToolsetError: a toolset did not say in time which tools it has.
-            ValueError: the stored input or history is damaged.
+            ValueError: the stored input is damaged.
         """
         await self.restore()
         turns = self.journal.state.turns
@@ -261,7 +265,6 @@ class Attempt:
         self.tools = await self._listed_tools()
         if self._run_context is not None:
             self._run_context.tools = [*self.tools.values()]
-        await self._set_context()
 
     async def restore(self) -> None:
         """Read what earlier attempts have journaled, unless that has been read.
@@ -278,10 +281,20 @@ class Attempt:
                 lambda: store.events(run_id, self.journal.state.last_seq)
             ):
                 self.journal.restore(row)
+        self._take_input()
+
+    def replace_input(self, input: str) -> None:
+        """Have another input, as JSON text, take the place of the run's, before its first turn."""
+        self.input = input
+        self.messages.clear()
+        self.blobs.clear()
+        self._take_input()
+
+    def _take_input(self) -> None:
         given = RunInput.from_json(self.input).messages
-        if store is None and self.loaded:
+        if self.store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
-        self._add(self.messages, given, run_id)
+        self._add(self.messages, given, self.output.run_id)
 
     async def _listed_tools(self) -> Mapping[str, Tool]:
         if not self.spec.toolsets:
@@ -296,7 +309,12 @@ class Attempt:
                     )
         return tools
 
-    async def _set_context(self) -> None:
+    async def set_context(self) -> None:
+        """Put together what the model is told before the run's own messages.
+
+        Raises:
+            ValueError: the stored history is damaged.
+        """
         system, limit = self.spec.system_message, self.spec.history_runs
         self.context = [Message("system", system)] if system else []
         self.history = self.journal.state.history

@@ -14,6 +14,7 @@ from threading import Lock
 
 from kern.db.values import Kind
 from kern.errors import (
+    CheckError,
     ConfigurationError,
     JournalError,
     KernError,
@@ -23,6 +24,8 @@ from kern.errors import (
     RunStateError,
     RunTimeoutError,
     described,
+    details_of,
+    kind_of,
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
@@ -308,6 +311,8 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     attempt.show()
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
+    if isinstance(attempt.failure, CheckError):  # What was refused is nobody's answer.
+        output.content, output.content_type = None, "str"
     state = attempt.state
     kept = None if state.kept is None else state.kept_at(attempt.spec.models)
     if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
@@ -332,6 +337,7 @@ def _cancel(attempt: Attempt) -> None:
     task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
     output = attempt.output
     output.status, output.error, output.error_kind = RunStatus.cancelled, None, None
+    output.error_details = None
     attempt.failure = None
 
 
@@ -345,5 +351,6 @@ def _too_long(attempt: Attempt) -> RunTimeoutError:
 def _fail(attempt: Attempt, error: BaseException) -> None:
     output = attempt.output
     attempt.failure = error
-    output.status, output.error_kind = RunStatus.error, type(error).__name__
+    output.status, output.error_kind = RunStatus.error, kind_of(error)
     output.error = str(error) if isinstance(error, KernError) else described(error)
+    output.error_details = details_of(error)

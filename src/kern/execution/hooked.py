@@ -1,6 +1,7 @@
 """What a hook is shown of a run, and what it has left of that: values only, no calls."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -66,7 +67,8 @@ def run_output_of(output: RunOutput, form: Form | None) -> RunOutput[Any]:
     """
     content: Any = output.content
     if form is not None and output.content_type == form.content_type:
-        content = form.instance(content)
+        with suppress(UnfitError):  # The type may have changed since: they see the value.
+            content = form.instance(content)
     return replace(
         output,
         status=RunStatus.completed,
@@ -91,7 +93,7 @@ def content_left(output: RunOutput, content: Any, form: Form | None) -> tuple[ob
         Exception: it has no JSON form.
     """
     value, kind = "" if content is None else to_json_value(content), output.content_type
-    if value == (output.content or "") and isinstance(value, str) == isinstance(content, str | None):
+    if value == ("" if output.content is None else output.content):
         return None
     if form is not None and kind == form.content_type:
         try:

@@ -8,7 +8,8 @@ from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
-from kern.execution.finishing import asked_of_model, finish
+from kern.execution.finishing import asked_of_model, is_fit, suggest
+from kern.execution.hooking import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage
 from kern.execution.middleware import AskModel, around_model
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
@@ -29,6 +30,7 @@ async def carry_out(attempt: Attempt) -> None:
         JournalError: what earlier attempts have done cannot be read.
         MissingToolError: a tool that has to be called is gone.
         OutputSchemaError: the answer does not have the form that it must have.
+        CheckError: a hook refuses the input or the answer.
         UsageLimitError: the run has used as much as it may.
         PausedError: a person has to decide first.
         StaleAttemptError: the run has a later attempt.
@@ -38,11 +40,22 @@ async def carry_out(attempt: Attempt) -> None:
     await attempt.replay()
     if attempt.number > 1:
         await _resume(attempt)
+    hooks = attempt.spec.hooks
+    if hooks is not None and not state.turns:
+        await run_pre_hooks(attempt, hooks)
+    await attempt.set_context()
     while True:
         if state.is_answered:
-            if attempt.answering is None or await finish(attempt):
-                return
-        elif state.turns and state.turns[-1].open_calls:
+            if attempt.answering is not None and not await is_fit(attempt):
+                continue
+            if hooks is not None:
+                await run_post_hooks(attempt, hooks)
+            if attempt.answering is not None:
+                await suggest(attempt)
+            if hooks is not None:
+                start_in_background(attempt, hooks)
+            return
+        if state.turns and state.turns[-1].open_calls:
             await use_tools(attempt, state.turns[-1])
         else:
             await _ask(attempt)

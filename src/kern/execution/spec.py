@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from kern.execution.answering import Answering
+from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
@@ -96,6 +97,10 @@ class Definition(Protocol):
         """What its answers have to be, and who is asked after its model; None for any text."""
 
     @property
+    def hooks(self) -> Hooks | None:
+        """What is called before and after its runs; None for nothing."""
+
+    @property
     def max_concurrent_runs(self) -> int | None:
         """How many of its background runs execute at once, in all processes."""
 
@@ -134,6 +139,7 @@ class Spec(msgspec.Struct, frozen=True):
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
         agent: the agent itself, for functions of users that ask for it.
+        hooks: what is called before and after a run, or None for nothing.
     """
 
     id: str
@@ -158,6 +164,7 @@ class Spec(msgspec.Struct, frozen=True):
     user_limit: int | None
     fallback: FallbackConfig | None
     agent: Definition
+    hooks: Hooks | None
 
     @classmethod
     def of(cls, definition: Definition) -> "Spec":
@@ -185,6 +192,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs_per_user,
             definition.fallback_config,
             definition,
+            definition.hooks,
         )
 
     @property
@@ -196,8 +204,10 @@ class Spec(msgspec.Struct, frozen=True):
 def is_portable(definition: Definition | Spec) -> bool:
     """Say whether any process that has a definition would execute a run in the same way.
 
-    Dependencies, and tools that hold something of their surroundings, may belong to one caller;
+    Dependencies, and tools and hooks that hold something of their surroundings, may belong to one caller;
     runs of others must not meet them.
     """
-    parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
+    parts: list[Tool | Toolset | Hooks] = [*definition.tools.values(), *definition.toolsets]
+    if definition.hooks is not None:
+        parts.append(definition.hooks)
     return not definition.dependencies and all(part.is_portable for part in parts)

@@ -40,7 +40,8 @@ from kern.run.event import (
     ToolCallErrorEvent,
     ToolCallStartedEvent,
 )
-from kern.run.input import RunInput, messages_of
+from kern.run.given import RunInput
+from kern.run.input import messages_of
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
 from kern.run.requirement import RunRequirement, requirements_from_json, requirements_to_json
@@ -106,6 +107,8 @@ class RunOutput(Generic[Output]):
         metadata: what the caller attached.
         error: what went wrong, where the status is ERROR.
         error_kind: the class of what went wrong, such as ``"ModelError"``.
+        error_details: what a check that refused it says beside that: ``"check_trigger"`` and
+            ``"additional_data"``.
         requirements: what it waits for, where the status is PAUSED.
         attempt: how many attempts at it have begun.
         parent_run_id: the run whose tool started it.
@@ -142,6 +145,7 @@ class RunOutput(Generic[Output]):
     metadata: dict[str, object] | None = None
     error: str | None = None
     error_kind: str | None = None
+    error_details: dict[str, object] | None = None
     requirements: list[RunRequirement] = field(default_factory=list)
     attempt: int = 0
     parent_run_id: str | None = None
@@ -227,6 +231,7 @@ class RunOutput(Generic[Output]):
             "metadata": self.metadata,
             "error": self.error,
             "error_kind": self.error_kind,
+            "error_details": to_json_value(self.error_details),
             "requirements": msgspec.to_builtins(self.requirements),
             "attempt": self.attempt,
             "parent_run_id": self.parent_run_id,
@@ -257,6 +262,7 @@ class RunOutput(Generic[Output]):
             metadata=given.get("metadata"),
             error=given.get("error"),
             error_kind=given.get("error_kind"),
+            error_details=given.get("error_details"),
             requirements=msgspec.convert(given.get("requirements", []), list[RunRequirement]),
             attempt=given.get("attempt", 0),
             parent_run_id=given.get("parent_run_id"),
@@ -281,6 +287,7 @@ class RunOutput(Generic[Output]):
 
     @classmethod
     def _from_row(cls, record: RunRecord) -> Self:
+        error = decode_object(record.error)
         output = cls(
             run_id=record.run_id,
             session_id=record.session_id,
@@ -288,8 +295,9 @@ class RunOutput(Generic[Output]):
             user_id=record.user_id,
             status=record.status,
             metadata=decode_object(record.metadata) if record.metadata else None,
-            error=_error_in(record),
+            error=cast("str | None", error.get("message")),
             error_kind=record.error_kind,
+            error_details=cast("dict[str, object] | None", error.get("details")),
             attempt=record.attempt,
             parent_run_id=record.parent_run_id,
             output_schema=record.output_schema,
@@ -318,7 +326,7 @@ class RunOutput(Generic[Output]):
             journal: the rows that were not written yet.
             fold_before: the number before which pieces are deleted, or 0.
         """
-        error = None if self.error is None else dump({"message": self.error})
+        error = None if self.error is None else dump(self._error())
         return Settlement(
             run_id=self.run_id,
             attempt=attempt,
@@ -332,6 +340,11 @@ class RunOutput(Generic[Output]):
             journal=tuple(journal),
             fold_before=fold_before,
         )
+
+    def _error(self) -> dict[str, object]:
+        if self.error_details is None:
+            return {"message": self.error}
+        return {"message": self.error, "details": to_json_value(self.error_details)}
 
     def _body(self) -> dict[str, object]:
         body = {
@@ -360,12 +373,6 @@ class RunOutput(Generic[Output]):
         self.model_provider = given.get("model_provider")
         if "followups" in given:
             self.followups = given["followups"]
-
-
-def _error_in(record: RunRecord) -> str | None:
-    if record.error is None:
-        return None
-    return cast(str | None, decode_object(record.error).get("message"))
 
 
 def _seconds(moment: datetime | None) -> float | None:

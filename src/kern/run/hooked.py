@@ -17,7 +17,7 @@ def hook_events(step: HookEnded, before: str | None) -> Iterator[Happened]:
     is_pre = step.kind == "pre"
     more = {f"{step.kind}_hook_name": step.name}
     yield Happened(RunEvent.pre_hook_started if is_pre else RunEvent.post_hook_started, more=more)
-    if step.content is not None:
+    if step.content is not None and not is_pre:
         if before:
             yield Happened(RunEvent.run_content_voided, before)
         if text := replaced_text(step):
@@ -36,4 +36,5 @@ def replaced_text(step: HookEnded | None) -> str | None:
 
 def last_replacing(steps: Sequence[HookEnded]) -> HookEnded | None:
     """Return the last hook that has replaced the answer, or None."""
-    return next((each for each in reversed(steps) if each.content is not None), None)
+    posts = (each for each in reversed(steps) if each.kind == "post")
+    return next((each for each in posts if each.content is not None), None)

@@ -205,14 +205,13 @@ class AttemptFailed(Step):
 class HookEnded(Step):
     """A hook has been called; it is not called again in this run.
 
-    What a pre-hook has made of the input is the input of the run's row, from the same transaction on.
-
     Attributes:
         kind: whether it was called before the first model call, or after the answer.
         place: its place in the agent's list of these.
         name: what it is called.
-        content: what it has put in the place of the answer, with the type of that; None where it
-            left the answer as it was.
+        content: what it has put in the place of the answer, with the type of that; of a pre-hook
+            the messages that it has put in the place of the input, which are then the input in the
+            run's row too. None where it has changed nothing.
     """
 
     kind: Literal["pre", "post"]
