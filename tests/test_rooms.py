@@ -15,6 +15,7 @@ FLOORS: list[set[str]] = [
     {"exceptions", "extras", "aio"},
     {"binder", "run", "media", "local"},
     {"db", "models", "tools"},
+    {"hooks", "guardrails"},
     {"webhooks", "execution", "testing"},
     {"dispatch"},
     {"agent"},

@@ -21,9 +21,9 @@ from kern.execution.journal import StaleAttemptError
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
 from kern.run.base import MEDIA_VALUES, current_run, current_user
-from kern.run.given import RunInput
-from kern.run.input import REPLACED, messages_of
+from kern.run.given import REPLACED, RunInput
 from kern.run.input import RunInput as StoredInput
+from kern.run.input import messages_of
 from kern.run.printable import one_line
 from kern.run.steps import AnswerRefused, HookEnded
 
@@ -46,8 +46,9 @@ async def run_pre_hooks(attempt: Attempt, hooks: Hooks) -> None:
         ThreadLimitError: no thread became free for a synchronous one.
         StaleAttemptError: the run has a later attempt.
     """
-    for ended in attempt.state.hooks:
-        await _replace_input(attempt, ended)  # The process may have been lost just before that.
+    replacing = [each for each in attempt.state.hooks if each.content is not None]
+    if replacing:
+        await _replace_input(attempt, replacing[-1])  # The process may have been lost before that.
     for hook in _due(attempt, hooks.pre):
         left = await _called(attempt, hook, _pre(attempt, hook))
         step = await _end(attempt, hook, left)

@@ -9,6 +9,9 @@ from kern.run.codec import shown
 from kern.run.content import TextPart
 from kern.run.message import Message
 
+REPLACED = "input_replaced"
+"""The option of a stored input that says that it is not what the run was given."""
+
 
 @dataclass(slots=True)
 class RunInput:
