@@ -1,11 +1,14 @@
 """What kern raises. Every error of its own derives from :class:`KernError`."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+Failure = TypeVar("Failure", bound=BaseException)
 
 ModelErrorKind: TypeAlias = Literal[
     "rate_limit",
@@ -415,6 +418,13 @@ def failure(
     )
     found = next((each for each in known if each.__name__ == kind), RunFailedError)
     return found(message)
+
+
+def with_output(error: Failure, output: object) -> Failure:
+    """Return an error with the run that failed of it, where an error can hold that."""
+    with suppress(Exception):  # A class of a user's may have slots, or a say in it.
+        setattr(error, "run_output", output)  # noqa: B010 # no class of ours, perhaps
+    return error
 
 
 def kind_of(error: BaseException) -> str:

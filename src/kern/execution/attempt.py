@@ -47,7 +47,7 @@ class Attempt:
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
             None where the user had none when the run was accepted or claimed.
-        tries: how many more attempts may fail after this one.
+        tries: how many more attempts may fail after this one; in the foreground this one goes on.
         failures: how many attempts have failed or were lost before it.
         postponed: the seconds after which the next attempt may begin, once this one has failed.
         tools: what the model can have called, by name.
@@ -143,8 +143,7 @@ class Attempt:
             foreground=foreground,
             timeout=record.timeout,
             remaining=record.timeout if record.remaining is None else record.remaining,
-            # A foreground run's caller is there to see a failure.
-            tries=0 if foreground else max(0, (record.max_attempts or 1) - record.failures - 1),
+            tries=_tries(record, spec, foreground=foreground),
             limits=_limits(record, spec),
             spending=() if record.budgeted else None,
             failures=record.failures,
@@ -238,8 +237,8 @@ class Attempt:
         if (state.replaced or state.answers_of(OUTPUT_MODEL)) and output.messages:
             # What its caller was told is what later runs are shown, with the media of the draft.
             text = state.answer_text or ""
-            if answer is state.replaced is not None:
-                text = shown(answer[0])
+            if state.replaced is not None:
+                text = shown(state.replaced[0])
             parts = output.messages[-1].parts
             made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
             content: Content = (TextPart(text), *made) if made else text
@@ -379,6 +378,12 @@ async def given_media(attempt: Attempt) -> tuple[Media, ...]:
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:
     own = () if record.usage_limits is None else (UsageLimits.from_json(record.usage_limits),)
     return own if spec.usage_limits is None else (spec.usage_limits, *own)
+
+
+def _tries(record: RunRecord, spec: Spec, *, foreground: bool) -> int:
+    if foreground:  # Its caller is there to see a failure, unless the agent says otherwise.
+        return 0 if spec.retrying is None else spec.retrying.times
+    return max(0, (record.max_attempts or 1) - record.failures - 1)
 
 
 def _answering(output_schema: str, spec: Spec) -> Answering:

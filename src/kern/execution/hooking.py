@@ -136,9 +136,7 @@ async def _call(attempt: Attempt, hook: Hook, **given: RunInput | object) -> Non
     await hook.function.call({**context.values(names), **given})
 
 
-async def _called(
-    attempt: Attempt, hook: Hook, work: Coroutine[Any, Any, Result]
-) -> Result | None:
+async def _called(attempt: Attempt, hook: Hook, work: Coroutine[Any, Any, Result]) -> Result | None:
     """Do what a hook does in a task of its own, which it may cancel; only checks pass on.
 
     Raises:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from kern.binder import Binder, Known, definition_of
 from kern.errors import ConfigurationError
@@ -12,7 +12,8 @@ from kern.hooks import runs_in_background
 from kern.run.agent import RunOutput
 from kern.run.base import RUN_VALUES
 from kern.run.given import RunInput, with_texts
-from kern.run.message import Message
+
+Given = TypeVar("Given")
 
 Kind: TypeAlias = Literal["pre", "post"]
 
@@ -105,13 +106,13 @@ class Hooks:
         """Those that are called beside what follows the answer."""
         return [each for each in (*self.pre, *self.post) if each.in_background]
 
-    def at_submit(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    def at_submit(self, given: Given) -> Given:
         """Return what a run is given as its guardrails let it be stored."""
         for hook in self.pre:
             guardrail = hook.function
             if isinstance(guardrail, BaseGuardrail):
-                messages = tuple(with_texts(messages, guardrail.at_submit))
-        return messages
+                given = with_texts(given, guardrail.at_submit)
+        return given
 
 
 def _listed(kind: Kind, given: object) -> Iterator[Hook]:

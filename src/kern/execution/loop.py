@@ -1,9 +1,11 @@
 """The run loop: replay what is done, then turn after turn, until the model has answered."""
 
+import asyncio
 import logging
 from dataclasses import replace
 from functools import partial
 
+from kern.errors import ModelError
 from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_answer, whole, without_media
@@ -12,8 +14,10 @@ from kern.execution.finishing import asked_of_model, is_fit, suggest
 from kern.execution.hooking import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage
 from kern.execution.middleware import AskModel, around_model
+from kern.execution.retrying import pause_before_retry
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
+from kern.run.printable import one_line
 from kern.run.steps import AttemptBegun
 
 logger = logging.getLogger("kern")
@@ -44,6 +48,28 @@ async def carry_out(attempt: Attempt) -> None:
     if hooks is not None and not state.turns:
         await run_pre_hooks(attempt, hooks)
     await attempt.set_context()
+    while True:
+        try:
+            return await _go_on(attempt)
+        except ModelError as error:
+            if not (attempt.foreground and attempt.tries and error.transient):
+                raise
+            await _pause(attempt, error)
+
+
+async def _pause(attempt: Attempt, failure: ModelError) -> None:
+    """Wait until what a foreground run failed of may have passed."""
+    attempt.journal.break_call()
+    seconds = pause_before_retry(attempt.spec.retrying, attempt.failures, failure)
+    attempt.tries, attempt.failures = attempt.tries - 1, attempt.failures + 1
+    run_id, told = attempt.output.run_id, one_line(str(failure), 2000)
+    logger.warning("run %s: %s Trying again in %g s.", run_id, told, seconds)
+    await asyncio.sleep(seconds)
+
+
+async def _go_on(attempt: Attempt) -> None:
+    """Carry the run on from what its steps say to its answer."""
+    state, hooks = attempt.state, attempt.spec.hooks
     while True:
         if state.is_answered:
             if attempt.answering is not None and not await is_fit(attempt):

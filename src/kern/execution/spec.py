@@ -8,6 +8,7 @@ import msgspec
 from kern.execution.answering import Answering
 from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
+from kern.execution.retrying import Retrying
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
 from kern.run.usage import UsageLimits
@@ -101,6 +102,10 @@ class Definition(Protocol):
         """What is called before and after its runs; None for nothing."""
 
     @property
+    def retrying(self) -> Retrying | None:
+        """How a failed run is tried again; None for kern's own way."""
+
+    @property
     def max_concurrent_runs(self) -> int | None:
         """How many of its background runs execute at once, in all processes."""
 
@@ -140,6 +145,7 @@ class Spec(msgspec.Struct, frozen=True):
         fallback: who answers where the model has failed, or None for nobody.
         agent: the agent itself, for functions of users that ask for it.
         hooks: what is called before and after a run, or None for nothing.
+        retrying: how a failed run is tried again, or None for kern's own way.
     """
 
     id: str
@@ -165,6 +171,7 @@ class Spec(msgspec.Struct, frozen=True):
     fallback: FallbackConfig | None
     agent: Definition
     hooks: Hooks | None
+    retrying: Retrying | None
 
     @classmethod
     def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
@@ -198,6 +205,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.fallback,
             definition,
             definition.hooks,
+            definition.retrying,
         )
 
     @property
@@ -209,8 +217,8 @@ class Spec(msgspec.Struct, frozen=True):
 def is_portable(definition: Definition | Spec) -> bool:
     """Say whether any process that has a definition would execute a run in the same way.
 
-    Dependencies, and tools and hooks that hold something of their surroundings, may belong to one caller;
-    runs of others must not meet them.
+    Dependencies, and tools and hooks that hold something of their surroundings, may belong to one
+    caller; runs of others must not meet them.
     """
     parts: list[Tool | Toolset | Hooks] = [*definition.tools.values(), *definition.toolsets]
     if definition.hooks is not None:

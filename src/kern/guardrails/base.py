@@ -6,7 +6,10 @@ from typing import Any
 
 from kern.aio.threads import call_in_thread
 from kern.errors import CheckError, ConfigurationError, InputCheckError, OutputCheckError
-from kern.run.given import RunInput
+from kern.run.given import RunInput, texts_in
+
+# What is read in some milliseconds, in characters.
+_LONG = 20_000
 
 
 class BaseGuardrail:
@@ -120,3 +123,7 @@ def check_guardrail(guardrail: BaseGuardrail) -> BaseGuardrail:
         )
     return guardrail
 
+
+def is_long(run_input: RunInput) -> bool:
+    """Say whether to read the text in the event loop would hold others up."""
+    return sum(map(len, texts_in(run_input.input_content))) > _LONG

@@ -6,44 +6,63 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from kern.errors import CheckTrigger, ConfigurationError, InputCheckError
-from kern.guardrails.base import BaseGuardrail
+from kern.guardrails.base import BaseGuardrail, is_long
 from kern.run.given import RunInput, texts_in
 
-_ALL = r"(?:all |any |everything |the |of |your |my |these |those |this )*"
-_BEFORE = r"(?:previous|prior|above|earlier|preceding|former|original|initial|system|safety) ?"
+
+def _words(*words: str) -> str:
+    """Return a pattern for any number of these words, each with a blank behind it."""
+    return f"(?:(?:{'|'.join(words)}) )*"
+
+
+_FORGET = "(?:ignore|disregard|forget|override|discard)"
+_DETERMINERS = _words(
+    "all", "any", "of", "the", "your", "my", "these", "those", "this", "its", "other"
+)
+_EARLIER = "(?:previous|prior|above|earlier|preceding|former|original|initial|system|safety)"
 _RULES = (
-    r"(?:instructions?|prompts?|rules?|guidelines?|directives?|programming|safeguards?|"
-    r"restrictions?|policies|constraints?|training)"
+    "(?:instructions?|prompts?|rules?|guidelines?|directives?|programming|safeguards?|"
+    "restrictions?|constraints?|training)"
+)
+_SAFETY = (
+    "(?:safeguards|safety (?:guidelines|filters?|measures|rules|training)|ethical (?:guidelines|"
+    "restrictions)|(?<=your )content (?:filters?|polic(?:y|ies)))"
+)
+_FREE = (
+    r"(?:dan\b|unrestricted|unfiltered|uncensored|jailbroken|evil|(?:with|that has|have|had) no "
+    r"(?:restrictions|rules|filters?|limits|guidelines)|without (?:any )?(?:restrictions|rules|"
+    "filters?|limits|guidelines))"
+)
+_SECRET = (
+    "(?:(?:full|entire|complete|exact|original|initial|hidden|secret|own|system) )*"
+    r"(?:system (?:prompt|message|instructions)|prompt\b|instructions\b)"
 )
 
 INJECTION_PATTERNS: tuple[re.Pattern[str], ...] = tuple(
     re.compile(pattern)
     for pattern in (
         # Orders to give the instructions up.
-        rf"\b(?:ignore|disregard|forget|override|discard) {_ALL}(?:{_BEFORE})+{_ALL}{_RULES}",
-        rf"\b(?:ignore|disregard|forget|override|discard) (?:all |any )?(?:of )?your {_ALL}{_RULES}",
-        r"\b(?:forget|ignore|disregard) (?:everything|all)(?: of)?(?: that)?(?: was| is)? "
-        r"(?:above|before|you (?:were|have been|are) (?:told|taught|given)|you know about your)",
-        rf"\b(?:bypass|circumvent|turn off|disable|remove) {_ALL}(?:{_BEFORE})*"
-        r"(?:your |all )?(?:own )?(?:safety (?:guidelines|filters?|measures|rules)|safeguards|"
-        r"content filters?|ethical (?:guidelines|restrictions))",
+        rf"\b{_FORGET} {_DETERMINERS}(?:{_EARLIER} )+{_DETERMINERS}{_RULES}\b",
+        rf"\b{_FORGET} (?:all |any )?(?:of )?your {_RULES}\b",
+        rf"\b{_FORGET} {_DETERMINERS}{_RULES} (?:above\b|you (?:were|have been) )",
+        rf"\b{_FORGET} (?:everything|all)(?: that)?(?: is| was)? (?:above\b|before this|you (?:were|"
+        r"have been|are) (?:told|taught|given))",
+        rf"\b(?:{_FORGET}|bypass|circumvent|turn off|disable) {_DETERMINERS}(?:own )?{_SAFETY}",
         # Orders to be somebody else, without rules.
-        r"\byou are now (?:in )?(?:a |an )?(?:different (?:ai|assistant|model)|dan\b|unrestricted|"
-        r"unfiltered|jailbroken|uncensored|developer mode|free of|free from|no longer bound)",
-        r"\b(?:act|behave|pretend|roleplay|respond|answer) (?:as |like )?(?:if |that )?(?:you (?:are|were|have|had)"
-        r" |to (?:be|have) )?(?:a |an )?(?:ai |model |assistant )?(?:(?:with|that has|have) )?"
-        r"(?:dan\b|no (?:restrictions|rules|filters?|limits|guidelines)|unrestricted|unfiltered|"
-        r"uncensored|jailbroken|evil)",
+        rf"\byou are (?:now |from now on )(?:in )?(?:an? )?(?:(?:ai|model|assistant) )?(?:{_FREE}|"
+        r"different (?:ai|assistant|model)|developer mode|no longer bound|"
+        r"free (?:of|from) (?:all|any|your|the|every)\b)",
+        r"\b(?:act|behave|pretend|roleplay|respond|answer) (?:as |like )?(?:if |that )?(?:you "
+        rf"(?:are |were )?|to (?:be |have )?)?(?:an? )?(?:(?:ai|model|assistant) )?{_FREE}",
         r"\b(?:enter|enable|activate|switch to|go into) (?:the )?(?:developer|dan|jailbreak|god|"
-        r"unrestricted|sudo) mode",
-        r"\b(?:jailbreak|dan|developer) mode (?:is )?(?:now )?(?:enabled|activated|on)\b",
+        r"unrestricted|sudo) mode\b(?! (?:on|in|for) (?:my|the|an?|your))",
+        r"\b(?:jailbreak|dan) mode (?:is )?(?:now )?(?:enabled|activated|on)\b",
         r"\bdo anything now\b",
         # Orders to show the instructions.
-        r"\b(?:reveal|show|print|repeat|output|display|tell|give|leak|recite)(?: me)?(?: us)? "
-        r"(?:all |exactly |verbatim |the text of )*your (?:full |entire |complete |exact |original |"
-        r"initial |hidden |secret |own )*(?:system prompt|system message|instructions|prompt\b)",
-        r"\bwhat (?:is|are|was|were) your (?:full |exact |original |initial |hidden |secret )*"
-        r"(?:system prompt|system message|hidden instructions|initial instructions)",
+        r"\b(?:reveal|show|print|repeat|output|display|tell|give|leak|recite)(?: me| us)? "
+        rf"{_words('all', 'exactly', 'verbatim', 'the text of')}your {_SECRET}",
+        r"\bwhat (?:is|are|was|were) your (?:(?:exact|full|hidden|secret|initial|original) )*"
+        r"(?:system (?:prompt|message)|(?:hidden|secret|initial|original) (?:instructions|prompt))",
         # What only the frame of a conversation holds.
         r"<\|(?:im_start|im_end|system|endoftext)\|>|\[/?inst\]|<<sys>>",
         r"(?:^|\n) ?#{2,} ?(?:new |updated )?system (?:prompt|instructions?)\b",
@@ -70,9 +89,7 @@ class PromptInjectionGuardrail(BaseGuardrail):
         kern.errors.InputCheckError: The text tries to change or to show the instructions.
     """
 
-    def __init__(
-        self, injection_patterns: Sequence[str | re.Pattern[str]] | None = None
-    ) -> None:
+    def __init__(self, injection_patterns: Sequence[str | re.Pattern[str]] | None = None) -> None:
         """Say what to look for.
 
         Args:
@@ -112,7 +129,10 @@ class PromptInjectionGuardrail(BaseGuardrail):
 
     @override
     async def async_check(self, run_input: RunInput) -> None:
-        self.check(run_input)  # It needs no thread.
+        if is_long(run_input):
+            await super().async_check(run_input)
+        else:
+            self.check(run_input)
 
 
 def _pattern(value: object) -> re.Pattern[str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -122,7 +123,7 @@ async def _inputs(run_input: RunInput) -> list[object]:
     if text := run_input.input_content_string().strip():
         inputs.append(text)
     for image in run_input.images:
-        url = image.url or await call_in_thread(lambda image=image: _data_url(image))
+        url = image.url or await call_in_thread(partial(_data_url, image))
         inputs.append([{"type": "image_url", "image_url": {"url": url}}])
     return inputs
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing_extensions import override
 
 from kern.errors import CheckTrigger, ConfigurationError, InputCheckError
-from kern.guardrails.base import BaseGuardrail
+from kern.guardrails.base import BaseGuardrail, is_long
 from kern.run.given import RunInput, texts_in, with_texts
 
 
@@ -14,7 +14,8 @@ class PIIDetectionGuardrail(BaseGuardrail):
     """Refuses or masks personal data: social security numbers, cards, e-mails, phone numbers.
 
     A number counts as a card's where its check digit is right, or where it is written like one: in
-    four groups of four, from 3, 4, 5 or 6 on. An error names kinds of data, never the data. In ``pre_hooks``, ``mask_pii`` masks what a run is given before it is stored.
+    four groups of four, from 3, 4, 5 or 6 on. An error names kinds of data, never the data. In
+    ``pre_hooks``, ``mask_pii`` masks what a run is given before it is stored.
 
     Example:
         >>> guardrail = PIIDetectionGuardrail(mask_pii=True)
@@ -85,7 +86,10 @@ class PIIDetectionGuardrail(BaseGuardrail):
 
     @override
     async def async_check(self, run_input: RunInput) -> None:
-        self.check(run_input)  # It needs no thread.
+        if is_long(run_input):
+            await super().async_check(run_input)
+        else:
+            self.check(run_input)
 
     @override
     def at_submit(self, text: str) -> str:
@@ -130,7 +134,9 @@ def _compiled(name: object, pattern: object) -> re.Pattern[str]:
             f"{name!r:.50}: {pattern!r:.50}."
         )
     if not isinstance(made.pattern, str) or made.match(""):
-        raise ConfigurationError(f"custom_patterns: {name!r} must find texts, and not the empty one.")
+        raise ConfigurationError(
+            f"custom_patterns: {name!r} must find texts, and not the empty one."
+        )
     return made
 
 
@@ -140,7 +146,9 @@ _PATTERNS = {
         r"(?<![0-9A-Za-z-])(?!000|666|9[0-9]{2})[0-9]{3}([- ])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}"
         r"(?![0-9A-Za-z]|-[0-9])"
     ),
-    "Credit Card": re.compile(r"(?<![0-9A-Za-z.-])[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z]|-[0-9])"),
+    "Credit Card": re.compile(
+        r"(?<![0-9A-Za-z.-])[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z]|-[0-9])"
+    ),
     "Email": re.compile(
         r"(?<![\w.%+-])[\w%+-][\w.%+-]{0,63}@(?:[\w-]{1,63}\.){1,8}[^\W\d_][\w-]{1,62}(?!\w)"
     ),

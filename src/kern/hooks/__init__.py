@@ -42,7 +42,9 @@ def hook(
         (True, False)
     """
     if not isinstance(run_in_background, bool):
-        raise ConfigurationError(f"run_in_background must be a bool, not {run_in_background!r:.80}.")
+        raise ConfigurationError(
+            f"run_in_background must be a bool, not {run_in_background!r:.80}."
+        )
 
     def marked(function: Function) -> Function:
         if not callable(function):

@@ -77,8 +77,10 @@ def with_texts(content: Any, change: Callable[[str], str]) -> Any:
                 for each in parts
             ]
             return replace(content, content=(*changed,))
-        case list() | tuple():
+        case list():
             return [with_texts(each, change) for each in content]
+        case tuple():
+            return tuple(with_texts(each, change) for each in content)
         case Mapping():
             return {key: with_texts(value, change) for key, value in content.items()}
     return content

@@ -1,4 +1,4 @@
-"""What hooks that have ended mean for a run: the part of :mod:`kern.run.fold` that is about them."""
+"""What hooks that have ended mean for a run: a part of :mod:`kern.run.fold`."""
 
 from collections.abc import Iterator, Sequence
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
-from typing_extensions import Unpack
 
 from kern.errors import ModelError
 from kern.models.openai.options import ClientOptions
@@ -72,7 +71,9 @@ class Moderations:
     def _read(self, payload: object) -> Verdict:
         try:
             results = cast("Any", payload)["results"]
-            found = [name for each in results for name, is_so in each["categories"].items() if is_so]
+            found = [
+                name for each in results for name, is_so in each["categories"].items() if is_so
+            ]
             scores: dict[str, float] = {}
             for each in results:
                 for name, score in each.get("category_scores", {}).items():
