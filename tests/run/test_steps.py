@@ -27,6 +27,7 @@ from kern.run.steps import (
     CallBroken,
     Continued,
     Entry,
+    HookEnded,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
@@ -95,6 +96,13 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     Paused: st.builds(Paused, st.lists(requirements, max_size=2).map(tuple)),
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
+    HookEnded: st.builds(
+        HookEnded,
+        st.sampled_from(["pre", "post"]),
+        numbers,
+        texts,
+        st.none() | st.tuples(texts | st.lists(texts, max_size=2), texts),
+    ),
 }
 steps = st.one_of(*STEPS.values())
 

@@ -45,8 +45,8 @@ INJECTION_PATTERNS: tuple[re.Pattern[str], ...] = tuple(
         rf"\b{_FORGET} {_DETERMINERS}(?:{_EARLIER} )+{_DETERMINERS}{_RULES}\b",
         rf"\b{_FORGET} (?:all |any )?(?:of )?your {_RULES}\b",
         rf"\b{_FORGET} {_DETERMINERS}{_RULES} (?:above\b|you (?:were|have been) )",
-        rf"\b{_FORGET} (?:everything|all)(?: that)?(?: is| was)? (?:above\b|before this|you (?:were|"
-        r"have been|are) (?:told|taught|given))",
+        rf"\b{_FORGET} (?:everything|all)(?: that)?(?: is| was)? (?:above\b|before this|you "
+        r"(?:were|have been|are) (?:told|taught|given))",
         rf"\b(?:{_FORGET}|bypass|circumvent|turn off|disable) {_DETERMINERS}(?:own )?{_SAFETY}",
         # Orders to be somebody else, without rules.
         rf"\byou are (?:now |from now on )(?:in )?(?:an? )?(?:(?:ai|model|assistant) )?(?:{_FREE}|"
