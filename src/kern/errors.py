@@ -201,6 +201,10 @@ class RunTimeoutError(KernError):
     """A run took longer than its time limit."""
 
 
+class RunCancelledError(KernError):
+    """A run was cancelled."""
+
+
 class UsageLimitError(KernError):
     """A run has used as much as it may: asked its model too often, or made too many calls."""
 
@@ -388,7 +392,7 @@ def failure(
     Args:
         kind: the class of what the run failed of.
         message: what it said.
-        details: what else a check has said, see :func:`details_of`.
+        details: what else a check has said, see :func:`check_details`.
     """
     for check in (InputCheckError, OutputCheckError):
         if kind == check.__name__:
@@ -435,7 +439,7 @@ def kind_of(error: BaseException) -> str:
     return type(error).__name__
 
 
-def details_of(error: BaseException) -> dict[str, object] | None:
+def check_details(error: BaseException) -> dict[str, object] | None:
     """Return what a check says beside its message, to be stored; None of any other error."""
     if not isinstance(error, CheckError):
         return None

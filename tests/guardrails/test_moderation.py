@@ -73,15 +73,14 @@ async def test_what_the_endpoint_flags_is_refused(endpoint: tuple[Endpoint, str]
 async def test_only_the_wanted_categories_are_refused(
     endpoint: tuple[Endpoint, str], categories: list[str], is_refused: bool
 ) -> None:
-    guardrail = OpenAIModerationGuardrail(
-        "text-moderation-1", categories, client=AsyncOpenAI(api_key="sk-own", base_url=endpoint[1])
-    )
-    try:
-        await guardrail.async_check(RunInput("I will hurt you."))
-    except InputCheckError:
-        assert is_refused
-    else:
-        assert not is_refused
+    async with AsyncOpenAI(api_key="sk-own", base_url=endpoint[1]) as client:
+        guardrail = OpenAIModerationGuardrail("text-moderation-1", categories, client=client)
+        try:
+            await guardrail.async_check(RunInput("I will hurt you."))
+        except InputCheckError:
+            assert is_refused
+        else:
+            assert not is_refused
     assert endpoint[0].asked[0]["model"] == "text-moderation-1"
     assert endpoint[0].keys == ["Bearer sk-own"]
 

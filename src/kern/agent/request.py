@@ -326,7 +326,7 @@ class Request:
         # It was begun before; or others have carried it on from what is stored.
         if last is not None and text:
             void = Happened(RunEvent.run_content_voided, text, seq=stored)
-            yield event_of(void, last.run_id, last.session_id, last.agent_id, time.time())
+            yield event_of(void, last, time.time())
         async for event in self._followed(run.run_id, stored):
             yield event
 

@@ -18,6 +18,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor
 from kern.execution.journal import Emit
+from kern.execution.output import handed_out
 from kern.execution.settling import settle
 from kern.execution.spec import Definition, Spec
 from kern.run.agent import RunOutput
@@ -138,7 +139,7 @@ async def _execute(executor: Executor, attempt: Attempt) -> RunOutput:
             attempt.output.status = RunStatus.cancelled
             await settle(attempt)
     task.result()
-    attempt.output.media = attempt.loaded or None
+    output = handed_out(attempt)
     if attempt.failure is not None and attempt.output.status is RunStatus.error:
-        raise with_output(attempt.failure, attempt.output)
-    return attempt.output
+        raise with_output(attempt.failure, output)
+    return output

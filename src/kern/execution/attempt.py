@@ -12,7 +12,7 @@ from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
-from kern.execution.spec import Spec
+from kern.execution.spec import Spec, debugging
 from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
@@ -227,6 +227,7 @@ class Attempt:
         ]
         duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
+        output.metrics.name(output.model, output.model_provider)
         output.requirements = list(state.requirements)
 
     def _show_answer(self) -> None:
@@ -286,7 +287,7 @@ class Attempt:
 
     def replace_input(self, input: str) -> None:
         """Have another input, as JSON text, take the place of the run's, before its first turn."""
-        self.input = input
+        self.input = self.output.input_json = input
         self.messages.clear()
         self.blobs.clear()
         self._take_input()
@@ -294,6 +295,8 @@ class Attempt:
     def _take_input(self) -> None:
         said = RunInput.from_json(self.input)
         self.options, given = said.options, said.messages
+        if said.options and (wanted := said.options.get("debug_mode")) is not None:
+            self.spec = debugging(self.spec, bool(wanted))
         if self.store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
         self._add(self.messages, given, self.output.run_id)

@@ -233,6 +233,7 @@ def _required(
 ) -> RunRequirement:
     schema = attempt.tools[call.name].schema.parameters
     execution = ToolExecution(call.id, call.name, call.arguments)
+    execution.requires_confirmation = kind == "confirmation"
     return RunRequirement(_key(attempt, turn, place), kind, execution, schema)
 
 

@@ -6,31 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from kern.errors import InvalidInputError
-from kern.media import Audio, File, Image, Media, Video
 from kern.models.form import Form, UnfitError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import to_json_value
 from kern.run.content import TextPart, data_in
-from kern.run.given import RunInput
+from kern.run.given import is_one_text
 from kern.run.input import RunInput as StoredInput
 from kern.run.message import Message
-
-
-def run_input_of(messages: Sequence[Message], media: Sequence[Media] = ()) -> RunInput:
-    """Return a run's input as its hooks see it.
-
-    Args:
-        messages: the run's own messages, as they are stored.
-        media: what is in them.
-    """
-    return RunInput(
-        messages[0].text if _is_one_text(messages) else [replace(each) for each in messages],
-        [each for each in media if isinstance(each, Image)],
-        [each for each in media if isinstance(each, Video)],
-        [each for each in media if isinstance(each, Audio)],
-        [each for each in media if isinstance(each, File)],
-    )
 
 
 def messages_left(messages: Sequence[Message], content: Any) -> tuple[Message, ...] | None:
@@ -43,7 +26,7 @@ def messages_left(messages: Sequence[Message], content: Any) -> tuple[Message, .
     Raises:
         InvalidInputError: it is no input, or has other media.
     """
-    if isinstance(content, str) and _is_one_text(messages):
+    if isinstance(content, str) and is_one_text(messages):
         media = [each for each in messages[0].parts if not isinstance(each, TextPart)]
         if not media:
             left = StoredInput.of(content).messages
@@ -104,7 +87,3 @@ def content_left(output: RunOutput, content: Any, form: Form | None) -> tuple[ob
         else:
             return value, kind
     return value, "str" if isinstance(value, str) else type(content).__name__
-
-
-def _is_one_text(messages: Sequence[Message]) -> bool:
-    return len(messages) == 1 and messages[0] == Message("user", messages[0].content)

@@ -15,13 +15,13 @@ from kern.aio.retry import until_available
 from kern.aio.tasks import outlive, see_out
 from kern.errors import CheckError, OutputCheckError, ThreadLimitError, described
 from kern.execution.attempt import Attempt, given_media
-from kern.execution.hooked import content_left, messages_left, run_input_of, run_output_of
+from kern.execution.hooked import content_left, messages_left, run_output_of
 from kern.execution.hooks import Hook, Hooks
 from kern.execution.journal import StaleAttemptError
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
 from kern.run.base import MEDIA_VALUES, current_run, current_user
-from kern.run.given import REPLACED, RunInput
+from kern.run.given import REPLACED, RunInput, run_input_of
 from kern.run.input import RunInput as StoredInput
 from kern.run.input import messages_of
 from kern.run.printable import one_line

@@ -10,9 +10,11 @@ from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
+from kern.execution.cancellation import managed
 from kern.execution.finishing import asked_of_model, is_fit, suggest
 from kern.execution.hooking import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage
+from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
 from kern.execution.retrying import pause_before_retry
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
@@ -71,6 +73,8 @@ async def _go_on(attempt: Attempt) -> None:
     """Carry the run on from what its steps say to its answer."""
     state, hooks = attempt.state, attempt.spec.hooks
     while True:
+        if managed.manager is not None:
+            await stop_if_cancelled(attempt.output.run_id)
         if state.is_answered:
             if attempt.answering is not None and not await is_fit(attempt):
                 continue

@@ -19,7 +19,8 @@ class RunStatus(StrEnum):
     """Where a run is in its life.
 
     ``PENDING → RUNNING → COMPLETED | ERROR | CANCELLED``; a run that waits for a person is
-    ``PAUSED``, and one whose executor released it or was lost is ``PENDING`` again.
+    ``PAUSED``, and one whose executor released it or was lost is ``PENDING`` again. ``REGENERATED``
+    is one in whose place another stands: later runs are not shown it.
     """
 
     pending = "PENDING"
@@ -28,6 +29,7 @@ class RunStatus(StrEnum):
     completed = "COMPLETED"
     error = "ERROR"
     cancelled = "CANCELLED"
+    regenerated = "REGENERATED"
 
     @property
     def is_terminal(self) -> bool:
@@ -35,7 +37,18 @@ class RunStatus(StrEnum):
         return self in _TERMINAL
 
 
-_TERMINAL = frozenset({RunStatus.completed, RunStatus.error, RunStatus.cancelled})
+class CancellationStage(StrEnum):
+    """Where a cancel has met a run."""
+
+    before_start = "before_start"
+    model = "model"
+    tool = "tool"
+    after_end = "after_end"
+
+
+_TERMINAL = frozenset(
+    {RunStatus.completed, RunStatus.error, RunStatus.cancelled, RunStatus.regenerated}
+)
 
 
 @dataclass(frozen=True, slots=True)

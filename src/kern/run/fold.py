@@ -211,9 +211,9 @@ class RunState:
             case ModelAnswered() as step:
                 text = step.message.text
                 yield from self._call_ends(text, step.slices)
-                yield from self._answered(step, text)
+                yield from self._answered(step, text, entry.created_at)
             case ToolEnded(place, content, error):
-                execution = self.turns[-1].end(place, content, error=error)
+                execution = self.turns[-1].end(place, content, error=error, at=entry.created_at)
                 self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, execution.result, execution)
@@ -230,7 +230,7 @@ class RunState:
             case None:
                 pass
             case step:
-                yield from self._attempt_changes(step)
+                yield from self._attempt_changes(step, entry.created_at)
 
     def _call_goes_on(
         self, step: CallBegun | TextSlice | AnswerKept, event: int
@@ -260,15 +260,15 @@ class RunState:
             begin += length
         self.call, self.voids = None, ""
 
-    def _answered(self, step: ModelAnswered, text: str) -> Iterator[Happened]:
+    def _answered(self, step: ModelAnswered, text: str, at: float) -> Iterator[Happened]:
         self.kept = None
         self.model = step.model or self.model
         self.fallback = step.fallback
         self.history = step.history or self.history
         self.metrics.add(step.metrics)
-        self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls))
-        yield Happened(RunEvent.model_request_completed, text)
-        yield from self._starts(step.starts)
+        self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls, answered=step))
+        yield Happened(RunEvent.model_request_completed, text, more={"metrics": step.metrics})
+        yield from self._starts(step.starts, at)
 
     def _answer_changes(self, step: AnswerRefused | SecondaryAnswered) -> Iterator[Happened]:
         before = self.answer_text
@@ -286,7 +286,7 @@ class RunState:
         if self.secondary or isinstance(step, SecondaryAnswered):
             self.secondary = (*self.secondary, step)
 
-    def _attempt_changes(self, step: AnyStep) -> Iterator[Happened]:
+    def _attempt_changes(self, step: AnyStep, at: float) -> Iterator[Happened]:
         if self.voids and not isinstance(step, AttemptFailed):
             yield Happened(RunEvent.run_content_voided, self.voids)
             self.voids = ""
@@ -294,7 +294,7 @@ class RunState:
             case AttemptBegun():
                 self.call = None
                 yield Happened(RunEvent.run_resumed)
-                yield from self._starts(step.starts)
+                yield from self._starts(step.starts, at)
             case Paused(requirements):
                 self.requirements = requirements
                 yield Happened(RunEvent.run_paused, requirements=requirements)
@@ -307,9 +307,10 @@ class RunState:
                 self.call = None
                 yield Happened(RunEvent.run_error, message)
 
-    def _starts(self, places: Sequence[int]) -> Iterator[Happened]:
+    def _starts(self, places: Sequence[int], at: float) -> Iterator[Happened]:
         for place in places:
             turn = self.turns[-1]
+            turn.began[place] = at
             execution = turn.execution(place)
             turn.started.add(place)
             turn.allowed.discard(place)  # It was allowed to begin once, and has begun.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kern.media import Audio, File, Image, Video
+from kern.media import Audio, File, Image, Media, Video
 from kern.run.codec import shown
 from kern.run.content import TextPart
 from kern.run.message import Message
@@ -41,6 +41,27 @@ class RunInput:
     def input_content_string(self) -> str:
         """Return the texts of the content, each in a line of its own."""
         return "\n".join(texts_in(self.input_content))
+
+
+def run_input_of(messages: Sequence[Message], media: Sequence[Media] = ()) -> RunInput:
+    """Return a run's input as its hooks see it.
+
+    Args:
+        messages: the run's own messages, as they are stored.
+        media: what is in them.
+    """
+    return RunInput(
+        messages[0].text if is_one_text(messages) else [replace(each) for each in messages],
+        [each for each in media if isinstance(each, Image)],
+        [each for each in media if isinstance(each, Video)],
+        [each for each in media if isinstance(each, Audio)],
+        [each for each in media if isinstance(each, File)],
+    )
+
+
+def is_one_text(messages: Sequence[Message]) -> bool:
+    """Say whether messages are what a user says in one text, perhaps with media."""
+    return len(messages) == 1 and messages[0] == Message("user", messages[0].content)
 
 
 def texts_in(content: object) -> list[str]:
