@@ -1,18 +1,16 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
 import asyncio
-import logging
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
 from weakref import WeakMethod
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
-from kern.errors import ConfigurationError, ModelError, ToolsetError, described
+from kern.errors import ModelError
 from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
-from kern.execution.calling import made_by
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
@@ -33,10 +31,7 @@ from kern.run.record import RunRecord
 from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
-from kern.tools.collect import Collected
 from kern.tools.toolkit import Toolkit
-
-logger = logging.getLogger("kern")
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -80,6 +75,7 @@ class Attempt:
         unfit: the models that no later call needs to ask, each with the error that says why.
         answering: what the answer has to be, by its agent or by itself, and who is asked then.
         answer: the value that was read of the answer, once it fits, and the type of it.
+        connected: the toolkits that were connected for this attempt.
         provided: tools that the model's provider has, in its own form.
         tool_instructions: what the model is told of tools in its system message.
         session_state: the state of its session, once somebody has asked for it.
@@ -124,6 +120,7 @@ class Attempt:
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
+    connected: list[Toolkit] = field(default_factory=list)
     provided: tuple[Mapping[str, object], ...] = ()
     tool_instructions: tuple[str, ...] = ()
     addressed: tuple[int, Message] | None = None
@@ -131,7 +128,6 @@ class Attempt:
     _told: int = 0
     session_state: SessionState | None = None
     is_new_session: bool = False
-    _connected: list[Toolkit] = field(default_factory=list)
     _run_context: RunContext | None = None
     _pieces: ToolPieces | None = None
     _loading: asyncio.Lock | None = None
@@ -245,6 +241,11 @@ class Attempt:
             self._pieces = ToolPieces(self.journal)
         return self._pieces
 
+    def know_tools(self) -> None:
+        """Let the context of the run know the tools, if there is one by now."""
+        if self._run_context is not None:
+            self._run_context.tools = [*self.tools.values()]
+
     def stream(self) -> None:
         """Write pieces too from now on, those that there are at once: somebody reads the run."""
         self.journal.stream()
@@ -336,13 +337,10 @@ class Attempt:
             output.content, output.content_type = cast("tuple[str, str]", answer)
 
     async def replay(self) -> None:
-        """Read what earlier attempts have journaled, and ask for the tools that are known only now.
+        """Read what earlier attempts have journaled, and the state of the session if it is used.
 
         Raises:
-            ConfigurationError: two tools have one name.
             JournalError: a row is damaged, or was written by a newer kern.
-            ToolsetError: a toolset did not say in time which tools it has, or the agent's function
-                of tools failed.
             ValueError: the stored input is damaged.
         """
         await self.restore()
@@ -352,7 +350,6 @@ class Attempt:
             last = turns[-1]
             open_places = {place for place, _ in last.open_calls}
             self.interrupted = frozenset(last.started - last.allowed) & open_places
-        await self._list_tools()
         if self.uses_state:
             await self.load_state()
 
@@ -388,68 +385,6 @@ class Attempt:
         if self.store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
         self.add(self.messages, given, self.output.run_id)
-
-    async def _list_tools(self) -> None:
-        """Find out what the model can have called.
-
-        Raises:
-            ConfigurationError: two tools have one name.
-            ToolsetError: the agent's function of tools failed, or a toolset or toolkit.
-        """
-        spec, calling = self.spec, self.spec.calling
-        self.tools = spec.tools
-        if calling is not None:
-            self.provided, self.tool_instructions = calling.provided, calling.instructions
-            await self._connect(calling.toolkits)
-            if calling.factory is not None:
-                values = await values_of(self, calling.factory.names)
-                self.tools = {}  # Those of kern's own come after the user's.
-                await self._add_tools(await made_by(calling.factory, values))
-                self.tools = {**spec.tools, **self.tools}
-        for toolset in spec.toolsets:
-            self._add_named(await toolset.listed(self.info))
-        if self._run_context is not None:
-            self._run_context.tools = [*self.tools.values()]
-
-    async def _add_tools(self, made: Collected) -> None:
-        self._add_named(made.tools.values())
-        self.provided += made.provided
-        self.tool_instructions += made.instructions
-        await self._connect(made.toolkits)
-        for toolset in made.toolsets:
-            self._add_named(await toolset.listed(self.info))
-
-    def _add_named(self, tools: Iterable[Tool]) -> None:
-        known = dict(self.tools)
-        for tool in tools:
-            if known.setdefault(tool.name, tool) is not tool:
-                raise ConfigurationError(
-                    f"Two tools of the agent {self.spec.id!r} have the name {tool.name!r}; "
-                    "give one of them another."
-                )
-        self.tools = known
-
-    async def _connect(self, toolkits: Iterable[Toolkit]) -> None:
-        for each in toolkits:
-            try:
-                await each.acquire()
-            except Exception as error:
-                raise ToolsetError(
-                    f"The toolkit {each.name} did not connect: {described(error)}"
-                ) from error
-            self._connected.append(each)
-
-    async def disconnect(self) -> None:
-        """Release the toolkits that were connected for this attempt."""
-        while self._connected:
-            toolkit = self._connected.pop()
-            try:
-                await toolkit.release()
-            except Exception as error:
-                run_id = self.output.run_id
-                logger.warning(
-                    "run %s: closing the toolkit %s: %s", run_id, toolkit.name, described(error)
-                )
 
     def add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""

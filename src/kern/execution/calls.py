@@ -73,6 +73,8 @@ def groups(attempt: Attempt, calls: Calls) -> Sequence[Calls]:
         attempt: the attempt that makes them.
         calls: calls without a result, with their places.
     """
+    if len(calls) < 2:
+        return [calls] if calls else []
     calling = attempt.spec.calling
     if calling is not None and not calling.parallel:
         return [[each] for each in calls]
@@ -82,7 +84,7 @@ def groups(attempt: Attempt, calls: Calls) -> Sequence[Calls]:
         if (tool := attempt.tools.get(call.name)) is not None and tool.sequential
     }
     if not alone:
-        return [calls] if calls else []
+        return [calls]
     found: list[list[tuple[int, ToolCall]]] = []
     for place, call in calls:
         if place in alone or not found or found[-1][-1][0] in alone:
@@ -143,6 +145,8 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
     waiting = {each.tool_execution.tool_call_id for each in requirements}
     due = [(place, call) for place, call in turn.open_calls if call.id not in waiting]
     for number, group in enumerate(_in_order(attempt, turn, due)):
+        if number and attempt.wakes_at is not None:
+            break  # A call of an earlier group sleeps.
         if number:
             await _begin(attempt, turn, group)
         uses = [_use(attempt, turn, place, call) for place, call in group]

@@ -15,6 +15,7 @@ from kern.execution.cancellation import managed
 from kern.execution.finishing import asked_of_model, is_fit, suggest
 from kern.execution.hooking import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage
+from kern.execution.listing import disconnect, list_tools
 from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
 from kern.execution.retrying import pause_before_retry
@@ -47,11 +48,13 @@ async def carry_out(attempt: Attempt) -> None:
     try:
         await _carry_out(attempt)
     finally:
-        await attempt.disconnect()
+        if attempt.connected:
+            await disconnect(attempt)
 
 
 async def _carry_out(attempt: Attempt) -> None:
     await attempt.replay()
+    await list_tools(attempt)
     if attempt.spec.telling is not None or attempt.spec.dependencies or attempt.options:
         await prepare(attempt)
     if attempt.number > 1:
