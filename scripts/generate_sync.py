@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 AGENT = ROOT / "src/kern/agent"
-SUBJECTS = ["running", "controlling", "streaming", "listing", "schedules"]
+SUBJECTS = ["running", "printing", "controlling", "streaming", "listing", "schedules"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -2,6 +2,7 @@
 
 from kern.agent.sync.controlling import SyncControlling
 from kern.agent.sync.listing import SyncListing
+from kern.agent.sync.printing import SyncPrinting
 from kern.agent.sync.running import SyncRunning
 from kern.agent.sync.schedules import SyncScheduling
 from kern.agent.sync.streaming import SyncStreaming
@@ -13,6 +14,7 @@ from kern.run.base import Deps
 @public
 class Agent(
     SyncRunning[Deps, Output],
+    SyncPrinting[Deps, Output],
     SyncControlling[Deps, Output],
     SyncStreaming[Deps, Output],
     SyncListing[Deps, Output],
