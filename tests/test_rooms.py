@@ -13,8 +13,10 @@ ROOT = Path(kern.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "keywords", "utils"},
     {"exceptions", "extras", "aio"},
-    {"run", "media", "local"},
-    {"db", "metrics", "models", "tools"},
+    {"binder", "run", "media", "local"},
+    {"metrics", "models", "tools"},
+    {"session"},
+    {"db"},
     {"webhooks", "execution", "testing"},
     {"dispatch"},
     {"agent"},

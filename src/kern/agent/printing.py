@@ -4,16 +4,16 @@ from collections.abc import Collection
 
 from typing_extensions import Unpack
 
-from kern.agent.definition import AgentDefinition
 from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.request import Request
+from kern.agent.sync.running import SyncRunning
 from kern.errors import InvalidInputError
 from kern.run.agent import Output
 from kern.run.base import Deps
 
 
-class Printing(AgentDefinition[Deps, Output]):
+class Printing(SyncRunning[Deps, Output]):
     """What an agent can do to show its runs."""
 
     async def aprint_response(

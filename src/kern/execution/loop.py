@@ -6,6 +6,7 @@ from functools import partial
 
 from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
+from kern.execution.beginning import prepare, tell
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.cancellation import managed
@@ -33,13 +34,17 @@ async def carry_out(attempt: Attempt) -> None:
         OutputSchemaError: the answer does not have the form that it must have.
         UsageLimitError: the run has used as much as it may.
         PausedError: a person has to decide first.
+        AsleepError: all open calls sleep.
         StaleAttemptError: the run has a later attempt.
     """
     state = attempt.state
     attempt.journal.begin()
     await attempt.replay()
+    if attempt.spec.telling is not None or attempt.spec.dependencies or attempt.options:
+        await prepare(attempt)
     if attempt.number > 1:
         await _resume(attempt)
+    await tell(attempt)
     while True:
         if managed.manager is not None:
             await stop_if_cancelled(attempt.output.run_id)

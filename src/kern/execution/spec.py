@@ -7,8 +7,10 @@ import msgspec
 
 from kern.execution.answering import Answering
 from kern.execution.middleware import Middleware
+from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
+from kern.run.state import StateRules
 from kern.run.usage import UsageLimits
 from kern.tools import Tool, Toolset
 
@@ -37,7 +39,11 @@ class Definition(Protocol):
 
     @property
     def told_text(self) -> str | None:
-        """What the model is told before the conversation."""
+        """What the model is told before the conversation, where that is always the same."""
+
+    @property
+    def telling(self) -> Telling | None:
+        """What it is told, where that is not."""
 
     @property
     def history_runs(self) -> int:
@@ -54,6 +60,10 @@ class Definition(Protocol):
     @property
     def toolsets(self) -> Sequence[Toolset]:
         """Tools that are known only once a run executes."""
+
+    @property
+    def session_tools(self) -> Sequence[Tool]:
+        """Tools for its sessions, which come after the others."""
 
     @property
     def tool_choice(self) -> ToolChoice | None:
@@ -100,6 +110,10 @@ class Definition(Protocol):
         """What the tools are given."""
 
     @property
+    def state_rules(self) -> StateRules | None:
+        """What it says of the states of its sessions; None for nothing."""
+
+    @property
     def answering(self) -> Answering | None:
         """What its answers have to be, and who is asked after its model; None for any text."""
 
@@ -141,6 +155,9 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        state: what it says of the states of its sessions, or None for nothing.
+        agent: the agent itself, for functions of users that ask for it.
+        telling: what the model is told, where that is no text that is always the same.
     """
 
     id: str
@@ -164,6 +181,9 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    state: StateRules | None
+    agent: Definition
+    telling: Telling | None
 
     @classmethod
     def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
@@ -183,7 +203,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.told_text,
             definition.history_runs,
             definition.history_agents,
-            dict(definition.tools),
+            {**definition.tools, **_beside(definition)},
             tuple(definition.toolsets),
             definition.tool_choice,
             definition.tool_call_limit,
@@ -198,6 +218,9 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback,
+            definition.state_rules,
+            definition,
+            definition.telling,
         )
 
     @property
@@ -233,11 +256,20 @@ def debugging(spec: Spec, wanted: bool) -> Spec:
     return msgspec.structs.replace(spec, middleware=(*rest, DebugLog()) if wanted else rest)
 
 
+def _beside(definition: Definition) -> dict[str, Tool]:
+    """Return the tools of an agent that are kern's own; one of its own goes before."""
+    own = definition.tools
+    return {each.name: each for each in definition.session_tools if each.name not in own}
+
+
 def is_portable(definition: Definition | Spec) -> bool:
     """Say whether any process that has a definition would execute a run in the same way.
 
-    Dependencies, and tools that hold something of their surroundings, may belong to one caller;
+    Dependencies, and functions that hold something of their surroundings, may belong to one caller;
     runs of others must not meet them.
     """
     parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    return not definition.dependencies and all(part.is_portable for part in parts)
+    told = definition.telling
+    if definition.dependencies or not (told is None or told.is_portable):
+        return False
+    return all(part.is_portable for part in parts)
