@@ -28,6 +28,7 @@ from kern.run.steps import (
     CallBroken,
     Continued,
     Entry,
+    HookEnded,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
@@ -108,6 +109,13 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     StateChanged: st.builds(StateChanged, patches),
     StepEnded: st.builds(StepEnded, numbers, texts, numbers, contents, st.none() | texts),
     SleepBegun: st.builds(SleepBegun, numbers, numbers, seconds, st.booleans()),
+    HookEnded: st.builds(
+        HookEnded,
+        st.sampled_from(["pre", "post"]),
+        numbers,
+        texts,
+        st.none() | st.tuples(texts | st.lists(texts, max_size=2), texts),
+    ),
 }
 steps = st.one_of(*STEPS.values())
 

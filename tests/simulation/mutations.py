@@ -168,7 +168,7 @@ def sleep_that_counts_as_a_failure() -> _Patch:
     postpone = Attempts.postpone
 
     def mutated(self: Attempts, *given: Any) -> RunStatus | None:
-        return postpone(self, *given[:-1], True)
+        return postpone(self, *given[:5], True)
 
     return patch.object(Attempts, "postpone", mutated)
 

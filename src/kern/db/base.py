@@ -175,6 +175,19 @@ class Store(Reading):
         """
 
     @abstractmethod
+    async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
+        """Have another input take the place of a run's; nothing of the first one is kept.
+
+        Args:
+            run_id: the run.
+            attempt: who replaces it; a stale attempt is refused.
+            input: the new one, as JSON text.
+
+        Returns:
+            Whether the attempt is the newest; if not, nothing was written.
+        """
+
+    @abstractmethod
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         """Protect attempts for ``lease`` seconds more, counted by the database's clock.
 

@@ -14,6 +14,7 @@ from threading import Lock
 
 from kern.db.values import Kind
 from kern.errors import (
+    CheckError,
     ConfigurationError,
     JournalError,
     KernError,
@@ -22,7 +23,9 @@ from kern.errors import (
     NewerJournalError,
     RunStateError,
     RunTimeoutError,
+    check_details,
     described,
+    kind_of,
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
@@ -330,6 +333,8 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
         output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
+    if isinstance(attempt.failure, CheckError):  # What was refused is nobody's answer.
+        output.content, output.content_type = None, "str"
     state = attempt.state
     kept = None if state.kept is None else state.kept_at(attempt.spec.models)
     if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
@@ -354,6 +359,7 @@ def _cancel(attempt: Attempt) -> None:
     task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
     output = attempt.output
     output.status, output.error, output.error_kind = RunStatus.cancelled, None, None
+    output.error_details = None
     attempt.failure = None
 
 
@@ -367,5 +373,6 @@ def _too_long(attempt: Attempt) -> RunTimeoutError:
 def _fail(attempt: Attempt, error: BaseException) -> None:
     output = attempt.output
     attempt.failure = error
-    output.status, output.error_kind = RunStatus.error, type(error).__name__
+    output.status, output.error_kind = RunStatus.error, kind_of(error)
     output.error = str(error) if isinstance(error, KernError) else described(error)
+    output.error_details = check_details(error)

@@ -4,7 +4,7 @@ A row is one step. What a step means is said in one other place, :mod:`kern.run.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -286,6 +286,25 @@ class SleepBegun(Step):
     suspended: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class HookEnded(Step):
+    """A hook has been called; it is not called again in this run.
+
+    Attributes:
+        kind: whether it was called before the first model call, or after the answer.
+        place: its place in the agent's list of these.
+        name: what it is called.
+        content: what it has put in the place of the answer, with the type of that; of a pre-hook
+            the messages that it has put in the place of the input, which are then the input in the
+            run's row too. None where it has changed nothing.
+    """
+
+    kind: Literal["pre", "post"]
+    place: int
+    name: str
+    content: tuple[object, str] | None = None
+
+
 AnyStep: TypeAlias = (
     AttemptBegun
     | CallBegun
@@ -304,6 +323,7 @@ AnyStep: TypeAlias = (
     | StateChanged
     | StepEnded
     | SleepBegun
+    | HookEnded
 )
 
 _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
@@ -326,6 +346,7 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         StateChanged,
         StepEnded,
         SleepBegun,
+        HookEnded,
     )
 }
 

@@ -156,6 +156,10 @@ class PostgresStore(Store):
         return await self._appends.put(_Append(run_id, attempt, rows, streamed))
 
     @override
+    async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
+        return bool(await self._fetch(self._steps.replace_input, run_id, attempt, input))
+
+    @override
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         rows = await self._fetch(self._steps.extend, *columns(attempts, 2), lease)
         return {row["run_id"]: row["cancelled"] for row in rows}

@@ -46,6 +46,9 @@ class Steps:
         self.append = _append(names)
         self.append_counting = _append(names, counting=True)
         self.append_changing = _append(names, counting=True, changing=True)
+        self.replace_input = f"""
+UPDATE {names.runs} SET input = $3 WHERE run_id = $1 AND attempt = $2 AND status = 'RUNNING'
+RETURNING run_id"""
         self.extend = extend(names)
         self.settle = _settle(names)
         self.settle_counting = _settle(names, counting=True)
