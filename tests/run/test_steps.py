@@ -2,7 +2,6 @@
 
 import json
 from contextlib import suppress
-from dataclasses import fields
 
 import msgspec
 import pytest
@@ -14,6 +13,7 @@ from strategies import Json, json_objects, json_values, parts, texts
 from kern.errors import JournalError, NewerJournalError
 from kern.run.content import ImagePart, Inline, TextPart
 from kern.run.message import Message, Metrics
+from kern.run.metrics import ModelMetrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
 from kern.run.state import StatePatch
@@ -28,10 +28,13 @@ from kern.run.steps import (
     CallBroken,
     Continued,
     Entry,
+    HookEnded,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
     StateChanged,
+    StepEnded,
     TextSlice,
     ToolEnded,
     read_row,
@@ -60,7 +63,12 @@ messages = st.builds(
 )
 metrics = st.builds(
     Metrics,
-    **{each.name: counts for each in fields(Metrics)} | {"duration": st.none() | seconds},
+    **dict.fromkeys(Metrics.__struct_fields__, counts)
+    | {
+        "duration": st.none() | seconds,
+        "by_model": st.none() | st.just({"model": [ModelMetrics("id", "provider", 1)]}),
+        "additional_metrics": st.none() | st.dictionaries(texts, texts, max_size=3),
+    },
 )
 executions = st.builds(ToolExecution, texts, texts, texts, st.none() | texts, st.booleans())
 requirements = st.builds(
@@ -99,6 +107,15 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
     StateChanged: st.builds(StateChanged, patches),
+    StepEnded: st.builds(StepEnded, numbers, texts, numbers, contents, st.none() | texts),
+    SleepBegun: st.builds(SleepBegun, numbers, numbers, seconds, st.booleans()),
+    HookEnded: st.builds(
+        HookEnded,
+        st.sampled_from(["pre", "post"]),
+        numbers,
+        texts,
+        st.none() | st.tuples(texts | st.lists(texts, max_size=2), texts),
+    ),
 }
 steps = st.one_of(*STEPS.values())
 

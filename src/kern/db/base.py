@@ -7,6 +7,7 @@ attempt. What the guard refuses comes from a stale attempt, and changes nothing.
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from enum import Enum
 
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
@@ -17,12 +18,21 @@ from kern.db.queue import Queue
 from kern.db.reading import Reading
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
+from kern.db.sessions import Sessions
 from kern.db.states import States
 from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
 from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
+
+
+class SessionType(Enum):
+    """Whose sessions they are; kern keeps those of agents."""
+
+    AGENT = "agent"
+    TEAM = "team"
+    WORKFLOW = "workflow"
 
 
 class Store(Reading):
@@ -42,6 +52,7 @@ class Store(Reading):
         budgets: how much users may use, and have used.
         states: the states of its sessions.
         users: what of it belongs to whom.
+        sessions: the sessions, as users see them.
     """
 
     queue: Queue
@@ -52,6 +63,7 @@ class Store(Reading):
     overview: Overview
     blobs: Blobs
     budgets: Budgets
+    sessions: Sessions
     states: States
 
     def __init__(self) -> None:
@@ -163,6 +175,19 @@ class Store(Reading):
         """
 
     @abstractmethod
+    async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
+        """Have another input take the place of a run's; nothing of the first one is kept.
+
+        Args:
+            run_id: the run.
+            attempt: who replaces it; a stale attempt is refused.
+            input: the new one, as JSON text.
+
+        Returns:
+            Whether the attempt is the newest; if not, nothing was written.
+        """
+
+    @abstractmethod
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         """Protect attempts for ``lease`` seconds more, counted by the database's clock.
 
@@ -190,15 +215,22 @@ class Store(Reading):
 
     @abstractmethod
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus | None:
-        """Have a failed attempt made again, and write the last rows of its journal.
+        """Have a later attempt go on after a time, and write the last rows of the journal.
 
         Args:
             run_id: the run.
-            attempt: who failed; a stale attempt is refused.
+            attempt: who gives it up; a stale attempt is refused.
             delay: the seconds before which it does not begin again.
             rows: the journal's rows that were not written yet; they change no state.
+            failed: whether it counts as failed; False where the run only sleeps.
 
         Returns:
             PENDING, or CANCELLED where that was asked for; None where the attempt is stale.

@@ -13,7 +13,7 @@ from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
-from kern.execution.spec import Spec
+from kern.execution.spec import Spec, debugging
 from kern.execution.state import CURRENT, SessionState, load
 from kern.media import Media, media_of
 from kern.models.base import Model
@@ -21,10 +21,10 @@ from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, RunInfo
 from kern.run.budget import Spending
-from kern.run.codec import decode_object
+from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
-from kern.run.input import RunInput, messages_of
+from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.steps import OUTPUT_MODEL, StateChanged
@@ -49,9 +49,11 @@ class Attempt:
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
             None where the user had none when the run was accepted or claimed.
-        tries: how many more attempts may fail after this one.
+        tries: how many more attempts may fail after this one; in the foreground this one goes on.
         failures: how many attempts have failed or were lost before it.
-        postponed: the seconds after which the next attempt may begin, once this one has failed.
+        postponed: the seconds after which the next attempt may begin, once this one has failed, or
+            the run sleeps.
+        wakes_at: when the first of the calls goes on that sleep, in seconds since 1970.
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
@@ -74,6 +76,8 @@ class Attempt:
         session_state: the state of its session, once somebody has asked for it.
         is_new_session: whether nothing can be stored of its session, which was made with the run.
         options: what the run was given beside its messages, by the name of the option.
+        addressed: the message of the run to which something is added for the model, with its place.
+        stored_history: the history as the run's output is to hold it.
     """
 
     spec: Spec
@@ -90,6 +94,7 @@ class Attempt:
     tries: int = 0
     failures: int = 0
     postponed: float | None = None
+    wakes_at: float | None = None
     tools: Mapping[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -110,6 +115,8 @@ class Attempt:
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
+    addressed: tuple[int, Message] | None = None
+    stored_history: Sequence[Message] = ()
     _told: int = 0
     session_state: SessionState | None = None
     is_new_session: bool = False
@@ -150,8 +157,7 @@ class Attempt:
             foreground=foreground,
             timeout=record.timeout,
             remaining=record.timeout if record.remaining is None else record.remaining,
-            # A foreground run's caller is there to see a failure.
-            tries=0 if foreground else max(0, (record.max_attempts or 1) - record.failures - 1),
+            tries=_tries(record, spec, foreground=foreground),
             limits=_limits(record, spec),
             spending=() if record.budgeted else None,
             failures=record.failures,
@@ -192,9 +198,13 @@ class Attempt:
     def conversation(self) -> list[Message]:
         """Everything that the model is told, once each of its calls has a result."""
         for turn in self.journal.state.turns[self._told :]:
-            self._add(self.messages, turn.messages, self.output.run_id)
+            self.add(self.messages, turn.messages, self.output.run_id)
             self._told += 1
-        return [*self.context, *self.messages]
+        messages = [*self.context, *self.messages]
+        if self.addressed is not None:
+            place, message = self.addressed
+            messages[len(self.context) + place] = message
+        return messages
 
     @property
     def run_context(self) -> RunContext:
@@ -263,17 +273,20 @@ class Attempt:
         turns = state.turns
         if state.fallback is not None:
             output.model_provider, output.model = state.fallback
-        output.messages = self.messages[:]
+        output.messages = [*self.stored_history, *self.messages]
         for turn in turns[self._told :]:
             output.messages += turn.messages
         output.content = self.journal.unfinished_text or state.answer_text
-        if self.answering is not None:
+        if state.told is not None or state.searched:
+            output.references = [*state.references]
+        if self.answering is not None or state.hooks:
             self._show_answer()
         output.tools = [
             turn.executions[place] for turn in turns for place in sorted(turn.executions)
         ]
         duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
+        output.metrics.name(output.model, output.model_provider)
         output.requirements = list(state.requirements)
         if self.session_state is not None:
             output.session_state = self.session_state.stored
@@ -282,24 +295,28 @@ class Attempt:
         """Let the output show the value of the answer, and what secondary models have said."""
         output, state = self.output, self.journal.state
         output.followups = [*state.followups]
-        if state.answers_of(OUTPUT_MODEL) and output.messages:
+        answer = state.replaced or self.answer
+        if (state.replaced or state.answers_of(OUTPUT_MODEL)) and output.messages:
             # What its caller was told is what later runs are shown, with the media of the draft.
-            text, parts = state.answer_text or "", output.messages[-1].parts
+            text = state.answer_text or ""
+            if state.replaced is not None:
+                text = shown(state.replaced[0])
+            parts = output.messages[-1].parts
             made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
             content: Content = (TextPart(text), *made) if made else text
             output.messages[-1] = Message("assistant", content)
-        if self.answer is not None:
+        if answer is not None:
             # It is a value of JSON here; the agent's methods make an instance of it.
-            output.content, output.content_type = cast("tuple[str, str]", self.answer)
+            output.content, output.content_type = cast("tuple[str, str]", answer)
 
     async def replay(self) -> None:
-        """Read what earlier attempts have journaled, and ask for what is known only now.
+        """Read what earlier attempts have journaled, and ask for the tools that are known only now.
 
         Raises:
             ConfigurationError: two tools have one name.
             JournalError: a row is damaged, or was written by a newer kern.
             ToolsetError: a toolset did not say in time which tools it has.
-            ValueError: the stored input or history is damaged.
+            ValueError: the stored input is damaged.
         """
         await self.restore()
         turns = self.journal.state.turns
@@ -313,7 +330,6 @@ class Attempt:
             self._run_context.tools = [*self.tools.values()]
         if self.uses_state:
             await self.load_state()
-        await self._set_context()
 
     async def restore(self) -> None:
         """Read what earlier attempts have journaled, unless that has been read.
@@ -330,11 +346,23 @@ class Attempt:
                 lambda: store.events(run_id, self.journal.state.last_seq)
             ):
                 self.journal.restore(row)
+        self._take_input()
+
+    def replace_input(self, input: str) -> None:
+        """Have another input, as JSON text, take the place of the run's, before its first turn."""
+        self.input = self.output.input_json = input
+        self.messages.clear()
+        self.blobs.clear()
+        self._take_input()
+
+    def _take_input(self) -> None:
         said = RunInput.from_json(self.input)
         self.options, given = said.options, said.messages
-        if store is None and self.loaded:
+        if said.options and (wanted := said.options.get("debug_mode")) is not None:
+            self.spec = debugging(self.spec, bool(wanted))
+        if self.store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
-        self._add(self.messages, given, run_id)
+        self.add(self.messages, given, self.output.run_id)
 
     async def _listed_tools(self) -> Mapping[str, Tool]:
         if not self.spec.toolsets:
@@ -349,32 +377,7 @@ class Attempt:
                     )
         return tools
 
-    async def _set_context(self) -> None:
-        system, limit = self.spec.system_message, self.spec.history_runs
-        self.context = [Message("system", system)] if system else []
-        self.history = self.journal.state.history
-        store, output = self.store, self.output
-        if store is None or not (limit or self.history):
-            return
-        if self.journal.state.turns:
-            # What the model was told in the first attempt, not what the session says by now.
-            found = await until_available(lambda: store.outputs(self.history))
-        else:
-            agent_id = self.spec.id if self.spec.history_agents == "own" else None
-            found = await until_available(
-                lambda: store.history(
-                    output.session_id,
-                    output.run_id,
-                    limit,
-                    agent_id=agent_id,
-                    user_id=output.user_id,
-                )
-            )
-            self.history = tuple(run_id for run_id, _ in found)
-        for earlier, text in found:
-            self._add(self.context, messages_of(decode_object(text)), earlier)
-
-    def _add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
+    def add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""
         to += messages
         for hash in blobs_in(messages):
@@ -413,6 +416,12 @@ async def given_media(attempt: Attempt) -> tuple[Media, ...]:
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:
     own = () if record.usage_limits is None else (UsageLimits.from_json(record.usage_limits),)
     return own if spec.usage_limits is None else (spec.usage_limits, *own)
+
+
+def _tries(record: RunRecord, spec: Spec, *, foreground: bool) -> int:
+    if foreground:  # Its caller is there to see a failure, unless the agent says otherwise.
+        return 0 if spec.retrying is None else spec.retrying.times
+    return max(0, (record.max_attempts or 1) - record.failures - 1)
 
 
 def _answering(output_schema: str, spec: Spec) -> Answering:

@@ -13,9 +13,9 @@ from kern.db.base import Store
 from kern.models.base import Model, ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.codec import join_halves
-from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.event import RunOutputEvent
 from kern.run.fold import RunState, apply_entry
-from kern.run.happened import FIRST_EVENT, Happened, ending, event_of
+from kern.run.happened import Happened, begun, ending_of, event_of
 from kern.run.record import JournalRow
 from kern.run.steps import (
     PIECE_KINDS,
@@ -130,8 +130,7 @@ class Journal:
     def begin(self) -> None:
         """Notify the run's own caller that it has begun."""
         if self._emit is not None and self._attempt == 1:
-            started = Happened(RunEvent.run_started, seq=FIRST_EVENT)
-            self._tell(self._emit, [started], time.time())
+            self._tell(self._emit, begun(self._output), time.time())
 
     def begin_call(self) -> None:
         """Have a model call begin."""
@@ -217,14 +216,7 @@ class Journal:
         """Notify the run's own caller of its end, which is stored; others see it in the run."""
         if self._emit is not None:
             output, seq = self._output, self.state.next_event
-            happened = ending(
-                seq,
-                output.status,
-                output.content,
-                output.error,
-                output.content_type,
-                output.session_state,
-            )
+            happened = ending_of(output, seq)
             self._tell_until(self.state.last_seq)
             self._tell(self._emit, happened, time.time())
 
@@ -269,7 +261,7 @@ class Journal:
     def _tell(self, emit: Emit, happened: list[Happened], at: float) -> None:
         output = self._output
         for each in happened:
-            emit(event_of(each, output.run_id, output.session_id, output.agent_id, at))
+            emit(event_of(each, output, at))
 
     def _hand_out(self) -> None:
         """Let readers have the text that has come since the last piece."""

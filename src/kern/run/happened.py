@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from kern.run import steps
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object
 from kern.run.event import RunEvent, RunOutputEvent, class_of
@@ -40,13 +41,18 @@ class Happened(NamedTuple):
     more: Mapping[str, object] = _NOTHING
 
 
+def begun(run: RunOutput[Any]) -> list[Happened]:
+    """Return the event with which a run begins."""
+    more: dict[str, object] = {"model": run.model, "model_provider": run.model_provider}
+    return [Happened(RunEvent.run_started, seq=FIRST_EVENT, more=more)]
+
+
 def ending(
     seq: int,
     status: RunStatus,
     content: object,
     error: str | None,
     content_type: str = "str",
-    session_state: Mapping[str, object] | None = None,
 ) -> list[Happened]:
     """Return the events with which a run ends; no step stands for them: the run itself does.
 
@@ -56,15 +62,13 @@ def ending(
         content: what it has produced.
         error: what it failed of.
         content_type: the type of the content.
-        session_state: the state of the session, where the run has to do with it.
     """
     match status:
         case RunStatus.completed:
             more = _NOTHING if content_type == "str" else {"content_type": content_type}
-            last = more if session_state is None else {**more, "session_state": session_state}
             return [
                 Happened(RunEvent.run_content_completed, content, seq=seq, more=more),
-                Happened(RunEvent.run_completed, content, seq=seq + 1, more=last),
+                Happened(RunEvent.run_completed, content, seq=seq + 1, more=more),
             ]
         case RunStatus.error:
             return [Happened(RunEvent.run_error, error, seq=seq)]
@@ -73,25 +77,70 @@ def ending(
     return []
 
 
-def event_of(
-    happened: Happened, run_id: str, session_id: str, agent_id: str, at: float
-) -> RunOutputEvent:
+def ending_of(run: RunOutput[Any], seq: int) -> list[Happened]:
+    """Return the events with which a run ends, with all that they say of it.
+
+    Args:
+        run: the run as it stands.
+        seq: the number of the first.
+    """
+    told = ending(seq, run.status, run.content, run.error, run.content_type)
+    more: dict[str, object] = {}
+    match run.status:
+        case RunStatus.completed:
+            more = {name: getattr(run, name) or None for name in _OF_THE_RUN}
+        case RunStatus.error:
+            more = {"error_type": run.error_kind}
+            if run.error_details is not None:
+                more["error_id"] = run.error_details.get("check_trigger")
+                more["additional_data"] = run.error_details.get("additional_data")
+    return [*told[:-1], *(each._replace(more={**each.more, **more}) for each in told[-1:])]
+
+
+_OF_THE_RUN = (
+    "metrics",
+    "metadata",
+    "session_state",
+    "reasoning_content",
+    "reasoning_steps",
+    "citations",
+    "references",
+    "images",
+    "videos",
+    "audio",
+    "files",
+    "response_audio",
+)
+"""What a run and its RunCompleted both say."""
+
+
+class _Run(Protocol):
+    """What a run and its events both say."""
+
+    run_id: str
+    session_id: str
+    agent_id: str
+    agent_name: str | None
+    parent_run_id: str | None
+
+
+def event_of(happened: Happened, run: _Run, at: float) -> RunOutputEvent:
     """Return an event as those who read the run's stream see it.
 
     Args:
         happened: what the steps tell.
-        run_id: the run.
-        session_id: its conversation.
-        agent_id: its agent.
+        run: the run, or another event of it.
         at: when it happened, in seconds since 1970.
     """
     event, content, tool, requirements, seq, more = happened
     return class_of(event)(
         event,
-        run_id,
-        session_id,
-        agent_id,
+        run.run_id,
+        run.session_id,
+        run.agent_id,
         seq,
+        agent_name=run.agent_name,
+        parent_run_id=run.parent_run_id,
         content=cast("str | None", content),  # It may be a value where the class says so.
         tool=tool,
         requirements=requirements,

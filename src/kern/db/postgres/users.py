@@ -49,6 +49,7 @@ SELECT pg_notify('{names.channel}', 'schedule')::text FROM gone"""
         self._disown = f"""
 WITH disowned AS (
     UPDATE {sessions} AS session SET user_id = NULL, name = NULL, metadata = NULL,
+        summary = NULL, data = NULL,
         state_version = state_version + 1 + coalesce((SELECT sum(version)
             FROM {names.states} AS state WHERE state.session_id = session.session_id), 0)
     WHERE user_id = $1 AND EXISTS (SELECT FROM {runs} AS runs

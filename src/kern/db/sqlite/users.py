@@ -149,6 +149,7 @@ class SqliteUsers(Users):
         ).fetchall()
         disowned = transaction.execute(
             f"UPDATE {sessions} AS session SET user_id = NULL, name = NULL, metadata = NULL, "
+            "summary = NULL, data = NULL, "
             "state_version = state_version + 1 + coalesce((SELECT sum(version) "
             f"FROM {states} AS state WHERE state.session_id = session.session_id), 0) "
             f"WHERE user_id = :user_id AND EXISTS (SELECT 1 FROM {runs} AS run "
