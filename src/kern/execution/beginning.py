@@ -113,6 +113,8 @@ async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
     parts, has_form = telling.parts, attempt.answering is not None
     if not telling.varies:
         return ContextBuilt(system_message(parts, Told(has_form=has_form)))
+    if telling.reads_state:
+        await attempt.load_state()
     context = attempt.run_context
     values = {
         name: value

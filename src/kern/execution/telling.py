@@ -13,6 +13,7 @@ from kern.binder import Binder, Known
 from kern.errors import ConfigurationError
 from kern.execution.context import ContextParts, Told, has_names, json_values
 from kern.execution.retrieval import Retriever
+from kern.execution.state import without_current
 from kern.run.base import RUN_VALUES, RunContext
 from kern.run.message import Message
 
@@ -38,6 +39,7 @@ class Telling:
         history_calls: how many of their tool calls at most, or None for any number.
         stores_history: whether the history is part of the run's output.
         varies: whether the model may be told something else at another time.
+        reads_state: whether the state of the session may be a part of it.
     """
 
     parts: ContextParts = field(default_factory=ContextParts)
@@ -49,6 +51,7 @@ class Telling:
     history_calls: int | None = None
     stores_history: bool = False
     varies: bool = field(init=False)
+    reads_state: bool = field(init=False)
 
     def __post_init__(self) -> None:
         parts, retriever = self.parts, self.retriever
@@ -56,6 +59,8 @@ class Telling:
         told = parts.tells_time, parts.tells_state, parts.tells_summary, parts.tells_dependencies
         found = retriever is not None and retriever.adds_found
         object.__setattr__(self, "varies", bool(self.functions or names or found or any(told)))
+        fills = names or (parts.fills_names and bool(self.functions))
+        object.__setattr__(self, "reads_state", parts.tells_state or fills)
 
     @property
     def is_portable(self) -> bool:
@@ -166,7 +171,7 @@ async def gathered(
             {**(context.metadata or {})},
             {} if context.user_id is None else {"user_id": context.user_id},
         ),
-        state=context.session_state,
+        state=without_current(context.session_state or {}),
         summary=summary,
         tool_instructions=tool_instructions,
         now=datetime.now(UTC).astimezone(),
