@@ -70,18 +70,19 @@ class Telling:
 
     def with_options(self, options: Mapping[str, object]) -> "Telling":
         """Return how a run tells its model, that was given options of its own."""
-        changed = {part: bool(options[name]) for name, part in _OPTIONS.items() if name in options}
-        return replace(self, parts=replace(self.parts, **changed)) if changed else self
+        parts = replace(
+            self.parts,
+            tells_dependencies=bool(options.get(ADD_DEPENDENCIES, self.parts.tells_dependencies)),
+            tells_state=bool(options.get(ADD_STATE, self.parts.tells_state)),
+        )
+        return self if parts == self.parts else replace(self, parts=parts)
 
 
-_OPTIONS = {
-    "add_dependencies_to_context": "tells_dependencies",
-    "add_session_state_to_context": "tells_state",
-}
-
+ADD_DEPENDENCIES = "add_dependencies_to_context"
+ADD_STATE = "add_session_state_to_context"
 ADD_HISTORY = "add_history_to_context"
 
-RUN_OPTIONS = frozenset({*_OPTIONS, ADD_HISTORY})
+RUN_OPTIONS = frozenset({ADD_DEPENDENCIES, ADD_STATE, ADD_HISTORY})
 """The options of a run that change what its model is told."""
 
 

@@ -200,7 +200,10 @@ def _zone(name: str | None) -> tzinfo | None:
         ) from error
 
 
+_FORMATS: Mapping[str, ReferencesFormat] = {"json": "json", "yaml": "yaml"}
+
+
 def _format(name: str) -> ReferencesFormat:
-    if name == "json" or name == "yaml":
-        return name
+    if name in _FORMATS:
+        return _FORMATS[name]
     raise ConfigurationError(f"references_format must be 'json' or 'yaml', not {name!r:.80}.")
