@@ -61,7 +61,7 @@ metrics = st.builds(
     **dict.fromkeys(Metrics.__struct_fields__, counts)
     | {
         "duration": st.none() | seconds,
-        "details": st.none() | st.just({"model": [ModelMetrics("id", "provider", 1)]}),
+        "by_model": st.none() | st.just({"model": [ModelMetrics("id", "provider", 1)]}),
         "additional_metrics": st.none() | st.dictionaries(texts, texts, max_size=3),
     },
 )

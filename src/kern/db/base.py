@@ -7,6 +7,7 @@ attempt. What the guard refuses comes from a stale attempt, and changes nothing.
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from enum import Enum
 
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
@@ -17,10 +18,19 @@ from kern.db.queue import Queue
 from kern.db.reading import Reading
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
+from kern.db.sessions import Sessions
 from kern.db.values import Accepted, Claim, Settled, Signal, Swept
 from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
+
+
+class SessionType(Enum):
+    """Whose sessions they are; kern keeps those of agents."""
+
+    AGENT = "agent"
+    TEAM = "team"
+    WORKFLOW = "workflow"
 
 
 class Store(Reading):
@@ -39,6 +49,7 @@ class Store(Reading):
         blobs: what of its runs is too large for a row.
         budgets: how much users may use, and have used.
         users: what of it belongs to whom.
+        sessions: the sessions, as users see them.
     """
 
     queue: Queue
@@ -49,6 +60,7 @@ class Store(Reading):
     overview: Overview
     blobs: Blobs
     budgets: Budgets
+    sessions: Sessions
 
     def __init__(self) -> None:
         """Have no users yet."""

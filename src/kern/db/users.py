@@ -42,7 +42,7 @@ _SOON, _LATER = 0.05, 1.0
 
 _JSON = {
     *("input", "output", "error", "usage", "metadata", "requirements", "usage_limits", "payload"),
-    *("session_state", "output_schema"),
+    *("session_state", "output_schema", "summary", "data"),
 }
 _FLAGS = {"ordered", "waiting", "counted", "watched", "streamed", "skippable", "paused"}
 

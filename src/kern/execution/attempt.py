@@ -12,7 +12,7 @@ from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
-from kern.execution.spec import Spec
+from kern.execution.spec import Spec, debugging
 from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
@@ -237,6 +237,7 @@ class Attempt:
         ]
         duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
+        output.metrics.name(output.model, output.model_provider)
         output.requirements = list(state.requirements)
 
     def _show_answer(self) -> None:
@@ -290,6 +291,8 @@ class Attempt:
                 self.journal.restore(row)
         said = RunInput.from_json(self.input)
         self.options, given = said.options, said.messages
+        if said.options and (wanted := said.options.get("debug_mode")) is not None:
+            self.spec = debugging(self.spec, bool(wanted))
         if store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
         self.add(self.messages, given, run_id)

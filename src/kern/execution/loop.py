@@ -9,8 +9,10 @@ from kern.execution.attempt import Attempt
 from kern.execution.beginning import prepare, tell
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
+from kern.execution.cancellation import managed
 from kern.execution.finishing import asked_of_model, finish
 from kern.execution.limits import check_turns, check_usage
+from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
@@ -43,6 +45,8 @@ async def carry_out(attempt: Attempt) -> None:
         await _resume(attempt)
     await tell(attempt)
     while True:
+        if managed.manager is not None:
+            await stop_if_cancelled(attempt.output.run_id)
         if state.is_answered:
             if attempt.answering is None or await finish(attempt):
                 return

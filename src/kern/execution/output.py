@@ -14,8 +14,8 @@ _TYPES = {FOLLOWUPS: "followup_model", "session_summary": "session_summary_model
 def handed_out(attempt: Attempt) -> RunOutput:
     """Return the output of an attempt that has come to its end, with what is in memory only.
 
-    That are its media; the messages that the model was told before its own; what each of its
-    models has used, and each of its answers.
+    That are its media; the messages that the model was told before its own; and what each of its
+    answers has used.
 
     Args:
         attempt: the attempt.
@@ -24,8 +24,6 @@ def handed_out(attempt: Attempt) -> RunOutput:
     output.media = attempt.loaded or None
     if output.metrics is not state.metrics:  # Others have carried it on.
         return output
-    if output.metrics.details is None:
-        output.metrics.details = details_of(attempt)
     for turn in state.turns:
         if turn.answered is not None:
             turn.message.metrics = turn.answered.metrics

@@ -81,6 +81,14 @@ class Definition(Protocol):
         """What is done around its runs, model calls and tool calls, the first outermost."""
 
     @property
+    def debug_mode(self) -> bool:
+        """Whether what its runs do is logged."""
+
+    @property
+    def debug_level(self) -> int:
+        """1, or 2 for the whole of it."""
+
+    @property
     def live(self) -> bool:
         """Whether answers come piece by piece from the provider though nobody reads them yet."""
 
@@ -174,6 +182,9 @@ class Spec(msgspec.Struct, frozen=True):
             definition: an agent.
             dependencies: those of a run, over the agent's.
         """
+        middleware = tuple(definition.middleware)
+        if definition.debug_mode:
+            middleware = (*middleware, debug_log(definition.debug_level))
         return cls(
             definition.id,
             definition.name,
@@ -187,7 +198,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.tool_call_limit,
             definition.max_turns,
             definition.usage_limits,
-            tuple(definition.middleware),
+            middleware,
             definition.live,
             definition.send_media_to_model,
             definition.store_media,
@@ -204,6 +215,33 @@ class Spec(msgspec.Struct, frozen=True):
     def models(self) -> tuple[Model, ...]:
         """The models that may answer, the agent's own first."""
         return (self.model, *(() if self.fallback is None else self.fallback.models))
+
+
+def debug_log(level: int) -> Middleware:
+    """Return what logs what a run does; it is loaded only where somebody wants that.
+
+    Args:
+        level: 1, or 2 for the whole of it.
+    """
+    from kern.execution.debugging import DebugLog
+
+    return DebugLog(level)
+
+
+def debugging(spec: Spec, wanted: bool) -> Spec:
+    """Return a spec whose runs log what they do, or do not.
+
+    Args:
+        spec: the agent.
+        wanted: whether they do.
+    """
+    from kern.execution.debugging import DebugLog
+
+    found = [each for each in spec.middleware if isinstance(each, DebugLog)]
+    if bool(found) is wanted:
+        return spec
+    rest = tuple(each for each in spec.middleware if each not in found)
+    return msgspec.structs.replace(spec, middleware=(*rest, DebugLog()) if wanted else rest)
 
 
 def is_portable(definition: Definition | Spec) -> bool:

@@ -37,6 +37,15 @@ class RunStatus(StrEnum):
         return self in _TERMINAL
 
 
+class CancellationStage(StrEnum):
+    """Where a cancel has met a run."""
+
+    before_start = "before_start"
+    model = "model"
+    tool = "tool"
+    after_end = "after_end"
+
+
 _TERMINAL = frozenset(
     {RunStatus.completed, RunStatus.error, RunStatus.cancelled, RunStatus.regenerated}
 )

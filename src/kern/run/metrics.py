@@ -1,6 +1,6 @@
 """What runs, models and tools have used."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import msgspec
 
@@ -55,7 +55,7 @@ class ToolCallMetrics(msgspec.Struct, omit_defaults=True):
         return values
 
 
-class Metrics(msgspec.Struct, omit_defaults=True):
+class Metrics(msgspec.Struct, omit_defaults=True, dict=True):
     """What a run used.
 
     Attributes:
@@ -76,10 +76,10 @@ class Metrics(msgspec.Struct, omit_defaults=True):
         audio_output_tokens: of the tokens of sound, those in the output.
         cost: in US dollars, what the calls cost whose price is known; None where there is none.
         unpriced_calls: answered model calls whose price is not known.
-        details: where the run has asked other models than its agent's, what each has used, by what
-            it was asked for: ``"model"``, ``"output_model"``, ``"parser_model"``,
-            ``"followup_model"``, ``"session_summary_model"`` and others of that form.
+        by_model: where the run has asked other models than its agent's, what each has used, by what
+            it was asked for; see :attr:`details`.
         additional_metrics: what a model's provider counts beside these.
+        model: id and provider of the agent's model, of a run; they are not at rest.
 
     Example:
         >>> Metrics(input_tokens=10, cached_tokens=4).cache_read_tokens
@@ -101,8 +101,21 @@ class Metrics(msgspec.Struct, omit_defaults=True):
     audio_output_tokens: int = 0
     cost: float | None = None
     unpriced_calls: int = 0
-    details: dict[str, list[ModelMetrics]] | None = None
+    by_model: dict[str, list[ModelMetrics]] | None = msgspec.field(default=None, name="details")
     additional_metrics: dict[str, object] | None = None
+
+    model: ClassVar[tuple[str | None, str | None]] = (None, None)
+
+    @property
+    def details(self) -> dict[str, list[ModelMetrics]] | None:
+        """What each model has used, by what it was asked for; None where none was.
+
+        That is ``"model"``, ``"output_model"``, ``"parser_model"``, ``"followup_model"``,
+        ``"session_summary_model"`` and others of that form.
+        """
+        if self.by_model is None and self.model_calls:
+            return {"model": [self.of_model(*self.model)]}
+        return self.by_model
 
     @property
     def cache_read_tokens(self) -> int:
@@ -138,6 +151,15 @@ class Metrics(msgspec.Struct, omit_defaults=True):
         self.unpriced_calls += other.unpriced_calls
         if other.cost is not None:  # Rounded, so that sums look like what was added.
             self.cost = round((self.cost or 0.0) + other.cost, 12)
+
+    def name(self, id: str | None, provider: str | None) -> None:
+        """Say which model the agent's is.
+
+        Args:
+            id: the model's id.
+            provider: who serves it.
+        """
+        self.model = id, provider  # type: ignore[misc] # It is in the instance's dict.
 
     def of_model(self, id: str | None, provider: str | None) -> ModelMetrics:
         """Return the same as what a model has used.

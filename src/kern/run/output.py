@@ -328,6 +328,7 @@ class RunOutput(Generic[Output]):
             output._take_body(decode_object(record.output))
         if record.usage is not None:
             output.metrics = Metrics.from_dict(decode_object(record.usage))
+            output.metrics.name(output.model, output.model_provider)
         return output
 
     def settlement(
@@ -389,6 +390,7 @@ class RunOutput(Generic[Output]):
         self.metrics = Metrics.from_dict(given.get("metrics", {}))
         self.model = given.get("model")
         self.model_provider = given.get("model_provider")
+        self.metrics.name(self.model, self.model_provider)
         if "followups" in given:
             self.followups = given["followups"]
         self.session_state = given.get("session_state")

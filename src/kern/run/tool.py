@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import msgspec
+from typing_extensions import override
 
 from kern.errors import InvalidInputError
 from kern.run.codec import decode_object, dump
@@ -85,7 +86,7 @@ class ToolCall:
             raise InvalidInputError("A tool call needs an id, a name and arguments.") from error
 
 
-class ToolExecution(msgspec.Struct, omit_defaults=True, dict=True):
+class ToolExecution(msgspec.Struct, omit_defaults=True, dict=True, eq=False):
     """One call of a tool in a run.
 
     Attributes:
@@ -136,6 +137,14 @@ class ToolExecution(msgspec.Struct, omit_defaults=True, dict=True):
     approval_type: str | None = None
     approval_id: str | None = None
 
+    @override
+    def __eq__(self, other: object) -> bool:
+        """Say whether it is the same call; when that was, readers may be told by other clocks."""
+        if not isinstance(other, ToolExecution):
+            return NotImplemented
+        names = (each for each in self.__struct_fields__ if each not in _TIMES)
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
     @cached_property
     def tool_args(self) -> dict[str, Any]:
         """The arguments; none where the model wrote no JSON object, see ``arguments``."""
@@ -172,6 +181,9 @@ class ToolExecution(msgspec.Struct, omit_defaults=True, dict=True):
             ValueError: a value is missing, or of another kind.
         """
         return msgspec.convert(with_text(values), cls)
+
+
+_TIMES = ("created_at", "duration")
 
 
 def with_text(values: Mapping[str, object]) -> Mapping[str, object]:

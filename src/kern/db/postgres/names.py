@@ -17,6 +17,11 @@ class Names(msgspec.Struct, frozen=True):
         return self._quoted(self.session_table)
 
     @property
+    def sessions_of_users(self) -> str:
+        """The index that the second version of the tables has made, as PostgreSQL names it."""
+        return self._quoted(f"{self.session_table}_user_id_idx")
+
+    @property
     def runs(self) -> str:
         """The table of the runs."""
         return self._quoted(f"{self.session_table}_runs")

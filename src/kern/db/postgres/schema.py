@@ -218,6 +218,15 @@ CREATE TABLE {budgets} (
         # The form of a run's answer, where it is not its agent's.
         "ALTER TABLE {runs} ADD COLUMN output_schema json",
     ),
+    (
+        "ALTER TABLE {sessions} ADD COLUMN summary json, ADD COLUMN data json",
+        # One for every list of sessions: of all, an agent, a user, those that have a name.
+        "CREATE INDEX ON {sessions} (created_at, session_id)",
+        "CREATE INDEX ON {sessions} (agent_id, created_at, session_id)",
+        "DROP INDEX IF EXISTS {sessions_of_users}",
+        "CREATE INDEX ON {sessions} (user_id, created_at, session_id) WHERE user_id IS NOT NULL",
+        "CREATE INDEX ON {sessions} (created_at, session_id) WHERE name IS NOT NULL",
+    ),
 )
 
 
@@ -273,7 +282,7 @@ def _statements(names: Names, version: int) -> Iterator[str]:
         each: getattr(names, each)
         for each in (
             *("sessions", "runs", "positions", "events", "webhooks", "processes", "tick"),
-            *("blobs", "schedules", "budgets", "queue", "enqueue"),
+            *("blobs", "schedules", "budgets", "queue", "enqueue", "sessions_of_users"),
         )
     }
     for statements in _MIGRATIONS[version:]:

@@ -33,6 +33,7 @@ from kern.db.postgres.rows import (
     used_columns,
 )
 from kern.db.postgres.schedules import PostgresSchedules
+from kern.db.postgres.sessions import PostgresSessions
 from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
@@ -73,6 +74,7 @@ class PostgresStore(Store):
         self.budgets = PostgresBudgets(connections.fetch, names)
         self._accepting = Accepting(connections, names, self._hand_off, self.budgets)
         self.users = PostgresUsers(connections, names, self._accepting, self._queue)
+        self.sessions = PostgresSessions(connections, names, self)
         self._claiming = Claiming(connections, names, self._hand_off)
         self._sweep = Sweep(connections, names, self._hand_off)
         self._listeners: list[Subscription] = []

@@ -48,7 +48,7 @@ SELECT pg_notify('{names.channel}', 'schedule')::text FROM gone"""
         # What others have in it stays theirs.
         self._disown = f"""
 UPDATE {sessions} AS session SET user_id = NULL, name = NULL, session_state = NULL,
-    metadata = NULL, state_version = state_version + 1
+    metadata = NULL, summary = NULL, data = NULL, state_version = state_version + 1
 WHERE user_id = $1 AND EXISTS (SELECT FROM {runs} AS runs
     WHERE runs.session_id = session.session_id AND runs.user_id <> $1)"""
         self._table_of: dict[Table, str] = {

@@ -169,6 +169,16 @@ CREATE TABLE "{table}_budgets" (
 ) WITHOUT ROWID;
 ALTER TABLE "{table}_runs" ADD COLUMN output_schema TEXT
 """,
+    # An index for every list of sessions: of all, an agent, a user, those that have a name.
+    """
+ALTER TABLE "{table}" ADD COLUMN summary TEXT;
+ALTER TABLE "{table}" ADD COLUMN data TEXT;
+CREATE INDEX "{table}_created" ON "{table}" (created_at);
+CREATE INDEX "{table}_agent" ON "{table}" (agent_id, created_at);
+DROP INDEX "{table}_user";
+CREATE INDEX "{table}_user" ON "{table}" (user_id, created_at) WHERE user_id IS NOT NULL;
+CREATE INDEX "{table}_named" ON "{table}" (created_at) WHERE name IS NOT NULL
+""",
 )
 
 _VERSIONS = (

@@ -24,6 +24,7 @@ from kern.db.sqlite.queue import SqliteQueue
 from kern.db.sqlite.reading import Reading
 from kern.db.sqlite.retention import SqliteRetention
 from kern.db.sqlite.schedules import SqliteSchedules
+from kern.db.sqlite.session_rows import SqliteSessions
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
@@ -61,6 +62,7 @@ class SqliteStore(Store):
         self.blobs = SqliteBlobs(file)
         self.budgets = SqliteBudgets(file)
         self.users = SqliteUsers(file)
+        self.sessions = SqliteSessions(file, self)
 
     def __repr__(self) -> str:
         return f"SQLite file {self._file.path!r}"

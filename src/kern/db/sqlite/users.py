@@ -144,7 +144,8 @@ class SqliteUsers(Users):
         )
         transaction.execute(
             f"UPDATE {self._tables.sessions} AS session SET user_id = NULL, name = NULL, "
-            "session_state = NULL, metadata = NULL, state_version = state_version + 1 "
+            "session_state = NULL, metadata = NULL, summary = NULL, data = NULL, "
+            "state_version = state_version + 1 "
             f"WHERE user_id = :user_id AND EXISTS (SELECT 1 FROM {runs} AS run "
             "WHERE run.session_id = session.session_id AND run.user_id <> :user_id)",
             user_id=user_id,
