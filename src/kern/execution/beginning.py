@@ -6,6 +6,7 @@ tell the model the same.
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from kern.aio.retry import until_available
 from kern.binder import Binder
@@ -19,7 +20,7 @@ from kern.execution.telling import (
     Telling,
     called_for_each_run,
     gathered,
-    provider,
+    resolve,
     shown_dependencies,
 )
 from kern.run.codec import decode_object
@@ -29,6 +30,11 @@ from kern.run.steps import ContextBuilt
 from kern.tools import Tool
 
 logger = logging.getLogger("kern")
+
+SEARCH_FIRST = (
+    "You have a knowledge base. Look there with search_knowledge_base before you answer what it "
+    "may say something about; where it says nothing, say so."
+)
 
 
 async def prepare(attempt: Attempt) -> None:
@@ -48,26 +54,17 @@ async def prepare(attempt: Attempt) -> None:
         from kern.execution.knowledge import Search
 
         _add_tool(attempt, Search(attempt, telling.retriever).as_tool)
+        if telling.retriever.tells_of_tool:
+            attempt.tool_instructions += (SEARCH_FIRST,)
     own = attempt.options.get("dependencies")
     given = attempt.spec.dependencies
     if isinstance(own, Mapping):
         given = {**given, **own}
         attempt.run_context.dependencies = given
-    if not any(map(called_for_each_run, given.values())):
-        return
-    known = {} if telling is None else telling.providers
-    resolved = dict(given)
-    attempt.run_context.dependencies = resolved
-    for name, value in given.items():
-        binder = known.get(name)
-        if binder is None or binder.function is not value:
-            binder = provider(name, value)
-        if binder is not None:
-            try:
-                resolved[name] = await binder.call(await _values(attempt, binder))
-            except Exception as error:
-                run_id = attempt.output.run_id
-                logger.warning("run %s: no dependency %r: %s", run_id, name, described(error))
+    if any(map(called_for_each_run, given.values())):
+        known = {} if telling is None else telling.providers
+        attempt.run_context.dependencies = resolved = dict(given)
+        await resolve(resolved, known, partial(_values, attempt), f"run {attempt.output.run_id}")
 
 
 async def tell(attempt: Attempt) -> None:
@@ -83,7 +80,8 @@ async def tell(attempt: Attempt) -> None:
     """
     spec, options = attempt.spec, attempt.options
     telling = spec.telling
-    if telling is None and not (options and options.keys() & RUN_OPTIONS):
+    asked = options and options.keys() & RUN_OPTIONS
+    if telling is None and not asked and not attempt.tool_instructions:
         history = await _history(attempt, spec.history_runs)
         system = spec.system_message
         attempt.context = [Message("system", system), *history] if system else history
@@ -112,14 +110,21 @@ async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
     """Return what the model is told of this run beside its messages."""
     parts, has_form = telling.parts, attempt.answering is not None
     if not telling.varies:
-        return ContextBuilt(system_message(parts, Told(has_form=has_form)))
+        told = Told(has_form=has_form, tool_instructions=attempt.tool_instructions)
+        return ContextBuilt(system_message(parts, told))
     context = attempt.run_context
     values = {
         name: value
         for binder in telling.functions.values()
         for name, value in (await _values(attempt, binder)).items()
     }
-    told = await gathered(telling, values, context, has_form=has_form)
+    told = await gathered(
+        telling,
+        values,
+        context,
+        has_form=has_form,
+        tool_instructions=attempt.tool_instructions,
+    )
     dependencies = {} if not parts.tells_dependencies else shown_dependencies(context.dependencies)
     query, references = _query(attempt.messages), None
     retriever = telling.retriever
@@ -189,7 +194,10 @@ async def _history(attempt: Attempt, limit: int) -> list[Message]:
         )
         attempt.history = tuple(run_id for run_id, _ in found)
     for earlier, text in found:
-        attempt.add(messages, messages_of(decode_object(text)), earlier)
+        said = messages_of(decode_object(text))
+        attempt.add(messages, [each for each in said if not each.from_history], earlier)
+    for each in messages:
+        each.from_history = True
     return messages
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -10,7 +10,7 @@ from inspect import isfunction, isroutine, unwrap
 from typing import Any
 
 from kern.binder import Binder, Known
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, described
 from kern.execution.context import ContextParts, Told, has_names, json_values
 from kern.execution.retrieval import Retriever
 from kern.run.base import RUN_VALUES, RunContext
@@ -130,6 +130,31 @@ def provider(name: str, value: object) -> Binder | None:
         return None
 
 
+async def resolve(
+    dependencies: dict[str, object],
+    known: Mapping[str, Binder],
+    values: Callable[[Binder], Awaitable[Mapping[str, object]]],
+    whose: str,
+) -> None:
+    """Put what functions return in their place; one that fails stays, with a warning.
+
+    Args:
+        dependencies: the dependencies, of which some are functions.
+        known: what calls those of the agent, by name.
+        values: returns what a function asks for.
+        whose: what they are called for, in the log.
+    """
+    for name, value in [*dependencies.items()]:
+        binder = known.get(name)
+        if binder is None or binder.function is not value:
+            binder = provider(name, value)
+        if binder is not None:
+            try:
+                dependencies[name] = await binder.call(await values(binder))
+            except Exception as error:
+                logger.warning("%s has no dependency %r: %s", whose, name, described(error))
+
+
 async def gathered(
     telling: Telling,
     values: Mapping[str, object],
@@ -163,7 +188,7 @@ async def gathered(
         location=returned.get(LOCATION),
         names=ChainMap(
             context.session_state or {},
-            {**context.dependencies},
+            {k: v for k, v in context.dependencies.items() if not called_for_each_run(v)},
             {**(context.metadata or {})},
             {} if context.user_id is None else {"user_id": context.user_id},
         ),
