@@ -158,10 +158,12 @@ async def _values(attempt: Attempt, binder: Binder) -> dict[str, object]:
 
 
 def _history_runs(attempt: Attempt, telling: Telling) -> int:
-    asked = attempt.options.get(ADD_HISTORY)
-    if asked is None:
-        return attempt.spec.history_runs
-    return (attempt.spec.history_runs or telling.history_runs) if asked else 0
+    """Return how many earlier runs are looked at; each has one message at least."""
+    asked, usual = attempt.options.get(ADD_HISTORY), attempt.spec.history_runs
+    if not (usual if asked is None else asked):
+        return 0
+    most = telling.history_messages
+    return (usual or telling.history_runs) if most is None else most
 
 
 async def _history(attempt: Attempt, limit: int) -> list[Message]:

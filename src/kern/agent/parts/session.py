@@ -72,10 +72,9 @@ class Conversation(Part):
     history_runs: int = 0
 
     def _build(self) -> None:
-        runs = self.num_history_runs
-        if runs is None:  # Each has a message at least.
-            runs = self.num_history_messages
-        runs = check_history(self.add_history_to_context, runs, self.history_agents)
+        runs = check_history(
+            self.add_history_to_context, self.num_history_runs, self.history_agents
+        )
         self.__dict__["num_history_runs"] = runs
         self.__dict__["history_runs"] = runs if self.add_history_to_context else 0
         check_flag("store_media", self.store_media)
