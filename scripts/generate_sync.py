@@ -41,12 +41,7 @@ SUBJECTS = [
         "from kern.agent.blocking import blocking",
     )
     for name in (
-        "running",
-        "controlling",
-        "streaming",
-        "listing",
-        "schedules",
-        "sessions",
+        *("running", "controlling", "streaming", "listing", "schedules", "sessions", "state"),
         "context",
     )
 ]

@@ -17,7 +17,6 @@ from kern.execution.middleware import AskModel, Middleware
 from kern.models.base import ModelRequest, ModelResponse
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunInfo
-from kern.run.tool import ToolCall
 from kern.testing import Reply, ResponsesServer
 from kern.testing.record import RequestRecord
 
@@ -41,7 +40,7 @@ def system_of(request: RequestRecord) -> str | None:
 
 
 def call(name: str, **arguments: object) -> Reply:
-    return Reply.tool_calls(ToolCall(f"call-{name}-{arguments}", name, json.dumps(arguments)))
+    return Reply.tool_calls((name, arguments))
 
 
 async def test_the_keywords_are_told(model: OpenAIResponses, server: ResponsesServer) -> None:
