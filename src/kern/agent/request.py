@@ -189,7 +189,7 @@ class Request:
             session_policy=session_policy,
             webhook=webhook,
         )
-        if kept:
+        if kept or agent.summarizes:
             run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
         form = None
         if output_schema is not None or agent.answering is not None:

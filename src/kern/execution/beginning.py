@@ -13,6 +13,7 @@ from kern.errors import ConfigurationError, described
 from kern.execution.attempt import Attempt, values_of
 from kern.execution.blobs import without_media
 from kern.execution.context import Told, addressed, recent, system_message, written
+from kern.execution.sessions import session_of, summary_of
 from kern.execution.telling import (
     ADD_HISTORY,
     RUN_OPTIONS,
@@ -119,7 +120,8 @@ async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
         for binder in telling.functions.values()
         for name, value in (await _values(attempt, binder)).items()
     }
-    told = await gathered(telling, values, context, has_form=has_form)
+    summary = await summary_of(attempt) if parts.tells_summary else None
+    told = await gathered(telling, values, context, has_form=has_form, summary=summary)
     dependencies = {} if not parts.tells_dependencies else shown_dependencies(context.dependencies)
     query, references = _query(attempt.messages), None
     retriever = telling.retriever
@@ -148,7 +150,7 @@ async def _values(attempt: Attempt, binder: Binder) -> dict[str, object]:
     if "run_input" in binder.names:
         values["run_input"] = attempt.messages
     if "session" in binder.names:
-        values["session"] = None
+        values["session"] = await session_of(attempt)
     return values
 
 

@@ -14,6 +14,7 @@ from kern.execution.finishing import asked_of_model, finish
 from kern.execution.limits import check_turns, check_usage
 from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
+from kern.execution.sessions import introduce, leave
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
 from kern.run.steps import AttemptBegun
@@ -43,12 +44,16 @@ async def carry_out(attempt: Attempt) -> None:
         await prepare(attempt)
     if attempt.number > 1:
         await _resume(attempt)
+    if attempt.spec.session is not None and attempt.spec.session.introduction:
+        await introduce(attempt, attempt.spec.session.introduction)
     await tell(attempt)
     while True:
         if managed.manager is not None:
             await stop_if_cancelled(attempt.output.run_id)
         if state.is_answered:
             if attempt.answering is None or await finish(attempt):
+                if attempt.spec.session is not None:
+                    await leave(attempt, attempt.spec.session)
                 return
         elif state.turns and state.turns[-1].open_calls:
             await use_tools(attempt, state.turns[-1])

@@ -5,8 +5,10 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
+from kern.errors import ConfigurationError
 from kern.execution.answering import Answering
 from kern.execution.middleware import Middleware
+from kern.execution.session_rules import SessionRules
 from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
@@ -43,6 +45,14 @@ class Definition(Protocol):
     @property
     def telling(self) -> Telling | None:
         """What it is told, where that is not."""
+
+    @property
+    def session_rules(self) -> SessionRules | None:
+        """What its runs leave in their session beside themselves."""
+
+    @property
+    def session_tools(self) -> Sequence[Tool]:
+        """Tools that look at what was said before; the model is offered them last."""
 
     @property
     def history_runs(self) -> int:
@@ -148,6 +158,7 @@ class Spec(msgspec.Struct, frozen=True):
         fallback: who answers where the model has failed, or None for nobody.
         agent: the agent itself, for functions of users that ask for it.
         telling: what the model is told, where that is no text that is always the same.
+        session: what its runs leave in their session beside themselves, or None.
     """
 
     id: str
@@ -173,6 +184,7 @@ class Spec(msgspec.Struct, frozen=True):
     fallback: FallbackConfig | None
     agent: Definition
     telling: Telling | None
+    session: SessionRules | None
 
     @classmethod
     def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
@@ -192,7 +204,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.told_text,
             definition.history_runs,
             definition.history_agents,
-            dict(definition.tools),
+            _offered(definition),
             tuple(definition.toolsets),
             definition.tool_choice,
             definition.tool_call_limit,
@@ -209,6 +221,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.fallback,
             definition,
             definition.telling,
+            definition.session_rules,
         )
 
     @property
@@ -242,6 +255,22 @@ def debugging(spec: Spec, wanted: bool) -> Spec:
         return spec
     rest = tuple(each for each in spec.middleware if each not in found)
     return msgspec.structs.replace(spec, middleware=(*rest, DebugLog()) if wanted else rest)
+
+
+def _offered(definition: Definition) -> Mapping[str, Tool]:
+    """Return the tools of a definition, those of users first.
+
+    Raises:
+        ConfigurationError: two have one name.
+    """
+    tools = dict(definition.tools)
+    for tool in definition.session_tools:
+        if tools.setdefault(tool.name, tool) is not tool:
+            raise ConfigurationError(
+                f"A tool of the agent {definition.id!r} has the name {tool.name!r}, as one that "
+                "kern gives it to look at what was said before. Give yours another name."
+            )
+    return tools
 
 
 def is_portable(definition: Definition | Spec) -> bool:
