@@ -248,6 +248,8 @@ class Request:
             output = await (await runtime_of(agent)).execute(agent, run, emit, self.dependencies)
         else:
             output = await execute_alone(agent, run, emit, self.dependencies)
+        if agent.store_events and agent.db is not None:
+            await keep_events(agent, output)
         return output if output.content_type == "str" else typed(output, agent.answering)
 
     def stream(self) -> AsyncGenerator[RunOutputEvent, None]:
@@ -348,6 +350,16 @@ class Request:
             record = await runtime.store.get(run_id)
             kind = None if record is None else record.error_kind
             raise failure(kind, last.content or "The run failed.")
+
+
+async def keep_events(agent: AnyAgent, output: RunOutput) -> None:
+    """Have a run that has ended hold its events, but for those that its agent leaves out."""
+    rules = agent.session_rules
+    if rules is None or not rules.stores_events or not output.is_terminal:
+        return
+    runtime = await runtime_of(agent)
+    async with aclosing(runtime.stream(output.run_id, 0)) as events:
+        output.events = [each async for each in events if each.event not in rules.skipped]
 
 
 def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun, Form | None]:
