@@ -40,7 +40,9 @@ SUBJECTS = [
         "[Deps, Output]",
         "from kern.agent.blocking import blocking",
     )
-    for name in ("running", "controlling", "streaming", "listing", "schedules", "sessions")
+    for name in (
+        *("running", "controlling", "streaming", "listing", "schedules", "sessions", "state"),
+    )
 ]
 SUBJECTS.append(Subject("db/methods", "db/sync", "", "from kern.aio.portal import finished"))
 

@@ -304,11 +304,3 @@ def test_what_cannot_be_kept_is_refused() -> None:
         Agent("Tester", model, db=db, num_past_sessions_to_search=0)
     with pytest.raises(ConfigurationError, match="Sessions need a database"):
         Agent("Tester", model).get_session("session")
-
-    def get_chat_history() -> str:
-        """Mine."""
-        return ""
-
-    agent = Agent("Tester", model, tools=[get_chat_history], db=db, read_chat_history=True)
-    with pytest.raises(ConfigurationError, match="Give yours another name"):
-        agent.run("Hi")

@@ -232,7 +232,7 @@ def test_what_cannot_make_summaries_is_refused() -> None:
             model,
             db=InMemoryDb(),
             enable_session_summaries=True,
-            session_summary_manager="gpt",  # type: ignore[typeddict-item] # as users may
+            session_summary_manager="gpt",
         )
     with pytest.raises(ConfigurationError, match=r"Without a database .* enable_session_summaries"):
         Agent("Tester", model, enable_session_summaries=True)

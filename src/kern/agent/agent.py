@@ -6,6 +6,7 @@ from kern.agent.sync.listing import SyncListing
 from kern.agent.sync.running import SyncRunning
 from kern.agent.sync.schedules import SyncScheduling
 from kern.agent.sync.sessions import SyncSessions
+from kern.agent.sync.state import SyncSessionStates
 from kern.agent.sync.streaming import SyncStreaming
 from kern.keywords import public
 from kern.run.agent import Output
@@ -20,6 +21,7 @@ class Agent(
     SyncListing[Deps, Output],
     SyncScheduling[Deps, Output],
     SyncSessions[Deps, Output],
+    SyncSessionStates[Deps, Output],
 ):
     """A model with a task, and the methods to run it.
 

@@ -7,11 +7,14 @@ import msgspec
 
 from kern.errors import ConfigurationError
 from kern.execution.answering import Answering
+from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
 from kern.execution.session_rules import SessionRules
+from kern.execution.retrying import Retrying
 from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
+from kern.run.state import StateRules
 from kern.run.usage import UsageLimits
 from kern.tools import Tool, Toolset
 
@@ -71,6 +74,10 @@ class Definition(Protocol):
         """Tools that are known only once a run executes."""
 
     @property
+    def session_tools(self) -> Sequence[Tool]:
+        """Tools for its sessions, which come after the others."""
+
+    @property
     def tool_choice(self) -> ToolChoice | None:
         """Whether the model is to call tools, or None where the provider decides."""
 
@@ -115,8 +122,20 @@ class Definition(Protocol):
         """What the tools are given."""
 
     @property
+    def state_rules(self) -> StateRules | None:
+        """What it says of the states of its sessions; None for nothing."""
+
+    @property
     def answering(self) -> Answering | None:
         """What its answers have to be, and who is asked after its model; None for any text."""
+
+    @property
+    def hooks(self) -> Hooks | None:
+        """What is called before and after its runs; None for nothing."""
+
+    @property
+    def retrying(self) -> Retrying | None:
+        """How a failed run is tried again; None for kern's own way."""
 
     @property
     def max_concurrent_runs(self) -> int | None:
@@ -156,9 +175,12 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        state: what it says of the states of its sessions, or None for nothing.
         agent: the agent itself, for functions of users that ask for it.
         telling: what the model is told, where that is no text that is always the same.
         session: what its runs leave in their session beside themselves, or None.
+        hooks: what is called before and after a run, or None for nothing.
+        retrying: how a failed run is tried again, or None for kern's own way.
     """
 
     id: str
@@ -182,9 +204,12 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    state: StateRules | None
     agent: Definition
     telling: Telling | None
     session: SessionRules | None
+    hooks: Hooks | None
+    retrying: Retrying | None
 
     @classmethod
     def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
@@ -204,7 +229,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.told_text,
             definition.history_runs,
             definition.history_agents,
-            _offered(definition),
+            {**definition.tools, **_beside(definition)},
             tuple(definition.toolsets),
             definition.tool_choice,
             definition.tool_call_limit,
@@ -219,9 +244,12 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback,
+            definition.state_rules,
             definition,
             definition.telling,
             definition.session_rules,
+            definition.hooks,
+            definition.retrying,
         )
 
     @property
@@ -257,20 +285,10 @@ def debugging(spec: Spec, wanted: bool) -> Spec:
     return msgspec.structs.replace(spec, middleware=(*rest, DebugLog()) if wanted else rest)
 
 
-def _offered(definition: Definition) -> Mapping[str, Tool]:
-    """Return the tools of a definition, those of users first.
-
-    Raises:
-        ConfigurationError: two have one name.
-    """
-    tools = dict(definition.tools)
-    for tool in definition.session_tools:
-        if tools.setdefault(tool.name, tool) is not tool:
-            raise ConfigurationError(
-                f"A tool of the agent {definition.id!r} has the name {tool.name!r}, as one that "
-                "kern gives it to look at what was said before. Give yours another name."
-            )
-    return tools
+def _beside(definition: Definition) -> dict[str, Tool]:
+    """Return the tools of an agent that are kern's own; one of its own goes before."""
+    own = definition.tools
+    return {each.name: each for each in definition.session_tools if each.name not in own}
 
 
 def is_portable(definition: Definition | Spec) -> bool:
@@ -280,7 +298,9 @@ def is_portable(definition: Definition | Spec) -> bool:
     runs of others must not meet them.
     """
     parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    told = definition.telling
-    if definition.dependencies or not (told is None or told.is_portable):
+    told, hooks = definition.telling, definition.hooks
+    if definition.dependencies or not all(
+        each is None or each.is_portable for each in (told, hooks)
+    ):
         return False
     return all(part.is_portable for part in parts)

@@ -11,10 +11,12 @@ from typing import Protocol, TypeVar
 
 from kern.run.event import RunEvent
 from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
+from kern.run.hooked import hook_events, last_replacing, replaced_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from kern.run.steps import (
     FOLLOWUPS,
     OUTPUT_MODEL,
@@ -29,10 +31,14 @@ from kern.run.steps import (
     ContextBuilt,
     Continued,
     Entry,
+    HookEnded,
     KnowledgeSearched,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
+    StateChanged,
+    StepEnded,
     TextSlice,
     ToolEnded,
     damaged,
@@ -88,6 +94,8 @@ class RunState:
         refusals: how often an answer was refused for its form, since a person had it go on.
         told: what the model is told beside the messages, where that is not always the same.
         searched: what the model has found in the agent's knowledge.
+        changes: what the steps have changed in the state of the session, together.
+        hooks: the hooks that have ended; those after an answer that was refused are left out.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -116,6 +124,8 @@ class RunState:
     refusals: int = 0
     told: ContextBuilt | None = None
     searched: tuple[MessageReferences, ...] = ()
+    changes: StatePatch | None = None
+    hooks: tuple[HookEnded, ...] = ()
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -130,12 +140,20 @@ class RunState:
     @property
     def answer_text(self) -> str | None:
         """The text of the answer: of the model that writes the final one, or the agent's own."""
+        if self.hooks and (text := replaced_text(last_replacing(self.hooks))) is not None:
+            return text
         if self.secondary and (written := self.answers_of(OUTPUT_MODEL)):
             return written[-1].message.text
         for turn in reversed(self.turns):
             if text := turn.message.text:
                 return text
         return None
+
+    @property
+    def replaced(self) -> tuple[object, str] | None:
+        """What a post-hook has put in the place of the answer, with its type."""
+        last = last_replacing(self.hooks)
+        return None if last is None else last.content
 
     @property
     def followups(self) -> tuple[str, ...]:
@@ -203,6 +221,9 @@ class RunState:
         """
         told = [*self._events(entry)]
         self.last_seq = entry.seq
+        changed: StatePatch | None = getattr(entry.step, "state", None)
+        if changed is not None:
+            self.changes = changed if self.changes is None else self.changes.then(changed)
         if told:
             self.next_event = max(self.next_event, entry.event + len(told))
         return told
@@ -213,8 +234,10 @@ class RunState:
                 text = step.message.text
                 yield from self._call_ends(text, step.slices)
                 yield from self._answered(step, text, entry.created_at)
-            case ToolEnded(place, content, error):
+            case ToolEnded(place, content, error, state):
                 execution = self.turns[-1].end(place, content, error=error, at=entry.created_at)
+                if state is not None:
+                    self.turns[-1].patches[place] = state
                 self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, execution.result, execution)
@@ -229,7 +252,12 @@ class RunState:
                 self.told = step
             case KnowledgeSearched(found):
                 self.searched = (*self.searched, found)
-            case None:
+            case StepEnded() | SleepBegun() as step:
+                self.turns[-1].note(step)
+            case HookEnded() as step:
+                before, self.hooks = self.answer_text, (*self.hooks, step)
+                yield from hook_events(step, before)
+            case None | StateChanged():
                 pass
             case step:
                 yield from self._attempt_changes(step, entry.created_at)
@@ -276,6 +304,7 @@ class RunState:
         before = self.answer_text
         if isinstance(step, AnswerRefused):
             self.refusals += 1
+            self.hooks = tuple(each for each in self.hooks if each.kind == "pre")
             if not self.secondary:
                 self.turns[-1].complaint = step.reason
             parsed = self.answers_of(PARSER_MODEL)
@@ -350,7 +379,8 @@ def apply_entry(state: RunState, entry: Entry, row: JournalRow) -> list[Happened
 def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """Return the number of the last row that tells nothing after an event.
 
-    Tool calls that begin with a row come after what it tells: they are made anew.
+    Tool calls that begin with a row come after what it tells: they are made anew, with the steps
+    inside of them.
 
     Args:
         rows: a journal.
@@ -361,7 +391,10 @@ def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """
     state, last = RunState(), 0
     for row in rows:
-        happened = apply_entry(state, read_row(row), row)
+        entry = read_row(row)
+        happened = apply_entry(state, entry, row)
+        if isinstance(entry.step, StepEnded | SleepBegun):
+            continue
         told = [each.seq for each in happened if each.event is not RunEvent.tool_call_started]
         if told and told[-1] > seq:
             break

@@ -12,12 +12,13 @@ from kern.agent.past import (
     SearchPastSessions,
 )
 from kern.db.database import Database
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.session_rules import FILE_NAMES, IN_BRACES, SessionRules
 from kern.execution.spec import HistoryAgents
 from kern.keywords import nearest
 from kern.run.event import RunEvent
 from kern.run.numbers import check_count
+from kern.run.state import StateRules, texts_of
 from kern.session.summary import SessionSummaryManager, Summarizing
 from kern.tools import Tool
 
@@ -89,9 +90,10 @@ class Conversation(Part):
 
     def _build(self) -> None:
         given = self.__dict__
-        runs = check_history(
-            self.add_history_to_context, self.num_history_runs, self.history_agents
-        )
+        runs = self.num_history_runs
+        if runs is None:  # Each has a message at least.
+            runs = self.num_history_messages
+        runs = check_history(self.add_history_to_context, runs, self.history_agents)
         given["num_history_runs"] = runs
         given["history_runs"] = runs if self.add_history_to_context else 0
         for flag in _FLAGS:
@@ -109,6 +111,26 @@ class Conversation(Part):
         )
         given["session_rules"] = None if rules == SessionRules() else rules
         given["session_tools"] = tuple(self._session_tools())
+        try:
+            _ = self.state_rules  # A state that cannot be used is refused here.
+        except InvalidInputError as error:
+            raise ConfigurationError(str(error)) from error
+
+    @property
+    def state_rules(self) -> StateRules | None:
+        """What the agent says of the states of its sessions, at this moment; None for nothing.
+
+        Raises:
+            InvalidInputError: its own is not JSON.
+        """
+        given = self.session_state
+        if given is None and not (
+            self.add_session_state_to_context
+            or self.enable_agentic_state
+            or self.overwrite_db_session_state
+        ):
+            return None
+        return StateRules(texts_of(given or {}), self.overwrite_db_session_state)
 
     @property
     def summarizes(self) -> bool:
@@ -127,7 +149,11 @@ class Conversation(Part):
         )
 
     def _session_tools(self) -> Iterator[Tool]:
-        """Yield the tools that look at what was said before."""
+        """Yield the tools that change the state, or look at what was said before."""
+        if self.enable_agentic_state:
+            from kern.tools.state import update_session_state
+
+            yield update_session_state
 
         def db() -> Database | None:
             found: Database | None = getattr(self, "db", None)

@@ -67,6 +67,11 @@ class Names(msgspec.Struct, frozen=True):
         return self._quoted(f"{self.session_table}_budgets")
 
     @property
+    def states(self) -> str:
+        """The table of the sessions' states, a row for each key."""
+        return self._quoted(f"{self.session_table}_states")
+
+    @property
     def versions(self) -> str:
         """The table that holds the version of the others."""
         return self._quoted("kern_versions")

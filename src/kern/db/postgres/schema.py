@@ -226,6 +226,17 @@ CREATE TABLE {budgets} (
         "DROP INDEX IF EXISTS {sessions_of_users}",
         "CREATE INDEX ON {sessions} (user_id, created_at, session_id) WHERE user_id IS NOT NULL",
         "CREATE INDEX ON {sessions} (created_at, session_id) WHERE name IS NOT NULL",
+        # A key is JSON text, and without a value where it was deleted. The position is that of the
+        # run that has changed it last; 0 where it is as new sessions of its agent begin.
+        """
+CREATE TABLE {states} (
+    session_id text NOT NULL,
+    key text NOT NULL,
+    value json,
+    position bigint NOT NULL,
+    version integer NOT NULL DEFAULT 1,
+    PRIMARY KEY (session_id, key)
+) WITH (fillfactor = 80)""",
     ),
 )
 
@@ -282,7 +293,7 @@ def _statements(names: Names, version: int) -> Iterator[str]:
         each: getattr(names, each)
         for each in (
             *("sessions", "runs", "positions", "events", "webhooks", "processes", "tick"),
-            *("blobs", "schedules", "budgets", "queue", "enqueue", "sessions_of_users"),
+            *("blobs", "schedules", "budgets", "states", "queue", "enqueue", "sessions_of_users"),
         )
     }
     for statements in _MIGRATIONS[version:]:
