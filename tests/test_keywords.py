@@ -71,9 +71,6 @@ def test_a_missing_argument_is_missed_by_what_the_user_called() -> None:
     missing: Callable[..., object] = AGENT.arun
     with pytest.raises(TypeError, match=r"^Agent.arun\(\) missing 1 required .* 'input'"):
         missing()
-    missing = cast(Callable[..., object], PostgresDb)
-    with pytest.raises(TypeError, match=r"^PostgresDb\(\) missing 1 required .* 'db_url'"):
-        missing()
 
 
 def test_signatures_stay_as_they_are() -> None:

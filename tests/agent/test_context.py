@@ -469,7 +469,7 @@ async def test_the_system_message_can_be_looked_at(model: OpenAIResponses) -> No
     assert await agent.aget_system_message() == Message(
         role="system", content="Serve ada with gold."
     )
-    context: RunContext = RunContext("r", "s", user_id="bob", dependencies={"plan": "silver"})
+    context: Any = RunContext("r", "s", user_id="bob", dependencies={"plan": "silver"})
     told = await agent.aget_system_message(run_context=context)
     assert told is not None
     assert told.text == "Serve bob with silver."

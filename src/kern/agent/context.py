@@ -9,7 +9,7 @@ from kern.binder import Binder
 from kern.errors import ConfigurationError
 from kern.execution.context import system_message
 from kern.execution.retrieval import joined
-from kern.execution.telling import Telling, gathered, resolve
+from kern.execution.telling import Telling, asked, resolve, told_of
 from kern.run.agent import Output
 from kern.run.base import Deps, RunContext
 from kern.run.message import Message
@@ -45,17 +45,16 @@ class ContextPreview(AgentDefinition[Deps, Output]):
         async def values(function: Binder) -> Mapping[str, object]:
             return {**context.values(function.names), "session": session, "run_input": None}
 
-        asked: dict[str, object] = {}
+        known: dict[str, object] = {}
         dependencies = dict(context.dependencies)
         await resolve(dependencies, telling.providers, values, f"The agent {self.name!r}")
         context = replace(context, dependencies=cast("Deps", dependencies))
         for function in telling.functions.values():
-            asked.update(await values(function))
+            known.update(await values(function))
         summary = None if session is None else session.summary
-        told = await gathered(
-            telling,
-            asked,
+        told = told_of(
             context,
+            await asked(telling.functions, known),
             has_form=self.answering is not None,
             summary=None if summary is None else summary.summary,
         )

@@ -14,13 +14,14 @@ from kern.errors import ConfigurationError, described
 from kern.execution.context import ContextParts, Told, has_names, json_values
 from kern.execution.retrieval import Retriever
 from kern.run.base import RUN_VALUES, RunContext
+from kern.run.given import RunInput
 from kern.run.message import Message
 
 logger = logging.getLogger("kern")
 
 INSTRUCTIONS, SYSTEM_MESSAGE, LOCATION = "instructions", "system_message", "location"
 
-KNOWN: Known = {**RUN_VALUES, "run_input": None, "session": None}
+KNOWN: Known = {**RUN_VALUES, "run_input": RunInput, "session": "AgentSession"}
 """What functions of an agent's context, and of its dependencies, may ask for."""
 
 
@@ -52,7 +53,7 @@ class Telling:
 
     def __post_init__(self) -> None:
         parts, retriever = self.parts, self.retriever
-        names = parts.fills_names and any(map(has_names, _texts(parts)))
+        names = has_names_in(parts, {})
         told = parts.tells_time, parts.tells_state, parts.tells_summary, parts.tells_dependencies
         found = retriever is not None and retriever.adds_found
         object.__setattr__(self, "varies", bool(self.functions or names or found or any(told)))
@@ -155,10 +156,26 @@ async def resolve(
                 logger.warning("%s has no dependency %r: %s", whose, name, described(error))
 
 
-async def gathered(
-    telling: Telling,
-    values: Mapping[str, object],
+async def asked(functions: Mapping[str, Binder], values: Mapping[str, object]) -> dict[str, Any]:
+    """Return what an agent's functions return, by the part that it is for.
+
+    Args:
+        functions: by the part.
+        values: what they ask for.
+
+    Raises:
+        ConfigurationError: one returned what cannot be told.
+        Exception: what one raised.
+    """
+    return {
+        name: _checked(name, function, await function.call(values))
+        for name, function in functions.items()
+    }
+
+
+def told_of(
     context: RunContext,
+    returned: Mapping[str, Any],
     *,
     has_form: bool = False,
     summary: str | None = None,
@@ -167,28 +184,20 @@ async def gathered(
     """Return what is known of a run, for its system message.
 
     Args:
-        telling: what the agent tells.
-        values: what its functions ask for.
         context: of the run.
+        returned: what the agent's functions returned.
         has_form: whether the answer has a form.
         summary: of the session.
         tool_instructions: what toolkits and tools say of their use.
-
-    Raises:
-        ConfigurationError: a function returned what cannot be told.
-        Exception: what a function raised.
     """
-    returned: dict[str, Any] = {
-        name: _checked(name, binder, await binder.call(values))
-        for name, binder in telling.functions.items()
-    }
+    dependencies = context.dependencies.items()
     return Told(
         instructions=returned.get(INSTRUCTIONS),
         system_message=returned.get(SYSTEM_MESSAGE),
         location=returned.get(LOCATION),
         names=ChainMap(
             context.session_state or {},
-            {k: v for k, v in context.dependencies.items() if not called_for_each_run(v)},
+            {name: value for name, value in dependencies if not called_for_each_run(value)},
             {**(context.metadata or {})},
             {} if context.user_id is None else {"user_id": context.user_id},
         ),
@@ -198,6 +207,17 @@ async def gathered(
         now=datetime.now(UTC).astimezone(),
         has_form=has_form,
     )
+
+
+def has_names_in(parts: ContextParts, returned: Mapping[str, Any]) -> bool:
+    """Say whether there may be names to fill in a system message.
+
+    Args:
+        parts: what the agent says.
+        returned: what its functions returned in the place of parts.
+    """
+    told = replace(parts, **{**returned}) if returned else parts
+    return parts.fills_names and any(map(has_names, _texts(told)))
 
 
 def _checked(name: str, function: Binder, returned: object) -> object:
