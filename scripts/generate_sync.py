@@ -42,7 +42,7 @@ SUBJECTS = [
     )
     for name in (
         *("running", "printing", "controlling", "streaming", "listing", "schedules"),
-        *("sessions", "state"),
+        *("sessions", "state", "context"),
     )
 ]
 SUBJECTS.append(Subject("db/methods", "db/sync", "", "from kern.aio.portal import finished"))
