@@ -322,6 +322,10 @@ class RunNotFoundError(KernError):
     """There is no run with this id in the database."""
 
 
+class SessionNotFoundError(KernError):
+    """There is no session with this id, or it is another user's."""
+
+
 class BlobNotFoundError(KernError):
     """What a run refers to by its hash is not in the database, or not the whole of it."""
 
@@ -344,6 +348,20 @@ class NewerJournalError(JournalError):
 
 class MissingToolError(KernError):
     """A run has to call a tool that its agent does not have any more."""
+
+
+class StepError(KernError):
+    """A step inside a tool has failed, or cannot be done as it was asked for.
+
+    Attributes:
+        kind: the class of what the step's function raised at its last try, such as
+            ``"ConnectionError"``; None where that is not the reason. What was raised is its
+            ``__cause__``, unless an earlier attempt at the run has met it.
+    """
+
+    def __init__(self, message: str, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ToolsetError(KernError):

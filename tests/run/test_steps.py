@@ -16,6 +16,7 @@ from kern.run.message import Message, Metrics
 from kern.run.metrics import ModelMetrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from kern.run.steps import (
     PIECE_KINDS,
     AnswerKept,
@@ -31,6 +32,9 @@ from kern.run.steps import (
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
+    StateChanged,
+    StepEnded,
     TextSlice,
     ToolEnded,
     read_row,
@@ -79,6 +83,7 @@ requirements = st.builds(
     st.none() | texts,
     st.none() | texts,
 )
+patches = st.builds(StatePatch, json_objects, st.lists(texts, max_size=3).map(tuple), json_objects)
 STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     AttemptBegun: st.builds(AttemptBegun, numbers, places),
     CallBegun: st.builds(CallBegun),
@@ -97,10 +102,13 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     AnswerRefused: st.builds(AnswerRefused, texts),
     SecondaryAnswered: st.builds(SecondaryAnswered, texts, messages, metrics, st.none() | texts),
     CallBroken: st.builds(CallBroken, texts, places),
-    ToolEnded: st.builds(ToolEnded, numbers, contents, st.booleans()),
+    ToolEnded: st.builds(ToolEnded, numbers, contents, st.booleans(), st.none() | patches),
     Paused: st.builds(Paused, st.lists(requirements, max_size=2).map(tuple)),
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
+    StateChanged: st.builds(StateChanged, patches),
+    StepEnded: st.builds(StepEnded, numbers, texts, numbers, contents, st.none() | texts),
+    SleepBegun: st.builds(SleepBegun, numbers, numbers, seconds, st.booleans()),
     HookEnded: st.builds(
         HookEnded,
         st.sampled_from(["pre", "post"]),

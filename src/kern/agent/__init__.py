@@ -49,9 +49,11 @@ from kern.run.agent import (
     ToolCallStartedEvent,
 )
 from kern.run.message import Message
+from kern.session.agent import AgentSession
 
 __all__ = [
     "Agent",
+    "AgentSession",
     "CompactionCompletedEvent",
     "CompactionStartedEvent",
     "CompressionCompletedEvent",

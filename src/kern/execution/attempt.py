@@ -1,5 +1,6 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
+import asyncio
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
@@ -13,19 +14,20 @@ from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.spec import Spec, debugging
+from kern.execution.state import CURRENT, SessionState, load
 from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.base import MEDIA_VALUES, RunContext, RunInfo
+from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, RunInfo
 from kern.run.budget import Spending
-from kern.run.codec import decode_object, shown
+from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
-from kern.run.input import RunInput, messages_of
+from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.record import RunRecord
-from kern.run.steps import OUTPUT_MODEL
+from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
 
@@ -49,7 +51,9 @@ class Attempt:
             None where the user had none when the run was accepted or claimed.
         tries: how many more attempts may fail after this one; in the foreground this one goes on.
         failures: how many attempts have failed or were lost before it.
-        postponed: the seconds after which the next attempt may begin, once this one has failed.
+        postponed: the seconds after which the next attempt may begin, once this one has failed, or
+            the run sleeps.
+        wakes_at: when the first of the calls goes on that sleep, in seconds since 1970.
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
@@ -69,7 +73,11 @@ class Attempt:
         unfit: the models that no later call needs to ask, each with the error that says why.
         answering: what the answer has to be, by its agent or by itself, and who is asked then.
         answer: the value that was read of the answer, once it fits, and the type of it.
+        session_state: the state of its session, once somebody has asked for it.
+        is_new_session: whether nothing can be stored of its session, which was made with the run.
         options: what the run was given beside its messages, by the name of the option.
+        addressed: the message of the run to which something is added for the model, with its place.
+        stored_history: the history as the run's output is to hold it.
     """
 
     spec: Spec
@@ -86,6 +94,7 @@ class Attempt:
     tries: int = 0
     failures: int = 0
     postponed: float | None = None
+    wakes_at: float | None = None
     tools: Mapping[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -106,8 +115,13 @@ class Attempt:
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
+    addressed: tuple[int, Message] | None = None
+    stored_history: Sequence[Message] = ()
     _told: int = 0
+    session_state: SessionState | None = None
+    is_new_session: bool = False
     _run_context: RunContext | None = None
+    _loading: asyncio.Lock | None = None
 
     @classmethod
     def begin(
@@ -153,6 +167,7 @@ class Attempt:
             if record.output_schema is None
             else _answering(record.output_schema, spec),
             loaded={} if record.media is None else dict(record.media),
+            is_new_session=record.is_new_session,
         )
 
     @property
@@ -183,9 +198,13 @@ class Attempt:
     def conversation(self) -> list[Message]:
         """Everything that the model is told, once each of its calls has a result."""
         for turn in self.journal.state.turns[self._told :]:
-            self._add(self.messages, turn.messages, self.output.run_id)
+            self.add(self.messages, turn.messages, self.output.run_id)
             self._told += 1
-        return [*self.context, *self.messages]
+        messages = [*self.context, *self.messages]
+        if self.addressed is not None:
+            place, message = self.addressed
+            messages[len(self.context) + place] = message
+        return messages
 
     @property
     def run_context(self) -> RunContext:
@@ -206,6 +225,44 @@ class Attempt:
             )
         return self._run_context
 
+    @property
+    def uses_state(self) -> bool:
+        """Whether the state of the session is a part of the run, whoever asks for it."""
+        return (
+            self.spec.state is not None
+            or "session_state" in self.options
+            or self.journal.state.changes is not None
+        )
+
+    async def load_state(self) -> SessionState:
+        """Return the state of the session; the first who asks has it loaded.
+
+        Raises:
+            InvalidInputError: the state that the run was given is not JSON.
+        """
+        if self.session_state is None:
+            self._loading = self._loading or asyncio.Lock()
+            async with self._loading:
+                if self.session_state is None:
+                    self.session_state = await self._load_state()
+        return self.session_state
+
+    async def _load_state(self) -> SessionState:
+        output, changes = self.output, self.journal.state.changes
+        ids = (output.user_id, output.session_id, output.run_id)
+        state = await load(
+            None if self.is_new_session else self.store,
+            output.session_id,
+            self.spec.state,
+            self.options.get("session_state"),
+            changes,
+            {key: value for key, value in zip(CURRENT, ids, strict=True) if value is not None},
+        )
+        if state.begun is not None:
+            self.journal.keep(StateChanged(state.begun))
+        self.run_context.session_state = state.value
+        return state
+
     def _messages_so_far(self) -> list[Message]:
         turns = self.journal.state.turns[self._told :]
         return [*self.context, *self.messages, *(each for turn in turns for each in turn.messages)]
@@ -216,10 +273,12 @@ class Attempt:
         turns = state.turns
         if state.fallback is not None:
             output.model_provider, output.model = state.fallback
-        output.messages = self.messages[:]
+        output.messages = [*self.stored_history, *self.messages]
         for turn in turns[self._told :]:
             output.messages += turn.messages
         output.content = self.journal.unfinished_text or state.answer_text
+        if state.told is not None or state.searched:
+            output.references = [*state.references]
         if self.answering is not None or state.hooks:
             self._show_answer()
         output.tools = [
@@ -229,6 +288,8 @@ class Attempt:
         output.metrics.duration = duration
         output.metrics.name(output.model, output.model_provider)
         output.requirements = list(state.requirements)
+        if self.session_state is not None:
+            output.session_state = self.session_state.stored
 
     def _show_answer(self) -> None:
         """Let the output show the value of the answer, and what secondary models have said."""
@@ -267,6 +328,8 @@ class Attempt:
         self.tools = await self._listed_tools()
         if self._run_context is not None:
             self._run_context.tools = [*self.tools.values()]
+        if self.uses_state:
+            await self.load_state()
 
     async def restore(self) -> None:
         """Read what earlier attempts have journaled, unless that has been read.
@@ -299,7 +362,7 @@ class Attempt:
             self.spec = debugging(self.spec, bool(wanted))
         if self.store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
-        self._add(self.messages, given, self.output.run_id)
+        self.add(self.messages, given, self.output.run_id)
 
     async def _listed_tools(self) -> Mapping[str, Tool]:
         if not self.spec.toolsets:
@@ -314,37 +377,7 @@ class Attempt:
                     )
         return tools
 
-    async def set_context(self) -> None:
-        """Put together what the model is told before the run's own messages.
-
-        Raises:
-            ValueError: the stored history is damaged.
-        """
-        system, limit = self.spec.system_message, self.spec.history_runs
-        self.context = [Message("system", system)] if system else []
-        self.history = self.journal.state.history
-        store, output = self.store, self.output
-        if store is None or not (limit or self.history):
-            return
-        if self.journal.state.turns:
-            # What the model was told in the first attempt, not what the session says by now.
-            found = await until_available(lambda: store.outputs(self.history))
-        else:
-            agent_id = self.spec.id if self.spec.history_agents == "own" else None
-            found = await until_available(
-                lambda: store.history(
-                    output.session_id,
-                    output.run_id,
-                    limit,
-                    agent_id=agent_id,
-                    user_id=output.user_id,
-                )
-            )
-            self.history = tuple(run_id for run_id, _ in found)
-        for earlier, text in found:
-            self._add(self.context, messages_of(decode_object(text)), earlier)
-
-    def _add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
+    def add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""
         to += messages
         for hash in blobs_in(messages):
@@ -358,6 +391,8 @@ async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
         BlobNotFoundError: its media is asked for, and is not there any more.
     """
     context = attempt.run_context
+    if names & STATE_VALUES:
+        await attempt.load_state()
     if names & MEDIA_VALUES and not context.media:
         context.media = await given_media(attempt)
     return context.values(names)

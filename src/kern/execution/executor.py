@@ -36,7 +36,8 @@ from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
 from kern.execution.output import details_of
 from kern.execution.report import log_failure, with_log
-from kern.execution.settling import postpone, refuse, release, settle, show_current
+from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
+from kern.execution.steps import AsleepError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 
@@ -268,6 +269,10 @@ class Executor:
             execution.stop(Stop.stale)
         except PausedError as pause:
             output.status, output.error = RunStatus.paused, str(pause)
+        except AsleepError as asleep:
+            if execution.end() is None:
+                await sleep(attempt, _delay(asleep.until, limit))
+                return attempt.output
         except asyncio.CancelledError as error:
             if execution.stopped is None and not _is_being_cancelled():
                 _fail(attempt, error)
@@ -297,6 +302,15 @@ class Executor:
         attempt = execution.attempt
         is_alone = attempt.foreground or attempt.is_pinned or attempt.store is None
         return not is_alone and execution.end() is None
+
+
+def _delay(until: float, limit: asyncio.Timeout | None) -> float:
+    """Return for how long a run sleeps: not beyond its time limit."""
+    delay = until - time.time()
+    deadline = None if limit is None else limit.when()
+    if deadline is None:
+        return delay
+    return min(delay, deadline - asyncio.get_running_loop().time())
 
 
 def _told(attempt: Attempt, started: float) -> RunOutput:

@@ -1,8 +1,9 @@
 """The journal of one run, as one attempt writes it."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -28,6 +29,8 @@ from kern.run.steps import (
     read_row,
     write_row,
 )
+
+logger = logging.getLogger("kern")
 
 Emit = Callable[[RunOutputEvent], None]
 
@@ -291,8 +294,10 @@ class Journal:
                 return
             self._has_pieces |= any(row.type in PIECE_KINDS for row in rows)
             append = partial(store.append, run_id, self._attempt, rows, self._streamed)
-            if not await (until_available(append) if waits else append()):
+            appended = await (until_available(append) if waits else append())
+            if appended is None:
                 raise StaleAttemptError(f"run {run_id}: attempt {self._attempt} is stale")
+            log_lost(run_id, appended.lost)
             written = {row.seq for row in rows}
             self._unwritten = [each for each in self._unwritten if each.seq not in written]
             self.readable = readable
@@ -308,6 +313,18 @@ class Journal:
             for each in entries
             if self._streamed or not _is_piece(each)
         ]
+
+
+def log_lost(run_id: str, keys: Sequence[str]) -> None:
+    """Log which keys of the session's state a run has changed in vain."""
+    if keys:
+        logger.warning(
+            "run %s: what it did with %s in the state of its session was not stored: a run that "
+            "was accepted later has changed it before",
+            run_id,
+            ", ".join(map(repr, keys)),
+            extra={"run_id": run_id, "keys": [*keys]},
+        )
 
 
 def _tell_nobody(_: str) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from kern.errors import ModelError
 from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
+from kern.execution.beginning import prepare, tell
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.cancellation import managed
@@ -39,17 +40,20 @@ async def carry_out(attempt: Attempt) -> None:
         CheckError: a hook refuses the input or the answer.
         UsageLimitError: the run has used as much as it may.
         PausedError: a person has to decide first.
+        AsleepError: all open calls sleep.
         StaleAttemptError: the run has a later attempt.
     """
     state = attempt.state
     attempt.journal.begin()
     await attempt.replay()
+    if attempt.spec.telling is not None or attempt.spec.dependencies or attempt.options:
+        await prepare(attempt)
     if attempt.number > 1:
         await _resume(attempt)
     hooks = attempt.spec.hooks
     if hooks is not None and not state.turns:
         await run_pre_hooks(attempt, hooks)
-    await attempt.set_context()
+    await tell(attempt)
     while True:
         try:
             return await _go_on(attempt)

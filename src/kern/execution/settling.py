@@ -12,6 +12,7 @@ from kern.db.values import Settled
 from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputError, ModelError
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
+from kern.execution.journal import StaleAttemptError, log_lost
 from kern.execution.retrying import pause_before_retry
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
@@ -46,6 +47,7 @@ async def settle(attempt: Attempt) -> None:
         settled = await _write_end(attempt, attempt.store, [])
     if settled is None:
         return await show_current(attempt)
+    log_lost(attempt.output.run_id, settled.lost)
     status = settled.status
     attempt.output.status = status
     if settled.finished_at is not None:
@@ -69,13 +71,35 @@ async def postpone(attempt: Attempt, failure: ModelError) -> None:
     Raises:
         DatabaseError: it could not be stored.
     """
-    store, run_id = attempt.store, attempt.output.run_id
-    assert store is not None, "only background runs have tries left"
     delay = pause_before_retry(attempt.spec.retrying, attempt.failures, failure)
     attempt.journal.break_call()
     attempt.journal.keep(AttemptFailed(str(failure)))
+    await _go_on_later(attempt, delay, failed=True)
+
+
+async def sleep(attempt: Attempt, delay: float) -> None:
+    """Give the run up until it wakes.
+
+    Args:
+        attempt: the attempt, all of whose open calls sleep.
+        delay: for how long, in seconds.
+
+    Raises:
+        DatabaseError: it could not be stored.
+    """
+    await _go_on_later(attempt, max(0.0, delay), failed=False)
+
+
+async def _go_on_later(attempt: Attempt, delay: float, *, failed: bool) -> None:
+    store, run_id = attempt.store, attempt.output.run_id
+    assert store is not None, "only a stored run has later attempts"
+    if attempt.state.changes is not None:  # What it gives up with changes no state.
+        try:
+            await attempt.journal.commit()
+        except StaleAttemptError:
+            return await show_current(attempt)
     rows = await attempt.journal.close()
-    write = partial(store.postpone, run_id, attempt.number, delay, rows)
+    write = partial(store.postpone, run_id, attempt.number, delay, rows, failed=failed)
     status = await to_the_end(lambda: until_available(write), write)
     if status is None:
         return await show_current(attempt)

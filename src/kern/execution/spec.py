@@ -9,8 +9,10 @@ from kern.execution.answering import Answering
 from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
 from kern.execution.retrying import Retrying
+from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
+from kern.run.state import StateRules
 from kern.run.usage import UsageLimits
 from kern.tools import Tool, Toolset
 
@@ -39,7 +41,11 @@ class Definition(Protocol):
 
     @property
     def told_text(self) -> str | None:
-        """What the model is told before the conversation."""
+        """What the model is told before the conversation, where that is always the same."""
+
+    @property
+    def telling(self) -> Telling | None:
+        """What it is told, where that is not."""
 
     @property
     def history_runs(self) -> int:
@@ -56,6 +62,10 @@ class Definition(Protocol):
     @property
     def toolsets(self) -> Sequence[Toolset]:
         """Tools that are known only once a run executes."""
+
+    @property
+    def session_tools(self) -> Sequence[Tool]:
+        """Tools for its sessions, which come after the others."""
 
     @property
     def tool_choice(self) -> ToolChoice | None:
@@ -100,6 +110,10 @@ class Definition(Protocol):
     @property
     def dependencies(self) -> Mapping[str, object]:
         """What the tools are given."""
+
+    @property
+    def state_rules(self) -> StateRules | None:
+        """What it says of the states of its sessions; None for nothing."""
 
     @property
     def answering(self) -> Answering | None:
@@ -151,7 +165,9 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        state: what it says of the states of its sessions, or None for nothing.
         agent: the agent itself, for functions of users that ask for it.
+        telling: what the model is told, where that is no text that is always the same.
         hooks: what is called before and after a run, or None for nothing.
         retrying: how a failed run is tried again, or None for kern's own way.
     """
@@ -177,7 +193,9 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    state: StateRules | None
     agent: Definition
+    telling: Telling | None
     hooks: Hooks | None
     retrying: Retrying | None
 
@@ -199,7 +217,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.told_text,
             definition.history_runs,
             definition.history_agents,
-            dict(definition.tools),
+            {**definition.tools, **_beside(definition)},
             tuple(definition.toolsets),
             definition.tool_choice,
             definition.tool_call_limit,
@@ -214,7 +232,9 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback,
+            definition.state_rules,
             definition,
+            definition.telling,
             definition.hooks,
             definition.retrying,
         )
@@ -252,13 +272,22 @@ def debugging(spec: Spec, wanted: bool) -> Spec:
     return msgspec.structs.replace(spec, middleware=(*rest, DebugLog()) if wanted else rest)
 
 
+def _beside(definition: Definition) -> dict[str, Tool]:
+    """Return the tools of an agent that are kern's own; one of its own goes before."""
+    own = definition.tools
+    return {each.name: each for each in definition.session_tools if each.name not in own}
+
+
 def is_portable(definition: Definition | Spec) -> bool:
     """Say whether any process that has a definition would execute a run in the same way.
 
-    Dependencies, and tools and hooks that hold something of their surroundings, may belong to one
-    caller; runs of others must not meet them.
+    Dependencies, and functions that hold something of their surroundings, may belong to one caller;
+    runs of others must not meet them.
     """
-    parts: list[Tool | Toolset | Hooks] = [*definition.tools.values(), *definition.toolsets]
-    if definition.hooks is not None:
-        parts.append(definition.hooks)
-    return not definition.dependencies and all(part.is_portable for part in parts)
+    parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
+    told, hooks = definition.telling, definition.hooks
+    if definition.dependencies or not all(
+        each is None or each.is_portable for each in (told, hooks)
+    ):
+        return False
+    return all(part.is_portable for part in parts)

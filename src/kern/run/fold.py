@@ -14,7 +14,9 @@ from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_eve
 from kern.run.hooked import hook_events, last_replacing, replaced_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
+from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from kern.run.steps import (
     FOLLOWUPS,
     OUTPUT_MODEL,
@@ -26,12 +28,17 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
+    ContextBuilt,
     Continued,
     Entry,
     HookEnded,
+    KnowledgeSearched,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
+    StateChanged,
+    StepEnded,
     TextSlice,
     ToolEnded,
     damaged,
@@ -85,6 +92,9 @@ class RunState:
         voids: the text that readers have of a call that is made again.
         secondary: the answers of secondary models, and which of them were refused.
         refusals: how often an answer was refused for its form, since a person had it go on.
+        told: what the model is told beside the messages, where that is not always the same.
+        searched: what the model has found in the agent's knowledge.
+        changes: what the steps have changed in the state of the session, together.
         hooks: the hooks that have ended; those after an answer that was refused are left out.
         next_event: the number of the next event.
         last_seq: the number of the last row.
@@ -112,6 +122,9 @@ class RunState:
     voids: str = ""
     secondary: tuple[SecondaryAnswered | AnswerRefused, ...] = ()
     refusals: int = 0
+    told: ContextBuilt | None = None
+    searched: tuple[MessageReferences, ...] = ()
+    changes: StatePatch | None = None
     hooks: tuple[HookEnded, ...] = ()
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
@@ -147,6 +160,12 @@ class RunState:
         """What the user may want to ask next."""
         suggested = self.answers_of(FOLLOWUPS)
         return followups_in(suggested[-1].message.text) if suggested else ()
+
+    @property
+    def references(self) -> tuple[MessageReferences, ...]:
+        """What was found in the agent's knowledge, for the input and by the model."""
+        first = None if self.told is None else self.told.references
+        return self.searched if first is None else (first, *self.searched)
 
     def answers_of(self, name: str) -> list[SecondaryAnswered]:
         """Return what a secondary model has answered.
@@ -202,6 +221,9 @@ class RunState:
         """
         told = [*self._events(entry)]
         self.last_seq = entry.seq
+        changed: StatePatch | None = getattr(entry.step, "state", None)
+        if changed is not None:
+            self.changes = changed if self.changes is None else self.changes.then(changed)
         if told:
             self.next_event = max(self.next_event, entry.event + len(told))
         return told
@@ -212,8 +234,10 @@ class RunState:
                 text = step.message.text
                 yield from self._call_ends(text, step.slices)
                 yield from self._answered(step, text, entry.created_at)
-            case ToolEnded(place, content, error):
+            case ToolEnded(place, content, error, state):
                 execution = self.turns[-1].end(place, content, error=error, at=entry.created_at)
+                if state is not None:
+                    self.turns[-1].patches[place] = state
                 self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, execution.result, execution)
@@ -224,10 +248,16 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
+            case ContextBuilt() as step:
+                self.told = step
+            case KnowledgeSearched(found):
+                self.searched = (*self.searched, found)
+            case StepEnded() | SleepBegun() as step:
+                self.turns[-1].note(step)
             case HookEnded() as step:
                 before, self.hooks = self.answer_text, (*self.hooks, step)
                 yield from hook_events(step, before)
-            case None:
+            case None | StateChanged():
                 pass
             case step:
                 yield from self._attempt_changes(step, entry.created_at)
@@ -349,7 +379,8 @@ def apply_entry(state: RunState, entry: Entry, row: JournalRow) -> list[Happened
 def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """Return the number of the last row that tells nothing after an event.
 
-    Tool calls that begin with a row come after what it tells: they are made anew.
+    Tool calls that begin with a row come after what it tells: they are made anew, with the steps
+    inside of them.
 
     Args:
         rows: a journal.
@@ -360,7 +391,10 @@ def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """
     state, last = RunState(), 0
     for row in rows:
-        happened = apply_entry(state, read_row(row), row)
+        entry = read_row(row)
+        happened = apply_entry(state, entry, row)
+        if isinstance(entry.step, StepEnded | SleepBegun):
+            continue
         told = [each.seq for each in happened if each.event is not RunEvent.tool_call_started]
         if told and told[-1] > seq:
             break

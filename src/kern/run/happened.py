@@ -48,7 +48,11 @@ def begun(run: RunOutput[Any]) -> list[Happened]:
 
 
 def ending(
-    seq: int, status: RunStatus, content: object, error: str | None, content_type: str = "str"
+    seq: int,
+    status: RunStatus,
+    content: object,
+    error: str | None,
+    content_type: str = "str",
 ) -> list[Happened]:
     """Return the events with which a run ends; no step stands for them: the run itself does.
 
