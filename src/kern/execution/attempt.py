@@ -387,6 +387,8 @@ class Attempt:
 async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
     """Return what functions of users ask for of a run by these names; others are left out.
 
+    The session is read from the database, with the agent's own method: a room above knows of it.
+
     Raises:
         BlobNotFoundError: its media is asked for, and is not there any more.
     """
@@ -395,7 +397,13 @@ async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
         await attempt.load_state()
     if names & MEDIA_VALUES and not context.media:
         context.media = await given_media(attempt)
-    return context.values(names)
+    values = context.values(names)
+    if "session" in names:
+        find = getattr(attempt.spec.agent, "aget_session", None)
+        has_one = find is not None and attempt.store is not None
+        output = attempt.output
+        values["session"] = await find(output.session_id, output.user_id) if has_one else None
+    return values
 
 
 async def given_media(attempt: Attempt) -> tuple[Media, ...]:

@@ -23,6 +23,7 @@ from kern.execution.telling import (
     shown_dependencies,
 )
 from kern.run.codec import decode_object
+from kern.run.given import run_input_of
 from kern.run.input import messages_of
 from kern.run.message import Message
 from kern.run.steps import ContextBuilt
@@ -146,9 +147,7 @@ def _query(messages: Sequence[Message]) -> str:
 async def _values(attempt: Attempt, binder: Binder) -> dict[str, object]:
     values = await values_of(attempt, binder.names)
     if "run_input" in binder.names:
-        values["run_input"] = attempt.messages
-    if "session" in binder.names:
-        values["session"] = None
+        values["run_input"] = run_input_of(attempt.messages)
     return values
 
 
