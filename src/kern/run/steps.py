@@ -31,6 +31,7 @@ TYPED_VERSION = 2
 """The version from which on a run's answer may have a form, and secondary models."""
 
 OUTPUT_MODEL, PARSER_MODEL, FOLLOWUPS = "output_model", "parser_model", "followups"
+SESSION_SUMMARY = "session_summary"
 """The names of the secondary models."""
 
 
