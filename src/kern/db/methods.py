@@ -1,7 +1,6 @@
 """What a database answers users who ask it for sessions and runs themselves."""
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 import msgspec
@@ -11,15 +10,15 @@ from kern.db.base import SessionType, Store
 from kern.db.database import Database
 from kern.db.listing import RunFilter
 from kern.db.sessions import SessionFilter, SessionRow
+from kern.db.stored import moment, record_of, row_of, session_of_row
 from kern.errors import InvalidInputError, RunStateError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.codec import check_id, check_user, decode_object, encode, parse
-from kern.run.input import RunInput
+from kern.run.codec import check_id, check_user
 from kern.run.numbers import check_count, check_seconds
-from kern.run.record import NewRun, RunRecord
+from kern.run.record import NewRun
+from kern.run.state import difference_of, texts_of
 from kern.session.agent import AgentSession, AnyRun
-from kern.session.summary import SessionSummary
 
 RUNS = 1000
 """How many runs of a session are read where nobody says how many: the newest."""
@@ -157,8 +156,8 @@ class Methods(Database):
             check_user(user_id),
             None if component_id is None else check_id("component_id", component_id),
             session_name,
-            _moment("start_timestamp", start_timestamp),
-            _moment("end_timestamp", end_timestamp),
+            moment("start_timestamp", start_timestamp),
+            moment("end_timestamp", end_timestamp),
         )
         limit, offset = _page(limit, page)
         oldest_first = _oldest_first(sort_by, sort_order)
@@ -190,20 +189,23 @@ class Methods(Database):
         if not isinstance(session, AgentSession):
             raise InvalidInputError(f"Pass an AgentSession, not {type(session).__name__}.")
         store = await self.store()
-        row, state = _row(session)
+        row, data = row_of(session), session.session_data
+        state = texts_of(data.get("session_state") or {})
         if row.user_id is not None:
             session_id = await store.users.session_id(row.session_id, row.user_id)
             row = msgspec.structs.replace(row, session_id=session_id)
-        stored = await store.sessions.put(row, with_state=state != session.stored_state)
-        if stored is None:
+        if not await store.sessions.put(row):
             raise InvalidInputError(
                 f"There is a session {row.session_id!r} of another user. Name that user, or choose "
                 "another id."
             )
-        session.stored_state = state
+        if (patch := difference_of(session.stored_state, state)) is not None:
+            await store.states.change(row.session_id, patch)
+            session.stored_state = state
         for run in session.changed_runs:
             await self._put_run(store, run)
-        return self._session(stored) if deserialize else None
+        stored = await store.sessions.get(row.session_id) if deserialize else None
+        return None if stored is None else self._session(stored)
 
     async def aupsert_sessions(self, sessions: Sequence[AgentSession]) -> list[AgentSession]:
         """Store sessions, as :meth:`aupsert_session` does, one after another."""
@@ -424,7 +426,7 @@ class Methods(Database):
         return [RunOutput.from_record(each) for each in records]
 
     async def _put_run(self, store: Store, run: AnyRun) -> None:
-        record = _record(run)
+        record = record_of(run)
         chosen = ("run_id", "session_id")
         new = NewRun(
             record.run_id,
@@ -447,89 +449,6 @@ class Methods(Database):
     def _session(self, row: SessionRow) -> AgentSession:
         """Return a session as it is stored; its runs are read on their first use."""
         return session_of_row(row, lambda: finished(self._runs_of(row.session_id, RUNS)))
-
-
-def session_of_row(
-    row: SessionRow, load_runs: Callable[[], list[AnyRun]] | None = None
-) -> AgentSession:
-    """Return a session as it is stored.
-
-    Args:
-        row: the session.
-        load_runs: reads its runs on their first use.
-    """
-    data = decode_object(row.data)
-    session_data = _object(data.get("session_data")) or {}
-    if row.session_state is not None:
-        session_data["session_state"] = parse(row.session_state)
-    if row.name is not None:
-        session_data["session_name"] = row.name
-    session = AgentSession(
-        row.session_id,
-        row.agent_id or None,
-        row.user_id,
-        session_data,
-        _object(None if row.metadata is None else parse(row.metadata)),
-        _object(data.get("agent_data")),
-        None,
-        None if row.summary is None else SessionSummary.from_dict(decode_object(row.summary)),
-        _seconds(row.created_at),
-        _seconds(row.updated_at),
-        load_runs=load_runs,
-    )
-    session.stored_state = row.session_state
-    return session
-
-
-def _row(session: AgentSession) -> tuple[SessionRow, str | None]:
-    """Return the row of a session, and its state as JSON text."""
-    rest = dict(session.session_data)
-    state, name = rest.pop("session_state", None), rest.pop("session_name", None)
-    rest.pop("session_metrics", None)  # It is counted where somebody asks for it.
-    kept = {"session_data": rest, "agent_data": session.agent_data}
-    data = {key: value for key, value in kept.items() if value}
-    state_text = None if state is None else encode(state, "session_state")
-    created_at = session.created_at
-    return SessionRow(
-        check_id("session_id", session.session_id),
-        session.agent_id or "",
-        check_user(session.user_id),
-        None if name is None else check_id("session_name", name),
-        state_text,
-        None if session.metadata is None else encode(session.metadata, "metadata"),
-        None if session.summary is None else encode(session.summary.to_dict(), "summary"),
-        encode(data, "session_data, or agent_data,") if data else None,
-        None if created_at is None else _moment("created_at", created_at),
-    ), state_text
-
-
-def _record(run: AnyRun) -> RunRecord:
-    if not isinstance(run, RunOutput):
-        raise InvalidInputError(f"Pass a RunOutput, not {type(run).__name__}.")
-    if not run.status.is_terminal:
-        raise InvalidInputError(
-            f"Run {run.run_id} is {run.status.value}: only a run that has ended can be stored."
-        )
-    settlement = run.settlement(run.attempt)
-    asked = tuple(each for each in run.messages if each.role == "user")
-    return RunRecord(
-        check_id("run_id", run.run_id),
-        check_id("session_id", run.session_id),
-        check_id("agent_id", run.agent_id),
-        check_user(run.user_id),
-        run.status,
-        run.attempt,
-        datetime.fromtimestamp(run.created_at, UTC),
-        _moment("started_at", run.started_at),
-        _moment("finished_at", run.finished_at),
-        None if run.metadata is None else encode(run.metadata, "metadata"),
-        settlement.output,
-        settlement.error,
-        error_kind=run.error_kind,
-        usage=settlement.usage,
-        input=RunInput(asked).to_json(),
-        parent_run_id=run.parent_run_id,
-    )
 
 
 def _are_agents(session_type: object) -> bool:
@@ -575,22 +494,3 @@ def _status(value: RunStatus | str) -> RunStatus:
     except ValueError:
         known = ", ".join(RunStatus)
         raise InvalidInputError(f"status must be one of {known}, not {value!r:.50}.") from None
-
-
-def _moment(name: str, seconds: float | None) -> datetime | None:
-    if seconds is None:
-        return None
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        raise InvalidInputError(
-            f"{name} must be a number of seconds since 1970, not {seconds!r:.50}."
-        ) from None
-
-
-def _seconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp())
-
-
-def _object(value: object) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) else None

@@ -5,12 +5,11 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-from kern.errors import ConfigurationError
 from kern.execution.answering import Answering
 from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
-from kern.execution.session_rules import SessionRules
 from kern.execution.retrying import Retrying
+from kern.execution.session_rules import SessionRules
 from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
@@ -52,10 +51,6 @@ class Definition(Protocol):
     @property
     def session_rules(self) -> SessionRules | None:
         """What its runs leave in their session beside themselves."""
-
-    @property
-    def session_tools(self) -> Sequence[Tool]:
-        """Tools that look at what was said before; the model is offered them last."""
 
     @property
     def history_runs(self) -> int:
