@@ -77,6 +77,7 @@ class Attempt:
         is_new_session: whether nothing can be stored of its session, which was made with the run.
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
+        tool_instructions: what the model is told of tools in its system message.
         stored_history: the history as the run's output is to hold it.
     """
 
@@ -116,6 +117,7 @@ class Attempt:
     answer: tuple[object, str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     addressed: tuple[int, Message] | None = None
+    tool_instructions: tuple[str, ...] = ()
     stored_history: Sequence[Message] = ()
     _told: int = 0
     session_state: SessionState | None = None

@@ -28,9 +28,8 @@ def handed_out(attempt: Attempt) -> RunOutput:
         if turn.answered is not None:
             turn.message.metrics = turn.answered.metrics
     if attempt.context:
-        for each in attempt.context if attempt.history else ():
-            each.from_history = each.role != "system"
-        output.messages = [*attempt.context, *output.messages]
+        own = output.messages[len(attempt.stored_history) :]
+        output.messages = [*attempt.context, *own]
     return output
 
 

@@ -69,10 +69,6 @@ class Definition(Protocol):
         """Tools that are known only once a run executes."""
 
     @property
-    def session_tools(self) -> Sequence[Tool]:
-        """Tools for its sessions, which come after the others."""
-
-    @property
     def tool_choice(self) -> ToolChoice | None:
         """Whether the model is to call tools, or None where the provider decides."""
 

@@ -90,10 +90,9 @@ class Conversation(Part):
 
     def _build(self) -> None:
         given = self.__dict__
-        runs = self.num_history_runs
-        if runs is None:  # Each has a message at least.
-            runs = self.num_history_messages
-        runs = check_history(self.add_history_to_context, runs, self.history_agents)
+        runs = check_history(
+            self.add_history_to_context, self.num_history_runs, self.history_agents
+        )
         given["num_history_runs"] = runs
         given["history_runs"] = runs if self.add_history_to_context else 0
         for flag in _FLAGS:
