@@ -53,6 +53,10 @@ class Definition(Protocol):
         """What its runs leave in their session beside themselves."""
 
     @property
+    def session_tools(self) -> Sequence[Tool]:
+        """Tools for its sessions, which come after the others."""
+
+    @property
     def history_runs(self) -> int:
         """How many of the session's earlier runs the model is shown."""
 
