@@ -20,10 +20,11 @@ from kern.errors import (
     ThreadLimitError,
     described,
 )
-from kern.execution.attempt import Attempt, given_media, values_of
+from kern.execution.attempt import Attempt, given_media
 from kern.execution.hooked import content_left, messages_left, run_output_of
 from kern.execution.hooks import Hook, Hooks
 from kern.execution.journal import StaleAttemptError
+from kern.execution.values import values_of
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
 from kern.run.base import current_run, current_user
