@@ -9,6 +9,7 @@ from kern.errors import InvalidInputError
 from kern.run.agent import RunOutput
 from kern.run.codec import check_id, check_user, decode_object, encode, parse
 from kern.run.input import RunInput
+from kern.run.numbers import check_count
 from kern.run.record import RunRecord
 from kern.run.state import stored_key, texts_of
 from kern.session.agent import AgentSession, AnyRun
@@ -135,3 +136,19 @@ def _seconds(moment: datetime | None) -> int | None:
 
 def _object(value: object) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
+
+
+def page_of(limit: int | None, page: int | None) -> tuple[int | None, int]:
+    """Return how many there are on a page, and how many before it.
+
+    Raises:
+        InvalidInputError: they are no numbers from 1 on.
+    """
+    if limit is not None:
+        check_count("limit", limit)
+    if page is None:
+        return limit, 0
+    check_count("page", page)
+    if limit is None:
+        raise InvalidInputError("page: say how long a page is, with limit.")
+    return limit, limit * (page - 1)
