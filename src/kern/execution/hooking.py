@@ -24,6 +24,7 @@ from kern.execution.attempt import Attempt, given_media
 from kern.execution.hooked import content_left, messages_left, run_output_of
 from kern.execution.hooks import Hook, Hooks
 from kern.execution.journal import StaleAttemptError
+from kern.execution.sessions import session_of
 from kern.execution.values import values_of
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
@@ -138,6 +139,8 @@ def _due(attempt: Attempt, hooks: Sequence[Hook]) -> Iterator[Hook]:
 async def _call(attempt: Attempt, hook: Hook, **given: RunInput | object) -> None:
     """Call a function of the user's with what it asks for."""
     assert not isinstance(hook.function, BaseGuardrail), "it is called otherwise"
+    if "session" in hook.function.names:
+        given["session"] = await session_of(attempt)
     await hook.function.call({**await values_of(attempt, hook.function.names), **given})
 
 
