@@ -77,6 +77,7 @@ class Attempt:
         is_new_session: whether nothing can be stored of its session, which was made with the run.
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
+        tool_instructions: what the model is told of tools in its system message.
         stored_history: the history as the run's output is to hold it.
     """
 
@@ -116,6 +117,7 @@ class Attempt:
     answer: tuple[object, str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     addressed: tuple[int, Message] | None = None
+    tool_instructions: tuple[str, ...] = ()
     stored_history: Sequence[Message] = ()
     _told: int = 0
     session_state: SessionState | None = None
@@ -387,8 +389,6 @@ class Attempt:
 async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
     """Return what functions of users ask for of a run by these names; others are left out.
 
-    The session is read from the database, with the agent's own method: a room above knows of it.
-
     Raises:
         BlobNotFoundError: its media is asked for, and is not there any more.
     """
@@ -397,13 +397,7 @@ async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
         await attempt.load_state()
     if names & MEDIA_VALUES and not context.media:
         context.media = await given_media(attempt)
-    values = context.values(names)
-    if "session" in names:
-        find = getattr(attempt.spec.agent, "aget_session", None)
-        has_one = find is not None and attempt.store is not None
-        output = attempt.output
-        values["session"] = await find(output.session_id, output.user_id) if has_one else None
-    return values
+    return context.values(names)
 
 
 async def given_media(attempt: Attempt) -> tuple[Media, ...]:
