@@ -21,11 +21,11 @@ from kern.errors import (
     ThreadLimitError,
     described,
 )
-from kern.execution.attempt import Attempt, given_media, values_of
+from kern.execution.attempt import Attempt, given_media
 from kern.execution.hooked import content_left, messages_left, run_output_of
 from kern.execution.hooks import Hook, Hooks
 from kern.execution.journal import StaleAttemptError
-from kern.execution.sessions import session_of
+from kern.execution.values import values_of
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
 from kern.run.base import STATE_VALUES, current_run, current_user
@@ -139,8 +139,6 @@ async def _call(attempt: Attempt, hook: Hook, **given: RunInput | object) -> Non
     assert not isinstance(hook.function, BaseGuardrail), "it is called otherwise"
     names = hook.function.names
     values = await values_of(attempt, names)
-    if "session" in names:
-        values["session"] = await session_of(attempt)
     if hook.in_background:  # It changes nothing, whatever else goes on.
         context = copy(attempt.run_context)
         context.session_state = deepcopy(context.session_state)
