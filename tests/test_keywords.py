@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import cast, get_type_hints
+from typing import get_type_hints
 
 import pytest
 

@@ -4,7 +4,7 @@ from kern.agent.conversation import Conversation
 from kern.agent.sync.context import SyncContextPreview
 from kern.agent.sync.controlling import SyncControlling
 from kern.agent.sync.listing import SyncListing
-from kern.agent.sync.running import SyncRunning
+from kern.agent.sync.printing import SyncPrinting
 from kern.agent.sync.schedules import SyncScheduling
 from kern.agent.sync.sessions import SyncSessions
 from kern.agent.sync.state import SyncSessionStates
@@ -16,7 +16,7 @@ from kern.run.base import Deps
 
 @public
 class Agent(
-    SyncRunning[Deps, Output],
+    SyncPrinting[Deps, Output],
     SyncControlling[Deps, Output],
     SyncStreaming[Deps, Output],
     SyncListing[Deps, Output],

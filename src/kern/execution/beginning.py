@@ -11,10 +11,10 @@ from functools import partial
 from kern.aio.retry import until_available
 from kern.binder import Binder
 from kern.errors import described
-from kern.execution.attempt import Attempt, given_media, values_of
+from kern.execution.attempt import Attempt, given_media
 from kern.execution.blobs import without_media
 from kern.execution.context import Told, addressed, recent, system_message, written
-from kern.execution.sessions import session_of, summary_of
+from kern.execution.sessions import summary_of
 from kern.execution.telling import (
     ADD_HISTORY,
     RUN_OPTIONS,
@@ -26,6 +26,7 @@ from kern.execution.telling import (
     shown_dependencies,
     told_of,
 )
+from kern.execution.values import values_of
 from kern.run.codec import decode_object
 from kern.run.given import run_input_of
 from kern.run.input import messages_of
@@ -156,8 +157,6 @@ async def _values(attempt: Attempt, binder: Binder) -> dict[str, object]:
     values = await values_of(attempt, binder.names)
     if "run_input" in binder.names:
         values["run_input"] = run_input_of(attempt.messages, await given_media(attempt))
-    if "session" in binder.names:
-        values["session"] = await session_of(attempt)
     return values
 
 

@@ -13,6 +13,7 @@ from kern.binder import Binder, Known
 from kern.errors import ConfigurationError, described
 from kern.execution.context import ContextParts, Told, has_names, json_values
 from kern.execution.retrieval import Retriever
+from kern.execution.state import without_current
 from kern.run.base import RUN_VALUES, RunContext
 from kern.run.given import RunInput
 from kern.run.message import Message
@@ -201,7 +202,7 @@ def told_of(
             {**(context.metadata or {})},
             {} if context.user_id is None else {"user_id": context.user_id},
         ),
-        state=context.session_state,
+        state=without_current(context.session_state or {}),
         summary=summary,
         tool_instructions=tool_instructions,
         now=datetime.now(UTC).astimezone(),

@@ -298,12 +298,14 @@ class HookEnded(Step):
         content: what it has put in the place of the answer, with the type of that; of a pre-hook
             the messages that it has put in the place of the input, which are then the input in the
             run's row too. None where it has changed nothing.
+        state: what it has changed in the state of the session.
     """
 
     kind: Literal["pre", "post"]
     place: int
     name: str
     content: tuple[object, str] | None = None
+    state: StatePatch | None = None
 
 
 AnyStep: TypeAlias = (
