@@ -29,6 +29,7 @@ from kern.run.steps import (
     CallBroken,
     ContextBuilt,
     Continued,
+    CustomHappened,
     Entry,
     HookEnded,
     KnowledgeSearched,
@@ -39,7 +40,10 @@ from kern.run.steps import (
     StateChanged,
     StepEnded,
     TextSlice,
+    ToolConcluded,
     ToolEnded,
+    ToolsBegun,
+    ToolSlice,
     read_row,
     write_row,
 )
@@ -124,6 +128,20 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
         ContextBuilt, st.none() | messages, st.none() | texts, st.none() | found
     ),
     KnowledgeSearched: st.builds(KnowledgeSearched, found),
+    ToolConcluded: st.builds(
+        ToolConcluded,
+        numbers,
+        contents,
+        st.booleans(),
+        ends=st.booleans(),
+        shown=st.booleans(),
+        messages=st.lists(messages, max_size=2).map(tuple),
+    ),
+    ToolsBegun: st.builds(ToolsBegun, places),
+    ToolSlice: st.builds(ToolSlice, numbers, texts, st.booleans()),
+    CustomHappened: st.builds(
+        CustomHappened, numbers, texts, st.dictionaries(texts, json_values, max_size=2)
+    ),
 }
 steps = st.one_of(*STEPS.values())
 
