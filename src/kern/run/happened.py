@@ -133,6 +133,8 @@ def event_of(happened: Happened, run: _Run, at: float) -> RunOutputEvent:
         at: when it happened, in seconds since 1970.
     """
     event, content, tool, requirements, seq, more = happened
+    if event is RunEvent.model_request_started and isinstance(run, RunOutput):
+        more = {"model": run.model, "model_provider": run.model_provider}
     return class_of(event)(
         event,
         run.run_id,

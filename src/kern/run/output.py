@@ -314,7 +314,6 @@ class RunOutput(Generic[Output]):
 
     @classmethod
     def _from_row(cls, record: RunRecord) -> Self:
-        error = decode_object(record.error)
         output = cls(
             run_id=record.run_id,
             session_id=record.session_id,
@@ -322,9 +321,7 @@ class RunOutput(Generic[Output]):
             user_id=record.user_id,
             status=record.status,
             metadata=decode_object(record.metadata) if record.metadata else None,
-            error=cast("str | None", error.get("message")),
             error_kind=record.error_kind,
-            error_details=cast("dict[str, object] | None", error.get("details")),
             attempt=record.attempt,
             parent_run_id=record.parent_run_id,
             output_schema=record.output_schema,
@@ -333,6 +330,10 @@ class RunOutput(Generic[Output]):
             started_at=_seconds(record.started_at),
             finished_at=_seconds(record.finished_at),
         )
+        if record.error is not None:
+            error = decode_object(record.error)
+            output.error = cast("str | None", error.get("message"))
+            output.error_details = cast("dict[str, object] | None", error.get("details"))
         if record.requirements is not None:
             output.requirements = requirements_from_json(record.requirements)
         if record.output is not None:
@@ -409,9 +410,12 @@ class RunOutput(Generic[Output]):
         self.metrics.name(self.model, self.model_provider)
         if "followups" in given:
             self.followups = given["followups"]
-        self.session_state = given.get("session_state")
-        self.references = given.get("references")
-        self.more = given.get("more")
+        for name in values.keys() & _RARE:
+            setattr(self, name, given[name])
+
+
+_RARE = {"session_state", "references", "more"}
+"""What few runs have."""
 
 
 def _seconds(moment: datetime | None) -> float | None:
