@@ -410,10 +410,14 @@ class RunOutput(Generic[Output]):
         self.metrics.name(self.model, self.model_provider)
         if "followups" in given:
             self.followups = given["followups"]
-        self.session_state = given.get("session_state")
+        for name in values.keys() & _RARE:
+            setattr(self, name, given[name])
         if given.get("references") is not None:
             self.references = references_from_json(given["references"])
-        self.more = given.get("more")
+
+
+_RARE = {"session_state", "more"}
+"""What few runs have."""
 
 
 def _seconds(moment: datetime | None) -> float | None:
