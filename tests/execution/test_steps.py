@@ -15,7 +15,7 @@ import pytest
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
-from kern.errors import InvalidInputError, KernError, StepError
+from kern.errors import InvalidInputError, KernError, StepError, StopAgentRun
 from kern.execution import steps
 from kern.execution.journal import Journal
 from kern.models.openai import OpenAIResponses
@@ -187,6 +187,18 @@ async def test_what_has_no_json_form_fails_the_step_and_is_not_done_again(kept: 
 
     assert await kept.result(work) == "told"
     assert [each.error for each in await kept.journaled()] == ["InvalidInputError"] * 4  # type: ignore[union-attr]
+
+
+async def test_what_a_step_raises_to_end_the_run_ends_it(run: Runner) -> None:
+    async def work(run_context: RunContext) -> None:
+        def stop() -> None:
+            raise StopAgentRun("That is all.")
+
+        await run_context.step("stop", stop, retries=3)
+
+    ended = await run(work)
+    assert ended.status is RunStatus.completed
+    assert ended.content == "That is all."
 
 
 async def test_two_steps_of_one_name_at_the_same_time_raise(run: Runner) -> None:

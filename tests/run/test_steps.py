@@ -26,6 +26,7 @@ from kern.run.steps import (
     CallBegun,
     CallBroken,
     Continued,
+    CustomHappened,
     Entry,
     ModelAnswered,
     Paused,
@@ -33,7 +34,10 @@ from kern.run.steps import (
     SleepBegun,
     StepEnded,
     TextSlice,
+    ToolConcluded,
     ToolEnded,
+    ToolsBegun,
+    ToolSlice,
     read_row,
     write_row,
 )
@@ -97,6 +101,20 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     Paused: st.builds(Paused, st.lists(requirements, max_size=2).map(tuple)),
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
+    ToolConcluded: st.builds(
+        ToolConcluded,
+        numbers,
+        contents,
+        st.booleans(),
+        ends=st.booleans(),
+        shown=st.booleans(),
+        messages=st.lists(messages, max_size=2).map(tuple),
+    ),
+    ToolsBegun: st.builds(ToolsBegun, places),
+    ToolSlice: st.builds(ToolSlice, numbers, texts, st.booleans()),
+    CustomHappened: st.builds(
+        CustomHappened, numbers, texts, st.dictionaries(texts, json_values, max_size=2)
+    ),
     StepEnded: st.builds(StepEnded, numbers, texts, numbers, contents, st.none() | texts),
     SleepBegun: st.builds(SleepBegun, numbers, numbers, seconds, st.booleans()),
 }

@@ -1,22 +1,26 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
+from weakref import WeakMethod
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
-from kern.errors import ConfigurationError, ModelError
+from kern.errors import ConfigurationError, ModelError, ToolsetError, described
 from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
+from kern.execution.calling import made_by
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
+from kern.execution.pieces import ToolPieces
 from kern.execution.spec import Spec
 from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.base import RunInfo
+from kern.run.base import MEDIA_VALUES, RunContext, RunInfo
 from kern.run.budget import Spending
 from kern.run.codec import decode_object
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
@@ -27,9 +31,13 @@ from kern.run.record import RunRecord
 from kern.run.steps import OUTPUT_MODEL
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
+from kern.tools.collect import Collected
+from kern.tools.toolkit import Toolkit
+
+logger = logging.getLogger("kern")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Attempt:
     """One executor's try at a run.
 
@@ -70,6 +78,8 @@ class Attempt:
         unfit: the models that no later call needs to ask, each with the error that says why.
         answering: what the answer has to be, by its agent or by itself, and who is asked then.
         answer: the value that was read of the answer, once it fits, and the type of it.
+        provided: tools that the model's provider has, in its own form.
+        tool_instructions: what the model is told of tools in its system message.
         options: what the run was given beside its messages, by the name of the option.
     """
 
@@ -108,7 +118,12 @@ class Attempt:
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
+    provided: tuple[Mapping[str, object], ...] = ()
+    tool_instructions: tuple[str, ...] = ()
     _told: int = 0
+    _connected: list[Toolkit] = field(default_factory=list)
+    _run_context: RunContext | None = None
+    _pieces: ToolPieces | None = None
 
     @classmethod
     def begin(
@@ -189,6 +204,36 @@ class Attempt:
             self._told += 1
         return [*self.context, *self.messages]
 
+    @property
+    def run_context(self) -> RunContext:
+        """The context of the run, which its functions share; it is made when one is called."""
+        if self._run_context is None:
+            output = self.output
+            self._run_context = RunContext(
+                output.run_id,
+                output.session_id,
+                output.agent_id,
+                output.user_id,
+                output.metadata,
+                self.number,
+                dependencies=self.spec.dependencies,
+                tools=[*self.tools.values()],
+                _agent=self.spec.agent,
+                _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
+            )
+        return self._run_context
+
+    @property
+    def pieces(self) -> ToolPieces:
+        """What its tools yield."""
+        if self._pieces is None:
+            self._pieces = ToolPieces(self.journal)
+        return self._pieces
+
+    def _messages_so_far(self) -> list[Message]:
+        turns = self.journal.state.turns[self._told :]
+        return [*self.context, *self.messages, *(each for turn in turns for each in turn.messages)]
+
     def show(self) -> None:
         """Let the output show what the steps say, and the text of an unfinished answer."""
         output, state = self.output, self.journal.state
@@ -228,7 +273,8 @@ class Attempt:
         Raises:
             ConfigurationError: two tools have one name.
             JournalError: a row is damaged, or was written by a newer kern.
-            ToolsetError: a toolset did not say in time which tools it has.
+            ToolsetError: a toolset did not say in time which tools it has, or the agent's function
+                of tools failed.
             ValueError: the stored input or history is damaged.
         """
         await self.restore()
@@ -238,7 +284,7 @@ class Attempt:
             last = turns[-1]
             open_places = {place for place, _ in last.open_calls}
             self.interrupted = frozenset(last.started - last.allowed) & open_places
-        self.tools = await self._listed_tools()
+        await self._list_tools()
         await self._set_context()
 
     async def restore(self) -> None:
@@ -262,18 +308,65 @@ class Attempt:
             given = tuple(with_data(each, self.loaded) for each in given)
         self._add(self.messages, given, run_id)
 
-    async def _listed_tools(self) -> Mapping[str, Tool]:
-        if not self.spec.toolsets:
-            return self.spec.tools
-        tools = dict(self.spec.tools)
-        for toolset in self.spec.toolsets:
-            for tool in await toolset.listed(self.info):
-                if tools.setdefault(tool.name, tool) is not tool:
-                    raise ConfigurationError(
-                        f"Two tools of the agent {self.spec.id!r} have the name {tool.name!r}; "
-                        "give one of them another."
-                    )
-        return tools
+    async def _list_tools(self) -> None:
+        """Find out what the model can have called.
+
+        Raises:
+            ConfigurationError: two tools have one name.
+            ToolsetError: the agent's function of tools failed, or a toolset or toolkit.
+        """
+        spec, calling = self.spec, self.spec.calling
+        self.tools = spec.tools
+        if calling is not None:
+            self.provided, self.tool_instructions = calling.provided, calling.instructions
+            await self._connect(calling.toolkits)
+            if calling.factory is not None:
+                values = await values_of(self, calling.factory.names)
+                await self._add_tools(await made_by(calling.factory, values))
+        for toolset in spec.toolsets:
+            self._add_named(await toolset.listed(self.info))
+        if self._run_context is not None:
+            self._run_context.tools = [*self.tools.values()]
+
+    async def _add_tools(self, made: Collected) -> None:
+        self._add_named(made.tools.values())
+        self.provided += made.provided
+        self.tool_instructions += made.instructions
+        await self._connect(made.toolkits)
+        for toolset in made.toolsets:
+            self._add_named(await toolset.listed(self.info))
+
+    def _add_named(self, tools: Iterable[Tool]) -> None:
+        known = dict(self.tools)
+        for tool in tools:
+            if known.setdefault(tool.name, tool) is not tool:
+                raise ConfigurationError(
+                    f"Two tools of the agent {self.spec.id!r} have the name {tool.name!r}; "
+                    "give one of them another."
+                )
+        self.tools = known
+
+    async def _connect(self, toolkits: Iterable[Toolkit]) -> None:
+        for each in toolkits:
+            try:
+                await each.acquire()
+            except Exception as error:
+                raise ToolsetError(
+                    f"The toolkit {each.name} did not connect: {described(error)}"
+                ) from error
+            self._connected.append(each)
+
+    async def disconnect(self) -> None:
+        """Release the toolkits that were connected for this attempt."""
+        while self._connected:
+            toolkit = self._connected.pop()
+            try:
+                await toolkit.release()
+            except Exception as error:
+                run_id = self.output.run_id
+                logger.warning(
+                    "run %s: closing the toolkit %s: %s", run_id, toolkit.name, described(error)
+                )
 
     async def _set_context(self) -> None:
         system, limit = self.spec.system_message, self.spec.history_runs
@@ -305,6 +398,18 @@ class Attempt:
         to += messages
         for hash in blobs_in(messages):
             self.blobs[hash] = run_id
+
+
+async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
+    """Return what functions of users ask for of a run by these names; others are left out.
+
+    Raises:
+        BlobNotFoundError: its media is asked for, and is not there any more.
+    """
+    context = attempt.run_context
+    if names & MEDIA_VALUES and not context.media:
+        context.media = await given_media(attempt)
+    return context.values(names)
 
 
 async def given_media(attempt: Attempt) -> tuple[Media, ...]:

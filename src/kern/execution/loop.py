@@ -34,11 +34,18 @@ async def carry_out(attempt: Attempt) -> None:
         AsleepError: all open calls sleep.
         StaleAttemptError: the run has a later attempt.
     """
-    state = attempt.state
     attempt.journal.begin()
-    await attempt.replay()
-    if attempt.number > 1:
-        await _resume(attempt)
+    try:
+        await attempt.replay()
+        if attempt.number > 1:
+            await _resume(attempt)
+        await _go_on(attempt)
+    finally:
+        await attempt.disconnect()
+
+
+async def _go_on(attempt: Attempt) -> None:
+    state = attempt.state
     while True:
         if state.is_answered:
             if attempt.answering is None or await finish(attempt):
@@ -125,6 +132,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         attempt.handle,
         None if spec.tool_choice is None else _tool_choice(attempt, spec.tool_choice),
         output_schema=None if attempt.answering is None else asked_of_model(attempt.answering),
+        settings={"tools": attempt.provided} if attempt.provided else {},
         memo=attempt.memo,
         session_id=attempt.output.session_id,
     )

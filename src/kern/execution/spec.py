@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from kern.execution.answering import Answering
+from kern.execution.calling import Calling
 from kern.execution.middleware import Middleware
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
@@ -54,6 +55,10 @@ class Definition(Protocol):
     @property
     def toolsets(self) -> Sequence[Toolset]:
         """Tools that are known only once a run executes."""
+
+    @property
+    def calling(self) -> Calling | None:
+        """What it has beside plain tools."""
 
     @property
     def tool_choice(self) -> ToolChoice | None:
@@ -133,6 +138,8 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        calling: what it has beside plain tools, or None for nothing.
+        agent: the agent itself, for functions of users that ask for it.
     """
 
     id: str
@@ -156,6 +163,8 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    calling: Calling | None
+    agent: Definition
 
     @classmethod
     def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
@@ -187,6 +196,8 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback,
+            definition.calling,
+            definition,
         )
 
     @property
@@ -202,4 +213,9 @@ def is_portable(definition: Definition | Spec) -> bool:
     runs of others must not meet them.
     """
     parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    return not definition.dependencies and all(part.is_portable for part in parts)
+    calling = definition.calling
+    return (
+        not definition.dependencies
+        and all(part.is_portable for part in parts)
+        and (calling is None or calling.is_portable)
+    )

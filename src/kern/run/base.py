@@ -1,17 +1,18 @@
 """The status of a run, and what user code is told of it."""
 
 from asyncio import Future, Timeout
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event
-from typing import Any, Generic, Protocol, cast, overload
+from typing import Any, Generic, Protocol, Self, cast, overload
 
 from typing_extensions import TypeVar
 
 from kern.errors import KernError
-from kern.media import Media
+from kern.media import Audio, File, Image, Media, Video
 from kern.run.message import Message
 
 
@@ -126,12 +127,12 @@ class RunContext(Generic[Deps]):
             run has none.
         knowledge_filters: what narrows a search of the knowledge.
         output_schema: the form of the answer.
-        messages: what the run's model was told and has answered so far.
         tools: what the model can have called.
         knowledge: what the agent searches.
         members: the members of the team that runs.
         workflow_id: the workflow that runs the agent.
         workflow_name: its name.
+        debug_mode: whether more is logged of the run.
     """
 
     run_id: str
@@ -147,14 +148,25 @@ class RunContext(Generic[Deps]):
     session_state: dict[str, Any] | None = field(default=None, repr=False)
     knowledge_filters: object = field(default=None, repr=False)
     output_schema: object = field(default=None, repr=False)
-    messages: Sequence[Message] | None = field(default=None, repr=False)
     tools: Sequence[object] | None = field(default=None, repr=False)
     knowledge: object = field(default=None, repr=False)
     members: Sequence[object] | None = field(default=None, repr=False)
     workflow_id: str | None = None
     workflow_name: str | None = None
+    debug_mode: bool = False
+    _agent: object = field(default=None, repr=False)
+    _told: Callable[[], Callable[[], list[Message]] | None] = field(
+        default=lambda: None, repr=False
+    )
+    _emit: Callable[[object], None] | None = field(default=None, repr=False)
     _stopped: Event = field(default_factory=Event, repr=False)
     _steps: Steps | None = field(default=None, repr=False)
+
+    @property
+    def messages(self) -> list[Message]:
+        """What the run's model was told and has answered so far."""
+        told = self._told()
+        return [] if told is None else told()
 
     @property
     def cancelled(self) -> bool:
@@ -164,6 +176,54 @@ class RunContext(Generic[Deps]):
     def stop(self) -> None:
         """Let :attr:`cancelled` say True."""
         self._stopped.set()
+
+    def emit(self, item: object) -> None:
+        """Let those who read the run's stream have a piece of what a tool yields.
+
+        It may be called from any thread.
+
+        Args:
+            item: a text, or a :class:`~kern.run.event.CustomEvent`; nothing else is told.
+        """
+        if self._emit is not None:
+            self._emit(item)
+
+    def for_call(
+        self,
+        tool_call_id: str,
+        idempotency_key: str,
+        emit: Callable[[object], None],
+        steps: Steps,
+    ) -> Self:
+        """Return the context of a tool call in the run.
+
+        Args:
+            tool_call_id: the provider's id of the call.
+            idempotency_key: names the call.
+            emit: takes what it yields, in any thread.
+            steps: does its steps and sleeps.
+        """
+        context = copy(self)
+        context.tool_call_id, context.idempotency_key = tool_call_id, idempotency_key
+        context._emit, context._steps = emit, steps
+        context._stopped = Event()
+        return context
+
+    def values(self, names: Iterable[str]) -> dict[str, object]:
+        """Return what functions of users ask for by these names (:data:`RUN_VALUES`)."""
+        return {name: self._value(name) for name in names if name in RUN_VALUES}
+
+    def _value(self, name: str) -> object:
+        if (kind := _MEDIA.get(name)) is not None:
+            return [each for each in self.media if isinstance(each, kind)]
+        match name:
+            case "run_context":
+                return self
+            case "agent":
+                return self._agent
+            case "session_state" if self.session_state is None:
+                return {}
+        return getattr(self, name, None)
 
     def begun(self, work: "Future[Any]", limit: Timeout) -> None:
         """Let the call's steps know the task of the tool's code, and its time limit."""
@@ -312,6 +372,32 @@ class RunContext(Generic[Deps]):
             )
         return self._steps
 
+
+_MEDIA: dict[str, type[Media]] = {
+    "images": Image,
+    "videos": Video,
+    "audio": Audio,
+    "audios": Audio,
+    "files": File,
+}
+
+MEDIA_VALUES = frozenset(_MEDIA)
+"""Those of :data:`RUN_VALUES` for which the run's media has to be read."""
+
+RUN_VALUES: dict[str, type | str | None] = {
+    "agent": "Agent",
+    "team": "Team",
+    "run_context": RunContext,
+    "session_state": None,
+    "dependencies": None,
+    "metadata": None,
+    "user_id": None,
+    "session_id": None,
+    "run_id": None,
+    "debug_mode": None,
+    **dict.fromkeys(_MEDIA),
+}
+"""What functions of users may ask for wherever kern calls them, for :class:`kern.binder.Binder`."""
 
 current_run: ContextVar[str | None] = ContextVar("current_run", default=None)
 """The id of the run whose tool is executing; the runs that it starts are its children."""

@@ -19,6 +19,7 @@ class RunEvent(StrEnum):
     run_started = "RunStarted"
     run_content = "RunContent"
     run_content_voided = "RunContentVoided"
+    run_intermediate_content = "RunIntermediateContent"
     run_content_completed = "RunContentCompleted"
     model_request_started = "ModelRequestStarted"
     model_request_completed = "ModelRequestCompleted"
@@ -31,6 +32,7 @@ class RunEvent(StrEnum):
     output_model_response_completed = "OutputModelResponseCompleted"
     followups_started = "FollowupsStarted"
     followups_completed = "FollowupsCompleted"
+    custom_event = "CustomEvent"
     run_paused = "RunPaused"
     run_continued = "RunContinued"
     run_resumed = "RunResumed"
@@ -39,7 +41,7 @@ class RunEvent(StrEnum):
     run_completed = "RunCompleted"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunOutputEvent:
     """One thing that happened in a run; its class is named after its kind, as ``RunContentEvent``.
 
@@ -89,12 +91,12 @@ class RunOutputEvent:
         return msgspec.convert(values, class_of(RunEvent(str(values.get("event")))))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunStartedEvent(RunOutputEvent):
     """The run has begun."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunContentEvent(RunOutputEvent):
     """A piece of the model's text.
 
@@ -107,14 +109,19 @@ class RunContentEvent(RunOutputEvent):
     partial: Any = field(default=None, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunContentVoidedEvent(RunOutputEvent):
     """The last pieces are void: their text is the content, and the model is asked again."""
 
     content: str = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class RunIntermediateContentEvent(RunOutputEvent):
+    """A piece of what a tool yields that is no part of the answer."""
+
+
+@dataclass(slots=True)
 class RunContentCompletedEvent(RunOutputEvent):
     """The run's content is complete.
 
@@ -126,26 +133,26 @@ class RunContentCompletedEvent(RunOutputEvent):
     content_type: str = field(default="str", kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelRequestStartedEvent(RunOutputEvent):
     """The model was asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelRequestCompletedEvent(RunOutputEvent):
     """The model has answered."""
 
     content: str = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolCallStartedEvent(RunOutputEvent):
     """A tool was called."""
 
     tool: ToolExecution = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolCallCompletedEvent(RunOutputEvent):
     """A tool has returned."""
 
@@ -153,7 +160,7 @@ class ToolCallCompletedEvent(RunOutputEvent):
     tool: ToolExecution = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolCallErrorEvent(RunOutputEvent):
     """A tool has failed, or was not called."""
 
@@ -161,32 +168,32 @@ class ToolCallErrorEvent(RunOutputEvent):
     tool: ToolExecution = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ParserModelResponseStartedEvent(RunOutputEvent):
     """The parser model was asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ParserModelResponseCompletedEvent(RunOutputEvent):
     """The parser model has put the answer into its form."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OutputModelResponseStartedEvent(RunOutputEvent):
     """The output model was asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OutputModelResponseCompletedEvent(RunOutputEvent):
     """The output model has written the final answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FollowupsStartedEvent(RunOutputEvent):
     """A model was asked what the user may want to ask next."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FollowupsCompletedEvent(RunOutputEvent):
     """There are suggestions of what to ask next.
 
@@ -197,7 +204,29 @@ class FollowupsCompletedEvent(RunOutputEvent):
     followups: tuple[str, ...] = field(default=(), kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
+class CustomEvent(RunOutputEvent):
+    """What a tool tells those who read the run's stream: a subclass says what it holds.
+
+    Attributes:
+        tool_call_id: the call in which it was told.
+
+    Example:
+        >>> @dataclass
+        ... class Found(CustomEvent):
+        ...     page: int = 0
+        >>> Found(page=3).event, Found(page=3).page
+        (<RunEvent.custom_event: 'CustomEvent'>, 3)
+    """
+
+    event: RunEvent = RunEvent.custom_event
+    run_id: str = ""
+    session_id: str = ""
+    agent_id: str = ""
+    tool_call_id: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(slots=True)
 class RunPausedEvent(RunOutputEvent):
     """The run waits for a person."""
 
@@ -212,27 +241,27 @@ class RunPausedEvent(RunOutputEvent):
         return [each for each in self.requirements if not each.is_resolved]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunContinuedEvent(RunOutputEvent):
     """A person has decided, or has asked for a retry."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunResumedEvent(RunOutputEvent):
     """A later attempt goes on with the run."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunCancelledEvent(RunOutputEvent):
     """The run was cancelled."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunErrorEvent(RunOutputEvent):
     """The run has failed, or an attempt at it has; then the events go on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunCompletedEvent(RunOutputEvent):
     """The run has completed.
 
@@ -245,7 +274,7 @@ class RunCompletedEvent(RunOutputEvent):
 
 
 _CLASSES: dict[RunEvent, type[RunOutputEvent]] = {
-    kind: globals()[f"{kind}Event"] for kind in RunEvent
+    kind: globals()[f"{kind.value.removesuffix('Event')}Event"] for kind in RunEvent
 }
 
 

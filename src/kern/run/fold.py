@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
+from kern.run.content import text_of
 from kern.run.event import RunEvent
 from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
 from kern.run.message import Metrics
@@ -26,6 +28,7 @@ from kern.run.steps import (
     CallBegun,
     CallBroken,
     Continued,
+    CustomHappened,
     Entry,
     ModelAnswered,
     Paused,
@@ -33,7 +36,10 @@ from kern.run.steps import (
     SleepBegun,
     StepEnded,
     TextSlice,
+    ToolConcluded,
     ToolEnded,
+    ToolsBegun,
+    ToolSlice,
     damaged,
     read_row,
 )
@@ -85,6 +91,7 @@ class RunState:
         voids: the text that readers have of a call that is made again.
         secondary: the answers of secondary models, and which of them were refused.
         refusals: how often an answer was refused for its form, since a person had it go on.
+        is_shown: whether results of tools are a part of the answer.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -111,6 +118,7 @@ class RunState:
     voids: str = ""
     secondary: tuple[SecondaryAnswered | AnswerRefused, ...] = ()
     refusals: int = 0
+    is_shown: bool = False
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -120,13 +128,17 @@ class RunState:
         if not self.turns:
             return False
         last = self.turns[-1]
-        return not last.message.tool_calls and last.complaint is None
+        if last.message.tool_calls:
+            return last.ends and not last.open_calls
+        return last.complaint is None
 
     @property
     def answer_text(self) -> str | None:
         """The text of the answer: of the model that writes the final one, or the agent's own."""
         if self.secondary and (written := self.answers_of(OUTPUT_MODEL)):
             return written[-1].message.text
+        if self.is_shown:
+            return shown_answer(self.turns)
         for turn in reversed(self.turns):
             if text := turn.message.text:
                 return text
@@ -205,6 +217,9 @@ class RunState:
             case ToolEnded(place, content, error):
                 execution = self.turns[-1].end(place, content, error=error)
                 self.metrics.tool_calls += 1
+                if isinstance(entry.step, ToolConcluded):
+                    self.is_shown |= entry.step.shown
+                    yield from conclude(self.turns[-1], entry.step, text_of(content))
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, execution.result, execution)
             case CallBegun() | TextSlice() | AnswerKept() as step:
@@ -214,6 +229,11 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
+            case ToolSlice() | CustomHappened() as step:
+                self.is_shown |= isinstance(step, ToolSlice) and step.shown
+                yield piece_happened(self.turns[-1], step)
+            case ToolsBegun(starts):
+                yield from self._starts(starts)
             case StepEnded() | SleepBegun() as step:
                 self.turns[-1].note(step)
             case None:
@@ -279,9 +299,11 @@ class RunState:
             yield Happened(RunEvent.run_content_voided, self.voids)
             self.voids = ""
         match step:
-            case AttemptBegun():
+            case AttemptBegun() as step:
                 self.call = None
                 yield Happened(RunEvent.run_resumed)
+                if self.turns:
+                    yield from void_pieces(self.turns[-1], step.starts)
                 yield from self._starts(step.starts)
             case Paused(requirements):
                 self.requirements = requirements

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 from kern.run import steps
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object
+from kern.run.custom import custom_event
 from kern.run.event import RunEvent, RunOutputEvent, class_of
 from kern.run.message import Message
 from kern.run.requirement import RunRequirement
@@ -79,6 +80,8 @@ def event_of(
         at: when it happened, in seconds since 1970.
     """
     event, content, tool, requirements, seq, more = happened
+    if event is RunEvent.custom_event:
+        return custom_event(more, run_id, session_id, agent_id, seq, at)
     return class_of(event)(
         event,
         run_id,

@@ -205,6 +205,66 @@ class AttemptFailed(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolConcluded(ToolEnded):
+    """A tool call has a result that does more than go to the model.
+
+    Attributes:
+        ends: whether the run ends with the calls of this answer.
+        shown: whether the result is a part of the run's answer.
+        messages: what the model is told after the results.
+    """
+
+    ends: bool = False
+    shown: bool = False
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsBegun(Step):
+    """Tool calls that had to wait for others of their answer have begun.
+
+    Attributes:
+        starts: the calls, by their place in the answer.
+    """
+
+    starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSlice(Step):
+    """A tool has yielded a piece of its result, while somebody reads the run.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        text: the piece.
+        shown: whether it is a part of the run's answer.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    text: str
+    shown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CustomHappened(Step):
+    """A tool has told the readers of the run something of its own.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        kind: the class of the event, as ``module:name``.
+        values: what it holds.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    kind: str
+    values: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class StepEnded(Step):
     """A step inside a tool call was done, or has failed; it is not done again.
 
@@ -254,6 +314,10 @@ AnyStep: TypeAlias = (
     | Paused
     | Continued
     | AttemptFailed
+    | ToolConcluded
+    | ToolsBegun
+    | ToolSlice
+    | CustomHappened
     | StepEnded
     | SleepBegun
 )
@@ -273,6 +337,10 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         Paused,
         Continued,
         AttemptFailed,
+        ToolConcluded,
+        ToolsBegun,
+        ToolSlice,
+        CustomHappened,
         StepEnded,
         SleepBegun,
     )
