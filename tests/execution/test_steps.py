@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -548,16 +547,20 @@ class TestLongSleeps:
     async def test_a_sleep_that_is_cut_off_while_it_stops_its_tool_stops_it_all_the_same(
         self, kept: Runner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        commit = Journal.commit
+        commit, stops = Journal.commit, asyncio.Event()
 
         async def slow(self: Journal) -> None:
             await commit(self)
-            await asyncio.sleep(0.02)
+            if isinstance(step := self.entries[-1].step, SleepBegun) and step.suspended:
+                stops.set()
+                await asyncio.sleep(0.05)
 
         async def work(run_context: RunContext) -> int:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0.03):  # It ends in the middle of the second commit.
-                    await run_context.sleep(0.3)
+            sleeping = asyncio.ensure_future(run_context.sleep(0.3))
+            if run_context.attempt == 1:
+                await stops.wait()
+                sleeping.cancel()
+            await asyncio.wait({sleeping})
             await run_context.step("after", lambda: None)
             return run_context.attempt
 
