@@ -14,7 +14,10 @@ FLOORS: list[set[str]] = [
     {"errors", "keywords", "utils"},
     {"exceptions", "extras", "aio"},
     {"binder", "run", "media", "local"},
-    {"db", "models", "tools"},
+    {"metrics", "models", "tools"},
+    {"session"},
+    {"db"},
+    {"hooks", "guardrails"},
     {"webhooks", "execution", "testing"},
     {"dispatch"},
     {"agent"},
@@ -26,7 +29,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {"run", "media"}
 
 # Paths that users know, and that only re-export.
-KNOWN = {"kern", "kern.run.cancel"}
+KNOWN = {"kern", "kern.run", "kern.run.cancel", "kern.utils.pprint"}
 
 
 def name_of(path: Path) -> str:

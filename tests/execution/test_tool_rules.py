@@ -244,7 +244,7 @@ async def test_the_tools_may_be_a_function_of_the_run(
     def tools_for(
         agent: Agent, run_context: RunContext, session_state: dict[str, Any]
     ) -> list[Any]:
-        given.append((agent, run_context.user_id, session_state))
+        given.append((agent, run_context.user_id, session_state["current_user_id"]))
 
         def greet() -> str:
             return f"Hello {run_context.user_id}"
@@ -258,7 +258,7 @@ async def test_the_tools_may_be_a_function_of_the_run(
         await agent.arun("Go", user_id=user)
         assert results(server) == [f"Hello {user}"]
         assert offered(server) == ["greet", "web_search"]
-    assert given == [(agent, "ann", {}), (agent, "bob", {})]
+    assert given == [(agent, "ann", "ann"), (agent, "bob", "bob")]
 
 
 async def test_a_function_of_tools_may_be_asynchronous_and_return_nothing(
@@ -311,6 +311,22 @@ async def test_a_dict_is_a_tool_of_the_provider(server: ResponsesServer, make: A
         await agent.arun("Go")
         assert offered(server) == ["look", "web_search"]
     assert [each.name for each in agent.get_tools()] == ["look"]
+
+
+async def test_what_toolkits_and_tools_say_of_their_use_is_told(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    def look() -> str:
+        return "sunny"
+
+    toolkit = Toolkit("eyes", [look], instructions="Look twice.", add_instructions=True)
+    quiet = Toolkit("ears", [tool(name="listen")(lambda: "no")], instructions="Not told.")
+    ask = tool(name="ask", instructions="Ask once.")(lambda: "yes")
+    server.script += [Reply.text("Done.")] * 2
+    await run(model, toolkit, quiet, ask)
+    assert server.requests[-1].body["instructions"] == "Look twice.\nAsk once."
+    await run(model, toolkit, instructions="Be brief.")
+    assert server.requests[-1].body["instructions"] == "Be brief.\nLook twice."
 
 
 class Connection(Toolkit):
@@ -382,10 +398,7 @@ def test_an_agent_is_given_tools_later(model: OpenAIResponses) -> None:
 async def test_the_context_of_a_run_knows_its_agent_messages_and_tools(
     model: OpenAIResponses, server: ResponsesServer
 ) -> None:
-    kept: list[RunContext] = []
-
     def look(run_context, agent, item: str) -> str:  # type: ignore[no-untyped-def] # as scripts do
-        kept.append(run_context)
         assert [each.role for each in run_context.messages] == ["user", "assistant"]
         assert [each.name for each in run_context.tools] == ["look"]
         return f"{agent.name} {item}"
@@ -393,7 +406,6 @@ async def test_the_context_of_a_run_knows_its_agent_messages_and_tools(
     server.script += [Reply.tool_calls(("look", {"item": "a"})), Reply.text("Done.")]
     await run(model, look)
     assert results(server) == ["Tester a"]
-    assert kept[0].messages == []  # The run is over, and nothing of it is held.
 
 
 # What tools yield.

@@ -13,11 +13,12 @@ import msgspec
 
 from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
+from kern.agent.lines import Line, current_line
 from kern.agent.options import Input, new_run, written
 from kern.agent.typed import typed, typed_events
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
-from kern.errors import ConfigurationError, InvalidInputError, failure
+from kern.errors import ConfigurationError, InvalidInputError, failure, with_output
 from kern.execution.journal import Emit
 from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
@@ -73,6 +74,7 @@ class Request:
         yield_run_output: whether its stream ends with the run itself.
         raise_on_error: whether what it fails of in the foreground is raised.
         dependencies: its own, in the foreground.
+        line: where it is asked for, if its agent remembers the conversation that it began there.
     """
 
     agent: AnyAgent
@@ -86,6 +88,7 @@ class Request:
     yield_run_output: bool = False
     raise_on_error: bool = True
     dependencies: Mapping[str, object] | None = None
+    line: Line | None = None
 
     @classmethod
     def of(
@@ -149,8 +152,12 @@ class Request:
             media = {"images": images, "audio": audio, "videos": videos, "files": files}
         schema = agent.input_schema
         said = RunInput.of(
-            given if schema is None else written(schema, given), with_media=media is not None
+            given if schema is None else written(schema, given),
+            with_media=media is not None,
+            role=agent.user_message_role,
         )
+        if agent.hooks is not None:  # What it masks is nowhere at rest.
+            said = replace(said, messages=agent.hooks.at_submit(said.messages))
         kept: dict[str, object] = {
             name: value
             for name, value in (
@@ -173,18 +180,18 @@ class Request:
             agent.id,
             said.to_json() if attachments is None else "",
             run_id=run_id,
-            session_id=agent.session_id if session_id is None else session_id,
+            session_id=agent.fixed_session_id if session_id is None else session_id,
             user_id=agent.user_id if user_id is None else user_id,
             metadata=metadata if agent.metadata is None else {**agent.metadata, **(metadata or {})},
             timeout=agent.timeout if timeout is None else timeout,
             usage_limits=usage_limits,
             priority=priority,
             run_at=run_at,
-            max_attempts=agent.max_attempts if max_attempts is None else max_attempts,
+            max_attempts=agent.attempts if max_attempts is None else max_attempts,
             session_policy=session_policy,
             webhook=webhook,
         )
-        if kept:
+        if kept or agent.hooks is not None:
             run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
         form = None
         if output_schema is not None or agent.answering is not None:
@@ -204,6 +211,9 @@ class Request:
             yield_run_output,
             agent.raise_on_error if raise_on_error is None else raise_on_error,
             None if background else dependencies,
+            None
+            if agent.remembered is None or background or "session_id" in run.chosen
+            else current_line(),
         )
 
     async def submit(self) -> RunOutput:
@@ -231,15 +241,25 @@ class Request:
             emit: called with each event.
 
         Raises:
-            Exception: what the run failed of.
+            Exception: what the run failed of, which has it as ``run_output``; it is returned
+                instead where it was asked not to raise.
         """
-        agent, run = self.agent, self.run
+        agent, run = self.agent, self._continued().run
         if self.attachments is not None:
             run = await self.attachments.attached(run)
-        if agent.db is not None:
-            output = await (await runtime_of(agent)).execute(agent, run, emit, self.dependencies)
-        else:
-            output = await execute_alone(agent, run, emit, self.dependencies)
+        try:
+            if agent.db is not None:
+                runtime = await runtime_of(agent)
+                output = await runtime.execute(agent, run, emit, self.dependencies)
+            else:
+                output = await execute_alone(agent, run, emit, self.dependencies)
+        except Exception as error:
+            failed: RunOutput | None = getattr(error, "run_output", None)
+            if self.raise_on_error or failed is None or failed.run_id != run.run_id:
+                raise
+            output = failed
+            if output.content is None:
+                output.content, output.content_type = output.error, "str"
         return output if output.content_type == "str" else typed(output, agent.answering)
 
     def stream(self) -> AsyncGenerator[RunOutputEvent, None]:
@@ -260,6 +280,14 @@ class Request:
             _submitting.add(submitting)
             submitting.add_done_callback(_submitting.discard)
         return self._told(self._typed(streamed._submitted(submitting)))
+
+    def _continued(self) -> Self:
+        """Return the run in the conversation that its agent has begun where it is asked for."""
+        run, line, remembered = self.run, self.line, self.agent.remembered
+        if line is None or remembered is None or run.parent_run_id is not None:
+            return self
+        session_id = remembered.continued(line, run.session_id, run.user_id)
+        return replace(self, run=msgspec.structs.replace(run, session_id=session_id), line=None)
 
     def _typed(
         self, events: AsyncGenerator[RunOutputEvent, None]
@@ -291,7 +319,7 @@ class Request:
 
     async def _executed(self) -> AsyncGenerator[RunOutputEvent, None]:
         events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
-        task = asyncio.create_task(self.execute(events.put_nowait))
+        task = asyncio.create_task(self._continued().execute(events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
         last: RunOutputEvent | None = None
         # The last event that is stored, and the text of the call after it, which may not be.
@@ -314,7 +342,7 @@ class Request:
         # It was begun before; or others have carried it on from what is stored.
         if last is not None and text:
             void = Happened(RunEvent.run_content_voided, text, seq=stored)
-            yield event_of(void, last.run_id, last.session_id, last.agent_id, time.time())
+            yield event_of(void, last, time.time())
         async for event in self._followed(run.run_id, stored):
             yield event
 
@@ -328,10 +356,13 @@ class Request:
                 yield event
         if last is None:
             return
-        if last.event is RunEvent.run_error:
+        if last.event is RunEvent.run_error and self.raise_on_error:
             record = await runtime.store.get(run_id)
-            kind = None if record is None else record.error_kind
-            raise failure(kind, last.content or "The run failed.")
+            message = last.content or "The run failed."
+            if record is None:
+                raise failure(None, message)
+            output = RunOutput.from_record(record)
+            raise with_output(failure(output.error_kind, message, output.error_details), output)
 
 
 def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun, Form | None]:

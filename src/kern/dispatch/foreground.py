@@ -13,11 +13,12 @@ from kern.aio.tasks import Tasks
 from kern.db.base import Store
 from kern.db.values import Accepted
 from kern.dispatch.submission import Submission, record_of
-from kern.errors import DatabaseUnavailableError
+from kern.errors import DatabaseUnavailableError, with_output
 from kern.execution.attempt import Attempt
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor
 from kern.execution.journal import Emit
+from kern.execution.output import handed_out
 from kern.execution.settling import settle
 from kern.execution.spec import Definition, Spec
 from kern.run.agent import RunOutput
@@ -138,7 +139,7 @@ async def _execute(executor: Executor, attempt: Attempt) -> RunOutput:
             attempt.output.status = RunStatus.cancelled
             await settle(attempt)
     task.result()
+    output = handed_out(attempt)
     if attempt.failure is not None and attempt.output.status is RunStatus.error:
-        raise attempt.failure
-    attempt.output.media = attempt.loaded or None
-    return attempt.output
+        raise with_output(attempt.failure, output)
+    return output

@@ -5,19 +5,25 @@ Calls of sequential tools are made alone: a turn's calls are made in groups, one
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Sequence, Set
 from contextlib import nullcontext
 from difflib import get_close_matches
 from functools import partial
 from typing import TypeAlias
 
-from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError, described
+from kern.errors import (
+    InvalidInputError,
+    MissingToolError,
+    ThreadLimitError,
+    UsageLimitError,
+    described,
+)
 from kern.execution.attempt import Attempt, given_media
 from kern.execution.blobs import keep_result
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
 from kern.execution.steps import AsleepError, CallSteps, Suspended
-from kern.run.base import MEDIA_VALUES, current_run, current_user
+from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, current_run, current_user
 from kern.run.content import Content, text_of
 from kern.run.printable import one_line
 from kern.run.requirement import RequirementKind, RunRequirement
@@ -215,14 +221,16 @@ def _ended(
     result: ToolResult,
     content: Content,
 ) -> ToolEnded:
-    """Return the step for a result."""
-    error, ends, shown = result.is_error, result.ends, result.ends
+    """Return the step for a result, with what the call has changed in the session's state."""
+    state, error = attempt.session_state, result.is_error
+    patch = None if state is None else state.merge(turn, place)
+    ends = shown = result.ends
     tool = attempt.tools.get(call.name)
     if tool is not None and not error:
         ends, shown = ends or tool.stop_after_tool_call, shown or tool.show_result
     if not (ends or shown or result.messages or turn.pieces):
-        return ToolEnded(place, content, error)
-    return ToolConcluded(place, content, error, ends, shown, result.messages)
+        return ToolEnded(place, content, error, patch)
+    return ToolConcluded(place, content, error, patch, ends, shown, result.messages)
 
 
 def _log_error(attempt: Attempt, call: ToolCall, result: ToolResult) -> None:
@@ -262,18 +270,38 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
 
 
 async def _make(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
-    output, tool, calling = attempt.output, attempt.tools[call.name], attempt.spec.calling
-    emit = partial(attempt.pieces.take, turn.number, place, tool.show_result)
-    steps = CallSteps(attempt, place)
-    context = attempt.run_context.for_call(call.id, _key(attempt, turn, place), emit, steps)
-    if tool.asks_for & MEDIA_VALUES:
-        context.media = await given_media(attempt)
+    tool, calling = attempt.tools[call.name], attempt.spec.calling
     around = () if calling is None else calling.around
+    asks_for = frozenset(tool.asks_for).union(*(each.names for each in around))
+    emit = partial(attempt.pieces.take, turn.number, place, tool.show_result)
+    key = _key(attempt, turn, place)
+    if not asks_for & STATE_VALUES:
+        context = attempt.run_context.for_call(call.id, key, emit)
+        return await _make_with(attempt, place, context, call, asks_for)
+    state = await attempt.load_state()
+    context, copy = attempt.run_context.for_call(call.id, key, emit), state.copy()
+    context.session_state = copy.value
+    result = await _make_with(attempt, place, context, call, asks_for)
+    try:
+        state.close(place, copy, context.session_state)
+    except InvalidInputError as error:
+        return ToolResult(f"{error} What the call did with the state is lost.", is_error=True)
+    return result
+
+
+async def _make_with(
+    attempt: Attempt, place: int, context: RunContext, call: ToolCall, asks_for: Set[str]
+) -> ToolResult:
+    output, tool, calling = attempt.output, attempt.tools[call.name], attempt.spec.calling
+    context._steps = steps = CallSteps(attempt, place)
+    if asks_for & MEDIA_VALUES:
+        context.media = await given_media(attempt)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     run, user = current_run.set(output.run_id), current_user.set(output.user_id)
     try:
         with opened:
-            result = await tool.call(call.arguments, context, execution_of(tool, around))
+            execute = execution_of(tool, () if calling is None else calling.around)
+            result = await tool.call(call.arguments, context, execute)
     finally:
         steps.end()
         current_run.reset(run)
@@ -336,6 +364,7 @@ def _required(
 ) -> RunRequirement:
     schema = attempt.tools[call.name].schema.parameters
     execution = ToolExecution(call.id, call.name, call.arguments)
+    execution.requires_confirmation = kind == "confirmation"
     return RunRequirement(_key(attempt, turn, place), kind, execution, schema)
 
 

@@ -14,6 +14,7 @@ from threading import Lock
 
 from kern.db.values import Kind
 from kern.errors import (
+    CheckError,
     ConfigurationError,
     JournalError,
     KernError,
@@ -22,14 +23,18 @@ from kern.errors import (
     NewerJournalError,
     RunStateError,
     RunTimeoutError,
+    check_details,
     described,
+    kind_of,
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
-from kern.execution.cancellation import cancellations
+from kern.execution.cancellation import cancellations, managed
 from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
+from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
+from kern.execution.output import details_of
 from kern.execution.report import log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
 from kern.execution.steps import AsleepError
@@ -144,11 +149,15 @@ class Executor:
                 self.on_signal(run_id, kind)
         execution.task = asyncio.current_task()  # What stopped it before has not cancelled that.
         try:
+            if managed.manager is not None:
+                await register(run_id)
             await self._run(execution)
         finally:
             if self._executing.get(run_id) is execution:
                 del self._executing[run_id]
                 cancellations.ended(run_id)
+                if managed.manager is not None:
+                    await clean_up(run_id)
 
     async def idle(self) -> None:
         """Wait until no background run executes here."""
@@ -320,8 +329,12 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     with suppress(JournalError, ValueError):
         await attempt.restore()
     attempt.show()
+    if attempt.state.secondary or attempt.state.fallback is not None:
+        output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
+    if isinstance(attempt.failure, CheckError):  # What was refused is nobody's answer.
+        output.content, output.content_type = None, "str"
     state = attempt.state
     kept = None if state.kept is None else state.kept_at(attempt.spec.models)
     if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
@@ -346,6 +359,7 @@ def _cancel(attempt: Attempt) -> None:
     task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
     output = attempt.output
     output.status, output.error, output.error_kind = RunStatus.cancelled, None, None
+    output.error_details = None
     attempt.failure = None
 
 
@@ -359,5 +373,6 @@ def _too_long(attempt: Attempt) -> RunTimeoutError:
 def _fail(attempt: Attempt, error: BaseException) -> None:
     output = attempt.output
     attempt.failure = error
-    output.status, output.error_kind = RunStatus.error, type(error).__name__
+    output.status, output.error_kind = RunStatus.error, kind_of(error)
     output.error = str(error) if isinstance(error, KernError) else described(error)
+    output.error_details = check_details(error)

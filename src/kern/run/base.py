@@ -20,7 +20,8 @@ class RunStatus(StrEnum):
     """Where a run is in its life.
 
     ``PENDING → RUNNING → COMPLETED | ERROR | CANCELLED``; a run that waits for a person is
-    ``PAUSED``, and one whose executor released it or was lost is ``PENDING`` again.
+    ``PAUSED``, and one whose executor released it or was lost is ``PENDING`` again. ``REGENERATED``
+    is one in whose place another stands: later runs are not shown it.
     """
 
     pending = "PENDING"
@@ -29,6 +30,7 @@ class RunStatus(StrEnum):
     completed = "COMPLETED"
     error = "ERROR"
     cancelled = "CANCELLED"
+    regenerated = "REGENERATED"
 
     @property
     def is_terminal(self) -> bool:
@@ -36,7 +38,18 @@ class RunStatus(StrEnum):
         return self in _TERMINAL
 
 
-_TERMINAL = frozenset({RunStatus.completed, RunStatus.error, RunStatus.cancelled})
+class CancellationStage(StrEnum):
+    """Where a cancel has met a run."""
+
+    before_start = "before_start"
+    model = "model"
+    tool = "tool"
+    after_end = "after_end"
+
+
+_TERMINAL = frozenset(
+    {RunStatus.completed, RunStatus.error, RunStatus.cancelled, RunStatus.regenerated}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +202,7 @@ class RunContext(Generic[Deps]):
             self._emit(item)
 
     def for_call(
-        self,
-        tool_call_id: str,
-        idempotency_key: str,
-        emit: Callable[[object], None],
-        steps: Steps,
+        self, tool_call_id: str, idempotency_key: str, emit: Callable[[object], None]
     ) -> Self:
         """Return the context of a tool call in the run.
 
@@ -201,11 +210,10 @@ class RunContext(Generic[Deps]):
             tool_call_id: the provider's id of the call.
             idempotency_key: names the call.
             emit: takes what it yields, in any thread.
-            steps: does its steps and sleeps.
         """
         context = copy(self)
         context.tool_call_id, context.idempotency_key = tool_call_id, idempotency_key
-        context._emit, context._steps = emit, steps
+        context._emit = emit
         context._stopped = Event()
         return context
 
@@ -383,6 +391,9 @@ _MEDIA: dict[str, type[Media]] = {
 
 MEDIA_VALUES = frozenset(_MEDIA)
 """Those of :data:`RUN_VALUES` for which the run's media has to be read."""
+
+STATE_VALUES = frozenset({"run_context", "session_state"})
+"""Those for which the state of the session has to be read."""
 
 RUN_VALUES: dict[str, type | str | None] = {
     "agent": "Agent",

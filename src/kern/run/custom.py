@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -10,6 +10,16 @@ from kern.run.codec import to_json_value
 from kern.run.event import CustomEvent, RunEvent
 
 _OWN = frozenset(each.name for each in fields(CustomEvent)) - {"content"}
+
+
+class OfRun(Protocol):
+    """What a run and its events both say."""
+
+    run_id: str
+    session_id: str
+    agent_id: str
+    agent_name: str | None
+    parent_run_id: str | None
 
 
 def kind_of(event: CustomEvent) -> str:
@@ -29,16 +39,12 @@ def values_of(event: CustomEvent) -> dict[str, object]:
     return values
 
 
-def custom_event(
-    more: Mapping[str, object], run_id: str, session_id: str, agent_id: str, seq: int, at: float
-) -> CustomEvent:
+def custom_event(more: Mapping[str, object], run: "OfRun", seq: int, at: float) -> CustomEvent:
     """Return an event for readers: of its own class, where this process has that.
 
     Args:
         more: the ``kind``, the ``values`` and the ``tool_call_id`` that were kept.
-        run_id: the run.
-        session_id: its conversation.
-        agent_id: its agent.
+        run: the run, or another event of it.
         seq: the number of the event in the run.
         at: when it happened, in seconds since 1970.
     """
@@ -55,9 +61,11 @@ def custom_event(
     known: dict[str, Any] = {
         **values,
         "event": RunEvent.custom_event,
-        "run_id": run_id,
-        "session_id": session_id,
-        "agent_id": agent_id,
+        "run_id": run.run_id,
+        "session_id": run.session_id,
+        "agent_id": run.agent_id,
+        "agent_name": run.agent_name,
+        "parent_run_id": run.parent_run_id,
         "seq": seq,
         "created_at": at,
         "tool_call_id": more["tool_call_id"],

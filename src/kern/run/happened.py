@@ -5,9 +5,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from kern.run import steps
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object
-from kern.run.custom import custom_event
+from kern.run.custom import OfRun, custom_event
 from kern.run.event import RunEvent, RunOutputEvent, class_of
 from kern.run.message import Message
 from kern.run.requirement import RunRequirement
@@ -41,8 +42,18 @@ class Happened(NamedTuple):
     more: Mapping[str, object] = _NOTHING
 
 
+def begun(run: RunOutput[Any]) -> list[Happened]:
+    """Return the event with which a run begins."""
+    more: dict[str, object] = {"model": run.model, "model_provider": run.model_provider}
+    return [Happened(RunEvent.run_started, seq=FIRST_EVENT, more=more)]
+
+
 def ending(
-    seq: int, status: RunStatus, content: object, error: str | None, content_type: str = "str"
+    seq: int,
+    status: RunStatus,
+    content: object,
+    error: str | None,
+    content_type: str = "str",
 ) -> list[Happened]:
     """Return the events with which a run ends; no step stands for them: the run itself does.
 
@@ -67,27 +78,62 @@ def ending(
     return []
 
 
-def event_of(
-    happened: Happened, run_id: str, session_id: str, agent_id: str, at: float
-) -> RunOutputEvent:
+def ending_of(run: RunOutput[Any], seq: int) -> list[Happened]:
+    """Return the events with which a run ends, with all that they say of it.
+
+    Args:
+        run: the run as it stands.
+        seq: the number of the first.
+    """
+    told = ending(seq, run.status, run.content, run.error, run.content_type)
+    more: dict[str, object] = {}
+    match run.status:
+        case RunStatus.completed:
+            more = {name: getattr(run, name) or None for name in _OF_THE_RUN}
+        case RunStatus.error:
+            more = {"error_type": run.error_kind}
+            if run.error_details is not None:
+                more["error_id"] = run.error_details.get("check_trigger")
+                more["additional_data"] = run.error_details.get("additional_data")
+    return [*told[:-1], *(each._replace(more={**each.more, **more}) for each in told[-1:])]
+
+
+_OF_THE_RUN = (
+    "metrics",
+    "metadata",
+    "session_state",
+    "reasoning_content",
+    "reasoning_steps",
+    "citations",
+    "references",
+    "images",
+    "videos",
+    "audio",
+    "files",
+    "response_audio",
+)
+"""What a run and its RunCompleted both say."""
+
+
+def event_of(happened: Happened, run: OfRun, at: float) -> RunOutputEvent:
     """Return an event as those who read the run's stream see it.
 
     Args:
         happened: what the steps tell.
-        run_id: the run.
-        session_id: its conversation.
-        agent_id: its agent.
+        run: the run, or another event of it.
         at: when it happened, in seconds since 1970.
     """
     event, content, tool, requirements, seq, more = happened
     if event is RunEvent.custom_event:
-        return custom_event(more, run_id, session_id, agent_id, seq, at)
+        return custom_event(more, run, seq, at)
     return class_of(event)(
         event,
-        run_id,
-        session_id,
-        agent_id,
+        run.run_id,
+        run.session_id,
+        run.agent_id,
         seq,
+        agent_name=run.agent_name,
+        parent_run_id=run.parent_run_id,
         content=cast("str | None", content),  # It may be a value where the class says so.
         tool=tool,
         requirements=requirements,

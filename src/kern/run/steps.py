@@ -4,7 +4,7 @@ A row is one step. What a step means is said in one other place, :mod:`kern.run.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -13,7 +13,9 @@ from kern.run.codec import dump, load
 from kern.run.content import Content
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
+from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 
 VERSION = 3
 """The version of the journal that this kern writes, and the newest that it reads.
@@ -164,11 +166,13 @@ class ToolEnded(Step):
         place: the call's place in the model's last answer.
         content: what the model is told.
         error: whether the call failed.
+        state: what it has changed in the state of the session.
     """
 
     place: int
     content: Content
     error: bool = False
+    state: StatePatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +206,103 @@ class AttemptFailed(Step):
     """
 
     message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextBuilt(Step):
+    """What the model is told of this run beside its messages: later attempts tell it the same.
+
+    Attributes:
+        system: the system message.
+        dependencies: what was added to the user's message of the run's dependencies, as text.
+        references: what was found for it and added, too.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    system: Message | None = None
+    dependencies: str | None = None
+    references: MessageReferences | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeSearched(Step):
+    """The model has searched the agent's knowledge; what it was told is the tool's result.
+
+    Attributes:
+        found: what it found.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    found: MessageReferences
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged(Step):
+    """The state of the session has changed beside the steps: as the run begins with its own, say.
+
+    Attributes:
+        state: what has changed.
+    """
+
+    state: StatePatch
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded(Step):
+    """A step inside a tool call was done, or has failed; it is not done again.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        name: what the tool calls it.
+        occurrence: how many steps of this name the call had made before.
+        content: the result as JSON text, or what the error said; where that is long, its blob.
+        error: the class of what was raised at its last try.
+    """
+
+    place: int
+    name: str
+    occurrence: int
+    content: Content
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SleepBegun(Step):
+    """A tool call sleeps.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        occurrence: how many times the call had slept before.
+        until: when it goes on, in seconds since 1970.
+        suspended: whether the tool's code was stopped for it, to begin again from its top: then
+            nothing of the call is under way.
+    """
+
+    place: int
+    occurrence: int
+    until: float
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HookEnded(Step):
+    """A hook has been called; it is not called again in this run.
+
+    Attributes:
+        kind: whether it was called before the first model call, or after the answer.
+        place: its place in the agent's list of these.
+        name: what it is called.
+        content: what it has put in the place of the answer, with the type of that; of a pre-hook
+            the messages that it has put in the place of the input, which are then the input in the
+            run's row too. None where it has changed nothing.
+    """
+
+    kind: Literal["pre", "post"]
+    place: int
+    name: str
+    content: tuple[object, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,43 +365,6 @@ class CustomHappened(Step):
     values: dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class StepEnded(Step):
-    """A step inside a tool call was done, or has failed; it is not done again.
-
-    Attributes:
-        place: the call's place in the model's last answer.
-        name: what the tool calls it.
-        occurrence: how many steps of this name the call had made before.
-        content: the result as JSON text, or what the error said; where that is long, its blob.
-        error: the class of what was raised at its last try.
-    """
-
-    place: int
-    name: str
-    occurrence: int
-    content: Content
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SleepBegun(Step):
-    """A tool call sleeps.
-
-    Attributes:
-        place: the call's place in the model's last answer.
-        occurrence: how many times the call had slept before.
-        until: when it goes on, in seconds since 1970.
-        suspended: whether the tool's code was stopped for it, to begin again from its top: then
-            nothing of the call is under way.
-    """
-
-    place: int
-    occurrence: int
-    until: float
-    suspended: bool = False
-
-
 AnyStep: TypeAlias = (
     AttemptBegun
     | CallBegun
@@ -314,12 +378,16 @@ AnyStep: TypeAlias = (
     | Paused
     | Continued
     | AttemptFailed
+    | ContextBuilt
+    | KnowledgeSearched
+    | StateChanged
+    | StepEnded
+    | SleepBegun
+    | HookEnded
     | ToolConcluded
     | ToolsBegun
     | ToolSlice
     | CustomHappened
-    | StepEnded
-    | SleepBegun
 )
 
 _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
@@ -337,12 +405,16 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         Paused,
         Continued,
         AttemptFailed,
+        ContextBuilt,
+        KnowledgeSearched,
+        StateChanged,
+        StepEnded,
+        SleepBegun,
+        HookEnded,
         ToolConcluded,
         ToolsBegun,
         ToolSlice,
         CustomHappened,
-        StepEnded,
-        SleepBegun,
     )
 }
 
@@ -378,14 +450,22 @@ def write_row(run_id: str, entry: Entry, *, charged: bool = False) -> JournalRow
     Example:
         >>> row = write_row("run", Entry(1, 2, ToolEnded(0, "sunny")))
         >>> row.type, row.payload
-        ('ToolEnded', '{"place":0,"content":"sunny","error":false}')
+        ('ToolEnded', '{"place":0,"content":"sunny","error":false,"state":null}')
         >>> read_row(row).step
-        ToolEnded(place=0, content='sunny', error=False)
+        ToolEnded(place=0, content='sunny', error=False, state=None)
     """
     step = entry.step
     assert step is not None, "what is skipped is not written"
     kind = type(step).__name__
-    row = JournalRow(run_id, entry.seq, entry.event, kind, step.skippable, dump(step))
+    row = JournalRow(
+        run_id,
+        entry.seq,
+        entry.event,
+        kind,
+        step.skippable,
+        dump(step),
+        state=getattr(step, "state", None),
+    )
     if not charged:
         return row
     used: Metrics | None = getattr(step, "metrics", None)

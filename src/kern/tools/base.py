@@ -101,7 +101,8 @@ class Tool(ABC):
         name: what the model calls.
         schema: what the model is told.
         asks_for: the values of the run that its code asks for by name
-            (:data:`~kern.run.base.RUN_VALUES`); what it does not ask for is not made.
+            (:data:`~kern.run.base.RUN_VALUES`); what it does not ask for is not made. With
+            ``session_state`` its context has the state of the session, with ``images`` the media.
 
     The keywords of :class:`~kern.tools.rules.ToolRules` are attributes, too.
 
@@ -116,7 +117,7 @@ class Tool(ABC):
         Shell('shell')
     """
 
-    asks_for: Set[str] = frozenset({"run_context"})
+    asks_for: Set[str] = frozenset()
 
     on_interrupt: Interrupt = "retry"
     timeout: float | None = None
