@@ -1,0 +1,128 @@
+"""The scripts of the cookbook, each run as its reader would: in a process and directory of its own."""
+
+import atexit
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from elsewhere import processes
+
+from kern.testing import ProtocolServer, Reply
+from kern.testing.server import Script
+
+COOKBOOK = Path(__file__).parents[2] / "cookbook"
+
+
+class Printed(NamedTuple):
+    """What a script has printed, and said on its standard error."""
+
+    text: str
+    errors: str
+
+
+class Cookbook:
+    """Runs scripts, whose models are all at one server.
+
+    Attributes:
+        server: what answers for the models.
+        directory: the scripts' working directory, where their databases are.
+    """
+
+    def __init__(self, server: ProtocolServer, directory: Path) -> None:
+        """Run them with this server in this directory."""
+        self.server = server
+        self.directory = directory
+
+    def __call__(self, script: str, *replies: Script | str, **environment: str) -> str:
+        """Run a script to its end, with these answers of its models, and return what it printed.
+
+        Args:
+            script: its path in the cookbook.
+            replies: the answers, in order; the script has to ask for all of them.
+            environment: more variables.
+        """
+        printed = self.run(script, *replies, **environment)
+        assert "Traceback" not in printed.errors, printed.errors
+        return printed.text
+
+    def run(self, script: str, *replies: Script | str, **environment: str) -> Printed:
+        """Do the same, and return what it said on its standard error as well."""
+        self.answer(*replies)
+        code, printed = self._ended(self._start(script, environment))
+        assert code == 0, f"exit code {code}\n{printed.text}\n{printed.errors}"
+        assert not self.server.script, f"{len(self.server.script)} answers were not asked for"
+        return printed
+
+    def kill(self, script: str, *replies: Script | str, at: int, **environment: str) -> Printed:
+        """Kill a script once it has asked its models so often, and return what it had printed.
+
+        Args:
+            script: its path in the cookbook.
+            replies: the answers before; the request that is the last gets none.
+            at: how many requests there are then.
+            environment: more variables.
+        """
+        self.answer(*replies, Reply.hang())
+        process = self._start(script, {"KERN_HEARTBEAT": "0.5", **environment})
+        self.server.wait_for_requests_sync(at, 20)
+        process.kill()
+        return self._ended(process)[1]
+
+    def answer(self, *replies: Script | str) -> None:
+        """Put answers into the server's script."""
+        self.server.script.extend(
+            Reply.text(reply) if isinstance(reply, str) else reply for reply in replies
+        )
+
+    def _start(self, script: str, environment: dict[str, str]) -> processes.Process:
+        variables = {
+            "OPENAI_BASE_URL": self.server.base_url,
+            "ANTHROPIC_BASE_URL": self.server.url,
+            "GOOGLE_GEMINI_BASE_URL": self.server.url,
+            **dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY"), "none"),
+            "COLUMNS": "100",
+        }
+        process = processes.Process(
+            target=_execute,
+            args=(COOKBOOK / script, self.directory, {**os.environ, **variables, **environment}),
+        )
+        process.start()
+        return process
+
+    def _ended(self, process: processes.Process) -> tuple[int, Printed]:
+        process.join(40)
+        in_time = process.exitcode is not None
+        process.kill()
+        process.join()
+        code = process.exitcode
+        process.close()
+        printed = Printed(*((self.directory / name).read_text() for name in ("out", "err")))
+        assert in_time, f"no end after 40 seconds\n{printed.text}\n{printed.errors}"
+        assert code is not None
+        return code, printed
+
+
+def _execute(script: Path, directory: Path, environment: dict[str, str]) -> None:
+    """Do in a forked process what ``python SCRIPT`` does in a new one."""
+    os.chdir(directory)
+    for descriptor, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    sys.stdout = open(1, "w", buffering=1)  # noqa: SIM115 # as long as the process lives
+    sys.stderr = open(2, "w", buffering=1)  # noqa: SIM115
+    sys.argv, sys.path[0] = [str(script)], str(script.parent)
+    main = ModuleType("__main__")
+    main.__file__ = str(script)
+    sys.modules["__main__"] = main
+    try:
+        exec(compile(script.read_text(), script, "exec"), main.__dict__)
+    finally:
+        # The end of a forked process leaves out what the end of an interpreter does.
+        threading._shutdown()  # type: ignore[attr-defined] # there is no other way to it
+        atexit._run_exitfuncs()
