@@ -16,6 +16,9 @@ from kern.testing.server import Script
 
 COOKBOOK = Path(__file__).parents[2] / "cookbook"
 
+_STREAMS = ("out", "err")
+"""The files in a script's directory to which its standard streams go."""
+
 
 class Printed(NamedTuple):
     """What a script has printed, and said on its standard error."""
@@ -57,18 +60,27 @@ class Cookbook:
         assert not self.server.script, f"{len(self.server.script)} answers were not asked for"
         return printed
 
-    def kill(self, script: str, *replies: Script | str, at: int, **environment: str) -> Printed:
-        """Kill a script once it has asked its models so often, and return what it had printed.
+    def kill(
+        self, script: str, *replies: Script | str, at: int = 0, when: str = "", **environment: str
+    ) -> Printed:
+        """Kill a script in the middle, and return what it had printed.
 
         Args:
             script: its path in the cookbook.
-            replies: the answers before; the request that is the last gets none.
-            at: how many requests there are then.
+            replies: the answers before.
+            at: kill it once it has asked its models so often; the last request is not answered.
+            when: kill it once it has printed this.
             environment: more variables.
         """
-        self.answer(*replies, Reply.hang())
+        self.answer(*replies, *[Reply.hang()] * (at > 0))
         process = self._start(script, {"KERN_HEARTBEAT": "0.5", **environment})
-        self.server.wait_for_requests_sync(at, 20)
+        if at:
+            self.server.wait_for_requests_sync(at, 20)
+        deadline = time.monotonic() + 20
+        while when not in self._printed().text:
+            assert process.is_alive(), self._printed()
+            assert time.monotonic() < deadline, self._printed()
+            time.sleep(0.02)
         process.kill()
         return self._ended(process)[1]
 
@@ -90,6 +102,8 @@ class Cookbook:
             target=_execute,
             args=(COOKBOOK / script, self.directory, {**os.environ, **variables, **environment}),
         )
+        for name in _STREAMS:
+            (self.directory / name).write_text("")
         process.start()
         return process
 
@@ -100,17 +114,21 @@ class Cookbook:
         process.join()
         code = process.exitcode
         process.close()
-        printed = Printed(*((self.directory / name).read_text() for name in ("out", "err")))
+        printed = self._printed()
         assert in_time, f"no end after 40 seconds\n{printed.text}\n{printed.errors}"
         assert code is not None
         return code, printed
 
 
+    def _printed(self) -> Printed:
+        return Printed(*((self.directory / name).read_text() for name in _STREAMS))
+
+
 def _execute(script: Path, directory: Path, environment: dict[str, str]) -> None:
     """Do in a forked process what ``python SCRIPT`` does in a new one."""
     os.chdir(directory)
-    for descriptor, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    for descriptor, name in enumerate(_STREAMS, 1):
+        os.dup2(os.open(name, os.O_WRONLY), descriptor)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
