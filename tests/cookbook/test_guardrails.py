@@ -1,0 +1,51 @@
+"""The scripts of cookbook/02_agents/09_guardrails do what they say."""
+
+from cookbook import Cookbook
+
+from kern.testing import Reply
+
+HERE = "02_agents/09_guardrails/"
+
+
+def test_personal_data_is_refused(cookbook: Cookbook) -> None:
+    printed = cookbook(HERE + "personal_data.py", "In the settings.")
+    assert printed == "In the settings.\n" + "refused: pii_detected ERROR\n" * 3
+    assert len(cookbook.server.requests) == 1
+
+
+def test_personal_data_is_masked(cookbook: Cookbook) -> None:
+    asked, answer, kept = cookbook(HERE + "masked.py", "We will.").splitlines()
+    assert "555" not in asked
+    assert "*" in asked
+    assert "jo@example.com" in asked
+    assert answer == "We will."
+    assert kept == f"kept: {asked}"
+    assert "2233" not in str(cookbook.server.requests[0].body)
+
+
+def test_other_instructions_are_refused(cookbook: Cookbook) -> None:
+    printed = cookbook(HERE + "prompt_injection.py", "Several equations.")
+    refused = "refused: prompt_injection\n"
+    assert printed == refused + "Several equations.\n" + refused
+
+
+def test_own_checks_refuse_input_and_answers(cookbook: Cookbook) -> None:
+    long = "Pawns move one step, at first two, take slantwise, and may become queens."
+    printed = cookbook(HERE + "own_checks.py", "In straight lines.", long)
+    assert printed.splitlines() == [
+        "In straight lines.",
+        "off_topic: This agent talks about chess. {'length': 17}",
+        "output_not_allowed: Too long. None",
+    ]
+
+
+def test_calls_and_results_are_looked_at(cookbook: Cookbook) -> None:
+    calls = Reply.tool_calls(
+        ("pay", {"to": "gardener", "euros": 80}), ("pay", {"to": "roofer", "euros": 4000})
+    )
+    printed = cookbook(HERE + "calls_and_results.py", calls, "One is paid.").splitlines()
+    assert printed[0] == "gardener False 80 euros went from [account] to gardener"
+    assert printed[1].startswith("roofer True ")
+    assert "More than 100 euros need a signature." in printed[1]
+    assert printed[2] == "One is paid."
+    assert "DE89" not in str(cookbook.server.requests[1].body)

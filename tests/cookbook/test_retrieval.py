@@ -1,0 +1,41 @@
+"""The scripts of cookbook/02_agents/11_retrieval do what they say."""
+
+from cookbook import Cookbook
+
+from kern.testing import Reply
+
+HERE = "02_agents/11_retrieval/"
+
+
+def search(query: str) -> Reply:
+    return Reply.tool_calls(("search_knowledge_base", {"query": query}))
+
+
+def test_the_model_asks_a_function(cookbook: Cookbook) -> None:
+    printed = cookbook(HERE + "own_retriever.py", search("dogs on the pier"), "No (rule 9).")
+    result, answer = printed.splitlines()
+    assert result.startswith("search_knowledge_base {'query': 'dogs on the pier'} -> ")
+    assert "from October to April" in result
+    assert "six metres" not in result
+    assert answer == "No (rule 9)."
+    tools = cookbook.server.requests[0].body["tools"]
+    assert [tool["name"] for tool in tools] == ["search_knowledge_base"]
+
+
+def test_references_are_part_of_the_message(cookbook: Cookbook) -> None:
+    printed = cookbook(HERE + "references.py", "Into the shade.")
+    assert printed.startswith("Where do I put the fern?")
+    assert "keep it out of the sun" in printed.partition("found for")[0]
+    assert "found for 'Where do I put the fern?' [" in printed
+    assert printed.endswith("Into the shade.\n")
+    assert not cookbook.server.requests[0].body.get("tools")
+
+
+def test_filters_narrow_a_search(cookbook: Cookbook) -> None:
+    answers = (search("dry"), "A Riesling.", search("dark"), "Nothing.")
+    first, found, second, nothing = cookbook(HERE + "filters.py", *answers).splitlines()
+    assert first == "rita looks for 'dry' with {'country': 'Germany'}"
+    assert "from the slate" in found
+    assert "late harvest" not in found
+    assert second == "rita looks for 'dark' with {'country': 'Chad'}"
+    assert "Malbec" not in nothing
