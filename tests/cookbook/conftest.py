@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cookbook import Cookbook
+from cookbook_scripts import Cookbook
 
 from kern.testing import ProtocolServer
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from cookbook import COOKBOOK
+from cookbook_scripts import COOKBOOK
 
 SCRIPTS = [path for path in sorted(COOKBOOK.rglob("*.py")) if path.parts[-3] == "02_agents"]
 TESTS = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))

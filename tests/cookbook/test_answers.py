@@ -2,7 +2,7 @@
 
 import json
 
-from cookbook import Cookbook
+from cookbook_scripts import Cookbook
 
 from kern.testing import Reply
 

@@ -2,7 +2,7 @@
 
 import re
 
-from cookbook import Cookbook
+from cookbook_scripts import Cookbook
 
 from kern.testing import Reply
 
@@ -29,7 +29,7 @@ def test_the_parts_of_the_system_message_stand_in_their_order(cookbook: Cookbook
     assert places == sorted(places)
     assert "markdown" in printed.lower()
     assert printed.endswith("Water drips from a lion's mouth.\n")
-    assert all(part in told(cookbook).replace('\\"', '"') for part in parts[:2])
+    assert all(part in told(cookbook) for part in parts[:2])
 
 
 def test_the_model_is_told_time_and_place(cookbook: Cookbook) -> None:
@@ -40,12 +40,17 @@ def test_the_model_is_told_time_and_place(cookbook: Cookbook) -> None:
 
 
 def test_a_function_says_the_instructions_of_each_run(cookbook: Cookbook) -> None:
-    printed = cookbook(HERE + "instructions_of_a_run.py", "À sept heures.", "Klokken syv.", "Seven.")
+    printed = cookbook(
+        HERE + "instructions_of_a_run.py", "À sept heures.", "Klokken syv.", "Seven."
+    )
     first, _, second, _, third, _ = printed.splitlines()
     assert re.search(r"amina \| .*You are Concierge\..*Answer in French\.", first)
     assert "Answer in Danish." in second
     assert "Answer in English." in third
-    assert [name in told(cookbook, n) for n, name in enumerate(("French", "Danish", "English"))]
+    assert all(
+        language in told(cookbook, number)
+        for number, language in enumerate(("French", "Danish", "English"))
+    )
 
 
 def test_names_in_braces_are_filled(cookbook: Cookbook) -> None:

@@ -1,6 +1,6 @@
 """The scripts of cookbook/02_agents/09_guardrails do what they say."""
 
-from cookbook import Cookbook
+from cookbook_scripts import Cookbook
 
 from kern.testing import Reply
 
@@ -9,7 +9,7 @@ HERE = "02_agents/09_guardrails/"
 
 def test_personal_data_is_refused(cookbook: Cookbook) -> None:
     printed = cookbook(HERE + "personal_data.py", "In the settings.")
-    assert printed == "In the settings.\n" + "refused: pii_detected ERROR\n" * 3
+    assert printed == "In the settings.\n" + "refused: True ERROR\n" * 3
     assert len(cookbook.server.requests) == 1
 
 

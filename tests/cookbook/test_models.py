@@ -1,6 +1,6 @@
 """The scripts of cookbook/02_agents/13_models do what they say."""
 
-from cookbook import Cookbook
+from cookbook_scripts import Cookbook
 
 from kern.testing import Reply
 
@@ -33,8 +33,8 @@ def test_another_model_answers_where_one_fails(cookbook: Cookbook) -> None:
     printed = cookbook(HERE + "fallback.py", *answers)
     assert printed.splitlines() == [
         "gpt-5.4-mini A wren.",
-        "gpt-5.4 -> claude-sonnet-5-5: ModelRateLimitError",
-        "claude-sonnet-5-5 A crow.",
+        "gpt-5.4 -> gpt-5.4-nano: ModelRateLimitError",
+        "gpt-5.4-nano A crow.",
         "gpt-5.4 -> gpt-5.4-mini: ModelError",
         "gpt-5.4-mini A wren.",
     ]

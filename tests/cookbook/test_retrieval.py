@@ -1,6 +1,6 @@
 """The scripts of cookbook/02_agents/11_retrieval do what they say."""
 
-from cookbook import Cookbook
+from cookbook_scripts import Cookbook
 
 from kern.testing import Reply
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cookbook import Cookbook
+from cookbook_scripts import Cookbook
 
 from kern.testing import Reply
 

@@ -2,7 +2,7 @@
 
 import json
 
-from cookbook import Cookbook
+from cookbook_scripts import Cookbook
 
 from kern.testing import Reply
 
@@ -29,10 +29,10 @@ def told(cookbook: Cookbook, request: int) -> str:
 def test_a_function_is_told_by_its_signature(cookbook: Cookbook) -> None:
     arguments = {"box": {"width": 1, "depth": 2}, "height": 0.2, "unit": "bags"}
     printed = cookbook(HERE + "functions.py", call("soil", **arguments), "Ten bags.")
-    assert printed == 'soil bags {"amount":10.0,"unit":"bags"} True\nTen bags.\n'.replace(
-        '{"amount":10.0,"unit":"bags"}', json_of(printed)
-    )
-    assert json.loads(json_of(printed)) == {"amount": 10.0, "unit": "bags"}
+    assert printed.startswith("soil bags {")
+    assert printed.endswith("} True\nTen bags.\n")
+    result = printed[printed.index("{") : printed.index("}") + 1]
+    assert json.loads(result) == {"amount": 10.0, "unit": "bags"}
     (tool,) = cookbook.server.requests[0].body["tools"]
     assert tool["description"] == "Say how much soil a box takes."
     assert "how high the soil stands, in metres" in json.dumps(tool)
@@ -40,10 +40,6 @@ def test_a_function_is_told_by_its_signature(cookbook: Cookbook) -> None:
         each.get("enum") for each in tool["parameters"]["properties"].values()
     ]
     assert "$defs" in tool["parameters"]
-
-
-def json_of(printed: str) -> str:
-    return printed[printed.index("{") : printed.index("}") + 1]
 
 
 def test_a_decorator_says_more(cookbook: Cookbook) -> None:
@@ -118,26 +114,13 @@ def test_hooks_of_one_tool_see_its_calls(cookbook: Cookbook) -> None:
 def test_pieces_and_own_events_reach_readers(cookbook: Cookbook) -> None:
     answers = (Reply.tool_calls(("race", {"laps": 2}), ("cheer", {"times": 2})), "What a race!")
     printed = cookbook(HERE + "pieces.py", *answers).splitlines()
-    assert printed[:-1] in (
-        [
-            "lap 1 61.5 True",
-            "lap 2 61.5 True",
-            "race -> Lap 1 done. Lap 2 done. Finished.",
-            "cheer -> Hurra! Hurra! ",
-        ],
-        [
-            "lap 1 61.5 True",
-            "lap 2 61.5 True",
-            "cheer -> Hurra! Hurra! ",
-            "race -> Lap 1 done. Lap 2 done. Finished.",
-        ],
-        [
-            "cheer -> Hurra! Hurra! ",
-            "lap 1 61.5 True",
-            "lap 2 61.5 True",
-            "race -> Lap 1 done. Lap 2 done. Finished.",
-        ],
-    )
+    race, cheer = "race -> Lap 1 done. Lap 2 done. Finished.", "cheer -> Hurra! Hurra! "
+    assert [each for each in printed[:-1] if each != cheer] == [
+        "lap 1 61.5 True",
+        "lap 2 61.5 True",
+        race,
+    ]
+    assert cheer in printed
     assert printed[-1] == "What a race!"
 
 
@@ -194,7 +177,7 @@ def test_the_model_is_told_what_was_wrong(cookbook: Cookbook) -> None:
     assert "total" in lines[2]
     assert "division by zero" in lines[3]
     assert lines[5] == "COMPLETED 30 euros each."
-    assert "WARNING" in printed.errors
+    assert "split_bill failed: ZeroDivisionError" in printed.errors
     assert "ERROR" not in printed.errors
     assert "Traceback" not in printed.errors
 

@@ -1,4 +1,4 @@
-"""Say what the input has to be: a dict is validated before the run is accepted, and sent as JSON."""
+"""Say what the input has to be: a dict is validated before the run is accepted."""
 
 from pydantic import BaseModel, Field
 

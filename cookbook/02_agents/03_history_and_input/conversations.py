@@ -1,6 +1,6 @@
 """Whose conversation is it? A script's agent goes on with its own; others are carried explicitly.
 
-An agent that is made in `__main__` continues, in the foreground, the conversation that it has begun.
+An agent that is made in `__main__` continues, in the foreground, the conversation that it began.
 A server imports its agents: there each run without a `session_id` begins a new one, so that two
 requests never share one by accident. `agent.conversation()` carries one, anywhere.
 """

@@ -1,4 +1,4 @@
-"""State of a session: a tool changes it, the instructions show it, and it is there the next time."""
+"""State of a session: a tool changes it, instructions show it, and it is there the next time."""
 
 from kern.agent import Agent
 from kern.db.sqlite import SqliteDb

@@ -1,4 +1,4 @@
-"""Hooks around each tool call, nested: the first is the outermost. One counts, the other forbids."""
+"""Hooks around each tool call, nested, the first outermost: one counts, the other forbids."""
 
 from collections.abc import Callable
 from typing import Any

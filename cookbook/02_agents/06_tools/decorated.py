@@ -1,4 +1,4 @@
-"""What @tool can say: another name and description, instructions for the system message, strictness."""
+"""What @tool can say: name, description, instructions for the system message, strictness."""
 
 from kern.agent import Agent
 from kern.models.openai import OpenAIResponses
@@ -23,9 +23,7 @@ def delay(train: str) -> str:
     return "four minutes"
 
 
-inspector = Agent(
-    name="Station", model=OpenAIResponses(id="gpt-5.4-mini"), tools=[platform, delay]
-)
+inspector = Agent(name="Station", model=OpenAIResponses(id="gpt-5.4-mini"), tools=[platform, delay])
 
 if __name__ == "__main__":
     print(platform.name, "|", platform.description)

@@ -1,4 +1,4 @@
-"""A tool whose result is the answer: shown to the user, or ending the run without another question."""
+"""A tool whose result is the answer: shown to the user, or ending the run at once."""
 
 from kern.agent import Agent
 from kern.models.openai import OpenAIResponses

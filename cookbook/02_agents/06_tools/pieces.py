@@ -1,4 +1,4 @@
-"""A tool that yields: its texts are joined, its pieces and own events reach readers as they come."""
+"""A tool that yields: texts are joined, pieces and own events reach readers as they come."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tools that a function chooses for each run: the night shift may open the gate, guests may ring."""
+"""Tools that a function chooses for each run: the night shift opens the gate, guests ring."""
 
 from kern.agent import Agent
 from kern.models.openai import OpenAIResponses

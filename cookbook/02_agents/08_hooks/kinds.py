@@ -1,4 +1,4 @@
-"""Everything that can be a hook: a function, an asynchronous one, an object; each gets what it names."""
+"""What can be a hook: a function, an asynchronous one, an object; each gets what it names."""
 
 from kern.agent import Agent, AgentSession, RunOutput
 from kern.db.sqlite import SqliteDb

@@ -16,7 +16,9 @@ def within_limit(function_name: str, arguments: dict[str, Any]) -> None:
         raise PermissionError("More than 100 euros need a signature.")
 
 
-def guarded(function_name: str, function_call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+def guarded(
+    function_name: str, function_call: Callable[..., Any], arguments: dict[str, Any]
+) -> Any:
     """Check the call before it is made, and its result before the model sees it."""
     within_limit(function_name, arguments)
     return IBAN.sub("[account]", str(function_call(**arguments)))

@@ -1,4 +1,4 @@
-"""Dependencies: values for tools, hooks and instructions; one that is a function is called per run."""
+"""Dependencies for tools, hooks and instructions; one that is a function is called per run."""
 
 from kern.agent import Agent
 from kern.models.openai import OpenAIResponses

@@ -1,4 +1,4 @@
-"""Knowledge from wherever you keep it: a function that finds, and a tool that lets the model ask it."""
+"""Knowledge from wherever you keep it: a function that finds, asked by the model's tool."""
 
 from kern.agent import Agent
 from kern.models.openai import OpenAIResponses

@@ -1,4 +1,4 @@
-"""With raise_on_error=False a failed run is returned, with the error's text where there is no other."""
+"""With raise_on_error=False a failed run is returned, its error as the content if need be."""
 
 from kern.agent import Agent
 from kern.models.openai import OpenAIResponses

@@ -1,8 +1,7 @@
 """Who answers where a model fails: others in turn, or by the kind of error."""
 
 from kern.agent import Agent, FallbackConfig
-from kern.models.anthropic import Claude
-from kern.models.openai import OpenAIResponses
+from kern.models.openai import OpenAIChat, OpenAIResponses
 
 
 def told(primary: str, fallback: str, error: Exception) -> None:
@@ -13,14 +12,14 @@ def told(primary: str, fallback: str, error: Exception) -> None:
 in_turn = Agent(
     name="In turn",
     model=OpenAIResponses(id="gpt-5.4", max_retries=0),
-    fallback_models=["openai:gpt-5.4-mini", Claude(id="claude-sonnet-5-5")],
+    fallback_models=["openai:gpt-5.4-mini", "anthropic:claude-sonnet-5-5"],
 )
 
 by_kind = Agent(
     name="By kind",
     model=OpenAIResponses(id="gpt-5.4", max_retries=0),
     fallback_config=FallbackConfig(
-        on_rate_limit=[Claude(id="claude-sonnet-5-5")],
+        on_rate_limit=[OpenAIChat(id="gpt-5.4-nano")],
         on_error=[OpenAIResponses(id="gpt-5.4-mini")],
         callback=told,
     ),

@@ -1,4 +1,4 @@
-"""Stop a run by its id, from any thread or process: with no agent in hand, and keep what it wrote."""
+"""Stop a run by its id, with no agent in hand, and keep what it wrote."""
 
 import asyncio
 

@@ -1,10 +1,11 @@
-"""The scripts of the cookbook, each run as its reader would: in a process and directory of its own."""
+"""The cookbook's scripts, each run as its reader would: in a process and directory of its own."""
 
 import atexit
 import os
 import sys
 import threading
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -90,7 +91,7 @@ class Cookbook:
             Reply.text(reply) if isinstance(reply, str) else reply for reply in replies
         )
 
-    def _start(self, script: str, environment: dict[str, str]) -> processes.Process:
+    def _start(self, script: str, environment: dict[str, str]) -> BaseProcess:
         variables = {
             "OPENAI_BASE_URL": self.server.base_url,
             "ANTHROPIC_BASE_URL": self.server.url,
@@ -107,7 +108,7 @@ class Cookbook:
         process.start()
         return process
 
-    def _ended(self, process: processes.Process) -> tuple[int, Printed]:
+    def _ended(self, process: BaseProcess) -> tuple[int, Printed]:
         process.join(40)
         in_time = process.exitcode is not None
         process.kill()
@@ -118,7 +119,6 @@ class Cookbook:
         assert in_time, f"no end after 40 seconds\n{printed.text}\n{printed.errors}"
         assert code is not None
         return code, printed
-
 
     def _printed(self) -> Printed:
         return Printed(*((self.directory / name).read_text() for name in _STREAMS))
