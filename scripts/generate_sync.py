@@ -110,6 +110,8 @@ def call(method: Function) -> Iterator[ast.stmt]:
     returns = ast.unparse(method.returns)
     arguments = [each.arg for each in method.args.args if each.arg != "self"]
     arguments += [f"{each.arg}={each.arg}" for each in method.args.kwonlyargs]
+    if method.args.kwarg is not None:
+        arguments.append(f"**{method.args.kwarg.arg}")
     work = f"self.{method.name}({', '.join(arguments)})"
     if "AsyncGenerator" not in returns:
         text = f"return blocking('await agent.{method.name}(...)').call({work})"

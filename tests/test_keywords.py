@@ -7,8 +7,8 @@ from typing import cast, get_type_hints
 import pytest
 
 from kern import Agent, InMemoryDb, PostgresDb, SqliteDb, UsageLimits, acancel_run, cancel_run, tool
-from kern.agent.definition import AgentDefinition
-from kern.agent.keywords import AgentOptions, RunOptions
+from kern.agent.definition import PARTS
+from kern.agent.keywords import KEYWORDS, RunOptions
 from kern.agent.serving import lifespan, serve
 from kern.models.openai import OpenAIResponses
 
@@ -83,11 +83,15 @@ def test_signatures_stay_as_they_are() -> None:
     assert AGENT.arun.__doc__.startswith("Run the agent.")
 
 
-def test_the_overloads_take_every_keyword() -> None:
-    taken = set(inspect.signature(AgentDefinition).parameters)
-    assert {*get_type_hints(AgentOptions)} == taken - {*("name", "model"), *_SAYING_TYPES}
-    taken = set(inspect.signature(AGENT.arun).parameters)
-    assert {*get_type_hints(RunOptions)} == taken - {*("input", "stream"), *_SAYING_TYPES}
+def test_every_keyword_belongs_to_one_part_that_documents_it() -> None:
+    assert {*inspect.signature(Agent).parameters} == {*KEYWORDS}
+    for name in KEYWORDS:
+        [part] = [each for each in PARTS if name in each.__annotations__]
+        assert f"\n        {name}: " in (part.__doc__ or ""), name
+        assert f"\n    {name}: " in (Agent.__init__.__doc__ or ""), name
 
 
-_SAYING_TYPES = {"output_schema", "dependencies"}
+def test_every_option_of_a_run_is_shown_and_documented() -> None:
+    assert {*get_type_hints(RunOptions)} <= {*inspect.signature(AGENT.arun).parameters}
+    for name in RunOptions.__annotations__:
+        assert f"\n            {name}: " in (AGENT.arun.__doc__ or ""), name

@@ -1,11 +1,13 @@
 """Public functions that say which keyword was meant, where one is wrong."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from functools import wraps
-from inspect import CO_VARKEYWORDS, getattr_static, iscoroutinefunction
+from inspect import CO_VARKEYWORDS, Parameter, Signature, getattr_static, iscoroutinefunction
 from types import FunctionType
-from typing import ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast, get_args, get_origin
+
+from typing_extensions import Unpack
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -16,16 +18,17 @@ def explained(function: Callable[P, R], name: str | None = None) -> Callable[P, 
     """Return the function, which names itself and the nearest keyword where one is wrong.
 
     Args:
-        function: a function, or a method; it takes no ``**`` of its own.
+        function: a function, or a method; what it takes with ``**`` is a TypedDict's.
         name: what users call it; by default the name in the code, or the class of a constructor.
     """
     made = cast(FunctionType, function)
     code = made.__code__
-    if code.co_flags & CO_VARKEYWORDS:
+    unpacked = _unpacked(function) if code.co_flags & CO_VARKEYWORDS else {}
+    if unpacked is None:
         return function
     name = name or made.__qualname__.removesuffix(".__init__")
     made.__qualname__ = name  # What Python says of a missing argument, it says of this name.
-    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    known = (*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *unpacked)
     named = frozenset(known[code.co_posonlyargcount :]) - {"self"}
 
     def check(given: Collection[str]) -> None:
@@ -40,14 +43,48 @@ def explained(function: Callable[P, R], name: str | None = None) -> Callable[P, 
             check(kwargs)
             return await function(*args, **kwargs)
 
-        return cast(Callable[P, R], call_later)
+        return cast(Callable[P, R], spelled(call_later, unpacked))
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         check(kwargs)
         return function(*args, **kwargs)
 
-    return call
+    return spelled(call, unpacked)
+
+
+def spelled(
+    function: Callable[P, R],
+    options: Mapping[str, object],
+    default: Callable[[str], object] = lambda _: None,
+) -> Callable[P, R]:
+    """Have the signature of a function show each keyword that it takes with ``**``.
+
+    Args:
+        function: the function.
+        options: the keywords, each with its type.
+        default: returns the default of one.
+    """
+    if options:
+        signature = Signature.from_callable(function)
+        named = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
+        more = [
+            Parameter(each, Parameter.KEYWORD_ONLY, default=default(each), annotation=kind)
+            for each, kind in options.items()
+        ]
+        shown = signature.replace(parameters=[*named, *more])
+        cast(FunctionType, function).__signature__ = shown  # type: ignore[attr-defined] # PEP 362
+    return function
+
+
+def _unpacked(function: Callable[..., object]) -> dict[str, object] | None:
+    """Return the keywords of the TypedDict that a function takes with ``**``, or None."""
+    unpack: object = Unpack
+    for kind in function.__annotations__.values():
+        if get_origin(kind) is unpack:
+            keywords: dict[str, object] = get_args(kind)[0].__annotations__
+            return keywords
+    return None
 
 
 def public(cls: Class) -> Class:

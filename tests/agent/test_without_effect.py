@@ -77,7 +77,7 @@ DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"tools": print}, "tools must be a list, as in tools=[search], not <built-in"),
     ({"tools": "search"}, "tools must be a list, as in tools=[search], not 'search'."),
     ({"middleware": [print]}, "middleware must be a list, as in middleware=[Timed()], not <built"),
-    ({"instructions": print}, "instructions must be a text, or a list of texts, not <built-in"),
+    ({"instructions": 7}, "instructions must be a text, or a list of texts, not 7"),
     ({"instructions": ["Go.", 7]}, "instructions must be a text, or a list of texts, not ['Go.'"),
     ({"description": ["Kind"]}, "description must be a text, not ['Kind']."),
     ({"dependencies": ["a"]}, "dependencies must be a dict, not ['a']."),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -19,13 +19,14 @@ from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError, failure
 from kern.execution.journal import Emit
+from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
 from kern.run.happened import Happened, event_of
 from kern.run.input import RunInput
 from kern.run.record import NewRun
-from kern.run.steps import TYPED_VERSION
+from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
 
 # What a stream tells that was not asked for every event: text, and how the run goes on.
@@ -68,6 +69,10 @@ class Request:
         connection: the caller's own, in whose transaction it is submitted.
         form: what its answer has to be, by itself or by its agent.
         attachments: its input, where that holds media; it takes the place of the run's.
+        every_event: whether its stream yields every event.
+        yield_run_output: whether its stream ends with the run itself.
+        raise_on_error: whether what it fails of in the foreground is raised.
+        dependencies: its own, in the foreground.
     """
 
     agent: AnyAgent
@@ -77,6 +82,10 @@ class Request:
     connection: object | None = None
     form: Form | None = None
     attachments: Attachments | None = None
+    every_event: bool = False
+    yield_run_output: bool = False
+    raise_on_error: bool = True
+    dependencies: Mapping[str, object] | None = None
 
     @classmethod
     def of(
@@ -84,7 +93,13 @@ class Request:
         agent: AnyAgent,
         given: Input,
         *,
-        media: Mapping[str, object] | None = None,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
+        stream_events: bool | None = None,
+        yield_run_output: bool = False,
+        raise_on_error: bool | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -99,10 +114,15 @@ class Request:
         webhook: str | None = None,
         connection: object | None = None,
         output_schema: object = None,
+        dependencies: Mapping[str, object] | None = None,
+        session_state: Mapping[str, object] | None = None,
+        knowledge_filters: object | None = None,
+        add_history_to_context: bool | None = None,
+        add_dependencies_to_context: bool | None = None,
+        add_session_state_to_context: bool | None = None,
+        debug_mode: bool | None = None,
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
-
-        Media is given by the names of its options, if there is any.
 
         Raises:
             InvalidInputError: an argument cannot be used.
@@ -124,20 +144,38 @@ class Request:
             }
             if unused := [name for name, is_set in background_only.items() if is_set]:
                 raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
+        media = None
+        if images or audio or videos or files:
+            media = {"images": images, "audio": audio, "videos": videos, "files": files}
         schema = agent.input_schema
         said = RunInput.of(
             given if schema is None else written(schema, given), with_media=media is not None
         )
+        kept: dict[str, object] = {
+            name: value
+            for name, value in (
+                ("session_state", session_state),
+                ("dependencies", dependencies if background else None),
+                ("knowledge_filters", knowledge_filters),
+                ("add_history_to_context", add_history_to_context),
+                ("add_dependencies_to_context", add_dependencies_to_context),
+                ("add_session_state_to_context", add_session_state_to_context),
+                ("debug_mode", debug_mode),
+            )
+            if value is not None
+        }
+        if kept:
+            said = replace(said, options=kept)
         attachments = None
         if media or (not isinstance(given, str) and holds_media(said.messages)):
-            attachments = Attachments.of(said.messages, media or {})
+            attachments = Attachments.of(said, media or {})
         run = new_run(
             agent.id,
             said.to_json() if attachments is None else "",
             run_id=run_id,
-            session_id=session_id,
-            user_id=user_id,
-            metadata=metadata,
+            session_id=agent.session_id if session_id is None else session_id,
+            user_id=agent.user_id if user_id is None else user_id,
+            metadata=metadata if agent.metadata is None else {**agent.metadata, **(metadata or {})},
             timeout=agent.timeout if timeout is None else timeout,
             usage_limits=usage_limits,
             priority=priority,
@@ -146,13 +184,27 @@ class Request:
             session_policy=session_policy,
             webhook=webhook,
         )
+        if kept:
+            run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
         form = None
         if output_schema is not None or agent.answering is not None:
             run, form = _formed(run, agent, output_schema)
         if session_policy is None:
             # A run that is part of another's work must not wait for that one to end.
             session_policy = agent.session_policy if run.parent_run_id is None else "parallel"
-        return cls(agent, run, background, session_policy, connection, form, attachments)
+        return cls(
+            agent,
+            run,
+            background,
+            session_policy,
+            connection,
+            form,
+            attachments,
+            agent.stream_events if stream_events is None else stream_events,
+            yield_run_output,
+            agent.raise_on_error if raise_on_error is None else raise_on_error,
+            None if background else dependencies,
+        )
 
     async def submit(self) -> RunOutput:
         """Accept the run for the background, and return it, PENDING.
@@ -185,30 +237,29 @@ class Request:
         if self.attachments is not None:
             run = await self.attachments.attached(run)
         if agent.db is not None:
-            output = await (await runtime_of(agent)).execute(agent, run, emit)
+            output = await (await runtime_of(agent)).execute(agent, run, emit, self.dependencies)
         else:
-            output = await execute_alone(agent, run, emit)
+            output = await execute_alone(agent, run, emit, self.dependencies)
         return output if output.content_type == "str" else typed(output, agent.answering)
 
-    def stream(self, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
+    def stream(self) -> AsyncGenerator[RunOutputEvent, None]:
         """Carry the run out, and yield its events; a background run is submitted at once.
 
-        Args:
-            every_event: yield them all; else the pieces of content, and how the run goes on and
-                ends. Then the end of a completed run has no text: the pieces were its content.
+        Where not every event is asked for, it yields the pieces of content, and how the run goes
+        on and ends. Then the end of a completed run has no text: the pieces were its content.
 
         Raises:
             Exception: what the run failed of.
         """
         if not self.background:
-            return self._told(self._typed(self._executed()), every_event)
+            return self._told(self._typed(self._executed()))
         streamed = replace(self, run=msgspec.structs.replace(self.run, streamed=True))
         submitting: asyncio.Task[RunOutput] | None = None
         with suppress(RuntimeError):  # Code without an event loop submits with the first event.
             submitting = asyncio.get_running_loop().create_task(streamed.submit())
             _submitting.add(submitting)
             submitting.add_done_callback(_submitting.discard)
-        return self._told(self._typed(streamed._submitted(submitting)), every_event)
+        return self._told(self._typed(streamed._submitted(submitting)))
 
     def _typed(
         self, events: AsyncGenerator[RunOutputEvent, None]
@@ -219,11 +270,11 @@ class Request:
         return typed_events(events, self.form, grows=answering is None or answering.parser is None)
 
     async def _told(
-        self, events: AsyncGenerator[RunOutputEvent, None], every_event: bool
+        self, events: AsyncGenerator[RunOutputEvent, None]
     ) -> AsyncGenerator[RunOutputEvent, None]:
         async with aclosing(events):
             async for event in events:
-                if every_event:
+                if self.every_event:
                     yield event
                 elif isinstance(event, RunCompletedEvent):
                     is_text = event.content_type == "str"
@@ -293,4 +344,5 @@ def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun
     own = None if form is None else form.to_json()
     if form is None and answering is not None:
         form = answering.form
-    return msgspec.structs.replace(run, journal_version=TYPED_VERSION, output_schema=own), form
+    version = max(run.journal_version, TYPED_VERSION)
+    return msgspec.structs.replace(run, journal_version=version, output_schema=own), form

@@ -188,13 +188,20 @@ class Runtime:
         submit = partial(self._background.submit, definition, policy=policy, connection=connection)
         return await self._submission.placed(run, submit, connection)
 
-    async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
+    async def execute(
+        self,
+        definition: Definition,
+        run: NewRun,
+        emit: Emit | None,
+        dependencies: Mapping[str, object] | None = None,
+    ) -> RunOutput:
         """Accept a run and execute it here and now, for a caller who waits for it.
 
         Args:
             definition: the agent.
             run: the run.
             emit: called with each event, where the caller streams the run.
+            dependencies: the run's own, over the agent's.
 
         Returns:
             The run as it ended.
@@ -205,7 +212,7 @@ class Runtime:
             Exception: what the run failed of; it is settled as ERROR by then.
         """
         await self._subscriptions.listen()
-        spec = Spec.of(definition)
+        spec = Spec.of(definition, dependencies)
         run = replace(run, lease=self.settings.heartbeat, executor=self._name)
         record = await self._submission.placed(run, self._foreground.accept)
         if self._background.owns(record):

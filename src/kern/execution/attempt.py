@@ -68,6 +68,7 @@ class Attempt:
         unfit: the models that no later call needs to ask, each with the error that says why.
         answering: what the answer has to be, by its agent or by itself, and who is asked then.
         answer: the value that was read of the answer, once it fits, and the type of it.
+        options: what the run was given beside its messages, by the name of the option.
     """
 
     spec: Spec
@@ -103,6 +104,7 @@ class Attempt:
     unfit: tuple[tuple[Model, ModelError], ...] = ()
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
     _told: int = 0
 
     @classmethod
@@ -251,7 +253,8 @@ class Attempt:
                 lambda: store.events(run_id, self.journal.state.last_seq)
             ):
                 self.journal.restore(row)
-        given = RunInput.from_json(self.input).messages
+        said = RunInput.from_json(self.input)
+        self.options, given = said.options, said.messages
         if store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
         self._add(self.messages, given, run_id)

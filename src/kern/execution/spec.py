@@ -32,11 +32,11 @@ class Definition(Protocol):
         """Who answers."""
 
     @property
-    def fallback_config(self) -> FallbackConfig | None:
+    def fallback(self) -> FallbackConfig | None:
         """Who answers where it has failed."""
 
     @property
-    def system_message(self) -> str | None:
+    def told_text(self) -> str | None:
         """What the model is told before the conversation."""
 
     @property
@@ -158,13 +158,18 @@ class Spec(msgspec.Struct, frozen=True):
     fallback: FallbackConfig | None
 
     @classmethod
-    def of(cls, definition: Definition) -> "Spec":
-        """Return the definition as it is now."""
+    def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
+        """Return the definition as it is now.
+
+        Args:
+            definition: an agent.
+            dependencies: those of a run, over the agent's.
+        """
         return cls(
             definition.id,
             definition.name,
             definition.model,
-            definition.system_message,
+            definition.told_text,
             definition.history_runs,
             definition.history_agents,
             dict(definition.tools),
@@ -177,11 +182,11 @@ class Spec(msgspec.Struct, frozen=True):
             definition.live,
             definition.send_media_to_model,
             definition.store_media,
-            dict(definition.dependencies),
+            {**definition.dependencies, **(dependencies or {})},
             definition.answering,
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
-            definition.fallback_config,
+            definition.fallback,
         )
 
     @property

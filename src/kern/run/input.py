@@ -1,6 +1,7 @@
 """What goes into a run: the messages that it adds to its conversation."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 from kern.errors import InvalidInputError
@@ -15,9 +16,11 @@ class RunInput:
 
     Attributes:
         messages: what the run adds to the conversation, in order; at least one.
+        options: what it was given beside them that its executor needs, by the name of the option.
     """
 
     messages: tuple[Message, ...]
+    options: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, value: object, *, with_media: bool = False) -> Self:
@@ -39,7 +42,12 @@ class RunInput:
 
     def to_json(self) -> str:
         """Return the input as JSON text."""
-        return encode({"messages": [each.to_dict() for each in self.messages]}, "input")
+        messages = [each.to_dict() for each in self.messages]
+        if not self.options:
+            return encode({"messages": messages}, "input")
+        for name, value in self.options.items():
+            encode(value, name)  # So that the error names it.
+        return encode({"messages": messages, "options": self.options}, "input")
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -48,7 +56,11 @@ class RunInput:
         Raises:
             ValueError: the text is damaged.
         """
-        return cls(tuple(messages_of(decode_object(text))))
+        values = decode_object(text)
+        options = values.get("options", {})
+        if not isinstance(options, dict):
+            raise ValueError(f"expected an object of options, found {options!r:.100}")
+        return cls(tuple(messages_of(values)), options)
 
 
 def _message(value: object) -> Message:

@@ -15,12 +15,15 @@ from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
 
-VERSION = 2
+VERSION = 3
 """The version of the journal that this kern writes, and the newest that it reads.
 
 It counts up when older versions of kern could not execute a run by what a newer one writes. A run
 that has a limit of cost of its own needs version 2.
 """
+
+OPTIONS_VERSION = 3
+"""The version from which on a run's input may hold options."""
 
 TYPED_VERSION = 2
 """The version from which on a run's answer may have a form, and secondary models."""

@@ -128,8 +128,9 @@ class Calls:
             self._seen.breach(f"the call {key} has a result that it never returned: {result}")
 
     def answers(self, run_ids: Iterable[str]) -> int:
-        """Return how many answers of the model are journaled for these runs."""
-        return sum(len(self._answers(run_id)) for run_id in run_ids)
+        """Return how many answers of models are journaled for these runs, secondary ones too."""
+        asked = (step for run_id in run_ids for step in self._steps(run_id))
+        return sum(isinstance(step, ModelAnswered | SecondaryAnswered) for step in asked)
 
     def _answers(self, run_id: str) -> list[ModelAnswered]:
         return [step for step in self._steps(run_id) if isinstance(step, ModelAnswered)]
