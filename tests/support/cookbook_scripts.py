@@ -75,13 +75,11 @@ class Cookbook:
         """
         self.answer(*replies, *[Reply.hang()] * (at > 0))
         process = self._start(script, {"KERN_HEARTBEAT": "0.5", **environment})
-        if at:
-            self.server.wait_for_requests_sync(at, 20)
         deadline = time.monotonic() + 20
-        while when not in self._printed().text:
+        while len(self.server.requests) < at or when not in self._printed().text:
             assert process.is_alive(), self._printed()
             assert time.monotonic() < deadline, self._printed()
-            time.sleep(0.02)
+            time.sleep(0.02)  # What it prints is a file, of which nobody is told.
         process.kill()
         return self._ended(process)[1]
 
