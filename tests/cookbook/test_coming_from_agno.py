@@ -35,7 +35,7 @@ def test_the_page_has_names() -> None:
 def test_a_keyword_that_is_not_there_yet_is_refused(name: str) -> None:
     assert name not in KEYWORDS
     with pytest.raises(TypeError, match=name):
-        Agent("Any", **{name: True})  # type: ignore[arg-type]
+        Agent("Any", **{name: True})  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("name", sorted(OF_TOOLS))
