@@ -164,6 +164,19 @@ def test_calls_have_bounds(cookbook: Cookbook) -> None:
     assert printed[3] == "COMPLETED It rains."
 
 
+def test_sequential_calls_see_what_those_before_them_left(cookbook: Cookbook) -> None:
+    crates = ("pears", "plums", "figs", "nuts")
+    calls = Reply.tool_calls(*(("stack", {"crate": crate}) for crate in crates))
+    printed = cookbook(HERE + "one_after_the_other.py", calls, "Three.").splitlines()
+    assert printed[:3] == [
+        "False pears",
+        "False pears < plums",
+        "False pears < plums < figs",
+    ]
+    assert printed[3].startswith("True ")
+    assert printed[4] == "['pears', 'plums', 'figs'] Three."
+
+
 def test_the_model_is_told_what_was_wrong(cookbook: Cookbook) -> None:
     answers = (
         call("split_bill", total="ninety", people=3),
