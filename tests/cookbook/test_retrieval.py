@@ -13,7 +13,7 @@ def search(query: str) -> Reply:
 
 def test_the_model_asks_a_function(cookbook: Cookbook) -> None:
     printed = cookbook(HERE + "own_retriever.py", search("dogs on the pier"), "No (rule 9).")
-    result, answer = printed.splitlines()
+    result, _, answer = printed.rstrip().rpartition("\n")
     assert result.startswith("search_knowledge_base {'query': 'dogs on the pier'} -> ")
     assert "from October to April" in result
     assert "six metres" not in result
@@ -33,9 +33,10 @@ def test_references_are_part_of_the_message(cookbook: Cookbook) -> None:
 
 def test_filters_narrow_a_search(cookbook: Cookbook) -> None:
     answers = (search("dry"), "A Riesling.", search("dark"), "Nothing.")
-    first, found, second, nothing = cookbook(HERE + "filters.py", *answers).splitlines()
-    assert first == "rita looks for 'dry' with {'country': 'Germany'}"
-    assert "from the slate" in found
-    assert "late harvest" not in found
-    assert second == "rita looks for 'dark' with {'country': 'Chad'}"
-    assert "Malbec" not in nothing
+    printed = cookbook(HERE + "filters.py", *answers)
+    first, second = printed.split("rita looks for ")[1:]
+    assert first.startswith("'dry' with {'country': 'Germany'}\n")
+    assert "from the slate" in first
+    assert "late harvest" not in first
+    assert second.startswith("'dark' with {'country': 'Chad'}\n")
+    assert "Malbec" not in second

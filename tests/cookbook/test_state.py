@@ -20,7 +20,7 @@ def test_a_tool_changes_the_state(cookbook: Cookbook) -> None:
     assert printed.splitlines() == [
         "Help to pack for 3 days. On the list so far: []",
         "Done.",
-        "Help to pack for 3 days. On the list so far: ['torch']",
+        'Help to pack for 3 days. On the list so far: ["torch"]',
         "Done again.",
         "kept: {'items': ['torch', 'tin opener'], 'days': 3}",
         "of this run: {'items': ['torch', 'tin opener'], 'days': 3}",
