@@ -33,3 +33,12 @@ def test_dependencies_have_types(cookbook: Cookbook) -> None:
     call = Reply.tool_calls(("exchange", {"euros": 100, "currency": "DKK"}))
     printed = cookbook(HERE + "typed.py", call, '{"amount": 731.08, "currency": "DKK"}')
     assert printed == "731.08\n731.08 DKK\n"
+
+
+def test_dependencies_of_a_run_outlive_the_process(cookbook: Cookbook) -> None:
+    script = HERE + "in_the_background.py"
+    printed = cookbook.kill(script, Reply.tool_calls(("look_up", {})), at=2)
+    assert printed.text.startswith("refused: ")
+    assert "archive" in printed.text
+    again = cookbook(script, "A great day.", KERN_HEARTBEAT="0.5").splitlines()
+    assert again[-1] == "the bridge was opened | A great day."

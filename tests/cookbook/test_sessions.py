@@ -69,6 +69,14 @@ def test_a_summary_that_fails_does_no_harm(cookbook: Cookbook) -> None:
     assert models == ["gpt-5.4-mini", "gpt-5.4-nano"] * 2
 
 
+def test_a_killed_run_asks_for_its_summary_alone(cookbook: Cookbook) -> None:
+    script = HERE + "summary_once.py"
+    assert cookbook.kill(script, "Good news.", at=2).text == ""
+    again = cookbook(script, summary("All is well."), KERN_HEARTBEAT="0.5")
+    assert again == "COMPLETED Good news.\nAll is well.\n"
+    assert len(cookbook.server.requests) == 3
+
+
 def test_the_model_searches_this_users_past(cookbook: Cookbook) -> None:
     printed = cookbook(
         HERE + "search_the_past.py",

@@ -195,6 +195,15 @@ def test_the_model_is_told_what_was_wrong(cookbook: Cookbook) -> None:
     assert "Traceback" not in printed.errors
 
 
+def test_an_interrupted_call_is_not_made_again(cookbook: Cookbook) -> None:
+    script = HERE + "interrupted.py"
+    printed = cookbook.kill(script, call("ring_the_alarm", minutes=5), when="ringing\n")
+    assert printed.text == "ringing\n"
+    again = cookbook(script, "Go and look.", KERN_HEARTBEAT="0.5")
+    assert again == "True COMPLETED Go and look.\n"
+    assert "unknown" in told(cookbook, 1)
+
+
 def test_the_model_thinks_first(cookbook: Cookbook) -> None:
     thought = call("think", title="Compare", thought="Two trips cost 7.20; the ticket is less.")
     printed = cookbook(HERE + "think_first.py", call("fare", zones=3), thought, "Yes.")

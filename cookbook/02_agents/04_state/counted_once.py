@@ -1,5 +1,6 @@
-"""State is committed with the step that changed it. Kill this script while it waits, and start it
-again: the run goes on where it was, and nothing is counted twice.
+"""State is committed with the step that changed it: after a kill nothing is counted twice.
+
+Kill this script while it waits, and start it again: the run goes on where it was.
 """
 
 from kern.agent import Agent
