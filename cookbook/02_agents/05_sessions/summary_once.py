@@ -1,4 +1,4 @@
-"""The summary is a step of the run: where the process dies in it, the answer is not asked for again.
+"""The summary is a step of the run: where the process dies in it, the answer is not asked again.
 
 Kill this script once it has asked twice, and start it again: only the summary is asked for.
 """

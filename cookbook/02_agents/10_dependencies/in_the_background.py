@@ -1,7 +1,7 @@
 """Dependencies of a run in the background: those of the run are JSON, and are kept with it.
 
 Kill this script while it waits, and start it again. The agent's own dependencies may be anything:
-they are stored nowhere, so only a process that submits to this agent or serves it executes its runs.
+they are stored nowhere, so only a process that submits to this agent or serves it has its runs.
 """
 
 from kern.agent import Agent
