@@ -13,8 +13,10 @@ ROOT = Path(kern.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "keywords", "utils"},
     {"exceptions", "extras", "aio"},
-    {"run", "media", "local"},
-    {"db", "models", "tools"},
+    {"binder", "run", "media", "local"},
+    {"metrics", "models", "tools"},
+    {"session"},
+    {"db"},
     {"webhooks", "execution", "testing"},
     {"dispatch"},
     {"agent"},
@@ -26,7 +28,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {"run", "media"}
 
 # Paths that users know, and that only re-export.
-KNOWN = {"kern", "kern.run.cancel"}
+KNOWN = {"kern", "kern.run", "kern.run.cancel", "kern.utils.pprint"}
 
 
 def name_of(path: Path) -> str:

@@ -189,6 +189,10 @@ class RunTimeoutError(KernError):
     """A run took longer than its time limit."""
 
 
+class RunCancelledError(KernError):
+    """A run was cancelled."""
+
+
 class UsageLimitError(KernError):
     """A run has used as much as it may: asked its model too often, or made too many calls."""
 
@@ -241,6 +245,10 @@ class QueueFullError(KernError):
 
 class RunNotFoundError(KernError):
     """There is no run with this id in the database."""
+
+
+class SessionNotFoundError(KernError):
+    """There is no session with this id, or it is another user's."""
 
 
 class BlobNotFoundError(KernError):

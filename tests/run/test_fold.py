@@ -20,7 +20,7 @@ from journals import answer, row
 from msgspec.structs import replace
 
 from kern.db.base import Store
-from kern.db.values import Settled
+from kern.db.values import Appended, Settled
 from kern.dispatch.decisions import decide
 from kern.dispatch.streams import Reader
 from kern.errors import JournalError, ModelError
@@ -93,11 +93,11 @@ class Rows:
 
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
-    ) -> bool:
+    ) -> Appended:
         for _ in range(3):  # Much may happen meanwhile.
             await asyncio.sleep(0)
         self.add(rows)
-        return True
+        return Appended()
 
     async def settle(self, settlement: Settlement) -> Settled:
         self.add(settlement.journal)

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import suppress
-from dataclasses import fields
 
 import msgspec
 import pytest
@@ -14,8 +13,10 @@ from strategies import Json, json_objects, json_values, parts, texts
 from kern.errors import JournalError, NewerJournalError
 from kern.run.content import ImagePart, Inline, TextPart
 from kern.run.message import Message, Metrics
+from kern.run.metrics import ModelMetrics
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from kern.run.steps import (
     PIECE_KINDS,
     AnswerKept,
@@ -30,6 +31,7 @@ from kern.run.steps import (
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    StateChanged,
     TextSlice,
     ToolEnded,
     read_row,
@@ -58,7 +60,12 @@ messages = st.builds(
 )
 metrics = st.builds(
     Metrics,
-    **{each.name: counts for each in fields(Metrics)} | {"duration": st.none() | seconds},
+    **dict.fromkeys(Metrics.__struct_fields__, counts)
+    | {
+        "duration": st.none() | seconds,
+        "by_model": st.none() | st.just({"model": [ModelMetrics("id", "provider", 1)]}),
+        "additional_metrics": st.none() | st.dictionaries(texts, texts, max_size=3),
+    },
 )
 executions = st.builds(ToolExecution, texts, texts, texts, st.none() | texts, st.booleans())
 requirements = st.builds(
@@ -73,6 +80,7 @@ requirements = st.builds(
     st.none() | texts,
     st.none() | texts,
 )
+patches = st.builds(StatePatch, json_objects, st.lists(texts, max_size=3).map(tuple), json_objects)
 STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     AttemptBegun: st.builds(AttemptBegun, numbers, places),
     CallBegun: st.builds(CallBegun),
@@ -91,10 +99,11 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     AnswerRefused: st.builds(AnswerRefused, texts),
     SecondaryAnswered: st.builds(SecondaryAnswered, texts, messages, metrics, st.none() | texts),
     CallBroken: st.builds(CallBroken, texts, places),
-    ToolEnded: st.builds(ToolEnded, numbers, contents, st.booleans()),
+    ToolEnded: st.builds(ToolEnded, numbers, contents, st.booleans(), st.none() | patches),
     Paused: st.builds(Paused, st.lists(requirements, max_size=2).map(tuple)),
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
+    StateChanged: st.builds(StateChanged, patches),
 }
 steps = st.one_of(*STEPS.values())
 

@@ -7,6 +7,7 @@ from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.execution.spec import HistoryAgents
 from kern.models.base import ToolChoice
+from kern.run.message import Role
 from kern.run.numbers import check_count, check_seconds
 from kern.tools import FunctionTool, Tool, Toolset
 
@@ -104,6 +105,24 @@ def check_text(name: str, value: str | Sequence[str] | None, *, several: bool = 
         raise ConfigurationError(f"{name} must be {what}, not {value!r:.80}.")
 
 
+def check_role(name: str, role: object) -> Role:
+    """Return the role of a message that kern makes.
+
+    Raises:
+        ConfigurationError: there is none of this name.
+    """
+    if isinstance(role, str) and role in _ROLES:
+        return _ROLES[role]
+    raise ConfigurationError(f"{name} must be one of {', '.join(_ROLES)}, not {role!r:.80}.")
+
+
+# OpenAI's name for it; each provider is sent its own.
+_ROLES: Mapping[str, Role] = {
+    **{role: role for role in get_args(Role) if role != "tool"},
+    "developer": "system",
+}
+
+
 def check_history(add: bool, runs: int | None, agents: HistoryAgents) -> int:
     """Return how many earlier runs of the session an agent's model is shown, if it is shown any.
 
@@ -113,17 +132,11 @@ def check_history(add: bool, runs: int | None, agents: HistoryAgents) -> int:
         agents: whose.
 
     Raises:
-        ConfigurationError: one of them cannot be used, or is without effect.
+        ConfigurationError: one of them cannot be used.
     """
     if agents not in _HISTORY_AGENTS:
         raise ConfigurationError(f"history_agents must be 'own' or 'all': {agents!r}.")
-    if not check_flag("add_history_to_context", add):
-        check_needed(
-            "add_history_to_context",
-            "Say add_history_to_context=True, or leave them out.",
-            num_history_runs=runs is not None,
-            history_agents=agents != "own",
-        )
+    check_flag("add_history_to_context", add)
     runs = 3 if runs is None else runs
     return check_count("num_history_runs", runs, ConfigurationError, least=0)
 

@@ -6,7 +6,7 @@ from typing import get_args
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.dispatch.waiting import Until
 from kern.errors import InvalidInputError, RunNotFoundError
-from kern.execution.cancellation import acancel_run
+from kern.execution.cancellation import acancel_run, tell_manager
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
 from kern.run.codec import check_id, check_user
@@ -41,6 +41,7 @@ class Controlling(AgentDefinition[Deps, Output]):
         if self.db is None:
             return await acancel_run(run_id, user_id)
         check_id("run_id", run_id)
+        await tell_manager(run_id)
         return await (await runtime_of(self)).cancel(run_id, self.models, check_user(user_id))
 
     async def await_run(

@@ -9,6 +9,7 @@ from typing_extensions import TypeForm, Unpack
 
 from kern.agent.checks import check_db
 from kern.agent.keywords import KEYWORDS, AgentOptions
+from kern.agent.lines import Remembered, current_line, remembered
 from kern.agent.parts.accepted import Accepted
 from kern.agent.parts.answers import Answers
 from kern.agent.parts.context import Context
@@ -17,6 +18,7 @@ from kern.agent.parts.hooks import Hooks
 from kern.agent.parts.identity import Identity
 from kern.agent.parts.part import Part
 from kern.agent.parts.session import Conversation
+from kern.agent.parts.telling import ToldParts
 from kern.agent.parts.tools import Calling
 from kern.agent.typed import typed
 from kern.dispatch.opening import open_runtime
@@ -30,9 +32,7 @@ from kern.run.base import Deps
 
 
 class AgentDefinition(
-    Identity,
-    Context,
-    Conversation,
+    ToldParts,
     Calling,
     Answers,
     Hooks,
@@ -44,7 +44,10 @@ class AgentDefinition(
 
     Attributes:
         is_named: whether every process knows it by a name or id.
+        remembered: the conversations that it has begun, where it was made in ``__main__``.
     """
+
+    remembered: Remembered | None = None
 
     @overload
     def __init__(
@@ -90,6 +93,8 @@ class AgentDefinition(
         given.update(options, name=name, model=model)
         for part in _used(options):
             part._build(self)
+        self._tell()
+        given["remembered"] = remembered()
         given["is_named"] = bool(options.get("id") or (name and name.strip()))
         check_db(
             self.db,
@@ -104,6 +109,8 @@ class AgentDefinition(
         self.__dict__[name] = value
         try:
             part._build(self)
+            if part in ToldParts.__bases__:
+                self._tell()
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -111,6 +118,25 @@ class AgentDefinition(
 
     def __repr__(self) -> str:
         return f"Agent({self.name!r}, {self.model!r})"
+
+    @property
+    def session_id(self) -> str | None:
+        """The conversation of its runs that name none; None where each begins a new one."""
+        if self.fixed_session_id is not None or self.remembered is None:
+            return self.fixed_session_id
+        line = current_line()
+        known = None if line is None else self.remembered.known(line)
+        return None if known is None else known[0]
+
+    @session_id.setter
+    def session_id(self, value: str | None) -> None:
+        self.__dict__["session_id"] = value
+
+    @property
+    def fixed_session_id(self) -> str | None:
+        """The conversation that it was given, of all its runs that name none."""
+        fixed: str | None = self.__dict__.get("session_id")
+        return fixed
 
     @property
     def models(self) -> tuple[Model, ...]:

@@ -144,7 +144,7 @@ class RunOptions(TypedDict, total=False):
     audio: Sequence[Audio] | None
     videos: Sequence[Video] | None
     files: Sequence[File] | None
-    session_state: dict[str, object] | None
+    session_state: Mapping[str, object] | None
     dependencies: Mapping[str, object] | None
     knowledge_filters: Mapping[str, object] | Sequence[object] | None
     add_history_to_context: bool | None

@@ -13,6 +13,7 @@ import msgspec
 
 from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
+from kern.agent.lines import Line, current_line
 from kern.agent.options import Input, new_run, written
 from kern.agent.typed import typed, typed_events
 from kern.dispatch.foreground import execute_alone
@@ -73,6 +74,7 @@ class Request:
         yield_run_output: whether its stream ends with the run itself.
         raise_on_error: whether what it fails of in the foreground is raised.
         dependencies: its own, in the foreground.
+        line: where it is asked for, if its agent remembers the conversation that it began there.
     """
 
     agent: AnyAgent
@@ -86,6 +88,7 @@ class Request:
     yield_run_output: bool = False
     raise_on_error: bool = True
     dependencies: Mapping[str, object] | None = None
+    line: Line | None = None
 
     @classmethod
     def of(
@@ -149,7 +152,9 @@ class Request:
             media = {"images": images, "audio": audio, "videos": videos, "files": files}
         schema = agent.input_schema
         said = RunInput.of(
-            given if schema is None else written(schema, given), with_media=media is not None
+            given if schema is None else written(schema, given),
+            with_media=media is not None,
+            role=agent.user_message_role,
         )
         kept: dict[str, object] = {
             name: value
@@ -173,7 +178,7 @@ class Request:
             agent.id,
             said.to_json() if attachments is None else "",
             run_id=run_id,
-            session_id=agent.session_id if session_id is None else session_id,
+            session_id=agent.fixed_session_id if session_id is None else session_id,
             user_id=agent.user_id if user_id is None else user_id,
             metadata=metadata if agent.metadata is None else {**agent.metadata, **(metadata or {})},
             timeout=agent.timeout if timeout is None else timeout,
@@ -204,6 +209,9 @@ class Request:
             yield_run_output,
             agent.raise_on_error if raise_on_error is None else raise_on_error,
             None if background else dependencies,
+            None
+            if agent.remembered is None or background or "session_id" in run.chosen
+            else current_line(),
         )
 
     async def submit(self) -> RunOutput:
@@ -233,7 +241,7 @@ class Request:
         Raises:
             Exception: what the run failed of.
         """
-        agent, run = self.agent, self.run
+        agent, run = self.agent, self._continued().run
         if self.attachments is not None:
             run = await self.attachments.attached(run)
         if agent.db is not None:
@@ -260,6 +268,14 @@ class Request:
             _submitting.add(submitting)
             submitting.add_done_callback(_submitting.discard)
         return self._told(self._typed(streamed._submitted(submitting)))
+
+    def _continued(self) -> Self:
+        """Return the run in the conversation that its agent has begun where it is asked for."""
+        run, line, remembered = self.run, self.line, self.agent.remembered
+        if line is None or remembered is None or run.parent_run_id is not None:
+            return self
+        session_id = remembered.continued(line, run.session_id, run.user_id)
+        return replace(self, run=msgspec.structs.replace(run, session_id=session_id), line=None)
 
     def _typed(
         self, events: AsyncGenerator[RunOutputEvent, None]
@@ -291,7 +307,7 @@ class Request:
 
     async def _executed(self) -> AsyncGenerator[RunOutputEvent, None]:
         events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
-        task = asyncio.create_task(self.execute(events.put_nowait))
+        task = asyncio.create_task(self._continued().execute(events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
         last: RunOutputEvent | None = None
         # The last event that is stored, and the text of the call after it, which may not be.
@@ -314,7 +330,7 @@ class Request:
         # It was begun before; or others have carried it on from what is stored.
         if last is not None and text:
             void = Happened(RunEvent.run_content_voided, text, seq=stored)
-            yield event_of(void, last.run_id, last.session_id, last.agent_id, time.time())
+            yield event_of(void, last, time.time())
         async for event in self._followed(run.run_id, stored):
             yield event
 

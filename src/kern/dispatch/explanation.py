@@ -246,7 +246,7 @@ def _paused(record: RunRecord) -> Why:
 
 def _requirement(requirement: RunRequirement) -> str:
     call = requirement.tool_execution
-    shown = call_line(call.tool_name, call.tool_args)
+    shown = call_line(call.tool_name, call.arguments)
     if requirement.kind == "unknown_outcome":
         return f"outcome of {shown}, which was interrupted"
     return f"{requirement.kind.replace('_', ' ')} of {shown}"

@@ -18,6 +18,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor
 from kern.execution.journal import Emit
+from kern.execution.output import handed_out
 from kern.execution.settling import settle
 from kern.execution.spec import Definition, Spec
 from kern.run.agent import RunOutput
@@ -140,5 +141,4 @@ async def _execute(executor: Executor, attempt: Attempt) -> RunOutput:
     task.result()
     if attempt.failure is not None and attempt.output.status is RunStatus.error:
         raise attempt.failure
-    attempt.output.media = attempt.loaded or None
-    return attempt.output
+    return handed_out(attempt)

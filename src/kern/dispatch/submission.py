@@ -25,10 +25,11 @@ from kern.execution.blobs import put_all
 from kern.execution.cancellation import cancellations
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.fold import row_of_event
+from kern.run.fold import fold, row_of_event
 from kern.run.ownership import may_see
-from kern.run.record import NewRun, RunRecord
+from kern.run.record import JournalRow, NewRun, RunRecord
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 
 Result = TypeVar("Result")
 
@@ -214,11 +215,25 @@ class Submission:
             RunConflictError: the new run's id is in use.
             JournalError: what is stored of the other one cannot be read.
         """
-        row = row_of_event(await self._store.events(origin, 0), seq)
-        if not await self._store.fork(run, origin, row):
+        rows = await self._store.events(origin, 0)
+        last = row_of_event(rows, seq)
+        copied = [row for row in rows if row.seq <= last]
+        if not await self._store.fork(run, origin, last, await self._moved(run, origin, copied)):
             await self._check_taken(run)
             raise RunConflictError(f"run_id {run.run_id!r} is in use. Choose a new one.")
         return RunOutput.from_record(await self.found(run.run_id))
+
+    async def _moved(
+        self, run: NewRun, origin: str, copied: Sequence[JournalRow]
+    ) -> StatePatch | None:
+        """Return what a fork changes in the state of its session as it begins.
+
+        In the session of the origin that is done: later runs may have changed it since.
+        """
+        changes = fold(copied).changes
+        if changes is None or (await self.found(origin)).session_id == run.session_id:
+            return None
+        return changes
 
     async def found(
         self, run_id: str, user_id: str | None = None, *, with_input: bool = False
@@ -320,5 +335,6 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         input=run.input,
         streamed=run.streamed,
         budgeted=accepted.budgeted,
+        is_new_session="session_id" not in run.chosen,
     )
     return record if run.media is None else replace(record, media=run.media)

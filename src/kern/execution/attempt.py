@@ -1,8 +1,10 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
+from weakref import WeakMethod
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
@@ -11,25 +13,25 @@ from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
-from kern.execution.spec import Spec
+from kern.execution.spec import Spec, debugging
+from kern.execution.state import CURRENT, SessionState, load
 from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.base import RunInfo
+from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, RunInfo
 from kern.run.budget import Spending
-from kern.run.codec import decode_object
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
-from kern.run.input import RunInput, messages_of
+from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.record import RunRecord
-from kern.run.steps import OUTPUT_MODEL
+from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Attempt:
     """One executor's try at a run.
 
@@ -68,7 +70,11 @@ class Attempt:
         unfit: the models that no later call needs to ask, each with the error that says why.
         answering: what the answer has to be, by its agent or by itself, and who is asked then.
         answer: the value that was read of the answer, once it fits, and the type of it.
+        session_state: the state of its session, once somebody has asked for it.
+        is_new_session: whether nothing can be stored of its session, which was made with the run.
         options: what the run was given beside its messages, by the name of the option.
+        addressed: the message of the run to which something is added for the model, with its place.
+        stored_history: the history as the run's output is to hold it.
     """
 
     spec: Spec
@@ -105,7 +111,13 @@ class Attempt:
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
+    addressed: tuple[int, Message] | None = None
+    stored_history: Sequence[Message] = ()
     _told: int = 0
+    session_state: SessionState | None = None
+    is_new_session: bool = False
+    _run_context: RunContext | None = None
+    _loading: asyncio.Lock | None = None
 
     @classmethod
     def begin(
@@ -152,6 +164,7 @@ class Attempt:
             if record.output_schema is None
             else _answering(record.output_schema, spec),
             loaded={} if record.media is None else dict(record.media),
+            is_new_session=record.is_new_session,
         )
 
     @property
@@ -182,9 +195,74 @@ class Attempt:
     def conversation(self) -> list[Message]:
         """Everything that the model is told, once each of its calls has a result."""
         for turn in self.journal.state.turns[self._told :]:
-            self._add(self.messages, turn.messages, self.output.run_id)
+            self.add(self.messages, turn.messages, self.output.run_id)
             self._told += 1
-        return [*self.context, *self.messages]
+        messages = [*self.context, *self.messages]
+        if self.addressed is not None:
+            place, message = self.addressed
+            messages[len(self.context) + place] = message
+        return messages
+
+    @property
+    def run_context(self) -> RunContext:
+        """The context of the run, which its functions share; it is made when one is called."""
+        if self._run_context is None:
+            output = self.output
+            self._run_context = RunContext(
+                output.run_id,
+                output.session_id,
+                output.agent_id,
+                output.user_id,
+                output.metadata,
+                self.number,
+                dependencies=self.spec.dependencies,
+                tools=[*self.tools.values()],
+                _agent=self.spec.agent,
+                _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
+            )
+        return self._run_context
+
+    @property
+    def uses_state(self) -> bool:
+        """Whether the state of the session is a part of the run, whoever asks for it."""
+        return (
+            self.spec.state is not None
+            or "session_state" in self.options
+            or self.journal.state.changes is not None
+        )
+
+    async def load_state(self) -> SessionState:
+        """Return the state of the session; the first who asks has it loaded.
+
+        Raises:
+            InvalidInputError: the state that the run was given is not JSON.
+        """
+        if self.session_state is None:
+            self._loading = self._loading or asyncio.Lock()
+            async with self._loading:
+                if self.session_state is None:
+                    self.session_state = await self._load_state()
+        return self.session_state
+
+    async def _load_state(self) -> SessionState:
+        output, changes = self.output, self.journal.state.changes
+        ids = (output.user_id, output.session_id, output.run_id)
+        state = await load(
+            None if self.is_new_session else self.store,
+            output.session_id,
+            self.spec.state,
+            self.options.get("session_state"),
+            changes,
+            {key: value for key, value in zip(CURRENT, ids, strict=True) if value is not None},
+        )
+        if state.begun is not None:
+            self.journal.keep(StateChanged(state.begun))
+        self.run_context.session_state = state.value
+        return state
+
+    def _messages_so_far(self) -> list[Message]:
+        turns = self.journal.state.turns[self._told :]
+        return [*self.context, *self.messages, *(each for turn in turns for each in turn.messages)]
 
     def show(self) -> None:
         """Let the output show what the steps say, and the text of an unfinished answer."""
@@ -192,10 +270,12 @@ class Attempt:
         turns = state.turns
         if state.fallback is not None:
             output.model_provider, output.model = state.fallback
-        output.messages = self.messages[:]
+        output.messages = [*self.stored_history, *self.messages]
         for turn in turns[self._told :]:
             output.messages += turn.messages
         output.content = self.journal.unfinished_text or state.answer_text
+        if state.told is not None or state.searched:
+            output.references = [*state.references]
         if self.answering is not None:
             self._show_answer()
         output.tools = [
@@ -203,7 +283,10 @@ class Attempt:
         ]
         duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
+        output.metrics.name(output.model, output.model_provider)
         output.requirements = list(state.requirements)
+        if self.session_state is not None:
+            output.session_state = self.session_state.stored
 
     def _show_answer(self) -> None:
         """Let the output show the value of the answer, and what secondary models have said."""
@@ -236,7 +319,10 @@ class Attempt:
             open_places = {place for place, _ in last.open_calls}
             self.interrupted = frozenset(last.started - last.allowed) & open_places
         self.tools = await self._listed_tools()
-        await self._set_context()
+        if self._run_context is not None:
+            self._run_context.tools = [*self.tools.values()]
+        if self.uses_state:
+            await self.load_state()
 
     async def restore(self) -> None:
         """Read what earlier attempts have journaled, unless that has been read.
@@ -255,9 +341,11 @@ class Attempt:
                 self.journal.restore(row)
         said = RunInput.from_json(self.input)
         self.options, given = said.options, said.messages
+        if said.options and (wanted := said.options.get("debug_mode")) is not None:
+            self.spec = debugging(self.spec, bool(wanted))
         if store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
-        self._add(self.messages, given, run_id)
+        self.add(self.messages, given, run_id)
 
     async def _listed_tools(self) -> Mapping[str, Tool]:
         if not self.spec.toolsets:
@@ -272,36 +360,25 @@ class Attempt:
                     )
         return tools
 
-    async def _set_context(self) -> None:
-        system, limit = self.spec.system_message, self.spec.history_runs
-        self.context = [Message("system", system)] if system else []
-        self.history = self.journal.state.history
-        store, output = self.store, self.output
-        if store is None or not (limit or self.history):
-            return
-        if self.journal.state.turns:
-            # What the model was told in the first attempt, not what the session says by now.
-            found = await until_available(lambda: store.outputs(self.history))
-        else:
-            agent_id = self.spec.id if self.spec.history_agents == "own" else None
-            found = await until_available(
-                lambda: store.history(
-                    output.session_id,
-                    output.run_id,
-                    limit,
-                    agent_id=agent_id,
-                    user_id=output.user_id,
-                )
-            )
-            self.history = tuple(run_id for run_id, _ in found)
-        for earlier, text in found:
-            self._add(self.context, messages_of(decode_object(text)), earlier)
-
-    def _add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
+    def add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""
         to += messages
         for hash in blobs_in(messages):
             self.blobs[hash] = run_id
+
+
+async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
+    """Return what functions of users ask for of a run by these names; others are left out.
+
+    Raises:
+        BlobNotFoundError: its media is asked for, and is not there any more.
+    """
+    context = attempt.run_context
+    if names & STATE_VALUES:
+        await attempt.load_state()
+    if names & MEDIA_VALUES and not context.media:
+        context.media = await given_media(attempt)
+    return context.values(names)
 
 
 async def given_media(attempt: Attempt) -> tuple[Media, ...]:

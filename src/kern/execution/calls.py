@@ -7,7 +7,13 @@ from contextlib import nullcontext
 from difflib import get_close_matches
 from functools import partial
 
-from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError, described
+from kern.errors import (
+    InvalidInputError,
+    MissingToolError,
+    ThreadLimitError,
+    UsageLimitError,
+    described,
+)
 from kern.execution.attempt import Attempt, given_media
 from kern.execution.blobs import keep_result
 from kern.execution.limits import check_tool_calls
@@ -19,7 +25,7 @@ from kern.run.requirement import RequirementKind, RunRequirement
 from kern.run.steps import Paused, ToolEnded
 from kern.run.tool import ToolCall, ToolExecution
 from kern.run.turn import Turn
-from kern.tools import ToolResult
+from kern.tools import Tool, ToolResult
 
 logger = logging.getLogger("kern")
 
@@ -135,7 +141,9 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None
         _log_error(attempt, call, result)
 
     def keep(content: Content) -> None:
-        attempt.journal.keep(ToolEnded(place, content, result.is_error))
+        state = attempt.session_state
+        patch = None if state is None else state.merge(turn, place)
+        attempt.journal.keep(ToolEnded(place, content, result.is_error, patch))
 
     run_id = attempt.output.run_id
     await keep_result(attempt.store, run_id, result.content, keep, attempt.loaded)
@@ -162,7 +170,7 @@ def _log_error(attempt: Attempt, call: ToolCall, result: ToolResult) -> None:
 
 async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
     spec = attempt.spec
-    make: CallTool = partial(_make, attempt, _key(attempt, turn, place))
+    make: CallTool = partial(_make, attempt, _key(attempt, turn, place), place)
     if not spec.middleware:
         return await make(call)
     try:
@@ -178,20 +186,27 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
         return ToolResult(described(error), is_error=True)
 
 
-async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
-    output, tool = attempt.output, attempt.tools[call.name]
-    context = RunContext(
-        run_id=output.run_id,
-        session_id=output.session_id,
-        agent_id=output.agent_id,
-        user_id=output.user_id,
-        metadata=output.metadata,
-        attempt=attempt.number,
-        tool_call_id=call.id,
-        idempotency_key=key,
-        dependencies=attempt.spec.dependencies,
-        media=await given_media(attempt) if tool.takes_media else (),
-    )
+async def _make(attempt: Attempt, key: str, place: int, call: ToolCall) -> ToolResult:
+    tool = attempt.tools[call.name]
+    if not tool.takes_state:
+        return await _make_with(attempt, attempt.run_context.for_call(call.id, key), tool, call)
+    state = await attempt.load_state()
+    context, copy = attempt.run_context.for_call(call.id, key), state.copy()
+    context.session_state = copy.value
+    result = await _make_with(attempt, context, tool, call)
+    try:
+        state.close(place, copy, context.session_state)
+    except InvalidInputError as error:
+        return ToolResult(f"{error} What the call did with the state is lost.", is_error=True)
+    return result
+
+
+async def _make_with(
+    attempt: Attempt, context: RunContext, tool: Tool, call: ToolCall
+) -> ToolResult:
+    output = attempt.output
+    if tool.takes_media:
+        context.media = await given_media(attempt)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     run, user = current_run.set(output.run_id), current_user.set(output.user_id)
     try:
@@ -242,6 +257,7 @@ def _required(
 ) -> RunRequirement:
     schema = attempt.tools[call.name].schema.parameters
     execution = ToolExecution(call.id, call.name, call.arguments)
+    execution.requires_confirmation = kind == "confirmation"
     return RunRequirement(_key(attempt, turn, place), kind, execution, schema)
 
 

@@ -26,10 +26,12 @@ from kern.errors import (
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
-from kern.execution.cancellation import cancellations
+from kern.execution.cancellation import cancellations, managed
 from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
+from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
+from kern.execution.output import details_of
 from kern.execution.report import log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current
 from kern.run.agent import RunOutput
@@ -143,11 +145,15 @@ class Executor:
                 self.on_signal(run_id, kind)
         execution.task = asyncio.current_task()  # What stopped it before has not cancelled that.
         try:
+            if managed.manager is not None:
+                await register(run_id)
             await self._run(execution)
         finally:
             if self._executing.get(run_id) is execution:
                 del self._executing[run_id]
                 cancellations.ended(run_id)
+                if managed.manager is not None:
+                    await clean_up(run_id)
 
     async def idle(self) -> None:
         """Wait until no background run executes here."""
@@ -306,6 +312,8 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     with suppress(JournalError, ValueError):
         await attempt.restore()
     attempt.show()
+    if attempt.state.secondary or attempt.state.fallback is not None:
+        output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
     state = attempt.state

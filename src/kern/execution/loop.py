@@ -6,10 +6,13 @@ from functools import partial
 
 from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
+from kern.execution.beginning import prepare, tell
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
+from kern.execution.cancellation import managed
 from kern.execution.finishing import asked_of_model, finish
 from kern.execution.limits import check_turns, check_usage
+from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
@@ -36,9 +39,14 @@ async def carry_out(attempt: Attempt) -> None:
     state = attempt.state
     attempt.journal.begin()
     await attempt.replay()
+    if attempt.spec.telling is not None or attempt.spec.dependencies or attempt.options:
+        await prepare(attempt)
     if attempt.number > 1:
         await _resume(attempt)
+    await tell(attempt)
     while True:
+        if managed.manager is not None:
+            await stop_if_cancelled(attempt.output.run_id)
         if state.is_answered:
             if attempt.answering is None or await finish(attempt):
                 return

@@ -13,6 +13,7 @@ from kern.db.values import Settled
 from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputError, ModelError
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
+from kern.execution.journal import StaleAttemptError, log_lost
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.duration import LONGEST_PAUSE
@@ -51,6 +52,7 @@ async def settle(attempt: Attempt) -> None:
         settled = await _write_end(attempt, attempt.store, [])
     if settled is None:
         return await show_current(attempt)
+    log_lost(attempt.output.run_id, settled.lost)
     status = settled.status
     attempt.output.status = status
     if settled.finished_at is not None:
@@ -80,6 +82,11 @@ async def postpone(attempt: Attempt, failure: ModelError) -> None:
     delay = max(delay, min(failure.retry_after or 0.0, LONGEST_PAUSE))
     attempt.journal.break_call()
     attempt.journal.keep(AttemptFailed(str(failure)))
+    if attempt.state.changes is not None:  # What it gives up with changes no state.
+        try:
+            await attempt.journal.commit()
+        except StaleAttemptError:
+            return await show_current(attempt)
     rows = await attempt.journal.close()
     write = partial(store.postpone, run_id, attempt.number, delay, rows)
     status = await to_the_end(lambda: until_available(write), write)

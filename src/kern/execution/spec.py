@@ -7,8 +7,10 @@ import msgspec
 
 from kern.execution.answering import Answering
 from kern.execution.middleware import Middleware
+from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
+from kern.run.state import StateRules
 from kern.run.usage import UsageLimits
 from kern.tools import Tool, Toolset
 
@@ -37,7 +39,11 @@ class Definition(Protocol):
 
     @property
     def told_text(self) -> str | None:
-        """What the model is told before the conversation."""
+        """What the model is told before the conversation, where that is always the same."""
+
+    @property
+    def telling(self) -> Telling | None:
+        """What it is told, where that is not."""
 
     @property
     def history_runs(self) -> int:
@@ -54,6 +60,10 @@ class Definition(Protocol):
     @property
     def toolsets(self) -> Sequence[Toolset]:
         """Tools that are known only once a run executes."""
+
+    @property
+    def session_tools(self) -> Sequence[Tool]:
+        """Tools for its sessions, which come after the others."""
 
     @property
     def tool_choice(self) -> ToolChoice | None:
@@ -76,6 +86,14 @@ class Definition(Protocol):
         """What is done around its runs, model calls and tool calls, the first outermost."""
 
     @property
+    def debug_mode(self) -> bool:
+        """Whether what its runs do is logged."""
+
+    @property
+    def debug_level(self) -> int:
+        """1, or 2 for the whole of it."""
+
+    @property
     def live(self) -> bool:
         """Whether answers come piece by piece from the provider though nobody reads them yet."""
 
@@ -90,6 +108,10 @@ class Definition(Protocol):
     @property
     def dependencies(self) -> Mapping[str, object]:
         """What the tools are given."""
+
+    @property
+    def state_rules(self) -> StateRules | None:
+        """What it says of the states of its sessions; None for nothing."""
 
     @property
     def answering(self) -> Answering | None:
@@ -133,6 +155,9 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        state: what it says of the states of its sessions, or None for nothing.
+        agent: the agent itself, for functions of users that ask for it.
+        telling: what the model is told, where that is no text that is always the same.
     """
 
     id: str
@@ -156,6 +181,9 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    state: StateRules | None
+    agent: Definition
+    telling: Telling | None
 
     @classmethod
     def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
@@ -165,6 +193,9 @@ class Spec(msgspec.Struct, frozen=True):
             definition: an agent.
             dependencies: those of a run, over the agent's.
         """
+        middleware = tuple(definition.middleware)
+        if definition.debug_mode:
+            middleware = (*middleware, debug_log(definition.debug_level))
         return cls(
             definition.id,
             definition.name,
@@ -172,13 +203,13 @@ class Spec(msgspec.Struct, frozen=True):
             definition.told_text,
             definition.history_runs,
             definition.history_agents,
-            dict(definition.tools),
+            {**definition.tools, **_beside(definition)},
             tuple(definition.toolsets),
             definition.tool_choice,
             definition.tool_call_limit,
             definition.max_turns,
             definition.usage_limits,
-            tuple(definition.middleware),
+            middleware,
             definition.live,
             definition.send_media_to_model,
             definition.store_media,
@@ -187,6 +218,9 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback,
+            definition.state_rules,
+            definition,
+            definition.telling,
         )
 
     @property
@@ -195,11 +229,47 @@ class Spec(msgspec.Struct, frozen=True):
         return (self.model, *(() if self.fallback is None else self.fallback.models))
 
 
+def debug_log(level: int) -> Middleware:
+    """Return what logs what a run does; it is loaded only where somebody wants that.
+
+    Args:
+        level: 1, or 2 for the whole of it.
+    """
+    from kern.execution.debugging import DebugLog
+
+    return DebugLog(level)
+
+
+def debugging(spec: Spec, wanted: bool) -> Spec:
+    """Return a spec whose runs log what they do, or do not.
+
+    Args:
+        spec: the agent.
+        wanted: whether they do.
+    """
+    from kern.execution.debugging import DebugLog
+
+    found = [each for each in spec.middleware if isinstance(each, DebugLog)]
+    if bool(found) is wanted:
+        return spec
+    rest = tuple(each for each in spec.middleware if each not in found)
+    return msgspec.structs.replace(spec, middleware=(*rest, DebugLog()) if wanted else rest)
+
+
+def _beside(definition: Definition) -> dict[str, Tool]:
+    """Return the tools of an agent that are kern's own; one of its own goes before."""
+    own = definition.tools
+    return {each.name: each for each in definition.session_tools if each.name not in own}
+
+
 def is_portable(definition: Definition | Spec) -> bool:
     """Say whether any process that has a definition would execute a run in the same way.
 
-    Dependencies, and tools that hold something of their surroundings, may belong to one caller;
+    Dependencies, and functions that hold something of their surroundings, may belong to one caller;
     runs of others must not meet them.
     """
     parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    return not definition.dependencies and all(part.is_portable for part in parts)
+    told = definition.telling
+    if definition.dependencies or not (told is None or told.is_portable):
+        return False
+    return all(part.is_portable for part in parts)

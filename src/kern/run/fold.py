@@ -13,7 +13,9 @@ from kern.run.event import RunEvent
 from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
+from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from kern.run.steps import (
     FOLLOWUPS,
     OUTPUT_MODEL,
@@ -25,11 +27,14 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
+    ContextBuilt,
     Continued,
     Entry,
+    KnowledgeSearched,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    StateChanged,
     TextSlice,
     ToolEnded,
     damaged,
@@ -83,6 +88,9 @@ class RunState:
         voids: the text that readers have of a call that is made again.
         secondary: the answers of secondary models, and which of them were refused.
         refusals: how often an answer was refused for its form, since a person had it go on.
+        told: what the model is told beside the messages, where that is not always the same.
+        searched: what the model has found in the agent's knowledge.
+        changes: what the steps have changed in the state of the session, together.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -109,6 +117,9 @@ class RunState:
     voids: str = ""
     secondary: tuple[SecondaryAnswered | AnswerRefused, ...] = ()
     refusals: int = 0
+    told: ContextBuilt | None = None
+    searched: tuple[MessageReferences, ...] = ()
+    changes: StatePatch | None = None
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -135,6 +146,12 @@ class RunState:
         """What the user may want to ask next."""
         suggested = self.answers_of(FOLLOWUPS)
         return followups_in(suggested[-1].message.text) if suggested else ()
+
+    @property
+    def references(self) -> tuple[MessageReferences, ...]:
+        """What was found in the agent's knowledge, for the input and by the model."""
+        first = None if self.told is None else self.told.references
+        return self.searched if first is None else (first, *self.searched)
 
     def answers_of(self, name: str) -> list[SecondaryAnswered]:
         """Return what a secondary model has answered.
@@ -190,6 +207,9 @@ class RunState:
         """
         told = [*self._events(entry)]
         self.last_seq = entry.seq
+        changed: StatePatch | None = getattr(entry.step, "state", None)
+        if changed is not None:
+            self.changes = changed if self.changes is None else self.changes.then(changed)
         if told:
             self.next_event = max(self.next_event, entry.event + len(told))
         return told
@@ -199,9 +219,11 @@ class RunState:
             case ModelAnswered() as step:
                 text = step.message.text
                 yield from self._call_ends(text, step.slices)
-                yield from self._answered(step, text)
-            case ToolEnded(place, content, error):
-                execution = self.turns[-1].end(place, content, error=error)
+                yield from self._answered(step, text, entry.created_at)
+            case ToolEnded(place, content, error, state):
+                execution = self.turns[-1].end(place, content, error=error, at=entry.created_at)
+                if state is not None:
+                    self.turns[-1].patches[place] = state
                 self.metrics.tool_calls += 1
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, execution.result, execution)
@@ -212,10 +234,14 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
-            case None:
+            case ContextBuilt() as step:
+                self.told = step
+            case KnowledgeSearched(found):
+                self.searched = (*self.searched, found)
+            case None | StateChanged():
                 pass
             case step:
-                yield from self._attempt_changes(step)
+                yield from self._attempt_changes(step, entry.created_at)
 
     def _call_goes_on(
         self, step: CallBegun | TextSlice | AnswerKept, event: int
@@ -245,15 +271,15 @@ class RunState:
             begin += length
         self.call, self.voids = None, ""
 
-    def _answered(self, step: ModelAnswered, text: str) -> Iterator[Happened]:
+    def _answered(self, step: ModelAnswered, text: str, at: float) -> Iterator[Happened]:
         self.kept = None
         self.model = step.model or self.model
         self.fallback = step.fallback
         self.history = step.history or self.history
         self.metrics.add(step.metrics)
-        self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls))
-        yield Happened(RunEvent.model_request_completed, text)
-        yield from self._starts(step.starts)
+        self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls, answered=step))
+        yield Happened(RunEvent.model_request_completed, text, more={"metrics": step.metrics})
+        yield from self._starts(step.starts, at)
 
     def _answer_changes(self, step: AnswerRefused | SecondaryAnswered) -> Iterator[Happened]:
         before = self.answer_text
@@ -270,7 +296,7 @@ class RunState:
         if self.secondary or isinstance(step, SecondaryAnswered):
             self.secondary = (*self.secondary, step)
 
-    def _attempt_changes(self, step: AnyStep) -> Iterator[Happened]:
+    def _attempt_changes(self, step: AnyStep, at: float) -> Iterator[Happened]:
         if self.voids and not isinstance(step, AttemptFailed):
             yield Happened(RunEvent.run_content_voided, self.voids)
             self.voids = ""
@@ -278,7 +304,7 @@ class RunState:
             case AttemptBegun():
                 self.call = None
                 yield Happened(RunEvent.run_resumed)
-                yield from self._starts(step.starts)
+                yield from self._starts(step.starts, at)
             case Paused(requirements):
                 self.requirements = requirements
                 yield Happened(RunEvent.run_paused, requirements=requirements)
@@ -291,9 +317,10 @@ class RunState:
                 self.call = None
                 yield Happened(RunEvent.run_error, message)
 
-    def _starts(self, places: Sequence[int]) -> Iterator[Happened]:
+    def _starts(self, places: Sequence[int], at: float) -> Iterator[Happened]:
         for place in places:
             turn = self.turns[-1]
+            turn.began[place] = at
             execution = turn.execution(place)
             turn.started.add(place)
             turn.allowed.discard(place)  # It was allowed to begin once, and has begun.

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from kern.run import steps
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object
 from kern.run.event import RunEvent, RunOutputEvent, class_of
@@ -40,8 +41,18 @@ class Happened(NamedTuple):
     more: Mapping[str, object] = _NOTHING
 
 
+def begun(run: RunOutput[Any]) -> list[Happened]:
+    """Return the event with which a run begins."""
+    more: dict[str, object] = {"model": run.model, "model_provider": run.model_provider}
+    return [Happened(RunEvent.run_started, seq=FIRST_EVENT, more=more)]
+
+
 def ending(
-    seq: int, status: RunStatus, content: object, error: str | None, content_type: str = "str"
+    seq: int,
+    status: RunStatus,
+    content: object,
+    error: str | None,
+    content_type: str = "str",
 ) -> list[Happened]:
     """Return the events with which a run ends; no step stands for them: the run itself does.
 
@@ -66,25 +77,67 @@ def ending(
     return []
 
 
-def event_of(
-    happened: Happened, run_id: str, session_id: str, agent_id: str, at: float
-) -> RunOutputEvent:
+def ending_of(run: RunOutput[Any], seq: int) -> list[Happened]:
+    """Return the events with which a run ends, with all that they say of it.
+
+    Args:
+        run: the run as it stands.
+        seq: the number of the first.
+    """
+    told = ending(seq, run.status, run.content, run.error, run.content_type)
+    more: dict[str, object] = {}
+    match run.status:
+        case RunStatus.completed:
+            more = {name: getattr(run, name) or None for name in _OF_THE_RUN}
+        case RunStatus.error:
+            more = {"error_type": run.error_kind}
+    return [*told[:-1], *(each._replace(more={**each.more, **more}) for each in told[-1:])]
+
+
+_OF_THE_RUN = (
+    "metrics",
+    "metadata",
+    "session_state",
+    "reasoning_content",
+    "reasoning_steps",
+    "citations",
+    "references",
+    "images",
+    "videos",
+    "audio",
+    "files",
+    "response_audio",
+)
+"""What a run and its RunCompleted both say."""
+
+
+class _Run(Protocol):
+    """What a run and its events both say."""
+
+    run_id: str
+    session_id: str
+    agent_id: str
+    agent_name: str | None
+    parent_run_id: str | None
+
+
+def event_of(happened: Happened, run: _Run, at: float) -> RunOutputEvent:
     """Return an event as those who read the run's stream see it.
 
     Args:
         happened: what the steps tell.
-        run_id: the run.
-        session_id: its conversation.
-        agent_id: its agent.
+        run: the run, or another event of it.
         at: when it happened, in seconds since 1970.
     """
     event, content, tool, requirements, seq, more = happened
     return class_of(event)(
         event,
-        run_id,
-        session_id,
-        agent_id,
+        run.run_id,
+        run.session_id,
+        run.agent_id,
         seq,
+        agent_name=run.agent_name,
+        parent_run_id=run.parent_run_id,
         content=cast("str | None", content),  # It may be a value where the class says so.
         tool=tool,
         requirements=requirements,

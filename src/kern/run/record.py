@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from kern.run.base import RunStatus
+from kern.run.state import StatePatch
 
 
 class NewRun(msgspec.Struct, frozen=True, gc=False):
@@ -87,7 +88,8 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     says of a run that was accepted or claimed whether its user has a budget. ``usage``, and
     ``beginning``, the first characters of the input's JSON text, only a listed run has; it has
     neither ``input`` nor ``output``. ``media`` is what the blobs in the input stand for, by their
-    hash; only a run that was just accepted has it.
+    hash; only a run that was just accepted has it. So it is with ``is_new_session``: whether its
+    session was made with it.
     """
 
     run_id: str
@@ -125,6 +127,7 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     usage: str | None = None
     beginning: str | None = None
     media: Mapping[str, bytes] | None = None
+    is_new_session: bool = False
 
     def __repr__(self) -> str:
         return f"RunRecord({self.run_id!r}, {self.status})"
@@ -143,6 +146,7 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False):
         created_at: when it was written, in seconds since 1970; 0 before it is.
         cost: what it adds to what its user has used of budgets, in US dollars.
         tokens: the same, in tokens.
+        state: what the step has changed in the state of the run's session, or None.
     """
 
     run_id: str
@@ -154,6 +158,7 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False):
     created_at: float = 0.0
     cost: float = 0.0
     tokens: int = 0
+    state: StatePatch | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):

@@ -13,7 +13,9 @@ from kern.run.codec import dump, load
 from kern.run.content import Content
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
+from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 
 VERSION = 3
 """The version of the journal that this kern writes, and the newest that it reads.
@@ -164,11 +166,13 @@ class ToolEnded(Step):
         place: the call's place in the model's last answer.
         content: what the model is told.
         error: whether the call failed.
+        state: what it has changed in the state of the session.
     """
 
     place: int
     content: Content
     error: bool = False
+    state: StatePatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +208,47 @@ class AttemptFailed(Step):
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ContextBuilt(Step):
+    """What the model is told of this run beside its messages: later attempts tell it the same.
+
+    Attributes:
+        system: the system message.
+        dependencies: what was added to the user's message of the run's dependencies, as text.
+        references: what was found for it and added, too.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    system: Message | None = None
+    dependencies: str | None = None
+    references: MessageReferences | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeSearched(Step):
+    """The model has searched the agent's knowledge; what it was told is the tool's result.
+
+    Attributes:
+        found: what it found.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    found: MessageReferences
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged(Step):
+    """The state of the session has changed beside the steps: as the run begins with its own, say.
+
+    Attributes:
+        state: what has changed.
+    """
+
+    state: StatePatch
+
+
 AnyStep: TypeAlias = (
     AttemptBegun
     | CallBegun
@@ -217,6 +262,9 @@ AnyStep: TypeAlias = (
     | Paused
     | Continued
     | AttemptFailed
+    | ContextBuilt
+    | KnowledgeSearched
+    | StateChanged
 )
 
 _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
@@ -234,6 +282,9 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         Paused,
         Continued,
         AttemptFailed,
+        ContextBuilt,
+        KnowledgeSearched,
+        StateChanged,
     )
 }
 
@@ -269,14 +320,22 @@ def write_row(run_id: str, entry: Entry, *, charged: bool = False) -> JournalRow
     Example:
         >>> row = write_row("run", Entry(1, 2, ToolEnded(0, "sunny")))
         >>> row.type, row.payload
-        ('ToolEnded', '{"place":0,"content":"sunny","error":false}')
+        ('ToolEnded', '{"place":0,"content":"sunny","error":false,"state":null}')
         >>> read_row(row).step
-        ToolEnded(place=0, content='sunny', error=False)
+        ToolEnded(place=0, content='sunny', error=False, state=None)
     """
     step = entry.step
     assert step is not None, "what is skipped is not written"
     kind = type(step).__name__
-    row = JournalRow(run_id, entry.seq, entry.event, kind, step.skippable, dump(step))
+    row = JournalRow(
+        run_id,
+        entry.seq,
+        entry.event,
+        kind,
+        step.skippable,
+        dump(step),
+        state=getattr(step, "state", None),
+    )
     if not charged:
         return row
     used: Metrics | None = getattr(step, "metrics", None)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from kern.run.content import Content, text_of
 from kern.run.happened import complaint
 from kern.run.message import Message
+from kern.run.state import StatePatch
+from kern.run.steps import ModelAnswered
 from kern.run.tool import ToolCall, ToolExecution
 
 
@@ -20,7 +22,10 @@ class Turn:
         contents: what the model is told of them, by their place.
         started: the calls that have begun, by their place.
         allowed: the calls that a person has allowed to begin, by their place.
+        patches: what the calls that have ended have changed in the session's state, by their place.
         complaint: what does not fit in the answer, for which the model is asked again.
+        answered: the step that the answer is.
+        began: when calls have begun, in seconds since 1970, by their place.
     """
 
     number: int
@@ -30,7 +35,10 @@ class Turn:
     contents: dict[int, Content] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
     allowed: set[int] = field(default_factory=set)
+    patches: dict[int, StatePatch] = field(default_factory=dict)
     complaint: str | None = None
+    answered: ModelAnswered | None = None
+    began: dict[int, float] = field(default_factory=dict)
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
@@ -38,18 +46,21 @@ class Turn:
         calls = enumerate(self.message.tool_calls)
         return [(place, call) for place, call in calls if place not in self.executions]
 
-    def end(self, place: int, content: Content, *, error: bool) -> ToolExecution:
+    def end(self, place: int, content: Content, *, error: bool, at: float = 0.0) -> ToolExecution:
         """Note what a call came to.
 
         Args:
             place: the call's place in the answer.
             content: what the model is told.
             error: whether the call failed.
+            at: when, in seconds since 1970.
 
         Raises:
             LookupError: there is no such call.
         """
         execution = self.execution(place, text_of(content), error=error)
+        if began := execution.created_at:
+            execution.duration = max(0.0, round(at - began, 6))
         self.executions[place], self.contents[place] = execution, content
         return execution
 
@@ -69,7 +80,8 @@ class Turn:
         if place < 0:
             raise IndexError(f"there is no call {place}")
         call = self.message.tool_calls[place]
-        return ToolExecution(call.id, call.name, call.arguments, result, error)
+        began = self.began.get(place, 0.0)
+        return ToolExecution(call.id, call.name, call.arguments, result, error, began)
 
     @property
     def messages(self) -> list[Message]:
@@ -85,6 +97,7 @@ class Turn:
                 contents[place],
                 tool_call_id=ended.tool_call_id,
                 is_error=ended.tool_call_error,
+                tool_name=ended.tool_name,
             )
             for place, ended in sorted(self.executions.items())
         ]

@@ -94,6 +94,7 @@ class Tool(ABC):
         timeout: seconds that a call may take, or None for any.
         requires_confirmation: whether a person has to confirm each call before it is made.
         takes_media: whether its calls are given the media of the run, see :class:`RunContext`.
+        takes_state: whether they are given the state of the session.
 
     Example:
         >>> class Shell(Tool):
@@ -107,6 +108,7 @@ class Tool(ABC):
     """
 
     takes_media: bool = False
+    takes_state: bool = False
 
     def __init__(
         self,

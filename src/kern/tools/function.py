@@ -81,6 +81,7 @@ class FunctionTool(Tool, Generic[P, R]):
         self.function = function
         self._signature = Signature(name, function)
         self.takes_media = self._signature.takes_media
+        self.takes_state = self._signature.takes_state
         super().__init__(
             ToolSchema(
                 name,

@@ -51,6 +51,11 @@ class Signature:
         """Whether a parameter takes media of the run."""
         return bool(self._media)
 
+    @property
+    def takes_state(self) -> bool:
+        """Whether a parameter takes the context of the run, and with it the session's state."""
+        return self._context is not None
+
     def check(self, arguments: str) -> BaseModel:
         """Return the arguments that a model wrote, by the names of the fields.
 

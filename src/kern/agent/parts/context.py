@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from kern.agent.checks import check_text
+from kern.agent.checks import check_role
 from kern.agent.parts.part import Part
 from kern.errors import ConfigurationError
 from kern.models.form import Form
-from kern.run.message import Message
+from kern.run.message import Message, Role
 
 Told: TypeAlias = str | Callable[..., object]
 """A text, or a function that returns it for each run."""
@@ -71,7 +71,7 @@ class Context(Part):
     use_instruction_tags: bool = False
     build_context: bool = True
     build_user_context: bool = True
-    user_message_role: str = "user"
+    user_message_role: Role = "user"
     dependencies: Mapping[str, object]
     add_dependencies_to_context: bool = False
     input_schema: object = None
@@ -84,21 +84,11 @@ class Context(Part):
     add_search_knowledge_instructions: bool = True
 
     def _build(self) -> None:
-        check_text("description", self.description)
-        if not callable(self.instructions):
-            check_text("instructions", self.instructions, several=True)
-        dependencies: object = self.__dict__.get("dependencies")
+        given = self.__dict__
+        if "user_message_role" in given:
+            given["user_message_role"] = check_role("user_message_role", self.user_message_role)
+        dependencies: object = given.get("dependencies")
         if dependencies is not None and not isinstance(dependencies, Mapping):
             raise ConfigurationError(f"dependencies must be a dict, not {dependencies!r:.80}.")
-        self.__dict__["dependencies"] = dict(dependencies or {})
+        given["dependencies"] = dict(dependencies or {})
         Form.of(self.input_schema, "input_schema")  # One that cannot be used is refused here.
-
-    @property
-    def told_text(self) -> str | None:
-        """What the model is told before the conversation, from description and instructions."""
-        points = "" if callable(self.instructions) else self.instructions or ""
-        if not isinstance(points, str):
-            points = "\n".join(f"- {point}" for point in points)
-        if not (points and self.description):
-            return points or self.description or None
-        return f"{self.description}\n\n{points}"

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from kern.agent.checks import check_flag, check_history
 from kern.agent.parts.part import Part
+from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.spec import HistoryAgents
 from kern.run.event import RunEvent
+from kern.run.state import StateRules, texts_of
+from kern.tools import Tool
 
 
 class Conversation(Part):
@@ -70,11 +73,41 @@ class Conversation(Part):
     save_response_to_file: str | None = None
 
     history_runs: int = 0
+    session_tools: tuple[Tool, ...] = ()
 
     def _build(self) -> None:
-        runs = check_history(
-            self.add_history_to_context, self.num_history_runs, self.history_agents
-        )
+        runs = self.num_history_runs
+        if runs is None:  # Each has a message at least.
+            runs = self.num_history_messages
+        runs = check_history(self.add_history_to_context, runs, self.history_agents)
         self.__dict__["num_history_runs"] = runs
         self.__dict__["history_runs"] = runs if self.add_history_to_context else 0
         check_flag("store_media", self.store_media)
+        self.__dict__["session_tools"] = self._session_tools()
+        try:
+            _ = self.state_rules  # A state that cannot be used is refused here.
+        except InvalidInputError as error:
+            raise ConfigurationError(str(error)) from error
+
+    def _session_tools(self) -> tuple[Tool, ...]:
+        if not self.enable_agentic_state:
+            return ()
+        from kern.tools.state import update_session_state
+
+        return (update_session_state,)
+
+    @property
+    def state_rules(self) -> StateRules | None:
+        """What the agent says of the states of its sessions, at this moment; None for nothing.
+
+        Raises:
+            InvalidInputError: its own is not JSON.
+        """
+        given = self.session_state
+        if given is None and not (
+            self.add_session_state_to_context
+            or self.enable_agentic_state
+            or self.overwrite_db_session_state
+        ):
+            return None
+        return StateRules(texts_of(given or {}), self.overwrite_db_session_state)

@@ -110,5 +110,5 @@ def describe(event: RunOutputEvent | Happened) -> str:
     """Return what there is to say about an event, in one line."""
     if event.tool is None:
         return one_line(shown(event.content), 160)
-    called = call_line(event.tool.tool_name, event.tool.tool_args)
+    called = call_line(event.tool.tool_name, event.tool.arguments)
     return called if event.content is None else f"{called} → {one_line(shown(event.content), 100)}"

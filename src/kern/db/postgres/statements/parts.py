@@ -159,6 +159,49 @@ def charged(names: Names, runs: str, used: str) -> str:
 )"""
 
 
+CHANGES = "run_id, attempt, seq, key, value, begins"
+"""What is to be done with a key of a state; see :class:`kern.run.state.KeyChange`."""
+
+
+def changed(names: Names, runs: str, changes: str, after: str = "written") -> str:
+    """Return the common table expressions that change keys of states with rows of journals.
+
+    Rows of states are locked last, after those of runs and sessions, in one order. Which keys a
+    later run has changed before is in ``lost``, by run.
+
+    Args:
+        names: the tables.
+        runs: the expression with the attempts: run_id, attempt, session_id and position.
+        changes: what is to be done: the columns of :data:`CHANGES`. Only what belongs to rows that
+            the statement has ``written`` is done.
+        after: the expression that has locked what is locked before.
+    """
+    return f"""changes AS MATERIALIZED (
+    SELECT run_id, seq, session_id, key, value, begins,
+        CASE WHEN begins THEN 0 ELSE position END AS position
+    FROM {changes} JOIN written USING (run_id, seq) JOIN {runs} USING (run_id, attempt)
+    WHERE (SELECT count(*) FROM {after}) IS NOT NULL
+), changed AS (
+    INSERT INTO {names.states} AS state (session_id, key, value, position)
+    SELECT DISTINCT ON (session_id, key) session_id, key, value, position FROM changes
+    ORDER BY session_id, key, position DESC, seq DESC
+    {CHANGED}
+    RETURNING session_id, key, position
+), lost AS (
+    SELECT run_id, array_agg(DISTINCT key) AS lost FROM changes
+    WHERE NOT begins AND NOT EXISTS (SELECT FROM changed
+        WHERE (changed.session_id, changed.key, changed.position)
+            = (changes.session_id, changes.key, changes.position))
+    GROUP BY run_id
+)"""
+
+
+CHANGED = """ON CONFLICT (session_id, key) DO UPDATE SET
+        value = excluded.value, position = excluded.position, version = state.version + 1
+    WHERE excluded.position > 0 AND excluded.position >= state.position"""
+"""What becomes of a key of a state that has a row: a later run has the last word."""
+
+
 def deleted_with(names: Names, runs: str) -> str:
     """Return the common table expressions that delete all that goes with the rows of ``runs``."""
     gone = f"run_id = ANY(ARRAY(SELECT run_id FROM {runs}))"

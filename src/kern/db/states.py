@@ -1,0 +1,47 @@
+"""What kern needs of a database to keep the states of sessions: the port beside that of the runs.
+
+A state is a row for each of its keys, so a change costs the same whatever else the state holds, and
+two runs that change different keys do not meet. A row says which run has changed it last, by the
+place of the run in the order of acceptance; what runs do that were accepted before changes it no
+more. A deleted key keeps its row for this reason, without a value.
+
+Runs change states with their journals: by :meth:`kern.db.base.Store.append` and its neighbours.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from kern.run.state import StatePatch, Texts
+
+
+class StoredState(NamedTuple):
+    """The state of a session, as it is stored.
+
+    Attributes:
+        texts: its keys, each with its value as JSON text.
+        deleted: the keys that it has had.
+        version: how often it was changed; it counts every key.
+    """
+
+    texts: Texts
+    deleted: frozenset[str]
+    version: int
+
+
+class States(ABC):
+    """The states of the sessions in an open database.
+
+    Every method raises :class:`~kern.errors.DatabaseUnavailableError` where the database cannot
+    be reached.
+    """
+
+    @abstractmethod
+    async def of(self, session_id: str) -> StoredState:
+        """Return the state of a session; an empty one where there is none."""
+
+    @abstractmethod
+    async def change(self, session_id: str, patch: StatePatch) -> bool:
+        """Change the state of a session from outside of a run; False where there is no session.
+
+        It counts as if a run had done it that is accepted at this moment.
+        """
