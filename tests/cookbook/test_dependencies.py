@@ -38,7 +38,6 @@ def test_dependencies_have_types(cookbook: Cookbook) -> None:
 def test_dependencies_of_a_run_outlive_the_process(cookbook: Cookbook) -> None:
     script = HERE + "in_the_background.py"
     printed = cookbook.kill(script, Reply.tool_calls(("look_up", {})), at=2)
-    assert printed.text.startswith("refused: ")
-    assert "archive" in printed.text
+    assert printed.text.startswith("refused: dependencies ")
     again = cookbook(script, "A great day.", KERN_HEARTBEAT="0.5").splitlines()
     assert again[-1] == "the bridge was opened | A great day."

@@ -17,7 +17,7 @@ def test_a_hook_is_a_function_or_an_object(cookbook: Cookbook) -> None:
         "zoe comes through the front door, to club",
         "zoe comes through the roof, to club",
         "Not yet.",
-        "{'visits': 2, 'longest': 13}",
+        "[('longest', 13), ('visits', 2)]",
     ]
 
 

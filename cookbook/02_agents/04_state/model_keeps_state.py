@@ -16,5 +16,6 @@ trainer = Agent(
 
 if __name__ == "__main__":
     print(trainer.run("I want to run 10 km, and did 4 today.", session_id="jogging").content)
-    print(trainer.get_session_state(session_id="jogging"))
+    state = trainer.get_session_state(session_id="jogging")
+    print(state["goal_km"], state["last_km"])
     print(trainer.run("How far am I?", session_id="jogging").content)

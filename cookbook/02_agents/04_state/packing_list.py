@@ -30,5 +30,5 @@ if __name__ == "__main__":
         run = packer.run(wish, session_id="hike")
         print(run.messages[0].content)
         print(run.content)
-    print("kept:", packer.get_session_state(session_id="hike"))
-    print("of this run:", run.session_state)
+    kept = packer.get_session_state(session_id="hike")
+    print("kept:", kept["items"], kept == run.session_state)

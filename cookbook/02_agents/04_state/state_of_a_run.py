@@ -28,7 +28,7 @@ waiter = Agent(
 if __name__ == "__main__":
     where = {"session_id": "table-four", "user_id": "Vera"}
     waiter.run("Greet the guest.", session_state={"table": 4}, **where)
-    print("stored:", waiter.get_session_state(session_id="table-four"))
+    print("stored:", sorted(waiter.get_session_state(session_id="table-four").items()))
 
     events = waiter.run(
         "Once more.",
@@ -39,4 +39,4 @@ if __name__ == "__main__":
     )
     for event in events:
         if isinstance(event, RunCompletedEvent):
-            print("of the event:", event.session_state)
+            print("of the event:", sorted(event.session_state.items()))

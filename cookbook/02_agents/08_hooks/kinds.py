@@ -42,4 +42,4 @@ if __name__ == "__main__":
     doorman.run("Hello.", session_id="club", user_id="zoe")
     run = doorman.run("Is it full?", session_id="club", user_id="zoe", metadata={"door": "roof"})
     print(run.content)
-    print(doorman.get_session_state(session_id="club"))
+    print(sorted(doorman.get_session_state(session_id="club").items()))
