@@ -17,6 +17,7 @@ FLOORS: list[set[str]] = [
     {"metrics", "models", "tools"},
     {"session"},
     {"db"},
+    {"hooks", "guardrails"},
     {"webhooks", "execution", "testing"},
     {"dispatch"},
     {"agent"},

@@ -1,9 +1,14 @@
 """What kern raises. Every error of its own derives from :class:`KernError`."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, cast
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+Failure = TypeVar("Failure", bound=BaseException)
 
 ModelErrorKind: TypeAlias = Literal[
     "rate_limit",
@@ -26,7 +31,14 @@ ModelErrorKind: TypeAlias = Literal[
 
 
 class KernError(Exception):
-    """Base of every error that kern raises on purpose."""
+    """Base of every error that kern raises on purpose.
+
+    Attributes:
+        run_output: the :class:`~kern.run.agent.RunOutput` of the run that failed of it, where it
+            was raised to the run's caller; None elsewhere.
+    """
+
+    run_output: Any = None  # Its class is in a room above.
 
 
 class ConfigurationError(KernError):
@@ -235,6 +247,69 @@ class OutputSchemaError(KernError):
         self.content = content
 
 
+class CheckTrigger(StrEnum):
+    """Why a check refuses what went into a run, or came out of it."""
+
+    OFF_TOPIC = "off_topic"
+    INPUT_NOT_ALLOWED = "input_not_allowed"
+    OUTPUT_NOT_ALLOWED = "output_not_allowed"
+    VALIDATION_FAILED = "validation_failed"
+    PROMPT_INJECTION = "prompt_injection"
+    PII_DETECTED = "pii_detected"
+
+
+class CheckError(KernError):
+    """A hook or guardrail refuses what went into a run, or came out of it: the run ends in ERROR.
+
+    Attributes:
+        message: what is wrong.
+        check_trigger: why; a text of one's own where none of :class:`CheckTrigger` fits.
+        additional_data: what else is to be known of it, JSON values, or None.
+        error_id: the trigger as a text.
+        type: what kind of error it is, as a text.
+
+    Example:
+        >>> error = InputCheckError("No homework, please.", CheckTrigger.OFF_TOPIC)
+        >>> error.error_id, error.type
+        ('off_topic', 'input_check_error')
+    """
+
+    type: ClassVar[str] = "check_error"
+    _default: ClassVar[CheckTrigger] = CheckTrigger.VALIDATION_FAILED
+
+    def __init__(
+        self,
+        message: str,
+        check_trigger: CheckTrigger | str | None = None,
+        additional_data: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        trigger = self._default if check_trigger is None else check_trigger
+        known = CheckTrigger.__members__.values()
+        self.check_trigger = next((each for each in known if each == trigger), trigger)
+        self.additional_data = None if additional_data is None else dict(additional_data)
+
+    @property
+    def error_id(self) -> str:
+        """The trigger as a text."""
+        return str(self.check_trigger)
+
+
+class InputCheckError(CheckError):
+    """A hook or guardrail refuses a run's input."""
+
+    type = "input_check_error"
+    _default = CheckTrigger.INPUT_NOT_ALLOWED
+
+
+class OutputCheckError(CheckError):
+    """A hook or guardrail refuses what a run has answered; the answer is no content of the run."""
+
+    type = "output_check_error"
+    _default = CheckTrigger.OUTPUT_NOT_ALLOWED
+
+
 class SessionBusyError(KernError):
     """A run was refused because its session has another one; nothing was stored."""
 
@@ -275,6 +350,20 @@ class MissingToolError(KernError):
     """A run has to call a tool that its agent does not have any more."""
 
 
+class StepError(KernError):
+    """A step inside a tool has failed, or cannot be done as it was asked for.
+
+    Attributes:
+        kind: the class of what the step's function raised at its last try, such as
+            ``"ConnectionError"``; None where that is not the reason. What was raised is its
+            ``__cause__``, unless an earlier attempt at the run has met it.
+    """
+
+    def __init__(self, message: str, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class ToolsetError(KernError):
     """A toolset did not say in time which tools it has."""
 
@@ -313,13 +402,23 @@ def described(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
-def failure(kind: str | None, message: str) -> KernError:
+def failure(
+    kind: str | None, message: str, details: Mapping[str, object] | None = None
+) -> KernError:
     """Return the error of which a run failed, perhaps in another process.
 
     Args:
         kind: the class of what the run failed of.
         message: what it said.
+        details: what else a check has said, see :func:`check_details`.
     """
+    for check in (InputCheckError, OutputCheckError):
+        if kind == check.__name__:
+            told = details or {}
+            trigger = cast("str | None", told.get("check_trigger"))
+            return check(
+                message, trigger, cast("dict[str, object] | None", told.get("additional_data"))
+            )
     known: tuple[type[KernError], ...] = (
         BlobNotFoundError,
         BudgetExceededError,
@@ -341,3 +440,28 @@ def failure(kind: str | None, message: str) -> KernError:
     )
     found = next((each for each in known if each.__name__ == kind), RunFailedError)
     return found(message)
+
+
+def with_output(error: Failure, output: object) -> Failure:
+    """Return an error with the run that failed of it, where an error can hold that."""
+    with suppress(Exception):  # A class of a user's may have slots, or a say in it.
+        setattr(error, "run_output", output)  # noqa: B010 # no class of ours, perhaps
+    return error
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the class by which what a run failed of is known everywhere: of a check ours."""
+    for check in (InputCheckError, OutputCheckError):
+        if isinstance(error, check):
+            return check.__name__
+    return type(error).__name__
+
+
+def check_details(error: BaseException) -> dict[str, object] | None:
+    """Return what a check says beside its message, to be stored; None of any other error."""
+    if not isinstance(error, CheckError):
+        return None
+    details: dict[str, object] = {"check_trigger": error.error_id}
+    if error.additional_data is not None:
+        details["additional_data"] = error.additional_data
+    return details

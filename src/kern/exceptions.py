@@ -1,10 +1,13 @@
 """Errors under the names by which many know them; all others are in kern.errors."""
 
 from kern.errors import (
+    CheckTrigger,
     ContextWindowExceededError,
+    InputCheckError,
     ModelAuthenticationError,
     ModelError,
     ModelRateLimitError,
+    OutputCheckError,
     RunCancelledError,
 )
 
@@ -15,9 +18,12 @@ RunCancelledException = RunCancelledError
 """A run was cancelled."""
 
 __all__ = [
+    "CheckTrigger",
     "ContextWindowExceededError",
+    "InputCheckError",
     "ModelAuthenticationError",
     "ModelProviderError",
     "ModelRateLimitError",
+    "OutputCheckError",
     "RunCancelledException",
 ]

@@ -203,8 +203,8 @@ async def test_what_a_callback_raises_is_logged_and_harms_no_run(
     assert ended is not None
     assert ended.status is RunStatus.completed
     assert [each.getMessage() for each in caplog.records] == [
-        "ready(True) raised",
-        "ready(False) raised",
+        "ready(True) raised: LookupError: no such probe",
+        "ready(False) raised: LookupError: no such probe",
     ]
 
 

@@ -27,7 +27,7 @@ from kern.errors import JournalError, ModelError
 from kern.execution import journal as journal_module
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
-from kern.execution.settling import postpone, release, settle
+from kern.execution.settling import postpone, release, settle, sleep
 from kern.execution.spec import Spec
 from kern.models.base import ModelResponse
 from kern.run.agent import RunOutput
@@ -49,6 +49,8 @@ from kern.run.steps import (
     Continued,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
+    StepEnded,
     TextSlice,
     ToolEnded,
     read_row,
@@ -105,7 +107,13 @@ class Rows:
         return Settled(settlement.status, NOW)
 
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus:
         self.add(rows)
         return PENDING
@@ -233,7 +241,7 @@ class Life:
         output = RunOutput("run", "session", "agent", status=RUNNING)
         journal = Journal(self.store, output, self.number, emit, self.yes())
         self.attempt = attempt = Attempt(
-            cast(Spec, SimpleNamespace(store_media=True)),
+            cast(Spec, SimpleNamespace(store_media=True, retrying=None)),
             "",
             output,
             self.store,
@@ -309,6 +317,10 @@ class Life:
     async def use_tools(self) -> None:
         for place, _ in self.journal.state.turns[-1].open_calls:
             if self.yes():
+                self.journal.keep(StepEnded(place, "step", self.number, "1"))
+                self.journal.keep(SleepBegun(place, self.number, 0.0, self.yes()))
+                await self.journal.commit()
+            if self.yes():
                 self.journal.keep(ToolEnded(place, f"result {place}", self.yes()))
                 await self.journal.commit()
                 await self.moment()
@@ -317,7 +329,7 @@ class Life:
         """End the attempt; say whether it was lost, with all that it had not written."""
         attempt, state = self.attempt, self.journal.state
         assert attempt is not None
-        ways = ["lose", "lose too often", "release", "fail", "cancel", "postpone"]
+        ways = ["lose", "lose too often", "release", "fail", "cancel", "postpone", "sleep"]
         if is_well and state.is_answered:
             ways = ["lose", "complete", "complete", "complete"]
         elif is_well and state.turns and state.turns[-1].open_calls:
@@ -334,6 +346,10 @@ class Life:
                 return True
             case "postpone":
                 await postpone(attempt, ModelError("Overloaded.", transient=True))
+                self.status = PENDING
+                return False
+            case "sleep":
+                await sleep(attempt, 1.0)
                 self.status = PENDING
                 return False
             case "pause":

@@ -28,10 +28,13 @@ from kern.run.steps import (
     CallBroken,
     Continued,
     Entry,
+    HookEnded,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
     StateChanged,
+    StepEnded,
     TextSlice,
     ToolEnded,
     read_row,
@@ -104,6 +107,15 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
     StateChanged: st.builds(StateChanged, patches),
+    StepEnded: st.builds(StepEnded, numbers, texts, numbers, contents, st.none() | texts),
+    SleepBegun: st.builds(SleepBegun, numbers, numbers, seconds, st.booleans()),
+    HookEnded: st.builds(
+        HookEnded,
+        st.sampled_from(["pre", "post"]),
+        numbers,
+        texts,
+        st.none() | st.tuples(texts | st.lists(texts, max_size=2), texts),
+    ),
 }
 steps = st.one_of(*STEPS.values())
 

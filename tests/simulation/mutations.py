@@ -22,6 +22,7 @@ from kern.execution import calls, executor, finishing
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
 from kern.execution.settling import settle
+from kern.execution.steps import CallSteps
 from kern.run.base import RunStatus
 from kern.run.fold import RunState
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
@@ -152,6 +153,24 @@ def step_that_is_written_late() -> _Patch:
         """Leave it to the run's end."""
 
     return patch.object(Journal, "commit", commit)
+
+
+@_mutation(_CALM, "was done again")
+def steps_that_are_not_replayed() -> _Patch:
+    async def ended_step(*_: object) -> None:
+        """Know of none."""
+
+    return patch.object(CallSteps, "_ended_step", ended_step)
+
+
+@_mutation(_CALM, "was counted as a failure")
+def sleep_that_counts_as_a_failure() -> _Patch:
+    postpone = Attempts.postpone
+
+    def mutated(self: Attempts, *given: Any) -> RunStatus | None:
+        return postpone(self, *given[:5], True)
+
+    return patch.object(Attempts, "postpone", mutated)
 
 
 @_mutation(_DEADLY, "remain: ")

@@ -14,7 +14,7 @@ from kern.run.identity import new_id
 from kern.run.numbers import check_count, check_wait
 from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
-from kern.run.steps import TYPED_VERSION
+from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
 
 _UNTIL = get_args(Until)
 
@@ -167,9 +167,11 @@ class Controlling(AgentDefinition[Deps, Output]):
             metadata=record.metadata,
             ordered=self.session_policy != "parallel",
             timeout=self.timeout,
-            max_attempts=self.max_attempts,
+            max_attempts=self.attempts,
             journal_version=max(
-                record.journal_version, 1 if self.answering is None else TYPED_VERSION
+                record.journal_version,
+                1 if self.answering is None else TYPED_VERSION,
+                1 if self.hooks is None else OPTIONS_VERSION,
             ),
             output_schema=record.output_schema,
             # A run of nobody's may be in another user's session.

@@ -18,7 +18,7 @@ from kern.agent.options import Input, new_run, written
 from kern.agent.typed import typed, typed_events
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
-from kern.errors import ConfigurationError, InvalidInputError, failure
+from kern.errors import ConfigurationError, InvalidInputError, failure, with_output
 from kern.execution.journal import Emit
 from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
@@ -156,6 +156,8 @@ class Request:
             with_media=media is not None,
             role=agent.user_message_role,
         )
+        if agent.hooks is not None:  # What it masks is nowhere at rest.
+            said = replace(said, messages=agent.hooks.at_submit(said.messages))
         kept: dict[str, object] = {
             name: value
             for name, value in (
@@ -185,11 +187,11 @@ class Request:
             usage_limits=usage_limits,
             priority=priority,
             run_at=run_at,
-            max_attempts=agent.max_attempts if max_attempts is None else max_attempts,
+            max_attempts=agent.attempts if max_attempts is None else max_attempts,
             session_policy=session_policy,
             webhook=webhook,
         )
-        if kept:
+        if kept or agent.hooks is not None:
             run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
         form = None
         if output_schema is not None or agent.answering is not None:
@@ -239,15 +241,25 @@ class Request:
             emit: called with each event.
 
         Raises:
-            Exception: what the run failed of.
+            Exception: what the run failed of, which has it as ``run_output``; it is returned
+                instead where it was asked not to raise.
         """
         agent, run = self.agent, self._continued().run
         if self.attachments is not None:
             run = await self.attachments.attached(run)
-        if agent.db is not None:
-            output = await (await runtime_of(agent)).execute(agent, run, emit, self.dependencies)
-        else:
-            output = await execute_alone(agent, run, emit, self.dependencies)
+        try:
+            if agent.db is not None:
+                runtime = await runtime_of(agent)
+                output = await runtime.execute(agent, run, emit, self.dependencies)
+            else:
+                output = await execute_alone(agent, run, emit, self.dependencies)
+        except Exception as error:
+            failed: RunOutput | None = getattr(error, "run_output", None)
+            if self.raise_on_error or failed is None or failed.run_id != run.run_id:
+                raise
+            output = failed
+            if output.content is None:
+                output.content, output.content_type = output.error, "str"
         return output if output.content_type == "str" else typed(output, agent.answering)
 
     def stream(self) -> AsyncGenerator[RunOutputEvent, None]:
@@ -344,10 +356,13 @@ class Request:
                 yield event
         if last is None:
             return
-        if last.event is RunEvent.run_error:
+        if last.event is RunEvent.run_error and self.raise_on_error:
             record = await runtime.store.get(run_id)
-            kind = None if record is None else record.error_kind
-            raise failure(kind, last.content or "The run failed.")
+            message = last.content or "The run failed."
+            if record is None:
+                raise failure(None, message)
+            output = RunOutput.from_record(record)
+            raise with_output(failure(output.error_kind, message, output.error_details), output)
 
 
 def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun, Form | None]:

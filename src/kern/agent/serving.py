@@ -12,6 +12,7 @@ from kern.agent.agent import Agent
 from kern.agent.blocking import blocking
 from kern.aio.portal import close_portal
 from kern.aio.retry import until_available
+from kern.aio.survived import survived
 from kern.aio.threads import limit_threads
 from kern.db.database import Database
 from kern.dispatch.opening import configure, open_runtime
@@ -288,8 +289,8 @@ class _Serving:
             if self._ready is not None:
                 try:
                     self._ready(is_ready)
-                except Exception:  # The runs are not to suffer from it.
-                    logger.exception("ready(%s) raised", is_ready)
+                except Exception as error:  # The runs are not to suffer from it.
+                    survived(logger, error, "ready(%s) raised", is_ready)
 
 
 def _settings(

@@ -12,6 +12,8 @@ from typing import Generic, ParamSpec, TypeVar
 from typing_extensions import override
 
 from kern.aio.guard import guarded
+from kern.aio.survived import survived
+from kern.aio.tasks import outlived
 
 logger = logging.getLogger("kern")
 
@@ -118,12 +120,13 @@ class Portal:
         started.set()
         with guarded():
             await self._stopped.wait()
+            await outlived(_PATIENCE)
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(ended, Exception):
-                    logger.error("work failed at the end of its loop", exc_info=ended)
+                    survived(logger, ended, "work failed at the end of its loop")
 
 
 class _Executor(ThreadPoolExecutor):

@@ -175,6 +175,19 @@ class Store(Reading):
         """
 
     @abstractmethod
+    async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
+        """Have another input take the place of a run's; nothing of the first one is kept.
+
+        Args:
+            run_id: the run.
+            attempt: who replaces it; a stale attempt is refused.
+            input: the new one, as JSON text.
+
+        Returns:
+            Whether the attempt is the newest; if not, nothing was written.
+        """
+
+    @abstractmethod
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         """Protect attempts for ``lease`` seconds more, counted by the database's clock.
 
@@ -202,15 +215,22 @@ class Store(Reading):
 
     @abstractmethod
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus | None:
-        """Have a failed attempt made again, and write the last rows of its journal.
+        """Have a later attempt go on after a time, and write the last rows of the journal.
 
         Args:
             run_id: the run.
-            attempt: who failed; a stale attempt is refused.
+            attempt: who gives it up; a stale attempt is refused.
             delay: the seconds before which it does not begin again.
             rows: the journal's rows that were not written yet; they change no state.
+            failed: whether it counts as failed; False where the run only sleeps.
 
         Returns:
             PENDING, or CANCELLED where that was asked for; None where the attempt is stale.

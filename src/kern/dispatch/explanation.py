@@ -27,7 +27,8 @@ class Reason(StrEnum):
     ``silent``: its executor extends the lease, and shows no other sign of life. ``lost``: its
     lease has expired. ``session``: it waits for the session lock. ``limit``: it waits for a limit
     of its agent or user. ``scheduled``: it is to begin later. ``retrying``: an attempt
-    has failed, and the next one begins later. ``refused``: who claimed it could not execute it.
+    has failed, and the next one begins later. ``sleeping``: its tools sleep. ``refused``: who
+    claimed it could not execute it.
     ``newer``: only a newer kern can execute it. ``unserved``: no worker serves its agent.
     ``full``: those that do have no free slot. ``due``: one of them is about to claim it.
     ``paused``: it waits for a person.
@@ -41,6 +42,7 @@ class Reason(StrEnum):
     limit = "limit"
     scheduled = "scheduled"
     retrying = "retrying"
+    sleeping = "sleeping"
     refused = "refused"
     newer = "newer"
     unserved = "unserved"
@@ -201,6 +203,8 @@ def _later(record: RunRecord, standing: Standing, due: datetime, fleet: Sequence
         text = f"{times} failed; the next one begins in {left}"
         return Why(Reason.retrying, text, until=due, executor=record.executor)
     at = f"{due.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    if record.attempt:
+        return Why(Reason.sleeping, f"sleeps until {at} UTC, for {left}", until=due)
     return Why(Reason.scheduled, f"scheduled for {at} UTC, in {left}", until=due)
 
 

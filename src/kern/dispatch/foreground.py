@@ -13,7 +13,7 @@ from kern.aio.tasks import Tasks
 from kern.db.base import Store
 from kern.db.values import Accepted
 from kern.dispatch.submission import Submission, record_of
-from kern.errors import DatabaseUnavailableError
+from kern.errors import DatabaseUnavailableError, with_output
 from kern.execution.attempt import Attempt
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor
@@ -139,6 +139,7 @@ async def _execute(executor: Executor, attempt: Attempt) -> RunOutput:
             attempt.output.status = RunStatus.cancelled
             await settle(attempt)
     task.result()
+    output = handed_out(attempt)
     if attempt.failure is not None and attempt.output.status is RunStatus.error:
-        raise attempt.failure
-    return handed_out(attempt)
+        raise with_output(attempt.failure, output)
+    return output

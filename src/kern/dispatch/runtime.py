@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from kern.aio.guard import guard
 from kern.aio.retry import until_available
-from kern.aio.tasks import Tasks
+from kern.aio.tasks import Tasks, outlived
 from kern.db.base import Store
 from kern.db.values import Kind, Signal
 from kern.dispatch.background import Background, output_of
@@ -40,7 +40,7 @@ from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 from kern.webhooks.sender import Sender
 
-# How long a process that ends tries to be forgotten, in seconds.
+# How long a process that ends tries to be forgotten, and lets hooks end, in seconds.
 _FAREWELL = 2.0
 
 
@@ -154,6 +154,7 @@ class Runtime:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
         duties, self._duties = self._duties, []
         await asyncio.gather(self._worker.stop(grace), self._sender.stop(grace))
+        await outlived(max(grace, _FAREWELL))
         for duty in duties:
             duty.cancel()
         if duties:
@@ -286,13 +287,18 @@ class Runtime:
         self._worker.start()
         if not self._duties and self._worker.takes_runs:
             guard()
-            on_terminate(self._worker.release_all)
+            on_terminate(self._release)
             self._duties = [
                 self._tasks.start(self._listen()),
                 self._tasks.start(self._scheduler.run()),
                 self._tasks.start(self._maintain()),
                 self._tasks.start(self._sender.run()),
             ]
+
+    async def _release(self) -> None:
+        """Release the runs in flight, and let the hooks of those that have ended end, too."""
+        await self._worker.release_all()
+        await outlived(_FAREWELL)
 
     async def _maintain(self) -> None:
         try:

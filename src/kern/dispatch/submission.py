@@ -26,6 +26,8 @@ from kern.execution.cancellation import cancellations
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.fold import fold, row_of_event
+from kern.run.given import REPLACED
+from kern.run.input import RunInput
 from kern.run.ownership import may_see
 from kern.run.record import JournalRow, NewRun, RunRecord
 from kern.run.requirement import RunRequirement
@@ -302,11 +304,17 @@ def _same(run: NewRun, record: RunRecord) -> RunRecord:
     """Return the record if it is that of the run, not of another one with its id."""
     if not may_see(run.user_id, record.user_id):
         raise _TakenError(f"run_id {run.run_id!r} is in use. Choose a new one.")
-    if (record.input, record.agent_id) != (run.input, run.agent_id):
+    is_same = record.input == run.input or _is_replaced(record)
+    if not is_same or record.agent_id != run.agent_id:
         raise RunConflictError(
             f"run_id {run.run_id!r} is in use for another input or agent. Choose a new one."
         )
     return record
+
+
+def _is_replaced(record: RunRecord) -> bool:
+    """Say whether a hook has put another input in the place of what the run was given."""
+    return bool(record.input) and REPLACED in RunInput.from_json(record.input or "{}").options
 
 
 def record_of(run: NewRun, accepted: Accepted) -> RunRecord:

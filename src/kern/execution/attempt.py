@@ -21,6 +21,7 @@ from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, RunInfo
 from kern.run.budget import Spending
+from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
 from kern.run.input import RunInput
@@ -48,9 +49,11 @@ class Attempt:
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
             None where the user had none when the run was accepted or claimed.
-        tries: how many more attempts may fail after this one.
+        tries: how many more attempts may fail after this one; in the foreground this one goes on.
         failures: how many attempts have failed or were lost before it.
-        postponed: the seconds after which the next attempt may begin, once this one has failed.
+        postponed: the seconds after which the next attempt may begin, once this one has failed, or
+            the run sleeps.
+        wakes_at: when the first of the calls goes on that sleep, in seconds since 1970.
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
@@ -91,6 +94,7 @@ class Attempt:
     tries: int = 0
     failures: int = 0
     postponed: float | None = None
+    wakes_at: float | None = None
     tools: Mapping[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -153,8 +157,7 @@ class Attempt:
             foreground=foreground,
             timeout=record.timeout,
             remaining=record.timeout if record.remaining is None else record.remaining,
-            # A foreground run's caller is there to see a failure.
-            tries=0 if foreground else max(0, (record.max_attempts or 1) - record.failures - 1),
+            tries=_tries(record, spec, foreground=foreground),
             limits=_limits(record, spec),
             spending=() if record.budgeted else None,
             failures=record.failures,
@@ -276,7 +279,7 @@ class Attempt:
         output.content = self.journal.unfinished_text or state.answer_text
         if state.told is not None or state.searched:
             output.references = [*state.references]
-        if self.answering is not None:
+        if self.answering is not None or state.hooks:
             self._show_answer()
         output.tools = [
             turn.executions[place] for turn in turns for place in sorted(turn.executions)
@@ -292,24 +295,28 @@ class Attempt:
         """Let the output show the value of the answer, and what secondary models have said."""
         output, state = self.output, self.journal.state
         output.followups = [*state.followups]
-        if state.answers_of(OUTPUT_MODEL) and output.messages:
+        answer = state.replaced or self.answer
+        if (state.replaced or state.answers_of(OUTPUT_MODEL)) and output.messages:
             # What its caller was told is what later runs are shown, with the media of the draft.
-            text, parts = state.answer_text or "", output.messages[-1].parts
+            text = state.answer_text or ""
+            if state.replaced is not None:
+                text = shown(state.replaced[0])
+            parts = output.messages[-1].parts
             made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
             content: Content = (TextPart(text), *made) if made else text
             output.messages[-1] = Message("assistant", content)
-        if self.answer is not None:
+        if answer is not None:
             # It is a value of JSON here; the agent's methods make an instance of it.
-            output.content, output.content_type = cast("tuple[str, str]", self.answer)
+            output.content, output.content_type = cast("tuple[str, str]", answer)
 
     async def replay(self) -> None:
-        """Read what earlier attempts have journaled, and ask for what is known only now.
+        """Read what earlier attempts have journaled, and ask for the tools that are known only now.
 
         Raises:
             ConfigurationError: two tools have one name.
             JournalError: a row is damaged, or was written by a newer kern.
             ToolsetError: a toolset did not say in time which tools it has.
-            ValueError: the stored input or history is damaged.
+            ValueError: the stored input is damaged.
         """
         await self.restore()
         turns = self.journal.state.turns
@@ -339,13 +346,23 @@ class Attempt:
                 lambda: store.events(run_id, self.journal.state.last_seq)
             ):
                 self.journal.restore(row)
+        self._take_input()
+
+    def replace_input(self, input: str) -> None:
+        """Have another input, as JSON text, take the place of the run's, before its first turn."""
+        self.input = self.output.input_json = input
+        self.messages.clear()
+        self.blobs.clear()
+        self._take_input()
+
+    def _take_input(self) -> None:
         said = RunInput.from_json(self.input)
         self.options, given = said.options, said.messages
         if said.options and (wanted := said.options.get("debug_mode")) is not None:
             self.spec = debugging(self.spec, bool(wanted))
-        if store is None and self.loaded:
+        if self.store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
-        self.add(self.messages, given, run_id)
+        self.add(self.messages, given, self.output.run_id)
 
     async def _listed_tools(self) -> Mapping[str, Tool]:
         if not self.spec.toolsets:
@@ -399,6 +416,12 @@ async def given_media(attempt: Attempt) -> tuple[Media, ...]:
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:
     own = () if record.usage_limits is None else (UsageLimits.from_json(record.usage_limits),)
     return own if spec.usage_limits is None else (spec.usage_limits, *own)
+
+
+def _tries(record: RunRecord, spec: Spec, *, foreground: bool) -> int:
+    if foreground:  # Its caller is there to see a failure, unless the agent says otherwise.
+        return 0 if spec.retrying is None else spec.retrying.times
+    return max(0, (record.max_attempts or 1) - record.failures - 1)
 
 
 def _answering(output_schema: str, spec: Spec) -> Answering:

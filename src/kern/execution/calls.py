@@ -18,6 +18,7 @@ from kern.execution.attempt import Attempt, given_media
 from kern.execution.blobs import keep_result
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
+from kern.execution.steps import AsleepError, CallSteps, Suspended
 from kern.run.base import RunContext, current_run, current_user
 from kern.run.content import Content, text_of
 from kern.run.printable import one_line
@@ -93,7 +94,8 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         MissingToolError: a tool that an earlier attempt was to call is gone.
         UsageLimitError: the model was told that it may make no more calls, and goes on.
         ThreadLimitError: no thread became free for a synchronous tool.
-        PausedError: a person has to decide about a call; all others have ended.
+        PausedError: a person has to decide about a call; all others have ended, or sleep.
+        AsleepError: calls sleep; all others have ended.
         StaleAttemptError: the run has a later attempt.
     """
     check_calls(attempt, turn)
@@ -114,12 +116,15 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
     else:
         await _side_by_side(uses)
     if requirements:
+        # Who sleeps goes on with the decision, and sleeps on if it is early.
         attempt.journal.keep(Paused(tuple(requirements)))
         names = ", ".join(each.tool_execution.tool_name for each in requirements)
         raise PausedError(
             f"A person has to decide about {names}. Answer the run's requirements, and continue "
             "the run with them."
         )
+    if attempt.wakes_at is not None:
+        raise AsleepError(attempt.wakes_at)
 
 
 async def _side_by_side(uses: Sequence[Coroutine[None, None, None]]) -> None:
@@ -134,7 +139,11 @@ async def _side_by_side(uses: Sequence[Coroutine[None, None, None]]) -> None:
 async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None:
     refusal = _refusal(attempt, turn.number, place, call)
     if refusal is None:
-        result = await _call(attempt, turn, place, call)
+        try:
+            result = await _call(attempt, turn, place, call)
+        except Suspended as suspended:
+            attempt.wakes_at = min(suspended.until, attempt.wakes_at or suspended.until)
+            return
     else:
         result = ToolResult(refusal, is_error=True)
     if result.is_error:
@@ -170,7 +179,7 @@ def _log_error(attempt: Attempt, call: ToolCall, result: ToolResult) -> None:
 
 async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
     spec = attempt.spec
-    make: CallTool = partial(_make, attempt, _key(attempt, turn, place), place)
+    make: CallTool = partial(_make, attempt, place, _key(attempt, turn, place))
     if not spec.middleware:
         return await make(call)
     try:
@@ -186,14 +195,15 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
         return ToolResult(described(error), is_error=True)
 
 
-async def _make(attempt: Attempt, key: str, place: int, call: ToolCall) -> ToolResult:
+async def _make(attempt: Attempt, place: int, key: str, call: ToolCall) -> ToolResult:
     tool = attempt.tools[call.name]
     if not tool.takes_state:
-        return await _make_with(attempt, attempt.run_context.for_call(call.id, key), tool, call)
+        context = attempt.run_context.for_call(call.id, key)
+        return await _make_with(attempt, place, context, tool, call)
     state = await attempt.load_state()
     context, copy = attempt.run_context.for_call(call.id, key), state.copy()
     context.session_state = copy.value
-    result = await _make_with(attempt, context, tool, call)
+    result = await _make_with(attempt, place, context, tool, call)
     try:
         state.close(place, copy, context.session_state)
     except InvalidInputError as error:
@@ -202,19 +212,24 @@ async def _make(attempt: Attempt, key: str, place: int, call: ToolCall) -> ToolR
 
 
 async def _make_with(
-    attempt: Attempt, context: RunContext, tool: Tool, call: ToolCall
+    attempt: Attempt, place: int, context: RunContext, tool: Tool, call: ToolCall
 ) -> ToolResult:
-    output = attempt.output
+    output, steps = attempt.output, CallSteps(attempt, place)
+    context._steps = steps
     if tool.takes_media:
         context.media = await given_media(attempt)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     run, user = current_run.set(output.run_id), current_user.set(output.user_id)
     try:
         with opened:
-            return await tool.call(call.arguments, context)
+            result = await tool.call(call.arguments, context)
     finally:
+        steps.end()
         current_run.reset(run)
         current_user.reset(user)
+    if steps.left is not None and result.is_error:  # It was stopped, and has not returned.
+        raise steps.left
+    return result
 
 
 def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str | None:

@@ -14,6 +14,7 @@ from threading import Lock
 
 from kern.db.values import Kind
 from kern.errors import (
+    CheckError,
     ConfigurationError,
     JournalError,
     KernError,
@@ -22,7 +23,9 @@ from kern.errors import (
     NewerJournalError,
     RunStateError,
     RunTimeoutError,
+    check_details,
     described,
+    kind_of,
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
@@ -33,7 +36,8 @@ from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
 from kern.execution.output import details_of
 from kern.execution.report import log_failure, with_log
-from kern.execution.settling import postpone, refuse, release, settle, show_current
+from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
+from kern.execution.steps import AsleepError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 
@@ -265,6 +269,10 @@ class Executor:
             execution.stop(Stop.stale)
         except PausedError as pause:
             output.status, output.error = RunStatus.paused, str(pause)
+        except AsleepError as asleep:
+            if execution.end() is None:
+                await sleep(attempt, _delay(asleep.until, limit))
+                return attempt.output
         except asyncio.CancelledError as error:
             if execution.stopped is None and not _is_being_cancelled():
                 _fail(attempt, error)
@@ -296,6 +304,15 @@ class Executor:
         return not is_alone and execution.end() is None
 
 
+def _delay(until: float, limit: asyncio.Timeout | None) -> float:
+    """Return for how long a run sleeps: not beyond its time limit."""
+    delay = until - time.time()
+    deadline = None if limit is None else limit.when()
+    if deadline is None:
+        return delay
+    return min(delay, deadline - asyncio.get_running_loop().time())
+
+
 def _told(attempt: Attempt, started: float) -> RunOutput:
     """Return the run as it is after an attempt; if it has failed with that, it is in the log."""
     output = attempt.output
@@ -316,6 +333,8 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
         output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
+    if isinstance(attempt.failure, CheckError):  # What was refused is nobody's answer.
+        output.content, output.content_type = None, "str"
     state = attempt.state
     kept = None if state.kept is None else state.kept_at(attempt.spec.models)
     if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
@@ -340,6 +359,7 @@ def _cancel(attempt: Attempt) -> None:
     task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
     output = attempt.output
     output.status, output.error, output.error_kind = RunStatus.cancelled, None, None
+    output.error_details = None
     attempt.failure = None
 
 
@@ -353,5 +373,6 @@ def _too_long(attempt: Attempt) -> RunTimeoutError:
 def _fail(attempt: Attempt, error: BaseException) -> None:
     output = attempt.output
     attempt.failure = error
-    output.status, output.error_kind = RunStatus.error, type(error).__name__
+    output.status, output.error_kind = RunStatus.error, kind_of(error)
     output.error = str(error) if isinstance(error, KernError) else described(error)
+    output.error_details = check_details(error)

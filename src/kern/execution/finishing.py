@@ -38,8 +38,8 @@ def asked_of_model(answering: Answering) -> OutputSchema | None:
     return _asked(answering)
 
 
-async def finish(attempt: Attempt) -> bool:
-    """Take a run whose model has answered to its end, and say whether it is there.
+async def is_fit(attempt: Attempt) -> bool:
+    """Have the answer put into its final words and form, and say whether it fits.
 
     Raises:
         ModelError: a model failed, or refused to answer.
@@ -57,11 +57,14 @@ async def finish(attempt: Attempt) -> bool:
         await _ask_secondary(attempt, OUTPUT_MODEL, answering.output, asked)
     if answering.form and answering.parser and _is_due(attempt, PARSER_MODEL):
         await _ask_secondary(attempt, PARSER_MODEL, answering.parser, _asked(answering))
-    if form is not None and not await _fits(attempt, answering, form):
-        return False
-    if answering.followups is not None and not state.answers_of(FOLLOWUPS):
-        await _suggest(attempt, answering.followups)
-    return True
+    return form is None or await _fits(attempt, answering, form)
+
+
+async def suggest(attempt: Attempt) -> None:
+    """Have follow-ups suggested, where they are wanted; where that fails, the run goes on."""
+    followups = None if attempt.answering is None else attempt.answering.followups
+    if followups is not None and not attempt.state.answers_of(FOLLOWUPS):
+        await _suggest(attempt, followups)
 
 
 def _asked(answering: Answering) -> OutputSchema | None:

@@ -6,7 +6,9 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from kern.execution.answering import Answering
+from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
+from kern.execution.retrying import Retrying
 from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
@@ -118,6 +120,14 @@ class Definition(Protocol):
         """What its answers have to be, and who is asked after its model; None for any text."""
 
     @property
+    def hooks(self) -> Hooks | None:
+        """What is called before and after its runs; None for nothing."""
+
+    @property
+    def retrying(self) -> Retrying | None:
+        """How a failed run is tried again; None for kern's own way."""
+
+    @property
     def max_concurrent_runs(self) -> int | None:
         """How many of its background runs execute at once, in all processes."""
 
@@ -158,6 +168,8 @@ class Spec(msgspec.Struct, frozen=True):
         state: what it says of the states of its sessions, or None for nothing.
         agent: the agent itself, for functions of users that ask for it.
         telling: what the model is told, where that is no text that is always the same.
+        hooks: what is called before and after a run, or None for nothing.
+        retrying: how a failed run is tried again, or None for kern's own way.
     """
 
     id: str
@@ -184,6 +196,8 @@ class Spec(msgspec.Struct, frozen=True):
     state: StateRules | None
     agent: Definition
     telling: Telling | None
+    hooks: Hooks | None
+    retrying: Retrying | None
 
     @classmethod
     def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
@@ -221,6 +235,8 @@ class Spec(msgspec.Struct, frozen=True):
             definition.state_rules,
             definition,
             definition.telling,
+            definition.hooks,
+            definition.retrying,
         )
 
     @property
@@ -269,7 +285,9 @@ def is_portable(definition: Definition | Spec) -> bool:
     runs of others must not meet them.
     """
     parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    told = definition.telling
-    if definition.dependencies or not (told is None or told.is_portable):
+    told, hooks = definition.telling, definition.hooks
+    if definition.dependencies or not all(
+        each is None or each.is_portable for each in (told, hooks)
+    ):
         return False
     return all(part.is_portable for part in parts)

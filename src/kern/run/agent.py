@@ -43,7 +43,7 @@ from kern.run.event import (
     ToolCallErrorEvent,
     ToolCallStartedEvent,
 )
-from kern.run.input import RunInput
+from kern.run.given import RunInput
 from kern.run.output import Answer, Output, RunOutput
 from kern.run.requirement import RunRequirement
 

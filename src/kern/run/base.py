@@ -1,12 +1,13 @@
 """The status of a run, and what user code is told of it."""
 
+from asyncio import Future, Timeout
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event
-from typing import Any, Generic, Protocol, Self, cast
+from typing import Any, Generic, Protocol, Self, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -81,6 +82,9 @@ Result = TypeVar("Result")
 class Steps(Protocol):
     """Does what a tool asks of its context: a part of its work that is done once."""
 
+    def begun(self, work: "Future[Any]", limit: Timeout) -> None:
+        """Know the task of the tool's code, which may be cancelled, and the call's time limit."""
+
     async def step(
         self,
         name: str,
@@ -88,7 +92,7 @@ class Steps(Protocol):
         arguments: tuple[object, ...],
         *,
         retries: int,
-        delay_between_retries: float,
+        delay: float,
         timeout: float | None,
     ) -> object:
         """Do a step, or return what it came to before; see :meth:`RunContext.step`."""
@@ -100,13 +104,16 @@ class Steps(Protocol):
         arguments: tuple[object, ...],
         *,
         retries: int,
-        delay_between_retries: float,
+        delay: float,
         timeout: float | None,
     ) -> object:
         """Do the same from a thread; see :meth:`RunContext.step_sync`."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait; see :meth:`RunContext.sleep`."""
+
+    def sleep_sync(self, seconds: float) -> None:
+        """Do the same from a thread; see :meth:`RunContext.sleep_sync`."""
 
 
 @dataclass(eq=False)
@@ -210,44 +217,100 @@ class RunContext(Generic[Deps]):
                 return {}
         return getattr(self, name, None)
 
+    def begun(self, work: "Future[Any]", limit: Timeout) -> None:
+        """Let the call's steps know the task of the tool's code, and its time limit."""
+        if self._steps is not None:
+            self._steps.begun(work, limit)
+
+    @overload
+    async def step(
+        self,
+        name: str,
+        function: Callable[..., Awaitable[Result]],
+        *arguments: object,
+        retries: int = 0,
+        delay: float = 1.0,
+        timeout: float | None = None,
+    ) -> Result: ...
+
+    @overload
+    async def step(
+        self,
+        name: str,
+        function: Callable[..., Result],
+        *arguments: object,
+        retries: int = 0,
+        delay: float = 1.0,
+        timeout: float | None = None,
+    ) -> Result: ...
+
     async def step(
         self,
         name: str,
         function: Callable[..., Awaitable[Result] | Result],
         *arguments: object,
         retries: int = 0,
-        delay_between_retries: float = 1.0,
+        delay: float = 1.0,
         timeout: float | None = None,
     ) -> Result:
         """Do a part of a tool's work once, and return what it came to.
 
-        The result is written down before this returns. Where the process is lost later in the call,
-        the tool begins again from its top, and gets the result without the function being called.
+        That is committed before this returns. Where the process is lost later in the call, the tool
+        begins again from its top, and gets the same here without the function being called; so
+        what a tool does between its steps must lead to the same steps each time. A failure is
+        kept, too, once no retries are left.
 
         Args:
-            name: names the step within the call; the second of a name is another step.
-            function: what to do, synchronous (then it is called in a thread) or not; its result is
-                a JSON value.
+            name: names the step within the call; the second of a name is another step. Two of one
+                name cannot be under way at a time, nor a step within a step.
+            function: what to do, synchronous (then it is called in a thread) or not. It returns a
+                JSON value, which comes back as JSON gives it: a tuple as a list.
             arguments: what it is called with.
             retries: how often it is tried again after an error.
-            delay_between_retries: seconds before it is.
-            timeout: seconds that a try may take; by default any.
+            delay: seconds before that, doubled each time, at most 300.
+            timeout: seconds that a try may take; by default any. A synchronous function is left
+                behind in its thread.
 
         Raises:
+            StepError: the function raised at its last try, or returned what has no JSON form, now
+                or in an earlier attempt (``kind`` says which class of error); or the step cannot be
+                done as it was asked for.
             KernError: this is no context of a tool call.
-            Exception: what the function raised at its last try.
+
+        Example:
+            >>> async def order(item: str, run_context: RunContext) -> str:
+            ...     charge = await run_context.step("charge", charge_card, item, retries=2)
+            ...     await run_context.step("mail", send_receipt, charge["id"])
+            ...     return f"{item} is on its way"
         """
         return cast(
             "Result",
             await self._own_steps().step(
-                name,
-                function,
-                arguments,
-                retries=retries,
-                delay_between_retries=delay_between_retries,
-                timeout=timeout,
+                name, function, arguments, retries=retries, delay=delay, timeout=timeout
             ),
         )
+
+    @overload
+    def step_sync(
+        self,
+        name: str,
+        function: Callable[..., Awaitable[Result]],
+        *arguments: object,
+        retries: int = 0,
+        delay: float = 1.0,
+        timeout: float | None = None,
+    ) -> Result: ...
+
+    @overload
+    def step_sync(
+        self,
+        name: str,
+        function: Callable[..., Result],
+        *arguments: object,
+        retries: int = 0,
+        delay: float = 1.0,
+        timeout: float | None = None,
+    ) -> Result: ...
 
     def step_sync(
         self,
@@ -255,35 +318,43 @@ class RunContext(Generic[Deps]):
         function: Callable[..., Awaitable[Result] | Result],
         *arguments: object,
         retries: int = 0,
-        delay_between_retries: float = 1.0,
+        delay: float = 1.0,
         timeout: float | None = None,
     ) -> Result:
-        """Do what :meth:`step` does, from a synchronous tool."""
+        """Do what :meth:`step` does, in a synchronous tool.
+
+        The function is called in the tool's own thread, so what belongs to that, such as a
+        connection, can be used; with a ``timeout`` it is called in another.
+        """
         return cast(
             "Result",
             self._own_steps().step_sync(
-                name,
-                function,
-                arguments,
-                retries=retries,
-                delay_between_retries=delay_between_retries,
-                timeout=timeout,
+                name, function, arguments, retries=retries, delay=delay, timeout=timeout
             ),
         )
 
     async def sleep(self, seconds: float) -> None:
-        """Wait within a tool call, across restarts, without holding the run's slot.
+        """Wait within a tool call, across restarts.
 
-        Where a wait is long, or its process is lost, the tool begins again from its top, with its
-        steps replayed, and the wait goes on where it was.
+        When it ends is committed at its beginning, so a lost process does not begin it anew. One of
+        more than five seconds of a background run gives the run's slot back: the tool's code is
+        stopped as by a cancel (``asyncio.CancelledError``) once its steps under way and the run's
+        other calls have ended, and begins again from its top when it is time, with its steps
+        replayed, whatever its ``on_interrupt``. The tool's ``timeout`` does not count a sleep; that
+        of the run does.
 
         Args:
             seconds: how long.
 
         Raises:
+            StepError: this is within a step, or after the call.
             KernError: this is no context of a tool call.
         """
         await self._own_steps().sleep(seconds)
+
+    def sleep_sync(self, seconds: float) -> None:
+        """Do what :meth:`sleep` does, in a synchronous tool."""
+        self._own_steps().sleep_sync(seconds)
 
     def _own_steps(self) -> Steps:
         if self._steps is None:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from kern.run.event import RunEvent
 from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
+from kern.run.hooked import hook_events, last_replacing, replaced_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.references import MessageReferences
@@ -30,11 +31,14 @@ from kern.run.steps import (
     ContextBuilt,
     Continued,
     Entry,
+    HookEnded,
     KnowledgeSearched,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
     StateChanged,
+    StepEnded,
     TextSlice,
     ToolEnded,
     damaged,
@@ -91,6 +95,7 @@ class RunState:
         told: what the model is told beside the messages, where that is not always the same.
         searched: what the model has found in the agent's knowledge.
         changes: what the steps have changed in the state of the session, together.
+        hooks: the hooks that have ended; those after an answer that was refused are left out.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -120,6 +125,7 @@ class RunState:
     told: ContextBuilt | None = None
     searched: tuple[MessageReferences, ...] = ()
     changes: StatePatch | None = None
+    hooks: tuple[HookEnded, ...] = ()
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -134,12 +140,20 @@ class RunState:
     @property
     def answer_text(self) -> str | None:
         """The text of the answer: of the model that writes the final one, or the agent's own."""
+        if self.hooks and (text := replaced_text(last_replacing(self.hooks))) is not None:
+            return text
         if self.secondary and (written := self.answers_of(OUTPUT_MODEL)):
             return written[-1].message.text
         for turn in reversed(self.turns):
             if text := turn.message.text:
                 return text
         return None
+
+    @property
+    def replaced(self) -> tuple[object, str] | None:
+        """What a post-hook has put in the place of the answer, with its type."""
+        last = last_replacing(self.hooks)
+        return None if last is None else last.content
 
     @property
     def followups(self) -> tuple[str, ...]:
@@ -238,6 +252,11 @@ class RunState:
                 self.told = step
             case KnowledgeSearched(found):
                 self.searched = (*self.searched, found)
+            case StepEnded() | SleepBegun() as step:
+                self.turns[-1].note(step)
+            case HookEnded() as step:
+                before, self.hooks = self.answer_text, (*self.hooks, step)
+                yield from hook_events(step, before)
             case None | StateChanged():
                 pass
             case step:
@@ -285,6 +304,7 @@ class RunState:
         before = self.answer_text
         if isinstance(step, AnswerRefused):
             self.refusals += 1
+            self.hooks = tuple(each for each in self.hooks if each.kind == "pre")
             if not self.secondary:
                 self.turns[-1].complaint = step.reason
             parsed = self.answers_of(PARSER_MODEL)
@@ -359,7 +379,8 @@ def apply_entry(state: RunState, entry: Entry, row: JournalRow) -> list[Happened
 def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """Return the number of the last row that tells nothing after an event.
 
-    Tool calls that begin with a row come after what it tells: they are made anew.
+    Tool calls that begin with a row come after what it tells: they are made anew, with the steps
+    inside of them.
 
     Args:
         rows: a journal.
@@ -370,7 +391,10 @@ def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """
     state, last = RunState(), 0
     for row in rows:
-        happened = apply_entry(state, read_row(row), row)
+        entry = read_row(row)
+        happened = apply_entry(state, entry, row)
+        if isinstance(entry.step, StepEnded | SleepBegun):
+            continue
         told = [each.seq for each in happened if each.event is not RunEvent.tool_call_started]
         if told and told[-1] > seq:
             break

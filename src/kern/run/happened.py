@@ -91,6 +91,9 @@ def ending_of(run: RunOutput[Any], seq: int) -> list[Happened]:
             more = {name: getattr(run, name) or None for name in _OF_THE_RUN}
         case RunStatus.error:
             more = {"error_type": run.error_kind}
+            if run.error_details is not None:
+                more["error_id"] = run.error_details.get("check_trigger")
+                more["additional_data"] = run.error_details.get("additional_data")
     return [*told[:-1], *(each._replace(more={**each.more, **more}) for each in told[-1:])]
 
 

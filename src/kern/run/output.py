@@ -17,7 +17,9 @@ from kern.run.codec import decode_object, dump, shown, to_json_value
 from kern.run.content import AudioPart, Blob, FilePart, ImagePart
 from kern.run.event import RunOutputEvent
 from kern.run.extra import Extra
-from kern.run.input import RunInput, messages_of
+from kern.run.given import RunInput, run_input_of
+from kern.run.input import RunInput as StoredInput
+from kern.run.input import messages_of
 from kern.run.message import Citations, Message
 from kern.run.metrics import Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
@@ -55,6 +57,8 @@ class RunOutput(Generic[Output]):
         metadata: what the caller attached.
         error: what went wrong, where the status is ERROR.
         error_kind: the class of what went wrong, such as ``"ModelError"``.
+        error_details: what a check that refused it says beside that: ``"check_trigger"`` and
+            ``"additional_data"``.
         requirements: what it waits for, where the status is PAUSED.
         attempt: how many attempts at it have begun.
         parent_run_id: the run whose tool started it.
@@ -104,6 +108,7 @@ class RunOutput(Generic[Output]):
     metadata: dict[str, object] | None = None
     error: str | None = None
     error_kind: str | None = None
+    error_details: dict[str, object] | None = None
     requirements: list[RunRequirement] = field(default_factory=list)
     attempt: int = 0
     parent_run_id: str | None = None
@@ -132,7 +137,9 @@ class RunOutput(Generic[Output]):
     @property
     def input(self) -> RunInput | None:
         """What it was given, where that is known."""
-        return None if self.input_json is None else RunInput.from_json(self.input_json)
+        if self.input_json is None:
+            return None
+        return run_input_of(StoredInput.from_json(self.input_json).messages)
 
     @property
     def reasoning_content(self) -> str | None:
@@ -242,6 +249,7 @@ class RunOutput(Generic[Output]):
             "metadata": self.metadata,
             "error": self.error,
             "error_kind": self.error_kind,
+            "error_details": to_json_value(self.error_details),
             "requirements": [
                 msgspec.to_builtins(each) | {"tool_execution": each.tool_execution.to_dict()}
                 for each in self.requirements
@@ -275,6 +283,7 @@ class RunOutput(Generic[Output]):
             metadata=given.get("metadata"),
             error=given.get("error"),
             error_kind=given.get("error_kind"),
+            error_details=given.get("error_details"),
             requirements=msgspec.convert(
                 [
                     {**each, "tool_execution": with_text(each["tool_execution"])}
@@ -305,6 +314,7 @@ class RunOutput(Generic[Output]):
 
     @classmethod
     def _from_row(cls, record: RunRecord) -> Self:
+        error = decode_object(record.error)
         output = cls(
             run_id=record.run_id,
             session_id=record.session_id,
@@ -312,8 +322,9 @@ class RunOutput(Generic[Output]):
             user_id=record.user_id,
             status=record.status,
             metadata=decode_object(record.metadata) if record.metadata else None,
-            error=_error_in(record),
+            error=cast("str | None", error.get("message")),
             error_kind=record.error_kind,
+            error_details=cast("dict[str, object] | None", error.get("details")),
             attempt=record.attempt,
             parent_run_id=record.parent_run_id,
             output_schema=record.output_schema,
@@ -344,7 +355,7 @@ class RunOutput(Generic[Output]):
             journal: the rows that were not written yet.
             fold_before: the number before which pieces are deleted, or 0.
         """
-        error = None if self.error is None else dump({"message": self.error})
+        error = None if self.error is None else dump(self._error())
         return Settlement(
             run_id=self.run_id,
             attempt=attempt,
@@ -358,6 +369,11 @@ class RunOutput(Generic[Output]):
             journal=tuple(journal),
             fold_before=fold_before,
         )
+
+    def _error(self) -> dict[str, object]:
+        if self.error_details is None:
+            return {"message": self.error}
+        return {"message": self.error, "details": to_json_value(self.error_details)}
 
     def _body(self) -> dict[str, object]:
         body = {
@@ -396,12 +412,6 @@ class RunOutput(Generic[Output]):
         self.session_state = given.get("session_state")
         self.references = given.get("references")
         self.more = given.get("more")
-
-
-def _error_in(record: RunRecord) -> str | None:
-    if record.error is None:
-        return None
-    return cast(str | None, decode_object(record.error).get("message"))
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -4,7 +4,7 @@ A row is one step. What a step means is said in one other place, :mod:`kern.run.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -249,6 +249,62 @@ class StateChanged(Step):
     state: StatePatch
 
 
+@dataclass(frozen=True, slots=True)
+class StepEnded(Step):
+    """A step inside a tool call was done, or has failed; it is not done again.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        name: what the tool calls it.
+        occurrence: how many steps of this name the call had made before.
+        content: the result as JSON text, or what the error said; where that is long, its blob.
+        error: the class of what was raised at its last try.
+    """
+
+    place: int
+    name: str
+    occurrence: int
+    content: Content
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SleepBegun(Step):
+    """A tool call sleeps.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        occurrence: how many times the call had slept before.
+        until: when it goes on, in seconds since 1970.
+        suspended: whether the tool's code was stopped for it, to begin again from its top: then
+            nothing of the call is under way.
+    """
+
+    place: int
+    occurrence: int
+    until: float
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HookEnded(Step):
+    """A hook has been called; it is not called again in this run.
+
+    Attributes:
+        kind: whether it was called before the first model call, or after the answer.
+        place: its place in the agent's list of these.
+        name: what it is called.
+        content: what it has put in the place of the answer, with the type of that; of a pre-hook
+            the messages that it has put in the place of the input, which are then the input in the
+            run's row too. None where it has changed nothing.
+    """
+
+    kind: Literal["pre", "post"]
+    place: int
+    name: str
+    content: tuple[object, str] | None = None
+
+
 AnyStep: TypeAlias = (
     AttemptBegun
     | CallBegun
@@ -265,6 +321,9 @@ AnyStep: TypeAlias = (
     | ContextBuilt
     | KnowledgeSearched
     | StateChanged
+    | StepEnded
+    | SleepBegun
+    | HookEnded
 )
 
 _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
@@ -285,6 +344,9 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         ContextBuilt,
         KnowledgeSearched,
         StateChanged,
+        StepEnded,
+        SleepBegun,
+        HookEnded,
     )
 }
 

@@ -6,7 +6,7 @@ from kern.run.content import Content, text_of
 from kern.run.happened import complaint
 from kern.run.message import Message
 from kern.run.state import StatePatch
-from kern.run.steps import ModelAnswered
+from kern.run.steps import ModelAnswered, SleepBegun, StepEnded
 from kern.run.tool import ToolCall, ToolExecution
 
 
@@ -26,6 +26,9 @@ class Turn:
         complaint: what does not fit in the answer, for which the model is asked again.
         answered: the step that the answer is.
         began: when calls have begun, in seconds since 1970, by their place.
+        ended_steps: the steps inside of its calls that have ended, by the call's place, name and
+            occurrence.
+        sleeps: until when its calls sleep, in seconds since 1970, by place and occurrence.
     """
 
     number: int
@@ -39,6 +42,8 @@ class Turn:
     complaint: str | None = None
     answered: ModelAnswered | None = None
     began: dict[int, float] = field(default_factory=dict)
+    ended_steps: dict[tuple[int, str, int], StepEnded] | None = None
+    sleeps: dict[tuple[int, int], float] | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
@@ -63,6 +68,26 @@ class Turn:
             execution.duration = max(0.0, round(at - began, 6))
         self.executions[place], self.contents[place] = execution, content
         return execution
+
+    def note(self, step: StepEnded | SleepBegun) -> None:
+        """Note what has become of a step inside of a call.
+
+        Args:
+            step: that it has ended, or that the call sleeps.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        place = step.place
+        self.execution(place)
+        if isinstance(step, StepEnded):
+            self.ended_steps = self.ended_steps or {}
+            self.ended_steps[place, step.name, step.occurrence] = step
+            return
+        self.sleeps = self.sleeps or {}
+        self.sleeps[place, step.occurrence] = step.until
+        if step.suspended:
+            self.started.discard(place)  # It begins again, whatever holds for interrupted calls.
 
     def execution(
         self, place: int, result: str | None = None, *, error: bool = False

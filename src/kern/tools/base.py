@@ -210,6 +210,7 @@ class Tool(ABC):
         arguments = or_none(arguments)
         limit = asyncio.timeout(None)
         work = asyncio.create_task(self._outcome(arguments, context, limit))
+        context.begun(work, limit)
         try:
             async with limit:
                 await asyncio.wait({work})

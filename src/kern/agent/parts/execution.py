@@ -6,10 +6,13 @@ from kern.agent.checks import check_flag, check_list
 from kern.agent.options import check_limits, check_policy
 from kern.agent.parts.part import Part
 from kern.dispatch.submission import SessionPolicy
+from kern.errors import ConfigurationError
 from kern.execution.middleware import Middleware
+from kern.execution.retrying import Retrying
 from kern.models.base import Model
 from kern.models.fallback import FallbackConfig
 from kern.models.fallback import fallback_config as as_config
+from kern.models.retries import check_delay
 from kern.run.numbers import check_count, check_seconds
 from kern.run.usage import UsageLimits
 
@@ -39,9 +42,11 @@ class Execution(Part):
         fallback_models: who is asked in turn, each model or text, where the model has failed after
             its repetitions; the next call of the run asks the model first again.
         fallback_config: the same by the kind of error.
-        retries: how often a run that failed is tried again.
-        delay_between_retries: the seconds before that.
-        exponential_backoff: double them each time.
+        retries: how often a run is tried again whose model has failed of what may pass, beyond the
+            repetitions of the call itself; nothing that it has done is done again. In the
+            background the same as a ``max_attempts`` of one more.
+        delay_between_retries: the seconds before that; longer where the provider asks for it.
+        exponential_backoff: double them each time, up to five minutes.
         raise_on_error: False to return a foreground run that failed, with its error, instead of
             raising it.
         stream: whether the methods that run it stream, where they are not told.
@@ -68,6 +73,14 @@ class Execution(Part):
     stream_events: bool = False
 
     fallback: FallbackConfig | None = None
+    retrying: Retrying | None = None
+
+    @property
+    def attempts(self) -> int | None:
+        """How many attempts at a background run may fail, by ``max_attempts`` or ``retries``."""
+        if self.max_attempts is None and self.retries:
+            return self.retries + 1
+        return self.max_attempts
 
     def _build(self) -> None:
         given = self.__dict__
@@ -79,10 +92,18 @@ class Execution(Part):
         given["middleware"] = tuple(
             check_list("middleware", self.middleware, Middleware, "middleware=[Timed()]")
         )
-        check_flag("live", self.live)
         if self.timeout is not None:
             check_seconds("timeout", self.timeout)
         given["session_policy"] = check_policy(self.session_policy)
+        for flag in ("live", "exponential_backoff", "raise_on_error"):
+            check_flag(flag, getattr(self, flag))
+        check_count("retries", self.retries, ConfigurationError, least=0)
+        check_delay(self.delay_between_retries)
+        given["retrying"] = (
+            Retrying(self.retries, self.delay_between_retries, self.exponential_backoff)
+            if self.retries
+            else None
+        )
         given["fallback"] = as_config(self.fallback_models, self.fallback_config)
 
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from kern.agent.parts.part import Part
+from kern.execution.hooks import Hooks as Built
 
 
 class Hooks(Part):
@@ -15,3 +18,9 @@ class Hooks(Part):
 
     pre_hooks: Sequence[object] | None = None
     post_hooks: Sequence[object] | None = None
+
+    hooks: Built | None = None
+
+    @override
+    def _build(self) -> None:
+        self.__dict__["hooks"] = Built.of(self.pre_hooks, self.post_hooks)

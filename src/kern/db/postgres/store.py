@@ -156,6 +156,10 @@ class PostgresStore(Store):
         return await self._appends.put(_Append(run_id, attempt, rows, streamed))
 
     @override
+    async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
+        return bool(await self._fetch(self._steps.replace_input, run_id, attempt, input))
+
+    @override
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         rows = await self._fetch(self._steps.extend, *columns(attempts, 2), lease)
         return {row["run_id"]: row["cancelled"] for row in rows}
@@ -166,10 +170,18 @@ class PostgresStore(Store):
 
     @override
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:] + used_columns(rows)
-        return await self._give_up(self._steps.postpone, run_id, attempt, delay, *journal)
+        return await self._give_up(
+            self._steps.postpone, run_id, attempt, delay, *journal, int(failed)
+        )
 
     @override
     async def release(self, run_id: str, attempt: int) -> RunStatus | None:

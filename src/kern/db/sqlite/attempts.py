@@ -111,6 +111,18 @@ RETURNING {self._reading.claimed}""",
             transaction.notify(Kind.changed, run_id)
         return Appended(lost)
 
+    def replace_input(
+        self, transaction: Transaction, run_id: str, attempt: int, input: str
+    ) -> bool:
+        """See :meth:`kern.db.base.Store.replace_input`."""
+        replaced = transaction.one(
+            f"UPDATE {self._runs} SET input = :input WHERE {_MINE} RETURNING run_id",
+            run_id=run_id,
+            attempt=attempt,
+            input=input,
+        )
+        return replaced is not None
+
     def settle(self, transaction: Transaction, settlement: Settlement) -> Settled | None:
         """See :meth:`kern.db.base.Store.settle`."""
         run_id = settlement.run_id
@@ -158,9 +170,10 @@ RETURNING status, finished_at""",
         attempt: int,
         delay: float,
         rows: Sequence[JournalRow],
+        failed: bool,
     ) -> RunStatus | None:
         """See :meth:`kern.db.base.Store.postpone`."""
-        changes = f"failures = failures + 1, run_at = :now + :delay, {_SERVED}"
+        changes = f"failures = failures + {failed:d}, run_at = :now + :delay, {_SERVED}"
         status = self._give_up(transaction, run_id, attempt, delay, changes)
         if status is not None:
             self._journals.write(transaction, rows)

@@ -122,6 +122,10 @@ class SqliteStore(Store):
         return await self._write(self._attempts.append, run_id, attempt, rows, streamed)
 
     @override
+    async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
+        return await self._write(self._attempts.replace_input, run_id, attempt, input)
+
+    @override
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
         return await self._file.write(self._attempts.extend, attempts, lease)
 
@@ -131,9 +135,15 @@ class SqliteStore(Store):
 
     @override
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus | None:
-        return await self._file.write(self._attempts.postpone, run_id, attempt, delay, rows)
+        return await self._file.write(self._attempts.postpone, run_id, attempt, delay, rows, failed)
 
     @override
     async def release(self, run_id: str, attempt: int) -> RunStatus | None:

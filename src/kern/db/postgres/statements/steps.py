@@ -46,6 +46,9 @@ class Steps:
         self.append = _append(names)
         self.append_counting = _append(names, counting=True)
         self.append_changing = _append(names, counting=True, changing=True)
+        self.replace_input = f"""
+UPDATE {names.runs} SET input = $3 WHERE run_id = $1 AND attempt = $2 AND status = 'RUNNING'
+RETURNING run_id"""
         self.extend = extend(names)
         self.settle = _settle(names)
         self.settle_counting = _settle(names, counting=True)
@@ -54,7 +57,8 @@ class Steps:
         self.postpone = _give_up(
             names,
             "now() + make_interval(secs => $3)",
-            f"failures = failures + 1, run_at = now() + make_interval(secs => $3), {NOT_REFUSED}",
+            f"""failures = failures + $11::integer, run_at = now() + make_interval(secs => $3),
+        {NOT_REFUSED}""",
             more=f"""written AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
