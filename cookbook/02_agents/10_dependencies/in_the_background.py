@@ -1,7 +1,8 @@
-"""Dependencies of a run in the background: those of the run are JSON, and are kept with it.
+"""Dependencies of a run in the background are JSON, and are kept with it.
 
-Kill this script while it waits, and start it again. The agent's own dependencies may be anything:
-they are stored nowhere, so only a process that submits to this agent or serves it has its runs.
+Kill this script while it waits, and start it again. What is no JSON (a connection, an object) is
+given to the agent; then its runs are executed by a process that has been told to serve the agent
+(`kern worker module:agent`), for nobody else has that object.
 """
 
 from kern.agent import Agent
@@ -10,19 +11,12 @@ from kern.errors import InvalidInputError
 from kern.models.openai import OpenAIResponses
 from kern.run import RunContext
 
-
-class Archive:
-    """Something that is no JSON."""
-
-    def find(self, year: int) -> str:
-        """Find what happened in a year."""
-        return {1883: "the bridge was opened"}.get(year, "nothing")
+CHRONICLE = {1883: "the bridge was opened", 1901: "the mill burned down"}
 
 
 def look_up(run_context: RunContext) -> str:
     """Look the year of this run up."""
-    deps = run_context.dependencies
-    return deps["archive"].find(deps["year"])
+    return CHRONICLE[run_context.dependencies["year"]]
 
 
 chronicler = Agent(
@@ -30,12 +24,11 @@ chronicler = Agent(
     model=OpenAIResponses(id="gpt-5.4-mini"),
     db=SqliteDb("tmp/chronicle.db"),
     tools=[look_up],
-    dependencies={"archive": Archive()},
 )
 
 if __name__ == "__main__":
     try:
-        chronicler.run("And?", background=True, dependencies={"archive": Archive()})
+        chronicler.run("And?", background=True, dependencies={"lamp": object()})
     except InvalidInputError as error:
         print("refused:", error)
     chronicler.run("What was then?", run_id="then", background=True, dependencies={"year": 1883})
