@@ -1,5 +1,7 @@
 """The scripts of cookbook/02_agents/11_retrieval do what they say."""
 
+import json
+
 from cookbook_scripts import Cookbook
 
 from kern.testing import Reply
@@ -24,10 +26,13 @@ def test_the_model_asks_a_function(cookbook: Cookbook) -> None:
 
 def test_references_are_part_of_the_message(cookbook: Cookbook) -> None:
     printed = cookbook(HERE + "references.py", "Into the shade.")
-    assert printed.startswith("Where do I put the fern?")
-    assert "keep it out of the sun" in printed.partition("found for")[0]
-    assert "found for 'Where do I put the fern?' [" in printed
+    assert printed.startswith("found for 'Where do I put the fern?' [")
+    assert "keep it out of the sun" in printed
     assert printed.endswith("Into the shade.\n")
+    told = json.dumps(cookbook.server.requests[0].body["input"])
+    assert "Where do I put the fern?" in told
+    assert "content: " in told  # of YAML
+    assert "keep it out of the sun" in told
     assert not cookbook.server.requests[0].body.get("tools")
 
 

@@ -1,4 +1,7 @@
-"""Dependencies as a part of what the model is told, beside the user's text."""
+"""Dependencies as a part of what the model is told, behind the user's text.
+
+The model is told them; the run's messages, and what later runs are shown, have the text alone.
+"""
 
 from kern.agent import Agent
 from kern.models.openai import OpenAIResponses
@@ -23,5 +26,5 @@ skipper = Agent(
 
 if __name__ == "__main__":
     run = skipper.run("Do we sail?", dependencies={"crew": 3})
-    print(run.messages[-2].content)
+    print("asked:", run.messages[-2].content)
     print(run.content)

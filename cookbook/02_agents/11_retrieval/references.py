@@ -1,4 +1,7 @@
-"""In place of a tool: what is found for the question goes into the message, as JSON or YAML."""
+"""In place of a tool: what is found for the question is told with it, as JSON or YAML.
+
+`run.references` has what was found; the run's messages have the question alone.
+"""
 
 from kern.agent import Agent
 from kern.models.openai import OpenAIResponses
@@ -22,7 +25,6 @@ gardener = Agent(
 
 if __name__ == "__main__":
     run = gardener.run("Where do I put the fern?")
-    print(run.messages[-2].content)
     for reference in run.references:
         print("found for", repr(reference.query), reference.references)
     print(run.content)
