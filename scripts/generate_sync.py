@@ -41,7 +41,8 @@ SUBJECTS = [
         "from kern.agent.blocking import blocking",
     )
     for name in (
-        *("running", "controlling", "streaming", "listing", "schedules", "sessions", "state"),
+        *("running", "printing", "controlling", "streaming", "listing", "schedules"),
+        *("sessions", "state", "context"),
     )
 ]
 SUBJECTS.append(Subject("db/methods", "db/sync", "", "from kern.aio.portal import finished"))

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from costs import ROUNDS, Costs, counting_costs
 from journals import DONE, row
+from msgspec.structs import replace
 from stores import CLAIM, EXPIRED, LEASE, ending, execute, new_run, seconds_ago, sweep
 
 from kern.db.base import Store
@@ -21,6 +22,7 @@ from kern.db.listing import RunFilter
 from kern.db.sqlite import SqliteDb
 from kern.db.values import Claim
 from kern.run.base import RunStatus
+from kern.run.state import StatePatch
 
 MANY = 10_000
 
@@ -46,12 +48,20 @@ async def insert(store: Store, count: int, **columns: str) -> None:
         "input": "'\"Hi\"'",
         "created_at": seconds_ago(store, 86400),
     } | columns
-    await execute(
-        store,
+    numbers = (
         "WITH RECURSIVE numbers (n) AS "
         f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) "
-        f"INSERT INTO {{runs}} ({', '.join(columns)}) "
+    )
+    await execute(
+        store,
+        f"{numbers}INSERT INTO {{runs}} ({', '.join(columns)}) "
         f"SELECT {', '.join(columns.values())} FROM numbers",
+    )
+    run_id = columns["run_id"]
+    await execute(
+        store,
+        f"{numbers}INSERT INTO {{states}} (session_id, key, position) "
+        f"SELECT 'of ' || {run_id}, 'key', 1 FROM numbers",
     )
 
 
@@ -97,6 +107,10 @@ async def live(costs: Costs) -> None:
     await count("history", store.history("session", queued, 3))
     await count("history, old", store.history("other 7", queued, 3))
     await count("append", store.append(queued, 1, [row(queued, 1, DONE)], False))
+    changing = replace(row(queued, 2, DONE), state=StatePatch({"key": 1, "other": [1]}))
+    await count("append, with state", store.append(queued, 1, [changing], False))
+    await count("state", store.states.of("session"))
+    await count("change state", store.states.change("session", StatePatch({"key": 2})))
     await count("extend", store.extend([(queued, 1)], LEASE))
     await count("extend, heart", asyncio.to_thread(costs.heart.extend, [(queued, 1)], LEASE))
     await count("events", store.events(queued, 0))

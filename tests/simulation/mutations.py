@@ -167,8 +167,16 @@ def steps_that_are_not_replayed() -> _Patch:
 def sleep_that_counts_as_a_failure() -> _Patch:
     postpone = Attempts.postpone
 
-    def mutated(self: Attempts, *given: Any) -> RunStatus | None:
-        return postpone(self, *given[:5], True)
+    def mutated(
+        self: Attempts,
+        transaction: Transaction,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        _: bool,
+    ) -> RunStatus | None:
+        return postpone(self, transaction, run_id, attempt, delay, rows, True)
 
     return patch.object(Attempts, "postpone", mutated)
 

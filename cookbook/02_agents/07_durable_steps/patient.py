@@ -27,7 +27,7 @@ async def ask_office(run_context: RunContext, number: str) -> str:
         number: its telephone number.
     """
     answer = await run_context.step(
-        "call", call_the_office, number, retries=3, delay_between_retries=0.1, timeout=0.3
+        "call", call_the_office, number, retries=3, delay=0.1, timeout=0.3
     )
     return f"{answer} ({len(TRIES)} tries)"
 

@@ -221,7 +221,8 @@ _NEEDING_DB = {
     name: getattr(PART_OF[name], name)
     for name in (
         *("add_history_to_context", "max_attempts", "session_policy", "max_queued_runs"),
-        *("max_concurrent_runs", "max_concurrent_runs_per_user"),
+        *("max_concurrent_runs", "max_concurrent_runs_per_user", "enable_session_summaries"),
+        *("search_past_sessions", "read_chat_history", "read_tool_call_history"),
     )
 }
 

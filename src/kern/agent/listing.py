@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from kern.agent.definition import AgentDefinition, runtime_of
+from kern.agent.request import keep_events
 from kern.db.blobs import no_blob
 from kern.db.listing import RunFilter
 from kern.errors import InvalidInputError
@@ -39,7 +40,10 @@ class Listing(AgentDefinition[Deps, Output]):
             return None
         if session_id is not None and record.session_id not in ids_of(session_id, record.user_id):
             return None
-        return self._typed(RunOutput.from_record(record))
+        output: RunOutput = RunOutput.from_record(record)
+        if self.store_events:
+            await keep_events(self, output)
+        return self._typed(output)
 
     async def aget_blob(self, run_id: str, hash: str, *, user_id: str | None = None) -> bytes:
         """Return what was too large for a row of a run, and is in its messages by reference.

@@ -191,7 +191,7 @@ class Request:
             session_policy=session_policy,
             webhook=webhook,
         )
-        if kept or agent.hooks is not None:
+        if kept or agent.summarizes or agent.hooks is not None:
             run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
         form = None
         if output_schema is not None or agent.answering is not None:
@@ -260,6 +260,8 @@ class Request:
             output = failed
             if output.content is None:
                 output.content, output.content_type = output.error, "str"
+        if agent.store_events and agent.db is not None:
+            await keep_events(agent, output)
         return output if output.content_type == "str" else typed(output, agent.answering)
 
     def stream(self) -> AsyncGenerator[RunOutputEvent, None]:
@@ -363,6 +365,16 @@ class Request:
                 raise failure(None, message)
             output = RunOutput.from_record(record)
             raise with_output(failure(output.error_kind, message, output.error_details), output)
+
+
+async def keep_events(agent: AnyAgent, output: RunOutput) -> None:
+    """Have a run that has ended hold its events, but for those that its agent leaves out."""
+    rules = agent.session_rules
+    if rules is None or not rules.stores_events or not output.is_terminal:
+        return
+    runtime = await runtime_of(agent)
+    async with aclosing(runtime.stream(output.run_id, 0)) as events:
+        output.events = [each async for each in events if each.event not in rules.skipped]
 
 
 def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun, Form | None]:

@@ -1,6 +1,6 @@
 """What a database answers users who ask it for sessions and runs themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, overload
 
@@ -446,27 +446,39 @@ class Methods(Database):
 
     def _session(self, row: SessionRow) -> AgentSession:
         """Return a session as it is stored; its runs are read on their first use."""
-        data = decode_object(row.data)
-        session_data = _object(data.get("session_data")) or {}
-        if row.session_state is not None:
-            session_data["session_state"] = parse(row.session_state)
-        if row.name is not None:
-            session_data["session_name"] = row.name
-        session = AgentSession(
-            row.session_id,
-            row.agent_id or None,
-            row.user_id,
-            session_data,
-            _object(None if row.metadata is None else parse(row.metadata)),
-            _object(data.get("agent_data")),
-            None,
-            None if row.summary is None else SessionSummary.from_dict(decode_object(row.summary)),
-            _seconds(row.created_at),
-            _seconds(row.updated_at),
-            load_runs=lambda: finished(self._runs_of(row.session_id, RUNS)),
-        )
-        session.stored_state = row.session_state
-        return session
+        return session_of_row(row, lambda: finished(self._runs_of(row.session_id, RUNS)))
+
+
+def session_of_row(
+    row: SessionRow, load_runs: Callable[[], list[AnyRun]] | None = None
+) -> AgentSession:
+    """Return a session as it is stored.
+
+    Args:
+        row: the session.
+        load_runs: reads its runs on their first use.
+    """
+    data = decode_object(row.data)
+    session_data = _object(data.get("session_data")) or {}
+    if row.session_state is not None:
+        session_data["session_state"] = parse(row.session_state)
+    if row.name is not None:
+        session_data["session_name"] = row.name
+    session = AgentSession(
+        row.session_id,
+        row.agent_id or None,
+        row.user_id,
+        session_data,
+        _object(None if row.metadata is None else parse(row.metadata)),
+        _object(data.get("agent_data")),
+        None,
+        None if row.summary is None else SessionSummary.from_dict(decode_object(row.summary)),
+        _seconds(row.created_at),
+        _seconds(row.updated_at),
+        load_runs=load_runs,
+    )
+    session.stored_state = row.session_state
+    return session
 
 
 def _row(session: AgentSession) -> tuple[SessionRow, str | None]:

@@ -1,7 +1,7 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
 from weakref import WeakMethod
@@ -19,7 +19,7 @@ from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, RunInfo
+from kern.run.base import RunContext, RunInfo
 from kern.run.budget import Spending
 from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
@@ -77,6 +77,7 @@ class Attempt:
         is_new_session: whether nothing can be stored of its session, which was made with the run.
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
+        tool_instructions: what the model is told of tools in its system message.
         stored_history: the history as the run's output is to hold it.
     """
 
@@ -116,6 +117,7 @@ class Attempt:
     answer: tuple[object, str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     addressed: tuple[int, Message] | None = None
+    tool_instructions: tuple[str, ...] = ()
     stored_history: Sequence[Message] = ()
     _told: int = 0
     session_state: SessionState | None = None
@@ -382,20 +384,6 @@ class Attempt:
         to += messages
         for hash in blobs_in(messages):
             self.blobs[hash] = run_id
-
-
-async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
-    """Return what functions of users ask for of a run by these names; others are left out.
-
-    Raises:
-        BlobNotFoundError: its media is asked for, and is not there any more.
-    """
-    context = attempt.run_context
-    if names & STATE_VALUES:
-        await attempt.load_state()
-    if names & MEDIA_VALUES and not context.media:
-        context.media = await given_media(attempt)
-    return context.values(names)
 
 
 async def given_media(attempt: Attempt) -> tuple[Media, ...]:

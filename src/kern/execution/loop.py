@@ -18,6 +18,7 @@ from kern.execution.limits import check_turns, check_usage
 from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
 from kern.execution.retrying import pause_before_retry
+from kern.execution.sessions import introduce, leave
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
 from kern.run.printable import one_line
@@ -53,6 +54,8 @@ async def carry_out(attempt: Attempt) -> None:
     hooks = attempt.spec.hooks
     if hooks is not None and not state.turns:
         await run_pre_hooks(attempt, hooks)
+    if attempt.spec.session is not None and attempt.spec.session.introduction:
+        await introduce(attempt, attempt.spec.session.introduction)
     await tell(attempt)
     while True:
         try:
@@ -86,6 +89,8 @@ async def _go_on(attempt: Attempt) -> None:
                 await run_post_hooks(attempt, hooks)
             if attempt.answering is not None:
                 await suggest(attempt)
+            if attempt.spec.session is not None:
+                await leave(attempt, attempt.spec.session)
             if hooks is not None:
                 start_in_background(attempt, hooks)
             return

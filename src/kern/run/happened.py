@@ -183,6 +183,10 @@ def secondary_events(step: SecondaryAnswered, before: str | None) -> Iterator[Ha
             yield Happened(RunEvent.followups_started)
             more = {"followups": followups_in(text)}
             yield Happened(RunEvent.followups_completed, more=more)
+        case steps.SESSION_SUMMARY:
+            yield Happened(RunEvent.session_summary_started)
+            summary = {"session_summary": decode_object(text) or None}
+            yield Happened(RunEvent.session_summary_completed, more=summary)
 
 
 def followups_in(text: str) -> tuple[str, ...]:
