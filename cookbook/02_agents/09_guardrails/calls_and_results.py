@@ -7,7 +7,7 @@ from typing import Any
 from kern.agent import Agent
 from kern.models.openai import OpenAIResponses
 
-IBAN = re.compile(r"\b[A-Z]{2}\d{2}[0-9 ]{10,}\b")
+IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?\d{2,4}){3,}\b")
 
 
 def within_limit(function_name: str, arguments: dict[str, Any]) -> None:
