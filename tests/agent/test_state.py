@@ -74,6 +74,17 @@ async def test_what_tools_change_is_stored_and_is_there_in_the_next_run(db: Data
     assert await agent.aget_session_state("other") == {}
 
 
+async def test_what_is_set_on_the_agent_holds_for_the_next_new_session(db: Database) -> None:
+    agent = made(db, session_state={"a": 1})
+    agent.session_state = {"a": 2}
+    assert (await agent.arun("Hi", session_id="s")).session_state == {"a": 2}
+    agent.session_state["b"] = 3
+    assert (await agent.arun("Hi", session_id="t")).session_state == {"a": 2, "b": 3}
+    with pytest.raises(ConfigurationError, match=r"session_state\['c'\] has no JSON form"):
+        agent.session_state = {"c": object()}
+    assert agent.session_state == {"a": 2, "b": 3}
+
+
 async def test_without_a_database_the_state_lives_with_the_run() -> None:
     agent = made(None, calls("visit"), "Done.")
     run = await agent.arun("Hi")

@@ -191,7 +191,7 @@ class Request:
             session_policy=session_policy,
             webhook=webhook,
         )
-        if kept or agent.summarizes or agent.hooks is not None:
+        if kept or agent.summarizes or agent.hooks is not None or agent.uses_state:
             run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
         form = None
         if output_schema is not None or agent.answering is not None:
