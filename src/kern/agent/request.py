@@ -273,15 +273,38 @@ class Request:
         Raises:
             Exception: what the run failed of.
         """
+        ended: list[RunOutput] = []
         if not self.background:
-            return self._told(self._typed(self._executed()))
+            events = self._told(self._typed(self._executed(ended)))
+            return self._with_output(events, ended) if self.yield_run_output else events
         streamed = replace(self, run=msgspec.structs.replace(self.run, streamed=True))
         submitting: asyncio.Task[RunOutput] | None = None
         with suppress(RuntimeError):  # Code without an event loop submits with the first event.
             submitting = asyncio.get_running_loop().create_task(streamed.submit())
             _submitting.add(submitting)
             submitting.add_done_callback(_submitting.discard)
-        return self._told(self._typed(streamed._submitted(submitting)))
+        events = self._told(self._typed(streamed._submitted(submitting)))
+        return self._with_output(events, ended) if self.yield_run_output else events
+
+    async def _with_output(
+        self, events: AsyncGenerator[RunOutputEvent, None], ended: Sequence[RunOutput]
+    ) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield the events, and then the run; ``ended`` has it, where it was executed here."""
+        last: RunOutputEvent | None = None
+        async with aclosing(events):
+            async for event in events:
+                last = event
+                yield event
+        if ended and (ended[0].is_terminal or ended[0].is_paused):
+            output = ended[0]
+        else:
+            if last is None:
+                return
+            record = await (await runtime_of(self.agent)).store.get(last.run_id)
+            if record is None:
+                return
+            output = typed(RunOutput.from_record(record), self.agent.answering)
+        yield output  # type: ignore[misc] # Only who asks for it gets it; the overloads say so.
 
     def _continued(self) -> Self:
         """Return the run in the conversation that its agent has begun where it is asked for."""
@@ -322,7 +345,7 @@ class Request:
         async for event in self._followed(run.run_id):
             yield event
 
-    async def _executed(self) -> AsyncGenerator[RunOutputEvent, None]:
+    async def _executed(self, ended: list[RunOutput]) -> AsyncGenerator[RunOutputEvent, None]:
         events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
         task = asyncio.create_task(self._continued().execute(events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
@@ -338,6 +361,7 @@ class Request:
                 elif event.event is not RunEvent.model_request_started:
                     stored, text = event.seq, ""
             run = task.result()
+            ended.append(run)
         finally:
             if not task.done():
                 task.cancel()
