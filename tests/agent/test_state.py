@@ -358,9 +358,16 @@ def test_an_agent_with_a_state_that_is_no_json_is_refused(state: Any, said: str)
 
 async def test_a_run_with_a_state_that_is_no_json_is_refused(db: Database) -> None:
     agent = made(db)
-    for background in (False, True):
-        with pytest.raises(InvalidInputError):
-            await agent.arun("Hi", session_state={"a": {1}}, background=background)
+    given: Any
+    for given, said in (
+        ({"a": {1}}, r"session_state\['a'\] has no JSON form"),
+        ({"a" * 2000: 1}, "which has 2000 characters"),
+        ({1: 1}, "the key 1, which is no text"),
+        ([1], "session_state must be a dict, not list"),
+    ):
+        for background in (False, True):
+            with pytest.raises(InvalidInputError, match=said):
+                await agent.arun("Hi", session_state=given, background=background)
 
 
 def test_a_script_without_a_loop_has_the_same_methods() -> None:
