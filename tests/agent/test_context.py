@@ -480,3 +480,46 @@ def test_the_system_message_can_be_looked_at_without_a_loop(model: OpenAIRespons
     message = Agent("Tester", model, instructions="Count.").get_system_message()
     assert message is not None
     assert json.loads(json.dumps(message.text)) == "Count."
+
+
+async def test_the_state_of_the_session_is_told_and_fills_names(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent(
+        "Tester",
+        model,
+        db=db,
+        session_state={"items": ["milk"], "user_id": "of the state"},
+        instructions="Buy {items} for {user_id}.",
+        dependencies={"items": "none"},
+        add_session_state_to_context=True,
+    )
+    await agent.arun("Hi", session_id="s", user_id="ada")
+    await agent.arun("Hi", session_id="s", user_id="ada", session_state={"items": ["tea"]})
+    await agent.arun("Hi", session_id="s", user_id="ada", add_session_state_to_context=False)
+    first, second, third = map(system_of, server.requests)
+    assert first is not None
+    assert first.startswith('Buy ["milk"] for of the state.\n\nThis is the state of the session.')
+    told = first.split("<session_state>\n")[1].removesuffix("\n</session_state>")
+    assert json.loads(told) == {"items": ["milk"], "user_id": "of the state"}
+    assert second is not None
+    assert second.startswith('Buy ["tea"] for')
+    assert third == 'Buy ["tea"] for of the state.'
+
+
+async def test_what_a_pre_hook_has_changed_is_told(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    def prepare(run_context: RunContext) -> None:
+        run_context.session_state = {"mood": "kind"}
+
+    agent = Agent("Tester", model, pre_hooks=[prepare], instructions="Be {mood}.")
+    await agent.arun("Hi")
+    assert system_of(server.requests[0]) == "Be kind."
+
+
+async def test_an_agent_with_names_but_no_state_needs_no_database(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    await Agent("Tester", model, instructions="Serve {user_id}, {mood}.").arun("Hi", user_id="ada")
+    assert system_of(server.requests[0]) == "Serve ada, {mood}."

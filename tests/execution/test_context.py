@@ -167,13 +167,13 @@ def test_a_conversation_begins_with_examples_and_history() -> None:
 def test_what_was_found_and_what_is_known_follow_the_last_message_of_the_user() -> None:
     parts = ContextParts(tells_dependencies=True)
     said = [Message("user", "Hi"), Message("user", "Who?"), Message("assistant", "Well:")]
-    told = Told(said, references=[{"name": "Ada"}], dependencies={"year": 1843})
+    told = Told(said, references=[{"name": "Ada"}, "one"], dependencies={"year": 1843})
     messages = build(parts, told)
     assert [messages[0], messages[2]] == [said[0], said[2]]
     assert messages[1].text == (
         "Who?\n\n"
         "These documents were found for the message above. Use them where they help.\n"
-        '<references>\n[\n  {\n    "name": "Ada"\n  }\n]\n</references>\n\n'
+        '<references>\n[{"name": "Ada"},\n"one"]\n</references>\n\n'
         "This is known beside the message above.\n"
         '<context>\n{"year": 1843}\n</context>'
     )
@@ -267,6 +267,7 @@ def test_the_state_is_told_as_json_that_means_the_same(value: object) -> None:
 @given(st.lists(json_values))
 def test_documents_are_told_in_both_formats(documents: list[object]) -> None:
     assert json.loads(listed(documents, "json")) == documents
+    assert isinstance(yaml.safe_load(listed(documents, "yaml")), list)
 
 
 def test_documents_in_yaml_are_easy_to_read() -> None:

@@ -371,3 +371,66 @@ async def test_a_guardrail_masks_what_a_run_answers() -> None:
     run = await agent.arun("Hi")
     assert run.content == "Write to ***************."
     assert "ann@" not in str(run.messages)
+
+
+async def test_the_state_changes_with_the_hooks_that_end(db: Database) -> None:
+    seen: list[object] = []
+
+    def count(session_state: dict[str, Any]) -> None:
+        session_state["visits"] = session_state.get("visits", 0) + 1
+
+    def fail(run_context: RunContext) -> None:
+        assert run_context.session_state is not None
+        run_context.session_state["visits"] = "spoiled"
+        raise ValueError
+
+    def assign(run_context: RunContext) -> None:
+        seen.append(run_context.session_state)
+        run_context.session_state = {"visits": 2, "name": "Ann"}
+
+    @hook(run_in_background=True)
+    def too_late(session_state: dict[str, Any]) -> None:
+        session_state.clear()
+
+    agent = Agent(
+        "Tester",
+        ScriptedModel(["Hello."]),
+        db=db,
+        pre_hooks=[count, fail],
+        post_hooks=[assign, too_late],
+    )
+    run = await agent.arun("Hi", session_id="talk")
+    assert run.status is RunStatus.completed
+    [state] = seen
+    assert isinstance(state, dict)
+    assert state["visits"] == 1
+    assert await agent.aget_session_state("talk") == {"visits": 2, "name": "Ann"}
+
+
+async def test_a_state_that_is_no_json_is_not_kept(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def spoil(session_state: dict[str, Any]) -> None:
+        session_state["lock"] = object()
+
+    agent = Agent("Tester", ScriptedModel(["Hello."]), db=db, pre_hooks=[spoil])
+    run = await agent.arun("Hi", session_id="talk")
+    assert run.status is RunStatus.completed
+    assert "lock" in caplog.text
+    assert await agent.aget_session_state("talk") == {}
+
+
+async def test_a_hook_is_given_the_session(db: Database) -> None:
+    seen: list[Any] = []
+
+    def look(session: Any) -> None:
+        seen.append(session)
+
+    agent = Agent("Tester", ScriptedModel(["One.", "Two."]), db=db, pre_hooks=[look])
+    await agent.arun("Hi", session_id="talk")
+    await agent.arun("Hi", session_id="talk")
+    assert [each.session_id for each in seen] == ["talk", "talk"]
+    assert "One." in [run.content for run in seen[1].runs]
+    agent = Agent("Tester", ScriptedModel(["One."]), pre_hooks=[look])
+    await agent.arun("Hi")
+    assert seen[2] is None

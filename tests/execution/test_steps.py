@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
-from kern.errors import InvalidInputError, KernError, StepError
+from kern.errors import InvalidInputError, KernError, StepError, StopAgentRun
 from kern.execution import steps
 from kern.execution.journal import Journal
 from kern.models.openai import OpenAIResponses
@@ -187,6 +186,18 @@ async def test_what_has_no_json_form_fails_the_step_and_is_not_done_again(kept: 
 
     assert await kept.result(work) == "told"
     assert [each.error for each in await kept.journaled()] == ["InvalidInputError"] * 4  # type: ignore[union-attr]
+
+
+async def test_what_a_step_raises_to_end_the_run_ends_it(run: Runner) -> None:
+    async def work(run_context: RunContext) -> None:
+        def stop() -> None:
+            raise StopAgentRun("That is all.")
+
+        await run_context.step("stop", stop, retries=3)
+
+    ended = await run(work)
+    assert ended.status is RunStatus.completed
+    assert ended.content == "That is all."
 
 
 async def test_two_steps_of_one_name_at_the_same_time_raise(run: Runner) -> None:
@@ -494,8 +505,9 @@ class TestLongSleeps:
         done = Counter[str]()
 
         async def charge() -> str:
+            done["begun"] += 1
             await asyncio.sleep(0.3)
-            done["charge"] += 1
+            done["charged"] += 1
             return "charged"
 
         async def work(run_context: RunContext) -> str:
@@ -505,7 +517,7 @@ class TestLongSleeps:
             return charged
 
         assert await kept.result(work) == "charged"
-        assert done == {"charge": 1}
+        assert done == {"begun": 1, "charged": 1}
 
     async def test_a_task_group_around_a_sleep_does_not_go_on_without_it(
         self, kept: Runner
@@ -535,16 +547,20 @@ class TestLongSleeps:
     async def test_a_sleep_that_is_cut_off_while_it_stops_its_tool_stops_it_all_the_same(
         self, kept: Runner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        commit = Journal.commit
+        commit, stops = Journal.commit, asyncio.Event()
 
         async def slow(self: Journal) -> None:
             await commit(self)
-            await asyncio.sleep(0.02)
+            if isinstance(step := self.entries[-1].step, SleepBegun) and step.suspended:
+                stops.set()
+                await asyncio.sleep(0.05)
 
         async def work(run_context: RunContext) -> int:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0.03):  # It ends in the middle of the second commit.
-                    await run_context.sleep(0.3)
+            sleeping = asyncio.ensure_future(run_context.sleep(0.3))
+            if run_context.attempt == 1:
+                await stops.wait()
+                sleeping.cancel()
+            await asyncio.wait({sleeping})
             await run_context.step("after", lambda: None)
             return run_context.attempt
 
@@ -568,8 +584,8 @@ class TestLongSleeps:
         async def work(run_context: RunContext) -> None:
             await run_context.sleep(3600)
 
-        run = await kept(work, timeout=0.5)
-        assert run.status is RunStatus.error
+        run = await kept(work, timeout=3)
+        assert (run.status, run.attempt) == (RunStatus.error, 2)
         assert "was not done within its timeout" in str(run.error)
 
     async def test_foreground_runs_sleep_in_place(
