@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import InvalidInputError, KernError, StepError
 from kern.execution import steps
+from kern.execution.journal import Journal
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunStatus
@@ -220,6 +222,28 @@ async def test_there_is_no_step_and_no_sleep_within_a_step(run: Runner) -> None:
     assert await run.result(work) == "refused, refused, fine"
 
 
+async def test_the_tools_of_a_run_that_a_step_begins_have_steps_of_their_own(run: Runner) -> None:
+    async def inner(run_context: RunContext) -> str:
+        return await run_context.step("inner", lambda: "done inside")
+
+    child = Agent("Child", run.model, tools=[inner])
+
+    async def ask() -> str:
+        run.server.script += [Reply.tool_calls(("inner", {})), Reply.text("Inside.")]
+        asked = await child.arun("Go")
+        return str(asked.tools[0].result)
+
+    async def work(run_context: RunContext) -> str:
+        return await run_context.step("outer", ask)
+
+    run.server.script += [Reply.tool_calls(("work", {}))]
+    agent = Agent("Tester", run.model, db=run.db, tools=[work])
+    task = asyncio.create_task(agent.arun("Go", run_id="run"))
+    await run.server.wait_for_requests(3, timeout=WAIT)
+    run.server.script += [Reply.text("Ok.")]
+    assert (await task).tools[0].result == "done inside"
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -310,7 +334,7 @@ async def test_a_step_that_ends_after_its_call_is_not_written_into_the_next(kept
 
     assert await kept.result(work) == "done"
     go_on.set()
-    with pytest.raises(StepError, match="has ended before its step 'late'"):
+    with pytest.raises(StepError, match="The tool call has ended"):
         await behind[0]
     assert await kept.journaled() == []
 
@@ -496,6 +520,36 @@ class TestLongSleeps:
 
         assert await kept.result(work) == "done"
         assert went_on == [2]
+
+    async def test_two_long_sleeps_at_the_same_time_end_at_theirs(self, kept: Runner) -> None:
+        async def work(run_context: RunContext) -> int:
+            await asyncio.gather(run_context.sleep(0.2), run_context.sleep(0.6))
+            return run_context.attempt
+
+        began = time.monotonic()
+        assert await kept.result(work) == "3"
+        assert time.monotonic() - began >= 0.6
+        first, second = (each for each in await kept.journaled() if not each.suspended)  # type: ignore[union-attr]
+        assert second.until - first.until == pytest.approx(0.4, abs=0.1)  # type: ignore[union-attr]
+
+    async def test_a_sleep_that_is_cut_off_while_it_stops_its_tool_stops_it_all_the_same(
+        self, kept: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commit = Journal.commit
+
+        async def slow(self: Journal) -> None:
+            await commit(self)
+            await asyncio.sleep(0.02)
+
+        async def work(run_context: RunContext) -> int:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.03):  # It ends in the middle of the second commit.
+                    await run_context.sleep(0.3)
+            await run_context.step("after", lambda: None)
+            return run_context.attempt
+
+        monkeypatch.setattr(Journal, "commit", slow)
+        assert await kept.result(work) == "2"
 
     async def test_a_tool_that_catches_the_stop_and_returns_has_its_result_kept(
         self, kept: Runner

@@ -1,6 +1,7 @@
 """The agent: one class, put together from what it can do, a file a subject."""
 
 from kern.agent.conversation import Conversation
+from kern.agent.sync.context import SyncContextPreview
 from kern.agent.sync.controlling import SyncControlling
 from kern.agent.sync.listing import SyncListing
 from kern.agent.sync.printing import SyncPrinting
@@ -21,6 +22,7 @@ class Agent(
     SyncListing[Deps, Output],
     SyncScheduling[Deps, Output],
     SyncSessions[Deps, Output],
+    SyncContextPreview[Deps, Output],
     SyncSessionStates[Deps, Output],
 ):
     """A model with a task, and the methods to run it.

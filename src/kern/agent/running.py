@@ -54,6 +54,7 @@ class Running(AgentDefinition[Deps, Output]):
         input: Input,
         *,
         stream: Literal[True],
+        yield_run_output: Literal[False] = False,
         output_schema: object = None,
         **options: Unpack[RunOptions],
     ) -> AsyncGenerator[RunOutputEvent, None]: ...
@@ -63,10 +64,22 @@ class Running(AgentDefinition[Deps, Output]):
         self,
         input: Input,
         *,
+        stream: Literal[True],
+        yield_run_output: bool,
+        output_schema: object = None,
+        **options: Unpack[RunOptions],
+    ) -> AsyncGenerator[RunOutputEvent | RunOutput[Any], None]: ...
+
+    @overload
+    def arun(
+        self,
+        input: Input,
+        *,
         stream: bool | None = None,
+        yield_run_output: bool = False,
         output_schema: None = None,
         **options: Unpack[RunOptions],
-    ) -> Coroutine[object, object, RunOutput[Output]] | AsyncGenerator[RunOutputEvent, None]: ...
+    ) -> Coroutine[object, object, RunOutput[Output]] | AsyncGenerator[Any, None]: ...
 
     @overload
     def arun(
@@ -74,18 +87,20 @@ class Running(AgentDefinition[Deps, Output]):
         input: Input,
         *,
         stream: bool | None,
+        yield_run_output: bool = False,
         output_schema: object,
         **options: Unpack[RunOptions],
-    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[RunOutputEvent, None]: ...
+    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[Any, None]: ...
 
     def arun(
         self,
         input: Input,
         *,
         stream: bool | None = None,
+        yield_run_output: bool = False,
         output_schema: object = None,
         **options: Unpack[RunOptions],
-    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[RunOutputEvent, None]:
+    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[Any, None]:
         """Run the agent.
 
         Args:
@@ -166,7 +181,13 @@ class Running(AgentDefinition[Deps, Output]):
             DatabaseError: the run could not be stored.
         """
         stream = self.stream if stream is None else stream
-        request = Request.of(self, input, output_schema=output_schema, **options)
+        request = Request.of(
+            self,
+            input,
+            yield_run_output=yield_run_output,
+            output_schema=output_schema,
+            **options,
+        )
         if stream:
             return request.stream()
         if options.get("stream_events"):

@@ -13,18 +13,27 @@ from typing import Any, TypeAlias, TypeVar
 
 from kern.aio.retry import until_available
 from kern.aio.tasks import outlive, see_out
-from kern.errors import CheckError, OutputCheckError, ThreadLimitError, described
+from kern.errors import (
+    CheckError,
+    InvalidInputError,
+    OutputCheckError,
+    ThreadLimitError,
+    described,
+)
 from kern.execution.attempt import Attempt, given_media
 from kern.execution.hooked import content_left, messages_left, run_output_of
 from kern.execution.hooks import Hook, Hooks
 from kern.execution.journal import StaleAttemptError
+from kern.execution.sessions import session_of
+from kern.execution.values import values_of
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
-from kern.run.base import MEDIA_VALUES, current_run, current_user
+from kern.run.base import current_run, current_user
 from kern.run.given import REPLACED, RunInput, run_input_of
 from kern.run.input import RunInput as StoredInput
 from kern.run.input import messages_of
 from kern.run.printable import one_line
+from kern.run.state import StatePatch
 from kern.run.steps import AnswerRefused, HookEnded
 
 logger = logging.getLogger("kern")
@@ -130,10 +139,9 @@ def _due(attempt: Attempt, hooks: Sequence[Hook]) -> Iterator[Hook]:
 async def _call(attempt: Attempt, hook: Hook, **given: RunInput | object) -> None:
     """Call a function of the user's with what it asks for."""
     assert not isinstance(hook.function, BaseGuardrail), "it is called otherwise"
-    names, context = hook.function.names, attempt.run_context
-    if names & MEDIA_VALUES and attempt.blobs:
-        context.media = await given_media(attempt)
-    await hook.function.call({**context.values(names), **given})
+    if "session" in hook.function.names:
+        given["session"] = await session_of(attempt)
+    await hook.function.call({**await values_of(attempt, hook.function.names), **given})
 
 
 async def _called(attempt: Attempt, hook: Hook, work: Coroutine[Any, Any, Result]) -> Result | None:
@@ -189,10 +197,24 @@ def _as_parent(attempt: Attempt) -> Iterator[None]:
 
 async def _end(attempt: Attempt, hook: Hook, left: Left) -> HookEnded:
     """Commit that a hook has ended, with what it has put in the place of input or answer."""
-    step = HookEnded(hook.kind, hook.place, hook.name, left)
+    step = HookEnded(hook.kind, hook.place, hook.name, left, _changed(attempt, hook))
     attempt.journal.keep(step)
     await attempt.journal.commit()
     return step
+
+
+def _changed(attempt: Attempt, hook: Hook) -> StatePatch | None:
+    """Return what a hook has changed in the state of the session; what is no JSON is not kept."""
+    state, context = attempt.session_state, attempt.run_context
+    if state is None:
+        return None
+    try:
+        return state.changed(context.session_state)
+    except InvalidInputError as error:
+        _warn(attempt, hook, error)
+        return None
+    finally:
+        context.session_state = state.value
 
 
 async def _replace_input(attempt: Attempt, step: HookEnded) -> None:

@@ -6,9 +6,11 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from kern.execution.answering import Answering
+from kern.execution.calling import Calling
 from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
 from kern.execution.retrying import Retrying
+from kern.execution.session_rules import SessionRules
 from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
@@ -48,6 +50,14 @@ class Definition(Protocol):
         """What it is told, where that is not."""
 
     @property
+    def session_rules(self) -> SessionRules | None:
+        """What its runs leave in their session beside themselves."""
+
+    @property
+    def session_tools(self) -> Sequence[Tool]:
+        """Tools for its sessions, which come after the others."""
+
+    @property
     def history_runs(self) -> int:
         """How many of the session's earlier runs the model is shown."""
 
@@ -64,8 +74,8 @@ class Definition(Protocol):
         """Tools that are known only once a run executes."""
 
     @property
-    def session_tools(self) -> Sequence[Tool]:
-        """Tools for its sessions, which come after the others."""
+    def calling(self) -> Calling | None:
+        """What it has beside plain tools."""
 
     @property
     def tool_choice(self) -> ToolChoice | None:
@@ -165,9 +175,11 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        calling: what it has beside plain tools, or None for nothing.
         state: what it says of the states of its sessions, or None for nothing.
         agent: the agent itself, for functions of users that ask for it.
         telling: what the model is told, where that is no text that is always the same.
+        session: what its runs leave in their session beside themselves, or None.
         hooks: what is called before and after a run, or None for nothing.
         retrying: how a failed run is tried again, or None for kern's own way.
     """
@@ -193,9 +205,11 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    calling: Calling | None
     state: StateRules | None
     agent: Definition
     telling: Telling | None
+    session: SessionRules | None
     hooks: Hooks | None
     retrying: Retrying | None
 
@@ -232,9 +246,11 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback,
+            definition.calling,
             definition.state_rules,
             definition,
             definition.telling,
+            definition.session_rules,
             definition.hooks,
             definition.retrying,
         )
@@ -285,9 +301,9 @@ def is_portable(definition: Definition | Spec) -> bool:
     runs of others must not meet them.
     """
     parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    told, hooks = definition.telling, definition.hooks
+    told, hooks, calling = definition.telling, definition.hooks, definition.calling
     if definition.dependencies or not all(
-        each is None or each.is_portable for each in (told, hooks)
+        each is None or each.is_portable for each in (told, hooks, calling)
     ):
         return False
     return all(part.is_portable for part in parts)

@@ -23,6 +23,7 @@ from kern.run.input import messages_of
 from kern.run.message import Citations, Message
 from kern.run.metrics import Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
+from kern.run.references import MessageReferences, references_from_json, references_to_json
 from kern.run.requirement import RunRequirement, requirements_from_json, requirements_to_json
 from kern.run.tool import ToolExecution, with_text
 
@@ -118,7 +119,7 @@ class RunOutput(Generic[Output]):
     events: list[RunOutputEvent] = field(default_factory=list)
     followups: list[str] = field(default_factory=list)
     session_state: dict[str, object] | None = None
-    references: list[object] | None = None
+    references: list[MessageReferences] | None = None
     more: dict[str, Any] | None = None
     input_json: str | None = field(default=None, repr=False, compare=False)
     output_schema: str | None = field(default=None, repr=False, compare=False)
@@ -392,7 +393,7 @@ class RunOutput(Generic[Output]):
         if self.session_state is not None:
             body["session_state"] = self.session_state
         if self.references is not None:
-            body["references"] = to_json_value(self.references)
+            body["references"] = references_to_json(self.references)
         if self.more is not None:
             body["more"] = to_json_value(self.more)
         return body
@@ -412,6 +413,8 @@ class RunOutput(Generic[Output]):
             self.followups = given["followups"]
         for name in values.keys() & _RARE:
             setattr(self, name, given[name])
+        if self.references is not None:
+            self.references = references_from_json(given["references"])
 
 
 _RARE = {"session_state", "references", "more"}

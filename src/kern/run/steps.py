@@ -31,6 +31,7 @@ TYPED_VERSION = 2
 """The version from which on a run's answer may have a form, and secondary models."""
 
 OUTPUT_MODEL, PARSER_MODEL, FOLLOWUPS = "output_model", "parser_model", "followups"
+SESSION_SUMMARY = "session_summary"
 """The names of the secondary models."""
 
 
@@ -297,12 +298,74 @@ class HookEnded(Step):
         content: what it has put in the place of the answer, with the type of that; of a pre-hook
             the messages that it has put in the place of the input, which are then the input in the
             run's row too. None where it has changed nothing.
+        state: what it has changed in the state of the session.
     """
 
     kind: Literal["pre", "post"]
     place: int
     name: str
     content: tuple[object, str] | None = None
+    state: StatePatch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolConcluded(ToolEnded):
+    """A tool call has a result that does more than go to the model.
+
+    Attributes:
+        ends: whether the run ends with the calls of this answer.
+        shown: whether the result is a part of the run's answer.
+        messages: what the model is told after the results.
+    """
+
+    ends: bool = False
+    shown: bool = False
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsBegun(Step):
+    """Tool calls that had to wait for others of their answer have begun.
+
+    Attributes:
+        starts: the calls, by their place in the answer.
+    """
+
+    starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSlice(Step):
+    """A tool has yielded a piece of its result, while somebody reads the run.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        text: the piece.
+        shown: whether it is a part of the run's answer.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    text: str
+    shown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CustomHappened(Step):
+    """A tool has told the readers of the run something of its own.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        kind: the class of the event, as ``module:name``.
+        values: what it holds.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    kind: str
+    values: dict[str, object]
 
 
 AnyStep: TypeAlias = (
@@ -324,6 +387,10 @@ AnyStep: TypeAlias = (
     | StepEnded
     | SleepBegun
     | HookEnded
+    | ToolConcluded
+    | ToolsBegun
+    | ToolSlice
+    | CustomHappened
 )
 
 _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
@@ -347,6 +414,10 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         StepEnded,
         SleepBegun,
         HookEnded,
+        ToolConcluded,
+        ToolsBegun,
+        ToolSlice,
+        CustomHappened,
     )
 }
 

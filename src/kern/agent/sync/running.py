@@ -50,6 +50,7 @@ class SyncRunning(Running[Deps, Output]):
         input: Input,
         *,
         stream: Literal[True],
+        yield_run_output: Literal[False] = False,
         output_schema: object = None,
         **options: Unpack[RunOptions],
     ) -> Iterator[RunOutputEvent]: ...
@@ -58,27 +59,40 @@ class SyncRunning(Running[Deps, Output]):
         self,
         input: Input,
         *,
+        stream: Literal[True],
+        yield_run_output: bool,
+        output_schema: object = None,
+        **options: Unpack[RunOptions],
+    ) -> Iterator[RunOutputEvent | RunOutput[Any]]: ...
+    @overload
+    def run(
+        self,
+        input: Input,
+        *,
         stream: bool | None = None,
+        yield_run_output: bool = False,
         output_schema: None = None,
         **options: Unpack[RunOptions],
-    ) -> RunOutput[Output] | Iterator[RunOutputEvent]: ...
+    ) -> RunOutput[Output] | Iterator[Any]: ...
     @overload
     def run(
         self,
         input: Input,
         *,
         stream: bool | None,
+        yield_run_output: bool = False,
         output_schema: object,
         **options: Unpack[RunOptions],
-    ) -> RunOutput[Any] | Iterator[RunOutputEvent]: ...
+    ) -> RunOutput[Any] | Iterator[Any]: ...
     def run(
         self,
         input: Input,
         *,
         stream: bool | None = None,
+        yield_run_output: bool = False,
         output_schema: object = None,
         **options: Unpack[RunOptions],
-    ) -> RunOutput[Any] | Iterator[RunOutputEvent]:
+    ) -> RunOutput[Any] | Iterator[Any]:
         """Run the agent.
 
         Args:
@@ -159,5 +173,11 @@ class SyncRunning(Running[Deps, Output]):
             DatabaseError: the run could not be stored.
         """
         portal = blocking("await agent.arun(...)")
-        work = self.arun(input, stream=stream, output_schema=output_schema, **options)
+        work = self.arun(
+            input,
+            stream=stream,
+            yield_run_output=yield_run_output,
+            output_schema=output_schema,
+            **options,
+        )
         return portal.iterate(work) if isinstance(work, AsyncGenerator) else portal.call(work)

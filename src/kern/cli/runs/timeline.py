@@ -3,16 +3,26 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from kern.cli.terminal import dollars
 from kern.errors import JournalError
 from kern.run.codec import shown
+from kern.run.content import text_of
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import RunState, apply_entry
 from kern.run.happened import FIRST_EVENT, Happened, ending
 from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
-from kern.run.steps import AnswerRefused, Entry, ModelAnswered, SecondaryAnswered, read_row
+from kern.run.steps import (
+    AnswerRefused,
+    Entry,
+    ModelAnswered,
+    SecondaryAnswered,
+    SleepBegun,
+    StepEnded,
+    read_row,
+)
 
 _FAILED = (RunEvent.run_error, RunEvent.tool_call_error, RunEvent.run_cancelled)
 
@@ -76,6 +86,8 @@ def timeline(record: RunRecord, rows: Sequence[JournalRow]) -> Iterator[Moment]:
             continue
         for each in happened:
             yield _moment(each, entry, json.loads(row.payload))
+        if isinstance(entry.step, StepEnded | SleepBegun):
+            yield _inside(entry.step, entry, json.loads(row.payload))
     at = (record.finished_at or record.created_at).timestamp()
     seq = state.next_event if begun else FIRST_EVENT
     for each in ending(seq, record.status, None, None):
@@ -104,6 +116,17 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
         detail = f"{used.input_tokens} + {used.output_tokens} tokens{cost}: {detail}"
     failed = kind in _FAILED
     return Moment(happened.seq, kind.value, entry.created_at, detail, failed, payload)
+
+
+def _inside(step: StepEnded | SleepBegun, entry: Entry, payload: object) -> Moment:
+    """Return a step inside a tool call, which is no event: its number is that of the next one."""
+    if isinstance(step, SleepBegun):
+        until = datetime.fromtimestamp(step.until, UTC)
+        detail, failed = f"until {until:%Y-%m-%d %H:%M:%S} UTC", False
+    else:
+        detail = one_line(f"{step.name} → {text_of(step.content)}", 160)
+        failed = step.error is not None
+    return Moment(entry.event, type(step).__name__, entry.created_at, detail, failed, payload)
 
 
 def describe(event: RunOutputEvent | Happened) -> str:
