@@ -17,6 +17,7 @@ from kern.run.base import RunContext
 from kern.run.references import MessageReferences
 from kern.testing import Reply, ResponsesServer
 from kern.testing.record import RequestRecord
+from tests.support.plain import plain
 
 ADA = {"name": "Ada", "content": "Wrote the first program."}
 
@@ -198,7 +199,7 @@ class Document:
         ((Document(),), [{"name": "Ada"}]),
         ([MessageReferences("q")], [{"query": "q", "references": [], "time": None}]),
     ],
-    ids=repr,
+    ids=plain,
 )
 async def test_documents_take_many_forms(
     model: OpenAIResponses, returned: object, documents: list[object]

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,12 +20,7 @@ from kern.run.tool import ToolExecution
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 from kern.tools.base import Tool, Toolset
-
-
-def plain(value: object) -> str:
-    """Return the repr of a parameter, the same in every process."""
-    return re.sub(" at 0x[0-9a-f]+", "", repr(value))
-
+from tests.support.plain import plain
 
 NEEDS_A_DATABASE: list[dict[str, Any]] = [
     {"add_history_to_context": True},

@@ -23,6 +23,7 @@ from kern.execution.context import (
 from kern.run.content import ImagePart, TextPart, Url
 from kern.run.message import Message
 from kern.run.tool import ToolCall
+from tests.support.plain import plain
 
 NOW = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 
@@ -86,7 +87,7 @@ def test_all_parts_stand_in_their_order() -> None:
         ([], None),
         ("", None),
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_several_instructions_are_points_and_one_is_a_text(
     instructions: str | list[str], text: str | None
@@ -211,7 +212,7 @@ class Thing:
         ({"a": Thing()}, '{"a": "<Thing>"}'),
         (b"\xff", "b'\\xff'"),
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_a_value_is_written_as_a_model_reads_it(value: object, text: str) -> None:
     assert filled("{value}", {"value": value}) == text

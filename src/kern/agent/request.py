@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Self, cast
+from typing import Self
 
 import msgspec
 
@@ -333,7 +333,7 @@ class Request:
     ) -> AsyncGenerator[RunOutputEvent, None]:
         async with aclosing(events):
             async for event in events:
-                if self.every_event or isinstance(event, RunOutput):
+                if self.every_event:
                     yield event
                 elif isinstance(event, RunCompletedEvent):
                     is_text = event.content_type == "str"
@@ -370,8 +370,6 @@ class Request:
                 task.cancel()
                 await asyncio.wait({task})
         if self.agent.db is None or (last is not None and last.event in _LAST):
-            if self.yield_run_output:
-                yield cast(RunOutputEvent, run)  # Who asks for it knows it is none.
             return
         # It was begun before; or others have carried it on from what is stored.
         if last is not None and text:
@@ -397,9 +395,6 @@ class Request:
                 raise failure(None, message)
             output = RunOutput.from_record(record)
             raise with_output(failure(output.error_kind, message, output.error_details), output)
-        if self.yield_run_output and (record := await runtime.store.get(run_id)) is not None:
-            output = RunOutput.from_record(record)
-            yield cast(RunOutputEvent, self.agent._typed(output))  # Likewise.
 
 
 async def keep_events(agent: AnyAgent, output: RunOutput) -> None:
