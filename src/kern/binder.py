@@ -124,6 +124,23 @@ def is_async(function: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
+def name_of(function: Callable[..., object]) -> str:
+    """Return what a function is called in the code."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def is_portable(function: Callable[..., object]) -> bool:
+    """Say whether a function is at the level of a module, so that it holds nothing of a caller."""
+    function = inspect.unwrap(function)
+    return (
+        inspect.isfunction(function)
+        and function.__closure__ is None
+        and "." not in function.__qualname__
+    )
+
+
 def definition_of(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function in the code that an object of users calls in the end."""
     while isinstance(function, partial):
@@ -171,14 +188,19 @@ def value_for(name: str, hint: object, known: Known) -> str | None:
         hint: its annotation, or None.
         known: the values that there are.
     """
-    if name in known and _is_meant(hint, known[name]):
+    if name in known and is_meant(hint, known[name]):
         return name
-    meant = next((value for value, kind in known.items() if _is_meant(hint, kind)), None)
+    meant = next((value for value, kind in known.items() if is_meant(hint, kind)), None)
     return meant or (name if name in known else None)
 
 
-def _is_meant(hint: object, kind: type | str | None) -> bool:
-    """Say whether an annotation such as ``RunContext[Shelf] | None`` means a class."""
+def is_meant(hint: object, kind: type | str | None) -> bool:
+    """Say whether an annotation such as ``RunContext[Shelf] | None`` means a class.
+
+    Args:
+        hint: the annotation; a text where it could not be read.
+        kind: the class, or its name; None for one that no annotation means.
+    """
     if kind is None or hint is None:
         return False
     if isinstance(hint, str):
@@ -186,7 +208,7 @@ def _is_meant(hint: object, kind: type | str | None) -> bool:
         return hint.split("[")[0].split("|")[0].strip().rpartition(".")[2] == name
     origin = get_origin(hint)
     if origin in (Annotated, Union, UnionType):
-        return any(_is_meant(each, kind) for each in get_args(hint))
+        return any(is_meant(each, kind) for each in get_args(hint))
     found = origin or hint
     if not inspect.isclass(found):
         return False

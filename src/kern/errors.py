@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 Failure = TypeVar("Failure", bound=BaseException)
@@ -384,6 +385,55 @@ class WebhookError(KernError):
 
 class RunFailedError(KernError):
     """A run ended in ERROR, of something that is no error of kern."""
+
+
+class AgentRunException(KernError):  # noqa: N818 # the name that is known
+    """What a tool or its hook raises to say how the run goes on; the model is told its text.
+
+    Attributes:
+        user_message: a text or message that the model is told beside it, as said by the user.
+        agent_message: the same, as said by the agent itself.
+        messages: further messages, or dicts with ``role`` and ``content``.
+        stop_execution: whether the run ends with this call.
+    """
+
+    stop_execution: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        exc: object = "",
+        user_message: object = None,
+        agent_message: object = None,
+        messages: "Sequence[object] | None" = None,
+    ) -> None:
+        super().__init__(str(exc))
+        self.user_message = user_message
+        self.agent_message = agent_message
+        self.messages = list(messages or ())
+
+
+class RetryAgentRun(AgentRunException):
+    """The model is to try again, with what the error says.
+
+    Example:
+        >>> def search(query: str) -> str:
+        ...     if len(query) < 3:
+        ...         raise RetryAgentRun("Use at least three letters.")
+        ...     return f"found {query}"
+    """
+
+
+class StopAgentRun(AgentRunException):
+    """The run ends with this call, COMPLETED; what the error says is the answer.
+
+    With an ``agent_message`` that is the answer.
+    """
+
+    stop_execution: ClassVar[bool] = True
+
+
+ModelRetry = RetryAgentRun
+"""The same under the name by which other libraries know it."""
 
 
 def described(error: BaseException) -> str:

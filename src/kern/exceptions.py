@@ -1,14 +1,18 @@
 """Errors under the names by which many know them; all others are in kern.errors."""
 
 from kern.errors import (
+    AgentRunException,
     CheckTrigger,
     ContextWindowExceededError,
     InputCheckError,
     ModelAuthenticationError,
     ModelError,
     ModelRateLimitError,
+    ModelRetry,
     OutputCheckError,
+    RetryAgentRun,
     RunCancelledError,
+    StopAgentRun,
 )
 
 ModelProviderError = ModelError
@@ -18,12 +22,16 @@ RunCancelledException = RunCancelledError
 """A run was cancelled."""
 
 __all__ = [
+    "AgentRunException",
     "CheckTrigger",
     "ContextWindowExceededError",
     "InputCheckError",
     "ModelAuthenticationError",
     "ModelProviderError",
     "ModelRateLimitError",
+    "ModelRetry",
     "OutputCheckError",
+    "RetryAgentRun",
     "RunCancelledException",
+    "StopAgentRun",
 ]

@@ -74,7 +74,8 @@ class Shop:
 
 DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"db": "postgresql://host/db"}, "db must be a database, not str. Write db=PostgresDb("),
-    ({"tools": print}, "tools must be a list, as in tools=[search], not <built-in"),
+    ({"tools": "print"}, "tools must be a list, as in tools=[search], not 'print'."),
+    ({"tools": Shop.order}, "The function of tools order has a parameter 'self' that kern has no"),
     ({"tools": "search"}, "tools must be a list, as in tools=[search], not 'search'."),
     ({"middleware": [print]}, "middleware must be a list, as in middleware=[Timed()], not <built"),
     ({"instructions": 7}, "instructions must be a text, or a list of texts, not 7"),

@@ -23,7 +23,7 @@ from kern.run.base import RunContext, RunStatus
 from kern.run.steps import SleepBegun, StepEnded, read_row
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
-from kern.tools.base import Interrupt
+from kern.tools.rules import Interrupt
 
 WAIT = 20.0
 
@@ -133,7 +133,7 @@ SLEEPING = """
 from kern.execution import steps
 from kern.run.base import RunContext
 from kern.tools import tool
-from kern.tools.base import Interrupt
+from kern.tools.rules import Interrupt
 steps.IN_PLACE = {in_place}
 @tool(on_interrupt={rule!r})
 async def work(run_context: RunContext) -> str:

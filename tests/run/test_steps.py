@@ -27,6 +27,7 @@ from kern.run.steps import (
     CallBegun,
     CallBroken,
     Continued,
+    CustomHappened,
     Entry,
     HookEnded,
     ModelAnswered,
@@ -36,7 +37,10 @@ from kern.run.steps import (
     StateChanged,
     StepEnded,
     TextSlice,
+    ToolConcluded,
     ToolEnded,
+    ToolsBegun,
+    ToolSlice,
     read_row,
     write_row,
 )
@@ -115,6 +119,20 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
         numbers,
         texts,
         st.none() | st.tuples(texts | st.lists(texts, max_size=2), texts),
+    ),
+    ToolConcluded: st.builds(
+        ToolConcluded,
+        numbers,
+        contents,
+        st.booleans(),
+        ends=st.booleans(),
+        shown=st.booleans(),
+        messages=st.lists(messages, max_size=2).map(tuple),
+    ),
+    ToolsBegun: st.builds(ToolsBegun, places),
+    ToolSlice: st.builds(ToolSlice, numbers, texts, st.booleans()),
+    CustomHappened: st.builds(
+        CustomHappened, numbers, texts, st.dictionaries(texts, json_values, max_size=2)
     ),
 }
 steps = st.one_of(*STEPS.values())

@@ -13,6 +13,7 @@ from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.sessions import SessionLock
+from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
 from kern.db.values import Accepted, Claim, Settled
@@ -27,6 +28,7 @@ from kern.run.base import RunStatus
 from kern.run.fold import RunState
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from tests.simulation.weather import Weather
 
 _RUNS = "kern_sessions_runs"
@@ -161,6 +163,23 @@ def steps_that_are_not_replayed() -> _Patch:
         """Know of none."""
 
     return patch.object(CallSteps, "_ended_step", ended_step)
+
+
+@_mutation(_CALM, "the state of .* is ")
+def states_by_the_last_writer() -> _Patch:
+    change = StateChanges.change
+
+    def mutated(
+        self: StateChanges,
+        transaction: Transaction,
+        session_id: str,
+        position: int,
+        patch: StatePatch,
+    ) -> list[str]:
+        latest = 10**9  # As if every run were the one that was accepted last.
+        return change(self, transaction, session_id, latest, patch)
+
+    return patch.object(StateChanges, "change", mutated)
 
 
 @_mutation(_CALM, "was counted as a failure")

@@ -1,6 +1,6 @@
 """What an agent is defined with, checked before anything comes of it."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar, get_args
 
 from kern.db.database import Database
@@ -8,8 +8,7 @@ from kern.errors import ConfigurationError
 from kern.execution.spec import HistoryAgents
 from kern.models.base import ToolChoice
 from kern.run.message import Role
-from kern.run.numbers import check_count, check_seconds
-from kern.tools import FunctionTool, Tool, Toolset
+from kern.run.numbers import check_count
 
 Item = TypeVar("Item")
 
@@ -142,36 +141,6 @@ def check_history(add: bool, runs: int | None, agents: HistoryAgents) -> int:
 
 
 _HISTORY_AGENTS = get_args(HistoryAgents)
-
-
-def check_tools(
-    given: Sequence[Tool | Toolset | Callable[..., object]],
-) -> tuple[dict[str, Tool], tuple[Toolset, ...]]:
-    """Return an agent's tools by name, each function as one, and its toolsets.
-
-    Raises:
-        ConfigurationError: one cannot be used, or two have one name.
-    """
-    given = check_list("tools", given, object, "tools=[search]")
-    toolsets = tuple(each for each in given if isinstance(each, Toolset))
-    for each in toolsets:
-        if each.timeout is not None:
-            check_seconds(f"{type(each).__name__}.timeout", each.timeout, ConfigurationError)
-    made = [
-        each if isinstance(each, Tool) else FunctionTool(each)
-        for each in given
-        if not isinstance(each, Toolset)
-    ]
-    for tool in made:
-        if isinstance(tool, FunctionTool) and tool.lacks_instance:
-            raise ConfigurationError(
-                f"The tool {tool.name} is a method of a class, and a model cannot give its "
-                f"self. Give that of an object, as in tools=[shop.{tool.name}]."
-            )
-    tools = {each.name: each for each in made}
-    if len(tools) < len(made):
-        raise ConfigurationError("Two tools have one name; give one of them another.")
-    return tools, toolsets
 
 
 def check_tool_choice(choice: object, tools: Collection[str] | None) -> ToolChoice | None:

@@ -15,7 +15,7 @@ from kern.models.fallback import FallbackConfig
 from kern.run.event import RunEvent
 from kern.run.message import Message
 from kern.run.usage import UsageLimits
-from kern.tools import Tool, Toolset
+from kern.tools.collect import AnyTool
 
 
 class AgentOptions(TypedDict, total=False):
@@ -80,10 +80,11 @@ class AgentOptions(TypedDict, total=False):
     store_events: bool
     events_to_skip: Sequence[RunEvent | str] | None
     save_response_to_file: str | None
-    tools: Sequence[Tool | Toolset | Callable[..., object]]
+    tools: Sequence[AnyTool] | Callable[..., object]
     tool_choice: ToolChoice | None
     tool_call_limit: int | None
     tool_hooks: Sequence[Callable[..., object]] | None
+    parallel_tool_calls: bool
     send_media_to_model: bool
     output_retries: int
     structured_outputs: bool | None

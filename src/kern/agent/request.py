@@ -312,7 +312,10 @@ class Request:
         if line is None or remembered is None or run.parent_run_id is not None:
             return self
         session_id = remembered.continued(line, run.session_id, run.user_id)
-        return replace(self, run=msgspec.structs.replace(run, session_id=session_id), line=None)
+        continued = msgspec.structs.replace(
+            run, session_id=session_id, is_new_session=session_id == run.session_id
+        )
+        return replace(self, run=continued, line=None)
 
     def _typed(
         self, events: AsyncGenerator[RunOutputEvent, None]

@@ -7,14 +7,17 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from kern.db.listing import RunFilter
 from kern.db.reading import Reading
 from kern.db.users import MANY
 from kern.errors import RunStateError
 from kern.run.base import RunStatus
+from kern.run.codec import decode_object
 from kern.run.ownership import may_see
 from kern.run.record import RunRecord
+from kern.run.state import texts_of
 
 LIVE = (RunStatus.pending, RunStatus.running, RunStatus.paused)
 
@@ -91,7 +94,6 @@ class Sessions(ABC):
     async def count(self, wanted: SessionFilter) -> int:
         """Return how many sessions there are; the more, the longer it takes."""
 
-    @abstractmethod
     async def put(self, row: SessionRow, *, with_state: bool) -> SessionRow | None:
         """Store a session, in the place of the one with its id.
 
@@ -101,7 +103,21 @@ class Sessions(ABC):
 
         Returns:
             The session as it is stored; None where it is another user's.
+
+        Raises:
+            InvalidInputError: its state is not JSON, or has a key that is too long.
         """
+        state = decode_object(row.session_state)
+        texts_of(state)  # What cannot be stored is refused before anything is.
+        stored = await self._put(row)
+        if stored is not None and with_state:
+            await self._reading.states.replace(row.session_id, state)
+            stored = replace(stored, session_state=row.session_state)
+        return stored
+
+    @abstractmethod
+    async def _put(self, row: SessionRow) -> SessionRow | None:
+        """Do what :meth:`put` does, without the state."""
 
     @abstractmethod
     async def rename(self, session_id: str, name: str) -> bool:

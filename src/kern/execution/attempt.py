@@ -1,6 +1,7 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
@@ -8,11 +9,12 @@ from weakref import WeakMethod
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
-from kern.errors import ConfigurationError, ModelError
+from kern.errors import ModelError
 from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
+from kern.execution.pieces import ToolPieces
 from kern.execution.spec import Spec, debugging
 from kern.execution.state import CURRENT, SessionState, load
 from kern.media import Media, media_of
@@ -30,6 +32,9 @@ from kern.run.record import RunRecord
 from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
+from kern.tools.toolkit import Toolkit
+
+logger = logging.getLogger("kern")
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -73,6 +78,8 @@ class Attempt:
         unfit: the models that no later call needs to ask, each with the error that says why.
         answering: what the answer has to be, by its agent or by itself, and who is asked then.
         answer: the value that was read of the answer, once it fits, and the type of it.
+        provided: tools that the model's provider has, in its own form.
+        tool_instructions: what the model is told of tools in its system message.
         session_state: the state of its session, once somebody has asked for it.
         is_new_session: whether nothing can be stored of its session, which was made with the run.
         options: what the run was given beside its messages, by the name of the option.
@@ -116,13 +123,16 @@ class Attempt:
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
-    addressed: tuple[int, Message] | None = None
+    provided: tuple[Mapping[str, object], ...] = ()
     tool_instructions: tuple[str, ...] = ()
+    addressed: tuple[int, Message] | None = None
     stored_history: Sequence[Message] = ()
     _told: int = 0
     session_state: SessionState | None = None
     is_new_session: bool = False
+    connected: list[Toolkit] = field(default_factory=list)
     _run_context: RunContext | None = None
+    _pieces: ToolPieces | None = None
     _loading: asyncio.Lock | None = None
 
     @classmethod
@@ -228,6 +238,13 @@ class Attempt:
         return self._run_context
 
     @property
+    def pieces(self) -> ToolPieces:
+        """What its tools yield."""
+        if self._pieces is None:
+            self._pieces = ToolPieces(self.journal)
+        return self._pieces
+
+    @property
     def uses_state(self) -> bool:
         """Whether the state of the session is a part of the run, whoever asks for it."""
         return (
@@ -312,12 +329,10 @@ class Attempt:
             output.content, output.content_type = cast("tuple[str, str]", answer)
 
     async def replay(self) -> None:
-        """Read what earlier attempts have journaled, and ask for the tools that are known only now.
+        """Read what earlier attempts have journaled, and see with what this one goes on.
 
         Raises:
-            ConfigurationError: two tools have one name.
             JournalError: a row is damaged, or was written by a newer kern.
-            ToolsetError: a toolset did not say in time which tools it has.
             ValueError: the stored input is damaged.
         """
         await self.restore()
@@ -327,11 +342,6 @@ class Attempt:
             last = turns[-1]
             open_places = {place for place, _ in last.open_calls}
             self.interrupted = frozenset(last.started - last.allowed) & open_places
-        self.tools = await self._listed_tools()
-        if self._run_context is not None:
-            self._run_context.tools = [*self.tools.values()]
-        if self.uses_state:
-            await self.load_state()
 
     async def restore(self) -> None:
         """Read what earlier attempts have journaled, unless that has been read.
@@ -366,18 +376,10 @@ class Attempt:
             given = tuple(with_data(each, self.loaded) for each in given)
         self.add(self.messages, given, self.output.run_id)
 
-    async def _listed_tools(self) -> Mapping[str, Tool]:
-        if not self.spec.toolsets:
-            return self.spec.tools
-        tools = dict(self.spec.tools)
-        for toolset in self.spec.toolsets:
-            for tool in await toolset.listed(self.info):
-                if tools.setdefault(tool.name, tool) is not tool:
-                    raise ConfigurationError(
-                        f"Two tools of the agent {self.spec.id!r} have the name {tool.name!r}; "
-                        "give one of them another."
-                    )
-        return tools
+    def show_tools(self) -> None:
+        """Let the run's context say what the model can have called."""
+        if self._run_context is not None:
+            self._run_context.tools = [*self.tools.values()]
 
     def add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""

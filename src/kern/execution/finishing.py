@@ -49,6 +49,8 @@ async def is_fit(attempt: Attempt) -> bool:
     """
     answering, state = attempt.answering, attempt.state
     assert answering is not None, "else any answer is the end"
+    if state.turns[-1].ends:  # A tool has answered.
+        return True
     form = answering.form if answering.parses else None
     if form is not None:  # What was declined needs no second model.
         _check_refusal(attempt, state.turns[-1].message)

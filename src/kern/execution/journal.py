@@ -87,6 +87,7 @@ class Journal:
         self._emit = emit
         self._streamed = streamed
         self._has_pieces = False
+        self._is_closed = False
         self._unwritten: list[Entry] = []
         self._untold: list[tuple[Entry, list[Happened]]] = []
         self._pending: list[str] = []
@@ -204,6 +205,14 @@ class Journal:
         """Have a step written together with what comes next, the run's end at the latest."""
         self._add(step, self.state.next_event)
 
+    def tell(self, step: AnyStep) -> None:
+        """Have a step written soon where somebody reads the run, else with what comes next."""
+        if self._is_closed:
+            return
+        self.keep(step)
+        if self.is_read:
+            self._flush_soon()
+
     async def commit(self) -> None:
         """Commit everything that was kept.
 
@@ -222,6 +231,7 @@ class Journal:
 
     async def close(self) -> list[JournalRow]:
         """Write nothing more; return the rows that are to go with the run's end."""
+        self._is_closed = True
         self.break_call()
         if self._flush is not None:
             self._flush.cancel()

@@ -17,6 +17,7 @@ from kern.execution.hooking import run_post_hooks, run_pre_hooks, start_in_backg
 from kern.execution.limits import check_turns, check_usage
 from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
+from kern.execution.offering import disconnect, list_tools
 from kern.execution.retrying import pause_before_retry
 from kern.execution.sessions import introduce, leave
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
@@ -44,15 +45,24 @@ async def carry_out(attempt: Attempt) -> None:
         AsleepError: all open calls sleep.
         StaleAttemptError: the run has a later attempt.
     """
-    state = attempt.state
     attempt.journal.begin()
+    try:
+        await _carry_out(attempt)
+    finally:
+        await disconnect(attempt)
+
+
+async def _carry_out(attempt: Attempt) -> None:
     await attempt.replay()
+    await list_tools(attempt)
+    if attempt.uses_state:
+        await attempt.load_state()
     if attempt.spec.telling is not None or attempt.spec.dependencies or attempt.options:
         await prepare(attempt)
     if attempt.number > 1:
         await _resume(attempt)
     hooks = attempt.spec.hooks
-    if hooks is not None and not state.turns:
+    if hooks is not None and not attempt.state.turns:
         await run_pre_hooks(attempt, hooks)
     if attempt.spec.session is not None and attempt.spec.session.introduction:
         await introduce(attempt, attempt.spec.session.introduction)
@@ -176,6 +186,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         attempt.handle,
         None if spec.tool_choice is None else _tool_choice(attempt, spec.tool_choice),
         output_schema=None if attempt.answering is None else asked_of_model(attempt.answering),
+        settings={"tools": attempt.provided} if attempt.provided else {},
         memo=attempt.memo,
         session_id=attempt.output.session_id,
     )

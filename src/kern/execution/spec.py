@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from kern.execution.answering import Answering
+from kern.execution.calling import Calling
 from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
 from kern.execution.retrying import Retrying
@@ -71,6 +72,10 @@ class Definition(Protocol):
     @property
     def toolsets(self) -> Sequence[Toolset]:
         """Tools that are known only once a run executes."""
+
+    @property
+    def calling(self) -> Calling | None:
+        """What it has beside plain tools."""
 
     @property
     def tool_choice(self) -> ToolChoice | None:
@@ -170,6 +175,7 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        calling: what it has beside plain tools, or None for nothing.
         state: what it says of the states of its sessions, or None for nothing.
         agent: the agent itself, for functions of users that ask for it.
         telling: what the model is told, where that is no text that is always the same.
@@ -199,6 +205,7 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    calling: Calling | None
     state: StateRules | None
     agent: Definition
     telling: Telling | None
@@ -239,6 +246,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback,
+            definition.calling,
             definition.state_rules,
             definition,
             definition.telling,
@@ -293,9 +301,9 @@ def is_portable(definition: Definition | Spec) -> bool:
     runs of others must not meet them.
     """
     parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    told, hooks = definition.telling, definition.hooks
+    told, hooks, calling = definition.telling, definition.hooks, definition.calling
     if definition.dependencies or not all(
-        each is None or each.is_portable for each in (told, hooks)
+        each is None or each.is_portable for each in (told, hooks, calling)
     ):
         return False
     return all(part.is_portable for part in parts)

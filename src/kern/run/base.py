@@ -171,6 +171,7 @@ class RunContext(Generic[Deps]):
     _told: Callable[[], Callable[[], list[Message]] | None] = field(
         default=lambda: None, repr=False
     )
+    _emit: Callable[[object], None] | None = field(default=None, repr=False)
     _stopped: Event = field(default_factory=Event, repr=False)
     _steps: Steps | None = field(default=None, repr=False)
 
@@ -189,15 +190,30 @@ class RunContext(Generic[Deps]):
         """Let :attr:`cancelled` say True."""
         self._stopped.set()
 
-    def for_call(self, tool_call_id: str, idempotency_key: str) -> Self:
+    def emit(self, item: object) -> None:
+        """Let those who read the run's stream have a piece of what a tool yields.
+
+        It may be called from any thread.
+
+        Args:
+            item: a text, or a :class:`~kern.run.event.CustomEvent`; nothing else is told.
+        """
+        if self._emit is not None:
+            self._emit(item)
+
+    def for_call(
+        self, tool_call_id: str, idempotency_key: str, emit: Callable[[object], None]
+    ) -> Self:
         """Return the context of a tool call in the run.
 
         Args:
             tool_call_id: the provider's id of the call.
             idempotency_key: names the call.
+            emit: takes what it yields, in any thread.
         """
         context = copy(self)
         context.tool_call_id, context.idempotency_key = tool_call_id, idempotency_key
+        context._emit = emit
         context._stopped = Event()
         return context
 

@@ -127,7 +127,7 @@ class RunContentVoidedEvent(RunOutputEvent):
 
 @dataclass(slots=True)
 class RunIntermediateContentEvent(RunOutputEvent):
-    """Text that is not the answer's; kern tells of none."""
+    """A piece of what a tool yields that is no part of the answer."""
 
 
 @dataclass(slots=True)

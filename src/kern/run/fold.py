@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
+from kern.run.content import text_of
 from kern.run.event import RunEvent
 from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
 from kern.run.hooked import hook_events, last_replacing, replaced_text
@@ -30,6 +32,7 @@ from kern.run.steps import (
     CallBroken,
     ContextBuilt,
     Continued,
+    CustomHappened,
     Entry,
     HookEnded,
     KnowledgeSearched,
@@ -40,7 +43,10 @@ from kern.run.steps import (
     StateChanged,
     StepEnded,
     TextSlice,
+    ToolConcluded,
     ToolEnded,
+    ToolsBegun,
+    ToolSlice,
     damaged,
     read_row,
 )
@@ -92,6 +98,7 @@ class RunState:
         voids: the text that readers have of a call that is made again.
         secondary: the answers of secondary models, and which of them were refused.
         refusals: how often an answer was refused for its form, since a person had it go on.
+        is_shown: whether results of tools are a part of the answer.
         told: what the model is told beside the messages, where that is not always the same.
         searched: what the model has found in the agent's knowledge.
         changes: what the steps have changed in the state of the session, together.
@@ -122,6 +129,7 @@ class RunState:
     voids: str = ""
     secondary: tuple[SecondaryAnswered | AnswerRefused, ...] = ()
     refusals: int = 0
+    is_shown: bool = False
     told: ContextBuilt | None = None
     searched: tuple[MessageReferences, ...] = ()
     changes: StatePatch | None = None
@@ -135,7 +143,9 @@ class RunState:
         if not self.turns:
             return False
         last = self.turns[-1]
-        return not last.message.tool_calls and last.complaint is None
+        if last.message.tool_calls:
+            return last.ends and not last.open_calls
+        return last.complaint is None
 
     @property
     def answer_text(self) -> str | None:
@@ -144,6 +154,8 @@ class RunState:
             return text
         if self.secondary and (written := self.answers_of(OUTPUT_MODEL)):
             return written[-1].message.text
+        if self.is_shown:
+            return shown_answer(self.turns)
         for turn in reversed(self.turns):
             if text := turn.message.text:
                 return text
@@ -239,6 +251,9 @@ class RunState:
                 if state is not None:
                     self.turns[-1].patches[place] = state
                 self.metrics.tool_calls += 1
+                if isinstance(entry.step, ToolConcluded):
+                    self.is_shown |= entry.step.shown
+                    yield from conclude(self.turns[-1], entry.step, text_of(content))
                 kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
                 yield Happened(kind, execution.result, execution)
             case CallBegun() | TextSlice() | AnswerKept() as step:
@@ -248,6 +263,11 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
+            case ToolSlice() | CustomHappened() as step:
+                self.is_shown |= isinstance(step, ToolSlice) and step.shown
+                yield piece_happened(self.turns[-1], step)
+            case ToolsBegun(starts):
+                yield from self._starts(starts, entry.created_at)
             case ContextBuilt() as step:
                 self.told = step
             case KnowledgeSearched(found):
@@ -321,9 +341,11 @@ class RunState:
             yield Happened(RunEvent.run_content_voided, self.voids)
             self.voids = ""
         match step:
-            case AttemptBegun():
+            case AttemptBegun() as step:
                 self.call = None
                 yield Happened(RunEvent.run_resumed)
+                if self.turns:
+                    yield from void_pieces(self.turns[-1], step.starts)
                 yield from self._starts(step.starts, at)
             case Paused(requirements):
                 self.requirements = requirements

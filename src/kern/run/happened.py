@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 from kern.run import steps
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object
+from kern.run.custom import OfRun, custom_event
 from kern.run.event import RunEvent, RunOutputEvent, class_of
 from kern.run.message import Message
 from kern.run.requirement import RunRequirement
@@ -114,17 +115,7 @@ _OF_THE_RUN = (
 """What a run and its RunCompleted both say."""
 
 
-class _Run(Protocol):
-    """What a run and its events both say."""
-
-    run_id: str
-    session_id: str
-    agent_id: str
-    agent_name: str | None
-    parent_run_id: str | None
-
-
-def event_of(happened: Happened, run: _Run, at: float) -> RunOutputEvent:
+def event_of(happened: Happened, run: OfRun, at: float) -> RunOutputEvent:
     """Return an event as those who read the run's stream see it.
 
     Args:
@@ -133,6 +124,8 @@ def event_of(happened: Happened, run: _Run, at: float) -> RunOutputEvent:
         at: when it happened, in seconds since 1970.
     """
     event, content, tool, requirements, seq, more = happened
+    if event is RunEvent.custom_event:
+        return custom_event(more, run, seq, at)
     return class_of(event)(
         event,
         run.run_id,

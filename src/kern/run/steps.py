@@ -308,6 +308,66 @@ class HookEnded(Step):
     state: StatePatch | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ToolConcluded(ToolEnded):
+    """A tool call has a result that does more than go to the model.
+
+    Attributes:
+        ends: whether the run ends with the calls of this answer.
+        shown: whether the result is a part of the run's answer.
+        messages: what the model is told after the results.
+    """
+
+    ends: bool = False
+    shown: bool = False
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsBegun(Step):
+    """Tool calls that had to wait for others of their answer have begun.
+
+    Attributes:
+        starts: the calls, by their place in the answer.
+    """
+
+    starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSlice(Step):
+    """A tool has yielded a piece of its result, while somebody reads the run.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        text: the piece.
+        shown: whether it is a part of the run's answer.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    text: str
+    shown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CustomHappened(Step):
+    """A tool has told the readers of the run something of its own.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        kind: the class of the event, as ``module:name``.
+        values: what it holds.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    kind: str
+    values: dict[str, object]
+
+
 AnyStep: TypeAlias = (
     AttemptBegun
     | CallBegun
@@ -327,6 +387,10 @@ AnyStep: TypeAlias = (
     | StepEnded
     | SleepBegun
     | HookEnded
+    | ToolConcluded
+    | ToolsBegun
+    | ToolSlice
+    | CustomHappened
 )
 
 _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
@@ -350,6 +414,10 @@ _DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
         StepEnded,
         SleepBegun,
         HookEnded,
+        ToolConcluded,
+        ToolsBegun,
+        ToolSlice,
+        CustomHappened,
     )
 }
 

@@ -24,6 +24,11 @@ class Turn:
         allowed: the calls that a person has allowed to begin, by their place.
         patches: what the calls that have ended have changed in the session's state, by their place.
         complaint: what does not fit in the answer, for which the model is asked again.
+        ends: whether the run ends with the calls of this answer.
+        shown: the results that are a part of the run's answer, by their place.
+        added: what the model is told after the results, by the place of the call that says so.
+        pieces: what calls without a result have yielded and readers know of, in order, each with
+            the call's place and whether it is a part of the run's answer.
         answered: the step that the answer is.
         began: when calls have begun, in seconds since 1970, by their place.
         ended_steps: the steps inside of its calls that have ended, by the call's place, name and
@@ -40,6 +45,10 @@ class Turn:
     allowed: set[int] = field(default_factory=set)
     patches: dict[int, StatePatch] = field(default_factory=dict)
     complaint: str | None = None
+    ends: bool = False
+    shown: dict[int, str] = field(default_factory=dict)
+    added: dict[int, tuple[Message, ...]] = field(default_factory=dict)
+    pieces: list[tuple[int, str, bool]] = field(default_factory=list)
     answered: ModelAnswered | None = None
     began: dict[int, float] = field(default_factory=dict)
     ended_steps: dict[tuple[int, str, int], StepEnded] | None = None
@@ -126,4 +135,5 @@ class Turn:
             )
             for place, ended in sorted(self.executions.items())
         ]
-        return [self.message, *results]
+        added = (each for _, said in sorted(self.added.items()) for each in said)
+        return [self.message, *results, *added]
