@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from plain import plain
 from pydantic import BaseModel
 
 from kern.agent import Agent, Message
@@ -19,7 +20,6 @@ from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunInfo
 from kern.testing import Reply, ResponsesServer
 from kern.testing.record import RequestRecord
-from tests.support.plain import plain
 
 
 def said(request: RequestRecord) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from plain import plain
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -17,7 +18,6 @@ from kern.run.base import RunContext
 from kern.run.references import MessageReferences
 from kern.testing import Reply, ResponsesServer
 from kern.testing.record import RequestRecord
-from tests.support.plain import plain
 
 ADA = {"name": "Ada", "content": "Wrote the first program."}
 

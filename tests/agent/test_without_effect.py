@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from plain import plain
 from typing_extensions import override
 
 from kern.agent import Agent
@@ -20,7 +21,6 @@ from kern.run.tool import ToolExecution
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 from kern.tools.base import Tool, Toolset
-from tests.support.plain import plain
 
 NEEDS_A_DATABASE: list[dict[str, Any]] = [
     {"add_history_to_context": True},

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from plain import plain
 from strategies import json_values, texts
 
 from kern.execution.context import (
@@ -23,7 +24,6 @@ from kern.execution.context import (
 from kern.run.content import ImagePart, TextPart, Url
 from kern.run.message import Message
 from kern.run.tool import ToolCall
-from tests.support.plain import plain
 
 NOW = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 
