@@ -74,6 +74,17 @@ async def test_what_tools_change_is_stored_and_is_there_in_the_next_run(db: Data
     assert await agent.aget_session_state("other") == {}
 
 
+async def test_what_is_set_on_the_agent_holds_for_the_next_new_session(db: Database) -> None:
+    agent = made(db, session_state={"a": 1})
+    agent.session_state = {"a": 2}
+    assert (await agent.arun("Hi", session_id="s")).session_state == {"a": 2}
+    agent.session_state["b"] = 3
+    assert (await agent.arun("Hi", session_id="t")).session_state == {"a": 2, "b": 3}
+    with pytest.raises(ConfigurationError, match=r"session_state\['c'\] has no JSON form"):
+        agent.session_state = {"c": object()}
+    assert agent.session_state == {"a": 2, "b": 3}
+
+
 async def test_without_a_database_the_state_lives_with_the_run() -> None:
     agent = made(None, calls("visit"), "Done.")
     run = await agent.arun("Hi")
@@ -347,9 +358,16 @@ def test_an_agent_with_a_state_that_is_no_json_is_refused(state: Any, said: str)
 
 async def test_a_run_with_a_state_that_is_no_json_is_refused(db: Database) -> None:
     agent = made(db)
-    for background in (False, True):
-        with pytest.raises(InvalidInputError):
-            await agent.arun("Hi", session_state={"a": {1}}, background=background)
+    given: Any
+    for given, said in (
+        ({"a": {1}}, r"session_state\['a'\] has no JSON form"),
+        ({"a" * 2000: 1}, "which has 2000 characters"),
+        ({1: 1}, "the key 1, which is no text"),
+        ([1], "session_state must be a dict, not list"),
+    ):
+        for background in (False, True):
+            with pytest.raises(InvalidInputError, match=said):
+                await agent.arun("Hi", session_state=given, background=background)
 
 
 def test_a_script_without_a_loop_has_the_same_methods() -> None:
@@ -358,3 +376,81 @@ def test_a_script_without_a_loop_has_the_same_methods() -> None:
     assert run.session_state == STATE | {"visits": 1}
     assert agent.update_session_state({"a": 1}, "s").startswith("Updated session state: {")
     assert agent.get_session_state("s") == STATE | {"visits": 1, "a": 1}
+
+
+def system(agent: Agent) -> str:
+    """Return the system message of the last model call."""
+    model = agent.model
+    assert isinstance(model, ScriptedModel)
+    return model.requests[-1].messages[0].text
+
+
+async def test_hooks_change_the_state_with_their_steps(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def greet(run_context: RunContext) -> None:
+        assert run_context.session_state is not None
+        run_context.session_state["greeted"] = run_context.user_id
+
+    def reset(run_context: RunContext, session_state: dict[str, Any]) -> None:
+        assert session_state["greeted"] == "alice"
+        run_context.session_state = {**session_state, "visits": 10}
+
+    def spoil(session_state: dict[str, Any]) -> None:
+        session_state["bad"] = object()
+
+    def close(session_state: dict[str, Any]) -> None:
+        session_state["closed"] = session_state["visits"]
+
+    hooks = {"pre_hooks": [greet, reset, spoil], "post_hooks": [close]}
+    agent = made(db, calls("visit"), "Done.", **hooks)
+    run = await agent.arun("Hi", session_id="s", user_id="alice")
+    assert run.session_state == STATE | {"greeted": "alice", "visits": 11, "closed": 11}
+    assert await agent.aget_session_state("s", user_id="alice") == run.session_state
+    assert [each for each in caplog.messages if "the pre-hook spoil failed" in each]
+
+
+async def test_hooks_have_the_state_also_where_nobody_gives_one(db: Database) -> None:
+    def count(run_context: RunContext) -> None:
+        assert run_context.session_state is not None
+        run_context.session_state.setdefault("runs", []).append(run_context.run_id)
+
+    agent = made(db, session_state=None, tools=[], pre_hooks=[count])
+    runs = [await agent.arun("Hi", session_id="s") for _ in range(3)]
+    assert await agent.aget_session_state("s") == {"runs": [each.run_id for each in runs]}
+
+
+async def test_the_state_fills_names_in_what_the_model_is_told(db: Database) -> None:
+    agent = made(
+        db,
+        *(calls("visit"), "Done."),
+        instructions="Visits: {visits}, user: {current_user_id}, {unknown}.",
+        user_id="alice",
+    )
+    await agent.arun("Hi", session_id="s")
+    assert "Visits: 0, user: alice, {unknown}." in system(agent)
+    await agent.arun("Hi", session_id="s")
+    assert "Visits: 1, user: alice, {unknown}." in system(agent)
+
+
+async def test_instructions_are_made_of_the_state(db: Database) -> None:
+    def instruct(run_context: RunContext, session_state: dict[str, Any]) -> str:
+        assert run_context.session_state is session_state
+        return f"The list is {session_state['list']}, {{visits}}."
+
+    agent = made(db, calls("add", item="eggs"), "Done.", instructions=instruct)
+    for expected in ("The list is ['milk'], 0.", "The list is ['milk', 'eggs'], 0."):
+        await agent.arun("Hi", session_id="s")
+        assert expected in system(agent)
+
+
+async def test_the_state_is_told_where_that_is_asked_for(db: Database) -> None:
+    agent = made(db, session_state={"secret name": "Ada"}, add_session_state_to_context=True)
+    await agent.arun("Hi", session_id="s", user_id="alice")
+    assert '"secret name"' in system(agent)
+    assert "current_" not in system(agent)
+    await agent.arun("Hi", session_id="s", user_id="alice", add_session_state_to_context=False)
+    assert agent.model.requests[-1].messages[0].role == "user"  # type: ignore[attr-defined]
+    plain = made(db, session_state=None, tools=[])
+    await plain.arun("Hi", session_id="s", user_id="alice", add_session_state_to_context=True)
+    assert '"secret name"' in system(plain)

@@ -149,6 +149,71 @@ async def test_in_one_batch_the_later_run_has_the_last_word_too(store: Store) ->
     assert answers["earlier"] == Appended(("a",))
 
 
+patches = st.builds(
+    lambda values, delete: StatePatch(
+        {key: value for key, value in values.items() if key not in delete}, tuple(delete)
+    ),
+    st.dictionaries(st.sampled_from("abc"), st.integers(0, 9), max_size=2),
+    st.sets(st.sampled_from("abc"), max_size=1),
+)
+
+
+async def test_runs_that_change_different_keys_lose_nothing_whatever_their_order(
+    db: Database,
+) -> None:
+    """And of those that change the same key the last accepted one wins; what others lose is told.
+
+    Some changes are written at the same time.
+    """
+    store, number = await db.store(), 0
+
+    async def check(steps: list[list[tuple[int, StatePatch]]]) -> None:
+        nonlocal number
+        number += 1
+        session, runs = f"session {number}", [f"{number} {run}" for run in range(3)]
+        await begin(store, *runs, session_id=session)
+        expected: dict[str, tuple[int, object]] = {}
+        for seq, together in enumerate(steps, 1):
+            # At one time each run writes once.
+            writes, before = dict(together), dict(expected)
+            appended = await asyncio.gather(
+                *(
+                    store.append(
+                        runs[run],
+                        1,
+                        [
+                            row(2 * seq, StatePatch({runs[run]: seq}), runs[run]),
+                            row(2 * seq + 1, patch, runs[run]),
+                        ],
+                        False,
+                    )
+                    for run, patch in writes.items()
+                )
+            )
+            lost = {run: set(each.lost) for run, each in zip(writes, appended, strict=True) if each}
+            for run in sorted(writes):
+                changes = {**writes[run].set, **dict.fromkeys(writes[run].delete)}
+                for key, value in changes.items():
+                    if run >= expected.get(key, (0,))[0]:
+                        expected[key] = run, value
+                expected[runs[run]] = run, seq
+            for run, patch in writes.items():
+                keys = {*patch.set, *patch.delete}
+                assert lost[run] <= keys
+                assert lost[run] >= {key for key in keys if before.get(key, (0,))[0] > run}
+        assert await state(store, session) == {
+            key: value for key, (_, value) in expected.items() if value is not None
+        }
+
+    loop = asyncio.get_running_loop()
+
+    @given(st.lists(st.lists(st.tuples(st.integers(0, 2), patches), max_size=3), max_size=5))
+    def each(steps: list[list[tuple[int, StatePatch]]]) -> None:
+        asyncio.run_coroutine_threadsafe(check(steps), loop).result(30)
+
+    await asyncio.to_thread(each)
+
+
 async def test_a_session_begins_with_what_it_has_never_had(store: Store) -> None:
     await begin(store, "run", "later")
     await store.append("run", 1, [begins(1, a=0, b=0), sets(2, a=1)], False)

@@ -261,6 +261,25 @@ async def test_the_tools_may_be_a_function_of_the_run(
     assert given == [(agent, "ann", "ann"), (agent, "bob", "bob")]
 
 
+async def test_kerns_own_tools_come_after_those_that_a_function_gives(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    def tools_for() -> list[Any]:
+        return [tool(name="look")(lambda: "a")]
+
+    server.script.append(Reply.text("Hello."))
+    agent = Agent(
+        "Tester",
+        model,
+        tools=tools_for,
+        db=InMemoryDb(),
+        session_state={},
+        enable_agentic_state=True,
+    )
+    await agent.arun("Go")
+    assert offered(server) == ["look", "update_session_state"]
+
+
 async def test_a_function_of_tools_may_be_asynchronous_and_return_nothing(
     model: OpenAIResponses, server: ResponsesServer
 ) -> None:

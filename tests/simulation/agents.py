@@ -150,8 +150,21 @@ async def _call_tool(context: RunContext, call: Coroutine[object, object, str]) 
     calls = _here().world.calls
     calls.tool_called(context)
     result = await call
+    _change_state(context)
     calls.tool_returned(context, result)
     return result
+
+
+def _change_state(context: RunContext) -> None:
+    """Change the state of the session: a key of the call's own, one of the run's, and all runs'."""
+    state, key = context.session_state, context.idempotency_key
+    assert state is not None
+    state[f"call {key}"] = state.get(f"call {key}", 0) + 1
+    state.setdefault(f"run {context.run_id}", []).append(key)
+    state["last"] = key
+    state.pop("gone", None)
+    if len(key) % 2:
+        state["gone"] = key
 
 
 async def _have_done(agent: Agent, plan: str, how: How) -> str:

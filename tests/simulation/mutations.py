@@ -13,6 +13,7 @@ from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.sessions import SessionLock
+from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
 from kern.db.values import Accepted, Claim, Settled
@@ -27,6 +28,7 @@ from kern.run.base import RunStatus
 from kern.run.fold import RunState
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from tests.simulation.weather import Weather
 
 _RUNS = "kern_sessions_runs"
@@ -163,12 +165,37 @@ def steps_that_are_not_replayed() -> _Patch:
     return patch.object(CallSteps, "_ended_step", ended_step)
 
 
+@_mutation(_CALM, "the state of .* is ")
+def states_by_the_last_writer() -> _Patch:
+    change = StateChanges.change
+
+    def mutated(
+        self: StateChanges,
+        transaction: Transaction,
+        session_id: str,
+        position: int,
+        patch: StatePatch,
+    ) -> list[str]:
+        latest = 10**9  # As if every run were the one that was accepted last.
+        return change(self, transaction, session_id, latest, patch)
+
+    return patch.object(StateChanges, "change", mutated)
+
+
 @_mutation(_CALM, "was counted as a failure")
 def sleep_that_counts_as_a_failure() -> _Patch:
     postpone = Attempts.postpone
 
-    def mutated(self: Attempts, *given: Any) -> RunStatus | None:
-        return postpone(self, *given[:5], True)
+    def mutated(
+        self: Attempts,
+        transaction: Transaction,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        _: bool,
+    ) -> RunStatus | None:
+        return postpone(self, transaction, run_id, attempt, delay, rows, True)
 
     return patch.object(Attempts, "postpone", mutated)
 

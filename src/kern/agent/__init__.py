@@ -101,3 +101,11 @@ __all__ = [
     "ToolCallErrorEvent",
     "ToolCallStartedEvent",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in ("Function", "Toolkit"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from kern import tools
+
+    return getattr(tools, name)

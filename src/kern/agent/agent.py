@@ -1,9 +1,10 @@
 """The agent: one class, put together from what it can do, a file a subject."""
 
 from kern.agent.conversation import Conversation
+from kern.agent.sync.context import SyncContextPreview
 from kern.agent.sync.controlling import SyncControlling
 from kern.agent.sync.listing import SyncListing
-from kern.agent.sync.running import SyncRunning
+from kern.agent.sync.printing import SyncPrinting
 from kern.agent.sync.schedules import SyncScheduling
 from kern.agent.sync.sessions import SyncSessions
 from kern.agent.sync.state import SyncSessionStates
@@ -15,12 +16,13 @@ from kern.run.base import Deps
 
 @public
 class Agent(
-    SyncRunning[Deps, Output],
+    SyncPrinting[Deps, Output],
     SyncControlling[Deps, Output],
     SyncStreaming[Deps, Output],
     SyncListing[Deps, Output],
     SyncScheduling[Deps, Output],
     SyncSessions[Deps, Output],
+    SyncContextPreview[Deps, Output],
     SyncSessionStates[Deps, Output],
 ):
     """A model with a task, and the methods to run it.

@@ -7,7 +7,7 @@ from typing_extensions import Unpack
 
 from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
-from kern.agent.sync.running import SyncRunning
+from kern.agent.sync.printing import SyncPrinting
 from kern.errors import InvalidInputError
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
@@ -33,7 +33,7 @@ class Conversation(Generic[Deps, Output]):
 
     def __init__(
         self,
-        agent: SyncRunning[Deps, Output],
+        agent: SyncPrinting[Deps, Output],
         session_id: str | None = None,
         user_id: str | None = None,
     ) -> None:

@@ -151,7 +151,6 @@ class RunOptions(TypedDict, total=False):
     add_history_to_context: bool | None
     add_dependencies_to_context: bool | None
     add_session_state_to_context: bool | None
-    yield_run_output: bool
     raise_on_error: bool | None
     debug_mode: bool | None
 

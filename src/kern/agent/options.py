@@ -92,6 +92,7 @@ def new_run(
         webhook=None if webhook is None else check_webhook(webhook),
         journal_version=1 if limits is None or limits.cost is None else 2,
         usage_limits=None if limits is None else limits.to_json(),
+        is_new_session=session_id is None,
         chosen=chosen,
     )
 

@@ -3,8 +3,8 @@
 import asyncio
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from typing_extensions import override
 
@@ -33,16 +33,20 @@ _LONGEST = 10_000
 _OF_NOBODY = "This run has no user, so there are no past sessions of the same user."
 
 
+Find: TypeAlias = Callable[[], Database | None]
+"""Returns an agent's database, as it is then."""
+
+
 class PastTool(Tool):
     """A tool without effects that answers in JSON, out of its agent's database."""
 
     def __init__(
-        self, db: Database, name: str, description: str, **parameters: Mapping[str, object]
+        self, db: Find, name: str, description: str, **parameters: Mapping[str, object]
     ) -> None:
         """Describe the tool.
 
         Args:
-            db: the agent's database.
+            db: returns the agent's database.
             name: what the model calls.
             description: what it is for.
             parameters: its arguments, each as a JSON Schema; one without a default is required.
@@ -60,7 +64,9 @@ class PastTool(Tool):
     async def execute(
         self, arguments: str, context: RunContext, limit: asyncio.Timeout
     ) -> ToolResult:
-        found = await self.found(await self._db.store(), context, decode_object(arguments))
+        db = self._db()
+        assert db is not None, "an agent that has these tools has a database"
+        found = await self.found(await db.store(), context, decode_object(arguments))
         return ToolResult(json.dumps(found, ensure_ascii=False))
 
     @abstractmethod
@@ -77,7 +83,7 @@ class PastTool(Tool):
 class SearchPastSessions(PastTool):
     """Lists the newest sessions of the run's user."""
 
-    def __init__(self, db: Database, sessions: int, runs: int) -> None:
+    def __init__(self, db: Find, sessions: int, runs: int) -> None:
         """Describe the tool; it lists so many sessions, with so many runs of each."""
         super().__init__(
             db,
@@ -114,7 +120,7 @@ class SearchPastSessions(PastTool):
 class ReadPastSession(PastTool):
     """Reads a session of the run's user."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Find) -> None:
         """Describe the tool."""
         super().__init__(
             db,
@@ -158,7 +164,7 @@ class ReadPastSession(PastTool):
 class GetChatHistory(PastTool):
     """Reads what was said before in this session."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Find) -> None:
         """Describe the tool."""
         super().__init__(
             db,
@@ -185,7 +191,7 @@ class GetChatHistory(PastTool):
 class GetToolCallHistory(PastTool):
     """Reads which tools were called before in this session."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Find) -> None:
         """Describe the tool."""
         super().__init__(
             db,

@@ -27,6 +27,7 @@ from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
 from kern.run.happened import Happened, event_of
 from kern.run.input import RunInput
 from kern.run.record import NewRun
+from kern.run.state import texts_of
 from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
 
@@ -158,6 +159,8 @@ class Request:
         )
         if agent.hooks is not None:  # What it masks is nowhere at rest.
             said = replace(said, messages=agent.hooks.at_submit(said.messages))
+        if session_state is not None:
+            texts_of(session_state)  # One that cannot be stored is refused here.
         kept: dict[str, object] = {
             name: value
             for name, value in (
@@ -191,7 +194,7 @@ class Request:
             session_policy=session_policy,
             webhook=webhook,
         )
-        if kept or agent.hooks is not None:
+        if kept or agent.summarizes or agent.hooks is not None or agent.uses_state:
             run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
         form = None
         if output_schema is not None or agent.answering is not None:
@@ -260,6 +263,8 @@ class Request:
             output = failed
             if output.content is None:
                 output.content, output.content_type = output.error, "str"
+        if agent.store_events and agent.db is not None:
+            await keep_events(agent, output)
         return output if output.content_type == "str" else typed(output, agent.answering)
 
     def stream(self) -> AsyncGenerator[RunOutputEvent, None]:
@@ -271,15 +276,38 @@ class Request:
         Raises:
             Exception: what the run failed of.
         """
+        ended: list[RunOutput] = []
         if not self.background:
-            return self._told(self._typed(self._executed()))
+            events = self._told(self._typed(self._executed(ended)))
+            return self._with_output(events, ended) if self.yield_run_output else events
         streamed = replace(self, run=msgspec.structs.replace(self.run, streamed=True))
         submitting: asyncio.Task[RunOutput] | None = None
         with suppress(RuntimeError):  # Code without an event loop submits with the first event.
             submitting = asyncio.get_running_loop().create_task(streamed.submit())
             _submitting.add(submitting)
             submitting.add_done_callback(_submitting.discard)
-        return self._told(self._typed(streamed._submitted(submitting)))
+        events = self._told(self._typed(streamed._submitted(submitting)))
+        return self._with_output(events, ended) if self.yield_run_output else events
+
+    async def _with_output(
+        self, events: AsyncGenerator[RunOutputEvent, None], ended: Sequence[RunOutput]
+    ) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield the events, and then the run; ``ended`` has it, where it was executed here."""
+        last: RunOutputEvent | None = None
+        async with aclosing(events):
+            async for event in events:
+                last = event
+                yield event
+        if ended and (ended[0].is_terminal or ended[0].is_paused):
+            output = ended[0]
+        else:
+            if last is None:
+                return
+            record = await (await runtime_of(self.agent)).store.get(last.run_id)
+            if record is None:
+                return
+            output = typed(RunOutput.from_record(record), self.agent.answering)
+        yield output  # type: ignore[misc] # Only who asks for it gets it; the overloads say so.
 
     def _continued(self) -> Self:
         """Return the run in the conversation that its agent has begun where it is asked for."""
@@ -287,7 +315,10 @@ class Request:
         if line is None or remembered is None or run.parent_run_id is not None:
             return self
         session_id = remembered.continued(line, run.session_id, run.user_id)
-        return replace(self, run=msgspec.structs.replace(run, session_id=session_id), line=None)
+        continued = msgspec.structs.replace(
+            run, session_id=session_id, is_new_session=session_id == run.session_id
+        )
+        return replace(self, run=continued, line=None)
 
     def _typed(
         self, events: AsyncGenerator[RunOutputEvent, None]
@@ -317,7 +348,7 @@ class Request:
         async for event in self._followed(run.run_id):
             yield event
 
-    async def _executed(self) -> AsyncGenerator[RunOutputEvent, None]:
+    async def _executed(self, ended: list[RunOutput]) -> AsyncGenerator[RunOutputEvent, None]:
         events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
         task = asyncio.create_task(self._continued().execute(events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
@@ -333,6 +364,7 @@ class Request:
                 elif event.event is not RunEvent.model_request_started:
                     stored, text = event.seq, ""
             run = task.result()
+            ended.append(run)
         finally:
             if not task.done():
                 task.cancel()
@@ -363,6 +395,16 @@ class Request:
                 raise failure(None, message)
             output = RunOutput.from_record(record)
             raise with_output(failure(output.error_kind, message, output.error_details), output)
+
+
+async def keep_events(agent: AnyAgent, output: RunOutput) -> None:
+    """Have a run that has ended hold its events, but for those that its agent leaves out."""
+    rules = agent.session_rules
+    if rules is None or not rules.stores_events or not output.is_terminal:
+        return
+    runtime = await runtime_of(agent)
+    async with aclosing(runtime.stream(output.run_id, 0)) as events:
+        output.events = [each async for each in events if each.event not in rules.skipped]
 
 
 def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun, Form | None]:

@@ -1,6 +1,6 @@
 """An agent's methods for new runs."""
 
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, Literal, cast, overload
 
 from typing_extensions import TypeForm, Unpack
@@ -10,11 +10,9 @@ from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.request import Request
 from kern.errors import InvalidInputError
-from kern.media import Audio, File, Image, Video
 from kern.run.agent import Answer, Output, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
-from kern.run.input import RunInput
 
 
 class Running(AgentDefinition[Deps, Output]):
@@ -56,6 +54,7 @@ class Running(AgentDefinition[Deps, Output]):
         input: Input,
         *,
         stream: Literal[True],
+        yield_run_output: Literal[False] = False,
         output_schema: object = None,
         **options: Unpack[RunOptions],
     ) -> AsyncGenerator[RunOutputEvent, None]: ...
@@ -65,10 +64,22 @@ class Running(AgentDefinition[Deps, Output]):
         self,
         input: Input,
         *,
+        stream: Literal[True],
+        yield_run_output: bool,
+        output_schema: object = None,
+        **options: Unpack[RunOptions],
+    ) -> AsyncGenerator[RunOutputEvent | RunOutput[Any], None]: ...
+
+    @overload
+    def arun(
+        self,
+        input: Input,
+        *,
         stream: bool | None = None,
+        yield_run_output: bool = False,
         output_schema: None = None,
         **options: Unpack[RunOptions],
-    ) -> Coroutine[object, object, RunOutput[Output]] | AsyncGenerator[RunOutputEvent, None]: ...
+    ) -> Coroutine[object, object, RunOutput[Output]] | AsyncGenerator[Any, None]: ...
 
     @overload
     def arun(
@@ -76,18 +87,20 @@ class Running(AgentDefinition[Deps, Output]):
         input: Input,
         *,
         stream: bool | None,
+        yield_run_output: bool = False,
         output_schema: object,
         **options: Unpack[RunOptions],
-    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[RunOutputEvent, None]: ...
+    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[Any, None]: ...
 
     def arun(
         self,
         input: Input,
         *,
         stream: bool | None = None,
+        yield_run_output: bool = False,
         output_schema: object = None,
         **options: Unpack[RunOptions],
-    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[RunOutputEvent, None]:
+    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[Any, None]:
         """Run the agent.
 
         Args:
@@ -168,52 +181,16 @@ class Running(AgentDefinition[Deps, Output]):
             DatabaseError: the run could not be stored.
         """
         stream = self.stream if stream is None else stream
-        request = Request.of(self, input, output_schema=output_schema, **options)
+        request = Request.of(
+            self,
+            input,
+            yield_run_output=yield_run_output,
+            output_schema=output_schema,
+            **options,
+        )
         if stream:
             return request.stream()
         if options.get("stream_events"):
             raise InvalidInputError("stream_events: only with stream=True.")
         output = request.submit() if request.background else request.execute()
         return cast("Coroutine[object, object, RunOutput[Any]]", output)
-
-    async def aprint_response(
-        self,
-        input: Input,
-        *,
-        stream: bool = True,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-    ) -> None:
-        """Run the agent and show its answer in the terminal as it comes.
-
-        Args:
-            input: a text, a message, or a list of messages.
-            stream: show the answer while it is written; by default so.
-            session_id: the conversation; by default a new one.
-            user_id: on whose behalf.
-            images: see :meth:`arun`, as for the rest.
-            audio: recordings.
-            videos: videos.
-            files: documents.
-
-        Raises:
-            Exception: as :meth:`arun` does.
-        """
-        from kern.agent.display import show
-
-        request = Request.of(
-            self,
-            input,
-            images=images,
-            audio=audio,
-            videos=videos,
-            files=files,
-            session_id=session_id,
-            user_id=user_id,
-        )
-        given = RunInput.of(input, with_media=True)
-        await show(self, given, request.stream(), live=stream)

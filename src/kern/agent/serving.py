@@ -264,7 +264,10 @@ class _Serving:
             # It may take a second to load the provider's SDK. Runs that were claimed before that,
             # with nothing to show that they are executed, would be taken for lost.
             secondary = () if agent.answering is None else agent.answering.models
-            for model in (*agent.models, *secondary):
+            rules = agent.session_rules
+            how = None if rules is None else rules.summarizing
+            summary = () if how is None or how.model is None else (how.model,)
+            for model in (*agent.models, *secondary, *summary):
                 await model.prepare()
         for runtime in self._runtimes:
             await runtime.reach(partial(self._reached, runtime))

@@ -19,7 +19,6 @@ from kern.db.reading import Reading
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
 from kern.db.sessions import Sessions
-from kern.db.states import States
 from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
 from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
@@ -50,7 +49,6 @@ class Store(Reading):
         overview: how its runs stand that have not ended.
         blobs: what of its runs is too large for a row.
         budgets: how much users may use, and have used.
-        states: the states of its sessions.
         users: what of it belongs to whom.
         sessions: the sessions, as users see them.
     """
@@ -64,7 +62,6 @@ class Store(Reading):
     blobs: Blobs
     budgets: Budgets
     sessions: Sessions
-    states: States
 
     def __init__(self) -> None:
         """Have no users yet."""

@@ -23,16 +23,17 @@ _SOON, _LATER = 0.05, 1.0
 
 
 class SessionRow(msgspec.Struct, frozen=True, gc=False):
-    """The row of a session. ``session_state``, ``metadata``, ``summary``, ``data`` are JSON text.
+    """The row of a session. ``state``, ``metadata``, ``summary`` and ``data`` are JSON text.
 
-    ``data`` is what users keep in ``session_data`` and ``agent_data`` beside what has a column.
+    ``state`` is a list of its keys, each with its value, both as JSON texts; ``data`` is what users
+    keep in ``session_data`` and ``agent_data`` beside what has a column.
     """
 
     session_id: str
     agent_id: str = ""
     user_id: str | None = None
     name: str | None = None
-    session_state: str | None = None
+    state: str | None = None
     metadata: str | None = None
     summary: str | None = None
     data: str | None = None
@@ -92,15 +93,14 @@ class Sessions(ABC):
         """Return how many sessions there are; the more, the longer it takes."""
 
     @abstractmethod
-    async def put(self, row: SessionRow, *, with_state: bool) -> SessionRow | None:
-        """Store a session, in the place of the one with its id.
+    async def put(self, row: SessionRow) -> bool:
+        """Store a session but for its state, in the place of the one with its id.
 
         Args:
             row: the session; the moments are the database's, where it is there already.
-            with_state: whether its state replaces the stored one.
 
         Returns:
-            The session as it is stored; None where it is another user's.
+            False where it is another user's.
         """
 
     @abstractmethod

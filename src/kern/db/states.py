@@ -9,9 +9,10 @@ Runs change states with their journals: by :meth:`kern.db.base.Store.append` and
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from kern.run.state import StatePatch, Texts
+from kern.run.state import StatePatch, Texts, difference_of, texts_of
 
 
 class StoredState(NamedTuple):
@@ -38,6 +39,15 @@ class States(ABC):
     @abstractmethod
     async def of(self, session_id: str) -> StoredState:
         """Return the state of a session; an empty one where there is none."""
+
+    async def replace(self, session_id: str, state: Mapping[str, object]) -> bool:
+        """Put a state in the place of the stored one; False where there is no session.
+
+        Raises:
+            InvalidInputError: it is not JSON.
+        """
+        patch = difference_of((await self.of(session_id)).texts, texts_of(state))
+        return patch is None or await self.change(session_id, patch)
 
     @abstractmethod
     async def change(self, session_id: str, patch: StatePatch) -> bool:

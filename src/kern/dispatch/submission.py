@@ -343,6 +343,6 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         input=run.input,
         streamed=run.streamed,
         budgeted=accepted.budgeted,
-        is_new_session="session_id" not in run.chosen,
+        is_new_session=run.is_new_session,
     )
     return record if run.media is None else replace(record, media=run.media)

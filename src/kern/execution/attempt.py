@@ -1,7 +1,8 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
 from weakref import WeakMethod
@@ -20,7 +21,7 @@ from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, RunInfo
+from kern.run.base import RunContext, RunInfo
 from kern.run.budget import Spending
 from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
@@ -32,6 +33,8 @@ from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
 from kern.tools.toolkit import Toolkit
+
+logger = logging.getLogger("kern")
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -75,13 +78,13 @@ class Attempt:
         unfit: the models that no later call needs to ask, each with the error that says why.
         answering: what the answer has to be, by its agent or by itself, and who is asked then.
         answer: the value that was read of the answer, once it fits, and the type of it.
-        connected: the toolkits that were connected for this attempt.
         provided: tools that the model's provider has, in its own form.
         tool_instructions: what the model is told of tools in its system message.
         session_state: the state of its session, once somebody has asked for it.
         is_new_session: whether nothing can be stored of its session, which was made with the run.
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
+        tool_instructions: what the model is told of tools in its system message.
         stored_history: the history as the run's output is to hold it.
     """
 
@@ -120,7 +123,6 @@ class Attempt:
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
-    connected: list[Toolkit] = field(default_factory=list)
     provided: tuple[Mapping[str, object], ...] = ()
     tool_instructions: tuple[str, ...] = ()
     addressed: tuple[int, Message] | None = None
@@ -128,6 +130,7 @@ class Attempt:
     _told: int = 0
     session_state: SessionState | None = None
     is_new_session: bool = False
+    connected: list[Toolkit] = field(default_factory=list)
     _run_context: RunContext | None = None
     _pieces: ToolPieces | None = None
     _loading: asyncio.Lock | None = None
@@ -241,11 +244,6 @@ class Attempt:
             self._pieces = ToolPieces(self.journal)
         return self._pieces
 
-    def know_tools(self) -> None:
-        """Let the context of the run know the tools, if there is one by now."""
-        if self._run_context is not None:
-            self._run_context.tools = [*self.tools.values()]
-
     def stream(self) -> None:
         """Write pieces too from now on, those that there are at once: somebody reads the run."""
         self.journal.stream()
@@ -337,7 +335,7 @@ class Attempt:
             output.content, output.content_type = cast("tuple[str, str]", answer)
 
     async def replay(self) -> None:
-        """Read what earlier attempts have journaled, and the state of the session if it is used.
+        """Read what earlier attempts have journaled, and see with what this one goes on.
 
         Raises:
             JournalError: a row is damaged, or was written by a newer kern.
@@ -350,8 +348,6 @@ class Attempt:
             last = turns[-1]
             open_places = {place for place, _ in last.open_calls}
             self.interrupted = frozenset(last.started - last.allowed) & open_places
-        if self.uses_state:
-            await self.load_state()
 
     async def restore(self) -> None:
         """Read what earlier attempts have journaled, unless that has been read.
@@ -386,25 +382,16 @@ class Attempt:
             given = tuple(with_data(each, self.loaded) for each in given)
         self.add(self.messages, given, self.output.run_id)
 
+    def show_tools(self) -> None:
+        """Let the run's context say what the model can have called."""
+        if self._run_context is not None:
+            self._run_context.tools = [*self.tools.values()]
+
     def add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""
         to += messages
         for hash in blobs_in(messages):
             self.blobs[hash] = run_id
-
-
-async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
-    """Return what functions of users ask for of a run by these names; others are left out.
-
-    Raises:
-        BlobNotFoundError: its media is asked for, and is not there any more.
-    """
-    context = attempt.run_context
-    if names & STATE_VALUES:
-        await attempt.load_state()
-    if names & MEDIA_VALUES and not context.media:
-        context.media = await given_media(attempt)
-    return context.values(names)
 
 
 async def given_media(attempt: Attempt) -> tuple[Media, ...]:

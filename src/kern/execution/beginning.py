@@ -6,29 +6,39 @@ tell the model the same.
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from kern.aio.retry import until_available
 from kern.binder import Binder
-from kern.errors import ConfigurationError, described
-from kern.execution.attempt import Attempt, values_of
+from kern.errors import described
+from kern.execution.attempt import Attempt, given_media
 from kern.execution.blobs import without_media
 from kern.execution.context import Told, addressed, recent, system_message, written
+from kern.execution.sessions import summary_of
 from kern.execution.telling import (
     ADD_HISTORY,
     RUN_OPTIONS,
     Telling,
+    asked,
     called_for_each_run,
-    gathered,
-    provider,
+    has_names_in,
+    resolve,
     shown_dependencies,
+    told_of,
 )
+from kern.execution.values import values_of
 from kern.run.codec import decode_object
+from kern.run.given import run_input_of
 from kern.run.input import messages_of
 from kern.run.message import Message
 from kern.run.steps import ContextBuilt
-from kern.tools import Tool
 
 logger = logging.getLogger("kern")
+
+SEARCH_FIRST = (
+    "You have a knowledge base. Look there with search_knowledge_base before you answer what it "
+    "may say something about; where it says nothing, say so."
+)
 
 
 async def prepare(attempt: Attempt) -> None:
@@ -40,34 +50,25 @@ async def prepare(attempt: Attempt) -> None:
     Args:
         attempt: the attempt, whose input is read; no other function of a user was called yet.
 
-    Raises:
-        ConfigurationError: two tools have one name.
     """
     telling = attempt.spec.telling
     if telling is not None and telling.retriever is not None and telling.retriever.has_tool:
         from kern.execution.knowledge import Search
 
-        _add_tool(attempt, Search(attempt, telling.retriever).as_tool)
+        tool = Search(attempt, telling.retriever).as_tool
+        if tool.name not in attempt.tools:  # One of the agent's own goes before.
+            attempt.tools = {**attempt.tools, tool.name: tool}
+        if telling.retriever.tells_of_tool:
+            attempt.tool_instructions += (SEARCH_FIRST,)
     own = attempt.options.get("dependencies")
     given = attempt.spec.dependencies
     if isinstance(own, Mapping):
         given = {**given, **own}
         attempt.run_context.dependencies = given
-    if not any(map(called_for_each_run, given.values())):
-        return
-    known = {} if telling is None else telling.providers
-    resolved = dict(given)
-    attempt.run_context.dependencies = resolved
-    for name, value in given.items():
-        binder = known.get(name)
-        if binder is None or binder.function is not value:
-            binder = provider(name, value)
-        if binder is not None:
-            try:
-                resolved[name] = await binder.call(await _values(attempt, binder))
-            except Exception as error:
-                run_id = attempt.output.run_id
-                logger.warning("run %s: no dependency %r: %s", run_id, name, described(error))
+    if any(map(called_for_each_run, given.values())):
+        known = {} if telling is None else telling.providers
+        attempt.run_context.dependencies = resolved = dict(given)
+        await resolve(resolved, known, partial(_values, attempt), f"run {attempt.output.run_id}")
 
 
 async def tell(attempt: Attempt) -> None:
@@ -83,8 +84,8 @@ async def tell(attempt: Attempt) -> None:
     """
     spec, options = attempt.spec, attempt.options
     telling = spec.telling
-    has_own = bool(options and options.keys() & RUN_OPTIONS)
-    if telling is None and not has_own and not attempt.tool_instructions:
+    own = options and options.keys() & RUN_OPTIONS
+    if telling is None and not own and not attempt.tool_instructions:
         history = await _history(attempt, spec.history_runs)
         system = spec.system_message
         attempt.context = [Message("system", system), *history] if system else history
@@ -115,17 +116,18 @@ async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
     if not telling.varies:
         told = Told(has_form=has_form, tool_instructions=attempt.tool_instructions)
         return ContextBuilt(system_message(parts, told))
+    values: dict[str, object] = {}
+    for function in telling.functions.values():
+        values.update(await _values(attempt, function))
+    returned = await asked(telling.functions, values)
+    if parts.tells_state or has_names_in(parts, returned):
+        await attempt.load_state()
     context = attempt.run_context
-    values = {
-        name: value
-        for binder in telling.functions.values()
-        for name, value in (await _values(attempt, binder)).items()
-    }
-    told = await gathered(
-        telling,
-        values,
+    told = told_of(
         context,
+        returned,
         has_form=has_form,
+        summary=await summary_of(attempt) if parts.tells_summary else None,
         tool_instructions=attempt.tool_instructions,
     )
     dependencies = {} if not parts.tells_dependencies else shown_dependencies(context.dependencies)
@@ -154,17 +156,17 @@ def _query(messages: Sequence[Message]) -> str:
 async def _values(attempt: Attempt, binder: Binder) -> dict[str, object]:
     values = await values_of(attempt, binder.names)
     if "run_input" in binder.names:
-        values["run_input"] = attempt.messages
-    if "session" in binder.names:
-        values["session"] = None
+        values["run_input"] = run_input_of(attempt.messages, await given_media(attempt))
     return values
 
 
 def _history_runs(attempt: Attempt, telling: Telling) -> int:
-    asked = attempt.options.get(ADD_HISTORY)
-    if asked is None:
-        return attempt.spec.history_runs
-    return (attempt.spec.history_runs or telling.history_runs) if asked else 0
+    """Return how many earlier runs are looked at; each has one message at least."""
+    asked, usual = attempt.options.get(ADD_HISTORY), attempt.spec.history_runs
+    if not (usual if asked is None else asked):
+        return 0
+    most = telling.history_messages
+    return (usual or telling.history_runs) if most is None else most
 
 
 async def _history(attempt: Attempt, limit: int) -> list[Message]:
@@ -197,19 +199,8 @@ async def _history(attempt: Attempt, limit: int) -> list[Message]:
         )
         attempt.history = tuple(run_id for run_id, _ in found)
     for earlier, text in found:
-        attempt.add(messages, messages_of(decode_object(text)), earlier)
+        said = messages_of(decode_object(text))
+        attempt.add(messages, [each for each in said if not each.from_history], earlier)
+    for each in messages:
+        each.from_history = True
     return messages
-
-
-def _add_tool(attempt: Attempt, tool: Tool) -> None:
-    """Offer a built-in tool, after the user's own.
-
-    Raises:
-        ConfigurationError: one of those has its name.
-    """
-    if tool.name in attempt.tools:
-        raise ConfigurationError(
-            f"A tool of the agent {attempt.spec.id!r} has the name {tool.name!r}, as the one that "
-            "its knowledge_retriever gives it. Name it otherwise, or say search_knowledge=False."
-        )
-    attempt.tools = {**attempt.tools, tool.name: tool}

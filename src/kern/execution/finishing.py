@@ -136,7 +136,7 @@ async def _ask_secondary(
     of_this = attempt.state.answers_of(name)
     if of_this and isinstance(refused := attempt.state.secondary[-1], AnswerRefused):
         messages += [Message("assistant", of_this[-1].message.text), complaint(refused.reason)]
-    response = await _ask(attempt, secondary.model, messages, form)
+    response = await ask_secondary(attempt, secondary.model, messages, form)
     said = response.message
     # Nothing else of it is ever used, and media of it has no place in a row.
     _keep(attempt, name, response, Message("assistant", said.text, refusal=said.refusal))
@@ -151,7 +151,7 @@ async def _suggest(attempt: Attempt, followups: Followups) -> None:
     ]
     model, form = followups.model or attempt.spec.model, followups.form
     try:
-        response = await _ask(attempt, model, messages, form.output_schema)
+        response = await ask_secondary(attempt, model, messages, form.output_schema)
     except (ModelError, UsageLimitError, BudgetExceededError) as error:
         logger.warning("run %s has no follow-ups: %s", run_id, error)
         return
@@ -164,9 +164,23 @@ async def _suggest(attempt: Attempt, followups: Followups) -> None:
     _keep(attempt, FOLLOWUPS, response, message)
 
 
-async def _ask(
+async def ask_secondary(
     attempt: Attempt, model: Model, messages: Sequence[Message], form: OutputSchema | None
 ) -> ModelResponse:
+    """Have a model answer beside the run's own, once what came before is written.
+
+    Args:
+        attempt: the attempt.
+        model: who is asked.
+        messages: what it is told.
+        form: what its answer has to be, or None.
+
+    Raises:
+        ModelError: the model failed.
+        UsageLimitError: the run has used as much as it may.
+        BudgetExceededError: its user has.
+        StaleAttemptError: the run has a later attempt.
+    """
     await attempt.journal.commit()
     await check_usage(attempt)
     ask = around_model(attempt.spec.middleware, attempt.info, partial(respond, cached(model)))

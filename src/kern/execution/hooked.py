@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +59,7 @@ def run_output_of(output: RunOutput, form: Form | None) -> RunOutput[Any]:
         content=content,
         messages=[*output.messages],
         tools=[*output.tools],
-        metrics=replace(output.metrics),
+        metrics=copy(output.metrics),
         metadata=None if output.metadata is None else {**output.metadata},
     )
 

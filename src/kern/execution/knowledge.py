@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from kern.execution.attempt import Attempt, values_of
+from kern.execution.attempt import Attempt
 from kern.execution.context import listed
 from kern.execution.retrieval import Retriever, joined
+from kern.execution.values import values_of
 from kern.run.references import MessageReferences
 from kern.run.steps import KnowledgeSearched
 from kern.tools.function import FunctionTool, tool

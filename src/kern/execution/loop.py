@@ -15,10 +15,11 @@ from kern.execution.cancellation import managed
 from kern.execution.finishing import asked_of_model, is_fit, suggest
 from kern.execution.hooking import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage
-from kern.execution.listing import disconnect, list_tools
 from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
+from kern.execution.offering import disconnect, list_tools
 from kern.execution.retrying import pause_before_retry
+from kern.execution.sessions import introduce, leave
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
 from kern.run.printable import one_line
@@ -48,13 +49,14 @@ async def carry_out(attempt: Attempt) -> None:
     try:
         await _carry_out(attempt)
     finally:
-        if attempt.connected:
-            await disconnect(attempt)
+        await disconnect(attempt)
 
 
 async def _carry_out(attempt: Attempt) -> None:
     await attempt.replay()
     await list_tools(attempt)
+    if attempt.uses_state:
+        await attempt.load_state()
     if attempt.spec.telling is not None or attempt.spec.dependencies or attempt.options:
         await prepare(attempt)
     if attempt.number > 1:
@@ -62,6 +64,8 @@ async def _carry_out(attempt: Attempt) -> None:
     hooks = attempt.spec.hooks
     if hooks is not None and not attempt.state.turns:
         await run_pre_hooks(attempt, hooks)
+    if attempt.spec.session is not None and attempt.spec.session.introduction:
+        await introduce(attempt, attempt.spec.session.introduction)
     await tell(attempt)
     while True:
         try:
@@ -95,6 +99,8 @@ async def _go_on(attempt: Attempt) -> None:
                 await run_post_hooks(attempt, hooks)
             if attempt.answering is not None:
                 await suggest(attempt)
+            if attempt.spec.session is not None:
+                await leave(attempt, attempt.spec.session)
             if hooks is not None:
                 start_in_background(attempt, hooks)
             return

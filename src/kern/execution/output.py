@@ -6,9 +6,9 @@ from kern.execution.attempt import Attempt
 from kern.models.base import Model
 from kern.run.agent import RunOutput
 from kern.run.metrics import Metrics, ModelMetrics
-from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, SecondaryAnswered
+from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, SESSION_SUMMARY, SecondaryAnswered
 
-_TYPES = {FOLLOWUPS: "followup_model", "session_summary": "session_summary_model"}
+_TYPES = {FOLLOWUPS: "followup_model", SESSION_SUMMARY: "session_summary_model"}
 
 
 def handed_out(attempt: Attempt) -> RunOutput:
@@ -28,9 +28,8 @@ def handed_out(attempt: Attempt) -> RunOutput:
         if turn.answered is not None:
             turn.message.metrics = turn.answered.metrics
     if attempt.context:
-        for each in attempt.context if attempt.history else ():
-            each.from_history = each.role != "system"
-        output.messages = [*attempt.context, *output.messages]
+        own = output.messages[len(attempt.stored_history) :]
+        output.messages = [*attempt.context, *own]
     return output
 
 
@@ -55,7 +54,9 @@ def details_of(attempt: Attempt) -> dict[str, list[ModelMetrics]]:
 
 
 def _secondary_model(attempt: Attempt, name: str) -> Model | None:
-    answering = attempt.answering
+    answering, rules = attempt.answering, attempt.spec.session
+    if name == SESSION_SUMMARY and rules is not None and rules.summarizing is not None:
+        return rules.summarizing.model or attempt.spec.model
     if answering is None:
         return None
     secondary = {OUTPUT_MODEL: answering.output, PARSER_MODEL: answering.parser}.get(name)

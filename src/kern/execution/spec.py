@@ -10,6 +10,7 @@ from kern.execution.calling import Calling
 from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
 from kern.execution.retrying import Retrying
+from kern.execution.session_rules import SessionRules
 from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
@@ -49,6 +50,14 @@ class Definition(Protocol):
         """What it is told, where that is not."""
 
     @property
+    def session_rules(self) -> SessionRules | None:
+        """What its runs leave in their session beside themselves."""
+
+    @property
+    def session_tools(self) -> Sequence[Tool]:
+        """Tools for its sessions, which come after the others."""
+
+    @property
     def history_runs(self) -> int:
         """How many of the session's earlier runs the model is shown."""
 
@@ -67,10 +76,6 @@ class Definition(Protocol):
     @property
     def calling(self) -> Calling | None:
         """What it has beside plain tools."""
-
-    @property
-    def session_tools(self) -> Sequence[Tool]:
-        """Tools for its sessions, which come after the others."""
 
     @property
     def tool_choice(self) -> ToolChoice | None:
@@ -174,6 +179,7 @@ class Spec(msgspec.Struct, frozen=True):
         state: what it says of the states of its sessions, or None for nothing.
         agent: the agent itself, for functions of users that ask for it.
         telling: what the model is told, where that is no text that is always the same.
+        session: what its runs leave in their session beside themselves, or None.
         hooks: what is called before and after a run, or None for nothing.
         retrying: how a failed run is tried again, or None for kern's own way.
     """
@@ -203,6 +209,7 @@ class Spec(msgspec.Struct, frozen=True):
     state: StateRules | None
     agent: Definition
     telling: Telling | None
+    session: SessionRules | None
     hooks: Hooks | None
     retrying: Retrying | None
 
@@ -243,6 +250,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.state_rules,
             definition,
             definition.telling,
+            definition.session_rules,
             definition.hooks,
             definition.retrying,
         )

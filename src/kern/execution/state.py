@@ -31,6 +31,11 @@ CURRENT = ("current_user_id", "current_session_id", "current_run_id")
 """The keys that a state has only while its run executes; they are never stored."""
 
 
+def without_current(state: Mapping[str, object]) -> dict[str, object]:
+    """Return a state without the keys of :data:`CURRENT`."""
+    return {key: value for key, value in [*state.items()] if key not in CURRENT}
+
+
 class CallState:
     """The state of a session as one tool call has it.
 
@@ -136,12 +141,16 @@ class SessionState:
         try:
             texts = self._read(after)
         except InvalidInputError:
-            self.value = {**values_of(self._texts), **self._current}
+            self.reset()
             raise
         if isinstance(after, dict):
             self.value = after
         self._turn = 0
         return self._go_on(texts)
+
+    def reset(self) -> None:
+        """Have :attr:`value` be as before a function outside of tool calls has changed it."""
+        self.value = {**values_of(self._texts), **self._current}
 
     def _go_on(self, after: Texts) -> StatePatch | None:
         patch = difference_of(self._texts, after)
@@ -157,7 +166,7 @@ class SessionState:
             return {}
         if not isinstance(after, Mapping):
             raise InvalidInputError(f"session_state must be a dict, not {type(after).__name__}.")
-        return texts_of({key: value for key, value in [*after.items()] if key not in CURRENT})
+        return texts_of(without_current(after))
 
 
 async def load(
@@ -200,7 +209,7 @@ def _begun(
     """Return the state with which a run begins, and what it has to write of it."""
     if given is not None and not isinstance(given, Mapping):
         raise InvalidInputError(f"session_state must be a dict, not {type(given).__name__}.")
-    own = {key: value for key, value in (given or {}).items() if key not in CURRENT}
+    own = without_current(given or {})
     if rules.overwrite:
         texts = with_given(rules.begin, own)
         return SessionState(texts, current, difference_of(stored.texts, texts))

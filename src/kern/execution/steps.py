@@ -15,6 +15,7 @@ from typing import NoReturn, TypeVar
 
 from kern.aio.threads import call_in_thread
 from kern.errors import (
+    AgentRunException,
     DatabaseError,
     InvalidInputError,
     StepError,
@@ -44,8 +45,11 @@ _LONGEST_SLEEP = 1000 * 365 * 86_400.0
 # How long a step waits before it is tried again, in seconds, however often that was doubled.
 _LONGEST_DELAY = 300.0
 
-# Whether this code is called by a step.
-_in_step: ContextVar[bool] = ContextVar("in_step", default=False)
+# The call whose step calls this code; the tools of a run that the step has begun are others.
+_in_step: "ContextVar[CallSteps | None]" = ContextVar("in_step", default=None)
+
+# What says something else than that a step's function has failed.
+_PASS = (ThreadLimitError, StepError, AgentRunException)
 
 _Call = Callable[[], Awaitable[object]]
 
@@ -87,7 +91,7 @@ class CallSteps:
         "_attempt",
         "_counts",
         "_ended",
-        "_leaving",
+        "_is_leaving",
         "_limit",
         "_loop",
         "_place",
@@ -115,7 +119,7 @@ class CallSteps:
         self._under_way: set[str] = set()
         self._waits: set[asyncio.Future[object]] = set()
         self._quiet: asyncio.Future[None] | None = None
-        self._leaving = False
+        self._is_leaving = False
         self._ended = False
 
     def begun(self, work: "asyncio.Future[object]", limit: asyncio.Timeout) -> None:
@@ -173,33 +177,50 @@ class CallSteps:
         ended = self._from_thread("step", partial(self._once, name, call_there, retries, delay))
         ended.add_done_callback(lambda _: wanted.put(None))
         while (calling := wanted.get()) is not None:
-            _call_for(calling, partial(function, *arguments))
+            self._call_for(calling, partial(function, *arguments))
         return _waited(ended)
+
+    def _call_for(self, calling: futures.Future[object], call: Callable[[], object]) -> None:
+        """Call a step's function in this thread, for who waits for it on the event loop."""
+        if not calling.set_running_or_notify_cancel():
+            return
+        token = _in_step.set(self)
+        try:
+            result = call()
+        except StopIteration as error:  # A future of asyncio cannot hold it.
+            calling.set_exception(RuntimeError(f"StopIteration: {error}"))
+        except BaseException as error:
+            calling.set_exception(error)
+        else:
+            calling.set_result(result)
+        finally:
+            _in_step.reset(token)
 
     async def sleep(self, seconds: float) -> None:
         """See :meth:`kern.run.base.RunContext.sleep`."""
         self._check_loop("sleep")
         if check_seconds("seconds", seconds, from_zero=True) > _LONGEST_SLEEP:
             raise InvalidInputError(f"A tool sleeps for a thousand years at most, not {seconds} s.")
-        occurrence = await self._count(None)
+        occurrence = self._count(None)
         place, turn = self._place, self._attempt.state.turns[-1]
-        known = (turn.sleeps or {}).get((place, occurrence))
-        until = time.time() + seconds if known is None else known
-        if not self._gives_back or until - time.time() <= IN_PLACE:
-            if known is None and seconds:
-                self._attempt.journal.keep(SleepBegun(place, occurrence, until))
+        until = (turn.sleeps or {}).get((place, occurrence))
+        if until is None:
+            until = time.time() + seconds
+            if seconds:
+                self._note(SleepBegun(place, occurrence, until))
                 await self._commit()
+        if not self._gives_back or until - time.time() <= IN_PLACE:
             return await self._sleep_here(until - time.time())
-        if known is None and self._under_way:
-            self._attempt.journal.keep(SleepBegun(place, occurrence, until))
-            await self._commit()
         while self._under_way:  # What was begun is to end: else it would be done again.
             self._quiet = self._quiet or self._loop.create_future()
             await asyncio.shield(self._quiet)
-        self._leaving = True
-        self._attempt.journal.keep(SleepBegun(place, occurrence, until, suspended=True))
-        await self._commit()
-        await self._leave(Suspended(until))
+        self._note(SleepBegun(place, occurrence, until, suspended=True))
+        self._is_leaving = True
+        try:
+            await self._commit()
+        finally:  # Also if this is cancelled: that the call was stopped is written down.
+            self._stop(Suspended(until))
+        await self._wait_for_the_end()
 
     def sleep_sync(self, seconds: float) -> None:
         """See :meth:`kern.run.base.RunContext.sleep_sync`."""
@@ -218,7 +239,9 @@ class CallSteps:
                 f"The step {one_line(name, 60)!r} is under way. Give steps that are done at the "
                 "same time names of their own: what they came to is kept by name and order."
             )
-        occurrence = await self._count(name)
+        occurrence = self._count(name)
+        if self._is_leaving:
+            await self._wait_for_the_end()
         self._under_way.add(name)
         try:
             ended = await self._ended_step(name, occurrence)
@@ -243,8 +266,8 @@ class CallSteps:
         shown = f"The step {one_line(name, 60)!r}"
         try:
             result = await self._tried(name, call, retries, delay)
-        except (ThreadLimitError, StepError):
-            raise  # It could not be done as it was asked for.
+        except _PASS:
+            raise  # It was not done, or says how the run goes on.
         except Exception as error:
             cause, text = error, f"{shown} failed: {described(error)}"
         else:
@@ -261,12 +284,12 @@ class CallSteps:
 
     async def _tried(self, name: str, call: _Call, retries: int, delay: float) -> object:
         """Call a step's function until it does not raise, or was tried often enough."""
-        token = _in_step.set(True)
+        token = _in_step.set(self)
         try:
             for tries in count():
                 try:
                     return await call()
-                except (ThreadLimitError, StepError):
+                except _PASS:
                     raise
                 except Exception as error:
                     if tries >= retries:
@@ -277,7 +300,7 @@ class CallSteps:
                         one_line(name, 60),
                         one_line(described(error), 2000),
                     )
-                await asyncio.sleep(min(delay * 2**tries, _LONGEST_DELAY))
+                await asyncio.sleep(min(delay * 2 ** min(tries, 20), _LONGEST_DELAY))
         finally:
             _in_step.reset(token)
         raise AssertionError("it has returned or raised")
@@ -287,15 +310,18 @@ class CallSteps:
         attempt = self._attempt
 
         def keep(content: Content) -> None:
-            if self._ended:  # The turn may be another one by now.
-                raise StepError(f"The tool call has ended before its step {name!r:.60}.")
-            attempt.journal.keep(StepEnded(self._place, name, occurrence, content, kind))
+            self._note(StepEnded(self._place, name, occurrence, content, kind))
 
         try:
             await keep_result(attempt.store, attempt.output.run_id, text, keep, attempt.loaded)
         except DatabaseError as error:
             await self._leave(error)
         await self._commit()
+
+    def _note(self, step: StepEnded | SleepBegun) -> None:
+        """Have a step written; after the call's end, another turn may be the last."""
+        self._check_open()
+        self._attempt.journal.keep(step)
 
     async def _commit(self) -> None:
         try:
@@ -320,19 +346,16 @@ class CallSteps:
         [message] = await whole(attempt.store, messages, runs, attempt.loaded)
         return message.text
 
-    async def _count(self, name: str | None) -> int:
+    def _count(self, name: str | None) -> int:
         """Return how many steps of a name, or sleeps, the call has had before this one."""
-        if self._ended:
-            raise StepError("The tool call has ended: what it has left behind can do no steps.")
-        if _in_step.get():
+        self._check_open()
+        if _in_step.get() is self:
             raise StepError(
                 "There are no steps and sleeps within a step: what it came to is kept as a whole. "
                 "Let the tool itself do them, one after the other."
             )
         if self.left is not None:  # It was told so before, and has caught that.
             raise asyncio.CancelledError
-        if self._leaving:
-            await self._wait_for_the_end()
         occurrence = self._counts.get(name, 0)
         self._counts[name] = occurrence + 1
         return occurrence
@@ -349,12 +372,15 @@ class CallSteps:
             limit.reschedule(deadline + self._loop.time() - begun)
 
     async def _leave(self, why: BaseException) -> NoReturn:
-        """Stop the call's code: it cannot go on in this attempt."""
+        """Stop the call's code, and wait for that: it cannot go on in this attempt."""
+        self._stop(why)
+        await self._wait_for_the_end()
+
+    def _stop(self, why: BaseException) -> None:
         if self._work is None:
             raise why
         self.left = self.left or why
         self._work.cancel()
-        await self._wait_for_the_end()
 
     async def _wait_for_the_end(self) -> NoReturn:
         forever = self._loop.create_future()
@@ -364,6 +390,10 @@ class CallSteps:
         finally:
             self._waits.discard(forever)
         raise AssertionError("nobody ends it but by a cancel")
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise StepError("The tool call has ended: what it has left behind can do no steps.")
 
     def _check_loop(self, name: str) -> None:
         if asyncio.get_running_loop() is not self._loop:
@@ -406,34 +436,23 @@ def _waited(future: futures.Future[Result]) -> Result:
         raise asyncio.CancelledError from None
 
 
-def _call_for(calling: futures.Future[object], call: Callable[[], object]) -> None:
-    """Call a step's function in this thread, for who waits for it on the event loop."""
-    if not calling.set_running_or_notify_cancel():
-        return
-    token = _in_step.set(True)
-    try:
-        result = call()
-    except StopIteration as error:  # A future of asyncio cannot hold it.
-        calling.set_exception(RuntimeError(f"StopIteration: {error}"))
-    except BaseException as error:
-        calling.set_exception(error)
-    else:
-        calling.set_result(result)
-    finally:
-        _in_step.reset(token)
-
-
 async def _called(
     function: Callable[..., object], arguments: tuple[object, ...], timeout: float | None
 ) -> object:
     """Call a step's function, in a thread unless it is asynchronous, within its time limit."""
-    limit = asyncio.timeout(timeout)
+    limit = asyncio.timeout(None)
+
+    def begin() -> None:  # The wait for a thread is not counted.
+        if timeout is not None:
+            limit.reschedule(asyncio.get_running_loop().time() + timeout)
+
     try:
         async with limit:
             if inspect.iscoroutinefunction(inspect.unwrap(function)):
+                begin()
                 result = function(*arguments)
             else:
-                result = await call_in_thread(partial(function, *arguments))
+                result = await call_in_thread(partial(function, *arguments), begin)
             return await result if inspect.isawaitable(result) else result
     except TimeoutError:
         if limit.expired():

@@ -2,7 +2,7 @@
 
 import logging
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -10,17 +10,19 @@ from inspect import isfunction, isroutine, unwrap
 from typing import Any
 
 from kern.binder import Binder, Known
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, described
 from kern.execution.context import ContextParts, Told, has_names, json_values
 from kern.execution.retrieval import Retriever
+from kern.execution.state import without_current
 from kern.run.base import RUN_VALUES, RunContext
+from kern.run.given import RunInput
 from kern.run.message import Message
 
 logger = logging.getLogger("kern")
 
 INSTRUCTIONS, SYSTEM_MESSAGE, LOCATION = "instructions", "system_message", "location"
 
-KNOWN: Known = {**RUN_VALUES, "run_input": None, "session": None}
+KNOWN: Known = {**RUN_VALUES, "run_input": RunInput, "session": "AgentSession"}
 """What functions of an agent's context, and of its dependencies, may ask for."""
 
 
@@ -52,7 +54,7 @@ class Telling:
 
     def __post_init__(self) -> None:
         parts, retriever = self.parts, self.retriever
-        names = parts.fills_names and any(map(has_names, _texts(parts)))
+        names = has_names_in(parts, {})
         told = parts.tells_time, parts.tells_state, parts.tells_summary, parts.tells_dependencies
         found = retriever is not None and retriever.adds_found
         object.__setattr__(self, "varies", bool(self.functions or names or found or any(told)))
@@ -70,18 +72,19 @@ class Telling:
 
     def with_options(self, options: Mapping[str, object]) -> "Telling":
         """Return how a run tells its model, that was given options of its own."""
-        changed = {part: bool(options[name]) for name, part in _OPTIONS.items() if name in options}
-        return replace(self, parts=replace(self.parts, **changed)) if changed else self
+        parts = replace(
+            self.parts,
+            tells_dependencies=bool(options.get(ADD_DEPENDENCIES, self.parts.tells_dependencies)),
+            tells_state=bool(options.get(ADD_STATE, self.parts.tells_state)),
+        )
+        return self if parts == self.parts else replace(self, parts=parts)
 
 
-_OPTIONS = {
-    "add_dependencies_to_context": "tells_dependencies",
-    "add_session_state_to_context": "tells_state",
-}
-
+ADD_DEPENDENCIES = "add_dependencies_to_context"
+ADD_STATE = "add_session_state_to_context"
 ADD_HISTORY = "add_history_to_context"
 
-RUN_OPTIONS = frozenset({*_OPTIONS, ADD_HISTORY})
+RUN_OPTIONS = frozenset({ADD_DEPENDENCIES, ADD_STATE, ADD_HISTORY})
 """The options of a run that change what its model is told."""
 
 
@@ -129,10 +132,51 @@ def provider(name: str, value: object) -> Binder | None:
         return None
 
 
-async def gathered(
-    telling: Telling,
-    values: Mapping[str, object],
+async def resolve(
+    dependencies: dict[str, object],
+    known: Mapping[str, Binder],
+    values: Callable[[Binder], Awaitable[Mapping[str, object]]],
+    whose: str,
+) -> None:
+    """Put what functions return in their place; one that fails stays, with a warning.
+
+    Args:
+        dependencies: the dependencies, of which some are functions.
+        known: what calls those of the agent, by name.
+        values: returns what a function asks for.
+        whose: what they are called for, in the log.
+    """
+    for name, value in [*dependencies.items()]:
+        binder = known.get(name)
+        if binder is None or binder.function is not value:
+            binder = provider(name, value)
+        if binder is not None:
+            try:
+                dependencies[name] = await binder.call(await values(binder))
+            except Exception as error:
+                logger.warning("%s has no dependency %r: %s", whose, name, described(error))
+
+
+async def asked(functions: Mapping[str, Binder], values: Mapping[str, object]) -> dict[str, Any]:
+    """Return what an agent's functions return, by the part that it is for.
+
+    Args:
+        functions: by the part.
+        values: what they ask for.
+
+    Raises:
+        ConfigurationError: one returned what cannot be told.
+        Exception: what one raised.
+    """
+    return {
+        name: _checked(name, function, await function.call(values))
+        for name, function in functions.items()
+    }
+
+
+def told_of(
     context: RunContext,
+    returned: Mapping[str, Any],
     *,
     has_form: bool = False,
     summary: str | None = None,
@@ -141,37 +185,40 @@ async def gathered(
     """Return what is known of a run, for its system message.
 
     Args:
-        telling: what the agent tells.
-        values: what its functions ask for.
         context: of the run.
+        returned: what the agent's functions returned.
         has_form: whether the answer has a form.
         summary: of the session.
         tool_instructions: what toolkits and tools say of their use.
-
-    Raises:
-        ConfigurationError: a function returned what cannot be told.
-        Exception: what a function raised.
     """
-    returned: dict[str, Any] = {
-        name: _checked(name, binder, await binder.call(values))
-        for name, binder in telling.functions.items()
-    }
+    state, dependencies = context.session_state or {}, context.dependencies.items()
     return Told(
         instructions=returned.get(INSTRUCTIONS),
         system_message=returned.get(SYSTEM_MESSAGE),
         location=returned.get(LOCATION),
         names=ChainMap(
-            context.session_state or {},
-            {**context.dependencies},
+            state,
+            {name: value for name, value in dependencies if not called_for_each_run(value)},
             {**(context.metadata or {})},
             {} if context.user_id is None else {"user_id": context.user_id},
         ),
-        state=context.session_state,
+        state=without_current(context.session_state or {}),
         summary=summary,
         tool_instructions=tool_instructions,
         now=datetime.now(UTC).astimezone(),
         has_form=has_form,
     )
+
+
+def has_names_in(parts: ContextParts, returned: Mapping[str, Any]) -> bool:
+    """Say whether there may be names to fill in a system message.
+
+    Args:
+        parts: what the agent says.
+        returned: what its functions returned in the place of parts.
+    """
+    told = replace(parts, **{**returned}) if returned else parts
+    return parts.fills_names and any(map(has_names, _texts(told)))
 
 
 def _checked(name: str, function: Binder, returned: object) -> object:

@@ -126,6 +126,8 @@ def event_of(happened: Happened, run: OfRun, at: float) -> RunOutputEvent:
     event, content, tool, requirements, seq, more = happened
     if event is RunEvent.custom_event:
         return custom_event(more, run, seq, at)
+    if event is RunEvent.model_request_started and isinstance(run, RunOutput):
+        more = {"model": run.model, "model_provider": run.model_provider}
     return class_of(event)(
         event,
         run.run_id,
@@ -176,6 +178,10 @@ def secondary_events(step: SecondaryAnswered, before: str | None) -> Iterator[Ha
             yield Happened(RunEvent.followups_started)
             more = {"followups": followups_in(text)}
             yield Happened(RunEvent.followups_completed, more=more)
+        case steps.SESSION_SUMMARY:
+            yield Happened(RunEvent.session_summary_started)
+            summary = {"session_summary": decode_object(text) or None}
+            yield Happened(RunEvent.session_summary_completed, more=summary)
 
 
 def followups_in(text: str) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
         usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
         output_schema: the form of its answer where it is not its agent's, as JSON text, or None.
         media: what the blobs in its input stand for, by their hash; it is written beside the row.
+        is_new_session: whether its session is one that nobody else knows of.
         chosen: which of ``"run_id"`` and ``"session_id"`` its caller has named; what others call
             by the same name is another user's.
     """
@@ -67,6 +68,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     journal_version: int = 1
     usage_limits: str | None = None
     output_schema: str | None = None
+    is_new_session: bool = False
     chosen: tuple[str, ...] = ()
     media: Mapping[str, bytes] | None = None
 

@@ -1,5 +1,6 @@
 """What was found for a run in an agent's knowledge."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,7 +21,7 @@ class MessageReferences:
     time: float | None = None
 
 
-def references_to_json(found: tuple[MessageReferences, ...]) -> list[object]:
+def references_to_json(found: Sequence[MessageReferences]) -> list[object]:
     """Return references as JSON values."""
     values: list[object] = msgspec.to_builtins([*found])
     return values

@@ -77,11 +77,20 @@ class KeyChange(NamedTuple):
 
 
 def changes_of(patch: StatePatch) -> list[KeyChange]:
-    """Return what a database does with each key of a patch."""
+    """Return what a database does with a patch, each key once."""
+    deleted = dict.fromkeys(patch.delete)
     return [
-        *(KeyChange(dump(key), _text(key, value), True) for key, value in patch.begin.items()),
-        *(KeyChange(dump(key), _text(key, value), False) for key, value in patch.set.items()),
-        *(KeyChange(dump(key), None, False) for key in patch.delete),
+        *(
+            KeyChange(dump(key), _text(key, value), True)
+            for key, value in patch.begin.items()
+            if key not in patch.set and key not in deleted
+        ),
+        *(
+            KeyChange(dump(key), _text(key, value), False)
+            for key, value in patch.set.items()
+            if key not in deleted
+        ),
+        *(KeyChange(dump(key), None, False) for key in deleted),
     ]
 
 

@@ -31,6 +31,7 @@ TYPED_VERSION = 2
 """The version from which on a run's answer may have a form, and secondary models."""
 
 OUTPUT_MODEL, PARSER_MODEL, FOLLOWUPS = "output_model", "parser_model", "followups"
+SESSION_SUMMARY = "session_summary"
 """The names of the secondary models."""
 
 
@@ -297,12 +298,14 @@ class HookEnded(Step):
         content: what it has put in the place of the answer, with the type of that; of a pre-hook
             the messages that it has put in the place of the input, which are then the input in the
             run's row too. None where it has changed nothing.
+        state: what it has changed in the state of the session.
     """
 
     kind: Literal["pre", "post"]
     place: int
     name: str
     content: tuple[object, str] | None = None
+    state: StatePatch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,11 @@ class ToolExecution(msgspec.Struct, omit_defaults=True, dict=True, eq=False):
         """Say whether it is the same call; when that was, readers may be told by other clocks."""
         if not isinstance(other, ToolExecution):
             return NotImplemented
-        names = (each for each in self.__struct_fields__ if each not in _TIMES)
+        if self.arguments != other.arguments:  # The same values may be written in two ways.
+            mine, its = _object(self.arguments), _object(other.arguments)
+            if mine is None or mine != its:
+                return False
+        names = (each for each in self.__struct_fields__ if each not in _NOT_COMPARED)
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     @cached_property
@@ -183,7 +187,7 @@ class ToolExecution(msgspec.Struct, omit_defaults=True, dict=True, eq=False):
         return msgspec.convert(with_text(values), cls)
 
 
-_TIMES = ("created_at", "duration")
+_NOT_COMPARED = ("arguments", "created_at", "duration")
 
 
 def with_text(values: Mapping[str, object]) -> Mapping[str, object]:
@@ -199,6 +203,6 @@ def as_text(arguments: object) -> str:
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        return decode_object(text)
+        return decode_object(text) if text else None
     except (ValueError, RecursionError):
         return None

@@ -273,7 +273,10 @@ class Tool(ABC):
             context.stop()
             if not work.done():
                 see_out(work, f"run {context.run_id}: the tool {self.name}")
-        if work.done():
+        outcome: ToolResult | BaseException
+        if work.cancelled():  # It was cancelled once more as it ended.
+            outcome = asyncio.CancelledError()
+        elif work.done():
             outcome = work.result()
         else:
             outcome = TimeoutError(f"it did not return within {self.timeout:g} s")

@@ -1,13 +1,26 @@
 """What an agent keeps of its conversations, and shows its model of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
 
-from kern.agent.checks import check_flag, check_history
+from kern.agent.checks import check_flag, check_history, check_text
 from kern.agent.parts.part import Part
+from kern.agent.past import (
+    GetChatHistory,
+    GetToolCallHistory,
+    ReadPastSession,
+    SearchPastSessions,
+)
+from kern.db.database import Database
 from kern.errors import ConfigurationError, InvalidInputError
+from kern.execution.session_rules import FILE_NAMES, IN_BRACES, SessionRules
 from kern.execution.spec import HistoryAgents
+from kern.execution.state import without_current
+from kern.keywords import nearest
 from kern.run.event import RunEvent
+from kern.run.numbers import check_count
 from kern.run.state import StateRules, texts_of
+from kern.session.summary import SessionSummaryManager, Summarizing
 from kern.tools import Tool
 
 
@@ -73,28 +86,45 @@ class Conversation(Part):
     save_response_to_file: str | None = None
 
     history_runs: int = 0
+    session_rules: SessionRules | None = None
     session_tools: tuple[Tool, ...] = ()
 
     def _build(self) -> None:
-        runs = self.num_history_runs
-        if runs is None:  # Each has a message at least.
-            runs = self.num_history_messages
-        runs = check_history(self.add_history_to_context, runs, self.history_agents)
-        self.__dict__["num_history_runs"] = runs
-        self.__dict__["history_runs"] = runs if self.add_history_to_context else 0
-        check_flag("store_media", self.store_media)
-        self.__dict__["session_tools"] = self._session_tools()
+        given = self.__dict__
+        runs = check_history(
+            self.add_history_to_context, self.num_history_runs, self.history_agents
+        )
+        given["num_history_runs"] = runs
+        given["history_runs"] = runs if self.add_history_to_context else 0
+        for flag in _FLAGS:
+            check_flag(flag, getattr(self, flag))
+        for count in ("num_past_sessions_to_search", "num_past_session_runs_in_search"):
+            check_count(count, getattr(self, count), ConfigurationError)
+        check_text("introduction", self.introduction)
+        rules = SessionRules(
+            self._summarizing() if self.enable_session_summaries else None,
+            self.introduction or None,
+            self.store_tool_messages,
+            self.store_events,
+            frozenset(map(_event, self.events_to_skip or ())),
+            self._file(),
+        )
+        given["session_rules"] = None if rules == SessionRules() else rules
+        given["session_tools"] = tuple(self._session_tools())
         try:
             _ = self.state_rules  # A state that cannot be used is refused here.
         except InvalidInputError as error:
             raise ConfigurationError(str(error)) from error
 
-    def _session_tools(self) -> tuple[Tool, ...]:
-        if not self.enable_agentic_state:
-            return ()
-        from kern.tools.state import update_session_state
-
-        return (update_session_state,)
+    @property
+    def uses_state(self) -> bool:
+        """Whether its runs have a state, though no tool may ask for it."""
+        return (
+            self.session_state is not None
+            or self.add_session_state_to_context
+            or self.enable_agentic_state
+            or self.overwrite_db_session_state
+        )
 
     @property
     def state_rules(self) -> StateRules | None:
@@ -103,11 +133,74 @@ class Conversation(Part):
         Raises:
             InvalidInputError: its own is not JSON.
         """
-        given = self.session_state
-        if given is None and not (
-            self.add_session_state_to_context
-            or self.enable_agentic_state
-            or self.overwrite_db_session_state
-        ):
+        if not self.uses_state:
             return None
-        return StateRules(texts_of(given or {}), self.overwrite_db_session_state)
+        begin = texts_of(without_current(self.session_state or {}))
+        return StateRules(begin, self.overwrite_db_session_state)
+
+    @property
+    def summarizes(self) -> bool:
+        """Whether its runs make summaries, which an older kern could not go on with."""
+        return self.session_rules is not None and self.session_rules.summarizing is not None
+
+    def _summarizing(self) -> Summarizing:
+        manager: object = self.session_summary_manager
+        if manager is None:
+            manager = SessionSummaryManager()
+        if isinstance(manager, SessionSummaryManager):
+            return manager.summarizing()
+        raise ConfigurationError(
+            "session_summary_manager must be SessionSummaryManager(...), not "
+            f"{type(manager).__name__}."
+        )
+
+    def _session_tools(self) -> Iterator[Tool]:
+        """Yield the tools that change the state, or look at what was said before."""
+        if self.enable_agentic_state:
+            from kern.tools.state import update_session_state
+
+            yield update_session_state
+
+        def db() -> Database | None:
+            found: Database | None = getattr(self, "db", None)
+            return found
+
+        if self.search_past_sessions:
+            yield SearchPastSessions(
+                db, self.num_past_sessions_to_search, self.num_past_session_runs_in_search
+            )
+            yield ReadPastSession(db)
+        if self.read_chat_history:
+            yield GetChatHistory(db)
+        if self.read_tool_call_history:
+            yield GetToolCallHistory(db)
+
+    def _file(self) -> str | None:
+        file = self.save_response_to_file
+        if file is None:
+            return None
+        if not isinstance(file, str | PathLike) or not str(file):
+            raise ConfigurationError(
+                f"save_response_to_file must be the path of a file, not {file!r:.80}."
+            )
+        for name in IN_BRACES.findall(str(file)):
+            if name not in FILE_NAMES:
+                raise ConfigurationError(
+                    f"save_response_to_file has {{{name}}}. {nearest(name, FILE_NAMES)}"
+                )
+        return str(file)
+
+
+_FLAGS = (
+    *("store_media", "store_tool_messages", "store_events", "search_past_sessions"),
+    *("read_chat_history", "read_tool_call_history", "enable_session_summaries"),
+)
+
+
+def _event(value: object) -> RunEvent:
+    try:
+        return RunEvent(str(value))
+    except ValueError:
+        raise ConfigurationError(
+            f"events_to_skip has {value!r:.50}. {nearest(str(value), [*RunEvent])}"
+        ) from None

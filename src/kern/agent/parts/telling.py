@@ -77,7 +77,11 @@ class ToldParts(Identity, Context, Conversation):
         given = self.__dict__
         given["telling"], given["told_text"] = telling, text
         is_text = system is None or system == Message("system", text)
-        if is_text and not (telling.varies or parts.markdown or parts.additional_input):
+        # What tools say of their use stands before these.
+        after_tools = parts.expected_output or parts.additional_context
+        if is_text and not (
+            telling.varies or parts.markdown or parts.additional_input or after_tools
+        ):
             always = replace(Telling.of_text(text), history_runs=telling.history_runs)
             if replace(telling, parts=always.parts) == always and self._has_usual_history():
                 given["telling"] = None
@@ -200,7 +204,10 @@ def _zone(name: str | None) -> tzinfo | None:
         ) from error
 
 
+_FORMATS: Mapping[str, ReferencesFormat] = {"json": "json", "yaml": "yaml"}
+
+
 def _format(name: str) -> ReferencesFormat:
-    if name == "json" or name == "yaml":
-        return name
+    if name in _FORMATS:
+        return _FORMATS[name]
     raise ConfigurationError(f"references_format must be 'json' or 'yaml', not {name!r:.80}.")

@@ -1,6 +1,6 @@
 """Generated from ``kern/agent/running.py`` by ``scripts/generate_sync.py``."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, Literal, overload
 
 from typing_extensions import TypeForm, Unpack
@@ -9,7 +9,6 @@ from kern.agent.blocking import blocking
 from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.running import Running
-from kern.media import Audio, File, Image, Video
 from kern.run.agent import Answer, Output, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
@@ -51,6 +50,7 @@ class SyncRunning(Running[Deps, Output]):
         input: Input,
         *,
         stream: Literal[True],
+        yield_run_output: Literal[False] = False,
         output_schema: object = None,
         **options: Unpack[RunOptions],
     ) -> Iterator[RunOutputEvent]: ...
@@ -59,27 +59,40 @@ class SyncRunning(Running[Deps, Output]):
         self,
         input: Input,
         *,
+        stream: Literal[True],
+        yield_run_output: bool,
+        output_schema: object = None,
+        **options: Unpack[RunOptions],
+    ) -> Iterator[RunOutputEvent | RunOutput[Any]]: ...
+    @overload
+    def run(
+        self,
+        input: Input,
+        *,
         stream: bool | None = None,
+        yield_run_output: bool = False,
         output_schema: None = None,
         **options: Unpack[RunOptions],
-    ) -> RunOutput[Output] | Iterator[RunOutputEvent]: ...
+    ) -> RunOutput[Output] | Iterator[Any]: ...
     @overload
     def run(
         self,
         input: Input,
         *,
         stream: bool | None,
+        yield_run_output: bool = False,
         output_schema: object,
         **options: Unpack[RunOptions],
-    ) -> RunOutput[Any] | Iterator[RunOutputEvent]: ...
+    ) -> RunOutput[Any] | Iterator[Any]: ...
     def run(
         self,
         input: Input,
         *,
         stream: bool | None = None,
+        yield_run_output: bool = False,
         output_schema: object = None,
         **options: Unpack[RunOptions],
-    ) -> RunOutput[Any] | Iterator[RunOutputEvent]:
+    ) -> RunOutput[Any] | Iterator[Any]:
         """Run the agent.
 
         Args:
@@ -160,45 +173,11 @@ class SyncRunning(Running[Deps, Output]):
             DatabaseError: the run could not be stored.
         """
         portal = blocking("await agent.arun(...)")
-        work = self.arun(input, stream=stream, output_schema=output_schema, **options)
-        return portal.iterate(work) if isinstance(work, AsyncGenerator) else portal.call(work)
-
-    def print_response(
-        self,
-        input: Input,
-        *,
-        stream: bool = True,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-    ) -> None:
-        """Run the agent and show its answer in the terminal as it comes.
-
-        Args:
-            input: a text, a message, or a list of messages.
-            stream: show the answer while it is written; by default so.
-            session_id: the conversation; by default a new one.
-            user_id: on whose behalf.
-            images: see :meth:`run`, as for the rest.
-            audio: recordings.
-            videos: videos.
-            files: documents.
-
-        Raises:
-            Exception: as :meth:`run` does.
-        """
-        return blocking("await agent.aprint_response(...)").call(
-            self.aprint_response(
-                input,
-                stream=stream,
-                session_id=session_id,
-                user_id=user_id,
-                images=images,
-                audio=audio,
-                videos=videos,
-                files=files,
-            )
+        work = self.arun(
+            input,
+            stream=stream,
+            yield_run_output=yield_run_output,
+            output_schema=output_schema,
+            **options,
         )
+        return portal.iterate(work) if isinstance(work, AsyncGenerator) else portal.call(work)

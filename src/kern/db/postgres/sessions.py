@@ -16,11 +16,6 @@ from kern.db.retention import NEWEST
 from kern.db.sessions import Preview, SessionFilter, SessionRow, Sessions
 from kern.run.record import RunRecord
 
-_ROW = (
-    "session_id, agent_id, user_id, name, session_state, metadata, summary, data, created_at, "
-    "updated_at"
-)
-
 
 class PostgresSessions(Sessions):
     """Sessions in one session table."""
@@ -32,17 +27,21 @@ class PostgresSessions(Sessions):
         self._fetch = connections.fetch
         self._names = names
         sessions, runs = names.sessions, names.runs
+        self._select = f"""
+SELECT session_id, agent_id, user_id, name, (
+    SELECT json_agg(json_build_array(key, value::text)) FROM {names.states} AS state
+    WHERE state.session_id = session.session_id AND value IS NOT NULL) AS state,
+    metadata, summary, data, created_at, updated_at
+FROM {sessions} AS session"""
         self._put = f"""
 INSERT INTO {sessions} AS session
-    (session_id, agent_id, user_id, name, session_state, metadata, summary, data, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, now()))
+    (session_id, agent_id, user_id, name, metadata, summary, data, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, now()))
 ON CONFLICT (session_id) DO UPDATE SET user_id = coalesce(session.user_id, excluded.user_id),
     name = excluded.name, metadata = excluded.metadata, summary = excluded.summary,
-    data = excluded.data, updated_at = now(),
-    session_state = CASE WHEN $10 THEN excluded.session_state ELSE session.session_state END,
-    state_version = session.state_version + $10::integer
+    data = excluded.data, updated_at = now()
 WHERE coalesce(session.user_id = excluded.user_id, true)
-RETURNING {_ROW}"""
+RETURNING session_id"""
         self._summarize = f"""
 UPDATE {sessions} AS session SET summary = $4
 FROM {runs} AS run
@@ -74,9 +73,7 @@ RETURNING run_id"""
 
     @override
     async def get(self, session_id: str) -> SessionRow | None:
-        rows = await self._fetch(
-            f"SELECT {_ROW} FROM {self._names.sessions} WHERE session_id = $1", session_id
-        )
+        rows = await self._fetch(f"{self._select} WHERE session_id = $1", session_id)
         return _row(rows[0]) if rows else None
 
     @override
@@ -86,7 +83,7 @@ RETURNING run_id"""
         conditions, values = self._conditions(wanted)
         order = "" if oldest_first else " DESC"
         rows = await self._fetch(
-            f"SELECT {_ROW} FROM {self._names.sessions} {conditions} "
+            f"{self._select} {conditions} "
             f"ORDER BY created_at{order}, session_id{order} "
             f"LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}",
             *values,
@@ -105,21 +102,19 @@ RETURNING run_id"""
         return count
 
     @override
-    async def put(self, row: SessionRow, *, with_state: bool) -> SessionRow | None:
+    async def put(self, row: SessionRow) -> bool:
         rows = await self._fetch(
             self._put,
             row.session_id,
             row.agent_id,
             row.user_id,
             row.name,
-            row.session_state,
             row.metadata,
             row.summary,
             row.data,
             row.created_at,
-            with_state,
         )
-        return _row(rows[0]) if rows else None
+        return bool(rows)
 
     @override
     async def rename(self, session_id: str, name: str) -> bool:

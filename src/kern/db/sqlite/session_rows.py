@@ -13,13 +13,9 @@ from kern.db.sessions import Preview, SessionFilter, SessionRow, Sessions
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.reading import moment, record
+from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.tables import LIVE
 from kern.run.record import RunRecord
-
-_ROW = (
-    "session_id, agent_id, user_id, name, session_state, metadata, summary, data, created_at, "
-    "updated_at"
-)
 
 _RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, output, error, priority, run_at, timeout, max_attempts, failures,
@@ -35,6 +31,13 @@ class SqliteSessions(Sessions):
         super().__init__(reading)
         self._file = file
         self._sessions, self._runs = file.tables.sessions, file.tables.runs
+        self._states = StateChanges(file.tables)
+        self._select = f"""
+SELECT session_id, agent_id, user_id, name, (
+    SELECT json_group_array(json_array(key, value)) FROM {file.tables.states} AS state
+    WHERE state.session_id = session.session_id AND value IS NOT NULL) AS state,
+    metadata, summary, data, created_at, updated_at
+FROM {self._sessions} AS session"""
 
     @override
     async def get(self, session_id: str) -> SessionRow | None:
@@ -51,8 +54,8 @@ class SqliteSessions(Sessions):
         return await self._file.read(self._count, wanted)
 
     @override
-    async def put(self, row: SessionRow, *, with_state: bool) -> SessionRow | None:
-        return await self._file.write(self._put, row, with_state)
+    async def put(self, row: SessionRow) -> bool:
+        return await self._file.write(self._put, row)
 
     @override
     async def rename(self, session_id: str, name: str) -> bool:
@@ -80,8 +83,7 @@ class SqliteSessions(Sessions):
 
     def _get(self, transaction: Transaction, session_id: str) -> SessionRow | None:
         row = transaction.one(
-            f"SELECT {_ROW} FROM {self._sessions} WHERE session_id = :session_id",
-            session_id=session_id,
+            f"{self._select} WHERE session_id = :session_id", session_id=session_id
         )
         return None if row is None else _row(row)
 
@@ -95,7 +97,7 @@ class SqliteSessions(Sessions):
     ) -> list[SessionRow]:
         order = "" if oldest_first else "DESC"
         rows = transaction.execute(
-            f"SELECT {_ROW} FROM {self._sessions} {_conditions(wanted)} "
+            f"{self._select} {_conditions(wanted)} "
             f"ORDER BY created_at {order}, session_id {order} LIMIT :limit OFFSET :offset",
             **_values(wanted),
             limit=-1 if limit is None else limit,
@@ -112,36 +114,28 @@ class SqliteSessions(Sessions):
         count: int = row["count"]
         return count
 
-    def _put(
-        self, transaction: Transaction, row: SessionRow, with_state: bool
-    ) -> SessionRow | None:
+    def _put(self, transaction: Transaction, row: SessionRow) -> bool:
         created_at = transaction.now if row.created_at is None else row.created_at.timestamp()
-        stored = transaction.one(
+        stored = transaction.execute(
             f"""
-INSERT INTO {self._sessions} AS session (session_id, agent_id, user_id, name, session_state,
+INSERT INTO {self._sessions} AS session (session_id, agent_id, user_id, name,
     metadata, summary, data, created_at, updated_at)
-VALUES (:session_id, :agent_id, :user_id, :name, :session_state, :metadata, :summary, :data,
+VALUES (:session_id, :agent_id, :user_id, :name, :metadata, :summary, :data,
     :created_at, :now)
 ON CONFLICT (session_id) DO UPDATE SET user_id = coalesce(session.user_id, excluded.user_id),
     name = excluded.name, metadata = excluded.metadata, summary = excluded.summary,
-    data = excluded.data, updated_at = :now,
-    session_state = CASE WHEN :with_state THEN excluded.session_state
-        ELSE session.session_state END,
-    state_version = session.state_version + :with_state
-WHERE coalesce(session.user_id = excluded.user_id, true)
-RETURNING {_ROW}""",
+    data = excluded.data, updated_at = :now
+WHERE coalesce(session.user_id = excluded.user_id, true)""",
             session_id=row.session_id,
             agent_id=row.agent_id,
             user_id=row.user_id,
             name=row.name,
-            session_state=row.session_state,
             metadata=row.metadata,
             summary=row.summary,
             data=row.data,
             created_at=created_at,
-            with_state=with_state,
         )
-        return None if stored is None else _row(stored)
+        return stored.rowcount > 0
 
     def _rename(self, transaction: Transaction, session_id: str, name: str) -> bool:
         renamed = transaction.execute(
@@ -231,6 +225,7 @@ WHERE run.status NOT IN {LIVE} AND run.session_id = excluded.session_id
             f"AND NOT EXISTS (SELECT 1 FROM {self._runs} WHERE session_id = :session_id)",
             session_id=session_id,
         )
+        self._states.forget(transaction, session_id)
         return deleted.rowcount > 0
 
 

@@ -1,0 +1,82 @@
+"""What the model can have called in an attempt: found out as it begins."""
+
+import logging
+from collections.abc import Iterable
+
+from kern.errors import ConfigurationError, ToolsetError, described
+from kern.execution.attempt import Attempt
+from kern.execution.calling import made_by
+from kern.execution.values import values_of
+from kern.tools import Tool
+from kern.tools.collect import Collected
+from kern.tools.toolkit import Toolkit
+
+logger = logging.getLogger("kern")
+
+
+async def list_tools(attempt: Attempt) -> None:
+    """Find out what the model can have called.
+
+    Args:
+        attempt: the attempt, whose input and journal are read.
+
+    Raises:
+        ConfigurationError: two tools have one name.
+        ToolsetError: the agent's function of tools failed, or a toolset or toolkit.
+    """
+    spec, calling = attempt.spec, attempt.spec.calling
+    attempt.tools = spec.tools
+    if calling is not None:
+        attempt.provided, attempt.tool_instructions = calling.provided, calling.instructions
+        await _connect(attempt, calling.toolkits)
+        if calling.factory is not None:
+            values = await values_of(attempt, calling.factory.names)
+            attempt.tools = {}
+            await _add_tools(attempt, await made_by(calling.factory, values))
+            own = {name: each for name, each in spec.tools.items() if name not in attempt.tools}
+            attempt.tools = {**attempt.tools, **own}  # Those of kern's own are the last.
+    for toolset in spec.toolsets:
+        _add_named(attempt, await toolset.listed(attempt.info))
+    attempt.show_tools()
+
+
+async def disconnect(attempt: Attempt) -> None:
+    """Release the toolkits that were connected for an attempt."""
+    while attempt.connected:
+        toolkit = attempt.connected.pop()
+        try:
+            await toolkit.release()
+        except Exception as error:
+            run_id, told = attempt.output.run_id, described(error)
+            logger.warning("run %s: closing the toolkit %s: %s", run_id, toolkit.name, told)
+
+
+async def _add_tools(attempt: Attempt, made: Collected) -> None:
+    _add_named(attempt, made.tools.values())
+    attempt.provided += made.provided
+    attempt.tool_instructions += made.instructions
+    await _connect(attempt, made.toolkits)
+    for toolset in made.toolsets:
+        _add_named(attempt, await toolset.listed(attempt.info))
+
+
+def _add_named(attempt: Attempt, tools: Iterable[Tool]) -> None:
+    known = dict(attempt.tools)
+    for tool in tools:
+        if known.setdefault(tool.name, tool) is not tool:
+            raise ConfigurationError(
+                f"Two tools of the agent {attempt.spec.id!r} have the name {tool.name!r}; "
+                "give one of them another."
+            )
+    attempt.tools = known
+
+
+async def _connect(attempt: Attempt, toolkits: Iterable[Toolkit]) -> None:
+    for each in toolkits:
+        try:
+            await each.acquire()
+        except Exception as error:
+            raise ToolsetError(
+                f"The toolkit {each.name} did not connect: {described(error)}"
+            ) from error
+        attempt.connected.append(each)

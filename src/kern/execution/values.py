@@ -1,0 +1,28 @@
+"""What functions of users ask for of a run."""
+
+from collections.abc import Set
+
+from kern.execution.attempt import Attempt, given_media
+from kern.execution.sessions import session_of
+from kern.run.base import MEDIA_VALUES, STATE_VALUES
+
+
+async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
+    """Return what functions ask for of a run by these names; others are left out.
+
+    Args:
+        attempt: the attempt at the run.
+        names: the names.
+
+    Raises:
+        BlobNotFoundError: its media is asked for, and is not there any more.
+    """
+    context = attempt.run_context
+    if names & STATE_VALUES:
+        await attempt.load_state()
+    if names & MEDIA_VALUES and not context.media:
+        context.media = await given_media(attempt)
+    values = context.values(names)
+    if "session" in names:
+        values["session"] = await session_of(attempt)
+    return values
