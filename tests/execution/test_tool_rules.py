@@ -60,6 +60,7 @@ async def test_a_tool_may_end_the_run_with_its_result(
     assert (ended.status, ended.content) == (RunStatus.completed, "sunny")
     assert len(server.requests) == 1
     assert [each.role for each in ended.messages][-1] == "tool"
+    assert ended.tools[0].stop_after_tool_call
 
 
 async def test_a_failed_call_does_not_end_the_run(
