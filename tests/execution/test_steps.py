@@ -501,6 +501,43 @@ class TestLongSleeps:
         assert [each.result for each in run.tools] == ["awake", "worked"]
         assert done == {"sleeper": 2, "worker": 1}
 
+    async def test_calls_that_come_after_it_wait_for_the_one_that_sleeps(
+        self, kept: Runner
+    ) -> None:
+        order: list[str] = []
+
+        @tool(sequential=True)
+        async def first(run_context: RunContext) -> str:
+            await run_context.sleep(0.2)
+            order.append("first")
+            return "first"
+
+        @tool(sequential=True)
+        async def second() -> str:
+            order.append("second")
+            return "second"
+
+        run = await kept(first, second)
+        assert [each.result for each in run.tools] == ["first", "second"]
+        assert order == ["first", "second"]
+
+    async def test_the_tool_begins_again_with_the_state_from_before_it(self, kept: Runner) -> None:
+        def count(run_context: RunContext) -> int:
+            state = run_context.session_state
+            assert state is not None
+            state["count"] += 1
+            run_context.step_sync("look", lambda: None)
+            run_context.sleep_sync(0.2)
+            return int(state["count"])
+
+        kept.server.script += [Reply.tool_calls(("count", {})), Reply.text("Ok.")]
+        agent = Agent("Tester", kept.model, db=kept.db, tools=[count], session_state={"count": 0})
+        await agent.arun("Go", run_id="run", session_id="session", background=True)
+        run = await agent.await_run("run", timeout=WAIT)
+        assert run is not None
+        assert (run.attempt, run.tools[0].result) == (2, "1")
+        assert (await agent.aget_session_state("session"))["count"] == 1
+
     async def test_a_step_under_way_ends_before_its_call_is_stopped(self, kept: Runner) -> None:
         done = Counter[str]()
 
