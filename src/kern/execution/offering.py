@@ -36,6 +36,11 @@ async def list_tools(attempt: Attempt) -> None:
             attempt.tools = {**spec.tools, **attempt.tools}
     for toolset in spec.toolsets:
         _add_named(attempt, await toolset.listed(attempt.info))
+    telling = spec.telling
+    if telling is not None and telling.retriever is not None and telling.retriever.has_tool:
+        from kern.execution.knowledge import offer
+
+        offer(attempt, telling.retriever)
     attempt.show_tools()
 
 

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from inspect import isfunction, isroutine, unwrap
+from inspect import isroutine
 from typing import Any
 
-from kern.binder import Binder, Known
+from kern.binder import Binder, Known, is_portable, name_of
 from kern.errors import ConfigurationError, described
 from kern.execution.context import ContextParts, Told, has_names, json_values
 from kern.execution.retrieval import Retriever
@@ -63,12 +63,14 @@ class Telling:
     def is_portable(self) -> bool:
         """Whether its functions are at the level of a module, so they hold nothing of a caller."""
         searched = () if self.retriever is None else (self.retriever.function,)
-        return all(map(_is_of_module, (*self.functions.values(), *searched)))
+        return all(is_portable(each.function) for each in (*self.functions.values(), *searched))
 
     @classmethod
     def of_text(cls, text: str | None) -> "Telling":
         """Return how an agent tells its model a text that is always the same."""
-        return cls(ContextParts(instructions=text, fills_names=False))
+        # One that has names is not to have them filled; else it would not be always the same.
+        fills_names = text is None or not has_names(text)
+        return cls(ContextParts(instructions=text, fills_names=fills_names))
 
     def with_options(self, options: Mapping[str, object]) -> "Telling":
         """Return how a run tells its model, that was given options of its own."""
@@ -86,13 +88,6 @@ ADD_HISTORY = "add_history_to_context"
 
 RUN_OPTIONS = frozenset({ADD_DEPENDENCIES, ADD_STATE, ADD_HISTORY})
 """The options of a run that change what its model is told."""
-
-
-def _is_of_module(binder: Binder) -> bool:
-    function = unwrap(binder.function)
-    return (
-        isfunction(function) and function.__closure__ is None and "." not in function.__qualname__
-    )
 
 
 def _texts(parts: ContextParts) -> Iterator[str]:
@@ -210,15 +205,18 @@ def told_of(
     )
 
 
-def has_names_in(parts: ContextParts, returned: Mapping[str, Any]) -> bool:
+def has_names_in(
+    parts: ContextParts, returned: Mapping[str, Any], tool_instructions: Sequence[str] = ()
+) -> bool:
     """Say whether there may be names to fill in a system message.
 
     Args:
         parts: what the agent says.
         returned: what its functions returned in the place of parts.
+        tool_instructions: what toolkits and tools say of their use.
     """
     told = replace(parts, **{**returned}) if returned else parts
-    return parts.fills_names and any(map(has_names, _texts(told)))
+    return parts.fills_names and any(map(has_names, (*_texts(told), *tool_instructions)))
 
 
 def _checked(name: str, function: Binder, returned: object) -> object:
@@ -238,7 +236,7 @@ def _checked(name: str, function: Binder, returned: object) -> object:
     ):
         return returned
     also = {INSTRUCTIONS: " or a list of texts", SYSTEM_MESSAGE: " or a Message"}.get(name, "")
-    called = getattr(function.function, "__name__", type(function.function).__name__)
+    called = name_of(function.function)
     raise ConfigurationError(
         f"The function {called} for {name} returned {type(returned).__name__}; return a text{also}."
     )

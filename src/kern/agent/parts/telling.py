@@ -77,11 +77,10 @@ class ToldParts(Identity, Context, Conversation):
         given = self.__dict__
         given["telling"], given["told_text"] = telling, text
         is_text = system is None or system == Message("system", text)
-        # What tools say of their use stands before these.
-        after_tools = parts.expected_output or parts.additional_context
-        if is_text and not (
-            telling.varies or parts.markdown or parts.additional_input or after_tools
-        ):
+        # What tools say of their use is added to the others at their end.
+        ends = parts.system_message is None and parts.builds_system
+        ends = ends and not (parts.expected_output or parts.additional_context)
+        if is_text and ends and not (telling.varies or parts.markdown or parts.additional_input):
             always = replace(Telling.of_text(text), history_runs=telling.history_runs)
             if replace(telling, parts=always.parts) == always and self._has_usual_history():
                 given["telling"] = None
