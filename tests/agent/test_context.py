@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from plain import plain
 from pydantic import BaseModel
 
 from kern.agent import Agent, Message
@@ -75,7 +76,7 @@ async def test_the_keywords_are_told(model: OpenAIResponses, server: ResponsesSe
         {"role": "Bakes.", "instructions": ["One."], "use_instruction_tags": True},
         {"description": "A baker.", "instructions": ["a", "b"], "add_name_to_context": True},
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_what_is_always_the_same_is_built_once(
     model: OpenAIResponses, options: dict[str, Any]
@@ -194,7 +195,7 @@ def strange(run_contxt: object) -> str:
         ({"knowledge_retriever": "find"}, "knowledge_retriever must be a function of query"),
         ({"dependencies": ["a"]}, "dependencies must be a dict"),
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_what_cannot_be_told_is_refused_when_the_agent_is_made(
     model: OpenAIResponses, options: dict[str, Any], match: str
@@ -306,7 +307,7 @@ async def test_tools_are_given_what_dependencies_returned(
         ([{"type": "text", "text": "Hi"}], "Hi"),
         ({"role": "user", "content": [{"type": "text", "text": "Hi"}]}, "Hi"),
     ],
-    ids=repr,
+    ids=plain,
 )
 async def test_values_and_parts_are_told(
     model: OpenAIResponses, server: ResponsesServer, given: Any, told: str
@@ -345,7 +346,7 @@ async def ask_thrice(agent: Agent, server: ResponsesServer) -> RequestRecord:
         ({"num_history_messages": 0}, ["3?"]),
         ({"num_history_messages": 9}, ["1?", "1", "2?", "2", "3?"]),
     ],
-    ids=repr,
+    ids=plain,
 )
 async def test_as_many_messages_of_the_history_are_shown(
     db: Database,

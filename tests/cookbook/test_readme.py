@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 README = (ROOT / "README.md").read_text()
-FIRST, SESSION, CASHIER, INVOICE, SCRIPTED, SERVED = PYTHON.findall(README)
+FIRST, SESSION, CASHIER, BOX_OFFICE, INVOICE, SCRIPTED, SERVED = PYTHON.findall(README)
 
 OPENAI = '"openai:gpt-5.4-mini"'
 TEXTS = re.findall(r"^\|.*\| `(\"[a-z-]+:[^\"]+\")` \|$", README, re.MULTILINE)
@@ -75,6 +75,16 @@ async def test_a_person_is_asked_before_a_tool_is_called(
 ) -> None:
     server.script += [Reply.tool_calls(("pay", {"amount": 500})), Reply.text("Paid.")]
     assert await printed(CASHIER, server, tmp_path) == 'pay {"amount": 500}\nPaid.\n'
+
+
+async def test_a_seat_is_booked(server: ProtocolServer, tmp_path: Path) -> None:
+    server.script += [Reply.tool_calls(("book", {"seat": "A7"})), Reply.text("Enjoy the play.")]
+    out = await printed(BOX_OFFICE, server, tmp_path)
+    assert out == "Enjoy the play.\n{'taken': ['A7']}\n"
+    told = [str(request.body) for request in server.requests]
+    assert "Seats that are taken: []" in told[0]
+    assert "jo@example.com" not in told[0]
+    assert re.search(r"receipt [0-9a-f]{8} for A7", told[1])
 
 
 async def test_an_invoice_is_read(server: ProtocolServer, tmp_path: Path) -> None:
