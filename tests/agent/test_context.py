@@ -99,6 +99,10 @@ async def test_an_answer_with_a_form_is_asked_for_without_markdown(
     agent = Agent("Tester", model, instructions="Judge.", markdown=True)
     await agent.arun("Hi", output_schema=Verdict)
     assert system_of(server.requests[0]) == "Judge."
+    server.default = Reply.text("Good.")
+    agent.output_model = model
+    await agent.arun("Hi")
+    assert system_of(server.requests[1]) == "Judge.\n\nFormat your answers in Markdown."
 
 
 async def by_user(run_context: RunContext, agent: Agent) -> list[str]:
@@ -295,8 +299,10 @@ async def test_tools_are_given_what_dependencies_returned(
             dependencies={"a": lambda run_context: run_context.run_id, "b": service, "c": send},
         )
     assert "The dependency 'c' has a parameter 'to'" in caplog.text
+    caplog.clear()
     run = await agent.arun("Hi", dependencies={"d": lambda: [1]})
     assert found == [{"a": run.run_id, "b": service, "c": send, "d": [1]}]
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

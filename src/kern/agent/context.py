@@ -56,7 +56,7 @@ class ContextPreview(AgentDefinition[Deps, Output]):
         told = told_of(
             context,
             await asked(telling.functions, known),
-            has_form=self.answering is not None,
+            has_form=self.answering is not None and self.answering.form is not None,
             summary=None if summary is None else summary.summary,
             tool_instructions=() if self.calling is None else self.calling.instructions,
         )

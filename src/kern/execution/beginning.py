@@ -106,9 +106,15 @@ async def tell(attempt: Attempt) -> None:
 
 def _constant(attempt: Attempt, telling: Telling) -> ContextBuilt:
     """Return what the model is told beside the messages of a run, where that is always the same."""
-    has_form = attempt.answering is not None
-    told = Told(has_form=has_form, tool_instructions=attempt.tool_instructions)
+    has_form, tools = _has_form(attempt), attempt.tool_instructions
+    if not tools:
+        return ContextBuilt(telling.constant[has_form])
+    told = Told(has_form=has_form, tool_instructions=tools)
     return ContextBuilt(system_message(telling.parts, told))
+
+
+def _has_form(attempt: Attempt) -> bool:
+    return attempt.answering is not None and attempt.answering.form is not None
 
 
 async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
@@ -124,7 +130,7 @@ async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
     told = told_of(
         context,
         returned,
-        has_form=attempt.answering is not None,
+        has_form=_has_form(attempt),
         summary=await summary_of(attempt) if parts.tells_summary else None,
         tool_instructions=attempt.tool_instructions,
     )

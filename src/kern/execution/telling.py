@@ -11,7 +11,13 @@ from typing import Any
 
 from kern.binder import Binder, Known, is_portable, name_of
 from kern.errors import ConfigurationError, described
-from kern.execution.context import ContextParts, Told, has_names, json_values
+from kern.execution.context import (
+    ContextParts,
+    Told,
+    has_names,
+    json_values,
+    system_message,
+)
 from kern.execution.retrieval import Retriever
 from kern.execution.state import without_current
 from kern.run.base import RUN_VALUES, RunContext
@@ -33,31 +39,39 @@ class Telling:
     Attributes:
         parts: what does not depend on the run.
         functions: those that return a part, by the part's name.
-        providers: those that return a dependency, by its name.
+        providers: those that return a dependency, by its name; a function that kern cannot call is
+            there as it is.
         retriever: where the agent looks things up.
         history_runs: how many earlier runs of the session a run is shown that asks for them.
         history_messages: how many of their messages at most, or None for any number.
         history_calls: how many of their tool calls at most, or None for any number.
         stores_history: whether the history is part of the run's output.
         varies: whether the model may be told something else at another time.
+        constant: else the system message, of a run whose answer is a text and of one whose answer
+            has a form.
     """
 
     parts: ContextParts = field(default_factory=ContextParts)
     functions: Mapping[str, Binder] = field(default_factory=dict)
-    providers: Mapping[str, Binder] = field(default_factory=dict)
+    providers: Mapping[str, object] = field(default_factory=dict)
     retriever: Retriever | None = None
     history_runs: int = 3
     history_messages: int | None = None
     history_calls: int | None = None
     stores_history: bool = False
     varies: bool = field(init=False)
+    constant: tuple[Message | None, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         parts, retriever = self.parts, self.retriever
         names = has_names_in(parts, {})
         told = parts.tells_time, parts.tells_state, parts.tells_summary, parts.tells_dependencies
         found = retriever is not None and retriever.adds_found
-        object.__setattr__(self, "varies", bool(self.functions or names or found or any(told)))
+        varies = bool(self.functions or names or found or any(told))
+        forms = () if varies else (False, True)
+        constant = tuple(system_message(parts, Told(has_form=has_form)) for has_form in forms)
+        object.__setattr__(self, "varies", varies)
+        object.__setattr__(self, "constant", constant)
 
     @property
     def is_portable(self) -> bool:
@@ -129,7 +143,7 @@ def provider(name: str, value: object) -> Binder | None:
 
 async def resolve(
     dependencies: dict[str, object],
-    known: Mapping[str, Binder],
+    known: Mapping[str, object],
     values: Callable[[Binder], Awaitable[Mapping[str, object]]],
     whose: str,
 ) -> None:
@@ -137,13 +151,15 @@ async def resolve(
 
     Args:
         dependencies: the dependencies, of which some are functions.
-        known: what calls those of the agent, by name.
+        known: what calls those of the agent, by name; see :class:`Telling`.
         values: returns what a function asks for.
         whose: what they are called for, in the log.
     """
     for name, value in [*dependencies.items()]:
         binder = known.get(name)
-        if binder is None or binder.function is not value:
+        if binder is value:
+            continue
+        if not isinstance(binder, Binder) or binder.function is not value:
             binder = provider(name, value)
         if binder is not None:
             try:

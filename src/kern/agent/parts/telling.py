@@ -22,6 +22,7 @@ from kern.execution.telling import (
     LOCATION,
     SYSTEM_MESSAGE,
     Telling,
+    called_for_each_run,
     provider,
 )
 from kern.run.input import RunInput
@@ -160,9 +161,12 @@ class ToldParts(Identity, Context, Conversation):
         )
 
 
-def _providers(dependencies: Mapping[str, object]) -> dict[str, Binder]:
-    found = {name: provider(name, value) for name, value in dependencies.items()}
-    return {name: binder for name, binder in found.items() if binder is not None}
+def _providers(dependencies: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: provider(name, value) or value
+        for name, value in dependencies.items()
+        if called_for_each_run(value)
+    }
 
 
 def _messages(given: object) -> tuple[Message, ...]:
