@@ -111,6 +111,8 @@ class ToldParts(Identity, Context, Conversation):
                 texts[name] = None
             elif not (name == SYSTEM_MESSAGE and isinstance(given, Message)):
                 check_text(name, given, several=name == INSTRUCTIONS)
+        if self.system_message is not None or not self.build_context:  # It replaces the others.
+            functions = {name: each for name, each in functions.items() if name == SYSTEM_MESSAGE}
         parts = ContextParts(
             self.description,
             self.role,
