@@ -1,8 +1,8 @@
 """Writes the synchronous twins of asynchronous methods, with the same signatures and docstrings.
 
 Each module of ``src/kern/agent`` that holds a subject becomes a module of ``src/kern/agent/sync``;
-``src/kern/db/methods.py`` becomes ``src/kern/db/sync.py``. ``--check`` changes nothing, and fails
-where one is out of date.
+those of databases become ``sync.py`` and ``sync_runs.py`` beside them. ``--check`` changes nothing,
+and fails where one is out of date.
 """
 
 import ast
@@ -45,7 +45,10 @@ SUBJECTS = [
         *("sessions", "state", "context"),
     )
 ]
-SUBJECTS.append(Subject("db/methods", "db/sync", "", "from kern.aio.portal import finished"))
+SUBJECTS += [
+    Subject(f"db/{source}", f"db/{target}", "", "from kern.aio.portal import finished")
+    for source, target in (("methods", "sync"), ("run_methods", "sync_runs"))
+]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from plain import plain
 from pydantic import BaseModel
 
 from kern.agent import Agent, Message
@@ -75,7 +76,7 @@ async def test_the_keywords_are_told(model: OpenAIResponses, server: ResponsesSe
         {"system_message": "Be brief."},
         {"description": "A baker.", "instructions": ["a", "b"], "add_name_to_context": True},
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_what_is_always_the_same_is_built_once(
     model: OpenAIResponses, options: dict[str, Any]
@@ -194,7 +195,7 @@ def strange(run_contxt: object) -> str:
         ({"knowledge_retriever": "find"}, "knowledge_retriever must be a function of query"),
         ({"dependencies": ["a"]}, "dependencies must be a dict"),
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_what_cannot_be_told_is_refused_when_the_agent_is_made(
     model: OpenAIResponses, options: dict[str, Any], match: str
@@ -306,7 +307,7 @@ async def test_tools_are_given_what_dependencies_returned(
         ([{"type": "text", "text": "Hi"}], "Hi"),
         ({"role": "user", "content": [{"type": "text", "text": "Hi"}]}, "Hi"),
     ],
-    ids=repr,
+    ids=plain,
 )
 async def test_values_and_parts_are_told(
     model: OpenAIResponses, server: ResponsesServer, given: Any, told: str
@@ -345,7 +346,7 @@ async def ask_thrice(agent: Agent, server: ResponsesServer) -> RequestRecord:
         ({"num_history_messages": 0}, ["3?"]),
         ({"num_history_messages": 9}, ["1?", "1", "2?", "2", "3?"]),
     ],
-    ids=repr,
+    ids=plain,
 )
 async def test_as_many_messages_of_the_history_are_shown(
     db: Database,
@@ -480,3 +481,46 @@ def test_the_system_message_can_be_looked_at_without_a_loop(model: OpenAIRespons
     message = Agent("Tester", model, instructions="Count.").get_system_message()
     assert message is not None
     assert json.loads(json.dumps(message.text)) == "Count."
+
+
+async def test_the_state_of_the_session_is_told_and_fills_names(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    agent = Agent(
+        "Tester",
+        model,
+        db=db,
+        session_state={"items": ["milk"], "user_id": "of the state"},
+        instructions="Buy {items} for {user_id}.",
+        dependencies={"items": "none"},
+        add_session_state_to_context=True,
+    )
+    await agent.arun("Hi", session_id="s", user_id="ada")
+    await agent.arun("Hi", session_id="s", user_id="ada", session_state={"items": ["tea"]})
+    await agent.arun("Hi", session_id="s", user_id="ada", add_session_state_to_context=False)
+    first, second, third = map(system_of, server.requests)
+    assert first is not None
+    assert first.startswith('Buy ["milk"] for of the state.\n\nThis is the state of the session.')
+    told = first.split("<session_state>\n")[1].removesuffix("\n</session_state>")
+    assert json.loads(told) == {"items": ["milk"], "user_id": "of the state"}
+    assert second is not None
+    assert second.startswith('Buy ["tea"] for')
+    assert third == 'Buy ["tea"] for of the state.'
+
+
+async def test_what_a_pre_hook_has_changed_is_told(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    def prepare(run_context: RunContext) -> None:
+        run_context.session_state = {"mood": "kind"}
+
+    agent = Agent("Tester", model, pre_hooks=[prepare], instructions="Be {mood}.")
+    await agent.arun("Hi")
+    assert system_of(server.requests[0]) == "Be kind."
+
+
+async def test_an_agent_with_names_but_no_state_needs_no_database(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    await Agent("Tester", model, instructions="Serve {user_id}, {mood}.").arun("Hi", user_id="ada")
+    assert system_of(server.requests[0]) == "Serve ada, {mood}."

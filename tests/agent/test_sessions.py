@@ -304,3 +304,21 @@ def test_what_cannot_be_kept_is_refused() -> None:
         Agent("Tester", model, db=db, num_past_sessions_to_search=0)
     with pytest.raises(ConfigurationError, match="Sessions need a database"):
         Agent("Tester", model).get_session("session")
+
+
+async def test_a_hook_and_instructions_are_given_the_session(db: Database) -> None:
+    seen: list[Any] = []
+
+    def look(session: AgentSession) -> None:
+        seen.append([run.status for run in session.runs])
+
+    def instructions(session: AgentSession) -> str:
+        return f"It has {len(session.runs)} runs."
+
+    agent = agent_of(db, pre_hooks=[look], instructions=instructions)
+    await agent.arun("One", session_id="session")
+    await agent.arun("Two", session_id="session")
+    assert seen == [[RunStatus.running], [RunStatus.completed, RunStatus.running]]
+    model = agent.model
+    assert isinstance(model, ScriptedModel)
+    assert model.requests[-1].messages[0].text == "It has 2 runs."

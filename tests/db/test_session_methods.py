@@ -134,7 +134,7 @@ def test_what_cannot_be_listed_is_refused(wanted: Any, why: str) -> None:
 
 
 def test_what_is_no_json_is_not_stored(db: AnyDb) -> None:
-    with pytest.raises(InvalidInputError, match="session_state has no JSON form"):
+    with pytest.raises(InvalidInputError, match=r"session_state\['x'\] has no JSON form"):
         db.upsert_session(AgentSession("session", session_data={"session_state": {"x": object()}}))
     with pytest.raises(InvalidInputError, match="Pass an AgentSession"):
         db.upsert_session({"session_id": "session"})  # type: ignore[arg-type] # as users may

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from plain import plain
 from strategies import json_values, texts
 
 from kern.execution.context import (
@@ -86,7 +87,7 @@ def test_all_parts_stand_in_their_order() -> None:
         ([], None),
         ("", None),
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_several_instructions_are_points_and_one_is_a_text(
     instructions: str | list[str], text: str | None
@@ -167,13 +168,13 @@ def test_a_conversation_begins_with_examples_and_history() -> None:
 def test_what_was_found_and_what_is_known_follow_the_last_message_of_the_user() -> None:
     parts = ContextParts(tells_dependencies=True)
     said = [Message("user", "Hi"), Message("user", "Who?"), Message("assistant", "Well:")]
-    told = Told(said, references=[{"name": "Ada"}], dependencies={"year": 1843})
+    told = Told(said, references=[{"name": "Ada"}, "one"], dependencies={"year": 1843})
     messages = build(parts, told)
     assert [messages[0], messages[2]] == [said[0], said[2]]
     assert messages[1].text == (
         "Who?\n\n"
         "These documents were found for the message above. Use them where they help.\n"
-        '<references>\n[\n  {\n    "name": "Ada"\n  }\n]\n</references>\n\n'
+        '<references>\n[{"name": "Ada"},\n"one"]\n</references>\n\n'
         "This is known beside the message above.\n"
         '<context>\n{"year": 1843}\n</context>'
     )
@@ -211,7 +212,7 @@ class Thing:
         ({"a": Thing()}, '{"a": "<Thing>"}'),
         (b"\xff", "b'\\xff'"),
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_a_value_is_written_as_a_model_reads_it(value: object, text: str) -> None:
     assert filled("{value}", {"value": value}) == text
@@ -267,6 +268,7 @@ def test_the_state_is_told_as_json_that_means_the_same(value: object) -> None:
 @given(st.lists(json_values))
 def test_documents_are_told_in_both_formats(documents: list[object]) -> None:
     assert json.loads(listed(documents, "json")) == documents
+    assert isinstance(yaml.safe_load(listed(documents, "yaml")), list)
 
 
 def test_documents_in_yaml_are_easy_to_read() -> None:

@@ -3,16 +3,26 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from kern.agent import Agent
+from kern.cli.runs.timeline import timeline
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
-from kern.errors import CheckTrigger, ConfigurationError, InputCheckError, OutputCheckError
+from kern.errors import (
+    CheckTrigger,
+    ConfigurationError,
+    InputCheckError,
+    OutputCheckError,
+    RunTimeoutError,
+)
+from kern.execution.hooks import Hooks
 from kern.guardrails import BaseGuardrail, PIIDetectionGuardrail
 from kern.hooks import hook
 from kern.run.agent import RunEvent, RunInput, RunOutput
@@ -371,3 +381,111 @@ async def test_a_guardrail_masks_what_a_run_answers() -> None:
     run = await agent.arun("Hi")
     assert run.content == "Write to ***************."
     assert "ann@" not in str(run.messages)
+
+
+async def test_the_state_changes_with_the_hooks_that_end(db: Database) -> None:
+    seen: list[object] = []
+
+    def count(session_state: dict[str, Any]) -> None:
+        session_state["visits"] = session_state.get("visits", 0) + 1
+
+    def fail(run_context: RunContext) -> None:
+        assert run_context.session_state is not None
+        run_context.session_state["visits"] = "spoiled"
+        raise ValueError
+
+    def assign(run_context: RunContext) -> None:
+        seen.append(run_context.session_state)
+        run_context.session_state = {"visits": 2, "name": "Ann"}
+
+    @hook(run_in_background=True)
+    def too_late(session_state: dict[str, Any]) -> None:
+        session_state.clear()
+
+    agent = Agent(
+        "Tester",
+        ScriptedModel(["Hello."]),
+        db=db,
+        pre_hooks=[count, fail],
+        post_hooks=[assign, too_late],
+    )
+    run = await agent.arun("Hi", session_id="talk")
+    assert run.status is RunStatus.completed
+    [state] = seen
+    assert isinstance(state, dict)
+    assert state["visits"] == 1
+    assert await agent.aget_session_state("talk") == {"visits": 2, "name": "Ann"}
+
+
+async def test_a_state_that_is_no_json_is_not_kept(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def spoil(session_state: dict[str, Any]) -> None:
+        session_state["lock"] = object()
+
+    agent = Agent("Tester", ScriptedModel(["Hello."]), db=db, pre_hooks=[spoil])
+    run = await agent.arun("Hi", session_id="talk")
+    assert run.status is RunStatus.completed
+    assert "lock" in caplog.text
+    assert await agent.aget_session_state("talk") == {}
+
+
+async def test_a_hook_is_given_the_session(db: Database) -> None:
+    seen: list[Any] = []
+
+    def look(session: Any) -> None:
+        seen.append(session)
+
+    agent = Agent("Tester", ScriptedModel(["One.", "Two."]), db=db, pre_hooks=[look])
+    await agent.arun("Hi", session_id="talk")
+    await agent.arun("Hi", session_id="talk")
+    assert [each.session_id for each in seen] == ["talk", "talk"]
+    assert "One." in [run.content for run in seen[1].runs]
+    agent = Agent("Tester", ScriptedModel(["One."]), pre_hooks=[look])
+    await agent.arun("Hi")
+    assert seen[2] is None
+
+
+def hang() -> None:
+    """Block its thread for longer than a run may take."""
+    time.sleep(3)
+
+
+async def test_a_hook_that_blocks_is_held_to_the_time_limit_of_the_run() -> None:
+    agent = Agent("Tester", ScriptedModel(), pre_hooks=[hang])
+    with pytest.raises(RunTimeoutError):
+        await agent.arun("Hi", timeout=0.2)
+
+
+def test_only_hooks_that_hold_nothing_of_a_caller_are_the_same_everywhere() -> None:
+    def inner() -> None:
+        """Be defined in a function."""
+
+    made = [Hooks.of([each], None) for each in (hang, Polite(), inner, partial(hang))]
+    assert [each.is_portable for each in made if each] == [True, True, False, False]
+
+
+async def test_what_a_run_shows_names_its_hooks() -> None:
+    db = InMemoryDb()
+    agent = Agent("Tester", ScriptedModel(["Hello."]), db=db, pre_hooks=[Polite()])
+    run = await agent.arun("Hi")
+    store = await db.store()
+    record = await store.get(run.run_id)
+    assert record is not None
+    moments = list(timeline(record, await store.events(run.run_id, 0)))
+    told = [(each.kind, each.detail) for each in moments if "Hook" in each.kind]
+    assert told == [("PreHookStarted", "Polite"), ("PreHookCompleted", "Polite")]
+
+
+async def test_a_child_of_a_hook_is_a_child_of_the_run(db: Database) -> None:
+    helper = Agent("Helper", ScriptedModel(["Help."]), db=db)
+    found: list[str | None] = []
+
+    async def ask() -> None:
+        helped = await helper.arun("Hi", background=True)
+        ended = await helper.await_run(helped.run_id, timeout=20)
+        assert ended is not None
+        found.append(ended.parent_run_id)
+
+    run = await Agent("Tester", ScriptedModel(["Hello."]), db=db, post_hooks=[ask]).arun("Hi")
+    assert found == [run.run_id]

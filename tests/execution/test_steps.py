@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
-from kern.errors import InvalidInputError, KernError, StepError
+from kern.errors import InvalidInputError, KernError, StepError, StopAgentRun
 from kern.execution import steps
 from kern.execution.journal import Journal
 from kern.models.openai import OpenAIResponses
@@ -187,6 +186,18 @@ async def test_what_has_no_json_form_fails_the_step_and_is_not_done_again(kept: 
 
     assert await kept.result(work) == "told"
     assert [each.error for each in await kept.journaled()] == ["InvalidInputError"] * 4  # type: ignore[union-attr]
+
+
+async def test_what_a_step_raises_to_end_the_run_ends_it(run: Runner) -> None:
+    async def work(run_context: RunContext) -> None:
+        def stop() -> None:
+            raise StopAgentRun("That is all.")
+
+        await run_context.step("stop", stop, retries=3)
+
+    ended = await run(work)
+    assert ended.status is RunStatus.completed
+    assert ended.content == "That is all."
 
 
 async def test_two_steps_of_one_name_at_the_same_time_raise(run: Runner) -> None:
@@ -490,12 +501,50 @@ class TestLongSleeps:
         assert [each.result for each in run.tools] == ["awake", "worked"]
         assert done == {"sleeper": 2, "worker": 1}
 
+    async def test_calls_that_come_after_it_wait_for_the_one_that_sleeps(
+        self, kept: Runner
+    ) -> None:
+        order: list[str] = []
+
+        @tool(sequential=True)
+        async def first(run_context: RunContext) -> str:
+            await run_context.sleep(0.2)
+            order.append("first")
+            return "first"
+
+        @tool(sequential=True)
+        async def second() -> str:
+            order.append("second")
+            return "second"
+
+        run = await kept(first, second)
+        assert [each.result for each in run.tools] == ["first", "second"]
+        assert order == ["first", "second"]
+
+    async def test_the_tool_begins_again_with_the_state_from_before_it(self, kept: Runner) -> None:
+        def count(run_context: RunContext) -> int:
+            state = run_context.session_state
+            assert state is not None
+            state["count"] += 1
+            run_context.step_sync("look", lambda: None)
+            run_context.sleep_sync(0.2)
+            return int(state["count"])
+
+        kept.server.script += [Reply.tool_calls(("count", {})), Reply.text("Ok.")]
+        agent = Agent("Tester", kept.model, db=kept.db, tools=[count], session_state={"count": 0})
+        await agent.arun("Go", run_id="run", session_id="session", background=True)
+        run = await agent.await_run("run", timeout=WAIT)
+        assert run is not None
+        assert (run.attempt, run.tools[0].result) == (2, "1")
+        assert (await agent.aget_session_state("session"))["count"] == 1
+
     async def test_a_step_under_way_ends_before_its_call_is_stopped(self, kept: Runner) -> None:
         done = Counter[str]()
 
         async def charge() -> str:
+            done["begun"] += 1
             await asyncio.sleep(0.3)
-            done["charge"] += 1
+            done["charged"] += 1
             return "charged"
 
         async def work(run_context: RunContext) -> str:
@@ -505,7 +554,7 @@ class TestLongSleeps:
             return charged
 
         assert await kept.result(work) == "charged"
-        assert done == {"charge": 1}
+        assert done == {"begun": 1, "charged": 1}
 
     async def test_a_task_group_around_a_sleep_does_not_go_on_without_it(
         self, kept: Runner
@@ -535,16 +584,20 @@ class TestLongSleeps:
     async def test_a_sleep_that_is_cut_off_while_it_stops_its_tool_stops_it_all_the_same(
         self, kept: Runner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        commit = Journal.commit
+        commit, stops = Journal.commit, asyncio.Event()
 
         async def slow(self: Journal) -> None:
             await commit(self)
-            await asyncio.sleep(0.02)
+            if isinstance(step := self.entries[-1].step, SleepBegun) and step.suspended:
+                stops.set()
+                await asyncio.sleep(0.05)
 
         async def work(run_context: RunContext) -> int:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0.03):  # It ends in the middle of the second commit.
-                    await run_context.sleep(0.3)
+            sleeping = asyncio.ensure_future(run_context.sleep(0.3))
+            if run_context.attempt == 1:
+                await stops.wait()
+                sleeping.cancel()
+            await asyncio.wait({sleeping})
             await run_context.step("after", lambda: None)
             return run_context.attempt
 
@@ -568,8 +621,8 @@ class TestLongSleeps:
         async def work(run_context: RunContext) -> None:
             await run_context.sleep(3600)
 
-        run = await kept(work, timeout=0.5)
-        assert run.status is RunStatus.error
+        run = await kept(work, timeout=3)
+        assert (run.status, run.attempt) == (RunStatus.error, 2)
         assert "was not done within its timeout" in str(run.error)
 
     async def test_foreground_runs_sleep_in_place(

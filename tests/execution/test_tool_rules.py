@@ -89,7 +89,7 @@ async def test_a_result_that_is_shown_is_a_part_of_the_answer(
     content = "It is sunny in Rome.\n\nIt is sunny in Oslo.\n\nTake a hat."
     assert events[-1].content == content
     pieces = [each.content for each in events if isinstance(each, RunContentEvent)]
-    assert "".join(pieces) in (content, content.replace("Rome", "O").replace("Oslo", "Rome"))
+    assert sorted("".join(pieces).split("\n\n")) == sorted(content.split("\n\n"))
 
 
 async def test_a_tool_may_have_the_model_try_again(
@@ -324,9 +324,9 @@ async def test_what_toolkits_and_tools_say_of_their_use_is_told(
     ask = tool(name="ask", instructions="Ask once.")(lambda: "yes")
     server.script += [Reply.text("Done.")] * 2
     await run(model, toolkit, quiet, ask)
-    assert server.requests[-1].body["instructions"] == "Look twice.\nAsk once."
+    assert server.requests[-1].body["instructions"] == "Look twice.\n\nAsk once."
     await run(model, toolkit, instructions="Be brief.")
-    assert server.requests[-1].body["instructions"] == "Be brief.\nLook twice."
+    assert server.requests[-1].body["instructions"] == "Be brief.\n\nLook twice."
 
 
 class Connection(Toolkit):

@@ -285,3 +285,20 @@ def test_an_agent_with_a_session_has_all_its_runs_there() -> None:
     agent.session_id = "two"
     agent.run("Three")
     assert len(agent.get_chat_history()) == 2
+
+
+def test_what_a_script_prints_is_said_in_its_conversation(tmp_path: Path) -> None:
+    script = """
+agent.print_response("One")
+agent.print_response("Two", stream=True)
+agent.conversation().print_response("Elsewhere")
+
+async def main():
+    await agent.aprint_response("Three")
+    await agent.aprint_response("Four", stream=True)
+    print(len(await agent.aget_chat_history()))
+
+print(len(agent.get_chat_history()))
+asyncio.run(main())
+"""
+    assert [each for each in said_by(script, tmp_path) if each.isdigit()] == ["4", "4"]

@@ -15,6 +15,7 @@ from kern.run.content import ImagePart, Inline, TextPart
 from kern.run.message import Message, Metrics
 from kern.run.metrics import ModelMetrics
 from kern.run.record import JournalRow
+from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
 from kern.run.state import StatePatch
 from kern.run.steps import (
@@ -26,10 +27,12 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
+    ContextBuilt,
     Continued,
     CustomHappened,
     Entry,
     HookEnded,
+    KnowledgeSearched,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
@@ -88,6 +91,7 @@ requirements = st.builds(
     st.none() | texts,
 )
 patches = st.builds(StatePatch, json_objects, st.lists(texts, max_size=3).map(tuple), json_objects)
+found = st.builds(MessageReferences, texts, st.lists(json_objects, max_size=2), st.none() | seconds)
 STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     AttemptBegun: st.builds(AttemptBegun, numbers, places),
     CallBegun: st.builds(CallBegun),
@@ -120,6 +124,10 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
         texts,
         st.none() | st.tuples(texts | st.lists(texts, max_size=2), texts),
     ),
+    ContextBuilt: st.builds(
+        ContextBuilt, st.none() | messages, st.none() | texts, st.none() | found
+    ),
+    KnowledgeSearched: st.builds(KnowledgeSearched, found),
     ToolConcluded: st.builds(
         ToolConcluded,
         numbers,

@@ -23,12 +23,13 @@ from kern.agent.parts.tools import Calling
 from kern.agent.typed import typed
 from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
-from kern.errors import ConfigurationError
+from kern.errors import ConfigurationError, InvalidInputError
 from kern.keywords import explanation, spelled
 from kern.models.base import Model
 from kern.models.utils import get_model
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
+from kern.run.codec import check_id
 
 
 class AgentDefinition(
@@ -137,6 +138,22 @@ class AgentDefinition(
         """The conversation that it was given, of all its runs that name none."""
         fixed: str | None = self.__dict__.get("session_id")
         return fixed
+
+    def _meant(self, session_id: str | None) -> str:
+        """Return the session that is meant, where none may be named.
+
+        Raises:
+            InvalidInputError: that is not said.
+        """
+        known = self.session_id if session_id is None else session_id
+        if known is not None:
+            return check_id("session_id", known)
+        raise InvalidInputError(
+            "Which session? Give session_id, as a run's session_id; or make the agent with "
+            "Agent(session_id=...); or carry a conversation = agent.conversation(), whose "
+            "session_id it is. Only an agent that is made in __main__ knows the conversation that "
+            "it began there."
+        )
 
     @property
     def models(self) -> tuple[Model, ...]:

@@ -145,26 +145,26 @@ class Listing(AgentDefinition[Deps, Output]):
         return [self._typed(each) for each in found]
 
     async def aget_session_metrics(
-        self, session_id: str, *, user_id: str | None = None
+        self, session_id: str | None = None, *, user_id: str | None = None
     ) -> Metrics | None:
         """Return what the runs of a session have used and cost together, of whichever agents.
 
         Runs count once they have ended or paused. The longer the session, the longer it takes.
 
         Args:
-            session_id: the session.
-            user_id: the user who calls it that; by default nobody.
+            session_id: the session; by default the agent's own, or in a script the conversation
+                that it has begun there.
+            user_id: the user who calls it that; by default the agent's own, or nobody.
 
         Returns:
             The sums; None where no run of the session has ended or paused.
 
         Raises:
-            InvalidInputError: an argument cannot be used.
+            InvalidInputError: an argument cannot be used, or it is not said which session.
             ConfigurationError: the agent has no db.
             DatabaseError: they could not be read.
         """
-        check_id("session_id", session_id)
-        check_user(user_id)
+        session_id, user_id = self._meant(session_id), check_user(user_id or self.user_id)
         store = (await runtime_of(self)).store
         if user_id is not None:
             session_id = await store.users.session_id(session_id, user_id)

@@ -27,6 +27,7 @@ from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
 from kern.run.happened import Happened, event_of
 from kern.run.input import RunInput
 from kern.run.record import NewRun
+from kern.run.state import texts_of
 from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
 
@@ -158,6 +159,8 @@ class Request:
         )
         if agent.hooks is not None:  # What it masks is nowhere at rest.
             said = replace(said, messages=agent.hooks.at_submit(said.messages))
+        if session_state is not None:
+            texts_of(session_state)  # One that cannot be stored is refused here.
         kept: dict[str, object] = {
             name: value
             for name, value in (
@@ -191,7 +194,7 @@ class Request:
             session_policy=session_policy,
             webhook=webhook,
         )
-        if kept or agent.summarizes or agent.hooks is not None:
+        if kept or agent.summarizes or agent.hooks is not None or agent.uses_state:
             run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
         form = None
         if output_schema is not None or agent.answering is not None:

@@ -288,7 +288,7 @@ class Sessions(AgentDefinition[Deps, Output]):
         """Return the newest runs of a session, the oldest of them first."""
         store = await self._database.store()
         user_id = check_user(user_id or self.user_id)
-        row = await store.sessions.get_for(self._which(session_id), user_id)
+        row = await store.sessions.get_for(self._meant(session_id), user_id)
         if row is None:
             return []
         records = await store.sessions.runs(row.session_id, limit, statuses)
@@ -298,31 +298,15 @@ class Sessions(AgentDefinition[Deps, Output]):
         self, session_id: str | None, user_id: str | None, runs_limit: int | None = None
     ) -> AgentSession | None:
         found = await self._database.aget_session(
-            self._which(session_id), None, user_id or self.user_id, runs_limit=runs_limit
+            self._meant(session_id), None, user_id or self.user_id, runs_limit=runs_limit
         )
         return None if found is None else self._with_types(found)
 
     async def _existing(self, session_id: str | None, user_id: str | None) -> AgentSession:
         found = await self._found(session_id, user_id)
         if found is None:
-            raise _missing(self._which(session_id))
+            raise _missing(self._meant(session_id))
         return found
-
-    def _which(self, session_id: str | None) -> str:
-        """Return the session that is meant.
-
-        Raises:
-            InvalidInputError: that is not said.
-        """
-        known = self.session_id if session_id is None else session_id
-        if known is not None:
-            return check_id("session_id", known)
-        raise InvalidInputError(
-            "Which session? Give session_id, as a run's session_id; or make the agent with "
-            "Agent(session_id=...); or carry a conversation = agent.conversation(), whose "
-            "session_id it is. Only an agent that is made in __main__ knows the conversation that "
-            "it began there."
-        )
 
     def _with_types(self, session: AgentSession) -> AgentSession:
         """Have the runs of a session hold instances of the types that they answer."""

@@ -7,7 +7,7 @@ from kern.db.base import Store
 from kern.errors import InvalidInputError
 from kern.run.agent import Output
 from kern.run.base import Deps
-from kern.run.codec import check_id, check_user, encode
+from kern.run.codec import check_user, encode
 from kern.run.state import StatePatch, texts_of, values_of
 
 
@@ -77,10 +77,5 @@ class SessionStates(AgentDefinition[Deps, Output]):
         Raises:
             InvalidInputError: none is.
         """
-        named, user = session_id or self.session_id, check_user(user_id or self.user_id)
-        if named is None:
-            raise InvalidInputError(
-                "Pass the session_id, or give the agent one: an agent has many sessions."
-            )
-        check_id("session_id", named)
+        named, user = self._meant(session_id), check_user(user_id or self.user_id)
         return named if user is None else await store.users.session_id(named, user)

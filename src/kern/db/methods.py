@@ -1,31 +1,26 @@
-"""What a database answers users who ask it for sessions and runs themselves."""
+"""What a database answers users who ask it for sessions themselves."""
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 import msgspec
 
 from kern.aio.portal import finished
-from kern.db.base import SessionType, Store
-from kern.db.database import Database
-from kern.db.listing import RunFilter
+from kern.db.base import SessionType
+from kern.db.run_methods import RunMethods
 from kern.db.sessions import SessionFilter, SessionRow
-from kern.errors import InvalidInputError, RunStateError
-from kern.run.agent import RunOutput
-from kern.run.base import RunStatus
-from kern.run.codec import check_id, check_user, decode_object, encode, parse
-from kern.run.input import RunInput
+from kern.db.stored import moment, page_of, row_of, session_of_row
+from kern.errors import InvalidInputError
+from kern.run.codec import check_id, check_user
 from kern.run.numbers import check_count, check_seconds
-from kern.run.record import NewRun, RunRecord
-from kern.session.agent import AgentSession, AnyRun
-from kern.session.summary import SessionSummary
+from kern.run.state import difference_of, texts_of
+from kern.session.agent import AgentSession
 
 RUNS = 1000
 """How many runs of a session are read where nobody says how many: the newest."""
 
 
-class Methods(Database):
+class Methods(RunMethods):
     """The sessions and runs in a database, for who has no agent at hand."""
 
     @overload
@@ -157,10 +152,10 @@ class Methods(Database):
             check_user(user_id),
             None if component_id is None else check_id("component_id", component_id),
             session_name,
-            _moment("start_timestamp", start_timestamp),
-            _moment("end_timestamp", end_timestamp),
+            moment("start_timestamp", start_timestamp),
+            moment("end_timestamp", end_timestamp),
         )
-        limit, offset = _page(limit, page)
+        limit, offset = page_of(limit, page)
         oldest_first = _oldest_first(sort_by, sort_order)
         if not _are_agents(session_type):
             return [] if deserialize else ([], 0)
@@ -190,20 +185,23 @@ class Methods(Database):
         if not isinstance(session, AgentSession):
             raise InvalidInputError(f"Pass an AgentSession, not {type(session).__name__}.")
         store = await self.store()
-        row, state = _row(session)
+        row, data = row_of(session), session.session_data
+        state = texts_of(data.get("session_state") or {})
         if row.user_id is not None:
             session_id = await store.users.session_id(row.session_id, row.user_id)
             row = msgspec.structs.replace(row, session_id=session_id)
-        stored = await store.sessions.put(row, with_state=state != session.stored_state)
-        if stored is None:
+        if not await store.sessions.put(row):
             raise InvalidInputError(
                 f"There is a session {row.session_id!r} of another user. Name that user, or choose "
                 "another id."
             )
-        session.stored_state = state
+        if (patch := difference_of(session.stored_state, state)) is not None:
+            await store.states.change(row.session_id, patch)
+            session.stored_state = state
         for run in session.changed_runs:
             await self._put_run(store, run)
-        return self._session(stored) if deserialize else None
+        stored = await store.sessions.get(row.session_id) if deserialize else None
+        return None if stored is None else self._session(stored)
 
     async def aupsert_sessions(self, sessions: Sequence[AgentSession]) -> list[AgentSession]:
         """Store sessions, as :meth:`aupsert_session` does, one after another."""
@@ -277,259 +275,9 @@ class Methods(Database):
         for session_id in session_ids:
             await self.adelete_session(session_id, user_id)
 
-    @overload
-    async def aget_run(
-        self, run_id: str, user_id: str | None = None, deserialize: Literal[True] = True
-    ) -> AnyRun | None: ...
-
-    @overload
-    async def aget_run(
-        self, run_id: str, user_id: str | None = None, deserialize: bool = True
-    ) -> AnyRun | dict[str, Any] | None: ...
-
-    async def aget_run(
-        self, run_id: str, user_id: str | None = None, deserialize: bool = True
-    ) -> AnyRun | dict[str, Any] | None:
-        """Return a run as it stands, or None where there is none, or it is another user's.
-
-        Its content is JSON, where an agent's ``get_run_output`` has the type.
-
-        Args:
-            run_id: the run.
-            user_id: the user whose run it must be; by default any.
-            deserialize: False for its JSON values.
-
-        Raises:
-            InvalidInputError: an argument cannot be used.
-            DatabaseError: it could not be read.
-        """
-        check_id("run_id", run_id)
-        record = await (await self.store()).get_for(run_id, check_user(user_id))
-        if record is None:
-            return None
-        run: AnyRun = RunOutput.from_record(record)
-        return run if deserialize else run.to_dict()
-
-    @overload
-    async def aget_runs(
-        self,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        status: RunStatus | str | None = None,
-        limit: int = 100,
-        page: int | None = None,
-        deserialize: Literal[True] = True,
-    ) -> list[AnyRun]: ...
-
-    @overload
-    async def aget_runs(
-        self,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        status: RunStatus | str | None = None,
-        limit: int = 100,
-        page: int | None = None,
-        deserialize: bool = True,
-    ) -> list[AnyRun] | list[dict[str, Any]]: ...
-
-    async def aget_runs(
-        self,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        status: RunStatus | str | None = None,
-        limit: int = 100,
-        page: int | None = None,
-        deserialize: bool = True,
-    ) -> list[AnyRun] | list[dict[str, Any]]:
-        """Return runs, the last accepted first.
-
-        Args:
-            session_id: only those of this session.
-            user_id: only those of this user.
-            agent_id: only those of this agent.
-            status: only those that are there.
-            limit: how many at most.
-            page: which page of ``limit``, from 1 on; the later, the longer it takes.
-            deserialize: False for their JSON values.
-
-        Raises:
-            InvalidInputError: an argument cannot be used.
-            DatabaseError: they could not be read.
-        """
-        wanted = RunFilter(
-            None if agent_id is None else check_id("agent_id", agent_id),
-            () if status is None else (_status(status),),
-            None if session_id is None else check_id("session_id", session_id),
-            check_user(user_id),
-        )
-        limit = check_count("limit", limit)
-        _, offset = _page(limit, page)
-        store = await self.store()
-        found = (await store.page(wanted, offset + limit, None))[offset:]
-        records = await store.sessions.records([each.run_id for each in found])
-        runs: list[AnyRun] = [RunOutput.from_record(each) for each in reversed(records)]
-        return runs if deserialize else [run.to_dict() for run in runs]
-
-    async def aupsert_run(self, run: AnyRun) -> AnyRun:
-        """Store a run that has ended, in the place of the one with its id.
-
-        Its session is made where there is none. What is stored so has no journal: it is read, and
-        shown to later runs of the session.
-
-        Args:
-            run: the run.
-
-        Raises:
-            InvalidInputError: it has not ended, or holds what is no JSON.
-            RunStateError: a run of that id is under way, or another session's or user's.
-            DatabaseError: it could not be stored.
-        """
-        await self._put_run(await self.store(), run)
-        return run
-
-    async def adelete_run(self, run_id: str, user_id: str | None = None) -> bool:
-        """Delete a run that has ended, with all that goes with it.
-
-        Args:
-            run_id: the run.
-            user_id: the user whose run it must be; by default any.
-
-        Returns:
-            Whether there was one.
-
-        Raises:
-            InvalidInputError: an argument cannot be used.
-            RunStateError: it has not ended; cancel it first.
-            DatabaseError: it could not be deleted.
-        """
-        check_id("run_id", run_id)
-        store = await self.store()
-        record = await store.get_for(run_id, check_user(user_id))
-        if record is None:
-            return False
-        if await store.users.delete_runs([record.run_id]):
-            return True
-        raise RunStateError(
-            f"Run {record.run_id} is {record.status.value}, and only one that has ended can be "
-            "deleted. Cancel it first."
-        )
-
-    async def _runs_of(self, session_id: str, limit: int) -> list[AnyRun]:
-        if not limit:
-            return []
-        records = await (await self.store()).sessions.runs(session_id, limit)
-        return [RunOutput.from_record(each) for each in records]
-
-    async def _put_run(self, store: Store, run: AnyRun) -> None:
-        record = _record(run)
-        chosen = ("run_id", "session_id")
-        new = NewRun(
-            record.run_id,
-            record.session_id,
-            record.agent_id,
-            record.user_id,
-            record.input or "",
-            chosen=chosen,
-        )
-        placed = await store.users.place(new)
-        if record.user_id is None:
-            await store.users.enter(new)
-        record = msgspec.structs.replace(record, run_id=placed.run_id, session_id=placed.session_id)
-        if not await store.sessions.put_run(record):
-            raise RunStateError(
-                f"Run {record.run_id} was not stored: a run of this id has not ended, or is of "
-                "another session or user."
-            )
-
     def _session(self, row: SessionRow) -> AgentSession:
         """Return a session as it is stored; its runs are read on their first use."""
         return session_of_row(row, lambda: finished(self._runs_of(row.session_id, RUNS)))
-
-
-def session_of_row(
-    row: SessionRow, load_runs: Callable[[], list[AnyRun]] | None = None
-) -> AgentSession:
-    """Return a session as it is stored.
-
-    Args:
-        row: the session.
-        load_runs: reads its runs on their first use.
-    """
-    data = decode_object(row.data)
-    session_data = _object(data.get("session_data")) or {}
-    if row.session_state is not None:
-        session_data["session_state"] = parse(row.session_state)
-    if row.name is not None:
-        session_data["session_name"] = row.name
-    session = AgentSession(
-        row.session_id,
-        row.agent_id or None,
-        row.user_id,
-        session_data,
-        _object(None if row.metadata is None else parse(row.metadata)),
-        _object(data.get("agent_data")),
-        None,
-        None if row.summary is None else SessionSummary.from_dict(decode_object(row.summary)),
-        _seconds(row.created_at),
-        _seconds(row.updated_at),
-        load_runs=load_runs,
-    )
-    session.stored_state = row.session_state
-    return session
-
-
-def _row(session: AgentSession) -> tuple[SessionRow, str | None]:
-    """Return the row of a session, and its state as JSON text."""
-    rest = dict(session.session_data)
-    state, name = rest.pop("session_state", None), rest.pop("session_name", None)
-    rest.pop("session_metrics", None)  # It is counted where somebody asks for it.
-    kept = {"session_data": rest, "agent_data": session.agent_data}
-    data = {key: value for key, value in kept.items() if value}
-    state_text = None if state is None else encode(state, "session_state")
-    created_at = session.created_at
-    return SessionRow(
-        check_id("session_id", session.session_id),
-        session.agent_id or "",
-        check_user(session.user_id),
-        None if name is None else check_id("session_name", name),
-        state_text,
-        None if session.metadata is None else encode(session.metadata, "metadata"),
-        None if session.summary is None else encode(session.summary.to_dict(), "summary"),
-        encode(data, "session_data, or agent_data,") if data else None,
-        None if created_at is None else _moment("created_at", created_at),
-    ), state_text
-
-
-def _record(run: AnyRun) -> RunRecord:
-    if not isinstance(run, RunOutput):
-        raise InvalidInputError(f"Pass a RunOutput, not {type(run).__name__}.")
-    if not run.status.is_terminal:
-        raise InvalidInputError(
-            f"Run {run.run_id} is {run.status.value}: only a run that has ended can be stored."
-        )
-    settlement = run.settlement(run.attempt)
-    asked = tuple(each for each in run.messages if each.role == "user")
-    return RunRecord(
-        check_id("run_id", run.run_id),
-        check_id("session_id", run.session_id),
-        check_id("agent_id", run.agent_id),
-        check_user(run.user_id),
-        run.status,
-        run.attempt,
-        datetime.fromtimestamp(run.created_at, UTC),
-        _moment("started_at", run.started_at),
-        _moment("finished_at", run.finished_at),
-        None if run.metadata is None else encode(run.metadata, "metadata"),
-        settlement.output,
-        settlement.error,
-        error_kind=run.error_kind,
-        usage=settlement.usage,
-        input=RunInput(asked).to_json(),
-        parent_run_id=run.parent_run_id,
-    )
 
 
 def _are_agents(session_type: object) -> bool:
@@ -555,42 +303,3 @@ def _oldest_first(sort_by: object, sort_order: object) -> bool:
     if sort_order not in (None, "asc", "desc"):
         raise InvalidInputError(f"sort_order must be 'asc' or 'desc', not {sort_order!r:.50}.")
     return sort_order == "asc"
-
-
-def _page(limit: int | None, page: int | None) -> tuple[int | None, int]:
-    """Return how many there are on a page, and how many before it."""
-    if limit is not None:
-        check_count("limit", limit)
-    if page is None:
-        return limit, 0
-    check_count("page", page)
-    if limit is None:
-        raise InvalidInputError("page: say how long a page is, with limit.")
-    return limit, limit * (page - 1)
-
-
-def _status(value: RunStatus | str) -> RunStatus:
-    try:
-        return RunStatus(str(value))
-    except ValueError:
-        known = ", ".join(RunStatus)
-        raise InvalidInputError(f"status must be one of {known}, not {value!r:.50}.") from None
-
-
-def _moment(name: str, seconds: float | None) -> datetime | None:
-    if seconds is None:
-        return None
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        raise InvalidInputError(
-            f"{name} must be a number of seconds since 1970, not {seconds!r:.50}."
-        ) from None
-
-
-def _seconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp())
-
-
-def _object(value: object) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) else None

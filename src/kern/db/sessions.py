@@ -7,17 +7,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from kern.db.listing import RunFilter
 from kern.db.reading import Reading
 from kern.db.users import MANY
 from kern.errors import RunStateError
 from kern.run.base import RunStatus
-from kern.run.codec import decode_object
 from kern.run.ownership import may_see
 from kern.run.record import RunRecord
-from kern.run.state import texts_of
 
 LIVE = (RunStatus.pending, RunStatus.running, RunStatus.paused)
 
@@ -26,16 +23,17 @@ _SOON, _LATER = 0.05, 1.0
 
 
 class SessionRow(msgspec.Struct, frozen=True, gc=False):
-    """The row of a session. ``session_state``, ``metadata``, ``summary``, ``data`` are JSON text.
+    """The row of a session. ``state``, ``metadata``, ``summary`` and ``data`` are JSON text.
 
-    ``data`` is what users keep in ``session_data`` and ``agent_data`` beside what has a column.
+    ``state`` is a list of its keys, each with its value, both as JSON texts; ``data`` is what users
+    keep in ``session_data`` and ``agent_data`` beside what has a column.
     """
 
     session_id: str
     agent_id: str = ""
     user_id: str | None = None
     name: str | None = None
-    session_state: str | None = None
+    state: str | None = None
     metadata: str | None = None
     summary: str | None = None
     data: str | None = None
@@ -94,30 +92,16 @@ class Sessions(ABC):
     async def count(self, wanted: SessionFilter) -> int:
         """Return how many sessions there are; the more, the longer it takes."""
 
-    async def put(self, row: SessionRow, *, with_state: bool) -> SessionRow | None:
-        """Store a session, in the place of the one with its id.
+    @abstractmethod
+    async def put(self, row: SessionRow) -> bool:
+        """Store a session but for its state, in the place of the one with its id.
 
         Args:
             row: the session; the moments are the database's, where it is there already.
-            with_state: whether its state replaces the stored one.
 
         Returns:
-            The session as it is stored; None where it is another user's.
-
-        Raises:
-            InvalidInputError: its state is not JSON, or has a key that is too long.
+            False where it is another user's.
         """
-        state = decode_object(row.session_state)
-        texts_of(state)  # What cannot be stored is refused before anything is.
-        stored = await self._put(row)
-        if stored is not None and with_state:
-            await self._reading.states.replace(row.session_id, state)
-            stored = replace(stored, session_state=row.session_state)
-        return stored
-
-    @abstractmethod
-    async def _put(self, row: SessionRow) -> SessionRow | None:
-        """Do what :meth:`put` does, without the state."""
 
     @abstractmethod
     async def rename(self, session_id: str, name: str) -> bool:

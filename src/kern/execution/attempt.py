@@ -244,6 +244,12 @@ class Attempt:
             self._pieces = ToolPieces(self.journal)
         return self._pieces
 
+    def stream(self) -> None:
+        """Write pieces too from now on, those that there are at once: somebody reads the run."""
+        self.journal.stream()
+        if self._pieces is not None:
+            self._pieces.flush()
+
     @property
     def uses_state(self) -> bool:
         """Whether the state of the session is a part of the run, whoever asks for it."""

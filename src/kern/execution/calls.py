@@ -143,6 +143,8 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
     waiting = {each.tool_execution.tool_call_id for each in requirements}
     due = [(place, call) for place, call in turn.open_calls if call.id not in waiting]
     for number, group in enumerate(_in_order(attempt, turn, due)):
+        if attempt.wakes_at is not None:
+            break  # They come after a call that sleeps.
         if number:
             await _begin(attempt, turn, group)
         uses = [_use(attempt, turn, place, call) for place, call in group]

@@ -37,6 +37,7 @@ _SUMMARY = (
 )
 _STATE = "This is the state of the session."
 _REFERENCES = "These documents were found for the message above. Use them where they help."
+_BETWEEN = ",\n"
 _DEPENDENCIES = "This is known beside the message above."
 
 
@@ -320,6 +321,9 @@ def json_values(value: object) -> object:
     try:
         values: object = to_jsonable_python(value, fallback=_shown)
         return values
+    except UnicodeEncodeError:  # A key is no text that has a UTF-8.
+        values = json.loads(json.dumps(value, default=_shown))
+        return values
     except (ValueError, RecursionError):  # It holds itself, or bytes that are no text.
         return _shown(value)
 
@@ -338,13 +342,16 @@ def listed(documents: Sequence[object], format: ReferencesFormat) -> str:
         documents: objects or texts, as a retriever gave them.
         format: how.
     """
-    values = json_values([*documents])
+    values = [json_values(each) for each in documents]
     if format == "json":
-        return json.dumps(values, ensure_ascii=False, indent=2)
+        return f"[{_BETWEEN.join([json.dumps(each, ensure_ascii=False) for each in values])}]"
     import yaml
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(values, Dumper=dumper, allow_unicode=True, sort_keys=False)
+    try:
+        text: str = yaml.dump(values, Dumper=dumper, allow_unicode=True, sort_keys=False)
+    except UnicodeEncodeError:  # It has a half of a character, which YAML can escape only.
+        text = yaml.dump(values, Dumper=yaml.SafeDumper, sort_keys=False)
     return text.rstrip()
 
 

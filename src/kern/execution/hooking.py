@@ -8,8 +8,9 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import copy, deepcopy
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from kern.aio.retry import until_available
 from kern.aio.tasks import outlive, see_out
@@ -27,7 +28,7 @@ from kern.execution.journal import StaleAttemptError
 from kern.execution.values import values_of
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
-from kern.run.base import current_run, current_user
+from kern.run.base import STATE_VALUES, current_run, current_user
 from kern.run.given import REPLACED, RunInput, run_input_of
 from kern.run.input import RunInput as StoredInput
 from kern.run.input import messages_of
@@ -39,8 +40,6 @@ logger = logging.getLogger("kern")
 
 Left: TypeAlias = tuple[object, str] | None
 """What a hook has put in the place of the input or the answer, as :class:`HookEnded` holds it."""
-
-Result = TypeVar("Result")
 
 # How long a hook that is stopped from outside is waited for, in seconds.
 _GRACE = 1.0
@@ -58,8 +57,8 @@ async def run_pre_hooks(attempt: Attempt, hooks: Hooks) -> None:
     if replacing:
         await _replace_input(attempt, replacing[-1])  # The process may have been lost before that.
     for hook in _due(attempt, hooks.pre):
-        left = await _called(attempt, hook, _pre(attempt, hook))
-        step = await _end(attempt, hook, left)
+        left, patch = await _called(attempt, hook, _pre(attempt, hook))
+        step = await _end(attempt, hook, left, patch)
         await _replace_input(attempt, step)
 
 
@@ -75,12 +74,12 @@ async def run_post_hooks(attempt: Attempt, hooks: Hooks) -> None:
         await attempt.journal.commit()
         attempt.show()
         try:
-            left = await _called(attempt, hook, _post(attempt, hook))
+            left, patch = await _called(attempt, hook, _post(attempt, hook))
         except CheckError as refused:
             # Where the run is retried, the model is told so and asked again.
             attempt.journal.keep(AnswerRefused(refused.message))
             raise
-        await _end(attempt, hook, left)
+        await _end(attempt, hook, left, patch)
 
 
 def start_in_background(attempt: Attempt, hooks: Hooks) -> None:
@@ -138,11 +137,23 @@ def _due(attempt: Attempt, hooks: Sequence[Hook]) -> Iterator[Hook]:
 async def _call(attempt: Attempt, hook: Hook, **given: RunInput | object) -> None:
     """Call a function of the user's with what it asks for."""
     assert not isinstance(hook.function, BaseGuardrail), "it is called otherwise"
-    await hook.function.call({**await values_of(attempt, hook.function.names), **given})
+    names = hook.function.names
+    values = await values_of(attempt, names)
+    if hook.in_background:  # It changes nothing, whatever else goes on.
+        context = copy(attempt.run_context)
+        context.session_state = deepcopy(context.session_state)
+        values |= context.values(names & STATE_VALUES)
+    await hook.function.call({**values, **given})
 
 
-async def _called(attempt: Attempt, hook: Hook, work: Coroutine[Any, Any, Result]) -> Result | None:
+async def _called(
+    attempt: Attempt, hook: Hook, work: Coroutine[Any, Any, Left]
+) -> tuple[Left, StatePatch | None]:
     """Do what a hook does in a task of its own, which it may cancel; only checks pass on.
+
+    Returns:
+        What it has left, and what it has changed in the state of the session; nothing where it has
+        failed.
 
     Raises:
         CheckError: the hook has raised it.
@@ -159,18 +170,20 @@ async def _called(attempt: Attempt, hook: Hook, work: Coroutine[Any, Any, Result
     finally:
         if not task.done():
             see_out(task, f"run {attempt.output.run_id}: the hook {hook.name}")
-    result, raised = task.result()
+    left, raised = task.result()
+    if raised is None:
+        return left, _changed(attempt, hook)
+    _forget_changes(attempt)
     if isinstance(raised, CheckError | ThreadLimitError):
         # A hook that was not called for want of a thread must not count as one that has.
         raise raised
-    if raised is not None:
-        _warn(attempt, hook, raised)
-    return result
+    _warn(attempt, hook, raised)
+    return None, None
 
 
 async def _outcome(
-    attempt: Attempt, work: Coroutine[Any, Any, Result]
-) -> tuple[Result | None, BaseException | None]:
+    attempt: Attempt, work: Coroutine[Any, Any, Left]
+) -> tuple[Left, BaseException | None]:
     try:
         with _as_parent(attempt):
             return await work, None
@@ -192,9 +205,9 @@ def _as_parent(attempt: Attempt) -> Iterator[None]:
         current_user.reset(user)
 
 
-async def _end(attempt: Attempt, hook: Hook, left: Left) -> HookEnded:
+async def _end(attempt: Attempt, hook: Hook, left: Left, patch: StatePatch | None) -> HookEnded:
     """Commit that a hook has ended, with what it has put in the place of input or answer."""
-    step = HookEnded(hook.kind, hook.place, hook.name, left, _changed(attempt, hook))
+    step = HookEnded(hook.kind, hook.place, hook.name, left, patch)
     attempt.journal.keep(step)
     await attempt.journal.commit()
     return step
@@ -202,9 +215,10 @@ async def _end(attempt: Attempt, hook: Hook, left: Left) -> HookEnded:
 
 def _changed(attempt: Attempt, hook: Hook) -> StatePatch | None:
     """Return what a hook has changed in the state of the session; what is no JSON is not kept."""
-    state, context = attempt.session_state, attempt.run_context
+    state = attempt.session_state
     if state is None:
         return None
+    context = attempt.run_context
     try:
         return state.changed(context.session_state)
     except InvalidInputError as error:
@@ -212,6 +226,13 @@ def _changed(attempt: Attempt, hook: Hook) -> StatePatch | None:
         return None
     finally:
         context.session_state = state.value
+
+
+def _forget_changes(attempt: Attempt) -> None:
+    """Have the state of the session be as it was before a hook that has failed."""
+    if attempt.session_state is not None:
+        attempt.session_state.reset()
+        attempt.run_context.session_state = attempt.session_state.value
 
 
 async def _replace_input(attempt: Attempt, step: HookEnded) -> None:

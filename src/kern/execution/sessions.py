@@ -11,7 +11,7 @@ from typing import Any
 from kern.aio.retry import until_available
 from kern.aio.threads import call_in_thread
 from kern.db.base import Store
-from kern.db.methods import session_of_row
+from kern.db.stored import session_of_row
 from kern.errors import described
 from kern.execution.attempt import Attempt
 from kern.execution.finishing import ask_secondary

@@ -55,7 +55,7 @@ class Definition(Protocol):
 
     @property
     def session_tools(self) -> Sequence[Tool]:
-        """Tools that look at what was said before; the model is offered them last."""
+        """Tools for its sessions, which come after the others."""
 
     @property
     def history_runs(self) -> int:

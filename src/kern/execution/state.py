@@ -141,12 +141,16 @@ class SessionState:
         try:
             texts = self._read(after)
         except InvalidInputError:
-            self.value = {**values_of(self._texts), **self._current}
+            self.reset()
             raise
         if isinstance(after, dict):
             self.value = after
         self._turn = 0
         return self._go_on(texts)
+
+    def reset(self) -> None:
+        """Have :attr:`value` be as before a function outside of tool calls has changed it."""
+        self.value = {**values_of(self._texts), **self._current}
 
     def _go_on(self, after: Texts) -> StatePatch | None:
         patch = difference_of(self._texts, after)

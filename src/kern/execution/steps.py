@@ -15,6 +15,7 @@ from typing import NoReturn, TypeVar
 
 from kern.aio.threads import call_in_thread
 from kern.errors import (
+    AgentRunException,
     DatabaseError,
     InvalidInputError,
     StepError,
@@ -46,6 +47,9 @@ _LONGEST_DELAY = 300.0
 
 # The call whose step calls this code; the tools of a run that the step has begun are others.
 _in_step: "ContextVar[CallSteps | None]" = ContextVar("in_step", default=None)
+
+# What says something else than that a step's function has failed.
+_PASS = (ThreadLimitError, StepError, AgentRunException)
 
 _Call = Callable[[], Awaitable[object]]
 
@@ -262,8 +266,8 @@ class CallSteps:
         shown = f"The step {one_line(name, 60)!r}"
         try:
             result = await self._tried(name, call, retries, delay)
-        except (ThreadLimitError, StepError):
-            raise  # It could not be done as it was asked for.
+        except _PASS:
+            raise  # It was not done, or says how the run goes on.
         except Exception as error:
             cause, text = error, f"{shown} failed: {described(error)}"
         else:
@@ -285,7 +289,7 @@ class CallSteps:
             for tries in count():
                 try:
                     return await call()
-                except (ThreadLimitError, StepError):
+                except _PASS:
                     raise
                 except Exception as error:
                     if tries >= retries:

@@ -191,13 +191,13 @@ def told_of(
         summary: of the session.
         tool_instructions: what toolkits and tools say of their use.
     """
-    dependencies = context.dependencies.items()
+    state, dependencies = context.session_state or {}, context.dependencies.items()
     return Told(
         instructions=returned.get(INSTRUCTIONS),
         system_message=returned.get(SYSTEM_MESSAGE),
         location=returned.get(LOCATION),
         names=ChainMap(
-            context.session_state or {},
+            state,
             {name: value for name, value in dependencies if not called_for_each_run(value)},
             {**(context.metadata or {})},
             {} if context.user_id is None else {"user_id": context.user_id},

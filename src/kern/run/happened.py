@@ -126,6 +126,8 @@ def event_of(happened: Happened, run: OfRun, at: float) -> RunOutputEvent:
     event, content, tool, requirements, seq, more = happened
     if event is RunEvent.custom_event:
         return custom_event(more, run, seq, at)
+    if event is RunEvent.model_request_started and isinstance(run, RunOutput):
+        more = {"model": run.model, "model_provider": run.model_provider}
     return class_of(event)(
         event,
         run.run_id,

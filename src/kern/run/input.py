@@ -38,10 +38,7 @@ class RunInput:
         Raises:
             InvalidInputError: there is nothing to say in it, or it is none of these.
         """
-        given = value if isinstance(value, list | tuple) else [value]
-        if given and all(map(_is_part, given)):
-            given = [{"role": role, "content": [*given]}]
-        messages = tuple([_message(each, role) for each in given])
+        messages = (Message(role, value),) if isinstance(value, str) else _messages(value, role)
         if not with_media and not any(map(_says_something, messages)):
             raise InvalidInputError("The input is empty. Pass a text or a list of messages.")
         return cls(messages)
@@ -67,6 +64,13 @@ class RunInput:
         if not isinstance(options, dict):
             raise ValueError(f"expected an object of options, found {options!r:.100}")
         return cls(tuple(messages_of(values)), options)
+
+
+def _messages(value: object, role: Role) -> tuple[Message, ...]:
+    given = value if isinstance(value, list | tuple) else [value]
+    if given and all(map(_is_part, given)):
+        given = [{"role": role, "content": [*given]}]
+    return tuple([_message(each, role) for each in given])
 
 
 def _message(value: object, role: Role) -> Message:

@@ -151,8 +151,8 @@ class Message:
                 and ``files``, which are added to the content.
         """
         self.role = role
-        self.content = parts_from_json(content) if isinstance(content, list) else content
-        self.tool_calls = [] if tool_calls is None else tool_calls  # type: ignore[assignment] # It is looked at below.
+        self.content = content  # type: ignore[assignment] # It is looked at below.
+        self.tool_calls = [] if tool_calls is None else tool_calls  # type: ignore[assignment] # Likewise.
         self.tool_call_id = tool_call_id
         self.refusal = refusal
         self.provider = provider
@@ -186,10 +186,12 @@ class Message:
             )
         content = self.content
         if not (isinstance(content, str) or content is None or is_content(content)):
-            kind = type(content).__name__
-            raise InvalidInputError(
-                f"A message's content must be a text or a tuple of parts, not {kind}."
-            )
+            if not isinstance(content, list):
+                kind = type(content).__name__
+                raise InvalidInputError(
+                    f"A message's content must be a text or a tuple of parts, not {kind}."
+                )
+            self.content = parts_from_json(content)
         if self.tool_calls and not all(isinstance(each, ToolCall) for each in self.tool_calls):
             self.tool_calls = [
                 ToolCall.from_dict(each) if isinstance(each, Mapping) else each

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Self, cast
+from typing import Any, Generic, Self
 
 import msgspec
 from typing_extensions import TypeVar
@@ -315,7 +315,6 @@ class RunOutput(Generic[Output]):
 
     @classmethod
     def _from_row(cls, record: RunRecord) -> Self:
-        error = decode_object(record.error)
         output = cls(
             run_id=record.run_id,
             session_id=record.session_id,
@@ -323,9 +322,7 @@ class RunOutput(Generic[Output]):
             user_id=record.user_id,
             status=record.status,
             metadata=decode_object(record.metadata) if record.metadata else None,
-            error=cast("str | None", error.get("message")),
             error_kind=record.error_kind,
-            error_details=cast("dict[str, object] | None", error.get("details")),
             attempt=record.attempt,
             parent_run_id=record.parent_run_id,
             output_schema=record.output_schema,
@@ -334,6 +331,9 @@ class RunOutput(Generic[Output]):
             started_at=_seconds(record.started_at),
             finished_at=_seconds(record.finished_at),
         )
+        if record.error is not None:
+            told: dict[str, Any] = decode_object(record.error)
+            output.error, output.error_details = told.get("message"), told.get("details")
         if record.requirements is not None:
             output.requirements = requirements_from_json(record.requirements)
         if record.output is not None:
@@ -410,10 +410,14 @@ class RunOutput(Generic[Output]):
         self.metrics.name(self.model, self.model_provider)
         if "followups" in given:
             self.followups = given["followups"]
-        self.session_state = given.get("session_state")
+        for name in values.keys() & _RARE:
+            setattr(self, name, given[name])
         if given.get("references") is not None:
             self.references = references_from_json(given["references"])
-        self.more = given.get("more")
+
+
+_RARE = {"session_state", "more"}
+"""What few runs have."""
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -30,7 +30,7 @@ class AgentSession:
         summary: what it was about, where summaries are made.
         created_at: when it was begun, in seconds since 1970.
         updated_at: when it was last changed.
-        stored_state: the state as it was read, as JSON text, or None.
+        stored_state: the state as it was read, by its keys, as JSON texts.
 
     Example:
         >>> session = AgentSession("session")
@@ -81,7 +81,7 @@ class AgentSession:
         self._runs = runs
         self._load_runs = load_runs
         self._changed: dict[str, AnyRun] = {}
-        self.stored_state: str | None = None
+        self.stored_state: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"AgentSession({self.session_id!r})"

@@ -15,6 +15,7 @@ from kern.db.database import Database
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.session_rules import FILE_NAMES, IN_BRACES, SessionRules
 from kern.execution.spec import HistoryAgents
+from kern.execution.state import without_current
 from kern.keywords import nearest
 from kern.run.event import RunEvent
 from kern.run.numbers import check_count
@@ -116,20 +117,26 @@ class Conversation(Part):
             raise ConfigurationError(str(error)) from error
 
     @property
+    def uses_state(self) -> bool:
+        """Whether its runs have a state, though no tool may ask for it."""
+        return (
+            self.session_state is not None
+            or self.add_session_state_to_context
+            or self.enable_agentic_state
+            or self.overwrite_db_session_state
+        )
+
+    @property
     def state_rules(self) -> StateRules | None:
         """What the agent says of the states of its sessions, at this moment; None for nothing.
 
         Raises:
             InvalidInputError: its own is not JSON.
         """
-        given = self.session_state
-        if given is None and not (
-            self.add_session_state_to_context
-            or self.enable_agentic_state
-            or self.overwrite_db_session_state
-        ):
+        if not self.uses_state:
             return None
-        return StateRules(texts_of(given or {}), self.overwrite_db_session_state)
+        begin = texts_of(without_current(self.session_state or {}))
+        return StateRules(begin, self.overwrite_db_session_state)
 
     @property
     def summarizes(self) -> bool:

@@ -27,13 +27,13 @@ class PostgresSessions(Sessions):
         self._fetch = connections.fetch
         self._names = names
         sessions, runs = names.sessions, names.runs
-        # Keys and values are JSON texts, so what stands between them makes an object of them.
-        self._row = f"""session_id, agent_id, user_id, name, (
-    SELECT '{{' || string_agg(key || ':' || value::text, ',' ORDER BY key) || '}}'
-    FROM {names.states} AS state
-    WHERE state.session_id = session.session_id AND value IS NOT NULL) AS session_state,
-    metadata, summary, data, created_at, updated_at"""
-        self._put_row = f"""
+        self._select = f"""
+SELECT session_id, agent_id, user_id, name, (
+    SELECT json_agg(json_build_array(key, value::text)) FROM {names.states} AS state
+    WHERE state.session_id = session.session_id AND value IS NOT NULL) AS state,
+    metadata, summary, data, created_at, updated_at
+FROM {sessions} AS session"""
+        self._put = f"""
 INSERT INTO {sessions} AS session
     (session_id, agent_id, user_id, name, metadata, summary, data, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, now()))
@@ -41,7 +41,7 @@ ON CONFLICT (session_id) DO UPDATE SET user_id = coalesce(session.user_id, exclu
     name = excluded.name, metadata = excluded.metadata, summary = excluded.summary,
     data = excluded.data, updated_at = now()
 WHERE coalesce(session.user_id = excluded.user_id, true)
-RETURNING {self._row}"""
+RETURNING session_id"""
         self._summarize = f"""
 UPDATE {sessions} AS session SET summary = $4
 FROM {runs} AS run
@@ -73,10 +73,7 @@ RETURNING run_id"""
 
     @override
     async def get(self, session_id: str) -> SessionRow | None:
-        rows = await self._fetch(
-            f"SELECT {self._row} FROM {self._names.sessions} AS session WHERE session_id = $1",
-            session_id,
-        )
+        rows = await self._fetch(f"{self._select} WHERE session_id = $1", session_id)
         return _row(rows[0]) if rows else None
 
     @override
@@ -86,7 +83,7 @@ RETURNING run_id"""
         conditions, values = self._conditions(wanted)
         order = "" if oldest_first else " DESC"
         rows = await self._fetch(
-            f"SELECT {self._row} FROM {self._names.sessions} AS session {conditions} "
+            f"{self._select} {conditions} "
             f"ORDER BY created_at{order}, session_id{order} "
             f"LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}",
             *values,
@@ -105,9 +102,9 @@ RETURNING run_id"""
         return count
 
     @override
-    async def _put(self, row: SessionRow) -> SessionRow | None:
+    async def put(self, row: SessionRow) -> bool:
         rows = await self._fetch(
-            self._put_row,
+            self._put,
             row.session_id,
             row.agent_id,
             row.user_id,
@@ -117,7 +114,7 @@ RETURNING run_id"""
             row.data,
             row.created_at,
         )
-        return _row(rows[0]) if rows else None
+        return bool(rows)
 
     @override
     async def rename(self, session_id: str, name: str) -> bool:

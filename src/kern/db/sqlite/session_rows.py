@@ -31,13 +31,13 @@ class SqliteSessions(Sessions):
         super().__init__(reading)
         self._file = file
         self._sessions, self._runs = file.tables.sessions, file.tables.runs
-        # Keys and values are JSON texts, so what stands between them makes an object of them.
-        self._row = f"""session_id, agent_id, user_id, name, (
-    SELECT '{{' || group_concat(key || ':' || value, ',') || '}}' FROM (
-        SELECT key, value FROM {file.tables.states} AS state
-        WHERE state.session_id = session.session_id AND value IS NOT NULL ORDER BY key)
-    ) AS session_state, metadata, summary, data, created_at, updated_at"""
         self._states = StateChanges(file.tables)
+        self._select = f"""
+SELECT session_id, agent_id, user_id, name, (
+    SELECT json_group_array(json_array(key, value)) FROM {file.tables.states} AS state
+    WHERE state.session_id = session.session_id AND value IS NOT NULL) AS state,
+    metadata, summary, data, created_at, updated_at
+FROM {self._sessions} AS session"""
 
     @override
     async def get(self, session_id: str) -> SessionRow | None:
@@ -54,8 +54,8 @@ class SqliteSessions(Sessions):
         return await self._file.read(self._count, wanted)
 
     @override
-    async def _put(self, row: SessionRow) -> SessionRow | None:
-        return await self._file.write(self._put_row, row)
+    async def put(self, row: SessionRow) -> bool:
+        return await self._file.write(self._put, row)
 
     @override
     async def rename(self, session_id: str, name: str) -> bool:
@@ -83,8 +83,7 @@ class SqliteSessions(Sessions):
 
     def _get(self, transaction: Transaction, session_id: str) -> SessionRow | None:
         row = transaction.one(
-            f"SELECT {self._row} FROM {self._sessions} AS session WHERE session_id = :session_id",
-            session_id=session_id,
+            f"{self._select} WHERE session_id = :session_id", session_id=session_id
         )
         return None if row is None else _row(row)
 
@@ -98,7 +97,7 @@ class SqliteSessions(Sessions):
     ) -> list[SessionRow]:
         order = "" if oldest_first else "DESC"
         rows = transaction.execute(
-            f"SELECT {self._row} FROM {self._sessions} AS session {_conditions(wanted)} "
+            f"{self._select} {_conditions(wanted)} "
             f"ORDER BY created_at {order}, session_id {order} LIMIT :limit OFFSET :offset",
             **_values(wanted),
             limit=-1 if limit is None else limit,
@@ -115,18 +114,18 @@ class SqliteSessions(Sessions):
         count: int = row["count"]
         return count
 
-    def _put_row(self, transaction: Transaction, row: SessionRow) -> SessionRow | None:
+    def _put(self, transaction: Transaction, row: SessionRow) -> bool:
         created_at = transaction.now if row.created_at is None else row.created_at.timestamp()
-        stored = transaction.one(
+        stored = transaction.execute(
             f"""
-INSERT INTO {self._sessions} AS session (session_id, agent_id, user_id, name, metadata, summary,
-    data, created_at, updated_at)
-VALUES (:session_id, :agent_id, :user_id, :name, :metadata, :summary, :data, :created_at, :now)
+INSERT INTO {self._sessions} AS session (session_id, agent_id, user_id, name,
+    metadata, summary, data, created_at, updated_at)
+VALUES (:session_id, :agent_id, :user_id, :name, :metadata, :summary, :data,
+    :created_at, :now)
 ON CONFLICT (session_id) DO UPDATE SET user_id = coalesce(session.user_id, excluded.user_id),
     name = excluded.name, metadata = excluded.metadata, summary = excluded.summary,
     data = excluded.data, updated_at = :now
-WHERE coalesce(session.user_id = excluded.user_id, true)
-RETURNING session_id""",
+WHERE coalesce(session.user_id = excluded.user_id, true)""",
             session_id=row.session_id,
             agent_id=row.agent_id,
             user_id=row.user_id,
@@ -136,7 +135,7 @@ RETURNING session_id""",
             data=row.data,
             created_at=created_at,
         )
-        return None if stored is None else self._get(transaction, row.session_id)
+        return stored.rowcount > 0
 
     def _rename(self, transaction: Transaction, session_id: str, name: str) -> bool:
         renamed = transaction.execute(
