@@ -78,12 +78,9 @@ PATHS = {
 }
 
 
-# They come with the tools and the hooks.
+# The toolkits that kern brings, and what asks a person.
 COMING = {
-    *("CheckTrigger", "InputCheckError", "ModelRetry", "OutputCheckError", "RetryAgentRun"),
-    *("StopAgentRun", "BaseGuardrail", "OpenAIModerationGuardrail", "PIIDetectionGuardrail"),
-    *("PromptInjectionGuardrail", "hook", "Function", "FunctionCall", "Toolkit"),
-    *("UserInputField", "DuckDuckGoTools", "HackerNewsTools", "ReasoningTools", "WebSearchTools"),
+    *("DuckDuckGoTools", "HackerNewsTools", "ReasoningTools", "UserInputField", "WebSearchTools"),
     *("WikipediaTools", "YFinanceTools"),
 }
 

@@ -272,3 +272,17 @@ async def test_what_is_no_console_is_refused(model: OpenAIResponses) -> None:
         await Agent("Tester", model).aprint_response("?", console="here")
     with pytest.raises(InvalidInputError, match="nothing could be shown yet"):
         await Agent("Tester", model).aprint_response("?", background=True)
+
+
+async def test_a_conversation_in_the_terminal_goes_on_until_a_last_word(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.default = Reply.text("Well.")
+    agent = Agent("Tester", model, db=db, add_history_to_context=True)
+    for said, ends in ((" Bye \nmore\n", "word"), ("", "end of the input")):
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"one\n{said}"))
+        console, shown = shown_by()
+        await agent.acli_app("first", console=console)
+        assert shown.getvalue().count("Well.") == 2, ends
+    asked = [[item["role"] for item in each.body["input"]] for each in server.requests]
+    assert asked == [["user"], ["user", "assistant", "user"]] * 2

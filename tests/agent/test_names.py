@@ -71,9 +71,9 @@ async def test_a_run_says_what_went_in_and_how_its_model_came_to_its_answer(
     run = await agent.arun("How is it?")
     kept = await agent.aget_run_output(run.run_id)
     assert kept is not None
-    assert run.input is not None
-    assert run.input.input_content == "How is it?"
     for each in (run, kept):
+        assert each.input is not None
+        assert each.input.input_content == "How is it?"
         assert (each.reasoning_content, each.citations) == ("Hm.", None)
         assert (each.is_paused, each.is_cancelled, each.active_requirements) == (False, False, [])
         assert each.get_content_as_string() == "It is sunny."
@@ -207,3 +207,16 @@ def test_what_older_versions_have_stored_is_read() -> None:
     assert run.metrics == Metrics(input_tokens=3, unpriced_calls=1)
     assert run.tools_requiring_confirmation == [run.requirements[0].tool_execution]
     assert RunOutput.from_dict(run.to_dict()) == run
+
+
+def test_an_agent_can_be_copied() -> None:
+    agent = Agent("Tester", "openai:any", tools=[weather], session_state={"seen": []})
+    other = agent.deep_copy(update={"instructions": "Be brief."})
+    assert (other.id, other.name, [*other.tools]) == ("tester", "Tester", ["weather"])
+    assert (other.model, other.instructions, agent.instructions) == (agent.model, "Be brief.", None)
+    assert other.session_state is not None
+    assert agent.session_state is not None
+    assert other.session_state["seen"] is not agent.session_state["seen"]
+    assert not Agent(model="openai:any").deep_copy().is_named
+    with pytest.raises(TypeError, match="instruction"):
+        agent.deep_copy(update={"instruction": "Be brief."})

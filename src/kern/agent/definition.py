@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from inspect import cleandoc
 from typing import Any, Generic, Self, TypeAlias, cast, overload
 
@@ -180,6 +181,26 @@ class AgentDefinition(
         finally:
             self.__dict__.update(model=own, fallback=fallback)
 
+    def deep_copy(self, *, update: Mapping[str, object] | None = None) -> Self:
+        """Return another agent that is defined as this one is; it has the same model and database.
+
+        Args:
+            update: keywords that are other than this one's.
+
+        Raises:
+            ConfigurationError: a keyword cannot be used.
+            TypeError: there is no such keyword.
+        """
+        given = {name: value for name, value in self.__dict__.items() if name in PART_OF}
+        given["tools"] = self.__dict__.get("_given")
+        if not self.is_named:
+            del given["id"], given["name"]
+        copied: dict[str, Any] = {
+            name: deepcopy(value) if isinstance(value, dict) and name in _STATEFUL else value
+            for name, value in given.items()
+        }
+        return type(self)(**{**copied, **(update or {})})
+
     def _typed(self, output: RunOutput) -> RunOutput[Output]:
         """Return a run with its content as an instance of its type."""
         if output.content_type != "str":
@@ -231,6 +252,8 @@ AgentDefinition.__init__.__doc__ = "\n\n".join(
         *(cleandoc(part.__doc__ or "").replace("Attributes:", "Keywords:") for part in PARTS),
     ]
 )
+
+_STATEFUL = ("metadata", "session_state")
 
 _ALWAYS = (Identity, Context, Calling)
 

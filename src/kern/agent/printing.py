@@ -1,6 +1,8 @@
 """An agent's methods that show a run in the terminal."""
 
 from collections.abc import Collection
+from functools import partial
+from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
@@ -8,9 +10,14 @@ from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.request import Request
 from kern.agent.sync.running import SyncRunning
+from kern.aio.threads import call_in_thread
 from kern.errors import InvalidInputError
 from kern.run.agent import Output
 from kern.run.base import Deps
+from kern.run.identity import new_id
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Printing(SyncRunning[Deps, Output]):
@@ -59,9 +66,7 @@ class Printing(SyncRunning[Deps, Output]):
                 "background=True: nothing could be shown yet. Begin the run with arun(), and show "
                 "it with kern.utils.pprint once it has ended."
             )
-        console = Console() if console is None else console
-        if not isinstance(console, Console):
-            raise InvalidInputError(f"console must be rich's Console, not {console!r:.50}.")
+        shown = _checked(console) or Console()
         options["stream_events"] = stream
         request = Request.of(self, input, output_schema=output_schema, **options)
         view = View(
@@ -73,6 +78,65 @@ class Printing(SyncRunning[Deps, Output]):
             show_full_reasoning,
         )
         if stream:
-            await show_events(view, request.stream(), console)
+            await show_events(view, request.stream(), shown)
         else:
-            await show_run(view, request.execute(), console)
+            await show_run(view, request.execute(), shown)
+
+    async def acli_app(
+        self,
+        input: Input | None = None,
+        *,
+        user: str = "User",
+        exit_on: Collection[str] = ("exit", "quit", "bye"),
+        stream: bool | None = None,
+        markdown: bool | None = None,
+        console: object | None = None,
+        **options: Unpack[RunOptions],
+    ) -> None:
+        """Talk to the agent in the terminal, in one session, until one of the last words is said.
+
+        Args:
+            input: what it is asked first; by default the user is.
+            user: what the user is called.
+            exit_on: the words that end it, as the end of the input does.
+            stream: see :meth:`aprint_response`, as for the next two.
+            markdown: see there.
+            console: see there.
+            options: all other options of :meth:`arun`, but for ``background``.
+
+        Raises:
+            Exception: as :meth:`arun` does.
+        """
+        from rich.console import Console
+        from rich.prompt import Prompt
+
+        shown = _checked(console) or Console()
+        ask = partial(Prompt.ask, f"[bold]{user}[/bold]", console=shown)
+        options["session_id"] = options.get("session_id") or new_id()
+        said = input
+        while True:
+            if said is None:
+                try:
+                    said = await call_in_thread(ask)
+                except EOFError:
+                    return
+            if isinstance(said, str) and said.strip().lower() in exit_on:
+                return
+            if said:
+                await self.aprint_response(
+                    said,
+                    stream=stream,
+                    markdown=markdown,
+                    show_message=False,
+                    console=shown,
+                    **options,
+                )
+            said = None
+
+
+def _checked(console: object | None) -> "Console | None":
+    from rich.console import Console
+
+    if console is None or isinstance(console, Console):
+        return console
+    raise InvalidInputError(f"console must be rich's Console, not {console!r:.50}.")

@@ -90,8 +90,6 @@ class Message:
         references: what it rests on.
         provider_data: what the provider says beside it.
         compressed_content: what the model is told in place of a long content.
-        from_history: whether it is of an earlier run of the session.
-        stop_after_tool_call: of a tool's message, whether the run ends with it.
         metrics: what the model call used whose answer it is; None where that is not known.
         created_at: when, in seconds since 1970.
 
@@ -173,8 +171,6 @@ class Message:
     references = Extra[object]()
     provider_data = Extra[dict[str, object]]()
     compressed_content = Extra[str]()
-    from_history = Extra[bool]()
-    stop_after_tool_call = Extra[bool]()
     metrics = Extra[Metrics]()
     created_at = Extra[float]()
 
@@ -284,6 +280,20 @@ class Message:
         """The sources that the answer names."""
         urls = [each for each in self.parts if isinstance(each, CitationPart)]
         return Citations(urls) if urls else None
+
+    @property
+    def from_history(self) -> bool:
+        """Whether it is of an earlier run of the session."""
+        return self.more is not None and bool(self.more.get("from_history"))
+
+    @from_history.setter
+    def from_history(self, is_earlier: bool) -> None:
+        self.more = {**(self.more or {}), "from_history": is_earlier}
+
+    @property
+    def stop_after_tool_call(self) -> bool:
+        """Of a tool's message, whether the run ends with it."""
+        return self.more is not None and bool(self.more.get("stop_after_tool_call"))
 
     @property
     def tool_call_error(self) -> bool:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Generic, Self
 
 import msgspec
@@ -139,7 +140,10 @@ class RunOutput(Generic[Output]):
     def input(self) -> RunInput | None:
         """What it was given, where that is known."""
         if self.input_json is None:
-            return None
+            # Of a run that has ended it is what comes before its first answer.
+            own = (each for each in self.messages if not each.from_history)
+            given = [*takewhile(_is_given, (each for each in own if each.role != "system"))]
+            return run_input_of(given) if given else None
         return run_input_of(StoredInput.from_json(self.input_json).messages)
 
     @property
@@ -414,6 +418,10 @@ class RunOutput(Generic[Output]):
             setattr(self, name, given[name])
         if given.get("references") is not None:
             self.references = references_from_json(given["references"])
+
+
+def _is_given(message: Message) -> bool:
+    return message.role != "assistant"
 
 
 _RARE = {"session_state", "more"}

@@ -62,3 +62,40 @@ class SyncPrinting(Printing[Deps, Output]):
                 **options,
             )
         )
+
+    def cli_app(
+        self,
+        input: Input | None = None,
+        *,
+        user: str = "User",
+        exit_on: Collection[str] = ("exit", "quit", "bye"),
+        stream: bool | None = None,
+        markdown: bool | None = None,
+        console: object | None = None,
+        **options: Unpack[RunOptions],
+    ) -> None:
+        """Talk to the agent in the terminal, in one session, until one of the last words is said.
+
+        Args:
+            input: what it is asked first; by default the user is.
+            user: what the user is called.
+            exit_on: the words that end it, as the end of the input does.
+            stream: see :meth:`print_response`, as for the next two.
+            markdown: see there.
+            console: see there.
+            options: all other options of :meth:`run`, but for ``background``.
+
+        Raises:
+            Exception: as :meth:`run` does.
+        """
+        return blocking("await agent.acli_app(...)").call(
+            self.acli_app(
+                input,
+                user=user,
+                exit_on=exit_on,
+                stream=stream,
+                markdown=markdown,
+                console=console,
+                **options,
+            )
+        )
