@@ -80,7 +80,7 @@ class Calling(Part):
                 "The agent's tools are given by a function, which is called for each run. Add the "
                 "tool to what that returns, or give the agent a list: set_tools([...])."
             )
-        self.set_tools([*(self.__dict__["_given"] or ()), tool])
+        self.set_tools([*(self.__dict__.get("_given") or ()), tool])
 
     def set_tools(self, tools: Sequence[AnyTool] | Callable[..., object]) -> None:
         """Give the agent other tools; runs that have begun keep theirs.
