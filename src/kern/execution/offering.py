@@ -37,6 +37,11 @@ async def list_tools(attempt: Attempt) -> None:
             attempt.tools = {**attempt.tools, **own}  # Those of kern's own are the last.
     for toolset in spec.toolsets:
         _add_named(attempt, await toolset.listed(attempt.info))
+    telling = spec.telling
+    if telling is not None and telling.retriever is not None and telling.retriever.has_tool:
+        from kern.execution.knowledge import offer
+
+        offer(attempt, telling.retriever)
     attempt.show_tools()
 
 
