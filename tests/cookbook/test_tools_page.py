@@ -53,6 +53,5 @@ async def test_a_generator_tells_events() -> None:
     agent.add_tool(search)
     events = [each async for each in agent.arun("Search", stream=True, stream_events=True)]
     assert [vars(each)["title"] for each in events if isinstance(each, CustomEvent)] == ["A page"]
-    assert [each.tool.result for each in events if each.event == "ToolCallCompleted"] == [
-        "One page says a."
-    ]
+    told = [each.content for each in events if each.event == "ToolCallCompleted"]
+    assert told == ["One page says a."]
