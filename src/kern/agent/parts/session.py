@@ -15,7 +15,7 @@ from kern.db.database import Database
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.session_rules import FILE_NAMES, IN_BRACES, SessionRules
 from kern.execution.spec import HistoryAgents
-from kern.execution.state import without_current
+from kern.execution.state import CURRENT
 from kern.keywords import nearest
 from kern.run.event import RunEvent
 from kern.run.numbers import check_count
@@ -137,7 +137,9 @@ class Conversation(Part):
         """
         if not self.uses_state:
             return None
-        begin = texts_of(without_current(self.session_state or {}))
+        begin = texts_of(self.session_state or {})  # What is no state is refused here.
+        for key in CURRENT:
+            begin.pop(key, None)
         return StateRules(begin, self.overwrite_db_session_state)
 
     def _summarizing(self) -> Summarizing:
