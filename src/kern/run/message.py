@@ -180,7 +180,8 @@ class Message:
 
     def __post_init__(self) -> None:
         if self.role not in _ROLES:
-            if self.role == "developer":  # OpenAI's name for it; each provider is sent its own.
+            given: object = self.role
+            if given == "developer":  # OpenAI's name for it; each provider is sent its own.
                 self.role = "system"
                 return self.__post_init__()
             known = ", ".join(_ROLES)
