@@ -173,7 +173,6 @@ class Message:
     references = Extra[object]()
     provider_data = Extra[dict[str, object]]()
     compressed_content = Extra[str]()
-    from_history = Extra[bool]()
     stop_after_tool_call = Extra[bool]()
     metrics = Extra[Metrics]()
     created_at = Extra[float]()
@@ -231,6 +230,15 @@ class Message:
             )
         if given:
             self.more = {**(self.more or {}), **given}
+
+    @property
+    def from_history(self) -> bool:
+        """Whether it is of an earlier run of the session."""
+        return self.more is not None and bool(self.more.get("from_history"))
+
+    @from_history.setter
+    def from_history(self, value: bool) -> None:
+        self.more = {**(self.more or {}), "from_history": value}
 
     @property
     def text(self) -> str:
