@@ -16,7 +16,7 @@ from kern.run.tool import ToolCall, ToolExecution
 def test_a_message_is_made_by_keyword_and_keeps_what_few_have() -> None:
     message = Message(role="user", content="Hi", name="Ada", id="m1", created_at=1.0)
     assert (message.name, message.id, message.created_at) == ("Ada", "m1", 1.0)
-    assert (message.references, message.from_history) == (None, None)
+    assert (message.references, message.from_history) == (None, False)
     kept = Message.from_dict(json.loads(json.dumps(message.to_dict())))
     assert (kept, kept.name) == (message, "Ada")
 
