@@ -60,6 +60,7 @@ async def test_a_tool_may_end_the_run_with_its_result(
     assert (ended.status, ended.content) == (RunStatus.completed, "sunny")
     assert len(server.requests) == 1
     assert [each.role for each in ended.messages][-1] == "tool"
+    assert ended.tools[0].stop_after_tool_call
 
 
 async def test_a_failed_call_does_not_end_the_run(
@@ -259,6 +260,25 @@ async def test_the_tools_may_be_a_function_of_the_run(
         assert results(server) == [f"Hello {user}"]
         assert offered(server) == ["greet", "web_search"]
     assert given == [(agent, "ann", "ann"), (agent, "bob", "bob")]
+
+
+async def test_kerns_own_tools_come_after_those_that_a_function_gives(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    def tools_for() -> list[Any]:
+        return [tool(name="look")(lambda: "a")]
+
+    server.script.append(Reply.text("Hello."))
+    agent = Agent(
+        "Tester",
+        model,
+        tools=tools_for,
+        db=InMemoryDb(),
+        session_state={},
+        enable_agentic_state=True,
+    )
+    await agent.arun("Go")
+    assert offered(server) == ["look", "update_session_state"]
 
 
 async def test_a_function_of_tools_may_be_asynchronous_and_return_nothing(

@@ -114,7 +114,8 @@ class SyncMethods(Methods):
             end_timestamp: only those begun until this moment.
             limit: how many at most; None for all.
             page: which page of ``limit``, from 1 on; the later, the longer it takes.
-            sort_by: ``"created_at"``, by which there is an index; nothing else.
+            sort_by: ``"created_at"``, by which there is an index. With ``"updated_at"`` the same
+                sessions are on a page, sorted there by when they were last changed.
             sort_order: ``"desc"`` or ``"asc"``.
             deserialize: False for their JSON values, without their runs, and how many there are
                 on all pages; the more, the longer it takes to count them.

@@ -88,6 +88,7 @@ class Conversation(Part):
     history_runs: int = 0
     session_rules: SessionRules | None = None
     session_tools: tuple[Tool, ...] = ()
+    summarizes: bool = False
 
     def _build(self) -> None:
         given = self.__dict__
@@ -110,6 +111,7 @@ class Conversation(Part):
             self._file(),
         )
         given["session_rules"] = None if rules == SessionRules() else rules
+        given["summarizes"] = rules.summarizing is not None
         given["session_tools"] = tuple(self._session_tools())
         try:
             _ = self.state_rules  # A state that cannot be used is refused here.
@@ -137,11 +139,6 @@ class Conversation(Part):
             return None
         begin = texts_of(without_current(self.session_state or {}))
         return StateRules(begin, self.overwrite_db_session_state)
-
-    @property
-    def summarizes(self) -> bool:
-        """Whether its runs make summaries, which an older kern could not go on with."""
-        return self.session_rules is not None and self.session_rules.summarizing is not None
 
     def _summarizing(self) -> Summarizing:
         manager: object = self.session_summary_manager

@@ -112,6 +112,8 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
     elif isinstance(step, HookEnded):
         detail = step.name
         payload = payload if kind in _HOOK_ENDED else None
+    elif kind is RunEvent.custom_event:
+        detail = one_line(f"{happened.more['kind']} {shown(happened.more['values'])}", 160)
     elif kind is RunEvent.followups_completed:
         detail = one_line(shown(happened.more["followups"]), 160)
     elif step is not None and kind in _TOLD_ELSEWHERE:
