@@ -545,9 +545,8 @@ async def test_what_tools_say_of_their_use_stands_before_the_expected_output(
     await agent.arun("Hi", dependencies={"where": "twice"})
     told = "Count.\n\nLook twice before you leap.\n\n<expected_output>\nA sum.\n</expected_output>"
     assert system_of(server.requests[0]) == told
-    alone: list[dict[str, Any]] = [{"instructions": "Count."}, {"system_message": "Count."}]
-    for options in alone:
-        await Agent("Tester", model, tools=[look], **options).arun("Hi")
+    await Agent("Tester", model, tools=[look], instructions="Count.").arun("Hi")
+    await Agent("Tester", model, tools=[look], system_message="Count.").arun("Hi")
     assert system_of(server.requests[1]) == "Count.\n\nLook {where} before you leap."
     assert system_of(server.requests[2]) == "Count."
 

@@ -81,11 +81,6 @@ DEFINITIONS: list[tuple[dict[str, Any], str]] = [
         {"add_history_to_context": True, "num_history_runs": True},
         "num_history_runs must be a whole number from 0 on, not True.",
     ),
-    (
-        {"num_history_runs": 5, "history_agents": "all"},
-        "Without add_history_to_context there is no effect of: num_history_runs, history_agents. "
-        "Say add_history_to_context=True",
-    ),
     ({"live": "no"}, "live must be True or False, not 'no'."),
     ({"add_history_to_context": 1}, "add_history_to_context must be True or False, not 1."),
     ({"tools": [Shop.order]}, "The tool order is a method of a class, and a model cannot give"),

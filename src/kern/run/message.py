@@ -176,9 +176,8 @@ class Message:
 
     def __post_init__(self) -> None:
         if self.role not in _ROLES:
-            if (
-                str(self.role) == "developer"
-            ):  # OpenAI's name for it; each provider is sent its own.
+            given: object = self.role
+            if given == "developer":  # OpenAI's name for it; each provider is sent its own.
                 self.role = "system"
                 return self.__post_init__()
             known = ", ".join(_ROLES)
@@ -228,6 +227,15 @@ class Message:
             )
         if given:
             self.more = {**(self.more or {}), **given}
+
+    @property
+    def from_history(self) -> bool:
+        """Whether it is of an earlier run of the session."""
+        return self.more is not None and bool(self.more.get("from_history"))
+
+    @from_history.setter
+    def from_history(self, value: bool) -> None:
+        self.more = {**(self.more or {}), "from_history": value}
 
     @property
     def text(self) -> str:
