@@ -60,6 +60,18 @@ async def test_text_that_there_was_stays_the_content() -> None:
     assert (run.status, run.content) == (RunStatus.error, "Half ")
 
 
+async def test_a_run_that_has_failed_before_is_raised_again_by_its_id() -> None:
+    agent = Agent("Tester", ScriptedModel([REFUSED]), db=InMemoryDb())
+    for _ in range(2):
+        with pytest.raises(ModelError) as raised:
+            await agent.arun("Hi", run_id="run")
+        assert raised.value.run_output.run_id == "run"
+    again = await agent.arun("Hi", run_id="run", raise_on_error=False)
+    assert again.status is RunStatus.error
+    with pytest.raises(ModelError):
+        assert [each async for each in agent.arun("Hi", run_id="run", stream=True)]
+
+
 async def test_the_stored_run_has_no_text_that_nobody_wrote() -> None:
     agent = Agent("Tester", ScriptedModel([REFUSED]), db=InMemoryDb(), raise_on_error=False)
     run = await agent.arun("Hi")

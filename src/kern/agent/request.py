@@ -23,6 +23,7 @@ from kern.execution.journal import Emit
 from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
 from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
 from kern.run.happened import Happened, event_of
 from kern.run.input import RunInput
@@ -237,16 +238,21 @@ class Request:
             run = await self.attachments.attached(run)
         return await runtime.submit(self.agent, run, self.policy, self.connection)
 
-    async def execute(self, emit: Emit | None = None) -> RunOutput:
+    async def execute(self) -> RunOutput:
         """Execute the run here and now, and return it as it ended.
-
-        Args:
-            emit: called with each event.
 
         Raises:
             Exception: what the run failed of, which has it as ``run_output``; it is returned
                 instead where it was asked not to raise.
         """
+        output = await self._carried_out()
+        if output.status is RunStatus.error and self.raise_on_error:  # It had failed before.
+            error = failure(output.error_kind, output.error or "", output.error_details)
+            raise with_output(error, output)
+        return output
+
+    async def _carried_out(self, emit: Emit | None = None) -> RunOutput:
+        """Return the run as it ended; raise what it fails of now, if that is asked for."""
         agent, run = self.agent, self._continued().run
         if self.attachments is not None:
             run = await self.attachments.attached(run)
@@ -258,7 +264,7 @@ class Request:
                 output = await execute_alone(agent, run, emit, self.dependencies)
         except Exception as error:
             failed: RunOutput | None = getattr(error, "run_output", None)
-            if self.raise_on_error or failed is None or failed.run_id != run.run_id:
+            if self.raise_on_error or failed is None:
                 raise
             output = failed
             if output.content is None:
@@ -350,7 +356,7 @@ class Request:
 
     async def _executed(self, ended: list[RunOutput]) -> AsyncGenerator[RunOutputEvent, None]:
         events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
-        task = asyncio.create_task(self._continued().execute(events.put_nowait))
+        task = asyncio.create_task(self._continued()._carried_out(events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
         last: RunOutputEvent | None = None
         # The last event that is stored, and the text of the call after it, which may not be.
