@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from plain import plain
 from pydantic import BaseModel
 
 from kern.agent import Agent, Message
@@ -19,6 +20,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunInfo
 from kern.testing import Reply, ResponsesServer
 from kern.testing.record import RequestRecord
+from kern.tools import Toolkit, tool
 
 
 def said(request: RequestRecord) -> list[tuple[str, str]]:
@@ -72,10 +74,9 @@ async def test_the_keywords_are_told(model: OpenAIResponses, server: ResponsesSe
     "options",
     [
         {"role": "Bakes.", "instructions": ["One."], "use_instruction_tags": True},
-        {"system_message": "Be brief."},
         {"description": "A baker.", "instructions": ["a", "b"], "add_name_to_context": True},
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_what_is_always_the_same_is_built_once(
     model: OpenAIResponses, options: dict[str, Any]
@@ -98,6 +99,10 @@ async def test_an_answer_with_a_form_is_asked_for_without_markdown(
     agent = Agent("Tester", model, instructions="Judge.", markdown=True)
     await agent.arun("Hi", output_schema=Verdict)
     assert system_of(server.requests[0]) == "Judge."
+    server.default = Reply.text("Good.")
+    agent.output_model = model
+    await agent.arun("Hi")
+    assert system_of(server.requests[1]) == "Judge.\n\nFormat your answers in Markdown."
 
 
 async def by_user(run_context: RunContext, agent: Agent) -> list[str]:
@@ -194,7 +199,7 @@ def strange(run_contxt: object) -> str:
         ({"knowledge_retriever": "find"}, "knowledge_retriever must be a function of query"),
         ({"dependencies": ["a"]}, "dependencies must be a dict"),
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_what_cannot_be_told_is_refused_when_the_agent_is_made(
     model: OpenAIResponses, options: dict[str, Any], match: str
@@ -294,8 +299,10 @@ async def test_tools_are_given_what_dependencies_returned(
             dependencies={"a": lambda run_context: run_context.run_id, "b": service, "c": send},
         )
     assert "The dependency 'c' has a parameter 'to'" in caplog.text
+    caplog.clear()
     run = await agent.arun("Hi", dependencies={"d": lambda: [1]})
     assert found == [{"a": run.run_id, "b": service, "c": send, "d": [1]}]
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
@@ -306,7 +313,7 @@ async def test_tools_are_given_what_dependencies_returned(
         ([{"type": "text", "text": "Hi"}], "Hi"),
         ({"role": "user", "content": [{"type": "text", "text": "Hi"}]}, "Hi"),
     ],
-    ids=repr,
+    ids=plain,
 )
 async def test_values_and_parts_are_told(
     model: OpenAIResponses, server: ResponsesServer, given: Any, told: str
@@ -345,7 +352,7 @@ async def ask_thrice(agent: Agent, server: ResponsesServer) -> RequestRecord:
         ({"num_history_messages": 0}, ["3?"]),
         ({"num_history_messages": 9}, ["1?", "1", "2?", "2", "3?"]),
     ],
-    ids=repr,
+    ids=plain,
 )
 async def test_as_many_messages_of_the_history_are_shown(
     db: Database,
@@ -523,3 +530,37 @@ async def test_an_agent_with_names_but_no_state_needs_no_database(
 ) -> None:
     await Agent("Tester", model, instructions="Serve {user_id}, {mood}.").arun("Hi", user_id="ada")
     assert system_of(server.requests[0]) == "Serve ada, {mood}."
+
+
+async def test_what_tools_say_of_their_use_stands_before_the_expected_output(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    @tool(instructions="Look {where} before you leap.")
+    def look() -> str:
+        """Look."""
+        return "seen"
+
+    kit = Toolkit("kit", tools=[look])
+    agent = Agent("Tester", model, instructions="Count.", tools=[kit], expected_output="A sum.")
+    await agent.arun("Hi", dependencies={"where": "twice"})
+    told = "Count.\n\nLook twice before you leap.\n\n<expected_output>\nA sum.\n</expected_output>"
+    assert system_of(server.requests[0]) == told
+    for options in ({"instructions": "Count."}, {"system_message": "Count."}):
+        await Agent("Tester", model, tools=[look], **options).arun("Hi")
+    assert system_of(server.requests[1]) == "Count.\n\nLook {where} before you leap."
+    assert system_of(server.requests[2]) == "Count."
+
+
+async def test_a_function_of_tools_sees_what_dependencies_returned(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    def tools(dependencies: dict[str, object]) -> list[Any]:
+        def look() -> str:
+            return "seen"
+
+        look.__doc__ = str(dependencies["plan"])
+        return [look]
+
+    agent = Agent("Tester", model, tools=tools, dependencies={"plan": lambda: "gold"})
+    await agent.arun("Hi")
+    assert server.requests[0].body["tools"][0]["description"] == "gold"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from plain import plain
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -198,7 +199,7 @@ class Document:
         ((Document(),), [{"name": "Ada"}]),
         ([MessageReferences("q")], [{"query": "q", "references": [], "time": None}]),
     ],
-    ids=repr,
+    ids=plain,
 )
 async def test_documents_take_many_forms(
     model: OpenAIResponses, returned: object, documents: list[object]

@@ -48,7 +48,9 @@ async def test_a_session_has_what_was_said_in_it(db: Database) -> None:
         *("Look.", "Hello.", "Thanks.", "Hello."),
     ]
     [call] = session.get_tool_calls()
-    assert (call["tool_name"], call["result"]) == ("look", "Bonn is fine.")
+    assert call["function"] == {"name": "look", "arguments": '{"place": "Bonn"}'}
+    assert call["content"] == "Bonn is fine."
+    assert session.metadata == {"a": 1}, "of its first run"
     assert session.get_run(session.runs[1].run_id) is session.runs[1]
     last = await agent.aget_last_run_output("session")
     assert last is not None

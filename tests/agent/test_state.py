@@ -74,6 +74,17 @@ async def test_what_tools_change_is_stored_and_is_there_in_the_next_run(db: Data
     assert await agent.aget_session_state("other") == {}
 
 
+async def test_what_is_set_on_the_agent_holds_for_the_next_new_session(db: Database) -> None:
+    agent = made(db, session_state={"a": 1})
+    agent.session_state = {"a": 2}
+    assert (await agent.arun("Hi", session_id="s")).session_state == {"a": 2}
+    agent.session_state["b"] = 3
+    assert (await agent.arun("Hi", session_id="t")).session_state == {"a": 2, "b": 3}
+    with pytest.raises(ConfigurationError, match=r"session_state\['c'\] has no JSON form"):
+        agent.session_state = {"c": object()}
+    assert agent.session_state == {"a": 2, "b": 3}
+
+
 async def test_without_a_database_the_state_lives_with_the_run() -> None:
     agent = made(None, calls("visit"), "Done.")
     run = await agent.arun("Hi")
@@ -347,9 +358,16 @@ def test_an_agent_with_a_state_that_is_no_json_is_refused(state: Any, said: str)
 
 async def test_a_run_with_a_state_that_is_no_json_is_refused(db: Database) -> None:
     agent = made(db)
-    for background in (False, True):
-        with pytest.raises(InvalidInputError):
-            await agent.arun("Hi", session_state={"a": {1}}, background=background)
+    given: Any
+    for given, said in (
+        ({"a": {1}}, r"session_state\['a'\] has no JSON form"),
+        ({"a" * 2000: 1}, "which has 2000 characters"),
+        ({1: 1}, "the key 1, which is no text"),
+        ([1], "session_state must be a dict, not list"),
+    ):
+        for background in (False, True):
+            with pytest.raises(InvalidInputError, match=said):
+                await agent.arun("Hi", session_state=given, background=background)
 
 
 def test_a_script_without_a_loop_has_the_same_methods() -> None:

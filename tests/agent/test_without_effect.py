@@ -2,11 +2,11 @@
 
 import asyncio
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from plain import plain
 from typing_extensions import override
 
 from kern.agent import Agent
@@ -21,12 +21,6 @@ from kern.run.tool import ToolExecution
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 from kern.tools.base import Tool, Toolset
-
-
-def plain(value: object) -> str:
-    """Return the repr of a parameter, the same in every process."""
-    return re.sub(" at 0x[0-9a-f]+", "", repr(value))
-
 
 NEEDS_A_DATABASE: list[dict[str, Any]] = [
     {"add_history_to_context": True},

@@ -77,7 +77,7 @@ def test_a_system_message_replaces_the_built_one(cookbook: Cookbook) -> None:
     printed = cookbook(HERE + "own_system_message.py", "White.", "The house.")
     assert printed == (
         "system: You settle arguments about chess. Quote the rule.\nWhite.\n"
-        "developer: Croupier settles arguments about cards. House rules come first.\nThe house.\n"
+        "system: Croupier settles arguments about cards. House rules come first.\nThe house.\n"
     )
     assert "left out" not in told(cookbook)
 

@@ -110,6 +110,8 @@ def test_sessions_are_listed_by_user_agent_name_and_time(db: AnyDb) -> None:
     assert ids(start_timestamp=1001, end_timestamp=1003) == ["3", "2", "1"]
     assert ids(limit=2, page=2) == ["2", "1"]
     assert ids(session_type="team") == []
+    db.rename_session("session-2", "agent", "Trip 2, the last change")
+    assert ids(limit=3, sort_by="updated_at") == ["2", "4", "3"]
     values = db.get_sessions(limit=2, deserialize=False)
     assert isinstance(values, tuple)
     assert [each["session_id"] for each in values[0]] == ["session-4", "session-3"]
@@ -120,7 +122,7 @@ def test_sessions_are_listed_by_user_agent_name_and_time(db: AnyDb) -> None:
     ("wanted", "why"),
     [
         ({"session_type": "swarm"}, "session_type must be one of 'agent'"),
-        ({"sort_by": "updated_at"}, "sort_by must be 'created_at'"),
+        ({"sort_by": "name"}, "sort_by must be 'created_at'"),
         ({"sort_order": "up"}, "sort_order must be"),
         ({"page": 0}, "page must be"),
         ({"page": 2, "limit": None}, "page: say how long"),

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from plain import plain
 from strategies import json_values, texts
 
 from kern.execution.context import (
@@ -86,7 +87,7 @@ def test_all_parts_stand_in_their_order() -> None:
         ([], None),
         ("", None),
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_several_instructions_are_points_and_one_is_a_text(
     instructions: str | list[str], text: str | None
@@ -211,7 +212,7 @@ class Thing:
         ({"a": Thing()}, '{"a": "<Thing>"}'),
         (b"\xff", "b'\\xff'"),
     ],
-    ids=repr,
+    ids=plain,
 )
 def test_a_value_is_written_as_a_model_reads_it(value: object, text: str) -> None:
     assert filled("{value}", {"value": value}) == text

@@ -3,16 +3,26 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from kern.agent import Agent
+from kern.cli.runs.timeline import timeline
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
-from kern.errors import CheckTrigger, ConfigurationError, InputCheckError, OutputCheckError
+from kern.errors import (
+    CheckTrigger,
+    ConfigurationError,
+    InputCheckError,
+    OutputCheckError,
+    RunTimeoutError,
+)
+from kern.execution.hooks import Hooks
 from kern.guardrails import BaseGuardrail, PIIDetectionGuardrail
 from kern.hooks import hook
 from kern.run.agent import RunEvent, RunInput, RunOutput
@@ -434,3 +444,48 @@ async def test_a_hook_is_given_the_session(db: Database) -> None:
     agent = Agent("Tester", ScriptedModel(["One."]), pre_hooks=[look])
     await agent.arun("Hi")
     assert seen[2] is None
+
+
+def hang() -> None:
+    """Block its thread for longer than a run may take."""
+    time.sleep(3)
+
+
+async def test_a_hook_that_blocks_is_held_to_the_time_limit_of_the_run() -> None:
+    agent = Agent("Tester", ScriptedModel(), pre_hooks=[hang])
+    with pytest.raises(RunTimeoutError):
+        await agent.arun("Hi", timeout=0.2)
+
+
+def test_only_hooks_that_hold_nothing_of_a_caller_are_the_same_everywhere() -> None:
+    def inner() -> None:
+        """Be defined in a function."""
+
+    made = [Hooks.of([each], None) for each in (hang, Polite(), inner, partial(hang))]
+    assert [each.is_portable for each in made if each] == [True, True, False, False]
+
+
+async def test_what_a_run_shows_names_its_hooks() -> None:
+    db = InMemoryDb()
+    agent = Agent("Tester", ScriptedModel(["Hello."]), db=db, pre_hooks=[Polite()])
+    run = await agent.arun("Hi")
+    store = await db.store()
+    record = await store.get(run.run_id)
+    assert record is not None
+    moments = list(timeline(record, await store.events(run.run_id, 0)))
+    told = [(each.kind, each.detail) for each in moments if "Hook" in each.kind]
+    assert told == [("PreHookStarted", "Polite"), ("PreHookCompleted", "Polite")]
+
+
+async def test_a_child_of_a_hook_is_a_child_of_the_run(db: Database) -> None:
+    helper = Agent("Helper", ScriptedModel(["Help."]), db=db)
+    found: list[str | None] = []
+
+    async def ask() -> None:
+        helped = await helper.arun("Hi", background=True)
+        ended = await helper.await_run(helped.run_id, timeout=20)
+        assert ended is not None
+        found.append(ended.parent_run_id)
+
+    run = await Agent("Tester", ScriptedModel(["Hello."]), db=db, post_hooks=[ask]).arun("Hi")
+    assert found == [run.run_id]

@@ -60,6 +60,7 @@ async def test_a_tool_may_end_the_run_with_its_result(
     assert (ended.status, ended.content) == (RunStatus.completed, "sunny")
     assert len(server.requests) == 1
     assert [each.role for each in ended.messages][-1] == "tool"
+    assert ended.tools[0].stop_after_tool_call
 
 
 async def test_a_failed_call_does_not_end_the_run(
@@ -89,7 +90,7 @@ async def test_a_result_that_is_shown_is_a_part_of_the_answer(
     content = "It is sunny in Rome.\n\nIt is sunny in Oslo.\n\nTake a hat."
     assert events[-1].content == content
     pieces = [each.content for each in events if isinstance(each, RunContentEvent)]
-    assert "".join(pieces) in (content, content.replace("Rome", "O").replace("Oslo", "Rome"))
+    assert sorted("".join(pieces).split("\n\n")) == sorted(content.split("\n\n"))
 
 
 async def test_a_tool_may_have_the_model_try_again(
@@ -261,6 +262,25 @@ async def test_the_tools_may_be_a_function_of_the_run(
     assert given == [(agent, "ann", "ann"), (agent, "bob", "bob")]
 
 
+async def test_kerns_own_tools_come_after_those_that_a_function_gives(
+    model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    def tools_for() -> list[Any]:
+        return [tool(name="look")(lambda: "a")]
+
+    server.script.append(Reply.text("Hello."))
+    agent = Agent(
+        "Tester",
+        model,
+        tools=tools_for,
+        db=InMemoryDb(),
+        session_state={},
+        enable_agentic_state=True,
+    )
+    await agent.arun("Go")
+    assert offered(server) == ["look", "update_session_state"]
+
+
 async def test_a_function_of_tools_may_be_asynchronous_and_return_nothing(
     model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -324,9 +344,9 @@ async def test_what_toolkits_and_tools_say_of_their_use_is_told(
     ask = tool(name="ask", instructions="Ask once.")(lambda: "yes")
     server.script += [Reply.text("Done.")] * 2
     await run(model, toolkit, quiet, ask)
-    assert server.requests[-1].body["instructions"] == "Look twice.\nAsk once."
+    assert server.requests[-1].body["instructions"] == "Look twice.\n\nAsk once."
     await run(model, toolkit, instructions="Be brief.")
-    assert server.requests[-1].body["instructions"] == "Be brief.\nLook twice."
+    assert server.requests[-1].body["instructions"] == "Be brief.\n\nLook twice."
 
 
 class Connection(Toolkit):

@@ -217,6 +217,30 @@ async def test_a_cancelled_and_a_failed_run_keep_what_they_have_committed(
     assert await agent.aget_session_state("s") == {"items": ["a", "b"], "last": "b"}
 
 
+async def test_what_a_failed_attempt_has_changed_is_there_for_the_next_one(
+    db: Database, server: ResponsesServer, model: OpenAIResponses
+) -> None:
+    """Also what its run was given, of which nothing was written yet when its first call failed."""
+    script(
+        server,
+        Reply.http_error(500),
+        Reply.tool_calls(("add", {"item": "a"})),
+        Reply.http_error(500),
+        Reply.text("Done."),
+    )
+    agent = keeper(db, model)
+    given: dict[str, object] = {"given": True}
+    run = await agent.arun(
+        "Go", background=True, session_id="s", session_state=given, max_attempts=3
+    )
+    ended = await agent.await_run(run.run_id, timeout=50)
+    assert ended is not None
+    assert (ended.content, ended.attempt) == ("Done.", 3)
+    expected = {"items": ["a"], "last": "a", "given": True}
+    assert ended.session_state == expected
+    assert await agent.aget_session_state("s") == expected
+
+
 async def test_a_run_that_waits_for_a_person_goes_on_with_the_state_of_its_tools(
     db: Database, server: ResponsesServer, model: OpenAIResponses
 ) -> None:

@@ -189,6 +189,11 @@ def test_an_input_that_is_no_text_is_refused_by_its_kind(odd: object, kind: str)
         RunInput.of(odd)
 
 
+def test_the_developer_of_openai_is_the_system() -> None:
+    (message,) = RunInput.of([{"role": "developer", "content": "Be brief."}]).messages
+    assert message == Message("system", "Be brief.")
+
+
 @pytest.mark.parametrize("role", ["stranger", None, ["user"]])
 def test_an_unknown_role_is_refused_by_its_name(role: object) -> None:
     with pytest.raises(InvalidInputError) as raised:

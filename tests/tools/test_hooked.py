@@ -1,4 +1,4 @@
-"""Functions around the calls of tools: before, around and after them, in loop and thread."""
+"""Functions before, around and after the calls of tools, in the loop and in threads."""
 
 import asyncio
 import functools

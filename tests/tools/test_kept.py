@@ -15,6 +15,10 @@ from kern.testing import Reply, ResponsesServer
 from kern.tools import Function, ToolResult
 
 
+def files(directory: Path) -> list[Path]:
+    return [*directory.rglob("*.json")]
+
+
 async def results(
     model: OpenAIResponses,
     server: ResponsesServer,
@@ -46,8 +50,7 @@ async def test_a_result_is_kept_for_the_same_arguments(
     )
     assert told == ['{"where": "Rome", "calls": 1}'] * 2 + ['{"where": "Oslo", "calls": 2}']
     assert await results(model, server, used, {"where": "Rome"}, user_id="other") == told[:1]
-    [first, *_] = tmp_path.rglob("*.json")  # noqa: ASYNC240 # a test may wait for it
-    assert json.loads(first.read_text())["data"]["where"] in ("Rome", "Oslo")
+    assert json.loads(files(tmp_path)[0].read_text())["data"]["where"] in ("Rome", "Oslo")
     assert len(made) == 2
 
 
@@ -84,7 +87,7 @@ async def test_what_is_old_damaged_an_error_or_media_is_made_anew(
     assert made == ["error", "error", "raise", "raise", "media", "media"]
     made.clear()
     await results(model, server, used, {"kind": "a"}, {"kind": "a"})
-    [path] = tmp_path.rglob("*.json")  # noqa: ASYNC240 # a test may wait for it
+    [path] = files(tmp_path)
     path.write_text("{")
     await results(model, server, used, {"kind": "a"}, {"kind": "a"})
     now = time.time()

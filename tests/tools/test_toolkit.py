@@ -87,7 +87,7 @@ def test_rules_are_given_by_name() -> None:
     ["include_tools", "exclude_tools", "requires_confirmation_tools", "show_result_tools"],
 )
 def test_a_name_of_no_tool_is_refused(keyword: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"no tool 'prise'\. Did you mean 'price'\?"):
+    with pytest.raises(ConfigurationError, match=r"shop has no tool 'prise'\. Did you mean 'pri"):
         Shop(**{keyword: ["prise"]})
 
 
@@ -118,9 +118,7 @@ def test_tools_are_registered_later() -> None:
 def test_two_tools_of_one_name_are_refused_when_the_agent_is_made(model: OpenAIResponses) -> None:
     def price() -> None: ...
 
-    with pytest.raises(
-        ConfigurationError, match=r"the name 'price' \(the toolkit shop\); give one"
-    ):
+    with pytest.raises(ConfigurationError, match=r"the name 'price' \(the toolkit shop\); give"):
         Agent("Tester", model, tools=[Shop(), price])
     with pytest.raises(ConfigurationError, match=r"\(the toolkit kit and the toolkit shop\)"):
         Agent("Tester", model, tools=[Shop(), Toolkit("kit", [price])])

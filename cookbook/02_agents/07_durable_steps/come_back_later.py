@@ -1,7 +1,7 @@
 """A tool that sleeps durably: a long sleep holds no slot, and outlives the process.
 
-Kill this script while it waits, and start it again: the seed is not sown twice, and the wait ends
-when it would have.
+Kill this script when it prints "waiting", and start it again. The tool begins again from its top; but
+the seed is not sown twice, and the wait ends when it would have.
 """
 
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ async def grow(run_context: RunContext, seed: str) -> str:
         seed: what to sow.
     """
     sown = await run_context.step("sow", sow, seed)
+    print("waiting", flush=True)
     await run_context.sleep(3)
     age = datetime.now(UTC) - datetime.fromisoformat(sown)
     return f"{seed}: {'sprouted' if age.total_seconds() >= 3 else 'nothing to see'}"

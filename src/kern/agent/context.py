@@ -33,7 +33,8 @@ class ContextPreview(AgentDefinition[Deps, Output]):
             session: the session whose state and summary are told.
             run_context: what functions are given, and whose values names stand for; by default
                 one of the agent's user, metadata and dependencies.
-            tools: changes nothing: tools are told of beside the messages.
+            tools: changes nothing: of the agent's own their instructions are told, but for those
+                that are known only once a run executes.
 
         Raises:
             ConfigurationError: a function returned what cannot be told.
@@ -55,8 +56,9 @@ class ContextPreview(AgentDefinition[Deps, Output]):
         told = told_of(
             context,
             await asked(telling.functions, known),
-            has_form=self.answering is not None,
+            has_form=self.answering is not None and self.answering.form is not None,
             summary=None if summary is None else summary.summary,
+            tool_instructions=() if self.calling is None else self.calling.instructions,
         )
         return system_message(telling.parts, told)
 

@@ -171,7 +171,7 @@ class Controlling(AgentDefinition[Deps, Output]):
             journal_version=max(
                 record.journal_version,
                 1 if self.answering is None else TYPED_VERSION,
-                1 if self.hooks is None else OPTIONS_VERSION,
+                1 if self.hooks is None and not self.uses_state else OPTIONS_VERSION,
             ),
             output_schema=record.output_schema,
             # A run of nobody's may be in another user's session.

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Self, cast
+from typing import Self
 
 import msgspec
 
@@ -27,6 +27,7 @@ from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
 from kern.run.happened import Happened, event_of
 from kern.run.input import RunInput
 from kern.run.record import NewRun
+from kern.run.state import texts_of
 from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
 
@@ -158,6 +159,8 @@ class Request:
         )
         if agent.hooks is not None:  # What it masks is nowhere at rest.
             said = replace(said, messages=agent.hooks.at_submit(said.messages))
+        if session_state is not None:
+            texts_of(session_state)  # One that cannot be stored is refused here.
         kept: dict[str, object] = {
             name: value
             for name, value in (
@@ -191,7 +194,7 @@ class Request:
             session_policy=session_policy,
             webhook=webhook,
         )
-        if kept or agent.summarizes or agent.hooks is not None:
+        if kept or agent.summarizes or agent.hooks is not None or agent.uses_state:
             run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
         form = None
         if output_schema is not None or agent.answering is not None:
@@ -330,7 +333,7 @@ class Request:
     ) -> AsyncGenerator[RunOutputEvent, None]:
         async with aclosing(events):
             async for event in events:
-                if self.every_event or isinstance(event, RunOutput):
+                if self.every_event:
                     yield event
                 elif isinstance(event, RunCompletedEvent):
                     is_text = event.content_type == "str"
@@ -367,8 +370,6 @@ class Request:
                 task.cancel()
                 await asyncio.wait({task})
         if self.agent.db is None or (last is not None and last.event in _LAST):
-            if self.yield_run_output:
-                yield cast(RunOutputEvent, run)  # Who asks for it knows it is none.
             return
         # It was begun before; or others have carried it on from what is stored.
         if last is not None and text:
@@ -394,9 +395,6 @@ class Request:
                 raise failure(None, message)
             output = RunOutput.from_record(record)
             raise with_output(failure(output.error_kind, message, output.error_details), output)
-        if self.yield_run_output and (record := await runtime.store.get(run_id)) is not None:
-            output = RunOutput.from_record(record)
-            yield cast(RunOutputEvent, self.agent._typed(output))  # Likewise.
 
 
 async def keep_events(agent: AnyAgent, output: RunOutput) -> None:

@@ -47,7 +47,8 @@ class RunMethods(Database):
             DatabaseError: it could not be read.
         """
         check_id("run_id", run_id)
-        record = await (await self.store()).get_for(run_id, check_user(user_id))
+        store = await self.store()
+        record = await store.get_for(run_id, check_user(user_id), with_input=True)
         if record is None:
             return None
         run: AnyRun = RunOutput.from_record(record)

@@ -25,8 +25,9 @@ _SOON, _LATER = 0.05, 1.0
 class SessionRow(msgspec.Struct, frozen=True, gc=False):
     """The row of a session. ``state``, ``metadata``, ``summary`` and ``data`` are JSON text.
 
-    ``state`` is a list of its keys, each with its value, both as JSON texts; ``data`` is what users
-    keep in ``session_data`` and ``agent_data`` beside what has a column.
+    ``state`` is a list of its keys, each with its value, both as JSON texts; ``metadata`` is that of
+    its first run where it has none of its own; ``data`` is what users keep in ``session_data`` and
+    ``agent_data`` beside what has a column.
     """
 
     session_id: str

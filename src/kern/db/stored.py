@@ -1,6 +1,7 @@
 """Between sessions and runs as users have them, and their rows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -88,8 +89,9 @@ def record_of(run: AnyRun) -> RunRecord:
         raise InvalidInputError(
             f"Run {run.run_id} is {run.status.value}: only a run that has ended can be stored."
         )
-    settlement = run.settlement(run.attempt)
-    asked = tuple(each for each in run.messages if each.role == "user")
+    own = [each for each in run.messages if each.role != "system" and not each.from_history]
+    settlement = replace(run, messages=own).settlement(run.attempt)
+    asked = tuple(each for each in own if each.role == "user")
     return RunRecord(
         check_id("run_id", run.run_id),
         check_id("session_id", run.session_id),
@@ -105,7 +107,7 @@ def record_of(run: AnyRun) -> RunRecord:
         settlement.error,
         error_kind=run.error_kind,
         usage=settlement.usage,
-        input=RunInput(asked).to_json(),
+        input=run.input_json or RunInput(asked).to_json(),
         parent_run_id=run.parent_run_id,
     )
 

@@ -83,7 +83,7 @@ class Reader:
                 if record.status not in _LIVE:
                     continue
             else:
-                attempt.journal.stream()
+                attempt.stream()
                 is_settled = attempt.is_settled  # It may be by the time that the reader goes on.
                 for event in self._from_memory(attempt, is_settled):
                     yield event

@@ -15,6 +15,7 @@ from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
+from kern.execution.retrieval import joined
 from kern.execution.spec import Spec, debugging
 from kern.execution.state import CURRENT, SessionState, load
 from kern.media import Media, media_of
@@ -231,11 +232,17 @@ class Attempt:
                 output.metadata,
                 self.number,
                 dependencies=self.spec.dependencies,
+                knowledge_filters=self._knowledge_filters(),
                 tools=[*self.tools.values()],
                 _agent=self.spec.agent,
                 _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
             )
         return self._run_context
+
+    def _knowledge_filters(self) -> object:
+        telling, own = self.spec.telling, self.options.get("knowledge_filters")
+        searched = None if telling is None else telling.retriever
+        return joined(None if searched is None else searched.filters, own)
 
     @property
     def pieces(self) -> ToolPieces:
@@ -243,6 +250,12 @@ class Attempt:
         if self._pieces is None:
             self._pieces = ToolPieces(self.journal)
         return self._pieces
+
+    def stream(self) -> None:
+        """Write pieces too from now on, those that there are at once: somebody reads the run."""
+        self.journal.stream()
+        if self._pieces is not None:
+            self._pieces.flush()
 
     @property
     def uses_state(self) -> bool:

@@ -13,7 +13,14 @@ from kern.binder import Binder
 from kern.errors import described
 from kern.execution.attempt import Attempt, given_media
 from kern.execution.blobs import without_media
-from kern.execution.context import Told, addressed, recent, system_message, written
+from kern.execution.context import (
+    Told,
+    addressed,
+    has_names,
+    recent,
+    system_message,
+    written,
+)
 from kern.execution.sessions import summary_of
 from kern.execution.telling import (
     ADD_HISTORY,
@@ -35,37 +42,23 @@ from kern.run.steps import ContextBuilt
 
 logger = logging.getLogger("kern")
 
-SEARCH_FIRST = (
-    "You have a knowledge base. Look there with search_knowledge_base before you answer what it "
-    "may say something about; where it says nothing, say so."
-)
 
-
-async def prepare(attempt: Attempt) -> None:
-    """Offer the tool that searches, and call the dependencies that are functions.
+async def resolve_dependencies(attempt: Attempt) -> None:
+    """Call the dependencies that are functions, before any other function of a user is called.
 
     The run's context then has what they returned. One that fails stays the function that it is,
     with a warning; the run goes on.
 
     Args:
-        attempt: the attempt, whose input is read; no other function of a user was called yet.
-
+        attempt: the attempt, whose input is read.
     """
-    telling = attempt.spec.telling
-    if telling is not None and telling.retriever is not None and telling.retriever.has_tool:
-        from kern.execution.knowledge import Search
-
-        tool = Search(attempt, telling.retriever).as_tool
-        if tool.name not in attempt.tools:  # One of the agent's own goes before.
-            attempt.tools = {**attempt.tools, tool.name: tool}
-        if telling.retriever.tells_of_tool:
-            attempt.tool_instructions += (SEARCH_FIRST,)
     own = attempt.options.get("dependencies")
     given = attempt.spec.dependencies
     if isinstance(own, Mapping):
         given = {**given, **own}
         attempt.run_context.dependencies = given
     if any(map(called_for_each_run, given.values())):
+        telling = attempt.spec.telling
         known = {} if telling is None else telling.providers
         attempt.run_context.dependencies = resolved = dict(given)
         await resolve(resolved, known, partial(_values, attempt), f"run {attempt.output.run_id}")
@@ -98,8 +91,9 @@ async def tell(attempt: Attempt) -> None:
     )
     built = attempt.state.told
     if built is None:
-        built = await _built(attempt, telling)
-        if telling.varies:
+        varies = telling.varies or any(map(has_names, attempt.tool_instructions))
+        built = await _built(attempt, telling) if varies else _constant(attempt, telling)
+        if varies:
             attempt.journal.keep(built)
     first = () if built.system is None else (built.system,)
     attempt.context = [*first, *telling.parts.additional_input, *history]
@@ -110,23 +104,33 @@ async def tell(attempt: Attempt) -> None:
         attempt.stored_history = [without_media(each) for each in history]
 
 
+def _constant(attempt: Attempt, telling: Telling) -> ContextBuilt:
+    """Return what the model is told beside the messages of a run, where that is always the same."""
+    has_form, tools = _has_form(attempt), attempt.tool_instructions
+    if not tools:
+        return ContextBuilt(telling.constant[has_form])
+    told = Told(has_form=has_form, tool_instructions=tools)
+    return ContextBuilt(system_message(telling.parts, told))
+
+
+def _has_form(attempt: Attempt) -> bool:
+    return attempt.answering is not None and attempt.answering.form is not None
+
+
 async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
     """Return what the model is told of this run beside its messages."""
-    parts, has_form = telling.parts, attempt.answering is not None
-    if not telling.varies:
-        told = Told(has_form=has_form, tool_instructions=attempt.tool_instructions)
-        return ContextBuilt(system_message(parts, told))
+    parts = telling.parts
     values: dict[str, object] = {}
     for function in telling.functions.values():
         values.update(await _values(attempt, function))
     returned = await asked(telling.functions, values)
-    if parts.tells_state or has_names_in(parts, returned):
+    if parts.tells_state or has_names_in(parts, returned, attempt.tool_instructions):
         await attempt.load_state()
     context = attempt.run_context
     told = told_of(
         context,
         returned,
-        has_form=has_form,
+        has_form=_has_form(attempt),
         summary=await summary_of(attempt) if parts.tells_summary else None,
         tool_instructions=attempt.tool_instructions,
     )

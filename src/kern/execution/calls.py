@@ -73,6 +73,8 @@ def groups(attempt: Attempt, calls: Calls) -> Sequence[Calls]:
         attempt: the attempt that makes them.
         calls: calls without a result, with their places.
     """
+    if len(calls) < 2:
+        return [calls] if calls else []
     calling = attempt.spec.calling
     if calling is not None and not calling.parallel:
         return [[each] for each in calls]
@@ -82,7 +84,7 @@ def groups(attempt: Attempt, calls: Calls) -> Sequence[Calls]:
         if (tool := attempt.tools.get(call.name)) is not None and tool.sequential
     }
     if not alone:
-        return [calls] if calls else []
+        return [calls]
     found: list[list[tuple[int, ToolCall]]] = []
     for place, call in calls:
         if place in alone or not found or found[-1][-1][0] in alone:

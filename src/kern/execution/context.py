@@ -18,7 +18,7 @@ from datetime import datetime, tzinfo
 from itertools import accumulate
 from typing import Literal, TypeAlias
 
-from kern.run.content import Part, TextPart
+from kern.run.content import TextPart
 from kern.run.message import Message, Role
 
 ReferencesFormat: TypeAlias = Literal["json", "yaml"]
@@ -265,8 +265,7 @@ def _added(parts: ContextParts, told: Told) -> str:
 def _with_text(message: Message, text: str) -> Message:
     content = message.content
     if isinstance(content, tuple):
-        parts: tuple[Part, ...] = (*content, TextPart(f"\n\n{text}"))
-        return replace(message, content=parts)
+        return replace(message, content=(*content, TextPart(f"\n\n{text}")))
     return replace(message, content=f"{content}\n\n{text}" if content else text)
 
 

@@ -190,7 +190,7 @@ class Executor:
             if len(self._early) > _EARLY_LIMIT:
                 self._early.popitem(last=False)
         elif kind is Kind.read:
-            execution.attempt.journal.stream()
+            execution.attempt.stream()
         else:
             self.stop(run_id)
 

@@ -15,6 +15,25 @@ from kern.run.references import MessageReferences
 from kern.run.steps import KnowledgeSearched
 from kern.tools.function import FunctionTool, tool
 
+_SEARCH_FIRST = (
+    "You have a knowledge base. Look there with search_knowledge_base before you answer what it "
+    "may say something about; where it says nothing, say so."
+)
+
+
+def offer(attempt: Attempt, retriever: Retriever) -> None:
+    """Offer the tool that searches, after the user's own; one of its name goes before.
+
+    Args:
+        attempt: the attempt, whose other tools are known.
+        retriever: where it looks.
+    """
+    tool = Search(attempt, retriever).as_tool
+    if tool.name not in attempt.tools:
+        attempt.tools = {**attempt.tools, tool.name: tool}
+        if retriever.tells_of_tool:
+            attempt.tool_instructions += (_SEARCH_FIRST,)
+
 
 class Search:
     """The searches of an attempt, as tools that a model can have called."""
@@ -76,6 +95,6 @@ async def search(
     """
     began = time.monotonic()
     own = await values_of(attempt, retriever.function.names)
-    narrowed = joined(retriever.filters, attempt.options.get("knowledge_filters"))
-    found = await retriever.documents(own, query, filters=joined(narrowed, filters))
+    narrowed = joined(attempt.run_context.knowledge_filters, filters)
+    found = await retriever.documents(own, query, filters=narrowed)
     return MessageReferences(query, found, round(time.monotonic() - began, 3))

@@ -8,7 +8,7 @@ from functools import partial
 from kern.errors import ModelError
 from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
-from kern.execution.beginning import prepare, tell
+from kern.execution.beginning import resolve_dependencies, tell
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.cancellation import managed
@@ -54,11 +54,11 @@ async def carry_out(attempt: Attempt) -> None:
 
 async def _carry_out(attempt: Attempt) -> None:
     await attempt.replay()
+    if attempt.spec.dependencies or attempt.options:
+        await resolve_dependencies(attempt)
     await list_tools(attempt)
     if attempt.uses_state:
         await attempt.load_state()
-    if attempt.spec.telling is not None or attempt.spec.dependencies or attempt.options:
-        await prepare(attempt)
     if attempt.number > 1:
         await _resume(attempt)
     hooks = attempt.spec.hooks

@@ -31,11 +31,17 @@ async def list_tools(attempt: Attempt) -> None:
         await _connect(attempt, calling.toolkits)
         if calling.factory is not None:
             values = await values_of(attempt, calling.factory.names)
-            attempt.tools = {}  # Those of kern's own come after the user's.
+            attempt.tools = {}
             await _add_tools(attempt, await made_by(calling.factory, values))
-            attempt.tools = {**spec.tools, **attempt.tools}
+            own = {name: each for name, each in spec.tools.items() if name not in attempt.tools}
+            attempt.tools = {**attempt.tools, **own}  # Those of kern's own are the last.
     for toolset in spec.toolsets:
         _add_named(attempt, await toolset.listed(attempt.info))
+    telling = spec.telling
+    if telling is not None and telling.retriever is not None and telling.retriever.has_tool:
+        from kern.execution.knowledge import offer
+
+        offer(attempt, telling.retriever)
     attempt.show_tools()
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Self
 
 from kern.aio.threads import call_in_thread
-from kern.binder import Binder, Known
+from kern.binder import Binder, Known, name_of
 from kern.errors import ConfigurationError
 from kern.execution.context import ReferencesFormat, json_values
 from kern.run.base import RUN_VALUES
@@ -89,7 +89,7 @@ class Retriever:
             found = [found]
         if not isinstance(found, list | tuple):
             raise ConfigurationError(
-                f"The knowledge_retriever {_name_of(self.function)} returned "
+                f"The knowledge_retriever {name_of(self.function.function)} returned "
                 f"{type(found).__name__}. Return a list of documents, each a dict or a text; or "
                 "None where there are none."
             )
@@ -126,7 +126,3 @@ def _values_of(document: object) -> object:
     """Return a document as values; objects of other libraries often say what these are."""
     to_dict = getattr(document, "to_dict", None)
     return to_dict() if callable(to_dict) else document
-
-
-def _name_of(function: Binder) -> str:
-    return getattr(function.function, "__name__", type(function.function).__name__)

@@ -6,12 +6,18 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from inspect import isfunction, isroutine, unwrap
+from inspect import isroutine
 from typing import Any
 
-from kern.binder import Binder, Known
+from kern.binder import Binder, Known, is_portable, name_of
 from kern.errors import ConfigurationError, described
-from kern.execution.context import ContextParts, Told, has_names, json_values
+from kern.execution.context import (
+    ContextParts,
+    Told,
+    has_names,
+    json_values,
+    system_message,
+)
 from kern.execution.retrieval import Retriever
 from kern.execution.state import without_current
 from kern.run.base import RUN_VALUES, RunContext
@@ -33,42 +39,52 @@ class Telling:
     Attributes:
         parts: what does not depend on the run.
         functions: those that return a part, by the part's name.
-        providers: those that return a dependency, by its name.
+        providers: those that return a dependency, by its name; a function that kern cannot call is
+            there as it is.
         retriever: where the agent looks things up.
         history_runs: how many earlier runs of the session a run is shown that asks for them.
         history_messages: how many of their messages at most, or None for any number.
         history_calls: how many of their tool calls at most, or None for any number.
         stores_history: whether the history is part of the run's output.
         varies: whether the model may be told something else at another time.
+        constant: else the system message, of a run whose answer is a text and of one whose answer
+            has a form.
     """
 
     parts: ContextParts = field(default_factory=ContextParts)
     functions: Mapping[str, Binder] = field(default_factory=dict)
-    providers: Mapping[str, Binder] = field(default_factory=dict)
+    providers: Mapping[str, object] = field(default_factory=dict)
     retriever: Retriever | None = None
     history_runs: int = 3
     history_messages: int | None = None
     history_calls: int | None = None
     stores_history: bool = False
     varies: bool = field(init=False)
+    constant: tuple[Message | None, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         parts, retriever = self.parts, self.retriever
         names = has_names_in(parts, {})
         told = parts.tells_time, parts.tells_state, parts.tells_summary, parts.tells_dependencies
         found = retriever is not None and retriever.adds_found
-        object.__setattr__(self, "varies", bool(self.functions or names or found or any(told)))
+        varies = bool(self.functions or names or found or any(told))
+        forms = () if varies else (False, True)
+        constant = tuple(system_message(parts, Told(has_form=has_form)) for has_form in forms)
+        object.__setattr__(self, "varies", varies)
+        object.__setattr__(self, "constant", constant)
 
     @property
     def is_portable(self) -> bool:
         """Whether its functions are at the level of a module, so they hold nothing of a caller."""
         searched = () if self.retriever is None else (self.retriever.function,)
-        return all(map(_is_of_module, (*self.functions.values(), *searched)))
+        return all(is_portable(each.function) for each in (*self.functions.values(), *searched))
 
     @classmethod
     def of_text(cls, text: str | None) -> "Telling":
         """Return how an agent tells its model a text that is always the same."""
-        return cls(ContextParts(instructions=text, fills_names=False))
+        # One that has names is not to have them filled; else it would not be always the same.
+        fills_names = text is None or not has_names(text)
+        return cls(ContextParts(instructions=text, fills_names=fills_names))
 
     def with_options(self, options: Mapping[str, object]) -> "Telling":
         """Return how a run tells its model, that was given options of its own."""
@@ -86,13 +102,6 @@ ADD_HISTORY = "add_history_to_context"
 
 RUN_OPTIONS = frozenset({ADD_DEPENDENCIES, ADD_STATE, ADD_HISTORY})
 """The options of a run that change what its model is told."""
-
-
-def _is_of_module(binder: Binder) -> bool:
-    function = unwrap(binder.function)
-    return (
-        isfunction(function) and function.__closure__ is None and "." not in function.__qualname__
-    )
 
 
 def _texts(parts: ContextParts) -> Iterator[str]:
@@ -134,7 +143,7 @@ def provider(name: str, value: object) -> Binder | None:
 
 async def resolve(
     dependencies: dict[str, object],
-    known: Mapping[str, Binder],
+    known: Mapping[str, object],
     values: Callable[[Binder], Awaitable[Mapping[str, object]]],
     whose: str,
 ) -> None:
@@ -142,13 +151,15 @@ async def resolve(
 
     Args:
         dependencies: the dependencies, of which some are functions.
-        known: what calls those of the agent, by name.
+        known: what calls those of the agent, by name; see :class:`Telling`.
         values: returns what a function asks for.
         whose: what they are called for, in the log.
     """
     for name, value in [*dependencies.items()]:
         binder = known.get(name)
-        if binder is None or binder.function is not value:
+        if binder is value:
+            continue
+        if not isinstance(binder, Binder) or binder.function is not value:
             binder = provider(name, value)
         if binder is not None:
             try:
@@ -210,15 +221,18 @@ def told_of(
     )
 
 
-def has_names_in(parts: ContextParts, returned: Mapping[str, Any]) -> bool:
+def has_names_in(
+    parts: ContextParts, returned: Mapping[str, Any], tool_instructions: Sequence[str] = ()
+) -> bool:
     """Say whether there may be names to fill in a system message.
 
     Args:
         parts: what the agent says.
         returned: what its functions returned in the place of parts.
+        tool_instructions: what toolkits and tools say of their use.
     """
     told = replace(parts, **{**returned}) if returned else parts
-    return parts.fills_names and any(map(has_names, _texts(told)))
+    return parts.fills_names and any(map(has_names, (*_texts(told), *tool_instructions)))
 
 
 def _checked(name: str, function: Binder, returned: object) -> object:
@@ -238,7 +252,7 @@ def _checked(name: str, function: Binder, returned: object) -> object:
     ):
         return returned
     also = {INSTRUCTIONS: " or a list of texts", SYSTEM_MESSAGE: " or a Message"}.get(name, "")
-    called = getattr(function.function, "__name__", type(function.function).__name__)
+    called = name_of(function.function)
     raise ConfigurationError(
         f"The function {called} for {name} returned {type(returned).__name__}; return a text{also}."
     )

@@ -39,6 +39,7 @@ def conclude(turn: Turn, step: ToolConcluded, text: str) -> Iterator[Happened]:
         text: its text.
     """
     turn.ends |= step.ends
+    turn.executions[step.place].stop_after_tool_call = step.ends
     if step.messages:
         turn.added[step.place] = step.messages
     told = _told(turn, [step.place])

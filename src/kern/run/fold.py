@@ -7,8 +7,8 @@ same events with the same numbers, in every process and at any age.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
 
+from kern.run.call import KeeperT, ModelCall
 from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
 from kern.run.content import text_of
 from kern.run.event import RunEvent
@@ -51,35 +51,6 @@ from kern.run.steps import (
     read_row,
 )
 from kern.run.turn import Turn
-
-
-class Keeper(Protocol):
-    """Who may keep an answer."""
-
-    @property
-    def origin(self) -> str:
-        """Whom a handle means something to."""
-
-
-KeeperT = TypeVar("KeeperT", bound=Keeper)
-
-
-@dataclass(slots=True)
-class ModelCall:
-    """A model call that has not ended.
-
-    Attributes:
-        event: the number of its first event.
-        texts: the pieces of text that were handed to readers.
-    """
-
-    event: int
-    texts: list[str] = field(default_factory=list)
-
-    @property
-    def slices(self) -> tuple[int, ...]:
-        """In how many characters each the text was handed to readers."""
-        return tuple(map(len, self.texts))
 
 
 @dataclass(slots=True)

@@ -69,7 +69,7 @@ class Message:
     """One message of a conversation.
 
     Attributes:
-        role: who speaks.
+        role: who speaks; ``"developer"``, OpenAI's name for it, becomes ``"system"``.
         content: the text, or the parts where there is more than text; see :attr:`text`.
         tool_calls: the tools that the assistant wants called.
         tool_call_id: of a tool's message, the call that it answers.
@@ -180,6 +180,9 @@ class Message:
 
     def __post_init__(self) -> None:
         if self.role not in _ROLES:
+            if self.role == "developer":  # OpenAI's name for it; each provider is sent its own.
+                self.role = "system"
+                return self.__post_init__()
             known = ", ".join(_ROLES)
             raise InvalidInputError(
                 f"A message has the unknown role {self.role!r}. Use one of {known}."

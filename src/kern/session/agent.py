@@ -25,7 +25,7 @@ class AgentSession:
         user_id: on whose behalf.
         session_data: what is kept with it: ``session_state``, ``session_name``,
             ``forked_from_session_id``, and keys of your own; all of it JSON.
-        metadata: what you attach to it, as JSON values.
+        metadata: what you attach to it, as JSON values; by default that of its first run.
         agent_data: what you want to know of its agent later, likewise.
         summary: what it was about, where summaries are made.
         created_at: when it was begun, in seconds since 1970.
@@ -173,12 +173,24 @@ class AgentSession:
         return [each for each in self.get_messages(last_n_runs) if is_chat(each)]
 
     def get_tool_calls(self, num_calls: int | None = None) -> list[dict[str, Any]]:
-        """Return the tool calls of its runs, the last one first.
+        """Return the tool calls of its runs, the last one first, in OpenAI's form.
 
         Args:
             num_calls: how many at most.
+
+        Returns:
+            The ``id``, the ``function`` with its ``name`` and ``arguments``, and as ``content``
+            the result, where there is one.
         """
-        calls = [call.to_dict() for run in reversed(self.runs) for call in reversed(run.tools)]
+        calls: list[dict[str, Any]] = []
+        for run in reversed(self.runs):
+            own = [each for each in run.messages if not each.from_history]
+            results = {each.tool_call_id: each.text for each in own if each.role == "tool"}
+            calls += (
+                {**dict(call), "content": results.get(call.id)}
+                for message in reversed(own)
+                for call in reversed(message.tool_calls)
+            )
         return calls if num_calls is None else calls[: max(0, num_calls)]
 
     def get_session_summary(self) -> SessionSummary | None:
@@ -243,7 +255,7 @@ def messages_of_runs(
         for run in runs
         for message in run.messages
         if message.role not in skipped
-        and not (skip_history_messages and getattr(message, "from_history", False))
+        and not (skip_history_messages and message.from_history)
     ]
     if limit is not None:
         messages = messages[max(0, len(messages) - limit) :]

@@ -15,6 +15,7 @@ from kern.db.database import Database
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.session_rules import FILE_NAMES, IN_BRACES, SessionRules
 from kern.execution.spec import HistoryAgents
+from kern.execution.state import without_current
 from kern.keywords import nearest
 from kern.run.event import RunEvent
 from kern.run.numbers import check_count
@@ -87,6 +88,7 @@ class Conversation(Part):
     history_runs: int = 0
     session_rules: SessionRules | None = None
     session_tools: tuple[Tool, ...] = ()
+    summarizes: bool = False
 
     def _build(self) -> None:
         given = self.__dict__
@@ -109,11 +111,22 @@ class Conversation(Part):
             self._file(),
         )
         given["session_rules"] = None if rules == SessionRules() else rules
+        given["summarizes"] = rules.summarizing is not None
         given["session_tools"] = tuple(self._session_tools())
         try:
             _ = self.state_rules  # A state that cannot be used is refused here.
         except InvalidInputError as error:
             raise ConfigurationError(str(error)) from error
+
+    @property
+    def uses_state(self) -> bool:
+        """Whether its runs have a state, though no tool may ask for it."""
+        return (
+            self.session_state is not None
+            or self.add_session_state_to_context
+            or self.enable_agentic_state
+            or self.overwrite_db_session_state
+        )
 
     @property
     def state_rules(self) -> StateRules | None:
@@ -122,19 +135,10 @@ class Conversation(Part):
         Raises:
             InvalidInputError: its own is not JSON.
         """
-        given = self.session_state
-        if given is None and not (
-            self.add_session_state_to_context
-            or self.enable_agentic_state
-            or self.overwrite_db_session_state
-        ):
+        if not self.uses_state:
             return None
-        return StateRules(texts_of(given or {}), self.overwrite_db_session_state)
-
-    @property
-    def summarizes(self) -> bool:
-        """Whether its runs make summaries, which an older kern could not go on with."""
-        return self.session_rules is not None and self.session_rules.summarizing is not None
+        begin = texts_of(without_current(self.session_state or {}))
+        return StateRules(begin, self.overwrite_db_session_state)
 
     def _summarizing(self) -> Summarizing:
         manager: object = self.session_summary_manager

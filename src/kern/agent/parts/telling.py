@@ -22,6 +22,7 @@ from kern.execution.telling import (
     LOCATION,
     SYSTEM_MESSAGE,
     Telling,
+    called_for_each_run,
     provider,
 )
 from kern.run.input import RunInput
@@ -77,11 +78,10 @@ class ToldParts(Identity, Context, Conversation):
         given = self.__dict__
         given["telling"], given["told_text"] = telling, text
         is_text = system is None or system == Message("system", text)
-        # What tools say of their use stands before these.
-        after_tools = parts.expected_output or parts.additional_context
-        if is_text and not (
-            telling.varies or parts.markdown or parts.additional_input or after_tools
-        ):
+        # What tools say of their use is added to the others at their end.
+        ends = parts.system_message is None and parts.builds_system
+        ends = ends and not (parts.expected_output or parts.additional_context)
+        if is_text and ends and not (telling.varies or parts.markdown or parts.additional_input):
             always = replace(Telling.of_text(text), history_runs=telling.history_runs)
             if replace(telling, parts=always.parts) == always and self._has_usual_history():
                 given["telling"] = None
@@ -111,6 +111,8 @@ class ToldParts(Identity, Context, Conversation):
                 texts[name] = None
             elif not (name == SYSTEM_MESSAGE and isinstance(given, Message)):
                 check_text(name, given, several=name == INSTRUCTIONS)
+        if self.system_message is not None or not self.build_context:  # It replaces the others.
+            functions = {name: each for name, each in functions.items() if name == SYSTEM_MESSAGE}
         parts = ContextParts(
             self.description,
             self.role,
@@ -161,9 +163,12 @@ class ToldParts(Identity, Context, Conversation):
         )
 
 
-def _providers(dependencies: Mapping[str, object]) -> dict[str, Binder]:
-    found = {name: provider(name, value) for name, value in dependencies.items()}
-    return {name: binder for name, binder in found.items() if binder is not None}
+def _providers(dependencies: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: provider(name, value) or value
+        for name, value in dependencies.items()
+        if called_for_each_run(value)
+    }
 
 
 def _messages(given: object) -> tuple[Message, ...]:

@@ -27,7 +27,8 @@ class SyncContextPreview(ContextPreview[Deps, Output]):
             session: the session whose state and summary are told.
             run_context: what functions are given, and whose values names stand for; by default
                 one of the agent's user, metadata and dependencies.
-            tools: changes nothing: tools are told of beside the messages.
+            tools: changes nothing: of the agent's own their instructions are told, but for those
+                that are known only once a run executes.
 
         Raises:
             ConfigurationError: a function returned what cannot be told.

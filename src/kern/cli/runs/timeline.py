@@ -17,6 +17,7 @@ from kern.run.record import JournalRow, RunRecord
 from kern.run.steps import (
     AnswerRefused,
     Entry,
+    HookEnded,
     ModelAnswered,
     SecondaryAnswered,
     SleepBegun,
@@ -33,6 +34,8 @@ _ANSWERED = (
     RunEvent.parser_model_response_completed,
     RunEvent.followups_completed,
 )
+
+_HOOK_ENDED = (RunEvent.pre_hook_completed, RunEvent.post_hook_completed)
 
 # What a row tells beside what it is about.
 _TOLD_ELSEWHERE = (
@@ -106,6 +109,11 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
         )
     elif isinstance(step, AnswerRefused):
         detail = one_line(f"does not fit: {step.reason}", 160)
+    elif isinstance(step, HookEnded):
+        detail = step.name
+        payload = payload if kind in _HOOK_ENDED else None
+    elif kind is RunEvent.custom_event:
+        detail = one_line(f"{happened.more['kind']} {shown(happened.more['values'])}", 160)
     elif kind is RunEvent.followups_completed:
         detail = one_line(shown(happened.more["followups"]), 160)
     elif step is not None and kind in _TOLD_ELSEWHERE:

@@ -31,7 +31,9 @@ class PostgresSessions(Sessions):
 SELECT session_id, agent_id, user_id, name, (
     SELECT json_agg(json_build_array(key, value::text)) FROM {names.states} AS state
     WHERE state.session_id = session.session_id AND value IS NOT NULL) AS state,
-    metadata, summary, data, created_at, updated_at
+    coalesce(metadata, (SELECT metadata FROM {runs} AS run
+        WHERE run.session_id = session.session_id ORDER BY position LIMIT 1)) AS metadata,
+    summary, data, created_at, updated_at
 FROM {sessions} AS session"""
         self._put = f"""
 INSERT INTO {sessions} AS session

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 
 from typing_extensions import override
 
@@ -36,7 +37,9 @@ class SqliteSessions(Sessions):
 SELECT session_id, agent_id, user_id, name, (
     SELECT json_group_array(json_array(key, value)) FROM {file.tables.states} AS state
     WHERE state.session_id = session.session_id AND value IS NOT NULL) AS state,
-    metadata, summary, data, created_at, updated_at
+    coalesce(metadata, (SELECT metadata FROM {self._runs} AS run
+        WHERE run.session_id = session.session_id ORDER BY position LIMIT 1)) AS metadata,
+    summary, data, created_at, updated_at
 FROM {self._sessions} AS session"""
 
     @override
@@ -174,16 +177,22 @@ WHERE coalesce(session.user_id = excluded.user_id, true)""",
     ) -> list[Preview]:
         previews = list[Preview]()
         for session_id in session_ids:
-            rows = transaction.execute(
-                f"""
-SELECT session_id, substr(input, 1, {BEGINNING}), substr(output, 1, {BEGINNING}) FROM (
-    SELECT session_id, input, output, position, status FROM {self._runs}
-    WHERE session_id = :session_id ORDER BY position LIMIT {NEWEST})
-WHERE status = 'COMPLETED' ORDER BY position LIMIT :many""",
+            # Read one by one, until there are enough.
+            earliest = transaction.execute(
+                f"SELECT position, status FROM {self._runs} WHERE session_id = :session_id "
+                f"ORDER BY position LIMIT {NEWEST}",
                 session_id=session_id,
-                many=many,
             )
-            previews += [Preview(*row) for row in rows]
+            completed = (row["position"] for row in earliest if row["status"] == "COMPLETED")
+            for position in list(islice(completed, many)):
+                shown = transaction.one(
+                    f"SELECT session_id, substr(input, 1, {BEGINNING}), "
+                    f"substr(output, 1, {BEGINNING}) FROM {self._runs} WHERE position = :position",
+                    position=position,
+                )
+                assert shown is not None, "it was there in this transaction"
+                previews.append(Preview(*shown))
+            earliest.close()
         return previews
 
     def _put_run(self, transaction: Transaction, run: RunRecord) -> bool:
