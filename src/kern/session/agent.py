@@ -254,8 +254,7 @@ def messages_of_runs(
         message
         for run in runs
         for message in run.messages
-        if message.role not in skipped
-        and not (skip_history_messages and message.from_history)
+        if message.role not in skipped and not (skip_history_messages and message.from_history)
     ]
     if limit is not None:
         messages = messages[max(0, len(messages) - limit) :]

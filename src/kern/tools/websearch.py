@@ -94,7 +94,7 @@ class WebSearchTools(Toolkit):
     def _search(self, kind: Literal["text", "news"], query: str, max_results: int) -> str:
         from ddgs import DDGS
 
-        with DDGS(**self._client) as engines:
+        with DDGS(self.proxy, self.timeout, verify=self.verify_ssl) as engines:
             found = getattr(engines, kind)(
                 query,
                 max_results=self.fixed_max_results or max_results,
