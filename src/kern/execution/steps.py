@@ -3,36 +3,25 @@
 import asyncio
 import inspect
 import json
-import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent import futures
 from contextvars import ContextVar
 from functools import partial
-from itertools import count
 from queue import SimpleQueue
 from typing import NoReturn, TypeVar
 
-from kern.aio.threads import call_in_thread
-from kern.errors import (
-    AgentRunException,
-    DatabaseError,
-    InvalidInputError,
-    StepError,
-    ThreadLimitError,
-    described,
-)
+from kern.errors import DatabaseError, InvalidInputError, StepError, described
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import blobs_in, keep_result, whole
 from kern.execution.journal import StaleAttemptError
-from kern.run.codec import ID_LIMIT, encode
+from kern.execution.trying import PASSED_ON, Call, called, check_step, fulfil, tried, waited
+from kern.run.codec import encode
 from kern.run.content import Content
 from kern.run.message import Message
-from kern.run.numbers import check_count, check_seconds
+from kern.run.numbers import check_seconds
 from kern.run.printable import one_line
 from kern.run.steps import SleepBegun, StepEnded
-
-logger = logging.getLogger("kern")
 
 Result = TypeVar("Result")
 
@@ -42,16 +31,8 @@ IN_PLACE = 5.0
 # A thousand years: every database can count them from now on.
 _LONGEST_SLEEP = 1000 * 365 * 86_400.0
 
-# How long a step waits before it is tried again, in seconds, however often that was doubled.
-_LONGEST_DELAY = 300.0
-
 # The call whose step calls this code; the tools of a run that the step has begun are others.
 _in_step: "ContextVar[CallSteps | None]" = ContextVar("in_step", default=None)
-
-# What says something else than that a step's function has failed.
-_PASS = (ThreadLimitError, StepError, AgentRunException)
-
-_Call = Callable[[], Awaitable[object]]
 
 
 class AsleepError(Exception):
@@ -144,10 +125,8 @@ class CallSteps:
     ) -> object:
         """See :meth:`kern.run.base.RunContext.step`."""
         self._check_loop("step")
-        _check(name, retries, delay, timeout)
-        return await self._once(
-            name, partial(_called, function, arguments, timeout), retries, delay
-        )
+        check_step(name, retries, delay, timeout)
+        return await self._once(name, partial(called, function, arguments, timeout), retries, delay)
 
     def step_sync(
         self,
@@ -160,11 +139,11 @@ class CallSteps:
         timeout: float | None,
     ) -> object:
         """See :meth:`kern.run.base.RunContext.step_sync`."""
-        _check(name, retries, delay, timeout)
+        check_step(name, retries, delay, timeout)
         if timeout is not None or inspect.iscoroutinefunction(inspect.unwrap(function)):
-            call = partial(_called, function, arguments, timeout)
+            call = partial(called, function, arguments, timeout)
             once = partial(self._once, name, call, retries, delay)
-            return _waited(self._from_thread("step", once))
+            return waited(self._from_thread("step", once))
         wanted: SimpleQueue[futures.Future[object] | None] = SimpleQueue()
 
         async def call_there() -> object:
@@ -176,25 +155,13 @@ class CallSteps:
         # The function is called here: what belongs to this thread, such as a connection, is its.
         ended = self._from_thread("step", partial(self._once, name, call_there, retries, delay))
         ended.add_done_callback(lambda _: wanted.put(None))
-        while (calling := wanted.get()) is not None:
-            self._call_for(calling, partial(function, *arguments))
-        return _waited(ended)
-
-    def _call_for(self, calling: futures.Future[object], call: Callable[[], object]) -> None:
-        """Call a step's function in this thread, for who waits for it on the event loop."""
-        if not calling.set_running_or_notify_cancel():
-            return
         token = _in_step.set(self)
         try:
-            result = call()
-        except StopIteration as error:  # A future of asyncio cannot hold it.
-            calling.set_exception(RuntimeError(f"StopIteration: {error}"))
-        except BaseException as error:
-            calling.set_exception(error)
-        else:
-            calling.set_result(result)
+            while (calling := wanted.get()) is not None:
+                fulfil(calling, partial(function, *arguments))
         finally:
             _in_step.reset(token)
+        return waited(ended)
 
     async def sleep(self, seconds: float) -> None:
         """See :meth:`kern.run.base.RunContext.sleep`."""
@@ -224,7 +191,7 @@ class CallSteps:
 
     def sleep_sync(self, seconds: float) -> None:
         """See :meth:`kern.run.base.RunContext.sleep_sync`."""
-        _waited(self._from_thread("sleep", partial(self.sleep, seconds)))
+        waited(self._from_thread("sleep", partial(self.sleep, seconds)))
 
     @property
     def _gives_back(self) -> bool:
@@ -232,7 +199,7 @@ class CallSteps:
         attempt = self._attempt
         return self._work is not None and attempt.store is not None and not attempt.foreground
 
-    async def _once(self, name: str, call: _Call, retries: int, delay: float) -> object:
+    async def _once(self, name: str, call: Call, retries: int, delay: float) -> object:
         """Return what a step came to, once."""
         if name in self._under_way:
             raise StepError(
@@ -259,14 +226,14 @@ class CallSteps:
                 self._quiet = None
 
     async def _do(
-        self, name: str, occurrence: int, call: _Call, retries: int, delay: float
+        self, name: str, occurrence: int, call: Call, retries: int, delay: float
     ) -> object:
         """Do a step, and write down what it came to."""
         cause: Exception | None = None
         shown = f"The step {one_line(name, 60)!r}"
         try:
             result = await self._tried(name, call, retries, delay)
-        except _PASS:
+        except PASSED_ON:
             raise  # It was not done, or says how the run goes on.
         except Exception as error:
             cause, text = error, f"{shown} failed: {described(error)}"
@@ -282,28 +249,13 @@ class CallSteps:
         value: object = json.loads(text)  # The same as it will be when it is replayed.
         return value
 
-    async def _tried(self, name: str, call: _Call, retries: int, delay: float) -> object:
-        """Call a step's function until it does not raise, or was tried often enough."""
+    async def _tried(self, name: str, call: Call, retries: int, delay: float) -> object:
         token = _in_step.set(self)
         try:
-            for tries in count():
-                try:
-                    return await call()
-                except _PASS:
-                    raise
-                except Exception as error:
-                    if tries >= retries:
-                        raise
-                    logger.warning(
-                        "run %s: the step %s failed and is tried again: %s",
-                        self._attempt.output.run_id,
-                        one_line(name, 60),
-                        one_line(described(error), 2000),
-                    )
-                await asyncio.sleep(min(delay * 2 ** min(tries, 20), _LONGEST_DELAY))
+            shown = f"run {self._attempt.output.run_id}: the step {one_line(name, 60)}"
+            return await tried(call, retries, delay, shown)
         finally:
             _in_step.reset(token)
-        raise AssertionError("it has returned or raised")
 
     async def _keep(self, name: str, occurrence: int, text: str, kind: str | None) -> None:
         """Commit what a step came to."""
@@ -426,47 +378,3 @@ class CallSteps:
             return await work()
         finally:
             self._waits.discard(task)
-
-
-def _waited(future: futures.Future[Result]) -> Result:
-    """Return what came of something on the event loop; a cancel ends the thread's code, too."""
-    try:
-        return future.result()
-    except futures.CancelledError:
-        raise asyncio.CancelledError from None
-
-
-async def _called(
-    function: Callable[..., object], arguments: tuple[object, ...], timeout: float | None
-) -> object:
-    """Call a step's function, in a thread unless it is asynchronous, within its time limit."""
-    limit = asyncio.timeout(None)
-
-    def begin() -> None:  # The wait for a thread is not counted.
-        if timeout is not None:
-            limit.reschedule(asyncio.get_running_loop().time() + timeout)
-
-    try:
-        async with limit:
-            if inspect.iscoroutinefunction(inspect.unwrap(function)):
-                begin()
-                result = function(*arguments)
-            else:
-                result = await call_in_thread(partial(function, *arguments), begin)
-            return await result if inspect.isawaitable(result) else result
-    except TimeoutError:
-        if limit.expired():
-            raise TimeoutError(f"it did not return within {timeout:g} s") from None
-        raise
-
-
-def _check(name: str, retries: int, delay: float, timeout: float | None) -> None:
-    """Make sure that a step is asked for with what it can have."""
-    if not isinstance(name, str) or not 0 < len(name) <= ID_LIMIT:
-        raise InvalidInputError(
-            f"A step's name must be a text of 1 to {ID_LIMIT} characters, not {name!r:.50}."
-        )
-    check_count("retries", retries, least=0)
-    check_seconds("delay", delay, from_zero=True)
-    if timeout is not None:
-        check_seconds("timeout", timeout)

@@ -52,11 +52,7 @@ class WebSearchTools(Toolkit):
         self.backend = backend
         self.modifier = modifier
         self.fixed_max_results = fixed_max_results
-        self._client: dict[str, Any] = {
-            "proxy": proxy,
-            "timeout": timeout,
-            "verify": verify_ssl,
-        }
+        self.proxy, self.timeout, self.verify_ssl = proxy, timeout, verify_ssl
         narrowed = {"timelimit": timelimit, "region": region}
         self._narrowed = {name: value for name, value in narrowed.items() if value is not None}
         tools: list[Callable[..., object]] = []
@@ -94,7 +90,7 @@ class WebSearchTools(Toolkit):
     def _search(self, kind: Literal["text", "news"], query: str, max_results: int) -> str:
         from ddgs import DDGS
 
-        with DDGS(**self._client) as engines:
+        with DDGS(self.proxy, self.timeout, verify=self.verify_ssl) as engines:
             found = getattr(engines, kind)(
                 query,
                 max_results=self.fixed_max_results or max_results,
