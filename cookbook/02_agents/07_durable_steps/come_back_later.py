@@ -1,7 +1,7 @@
 """A tool that sleeps durably: a long sleep holds no slot, and outlives the process.
 
-Kill this script when it prints "waiting", and start it again. The tool begins again from its top; but
-the seed is not sown twice, and the wait ends when it would have.
+Kill this script when it prints "waiting", and start it again. The tool begins again from its top,
+but the seed is not sown twice, and the wait ends when it would have.
 """
 
 from datetime import UTC, datetime
