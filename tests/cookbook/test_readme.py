@@ -74,7 +74,7 @@ async def test_a_person_is_asked_before_a_tool_is_called(
     server: ProtocolServer, tmp_path: Path
 ) -> None:
     server.script += [Reply.tool_calls(("pay", {"amount": 500})), Reply.text("Paid.")]
-    assert await printed(CASHIER, server, tmp_path) == 'pay {"amount": 500}\nPaid.\n'
+    assert await printed(CASHIER, server, tmp_path) == "pay {'amount': 500}\nPaid.\n"
 
 
 async def test_a_seat_is_booked(server: ProtocolServer, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def program(word: str) -> dict[str, Any]:
 
 async def test_hooks_are_around_the_call(capsys: pytest.CaptureFixture[str]) -> None:
     agent = program("def audited")["agent"]
-    script = [Reply.tool_calls(("weather", {"city": "Rome"})), "Sunny."]
+    script: list[Any] = [Reply.tool_calls(("weather", {"city": "Rome"})), "Sunny."]
     with agent.override(model=ScriptedModel(script * 2)):
         signed_in = await agent.arun("Weather?", user_id="ada")
         nobody = await agent.arun("Weather?")

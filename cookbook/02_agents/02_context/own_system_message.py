@@ -20,7 +20,7 @@ croupier = Agent(
     name="Croupier",
     model=OpenAIResponses(id="gpt-5.4-mini"),
     system_message=house_rules,
-    system_message_role="developer",
+    system_message_role="developer",  # OpenAI's name for it; every provider is sent its own
 )
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A tool that sleeps durably: a long sleep holds no slot, and outlives the process.
 
-Kill this script when it prints "waiting", and start it again. The tool begins again from its top;
+Kill this script when it prints "waiting", and start it again. The tool begins again from its top,
 but the seed is not sown twice, and the wait ends when it would have.
 """
 

@@ -229,15 +229,6 @@ class Message:
             self.more = {**(self.more or {}), **given}
 
     @property
-    def from_history(self) -> bool:
-        """Whether it is of an earlier run of the session."""
-        return self.more is not None and bool(self.more.get("from_history"))
-
-    @from_history.setter
-    def from_history(self, value: bool) -> None:
-        self.more = {**(self.more or {}), "from_history": value}
-
-    @property
     def text(self) -> str:
         """The text of the content; ``""`` where there is none."""
         return text_of(self.content)
