@@ -18,8 +18,9 @@ from kern.agent.options import Input, new_run, written
 from kern.agent.typed import typed, typed_events
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
-from kern.errors import ConfigurationError, InvalidInputError, failure, with_output
+from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.journal import Emit
+from kern.failures import failure, with_output
 from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput

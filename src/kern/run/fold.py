@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from kern.run.call import KeeperT, ModelCall
 from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
 from kern.run.content import text_of
+from kern.run.entry import Entry, damaged, read_row
 from kern.run.event import RunEvent
 from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
 from kern.run.hooked import hook_events, last_replacing, replaced_text
@@ -33,7 +34,6 @@ from kern.run.steps import (
     ContextBuilt,
     Continued,
     CustomHappened,
-    Entry,
     HookEnded,
     KnowledgeSearched,
     ModelAnswered,
@@ -47,8 +47,6 @@ from kern.run.steps import (
     ToolEnded,
     ToolsBegun,
     ToolSlice,
-    damaged,
-    read_row,
 )
 from kern.run.turn import Turn
 
