@@ -14,7 +14,7 @@ from kern.run.content import text_of
 from kern.run.entry import Entry, damaged, read_row
 from kern.run.event import RunEvent
 from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
-from kern.run.hooked import hook_events, last_replacing, replaced_text
+from kern.run.hook_events import hook_events, last_replacing, replaced_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.references import MessageReferences
