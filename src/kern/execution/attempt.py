@@ -259,7 +259,7 @@ class Attempt:
 
     @property
     def uses_state(self) -> bool:
-        """Whether the state of the session is a part of the run, whoever asks for it."""
+        """Whether the state of the session is a part of the run, also where no tool asks for it."""
         return (
             self.spec.state is not None
             or "session_state" in self.options

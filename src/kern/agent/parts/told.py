@@ -9,9 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from kern.agent.checks import check_flag, check_role, check_text
-from kern.agent.parts.context import Context
-from kern.agent.parts.identity import Identity
-from kern.agent.parts.session import Conversation
+from kern.agent.parts.context import ContextPart
+from kern.agent.parts.identity import IdentityPart
+from kern.agent.parts.session import SessionPart
 from kern.binder import Binder
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.context import ContextParts, ReferencesFormat, Told, system_message
@@ -41,7 +41,7 @@ _FLAGS = (
 _TEXTS = ("description", "role", "expected_output", "additional_context")
 
 
-class ToldParts(Identity, Context, Conversation):
+class ToldParts(IdentityPart, ContextPart, SessionPart):
     """The parts of an agent of which its model is told.
 
     Attributes:

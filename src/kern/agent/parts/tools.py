@@ -15,7 +15,7 @@ from kern.tools.collect import AnyTool, Collected, collect
 from kern.tools.rules import hooks_around
 
 
-class Calling(Part):
+class ToolsPart(Part):
     """What the model can have called.
 
     Attributes:
