@@ -14,12 +14,12 @@ from kern.errors import (
     DatabaseUnavailableError,
     InvalidInputError,
     ModelError,
-    kind_of,
 )
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
 from kern.execution.journal import StaleAttemptError, log_lost
 from kern.execution.retrying import pause_before_retry
+from kern.failures import kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow
