@@ -37,7 +37,9 @@ async def decide(
     """
     state = fold(await store.events(record.run_id, 0))
     if record.status is RunStatus.error:
-        steps: list[AnyStep] = [AttemptFailed(RunOutput.from_record(record).error), Continued()]
+        run = RunOutput.from_record(record)
+        failed = AttemptFailed(run.error, run.error_kind, run.error_details)
+        steps: list[AnyStep] = [failed, Continued()]
         if (call := state.call) is not None:  # The last attempt was lost in it.
             steps.insert(0, CallBroken("".join(call.texts), call.slices))
     else:

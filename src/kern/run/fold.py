@@ -13,7 +13,13 @@ from kern.run.concluded import conclude, piece_happened, shown_answer, void_piec
 from kern.run.content import text_of
 from kern.run.entry import Entry, damaged, read_row
 from kern.run.event import RunEvent
-from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
+from kern.run.happened import (
+    FIRST_EVENT,
+    Happened,
+    failure_told,
+    followups_in,
+    secondary_events,
+)
 from kern.run.hook_events import hook_events, last_replacing, replaced_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
@@ -324,9 +330,9 @@ class RunState:
                 if self.turns:
                     self.turns[-1].allowed |= set(allowed)
                 yield Happened(RunEvent.run_continued)
-            case AttemptFailed(message):
+            case AttemptFailed(message, kind, details):
                 self.call = None
-                yield Happened(RunEvent.run_error, message)
+                yield Happened(RunEvent.run_error, message, more=failure_told(kind, details))
 
     def _starts(self, places: Sequence[int], at: float) -> Iterator[Happened]:
         for place in places:

@@ -199,9 +199,13 @@ class AttemptFailed(Step):
 
     Attributes:
         message: what it failed of.
+        kind: the class of what it failed of, such as ``"ModelError"``.
+        details: what a check has said beside its message.
     """
 
     message: str | None = None
+    kind: str | None = None
+    details: dict[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
