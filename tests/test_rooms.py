@@ -12,7 +12,7 @@ ROOT = Path(kern.__file__).parent
 # From the ground up; a room imports itself and those of the floors below it.
 FLOORS: list[set[str]] = [
     {"errors", "keywords", "utils"},
-    {"exceptions", "extras", "aio"},
+    {"exceptions", "extras", "failures", "aio"},
     {"binder", "run", "media", "local"},
     {"metrics", "models", "tools"},
     {"session"},

@@ -12,7 +12,7 @@ from plain import plain
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.errors import ConfigurationError
-from kern.execution.retrieval import LIMIT
+from kern.execution.retriever import LIMIT
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
 from kern.run.references import MessageReferences

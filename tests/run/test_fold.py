@@ -34,6 +34,7 @@ from kern.models.base import ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import encode, join_halves
+from kern.run.entry import read_row
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import RunState, apply_entry, fold, row_of_event
 from kern.run.happened import FIRST_EVENT, Happened, ending_of
@@ -54,7 +55,6 @@ from kern.run.steps import (
     StepEnded,
     TextSlice,
     ToolEnded,
-    read_row,
 )
 from kern.run.tool import ToolCall, ToolExecution
 

@@ -12,6 +12,7 @@ from strategies import Json, json_objects, json_values, parts, texts
 
 from kern.errors import JournalError, NewerJournalError
 from kern.run.content import ImagePart, Inline, TextPart
+from kern.run.entry import Entry, read_row, write_row
 from kern.run.message import Message, Metrics
 from kern.run.metrics import ModelMetrics
 from kern.run.record import JournalRow
@@ -30,7 +31,6 @@ from kern.run.steps import (
     ContextBuilt,
     Continued,
     CustomHappened,
-    Entry,
     HookEnded,
     KnowledgeSearched,
     ModelAnswered,
@@ -44,8 +44,6 @@ from kern.run.steps import (
     ToolEnded,
     ToolsBegun,
     ToolSlice,
-    read_row,
-    write_row,
 )
 from kern.run.tool import ToolCall, ToolExecution
 

@@ -19,7 +19,7 @@ from kern.agent.parts.hooks import Hooks
 from kern.agent.parts.identity import Identity
 from kern.agent.parts.part import Part
 from kern.agent.parts.session import Conversation
-from kern.agent.parts.telling import ToldParts
+from kern.agent.parts.told import ToldParts
 from kern.agent.parts.tools import Calling
 from kern.agent.typed import typed
 from kern.dispatch.opening import open_runtime

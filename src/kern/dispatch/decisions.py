@@ -9,18 +9,11 @@ from kern.errors import RunStateError
 from kern.execution.blobs import put_large
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.entry import Entry, write_row
 from kern.run.fold import RunState, fold
 from kern.run.record import JournalRow, RunRecord
 from kern.run.requirement import RunRequirement
-from kern.run.steps import (
-    AnyStep,
-    AttemptFailed,
-    CallBroken,
-    Continued,
-    Entry,
-    ToolEnded,
-    write_row,
-)
+from kern.run.steps import AnyStep, AttemptFailed, CallBroken, Continued, ToolEnded
 
 
 async def decide(

@@ -23,9 +23,7 @@ from kern.errors import (
     NewerJournalError,
     RunStateError,
     RunTimeoutError,
-    check_details,
     described,
-    kind_of,
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
@@ -38,6 +36,7 @@ from kern.execution.output import details_of
 from kern.execution.report import log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
 from kern.execution.steps import AsleepError
+from kern.failures import check_details, kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 

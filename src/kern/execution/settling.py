@@ -9,17 +9,12 @@ from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.db.values import Settled
-from kern.errors import (
-    DatabaseError,
-    DatabaseUnavailableError,
-    InvalidInputError,
-    ModelError,
-    kind_of,
-)
+from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputError, ModelError
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
 from kern.execution.journal import StaleAttemptError, log_lost
 from kern.execution.retrying import pause_before_retry
+from kern.failures import kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from kern.run.call import KeeperT, ModelCall
 from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
 from kern.run.content import text_of
+from kern.run.entry import Entry, damaged, read_row
 from kern.run.event import RunEvent
 from kern.run.happened import (
     FIRST_EVENT,
@@ -19,7 +20,7 @@ from kern.run.happened import (
     followups_in,
     secondary_events,
 )
-from kern.run.hooked import hook_events, last_replacing, replaced_text
+from kern.run.hook_events import hook_events, last_replacing, replaced_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.references import MessageReferences
@@ -39,7 +40,6 @@ from kern.run.steps import (
     ContextBuilt,
     Continued,
     CustomHappened,
-    Entry,
     HookEnded,
     KnowledgeSearched,
     ModelAnswered,
@@ -53,8 +53,6 @@ from kern.run.steps import (
     ToolEnded,
     ToolsBegun,
     ToolSlice,
-    damaged,
-    read_row,
 )
 from kern.run.turn import Turn
 
