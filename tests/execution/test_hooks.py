@@ -295,6 +295,21 @@ async def test_a_refused_input_asks_no_model_and_a_refused_answer_is_no_content(
     assert (retried.status, retried.content, retried.error) == (RunStatus.completed, "Fine.", None)
 
 
+async def test_what_a_check_adds_is_json_for_every_reader(db: Database) -> None:
+    given: list[object] = [("a", "b"), object()]
+
+    def refuse() -> None:
+        raise InputCheckError("No.", additional_data={"words": given.pop(0)})
+
+    agent = Agent("Tester", ScriptedModel([]), db=db, pre_hooks=[refuse])
+    for kept in ({"additional_data": {"words": ["a", "b"]}}, {}):
+        run = await agent.arun("Hi", raise_on_error=False)
+        assert run.error_details == {"check_trigger": "input_not_allowed", **kept}
+        stored = await agent.aget_run_output(run.run_id)
+        assert stored is not None
+        assert (stored.status, stored.error_details) == (RunStatus.error, run.error_details)
+
+
 async def test_a_stream_tells_of_hooks_and_what_they_void() -> None:
     agent = Agent("Tester", ScriptedModel(["Hello."]), pre_hooks=[Polite()], post_hooks=[Shout()])
     told = [each async for each in agent.arun("Hi", stream=True, stream_events=True)]
