@@ -13,7 +13,7 @@ from kern.run.concluded import conclude, piece_happened, shown_answer, void_piec
 from kern.run.content import text_of
 from kern.run.event import RunEvent
 from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
-from kern.run.hooked import hook_events, last_replacing, replaced_text
+from kern.run.hooked import hook_events, last_replacing, replaced_text, told_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.references import MessageReferences
@@ -246,7 +246,8 @@ class RunState:
             case StepEnded() | SleepBegun() as step:
                 self.turns[-1].note(step)
             case HookEnded() as step:
-                before, self.hooks = self.answer_text, (*self.hooks, step)
+                before = told_text(self.hooks, self.answer_text)
+                self.hooks = (*self.hooks, step)
                 yield from hook_events(step, before)
             case None | StateChanged():
                 pass
@@ -292,7 +293,7 @@ class RunState:
         yield from self._starts(step.starts, at)
 
     def _answer_changes(self, step: AnswerRefused | SecondaryAnswered) -> Iterator[Happened]:
-        before = self.answer_text
+        before = told_text(self.hooks, self.answer_text)
         if isinstance(step, AnswerRefused):
             self.refusals += 1
             self.hooks = tuple(each for each in self.hooks if each.kind == "pre")
