@@ -365,8 +365,10 @@ class Life:
                 attempt.output.status = PAUSED
             case "fail":
                 attempt.output.status, attempt.output.error = ERROR, "It failed."
-                words: dict[str, object] = {"words": ["key"]}
-                details: dict[str, object] = {"check_trigger": "SECRET", "additional_data": words}
+                details: dict[str, object] = {
+                    "check_trigger": "SECRET",
+                    "additional_data": {"words": ["key"]},
+                }
                 attempt.output.error_kind = "InputCheckError"
                 attempt.output.error_details = details if self.yes() else None
             case "cancel":

@@ -9,12 +9,7 @@ from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.db.values import Settled
-from kern.errors import (
-    DatabaseError,
-    DatabaseUnavailableError,
-    InvalidInputError,
-    ModelError,
-)
+from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputError, ModelError
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
 from kern.execution.journal import StaleAttemptError, log_lost

@@ -20,7 +20,7 @@ from kern.run.happened import (
     followups_in,
     secondary_events,
 )
-from kern.run.hook_events import hook_events, last_replacing, replaced_text
+from kern.run.hook_events import hook_events, last_replacing, replaced_text, told_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.references import MessageReferences
@@ -250,7 +250,8 @@ class RunState:
             case StepEnded() | SleepBegun() as step:
                 self.turns[-1].note(step)
             case HookEnded() as step:
-                before, self.hooks = self.answer_text, (*self.hooks, step)
+                before = told_text(self.hooks, self.answer_text)
+                self.hooks = (*self.hooks, step)
                 yield from hook_events(step, before)
             case None | StateChanged():
                 pass
@@ -296,7 +297,7 @@ class RunState:
         yield from self._starts(step.starts, at)
 
     def _answer_changes(self, step: AnswerRefused | SecondaryAnswered) -> Iterator[Happened]:
-        before = self.answer_text
+        before = told_text(self.hooks, self.answer_text)
         if isinstance(step, AnswerRefused):
             self.refusals += 1
             self.hooks = tuple(each for each in self.hooks if each.kind == "pre")
