@@ -249,7 +249,7 @@ class Life:
         output = RunOutput("run", "session", "agent", status=RUNNING)
         journal = Journal(self.store, output, self.number, emit, self.yes())
         self.attempt = attempt = Attempt(
-            cast(Spec, SimpleNamespace(store_media=True, retrying=None, session=None)),
+            cast(Spec, SimpleNamespace(store_media=True, retrying=None, session_rules=None)),
             "",
             output,
             self.store,

@@ -261,7 +261,7 @@ class Attempt:
     def uses_state(self) -> bool:
         """Whether the state of the session is a part of the run, also where no tool asks for it."""
         return (
-            self.spec.state is not None
+            self.spec.state_rules is not None
             or "session_state" in self.options
             or self.journal.state.changes is not None
         )
@@ -285,7 +285,7 @@ class Attempt:
         state = await load(
             None if self.is_new_session else self.store,
             output.session_id,
-            self.spec.state,
+            self.spec.state_rules,
             self.options.get("session_state"),
             changes,
             {key: value for key, value in zip(CURRENT, ids, strict=True) if value is not None},

@@ -158,9 +158,10 @@ def system_message(parts: ContextParts, told: Told) -> Message | None:
     """
     given = parts.system_message if told.system_message is None else told.system_message
     if isinstance(given, Message):
-        text = given.content
-        fills = parts.fills_names and isinstance(text, str)
-        return replace(given, content=filled(text, told.names)) if fills else given  # type: ignore[arg-type] # It is a text then.
+        content = given.content
+        if parts.fills_names and isinstance(content, str):
+            return replace(given, content=filled(content, told.names))
+        return given
     if given is not None:
         text = filled(given, told.names) if parts.fills_names else given
     else:

@@ -64,8 +64,8 @@ async def _carry_out(attempt: Attempt) -> None:
     hooks = attempt.spec.hooks
     if hooks is not None and not attempt.state.turns:
         await run_pre_hooks(attempt, hooks)
-    if attempt.spec.session is not None and attempt.spec.session.introduction:
-        await introduce(attempt, attempt.spec.session.introduction)
+    if attempt.spec.session_rules is not None and attempt.spec.session_rules.introduction:
+        await introduce(attempt, attempt.spec.session_rules.introduction)
     await tell(attempt)
     while True:
         try:
@@ -99,8 +99,8 @@ async def _go_on(attempt: Attempt) -> None:
                 await run_post_hooks(attempt, hooks)
             if attempt.answering is not None:
                 await suggest(attempt)
-            if attempt.spec.session is not None:
-                await leave(attempt, attempt.spec.session)
+            if attempt.spec.session_rules is not None:
+                await leave(attempt, attempt.spec.session_rules)
             if hooks is not None:
                 start_in_background(attempt, hooks)
             return

@@ -54,7 +54,7 @@ def details_of(attempt: Attempt) -> dict[str, list[ModelMetrics]]:
 
 
 def _secondary_model(attempt: Attempt, name: str) -> Model | None:
-    answering, rules = attempt.answering, attempt.spec.session
+    answering, rules = attempt.answering, attempt.spec.session_rules
     if name == SESSION_SUMMARY and rules is not None and rules.summarizing is not None:
         return rules.summarizing.model or attempt.spec.model
     if answering is None:

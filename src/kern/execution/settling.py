@@ -166,8 +166,8 @@ async def _write_end(attempt: Attempt, store: Store, rows: list[JournalRow]) -> 
         output = replace(output, messages=[without_media(each) for each in output.messages])
         if not attempt.foreground:  # Else its caller has the media in memory.
             attempt.output = output
-    if attempt.spec.session is not None:
-        output = attempt.spec.session.stored(output)
+    if attempt.spec.session_rules is not None:
+        output = attempt.spec.session_rules.stored(output)
     write = partial(store.settle, output.settlement(attempt.number, rows, fold_before))
     settled = await to_the_end(lambda: until_available(write), write)
     if forgotten and settled is not None:

@@ -176,10 +176,10 @@ class Spec(msgspec.Struct, frozen=True):
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
         call_rules: what it has beside plain tools, or None for nothing.
-        state: what it says of the states of its sessions, or None for nothing.
+        state_rules: what it says of the states of its sessions, or None for nothing.
         agent: the agent itself, for functions of users that ask for it.
         context_rules: what the model is told, where that is no text that is always the same.
-        session: what its runs leave in their session beside themselves, or None.
+        session_rules: what its runs leave in their session beside themselves, or None.
         hooks: what is called before and after a run, or None for nothing.
         retrying: how a failed run is tried again, or None for kern's own way.
     """
@@ -206,10 +206,10 @@ class Spec(msgspec.Struct, frozen=True):
     user_limit: int | None
     fallback: FallbackConfig | None
     call_rules: CallRules | None
-    state: StateRules | None
+    state_rules: StateRules | None
     agent: Definition
     context_rules: ContextRules | None
-    session: SessionRules | None
+    session_rules: SessionRules | None
     hooks: Hooks | None
     retrying: Retrying | None
 
