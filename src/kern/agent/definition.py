@@ -46,6 +46,7 @@ class AgentDefinition(
 
     Attributes:
         is_named: whether every process knows it by a name or id.
+        fixed_session_id: the conversation that it was given, of all its runs that name none.
         remembered: the conversations that it has begun, where it was made in ``__main__``.
     """
 
@@ -100,7 +101,9 @@ class AgentDefinition(
         given["is_named"] = bool(options.get("id") or (name and name.strip()))
         check_db(
             self.db,
-            **{each: given.get(each, default) != default for each, default in _NEEDING_DB.items()},
+            **{
+                name: given[name] != _NEEDING_DB[name] for name in given.keys() & _NEEDING_DB.keys()
+            },
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -133,12 +136,6 @@ class AgentDefinition(
     @session_id.setter
     def session_id(self, value: str | None) -> None:
         self.__dict__["session_id"] = value
-
-    @property
-    def fixed_session_id(self) -> str | None:
-        """The conversation that it was given, of all its runs that name none."""
-        fixed: str | None = self.__dict__.get("session_id")
-        return fixed
 
     def _meant(self, session_id: str | None) -> str:
         """Return the session that is meant, where none may be named.

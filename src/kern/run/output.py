@@ -414,18 +414,13 @@ class RunOutput(Generic[Output]):
         self.metrics.name(self.model, self.model_provider)
         if "followups" in given:
             self.followups = given["followups"]
-        for name in values.keys() & _RARE:
-            setattr(self, name, given[name])
+        self.session_state, self.more = given.get("session_state"), given.get("more")
         if given.get("references") is not None:
             self.references = references_from_json(given["references"])
 
 
 def _is_given(message: Message) -> bool:
     return message.role != "assistant"
-
-
-_RARE = {"session_state", "more"}
-"""What few runs have."""
 
 
 def _seconds(moment: datetime | None) -> float | None:

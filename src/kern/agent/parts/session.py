@@ -86,6 +86,7 @@ class SessionPart(Part):
     save_response_to_file: str | None = None
 
     history_runs: int = 0
+    uses_state: bool = False
     session_rules: SessionRules | None = None
     session_tools: tuple[Tool, ...] = ()
     summarizes: bool = False
@@ -113,20 +114,16 @@ class SessionPart(Part):
         given["session_rules"] = None if rules == SessionRules() else rules
         given["summarizes"] = rules.summarizing is not None
         given["session_tools"] = tuple(self._session_tools())
-        try:
-            _ = self.state_rules  # A state that cannot be used is refused here.
-        except InvalidInputError as error:
-            raise ConfigurationError(str(error)) from error
-
-    @property
-    def uses_state(self) -> bool:
-        """Whether its runs have a state, though no tool may ask for it."""
-        return (
+        given["uses_state"] = (  # Though no tool may ask for it.
             self.session_state is not None
             or self.add_session_state_to_context
             or self.enable_agentic_state
             or self.overwrite_db_session_state
         )
+        try:
+            _ = self.state_rules  # A state that cannot be used is refused here.
+        except InvalidInputError as error:
+            raise ConfigurationError(str(error)) from error
 
     @property
     def state_rules(self) -> StateRules | None:
