@@ -23,6 +23,7 @@ from kern.execution.state import without_current
 from kern.run.base import RUN_VALUES, RunContext
 from kern.run.given import RunInput
 from kern.run.message import Message
+from kern.run.state import without_current
 
 logger = logging.getLogger("kern")
 

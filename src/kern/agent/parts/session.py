@@ -15,11 +15,10 @@ from kern.db.database import Database
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.session_rules import FILE_NAMES, IN_BRACES, SessionRules
 from kern.execution.spec import HistoryAgents
-from kern.execution.state import CURRENT
 from kern.keywords import nearest
 from kern.run.event import RunEvent
 from kern.run.numbers import check_count
-from kern.run.state import StateRules, texts_of
+from kern.run.state import CURRENT, StateRules, texts_of
 from kern.session.summary import SessionSummaryManager, Summarizing
 from kern.tools import Tool
 
