@@ -118,6 +118,14 @@ async def test_what_there_was_of_a_failed_answer_is_shown_before_the_error(
     assert "Once" in capsys.readouterr().out
 
 
+async def test_an_error_is_not_shown_as_an_answer_too(
+    model: OpenAIResponses, server: ResponsesServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.script.append(Reply.http_error(400, "No such thing."))
+    await Agent("Tester", model, raise_on_error=False).aprint_response("Tell me.")
+    assert capsys.readouterr().out.count("No such thing.") == 1
+
+
 @pytest.mark.parametrize("reply", [Reply(), Reply.text("")])
 async def test_an_empty_answer_is_shown_as_one(
     model: OpenAIResponses,
@@ -286,3 +294,14 @@ async def test_a_conversation_in_the_terminal_goes_on_until_a_last_word(
         assert shown.getvalue().count("Well.") == 2, ends
     asked = [[item["role"] for item in each.body["input"]] for each in server.requests]
     assert asked == [["user"], ["user", "assistant", "user"]] * 2
+
+
+async def test_a_conversation_in_the_terminal_is_that_of_its_agent(
+    db: Database, model: OpenAIResponses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent("Tester", model, db=db, session_id="fixed")
+    monkeypatch.setattr("sys.stdin", io.StringIO("stop\n"))
+    console, shown = shown_by()
+    await agent.acli_app("first", user="Ada", emoji=":cat:", exit_on=["stop"], console=console)
+    assert "🐱 Ada" in shown.getvalue()
+    assert (await agent.aget_chat_history())[0].text == "first"

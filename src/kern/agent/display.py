@@ -106,7 +106,8 @@ class View:
 
     def take_run(self, run: RunOutput) -> None:
         """Take in a run as it stands."""
-        self.answer = run.content if run.content is not None else self.answer
+        if run.content is not None and run.content != run.error:
+            self.answer = run.content
         self.thought = run.reasoning_content or self.thought
         self.calls |= {each.tool_call_id: each for each in run.tools}
         self._cite(run.citations)
