@@ -118,12 +118,17 @@ async def test_what_there_was_of_a_failed_answer_is_shown_before_the_error(
     assert "Once" in capsys.readouterr().out
 
 
-async def test_an_error_is_not_shown_as_an_answer_too(
-    model: OpenAIResponses, server: ResponsesServer, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("stream", [False, True], ids=["at-its-end", "live"])
+async def test_an_error_is_shown_as_one_and_not_as_an_answer(
+    model: OpenAIResponses, server: ResponsesServer, stream: bool
 ) -> None:
     server.script.append(Reply.http_error(400, "No such thing."))
-    await Agent("Tester", model, raise_on_error=False).aprint_response("Tell me.")
-    assert capsys.readouterr().out.count("No such thing.") == 1
+    agent = Agent("Tester", model, raise_on_error=False)
+    console, shown = shown_by()
+    await agent.aprint_response("Tell me.", stream=stream, console=console)
+    assert shown.getvalue().count("No such thing.") == 1
+    assert "─ Error ─" in shown.getvalue()
+    assert "esponse" not in shown.getvalue()
 
 
 @pytest.mark.parametrize("reply", [Reply(), Reply.text("")])
@@ -136,7 +141,9 @@ async def test_an_empty_answer_is_shown_as_one(
     server.script.append(reply)
     with pytest.raises(ModelError, match="empty answer"):
         await Agent("Tester", model).aprint_response("Tell me.", stream=True)
-    assert "No response" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "gave an empty answer" in shown
+    assert "Response" not in shown
 
 
 COMMANDS = {

@@ -23,8 +23,10 @@ from kern.run.event import (
     RunCompletedEvent,
     RunContentEvent,
     RunContentVoidedEvent,
+    RunErrorEvent,
     RunOutputEvent,
     RunPausedEvent,
+    RunResumedEvent,
     ToolCallCompletedEvent,
     ToolCallErrorEvent,
     ToolCallStartedEvent,
@@ -99,6 +101,10 @@ class View:
                 self.thought = event.reasoning_content or self.thought
                 self._cite(event.citations)
                 self.seconds = None if event.metrics is None else event.metrics.duration
+            case RunErrorEvent():
+                self.error = event.content or ""
+            case RunResumedEvent():
+                self.error = None
             case RunPausedEvent():
                 self.waits = [_called(each) for each in event.tools]
             case FollowupsCompletedEvent():
