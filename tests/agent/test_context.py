@@ -82,7 +82,7 @@ def test_what_is_always_the_same_is_built_once(
     model: OpenAIResponses, options: dict[str, Any]
 ) -> None:
     agent = Agent("Tester", model, **options)
-    assert agent.telling is None
+    assert agent.context_rules is None
     assert agent.told_text
 
 

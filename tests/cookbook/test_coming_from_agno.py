@@ -7,7 +7,7 @@ import pytest
 
 from kern.agent import Agent
 from kern.agent.keywords import KEYWORDS
-from kern.agent.parts.accepted import Accepted
+from kern.agent.parts.accepted import AcceptedPart
 from kern.db.sqlite import SqliteDb
 
 PAGE = (Path(__file__).parents[2] / "docs/coming-from-agno.md").read_text()
@@ -59,5 +59,5 @@ def test_a_method_is_not_there_yet(name: str) -> None:
 
 
 def test_what_changes_nothing_is_named() -> None:
-    accepted = {*Accepted.__annotations__} - {"callable_tools_cache_key"}
+    accepted = {*AcceptedPart.__annotations__} - {"callable_tools_cache_key"}
     assert [name for name in accepted if f"`{name}`" not in TABLE] == []

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -295,6 +296,21 @@ async def test_a_refused_input_asks_no_model_and_a_refused_answer_is_no_content(
     assert (retried.status, retried.content, retried.error) == (RunStatus.completed, "Fine.", None)
 
 
+async def test_what_a_check_adds_is_json_for_every_reader(db: Database) -> None:
+    given: list[object] = [("a", "b"), object()]
+
+    def refuse() -> None:
+        raise InputCheckError("No.", additional_data={"words": given.pop(0)})
+
+    agent = Agent("Tester", ScriptedModel([]), db=db, pre_hooks=[refuse])
+    for kept in ({"additional_data": {"words": ["a", "b"]}}, {}):
+        run = await agent.arun("Hi", raise_on_error=False)
+        assert run.error_details == {"check_trigger": "input_not_allowed", **kept}
+        stored = await agent.aget_run_output(run.run_id)
+        assert stored is not None
+        assert (stored.status, stored.error_details) == (RunStatus.error, run.error_details)
+
+
 async def test_a_stream_tells_of_hooks_and_what_they_void() -> None:
     agent = Agent("Tester", ScriptedModel(["Hello."]), pre_hooks=[Polite()], post_hooks=[Shout()])
     told = [each async for each in agent.arun("Hi", stream=True, stream_events=True)]
@@ -315,6 +331,33 @@ async def test_a_stream_tells_of_hooks_and_what_they_void() -> None:
     assert told[1].pre_hook_name == "Polite"  # type: ignore[attr-defined]
     assert told[6].post_hook_name == "Shout"  # type: ignore[attr-defined]
     assert (told[7].content, told[8].content, told[-1].content) == ("Hello.", "HELLO.", "HELLO.")
+
+
+@pytest.mark.parametrize("ends", ["replaces", "refuses"])
+async def test_what_a_stream_voids_has_been_told(ends: str) -> None:
+    """Of a value that a hook has put in the place of the answer, readers have no text."""
+
+    def count(run_output: RunOutput[Any]) -> None:
+        run_output.content = {"count": 2}
+
+    def end(run_output: RunOutput) -> None:
+        if ends == "refuses":
+            raise OutputCheckError("No.")
+        run_output.content = "Two."
+
+    schema = {"type": "object", "properties": {"count": {"type": "integer"}}}
+    model = ScriptedModel(['{"count": 1}'])
+    agent = Agent("Tester", model, output_schema=schema, post_hooks=[count, end])
+    text = ""
+    with suppress(OutputCheckError):
+        async for event in agent.arun("Hi", stream=True, stream_events=True):
+            if event.event is RunEvent.run_content:
+                text += event.content or ""
+            elif event.event is RunEvent.run_content_voided:
+                assert event.content
+                assert text.endswith(event.content)
+                text = text.removesuffix(event.content)
+    assert text == ("Two." if ends == "replaces" else "")
 
 
 async def test_a_cancel_in_the_middle_of_a_hook_ends_the_run(db: Database) -> None:

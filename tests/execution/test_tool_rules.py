@@ -401,8 +401,8 @@ def test_an_agent_is_given_tools_later(model: OpenAIResponses) -> None:
     agent.add_tool({"type": "web_search"})
     assert [*agent.tools] == ["look", "listen"]
     agent.tool_call_limit = 3  # What is set of another keyword leaves them as they are.
-    assert agent.calling is not None
-    assert agent.calling.provided == ({"type": "web_search"},)
+    assert agent.call_rules is not None
+    assert agent.call_rules.provided == ({"type": "web_search"},)
     with pytest.raises(ConfigurationError, match="Two tools have the name 'look'"):
         agent.add_tool(look)
     assert [*agent.tools] == ["look", "listen"]
@@ -412,7 +412,7 @@ def test_an_agent_is_given_tools_later(model: OpenAIResponses) -> None:
         agent.add_tool(listen)
     agent.set_tools([])
     assert agent.get_tools() == []
-    assert agent.calling is None
+    assert agent.call_rules is None
 
 
 async def test_the_context_of_a_run_knows_its_agent_messages_and_tools(

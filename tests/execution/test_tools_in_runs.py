@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from asking import as_answer
+from plain import plain
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -351,7 +352,7 @@ async def test_reasoning_is_handed_back_as_it_came(run: Runner, server: Response
     assert told["output"] == "seen"
 
 
-@pytest.mark.parametrize("result", ["\u0000", "half \ud83d", "", "x" * 1_000_000], ids=ascii)
+@pytest.mark.parametrize("result", ["\u0000", "half \ud83d", "", "x" * 1_000_000], ids=plain)
 async def test_any_text_can_be_a_result(
     db: Database, model: OpenAIResponses, server: ResponsesServer, result: str
 ) -> None:

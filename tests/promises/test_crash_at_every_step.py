@@ -27,7 +27,8 @@ from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
-from kern.run.steps import ModelAnswered, ToolEnded, read_row
+from kern.run.entry import read_row
+from kern.run.steps import ModelAnswered, ToolEnded
 from kern.testing import Reply, ResponsesServer
 
 STEPS = "".join("".join(calls) for calls in TURNS)

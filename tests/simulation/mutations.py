@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 from unittest.mock import patch
 
@@ -237,7 +236,9 @@ def pause_that_begins_the_call() -> _Patch:
 
     def mutated(*args: Any) -> RunRequirement:
         requirement = required(*args)
-        requirement.tool_execution = replace(requirement.tool_execution, tool_call_id="another")
+        requirement.tool_execution = msgspec.structs.replace(
+            requirement.tool_execution, tool_call_id="another"
+        )
         return requirement
 
     return patch.object(calls, "_required", mutated)

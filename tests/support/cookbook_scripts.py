@@ -53,8 +53,14 @@ class Cookbook:
         assert "Traceback" not in printed.errors, printed.errors
         return printed.text
 
+    def program(self, text: str, *replies: Script | str) -> str:
+        """Do the same with a program of this text."""
+        program = self.directory / "program.py"
+        program.write_text(text)
+        return self(str(program), *replies)
+
     def run(self, script: str, *replies: Script | str, **environment: str) -> Printed:
-        """Do the same, and return what it said on its standard error as well."""
+        """Run a script, and return what it said on its standard error as well."""
         self.answer(*replies)
         code, printed = self._ended(self._start(script, environment))
         assert code == 0, f"exit code {code}\n{printed.text}\n{printed.errors}"
@@ -94,6 +100,7 @@ class Cookbook:
             "OPENAI_BASE_URL": self.server.base_url,
             "ANTHROPIC_BASE_URL": self.server.url,
             "GOOGLE_GEMINI_BASE_URL": self.server.url,
+            "OLLAMA_HOST": self.server.url,
             **dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY"), "none"),
             "COLUMNS": "100",
         }

@@ -457,3 +457,10 @@ async def test_a_function_left_behind_learns_that_it_was_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await asyncio.to_thread(heard.wait, 5)
+
+
+async def test_further_keywords_are_empty() -> None:
+    def look(where: str, **kwargs: Any) -> str:
+        return f"{where} {kwargs}"
+
+    assert await call(look, '{"where": "Rome"}') == "Rome {}"

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from kern.media import Image
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
 from kern.testing import Reply, ResponsesServer
-from kern.tools import Function, ToolResult
+from kern.tools import Function, FunctionCall, ToolResult
 
 
 def files(directory: Path) -> list[Path]:
@@ -63,6 +64,29 @@ async def test_a_tool_that_asks_for_the_run_keeps_results_for_each_user(
     used = Function(look, cache_results=True, cache_dir=tmp_path)
     assert await results(model, server, used, {}, user_id="ann") == ["for ann"]
     assert await results(model, server, used, {}, user_id="bob") == ["for bob"]
+
+
+async def test_hooks_see_a_kept_text_as_the_tool_returned_it(
+    model: OpenAIResponses, server: ResponsesServer, tmp_path: Path
+) -> None:
+    seen: list[object] = []
+
+    def note(fc: FunctionCall) -> None:
+        seen.append(fc.result)
+
+    def around(function_call: Callable[..., str], arguments: dict[str, Any]) -> str:
+        return function_call(**arguments).upper()
+
+    used = Function(
+        lambda: "wet",
+        name="soil",
+        cache_results=True,
+        cache_dir=tmp_path,
+        post_hook=note,
+        tool_hooks=[around],
+    )
+    assert await results(model, server, used, {}, {}) == ["WET", "WET"]
+    assert seen == ["WET", "WET"]
 
 
 async def test_what_is_old_damaged_an_error_or_media_is_made_anew(

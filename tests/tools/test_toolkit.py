@@ -91,6 +91,25 @@ def test_a_name_of_no_tool_is_refused(keyword: str) -> None:
         Shop(**{keyword: ["prise"]})
 
 
+def test_rules_hold_for_tools_that_a_subclass_registers_later() -> None:
+    class Later(Toolkit):
+        def __init__(self, **rules: Any) -> None:
+            super().__init__("later", **rules)
+            self.register(self.open)
+            self.register(self.shut)
+
+        def open(self) -> None: ...
+
+        def shut(self) -> None: ...
+
+    assert [*Later(include_tools=["open"]).functions] == ["open"]
+    assert [*Later(exclude_tools=["open"]).functions] == ["shut"]
+    assert Later(requires_confirmation_tools=["shut"]).functions["shut"].requires_confirmation
+    wrong = Later(requires_confirmation_tools=["shot"])
+    with pytest.raises(ConfigurationError, match=r"later has no tool 'shot'\. Did you mean 'shut'"):
+        Agent("Tester", tools=[wrong])
+
+
 def test_an_asynchronous_tool_takes_the_place_of_its_twin() -> None:
     async def price_later(article: str) -> str:
         return article

@@ -8,8 +8,8 @@ from kern.agent.definition import AgentDefinition
 from kern.binder import Binder
 from kern.errors import ConfigurationError
 from kern.execution.context import system_message
-from kern.execution.retrieval import joined
-from kern.execution.telling import Telling, asked, resolve, told_of
+from kern.execution.context_rules import ContextRules, asked, resolve, told_of
+from kern.execution.retriever import joined
 from kern.run.agent import Output
 from kern.run.base import Deps, RunContext
 from kern.run.message import Message
@@ -41,26 +41,26 @@ class ContextPreview(AgentDefinition[Deps, Output]):
             Exception: what a function raised.
         """
         context = run_context or self._context(session)
-        telling = self.telling or Telling.of_text(self.told_text)
+        rules = self.context_rules or ContextRules.of_text(self.told_text)
 
         async def values(function: Binder) -> Mapping[str, object]:
             return {**context.values(function.names), "session": session, "run_input": None}
 
         known: dict[str, object] = {}
         dependencies = dict(context.dependencies)
-        await resolve(dependencies, telling.providers, values, f"The agent {self.name!r}")
+        await resolve(dependencies, rules.providers, values, f"The agent {self.name!r}")
         context = replace(context, dependencies=cast("Deps", dependencies))
-        for function in telling.functions.values():
+        for function in rules.functions.values():
             known.update(await values(function))
         summary = None if session is None else session.summary
         told = told_of(
             context,
-            await asked(telling.functions, known),
+            await asked(rules.functions, known),
             has_form=self.answering is not None and self.answering.form is not None,
             summary=None if summary is None else summary.summary,
-            tool_instructions=() if self.calling is None else self.calling.instructions,
+            tool_instructions=() if self.call_rules is None else self.call_rules.instructions,
         )
-        return system_message(telling.parts, told)
+        return system_message(rules.parts, told)
 
     async def aget_relevant_docs_from_knowledge(
         self,
@@ -84,7 +84,7 @@ class ContextPreview(AgentDefinition[Deps, Output]):
             ConfigurationError: the agent has no retriever, or it returned no documents.
             Exception: what it raised.
         """
-        retriever = None if self.telling is None else self.telling.retriever
+        retriever = None if self.context_rules is None else self.context_rules.retriever
         if retriever is None:
             raise ConfigurationError(
                 f"The agent {self.name!r} has no knowledge_retriever. Give it one: "

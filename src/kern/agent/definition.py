@@ -11,16 +11,16 @@ from typing_extensions import TypeForm, Unpack
 from kern.agent.checks import check_db
 from kern.agent.keywords import KEYWORDS, AgentOptions
 from kern.agent.lines import Remembered, current_line, remembered
-from kern.agent.parts.accepted import Accepted
-from kern.agent.parts.answers import Answers
-from kern.agent.parts.context import Context
-from kern.agent.parts.execution import Execution
-from kern.agent.parts.hooks import Hooks
-from kern.agent.parts.identity import Identity
+from kern.agent.parts.accepted import AcceptedPart
+from kern.agent.parts.answers import AnswersPart
+from kern.agent.parts.context import ContextPart
+from kern.agent.parts.execution import ExecutionPart
+from kern.agent.parts.hooks import HooksPart
+from kern.agent.parts.identity import IdentityPart
 from kern.agent.parts.part import Part
-from kern.agent.parts.session import Conversation
-from kern.agent.parts.telling import ToldParts
-from kern.agent.parts.tools import Calling
+from kern.agent.parts.session import SessionPart
+from kern.agent.parts.told import ToldParts
+from kern.agent.parts.tools import ToolsPart
 from kern.agent.typed import typed
 from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
@@ -35,11 +35,11 @@ from kern.run.codec import check_id
 
 class AgentDefinition(
     ToldParts,
-    Calling,
-    Answers,
-    Hooks,
-    Execution,
-    Accepted,
+    ToolsPart,
+    AnswersPart,
+    HooksPart,
+    ExecutionPart,
+    AcceptedPart,
     Generic[Deps, Output],
 ):
     """A model with a task, tools, and a place to keep its runs.
@@ -234,7 +234,16 @@ async def runtime_of(agent: AnyAgent, what: str = "This") -> Runtime:
 
 
 PARTS: tuple[type[Part], ...] = (
-    *(Identity, Context, Conversation, Calling, Answers, Hooks, Execution, Accepted),
+    *(
+        IdentityPart,
+        ContextPart,
+        SessionPart,
+        ToolsPart,
+        AnswersPart,
+        HooksPart,
+        ExecutionPart,
+        AcceptedPart,
+    ),
 )
 
 PART_OF: dict[str, type[Part]] = {
@@ -257,7 +266,7 @@ AgentDefinition.__init__.__doc__ = "\n\n".join(
 
 _STATEFUL = ("metadata", "session_state")
 
-_ALWAYS = (Identity, Context, Calling)
+_ALWAYS = (IdentityPart, ContextPart, ToolsPart)
 
 _NEEDING_DB = {
     name: getattr(PART_OF[name], name)

@@ -143,7 +143,9 @@ class ReadPastSession(PastTool):
         row = await store.sessions.get_for(chosen, context.user_id)
         if row is None or row.user_id != context.user_id:
             raise InvalidInputError(f"There is no past session {chosen!r} of this user.")
-        records = await store.sessions.runs(row.session_id, many, (RunStatus.completed,))
+        records = await store.sessions.runs(
+            row.session_id, many, (RunStatus.completed,), user_id=context.user_id
+        )
         runs: list[RunOutput[Any]] = [RunOutput.from_record(each) for each in records]
         return {
             "session_id": row.session_id,

@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.request import Request
+from kern.agent.streamed import stream_of
 from kern.agent.sync.running import SyncRunning
 from kern.aio.threads import call_in_thread
 from kern.errors import InvalidInputError
@@ -78,7 +79,7 @@ class Printing(SyncRunning[Deps, Output]):
             show_full_reasoning,
         )
         if stream:
-            await show_events(view, request.stream(), shown)
+            await show_events(view, stream_of(request), shown)
         else:
             await show_run(view, request.execute(), shown)
 

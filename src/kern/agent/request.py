@@ -1,9 +1,7 @@
 """A run that a caller has asked for, and the ways to carry it out."""
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,49 +13,24 @@ from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.lines import Line, current_line
 from kern.agent.options import Input, new_run, written
-from kern.agent.typed import typed, typed_events
+from kern.agent.typed import typed
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
-from kern.errors import ConfigurationError, InvalidInputError, failure, with_output
+from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.journal import Emit
+from kern.failures import failure, with_output
 from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
-from kern.run.happened import Happened, event_of
 from kern.run.input import RunInput
 from kern.run.record import NewRun
 from kern.run.state import texts_of
 from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
 
-# What a stream tells that was not asked for every event: text, and how the run goes on.
-_ALWAYS_STREAMED = {
-    RunEvent.run_content,
-    RunEvent.run_content_voided,
-    RunEvent.run_paused,
-    RunEvent.run_continued,
-    RunEvent.run_resumed,
-    RunEvent.run_error,
-    RunEvent.run_cancelled,
-    RunEvent.run_completed,
-}
-
-# What ends a stream.
-_LAST = {
-    RunEvent.run_paused,
-    RunEvent.run_error,
-    RunEvent.run_cancelled,
-    RunEvent.run_completed,
-}
-
-
 importing: ContextVar[str | None] = ContextVar("importing", default=None)
 """The module that is being imported for its agents only, by a command."""
-
-# The submits of streams that nobody has begun to read.
-_submitting: set[asyncio.Task[RunOutput]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,15 +218,22 @@ class Request:
             Exception: what the run failed of, which has it as ``run_output``; it is returned
                 instead where it was asked not to raise.
         """
-        output = await self._carried_out()
+        output = await self.carried_out()
         if output.status is RunStatus.error and self.raise_on_error:  # It had failed before.
             error = failure(output.error_kind, output.error or "", output.error_details)
             raise with_output(error, output)
         return output
 
-    async def _carried_out(self, emit: Emit | None = None) -> RunOutput:
-        """Return the run as it ended; raise what it fails of now, if that is asked for."""
-        agent, run = self.agent, self._continued().run
+    async def carried_out(self, emit: Emit | None = None) -> RunOutput:
+        """Execute the run here and now, and return it as it ended, also where it had failed before.
+
+        Args:
+            emit: is given its events, as they happen.
+
+        Raises:
+            Exception: what the run fails of now, if that is asked for.
+        """
+        agent, run = self.agent, self.continued().run
         if self.attachments is not None:
             run = await self.attachments.attached(run)
         try:
@@ -273,49 +253,7 @@ class Request:
             await keep_events(agent, output)
         return output if output.content_type == "str" else typed(output, agent.answering)
 
-    def stream(self) -> AsyncGenerator[RunOutputEvent, None]:
-        """Carry the run out, and yield its events; a background run is submitted at once.
-
-        Where not every event is asked for, it yields the pieces of content, and how the run goes
-        on and ends. Then the end of a completed run has no text: the pieces were its content.
-
-        Raises:
-            Exception: what the run failed of.
-        """
-        ended: list[RunOutput] = []
-        if not self.background:
-            events = self._told(self._typed(self._executed(ended)))
-            return self._with_output(events, ended) if self.yield_run_output else events
-        streamed = replace(self, run=msgspec.structs.replace(self.run, streamed=True))
-        submitting: asyncio.Task[RunOutput] | None = None
-        with suppress(RuntimeError):  # Code without an event loop submits with the first event.
-            submitting = asyncio.get_running_loop().create_task(streamed.submit())
-            _submitting.add(submitting)
-            submitting.add_done_callback(_submitting.discard)
-        events = self._told(self._typed(streamed._submitted(submitting)))
-        return self._with_output(events, ended) if self.yield_run_output else events
-
-    async def _with_output(
-        self, events: AsyncGenerator[RunOutputEvent, None], ended: Sequence[RunOutput]
-    ) -> AsyncGenerator[RunOutputEvent, None]:
-        """Yield the events, and then the run; ``ended`` has it, where it was executed here."""
-        last: RunOutputEvent | None = None
-        async with aclosing(events):
-            async for event in events:
-                last = event
-                yield event
-        if ended and (ended[0].is_terminal or ended[0].is_paused):
-            output = ended[0]
-        else:
-            if last is None:
-                return
-            record = await (await runtime_of(self.agent)).store.get(last.run_id)
-            if record is None:
-                return
-            output = typed(RunOutput.from_record(record), self.agent.answering)
-        yield output  # type: ignore[misc] # Only who asks for it gets it; the overloads say so.
-
-    def _continued(self) -> Self:
+    def continued(self) -> Self:
         """Return the run in the conversation that its agent has begun where it is asked for."""
         run, line, remembered = self.run, self.line, self.agent.remembered
         if line is None or remembered is None or run.parent_run_id is not None:
@@ -325,82 +263,6 @@ class Request:
             run, session_id=session_id, is_new_session=session_id == run.session_id
         )
         return replace(self, run=continued, line=None)
-
-    def _typed(
-        self, events: AsyncGenerator[RunOutputEvent, None]
-    ) -> AsyncGenerator[RunOutputEvent, None]:
-        if self.form is None:
-            return events
-        answering = self.agent.answering
-        return typed_events(events, self.form, grows=answering is None or answering.parser is None)
-
-    async def _told(
-        self, events: AsyncGenerator[RunOutputEvent, None]
-    ) -> AsyncGenerator[RunOutputEvent, None]:
-        async with aclosing(events):
-            async for event in events:
-                if self.every_event:
-                    yield event
-                elif isinstance(event, RunCompletedEvent):
-                    is_text = event.content_type == "str"
-                    yield replace(event, content="") if is_text else event
-                elif event.event in _ALWAYS_STREAMED:
-                    yield event
-
-    async def _submitted(
-        self, submitting: asyncio.Task[RunOutput] | None
-    ) -> AsyncGenerator[RunOutputEvent, None]:
-        run = await (self.submit() if submitting is None else submitting)
-        async for event in self._followed(run.run_id):
-            yield event
-
-    async def _executed(self, ended: list[RunOutput]) -> AsyncGenerator[RunOutputEvent, None]:
-        events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
-        task = asyncio.create_task(self._continued()._carried_out(events.put_nowait))
-        task.add_done_callback(lambda _: events.put_nowait(None))
-        last: RunOutputEvent | None = None
-        # The last event that is stored, and the text of the call after it, which may not be.
-        stored, text = 0, ""
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-                last = event
-                if event.event is RunEvent.run_content:
-                    text += event.content or ""
-                elif event.event is not RunEvent.model_request_started:
-                    stored, text = event.seq, ""
-            run = task.result()
-            ended.append(run)
-        finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-        if self.agent.db is None or (last is not None and last.event in _LAST):
-            return
-        # It was begun before; or others have carried it on from what is stored.
-        if last is not None and text:
-            void = Happened(RunEvent.run_content_voided, text, seq=stored)
-            yield event_of(void, last, time.time())
-        async for event in self._followed(run.run_id, stored):
-            yield event
-
-    async def _followed(self, run_id: str, after: int = 0) -> AsyncGenerator[RunOutputEvent, None]:
-        """Yield the events of the stored run from a number on, and raise what it failed of."""
-        runtime = await runtime_of(self.agent)
-        last: RunOutputEvent | None = None
-        async with aclosing(runtime.stream(run_id, after)) as events:
-            async for event in events:
-                last = event
-                yield event
-        if last is None:
-            return
-        if last.event is RunEvent.run_error and self.raise_on_error:
-            record = await runtime.store.get(run_id)
-            message = last.content or "The run failed."
-            if record is None:
-                raise failure(None, message)
-            output = RunOutput.from_record(record)
-            raise with_output(failure(output.error_kind, message, output.error_details), output)
 
 
 async def keep_events(agent: AnyAgent, output: RunOutput) -> None:

@@ -9,6 +9,7 @@ from kern.agent.definition import AgentDefinition
 from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.request import Request
+from kern.agent.streamed import stream_of
 from kern.errors import InvalidInputError
 from kern.run.agent import Answer, Output, RunOutput
 from kern.run.base import Deps
@@ -189,7 +190,7 @@ class Running(AgentDefinition[Deps, Output]):
             **options,
         )
         if stream:
-            return request.stream()
+            return stream_of(request)
         if options.get("stream_events"):
             raise InvalidInputError("stream_events: only with stream=True.")
         output = request.submit() if request.background else request.execute()

@@ -215,7 +215,9 @@ class Sessions(AgentDefinition[Deps, Output]):
         found = await self._existing(session_id, user_id)
         if session_name is None:
             session_name = await self.agenerate_session_name(found)
-        renamed = await self._database.arename_session(found.session_id, session_name=session_name)
+        renamed = await self._database.arename_session(
+            found.session_id, session_name=session_name, user_id=user_id or self.user_id
+        )
         if renamed is None:
             raise _missing(found.session_id)
         return self._with_types(renamed)
@@ -296,7 +298,7 @@ class Sessions(AgentDefinition[Deps, Output]):
         row = await store.sessions.get_for(self._meant(session_id), user_id)
         if row is None:
             return []
-        records = await store.sessions.runs(row.session_id, limit, statuses)
+        records = await store.sessions.runs(row.session_id, limit, statuses, user_id=user_id)
         return [self._typed(RunOutput.from_record(each)) for each in records]
 
     async def _found(

@@ -80,9 +80,9 @@ class Methods(RunMethods):
         row = await store.sessions.get_for(session_id, user_id)
         if row is None:
             return None
-        session = self._session(row)
+        session = self._session(row, user_id)
         if runs_limit is not None or not deserialize:
-            session.runs = await self._runs_of(row.session_id, limit)
+            session.runs = await self._runs_of(row.session_id, limit, user_id)
         return session if deserialize else session.to_dict()
 
     @overload
@@ -167,7 +167,7 @@ class Methods(RunMethods):
         rows = await sessions.find(wanted, limit, offset, oldest_first=oldest_first)
         if sort_by == "updated_at":
             rows.sort(key=lambda row: row.updated_at or _NEVER, reverse=not oldest_first)
-        found = [self._session(row) for row in rows]
+        found = [self._session(row, user_id) for row in rows]
         if deserialize:
             return found
         return [each.body() for each in found], await sessions.count(wanted)
@@ -207,7 +207,7 @@ class Methods(RunMethods):
         for run in session.changed_runs:
             await self._put_run(store, run)
         stored = await store.sessions.get(row.session_id) if deserialize else None
-        return None if stored is None else self._session(stored)
+        return None if stored is None else self._session(stored, session.user_id)
 
     async def aupsert_sessions(self, sessions: Sequence[AgentSession]) -> list[AgentSession]:
         """Store sessions, as :meth:`aupsert_session` does, one after another."""
@@ -245,7 +245,7 @@ class Methods(RunMethods):
         row = await sessions.get_for(session_id, user_id)
         if row is None or not await sessions.rename(row.session_id, session_name):
             return None
-        return self._session(msgspec.structs.replace(row, name=session_name))
+        return self._session(msgspec.structs.replace(row, name=session_name), user_id)
 
     async def adelete_session(
         self, session_id: str, user_id: str | None = None, *, timeout: float = 60.0
@@ -281,9 +281,9 @@ class Methods(RunMethods):
         for session_id in session_ids:
             await self.adelete_session(session_id, user_id)
 
-    def _session(self, row: SessionRow) -> AgentSession:
-        """Return a session as it is stored; its runs are read on their first use."""
-        return session_of_row(row, lambda: finished(self._runs_of(row.session_id, RUNS)))
+    def _session(self, row: SessionRow, user_id: str | None) -> AgentSession:
+        """Return a session as a user sees it; its runs are read on their first use."""
+        return session_of_row(row, lambda: finished(self._runs_of(row.session_id, RUNS, user_id)))
 
 
 def _are_agents(session_type: object) -> bool:

@@ -161,10 +161,10 @@ class RunMethods(Database):
             "deleted. Cancel it first."
         )
 
-    async def _runs_of(self, session_id: str, limit: int) -> list[AnyRun]:
+    async def _runs_of(self, session_id: str, limit: int, user_id: str | None) -> list[AnyRun]:
         if not limit:
             return []
-        records = await (await self.store()).sessions.runs(session_id, limit)
+        records = await (await self.store()).sessions.runs(session_id, limit, user_id=user_id)
         return [RunOutput.from_record(each) for each in records]
 
     async def _put_run(self, store: Store, run: AnyRun) -> None:

@@ -155,10 +155,22 @@ class Sessions(ABC):
         return found if found is not None and may_see(user_id, found.user_id) else None
 
     async def runs(
-        self, session_id: str, limit: int, statuses: Sequence[RunStatus] = ()
+        self,
+        session_id: str,
+        limit: int,
+        statuses: Sequence[RunStatus] = (),
+        *,
+        user_id: str | None,
     ) -> list[RunRecord]:
-        """Return the newest runs of a session with their outputs, the oldest of them first."""
-        wanted = RunFilter(session_id=session_id, statuses=tuple(statuses))
+        """Return the newest runs of a session with their outputs, the oldest of them first.
+
+        Args:
+            session_id: the session.
+            limit: how many runs at most.
+            statuses: where they are; by default anywhere.
+            user_id: the user who asks: a session without a user may have runs of others.
+        """
+        wanted = RunFilter(session_id=session_id, statuses=tuple(statuses), seen_by=user_id)
         found = await self._reading.find(wanted, limit)
         return await self.records([each.run_id for each in found])
 

@@ -13,11 +13,12 @@ from kern.db.overview import Standing
 from kern.db.processes import Process
 from kern.run.base import RunStatus
 from kern.run.duration import format_duration
+from kern.run.entry import read_row
 from kern.run.fold import RunState, apply_entry
 from kern.run.printable import call_line
 from kern.run.record import JournalRow, RunRecord
 from kern.run.requirement import RunRequirement, requirements_from_json
-from kern.run.steps import VERSION, read_row
+from kern.run.steps import VERSION
 
 
 class Reason(StrEnum):

@@ -13,7 +13,7 @@ from kern.aio.tasks import Tasks
 from kern.db.base import Store
 from kern.db.values import Accepted
 from kern.dispatch.submission import Submission, record_of
-from kern.errors import DatabaseUnavailableError, with_output
+from kern.errors import DatabaseUnavailableError
 from kern.execution.attempt import Attempt
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor
@@ -21,6 +21,7 @@ from kern.execution.journal import Emit
 from kern.execution.output import handed_out
 from kern.execution.settling import settle
 from kern.execution.spec import Definition, Spec
+from kern.failures import with_output
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord

@@ -13,12 +13,12 @@ from kern.errors import RunNotFoundError
 from kern.execution.attempt import Attempt
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.entry import read_row
 from kern.run.event import RunOutputEvent
 from kern.run.fold import RunState, apply_entry
 from kern.run.happened import FIRST_EVENT, Happened, begun, ending_of, event_of
 from kern.run.ownership import may_see
 from kern.run.record import RunRecord
-from kern.run.steps import read_row
 
 
 class Reader:

@@ -15,7 +15,7 @@ from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
-from kern.execution.retrieval import joined
+from kern.execution.retriever import joined
 from kern.execution.spec import Spec, debugging
 from kern.execution.state import CURRENT, SessionState, load
 from kern.media import Media, media_of
@@ -240,8 +240,8 @@ class Attempt:
         return self._run_context
 
     def _knowledge_filters(self) -> object:
-        telling, own = self.spec.telling, self.options.get("knowledge_filters")
-        searched = None if telling is None else telling.retriever
+        told, own = self.spec.context_rules, self.options.get("knowledge_filters")
+        searched = None if told is None else told.retriever
         return joined(None if searched is None else searched.filters, own)
 
     @property
@@ -259,7 +259,7 @@ class Attempt:
 
     @property
     def uses_state(self) -> bool:
-        """Whether the state of the session is a part of the run, whoever asks for it."""
+        """Whether the state of the session is a part of the run, also where no tool asks for it."""
         return (
             self.spec.state is not None
             or "session_state" in self.options

@@ -21,11 +21,10 @@ from kern.execution.context import (
     system_message,
     written,
 )
-from kern.execution.sessions import summary_of
-from kern.execution.telling import (
+from kern.execution.context_rules import (
     ADD_HISTORY,
     RUN_OPTIONS,
-    Telling,
+    ContextRules,
     asked,
     called_for_each_run,
     has_names_in,
@@ -33,7 +32,8 @@ from kern.execution.telling import (
     shown_dependencies,
     told_of,
 )
-from kern.execution.values import values_of
+from kern.execution.sessions import summary_of
+from kern.execution.values import run_values
 from kern.run.codec import decode_object
 from kern.run.given import run_input_of
 from kern.run.input import messages_of
@@ -58,8 +58,8 @@ async def resolve_dependencies(attempt: Attempt) -> None:
         given = {**given, **own}
         attempt.run_context.dependencies = given
     if any(map(called_for_each_run, given.values())):
-        telling = attempt.spec.telling
-        known = {} if telling is None else telling.providers
+        rules = attempt.spec.context_rules
+        known = {} if rules is None else rules.providers
         attempt.run_context.dependencies = resolved = dict(given)
         await resolve(resolved, known, partial(_values, attempt), f"run {attempt.output.run_id}")
 
@@ -76,54 +76,54 @@ async def tell(attempt: Attempt) -> None:
         Exception: what a function raised.
     """
     spec, options = attempt.spec, attempt.options
-    telling = spec.telling
+    rules = spec.context_rules
     own = options and options.keys() & RUN_OPTIONS
-    if telling is None and not own and not attempt.tool_instructions:
+    if rules is None and not own and not attempt.tool_instructions:
         history = await _history(attempt, spec.history_runs)
         system = spec.system_message
         attempt.context = [Message("system", system), *history] if system else history
         return
-    telling = (telling or Telling.of_text(spec.system_message)).with_options(options)
+    rules = (rules or ContextRules.of_text(spec.system_message)).with_options(options)
     history = recent(
-        await _history(attempt, _history_runs(attempt, telling)),
-        most=telling.history_messages,
-        tool_calls=telling.history_calls,
+        await _history(attempt, _history_runs(attempt, rules)),
+        most=rules.history_messages,
+        tool_calls=rules.history_calls,
     )
     built = attempt.state.told
     if built is None:
-        varies = telling.varies or any(map(has_names, attempt.tool_instructions))
-        built = await _built(attempt, telling) if varies else _constant(attempt, telling)
+        varies = rules.varies or any(map(has_names, attempt.tool_instructions))
+        built = await _built(attempt, rules) if varies else _constant(attempt, rules)
         if varies:
             attempt.journal.keep(built)
     first = () if built.system is None else (built.system,)
-    attempt.context = [*first, *telling.parts.additional_input, *history]
+    attempt.context = [*first, *rules.parts.additional_input, *history]
     found = None if built.references is None else built.references.references
     told = Told(attempt.messages, dependencies=built.dependencies, references=found)
-    attempt.addressed = addressed(telling.parts, told)
-    if telling.stores_history:
+    attempt.addressed = addressed(rules.parts, told)
+    if rules.stores_history:
         attempt.stored_history = [without_media(each) for each in history]
 
 
-def _constant(attempt: Attempt, telling: Telling) -> ContextBuilt:
+def _constant(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
     """Return what the model is told beside the messages of a run, where that is always the same."""
     has_form, tools = _has_form(attempt), attempt.tool_instructions
     if not tools:
-        return ContextBuilt(telling.constant[has_form])
+        return ContextBuilt(rules.constant[has_form])
     told = Told(has_form=has_form, tool_instructions=tools)
-    return ContextBuilt(system_message(telling.parts, told))
+    return ContextBuilt(system_message(rules.parts, told))
 
 
 def _has_form(attempt: Attempt) -> bool:
     return attempt.answering is not None and attempt.answering.form is not None
 
 
-async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
+async def _built(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
     """Return what the model is told of this run beside its messages."""
-    parts = telling.parts
+    parts = rules.parts
     values: dict[str, object] = {}
-    for function in telling.functions.values():
+    for function in rules.functions.values():
         values.update(await _values(attempt, function))
-    returned = await asked(telling.functions, values)
+    returned = await asked(rules.functions, values)
     if parts.tells_state or has_names_in(parts, returned, attempt.tool_instructions):
         await attempt.load_state()
     context = attempt.run_context
@@ -136,7 +136,7 @@ async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
     )
     dependencies = {} if not parts.tells_dependencies else shown_dependencies(context.dependencies)
     query, references = _query(attempt.messages), None
-    retriever = telling.retriever
+    retriever = rules.retriever
     if retriever is not None and retriever.adds_found and parts.builds_user and query:
         from kern.execution.knowledge import search
 
@@ -158,19 +158,19 @@ def _query(messages: Sequence[Message]) -> str:
 
 
 async def _values(attempt: Attempt, binder: Binder) -> dict[str, object]:
-    values = await values_of(attempt, binder.names)
+    values = await run_values(attempt, binder.names)
     if "run_input" in binder.names:
         values["run_input"] = run_input_of(attempt.messages, await given_media(attempt))
     return values
 
 
-def _history_runs(attempt: Attempt, telling: Telling) -> int:
+def _history_runs(attempt: Attempt, rules: ContextRules) -> int:
     """Return how many earlier runs are looked at; each has one message at least."""
     asked, usual = attempt.options.get(ADD_HISTORY), attempt.spec.history_runs
     if not (usual if asked is None else asked):
         return 0
-    most = telling.history_messages
-    return (usual or telling.history_runs) if most is None else most
+    most = rules.history_messages
+    return (usual or rules.history_runs) if most is None else most
 
 
 async def _history(attempt: Attempt, limit: int) -> list[Message]:

@@ -75,8 +75,8 @@ def groups(attempt: Attempt, calls: Calls) -> Sequence[Calls]:
     """
     if len(calls) < 2:
         return [calls] if calls else []
-    calling = attempt.spec.calling
-    if calling is not None and not calling.parallel:
+    rules = attempt.spec.call_rules
+    if rules is not None and not rules.parallel:
         return [[each] for each in calls]
     alone = {
         place
@@ -272,8 +272,8 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
 
 
 async def _make(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
-    tool, calling = attempt.tools[call.name], attempt.spec.calling
-    around = () if calling is None else calling.around
+    tool, rules = attempt.tools[call.name], attempt.spec.call_rules
+    around = () if rules is None else rules.around
     asks_for = frozenset(tool.asks_for).union(*(each.names for each in around))
     emit = partial(attempt.pieces.take, turn.number, place, tool.show_result)
     key = _key(attempt, turn, place)
@@ -294,7 +294,7 @@ async def _make(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
 async def _make_with(
     attempt: Attempt, place: int, context: RunContext, call: ToolCall, asks_for: Set[str]
 ) -> ToolResult:
-    output, tool, calling = attempt.output, attempt.tools[call.name], attempt.spec.calling
+    output, tool, rules = attempt.output, attempt.tools[call.name], attempt.spec.call_rules
     context._steps = steps = CallSteps(attempt, place)
     if asks_for & MEDIA_VALUES:
         context.media = await given_media(attempt)
@@ -302,7 +302,7 @@ async def _make_with(
     run, user = current_run.set(output.run_id), current_user.set(output.user_id)
     try:
         with opened:
-            execute = execution_of(tool, () if calling is None else calling.around)
+            execute = execution_of(tool, () if rules is None else rules.around)
             result = await tool.call(call.arguments, context, execute)
     finally:
         steps.end()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from enum import Enum
 from functools import partial
 from threading import Lock
+from typing import cast
 
 from kern.db.values import Kind
 from kern.errors import (
@@ -23,9 +24,7 @@ from kern.errors import (
     NewerJournalError,
     RunStateError,
     RunTimeoutError,
-    check_details,
     described,
-    kind_of,
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
@@ -38,8 +37,10 @@ from kern.execution.output import details_of
 from kern.execution.report import log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
 from kern.execution.steps import AsleepError
+from kern.failures import check_details, kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.codec import to_json_value
 
 logger = logging.getLogger("kern")
 
@@ -375,4 +376,18 @@ def _fail(attempt: Attempt, error: BaseException) -> None:
     attempt.failure = error
     output.status, output.error_kind = RunStatus.error, kind_of(error)
     output.error = str(error) if isinstance(error, KernError) else described(error)
-    output.error_details = check_details(error)
+    output.error_details = _details(output.run_id, error)
+
+
+def _details(run_id: str, error: BaseException) -> dict[str, object] | None:
+    """Return what a check says beside its message, as the run's readers have it: as JSON."""
+    if (details := check_details(error)) is None:
+        return None
+    try:
+        return cast("dict[str, object]", to_json_value(details))
+    except Exception as wrong:  # A check of a user's may say anything.
+        logger.warning(
+            "run %s: the additional_data of its %s is no JSON, and is not kept: %s",
+            *(run_id, type(error).__name__, described(wrong)),
+        )
+        return {"check_trigger": details["check_trigger"]}

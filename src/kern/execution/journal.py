@@ -13,6 +13,7 @@ from kern.db.base import Store
 from kern.models.base import Model, ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.codec import join_halves
+from kern.run.entry import Entry, read_row, write_row
 from kern.run.event import RunOutputEvent
 from kern.run.fold import RunState, apply_entry
 from kern.run.happened import Happened, begun, ending_of, event_of
@@ -23,11 +24,8 @@ from kern.run.steps import (
     AnyStep,
     CallBegun,
     CallBroken,
-    Entry,
     ModelAnswered,
     TextSlice,
-    read_row,
-    write_row,
 )
 
 logger = logging.getLogger("kern")

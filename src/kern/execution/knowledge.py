@@ -9,8 +9,8 @@ from typing import Any
 
 from kern.execution.attempt import Attempt
 from kern.execution.context import listed
-from kern.execution.retrieval import Retriever, joined
-from kern.execution.values import values_of
+from kern.execution.retriever import Retriever, joined
+from kern.execution.values import run_values
 from kern.run.references import MessageReferences
 from kern.run.steps import KnowledgeSearched
 from kern.tools.function import FunctionTool, tool
@@ -94,7 +94,7 @@ async def search(
         Exception: what the retriever raises.
     """
     began = time.monotonic()
-    own = await values_of(attempt, retriever.function.names)
+    own = await run_values(attempt, retriever.function.names)
     narrowed = joined(attempt.run_context.knowledge_filters, filters)
     found = await retriever.documents(own, query, filters=narrowed)
     return MessageReferences(query, found, round(time.monotonic() - began, 3))

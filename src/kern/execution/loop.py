@@ -13,7 +13,7 @@ from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.cancellation import managed
 from kern.execution.finishing import asked_of_model, is_fit, suggest
-from kern.execution.hooking import run_post_hooks, run_pre_hooks, start_in_background
+from kern.execution.hook_calls import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage
 from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model

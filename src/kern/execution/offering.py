@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from kern.errors import ConfigurationError, ToolsetError, described
 from kern.execution.attempt import Attempt
-from kern.execution.calling import made_by
-from kern.execution.values import values_of
+from kern.execution.call_rules import made_by
+from kern.execution.values import run_values
 from kern.tools import Tool
 from kern.tools.collect import Collected
 from kern.tools.toolkit import Toolkit
@@ -24,24 +24,24 @@ async def list_tools(attempt: Attempt) -> None:
         ConfigurationError: two tools have one name.
         ToolsetError: the agent's function of tools failed, or a toolset or toolkit.
     """
-    spec, calling = attempt.spec, attempt.spec.calling
+    spec, rules = attempt.spec, attempt.spec.call_rules
     attempt.tools = spec.tools
-    if calling is not None:
-        attempt.provided, attempt.tool_instructions = calling.provided, calling.instructions
-        await _connect(attempt, calling.toolkits)
-        if calling.factory is not None:
-            values = await values_of(attempt, calling.factory.names)
+    if rules is not None:
+        attempt.provided, attempt.tool_instructions = rules.provided, rules.instructions
+        await _connect(attempt, rules.toolkits)
+        if rules.factory is not None:
+            values = await run_values(attempt, rules.factory.names)
             attempt.tools = {}
-            await _add_tools(attempt, await made_by(calling.factory, values))
+            await _add_tools(attempt, await made_by(rules.factory, values))
             own = {name: each for name, each in spec.tools.items() if name not in attempt.tools}
             attempt.tools = {**attempt.tools, **own}  # Those of kern's own are the last.
     for toolset in spec.toolsets:
         _add_named(attempt, await toolset.listed(attempt.info))
-    telling = spec.telling
-    if telling is not None and telling.retriever is not None and telling.retriever.has_tool:
+    told = spec.context_rules
+    if told is not None and told.retriever is not None and told.retriever.has_tool:
         from kern.execution.knowledge import offer
 
-        offer(attempt, telling.retriever)
+        offer(attempt, told.retriever)
     attempt.show_tools()
 
 

@@ -5,7 +5,7 @@ from collections import deque
 from typing import NamedTuple
 
 from kern.execution.journal import Journal
-from kern.run.custom import kind_of, values_of
+from kern.run.custom import event_kind, event_values
 from kern.run.event import CustomEvent
 from kern.run.steps import CustomHappened, ToolSlice
 
@@ -55,7 +55,7 @@ class ToolPieces:
         """
         call = _Call(turn, place, shown)
         if isinstance(item, CustomEvent):
-            self._items.append((call, CustomHappened(place, kind_of(item), values_of(item))))
+            self._items.append((call, CustomHappened(place, event_kind(item), event_values(item))))
         elif isinstance(item, str) and item:
             self._items.append((call, item))
         else:

@@ -11,6 +11,7 @@ from typing import Any
 from kern.aio.retry import until_available
 from kern.aio.threads import call_in_thread
 from kern.db.base import Store
+from kern.db.sessions import SessionRow
 from kern.db.stored import session_of_row
 from kern.errors import described
 from kern.execution.attempt import Attempt
@@ -80,7 +81,9 @@ async def session_of(attempt: Attempt) -> AgentSession:
     row = await until_available(lambda: store.sessions.get(output.session_id))
     if row is None:
         return empty
-    records = await until_available(lambda: store.sessions.runs(output.session_id, SESSION_RUNS))
+    records = await until_available(
+        lambda: store.sessions.runs(output.session_id, SESSION_RUNS, user_id=output.user_id)
+    )
     session = session_of_row(row)
     session.runs = [RunOutput.from_record(each) for each in records]
     return session
@@ -89,7 +92,9 @@ async def session_of(attempt: Attempt) -> AgentSession:
 async def summary_of(attempt: Attempt) -> str | None:
     """Return what the session of a run was about, where that is known."""
     store, output = attempt.store, attempt.output
-    row = None if store is None else await store.sessions.get(output.session_id)
+    if store is None:
+        return None
+    row = await until_available(lambda: store.sessions.get(output.session_id))
     if row is None or row.summary is None:
         return None
     return SessionSummary.from_dict(decode_object(row.summary)).summary
@@ -101,7 +106,10 @@ async def _summarize(attempt: Attempt, rules: SessionRules) -> None:
     if how is None or store is None:
         return
     if not attempt.state.answers_of(SESSION_SUMMARY):
-        await _ask_for_summary(attempt, store, how)
+        row = await until_available(lambda: store.sessions.get(output.session_id))
+        if row is not None and row.user_id is None and output.user_id is not None:
+            return  # Others would read of this user in it.
+        await _ask_for_summary(attempt, store, how, row)
         await attempt.journal.commit()  # From now on it is not asked for again.
     text = attempt.state.answers_of(SESSION_SUMMARY)[-1].message.text
     if not text:
@@ -115,10 +123,11 @@ async def _summarize(attempt: Attempt, rules: SessionRules) -> None:
     )
 
 
-async def _ask_for_summary(attempt: Attempt, store: Store, how: Summarizing) -> None:
+async def _ask_for_summary(
+    attempt: Attempt, store: Store, how: Summarizing, row: SessionRow | None
+) -> None:
     """Have a model make the summary, of the last one and what was said since."""
     output = attempt.output
-    row = await until_available(lambda: store.sessions.get(output.session_id))
     last: Mapping[str, Any] = decode_object(None if row is None else row.summary)
     earlier: list[tuple[str, str]] = []
     if how.runs > 1:
@@ -128,6 +137,11 @@ async def _ask_for_summary(attempt: Attempt, store: Store, how: Summarizing) -> 
             )
         )
     ids = [run_id for run_id, _ in earlier]
+    if earlier and row is not None and row.user_id is None:
+        records = await until_available(lambda: store.sessions.records(ids))
+        of_users = {each.run_id for each in records if each.user_id is not None}
+        earlier = [each for each in earlier if each[0] not in of_users]
+        ids = [run_id for run_id, _ in earlier]
     if last.get("run_id") in ids:
         earlier = earlier[ids.index(last["run_id"]) + 1 :]
     messages = [each for _, text in earlier for each in messages_of(decode_object(text))]

@@ -14,6 +14,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
 from kern.execution.journal import StaleAttemptError, log_lost
 from kern.execution.retrying import pause_before_retry
+from kern.failures import kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow
@@ -73,7 +74,7 @@ async def postpone(attempt: Attempt, failure: ModelError) -> None:
     """
     delay = pause_before_retry(attempt.spec.retrying, attempt.failures, failure)
     attempt.journal.break_call()
-    attempt.journal.keep(AttemptFailed(str(failure)))
+    attempt.journal.keep(AttemptFailed(str(failure), kind_of(failure)))
     await _go_on_later(attempt, delay, failed=True)
 
 

@@ -6,12 +6,12 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from kern.execution.answering import Answering
-from kern.execution.calling import Calling
+from kern.execution.call_rules import CallRules
+from kern.execution.context_rules import ContextRules
 from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
 from kern.execution.retrying import Retrying
 from kern.execution.session_rules import SessionRules
-from kern.execution.telling import Telling
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
 from kern.run.state import StateRules
@@ -46,7 +46,7 @@ class Definition(Protocol):
         """What the model is told before the conversation, where that is always the same."""
 
     @property
-    def telling(self) -> Telling | None:
+    def context_rules(self) -> ContextRules | None:
         """What it is told, where that is not."""
 
     @property
@@ -74,7 +74,7 @@ class Definition(Protocol):
         """Tools that are known only once a run executes."""
 
     @property
-    def calling(self) -> Calling | None:
+    def call_rules(self) -> CallRules | None:
         """What it has beside plain tools."""
 
     @property
@@ -175,10 +175,10 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
-        calling: what it has beside plain tools, or None for nothing.
+        call_rules: what it has beside plain tools, or None for nothing.
         state: what it says of the states of its sessions, or None for nothing.
         agent: the agent itself, for functions of users that ask for it.
-        telling: what the model is told, where that is no text that is always the same.
+        context_rules: what the model is told, where that is no text that is always the same.
         session: what its runs leave in their session beside themselves, or None.
         hooks: what is called before and after a run, or None for nothing.
         retrying: how a failed run is tried again, or None for kern's own way.
@@ -205,10 +205,10 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
-    calling: Calling | None
+    call_rules: CallRules | None
     state: StateRules | None
     agent: Definition
-    telling: Telling | None
+    context_rules: ContextRules | None
     session: SessionRules | None
     hooks: Hooks | None
     retrying: Retrying | None
@@ -246,10 +246,10 @@ class Spec(msgspec.Struct, frozen=True):
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
             definition.fallback,
-            definition.calling,
+            definition.call_rules,
             definition.state_rules,
             definition,
-            definition.telling,
+            definition.context_rules,
             definition.session_rules,
             definition.hooks,
             definition.retrying,
@@ -301,9 +301,9 @@ def is_portable(definition: Definition | Spec) -> bool:
     runs of others must not meet them.
     """
     parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    told, hooks, calling = definition.telling, definition.hooks, definition.calling
+    told, hooks, calls = definition.context_rules, definition.hooks, definition.call_rules
     if definition.dependencies or not all(
-        each is None or each.is_portable for each in (told, hooks, calling)
+        each is None or each.is_portable for each in (told, hooks, calls)
     ):
         return False
     return all(part.is_portable for part in parts)

@@ -7,7 +7,7 @@ from kern.execution.sessions import session_of
 from kern.run.base import MEDIA_VALUES, STATE_VALUES
 
 
-async def values_of(attempt: Attempt, names: Set[str]) -> dict[str, object]:
+async def run_values(attempt: Attempt, names: Set[str]) -> dict[str, object]:
     """Return what functions ask for of a run by these names; others are left out.
 
     Args:

@@ -30,6 +30,11 @@ class OpenAIModerationGuardrail(BaseGuardrail):
         moderation_model: the model that is asked.
         raise_for_categories: what is refused; None for whatever the endpoint flags.
         required: whether what could not be checked is refused.
+
+    Example:
+        >>> from kern import Agent
+        >>> guardrail = OpenAIModerationGuardrail(raise_for_categories=["violence"])
+        >>> agent = Agent("Helper", "openai:gpt-5.4-mini", pre_hooks=[guardrail])
     """
 
     def __init__(

@@ -22,12 +22,12 @@ class OfRun(Protocol):
     parent_run_id: str | None
 
 
-def kind_of(event: CustomEvent) -> str:
+def event_kind(event: CustomEvent) -> str:
     """Return what names the class of an event."""
     return _kind(type(event))
 
 
-def values_of(event: CustomEvent) -> dict[str, object]:
+def event_values(event: CustomEvent) -> dict[str, object]:
     """Return what an event holds beside what every event does, as JSON values.
 
     Raises:

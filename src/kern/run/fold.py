@@ -11,9 +11,16 @@ from dataclasses import dataclass, field
 from kern.run.call import KeeperT, ModelCall
 from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
 from kern.run.content import text_of
+from kern.run.entry import Entry, damaged, read_row
 from kern.run.event import RunEvent
-from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
-from kern.run.hooked import hook_events, last_replacing, replaced_text
+from kern.run.happened import (
+    FIRST_EVENT,
+    Happened,
+    failure_told,
+    followups_in,
+    secondary_events,
+)
+from kern.run.hook_events import hook_events, last_replacing, replaced_text, told_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.references import MessageReferences
@@ -33,7 +40,6 @@ from kern.run.steps import (
     ContextBuilt,
     Continued,
     CustomHappened,
-    Entry,
     HookEnded,
     KnowledgeSearched,
     ModelAnswered,
@@ -47,8 +53,6 @@ from kern.run.steps import (
     ToolEnded,
     ToolsBegun,
     ToolSlice,
-    damaged,
-    read_row,
 )
 from kern.run.turn import Turn
 
@@ -246,7 +250,8 @@ class RunState:
             case StepEnded() | SleepBegun() as step:
                 self.turns[-1].note(step)
             case HookEnded() as step:
-                before, self.hooks = self.answer_text, (*self.hooks, step)
+                before = told_text(self.hooks, self.answer_text)
+                self.hooks = (*self.hooks, step)
                 yield from hook_events(step, before)
             case None | StateChanged():
                 pass
@@ -292,7 +297,7 @@ class RunState:
         yield from self._starts(step.starts, at)
 
     def _answer_changes(self, step: AnswerRefused | SecondaryAnswered) -> Iterator[Happened]:
-        before = self.answer_text
+        before = told_text(self.hooks, self.answer_text)
         if isinstance(step, AnswerRefused):
             self.refusals += 1
             self.hooks = tuple(each for each in self.hooks if each.kind == "pre")
@@ -326,9 +331,9 @@ class RunState:
                 if self.turns:
                     self.turns[-1].allowed |= set(allowed)
                 yield Happened(RunEvent.run_continued)
-            case AttemptFailed(message):
+            case AttemptFailed(message, kind, details):
                 self.call = None
-                yield Happened(RunEvent.run_error, message)
+                yield Happened(RunEvent.run_error, message, more=failure_told(kind, details))
 
     def _starts(self, places: Sequence[int], at: float) -> Iterator[Happened]:
         for place in places:

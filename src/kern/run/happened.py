@@ -91,11 +91,24 @@ def ending_of(run: RunOutput[Any], seq: int) -> list[Happened]:
         case RunStatus.completed:
             more = {name: getattr(run, name) or None for name in _OF_THE_RUN}
         case RunStatus.error:
-            more = {"error_type": run.error_kind}
-            if run.error_details is not None:
-                more["error_id"] = run.error_details.get("check_trigger")
-                more["additional_data"] = run.error_details.get("additional_data")
+            more = failure_told(run.error_kind, run.error_details)
     return [*told[:-1], *(each._replace(more={**each.more, **more}) for each in told[-1:])]
+
+
+def failure_told(kind: str | None, details: Mapping[str, object] | None) -> dict[str, object]:
+    """Return what a RunError says beside its message.
+
+    Args:
+        kind: the class of what the run failed of.
+        details: what a check has said.
+    """
+    if details is None:
+        return {"error_type": kind}
+    return {
+        "error_type": kind,
+        "error_id": details.get("check_trigger"),
+        "additional_data": details.get("additional_data"),
+    }
 
 
 _OF_THE_RUN = (

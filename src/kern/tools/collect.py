@@ -82,6 +82,7 @@ def _tools_in(items: Iterable[AnyTool]) -> Iterator[tuple[Tool, str]]:
     for each in items:
         match each:
             case Toolkit():
+                each.check_names()
                 yield from ((tool, f"the toolkit {each.name}") for tool in each.functions.values())
             case Toolset():
                 name = f"{type(each).__name__}.timeout"

@@ -6,7 +6,12 @@ from kern.tools.websearch import WebSearchTools
 
 
 class DuckDuckGoTools(WebSearchTools):
-    """Tools that search the web by DuckDuckGo; see :class:`WebSearchTools`."""
+    """Tools that search the web by DuckDuckGo; see :class:`WebSearchTools`.
+
+    Example:
+        >>> [*DuckDuckGoTools(enable_news=False).functions]
+        ['web_search']
+    """
 
     def __init__(
         self,

@@ -11,7 +11,12 @@ from kern.tools.toolkit import Toolkit
 
 
 class FalTools(Toolkit):
-    """Tools that make pictures and films at fal.ai (extra ``fal``)."""
+    """Tools that make pictures and films at fal.ai (extra ``fal``).
+
+    Example:
+        >>> [*FalTools(api_key="...").functions]
+        ['generate_media']
+    """
 
     def __init__(
         self,

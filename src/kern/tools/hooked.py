@@ -190,7 +190,9 @@ class _Chain:
         if (kept := await self._kept.read(path)) is None:
             kept = await as_result(await self._made(arguments), self.context)
             await self._kept.write(path, kept)
-        return kept if kept.data is None else kept.data
+        if kept.data is not None:
+            return kept.data
+        return kept.content if kept == ToolResult(kept.content) else kept
 
     async def _made(self, arguments: dict[str, Any]) -> Any:
         tool = self._tool

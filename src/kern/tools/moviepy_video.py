@@ -12,6 +12,10 @@ class MoviePyVideoTools(Toolkit):
     """Tools that take the sound out of films and put captions into them (extra ``moviepy``).
 
     The model says which files are read and written; offer them where it may do that.
+
+    Example:
+        >>> [*MoviePyVideoTools(enable_embed_captions=False).functions]
+        ['extract_audio', 'create_srt']
     """
 
     def __init__(

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 class OpenAITools(Toolkit):
-    """Tools that have OpenAI transcribe, draw and speak (extra ``openai``)."""
+    """Tools that have OpenAI transcribe, draw and speak (extra ``openai``).
+
+    Example:
+        >>> [*OpenAITools(api_key="sk-...", enable_transcription=False).functions]
+        ['generate_image', 'generate_speech']
+    """
 
     def __init__(
         self,

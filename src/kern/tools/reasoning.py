@@ -25,6 +25,10 @@ class ReasoningTools(Toolkit):
     """Tools in which a model thinks step by step; they do nothing but note it.
 
     The notes are in the conversation, so the model has all of them before it.
+
+    Example:
+        >>> [*ReasoningTools().functions]
+        ['think', 'analyze']
     """
 
     def __init__(

@@ -97,7 +97,7 @@ class Signature:
     ) -> type[BaseModel]:
         fields: dict[str, Any] = {}
         for each, hint in self._find_given(function, name):
-            if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD, each.POSITIONAL_ONLY):
+            if each.kind in (each.VAR_POSITIONAL, each.POSITIONAL_ONLY):
                 raise ConfigurationError(
                     f"Tool {name}: its parameter {each} cannot be given by name."
                 )
@@ -137,7 +137,9 @@ class Signature:
                 self._given[each.name] = value
             elif (kind := _media_in(hint)) is not None:
                 self._media[each.name] = kind
-            else:
+            elif (
+                each.kind is not each.VAR_KEYWORD
+            ):  # The model is not told of it, and it stays empty.
                 others.append((each, hint))
         return others
 

@@ -93,6 +93,7 @@ class Toolkit:
         self.add_instructions = add_instructions
         self.tool_name_prefix = tool_name_prefix
         self.functions: dict[str, Tool] = {}
+        self._known = set[str]()
         self._include = include_tools
         self._exclude = exclude_tools or ()
         self._flags: Mapping[str, Sequence[str]] = {
@@ -127,6 +128,18 @@ class Toolkit:
             ConfigurationError: it cannot be a tool, or there is one of its name.
         """
         self._register(function, name)
+
+    def check_names(self) -> None:
+        """Check that the names for which it was given rules are those of its tools.
+
+        Raises:
+            ConfigurationError: there is no such tool.
+        """
+        flagged = [name for names in self._flags.values() for name in names]
+        for name in (*(self._include or ()), *self._exclude, *flagged):
+            if name not in self._known:
+                known = nearest(name, sorted(self._known))
+                raise ConfigurationError(f"The toolkit {self.name} has no tool {name!r}. {known}")
 
     def connect(self) -> object:
         """Connect to what the tools need; a subclass may override it, also as a coroutine."""
@@ -172,17 +185,8 @@ class Toolkit:
         for each in self.async_tools:
             function, name = each if isinstance(each, tuple) else (each, None)
             self._register(function, name, replaces=True)
-        known = {name for each in self._all() if (name := _name(each))}
-        flagged = [name for names in self._flags.values() for name in names]
-        for name in (*(self._include or ()), *self._exclude, *flagged):
-            if name not in known:
-                raise ConfigurationError(
-                    f"The toolkit {self.name} has no tool {name!r}. {nearest(name, sorted(known))}"
-                )
-
-    def _all(self) -> list[Any]:
-        given = [*self.tools, *self.async_tools]
-        return [each[1] if isinstance(each, tuple) else each for each in given]
+        if self._known:  # Else a subclass registers them next.
+            self.check_names()
 
     def _register(
         self,
@@ -192,6 +196,7 @@ class Toolkit:
         replaces: bool = False,
     ) -> None:
         own = name or _name(function)
+        self._known.add(own)
         if (self._include is not None and own not in self._include) or own in self._exclude:
             return
         told = f"{self.tool_name_prefix}_{own}" if self.tool_name_prefix else own
@@ -220,6 +225,4 @@ class Toolkit:
 
 
 def _name(function: object) -> str:
-    if isinstance(function, str):
-        return function
     return function.name if isinstance(function, Tool) else name_of(cast("UserFunction", function))

@@ -13,6 +13,10 @@ class WebSearchTools(Toolkit):
 
     Attributes:
         backend: which engines are asked, such as ``"duckduckgo"``, or ``"auto"``.
+
+    Example:
+        >>> [*WebSearchTools(enable_news=False).functions]
+        ['web_search']
     """
 
     def __init__(

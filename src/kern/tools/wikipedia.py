@@ -14,7 +14,12 @@ _HEADERS = {"User-Agent": "kern-agents (https://pypi.org/project/kern-agents)"}
 
 
 class WikipediaTools(Toolkit):
-    """A tool that reads Wikipedia (extra ``wikipedia``)."""
+    """A tool that reads Wikipedia (extra ``wikipedia``).
+
+    Example:
+        >>> [*WikipediaTools().functions]
+        ['search_wikipedia']
+    """
 
     def __init__(
         self,

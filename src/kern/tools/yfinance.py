@@ -65,7 +65,12 @@ _RATIOS = {
 
 
 class YFinanceTools(Toolkit):
-    """Tools that ask Yahoo Finance (extra ``yfinance``)."""
+    """Tools that ask Yahoo Finance (extra ``yfinance``).
+
+    Example:
+        >>> [*YFinanceTools().functions]
+        ['get_current_stock_price']
+    """
 
     def __init__(
         self,

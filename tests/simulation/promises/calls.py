@@ -6,6 +6,7 @@ from math import inf
 
 from kern.run.base import RunContext
 from kern.run.content import text_of
+from kern.run.entry import read_row
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
 from kern.run.steps import (
@@ -16,7 +17,6 @@ from kern.run.steps import (
     SecondaryAnswered,
     StepEnded,
     ToolEnded,
-    read_row,
 )
 from tests.simulation.agents import MAX_TURNS, REQUESTS, TOOL_CALL_LIMIT, result_of_work
 from tests.simulation.promises.seen import Seen

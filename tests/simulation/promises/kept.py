@@ -1,9 +1,10 @@
 """What kern promises of the states of sessions: they are what the journals of their runs say."""
 
 from kern.run.codec import parse
+from kern.run.entry import read_row
 from kern.run.record import JournalRow
 from kern.run.state import StatePatch
-from kern.run.steps import ToolEnded, read_row
+from kern.run.steps import ToolEnded
 from tests.simulation.promises.seen import Row, Seen
 
 

@@ -3,7 +3,7 @@
 from kern.agent.parts.part import Part
 
 
-class Accepted(Part):
+class AcceptedPart(Part):
     """Keywords that change nothing here, for kern has no need of them.
 
     Attributes:

@@ -12,7 +12,7 @@ from kern.models.utils import get_model
 from kern.run.numbers import check_count
 
 
-class Answers(Part):
+class AnswersPart(Part):
     """What the runs answer.
 
     Attributes:

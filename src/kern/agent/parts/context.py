@@ -13,7 +13,7 @@ Told: TypeAlias = str | Callable[..., object]
 """A text, or a function that returns it for each run."""
 
 
-class Context(Part):
+class ContextPart(Part):
     """What the model is told.
 
     Attributes:

@@ -17,7 +17,7 @@ from kern.run.numbers import check_count, check_seconds
 from kern.run.usage import UsageLimits
 
 
-class Execution(Part):
+class ExecutionPart(Part):
     """How runs execute, and what they may use.
 
     Attributes:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from kern.agent.parts.part import Part
-from kern.execution.hooks import Hooks as Built
+from kern.execution.hooks import Hooks
 
 
-class Hooks(Part):
+class HooksPart(Part):
     """What is called before and after a run.
 
     Attributes:
@@ -19,8 +19,8 @@ class Hooks(Part):
     pre_hooks: Sequence[object] | None = None
     post_hooks: Sequence[object] | None = None
 
-    hooks: Built | None = None
+    hooks: Hooks | None = None
 
     @override
     def _build(self) -> None:
-        self.__dict__["hooks"] = Built.of(self.pre_hooks, self.post_hooks)
+        self.__dict__["hooks"] = Hooks.of(self.pre_hooks, self.post_hooks)

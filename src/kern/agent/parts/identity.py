@@ -12,7 +12,7 @@ from kern.models.utils import get_model
 from kern.run.codec import check_id, check_user, encode
 
 
-class Identity(Part):
+class IdentityPart(Part):
     """Who an agent is, and where its runs are kept.
 
     Attributes:

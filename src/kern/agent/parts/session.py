@@ -24,7 +24,7 @@ from kern.session.summary import SessionSummaryManager, Summarizing
 from kern.tools import Tool
 
 
-class Conversation(Part):
+class SessionPart(Part):
     """What is kept of conversations, and shown to the model.
 
     Attributes:

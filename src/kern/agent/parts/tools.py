@@ -6,7 +6,7 @@ from kern.agent.checks import check_flag, check_tool_choice
 from kern.agent.parts.part import Part
 from kern.binder import Binder, name_of
 from kern.errors import ConfigurationError
-from kern.execution.calling import Calling as CallRules
+from kern.execution.call_rules import CallRules
 from kern.models.base import ToolChoice
 from kern.run.base import RUN_VALUES
 from kern.run.numbers import check_count
@@ -15,7 +15,7 @@ from kern.tools.collect import AnyTool, Collected, collect
 from kern.tools.rules import hooks_around
 
 
-class Calling(Part):
+class ToolsPart(Part):
     """What the model can have called.
 
     Attributes:
@@ -44,7 +44,7 @@ class Calling(Part):
     send_media_to_model: bool = True
 
     toolsets: tuple[Toolset, ...] = ()
-    calling: CallRules | None = None
+    call_rules: CallRules | None = None
 
     def _build(self) -> None:
         if self.tool_call_limit is not None:
@@ -61,7 +61,7 @@ class Calling(Part):
         found = collect(() if factory else tools)
         given["tools"] = given["_listed"] = found.tools
         given["toolsets"] = found.toolsets
-        given["calling"] = self._calling(found, factory)
+        given["call_rules"] = self._call_rules(found, factory)
         is_late = factory is not None or found.toolsets or found.provided
         given["tool_choice"] = check_tool_choice(self.tool_choice, None if is_late else self.tools)
 
@@ -75,7 +75,7 @@ class Calling(Part):
             ConfigurationError: it cannot be a tool, there is one of its name, or the agent's tools
                 are given by a function.
         """
-        if self.calling is not None and self.calling.factory is not None:
+        if self.call_rules is not None and self.call_rules.factory is not None:
             raise ConfigurationError(
                 "The agent's tools are given by a function, which is called for each run. Add the "
                 "tool to what that returns, or give the agent a list: set_tools([...])."
@@ -104,7 +104,9 @@ class Calling(Part):
             kind: of what, such as ``"tools"``.
         """
 
-    def _calling(self, found: Collected, factory: Callable[..., object] | None) -> CallRules | None:
+    def _call_rules(
+        self, found: Collected, factory: Callable[..., object] | None
+    ) -> CallRules | None:
         """Return what there is beside plain tools; None for nothing."""
         rules = CallRules(
             hooks_around(self.tool_hooks, "the agent"),

@@ -9,6 +9,7 @@ from kern.cli.terminal import dollars
 from kern.errors import JournalError
 from kern.run.codec import shown
 from kern.run.content import text_of
+from kern.run.entry import Entry, read_row
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import RunState, apply_entry
 from kern.run.happened import FIRST_EVENT, Happened, ending
@@ -16,13 +17,11 @@ from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
 from kern.run.steps import (
     AnswerRefused,
-    Entry,
     HookEnded,
     ModelAnswered,
     SecondaryAnswered,
     SleepBegun,
     StepEnded,
-    read_row,
 )
 
 _FAILED = (RunEvent.run_error, RunEvent.tool_call_error, RunEvent.run_cancelled)

@@ -135,13 +135,13 @@ def charged(names: Names, runs: str, used: str) -> str:
 
     Args:
         names: the tables.
-        runs: the expression with the runs: run_id and user_id.
-        used: what rows have used: run_id, seq, cost and tokens. Only those count that the
-            statement has ``written``: run_id and seq.
+        runs: the expression with the attempts: run_id, attempt and user_id.
+        used: what rows have used: run_id, attempt, seq, cost and tokens. Only those count that
+            the statement has ``written``: run_id and seq.
     """
     return f"""spent AS (
     SELECT user_id, sum(used.cost) AS cost, sum(used.tokens) AS tokens
-    FROM {used} JOIN written USING (run_id, seq) JOIN {runs} USING (run_id)
+    FROM {used} JOIN written USING (run_id, seq) JOIN {runs} USING (run_id, attempt)
     WHERE user_id IS NOT NULL AND (used.cost > 0 OR used.tokens > 0) GROUP BY user_id
 ), charged AS (
     INSERT INTO {names.budgets} AS budget (user_id, per, starts_at, used_cost, used_tokens)

@@ -33,7 +33,7 @@ _UNSERVED = f"""json_build_object('message', format('{UNSERVED_MESSAGE}', to_cha
             $3::text))"""
 
 # What the rows have used that one attempt writes as it gives up its run.
-_USED_BY_ONE = """(SELECT $1::text AS run_id, *
+_USED_BY_ONE = """(SELECT $1::text AS run_id, $2::integer AS attempt, *
         FROM unnest($4::integer[], $9::float8[], $10::bigint[]) AS t (seq, cost, tokens)) AS used"""
 
 
@@ -137,8 +137,8 @@ def _append(names: Names, *, counting: bool = False, changing: bool = False) -> 
     changes = f"""unnest($13::text[], $14::integer[], $15::integer[], $16::text[], $17::json[],
         $18::boolean[])
         AS row ({CHANGES})"""
-    used = """unnest($4::text[], $6::integer[], $11::float8[], $12::bigint[])
-        AS used (run_id, seq, cost, tokens)"""
+    used = """unnest($4::text[], $5::integer[], $6::integer[], $11::float8[], $12::bigint[])
+        AS used (run_id, attempt, seq, cost, tokens)"""
     # The lock makes a sweep wait for rows that an attempt is writing, and makes those wait
     # that come after it, and find that they are stale. A row belongs to its attempt: several
     # attempts at a run may be in one batch.
@@ -191,8 +191,8 @@ def _settle(names: Names, *, counting: bool = False, changing: bool = False) -> 
     changes = f"""unnest($20::text[], $21::integer[], $22::integer[], $23::text[], $24::json[],
         $25::boolean[])
         AS row ({CHANGES})"""
-    used = """unnest($11::text[], $13::integer[], $18::float8[], $19::bigint[])
-        AS used (run_id, seq, cost, tokens)"""
+    used = """unnest($11::text[], $12::integer[], $13::integer[], $18::float8[], $19::bigint[])
+        AS used (run_id, attempt, seq, cost, tokens)"""
     return f"""
 WITH locked AS MATERIALIZED (
     SELECT run_id FROM {names.runs} WHERE run_id IN {GIVEN} AND status = 'RUNNING'

@@ -9,22 +9,22 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from kern.agent.checks import check_flag, check_role, check_text
-from kern.agent.parts.context import Context
-from kern.agent.parts.identity import Identity
-from kern.agent.parts.session import Conversation
+from kern.agent.parts.context import ContextPart
+from kern.agent.parts.identity import IdentityPart
+from kern.agent.parts.session import SessionPart
 from kern.binder import Binder
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.context import ContextParts, ReferencesFormat, Told, system_message
-from kern.execution.retrieval import Retriever
-from kern.execution.telling import (
+from kern.execution.context_rules import (
     INSTRUCTIONS,
     KNOWN,
     LOCATION,
     SYSTEM_MESSAGE,
-    Telling,
+    ContextRules,
     called_for_each_run,
     provider,
 )
+from kern.execution.retriever import Retriever
 from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.numbers import check_count
@@ -41,15 +41,15 @@ _FLAGS = (
 _TEXTS = ("description", "role", "expected_output", "additional_context")
 
 
-class ToldParts(Identity, Context, Conversation):
+class ToldParts(IdentityPart, ContextPart, SessionPart):
     """The parts of an agent of which its model is told.
 
     Attributes:
-        telling: what it is told, where that is no text that is always the same.
+        context_rules: what it is told, where that is no text that is always the same.
         told_text: that text.
     """
 
-    telling: Telling | None = None
+    context_rules: ContextRules | None = None
     told_text: str | None = None
 
     def _tell(self) -> None:
@@ -63,7 +63,7 @@ class ToldParts(Identity, Context, Conversation):
         for name in _TEXTS:
             check_text(name, getattr(self, name))
         parts, functions = self._parts()
-        telling = Telling(
+        rules = ContextRules(
             parts,
             functions,
             _providers(self.dependencies),
@@ -76,15 +76,15 @@ class ToldParts(Identity, Context, Conversation):
         system = system_message(parts, Told())
         text = None if system is None else system.text
         given = self.__dict__
-        given["telling"], given["told_text"] = telling, text
+        given["context_rules"], given["told_text"] = rules, text
         is_text = system is None or system == Message("system", text)
         # What tools say of their use is added to the others at their end.
         ends = parts.system_message is None and parts.builds_system
         ends = ends and not (parts.expected_output or parts.additional_context)
-        if is_text and ends and not (telling.varies or parts.markdown or parts.additional_input):
-            always = replace(Telling.of_text(text), history_runs=telling.history_runs)
-            if replace(telling, parts=always.parts) == always and self._has_usual_history():
-                given["telling"] = None
+        if is_text and ends and not (rules.varies or parts.markdown or parts.additional_input):
+            always = replace(ContextRules.of_text(text), history_runs=rules.history_runs)
+            if replace(rules, parts=always.parts) == always and self._has_usual_history():
+                given["context_rules"] = None
 
     def _has_usual_history(self) -> bool:
         """Whether a run that asks for its history is shown what any other is."""

@@ -10,7 +10,7 @@ from kern.tools.collect import Collected, collect
 from kern.tools.toolkit import Toolkit
 
 
-class Calling(msgspec.Struct, frozen=True):
+class CallRules(msgspec.Struct, frozen=True):
     """What an agent has beside plain tools.
 
     Attributes:

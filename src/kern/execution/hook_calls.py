@@ -22,10 +22,10 @@ from kern.errors import (
     described,
 )
 from kern.execution.attempt import Attempt, given_media
-from kern.execution.hooked import content_left, messages_left, run_output_of
+from kern.execution.hook_values import content_left, messages_left, run_output_of
 from kern.execution.hooks import Hook, Hooks
 from kern.execution.journal import StaleAttemptError
-from kern.execution.values import values_of
+from kern.execution.values import run_values
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
 from kern.run.base import STATE_VALUES, current_run, current_user
@@ -138,7 +138,7 @@ async def _call(attempt: Attempt, hook: Hook, **given: RunInput | object) -> Non
     """Call a function of the user's with what it asks for."""
     assert not isinstance(hook.function, BaseGuardrail), "it is called otherwise"
     names = hook.function.names
-    values = await values_of(attempt, names)
+    values = await run_values(attempt, names)
     if hook.in_background:  # It changes nothing, whatever else goes on.
         context = copy(attempt.run_context)
         context.session_state = deepcopy(context.session_state)

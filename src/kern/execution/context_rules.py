@@ -18,7 +18,7 @@ from kern.execution.context import (
     json_values,
     system_message,
 )
-from kern.execution.retrieval import Retriever
+from kern.execution.retriever import Retriever
 from kern.execution.state import without_current
 from kern.run.base import RUN_VALUES, RunContext
 from kern.run.given import RunInput
@@ -33,7 +33,7 @@ KNOWN: Known = {**RUN_VALUES, "run_input": RunInput, "session": "AgentSession"}
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class ContextRules:
     """What an agent tells its model beyond a text that is always the same.
 
     Attributes:
@@ -80,13 +80,13 @@ class Telling:
         return all(is_portable(each.function) for each in (*self.functions.values(), *searched))
 
     @classmethod
-    def of_text(cls, text: str | None) -> "Telling":
+    def of_text(cls, text: str | None) -> "ContextRules":
         """Return how an agent tells its model a text that is always the same."""
         # One that has names is not to have them filled; else it would not be always the same.
         fills_names = text is None or not has_names(text)
         return cls(ContextParts(instructions=text, fills_names=fills_names))
 
-    def with_options(self, options: Mapping[str, object]) -> "Telling":
+    def with_options(self, options: Mapping[str, object]) -> "ContextRules":
         """Return how a run tells its model, that was given options of its own."""
         parts = replace(
             self.parts,
@@ -151,7 +151,7 @@ async def resolve(
 
     Args:
         dependencies: the dependencies, of which some are functions.
-        known: what calls those of the agent, by name; see :class:`Telling`.
+        known: what calls those of the agent, by name; see :class:`ContextRules`.
         values: returns what a function asks for.
         whose: what they are called for, in the log.
     """

@@ -12,7 +12,7 @@ def hook_events(step: HookEnded, before: str | None) -> Iterator[Happened]:
 
     Args:
         step: the hook.
-        before: the text of the answer until then.
+        before: the text of the answer that readers have until then.
     """
     is_pre = step.kind == "pre"
     more = {f"{step.kind}_hook_name": step.name}
@@ -32,6 +32,17 @@ def replaced_text(step: HookEnded | None) -> str | None:
     if step is None or step.content is None or not isinstance(step.content[0], str):
         return None
     return step.content[0]
+
+
+def told_text(steps: Sequence[HookEnded], answer: str | None) -> str | None:
+    """Return the text of the answer that readers have: none of a value that a hook has left.
+
+    Args:
+        steps: the hooks that have ended.
+        answer: the text of the answer.
+    """
+    last = last_replacing(steps)
+    return answer if last is None or replaced_text(last) is not None else None
 
 
 def last_replacing(steps: Sequence[HookEnded]) -> HookEnded | None:
