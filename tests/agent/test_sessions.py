@@ -198,7 +198,9 @@ async def test_events_are_kept_where_that_is_said(db: Database) -> None:
     run = await agent.arun("Hi", session_id="session")
     found = await agent.aget_run_output(run.run_id)
     assert found is not None
-    for events in (run.events, found.events):
+    last = await agent.aget_last_run_output("session")
+    assert last is not None
+    for events in (run.events, found.events, last.events):
         kinds = [each.event for each in events]
         assert kinds[-1] is RunEvent.run_completed
         assert not {RunEvent.run_content, RunEvent.run_started} & {*kinds}

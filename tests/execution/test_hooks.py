@@ -485,8 +485,8 @@ async def test_a_hook_is_given_the_session(db: Database) -> None:
     assert [each.session_id for each in seen] == ["talk", "talk"]
     assert "One." in [run.content for run in seen[1].runs]
     agent = Agent("Tester", ScriptedModel(["One."]), pre_hooks=[look])
-    await agent.arun("Hi")
-    assert seen[2] is None
+    await agent.arun("Hi", session_id="chat", user_id="ada")
+    assert (seen[2].session_id, seen[2].user_id, seen[2].runs) == ("chat", "ada", [])
 
 
 def hang() -> None:

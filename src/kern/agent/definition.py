@@ -25,7 +25,7 @@ from kern.agent.typed import typed
 from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
 from kern.errors import ConfigurationError, InvalidInputError
-from kern.keywords import explanation, spelled
+from kern.keywords import LATER, explanation, later, spelled
 from kern.models.base import Model
 from kern.models.utils import get_model
 from kern.run.agent import Output, RunOutput
@@ -109,6 +109,8 @@ class AgentDefinition(
     def __setattr__(self, name: str, value: object) -> None:
         part = PART_OF.get(name)
         if part is None:
+            if name in LATER:
+                raise AttributeError(later(name))
             return super().__setattr__(name, value)
         before = self.__dict__.copy()
         self.__dict__[name] = value

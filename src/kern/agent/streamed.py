@@ -103,7 +103,7 @@ async def _told(
                 yield event
             elif isinstance(event, RunCompletedEvent):
                 is_text = event.content_type == "str"
-                yield replace(event, content=None) if is_text else event
+                yield replace(event, content="") if is_text else event
             elif event.event in _ALWAYS_STREAMED:
                 yield event
 

@@ -143,8 +143,9 @@ class RunOutput(Generic[Output]):
             # Of a run that has ended it is what comes before its first answer.
             own = (each for each in self.messages if not each.from_history)
             given = [*takewhile(_is_given, (each for each in own if each.role != "system"))]
-            return run_input_of(given) if given else None
-        return run_input_of(StoredInput.from_json(self.input_json).messages)
+        else:
+            given = [*StoredInput.from_json(self.input_json).messages]
+        return run_input_of(given, [*self._media_in(given)]) if given else None
 
     @property
     def reasoning_content(self) -> str | None:
