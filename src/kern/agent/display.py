@@ -23,6 +23,7 @@ from kern.run.event import (
     RunCompletedEvent,
     RunContentEvent,
     RunContentVoidedEvent,
+    RunErrorEvent,
     RunOutputEvent,
     RunPausedEvent,
     ToolCallCompletedEvent,
@@ -99,6 +100,8 @@ class View:
                 self.thought = event.reasoning_content or self.thought
                 self._cite(event.citations)
                 self.seconds = None if event.metrics is None else event.metrics.duration
+            case RunErrorEvent():
+                self.error = event.content or ""
             case RunPausedEvent():
                 self.waits = [_called(each) for each in event.tools]
             case FollowupsCompletedEvent():
