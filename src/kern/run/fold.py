@@ -12,7 +12,7 @@ from kern.run.call import KeeperT, ModelCall
 from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
 from kern.run.content import text_of
 from kern.run.event import RunEvent
-from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
+from kern.run.happened import FIRST_EVENT, Happened, call_ended, followups_in, secondary_events
 from kern.run.hooked import hook_events, last_replacing, replaced_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
@@ -225,8 +225,7 @@ class RunState:
                 if isinstance(entry.step, ToolConcluded):
                     self.is_shown |= entry.step.shown
                     yield from conclude(self.turns[-1], entry.step, text_of(content))
-                kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
-                yield Happened(kind, execution.result, execution)
+                yield call_ended(execution, content, error=error)
             case CallBegun() | TextSlice() | AnswerKept() as step:
                 yield from self._call_goes_on(step, entry.event)
             case CallBroken(text, slices):
