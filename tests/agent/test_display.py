@@ -115,7 +115,8 @@ async def test_what_there_was_of_a_failed_answer_is_shown_before_the_error(
     server.script.append(Reply.text("Once ", "upon").dropping(after=1))
     with pytest.raises(ModelError, match="cannot be reached"):
         await Agent("Tester", model).aprint_response("Tell me.", stream=True)
-    assert "Once" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.index("Once") < shown.index("Error") < shown.index("cannot be reached")
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["at-its-end", "live"])
@@ -132,7 +133,7 @@ async def test_an_error_is_shown_as_one_and_not_as_an_answer(
 
 
 @pytest.mark.parametrize("reply", [Reply(), Reply.text("")])
-async def test_an_empty_answer_is_shown_as_one(
+async def test_an_empty_answer_is_shown_as_an_error(
     model: OpenAIResponses,
     server: ResponsesServer,
     capsys: pytest.CaptureFixture[str],

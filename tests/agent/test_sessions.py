@@ -326,3 +326,24 @@ async def test_a_hook_and_instructions_are_given_the_session(db: Database) -> No
     model = agent.model
     assert isinstance(model, ScriptedModel)
     assert model.requests[-1].messages[0].text == "It has 2 runs."
+
+
+async def test_a_run_that_is_kept_nowhere_holds_its_events_too() -> None:
+    agent = Agent(
+        "Tester",
+        ScriptedModel([Reply.text("Hel", "lo")] * 2),
+        store_events=True,
+        events_to_skip=[RunEvent.run_content],
+    )
+    run = await agent.arun("Hi")
+    assert [each.event for each in run.events] == [
+        RunEvent.run_started,
+        RunEvent.model_request_started,
+        RunEvent.model_request_completed,
+        RunEvent.run_content_completed,
+        RunEvent.run_completed,
+    ]
+    told = [each async for each in agent.arun("Hi", stream=True, yield_run_output=True)]
+    assert [each.content for each in told[:2]] == ["Hel", "lo"]
+    assert isinstance(told[-1], RunOutput)
+    assert len(told[-1].events) == 5

@@ -223,6 +223,8 @@ class Request(msgspec.Struct, frozen=True):
             if agent.db is not None:
                 runtime = await runtime_of(agent)
                 output = await runtime.execute(agent, run, emit, self.dependencies)
+            elif agent.store_events:
+                output = await _with_events(agent, run, emit, self.dependencies)
             else:
                 output = await execute_alone(agent, run, emit, self.dependencies)
         except Exception as error:
@@ -246,6 +248,23 @@ class Request(msgspec.Struct, frozen=True):
             run, session_id=session_id, is_new_session=session_id == run.session_id
         )
         return msgspec.structs.replace(self, run=continued, line=None)
+
+
+async def _with_events(
+    agent: AnyAgent, run: NewRun, emit: Emit | None, dependencies: Mapping[str, object] | None
+) -> RunOutput:
+    """Carry out a run that is kept nowhere, and have it hold its events."""
+    events: list[RunOutputEvent] = []
+
+    def keep(event: RunOutputEvent) -> None:
+        events.append(event)
+        if emit is not None:
+            emit(event)
+
+    output = await execute_alone(agent, run, keep, dependencies)
+    rules = agent.session_rules
+    output.events = [each for each in events if rules is None or each.event not in rules.skipped]
+    return output
 
 
 async def keep_events(agent: AnyAgent, output: RunOutput) -> None:

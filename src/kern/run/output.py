@@ -12,10 +12,9 @@ import msgspec
 from typing_extensions import TypeVar
 
 from kern.errors import JournalError
-from kern.media import Audio, File, Image, Media, Video, media_of
+from kern.media import Audio, File, Image, Media, Video, media_in
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, dump, shown, to_json_value
-from kern.run.content import AudioPart, Blob, FilePart, ImagePart
 from kern.run.event import RunOutputEvent
 from kern.run.extra import Extra
 from kern.run.given import RunInput, run_input_of
@@ -191,15 +190,8 @@ class RunOutput(Generic[Output]):
         return self._media_in([each for each in made if not each.from_history])
 
     def _media_in(self, messages: Sequence[Message]) -> Iterator[Media]:
-        loaded = self.media or {}
-        for message in messages:
-            for part in message.parts:
-                match part:
-                    case FilePart(Blob(shown=str())):
-                        pass  # It is a text.
-                    case ImagePart(source) | AudioPart(source) | FilePart(source):
-                        data = loaded.get(source.hash) if isinstance(source, Blob) else None
-                        yield media_of(part, data)
+        parts = (part for message in messages for part in message.parts)
+        return media_in(parts, self.media or {})
 
     @property
     def is_terminal(self) -> bool:
