@@ -25,6 +25,7 @@ from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.event import RunOutputEvent
 from kern.run.input import RunInput
 from kern.run.record import NewRun
 from kern.run.state import texts_of
