@@ -10,6 +10,7 @@ from kern import Agent, InMemoryDb, PostgresDb, SqliteDb, UsageLimits, acancel_r
 from kern.agent.definition import PARTS
 from kern.agent.keywords import KEYWORDS, RunOptions
 from kern.agent.serving import lifespan, serve
+from kern.keywords import LATER as LATER_KEYWORDS
 from kern.models.openai import OpenAIResponses
 
 AGENT = Agent("Tester", OpenAIResponses("m"), db=InMemoryDb())
@@ -65,6 +66,16 @@ async def test_an_asynchronous_function_says_it_too(
     with pytest.raises(TypeError) as raised:
         await function(**given)
     assert str(raised.value).startswith(told(name, given, meant))
+
+
+def test_a_keyword_that_comes_later_is_not_taken_for_another() -> None:
+    with pytest.raises(TypeError) as raised:
+        AGENT.continue_run("run", fork=True)  # type: ignore[call-arg]
+    assert str(raised.value) == (
+        "Agent.continue_run() got an unexpected keyword argument 'fork'. kern does not have fork "
+        "yet: docs/coming-from-agno.md says what there is instead."
+    )
+    assert not LATER_KEYWORDS & {*KEYWORDS, *RunOptions.__annotations__}
 
 
 def test_a_missing_argument_is_missed_by_what_the_user_called() -> None:

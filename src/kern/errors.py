@@ -38,6 +38,11 @@ class KernError(Exception):
 
     run_output: Any = None  # Its class is in a room above.
 
+    @property
+    def message(self) -> str:
+        """What the error says."""
+        return str(self)
+
 
 class ConfigurationError(KernError):
     """An agent, database or model was set up in a way that cannot work."""
@@ -260,7 +265,6 @@ class CheckError(KernError):
     """A hook or guardrail refuses what went into a run, or came out of it: the run ends in ERROR.
 
     Attributes:
-        message: what is wrong.
         check_trigger: why; a text of one's own where none of :class:`CheckTrigger` fits.
         additional_data: what else is to be known of it, JSON values, or None.
         error_id: the trigger as a text.
@@ -282,7 +286,6 @@ class CheckError(KernError):
         additional_data: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
         trigger = self._default if check_trigger is None else check_trigger
         known = CheckTrigger.__members__.values()
         self.check_trigger = next((each for each in known if each == trigger), trigger)

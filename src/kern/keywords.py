@@ -13,6 +13,27 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Class = TypeVar("Class", bound=type)
 
+LATER = frozenset(
+    (
+        *("knowledge", "update_knowledge", "callable_knowledge_cache_key"),
+        *("memory_manager", "enable_agentic_memory", "update_memory_on_run"),
+        *(
+            "enable_user_memories",
+            "add_memories_to_context",
+            "learning",
+            "add_learnings_to_context",
+        ),
+        *("reasoning", "reasoning_model", "reasoning_agent"),
+        *("reasoning_min_steps", "reasoning_max_steps"),
+        *("compress_tool_results", "compression_manager", "compaction", "offload_tool_results"),
+        *("skills", "culture_manager", "add_culture_to_context"),
+        *("update_cultural_knowledge", "enable_agentic_culture"),
+        *("filesystem", "media_storage", "sandbox", "team_id", "workflow_id"),
+        *("continue_from", "fork", "regenerate", "replace_original", "additional_instructions"),
+    )
+)
+"""Keywords that users know from elsewhere, and that kern does not have yet."""
+
 
 def explained(function: Callable[P, R], name: str | None = None) -> Callable[P, R]:
     """Return the function, which names itself and the nearest keyword where one is wrong.
@@ -115,7 +136,13 @@ def explanation(function: str, wrong: str, known: Collection[str]) -> str:
         wrong: the keyword.
         known: those that there are.
     """
-    return f"{function}() got an unexpected keyword argument {wrong!r}. {nearest(wrong, known)}"
+    told = later(wrong) if wrong in LATER else nearest(wrong, known)
+    return f"{function}() got an unexpected keyword argument {wrong!r}. {told}"
+
+
+def later(name: str) -> str:
+    """Return what to say of a keyword that kern does not have yet."""
+    return f"kern does not have {name} yet: docs/coming-from-agno.md says what there is instead."
 
 
 def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:

@@ -115,11 +115,25 @@ async def test_what_there_was_of_a_failed_answer_is_shown_before_the_error(
     server.script.append(Reply.text("Once ", "upon").dropping(after=1))
     with pytest.raises(ModelError, match="cannot be reached"):
         await Agent("Tester", model).aprint_response("Tell me.", stream=True)
-    assert "Once" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.index("Once") < shown.index("Error") < shown.index("cannot be reached")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["at-its-end", "live"])
+async def test_an_error_is_shown_as_one_and_not_as_an_answer(
+    model: OpenAIResponses, server: ResponsesServer, stream: bool
+) -> None:
+    server.script.append(Reply.http_error(400, "No such thing."))
+    agent = Agent("Tester", model, raise_on_error=False)
+    console, shown = shown_by()
+    await agent.aprint_response("Tell me.", stream=stream, console=console)
+    assert shown.getvalue().count("No such thing.") == 1
+    assert "─ Error ─" in shown.getvalue()
+    assert "esponse" not in shown.getvalue()
 
 
 @pytest.mark.parametrize("reply", [Reply(), Reply.text("")])
-async def test_an_empty_answer_is_shown_as_one(
+async def test_an_empty_answer_is_shown_as_an_error(
     model: OpenAIResponses,
     server: ResponsesServer,
     capsys: pytest.CaptureFixture[str],
@@ -128,7 +142,9 @@ async def test_an_empty_answer_is_shown_as_one(
     server.script.append(reply)
     with pytest.raises(ModelError, match="empty answer"):
         await Agent("Tester", model).aprint_response("Tell me.", stream=True)
-    assert "No response" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "gave an empty answer" in shown
+    assert "Response" not in shown
 
 
 COMMANDS = {
@@ -286,3 +302,14 @@ async def test_a_conversation_in_the_terminal_goes_on_until_a_last_word(
         assert shown.getvalue().count("Well.") == 2, ends
     asked = [[item["role"] for item in each.body["input"]] for each in server.requests]
     assert asked == [["user"], ["user", "assistant", "user"]] * 2
+
+
+async def test_a_conversation_in_the_terminal_is_that_of_its_agent(
+    db: Database, model: OpenAIResponses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent("Tester", model, db=db, session_id="fixed")
+    monkeypatch.setattr("sys.stdin", io.StringIO("stop\n"))
+    console, shown = shown_by()
+    await agent.acli_app("first", user="Ada", emoji=":cat:", exit_on=["stop"], console=console)
+    assert "🐱 Ada" in shown.getvalue()
+    assert (await agent.aget_chat_history())[0].text == "first"

@@ -18,6 +18,7 @@ from kern.agent import (
 )
 from kern.db.database import Database
 from kern.errors import ModelError
+from kern.media import Image
 from kern.models.openai import OpenAIResponses
 from kern.run.message import Metrics
 from kern.testing import Reply, ResponsesServer, Usage
@@ -29,6 +30,7 @@ def weather(city: str) -> str:
     return f"sunny in {city}"
 
 
+DOT = b"\x89PNG\r\n\x1a\n" + bytes(8)
 CALL = Reply.tool_calls(("weather", {"city": "Bonn"})).counting(Usage(10, 5, cached_tokens=4))
 ANSWER = Reply.text("It is ", "sunny.").thinking("Hm.").counting(Usage(20, 6))
 
@@ -220,3 +222,16 @@ def test_an_agent_can_be_copied() -> None:
     assert not Agent(model="openai:any").deep_copy().is_named
     with pytest.raises(TypeError, match="instruction"):
         agent.deep_copy(update={"instruction": "Be brief."})
+
+
+async def test_a_run_has_the_media_that_it_was_given(db: Database) -> None:
+    agent = Agent("Tester", ScriptedModel(["A dot."]), db=db)
+    run = await agent.arun("What is it?", images=[Image(content=DOT, format="png")])
+    found = await agent.aget_run_output(run.run_id)
+    for each in (run, found):
+        assert each is not None
+        assert each.input is not None
+        assert each.input.input_content_string() == "What is it?"
+        assert [image.mime_type for image in each.input.images] == ["image/png"]
+    assert run.input is not None
+    assert run.input.images[0].content == DOT

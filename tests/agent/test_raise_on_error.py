@@ -164,7 +164,7 @@ async def test_a_retry_does_nothing_again_and_voids_what_was_told() -> None:
         (RunEvent.run_content, "Ha"),
         (RunEvent.run_content_voided, "Ha"),
         (RunEvent.run_content, "Whole."),
-        (RunEvent.run_completed, None),
+        (RunEvent.run_completed, ""),
     ]
 
 

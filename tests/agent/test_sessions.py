@@ -198,7 +198,9 @@ async def test_events_are_kept_where_that_is_said(db: Database) -> None:
     run = await agent.arun("Hi", session_id="session")
     found = await agent.aget_run_output(run.run_id)
     assert found is not None
-    for events in (run.events, found.events):
+    last = await agent.aget_last_run_output("session")
+    assert last is not None
+    for events in (run.events, found.events, last.events):
         kinds = [each.event for each in events]
         assert kinds[-1] is RunEvent.run_completed
         assert not {RunEvent.run_content, RunEvent.run_started} & {*kinds}
@@ -324,3 +326,24 @@ async def test_a_hook_and_instructions_are_given_the_session(db: Database) -> No
     model = agent.model
     assert isinstance(model, ScriptedModel)
     assert model.requests[-1].messages[0].text == "It has 2 runs."
+
+
+async def test_a_run_that_is_kept_nowhere_holds_its_events_too() -> None:
+    agent = Agent(
+        "Tester",
+        ScriptedModel([Reply.text("Hel", "lo")] * 2),
+        store_events=True,
+        events_to_skip=[RunEvent.run_content],
+    )
+    run = await agent.arun("Hi")
+    assert [each.event for each in run.events] == [
+        RunEvent.run_started,
+        RunEvent.model_request_started,
+        RunEvent.model_request_completed,
+        RunEvent.run_content_completed,
+        RunEvent.run_completed,
+    ]
+    told = [each async for each in agent.arun("Hi", stream=True, yield_run_output=True)]
+    assert [each.content for each in told[:2]] == ["Hel", "lo"]
+    assert isinstance(told[-1], RunOutput)
+    assert len(told[-1].events) == 5

@@ -44,8 +44,12 @@ def test_the_page_has_names() -> None:
 @pytest.mark.parametrize("name", sorted({*NAMES} - METHODS))
 def test_a_keyword_that_is_not_there_yet_is_refused(name: str) -> None:
     assert name not in KEYWORDS
-    with pytest.raises(TypeError, match=name):
+    told = f"kern does not have {name} yet: docs/coming-from-agno.md"
+    with pytest.raises(TypeError, match=told):
         Agent("Any", **{name: True})  # type: ignore[call-overload]
+    agent = Agent("Any")
+    with pytest.raises(AttributeError, match=told):
+        setattr(agent, name, True)
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

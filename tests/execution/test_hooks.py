@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from media import png
 from pydantic import BaseModel
 
 from kern.agent import Agent
@@ -26,8 +27,10 @@ from kern.errors import (
 from kern.execution.hooks import Hooks
 from kern.guardrails import BaseGuardrail, PIIDetectionGuardrail
 from kern.hooks import hook
+from kern.media import Image
 from kern.run.agent import RunEvent, RunInput, RunOutput
 from kern.run.base import RunContext, RunStatus
+from kern.run.content import blob_of
 from kern.run.message import Message
 from kern.testing import Reply, ScriptedModel
 
@@ -202,6 +205,21 @@ async def test_messages_can_be_changed_in_place() -> None:
     await Agent("Tester", model, pre_hooks=[change]).arun(given)
     assert asked(model) == ["Bye", "there"]
     assert given[0].text == "Hi"
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+async def test_a_pre_hook_sees_the_media_beside_the_input(is_stored: bool) -> None:
+    seen: list[object] = []
+
+    def look(run_input: RunInput, images: list[Image]) -> None:
+        seen.extend((run_input.input_content, [each.hash for each in run_input.images]))
+        seen.append([each.hash for each in images])
+
+    db = InMemoryDb() if is_stored else None
+    agent = Agent("Tester", ScriptedModel(), db=db, pre_hooks=[look])
+    await agent.arun("Hi", images=[Image(content=png(1))])
+    hashes = [blob_of(png(1)).hash]
+    assert seen == ["Hi", hashes, hashes]
 
 
 async def test_a_synchronous_hook_may_run_an_agent() -> None:
@@ -485,8 +503,8 @@ async def test_a_hook_is_given_the_session(db: Database) -> None:
     assert [each.session_id for each in seen] == ["talk", "talk"]
     assert "One." in [run.content for run in seen[1].runs]
     agent = Agent("Tester", ScriptedModel(["One."]), pre_hooks=[look])
-    await agent.arun("Hi")
-    assert seen[2] is None
+    await agent.arun("Hi", session_id="chat", user_id="ada")
+    assert (seen[2].session_id, seen[2].user_id, seen[2].runs) == ("chat", "ada", [])
 
 
 def hang() -> None:

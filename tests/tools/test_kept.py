@@ -89,6 +89,36 @@ async def test_hooks_see_a_kept_text_as_the_tool_returned_it(
     assert seen == ["WET", "WET"]
 
 
+@pytest.mark.parametrize("which", ["dependencies", "metadata", "session_state"])
+async def test_a_result_is_not_kept_for_a_run_that_was_given_something_else(
+    model: OpenAIResponses, server: ResponsesServer, tmp_path: Path, which: str
+) -> None:
+    """So where a server has no users, but tenants, none is told what is another's."""
+
+    def look(run_context: RunContext) -> str:
+        return f"for {getattr(run_context, which)['tenant']}"
+
+    def state(session_state: dict[str, str]) -> str:
+        return f"for {session_state['tenant']}"
+
+    def dependent(dependencies: dict[str, str]) -> str:
+        return f"for {dependencies['tenant']}"
+
+    functions: dict[str, list[Any]] = {
+        "session_state": [look, state],
+        "dependencies": [look, dependent],
+    }
+    for function in functions.get(which, [look]):
+        used: Any = Function(function, cache_results=True, cache_dir=tmp_path)
+        agent: Any = Agent("Tester", model, tools=[used])
+        for tenant, is_kept in (("ann", False), ("bob", False), ("ann", True)):
+            before = len(files(tmp_path))
+            server.script += [Reply.tool_calls((used.name, {})), Reply.text("Done.")]
+            run = await agent.arun("Go", **{which: {"tenant": tenant}})
+            assert run.tools[0].result == f"for {tenant}"
+            assert len(files(tmp_path)) == before + (not is_kept)
+
+
 async def test_what_is_old_damaged_an_error_or_media_is_made_anew(
     model: OpenAIResponses, server: ResponsesServer, tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -25,7 +25,7 @@ from kern.agent.typed import typed
 from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
 from kern.errors import ConfigurationError, InvalidInputError
-from kern.keywords import explanation, spelled
+from kern.keywords import LATER, explanation, later, spelled
 from kern.models.base import Model
 from kern.models.utils import get_model
 from kern.run.agent import Output, RunOutput
@@ -46,6 +46,7 @@ class AgentDefinition(
 
     Attributes:
         is_named: whether every process knows it by a name or id.
+        fixed_session_id: the conversation that it was given, of all its runs that name none.
         remembered: the conversations that it has begun, where it was made in ``__main__``.
     """
 
@@ -100,12 +101,16 @@ class AgentDefinition(
         given["is_named"] = bool(options.get("id") or (name and name.strip()))
         check_db(
             self.db,
-            **{each: given.get(each, default) != default for each, default in _NEEDING_DB.items()},
+            **{
+                name: given[name] != _NEEDING_DB[name] for name in given.keys() & _NEEDING_DB.keys()
+            },
         )
 
     def __setattr__(self, name: str, value: object) -> None:
         part = PART_OF.get(name)
         if part is None:
+            if name in LATER:
+                raise AttributeError(later(name))
             return super().__setattr__(name, value)
         before = self.__dict__.copy()
         self.__dict__[name] = value
@@ -133,12 +138,6 @@ class AgentDefinition(
     @session_id.setter
     def session_id(self, value: str | None) -> None:
         self.__dict__["session_id"] = value
-
-    @property
-    def fixed_session_id(self) -> str | None:
-        """The conversation that it was given, of all its runs that name none."""
-        fixed: str | None = self.__dict__.get("session_id")
-        return fixed
 
     def _meant(self, session_id: str | None) -> str:
         """Return the session that is meant, where none may be named.

@@ -23,8 +23,10 @@ from kern.run.event import (
     RunCompletedEvent,
     RunContentEvent,
     RunContentVoidedEvent,
+    RunErrorEvent,
     RunOutputEvent,
     RunPausedEvent,
+    RunResumedEvent,
     ToolCallCompletedEvent,
     ToolCallErrorEvent,
     ToolCallStartedEvent,
@@ -99,6 +101,10 @@ class View:
                 self.thought = event.reasoning_content or self.thought
                 self._cite(event.citations)
                 self.seconds = None if event.metrics is None else event.metrics.duration
+            case RunErrorEvent():
+                self.error = event.content or ""
+            case RunResumedEvent():
+                self.error = None
             case RunPausedEvent():
                 self.waits = [_called(each) for each in event.tools]
             case FollowupsCompletedEvent():
@@ -106,7 +112,8 @@ class View:
 
     def take_run(self, run: RunOutput) -> None:
         """Take in a run as it stands."""
-        self.answer = run.content if run.content is not None else self.answer
+        if run.content is not None and run.content != run.error:
+            self.answer = run.content
         self.thought = run.reasoning_content or self.thought
         self.calls |= {each.tool_call_id: each for each in run.tools}
         self._cite(run.citations)

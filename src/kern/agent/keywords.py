@@ -124,7 +124,18 @@ class AgentOptions(TypedDict, total=False):
     callable_tools_cache_key: object | None
 
 
-class RunOptions(TypedDict, total=False):
+class BesideOptions(TypedDict, total=False):
+    """Those of a run's keywords that its executor needs, beside the messages."""
+
+    session_state: Mapping[str, object] | None
+    knowledge_filters: Mapping[str, object] | Sequence[object] | None
+    add_history_to_context: bool | None
+    add_dependencies_to_context: bool | None
+    add_session_state_to_context: bool | None
+    debug_mode: bool | None
+
+
+class RunOptions(BesideOptions, total=False):
     """The keywords of :meth:`kern.agent.Agent.arun`, but for those that say what it returns."""
 
     stream_events: bool
@@ -145,14 +156,8 @@ class RunOptions(TypedDict, total=False):
     audio: Sequence[Audio] | None
     videos: Sequence[Video] | None
     files: Sequence[File] | None
-    session_state: Mapping[str, object] | None
     dependencies: Mapping[str, object] | None
-    knowledge_filters: Mapping[str, object] | Sequence[object] | None
-    add_history_to_context: bool | None
-    add_dependencies_to_context: bool | None
-    add_session_state_to_context: bool | None
     raise_on_error: bool | None
-    debug_mode: bool | None
 
 
 KEYWORDS = ("name", "model", *AgentOptions.__annotations__, "output_schema", "dependencies")

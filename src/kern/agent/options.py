@@ -78,12 +78,12 @@ def new_run(
         chosen += ("session_id",)
     limits = None if usage_limits is None else check_limits(usage_limits)
     return NewRun(
-        run_id=new_id() if run_id is None else check_id("run_id", run_id),
-        session_id=new_id() if session_id is None else check_id("session_id", session_id),
-        agent_id=agent_id,
-        user_id=check_user(user_id) or current_user.get(),
-        input=input,
-        metadata=None if metadata is None else encode(metadata, "metadata"),
+        new_id() if run_id is None else check_id("run_id", run_id),
+        new_id() if session_id is None else check_id("session_id", session_id),
+        agent_id,
+        check_user(user_id) or current_user.get(),
+        input,
+        None if metadata is None else encode(metadata, "metadata"),
         parent_run_id=current_run.get(),
         timeout=None if timeout is None else check_seconds("timeout", timeout),
         priority=_check_priority(priority),

@@ -88,7 +88,8 @@ class Printing(SyncRunning[Deps, Output]):
         input: Input | None = None,
         *,
         user: str = "User",
-        exit_on: Collection[str] = ("exit", "quit", "bye"),
+        emoji: str = "",
+        exit_on: Collection[str] | None = None,
         stream: bool | None = None,
         markdown: bool | None = None,
         console: object | None = None,
@@ -99,7 +100,9 @@ class Printing(SyncRunning[Deps, Output]):
         Args:
             input: what it is asked first; by default the user is.
             user: what the user is called.
-            exit_on: the words that end it, as the end of the input does.
+            emoji: what stands before that, such as ``":sunglasses:"``.
+            exit_on: the words that end it, as the end of the input does; by default "exit",
+                "quit" and "bye".
             stream: see :meth:`aprint_response`, as for the next two.
             markdown: see there.
             console: see there.
@@ -112,8 +115,10 @@ class Printing(SyncRunning[Deps, Output]):
         from rich.prompt import Prompt
 
         shown = _checked(console) or Console()
-        ask = partial(Prompt.ask, f"[bold]{user}[/bold]", console=shown)
-        options["session_id"] = options.get("session_id") or new_id()
+        ask = partial(Prompt.ask, f"[bold]{f'{emoji} {user}'.strip()}[/bold]", console=shown)
+        if self.remembered is None:  # Else its runs continue one conversation anyway.
+            options["session_id"] = options.get("session_id") or self.session_id or new_id()
+        last_words = ("exit", "quit", "bye") if exit_on is None else exit_on
         said = input
         while True:
             if said is None:
@@ -121,7 +126,7 @@ class Printing(SyncRunning[Deps, Output]):
                     said = await call_in_thread(ask)
                 except EOFError:
                     return
-            if isinstance(said, str) and said.strip().lower() in exit_on:
+            if isinstance(said, str) and said.strip().lower() in last_words:
                 return
             if said:
                 await self.aprint_response(

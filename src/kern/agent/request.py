@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
 import msgspec
+from typing_extensions import Unpack
 
 from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
+from kern.agent.keywords import BesideOptions
 from kern.agent.lines import Line, current_line
 from kern.agent.options import Input, new_run, written
 from kern.agent.typed import typed
@@ -33,8 +35,7 @@ importing: ContextVar[str | None] = ContextVar("importing", default=None)
 """The module that is being imported for its agents only, by a command."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A run, checked and complete, that nobody has begun yet.
 
     Attributes:
@@ -93,12 +94,7 @@ class Request:
         connection: object | None = None,
         output_schema: object = None,
         dependencies: Mapping[str, object] | None = None,
-        session_state: Mapping[str, object] | None = None,
-        knowledge_filters: object | None = None,
-        add_history_to_context: bool | None = None,
-        add_dependencies_to_context: bool | None = None,
-        add_session_state_to_context: bool | None = None,
-        debug_mode: bool | None = None,
+        **beside: Unpack[BesideOptions],
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
 
@@ -133,22 +129,9 @@ class Request:
         )
         if agent.hooks is not None:  # What it masks is nowhere at rest.
             said = replace(said, messages=agent.hooks.at_submit(said.messages))
-        if session_state is not None:
-            texts_of(session_state)  # One that cannot be stored is refused here.
-        kept: dict[str, object] = {
-            name: value
-            for name, value in (
-                ("session_state", session_state),
-                ("dependencies", dependencies if background else None),
-                ("knowledge_filters", knowledge_filters),
-                ("add_history_to_context", add_history_to_context),
-                ("add_dependencies_to_context", add_dependencies_to_context),
-                ("add_session_state_to_context", add_session_state_to_context),
-                ("debug_mode", debug_mode),
-            )
-            if value is not None
-        }
-        if kept:
+        kept: dict[str, object] = {}
+        if beside or (background and dependencies is not None):
+            kept = _kept(beside, dependencies if background else None)
             said = replace(said, options=kept)
         attachments = None
         if media or (not isinstance(given, str) and holds_media(said.messages)):
@@ -240,6 +223,8 @@ class Request:
             if agent.db is not None:
                 runtime = await runtime_of(agent)
                 output = await runtime.execute(agent, run, emit, self.dependencies)
+            elif agent.store_events:
+                output = await _with_events(agent, run, emit, self.dependencies)
             else:
                 output = await execute_alone(agent, run, emit, self.dependencies)
         except Exception as error:
@@ -262,7 +247,24 @@ class Request:
         continued = msgspec.structs.replace(
             run, session_id=session_id, is_new_session=session_id == run.session_id
         )
-        return replace(self, run=continued, line=None)
+        return msgspec.structs.replace(self, run=continued, line=None)
+
+
+async def _with_events(
+    agent: AnyAgent, run: NewRun, emit: Emit | None, dependencies: Mapping[str, object] | None
+) -> RunOutput:
+    """Carry out a run that is kept nowhere, and have it hold its events."""
+    events: list[RunOutputEvent] = []
+
+    def keep(event: RunOutputEvent) -> None:
+        events.append(event)
+        if emit is not None:
+            emit(event)
+
+    output = await execute_alone(agent, run, keep, dependencies)
+    rules = agent.session_rules
+    output.events = [each for each in events if rules is None or each.event not in rules.skipped]
+    return output
 
 
 async def keep_events(agent: AnyAgent, output: RunOutput) -> None:
@@ -273,6 +275,19 @@ async def keep_events(agent: AnyAgent, output: RunOutput) -> None:
     runtime = await runtime_of(agent)
     async with aclosing(runtime.stream(output.run_id, 0)) as events:
         output.events = [each async for each in events if each.event not in rules.skipped]
+
+
+def _kept(beside: BesideOptions, dependencies: Mapping[str, object] | None) -> dict[str, object]:
+    """Return what the executor of a run needs beside its messages, by the name of the option.
+
+    Raises:
+        InvalidInputError: the session state cannot be stored.
+    """
+    state = beside.get("session_state")
+    if state is not None:
+        texts_of(state)
+    given = {**beside, "dependencies": dependencies}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun, Form | None]:

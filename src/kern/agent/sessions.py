@@ -5,6 +5,7 @@ from typing import cast
 
 from kern.agent.definition import AgentDefinition
 from kern.agent.naming import name_of
+from kern.agent.request import keep_events
 from kern.db.methods import RUNS, Methods
 from kern.errors import ConfigurationError, InvalidInputError, SessionNotFoundError
 from kern.run.agent import Output, RunOutput
@@ -269,7 +270,11 @@ class Sessions(AgentDefinition[Deps, Output]):
             DatabaseError: it could not be read.
         """
         runs = await self._runs(session_id, user_id, 1, ())
-        return cast("RunOutput[Output]", runs[0]) if runs else None
+        if not runs:
+            return None
+        if self.store_events:
+            await keep_events(self, runs[0])
+        return cast("RunOutput[Output]", runs[0])
 
     @property
     def _database(self) -> Methods:

@@ -53,7 +53,8 @@ def stream_of(request: Request) -> AsyncGenerator[RunOutputEvent, None]:
     if not request.background:
         events = _told(request, _typed(request, _executed(request, ended)))
         return _with_output(request, events, ended) if request.yield_run_output else events
-    streamed = replace(request, run=msgspec.structs.replace(request.run, streamed=True))
+    run = msgspec.structs.replace(request.run, streamed=True)
+    streamed = msgspec.structs.replace(request, run=run)
     submitting: asyncio.Task[RunOutput] | None = None
     with suppress(RuntimeError):  # Code without an event loop submits with the first event.
         submitting = asyncio.get_running_loop().create_task(streamed.submit())
@@ -102,7 +103,7 @@ async def _told(
                 yield event
             elif isinstance(event, RunCompletedEvent):
                 is_text = event.content_type == "str"
-                yield replace(event, content=None) if is_text else event
+                yield replace(event, content="") if is_text else event
             elif event.event in _ALWAYS_STREAMED:
                 yield event
 

@@ -17,7 +17,7 @@ from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
 from kern.execution.retriever import joined
 from kern.execution.spec import Spec, debugging
-from kern.execution.state import CURRENT, SessionState, load
+from kern.execution.state import SessionState, load
 from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
@@ -30,6 +30,7 @@ from kern.run.fold import RunState
 from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.record import RunRecord
+from kern.run.state import CURRENT
 from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
 from kern.tools import Tool

@@ -30,7 +30,7 @@ from kern.run.requirement import RequirementKind, RunRequirement
 from kern.run.steps import Paused, ToolConcluded, ToolEnded, ToolsBegun
 from kern.run.tool import ToolCall, ToolExecution
 from kern.run.turn import Turn
-from kern.tools import ToolResult
+from kern.tools import Tool, ToolResult
 from kern.tools.hooked import execution_of
 
 logger = logging.getLogger("kern")
@@ -61,7 +61,7 @@ def starts(attempt: Attempt, number: int, calls: Calls) -> tuple[int, ...]:
         (place, call)
         for place, call in calls
         if _refusal(attempt, number, place, call, calls) is None
-        and _requirement(attempt, number, place, call, calls) is None
+        and _needed(attempt, number, place, attempt.tools[call.name]) is None
     ]
     return tuple(place for place, _ in next(iter(groups(attempt, due)), ()))
 
@@ -78,11 +78,8 @@ def groups(attempt: Attempt, calls: Calls) -> Sequence[Calls]:
     rules = attempt.spec.call_rules
     if rules is not None and not rules.parallel:
         return [[each] for each in calls]
-    alone = {
-        place
-        for place, call in calls
-        if (tool := attempt.tools.get(call.name)) is not None and tool.sequential
-    }
+    tools = attempt.tools
+    alone = {place for place, call in calls if call.name in tools and tools[call.name].sequential}
     if not alone:
         return [calls]
     found: list[list[tuple[int, ToolCall]]] = []
@@ -274,7 +271,9 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
 async def _make(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
     tool, rules = attempt.tools[call.name], attempt.spec.call_rules
     around = () if rules is None else rules.around
-    asks_for = frozenset(tool.asks_for).union(*(each.names for each in around))
+    asks_for = tool.asks_for
+    if around:
+        asks_for = frozenset(asks_for).union(*(each.names for each in around))
     emit = partial(attempt.pieces.take, turn.number, place, tool.show_result)
     key = _key(attempt, turn, place)
     if not asks_for & STATE_VALUES:
@@ -346,12 +345,18 @@ def _refusal(
 
 
 def _requirement(
-    attempt: Attempt, number: int, place: int, call: ToolCall, calls: Calls = ()
+    attempt: Attempt, number: int, place: int, call: ToolCall
 ) -> RequirementKind | None:
     """Return what a call needs a person for, if it does."""
     tool = attempt.tools.get(call.name)
-    if tool is None or _refusal(attempt, number, place, call, calls) is not None:
+    needed = None if tool is None else _needed(attempt, number, place, tool)
+    if needed is None or _refusal(attempt, number, place, call) is not None:
         return None
+    return needed
+
+
+def _needed(attempt: Attempt, number: int, place: int, tool: Tool) -> RequirementKind | None:
+    """Return what a call needs a person for that is not refused."""
     if tool.on_interrupt == "pause" and _is_interrupted(attempt, number, place):
         return "unknown_outcome"
     if not tool.needs_person:

@@ -19,10 +19,10 @@ from kern.execution.context import (
     system_message,
 )
 from kern.execution.retriever import Retriever
-from kern.execution.state import without_current
 from kern.run.base import RUN_VALUES, RunContext
 from kern.run.given import RunInput
 from kern.run.message import Message
+from kern.run.state import without_current
 
 logger = logging.getLogger("kern")
 

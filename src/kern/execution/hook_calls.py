@@ -99,7 +99,7 @@ async def _alone(attempt: Attempt, hook: Hook, work: Coroutine[Any, Any, Left]) 
 async def _pre(attempt: Attempt, hook: Hook) -> Left:
     """Call a pre-hook, and return what it has put in the place of the input."""
     messages = StoredInput.from_json(attempt.input).messages
-    media = await given_media(attempt) if attempt.blobs else ()
+    media = await given_media(attempt)
     run_input = run_input_of(messages, media)
     if isinstance(hook.function, BaseGuardrail):
         await hook.function.async_check(run_input)

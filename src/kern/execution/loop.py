@@ -49,23 +49,26 @@ async def carry_out(attempt: Attempt) -> None:
     try:
         await _carry_out(attempt)
     finally:
-        await disconnect(attempt)
+        if attempt.connected:
+            await disconnect(attempt)
 
 
 async def _carry_out(attempt: Attempt) -> None:
     await attempt.replay()
-    if attempt.spec.dependencies or attempt.options:
+    spec = attempt.spec
+    attempt.tools = spec.tools
+    if spec.dependencies or attempt.options:
         await resolve_dependencies(attempt)
-    await list_tools(attempt)
+    if spec.call_rules is not None or spec.toolsets or spec.context_rules is not None:
+        await list_tools(attempt)
     if attempt.uses_state:
         await attempt.load_state()
     if attempt.number > 1:
         await _resume(attempt)
-    hooks = attempt.spec.hooks
-    if hooks is not None and not attempt.state.turns:
-        await run_pre_hooks(attempt, hooks)
-    if attempt.spec.session_rules is not None and attempt.spec.session_rules.introduction:
-        await introduce(attempt, attempt.spec.session_rules.introduction)
+    if spec.hooks is not None and not attempt.state.turns:
+        await run_pre_hooks(attempt, spec.hooks)
+    if spec.session_rules is not None and spec.session_rules.introduction:
+        await introduce(attempt, spec.session_rules.introduction)
     await tell(attempt)
     while True:
         try:

@@ -15,7 +15,7 @@ logger = logging.getLogger("kern")
 
 
 async def list_tools(attempt: Attempt) -> None:
-    """Find out what the model can have called.
+    """Find out what the model can have called beside its agent's own tools.
 
     Args:
         attempt: the attempt, whose input and journal are read.
@@ -25,7 +25,6 @@ async def list_tools(attempt: Attempt) -> None:
         ToolsetError: the agent's function of tools failed, or a toolset or toolkit.
     """
     spec, rules = attempt.spec, attempt.spec.call_rules
-    attempt.tools = spec.tools
     if rules is not None:
         attempt.provided, attempt.tool_instructions = rules.provided, rules.instructions
         await _connect(attempt, rules.toolkits)

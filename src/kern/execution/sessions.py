@@ -72,14 +72,15 @@ async def leave(attempt: Attempt, rules: SessionRules) -> None:
             logger.warning("run %s: not %s: %s", attempt.output.run_id, what, described(error))
 
 
-async def session_of(attempt: Attempt) -> AgentSession | None:
-    """Return the session of a run, with its newest runs; None where there is no database."""
+async def session_of(attempt: Attempt) -> AgentSession:
+    """Return the session of a run, with its newest runs; without a database it is empty."""
     store, output = attempt.store, attempt.output
+    empty = AgentSession(output.session_id, output.agent_id, output.user_id, runs=[])
     if store is None:
-        return None
+        return empty
     row = await until_available(lambda: store.sessions.get(output.session_id))
     if row is None:
-        return None
+        return empty
     records = await until_available(
         lambda: store.sessions.runs(output.session_id, SESSION_RUNS, user_id=output.user_id)
     )

@@ -231,7 +231,9 @@ class Spec(msgspec.Struct, frozen=True):
             definition.told_text,
             definition.history_runs,
             definition.history_agents,
-            {**definition.tools, **_beside(definition)},
+            {**definition.tools, **_beside(definition)}
+            if definition.session_tools
+            else dict(definition.tools),
             tuple(definition.toolsets),
             definition.tool_choice,
             definition.tool_call_limit,

@@ -22,18 +22,11 @@ from kern.run.state import (
     texts_of,
     values_of,
     with_given,
+    without_current,
 )
 from kern.run.turn import Turn
 
 _NOTHING = StoredState({}, frozenset(), 0)
-
-CURRENT = ("current_user_id", "current_session_id", "current_run_id")
-"""The keys that a state has only while its run executes; they are never stored."""
-
-
-def without_current(state: Mapping[str, object]) -> dict[str, object]:
-    """Return a state without the keys of :data:`CURRENT`."""
-    return {key: value for key, value in [*state.items()] if key not in CURRENT}
 
 
 class CallState:

@@ -207,6 +207,11 @@ class Model(ABC):
         return "tool" if request.tools else "json"
 
     @property
+    def name(self) -> str:
+        """The name of its class."""
+        return type(self).__name__
+
+    @property
     def origin(self) -> str:
         """Who answers; handles and items of an answer mean nothing to any other."""
         return f"{self.provider} {self.id}"

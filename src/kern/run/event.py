@@ -222,10 +222,10 @@ class ToolCallCompletedEvent(RunOutputEvent):
 
     content: str = field(kw_only=True)
     tool: ToolExecution = field(kw_only=True)
-    images: Any = field(default=None, kw_only=True)
-    videos: Any = field(default=None, kw_only=True)
-    audio: Any = field(default=None, kw_only=True)
-    files: Any = field(default=None, kw_only=True)
+    images: Any = field(default=None, kw_only=True, compare=False)
+    videos: Any = field(default=None, kw_only=True, compare=False)
+    audio: Any = field(default=None, kw_only=True, compare=False)
+    files: Any = field(default=None, kw_only=True, compare=False)
 
 
 @dataclass(slots=True)

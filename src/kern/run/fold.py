@@ -16,6 +16,7 @@ from kern.run.event import RunEvent
 from kern.run.happened import (
     FIRST_EVENT,
     Happened,
+    call_ended,
     failure_told,
     followups_in,
     secondary_events,
@@ -229,8 +230,7 @@ class RunState:
                 if isinstance(entry.step, ToolConcluded):
                     self.is_shown |= entry.step.shown
                     yield from conclude(self.turns[-1], entry.step, text_of(content))
-                kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
-                yield Happened(kind, execution.result, execution)
+                yield call_ended(execution, content, error=error)
             case CallBegun() | TextSlice() | AnswerKept() as step:
                 yield from self._call_goes_on(step, entry.event)
             case CallBroken(text, slices):

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
+from kern.media import Audio, File, Image, Media, Video, media_in
 from kern.run import steps
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object
+from kern.run.content import Content
 from kern.run.custom import OfRun, custom_event
 from kern.run.event import RunEvent, RunOutputEvent, class_of
 from kern.run.message import Message
@@ -46,6 +48,30 @@ def begun(run: RunOutput[Any]) -> list[Happened]:
     """Return the event with which a run begins."""
     more: dict[str, object] = {"model": run.model, "model_provider": run.model_provider}
     return [Happened(RunEvent.run_started, seq=FIRST_EVENT, more=more)]
+
+
+def call_ended(execution: ToolExecution, content: Content, *, error: bool) -> Happened:
+    """Return the event with which a tool call ends.
+
+    Args:
+        execution: the call.
+        content: what the model is told of it.
+        error: whether it failed.
+    """
+    if error:
+        return Happened(RunEvent.tool_call_error, execution.result, execution)
+    made: dict[str, list[Media]] = {}
+    for each in media_in(() if isinstance(content, str) else content):
+        made.setdefault(_MADE[type(each)], []).append(each)
+    return Happened(RunEvent.tool_call_completed, execution.result, execution, more=made)
+
+
+_MADE: Mapping[type[Media], str] = {
+    Image: "images",
+    Video: "videos",
+    Audio: "audio",
+    File: "files",
+}
 
 
 def ending(

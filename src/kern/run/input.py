@@ -60,10 +60,12 @@ class RunInput:
             ValueError: the text is damaged.
         """
         values = decode_object(text)
-        options = values.get("options", {})
+        messages, options = tuple(messages_of(values)), values.get("options")
+        if options is None:
+            return cls(messages)
         if not isinstance(options, dict):
             raise ValueError(f"expected an object of options, found {options!r:.100}")
-        return cls(tuple(messages_of(values)), options)
+        return cls(messages, options)
 
 
 def _messages(value: object, role: Role) -> tuple[Message, ...]:

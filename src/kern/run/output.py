@@ -12,10 +12,9 @@ import msgspec
 from typing_extensions import TypeVar
 
 from kern.errors import JournalError
-from kern.media import Audio, File, Image, Media, Video, media_of
+from kern.media import Audio, File, Image, Media, Video, media_in
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, dump, shown, to_json_value
-from kern.run.content import AudioPart, Blob, FilePart, ImagePart
 from kern.run.event import RunOutputEvent
 from kern.run.extra import Extra
 from kern.run.given import RunInput, run_input_of
@@ -143,8 +142,9 @@ class RunOutput(Generic[Output]):
             # Of a run that has ended it is what comes before its first answer.
             own = (each for each in self.messages if not each.from_history)
             given = [*takewhile(_is_given, (each for each in own if each.role != "system"))]
-            return run_input_of(given) if given else None
-        return run_input_of(StoredInput.from_json(self.input_json).messages)
+        else:
+            given = [*StoredInput.from_json(self.input_json).messages]
+        return run_input_of(given, [*self._media_in(given)]) if given else None
 
     @property
     def reasoning_content(self) -> str | None:
@@ -190,15 +190,8 @@ class RunOutput(Generic[Output]):
         return self._media_in([each for each in made if not each.from_history])
 
     def _media_in(self, messages: Sequence[Message]) -> Iterator[Media]:
-        loaded = self.media or {}
-        for message in messages:
-            for part in message.parts:
-                match part:
-                    case FilePart(Blob(shown=str())):
-                        pass  # It is a text.
-                    case ImagePart(source) | AudioPart(source) | FilePart(source):
-                        data = loaded.get(source.hash) if isinstance(source, Blob) else None
-                        yield media_of(part, data)
+        parts = (part for message in messages for part in message.parts)
+        return media_in(parts, self.media or {})
 
     @property
     def is_terminal(self) -> bool:
@@ -414,18 +407,13 @@ class RunOutput(Generic[Output]):
         self.metrics.name(self.model, self.model_provider)
         if "followups" in given:
             self.followups = given["followups"]
-        for name in values.keys() & _RARE:
-            setattr(self, name, given[name])
+        self.session_state, self.more = given.get("session_state"), given.get("more")
         if given.get("references") is not None:
             self.references = references_from_json(given["references"])
 
 
 def _is_given(message: Message) -> bool:
     return message.role != "assistant"
-
-
-_RARE = {"session_state", "more"}
-"""What few runs have."""
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -18,6 +18,9 @@ Texts: TypeAlias = dict[str, str]
 KEY_LIMIT = 1000
 """How many bytes a key has at most, as JSON text: it is part of an index."""
 
+CURRENT = ("current_user_id", "current_session_id", "current_run_id")
+"""The keys that a state has only while its run executes; they are never stored."""
+
 _MISSING = object()
 
 
@@ -97,6 +100,11 @@ def changes_of(patch: StatePatch) -> list[KeyChange]:
 def stored_key(text: str) -> str:
     """Return the key that a :class:`KeyChange` holds as a text."""
     return cast(str, parse(text))
+
+
+def without_current(state: Mapping[str, object]) -> dict[str, object]:
+    """Return a state without the keys of :data:`CURRENT`."""
+    return {key: value for key, value in [*state.items()] if key not in CURRENT}
 
 
 def patched(state: Mapping[str, object], patch: StatePatch) -> dict[str, object]:

@@ -131,7 +131,7 @@ class Turn:
                 contents[place],
                 tool_call_id=ended.tool_call_id,
                 is_error=ended.tool_call_error,
-                tool_name=ended.tool_name,
+                more={"tool_name": ended.tool_name},
             )
             for place, ended in sorted(self.executions.items())
         ]

@@ -186,7 +186,7 @@ class _Chain:
         if self._kept is None:
             return await self._made(arguments)
         is_own = bool(self._tool.asks_for)
-        path = self._kept.path(arguments, self.context.user_id if is_own else None)
+        path = self._kept.path(arguments, self.context if is_own else None)
         if (kept := await self._kept.read(path)) is None:
             kept = await as_result(await self._made(arguments), self.context)
             await self._kept.write(path, kept)

@@ -12,15 +12,17 @@ from pathlib import Path
 import msgspec
 
 from kern.aio.threads import call_in_thread
+from kern.run.base import RunContext
 from kern.run.codec import dump, load
 from kern.run.content import Content
+from kern.run.state import without_current
 from kern.tools.base import Tool, ToolResult
 from kern.utils.kept import cache_home, write_whole
 
 logger = logging.getLogger("kern")
 
 # A part of every key; it counts up when kept results of older versions of kern are of no use.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +56,19 @@ class KeptResults:
         self._tool = tool
         self._identity = identity
 
-    def path(self, arguments: Mapping[str, object], user_id: str | None) -> Path:
+    def path(self, arguments: Mapping[str, object], context: RunContext | None) -> Path:
         """Return where the result of a call is.
 
         Args:
             arguments: what a model wrote.
-            user_id: for whom it is, where the tool asks for what is of the run.
+            context: of the call, where the tool asks for what is of the run.
         """
         from pydantic_core import to_jsonable_python
 
-        given = to_jsonable_python(arguments, fallback=repr)
-        asked = [_VERSION, self._identity, self._tool.name, given, user_id]
-        name = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        own = None if context is None else _own(context)
+        asked = [_VERSION, self._identity, self._tool.name, arguments, own]
+        given = to_jsonable_python(asked, fallback=repr, inf_nan_mode="strings")
+        name = sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
         directory = self._tool.cache_dir
         home = cache_home("tools") if directory is None else Path(directory)
         return home / name[:2] / f"{name}.json"
@@ -97,3 +100,9 @@ class KeptResults:
             write_whole(path, dump(kept).encode())
         except (OSError, ValueError, TypeError) as error:
             logger.warning("The result cannot be kept at %s: %s", path, error)
+
+
+def _own(context: RunContext) -> list[object]:
+    """Return what a result depends on of the run that it is for, beside the arguments."""
+    state = without_current(context.session_state or {})
+    return [context.user_id, context.dependencies, context.metadata, state]

@@ -74,13 +74,7 @@ class ExecutionPart(Part):
 
     fallback: FallbackConfig | None = None
     retrying: Retrying | None = None
-
-    @property
-    def attempts(self) -> int | None:
-        """How many attempts at a background run may fail, by ``max_attempts`` or ``retries``."""
-        if self.max_attempts is None and self.retries:
-            return self.retries + 1
-        return self.max_attempts
+    attempts: int | None = None
 
     def _build(self) -> None:
         given = self.__dict__
@@ -99,6 +93,9 @@ class ExecutionPart(Part):
             check_flag(flag, getattr(self, flag))
         check_count("retries", self.retries, ConfigurationError, least=0)
         check_delay(self.delay_between_retries)
+        given["attempts"] = self.max_attempts
+        if self.max_attempts is None and self.retries:
+            given["attempts"] = self.retries + 1
         given["retrying"] = (
             Retrying(self.retries, self.delay_between_retries, self.exponential_backoff)
             if self.retries

@@ -41,6 +41,7 @@ class IdentityPart(Part):
     debug_level: int = 1
 
     is_named: bool = False
+    fixed_session_id: str | None = None
 
     def _build(self) -> None:
         check_text("name", self.name)
@@ -50,8 +51,8 @@ class IdentityPart(Part):
         given["id"] = check_id("The agent's id", given.get("id") or slug(self.name))
         check_db(self.db)
         check_user(self.user_id)
-        if self.session_id is not None:
-            check_id("session_id", self.session_id)
+        fixed = given.get("session_id")
+        given["fixed_session_id"] = None if fixed is None else check_id("session_id", fixed)
         if self.metadata is not None:
             if not isinstance(self.metadata, Mapping):
                 raise ConfigurationError(f"metadata must be a dict, not {self.metadata!r:.80}.")

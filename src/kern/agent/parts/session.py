@@ -15,11 +15,10 @@ from kern.db.database import Database
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.session_rules import FILE_NAMES, IN_BRACES, SessionRules
 from kern.execution.spec import HistoryAgents
-from kern.execution.state import CURRENT
 from kern.keywords import nearest
 from kern.run.event import RunEvent
 from kern.run.numbers import check_count
-from kern.run.state import StateRules, texts_of
+from kern.run.state import CURRENT, StateRules, texts_of
 from kern.session.summary import SessionSummaryManager, Summarizing
 from kern.tools import Tool
 
@@ -86,6 +85,7 @@ class SessionPart(Part):
     save_response_to_file: str | None = None
 
     history_runs: int = 0
+    uses_state: bool = False
     session_rules: SessionRules | None = None
     session_tools: tuple[Tool, ...] = ()
     summarizes: bool = False
@@ -113,20 +113,16 @@ class SessionPart(Part):
         given["session_rules"] = None if rules == SessionRules() else rules
         given["summarizes"] = rules.summarizing is not None
         given["session_tools"] = tuple(self._session_tools())
-        try:
-            _ = self.state_rules  # A state that cannot be used is refused here.
-        except InvalidInputError as error:
-            raise ConfigurationError(str(error)) from error
-
-    @property
-    def uses_state(self) -> bool:
-        """Whether its runs have a state, though no tool may ask for it."""
-        return (
+        given["uses_state"] = (  # Though no tool may ask for it.
             self.session_state is not None
             or self.add_session_state_to_context
             or self.enable_agentic_state
             or self.overwrite_db_session_state
         )
+        try:
+            _ = self.state_rules  # A state that cannot be used is refused here.
+        except InvalidInputError as error:
+            raise ConfigurationError(str(error)) from error
 
     @property
     def state_rules(self) -> StateRules | None:

@@ -14,7 +14,13 @@ from kern.agent.parts.identity import IdentityPart
 from kern.agent.parts.session import SessionPart
 from kern.binder import Binder
 from kern.errors import ConfigurationError, InvalidInputError
-from kern.execution.context import ContextParts, ReferencesFormat, Told, system_message
+from kern.execution.context import (
+    ContextParts,
+    ReferencesFormat,
+    Told,
+    has_names,
+    system_message,
+)
 from kern.execution.context_rules import (
     INSTRUCTIONS,
     KNOWN,
@@ -39,6 +45,10 @@ _FLAGS = (
     "store_history_messages",
 )
 _TEXTS = ("description", "role", "expected_output", "additional_context")
+# An agent that says none of these tells its model its instructions alone.
+_BEYOND_TEXT = {*ContextPart.__annotations__, "num_history_runs"} - {
+    *("instructions", "dependencies", "input_schema", "user_message_role"),
+}
 
 
 class ToldParts(IdentityPart, ContextPart, SessionPart):
@@ -58,6 +68,12 @@ class ToldParts(IdentityPart, ContextPart, SessionPart):
         Raises:
             ConfigurationError: one of them cannot be used.
         """
+        given = self.__dict__
+        if _BEYOND_TEXT.isdisjoint(given) and not self.dependencies:
+            text = self.instructions
+            if text is None or (isinstance(text, str) and not has_names(text)):
+                given["context_rules"], given["told_text"] = None, text or None
+                return
         for name in _FLAGS:
             check_flag(name, getattr(self, name))
         for name in _TEXTS:
@@ -75,7 +91,6 @@ class ToldParts(IdentityPart, ContextPart, SessionPart):
         )
         system = system_message(parts, Told())
         text = None if system is None else system.text
-        given = self.__dict__
         given["context_rules"], given["told_text"] = rules, text
         is_text = system is None or system == Message("system", text)
         # What tools say of their use is added to the others at their end.

@@ -15,6 +15,8 @@ class SyncListing(Listing[Deps, Output]):
     ) -> RunOutput[Output] | None:
         """Return a run as it stands, or None where it is not known.
 
+        Its ``input`` is there once it has ended or paused; ``db.get_run`` reads it before that.
+
         Args:
             run_id: the run.
             session_id: the session that it must belong to; by default any.

@@ -68,7 +68,8 @@ class SyncPrinting(Printing[Deps, Output]):
         input: Input | None = None,
         *,
         user: str = "User",
-        exit_on: Collection[str] = ("exit", "quit", "bye"),
+        emoji: str = "",
+        exit_on: Collection[str] | None = None,
         stream: bool | None = None,
         markdown: bool | None = None,
         console: object | None = None,
@@ -79,7 +80,9 @@ class SyncPrinting(Printing[Deps, Output]):
         Args:
             input: what it is asked first; by default the user is.
             user: what the user is called.
-            exit_on: the words that end it, as the end of the input does.
+            emoji: what stands before that, such as ``":sunglasses:"``.
+            exit_on: the words that end it, as the end of the input does; by default "exit",
+                "quit" and "bye".
             stream: see :meth:`print_response`, as for the next two.
             markdown: see there.
             console: see there.
@@ -92,6 +95,7 @@ class SyncPrinting(Printing[Deps, Output]):
             self.acli_app(
                 input,
                 user=user,
+                emoji=emoji,
                 exit_on=exit_on,
                 stream=stream,
                 markdown=markdown,

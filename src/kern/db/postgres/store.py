@@ -327,13 +327,14 @@ class PostgresStore(Store):
             values: what else the statement takes.
         """
         plain, counting, changing = statements
-        rows, columns = [row for _, row in journal], journal_columns(journal)
-        if any(row.state is not None for row in rows):
-            more = (*used_columns(rows), *change_columns(journal))
-            return self._fetch(changing, *values, *columns, *more)
-        if are_charged(journal):
-            return self._fetch(counting, *values, *columns, *used_columns(rows))
-        return self._fetch(plain, *values, *columns)
+        columns = journal_columns(journal)
+        is_changing = any(row.state is not None for _, row in journal)
+        if not is_changing and not are_charged(journal):
+            return self._fetch(plain, *values, *columns)
+        used = used_columns([row for _, row in journal])
+        if not is_changing:
+            return self._fetch(counting, *values, *columns, *used)
+        return self._fetch(changing, *values, *columns, *used, *change_columns(journal))
 
     async def _get_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
         rows = await self._fetch(self._reading.get, run_ids)
