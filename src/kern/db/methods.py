@@ -14,7 +14,7 @@ from kern.db.stored import moment, page_of, row_of, session_of_row
 from kern.errors import InvalidInputError
 from kern.run.codec import check_id, check_user
 from kern.run.numbers import check_count, check_seconds
-from kern.run.state import difference_of, texts_of
+from kern.run.state import difference, texts_of
 from kern.session.agent import AgentSession
 
 _NEVER = datetime.fromtimestamp(0, UTC)
@@ -201,7 +201,7 @@ class Methods(RunMethods):
                 f"There is a session {row.session_id!r} of another user. Name that user, or choose "
                 "another id."
             )
-        if (patch := difference_of(session.stored_state, state)) is not None:
+        if (patch := difference(session.stored_state, state)) is not None:
             await store.states.change(row.session_id, patch)
             session.stored_state = state
         for run in session.changed_runs:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from kern.run.state import StatePatch, Texts, difference_of, texts_of
+from kern.run.state import StatePatch, Texts, difference, texts_of
 
 
 class StoredState(NamedTuple):
@@ -46,7 +46,7 @@ class States(ABC):
         Raises:
             InvalidInputError: it is not JSON.
         """
-        patch = difference_of((await self.of(session_id)).texts, texts_of(state))
+        patch = difference((await self.of(session_id)).texts, texts_of(state))
         return patch is None or await self.change(session_id, patch)
 
     @abstractmethod

@@ -16,6 +16,7 @@ from kern.execution.blobs import without_media
 from kern.execution.context import (
     Told,
     addressed,
+    before_input,
     has_names,
     recent,
     system_message,
@@ -95,8 +96,7 @@ async def tell(attempt: Attempt) -> None:
         built = await _built(attempt, rules) if varies else _constant(attempt, rules)
         if varies:
             attempt.journal.keep(built)
-    first = () if built.system is None else (built.system,)
-    attempt.context = [*first, *rules.parts.additional_input, *history]
+    attempt.context = before_input(rules.parts, built.system, history)
     found = None if built.references is None else built.references.references
     told = Told(attempt.messages, dependencies=built.dependencies, references=found)
     attempt.addressed = addressed(rules.parts, told)

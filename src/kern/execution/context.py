@@ -144,9 +144,22 @@ def build(parts: ContextParts, told: Told) -> list[Message]:
         system 'You count.\n\n- Be kind.\n- Be brief.'
         user 'And now?'
     """
-    system = system_message(parts, told)
+    before = before_input(parts, system_message(parts, told), told.history)
+    return [*before, *user_messages(parts, told)]
+
+
+def before_input(
+    parts: ContextParts, system: Message | None, history: Sequence[Message]
+) -> list[Message]:
+    """Return what a model is told before the messages of a run.
+
+    Args:
+        parts: what the agent says of it.
+        system: the system message, if there is one.
+        history: the messages of earlier runs.
+    """
     first = () if system is None else (system,)
-    return [*first, *parts.additional_input, *told.history, *user_messages(parts, told)]
+    return [*first, *parts.additional_input, *history]
 
 
 def system_message(parts: ContextParts, told: Told) -> Message | None:

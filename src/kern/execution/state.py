@@ -15,7 +15,7 @@ from kern.run.state import (
     StatePatch,
     StateRules,
     Texts,
-    difference_of,
+    difference,
     kept,
     merged,
     patched,
@@ -146,7 +146,7 @@ class SessionState:
         self.value = {**values_of(self._texts), **self._current}
 
     def _go_on(self, after: Texts) -> StatePatch | None:
-        patch = difference_of(self._texts, after)
+        patch = difference(self._texts, after)
         if patch is not None:
             self._texts = after
             for key in patch.delete:
@@ -205,7 +205,7 @@ def _begun(
     own = without_current(given or {})
     if rules.overwrite:
         texts = with_given(rules.begin, own)
-        return SessionState(texts, current, difference_of(stored.texts, texts))
+        return SessionState(texts, current, difference(stored.texts, texts))
     begin = {
         key: text
         for key, text in rules.begin.items()
@@ -215,7 +215,7 @@ def _begun(
     # The agent's own keys in their order, which is that of people.
     before = {key: known[key] for key in (*rules.begin, *stored.texts) if key in known}
     texts = with_given(before, own)
-    patch = difference_of(before, texts)
+    patch = difference(before, texts)
     if begin:
         patch = replace(patch or StatePatch(), begin=values_of(begin))
     return SessionState(texts, current, patch)

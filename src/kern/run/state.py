@@ -114,21 +114,17 @@ def patched(state: Mapping[str, object], patch: StatePatch) -> dict[str, object]
     return {key: value for key, value in changed.items() if key not in patch.delete}
 
 
-def difference(before: Mapping[str, object], after: Mapping[str, object]) -> StatePatch | None:
+def difference(before: Texts, after: Texts) -> StatePatch | None:
     """Return what has to be set and deleted in one state to have the other; None for nothing.
 
-    Raises:
-        InvalidInputError: a value has no JSON form; the error names its key.
+    Args:
+        before: the one, as :func:`texts_of` returns it.
+        after: the other, likewise.
 
     Example:
-        >>> difference({"a": 1, "b": [1]}, {"b": [1, 2], "c": None})
+        >>> difference({"a": "1", "b": "[1]"}, {"b": "[1,2]", "c": "null"})
         StatePatch(set={'b': [1, 2], 'c': None}, delete=('a',), begin={})
     """
-    return difference_of(texts_of(before), texts_of(after))
-
-
-def difference_of(before: Texts, after: Texts) -> StatePatch | None:
-    """Return the :func:`difference` of two states that are texts."""
     changed = {key: parse(text) for key, text in after.items() if before.get(key) != text}
     deleted = tuple(key for key in before if key not in after)
     return StatePatch(changed, deleted) if changed or deleted else None
