@@ -25,7 +25,7 @@ from kern.run.message import Message
 from kern.run.output import RunOutput
 from kern.run.steps import SESSION_SUMMARY, SecondaryAnswered
 from kern.session.agent import AgentSession, is_chat
-from kern.session.summary import SUMMARY_FORM, SessionSummary, Summarizing
+from kern.session.summary import SessionSummary, Summarizing, summary_form
 
 logger = logging.getLogger("kern")
 
@@ -159,10 +159,10 @@ async def _ask_for_summary(
             Message("system", how.prompt),
             Message("user", "\n\n".join([*asked, transcript, how.request])),
         ],
-        SUMMARY_FORM.output_schema,
+        summary_form().output_schema,
     )
     try:
-        message = Message("assistant", dump(SUMMARY_FORM.read(response.message.text)))
+        message = Message("assistant", dump(summary_form().read(response.message.text)))
     except UnfitError as unfit:
         logger.warning("run %s: no summary of its session: %s", output.run_id, unfit)
         message = Message("assistant", "")

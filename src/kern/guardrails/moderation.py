@@ -11,12 +11,12 @@ from kern.aio.threads import call_in_thread
 from kern.errors import CheckTrigger, ConfigurationError, InputCheckError
 from kern.guardrails.base import BaseGuardrail
 from kern.media import Image
-from kern.models.openai.moderation import Moderations
-from kern.models.openai.options import ClientOptions
 from kern.run.given import RunInput
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+
+    from kern.models.openai.options import ClientOptions
 
 
 class OpenAIModerationGuardrail(BaseGuardrail):
@@ -63,6 +63,9 @@ class OpenAIModerationGuardrail(BaseGuardrail):
         Raises:
             ConfigurationError: an argument cannot be used.
         """
+        # Every agent knows guardrails; few know OpenAI.
+        from kern.models.openai.moderation import Moderations
+
         if isinstance(raise_for_categories, str):
             raise ConfigurationError("raise_for_categories must be a list, not one text.")
         self.moderation_model = moderation_model

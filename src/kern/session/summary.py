@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Self
 
 from kern.errors import ConfigurationError
@@ -18,19 +19,22 @@ _PROMPT = (
     "open. Say nothing that is not in it, and nothing of the assistant's manner. Name its topics."
 )
 
-SUMMARY_FORM = Form(
-    {
-        "title": "session_summary",
-        "type": "object",
-        "properties": {
-            "summary": {"type": "string"},
-            "topics": {"type": "array", "items": {"type": "string"}},
-        },
-        "required": ["summary", "topics"],
-        "additionalProperties": False,
-    }
-)
-"""What a model answers that is asked for a summary."""
+
+@cache
+def summary_form() -> Form:
+    """Return what a model answers that is asked for a summary."""
+    return Form(
+        {
+            "title": "session_summary",
+            "type": "object",
+            "properties": {
+                "summary": {"type": "string"},
+                "topics": {"type": "array", "items": {"type": "string"}},
+            },
+            "required": ["summary", "topics"],
+            "additionalProperties": False,
+        }
+    )
 
 
 @dataclass(slots=True)
