@@ -33,7 +33,7 @@ from kern.execution.telling import (
     shown_dependencies,
     told_of,
 )
-from kern.execution.values import values_of
+from kern.execution.values import as_parent, values_of
 from kern.run.codec import decode_object
 from kern.run.given import run_input_of
 from kern.run.input import messages_of
@@ -61,7 +61,9 @@ async def resolve_dependencies(attempt: Attempt) -> None:
         telling = attempt.spec.telling
         known = {} if telling is None else telling.providers
         attempt.run_context.dependencies = resolved = dict(given)
-        await resolve(resolved, known, partial(_values, attempt), f"run {attempt.output.run_id}")
+        with as_parent(attempt):
+            whose = f"run {attempt.output.run_id}"
+            await resolve(resolved, known, partial(_values, attempt), whose)
 
 
 async def tell(attempt: Attempt) -> None:
@@ -123,7 +125,8 @@ async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
     values: dict[str, object] = {}
     for function in telling.functions.values():
         values.update(await _values(attempt, function))
-    returned = await asked(telling.functions, values)
+    with as_parent(attempt):
+        returned = await asked(telling.functions, values)
     if parts.tells_state or has_names_in(parts, returned, attempt.tool_instructions):
         await attempt.load_state()
     context = attempt.run_context
@@ -141,7 +144,8 @@ async def _built(attempt: Attempt, telling: Telling) -> ContextBuilt:
         from kern.execution.knowledge import search
 
         try:
-            references = await search(attempt, retriever, query)
+            with as_parent(attempt):
+                references = await search(attempt, retriever, query)
         except Exception as error:
             run_id = attempt.output.run_id
             logger.warning("run %s: nothing is looked up: %s", run_id, described(error))

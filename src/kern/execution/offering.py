@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from kern.errors import ConfigurationError, ToolsetError, described
 from kern.execution.attempt import Attempt
 from kern.execution.calling import made_by
-from kern.execution.values import values_of
+from kern.execution.values import as_parent, values_of
 from kern.tools import Tool
 from kern.tools.collect import Collected
 from kern.tools.toolkit import Toolkit
@@ -32,7 +32,9 @@ async def list_tools(attempt: Attempt) -> None:
         if calling.factory is not None:
             values = await values_of(attempt, calling.factory.names)
             attempt.tools = {}
-            await _add_tools(attempt, await made_by(calling.factory, values))
+            with as_parent(attempt):
+                made = await made_by(calling.factory, values)
+            await _add_tools(attempt, made)
             own = {name: each for name, each in spec.tools.items() if name not in attempt.tools}
             attempt.tools = {**attempt.tools, **own}  # Those of kern's own are the last.
     for toolset in spec.toolsets:
