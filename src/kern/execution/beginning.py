@@ -34,7 +34,7 @@ from kern.execution.context_rules import (
     told_of,
 )
 from kern.execution.sessions import summary_of
-from kern.execution.values import run_values
+from kern.execution.values import as_parent, run_values
 from kern.run.codec import decode_object
 from kern.run.given import run_input_of
 from kern.run.input import messages_of
@@ -62,7 +62,9 @@ async def resolve_dependencies(attempt: Attempt) -> None:
         rules = attempt.spec.context_rules
         known = {} if rules is None else rules.providers
         attempt.run_context.dependencies = resolved = dict(given)
-        await resolve(resolved, known, partial(_values, attempt), f"run {attempt.output.run_id}")
+        with as_parent(attempt):
+            whose = f"run {attempt.output.run_id}"
+            await resolve(resolved, known, partial(_values, attempt), whose)
 
 
 async def tell(attempt: Attempt) -> None:
@@ -123,7 +125,8 @@ async def _built(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
     values: dict[str, object] = {}
     for function in rules.functions.values():
         values.update(await _values(attempt, function))
-    returned = await asked(rules.functions, values)
+    with as_parent(attempt):
+        returned = await asked(rules.functions, values)
     if parts.tells_state or has_names_in(parts, returned, attempt.tool_instructions):
         await attempt.load_state()
     context = attempt.run_context
@@ -141,7 +144,8 @@ async def _built(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
         from kern.execution.knowledge import search
 
         try:
-            references = await search(attempt, retriever, query)
+            with as_parent(attempt):
+                references = await search(attempt, retriever, query)
         except Exception as error:
             run_id = attempt.output.run_id
             logger.warning("run %s: nothing is looked up: %s", run_id, described(error))

@@ -7,7 +7,6 @@ What it raises is its own failure, which the run survives, unless it is a check'
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -25,10 +24,10 @@ from kern.execution.attempt import Attempt, given_media
 from kern.execution.hook_values import content_left, messages_left, run_output_of
 from kern.execution.hooks import Hook, Hooks
 from kern.execution.journal import StaleAttemptError
-from kern.execution.values import run_values
+from kern.execution.values import as_parent, run_values
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
-from kern.run.base import STATE_VALUES, current_run, current_user
+from kern.run.base import STATE_VALUES
 from kern.run.given import REPLACED, RunInput, run_input_of
 from kern.run.input import RunInput as StoredInput
 from kern.run.input import messages_of
@@ -185,24 +184,10 @@ async def _outcome(
     attempt: Attempt, work: Coroutine[Any, Any, Left]
 ) -> tuple[Left, BaseException | None]:
     try:
-        with _as_parent(attempt):
+        with as_parent(attempt):
             return await work, None
     except BaseException as error:  # Also what would end the process of other runs.
         return None, error
-
-
-@contextmanager
-def _as_parent(attempt: Attempt) -> Iterator[None]:
-    """Have the runs that begin within be children of the attempt's run."""
-    output = attempt.output
-    opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
-    run, user = current_run.set(output.run_id), current_user.set(output.user_id)
-    try:
-        with opened:
-            yield
-    finally:
-        current_run.reset(run)
-        current_user.reset(user)
 
 
 async def _end(attempt: Attempt, hook: Hook, left: Left, patch: StatePatch | None) -> HookEnded:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from kern.errors import ConfigurationError, ToolsetError, described
 from kern.execution.attempt import Attempt
 from kern.execution.call_rules import made_by
-from kern.execution.values import run_values
+from kern.execution.values import as_parent, run_values
 from kern.tools import Tool
 from kern.tools.collect import Collected
 from kern.tools.toolkit import Toolkit
@@ -31,7 +31,9 @@ async def list_tools(attempt: Attempt) -> None:
         if rules.factory is not None:
             values = await run_values(attempt, rules.factory.names)
             attempt.tools = {}
-            await _add_tools(attempt, await made_by(rules.factory, values))
+            with as_parent(attempt):
+                made = await made_by(rules.factory, values)
+            await _add_tools(attempt, made)
             own = {name: each for name, each in spec.tools.items() if name not in attempt.tools}
             attempt.tools = {**attempt.tools, **own}  # Those of kern's own are the last.
     for toolset in spec.toolsets:
