@@ -6,7 +6,7 @@ function asks for is never made.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 from types import UnionType
 from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
@@ -188,6 +188,8 @@ def value_for(name: str, hint: object, known: Known) -> str | None:
         hint: its annotation, or None.
         known: the values that there are.
     """
+    if not isinstance(hint, str) and _classes(hint).isdisjoint(known.values()):
+        return name if name in known else None
     if name in known and is_meant(hint, known[name]):
         return name
     meant = next((value for value, kind in known.items() if is_meant(hint, kind)), None)
@@ -201,15 +203,20 @@ def is_meant(hint: object, kind: type | str | None) -> bool:
         hint: the annotation; a text where it could not be read.
         kind: the class, or its name; None for one that no annotation means.
     """
-    if kind is None or hint is None:
+    if kind is None:
         return False
     if isinstance(hint, str):
         name = kind if isinstance(kind, str) else kind.__name__
         return hint.split("[")[0].split("|")[0].strip().rpartition(".")[2] == name
+    return kind in _classes(hint)
+
+
+def _classes(hint: object) -> Set[type | str | None]:
+    """Return the classes that an annotation means, with those that they inherit, and their names."""
     origin = get_origin(hint)
     if origin in (Annotated, Union, UnionType):
-        return any(is_meant(each, kind) for each in get_args(hint))
+        return {each for part in get_args(hint) for each in _classes(part)}
     found = origin or hint
     if not inspect.isclass(found):
-        return False
-    return any(kind in (each, each.__name__) for each in inspect.getmro(found))
+        return frozenset()
+    return {*found.__mro__, *[each.__name__ for each in found.__mro__]}

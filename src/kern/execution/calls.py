@@ -79,7 +79,7 @@ def groups(attempt: Attempt, calls: Calls) -> Sequence[Calls]:
     if rules is not None and not rules.parallel:
         return [[each] for each in calls]
     tools = attempt.tools
-    alone = {place for place, call in calls if call.name in tools and tools[call.name].sequential}
+    alone = {place for place, call in calls if (tool := tools.get(call.name)) and tool.sequential}
     if not alone:
         return [calls]
     found: list[list[tuple[int, ToolCall]]] = []

@@ -67,6 +67,8 @@ class ToolPieces:
     def flush(self) -> None:
         """Have everything written that calls have yielded which have not ended."""
         self._is_due = False
+        if not self._items:
+            return
         last: _Call | None = None
         texts: list[str] = []
         while self._items:

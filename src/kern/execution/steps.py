@@ -68,20 +68,12 @@ class CallSteps:
         left: why the call's code was stopped from here, if it was.
     """
 
-    __slots__ = (
-        "_attempt",
-        "_counts",
-        "_ended",
-        "_is_leaving",
-        "_limit",
-        "_loop",
-        "_place",
-        "_quiet",
-        "_under_way",
-        "_waits",
-        "_work",
-        "left",
-    )
+    left: BaseException | None = None
+    _work: "asyncio.Future[object] | None" = None
+    _limit: asyncio.Timeout | None = None
+    _quiet: "asyncio.Future[None] | None" = None
+    _is_leaving = False
+    _ended = False
 
     def __init__(self, attempt: Attempt, place: int) -> None:
         """Have no step yet; what earlier attempts have done is in the attempt's state.
@@ -90,18 +82,12 @@ class CallSteps:
             attempt: the attempt that makes the call.
             place: the call's place in the model's last answer.
         """
-        self.left: BaseException | None = None
         self._attempt = attempt
         self._place = place
         self._loop = asyncio.get_running_loop()
-        self._work: asyncio.Future[object] | None = None
-        self._limit: asyncio.Timeout | None = None
         self._counts: dict[str | None, int] = {}
         self._under_way: set[str] = set()
         self._waits: set[asyncio.Future[object]] = set()
-        self._quiet: asyncio.Future[None] | None = None
-        self._is_leaving = False
-        self._ended = False
 
     def begun(self, work: "asyncio.Future[object]", limit: asyncio.Timeout) -> None:
         """See :class:`kern.run.base.Steps`."""

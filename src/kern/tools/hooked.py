@@ -28,10 +28,9 @@ def execution_of(tool: Tool, around: Sequence[Binder]) -> Execute | None:
         tool: the tool.
         around: the agent's hooks around calls.
     """
-    hooks = (*around, *tool.around)
-    if hooks or tool.before or tool.after or tool.cache_results or "fc" in tool.asks_for:
-        return partial(_execute, tool, hooks)
-    return None
+    if around or tool.around or tool.before or tool.after or tool.cache_results:
+        return partial(_execute, tool, (*around, *tool.around))
+    return partial(_execute, tool, ()) if "fc" in tool.asks_for else None
 
 
 async def _execute(

@@ -111,6 +111,8 @@ def checked(function: str, rules: Mapping[str, Any]) -> dict[str, Any]:
         TypeError: there is no such keyword; the text names the nearest one.
         ConfigurationError: a value cannot be used, or two rules exclude each other.
     """
+    if not rules:
+        return {}
     known = ToolRules.__annotations__
     if wrong := next((name for name in rules if name not in known), None):
         raise TypeError(explanation(function, wrong, [*known]))

@@ -62,6 +62,7 @@ class Signature:
             self._find_given(function, name)
             self._model = _Anything
             self.parameters = parameters
+        self._names = {name.removeprefix(_FIELD): name for name in self._model.model_fields}
         media = {value for value, kind in _KINDS.items() if kind in self._media.values()}
         self.asks_for = frozenset(self._given.values()) | media
 
@@ -74,8 +75,7 @@ class Signature:
         given = read_arguments(self._model, arguments)
         if given.model_extra is not None:
             return given.model_extra
-        fields = self._model.model_fields
-        return {name.removeprefix(_FIELD): getattr(given, name) for name in fields}
+        return {name: getattr(given, field) for name, field in self._names.items()}
 
     def given(self, context: RunContext, more: Mapping[str, object] = NOTHING) -> dict[str, object]:
         """Return the arguments that kern gives.
