@@ -212,7 +212,7 @@ def is_meant(hint: object, kind: type | str | None) -> bool:
 
 
 def _classes(hint: object) -> Set[type | str | None]:
-    """Return the classes that an annotation means, with those that they inherit, and their names."""
+    """Return the classes that an annotation means and those that they inherit, with their names."""
     origin = get_origin(hint)
     if origin in (Annotated, Union, UnionType):
         return {each for part in get_args(hint) for each in _classes(part)}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from functools import wraps
-from inspect import CO_VARKEYWORDS, Parameter, Signature, getattr_static, iscoroutinefunction
+from inspect import CO_VARKEYWORDS, Parameter, Signature, iscoroutinefunction
 from types import FunctionType
 from typing import ParamSpec, TypeVar, cast, get_args, get_origin
 
@@ -146,7 +146,9 @@ def later(name: str) -> str:
 
 
 def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
-    for name in dir(cls):
-        method = getattr_static(cls, name)
+    members: dict[str, object] = {}
+    for each in reversed(cls.__mro__):
+        members.update(vars(each))
+    for name, method in members.items():
         if isinstance(method, FunctionType) and (name == "__init__" or not name.startswith("_")):
             yield name, method

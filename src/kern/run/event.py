@@ -125,9 +125,10 @@ class RunContentVoidedEvent(RunOutputEvent):
     content: str = field(kw_only=True)
 
 
-@dataclass(slots=True)
 class RunIntermediateContentEvent(RunOutputEvent):
     """A piece of what a tool yields that is no part of the answer."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
@@ -284,14 +285,16 @@ class RunPausedEvent(RunOutputEvent):
         return [each for each in self.requirements if not each.is_resolved]
 
 
-@dataclass(slots=True)
 class RunContinuedEvent(RunOutputEvent):
     """A person has decided, or has asked for a retry."""
 
+    __slots__ = ()
 
-@dataclass(slots=True)
+
 class RunResumedEvent(RunOutputEvent):
     """A later attempt goes on with the run."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
