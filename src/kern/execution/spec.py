@@ -302,10 +302,10 @@ def is_portable(definition: Definition | Spec) -> bool:
     Dependencies, and functions that hold something of their surroundings, may belong to one caller;
     runs of others must not meet them.
     """
-    parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
-    told, hooks, calls = definition.context_rules, definition.hooks, definition.call_rules
-    if definition.dependencies or not all(
-        each is None or each.is_portable for each in (told, hooks, calls)
-    ):
-        return False
-    return all(part.is_portable for part in parts)
+    rules = (definition.context_rules, definition.hooks, definition.call_rules)
+    parts: list[Tool | Toolset | ContextRules | Hooks | CallRules] = [
+        *definition.tools.values(),
+        *definition.toolsets,
+        *[each for each in rules if each is not None],
+    ]
+    return not definition.dependencies and all([part.is_portable for part in parts])
