@@ -308,4 +308,4 @@ def is_portable(definition: Definition | Spec) -> bool:
         *definition.toolsets,
         *[each for each in rules if each is not None],
     ]
-    return not definition.dependencies and all([part.is_portable for part in parts])
+    return not definition.dependencies and all(part.is_portable for part in parts)
