@@ -28,9 +28,10 @@ def execution_of(tool: Tool, around: Sequence[Binder]) -> Execute | None:
         tool: the tool.
         around: the agent's hooks around calls.
     """
-    if around or tool.around or tool.before or tool.after or tool.cache_results:
-        return partial(_execute, tool, (*around, *tool.around))
-    return partial(_execute, tool, ()) if "fc" in tool.asks_for else None
+    hooks = (*around, *tool.around)
+    if hooks or tool.before or tool.after or tool.cache_results or "fc" in tool.asks_for:
+        return partial(_execute, tool, hooks)
+    return None
 
 
 async def _execute(
