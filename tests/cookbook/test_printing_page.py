@@ -16,7 +16,7 @@ def test_the_programs_of_the_page(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manager = get_cancellation_manager()
-    names: dict[str, Any] = {"__name__": "page", "MyManager": lambda: manager}
+    names: dict[str, Any] = {"__name__": "__main__", "MyManager": lambda: manager}
     with ResponsesServer() as server:
         server.default = Reply.text("A **heat** pump.")
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)

@@ -52,25 +52,29 @@ class Mutation(NamedTuple):
         apply: puts it back while entered.
         weather: a weather in which it shows.
         breach: what the promises say of it, as a regular expression.
+        first: the first world that is tried; most worlds hide it.
     """
 
     name: str
     apply: Callable[[], _Patch]
     weather: Weather
     breach: str
+    first: int = 0
 
 
 MUTATIONS: list[Mutation] = []
 
 
-def _mutation(weather: Weather, breach: str) -> Callable[[Callable[[], _Patch]], None]:
+def _mutation(
+    weather: Weather, breach: str, first: int = 0
+) -> Callable[[Callable[[], _Patch]], None]:
     def add(apply: Callable[[], _Patch]) -> None:
-        MUTATIONS.append(Mutation(apply.__name__.replace("_", " "), apply, weather, breach))
+        MUTATIONS.append(Mutation(apply.__name__.replace("_", " "), apply, weather, breach, first))
 
     return add
 
 
-@_mutation(_FREEZING, "settle by attempt .* not refused")
+@_mutation(_FREEZING, "settle by attempt .* not refused", first=43)
 def unfenced_settle() -> _Patch:
     settle = Attempts.settle
 
@@ -116,7 +120,7 @@ def waiter_without_a_bound() -> _Patch:
     return patch.object(Waiting, "_look_again", 1e9)
 
 
-@_mutation(_DEAF, r"\.\d+ (began|completed), though")
+@_mutation(_DEAF, r"\.\d+ (began|completed), though", first=19)
 def child_that_escapes() -> _Patch:
     return patch.object(Submission, "_is_orphan", lambda *_: False)
 
@@ -244,7 +248,7 @@ def pause_that_begins_the_call() -> _Patch:
     return patch.object(calls, "_required", mutated)
 
 
-@_mutation(_DEPLOYS, "output_model of .* was asked again")
+@_mutation(_DEPLOYS, "output_model of .* was asked again", first=26)
 def secondary_model_that_is_always_due() -> _Patch:
     return patch.object(finishing, "_is_due", lambda *_: True)
 
