@@ -1,7 +1,8 @@
-"""Writes the synchronous twins of the agent's asynchronous methods: ``src/kern/agent/sync``.
+"""Writes the synchronous twins of asynchronous methods, with the same signatures and docstrings.
 
-Each module of ``src/kern/agent`` that holds a subject becomes a module of twins, with the same
-signatures and docstrings. ``--check`` changes nothing, and fails where one is out of date.
+Each module of ``src/kern/agent`` that holds a subject becomes a module of ``src/kern/agent/sync``;
+those of databases become ``sync.py`` and ``sync_runs.py`` beside them. ``--check`` changes nothing,
+and fails where one is out of date.
 """
 
 import ast
@@ -11,10 +12,43 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-AGENT = ROOT / "src/kern/agent"
-SUBJECTS = ["running", "controlling", "streaming", "listing", "schedules"]
+
+
+class Subject(NamedTuple):
+    """A module, and what its twins need.
+
+    Attributes:
+        source: the module.
+        target: that of the twins.
+        parameters: those of the class.
+        caller: where to import from what runs a coroutine for synchronous code.
+    """
+
+    source: str
+    target: str
+    parameters: str
+    caller: str
+
+
+SUBJECTS = [
+    Subject(
+        f"agent/{name}",
+        f"agent/sync/{name}",
+        "[Deps, Output]",
+        "from kern.agent.blocking import blocking",
+    )
+    for name in (
+        *("running", "printing", "controlling", "streaming", "listing", "schedules"),
+        *("sessions", "state", "context"),
+    )
+]
+SUBJECTS += [
+    Subject(f"db/{source}", f"db/{target}", "", "from kern.aio.portal import finished")
+    for source, target in (("methods", "sync"), ("run_methods", "sync_runs"))
+]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -23,7 +57,7 @@ def main() -> None:
     """Write the modules, or check them."""
     stale = []
     for subject in SUBJECTS:
-        path = AGENT / "sync" / f"{subject}.py"
+        path = ROOT / f"src/kern/{subject.target}.py"
         text = twins(subject)
         if path.exists() and path.read_text() == text:
             continue
@@ -34,24 +68,30 @@ def main() -> None:
         sys.exit(f"Out of date: {', '.join(stale)}. Run scripts/generate_sync.py.")
 
 
-def twins(subject: str) -> str:
+def twins(subject: Subject) -> str:
     """Return the module of twins of a subject."""
-    module = ast.parse((AGENT / f"{subject}.py").read_text())
-    [source] = [each for each in module.body if isinstance(each, ast.ClassDef)]
-    methods = [twin(each) for each in source.body if isinstance(each, Function) and is_public(each)]
+    module = ast.parse((ROOT / f"src/kern/{subject.source}.py").read_text())
+    source = [each for each in module.body if isinstance(each, ast.ClassDef)][-1]
+    finishes = subject.caller.endswith("finished")
+    methods = [
+        twin(each, finishes)
+        for each in source.body
+        if isinstance(each, Function) and is_public(each)
+    ]
+    name = subject.source.replace("/", ".")
     names = {
         each.id for method in methods for each in ast.walk(method) if isinstance(each, ast.Name)
     }
     text = "\n".join(
         [
-            f'"""Generated from ``kern/agent/{subject}.py`` by ``scripts/generate_sync.py``."""',
+            f'"""Generated from ``kern/{subject.source}.py`` by ``scripts/generate_sync.py``."""',
             "from collections.abc import AsyncGenerator, Iterator",
-            f"from kern.agent.{subject} import {source.name}",
-            "from kern.agent.blocking import blocking",
+            f"from kern.{name} import {source.name}",
+            subject.caller,
             "from kern.run.agent import Output",
             "from kern.run.base import Deps",
             *imports(module, names),
-            f"class Sync{source.name}({source.name}[Deps, Output]):",
+            f"class Sync{source.name}({source.name}{subject.parameters}):",
             f'    """The methods of :class:`{source.name}`, for code without an event loop."""',
             *(indented(ast.unparse(each)) for each in methods),
         ]
@@ -64,7 +104,7 @@ def is_public(method: Function) -> bool:
     return not method.name.startswith("_")
 
 
-def twin(method: Function) -> ast.FunctionDef:
+def twin(method: Function, finishes: bool) -> ast.FunctionDef:
     """Return the synchronous twin of a method, or of an overload of it."""
     made = ast.FunctionDef(
         name=method.name[1:],
@@ -75,7 +115,7 @@ def twin(method: Function) -> ast.FunctionDef:
         lineno=0,
     )
     if not method.decorator_list:
-        made.body = [*docstring(method), *call(method)]
+        made.body = [*docstring(method), *call(method, finishes)]
     return made
 
 
@@ -104,14 +144,18 @@ def docstring(method: Function) -> Iterator[ast.stmt]:
     yield ast.Expr(ast.Constant(re.sub(r":meth:`a(\w+)`", r":meth:`\1`", text)))
 
 
-def call(method: Function) -> Iterator[ast.stmt]:
+def call(method: Function, finishes: bool) -> Iterator[ast.stmt]:
     """Yield the body of the twin: run the method on the loop for synchronous code."""
     assert method.returns is not None
     returns = ast.unparse(method.returns)
     arguments = [each.arg for each in method.args.args if each.arg != "self"]
     arguments += [f"{each.arg}={each.arg}" for each in method.args.kwonlyargs]
+    if method.args.kwarg is not None:
+        arguments.append(f"**{method.args.kwarg.arg}")
     work = f"self.{method.name}({', '.join(arguments)})"
-    if "AsyncGenerator" not in returns:
+    if finishes:
+        text = f"return finished({work})"
+    elif "AsyncGenerator" not in returns:
         text = f"return blocking('await agent.{method.name}(...)').call({work})"
     elif "Coroutine" not in returns:
         text = f"return blocking('async for ... in agent.{method.name}(...)').iterate({work})"

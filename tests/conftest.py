@@ -1,11 +1,13 @@
 """What the tests share: real databases, a server that speaks for the model, real processes."""
 
+import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return (3 * (os.cpu_count() or 1) + 1) // 2
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Have the garbage collector leave alone what is there before the first test, and remains."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Have several processes begin with what may take longest, so that none ends with it alone."""
     if hasattr(config, "workerinput"):
@@ -82,11 +95,17 @@ def _portal() -> Iterator[None]:
     close_portal()
 
 
+def _in_memory() -> str | None:
+    """Return a directory in memory, if there is one with room: making tables costs half there."""
+    found = Path("/dev/shm")
+    return str(found) if found.is_dir() and shutil.disk_usage(found).free > 2**33 else None
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A real PostgreSQL for the whole session."""
     # Not pytest's own directory: that is closed to the user under which PostgreSQL runs.
-    with tempfile.TemporaryDirectory(prefix="kern-test-") as data:
+    with tempfile.TemporaryDirectory(prefix="kern-test-", dir=_in_memory()) as data:
         server = EmbeddedPostgres(
             Path(data), port=free_port(), options={"fsync": "off", "max_connections": "200"}
         )

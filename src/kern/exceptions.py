@@ -1,18 +1,37 @@
-"""The errors of models under the names by which many know them; all others are in kern.errors."""
+"""Errors under the names by which many know them; all others are in kern.errors."""
 
 from kern.errors import (
+    AgentRunException,
+    CheckTrigger,
     ContextWindowExceededError,
+    InputCheckError,
     ModelAuthenticationError,
     ModelError,
     ModelRateLimitError,
+    ModelRetry,
+    OutputCheckError,
+    RetryAgentRun,
+    RunCancelledError,
+    StopAgentRun,
 )
 
 ModelProviderError = ModelError
 """The model's service refused, failed or answered with something unusable."""
 
+RunCancelledException = RunCancelledError
+"""A run was cancelled."""
+
 __all__ = [
+    "AgentRunException",
+    "CheckTrigger",
     "ContextWindowExceededError",
+    "InputCheckError",
     "ModelAuthenticationError",
     "ModelProviderError",
     "ModelRateLimitError",
+    "ModelRetry",
+    "OutputCheckError",
+    "RetryAgentRun",
+    "RunCancelledException",
+    "StopAgentRun",
 ]

@@ -1,31 +1,55 @@
 """Public functions that say which keyword was meant, where one is wrong."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from functools import wraps
-from inspect import CO_VARKEYWORDS, getattr_static, iscoroutinefunction
+from inspect import CO_VARKEYWORDS, Parameter, Signature, iscoroutinefunction
 from types import FunctionType
-from typing import ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast, get_args, get_origin
+
+from typing_extensions import Unpack
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Class = TypeVar("Class", bound=type)
+
+LATER = frozenset(
+    (
+        *("knowledge", "update_knowledge", "callable_knowledge_cache_key"),
+        *("memory_manager", "enable_agentic_memory", "update_memory_on_run"),
+        *(
+            "enable_user_memories",
+            "add_memories_to_context",
+            "learning",
+            "add_learnings_to_context",
+        ),
+        *("reasoning", "reasoning_model", "reasoning_agent"),
+        *("reasoning_min_steps", "reasoning_max_steps"),
+        *("compress_tool_results", "compression_manager", "compaction", "offload_tool_results"),
+        *("skills", "culture_manager", "add_culture_to_context"),
+        *("update_cultural_knowledge", "enable_agentic_culture"),
+        *("filesystem", "media_storage", "sandbox", "team_id", "workflow_id"),
+        *("continue_from", "fork", "regenerate", "replace_original", "additional_instructions"),
+    )
+)
+"""Keywords that users know from elsewhere, and that kern does not have yet."""
 
 
 def explained(function: Callable[P, R], name: str | None = None) -> Callable[P, R]:
     """Return the function, which names itself and the nearest keyword where one is wrong.
 
     Args:
-        function: a function, or a method; it takes no ``**`` of its own.
+        function: a function, or a method; what it takes with ``**`` is a TypedDict's.
         name: what users call it; by default the name in the code, or the class of a constructor.
     """
     made = cast(FunctionType, function)
     code = made.__code__
-    if code.co_flags & CO_VARKEYWORDS:
+    unpacked = _unpacked(function) if code.co_flags & CO_VARKEYWORDS else {}
+    if unpacked is None:
         return function
     name = name or made.__qualname__.removesuffix(".__init__")
     made.__qualname__ = name  # What Python says of a missing argument, it says of this name.
-    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    known = (*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *unpacked)
     named = frozenset(known[code.co_posonlyargcount :]) - {"self"}
 
     def check(given: Collection[str]) -> None:
@@ -40,14 +64,48 @@ def explained(function: Callable[P, R], name: str | None = None) -> Callable[P, 
             check(kwargs)
             return await function(*args, **kwargs)
 
-        return cast(Callable[P, R], call_later)
+        return cast(Callable[P, R], spelled(call_later, unpacked))
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         check(kwargs)
         return function(*args, **kwargs)
 
-    return call
+    return spelled(call, unpacked)
+
+
+def spelled(
+    function: Callable[P, R],
+    options: Mapping[str, object],
+    default: Callable[[str], object] = lambda _: None,
+) -> Callable[P, R]:
+    """Have the signature of a function show each keyword that it takes with ``**``.
+
+    Args:
+        function: the function.
+        options: the keywords, each with its type.
+        default: returns the default of one.
+    """
+    if options:
+        signature = Signature.from_callable(function)
+        named = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
+        more = [
+            Parameter(each, Parameter.KEYWORD_ONLY, default=default(each), annotation=kind)
+            for each, kind in options.items()
+        ]
+        shown = signature.replace(parameters=[*named, *more])
+        cast(FunctionType, function).__signature__ = shown  # type: ignore[attr-defined] # PEP 362
+    return function
+
+
+def _unpacked(function: Callable[..., object]) -> dict[str, object] | None:
+    """Return the keywords of the TypedDict that a function takes with ``**``, or None."""
+    unpack: object = Unpack
+    for kind in function.__annotations__.values():
+        if get_origin(kind) is unpack:
+            keywords: dict[str, object] = get_args(kind)[0].__annotations__
+            return keywords
+    return None
 
 
 def public(cls: Class) -> Class:
@@ -78,11 +136,19 @@ def explanation(function: str, wrong: str, known: Collection[str]) -> str:
         wrong: the keyword.
         known: those that there are.
     """
-    return f"{function}() got an unexpected keyword argument {wrong!r}. {nearest(wrong, known)}"
+    told = later(wrong) if wrong in LATER else nearest(wrong, known)
+    return f"{function}() got an unexpected keyword argument {wrong!r}. {told}"
+
+
+def later(name: str) -> str:
+    """Return what to say of a keyword that kern does not have yet."""
+    return f"kern does not have {name} yet: docs/coming-from-agno.md says what there is instead."
 
 
 def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
-    for name in dir(cls):
-        method = getattr_static(cls, name)
+    members: dict[str, object] = {}
+    for each in reversed(cls.__mro__):
+        members.update(vars(each))
+    for name, method in members.items():
         if isinstance(method, FunctionType) and (name == "__init__" or not name.startswith("_")):
             yield name, method

@@ -194,7 +194,7 @@ async def test_nobody_is_asked_to_confirm_what_does_not_fit(
         "The arguments do not fit add: a: Field required"
     ]
     [requirement] = paused.active_requirements
-    assert requirement.tool_execution.tool_args == '{"a": 1}'
+    assert requirement.tool_execution.tool_args == {"a": 1}
     requirement.confirm()
     await agent.acontinue_run(run.run_id, requirements=paused.requirements)
     ended = await agent.await_run(run.run_id, timeout=10)

@@ -28,7 +28,7 @@ async def test_a_stream_is_the_pieces_of_the_answer(
         (RunEvent.run_content, "Once "),
         (RunEvent.run_content, "upon "),
         (RunEvent.run_content, "a time"),
-        (RunEvent.run_completed, None),
+        (RunEvent.run_completed, ""),
     ]
 
 
@@ -67,7 +67,7 @@ async def test_a_piece_comes_before_the_next_one_is_written(
     events = Agent("Tester", model, db=any_db).arun("Tell me.", stream=True)
     assert (await anext(events)).content == "Once "
     reply.release()
-    assert [event.content async for event in events] == ["upon", None]
+    assert [event.content async for event in events] == ["upon", ""]
 
 
 async def test_what_was_streamed_is_kept_whole(
@@ -191,7 +191,7 @@ async def test_what_others_carry_on_is_void_and_told_anew(
         ("RunContentVoided", "Half a"),
         ("RunResumed", None),
         ("RunContent", "The whole."),
-        ("RunCompleted", "The whole." if every_event else None),
+        ("RunCompleted", "The whole." if every_event else ""),
     ]
     assert [kind for kind, _ in told].count("ToolCallStarted") == int(every_event)
     assert len(server.requests) == 3

@@ -66,7 +66,7 @@ def test_a_stream_comes_as_it_is_written(
     events = any_agent.run("Tell me.", stream=True)
     assert next(events).content == "Once "
     reply.release()
-    assert [event.content for event in events] == ["upon", None]
+    assert [event.content for event in events] == ["upon", ""]
 
 
 def test_every_event_is_there_for_those_who_ask(any_agent: Agent) -> None:
@@ -198,7 +198,7 @@ def test_many_threads_share_an_agent(any_agent: Agent, threaded_server: Response
 
 async def test_inside_a_running_loop_the_verbs_still_work(any_agent: Agent) -> None:
     assert any_agent.run("Hi").content == "Hello."
-    assert [event.content for event in any_agent.run("Hi", stream=True)] == ["Hello.", None]
+    assert [event.content for event in any_agent.run("Hi", stream=True)] == ["Hello.", ""]
     assert (await any_agent.arun("Hi")).content == "Hello."
 
 
@@ -260,8 +260,8 @@ def test_the_generated_twins_are_up_to_date() -> None:
 
 def test_every_asynchronous_method_has_a_twin_with_the_same_parameters() -> None:
     methods = dict(inspect.getmembers(Agent, inspect.isfunction))
-    asynchronous = [name for name in methods if name.startswith("a") and not name.startswith("_")]
-    assert len(asynchronous) == 17
+    asynchronous = [name for name in methods if name.startswith("a") and name != "add_tool"]
+    assert len(asynchronous) > 30
     for name in asynchronous:
         twin, method = methods[name[1:]], methods[name]
         assert inspect.signature(twin).parameters == inspect.signature(method).parameters

@@ -15,7 +15,8 @@ def check(run: RunOutput | None, text: str) -> None:
     assert run is not None
     assert run.status is RunStatus.completed
     assert run.content == text + text
-    assert run.messages == [Message("user", text), Message("assistant", text + text)]
+    own = [each for each in run.messages if each.role != "system"]
+    assert own == [Message("user", text), Message("assistant", text + text)]
     assert run.metadata == {text: [text, {"deep": text}]}
 
 
@@ -61,7 +62,7 @@ async def test_unusual_characters_are_streamed(
     server.script.append(Reply.text(*TEXTS))
     agent = Agent("Tester", model, db=any_db)
     found = [event.content async for event in agent.arun("Hi", stream=True)]
-    assert found == [*TEXTS, None]
+    assert found == [*TEXTS, ""]
 
 
 async def test_10_megabytes_go_in_and_come_out(

@@ -26,7 +26,14 @@ from kern.db.processes import Process
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow
-from kern.run.steps import AttemptFailed, CallBegun, TextSlice, ToolEnded
+from kern.run.steps import (
+    AttemptFailed,
+    CallBegun,
+    SleepBegun,
+    StepEnded,
+    TextSlice,
+    ToolEnded,
+)
 from kern.run.tool import ToolCall
 from kern.testing import Reply, ScriptedModel, Usage
 
@@ -193,6 +200,29 @@ def test_a_run_is_shown_with_what_has_happened_in_it(shared_db: Database) -> Non
     assert run["input"] == [{"role": "user", "content": "Research"}]
     assert [event["seq"] for event in run["events"]] == [*range(1, 11), 12]
     assert run["events"][4]["payload"]["content"] == "three results"
+
+
+def test_what_tools_do_in_steps_is_shown_where_it_happened(shared_db: Database) -> None:
+    async def work(store: Store) -> None:
+        await store.submit(new_run(input=given("Order")))
+        await end(
+            store,
+            "run",
+            RunStatus.completed,
+            row("run", 1, answer(None, ToolCall("call", "order", "{}"), starts=(0,)), 2),
+            row("run", 2, StepEnded(0, f"charge {HOSTILE}", 0, '{"id":7}'), 5),
+            row("run", 3, StepEnded(0, "mail", 0, "refused", "ConnectionError"), 5),
+            row("run", 4, SleepBegun(0, 0, 0.0, suspended=True), 5),
+            row("run", 5, ToolEnded(0, "ordered"), 5),
+        )
+
+    prepare(shared_db, work)
+    shown = said(shared_db, "show", "run")
+    assert not COMMANDS.search(shown)
+    kinds = [line.split()[2] for line in shown.splitlines() if line.split()[:1] == ["5"]]
+    assert kinds == ["StepEnded", "StepEnded", "SleepBegun", "ToolCallCompleted"]
+    assert '→ {"id":7}' in shown
+    assert "until 1970-01-01 00:00:00 UTC" in " ".join(shown.split())
 
 
 def test_a_typed_answer_is_shown_as_json_with_what_did_not_fit(shared_db: Database) -> None:

@@ -101,6 +101,30 @@ async def test_a_stale_attempt_is_charged_nothing(db: Database, store: Store) ->
     assert await spent(store) == [("day", 0, 0)]
 
 
+async def test_a_stale_attempt_is_charged_nothing_beside_the_current_one(
+    db: Database, store: Store
+) -> None:
+    await db.aset_budget(Budget("alice", cost=5))
+    await store.submit(new_run(user_id="alice"))
+    await store.claim("run", LOST)
+    await sweep(store)
+    await sweep(store)
+    assert await store.claim("run", CLAIM) is not None
+    # They are written at once, so a database may have them in one batch.
+    appended = await asyncio.gather(
+        store.append("run", 1, [used(1, 4, 400)], False),
+        store.append("run", 2, [used(1, 0.5, 10)], False),
+    )
+    assert [each is not None for each in appended] == [False, True]
+    assert await spent(store) == [("day", 0.5, 10)]
+    settled = await asyncio.gather(
+        store.settle(replace(ending(), journal=(used(2, 4, 400),))),
+        store.settle(replace(ending(), attempt=2, journal=(used(2, 0.25, 5),))),
+    )
+    assert [each is not None for each in settled] == [False, True]
+    assert await spent(store) == [("day", 0.75, 15)]
+
+
 async def test_runs_of_nobody_and_of_users_without_a_budget_count_nothing(
     db: Database, store: Store
 ) -> None:

@@ -24,7 +24,7 @@ from stores import (
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
-from kern.db.values import Kind, Signal
+from kern.db.values import Appended, Kind, Signal
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord, Settlement
 
@@ -264,11 +264,11 @@ async def test_in_one_batch_only_the_newest_attempt_writes(store: Store) -> None
         await sweep(store)
         await store.claim("run", claim)
 
-    def append(attempt: int) -> Awaitable[bool]:
+    def append(attempt: int) -> Awaitable[Appended | None]:
         mine = rows(1, DONE, *[WHOLE] * (4 - attempt), payload=str(attempt))
         return store.append("run", attempt, mine, False)
 
-    assert await asyncio.gather(*map(append, (1, 3, 2))) == [False, True, False]
+    assert await asyncio.gather(*map(append, (1, 3, 2))) == [None, Appended(), None]
     assert [(row.seq, row.payload) for row in await store.events("run", 0)] == [(1, "3"), (2, "3")]
 
     ends = [
@@ -330,7 +330,7 @@ async def test_claims_know_what_was_being_written_when_they_came(
 
     async def append(run_id: str) -> bool:
         types = [DONE] * appends
-        return await here.append(run_id, 1, rows(1, *types, run_id=run_id), False)
+        return bool(await here.append(run_id, 1, rows(1, *types, run_id=run_id), False))
 
     async def claim() -> list[RunRecord | None]:
         expired: list[str] = []

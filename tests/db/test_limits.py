@@ -343,6 +343,14 @@ async def test_a_failed_attempt_is_made_again_later(store: Store) -> None:
     assert await row(store) == written
 
 
+async def test_an_attempt_that_sleeps_counts_as_no_failure(store: Store) -> None:
+    await store.submit(new_run(lease=LEASE, max_attempts=1))
+    assert await store.postpone("run", 1, 0, [], failed=False) is PENDING
+    claimed = await store.claim("run", CLAIM)
+    assert claimed is not None
+    assert (claimed.attempt, claimed.failures) == (2, 0)
+
+
 async def test_a_stale_attempt_postpones_nothing(store: Store) -> None:
     await store.submit(new_run(lease=EXPIRED))
     await sweep(store)

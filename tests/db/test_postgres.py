@@ -39,7 +39,6 @@ async def test_a_url_of_any_driver_opens_the_database(
 @pytest.mark.parametrize(
     "url",
     [
-        None,
         5432,
         b"postgresql://ai:hunter2@localhost/ai",
         "",
@@ -182,7 +181,6 @@ NAMED: dict[str, Callable[[Any], Database]] = {
 }
 
 NO_IDENTIFIERS = [
-    None,
     7,
     b"runs",
     "",

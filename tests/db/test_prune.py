@@ -14,6 +14,7 @@ from kern.db.retention import Pruned
 from kern.dispatch.maintenance import prune
 from kern.run.base import RunStatus
 from kern.run.record import Settlement
+from kern.run.state import StatePatch
 
 ENDED = [RunStatus.completed, RunStatus.error, RunStatus.cancelled]
 
@@ -109,7 +110,7 @@ async def test_a_webhook_that_was_not_delivered_keeps_its_run_for_four_days(stor
 async def test_a_session_with_a_state_stays(store: Store) -> None:
     await accept(store, "run")
     await end(store, "run", RunStatus.completed)
-    await execute(store, "UPDATE {sessions} SET session_state = '{{\"a\": 1}}'")
+    assert await store.states.change("of-run", StatePatch({"a": 1}))
     assert await pruned(store) == 1
     assert await sessions(store) == {"of-run"}
 

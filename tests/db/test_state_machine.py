@@ -26,7 +26,7 @@ from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.db.values import Claim
+from kern.db.values import Appended, Claim
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord, Settlement
 
@@ -327,7 +327,7 @@ class Runs(RuleBasedStateMachine):
     ) -> None:
         rows = self.rows(run_id, happened)
         written = self.runner.run(self.store.append(run_id, attempt, rows, streamed))
-        assert written is self.models[run_id].append(attempt, happened)
+        assert (written is not None) is self.models[run_id].append(attempt, happened)
 
     @rule(number=numbers, types=kinds, backwards=st.booleans())
     def append_from_every_attempt_at_once(
@@ -338,7 +338,7 @@ class Runs(RuleBasedStateMachine):
         attempts = sorted(range(model.attempt + 1), reverse=backwards)
         sent = {attempt: model.next_rows(attempt, types) for attempt in attempts}
 
-        async def append() -> list[bool]:
+        async def append() -> list[Appended | None]:
             return await asyncio.gather(
                 *(
                     store.append(run_id, attempt, self.rows(run_id, happened), False)
@@ -346,7 +346,7 @@ class Runs(RuleBasedStateMachine):
                 )
             )
 
-        written = self.runner.run(append())
+        written = [each is not None for each in self.runner.run(append())]
         assert written == [model.append(attempt, happened) for attempt, happened in sent.items()]
 
     @rule(number=numbers, age=ages, status=ends, types=kinds, folds=st.booleans())

@@ -154,6 +154,13 @@ WAITS = {"due_at": None, "waits_for_session": True}
             (),
         ),
         (
+            "sleeping",
+            "sleeps until 2026-01-31 12:01:30 UTC, for 1m 30s",
+            {"attempt": 1, "run_at": NOW + seconds(90)},
+            LATER,
+            (),
+        ),
+        (
             "retrying",
             "2 attempts failed; the next one begins in 1m 30s",
             {"failures": 2, "run_at": NOW + seconds(90)},

@@ -1,7 +1,6 @@
 """Readers in the process that executes the run: they see each piece, and cost no statement."""
 
 import asyncio
-from typing import cast
 
 import pytest
 from journals import row
@@ -91,7 +90,7 @@ async def test_a_stream_in_the_background_submits_at_once(
 
 
 async def test_a_reader_has_what_an_attempt_did_not_replay_before_it_ended(
-    shared_db: Database,
+    shared_db: Database, model: OpenAIResponses
 ) -> None:
     store = await shared_db.store()
     await store.submit(new_run())
@@ -104,7 +103,13 @@ async def test_a_reader_has_what_an_attempt_did_not_replay_before_it_ended(
     output.status, output.error = RunStatus.error, "It took too long."
     journal = Journal(store, output, record.attempt, None, False)
     attempt = Attempt(
-        cast(Spec, None), "", output, store, journal, record.attempt, last_seq=record.last_seq
+        Spec.of(Agent("Tester", model)),
+        "",
+        output,
+        store,
+        journal,
+        record.attempt,
+        last_seq=record.last_seq,
     )
     await settle(attempt)
 

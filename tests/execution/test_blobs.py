@@ -153,7 +153,7 @@ async def test_what_a_row_takes_costs_no_statement(
     assert (await found(agent)).messages[2].content == content
     row = next(row for row in await store.events("run", 0) if row.type == "ToolEnded")
     if isinstance(content, str):
-        assert row.payload == f'{{"place":0,"content":"{content}","error":false}}'
+        assert row.payload == f'{{"place":0,"content":"{content}","error":false,"state":null}}'
 
 
 @pytest.mark.usefixtures("low")
@@ -225,7 +225,7 @@ async def test_a_later_run_is_told_the_whole_of_an_earlier_one(
     earlier, later = (each.body["input"] for each in server.requests[1:])
     assert later[: len(earlier)] == earlier
     assert told(server) == ["a" * 3000]
-    assert len(output.messages) == 2
+    assert [each.from_history for each in output.messages] == [True] * 4 + [False] * 2
 
 
 @pytest.mark.usefixtures("low")

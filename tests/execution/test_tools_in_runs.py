@@ -10,16 +10,21 @@ from typing import Any
 
 import pytest
 from asking import as_answer
+from media import png
+from plain import plain
 
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.errors import UsageLimitError
+from kern.media import Image
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunContext, RunStatus, current_run
+from kern.run.content import blob_of
+from kern.run.event import ToolCallCompletedEvent
 from kern.testing import Reply, ResponsesServer, Usage
 from kern.testing.reply import ToolCall
-from kern.tools import tool
+from kern.tools import ToolResult, tool
 
 WAIT = 10.0
 
@@ -351,7 +356,7 @@ async def test_reasoning_is_handed_back_as_it_came(run: Runner, server: Response
     assert told["output"] == "seen"
 
 
-@pytest.mark.parametrize("result", ["\u0000", "half \ud83d", "", "x" * 1_000_000], ids=ascii)
+@pytest.mark.parametrize("result", ["\u0000", "half \ud83d", "", "x" * 1_000_000], ids=plain)
 async def test_any_text_can_be_a_result(
     db: Database, model: OpenAIResponses, server: ResponsesServer, result: str
 ) -> None:
@@ -398,3 +403,17 @@ async def test_a_run_that_a_tool_starts_is_a_run_of_its_own(
     output = await Runner(db, model, False)(ask)
     assert [each.result for each in output.tools] == ["Because."]
     assert output.content == "Hello."
+
+
+async def test_the_event_of_a_call_has_the_media_that_it_made(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    def draw() -> ToolResult:
+        return ToolResult("Here.", images=[Image(content=png(1)), Image(content=png(2))])
+
+    server.script += [Reply.tool_calls(("draw", {})), Reply.text("Done.")]
+    agent = Agent("Tester", model, db=db, tools=[draw])
+    events = [each async for each in agent.arun("Draw.", stream=True, stream_events=True)]
+    (told,) = [each for each in events if isinstance(each, ToolCallCompletedEvent)]
+    assert [each.hash for each in told.images] == [blob_of(png(n)).hash for n in (1, 2)]
+    assert (told.videos, told.audio, told.files) == (None, None, None)

@@ -14,7 +14,7 @@ from kern.db.postgres import PostgresDb
 from kern.dispatch.worker import Worker
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
+from kern.testing import Reply, ResponsesServer
 
 _RUNS = 20
 
@@ -55,7 +55,7 @@ async def test_to_submit(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await agent.arun("Hello?", background=True)
-    _check("submit a run", count.instructions, 1760)
+    _check("submit a run", count.instructions, 2030)
 
 
 async def test_to_submit_and_execute_at_once(agent: Agent) -> None:
@@ -63,7 +63,7 @@ async def test_to_submit_and_execute_at_once(agent: Agent) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await _run(agent)
-    _check("submit, execute and settle a run", count.instructions, 8260)
+    _check("submit, execute and settle a run", count.instructions, 9950)
 
 
 async def test_to_claim_and_execute(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ async def test_to_claim_and_execute(agent: Agent, monkeypatch: pytest.MonkeyPatc
     with counting() as count:
         for _ in range(_RUNS):
             await _run(agent)
-    _check("submit, claim, execute and settle a run", count.instructions, 12800)
+    _check("submit, claim, execute and settle a run", count.instructions, 14550)
 
 
 async def test_to_poll(agent: Agent) -> None:
@@ -80,4 +80,43 @@ async def test_to_poll(agent: Agent) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await agent.aget_run_output(run_id)
-    _check("poll a run", count.instructions, 1390)
+    _check("poll a run", count.instructions, 1700)
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+async def test_to_call_a_tool(server: ResponsesServer) -> None:
+    model = OpenAIResponses("any", base_url=server.base_url, api_key="none")
+    agent = Agent("Counted", model, tools=[add])
+
+    async def instructions(calls: int) -> int:
+        asked = Reply.tool_calls(*[("add", {"a": 1, "b": each}) for each in range(calls)])
+        server.script += [asked, Reply.text("Added.")]
+        with counting() as count:
+            run = await agent.arun("Add.")
+        assert len(run.tools) == calls
+        return count.instructions
+
+    await instructions(1)
+    # What a turn takes by itself is no part of it: two calls in one and all others besides.
+    _check("call a tool", await instructions(_RUNS + 2) - await instructions(2), 2440)
+
+
+def test_to_make_an_agent(postgres_db: PostgresDb) -> None:
+    model = OpenAIResponses("any", api_key="none")
+    with counting() as count:
+        for _ in range(_RUNS):
+            Agent("Counted", model, instructions="Be brief.", db=postgres_db)
+    _check("make an agent", count.instructions, 830)
+
+
+def test_to_make_an_agent_with_a_tool() -> None:
+    model = OpenAIResponses("any", api_key="none")
+    Agent("Counted", model, tools=[add])
+    with counting() as count:
+        for _ in range(_RUNS):
+            Agent("Counted", model, tools=[add])
+    _check("make an agent with a tool", count.instructions, 2020)

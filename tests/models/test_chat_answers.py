@@ -4,9 +4,9 @@ import asyncio
 import base64
 import json
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from asking import Ask, NewModel, pieces_and_whole
 
@@ -138,7 +138,7 @@ async def test_a_refusal_is_one_and_calls_nothing(
 async def test_usage_is_counted(chat: Model, server: ResponsesServer, ask: Ask) -> None:
     server.script.append(Reply.text("Hi").counting(Usage(100, 20, 60, 15, 30, 5, 7)))
     metrics = (await ask(chat, "Hi")).metrics
-    assert replace(metrics, time_to_first_token=None) == Metrics(
+    assert msgspec.structs.replace(metrics, time_to_first_token=None) == Metrics(
         input_tokens=100,
         output_tokens=20,
         total_tokens=120,

@@ -42,6 +42,8 @@ async def test_a_failure_has_its_kind(
         await ask(chat, "Hi")
     error = raised.value
     assert (error.kind, error.transient, error.status_code) == (kind, transient, status)
+    assert (error.model_name, error.model_id) == ("OpenAIChat", "test-model")
+    assert error.message == str(error)
 
 
 async def test_a_failure_that_passes_is_repeated_when_the_server_says(

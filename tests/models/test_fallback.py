@@ -39,6 +39,14 @@ def test_the_kind_of_an_error_says_who_is_asked_first() -> None:
     assert order(FallbackConfig(on_rate_limit=[B]), ModelError("x")) == ["own"]
 
 
+def test_a_fallback_that_fails_of_something_else_does_not_end_the_list() -> None:
+    config = FallbackConfig([C], on_rate_limit=[A, B])
+    busy, broken = ModelError("x", kind="rate_limit"), ModelError("x", kind="server")
+    assert config.next(OWN, [(OWN, busy)]) is A
+    assert config.next(OWN, [(OWN, busy), (A, broken)]) is C
+    assert config.next(OWN, [(OWN, busy), (A, broken), (C, broken)]) is B
+
+
 def test_the_agents_own_model_is_asked_where_an_answer_kept_by_another_is_lost() -> None:
     config = FallbackConfig([A, B])
     assert config.next(OWN, [(B, ModelError("x"))]) is OWN
@@ -50,7 +58,6 @@ def test_models_are_taken_as_text() -> None:
     assert own is OWN
     assert isinstance(first, OpenAIResponses)
     assert isinstance(second, Claude)
-    assert [*agent.fallback_models] == [first, second]
     agent.fallback_models = [A]
     assert [model.id for model in agent.models] == ["own", "a"]
     agent.fallback_models = []

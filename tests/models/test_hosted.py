@@ -28,3 +28,10 @@ async def test_a_streamed_answer_says_how_long_its_first_piece_took(
     assert streamed is not None
     assert streamed >= SLOW
     assert whole is None
+
+
+def test_a_model_is_called_by_its_class_unless_it_says_otherwise() -> None:
+    class Own(OpenAIChat):
+        name = "Mine"
+
+    assert (OpenAIChat("m").name, Own("m").name) == ("OpenAIChat", "Mine")

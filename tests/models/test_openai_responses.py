@@ -1,8 +1,8 @@
 """What a model behind the Responses API is asked, and how its answer is read."""
 
 import json
-from dataclasses import replace
 
+import msgspec
 import pytest
 from asking import Ask, NewModel, as_answer, pieces_and_whole
 from openai.types.shared import Reasoning as SdkReasoning
@@ -166,7 +166,7 @@ async def test_the_usage_is_counted(
 ) -> None:
     server.script.append(Reply.text("Hello").counting(Usage(70, 30, 20, 10)))
     metrics = (await ask(model, "Hi")).metrics
-    assert replace(metrics, time_to_first_token=None) == Metrics(
+    assert msgspec.structs.replace(metrics, time_to_first_token=None) == Metrics(
         input_tokens=70,
         output_tokens=30,
         total_tokens=100,

@@ -59,7 +59,7 @@ async def test_a_run_pauses_before_the_call_with_what_it_waits_for(refunds: Refu
     assert requirement.kind == "confirmation"
     assert requirement.id == "run/1/0"
     assert requirement.tool_execution.tool_name == "refund"
-    assert requirement.tool_execution.tool_args == '{"amount": 5}'
+    assert requirement.tool_execution.tool_args == {"amount": 5}
     assert (requirement.schema or {})["required"] == ["amount"]
 
 

@@ -16,17 +16,19 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-from crash import TURNS, answer, carry, execute, make_agent, turn_of
+from crash import TURNS, answer, carry, execute, keeps_state, make_agent, turn_of
 from elsewhere import environment_of, processes
 from leases import expire
 
+from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
-from kern.run.agent import RunEvent
+from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
-from kern.run.steps import ModelAnswered, ToolEnded, read_row
+from kern.run.entry import read_row
+from kern.run.steps import ModelAnswered, ToolEnded
 from kern.testing import Reply, ResponsesServer
 
 STEPS = "".join("".join(calls) for calls in TURNS)
@@ -127,6 +129,7 @@ class Case:
         for step in STEPS:
             most = begun[step] if step in tools else begun[step] + 1
             assert rebegun[step] <= most <= 2, f"{case}: tool {step} was called too often"
+        await self._check_state(agent, run, case)
         events = [event async for event in agent.astream_run(run_id)]
         assert [event.seq for event in events] == list(range(1, len(events) + 1)), case
         text = ""
@@ -137,6 +140,16 @@ class Case:
                 case RunEvent.run_content_voided:
                     text = ""
         assert text == "All done.", case
+
+    async def _check_state(self, agent: Agent, run: RunOutput, case: str) -> None:
+        """See that each step has changed the state once, and from where it stood before."""
+        state = await agent.aget_session_state(run.session_id)
+        if not keeps_state(case):
+            assert state == {}, case
+            return
+        assert state == run.session_state, case
+        assert sorted(state.pop("done")) == list(STEPS), case  # type: ignore[call-overload]
+        assert state == dict.fromkeys(STEPS, 1) | {"case": case, "last": STEPS[-1]}, case
 
     async def _committed(self, runtime: Runtime, run_id: str) -> tuple[set[int], set[str]]:
         """Return the turns and the tool steps that the dead process has committed."""

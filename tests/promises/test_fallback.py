@@ -271,7 +271,7 @@ async def test_an_overridden_agent_asks_no_fallback() -> None:
     with agent.override(model=broken), pytest.raises(ModelError):
         await agent.arun("Hi")
     assert other.requests == []
-    assert agent.fallback_models == (other,)
+    assert agent.models[1:] == (other,)
 
 
 BODY = """

@@ -13,14 +13,17 @@ from uuid import uuid4
 import pytest
 from costs import ROUNDS, Costs, counting_costs
 from journals import DONE, row
+from msgspec.structs import replace
 from stores import CLAIM, EXPIRED, LEASE, ending, execute, new_run, seconds_ago, sweep
 
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.listing import RunFilter
+from kern.db.sessions import SessionFilter
 from kern.db.sqlite import SqliteDb
 from kern.db.values import Claim
 from kern.run.base import RunStatus
+from kern.run.state import StatePatch
 
 MANY = 10_000
 
@@ -46,12 +49,20 @@ async def insert(store: Store, count: int, **columns: str) -> None:
         "input": "'\"Hi\"'",
         "created_at": seconds_ago(store, 86400),
     } | columns
-    await execute(
-        store,
+    numbers = (
         "WITH RECURSIVE numbers (n) AS "
         f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) "
-        f"INSERT INTO {{runs}} ({', '.join(columns)}) "
+    )
+    await execute(
+        store,
+        f"{numbers}INSERT INTO {{runs}} ({', '.join(columns)}) "
         f"SELECT {', '.join(columns.values())} FROM numbers",
+    )
+    run_id = columns["run_id"]
+    await execute(
+        store,
+        f"{numbers}INSERT INTO {{states}} (session_id, key, position) "
+        f"SELECT 'of ' || {run_id}, 'key', 1 FROM numbers",
     )
 
 
@@ -97,6 +108,10 @@ async def live(costs: Costs) -> None:
     await count("history", store.history("session", queued, 3))
     await count("history, old", store.history("other 7", queued, 3))
     await count("append", store.append(queued, 1, [row(queued, 1, DONE)], False))
+    changing = replace(row(queued, 2, DONE), state=StatePatch({"key": 1, "other": [1]}))
+    await count("append, with state", store.append(queued, 1, [changing], False))
+    await count("state", store.states.of("session"))
+    await count("change state", store.states.change("session", StatePatch({"key": 2})))
     await count("extend", store.extend([(queued, 1)], LEASE))
     await count("extend, heart", asyncio.to_thread(costs.heart.extend, [(queued, 1)], LEASE))
     await count("events", store.events(queued, 0))
@@ -312,3 +327,65 @@ async def test_a_list_costs_the_same_however_many_runs_there_are(costs: Costs) -
 
     await grow(20, 9)
     await costs.assert_flat(look, partial(grow, MANY, 6))
+
+
+async def test_a_session_is_read_at_the_same_cost_however_many_runs_it_has(costs: Costs) -> None:
+    store, count = costs.store, costs.count
+    await store.submit(new_run("first", cancelled=True))
+    session = await store.sessions.get("session")
+    assert session is not None
+
+    async def look() -> None:
+        sessions = store.sessions
+        await count("get", sessions.get("session"))
+        assert len(await count("runs", sessions.runs("session", 3, user_id=None))) == 3
+        assert (
+            len(await count("completed", sessions.runs("session", 3, COMPLETED, user_id=None))) == 3
+        )
+        assert len(await count("previews", sessions.previews(["session"], 3))) == 3
+        assert await count("put", sessions.put(session))
+        assert await count("rename", sessions.rename("session", "Trip"))
+
+    await insert(store, 20, run_id="'few ' || n", output="'\"Hi\"'")
+    await costs.assert_flat(look, partial(insert, store, MANY))
+
+
+async def test_sessions_are_listed_at_the_same_cost_however_many_there_are(costs: Costs) -> None:
+    store, count = costs.store, costs.count
+    lately = datetime.now(UTC)
+
+    async def begin(many: int, **columns: str) -> None:
+        columns = {
+            "session_id": f"'{many} ' || n",
+            "agent_id": "'agent'",
+            "user_id": "'user'",
+            "created_at": seconds_ago(store, 86400),
+            "updated_at": seconds_ago(store, 86400),
+        } | columns
+        await execute(
+            store,
+            "WITH RECURSIVE numbers (n) AS "
+            f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {many}) "
+            f"INSERT INTO {{sessions}} ({', '.join(columns)}) "
+            f"SELECT {', '.join(columns.values())} FROM numbers",
+        )
+
+    async def look() -> None:
+        for which, wanted in {
+            "all": SessionFilter(),
+            "of a user": SessionFilter(user_id="user"),
+            "of a rare user": SessionFilter(user_id="rare"),
+            "of an agent": SessionFilter(agent_id="agent"),
+            "of a rare agent": SessionFilter(agent_id="rare"),
+            "by name": SessionFilter(name="trip"),
+            "since lately": SessionFilter(since=lately - timedelta(hours=1)),
+        }.items():
+            found = store.sessions.find(wanted, 5, oldest_first=False)
+            assert len(await count(which, found)) == 5
+
+    await begin(20)
+    await begin(5, session_id="'user ' || n", user_id="'rare'")
+    await begin(5, session_id="'agent ' || n", agent_id="'rare'")
+    await begin(5, session_id="'name ' || n", name="'Trip ' || n")
+    await begin(5, session_id="'lately ' || n", created_at=seconds_ago(store, 1))
+    await costs.assert_flat(look, partial(begin, MANY))

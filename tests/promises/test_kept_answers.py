@@ -146,7 +146,7 @@ async def test_a_lost_connection_is_taken_up_where_it_broke_off(
 async def test_an_attempt_that_lost_the_answer_leaves_it_to_the_next_one(
     shared_db: Database, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kern.execution.settling._FIRST_DELAY", 0.1)
+    monkeypatch.setattr("kern.execution.retrying._FIRST", 0.1)
     # It stands still for longer than the model waits, as it does for five minutes at OpenAI.
     reply = Reply.text("Once ", "upon ", "a time.").held(after=1)
     server.script.append(reply)

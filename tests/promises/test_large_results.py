@@ -22,13 +22,12 @@ from kern.run.content import Blob, FilePart
 from kern.testing import Reply, ResponsesServer
 
 LINE = "A line of a report, with é, \U0001f600 and a zero: \x00.\n"
-TEXT = LINE * (50_000_000 // len(LINE.encode()) + 1)
-SHORT = TEXT[: len(TEXT) // 10]
+LINES = 50_000_000 // len(LINE.encode()) + 1
 CALL = Reply.tool_calls(("read", {}))
 
 BODY = f"""
 async def read() -> str:
-    return {LINE!r} * {len(TEXT) // len(LINE)}
+    return {LINE!r} * {LINES}
 
 model = OpenAIResponses("test-model", max_retries=0)
 await Agent("Tester", model, db=db, tools=[read]).arun("Read", background=True, run_id="run")
@@ -83,24 +82,27 @@ async def test_a_result_of_fifty_megabytes_costs_its_bytes_once_and_is_told_whol
     output = await agent.await_run("run", timeout=60)
     assert output is not None
     assert (output.status, output.attempt) == (RunStatus.completed, 2)
-    assert told(server, 1) == told(server, 2) == TEXT
+    text = LINE * LINES
+    assert told(server, 1) == told(server, 2) == text
     data = await agent.aget_blob("run", blob_of(output).hash)
-    assert data.decode() == TEXT
+    assert data.decode() == text
 
     small, large = await sizes(await shared_db.store(), "run")
     assert large == len(data)
     assert small < 16_000
     assert len(str(output.to_dict())) < 8000
     result = output.tools[0].result or ""
-    assert result.startswith(TEXT[:1000])
+    assert result.startswith(text[:1000])
     assert f"{len(data):,} bytes" in result
 
 
 async def test_a_branch_is_told_the_whole_when_its_origin_is_gone(
     shared_db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
+    short = LINE * (LINES // 10)
+
     async def read() -> str:
-        return SHORT
+        return short
 
     agent = Agent("Tester", model, db=shared_db, tools=[read])
     server.script.append(CALL)
@@ -126,8 +128,8 @@ async def test_a_branch_is_told_the_whole_when_its_origin_is_gone(
     branch = await agent.await_run("branch", timeout=20)
     assert branch is not None
     assert branch.status is RunStatus.completed
-    assert [told(server, request) for request in (1, 2, 3)] == [SHORT] * 3
-    assert (await agent.aget_blob("branch", blob.hash)).decode() == SHORT
+    assert [told(server, request) for request in (1, 2, 3)] == [short] * 3
+    assert (await agent.aget_blob("branch", blob.hash)).decode() == short
 
 
 async def _end_long_ago(store: Store, run_id: str) -> None:

@@ -12,7 +12,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.errors import ConfigurationError, QueueFullError
-from kern.execution import settling
+from kern.execution import retrying
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import Reply, ResponsesServer
@@ -118,7 +118,7 @@ async def test_the_place_of_a_user_is_freed_by_a_cancel_an_error_and_a_failure_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("KERN_HEARTBEAT", "3600")
-    monkeypatch.setattr(settling, "_FIRST_DELAY", 100.0)
+    monkeypatch.setattr(retrying, "_FIRST", 100.0)
     agent = Agent("Tester", model, db=db, max_concurrent_runs_per_user=1)
     server.script += [Reply.hang(), Reply.http_error(400), Reply.http_error(500)]
     await submit(agent, ["cancelled"], user_id="ada")

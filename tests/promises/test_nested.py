@@ -17,7 +17,7 @@ from kern.db.database import Database
 from kern.errors import KernError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
-from kern.testing import Reply, ResponsesServer
+from kern.testing import FunctionModel, Reply, ResponsesServer
 from kern.tools import tool
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
@@ -361,3 +361,41 @@ async def test_what_a_task_submits_after_the_cancel_of_its_run_is_cancelled(
     await left_behind[0]
     assert (await ended(child, "late", 5)).status is RunStatus.cancelled
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("place", ["instructions", "tools", "dependencies", "knowledge_retriever"])
+async def test_a_function_of_the_context_may_wait_for_a_run_though_all_slots_are_taken(
+    db: Database, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("KERN_CONCURRENCY", "1")
+    monkeypatch.setenv("KERN_HEARTBEAT", "1")
+    child = Agent("Child", FunctionModel(lambda _: "Looked."), db=db)
+    begun: list[str] = []
+
+    async def look() -> str:
+        run = await child.arun("Look.", background=True)
+        begun.append(run.run_id)
+        await child.await_run(run.run_id)
+        return "Looked."
+
+    async def retrieve(query: str) -> list[str]:
+        return [await look()]
+
+    async def make() -> list[object]:
+        await look()
+        return []
+
+    given: dict[str, object] = {
+        "instructions": look,
+        "tools": make,
+        "dependencies": {"found": look},
+        "knowledge_retriever": retrieve,
+    }
+    options: Any = {place: given[place], "add_knowledge_to_context": place == "knowledge_retriever"}
+    parent = Agent("Parent", FunctionModel(lambda _: "Done."), db=db, **options)
+    runs = [await parent.arun("Go", background=True) for _ in range(2)]
+    ended = await all_ended(parent, runs, 15)
+    assert [each.status for each in ended] == [RunStatus.completed] * 2
+    store = await db.store()
+    records = [await store.get(run_id) for run_id in begun]
+    assert {each.parent_run_id for each in records if each} == {run.run_id for run in runs}

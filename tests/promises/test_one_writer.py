@@ -221,8 +221,8 @@ async def _stale_once(store: Store) -> None:
 Attack = Callable[[Store], Awaitable[Any]]
 
 ATTACKS: dict[str, tuple[Attack, object]] = {
-    "append": (lambda store: store.append("run", 1, [_row(3, "late")], True), False),
-    "append over": (lambda store: store.append("run", 1, [_row(2, "late")], False), False),
+    "append": (lambda store: store.append("run", 1, [_row(3, "late")], True), None),
+    "append over": (lambda store: store.append("run", 1, [_row(2, "late")], False), None),
     "settle": (lambda store: store.settle(ending(output='{"content":"late"}')), None),
     "fail": (lambda store: store.settle(ending(status=RunStatus.error)), None),
     "pause": (lambda store: store.settle(ending(status=RunStatus.paused)), None),
@@ -272,7 +272,7 @@ async def test_the_store_refuses_a_stale_attempt_after_the_end(db: Database) -> 
 
     for write, refusal in ATTACKS.values():
         assert await write(store) == refusal
-    assert await store.append("run", 2, [_row(9, "after the end")], False) is False
+    assert await store.append("run", 2, [_row(9, "after the end")], False) is None
     assert await store.settle(ending(attempt=2, status=RunStatus.error)) is None
 
     assert await _state(store) == before
@@ -293,7 +293,7 @@ async def test_a_claim_knows_of_every_row_that_the_attempt_before_it_has_written
 
         async def append(seq: int, run_id: str = run_id, written: list[int] = written) -> bool:
             piece = row(run_id, seq, TextSlice("x" * 500))
-            mine = await store.append(run_id, 1, [piece], False)
+            mine = bool(await store.append(run_id, 1, [piece], False))
             if mine:
                 written.append(seq)
             return mine

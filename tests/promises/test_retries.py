@@ -15,7 +15,7 @@ from workers import NewWorker, Worker
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.dispatch.opening import open_runtime
-from kern.execution import settling
+from kern.execution import retrying
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunContext, RunStatus
@@ -32,7 +32,7 @@ WORK = Reply.tool_calls(("work", {"step": "a"}))
 
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "_FIRST_DELAY", 0.1)
+    monkeypatch.setattr(retrying, "_FIRST", 0.1)
 
 
 class Retries(logging.Handler):
@@ -177,7 +177,7 @@ async def test_who_waits_where_a_run_failed_is_told_of_its_end_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("KERN_CONCURRENCY", "1")
-    monkeypatch.setattr(settling, "_FIRST_DELAY", 1.0)
+    monkeypatch.setattr(retrying, "_FIRST", 1.0)
     failing = Reply.http_error(500).held()
     server.script += [failing, Reply.hang()]
     agent = Agent("Tester", model, db=shared_db, max_attempts=2)
@@ -198,7 +198,7 @@ async def test_a_run_that_waits_for_its_retry_is_cancelled_at_once(
     retries: Retries,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(settling, "_FIRST_DELAY", 100.0)
+    monkeypatch.setattr(retrying, "_FIRST", 100.0)
     server.script.append(FAILURES["500"])
     agent = Agent("Tester", model, db=db, max_attempts=3)
     await submit(agent, ["Hi", "next"], "talk")

@@ -20,7 +20,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput, RunOutputEvent
 from kern.run.base import RunContext, RunStatus
 from kern.testing import Reply, ResponsesServer
-from kern.tools.base import Interrupt
+from kern.tools.rules import Interrupt
 
 SCRIPT = (
     Reply.tool_calls(("work", {"step": "a"}), ("work", {"step": "b"})),

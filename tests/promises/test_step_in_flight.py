@@ -13,7 +13,7 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
-from kern.tools.base import Interrupt
+from kern.tools.rules import Interrupt
 
 SCRIPT = """
 import signal

@@ -247,9 +247,9 @@ async def test_the_events_of_tools_say_which_call_and_what_became_of_it(
             for event in events
             if event.tool is not None
         ]
-        tree, nothing = '{"at": "a tree"}', '{"at": "nothing"}'
+        tree, nothing = {"at": "a tree"}, {"at": "nothing"}
         failed = "LookupError: nothing there"
-        assert [(event, name, args.replace('":"', '": "')) for event, name, args, _ in calls] == [
+        assert [(event, name, args) for event, name, args, _ in calls] == [
             (RunEvent.tool_call_started, "look", tree),
             (RunEvent.tool_call_completed, "look", tree),
             (RunEvent.tool_call_started, "look", nothing),

@@ -1,6 +1,7 @@
 """Who may see what: where a request names a user, it meets only what is that user's or nobody's."""
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -21,10 +22,12 @@ from kern.errors import (
     ScheduleNotFoundError,
 )
 from kern.local.postgres import EmbeddedPostgres
+from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.run.cancel import acancel_run
-from kern.testing import Reply, ResponsesServer
+from kern.session.agent import AgentSession
+from kern.testing import FunctionModel, Reply, ResponsesServer
 from kern.testing.record import RequestRecord
 
 
@@ -228,6 +231,58 @@ async def test_of_a_session_without_a_user_everybody_sees_only_what_is_nobodys_o
     assert said(server.requests[-1]) == ["Public", "Hello.", "Bob's"]
     await ended(agent, "All?", session_id="open")
     assert said(server.requests[-1])[::2] == ["Public", "A secret", "Bob's", "All?"]
+
+
+async def test_the_methods_of_sessions_show_of_one_without_a_user_what_is_nobodys_or_theirs(
+    db: Database,
+) -> None:
+    seen: dict[str | None, list[str | None]] = {}
+
+    def look(session: AgentSession, user_id: str | None = None) -> None:
+        seen[user_id] = [each.user_id for each in session.runs]
+
+    model = FunctionModel(lambda request: f"To {request.messages[-1].text}")
+    agent = Agent("Tester", model, db=db, pre_hooks=[look])
+    for user in (None, "alice", "bob"):
+        await agent.arun(f"{user}", session_id="open", user_id=user)
+    assert seen == {None: [None], "alice": [None, "alice"], "bob": [None, "bob"]}
+    for user, theirs in (("alice", ["alice"]), ("bob", ["bob"]), (None, ["alice", "bob"])):
+        told = [each.text for each in await agent.aget_chat_history("open", user_id=user)]
+        assert told[::2] == ["None", *theirs]
+        last = await agent.aget_last_run_output("open", user_id=user)
+        assert last is not None
+        assert last.user_id == theirs[-1]
+        session = await agent.aget_session("open", user)
+        limited = await agent.aget_session("open", user, runs_limit=2)
+        renamed = await agent.aset_session_name("open", session_name="Open", user_id=user)
+        for each in (session, limited, renamed):
+            assert each is not None
+            runs = await asyncio.to_thread(getattr, each, "runs")
+            assert [run.user_id for run in runs][-1] == theirs[-1]
+            assert {run.user_id for run in runs} <= {None, *theirs}
+
+
+async def test_the_summary_of_a_session_without_a_user_holds_nothing_of_users(db: Database) -> None:
+    def answer(request: ModelRequest) -> str:
+        said = " ".join(each.text for each in request.messages)
+        return json.dumps({"summary": said, "topics": []}) if request.output_schema else "Hello."
+
+    model = FunctionModel(answer)
+    agent = Agent(
+        "Tester",
+        model,
+        db=db,
+        enable_session_summaries=True,
+        add_session_summary_to_context=True,
+    )
+    for user in (None, "alice", None):
+        await agent.arun(f"Of {user}", session_id="open", user_id=user)
+    summary = await agent.aget_session_summary("open", user_id="bob")
+    assert summary is not None
+    assert "Of None" in summary.summary
+    assert "alice" not in summary.summary
+    await agent.arun("What was said?", session_id="open", user_id="bob")
+    assert "alice" not in "".join(each.text for each in model.requests[-1].messages)
 
 
 async def test_a_pending_cancel_is_for_the_run_of_its_user(

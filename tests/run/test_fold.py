@@ -17,25 +17,27 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from journals import answer, row
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from kern.db.base import Store
-from kern.db.values import Settled
+from kern.db.values import Appended, Settled
 from kern.dispatch.decisions import decide
 from kern.dispatch.streams import Reader
 from kern.errors import JournalError, ModelError
 from kern.execution import journal as journal_module
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
-from kern.execution.settling import postpone, release, settle
+from kern.execution.settling import postpone, release, settle, sleep
 from kern.execution.spec import Spec
 from kern.models.base import ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import encode, join_halves
+from kern.run.entry import read_row
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import RunState, apply_entry, fold, row_of_event
-from kern.run.happened import FIRST_EVENT, Happened, ending
+from kern.run.happened import FIRST_EVENT, Happened, ending_of
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
 from kern.run.requirement import RunRequirement
@@ -49,9 +51,10 @@ from kern.run.steps import (
     Continued,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
+    StepEnded,
     TextSlice,
     ToolEnded,
-    read_row,
 )
 from kern.run.tool import ToolCall, ToolExecution
 
@@ -93,11 +96,11 @@ class Rows:
 
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
-    ) -> bool:
+    ) -> Appended:
         for _ in range(3):  # Much may happen meanwhile.
             await asyncio.sleep(0)
         self.add(rows)
-        return True
+        return Appended()
 
     async def settle(self, settlement: Settlement) -> Settled:
         self.add(settlement.journal)
@@ -105,7 +108,13 @@ class Rows:
         return Settled(settlement.status, NOW)
 
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus:
         self.add(rows)
         return PENDING
@@ -129,7 +138,9 @@ class Rows:
 
 def told(event: RunOutputEvent | Happened) -> tuple[object, ...]:
     """Return what every reader must be told of an event alike."""
-    return event.seq, event.event, event.content, event.tool, list(event.requirements)
+    more = event.more if isinstance(event, Happened) else to_builtins(event)
+    failure = [more.get(name) for name in ("error_type", "error_id", "additional_data")]
+    return event.seq, event.event, event.content, event.tool, list(event.requirements), failure
 
 
 class Life:
@@ -143,6 +154,7 @@ class Life:
         self.attempt: Attempt | None = None
         self.status = PENDING
         self.error: str | None = None
+        self.failure: tuple[str | None, dict[str, object] | None] = (None, None)
         self.readers: list[tuple[int, Reader, list[tuple[object, ...]]]] = []
         self.followers: list[tuple[int, asyncio.Task[None], list[tuple[object, ...]]]] = []
         self.emitted: list[tuple[object, ...]] = []
@@ -165,10 +177,13 @@ class Life:
 
     @property
     def record(self) -> RunRecord:
-        error = None if self.error is None else encode({"message": self.error}, "error")
+        kind, details = self.failure
+        told = {"message": self.error, "details": details}
+        error = None if self.error is None else encode(told, "error")
         return RunRecord(
             *("run", "session", "agent", None, self.status, self.number, NOW),
             error=error,
+            error_kind=kind,
             executor="executor" if self.number else None,
         )
 
@@ -227,13 +242,14 @@ class Life:
 
     async def execute(self) -> None:
         """Make an attempt at it, and have it end in any way."""
-        self.number, self.status, self.error = self.number + 1, RUNNING, None
+        self.number, self.status = self.number + 1, RUNNING
+        self.error, self.failure = None, (None, None)
         emitted: list[RunOutputEvent] = []
         emit = emitted.append if self.yes() else None
         output = RunOutput("run", "session", "agent", status=RUNNING)
         journal = Journal(self.store, output, self.number, emit, self.yes())
         self.attempt = attempt = Attempt(
-            cast(Spec, SimpleNamespace(store_media=True)),
+            cast(Spec, SimpleNamespace(store_media=True, retrying=None, session_rules=None)),
             "",
             output,
             self.store,
@@ -309,6 +325,10 @@ class Life:
     async def use_tools(self) -> None:
         for place, _ in self.journal.state.turns[-1].open_calls:
             if self.yes():
+                self.journal.keep(StepEnded(place, "step", self.number, "1"))
+                self.journal.keep(SleepBegun(place, self.number, 0.0, self.yes()))
+                await self.journal.commit()
+            if self.yes():
                 self.journal.keep(ToolEnded(place, f"result {place}", self.yes()))
                 await self.journal.commit()
                 await self.moment()
@@ -317,7 +337,7 @@ class Life:
         """End the attempt; say whether it was lost, with all that it had not written."""
         attempt, state = self.attempt, self.journal.state
         assert attempt is not None
-        ways = ["lose", "lose too often", "release", "fail", "cancel", "postpone"]
+        ways = ["lose", "lose too often", "release", "fail", "cancel", "postpone", "sleep"]
         if is_well and state.is_answered:
             ways = ["lose", "complete", "complete", "complete"]
         elif is_well and state.turns and state.turns[-1].open_calls:
@@ -336,11 +356,21 @@ class Life:
                 await postpone(attempt, ModelError("Overloaded.", transient=True))
                 self.status = PENDING
                 return False
+            case "sleep":
+                await sleep(attempt, 1.0)
+                self.status = PENDING
+                return False
             case "pause":
                 self.journal.keep(Paused(self.requirements()))
                 attempt.output.status = PAUSED
             case "fail":
                 attempt.output.status, attempt.output.error = ERROR, "It failed."
+                details: dict[str, object] = {
+                    "check_trigger": "SECRET",
+                    "additional_data": {"words": ["key"]},
+                }
+                attempt.output.error_kind = "InputCheckError"
+                attempt.output.error_details = details if self.yes() else None
             case "cancel":
                 attempt.output.status = CANCELLED
             case _:
@@ -348,6 +378,7 @@ class Life:
         await settle(attempt)
         self.journal.end()
         self.status, self.error = attempt.output.status, attempt.output.error
+        self.failure = attempt.output.error_kind, attempt.output.error_details
         return False
 
     async def lose(self) -> None:
@@ -378,7 +409,7 @@ class Life:
         happened = [Happened(RunEvent.run_started, seq=FIRST_EVENT)]
         for each in sorted(rows, key=lambda each: each.seq):
             happened += apply_entry(state, read_row(each), each)
-        happened += ending(state.next_event, self.status, None, self.error)
+        happened += ending_of(RunOutput.from_record(self.record), state.next_event)
         return list(map(told, happened))
 
     async def look(self) -> None:

@@ -16,13 +16,13 @@ def test_a_status_prints_as_its_value(status: RunStatus) -> None:
 
 
 def test_the_statuses_are_those_that_users_know() -> None:
-    known = "pending running paused completed error cancelled"
+    known = "pending running paused completed error cancelled regenerated"
     assert [status.name for status in RunStatus] == known.split()
 
 
 @pytest.mark.parametrize("status", RunStatus)
-def test_only_three_statuses_are_ends(status: RunStatus) -> None:
-    ends = (RunStatus.completed, RunStatus.error, RunStatus.cancelled)
+def test_only_four_statuses_are_ends(status: RunStatus) -> None:
+    ends = (RunStatus.completed, RunStatus.error, RunStatus.cancelled, RunStatus.regenerated)
     assert status.is_terminal == (status in ends)
     assert RunOutput("run", "session", "agent", status=status).is_terminal == (status in ends)
 

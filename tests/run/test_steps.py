@@ -2,20 +2,24 @@
 
 import json
 from contextlib import suppress
-from dataclasses import fields
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journals import answer, row
+from plain import plain
 from strategies import Json, json_objects, json_values, parts, texts
 
 from kern.errors import JournalError, NewerJournalError
 from kern.run.content import ImagePart, Inline, TextPart
+from kern.run.entry import Entry, read_row, write_row
 from kern.run.message import Message, Metrics
+from kern.run.metrics import ModelMetrics
 from kern.run.record import JournalRow
+from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from kern.run.steps import (
     PIECE_KINDS,
     AnswerKept,
@@ -25,15 +29,22 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
+    ContextBuilt,
     Continued,
-    Entry,
+    CustomHappened,
+    HookEnded,
+    KnowledgeSearched,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
+    StateChanged,
+    StepEnded,
     TextSlice,
+    ToolConcluded,
     ToolEnded,
-    read_row,
-    write_row,
+    ToolsBegun,
+    ToolSlice,
 )
 from kern.run.tool import ToolCall, ToolExecution
 
@@ -58,7 +69,12 @@ messages = st.builds(
 )
 metrics = st.builds(
     Metrics,
-    **{each.name: counts for each in fields(Metrics)} | {"duration": st.none() | seconds},
+    **dict.fromkeys(Metrics.__struct_fields__, counts)
+    | {
+        "duration": st.none() | seconds,
+        "by_model": st.none() | st.just({"model": [ModelMetrics("id", "provider", 1)]}),
+        "additional_metrics": st.none() | st.dictionaries(texts, texts, max_size=3),
+    },
 )
 executions = st.builds(ToolExecution, texts, texts, texts, st.none() | texts, st.booleans())
 requirements = st.builds(
@@ -73,6 +89,8 @@ requirements = st.builds(
     st.none() | texts,
     st.none() | texts,
 )
+patches = st.builds(StatePatch, json_objects, st.lists(texts, max_size=3).map(tuple), json_objects)
+found = st.builds(MessageReferences, texts, st.lists(json_objects, max_size=2), st.none() | seconds)
 STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     AttemptBegun: st.builds(AttemptBegun, numbers, places),
     CallBegun: st.builds(CallBegun),
@@ -91,10 +109,38 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     AnswerRefused: st.builds(AnswerRefused, texts),
     SecondaryAnswered: st.builds(SecondaryAnswered, texts, messages, metrics, st.none() | texts),
     CallBroken: st.builds(CallBroken, texts, places),
-    ToolEnded: st.builds(ToolEnded, numbers, contents, st.booleans()),
+    ToolEnded: st.builds(ToolEnded, numbers, contents, st.booleans(), st.none() | patches),
     Paused: st.builds(Paused, st.lists(requirements, max_size=2).map(tuple)),
     Continued: st.builds(Continued, places),
     AttemptFailed: st.builds(AttemptFailed, st.none() | texts),
+    StateChanged: st.builds(StateChanged, patches),
+    StepEnded: st.builds(StepEnded, numbers, texts, numbers, contents, st.none() | texts),
+    SleepBegun: st.builds(SleepBegun, numbers, numbers, seconds, st.booleans()),
+    HookEnded: st.builds(
+        HookEnded,
+        st.sampled_from(["pre", "post"]),
+        numbers,
+        texts,
+        st.none() | st.tuples(texts | st.lists(texts, max_size=2), texts),
+    ),
+    ContextBuilt: st.builds(
+        ContextBuilt, st.none() | messages, st.none() | texts, st.none() | found
+    ),
+    KnowledgeSearched: st.builds(KnowledgeSearched, found),
+    ToolConcluded: st.builds(
+        ToolConcluded,
+        numbers,
+        contents,
+        st.booleans(),
+        ends=st.booleans(),
+        shown=st.booleans(),
+        messages=st.lists(messages, max_size=2).map(tuple),
+    ),
+    ToolsBegun: st.builds(ToolsBegun, places),
+    ToolSlice: st.builds(ToolSlice, numbers, texts, st.booleans()),
+    CustomHappened: st.builds(
+        CustomHappened, numbers, texts, st.dictionaries(texts, json_values, max_size=2)
+    ),
 }
 steps = st.one_of(*STEPS.values())
 
@@ -117,7 +163,7 @@ def test_every_kind_of_step_is_tried() -> None:
     assert all(kind.skippable for kind in STEPS if kind.piece)
 
 
-@pytest.mark.parametrize("text", [*HOSTILE, "\x00é🦊\ud800" * 250_000], ids=ascii)
+@pytest.mark.parametrize("text", [*HOSTILE, "\x00é🦊\ud800" * 250_000], ids=plain)
 def test_a_hostile_text_comes_back_equal(text: str) -> None:
     asked = ToolCall(text, text, text)
     image = ImagePart(Inline(text.encode(errors="surrogatepass")), text)

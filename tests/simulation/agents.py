@@ -116,6 +116,31 @@ async def work(seconds: float, context: RunContext) -> str:
     )
 
 
+async def stepped(seconds: float, context: RunContext) -> str:
+    """Take some time in steps, and sleep between them, often so long that the slot is free."""
+    return await _call_tool(context, _in_steps(seconds, context))
+
+
+async def _in_steps(seconds: float, context: RunContext) -> str:
+    calls = _here().world.calls
+    for occurrence in range(STEPS):
+        expected = result_of_step(context.idempotency_key, occurrence)
+        result = await context.step("part", _do, seconds / 10, expected)
+        calls.step_returned(context, result, expected)
+        await context.sleep(2 * seconds)
+    return result_of_work(context.idempotency_key)
+
+
+async def _do(seconds: float, result: str) -> str:
+    _here().world.calls.step_called(result)
+    return await asyncio.sleep(seconds, result)
+
+
+def result_of_step(context_key: str, occurrence: int) -> str:
+    """Return what a step returns in the call with this idempotency key."""
+    return f"part {occurrence} of {context_key}"
+
+
 async def delegate(plan: str, how: How, agent: str, context: RunContext) -> str:
     """Have a child run do something."""
     return await _call_tool(context, _have_done(_here().agents[agent], plan, how))
@@ -125,8 +150,21 @@ async def _call_tool(context: RunContext, call: Coroutine[object, object, str]) 
     calls = _here().world.calls
     calls.tool_called(context)
     result = await call
+    _change_state(context)
     calls.tool_returned(context, result)
     return result
+
+
+def _change_state(context: RunContext) -> None:
+    """Change the state of the session: a key of the call's own, one of the run's, and all runs'."""
+    state, key = context.session_state, context.idempotency_key
+    assert state is not None
+    state[f"call {key}"] = state.get(f"call {key}", 0) + 1
+    state.setdefault(f"run {context.run_id}", []).append(key)
+    state["last"] = key
+    state.pop("gone", None)
+    if len(key) % 2:
+        state["gone"] = key
 
 
 async def _have_done(agent: Agent, plan: str, how: How) -> str:
@@ -151,6 +189,7 @@ async def _have_done(agent: Agent, plan: str, how: How) -> str:
 
 _TOOLS = [
     FunctionTool(work),
+    FunctionTool(stepped),
     FunctionTool(work, name="risky", on_interrupt="pause"),
     FunctionTool(work, name="asked", requires_confirmation=True),
     FunctionTool(work, name="grave", requires_confirmation=True, on_interrupt="pause"),
@@ -196,4 +235,5 @@ def agents(database: Database) -> dict[str, Agent]:
 
 
 AGENT_LIMIT, USER_LIMIT = 2, 1
+STEPS = 2
 TOOL_CALL_LIMIT, REQUESTS, MAX_TURNS = 3, 3, 2

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 from unittest.mock import patch
 
@@ -13,6 +12,7 @@ from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.sessions import SessionLock
+from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
 from kern.db.values import Accepted, Claim, Settled
@@ -22,10 +22,12 @@ from kern.execution import calls, executor, finishing
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
 from kern.execution.settling import settle
+from kern.execution.steps import CallSteps
 from kern.run.base import RunStatus
 from kern.run.fold import RunState
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from tests.simulation.weather import Weather
 
 _RUNS = "kern_sessions_runs"
@@ -50,25 +52,29 @@ class Mutation(NamedTuple):
         apply: puts it back while entered.
         weather: a weather in which it shows.
         breach: what the promises say of it, as a regular expression.
+        first: the first world that is tried; most worlds hide it.
     """
 
     name: str
     apply: Callable[[], _Patch]
     weather: Weather
     breach: str
+    first: int = 0
 
 
 MUTATIONS: list[Mutation] = []
 
 
-def _mutation(weather: Weather, breach: str) -> Callable[[Callable[[], _Patch]], None]:
+def _mutation(
+    weather: Weather, breach: str, first: int = 0
+) -> Callable[[Callable[[], _Patch]], None]:
     def add(apply: Callable[[], _Patch]) -> None:
-        MUTATIONS.append(Mutation(apply.__name__.replace("_", " "), apply, weather, breach))
+        MUTATIONS.append(Mutation(apply.__name__.replace("_", " "), apply, weather, breach, first))
 
     return add
 
 
-@_mutation(_FREEZING, "settle by attempt .* not refused")
+@_mutation(_FREEZING, "settle by attempt .* not refused", first=43)
 def unfenced_settle() -> _Patch:
     settle = Attempts.settle
 
@@ -114,7 +120,7 @@ def waiter_without_a_bound() -> _Patch:
     return patch.object(Waiting, "_look_again", 1e9)
 
 
-@_mutation(_DEAF, r"\.\d+ (began|completed), though")
+@_mutation(_DEAF, r"\.\d+ (began|completed), though", first=19)
 def child_that_escapes() -> _Patch:
     return patch.object(Submission, "_is_orphan", lambda *_: False)
 
@@ -154,6 +160,49 @@ def step_that_is_written_late() -> _Patch:
     return patch.object(Journal, "commit", commit)
 
 
+@_mutation(_CALM, "was done again")
+def steps_that_are_not_replayed() -> _Patch:
+    async def ended_step(*_: object) -> None:
+        """Know of none."""
+
+    return patch.object(CallSteps, "_ended_step", ended_step)
+
+
+@_mutation(_CALM, "the state of .* is ")
+def states_by_the_last_writer() -> _Patch:
+    change = StateChanges.change
+
+    def mutated(
+        self: StateChanges,
+        transaction: Transaction,
+        session_id: str,
+        position: int,
+        patch: StatePatch,
+    ) -> list[str]:
+        latest = 10**9  # As if every run were the one that was accepted last.
+        return change(self, transaction, session_id, latest, patch)
+
+    return patch.object(StateChanges, "change", mutated)
+
+
+@_mutation(_CALM, "was counted as a failure")
+def sleep_that_counts_as_a_failure() -> _Patch:
+    postpone = Attempts.postpone
+
+    def mutated(
+        self: Attempts,
+        transaction: Transaction,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        _: bool,
+    ) -> RunStatus | None:
+        return postpone(self, transaction, run_id, attempt, delay, rows, True)
+
+    return patch.object(Attempts, "postpone", mutated)
+
+
 @_mutation(_DEADLY, "remain: ")
 def sweep_that_forgets_lost_runs() -> _Patch:
     return patch.object(Sweep, "_expire", lambda *_: [])
@@ -191,13 +240,15 @@ def pause_that_begins_the_call() -> _Patch:
 
     def mutated(*args: Any) -> RunRequirement:
         requirement = required(*args)
-        requirement.tool_execution = replace(requirement.tool_execution, tool_call_id="another")
+        requirement.tool_execution = msgspec.structs.replace(
+            requirement.tool_execution, tool_call_id="another"
+        )
         return requirement
 
     return patch.object(calls, "_required", mutated)
 
 
-@_mutation(_DEPLOYS, "output_model of .* was asked again")
+@_mutation(_DEPLOYS, "output_model of .* was asked again", first=26)
 def secondary_model_that_is_always_due() -> _Patch:
     return patch.object(finishing, "_is_due", lambda *_: True)
 

@@ -10,7 +10,7 @@ AGENTS = (
     "curious",
 )
 
-_TOOLS = ("work", "work", "work", "work", "risky", "asked", "grave")
+_TOOLS = ("work", "work", "work", "work", "stepped", "risky", "asked", "grave")
 
 _HOW: tuple[How, ...] = ("wait", "wait", "call", "poll", "leave")
 
@@ -70,7 +70,12 @@ def length(plan: Plan) -> float:
     """Return how long a run takes where its steps are made one after the other, in seconds."""
     calls = (len(plan["turns"]) + 3 + len(plan["failures"])) * plan["think"]
     return calls + sum(
-        step["seconds"] if step["child"] is None else 1 + length(step["child"])
+        _longest(step) if step["child"] is None else 1 + length(step["child"])
         for turn in plan["turns"]
         for step in turn
     )
+
+
+def _longest(step: Step) -> float:
+    """Return how long a call takes; one in steps sleeps twice, and its run is claimed again."""
+    return 5 * step["seconds"] + 4 if step["tool"] == "stepped" else step["seconds"]

@@ -81,7 +81,8 @@ class Line:
             if name in ("submit", "claim"):
                 args = (*args[:-1], _of_version(args[-1], process.version))
             result = await method(*args, **kwargs)
-            process.world.states.stored(process, name, args, result)
+            done = "sleep" if kwargs.get("failed") is False else name
+            process.world.states.stored(process, done, args, result)
             await travel(process)
             weather = process.world.weather
             if weather.lost_answer and process.world.chance(weather.lost_answer):

@@ -45,6 +45,7 @@ async def tell(world: World) -> None:
         process.stopping.set()
     await _until_nothing(world, lambda: ", ".join(map(str, world.processes)), 60)
     world.states.check_budgets()
+    world.kept.check()
 
 
 async def _until_nothing(world: World, remains: Callable[[], str], seconds: float) -> None:

@@ -66,6 +66,7 @@ def virtual(world: "World", seed: int) -> Iterator[None]:
     patches.append(patch.dict(os.environ, world.environment))
     patches += _bound(replaced)
     # Garbage is collected at moments that no seed knows.
+    frozen = gc.get_freeze_count()
     gc.disable()
     gc.freeze()
     for each in patches:
@@ -77,7 +78,8 @@ def virtual(world: "World", seed: int) -> Iterator[None]:
         for each in reversed(patches):
             each.stop()
         random.setstate(state)
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
         gc.enable()
 
 

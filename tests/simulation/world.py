@@ -17,6 +17,7 @@ from kern.execution.cancellation import Cancellations
 from tests.simulation.agents import agents
 from tests.simulation.loop import Loop, Universe
 from tests.simulation.promises.calls import Calls
+from tests.simulation.promises.kept import Kept
 from tests.simulation.promises.seen import BreachError, Seen
 from tests.simulation.promises.states import States
 from tests.simulation.promises.told import Told
@@ -208,6 +209,7 @@ class World:
         self.calls = Calls(self.seen)
         self.states = States(self.seen, self.calls)
         self.told = Told(self.seen)
+        self.kept = Kept(self.seen)
         self._looked_at = 0.0
 
     @property

@@ -27,6 +27,11 @@ TURNS = (("a",), ("b", "c", "d"), ("e",), ("f", "g"), ("h",), ())
 """The tool calls that each of the model's answers asks for."""
 
 
+def keeps_state(case: str) -> bool:
+    """Say whether the tool of a case changes the state of the session."""
+    return case.endswith(("at once", "paused"))
+
+
 def turn_of(body: dict[str, object]) -> int:
     """Return which of its answers a request asks the model for, from 1 on."""
     items = body["input"]
@@ -69,6 +74,10 @@ def make_agent(
 
     async def work(step: str, context: RunContext) -> str:
         note("begin", step, context)
+        if (state := context.session_state) is not None and keeps_state(case):
+            state[step] = state.get(step, 0) + 1
+            state["last"] = step
+            state["done"].append(step)
         if step == kill_in:
             os.kill(os.getpid(), signal.SIGKILL)
         # Of parallel calls, the later ones are under way while the first ones end.
@@ -78,7 +87,10 @@ def make_agent(
 
     model = OpenAIResponses("test-model", base_url=base_url, api_key="sk-test", max_retries=0)
     sign = FunctionTool(work, name="sign", requires_confirmation=True)
-    return Agent(case, model, db=db, tools=[work, sign])
+    if not keeps_state(case):
+        return Agent(case, model, db=db, tools=[work, sign])
+    state: dict[str, object] = {"done": [], "case": case}
+    return Agent(case, model, db=db, tools=[work, sign], session_state=state)
 
 
 async def carry(agent: Agent, run_id: str) -> RunOutput:

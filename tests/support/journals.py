@@ -1,8 +1,9 @@
 """Rows of journals, made of the steps that they hold."""
 
+from kern.run.entry import Entry, write_row
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
-from kern.run.steps import AnyStep, Entry, ModelAnswered, TextSlice, ToolEnded, write_row
+from kern.run.steps import AnyStep, ModelAnswered, TextSlice, ToolEnded
 from kern.run.tool import ToolCall
 
 PIECE = TextSlice("Hi")

@@ -21,6 +21,8 @@ Spawn = Callable[..., "subprocess.Popen[str]"]
 
 _others = count()
 
+_TABLES = ("runs", "sessions", "states", "blobs")
+
 LEASE = 60.0
 """A lease that outlives every test."""
 
@@ -109,12 +111,14 @@ def ending(
 async def execute(store: Store, statement: str, *values: str) -> list[dict[str, object]]:
     """Send a statement of the test's own, in which ``{runs}`` names a table and ``{1}`` a value."""
     if isinstance(store, PostgresStore):
-        names = {each: getattr(store.names, each) for each in ("runs", "sessions", "blobs")}
+        names = {
+            each: getattr(store.names, each) for each in ("runs", "sessions", "states", "blobs")
+        }
         rows = await store.pool.fetch(statement.format(None, "$1", "$2", **names), *values)
         return [dict(row) for row in rows]
     assert isinstance(store, SqliteStore)
     tables = store._file.tables
-    names = {"runs": tables.runs, "sessions": tables.sessions, "blobs": tables.blobs}
+    names = {each: getattr(tables, each) for each in _TABLES}
     text = statement.format(None, ":value_1", ":value_2", **names)
     named = {f"value_{number}": value for number, value in enumerate(values, 1)}
 

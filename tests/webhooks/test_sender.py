@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -302,11 +303,13 @@ async def test_a_fault_of_our_own_is_shown_and_counts_as_a_try(
 
     monkeypatch.setattr(sender_module, "deliver", stumble)
     box.put(receiver.url, tries=9)
-    async with sending(box):
-        assert (await box.settled()).outcome == "given up: stumbled"
-    (logged,) = caplog.records
-    assert logged.levelname == "WARNING"
-    assert logged.exc_info is not None
+    with caplog.at_level(logging.DEBUG, "kern"):
+        async with sending(box):
+            assert (await box.settled()).outcome == "given up: stumbled"
+    warned, debugged = caplog.records
+    assert (warned.levelname, warned.exc_info) == ("WARNING", None)
+    assert "RuntimeError: stumbled" in warned.getMessage()
+    assert (debugged.levelname, bool(debugged.exc_info)) == ("DEBUG", True)
 
 
 async def test_a_missing_secret_can_be_mended(

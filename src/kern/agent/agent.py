@@ -1,9 +1,13 @@
 """The agent: one class, put together from what it can do, a file a subject."""
 
+from kern.agent.conversation import Conversation
+from kern.agent.sync.context import SyncContextPreview
 from kern.agent.sync.controlling import SyncControlling
 from kern.agent.sync.listing import SyncListing
-from kern.agent.sync.running import SyncRunning
+from kern.agent.sync.printing import SyncPrinting
 from kern.agent.sync.schedules import SyncScheduling
+from kern.agent.sync.sessions import SyncSessions
+from kern.agent.sync.state import SyncSessionStates
 from kern.agent.sync.streaming import SyncStreaming
 from kern.keywords import public
 from kern.run.agent import Output
@@ -12,11 +16,14 @@ from kern.run.base import Deps
 
 @public
 class Agent(
-    SyncRunning[Deps, Output],
+    SyncPrinting[Deps, Output],
     SyncControlling[Deps, Output],
     SyncStreaming[Deps, Output],
     SyncListing[Deps, Output],
     SyncScheduling[Deps, Output],
+    SyncSessions[Deps, Output],
+    SyncContextPreview[Deps, Output],
+    SyncSessionStates[Deps, Output],
 ):
     """A model with a task, and the methods to run it.
 
@@ -50,3 +57,17 @@ class Agent(
         >>> agent.id
         'market-researcher'
     """
+
+    def conversation(
+        self, session_id: str | None = None, user_id: str | None = None
+    ) -> Conversation[Deps, Output]:
+        """Return a conversation with the agent, to be carried on explicitly.
+
+        Args:
+            session_id: the session; by default a new one.
+            user_id: on whose behalf; by default the agent's user.
+
+        Raises:
+            InvalidInputError: an id cannot be used.
+        """
+        return Conversation(self, session_id, user_id)

@@ -29,15 +29,15 @@ class Attachments:
     """An input that holds media, which is not read yet.
 
     Attributes:
-        messages: what the run adds to the conversation.
+        given: the input without it.
         media: what is to be added to the last message of the user, by the name of its option.
     """
 
-    messages: tuple[Message, ...]
+    given: RunInput
     media: tuple[tuple[str, Media], ...]
 
     @classmethod
-    def of(cls, messages: Sequence[Message], media: Mapping[str, object]) -> Self:
+    def of(cls, given: RunInput, media: Mapping[str, object]) -> Self:
         """Return what a caller gave.
 
         Raises:
@@ -45,10 +45,10 @@ class Attachments:
         """
         listed = [
             (f"{name}[{place}]", each)
-            for name, given in media.items()
-            for place, each in enumerate(_checked(name, given))
+            for name, of_kind in media.items()
+            for place, each in enumerate(_checked(name, of_kind))
         ]
-        return cls(tuple(messages), tuple(listed))
+        return cls(given, tuple(listed))
 
     async def attached(self, run: NewRun) -> NewRun:
         """Return a run with this input, and with the media beside it.
@@ -62,10 +62,11 @@ class Attachments:
     def _attached(self, run: NewRun) -> NewRun:
         most = max_media_size()
         parts = [_part(place, media, most) for place, media in self.media]
-        messages = _with_parts(self.messages, parts)
+        messages = _with_parts(self.given.messages, parts)
         _check_sizes(messages, most)
         found: dict[str, bytes] = {}
-        given = RunInput(tuple(each.without_media(found) for each in messages))
+        detached = tuple(each.without_media(found) for each in messages)
+        given = replace(self.given, messages=detached)
         return msgspec.structs.replace(run, input=given.to_json(), media=found)
 
 

@@ -1,5 +1,6 @@
 """Where the synchronous methods of an agent do their work."""
 
+from kern.agent.lines import note_line
 from kern.aio.guard import is_guarded
 from kern.aio.portal import Portal, portal
 from kern.dispatch.shutdown import follow_celery, handle_sigterm
@@ -21,6 +22,7 @@ def blocking(twin: str) -> Portal:
             f"executes. Write `{twin}` instead, or call the method in a thread, such as with "
             "asyncio.to_thread."
         )
+    note_line()
     handle_sigterm()
     follow_celery()
     return portal()

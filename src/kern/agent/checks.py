@@ -1,14 +1,14 @@
 """What an agent is defined with, checked before anything comes of it."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar, get_args
 
 from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.execution.spec import HistoryAgents
 from kern.models.base import ToolChoice
-from kern.run.numbers import check_count, check_seconds
-from kern.tools import FunctionTool, Tool, Toolset
+from kern.run.message import Role
+from kern.run.numbers import check_count
 
 Item = TypeVar("Item")
 
@@ -104,6 +104,24 @@ def check_text(name: str, value: str | Sequence[str] | None, *, several: bool = 
         raise ConfigurationError(f"{name} must be {what}, not {value!r:.80}.")
 
 
+def check_role(name: str, role: object) -> Role:
+    """Return the role of a message that kern makes.
+
+    Raises:
+        ConfigurationError: there is none of this name.
+    """
+    if isinstance(role, str) and role in _ROLES:
+        return _ROLES[role]
+    raise ConfigurationError(f"{name} must be one of {', '.join(_ROLES)}, not {role!r:.80}.")
+
+
+# OpenAI's name for it; each provider is sent its own.
+_ROLES: Mapping[str, Role] = {
+    **{role: role for role in get_args(Role) if role != "tool"},
+    "developer": "system",
+}
+
+
 def check_history(add: bool, runs: int | None, agents: HistoryAgents) -> int:
     """Return how many earlier runs of the session an agent's model is shown, if it is shown any.
 
@@ -113,52 +131,16 @@ def check_history(add: bool, runs: int | None, agents: HistoryAgents) -> int:
         agents: whose.
 
     Raises:
-        ConfigurationError: one of them cannot be used, or is without effect.
+        ConfigurationError: one of them cannot be used.
     """
     if agents not in _HISTORY_AGENTS:
         raise ConfigurationError(f"history_agents must be 'own' or 'all': {agents!r}.")
-    if not check_flag("add_history_to_context", add):
-        check_needed(
-            "add_history_to_context",
-            "Say add_history_to_context=True, or leave them out.",
-            num_history_runs=runs is not None,
-            history_agents=agents != "own",
-        )
+    check_flag("add_history_to_context", add)
     runs = 3 if runs is None else runs
     return check_count("num_history_runs", runs, ConfigurationError, least=0)
 
 
 _HISTORY_AGENTS = get_args(HistoryAgents)
-
-
-def check_tools(
-    given: Sequence[Tool | Toolset | Callable[..., object]],
-) -> tuple[dict[str, Tool], tuple[Toolset, ...]]:
-    """Return an agent's tools by name, each function as one, and its toolsets.
-
-    Raises:
-        ConfigurationError: one cannot be used, or two have one name.
-    """
-    given = check_list("tools", given, object, "tools=[search]")
-    toolsets = tuple(each for each in given if isinstance(each, Toolset))
-    for each in toolsets:
-        if each.timeout is not None:
-            check_seconds(f"{type(each).__name__}.timeout", each.timeout, ConfigurationError)
-    made = [
-        each if isinstance(each, Tool) else FunctionTool(each)
-        for each in given
-        if not isinstance(each, Toolset)
-    ]
-    for tool in made:
-        if isinstance(tool, FunctionTool) and tool.lacks_instance:
-            raise ConfigurationError(
-                f"The tool {tool.name} is a method of a class, and a model cannot give its "
-                f"self. Give that of an object, as in tools=[shop.{tool.name}]."
-            )
-    tools = {each.name: each for each in made}
-    if len(tools) < len(made):
-        raise ConfigurationError("Two tools have one name; give one of them another.")
-    return tools, toolsets
 
 
 def check_tool_choice(choice: object, tools: Collection[str] | None) -> ToolChoice | None:

@@ -6,7 +6,7 @@ from typing import get_args
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.dispatch.waiting import Until
 from kern.errors import InvalidInputError, RunNotFoundError
-from kern.execution.cancellation import acancel_run
+from kern.execution.cancellation import acancel_run, tell_manager
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps, RunStatus
 from kern.run.codec import check_id, check_user
@@ -14,7 +14,7 @@ from kern.run.identity import new_id
 from kern.run.numbers import check_count, check_wait
 from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
-from kern.run.steps import TYPED_VERSION
+from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
 
 _UNTIL = get_args(Until)
 
@@ -41,6 +41,7 @@ class Controlling(AgentDefinition[Deps, Output]):
         if self.db is None:
             return await acancel_run(run_id, user_id)
         check_id("run_id", run_id)
+        await tell_manager(run_id)
         return await (await runtime_of(self)).cancel(run_id, self.models, check_user(user_id))
 
     async def await_run(
@@ -166,9 +167,11 @@ class Controlling(AgentDefinition[Deps, Output]):
             metadata=record.metadata,
             ordered=self.session_policy != "parallel",
             timeout=self.timeout,
-            max_attempts=self.max_attempts,
+            max_attempts=self.attempts,
             journal_version=max(
-                record.journal_version, 1 if self.answering is None else TYPED_VERSION
+                record.journal_version,
+                1 if self.answering is None else TYPED_VERSION,
+                1 if self.hooks is None and not self.uses_state else OPTIONS_VERSION,
             ),
             output_schema=record.output_schema,
             # A run of nobody's may be in another user's session.

@@ -1,8 +1,8 @@
 """The keywords of an agent and of its runs, for signatures that differ in others only."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from kern.db.database import Database
 from kern.dispatch.submission import SessionPolicy
@@ -12,38 +12,80 @@ from kern.execution.spec import HistoryAgents
 from kern.media import Audio, File, Image, Video
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
+from kern.run.event import RunEvent
+from kern.run.message import Message
 from kern.run.usage import UsageLimits
-from kern.tools import Tool, Toolset
+from kern.tools.collect import AnyTool
 
 
 class AgentOptions(TypedDict, total=False):
     """The keywords of :class:`kern.agent.Agent`, but for those that say its types."""
 
     id: str | None
+    user_id: str | None
+    session_id: str | None
+    db: Database | None
+    metadata: Mapping[str, object] | None
+    debug_mode: bool
+    debug_level: int
     description: str | None
-    instructions: str | Sequence[str] | None
-    tools: Sequence[Tool | Toolset | Callable[..., object]]
+    role: str | None
+    instructions: str | Sequence[str] | Callable[..., object] | None
+    system_message: str | Message | Callable[..., object] | None
+    system_message_role: str
+    expected_output: str | None
+    additional_context: str | None
+    additional_input: Sequence[str | Message | Mapping[str, object]] | None
+    markdown: bool
+    add_name_to_context: bool
+    add_datetime_to_context: bool
+    datetime_format: str | None
+    timezone_identifier: str | None
+    add_location_to_context: bool | str | Callable[..., object]
+    resolve_in_context: bool
+    use_instruction_tags: bool
+    build_context: bool
+    build_user_context: bool
+    user_message_role: str
+    add_dependencies_to_context: bool
+    input_schema: object
+    knowledge_retriever: Callable[..., object] | None
+    search_knowledge: bool
+    add_knowledge_to_context: bool
+    knowledge_filters: Mapping[str, object] | Sequence[object] | None
+    enable_agentic_knowledge_filters: bool
+    references_format: Literal["json", "yaml"]
+    add_search_knowledge_instructions: bool
+    add_history_to_context: bool
+    num_history_runs: int | None
+    num_history_messages: int | None
+    max_tool_calls_from_history: int | None
+    history_agents: HistoryAgents
+    session_state: Mapping[str, object] | None
+    add_session_state_to_context: bool
+    enable_agentic_state: bool
+    overwrite_db_session_state: bool
+    search_past_sessions: bool
+    num_past_sessions_to_search: int
+    num_past_session_runs_in_search: int
+    enable_session_summaries: bool
+    add_session_summary_to_context: bool | None
+    session_summary_manager: object | None
+    read_chat_history: bool
+    read_tool_call_history: bool
+    introduction: str | None
+    store_media: bool
+    store_tool_messages: bool
+    store_history_messages: bool
+    store_events: bool
+    events_to_skip: Sequence[RunEvent | str] | None
+    save_response_to_file: str | None
+    tools: Sequence[AnyTool] | Callable[..., object]
     tool_choice: ToolChoice | None
     tool_call_limit: int | None
-    max_turns: int | None
-    usage_limits: UsageLimits | None
-    middleware: Sequence[Middleware]
-    live: bool
-    db: Database | None
-    store_media: bool
+    tool_hooks: Sequence[Callable[..., object]] | None
+    parallel_tool_calls: bool
     send_media_to_model: bool
-    add_history_to_context: bool
-    num_history_runs: int
-    history_agents: HistoryAgents
-    timeout: float | None
-    max_attempts: int | None
-    session_policy: SessionPolicy
-    max_concurrent_runs: int | None
-    max_concurrent_runs_per_user: int | None
-    max_queued_runs: int | None
-    fallback_models: Sequence[Model | str] | None
-    fallback_config: FallbackConfig | None
-    input_schema: object
     output_retries: int
     structured_outputs: bool | None
     use_json_mode: bool
@@ -55,9 +97,45 @@ class AgentOptions(TypedDict, total=False):
     followups: bool | FollowupConfig
     num_followups: int
     followup_model: Model | str | None
+    pre_hooks: Sequence[object] | None
+    post_hooks: Sequence[object] | None
+    max_turns: int | None
+    usage_limits: UsageLimits | None
+    middleware: Sequence[Middleware]
+    live: bool
+    timeout: float | None
+    max_attempts: int | None
+    session_policy: SessionPolicy
+    max_concurrent_runs: int | None
+    max_concurrent_runs_per_user: int | None
+    max_queued_runs: int | None
+    fallback_models: Sequence[Model | str] | None
+    fallback_config: FallbackConfig | None
+    retries: int
+    delay_between_retries: float
+    exponential_backoff: bool
+    raise_on_error: bool
+    stream: bool
+    stream_events: bool
+    telemetry: bool
+    cache_session: bool
+    checkpoint: str | None
+    cache_callables: bool
+    callable_tools_cache_key: object | None
 
 
-class RunOptions(TypedDict, total=False):
+class BesideOptions(TypedDict, total=False):
+    """Those of a run's keywords that its executor needs, beside the messages."""
+
+    session_state: Mapping[str, object] | None
+    knowledge_filters: Mapping[str, object] | Sequence[object] | None
+    add_history_to_context: bool | None
+    add_dependencies_to_context: bool | None
+    add_session_state_to_context: bool | None
+    debug_mode: bool | None
+
+
+class RunOptions(BesideOptions, total=False):
     """The keywords of :meth:`kern.agent.Agent.arun`, but for those that say what it returns."""
 
     stream_events: bool
@@ -78,3 +156,9 @@ class RunOptions(TypedDict, total=False):
     audio: Sequence[Audio] | None
     videos: Sequence[Video] | None
     files: Sequence[File] | None
+    dependencies: Mapping[str, object] | None
+    raise_on_error: bool | None
+
+
+KEYWORDS = ("name", "model", *AgentOptions.__annotations__, "output_schema", "dependencies")
+"""Every keyword of an agent."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from kern.agent.definition import AgentDefinition, runtime_of
+from kern.agent.request import keep_events
 from kern.db.blobs import no_blob
 from kern.db.listing import RunFilter
 from kern.errors import InvalidInputError
@@ -23,6 +24,8 @@ class Listing(AgentDefinition[Deps, Output]):
     ) -> RunOutput[Output] | None:
         """Return a run as it stands, or None where it is not known.
 
+        Its ``input`` is there once it has ended or paused; ``db.get_run`` reads it before that.
+
         Args:
             run_id: the run.
             session_id: the session that it must belong to; by default any.
@@ -39,7 +42,10 @@ class Listing(AgentDefinition[Deps, Output]):
             return None
         if session_id is not None and record.session_id not in ids_of(session_id, record.user_id):
             return None
-        return self._typed(RunOutput.from_record(record))
+        output: RunOutput = RunOutput.from_record(record)
+        if self.store_events:
+            await keep_events(self, output)
+        return self._typed(output)
 
     async def aget_blob(self, run_id: str, hash: str, *, user_id: str | None = None) -> bytes:
         """Return what was too large for a row of a run, and is in its messages by reference.
@@ -141,26 +147,26 @@ class Listing(AgentDefinition[Deps, Output]):
         return [self._typed(each) for each in found]
 
     async def aget_session_metrics(
-        self, session_id: str, *, user_id: str | None = None
+        self, session_id: str | None = None, *, user_id: str | None = None
     ) -> Metrics | None:
         """Return what the runs of a session have used and cost together, of whichever agents.
 
         Runs count once they have ended or paused. The longer the session, the longer it takes.
 
         Args:
-            session_id: the session.
-            user_id: the user who calls it that; by default nobody.
+            session_id: the session; by default the agent's own, or in a script the conversation
+                that it has begun there.
+            user_id: the user who calls it that; by default the agent's own, or nobody.
 
         Returns:
             The sums; None where no run of the session has ended or paused.
 
         Raises:
-            InvalidInputError: an argument cannot be used.
+            InvalidInputError: an argument cannot be used, or it is not said which session.
             ConfigurationError: the agent has no db.
             DatabaseError: they could not be read.
         """
-        check_id("session_id", session_id)
-        check_user(user_id)
+        session_id, user_id = self._meant(session_id), check_user(user_id or self.user_id)
         store = (await runtime_of(self)).store
         if user_id is not None:
             session_id = await store.users.session_id(session_id, user_id)

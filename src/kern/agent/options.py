@@ -78,12 +78,12 @@ def new_run(
         chosen += ("session_id",)
     limits = None if usage_limits is None else check_limits(usage_limits)
     return NewRun(
-        run_id=new_id() if run_id is None else check_id("run_id", run_id),
-        session_id=new_id() if session_id is None else check_id("session_id", session_id),
-        agent_id=agent_id,
-        user_id=check_user(user_id) or current_user.get(),
-        input=input,
-        metadata=None if metadata is None else encode(metadata, "metadata"),
+        new_id() if run_id is None else check_id("run_id", run_id),
+        new_id() if session_id is None else check_id("session_id", session_id),
+        agent_id,
+        check_user(user_id) or current_user.get(),
+        input,
+        None if metadata is None else encode(metadata, "metadata"),
         parent_run_id=current_run.get(),
         timeout=None if timeout is None else check_seconds("timeout", timeout),
         priority=_check_priority(priority),
@@ -92,6 +92,7 @@ def new_run(
         webhook=None if webhook is None else check_webhook(webhook),
         journal_version=1 if limits is None or limits.cost is None else 2,
         usage_limits=None if limits is None else limits.to_json(),
+        is_new_session=session_id is None,
         chosen=chosen,
     )
 

@@ -1,63 +1,42 @@
 """A run that a caller has asked for, and the ways to carry it out."""
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
 import msgspec
+from typing_extensions import Unpack
 
 from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
+from kern.agent.keywords import BesideOptions
+from kern.agent.lines import Line, current_line
 from kern.agent.options import Input, new_run, written
-from kern.agent.typed import typed, typed_events
+from kern.agent.typed import typed
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
-from kern.errors import ConfigurationError, InvalidInputError, failure
+from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.journal import Emit
+from kern.failures import failure, with_output
+from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
-from kern.run.happened import Happened, event_of
+from kern.run.base import RunStatus
+from kern.run.event import RunOutputEvent
 from kern.run.input import RunInput
 from kern.run.record import NewRun
-from kern.run.steps import TYPED_VERSION
+from kern.run.state import texts_of
+from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
-
-# What a stream tells that was not asked for every event: text, and how the run goes on.
-_ALWAYS_STREAMED = {
-    RunEvent.run_content,
-    RunEvent.run_content_voided,
-    RunEvent.run_paused,
-    RunEvent.run_continued,
-    RunEvent.run_resumed,
-    RunEvent.run_error,
-    RunEvent.run_cancelled,
-    RunEvent.run_completed,
-}
-
-# What ends a stream.
-_LAST = {
-    RunEvent.run_paused,
-    RunEvent.run_error,
-    RunEvent.run_cancelled,
-    RunEvent.run_completed,
-}
-
 
 importing: ContextVar[str | None] = ContextVar("importing", default=None)
 """The module that is being imported for its agents only, by a command."""
 
-# The submits of streams that nobody has begun to read.
-_submitting: set[asyncio.Task[RunOutput]] = set()
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A run, checked and complete, that nobody has begun yet.
 
     Attributes:
@@ -68,6 +47,11 @@ class Request:
         connection: the caller's own, in whose transaction it is submitted.
         form: what its answer has to be, by itself or by its agent.
         attachments: its input, where that holds media; it takes the place of the run's.
+        every_event: whether its stream yields every event.
+        yield_run_output: whether its stream ends with the run itself.
+        raise_on_error: whether what it fails of in the foreground is raised.
+        dependencies: its own, in the foreground.
+        line: where it is asked for, if its agent remembers the conversation that it began there.
     """
 
     agent: AnyAgent
@@ -77,6 +61,11 @@ class Request:
     connection: object | None = None
     form: Form | None = None
     attachments: Attachments | None = None
+    every_event: bool = False
+    yield_run_output: bool = False
+    raise_on_error: bool = True
+    dependencies: Mapping[str, object] | None = None
+    line: Line | None = None
 
     @classmethod
     def of(
@@ -84,7 +73,13 @@ class Request:
         agent: AnyAgent,
         given: Input,
         *,
-        media: Mapping[str, object] | None = None,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Audio] | None = None,
+        videos: Sequence[Video] | None = None,
+        files: Sequence[File] | None = None,
+        stream_events: bool | None = None,
+        yield_run_output: bool = False,
+        raise_on_error: bool | None = None,
         background: bool = False,
         run_id: str | None = None,
         session_id: str | None = None,
@@ -99,10 +94,10 @@ class Request:
         webhook: str | None = None,
         connection: object | None = None,
         output_schema: object = None,
+        dependencies: Mapping[str, object] | None = None,
+        **beside: Unpack[BesideOptions],
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
-
-        Media is given by the names of its options, if there is any.
 
         Raises:
             InvalidInputError: an argument cannot be used.
@@ -124,35 +119,63 @@ class Request:
             }
             if unused := [name for name, is_set in background_only.items() if is_set]:
                 raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
+        media = None
+        if images or audio or videos or files:
+            media = {"images": images, "audio": audio, "videos": videos, "files": files}
         schema = agent.input_schema
         said = RunInput.of(
-            given if schema is None else written(schema, given), with_media=media is not None
+            given if schema is None else written(schema, given),
+            with_media=media is not None,
+            role=agent.user_message_role,
         )
+        if agent.hooks is not None:  # What it masks is nowhere at rest.
+            said = replace(said, messages=agent.hooks.at_submit(said.messages))
+        kept: dict[str, object] = {}
+        if beside or (background and dependencies is not None):
+            kept = _kept(beside, dependencies if background else None)
+            said = replace(said, options=kept)
         attachments = None
         if media or (not isinstance(given, str) and holds_media(said.messages)):
-            attachments = Attachments.of(said.messages, media or {})
+            attachments = Attachments.of(said, media or {})
         run = new_run(
             agent.id,
             said.to_json() if attachments is None else "",
             run_id=run_id,
-            session_id=session_id,
-            user_id=user_id,
-            metadata=metadata,
+            session_id=agent.fixed_session_id if session_id is None else session_id,
+            user_id=agent.user_id if user_id is None else user_id,
+            metadata=metadata if agent.metadata is None else {**agent.metadata, **(metadata or {})},
             timeout=agent.timeout if timeout is None else timeout,
             usage_limits=usage_limits,
             priority=priority,
             run_at=run_at,
-            max_attempts=agent.max_attempts if max_attempts is None else max_attempts,
+            max_attempts=agent.attempts if max_attempts is None else max_attempts,
             session_policy=session_policy,
             webhook=webhook,
         )
+        if kept or agent.summarizes or agent.hooks is not None or agent.uses_state:
+            run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
         form = None
         if output_schema is not None or agent.answering is not None:
             run, form = _formed(run, agent, output_schema)
         if session_policy is None:
             # A run that is part of another's work must not wait for that one to end.
             session_policy = agent.session_policy if run.parent_run_id is None else "parallel"
-        return cls(agent, run, background, session_policy, connection, form, attachments)
+        return cls(
+            agent,
+            run,
+            background,
+            session_policy,
+            connection,
+            form,
+            attachments,
+            agent.stream_events if stream_events is None else stream_events,
+            yield_run_output,
+            agent.raise_on_error if raise_on_error is None else raise_on_error,
+            None if background else dependencies,
+            None
+            if agent.remembered is None or background or "session_id" in run.chosen
+            else current_line(),
+        )
 
     async def submit(self) -> RunOutput:
         """Accept the run for the background, and return it, PENDING.
@@ -172,115 +195,100 @@ class Request:
             run = await self.attachments.attached(run)
         return await runtime.submit(self.agent, run, self.policy, self.connection)
 
-    async def execute(self, emit: Emit | None = None) -> RunOutput:
+    async def execute(self) -> RunOutput:
         """Execute the run here and now, and return it as it ended.
 
+        Raises:
+            Exception: what the run failed of, which has it as ``run_output``; it is returned
+                instead where it was asked not to raise.
+        """
+        output = await self.carried_out()
+        if output.status is RunStatus.error and self.raise_on_error:  # It had failed before.
+            error = failure(output.error_kind, output.error or "", output.error_details)
+            raise with_output(error, output)
+        return output
+
+    async def carried_out(self, emit: Emit | None = None) -> RunOutput:
+        """Execute the run here and now, and return it as it ended, also where it had failed before.
+
         Args:
-            emit: called with each event.
+            emit: is given its events, as they happen.
 
         Raises:
-            Exception: what the run failed of.
+            Exception: what the run fails of now, if that is asked for.
         """
-        agent, run = self.agent, self.run
+        agent, run = self.agent, self.continued().run
         if self.attachments is not None:
             run = await self.attachments.attached(run)
-        if agent.db is not None:
-            output = await (await runtime_of(agent)).execute(agent, run, emit)
-        else:
-            output = await execute_alone(agent, run, emit)
+        try:
+            if agent.db is not None:
+                runtime = await runtime_of(agent)
+                output = await runtime.execute(agent, run, emit, self.dependencies)
+            elif agent.store_events:
+                output = await _with_events(agent, run, emit, self.dependencies)
+            else:
+                output = await execute_alone(agent, run, emit, self.dependencies)
+        except Exception as error:
+            failed: RunOutput | None = getattr(error, "run_output", None)
+            if self.raise_on_error or failed is None:
+                raise
+            output = failed
+            if output.content is None:
+                output.content, output.content_type = output.error, "str"
+        if agent.store_events and agent.db is not None:
+            await keep_events(agent, output)
         return output if output.content_type == "str" else typed(output, agent.answering)
 
-    def stream(self, every_event: bool) -> AsyncGenerator[RunOutputEvent, None]:
-        """Carry the run out, and yield its events; a background run is submitted at once.
+    def continued(self) -> Self:
+        """Return the run in the conversation that its agent has begun where it is asked for."""
+        run, line, remembered = self.run, self.line, self.agent.remembered
+        if line is None or remembered is None or run.parent_run_id is not None:
+            return self
+        session_id = remembered.continued(line, run.session_id, run.user_id)
+        continued = msgspec.structs.replace(
+            run, session_id=session_id, is_new_session=session_id == run.session_id
+        )
+        return msgspec.structs.replace(self, run=continued, line=None)
 
-        Args:
-            every_event: yield them all; else the pieces of content, and how the run goes on and
-                ends. Then the end of a completed run has no text: the pieces were its content.
 
-        Raises:
-            Exception: what the run failed of.
-        """
-        if not self.background:
-            return self._told(self._typed(self._executed()), every_event)
-        streamed = replace(self, run=msgspec.structs.replace(self.run, streamed=True))
-        submitting: asyncio.Task[RunOutput] | None = None
-        with suppress(RuntimeError):  # Code without an event loop submits with the first event.
-            submitting = asyncio.get_running_loop().create_task(streamed.submit())
-            _submitting.add(submitting)
-            submitting.add_done_callback(_submitting.discard)
-        return self._told(self._typed(streamed._submitted(submitting)), every_event)
+async def _with_events(
+    agent: AnyAgent, run: NewRun, emit: Emit | None, dependencies: Mapping[str, object] | None
+) -> RunOutput:
+    """Carry out a run that is kept nowhere, and have it hold its events."""
+    events: list[RunOutputEvent] = []
 
-    def _typed(
-        self, events: AsyncGenerator[RunOutputEvent, None]
-    ) -> AsyncGenerator[RunOutputEvent, None]:
-        if self.form is None:
-            return events
-        answering = self.agent.answering
-        return typed_events(events, self.form, grows=answering is None or answering.parser is None)
+    def keep(event: RunOutputEvent) -> None:
+        events.append(event)
+        if emit is not None:
+            emit(event)
 
-    async def _told(
-        self, events: AsyncGenerator[RunOutputEvent, None], every_event: bool
-    ) -> AsyncGenerator[RunOutputEvent, None]:
-        async with aclosing(events):
-            async for event in events:
-                if every_event:
-                    yield event
-                elif isinstance(event, RunCompletedEvent):
-                    is_text = event.content_type == "str"
-                    yield replace(event, content=None) if is_text else event
-                elif event.event in _ALWAYS_STREAMED:
-                    yield event
+    output = await execute_alone(agent, run, keep, dependencies)
+    rules = agent.session_rules
+    output.events = [each for each in events if rules is None or each.event not in rules.skipped]
+    return output
 
-    async def _submitted(
-        self, submitting: asyncio.Task[RunOutput] | None
-    ) -> AsyncGenerator[RunOutputEvent, None]:
-        run = await (self.submit() if submitting is None else submitting)
-        async for event in self._followed(run.run_id):
-            yield event
 
-    async def _executed(self) -> AsyncGenerator[RunOutputEvent, None]:
-        events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
-        task = asyncio.create_task(self.execute(events.put_nowait))
-        task.add_done_callback(lambda _: events.put_nowait(None))
-        last: RunOutputEvent | None = None
-        # The last event that is stored, and the text of the call after it, which may not be.
-        stored, text = 0, ""
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-                last = event
-                if event.event is RunEvent.run_content:
-                    text += event.content or ""
-                elif event.event is not RunEvent.model_request_started:
-                    stored, text = event.seq, ""
-            run = task.result()
-        finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-        if self.agent.db is None or (last is not None and last.event in _LAST):
-            return
-        # It was begun before; or others have carried it on from what is stored.
-        if last is not None and text:
-            void = Happened(RunEvent.run_content_voided, text, seq=stored)
-            yield event_of(void, last.run_id, last.session_id, last.agent_id, time.time())
-        async for event in self._followed(run.run_id, stored):
-            yield event
+async def keep_events(agent: AnyAgent, output: RunOutput) -> None:
+    """Have a run that has ended hold its events, but for those that its agent leaves out."""
+    rules = agent.session_rules
+    if rules is None or not rules.stores_events or not output.is_terminal:
+        return
+    runtime = await runtime_of(agent)
+    async with aclosing(runtime.stream(output.run_id, 0)) as events:
+        output.events = [each async for each in events if each.event not in rules.skipped]
 
-    async def _followed(self, run_id: str, after: int = 0) -> AsyncGenerator[RunOutputEvent, None]:
-        """Yield the events of the stored run from a number on, and raise what it failed of."""
-        runtime = await runtime_of(self.agent)
-        last: RunOutputEvent | None = None
-        async with aclosing(runtime.stream(run_id, after)) as events:
-            async for event in events:
-                last = event
-                yield event
-        if last is None:
-            return
-        if last.event is RunEvent.run_error:
-            record = await runtime.store.get(run_id)
-            kind = None if record is None else record.error_kind
-            raise failure(kind, last.content or "The run failed.")
+
+def _kept(beside: BesideOptions, dependencies: Mapping[str, object] | None) -> dict[str, object]:
+    """Return what the executor of a run needs beside its messages, by the name of the option.
+
+    Raises:
+        InvalidInputError: the session state cannot be stored.
+    """
+    state = beside.get("session_state")
+    if state is not None:
+        texts_of(state)
+    given = {**beside, "dependencies": dependencies}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun, Form | None]:
@@ -293,4 +301,5 @@ def _formed(run: NewRun, agent: AnyAgent, output_schema: object) -> tuple[NewRun
     own = None if form is None else form.to_json()
     if form is None and answering is not None:
         form = answering.form
-    return msgspec.structs.replace(run, journal_version=TYPED_VERSION, output_schema=own), form
+    version = max(run.journal_version, TYPED_VERSION)
+    return msgspec.structs.replace(run, journal_version=version, output_schema=own), form

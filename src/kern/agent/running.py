@@ -1,7 +1,6 @@
 """An agent's methods for new runs."""
 
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, Literal, cast, overload
 
 from typing_extensions import TypeForm, Unpack
@@ -10,14 +9,11 @@ from kern.agent.definition import AgentDefinition
 from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.request import Request
-from kern.dispatch.submission import SessionPolicy
+from kern.agent.streamed import stream_of
 from kern.errors import InvalidInputError
-from kern.media import Audio, File, Image, Video
 from kern.run.agent import Answer, Output, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
-from kern.run.input import RunInput
-from kern.run.usage import UsageLimits
 
 
 class Running(AgentDefinition[Deps, Output]):
@@ -28,26 +24,9 @@ class Running(AgentDefinition[Deps, Output]):
         self,
         input: Input,
         *,
-        stream: Literal[False] = False,
-        stream_events: bool = False,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-        background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
-        timeout: float | None = None,
-        usage_limits: UsageLimits | None = None,
-        priority: int = 0,
-        run_at: datetime | None = None,
-        max_attempts: int | None = None,
-        session_policy: SessionPolicy | None = None,
-        webhook: str | None = None,
-        connection: object | None = None,
+        stream: Literal[False] | None = None,
         output_schema: None = None,
+        **options: Unpack[RunOptions],
     ) -> Coroutine[object, object, RunOutput[Output]]: ...
 
     @overload
@@ -55,7 +34,7 @@ class Running(AgentDefinition[Deps, Output]):
         self,
         input: Input,
         *,
-        stream: Literal[False] = False,
+        stream: Literal[False] | None = None,
         output_schema: Mapping[str, object],
         **options: Unpack[RunOptions],
     ) -> Coroutine[object, object, RunOutput[dict[str, object]]]: ...
@@ -65,7 +44,7 @@ class Running(AgentDefinition[Deps, Output]):
         self,
         input: Input,
         *,
-        stream: Literal[False] = False,
+        stream: Literal[False] | None = None,
         output_schema: TypeForm[Answer],
         **options: Unpack[RunOptions],
     ) -> Coroutine[object, object, RunOutput[Answer]]: ...
@@ -76,25 +55,9 @@ class Running(AgentDefinition[Deps, Output]):
         input: Input,
         *,
         stream: Literal[True],
-        stream_events: bool = False,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-        background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
-        timeout: float | None = None,
-        usage_limits: UsageLimits | None = None,
-        priority: int = 0,
-        run_at: datetime | None = None,
-        max_attempts: int | None = None,
-        session_policy: SessionPolicy | None = None,
-        webhook: str | None = None,
-        connection: object | None = None,
+        yield_run_output: Literal[False] = False,
         output_schema: object = None,
+        **options: Unpack[RunOptions],
     ) -> AsyncGenerator[RunOutputEvent, None]: ...
 
     @overload
@@ -102,71 +65,56 @@ class Running(AgentDefinition[Deps, Output]):
         self,
         input: Input,
         *,
-        stream: bool = False,
-        stream_events: bool = False,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-        background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
-        timeout: float | None = None,
-        usage_limits: UsageLimits | None = None,
-        priority: int = 0,
-        run_at: datetime | None = None,
-        max_attempts: int | None = None,
-        session_policy: SessionPolicy | None = None,
-        webhook: str | None = None,
-        connection: object | None = None,
-        output_schema: None = None,
-    ) -> Coroutine[object, object, RunOutput[Output]] | AsyncGenerator[RunOutputEvent, None]: ...
+        stream: Literal[True],
+        yield_run_output: bool,
+        output_schema: object = None,
+        **options: Unpack[RunOptions],
+    ) -> AsyncGenerator[RunOutputEvent | RunOutput[Any], None]: ...
 
     @overload
     def arun(
         self,
         input: Input,
         *,
-        stream: bool,
+        stream: bool | None = None,
+        yield_run_output: bool = False,
+        output_schema: None = None,
+        **options: Unpack[RunOptions],
+    ) -> Coroutine[object, object, RunOutput[Output]] | AsyncGenerator[Any, None]: ...
+
+    @overload
+    def arun(
+        self,
+        input: Input,
+        *,
+        stream: bool | None,
+        yield_run_output: bool = False,
         output_schema: object,
         **options: Unpack[RunOptions],
-    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[RunOutputEvent, None]: ...
+    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[Any, None]: ...
 
     def arun(
         self,
         input: Input,
         *,
-        stream: bool = False,
-        stream_events: bool = False,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-        background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
-        timeout: float | None = None,
-        usage_limits: UsageLimits | None = None,
-        priority: int = 0,
-        run_at: datetime | None = None,
-        max_attempts: int | None = None,
-        session_policy: SessionPolicy | None = None,
-        webhook: str | None = None,
-        connection: object | None = None,
+        stream: bool | None = None,
+        yield_run_output: bool = False,
         output_schema: object = None,
-    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[RunOutputEvent, None]:
+        **options: Unpack[RunOptions],
+    ) -> Coroutine[object, object, RunOutput[Any]] | AsyncGenerator[Any, None]:
         """Run the agent.
 
         Args:
             input: a text, a message, or a list of messages.
-            stream: return an iterator over the run's events instead of its output.
+            stream: return an iterator over the run's events instead of its output; by default as
+                the agent says, or not.
+            output_schema: what this run answers, in place of what the agent says; see
+                :class:`Agent`. A process that does not have the type looks at the JSON alone.
+            options: all that follow.
             stream_events: with ``stream``, yield every event; by default the pieces of content,
                 and how the run goes on and ends. With ``background`` a reader that was interrupted
                 goes on with :meth:`astream_run`, in any process.
+            yield_run_output: with ``stream``, yield the run itself at the end.
             images: what the model is shown beside the input, as part of its last message of the
                 user; a file is read now. See ``docs/media.md``.
             audio: recordings, likewise.
@@ -200,8 +148,17 @@ class Running(AgentDefinition[Deps, Output]):
             connection: your own connection to the agent's PostgreSQL, of asyncpg or SQLAlchemy
                 (asynchronous): the run is accepted in its transaction, and begins after the
                 commit. Its place in the session is that of its first delivery.
-            output_schema: what this run answers, in place of what the agent says; see
-                :class:`Agent`. A process that does not have the type looks at the JSON alone.
+            session_state: state that the run begins with, over the session's and the agent's.
+            dependencies: what tools, hooks and instructions are given, over the agent's. With
+                ``background`` they must be JSON values, and are kept with the run's input: pass
+                the names of secrets, not secrets.
+            knowledge_filters: in place of the agent's.
+            add_history_to_context: in place of what the agent says, as for the next two.
+            add_dependencies_to_context: likewise.
+            add_session_state_to_context: likewise.
+            raise_on_error: False to return a foreground run that failed, with its error, instead
+                of raising it; by default the agent's.
+            debug_mode: log what the run does, at the level DEBUG.
 
         Returns:
             The run as it ended (COMPLETED, or CANCELLED), or with ``background`` as it was
@@ -224,71 +181,17 @@ class Running(AgentDefinition[Deps, Output]):
                 of kern.
             DatabaseError: the run could not be stored.
         """
-        if stream_events and not stream:
-            raise InvalidInputError("stream_events: only with stream=True.")
-        media = None
-        if images or audio or videos or files:
-            media = {"images": images, "audio": audio, "videos": videos, "files": files}
+        stream = self.stream if stream is None else stream
         request = Request.of(
             self,
             input,
-            media=media,
-            background=background,
-            run_id=run_id,
-            session_id=session_id,
-            user_id=user_id,
-            metadata=metadata,
-            timeout=timeout,
-            usage_limits=usage_limits,
-            priority=priority,
-            run_at=run_at,
-            max_attempts=max_attempts,
-            session_policy=session_policy,
-            webhook=webhook,
-            connection=connection,
+            yield_run_output=yield_run_output,
             output_schema=output_schema,
+            **options,
         )
         if stream:
-            return request.stream(stream_events)
-        output = request.submit() if background else request.execute()
+            return stream_of(request)
+        if options.get("stream_events"):
+            raise InvalidInputError("stream_events: only with stream=True.")
+        output = request.submit() if request.background else request.execute()
         return cast("Coroutine[object, object, RunOutput[Any]]", output)
-
-    async def aprint_response(
-        self,
-        input: Input,
-        *,
-        stream: bool = True,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-    ) -> None:
-        """Run the agent and show its answer in the terminal as it comes.
-
-        Args:
-            input: a text, a message, or a list of messages.
-            stream: show the answer while it is written; by default so.
-            session_id: the conversation; by default a new one.
-            user_id: on whose behalf.
-            images: see :meth:`arun`, as for the rest.
-            audio: recordings.
-            videos: videos.
-            files: documents.
-
-        Raises:
-            Exception: as :meth:`arun` does.
-        """
-        from kern.agent.display import show
-
-        media = {"images": images, "audio": audio, "videos": videos, "files": files}
-        request = Request.of(
-            self,
-            input,
-            media=media if any(media.values()) else None,
-            session_id=session_id,
-            user_id=user_id,
-        )
-        given = RunInput.of(input, with_media=True)
-        await show(self, given, request.stream(False), live=stream)

@@ -60,10 +60,11 @@ class Scheduling(AgentDefinition[Deps, Output]):
             )
         runtime = await runtime_of(self, "A schedule")
         schedules = runtime.store.schedules
+        given = written(self.input_schema, input)
         schedule = Schedule.new(
             name,
             self.id,
-            written(self.input_schema, input),
+            given if self.hooks is None else self.hooks.at_submit(given),
             now=await schedules.now(),
             cron=cron,
             timezone=timezone,

@@ -12,6 +12,7 @@ from kern.agent.agent import Agent
 from kern.agent.blocking import blocking
 from kern.aio.portal import close_portal
 from kern.aio.retry import until_available
+from kern.aio.survived import survived
 from kern.aio.threads import limit_threads
 from kern.db.database import Database
 from kern.dispatch.opening import configure, open_runtime
@@ -263,7 +264,10 @@ class _Serving:
             # It may take a second to load the provider's SDK. Runs that were claimed before that,
             # with nothing to show that they are executed, would be taken for lost.
             secondary = () if agent.answering is None else agent.answering.models
-            for model in (*agent.models, *secondary):
+            rules = agent.session_rules
+            how = None if rules is None else rules.summarizing
+            summary = () if how is None or how.model is None else (how.model,)
+            for model in (*agent.models, *secondary, *summary):
                 await model.prepare()
         for runtime in self._runtimes:
             await runtime.reach(partial(self._reached, runtime))
@@ -288,8 +292,8 @@ class _Serving:
             if self._ready is not None:
                 try:
                     self._ready(is_ready)
-                except Exception:  # The runs are not to suffer from it.
-                    logger.exception("ready(%s) raised", is_ready)
+                except Exception as error:  # The runs are not to suffer from it.
+                    survived(logger, error, "ready(%s) raised", is_ready)
 
 
 def _settings(

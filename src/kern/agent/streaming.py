@@ -61,6 +61,7 @@ class Streaming(AgentDefinition[Deps, Output]):
                 if isinstance(event, _ENDS) and event.content_type not in ("str", known):
                     own = own or await self._own_form(run_id, user_id)
                     event = with_instance(event, own)
+                event.agent_name = self.name  # Of a run that executes elsewhere it is not known.
                 yield event
 
     async def _own_form(self, run_id: str, user_id: str | None) -> Form | None:

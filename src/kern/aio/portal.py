@@ -12,6 +12,8 @@ from typing import Generic, ParamSpec, TypeVar
 from typing_extensions import override
 
 from kern.aio.guard import guarded
+from kern.aio.survived import survived
+from kern.aio.tasks import outlived
 
 logger = logging.getLogger("kern")
 
@@ -49,6 +51,11 @@ class Portal:
         # loop can resolve no more names, and so make no connection to release its runs. Those
         # threads' own end was registered when ThreadPoolExecutor was imported, and comes after.
         threading._register_atexit(self.close)  # type: ignore[attr-defined] # no public name
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the current thread is that of the loop."""
+        return threading.current_thread() is self._thread
 
     def call(self, work: Coroutine[object, object, Result]) -> Result:
         """Return what the coroutine returns.
@@ -113,12 +120,13 @@ class Portal:
         started.set()
         with guarded():
             await self._stopped.wait()
+            await outlived(_PATIENCE)
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(ended, Exception):
-                    logger.error("work failed at the end of its loop", exc_info=ended)
+                    survived(logger, ended, "work failed at the end of its loop")
 
 
 class _Executor(ThreadPoolExecutor):
@@ -175,6 +183,7 @@ class _Call(Generic[Result]):
 
 _lock = threading.Lock()
 _portal: Portal | None = None
+_inner: Portal | None = None
 
 
 def portal() -> Portal:
@@ -186,19 +195,46 @@ def portal() -> Portal:
         return _portal
 
 
+def on_portal() -> bool:
+    """Say whether the current thread is that of the process's portal."""
+    return _portal is not None and _portal.is_here
+
+
+def finished(work: Coroutine[object, object, Result]) -> Result:
+    """Return what the coroutine returns, also to code on an event loop, which stands still then.
+
+    On the portal's own loop it has another one, so that none waits for itself.
+
+    Raises:
+        concurrent.futures.CancelledError: the loop ended first.
+        BaseException: what the coroutine raised.
+    """
+    global _inner
+    outer = portal()
+    if not outer.is_here:
+        return outer.call(work)
+    with _lock:
+        if _inner is None:
+            _inner = Portal()
+        inner = _inner
+    return inner.call(work)
+
+
 def close_portal() -> None:
     """End the process's portal, if it has one; the next use starts another."""
-    global _portal
+    global _portal, _inner
     with _lock:
-        if _portal is not None:
-            _portal.close()
-        _portal = None
+        for each in (_portal, _inner):
+            if each is not None:
+                each.close()
+        _portal = _inner = None
 
 
 def _forget() -> None:
     """A forked child has the parent's portal, but not its thread."""
-    global _portal, _lock
-    _portal, _lock = None, threading.Lock()
+    global _portal, _inner, _lock
+    _portal = _inner = None
+    _lock = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget)

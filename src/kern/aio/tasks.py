@@ -5,6 +5,11 @@ import logging
 from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any
+from weakref import WeakKeyDictionary
+
+from typing_extensions import override
+
+from kern.aio.survived import survived
 
 logger = logging.getLogger("kern")
 
@@ -26,7 +31,7 @@ class Tasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("work in the background failed", exc_info=error)
+            survived(logger, error, "work in the background failed")
 
 
 # How long a task that was cancelled may clean up before it is cancelled once more, in seconds.
@@ -62,3 +67,57 @@ async def _see_out(task: "asyncio.Task[Any]", what: str) -> None:
     failure = None if task.cancelled() else task.exception() or task.result()
     if isinstance(failure, Exception):
         logger.warning("%s failed while it cleaned up: %r", what, failure)
+
+
+# How long work goes on that ``asyncio.run`` finds at its end, in seconds.
+_AT_THE_END = 60.0
+
+
+class _Outliving(asyncio.Task[None]):
+    """A task that ``asyncio.run`` waits for at its end, for a time, where it cancels all others.
+
+    It does so from outside of its loop; whatever cancels a task from inside, as a time limit within
+    it does, is heard as ever.
+    """
+
+    @override
+    def cancel(self, msg: Any | None = None) -> bool:
+        if self.get_loop().is_running():
+            return super().cancel(msg)
+        self.get_loop().call_later(_AT_THE_END, self.cancel)
+        return False
+
+
+_outliving: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[None]]] = (
+    WeakKeyDictionary()
+)
+
+
+def outlive(work: Coroutine[Any, Any, None], name: str) -> None:
+    """Begin work that nobody waits for before the running loop ends; it sees to its own failures.
+
+    Args:
+        work: the work.
+        name: what it does, for those who look at the loop's tasks.
+    """
+    loop = asyncio.get_running_loop()
+    tasks = _outliving.setdefault(loop, set())
+    task = _Outliving(work, loop=loop, name=name)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def outlived(timeout: float) -> None:
+    """Wait until the running loop's work has ended that outlives its caller.
+
+    Args:
+        timeout: seconds after which it is cancelled.
+    """
+    tasks = _outliving.get(asyncio.get_running_loop(), set())
+    ends = asyncio.get_running_loop().time() + timeout
+    while tasks and (left := ends - asyncio.get_running_loop().time()) > 0:
+        await asyncio.wait(tasks, timeout=left)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=1.0)

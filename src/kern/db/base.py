@@ -7,6 +7,7 @@ attempt. What the guard refuses comes from a stale attempt, and changes nothing.
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from enum import Enum
 
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
@@ -17,10 +18,20 @@ from kern.db.queue import Queue
 from kern.db.reading import Reading
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
-from kern.db.values import Accepted, Claim, Settled, Signal, Swept
+from kern.db.sessions import Sessions
+from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
 from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
+from kern.run.state import StatePatch
+
+
+class SessionType(Enum):
+    """Whose sessions they are; kern keeps those of agents."""
+
+    AGENT = "agent"
+    TEAM = "team"
+    WORKFLOW = "workflow"
 
 
 class Store(Reading):
@@ -39,6 +50,7 @@ class Store(Reading):
         blobs: what of its runs is too large for a row.
         budgets: how much users may use, and have used.
         users: what of it belongs to whom.
+        sessions: the sessions, as users see them.
     """
 
     queue: Queue
@@ -49,6 +61,7 @@ class Store(Reading):
     overview: Overview
     blobs: Blobs
     budgets: Budgets
+    sessions: Sessions
 
     def __init__(self) -> None:
         """Have no users yet."""
@@ -141,14 +154,31 @@ class Store(Reading):
     @abstractmethod
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
-    ) -> bool:
-        """Commit rows to a run's journal; the same rows again change nothing.
+    ) -> Appended | None:
+        """Commit rows to a run's journal, with what they change in the state of its session.
+
+        The same rows again change nothing. A key of the state stays as the run has left it that
+        was accepted last of those that have changed it.
 
         Args:
             run_id: the run.
             attempt: who writes; a stale attempt is refused.
             rows: the rows, numbered by the attempt.
             streamed: whether to notify of it.
+
+        Returns:
+            What of it was in vain; None where the attempt is not the newest, and nothing was
+            written.
+        """
+
+    @abstractmethod
+    async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
+        """Have another input take the place of a run's; nothing of the first one is kept.
+
+        Args:
+            run_id: the run.
+            attempt: who replaces it; a stale attempt is refused.
+            input: the new one, as JSON text.
 
         Returns:
             Whether the attempt is the newest; if not, nothing was written.
@@ -171,8 +201,9 @@ class Store(Reading):
     async def settle(self, settlement: Settlement) -> Settled | None:
         """End a run for good, or pause it, and write the last rows of its journal.
 
-        What follows from the end happens in the same transaction: the session lock is handed
-        off, and the run that gets it enqueued; its webhook is put into the outbox.
+        The rows change the state of the session as in :meth:`append`. What follows from the end
+        happens in the same transaction: the session lock is handed off, and the run that gets it
+        enqueued; its webhook is put into the outbox.
 
         Returns:
             How it ended: CANCELLED where that was asked for. None where the attempt is stale, and
@@ -181,15 +212,22 @@ class Store(Reading):
 
     @abstractmethod
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus | None:
-        """Have a failed attempt made again, and write the last rows of its journal.
+        """Have a later attempt go on after a time, and write the last rows of the journal.
 
         Args:
             run_id: the run.
-            attempt: who failed; a stale attempt is refused.
+            attempt: who gives it up; a stale attempt is refused.
             delay: the seconds before which it does not begin again.
-            rows: the journal's rows that were not written yet.
+            rows: the journal's rows that were not written yet; they change no state.
+            failed: whether it counts as failed; False where the run only sleeps.
 
         Returns:
             PENDING, or CANCELLED where that was asked for; None where the attempt is stale.
@@ -289,10 +327,18 @@ class Store(Reading):
         """
 
     @abstractmethod
-    async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
-        """Accept a run whose journal begins as another's does, up to the number ``seq``.
+    async def fork(
+        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
+    ) -> bool:
+        """Accept a run whose journal begins as another's does, up to a row.
 
         It has a copy of the other's blobs.
+
+        Args:
+            run: the run.
+            origin: the other run.
+            seq: the number of the row.
+            state: what the steps that it begins with change in the state of its session.
 
         Returns:
             Whether it was accepted; if not, its id is in use.

@@ -21,6 +21,7 @@ class RunFilter:
         user_id: on whose behalf they run.
         since: the moment from which on they were accepted.
         until: the moment before which they were accepted.
+        seen_by: who is to see them: those are left out that are another user's.
     """
 
     agent_id: str | None = None
@@ -29,6 +30,7 @@ class RunFilter:
     user_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    seen_by: str | None = None
 
 
 class Load(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kern.db.listing import Load, RunFilter
+from kern.db.states import States
 from kern.db.users import Users
 from kern.errors import RunNotFoundError
 from kern.run.ownership import ids_of, may_see
@@ -17,9 +18,11 @@ class Reading(ABC):
 
     Attributes:
         users: what of it belongs to whom.
+        states: the states of its sessions.
     """
 
     users: Users
+    states: States
 
     @abstractmethod
     async def get(self, run_id: str, *, with_input: bool = False) -> RunRecord | None:

@@ -15,7 +15,7 @@ from kern.run.ownership import ids_of, place
 from kern.run.record import NewRun
 
 Table: TypeAlias = Literal[
-    "sessions", "runs", "events", "blobs", "webhooks", "schedules", "budgets"
+    "sessions", "states", "runs", "events", "blobs", "webhooks", "schedules", "budgets"
 ]
 
 Row: TypeAlias = dict[str, object]
@@ -25,6 +25,7 @@ MANY = 200
 
 ORDER: dict[Table, dict[str, str | int]] = {
     "sessions": {"session_id": ""},
+    "states": {"session_id": "", "key": ""},
     "runs": {"position": 0},
     "events": {"seq": 0},
     "blobs": {"hash": "", "chunk": -1},
@@ -42,7 +43,7 @@ _SOON, _LATER = 0.05, 1.0
 
 _JSON = {
     *("input", "output", "error", "usage", "metadata", "requirements", "usage_limits", "payload"),
-    *("session_state", "output_schema"),
+    *("session_state", "output_schema", "summary", "data", "key", "value"),
 }
 _FLAGS = {"ordered", "waiting", "counted", "watched", "streamed", "skippable", "paused"}
 
@@ -212,6 +213,8 @@ class Users(ABC):
             yield {"kind": "budget", **row}
         async for row in self._all("sessions", user_id):
             yield {"kind": "session", **row}
+        async for row in self._all("states", user_id):
+            yield {"kind": "state", **row}
         async for run in self._all("runs", user_id):
             yield {"kind": "run", **run}
             for kind, table in _OF_A_RUN.items():

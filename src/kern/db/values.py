@@ -66,16 +66,29 @@ class Accepted(NamedTuple):
     budgeted: bool = False
 
 
+class Appended(NamedTuple):
+    """The answer to rows that were written to a journal.
+
+    Attributes:
+        lost: the keys of the session's state that the rows set or deleted in vain: a run that was
+            accepted later has done so before.
+    """
+
+    lost: tuple[str, ...] = ()
+
+
 class Settled(NamedTuple):
     """The answer to a settled run.
 
     Attributes:
         status: the status in which it ended, or PAUSED.
         finished_at: when it ended, by the database's clock.
+        lost: see :class:`Appended`.
     """
 
     status: RunStatus
     finished_at: datetime | None = None
+    lost: tuple[str, ...] = ()
 
 
 class Claim(NamedTuple):

@@ -9,18 +9,11 @@ from kern.errors import RunStateError
 from kern.execution.blobs import put_large
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.entry import Entry, write_row
 from kern.run.fold import RunState, fold
 from kern.run.record import JournalRow, RunRecord
 from kern.run.requirement import RunRequirement
-from kern.run.steps import (
-    AnyStep,
-    AttemptFailed,
-    CallBroken,
-    Continued,
-    Entry,
-    ToolEnded,
-    write_row,
-)
+from kern.run.steps import AnyStep, AttemptFailed, CallBroken, Continued, ToolEnded
 
 
 async def decide(
@@ -44,7 +37,9 @@ async def decide(
     """
     state = fold(await store.events(record.run_id, 0))
     if record.status is RunStatus.error:
-        steps: list[AnyStep] = [AttemptFailed(RunOutput.from_record(record).error), Continued()]
+        run = RunOutput.from_record(record)
+        failed = AttemptFailed(run.error, run.error_kind, run.error_details)
+        steps: list[AnyStep] = [failed, Continued()]
         if (call := state.call) is not None:  # The last attempt was lost in it.
             steps.insert(0, CallBroken("".join(call.texts), call.slices))
     else:

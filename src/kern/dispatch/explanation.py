@@ -13,11 +13,12 @@ from kern.db.overview import Standing
 from kern.db.processes import Process
 from kern.run.base import RunStatus
 from kern.run.duration import format_duration
+from kern.run.entry import read_row
 from kern.run.fold import RunState, apply_entry
 from kern.run.printable import call_line
 from kern.run.record import JournalRow, RunRecord
 from kern.run.requirement import RunRequirement, requirements_from_json
-from kern.run.steps import VERSION, read_row
+from kern.run.steps import VERSION
 
 
 class Reason(StrEnum):
@@ -27,7 +28,8 @@ class Reason(StrEnum):
     ``silent``: its executor extends the lease, and shows no other sign of life. ``lost``: its
     lease has expired. ``session``: it waits for the session lock. ``limit``: it waits for a limit
     of its agent or user. ``scheduled``: it is to begin later. ``retrying``: an attempt
-    has failed, and the next one begins later. ``refused``: who claimed it could not execute it.
+    has failed, and the next one begins later. ``sleeping``: its tools sleep. ``refused``: who
+    claimed it could not execute it.
     ``newer``: only a newer kern can execute it. ``unserved``: no worker serves its agent.
     ``full``: those that do have no free slot. ``due``: one of them is about to claim it.
     ``paused``: it waits for a person.
@@ -41,6 +43,7 @@ class Reason(StrEnum):
     limit = "limit"
     scheduled = "scheduled"
     retrying = "retrying"
+    sleeping = "sleeping"
     refused = "refused"
     newer = "newer"
     unserved = "unserved"
@@ -201,6 +204,8 @@ def _later(record: RunRecord, standing: Standing, due: datetime, fleet: Sequence
         text = f"{times} failed; the next one begins in {left}"
         return Why(Reason.retrying, text, until=due, executor=record.executor)
     at = f"{due.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    if record.attempt:
+        return Why(Reason.sleeping, f"sleeps until {at} UTC, for {left}", until=due)
     return Why(Reason.scheduled, f"scheduled for {at} UTC, in {left}", until=due)
 
 
@@ -246,7 +251,7 @@ def _paused(record: RunRecord) -> Why:
 
 def _requirement(requirement: RunRequirement) -> str:
     call = requirement.tool_execution
-    shown = call_line(call.tool_name, call.tool_args)
+    shown = call_line(call.tool_name, call.arguments)
     if requirement.kind == "unknown_outcome":
         return f"outcome of {shown}, which was interrupted"
     return f"{requirement.kind.replace('_', ' ')} of {shown}"

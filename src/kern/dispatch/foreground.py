@@ -1,6 +1,7 @@
 """Runs in the foreground: accepted like all others, executed for a caller who waits."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,8 +18,10 @@ from kern.execution.attempt import Attempt
 from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor
 from kern.execution.journal import Emit
+from kern.execution.output import handed_out
 from kern.execution.settling import settle
 from kern.execution.spec import Definition, Spec
+from kern.failures import with_output
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord
@@ -87,8 +90,19 @@ class Foreground:
             await until_available(lambda: self._store.settle(output.settlement(held.attempt)))
 
 
-async def execute_alone(definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
+async def execute_alone(
+    definition: Definition,
+    run: NewRun,
+    emit: Emit | None,
+    dependencies: Mapping[str, object] | None = None,
+) -> RunOutput:
     """Execute a run of an agent that has no database, and keep nothing of it.
+
+    Args:
+        definition: the agent.
+        run: the run.
+        emit: called with each event.
+        dependencies: the run's own, over the agent's.
 
     Raises:
         Exception: what the run failed of.
@@ -98,7 +112,8 @@ async def execute_alone(definition: Definition, run: NewRun, emit: Emit | None) 
         return RunOutput.from_record(record_of(run, Accepted(RunStatus.cancelled, now)))
     run = msgspec.structs.replace(run, run_id=cancellations.run_id(run.run_id, run.user_id))
     record = record_of(run, Accepted(RunStatus.running, now))
-    attempt = Attempt.begin(record, Spec.of(definition), None, emit=emit, foreground=True)
+    spec = Spec.of(definition, dependencies)
+    attempt = Attempt.begin(record, spec, None, emit=emit, foreground=True)
     return await _execute(Executor(), attempt)
 
 
@@ -125,7 +140,7 @@ async def _execute(executor: Executor, attempt: Attempt) -> RunOutput:
             attempt.output.status = RunStatus.cancelled
             await settle(attempt)
     task.result()
+    output = handed_out(attempt)
     if attempt.failure is not None and attempt.output.status is RunStatus.error:
-        raise attempt.failure
-    attempt.output.media = attempt.loaded or None
-    return attempt.output
+        raise with_output(attempt.failure, output)
+    return output

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary, ref
 
+from kern.aio.survived import survived
 from kern.db.database import Database
 from kern.db.heart import Heart
 from kern.errors import DatabaseError, DatabaseUnavailableError
@@ -125,8 +126,8 @@ def _beat(heart: Heart, pulse: Pulse) -> None:
         pulse.loop.call_soon_threadsafe(pulse.on_beat, attempts, mine)
     except DatabaseUnavailableError as error:
         logger.debug("the leases of %d runs were not extended: %s", len(attempts), error)
-    except DatabaseError:
-        logger.exception("the leases of %d runs were not extended", len(attempts))
+    except DatabaseError as error:
+        survived(logger, error, "the leases of %d runs were not extended", len(attempts))
     except RuntimeError:
         logger.debug("an event loop was closed while its leases were extended")
 

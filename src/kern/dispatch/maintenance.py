@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
+from kern.aio.survived import survived
 from kern.db.retention import Retention
 from kern.errors import DatabaseError
 
@@ -100,5 +101,5 @@ async def _repeat(work: Callable[[], Awaitable[None]], often: float) -> None:
             await work()
         except DatabaseError as error:
             logger.debug("maintenance has to wait: %s", error)
-        except Exception:
-            logger.exception("maintenance failed")
+        except Exception as error:
+            survived(logger, error, "maintenance failed")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from kern.aio.guard import guard
 from kern.aio.retry import until_available
-from kern.aio.tasks import Tasks
+from kern.aio.tasks import Tasks, outlived
 from kern.db.base import Store
 from kern.db.values import Kind, Signal
 from kern.dispatch.background import Background, output_of
@@ -40,7 +40,7 @@ from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 from kern.webhooks.sender import Sender
 
-# How long a process that ends tries to be forgotten, in seconds.
+# How long a process that ends tries to be forgotten, and lets hooks end, in seconds.
 _FAREWELL = 2.0
 
 
@@ -154,6 +154,7 @@ class Runtime:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
         duties, self._duties = self._duties, []
         await asyncio.gather(self._worker.stop(grace), self._sender.stop(grace))
+        await outlived(max(grace, _FAREWELL))
         for duty in duties:
             duty.cancel()
         if duties:
@@ -188,13 +189,20 @@ class Runtime:
         submit = partial(self._background.submit, definition, policy=policy, connection=connection)
         return await self._submission.placed(run, submit, connection)
 
-    async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
+    async def execute(
+        self,
+        definition: Definition,
+        run: NewRun,
+        emit: Emit | None,
+        dependencies: Mapping[str, object] | None = None,
+    ) -> RunOutput:
         """Accept a run and execute it here and now, for a caller who waits for it.
 
         Args:
             definition: the agent.
             run: the run.
             emit: called with each event, where the caller streams the run.
+            dependencies: the run's own, over the agent's.
 
         Returns:
             The run as it ended.
@@ -205,7 +213,7 @@ class Runtime:
             Exception: what the run failed of; it is settled as ERROR by then.
         """
         await self._subscriptions.listen()
-        spec = Spec.of(definition)
+        spec = Spec.of(definition, dependencies)
         run = replace(run, lease=self.settings.heartbeat, executor=self._name)
         record = await self._submission.placed(run, self._foreground.accept)
         if self._background.owns(record):
@@ -279,13 +287,18 @@ class Runtime:
         self._worker.start()
         if not self._duties and self._worker.takes_runs:
             guard()
-            on_terminate(self._worker.release_all)
+            on_terminate(self._release)
             self._duties = [
                 self._tasks.start(self._listen()),
                 self._tasks.start(self._scheduler.run()),
                 self._tasks.start(self._maintain()),
                 self._tasks.start(self._sender.run()),
             ]
+
+    async def _release(self) -> None:
+        """Release the runs in flight, and let the hooks of those that have ended end, too."""
+        await self._worker.release_all()
+        await outlived(_FAREWELL)
 
     async def _maintain(self) -> None:
         try:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from kern.aio.retry import until_available
+from kern.aio.survived import survived
 from kern.db.schedules import Schedules
 from kern.errors import BudgetExceededError, DatabaseUnavailableError
 from kern.run.record import NewRun
@@ -56,8 +57,8 @@ class Scheduler:
             self._woken.clear()
             try:
                 sleep = await until_available(self._start_due)
-            except Exception:
-                logger.exception("the schedules cannot be looked at")
+            except Exception as error:
+                survived(logger, error, "the schedules cannot be looked at")
                 sleep = _LONGEST_SLEEP
             with suppress(TimeoutError):
                 async with asyncio.timeout(sleep):
@@ -95,7 +96,7 @@ class Scheduler:
             await self._schedules.update(schedule, moved_on)
         except DatabaseUnavailableError:
             raise
-        except Exception:
-            logger.exception("the schedule %r cannot start its runs", schedule.name)
+        except Exception as error:
+            survived(logger, error, "the schedule %r cannot start its runs", schedule.name)
             return False
         return True

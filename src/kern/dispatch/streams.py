@@ -13,12 +13,12 @@ from kern.errors import RunNotFoundError
 from kern.execution.attempt import Attempt
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.entry import read_row
+from kern.run.event import RunOutputEvent
 from kern.run.fold import RunState, apply_entry
-from kern.run.happened import FIRST_EVENT, Happened, ending, event_of
+from kern.run.happened import FIRST_EVENT, Happened, begun, ending_of, event_of
 from kern.run.ownership import may_see
 from kern.run.record import RunRecord
-from kern.run.steps import read_row
 
 
 class Reader:
@@ -83,7 +83,7 @@ class Reader:
                 if record.status not in _LIVE:
                     continue
             else:
-                attempt.journal.stream()
+                attempt.stream()
                 is_settled = attempt.is_settled  # It may be by the time that the reader goes on.
                 for event in self._from_memory(attempt, is_settled):
                     yield event
@@ -96,7 +96,7 @@ class Reader:
     def _from_memory(self, attempt: Attempt, is_settled: bool) -> Iterator[RunOutputEvent]:
         """Yield what has been committed of an attempt that executes here, and its end."""
         output, journal = attempt.output, attempt.journal
-        yield from self._tell(output, _BEGUN, output.started_at or output.created_at)
+        yield from self._tell(output, begun(output), output.started_at or output.created_at)
         begin = bisect_right(
             journal.entries, self._state.last_seq, hi=journal.readable, key=attrgetter("seq")
         )
@@ -110,7 +110,7 @@ class Reader:
         output, seq = RunOutput.from_record(record), self._state.last_seq
         rows = await until_available(lambda: self._store.events(self._run_id, seq))
         if rows or _has_begun(record):  # It may have begun since the record was read.
-            for event in self._tell(output, _BEGUN, output.started_at or output.created_at):
+            for event in self._tell(output, begun(output), output.started_at or output.created_at):
                 yield event
         for row in rows:
             happened = apply_entry(self._state, read_row(row), row)
@@ -143,7 +143,7 @@ class Reader:
 
     def _ending(self, output: RunOutput, *, begun: bool = True) -> list[Happened]:
         seq = self._state.next_event if begun else FIRST_EVENT
-        return ending(seq, output.status, output.content, output.error, output.content_type)
+        return ending_of(output, seq)
 
     def _tell(
         self, output: RunOutput, happened: Sequence[Happened], at: float
@@ -151,12 +151,10 @@ class Reader:
         for each in happened:
             if each.seq > self._told:
                 self._told = each.seq
-                yield event_of(each, output.run_id, output.session_id, output.agent_id, at)
+                yield event_of(each, output, at)
 
 
 _LIVE = (RunStatus.pending, RunStatus.running)
-
-_BEGUN = (Happened(RunEvent.run_started, seq=FIRST_EVENT),)
 
 
 def _has_begun(record: RunRecord) -> bool:

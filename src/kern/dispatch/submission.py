@@ -25,10 +25,13 @@ from kern.execution.blobs import put_all
 from kern.execution.cancellation import cancellations
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.fold import row_of_event
+from kern.run.fold import fold, row_of_event
+from kern.run.given import REPLACED
+from kern.run.input import RunInput
 from kern.run.ownership import may_see
-from kern.run.record import NewRun, RunRecord
+from kern.run.record import JournalRow, NewRun, RunRecord
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 
 Result = TypeVar("Result")
 
@@ -214,11 +217,25 @@ class Submission:
             RunConflictError: the new run's id is in use.
             JournalError: what is stored of the other one cannot be read.
         """
-        row = row_of_event(await self._store.events(origin, 0), seq)
-        if not await self._store.fork(run, origin, row):
+        rows = await self._store.events(origin, 0)
+        last = row_of_event(rows, seq)
+        copied = [row for row in rows if row.seq <= last]
+        if not await self._store.fork(run, origin, last, await self._moved(run, origin, copied)):
             await self._check_taken(run)
             raise RunConflictError(f"run_id {run.run_id!r} is in use. Choose a new one.")
         return RunOutput.from_record(await self.found(run.run_id))
+
+    async def _moved(
+        self, run: NewRun, origin: str, copied: Sequence[JournalRow]
+    ) -> StatePatch | None:
+        """Return what a fork changes in the state of its session as it begins.
+
+        In the session of the origin that is done: later runs may have changed it since.
+        """
+        changes = fold(copied).changes
+        if changes is None or (await self.found(origin)).session_id == run.session_id:
+            return None
+        return changes
 
     async def found(
         self, run_id: str, user_id: str | None = None, *, with_input: bool = False
@@ -287,11 +304,17 @@ def _same(run: NewRun, record: RunRecord) -> RunRecord:
     """Return the record if it is that of the run, not of another one with its id."""
     if not may_see(run.user_id, record.user_id):
         raise _TakenError(f"run_id {run.run_id!r} is in use. Choose a new one.")
-    if (record.input, record.agent_id) != (run.input, run.agent_id):
+    is_same = record.input == run.input or _is_replaced(record)
+    if not is_same or record.agent_id != run.agent_id:
         raise RunConflictError(
             f"run_id {run.run_id!r} is in use for another input or agent. Choose a new one."
         )
     return record
+
+
+def _is_replaced(record: RunRecord) -> bool:
+    """Say whether a hook has put another input in the place of what the run was given."""
+    return bool(record.input) and REPLACED in RunInput.from_json(record.input or "{}").options
 
 
 def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
@@ -320,5 +343,6 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         input=run.input,
         streamed=run.streamed,
         budgeted=accepted.budgeted,
+        is_new_session=run.is_new_session,
     )
     return record if run.media is None else replace(record, media=run.media)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from kern.aio.retry import until_available
+from kern.aio.survived import survived
 from kern.aio.tasks import Tasks
 from kern.db.base import Store
 from kern.db.queue import Entry
@@ -156,8 +157,8 @@ class Worker:
             except DatabaseUnavailableError as error:
                 logger.debug("the queue is unavailable: %s", error)
                 await self._wait(1.0)
-            except DatabaseError:
-                logger.exception("the queue could not be read")
+            except DatabaseError as error:
+                survived(logger, error, "the queue could not be read")
                 await self._wait(self._heartbeat)
 
     async def _dequeue(self) -> bool:
@@ -274,8 +275,8 @@ class Worker:
         self._subscriptions.notify(record.run_id)
         try:
             await self._executor.execute(attempt)
-        except DatabaseError:
-            logger.exception("the end of run %s could not be stored", record.run_id)
+        except DatabaseError as error:  # Its lease expires, and another attempt goes on.
+            survived(logger, error, "the end of run %s could not be stored", record.run_id)
         finally:
             # Those who wait here have not asked to be notified by others, who may go on with it.
             self._subscriptions.notify(record.run_id)

@@ -1,35 +1,45 @@
 """One executor's try at a run: what it starts from, and what it has come to."""
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
+from weakref import WeakMethod
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
-from kern.errors import ConfigurationError, ModelError
+from kern.errors import ModelError
 from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
-from kern.execution.spec import Spec
+from kern.execution.pieces import ToolPieces
+from kern.execution.retriever import joined
+from kern.execution.spec import Spec, debugging
+from kern.execution.state import SessionState, load
 from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.base import RunInfo
+from kern.run.base import RunContext, RunInfo
 from kern.run.budget import Spending
-from kern.run.codec import decode_object
+from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
-from kern.run.input import RunInput, messages_of
+from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.record import RunRecord
-from kern.run.steps import OUTPUT_MODEL
+from kern.run.state import CURRENT
+from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
+from kern.tools.toolkit import Toolkit
+
+logger = logging.getLogger("kern")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Attempt:
     """One executor's try at a run.
 
@@ -46,9 +56,11 @@ class Attempt:
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
             None where the user had none when the run was accepted or claimed.
-        tries: how many more attempts may fail after this one.
+        tries: how many more attempts may fail after this one; in the foreground this one goes on.
         failures: how many attempts have failed or were lost before it.
-        postponed: the seconds after which the next attempt may begin, once this one has failed.
+        postponed: the seconds after which the next attempt may begin, once this one has failed, or
+            the run sleeps.
+        wakes_at: when the first of the calls goes on that sleep, in seconds since 1970.
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
@@ -68,6 +80,14 @@ class Attempt:
         unfit: the models that no later call needs to ask, each with the error that says why.
         answering: what the answer has to be, by its agent or by itself, and who is asked then.
         answer: the value that was read of the answer, once it fits, and the type of it.
+        provided: tools that the model's provider has, in its own form.
+        tool_instructions: what the model is told of tools in its system message.
+        session_state: the state of its session, once somebody has asked for it.
+        is_new_session: whether nothing can be stored of its session, which was made with the run.
+        options: what the run was given beside its messages, by the name of the option.
+        addressed: the message of the run to which something is added for the model, with its place.
+        tool_instructions: what the model is told of tools in its system message.
+        stored_history: the history as the run's output is to hold it.
     """
 
     spec: Spec
@@ -84,6 +104,7 @@ class Attempt:
     tries: int = 0
     failures: int = 0
     postponed: float | None = None
+    wakes_at: float | None = None
     tools: Mapping[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -103,7 +124,18 @@ class Attempt:
     unfit: tuple[tuple[Model, ModelError], ...] = ()
     answering: Answering | None = None
     answer: tuple[object, str] | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    provided: tuple[Mapping[str, object], ...] = ()
+    tool_instructions: tuple[str, ...] = ()
+    addressed: tuple[int, Message] | None = None
+    stored_history: Sequence[Message] = ()
     _told: int = 0
+    session_state: SessionState | None = None
+    is_new_session: bool = False
+    connected: list[Toolkit] = field(default_factory=list)
+    _run_context: RunContext | None = None
+    _pieces: ToolPieces | None = None
+    _loading: asyncio.Lock | None = None
 
     @classmethod
     def begin(
@@ -139,8 +171,7 @@ class Attempt:
             foreground=foreground,
             timeout=record.timeout,
             remaining=record.timeout if record.remaining is None else record.remaining,
-            # A foreground run's caller is there to see a failure.
-            tries=0 if foreground else max(0, (record.max_attempts or 1) - record.failures - 1),
+            tries=_tries(record, spec, foreground=foreground),
             limits=_limits(record, spec),
             spending=() if record.budgeted else None,
             failures=record.failures,
@@ -150,6 +181,7 @@ class Attempt:
             if record.output_schema is None
             else _answering(record.output_schema, spec),
             loaded={} if record.media is None else dict(record.media),
+            is_new_session=record.is_new_session,
         )
 
     @property
@@ -180,9 +212,93 @@ class Attempt:
     def conversation(self) -> list[Message]:
         """Everything that the model is told, once each of its calls has a result."""
         for turn in self.journal.state.turns[self._told :]:
-            self._add(self.messages, turn.messages, self.output.run_id)
+            self.add(self.messages, turn.messages, self.output.run_id)
             self._told += 1
-        return [*self.context, *self.messages]
+        messages = [*self.context, *self.messages]
+        if self.addressed is not None:
+            place, message = self.addressed
+            messages[len(self.context) + place] = message
+        return messages
+
+    @property
+    def run_context(self) -> RunContext:
+        """The context of the run, which its functions share; it is made when one is called."""
+        if self._run_context is None:
+            output = self.output
+            self._run_context = RunContext(
+                output.run_id,
+                output.session_id,
+                output.agent_id,
+                output.user_id,
+                output.metadata,
+                self.number,
+                dependencies=self.spec.dependencies,
+                knowledge_filters=self._knowledge_filters(),
+                tools=[*self.tools.values()],
+                _agent=self.spec.agent,
+                _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
+            )
+        return self._run_context
+
+    def _knowledge_filters(self) -> object:
+        told, own = self.spec.context_rules, self.options.get("knowledge_filters")
+        searched = None if told is None else told.retriever
+        return joined(None if searched is None else searched.filters, own)
+
+    @property
+    def pieces(self) -> ToolPieces:
+        """What its tools yield."""
+        if self._pieces is None:
+            self._pieces = ToolPieces(self.journal)
+        return self._pieces
+
+    def stream(self) -> None:
+        """Write pieces too from now on, those that there are at once: somebody reads the run."""
+        self.journal.stream()
+        if self._pieces is not None:
+            self._pieces.flush()
+
+    @property
+    def uses_state(self) -> bool:
+        """Whether the state of the session is a part of the run, also where no tool asks for it."""
+        return (
+            self.spec.state_rules is not None
+            or "session_state" in self.options
+            or self.journal.state.changes is not None
+        )
+
+    async def load_state(self) -> SessionState:
+        """Return the state of the session; the first who asks has it loaded.
+
+        Raises:
+            InvalidInputError: the state that the run was given is not JSON.
+        """
+        if self.session_state is None:
+            self._loading = self._loading or asyncio.Lock()
+            async with self._loading:
+                if self.session_state is None:
+                    self.session_state = await self._load_state()
+        return self.session_state
+
+    async def _load_state(self) -> SessionState:
+        output, changes = self.output, self.journal.state.changes
+        ids = (output.user_id, output.session_id, output.run_id)
+        state = await load(
+            None if self.is_new_session else self.store,
+            output.session_id,
+            self.spec.state_rules,
+            self.options.get("session_state"),
+            changes,
+            {key: value for key, value in zip(CURRENT, ids, strict=True) if value is not None},
+        )
+        if state.begun is not None:
+            self.journal.keep(StateChanged(state.begun))
+        self.run_context.session_state = state.value
+        return state
+
+    def _messages_so_far(self) -> list[Message]:
+        turns = self.journal.state.turns[self._told :]
+        return [*self.context, *self.messages, *(each for turn in turns for each in turn.messages)]
 
     def show(self) -> None:
         """Let the output show what the steps say, and the text of an unfinished answer."""
@@ -190,41 +306,48 @@ class Attempt:
         turns = state.turns
         if state.fallback is not None:
             output.model_provider, output.model = state.fallback
-        output.messages = self.messages[:]
+        output.messages = [*self.stored_history, *self.messages]
         for turn in turns[self._told :]:
             output.messages += turn.messages
         output.content = self.journal.unfinished_text or state.answer_text
-        if self.answering is not None:
+        if state.told is not None or state.searched:
+            output.references = [*state.references]
+        if self.answering is not None or state.hooks:
             self._show_answer()
         output.tools = [
             turn.executions[place] for turn in turns for place in sorted(turn.executions)
         ]
         duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
+        output.metrics.name(output.model, output.model_provider)
         output.requirements = list(state.requirements)
+        if self.session_state is not None:
+            output.session_state = self.session_state.stored
 
     def _show_answer(self) -> None:
         """Let the output show the value of the answer, and what secondary models have said."""
         output, state = self.output, self.journal.state
         output.followups = [*state.followups]
-        if state.answers_of(OUTPUT_MODEL) and output.messages:
+        answer = state.replaced or self.answer
+        if (state.replaced or state.answers_of(OUTPUT_MODEL)) and output.messages:
             # What its caller was told is what later runs are shown, with the media of the draft.
-            text, parts = state.answer_text or "", output.messages[-1].parts
+            text = state.answer_text or ""
+            if state.replaced is not None:
+                text = shown(state.replaced[0])
+            parts = output.messages[-1].parts
             made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
             content: Content = (TextPart(text), *made) if made else text
             output.messages[-1] = Message("assistant", content)
-        if self.answer is not None:
+        if answer is not None:
             # It is a value of JSON here; the agent's methods make an instance of it.
-            output.content, output.content_type = cast("tuple[str, str]", self.answer)
+            output.content, output.content_type = cast("tuple[str, str]", answer)
 
     async def replay(self) -> None:
-        """Read what earlier attempts have journaled, and ask for what is known only now.
+        """Read what earlier attempts have journaled, and see with what this one goes on.
 
         Raises:
-            ConfigurationError: two tools have one name.
             JournalError: a row is damaged, or was written by a newer kern.
-            ToolsetError: a toolset did not say in time which tools it has.
-            ValueError: the stored input or history is damaged.
+            ValueError: the stored input is damaged.
         """
         await self.restore()
         turns = self.journal.state.turns
@@ -233,8 +356,6 @@ class Attempt:
             last = turns[-1]
             open_places = {place for place, _ in last.open_calls}
             self.interrupted = frozenset(last.started - last.allowed) & open_places
-        self.tools = await self._listed_tools()
-        await self._set_context()
 
     async def restore(self) -> None:
         """Read what earlier attempts have journaled, unless that has been read.
@@ -251,50 +372,30 @@ class Attempt:
                 lambda: store.events(run_id, self.journal.state.last_seq)
             ):
                 self.journal.restore(row)
-        given = RunInput.from_json(self.input).messages
-        if store is None and self.loaded:
+        self._take_input()
+
+    def replace_input(self, input: str) -> None:
+        """Have another input, as JSON text, take the place of the run's, before its first turn."""
+        self.input = self.output.input_json = input
+        self.messages.clear()
+        self.blobs.clear()
+        self._take_input()
+
+    def _take_input(self) -> None:
+        said = RunInput.from_json(self.input)
+        self.options, given = said.options, said.messages
+        if said.options and (wanted := said.options.get("debug_mode")) is not None:
+            self.spec = debugging(self.spec, bool(wanted))
+        if self.store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
-        self._add(self.messages, given, run_id)
+        self.add(self.messages, given, self.output.run_id)
 
-    async def _listed_tools(self) -> Mapping[str, Tool]:
-        if not self.spec.toolsets:
-            return self.spec.tools
-        tools = dict(self.spec.tools)
-        for toolset in self.spec.toolsets:
-            for tool in await toolset.listed(self.info):
-                if tools.setdefault(tool.name, tool) is not tool:
-                    raise ConfigurationError(
-                        f"Two tools of the agent {self.spec.id!r} have the name {tool.name!r}; "
-                        "give one of them another."
-                    )
-        return tools
+    def show_tools(self) -> None:
+        """Let the run's context say what the model can have called."""
+        if self._run_context is not None:
+            self._run_context.tools = [*self.tools.values()]
 
-    async def _set_context(self) -> None:
-        system, limit = self.spec.system_message, self.spec.history_runs
-        self.context = [Message("system", system)] if system else []
-        self.history = self.journal.state.history
-        store, output = self.store, self.output
-        if store is None or not (limit or self.history):
-            return
-        if self.journal.state.turns:
-            # What the model was told in the first attempt, not what the session says by now.
-            found = await until_available(lambda: store.outputs(self.history))
-        else:
-            agent_id = self.spec.id if self.spec.history_agents == "own" else None
-            found = await until_available(
-                lambda: store.history(
-                    output.session_id,
-                    output.run_id,
-                    limit,
-                    agent_id=agent_id,
-                    user_id=output.user_id,
-                )
-            )
-            self.history = tuple(run_id for run_id, _ in found)
-        for earlier, text in found:
-            self._add(self.context, messages_of(decode_object(text)), earlier)
-
-    def _add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
+    def add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""
         to += messages
         for hash in blobs_in(messages):
@@ -319,6 +420,12 @@ async def given_media(attempt: Attempt) -> tuple[Media, ...]:
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:
     own = () if record.usage_limits is None else (UsageLimits.from_json(record.usage_limits),)
     return own if spec.usage_limits is None else (spec.usage_limits, *own)
+
+
+def _tries(record: RunRecord, spec: Spec, *, foreground: bool) -> int:
+    if foreground:  # Its caller is there to see a failure, unless the agent says otherwise.
+        return 0 if spec.retrying is None else spec.retrying.times
+    return max(0, (record.max_attempts or 1) - record.failures - 1)
 
 
 def _answering(output_schema: str, spec: Spec) -> Answering:

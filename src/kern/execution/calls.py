@@ -1,25 +1,37 @@
-"""The tool calls of a turn: made side by side, each result written down as it comes."""
+"""The tool calls of a turn: made side by side, each result written down as it comes.
+
+Calls of sequential tools are made alone: a turn's calls are made in groups, one after another.
+"""
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Sequence, Set
 from contextlib import nullcontext
 from difflib import get_close_matches
 from functools import partial
+from typing import TypeAlias
 
-from kern.errors import MissingToolError, ThreadLimitError, UsageLimitError, described
+from kern.errors import (
+    InvalidInputError,
+    MissingToolError,
+    ThreadLimitError,
+    UsageLimitError,
+    described,
+)
 from kern.execution.attempt import Attempt, given_media
 from kern.execution.blobs import keep_result
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
-from kern.run.base import RunContext, current_run, current_user
+from kern.execution.steps import AsleepError, CallSteps, Suspended
+from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, current_run, current_user
 from kern.run.content import Content, text_of
 from kern.run.printable import one_line
 from kern.run.requirement import RequirementKind, RunRequirement
-from kern.run.steps import Paused, ToolEnded
+from kern.run.steps import Paused, ToolConcluded, ToolEnded, ToolsBegun
 from kern.run.tool import ToolCall, ToolExecution
 from kern.run.turn import Turn
-from kern.tools import ToolResult
+from kern.tools import Tool, ToolResult
+from kern.tools.hooked import execution_of
 
 logger = logging.getLogger("kern")
 
@@ -33,7 +45,11 @@ class PausedError(Exception):
     """A person has to decide about calls before the run goes on."""
 
 
-def starts(attempt: Attempt, number: int, calls: Sequence[tuple[int, ToolCall]]) -> tuple[int, ...]:
+Calls: TypeAlias = Sequence[tuple[int, ToolCall]]
+"""Calls of a turn, with their places in it."""
+
+
+def starts(attempt: Attempt, number: int, calls: Calls) -> tuple[int, ...]:
     """Return the places of the calls that begin at once.
 
     Args:
@@ -41,12 +57,37 @@ def starts(attempt: Attempt, number: int, calls: Sequence[tuple[int, ToolCall]])
         number: in which of the run's turns they are.
         calls: calls without a result, with their places.
     """
-    return tuple(
-        place
+    due = [
+        (place, call)
         for place, call in calls
-        if _refusal(attempt, number, place, call) is None
-        and _requirement(attempt, number, place, call) is None
-    )
+        if _refusal(attempt, number, place, call, calls) is None
+        and _needed(attempt, number, place, attempt.tools[call.name]) is None
+    ]
+    return tuple(place for place, _ in next(iter(groups(attempt, due)), ()))
+
+
+def groups(attempt: Attempt, calls: Calls) -> Sequence[Calls]:
+    """Return calls in the groups in which they are made, each once the one before has ended.
+
+    Args:
+        attempt: the attempt that makes them.
+        calls: calls without a result, with their places.
+    """
+    if len(calls) < 2:
+        return [calls] if calls else []
+    rules = attempt.spec.call_rules
+    if rules is not None and not rules.parallel:
+        return [[each] for each in calls]
+    tools = attempt.tools
+    alone = {place for place, call in calls if (tool := tools.get(call.name)) and tool.sequential}
+    if not alone:
+        return [calls]
+    found: list[list[tuple[int, ToolCall]]] = []
+    for place, call in calls:
+        if place in alone or not found or found[-1][-1][0] in alone:
+            found.append([])
+        found[-1].append((place, call))
+    return found
 
 
 def check_calls(attempt: Attempt, turn: Turn) -> None:
@@ -87,7 +128,8 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         MissingToolError: a tool that an earlier attempt was to call is gone.
         UsageLimitError: the model was told that it may make no more calls, and goes on.
         ThreadLimitError: no thread became free for a synchronous tool.
-        PausedError: a person has to decide about a call; all others have ended.
+        PausedError: a person has to decide about a call; all others have ended, or sleep.
+        AsleepError: calls sleep; all others have ended.
         StaleAttemptError: the run has a later attempt.
     """
     check_calls(attempt, turn)
@@ -98,22 +140,45 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         if (kind := _requirement(attempt, turn.number, place, call)) is not None
     ]
     waiting = {each.tool_execution.tool_call_id for each in requirements}
-    uses = [
-        _use(attempt, turn, place, call)
-        for place, call in turn.open_calls
-        if call.id not in waiting
-    ]
-    if len(uses) == 1:  # It needs no task: the tool's own code is in one already.
-        await uses[0]
-    else:
-        await _side_by_side(uses)
+    due = [(place, call) for place, call in turn.open_calls if call.id not in waiting]
+    for number, group in enumerate(_in_order(attempt, turn, due)):
+        if attempt.wakes_at is not None:
+            break  # They come after a call that sleeps.
+        if number:
+            await _begin(attempt, turn, group)
+        uses = [_use(attempt, turn, place, call) for place, call in group]
+        if len(uses) == 1:  # It needs no task: the tool's own code is in one already.
+            await uses[0]
+        else:
+            await _side_by_side(uses)
     if requirements:
+        # Who sleeps goes on with the decision, and sleeps on if it is early.
         attempt.journal.keep(Paused(tuple(requirements)))
         names = ", ".join(each.tool_execution.tool_name for each in requirements)
         raise PausedError(
             f"A person has to decide about {names}. Answer the run's requirements, and continue "
             "the run with them."
         )
+    if attempt.wakes_at is not None:
+        raise AsleepError(attempt.wakes_at)
+
+
+def _in_order(attempt: Attempt, turn: Turn, due: Calls) -> Sequence[Calls]:
+    """Return the groups in which calls are made; those that are refused go with the first."""
+    found = groups(attempt, due)
+    if len(found) < 2:
+        return found
+    refused = [each for each in due if _refusal(attempt, turn.number, *each) is not None]
+    first, *others = groups(attempt, [each for each in due if each not in refused]) or [[]]
+    return [[*refused, *first], *others]
+
+
+async def _begin(attempt: Attempt, turn: Turn, calls: Calls) -> None:
+    """Write down that calls begin which have waited for others of their turn."""
+    attempt.journal.keep(ToolsBegun(tuple(place for place, _ in calls)))
+    tools = [attempt.tools[call.name] for _, call in calls]
+    if attempt.journal.is_read or any(each.on_interrupt != "retry" for each in tools):
+        await attempt.journal.commit()
 
 
 async def _side_by_side(uses: Sequence[Coroutine[None, None, None]]) -> None:
@@ -128,18 +193,43 @@ async def _side_by_side(uses: Sequence[Coroutine[None, None, None]]) -> None:
 async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None:
     refusal = _refusal(attempt, turn.number, place, call)
     if refusal is None:
-        result = await _call(attempt, turn, place, call)
+        try:
+            result = await _call(attempt, turn, place, call)
+        except Suspended as suspended:
+            attempt.wakes_at = min(suspended.until, attempt.wakes_at or suspended.until)
+            return
     else:
         result = ToolResult(refusal, is_error=True)
     if result.is_error:
         _log_error(attempt, call, result)
 
     def keep(content: Content) -> None:
-        attempt.journal.keep(ToolEnded(place, content, result.is_error))
+        attempt.journal.keep(_ended(attempt, turn, place, call, result, content))
 
+    attempt.pieces.flush()
     run_id = attempt.output.run_id
     await keep_result(attempt.store, run_id, result.content, keep, attempt.loaded)
     await attempt.journal.commit()
+
+
+def _ended(
+    attempt: Attempt,
+    turn: Turn,
+    place: int,
+    call: ToolCall,
+    result: ToolResult,
+    content: Content,
+) -> ToolEnded:
+    """Return the step for a result, with what the call has changed in the session's state."""
+    state, error = attempt.session_state, result.is_error
+    patch = None if state is None else state.merge(turn, place)
+    ends = shown = result.ends
+    tool = attempt.tools.get(call.name)
+    if tool is not None and not error:
+        ends, shown = ends or tool.stop_after_tool_call, shown or tool.show_result
+    if not (ends or shown or result.messages or turn.pieces):
+        return ToolEnded(place, content, error, patch)
+    return ToolConcluded(place, content, error, patch, ends, shown, result.messages)
 
 
 def _log_error(attempt: Attempt, call: ToolCall, result: ToolResult) -> None:
@@ -162,7 +252,7 @@ def _log_error(attempt: Attempt, call: ToolCall, result: ToolResult) -> None:
 
 async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
     spec = attempt.spec
-    make: CallTool = partial(_make, attempt, _key(attempt, turn, place))
+    make: CallTool = partial(_make, attempt, turn, place)
     if not spec.middleware:
         return await make(call)
     try:
@@ -178,32 +268,62 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
         return ToolResult(described(error), is_error=True)
 
 
-async def _make(attempt: Attempt, key: str, call: ToolCall) -> ToolResult:
-    output, tool = attempt.output, attempt.tools[call.name]
-    context = RunContext(
-        run_id=output.run_id,
-        session_id=output.session_id,
-        agent_id=output.agent_id,
-        user_id=output.user_id,
-        metadata=output.metadata,
-        attempt=attempt.number,
-        tool_call_id=call.id,
-        idempotency_key=key,
-        dependencies=attempt.spec.dependencies,
-        media=await given_media(attempt) if tool.takes_media else (),
-    )
+async def _make(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> ToolResult:
+    tool, rules = attempt.tools[call.name], attempt.spec.call_rules
+    around = () if rules is None else rules.around
+    asks_for = tool.asks_for
+    if around:
+        asks_for = frozenset(asks_for).union(*(each.names for each in around))
+    emit = partial(attempt.pieces.take, turn.number, place, tool.show_result)
+    key = _key(attempt, turn, place)
+    if not asks_for & STATE_VALUES:
+        context = attempt.run_context.for_call(call.id, key, emit)
+        return await _make_with(attempt, place, context, call, asks_for)
+    state = await attempt.load_state()
+    context, copy = attempt.run_context.for_call(call.id, key, emit), state.copy()
+    context.session_state = copy.value
+    result = await _make_with(attempt, place, context, call, asks_for)
+    try:
+        state.close(place, copy, context.session_state)
+    except InvalidInputError as error:
+        return ToolResult(f"{error} What the call did with the state is lost.", is_error=True)
+    return result
+
+
+async def _make_with(
+    attempt: Attempt, place: int, context: RunContext, call: ToolCall, asks_for: Set[str]
+) -> ToolResult:
+    output, tool, rules = attempt.output, attempt.tools[call.name], attempt.spec.call_rules
+    context._steps = steps = CallSteps(attempt, place)
+    if asks_for & MEDIA_VALUES:
+        context.media = await given_media(attempt)
     opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
     run, user = current_run.set(output.run_id), current_user.set(output.user_id)
     try:
         with opened:
-            return await tool.call(call.arguments, context)
+            execute = execution_of(tool, () if rules is None else rules.around)
+            result = await tool.call(call.arguments, context, execute)
     finally:
+        steps.end()
         current_run.reset(run)
         current_user.reset(user)
+    if steps.left is not None and result.is_error:  # It was stopped, and has not returned.
+        raise steps.left
+    return result
 
 
-def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str | None:
-    """Return what the model is told in place of a call that is not made."""
+def _refusal(
+    attempt: Attempt, number: int, place: int, call: ToolCall, calls: Calls = ()
+) -> str | None:
+    """Return what the model is told in place of a call that is not made.
+
+    Args:
+        attempt: the attempt.
+        number: in which of the run's turns it is.
+        place: its place there.
+        call: the call.
+        calls: those of the turn, where it is not in the journal yet.
+    """
     spec = attempt.spec
     if (tool := attempt.tools.get(call.name)) is None:
         known = {name.lower(): name for name in attempt.tools}
@@ -214,7 +334,10 @@ def _refusal(attempt: Attempt, number: int, place: int, call: ToolCall) -> str |
     limit = spec.tool_call_limit
     if limit is not None and _earlier(attempt, number) + place >= limit:
         return f"Not called: the run may make {limit} tool calls. Answer without it."
-    if tool.requires_confirmation and (unfit := tool.unfit(call.arguments)) is not None:
+    most = tool.call_limit
+    if most is not None and _before(attempt, number, place, call, calls) >= most:
+        return f"Not called: the run may call {tool.name} {most} times. Go on without it."
+    if tool.needs_person and (unfit := tool.unfit(call.arguments)) is not None:
         return unfit
     if tool.on_interrupt == "fail" and _is_interrupted(attempt, number, place):
         return _UNKNOWN_OUTCOME
@@ -226,11 +349,17 @@ def _requirement(
 ) -> RequirementKind | None:
     """Return what a call needs a person for, if it does."""
     tool = attempt.tools.get(call.name)
-    if tool is None or _refusal(attempt, number, place, call) is not None:
+    needed = None if tool is None else _needed(attempt, number, place, tool)
+    if needed is None or _refusal(attempt, number, place, call) is not None:
         return None
+    return needed
+
+
+def _needed(attempt: Attempt, number: int, place: int, tool: Tool) -> RequirementKind | None:
+    """Return what a call needs a person for that is not refused."""
     if tool.on_interrupt == "pause" and _is_interrupted(attempt, number, place):
         return "unknown_outcome"
-    if not tool.requires_confirmation:
+    if not tool.needs_person:
         return None
     turns = attempt.state.turns
     is_decided = number <= len(turns) and place in turns[-1].started | turns[-1].allowed
@@ -242,6 +371,7 @@ def _required(
 ) -> RunRequirement:
     schema = attempt.tools[call.name].schema.parameters
     execution = ToolExecution(call.id, call.name, call.arguments)
+    execution.requires_confirmation = kind == "confirmation"
     return RunRequirement(_key(attempt, turn, place), kind, execution, schema)
 
 
@@ -253,6 +383,15 @@ def _earlier(attempt: Attempt, number: int) -> int:
     """Return how many tool calls the model has asked for before a turn."""
     turns = attempt.state.turns
     return turns[number - 1].earlier if number <= len(turns) else attempt.state.tool_calls
+
+
+def _before(attempt: Attempt, number: int, place: int, call: ToolCall, calls: Calls) -> int:
+    """Return how many calls of a tool the model has asked for before one."""
+    turns = attempt.state.turns
+    made = [each for turn in turns[: number - 1] for each in turn.message.tool_calls]
+    of_turn = turns[number - 1].message.tool_calls if number <= len(turns) else ()
+    made += of_turn[:place] or [each for at, each in calls if at < place]
+    return sum(each.name == call.name for each in made)
 
 
 def _key(attempt: Attempt, turn: Turn, place: int) -> str:

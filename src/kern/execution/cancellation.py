@@ -5,14 +5,19 @@ that the process uses subscribes, and is handed each cancel for a run that does 
 """
 
 import asyncio
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from kern.errors import described
 from kern.keywords import explained
+from kern.run.cancellation_management import BaseRunCancellationManager
 from kern.run.codec import check_id, check_user
 from kern.run.ownership import ids_of, may_see, own_id
+
+logger = logging.getLogger("kern")
 
 # A pending cancel whose run never arrives must not be kept without end.
 _PENDING_LIMIT = 10_000
@@ -30,6 +35,7 @@ class Cancellations:
         self._owners: dict[str, str] = {}
         self._pending: OrderedDict[str, set[str | None]] = OrderedDict()
         self._subscribers: dict[object, Subscriber] = {}
+        self._stopped: set[str] = set()
 
     def executes(self, run_id: str, user_id: str | None, stop: Stop) -> None:
         """Keep how to stop a run that executes here.
@@ -49,6 +55,17 @@ class Cancellations:
         with self._lock:
             self._executing.pop(run_id, None)
             self._owners.pop(run_id, None)
+            self._stopped.discard(run_id)
+
+    def active(self) -> dict[str, bool]:
+        """Return the runs that execute here, each with whether it was stopped for a cancel here."""
+        with self._lock:
+            return {run_id: run_id in self._stopped for run_id in self._executing}
+
+    def is_pending(self, run_id: str) -> bool:
+        """Say whether a cancel is kept for a run that has not arrived yet."""
+        with self._lock:
+            return run_id in self._pending
 
     def run_id(self, chosen: str, user_id: str | None) -> str:
         """Return the id for a run that is kept nowhere, where another user's may execute here."""
@@ -63,7 +80,11 @@ class Cancellations:
                 is_seen = may_see(user_id, self._owners.get(run_id))
                 stop = self._executing.get(run_id) if is_seen else None
             if stop is not None:
-                return stop(run_id)
+                is_stopped = stop(run_id)
+                with self._lock:
+                    if is_stopped and run_id in self._executing:
+                        self._stopped.add(run_id)
+                return is_stopped
         return False
 
     def keep_pending(self, run_id: str, user_id: str | None) -> None:
@@ -119,6 +140,19 @@ class Cancellations:
 cancellations = Cancellations()
 
 
+class Managed:
+    """The cancellation manager of the program, where it has set one.
+
+    Attributes:
+        manager: the manager; see :mod:`kern.execution.managing`.
+    """
+
+    manager: BaseRunCancellationManager | None = None
+
+
+managed = Managed()
+
+
 @explained
 def cancel_run(run_id: str, user_id: str | None = None) -> bool:
     """Cancel a run, whether it runs, waits, or has yet to be started.
@@ -137,6 +171,11 @@ def cancel_run(run_id: str, user_id: str | None = None) -> bool:
         InvalidInputError: ``run_id`` or ``user_id`` cannot be an id.
     """
     stopped, _ = cancellations.cancel(check_id("run_id", run_id), check_user(user_id))
+    if managed.manager is not None:
+        try:
+            managed.manager.cancel_run(run_id)
+        except Exception as error:
+            _log(run_id, error)
     return stopped
 
 
@@ -157,5 +196,25 @@ async def acancel_run(run_id: str, user_id: str | None = None) -> bool:
         DatabaseError: a database could not be told.
     """
     stopped, answers = cancellations.cancel(check_id("run_id", run_id), check_user(user_id))
+    if managed.manager is not None:
+        await tell_manager(run_id)
     told = await asyncio.gather(*(asyncio.wrap_future(answer) for answer in answers))
     return stopped or any(told)
+
+
+async def tell_manager(run_id: str) -> None:
+    """Tell the program's cancellation manager, if there is one, of a cancel.
+
+    Args:
+        run_id: the run.
+    """
+    if managed.manager is not None:
+        try:
+            await managed.manager.acancel_run(run_id)
+        except Exception as error:
+            _log(run_id, error)
+
+
+def _log(run_id: str, error: Exception) -> None:
+    text = described(error)
+    logger.warning("the cancellation manager was not told of the cancel of %s: %s", run_id, text)

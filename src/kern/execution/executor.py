@@ -11,9 +11,11 @@ from datetime import timedelta
 from enum import Enum
 from functools import partial
 from threading import Lock
+from typing import cast
 
 from kern.db.values import Kind
 from kern.errors import (
+    CheckError,
     ConfigurationError,
     JournalError,
     KernError,
@@ -26,14 +28,19 @@ from kern.errors import (
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
-from kern.execution.cancellation import cancellations
+from kern.execution.cancellation import cancellations, managed
 from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
+from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
+from kern.execution.output import details_of
 from kern.execution.report import log_failure, with_log
-from kern.execution.settling import postpone, refuse, release, settle, show_current
+from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
+from kern.execution.steps import AsleepError
+from kern.failures import check_details, kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.codec import to_json_value
 
 logger = logging.getLogger("kern")
 
@@ -143,11 +150,15 @@ class Executor:
                 self.on_signal(run_id, kind)
         execution.task = asyncio.current_task()  # What stopped it before has not cancelled that.
         try:
+            if managed.manager is not None:
+                await register(run_id)
             await self._run(execution)
         finally:
             if self._executing.get(run_id) is execution:
                 del self._executing[run_id]
                 cancellations.ended(run_id)
+                if managed.manager is not None:
+                    await clean_up(run_id)
 
     async def idle(self) -> None:
         """Wait until no background run executes here."""
@@ -180,7 +191,7 @@ class Executor:
             if len(self._early) > _EARLY_LIMIT:
                 self._early.popitem(last=False)
         elif kind is Kind.read:
-            execution.attempt.journal.stream()
+            execution.attempt.stream()
         else:
             self.stop(run_id)
 
@@ -259,6 +270,10 @@ class Executor:
             execution.stop(Stop.stale)
         except PausedError as pause:
             output.status, output.error = RunStatus.paused, str(pause)
+        except AsleepError as asleep:
+            if execution.end() is None:
+                await sleep(attempt, _delay(asleep.until, limit))
+                return attempt.output
         except asyncio.CancelledError as error:
             if execution.stopped is None and not _is_being_cancelled():
                 _fail(attempt, error)
@@ -290,6 +305,15 @@ class Executor:
         return not is_alone and execution.end() is None
 
 
+def _delay(until: float, limit: asyncio.Timeout | None) -> float:
+    """Return for how long a run sleeps: not beyond its time limit."""
+    delay = until - time.time()
+    deadline = None if limit is None else limit.when()
+    if deadline is None:
+        return delay
+    return min(delay, deadline - asyncio.get_running_loop().time())
+
+
 def _told(attempt: Attempt, started: float) -> RunOutput:
     """Return the run as it is after an attempt; if it has failed with that, it is in the log."""
     output = attempt.output
@@ -306,8 +330,12 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     with suppress(JournalError, ValueError):
         await attempt.restore()
     attempt.show()
+    if attempt.state.secondary or attempt.state.fallback is not None:
+        output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
+    if isinstance(attempt.failure, CheckError):  # What was refused is nobody's answer.
+        output.content, output.content_type = None, "str"
     state = attempt.state
     kept = None if state.kept is None else state.kept_at(attempt.spec.models)
     if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
@@ -332,6 +360,7 @@ def _cancel(attempt: Attempt) -> None:
     task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
     output = attempt.output
     output.status, output.error, output.error_kind = RunStatus.cancelled, None, None
+    output.error_details = None
     attempt.failure = None
 
 
@@ -345,5 +374,20 @@ def _too_long(attempt: Attempt) -> RunTimeoutError:
 def _fail(attempt: Attempt, error: BaseException) -> None:
     output = attempt.output
     attempt.failure = error
-    output.status, output.error_kind = RunStatus.error, type(error).__name__
+    output.status, output.error_kind = RunStatus.error, kind_of(error)
     output.error = str(error) if isinstance(error, KernError) else described(error)
+    output.error_details = _details(output.run_id, error)
+
+
+def _details(run_id: str, error: BaseException) -> dict[str, object] | None:
+    """Return what a check says beside its message, as the run's readers have it: as JSON."""
+    if (details := check_details(error)) is None:
+        return None
+    try:
+        return cast("dict[str, object]", to_json_value(details))
+    except Exception as wrong:  # A check of a user's may say anything.
+        logger.warning(
+            "run %s: the additional_data of its %s is no JSON, and is not kept: %s",
+            *(run_id, type(error).__name__, described(wrong)),
+        )
+        return {"check_trigger": details["check_trigger"]}

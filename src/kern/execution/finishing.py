@@ -38,8 +38,8 @@ def asked_of_model(answering: Answering) -> OutputSchema | None:
     return _asked(answering)
 
 
-async def finish(attempt: Attempt) -> bool:
-    """Take a run whose model has answered to its end, and say whether it is there.
+async def is_fit(attempt: Attempt) -> bool:
+    """Have the answer put into its final words and form, and say whether it fits.
 
     Raises:
         ModelError: a model failed, or refused to answer.
@@ -49,6 +49,8 @@ async def finish(attempt: Attempt) -> bool:
     """
     answering, state = attempt.answering, attempt.state
     assert answering is not None, "else any answer is the end"
+    if state.turns[-1].ends:  # A tool has answered.
+        return True
     form = answering.form if answering.parses else None
     if form is not None:  # What was declined needs no second model.
         _check_refusal(attempt, state.turns[-1].message)
@@ -57,11 +59,14 @@ async def finish(attempt: Attempt) -> bool:
         await _ask_secondary(attempt, OUTPUT_MODEL, answering.output, asked)
     if answering.form and answering.parser and _is_due(attempt, PARSER_MODEL):
         await _ask_secondary(attempt, PARSER_MODEL, answering.parser, _asked(answering))
-    if form is not None and not await _fits(attempt, answering, form):
-        return False
-    if answering.followups is not None and not state.answers_of(FOLLOWUPS):
-        await _suggest(attempt, answering.followups)
-    return True
+    return form is None or await _fits(attempt, answering, form)
+
+
+async def suggest(attempt: Attempt) -> None:
+    """Have follow-ups suggested, where they are wanted; where that fails, the run goes on."""
+    followups = None if attempt.answering is None else attempt.answering.followups
+    if followups is not None and not attempt.state.answers_of(FOLLOWUPS):
+        await _suggest(attempt, followups)
 
 
 def _asked(answering: Answering) -> OutputSchema | None:
@@ -131,7 +136,7 @@ async def _ask_secondary(
     of_this = attempt.state.answers_of(name)
     if of_this and isinstance(refused := attempt.state.secondary[-1], AnswerRefused):
         messages += [Message("assistant", of_this[-1].message.text), complaint(refused.reason)]
-    response = await _ask(attempt, secondary.model, messages, form)
+    response = await ask_secondary(attempt, secondary.model, messages, form)
     said = response.message
     # Nothing else of it is ever used, and media of it has no place in a row.
     _keep(attempt, name, response, Message("assistant", said.text, refusal=said.refusal))
@@ -146,7 +151,7 @@ async def _suggest(attempt: Attempt, followups: Followups) -> None:
     ]
     model, form = followups.model or attempt.spec.model, followups.form
     try:
-        response = await _ask(attempt, model, messages, form.output_schema)
+        response = await ask_secondary(attempt, model, messages, form.output_schema)
     except (ModelError, UsageLimitError, BudgetExceededError) as error:
         logger.warning("run %s has no follow-ups: %s", run_id, error)
         return
@@ -159,9 +164,23 @@ async def _suggest(attempt: Attempt, followups: Followups) -> None:
     _keep(attempt, FOLLOWUPS, response, message)
 
 
-async def _ask(
+async def ask_secondary(
     attempt: Attempt, model: Model, messages: Sequence[Message], form: OutputSchema | None
 ) -> ModelResponse:
+    """Have a model answer beside the run's own, once what came before is written.
+
+    Args:
+        attempt: the attempt.
+        model: who is asked.
+        messages: what it is told.
+        form: what its answer has to be, or None.
+
+    Raises:
+        ModelError: the model failed.
+        UsageLimitError: the run has used as much as it may.
+        BudgetExceededError: its user has.
+        StaleAttemptError: the run has a later attempt.
+    """
     await attempt.journal.commit()
     await check_usage(attempt)
     ask = around_model(attempt.spec.middleware, attempt.info, partial(respond, cached(model)))

@@ -1,8 +1,9 @@
 """The journal of one run, as one attempt writes it."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -12,9 +13,10 @@ from kern.db.base import Store
 from kern.models.base import Model, ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.codec import join_halves
-from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.entry import Entry, read_row, write_row
+from kern.run.event import RunOutputEvent
 from kern.run.fold import RunState, apply_entry
-from kern.run.happened import FIRST_EVENT, Happened, ending, event_of
+from kern.run.happened import Happened, begun, ending_of, event_of
 from kern.run.record import JournalRow
 from kern.run.steps import (
     PIECE_KINDS,
@@ -22,12 +24,11 @@ from kern.run.steps import (
     AnyStep,
     CallBegun,
     CallBroken,
-    Entry,
     ModelAnswered,
     TextSlice,
-    read_row,
-    write_row,
 )
+
+logger = logging.getLogger("kern")
 
 Emit = Callable[[RunOutputEvent], None]
 
@@ -84,6 +85,7 @@ class Journal:
         self._emit = emit
         self._streamed = streamed
         self._has_pieces = False
+        self._is_closed = False
         self._unwritten: list[Entry] = []
         self._untold: list[tuple[Entry, list[Happened]]] = []
         self._pending: list[str] = []
@@ -127,8 +129,7 @@ class Journal:
     def begin(self) -> None:
         """Notify the run's own caller that it has begun."""
         if self._emit is not None and self._attempt == 1:
-            started = Happened(RunEvent.run_started, seq=FIRST_EVENT)
-            self._tell(self._emit, [started], time.time())
+            self._tell(self._emit, begun(self._output), time.time())
 
     def begin_call(self) -> None:
         """Have a model call begin."""
@@ -202,6 +203,14 @@ class Journal:
         """Have a step written together with what comes next, the run's end at the latest."""
         self._add(step, self.state.next_event)
 
+    def tell(self, step: AnyStep) -> None:
+        """Have a step written soon where somebody reads the run, else with what comes next."""
+        if self._is_closed:
+            return
+        self.keep(step)
+        if self.is_read:
+            self._flush_soon()
+
     async def commit(self) -> None:
         """Commit everything that was kept.
 
@@ -214,12 +223,13 @@ class Journal:
         """Notify the run's own caller of its end, which is stored; others see it in the run."""
         if self._emit is not None:
             output, seq = self._output, self.state.next_event
-            happened = ending(seq, output.status, output.content, output.error, output.content_type)
+            happened = ending_of(output, seq)
             self._tell_until(self.state.last_seq)
             self._tell(self._emit, happened, time.time())
 
     async def close(self) -> list[JournalRow]:
         """Write nothing more; return the rows that are to go with the run's end."""
+        self._is_closed = True
         self.break_call()
         if self._flush is not None:
             self._flush.cancel()
@@ -259,7 +269,7 @@ class Journal:
     def _tell(self, emit: Emit, happened: list[Happened], at: float) -> None:
         output = self._output
         for each in happened:
-            emit(event_of(each, output.run_id, output.session_id, output.agent_id, at))
+            emit(event_of(each, output, at))
 
     def _hand_out(self) -> None:
         """Let readers have the text that has come since the last piece."""
@@ -292,8 +302,10 @@ class Journal:
                 return
             self._has_pieces |= any(row.type in PIECE_KINDS for row in rows)
             append = partial(store.append, run_id, self._attempt, rows, self._streamed)
-            if not await (until_available(append) if waits else append()):
+            appended = await (until_available(append) if waits else append())
+            if appended is None:
                 raise StaleAttemptError(f"run {run_id}: attempt {self._attempt} is stale")
+            log_lost(run_id, appended.lost)
             written = {row.seq for row in rows}
             self._unwritten = [each for each in self._unwritten if each.seq not in written]
             self.readable = readable
@@ -309,6 +321,18 @@ class Journal:
             for each in entries
             if self._streamed or not _is_piece(each)
         ]
+
+
+def log_lost(run_id: str, keys: Sequence[str]) -> None:
+    """Log which keys of the session's state a run has changed in vain."""
+    if keys:
+        logger.warning(
+            "run %s: what it did with %s in the state of its session was not stored: a run that "
+            "was accepted later has changed it before",
+            run_id,
+            ", ".join(map(repr, keys)),
+            extra={"run_id": run_id, "keys": [*keys]},
+        )
 
 
 def _tell_nobody(_: str) -> None:

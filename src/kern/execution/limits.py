@@ -1,6 +1,6 @@
 """How much a run may use: counted by its journal, over all its attempts and its children."""
 
-from dataclasses import replace
+from copy import copy
 
 from kern.aio.retry import until_available
 from kern.errors import UsageLimitError
@@ -67,7 +67,7 @@ async def check_tool_calls(attempt: Attempt, more: int) -> None:
 
 async def _used(attempt: Attempt) -> Metrics:
     """Return what the run and those that its tools have started have used."""
-    used, store, run_id = replace(attempt.state.metrics), attempt.store, attempt.output.run_id
+    used, store, run_id = copy(attempt.state.metrics), attempt.store, attempt.output.run_id
     if store is not None and used.tool_calls:
         for usage in await until_available(lambda: store.usage_of_children(run_id)):
             used.add(Metrics.from_dict(decode_object(usage)))

@@ -1,18 +1,28 @@
 """The run loop: replay what is done, then turn after turn, until the model has answered."""
 
+import asyncio
 import logging
 from dataclasses import replace
 from functools import partial
 
+from kern.errors import ModelError
 from kern.execution.asking import ask_model
 from kern.execution.attempt import Attempt
+from kern.execution.beginning import resolve_dependencies, tell
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
-from kern.execution.finishing import asked_of_model, finish
+from kern.execution.cancellation import managed
+from kern.execution.finishing import asked_of_model, is_fit, suggest
+from kern.execution.hook_calls import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage
+from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
+from kern.execution.offering import disconnect, list_tools
+from kern.execution.retrying import pause_before_retry
+from kern.execution.sessions import introduce, leave
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
+from kern.run.printable import one_line
 from kern.run.steps import AttemptBegun
 
 logger = logging.getLogger("kern")
@@ -29,20 +39,75 @@ async def carry_out(attempt: Attempt) -> None:
         JournalError: what earlier attempts have done cannot be read.
         MissingToolError: a tool that has to be called is gone.
         OutputSchemaError: the answer does not have the form that it must have.
+        CheckError: a hook refuses the input or the answer.
         UsageLimitError: the run has used as much as it may.
         PausedError: a person has to decide first.
+        AsleepError: all open calls sleep.
         StaleAttemptError: the run has a later attempt.
     """
-    state = attempt.state
     attempt.journal.begin()
+    try:
+        await _carry_out(attempt)
+    finally:
+        if attempt.connected:
+            await disconnect(attempt)
+
+
+async def _carry_out(attempt: Attempt) -> None:
     await attempt.replay()
+    spec = attempt.spec
+    attempt.tools = spec.tools
+    if spec.dependencies or attempt.options:
+        await resolve_dependencies(attempt)
+    if spec.call_rules is not None or spec.toolsets or spec.context_rules is not None:
+        await list_tools(attempt)
+    if attempt.uses_state:
+        await attempt.load_state()
     if attempt.number > 1:
         await _resume(attempt)
+    if spec.hooks is not None and not attempt.state.turns:
+        await run_pre_hooks(attempt, spec.hooks)
+    if spec.session_rules is not None and spec.session_rules.introduction:
+        await introduce(attempt, spec.session_rules.introduction)
+    await tell(attempt)
     while True:
+        try:
+            return await _go_on(attempt)
+        except ModelError as error:
+            if not (attempt.foreground and attempt.tries and error.transient):
+                raise
+            await _pause(attempt, error)
+
+
+async def _pause(attempt: Attempt, failure: ModelError) -> None:
+    """Wait until what a foreground run failed of may have passed."""
+    attempt.journal.break_call()
+    seconds = pause_before_retry(attempt.spec.retrying, attempt.failures, failure)
+    attempt.tries, attempt.failures = attempt.tries - 1, attempt.failures + 1
+    run_id, told = attempt.output.run_id, one_line(str(failure), 2000)
+    logger.warning("run %s: %s Trying again in %g s.", run_id, told, seconds)
+    await asyncio.sleep(seconds)
+
+
+async def _go_on(attempt: Attempt) -> None:
+    """Carry the run on from what its steps say to its answer."""
+    state, hooks = attempt.state, attempt.spec.hooks
+    while True:
+        if managed.manager is not None:
+            await stop_if_cancelled(attempt.output.run_id)
         if state.is_answered:
-            if attempt.answering is None or await finish(attempt):
-                return
-        elif state.turns and state.turns[-1].open_calls:
+            if attempt.answering is not None and not await is_fit(attempt):
+                continue
+            if hooks is not None:
+                await run_post_hooks(attempt, hooks)
+            if attempt.answering is not None:
+                await suggest(attempt)
+            if attempt.spec.session_rules is not None:
+                await leave(attempt, attempt.spec.session_rules)
+            if hooks is not None:
+                start_in_background(attempt, hooks)
+            return
+        if state.turns and state.turns[-1].open_calls:
             await use_tools(attempt, state.turns[-1])
         else:
             await _ask(attempt)
@@ -124,6 +189,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         attempt.handle,
         None if spec.tool_choice is None else _tool_choice(attempt, spec.tool_choice),
         output_schema=None if attempt.answering is None else asked_of_model(attempt.answering),
+        settings={"tools": attempt.provided} if attempt.provided else {},
         memo=attempt.memo,
         session_id=attempt.output.session_id,
     )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from typing_extensions import override
 
-from kern.errors import KernError
+from kern.errors import CheckError, KernError
 from kern.execution.middleware import Middleware
 from kern.run.agent import RunOutput
 from kern.run.base import RunInfo, RunStatus
@@ -53,7 +53,7 @@ def with_log(middleware: Sequence[Middleware]) -> Sequence[Middleware]:
 def log_failure(
     run: RunInfo, error: str | None, seconds: float | None = None, of: BaseException | None = None
 ) -> None:
-    """Log that a run has ended in ERROR, as the event ``"error"``.
+    """Log that a run has ended in ERROR, as the event ``"error"``; one that was refused warns.
 
     Args:
         run: the run.
@@ -62,6 +62,9 @@ def log_failure(
         of: what it failed of; its traceback is shown unless it is an error of kern, which says
             itself what to do.
     """
+    if isinstance(of, CheckError):  # It was refused, as somebody wanted.
+        _log("error", run, seconds, error, logging.WARNING)
+        return
     shown = None if isinstance(of, KernError) else of
     _log("error", run, seconds, error, logging.ERROR, shown)
 

@@ -1,7 +1,6 @@
 """How an attempt comes to its end in the database: settled, postponed, refused or released."""
 
 import logging
-import random
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -13,17 +12,15 @@ from kern.db.values import Settled
 from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputError, ModelError
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
+from kern.execution.journal import StaleAttemptError, log_lost
+from kern.execution.retrying import pause_before_retry
+from kern.failures import kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.duration import LONGEST_PAUSE
 from kern.run.record import JournalRow
 from kern.run.steps import AttemptFailed
 
 logger = logging.getLogger("kern")
-
-# How long a failed run waits before its next attempt, in seconds: the first time, doubled each
-# time, at most; a random part of up to a half is left out, so that runs do not return together.
-_FIRST_DELAY, _LONGEST_DELAY = 1.0, 300.0
 
 # How long a run that this process cannot execute is left to others first, in seconds.
 _REFUSAL_DELAY = 0.1
@@ -51,6 +48,7 @@ async def settle(attempt: Attempt) -> None:
         settled = await _write_end(attempt, attempt.store, [])
     if settled is None:
         return await show_current(attempt)
+    log_lost(attempt.output.run_id, settled.lost)
     status = settled.status
     attempt.output.status = status
     if settled.finished_at is not None:
@@ -74,14 +72,35 @@ async def postpone(attempt: Attempt, failure: ModelError) -> None:
     Raises:
         DatabaseError: it could not be stored.
     """
-    store, run_id = attempt.store, attempt.output.run_id
-    assert store is not None, "only background runs have tries left"
-    delay = min(_FIRST_DELAY * 2**attempt.failures, _LONGEST_DELAY) * random.uniform(0.5, 1)
-    delay = max(delay, min(failure.retry_after or 0.0, LONGEST_PAUSE))
+    delay = pause_before_retry(attempt.spec.retrying, attempt.failures, failure)
     attempt.journal.break_call()
-    attempt.journal.keep(AttemptFailed(str(failure)))
+    attempt.journal.keep(AttemptFailed(str(failure), kind_of(failure)))
+    await _go_on_later(attempt, delay, failed=True)
+
+
+async def sleep(attempt: Attempt, delay: float) -> None:
+    """Give the run up until it wakes.
+
+    Args:
+        attempt: the attempt, all of whose open calls sleep.
+        delay: for how long, in seconds.
+
+    Raises:
+        DatabaseError: it could not be stored.
+    """
+    await _go_on_later(attempt, max(0.0, delay), failed=False)
+
+
+async def _go_on_later(attempt: Attempt, delay: float, *, failed: bool) -> None:
+    store, run_id = attempt.store, attempt.output.run_id
+    assert store is not None, "only a stored run has later attempts"
+    if attempt.state.changes is not None:  # What it gives up with changes no state.
+        try:
+            await attempt.journal.commit()
+        except StaleAttemptError:
+            return await show_current(attempt)
     rows = await attempt.journal.close()
-    write = partial(store.postpone, run_id, attempt.number, delay, rows)
+    write = partial(store.postpone, run_id, attempt.number, delay, rows, failed=failed)
     status = await to_the_end(lambda: until_available(write), write)
     if status is None:
         return await show_current(attempt)
@@ -147,6 +166,8 @@ async def _write_end(attempt: Attempt, store: Store, rows: list[JournalRow]) -> 
         output = replace(output, messages=[without_media(each) for each in output.messages])
         if not attempt.foreground:  # Else its caller has the media in memory.
             attempt.output = output
+    if attempt.spec.session_rules is not None:
+        output = attempt.spec.session_rules.stored(output)
     write = partial(store.settle, output.settlement(attempt.number, rows, fold_before))
     settled = await to_the_end(lambda: until_available(write), write)
     if forgotten and settled is not None:

@@ -6,9 +6,15 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from kern.execution.answering import Answering
+from kern.execution.call_rules import CallRules
+from kern.execution.context_rules import ContextRules
+from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
+from kern.execution.retrying import Retrying
+from kern.execution.session_rules import SessionRules
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
+from kern.run.state import StateRules
 from kern.run.usage import UsageLimits
 from kern.tools import Tool, Toolset
 
@@ -32,12 +38,24 @@ class Definition(Protocol):
         """Who answers."""
 
     @property
-    def fallback_config(self) -> FallbackConfig | None:
+    def fallback(self) -> FallbackConfig | None:
         """Who answers where it has failed."""
 
     @property
-    def system_message(self) -> str | None:
-        """What the model is told before the conversation."""
+    def told_text(self) -> str | None:
+        """What the model is told before the conversation, where that is always the same."""
+
+    @property
+    def context_rules(self) -> ContextRules | None:
+        """What it is told, where that is not."""
+
+    @property
+    def session_rules(self) -> SessionRules | None:
+        """What its runs leave in their session beside themselves."""
+
+    @property
+    def session_tools(self) -> Sequence[Tool]:
+        """Tools for its sessions, which come after the others."""
 
     @property
     def history_runs(self) -> int:
@@ -54,6 +72,10 @@ class Definition(Protocol):
     @property
     def toolsets(self) -> Sequence[Toolset]:
         """Tools that are known only once a run executes."""
+
+    @property
+    def call_rules(self) -> CallRules | None:
+        """What it has beside plain tools."""
 
     @property
     def tool_choice(self) -> ToolChoice | None:
@@ -76,6 +98,14 @@ class Definition(Protocol):
         """What is done around its runs, model calls and tool calls, the first outermost."""
 
     @property
+    def debug_mode(self) -> bool:
+        """Whether what its runs do is logged."""
+
+    @property
+    def debug_level(self) -> int:
+        """1, or 2 for the whole of it."""
+
+    @property
     def live(self) -> bool:
         """Whether answers come piece by piece from the provider though nobody reads them yet."""
 
@@ -92,8 +122,20 @@ class Definition(Protocol):
         """What the tools are given."""
 
     @property
+    def state_rules(self) -> StateRules | None:
+        """What it says of the states of its sessions; None for nothing."""
+
+    @property
     def answering(self) -> Answering | None:
         """What its answers have to be, and who is asked after its model; None for any text."""
+
+    @property
+    def hooks(self) -> Hooks | None:
+        """What is called before and after its runs; None for nothing."""
+
+    @property
+    def retrying(self) -> Retrying | None:
+        """How a failed run is tried again; None for kern's own way."""
 
     @property
     def max_concurrent_runs(self) -> int | None:
@@ -133,6 +175,13 @@ class Spec(msgspec.Struct, frozen=True):
         agent_limit: how many of its background runs execute at once, or None for any number.
         user_limit: how many of a user's, or None for any number.
         fallback: who answers where the model has failed, or None for nobody.
+        call_rules: what it has beside plain tools, or None for nothing.
+        state_rules: what it says of the states of its sessions, or None for nothing.
+        agent: the agent itself, for functions of users that ask for it.
+        context_rules: what the model is told, where that is no text that is always the same.
+        session_rules: what its runs leave in their session beside themselves, or None.
+        hooks: what is called before and after a run, or None for nothing.
+        retrying: how a failed run is tried again, or None for kern's own way.
     """
 
     id: str
@@ -156,32 +205,56 @@ class Spec(msgspec.Struct, frozen=True):
     agent_limit: int | None
     user_limit: int | None
     fallback: FallbackConfig | None
+    call_rules: CallRules | None
+    state_rules: StateRules | None
+    agent: Definition
+    context_rules: ContextRules | None
+    session_rules: SessionRules | None
+    hooks: Hooks | None
+    retrying: Retrying | None
 
     @classmethod
-    def of(cls, definition: Definition) -> "Spec":
-        """Return the definition as it is now."""
+    def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
+        """Return the definition as it is now.
+
+        Args:
+            definition: an agent.
+            dependencies: those of a run, over the agent's.
+        """
+        middleware = tuple(definition.middleware)
+        if definition.debug_mode:
+            middleware = (*middleware, debug_log(definition.debug_level))
         return cls(
             definition.id,
             definition.name,
             definition.model,
-            definition.system_message,
+            definition.told_text,
             definition.history_runs,
             definition.history_agents,
-            dict(definition.tools),
+            {**definition.tools, **_beside(definition)}
+            if definition.session_tools
+            else dict(definition.tools),
             tuple(definition.toolsets),
             definition.tool_choice,
             definition.tool_call_limit,
             definition.max_turns,
             definition.usage_limits,
-            tuple(definition.middleware),
+            middleware,
             definition.live,
             definition.send_media_to_model,
             definition.store_media,
-            dict(definition.dependencies),
+            {**definition.dependencies, **(dependencies or {})},
             definition.answering,
             definition.max_concurrent_runs,
             definition.max_concurrent_runs_per_user,
-            definition.fallback_config,
+            definition.fallback,
+            definition.call_rules,
+            definition.state_rules,
+            definition,
+            definition.context_rules,
+            definition.session_rules,
+            definition.hooks,
+            definition.retrying,
         )
 
     @property
@@ -190,11 +263,49 @@ class Spec(msgspec.Struct, frozen=True):
         return (self.model, *(() if self.fallback is None else self.fallback.models))
 
 
+def debug_log(level: int) -> Middleware:
+    """Return what logs what a run does; it is loaded only where somebody wants that.
+
+    Args:
+        level: 1, or 2 for the whole of it.
+    """
+    from kern.execution.debugging import DebugLog
+
+    return DebugLog(level)
+
+
+def debugging(spec: Spec, wanted: bool) -> Spec:
+    """Return a spec whose runs log what they do, or do not.
+
+    Args:
+        spec: the agent.
+        wanted: whether they do.
+    """
+    from kern.execution.debugging import DebugLog
+
+    found = [each for each in spec.middleware if isinstance(each, DebugLog)]
+    if bool(found) is wanted:
+        return spec
+    rest = tuple(each for each in spec.middleware if each not in found)
+    return msgspec.structs.replace(spec, middleware=(*rest, DebugLog()) if wanted else rest)
+
+
+def _beside(definition: Definition) -> dict[str, Tool]:
+    """Return the tools of an agent that are kern's own; one of its own goes before."""
+    own = definition.tools
+    return {each.name: each for each in definition.session_tools if each.name not in own}
+
+
 def is_portable(definition: Definition | Spec) -> bool:
     """Say whether any process that has a definition would execute a run in the same way.
 
-    Dependencies, and tools that hold something of their surroundings, may belong to one caller;
+    Dependencies, and functions that hold something of their surroundings, may belong to one caller;
     runs of others must not meet them.
     """
-    parts: tuple[Tool | Toolset, ...] = (*definition.tools.values(), *definition.toolsets)
+    rules = (definition.context_rules, definition.hooks, definition.call_rules)
+    parts: list[Tool | Toolset | ContextRules | Hooks | CallRules] = [
+        *definition.tools.values(),
+        *definition.toolsets,
+        *[each for each in rules if each is not None],
+    ]
     return not definition.dependencies and all(part.is_portable for part in parts)

@@ -5,6 +5,6 @@ the run is submitted, for it may execute on another one.
 """
 
 from kern.media.base import Media, max_media_size
-from kern.media.kinds import Audio, File, Image, Video, media_of
+from kern.media.kinds import Audio, File, Image, Video, media_in, media_of
 
-__all__ = ["Audio", "File", "Image", "Media", "Video", "max_media_size", "media_of"]
+__all__ = ["Audio", "File", "Image", "Media", "Video", "max_media_size", "media_in", "media_of"]

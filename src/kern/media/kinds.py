@@ -1,6 +1,8 @@
 """The kinds of media, each as a part of a message, and back."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -14,6 +16,7 @@ from kern.run.content import (
     FilePart,
     ImagePart,
     MediaPart,
+    Part,
     Source,
     Url,
     blob_of,
@@ -195,3 +198,22 @@ def media_of(part: MediaPart, data: bytes | None = None) -> Media:
         data = data_in(part) or b""
         blob = blob_of(data)
     return kind(content=data, id=blob.hash, hash=blob.hash, size=blob.size, **given)
+
+
+_NONE: Mapping[str, bytes] = MappingProxyType({})
+
+
+def media_in(parts: Iterable[Part], loaded: Mapping[str, bytes] = _NONE) -> Iterator[Media]:
+    """Yield the media in a message; a long text that is kept as a file is none.
+
+    Args:
+        parts: the parts of the message.
+        loaded: the bytes that are loaded, by their hash.
+    """
+    for part in parts:
+        match part:
+            case FilePart(Blob(shown=str())):
+                pass
+            case ImagePart(source) | AudioPart(source) | FilePart(source):
+                data = loaded.get(source.hash) if isinstance(source, Blob) else None
+                yield media_of(part, data)

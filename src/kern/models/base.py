@@ -159,6 +159,7 @@ class Model(ABC):
 
     Attributes:
         id: the model's name at the provider.
+        name: what its kind is called, by default its class.
         provider: the provider's name.
         keeps_answers: whether the provider goes on with an answer nobody waits for. Its handle
             comes out of :meth:`stream` only.
@@ -186,6 +187,7 @@ class Model(ABC):
     """
 
     id: str
+    name: str
     provider: str
     keeps_answers: bool = False
     response_cache: "AnswerCache | None" = None
@@ -193,6 +195,10 @@ class Model(ABC):
     supports_native_structured_outputs: bool = True
     delay_between_retries: float | None = None
     exponential_backoff: bool | None = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.name = cls.__dict__.get("name", cls.__name__)
 
     def output_mode(self, request: ModelRequest) -> OutputMode:
         """Return how the model is best brought to the form that a request has."""

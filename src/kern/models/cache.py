@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -30,6 +29,7 @@ from kern.run.codec import dump, load
 from kern.run.content import ReasoningPart
 from kern.run.message import Metrics
 from kern.run.numbers import check_seconds
+from kern.utils.kept import cache_home, write_whole
 
 logger = logging.getLogger("kern")
 
@@ -91,7 +91,7 @@ class ResponseCache:
         if ttl is not None:
             check_seconds("cache_ttl", ttl, ConfigurationError)
         self.ttl = ttl
-        self.directory = _default() if directory is None else Path(directory)
+        self.directory = cache_home("responses") if directory is None else Path(directory)
         self._parameters = dict(parameters or {})
 
     def before(self, model: Model) -> Model:
@@ -133,18 +133,8 @@ class ResponseCache:
 
     def write(self, path: Path, response: ModelResponse) -> None:
         """Keep an answer; who reads at the same time sees all of it, or none."""
-        from tempfile import NamedTemporaryFile
-
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with NamedTemporaryFile("wb", dir=path.parent, delete=False) as file:
-                try:
-                    file.write(dump(Kept(time.time(), response)).encode())
-                    file.close()
-                    os.replace(file.name, path)
-                except BaseException:
-                    os.unlink(file.name)
-                    raise
+            write_whole(path, dump(Kept(time.time(), response)).encode())
         except OSError as error:
             logger.warning("The answer cannot be kept at %s: %s", path, error)
 
@@ -243,11 +233,6 @@ def _pieces(response: ModelResponse) -> list[Piece]:
     text = message.text
     texts = [Text(text[begin : begin + _PIECE]) for begin in range(0, len(text), _PIECE)]
     return [*thoughts, *texts, response]
-
-
-def _default() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "kern" / "responses"
 
 
 def _plain(value: object) -> object:

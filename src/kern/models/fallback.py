@@ -22,7 +22,7 @@ class FallbackConfig:
     """The models that are asked where an agent's own has failed, by what it failed of.
 
     They are asked in order, after the repetitions of the model before: those for the kind of its
-    error, then those for any error.
+    error, then those for any error, then those that are left of what an earlier error named.
 
     Attributes:
         on_error: for any error of a model.
@@ -64,7 +64,8 @@ class FallbackConfig:
             failures: who was asked already.
         """
         failed = {id(model) for model, _ in failures}
-        candidates = (primary, *(self._after(failures[-1][1]) if failures else ()))
+        named = (each for _, error in reversed(failures) for each in self._after(error))
+        candidates = (primary, *named)
         return next((each for each in candidates if id(each) not in failed), None)
 
     def _after(self, error: ModelError) -> Iterator[Model]:

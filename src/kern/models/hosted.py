@@ -100,7 +100,7 @@ class HostedModel(Model):
             try:
                 response = await call.respond()
             except ModelError as error:
-                failure = self._service.failed(error)
+                failure = self._failed(error)
             else:
                 if response is not None:
                     return response
@@ -128,7 +128,7 @@ class HostedModel(Model):
                             is_handed_out = is_handed_out or not isinstance(piece, Reasoning)
                         yield piece
             except ModelError as error:
-                failure = self._service.failed(error)
+                failure = self._failed(error)
                 failure.content = failure.content or call.text
             else:
                 retries.reset()
@@ -145,6 +145,11 @@ class HostedModel(Model):
     @override
     def close(self) -> None:
         self._service.close()
+
+    def _failed(self, error: ModelError) -> ModelError:
+        failure = self._service.failed(error)
+        failure.model_name, failure.model_id = type(self).__name__, self.id
+        return failure
 
     @abstractmethod
     def _call(self, request: ModelRequest, retries: Retries) -> Call:

@@ -1,29 +1,29 @@
-"""A run as its caller sees it; users find what goes into it, and its events, here too."""
+"""A run, what goes into it, and its events, under the path that users know."""
 
-import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Generic, Self, cast
-
-import msgspec
-from typing_extensions import TypeVar
-
-from kern.errors import JournalError
-from kern.media import Audio, File, Image, Media, Video, media_of
-from kern.run.base import RunStatus
-from kern.run.codec import decode_object, dump, shown, to_json_value
-from kern.run.content import AudioPart, Blob, FilePart, ImagePart
 from kern.run.event import (
+    CompactionCompletedEvent,
+    CompactionStartedEvent,
+    CompressionCompletedEvent,
+    CompressionStartedEvent,
+    CustomEvent,
     FollowupsCompletedEvent,
     FollowupsStartedEvent,
+    MemoryUpdateCompletedEvent,
+    MemoryUpdateStartedEvent,
     ModelRequestCompletedEvent,
     ModelRequestStartedEvent,
     OutputModelResponseCompletedEvent,
     OutputModelResponseStartedEvent,
     ParserModelResponseCompletedEvent,
     ParserModelResponseStartedEvent,
+    PostHookCompletedEvent,
+    PostHookStartedEvent,
+    PreHookCompletedEvent,
+    PreHookStartedEvent,
+    ReasoningCompletedEvent,
+    ReasoningContentDeltaEvent,
+    ReasoningStartedEvent,
+    ReasoningStepEvent,
     RunCancelledEvent,
     RunCompletedEvent,
     RunContentCompletedEvent,
@@ -32,29 +32,47 @@ from kern.run.event import (
     RunContinuedEvent,
     RunErrorEvent,
     RunEvent,
+    RunIntermediateContentEvent,
     RunOutputEvent,
     RunPausedEvent,
     RunResumedEvent,
     RunStartedEvent,
+    SessionSummaryCompletedEvent,
+    SessionSummaryStartedEvent,
     ToolCallCompletedEvent,
     ToolCallErrorEvent,
     ToolCallStartedEvent,
 )
-from kern.run.input import RunInput, messages_of
-from kern.run.message import Message, Metrics
-from kern.run.record import JournalRow, RunRecord, Settlement
-from kern.run.requirement import RunRequirement, requirements_from_json, requirements_to_json
-from kern.run.tool import ToolExecution
+from kern.run.given import RunInput
+from kern.run.output import Answer, Output, RunOutput
+from kern.run.requirement import RunRequirement
 
 __all__ = [
+    "Answer",
+    "CompactionCompletedEvent",
+    "CompactionStartedEvent",
+    "CompressionCompletedEvent",
+    "CompressionStartedEvent",
+    "CustomEvent",
     "FollowupsCompletedEvent",
     "FollowupsStartedEvent",
+    "MemoryUpdateCompletedEvent",
+    "MemoryUpdateStartedEvent",
     "ModelRequestCompletedEvent",
     "ModelRequestStartedEvent",
+    "Output",
     "OutputModelResponseCompletedEvent",
     "OutputModelResponseStartedEvent",
     "ParserModelResponseCompletedEvent",
     "ParserModelResponseStartedEvent",
+    "PostHookCompletedEvent",
+    "PostHookStartedEvent",
+    "PreHookCompletedEvent",
+    "PreHookStartedEvent",
+    "ReasoningCompletedEvent",
+    "ReasoningContentDeltaEvent",
+    "ReasoningStartedEvent",
+    "ReasoningStepEvent",
     "RunCancelledEvent",
     "RunCompletedEvent",
     "RunContentCompletedEvent",
@@ -64,309 +82,16 @@ __all__ = [
     "RunErrorEvent",
     "RunEvent",
     "RunInput",
+    "RunIntermediateContentEvent",
     "RunOutput",
     "RunOutputEvent",
     "RunPausedEvent",
     "RunRequirement",
     "RunResumedEvent",
     "RunStartedEvent",
+    "SessionSummaryCompletedEvent",
+    "SessionSummaryStartedEvent",
     "ToolCallCompletedEvent",
     "ToolCallErrorEvent",
     "ToolCallStartedEvent",
 ]
-
-
-Output = TypeVar("Output", default=str)
-"""The type of what a run answers."""
-
-Answer = TypeVar("Answer")
-"""The type of what a run answers that is given its own."""
-
-
-@dataclass(slots=True)
-class RunOutput(Generic[Output]):
-    """A run as its caller sees it, at any moment of its life.
-
-    Attributes:
-        run_id: the run.
-        session_id: its conversation.
-        agent_id: the agent's identity.
-        agent_name: the agent's name.
-        user_id: on whose behalf it runs.
-        status: where it is.
-        content: what it answered; of a cancelled or failed run what there was by then.
-        content_type: the type of the content, ``"str"`` for text.
-        followups: what the user may want to ask next, where the agent suggests that.
-        messages: the conversation as it was sent and answered, system message and history
-            left out.
-        tools: the tools that it called, in the order in which they were asked for.
-        metrics: what it used.
-        model: the model's id.
-        model_provider: who serves the model.
-        metadata: what the caller attached.
-        error: what went wrong, where the status is ERROR.
-        error_kind: the class of what went wrong, such as ``"ModelError"``.
-        requirements: what it waits for, where the status is PAUSED.
-        attempt: how many attempts at it have begun.
-        parent_run_id: the run whose tool started it.
-        created_at: when it was accepted, in seconds since 1970.
-        started_at: when its first attempt began, or the first since its last retry.
-        finished_at: when it ended.
-        events: what happened, where the caller asked for it.
-        output_schema: the form of the content, as JSON text, where the run has one of its own.
-        media: the bytes of media in its messages, by their hash, as far as they are loaded: those
-            of a run that was executed for this caller, up to 64 MiB, or after
-            ``await agent.aload_media(run)``.
-
-    Example:
-        >>> run = RunOutput("run", "session", "agent")
-        >>> run.status
-        <RunStatus.pending: 'PENDING'>
-        >>> RunOutput.from_dict(run.to_dict()) == run
-        True
-    """
-
-    run_id: str
-    session_id: str
-    agent_id: str
-    agent_name: str | None = None
-    user_id: str | None = None
-    status: RunStatus = RunStatus.pending
-    content: Output | None = None
-    content_type: str = "str"
-    messages: list[Message] = field(default_factory=list)
-    tools: list[ToolExecution] = field(default_factory=list)
-    metrics: Metrics = field(default_factory=Metrics)
-    model: str | None = None
-    model_provider: str | None = None
-    metadata: dict[str, object] | None = None
-    error: str | None = None
-    error_kind: str | None = None
-    requirements: list[RunRequirement] = field(default_factory=list)
-    attempt: int = 0
-    parent_run_id: str | None = None
-    created_at: float = field(default_factory=time.time)
-    started_at: float | None = None
-    finished_at: float | None = None
-    events: list[RunOutputEvent] = field(default_factory=list)
-    followups: list[str] = field(default_factory=list)
-    output_schema: str | None = field(default=None, repr=False, compare=False)
-    media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def images(self) -> list[Image]:
-        """The images that its model and its tools made, in their order."""
-        return [each for each in self._made() if isinstance(each, Image)]
-
-    @property
-    def audio(self) -> list[Audio]:
-        """The recordings that its model and its tools made."""
-        return [each for each in self._made() if isinstance(each, Audio)]
-
-    @property
-    def videos(self) -> list[Video]:
-        """The videos that its model and its tools made."""
-        return [each for each in self._made() if isinstance(each, Video)]
-
-    @property
-    def files(self) -> list[File]:
-        """The other files that its model and its tools made."""
-        return [each for each in self._made() if isinstance(each, File)]
-
-    @property
-    def response_audio(self) -> Audio | None:
-        """The answer as sound, where the model has spoken it."""
-        last = self.messages[-1:]
-        if not last or last[0].role != "assistant":
-            return None
-        return next((each for each in self._media_in(last) if isinstance(each, Audio)), None)
-
-    def _made(self) -> Iterator[Media]:
-        return self._media_in(
-            [each for each in self.messages if each.role in ("assistant", "tool")]
-        )
-
-    def _media_in(self, messages: Sequence[Message]) -> Iterator[Media]:
-        loaded = self.media or {}
-        for message in messages:
-            for part in message.parts:
-                match part:
-                    case FilePart(Blob(shown=str())):
-                        pass  # It is a text.
-                    case ImagePart(source) | AudioPart(source) | FilePart(source):
-                        data = loaded.get(source.hash) if isinstance(source, Blob) else None
-                        yield media_of(part, data)
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the run has ended for good."""
-        return self.status.is_terminal
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the run waits for a person."""
-        return self.status is RunStatus.paused
-
-    @property
-    def active_requirements(self) -> list[RunRequirement]:
-        """The requirements that nobody has answered yet."""
-        return [each for each in self.requirements if not each.is_resolved]
-
-    def get_content_as_string(self) -> str:
-        """Return the content as a text: what is no text, as JSON."""
-        return shown(self.content)
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the output as JSON values, without the events."""
-        return self._body() | {
-            "run_id": self.run_id,
-            "session_id": self.session_id,
-            "agent_id": self.agent_id,
-            "user_id": self.user_id,
-            "status": self.status.value,
-            "metadata": self.metadata,
-            "error": self.error,
-            "error_kind": self.error_kind,
-            "requirements": msgspec.to_builtins(self.requirements),
-            "attempt": self.attempt,
-            "parent_run_id": self.parent_run_id,
-            "created_at": self.created_at,
-            "started_at": self.started_at,
-            "finished_at": self.finished_at,
-        }
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Return the output as JSON text, indented by ``indent`` spaces where that is given."""
-        return json.dumps(self.to_dict(), indent=indent)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, object]) -> Self:
-        """Return the output that :meth:`to_dict` gave; unknown keys are ignored.
-
-        Raises:
-            KeyError: an id is missing.
-            ValueError: there is no such status or role.
-        """
-        given: dict[str, Any] = values
-        output = cls(
-            run_id=given["run_id"],
-            session_id=given["session_id"],
-            agent_id=given["agent_id"],
-            user_id=given.get("user_id"),
-            status=RunStatus(str(given.get("status", "PENDING"))),
-            metadata=given.get("metadata"),
-            error=given.get("error"),
-            error_kind=given.get("error_kind"),
-            requirements=msgspec.convert(given.get("requirements", []), list[RunRequirement]),
-            attempt=given.get("attempt", 0),
-            parent_run_id=given.get("parent_run_id"),
-            created_at=given.get("created_at", 0.0),
-            started_at=given.get("started_at"),
-            finished_at=given.get("finished_at"),
-        )
-        output._take_body(values)
-        return output
-
-    @classmethod
-    def from_record(cls, record: RunRecord) -> Self:
-        """Return the run in a row of the database.
-
-        Raises:
-            JournalError: what the row holds is damaged.
-        """
-        try:
-            return cls._from_row(record)
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise JournalError(f"The row of run {record.run_id} cannot be read: {error}") from error
-
-    @classmethod
-    def _from_row(cls, record: RunRecord) -> Self:
-        output = cls(
-            run_id=record.run_id,
-            session_id=record.session_id,
-            agent_id=record.agent_id,
-            user_id=record.user_id,
-            status=record.status,
-            metadata=decode_object(record.metadata) if record.metadata else None,
-            error=_error_in(record),
-            error_kind=record.error_kind,
-            attempt=record.attempt,
-            parent_run_id=record.parent_run_id,
-            output_schema=record.output_schema,
-            created_at=record.created_at.timestamp(),
-            started_at=_seconds(record.started_at),
-            finished_at=_seconds(record.finished_at),
-        )
-        if record.requirements is not None:
-            output.requirements = requirements_from_json(record.requirements)
-        if record.output is not None:
-            output._take_body(decode_object(record.output))
-        if record.usage is not None:
-            output.metrics = Metrics.from_dict(decode_object(record.usage))
-        return output
-
-    def settlement(
-        self,
-        attempt: int,
-        journal: Sequence[JournalRow] = (),
-        fold_before: int = 0,
-    ) -> Settlement:
-        """Return what an attempt writes to the run's row as its end; see :class:`Settlement`.
-
-        Args:
-            attempt: which attempt.
-            journal: the rows that were not written yet.
-            fold_before: the number before which pieces are deleted, or 0.
-        """
-        error = None if self.error is None else dump({"message": self.error})
-        return Settlement(
-            run_id=self.run_id,
-            attempt=attempt,
-            status=self.status,
-            output=dump(self._body()),
-            error=error,
-            usage=dump(self.metrics),
-            error_kind=self.error_kind,
-            model=self.model,
-            requirements=requirements_to_json(self.requirements) if self.requirements else None,
-            journal=tuple(journal),
-            fold_before=fold_before,
-        )
-
-    def _body(self) -> dict[str, object]:
-        body = {
-            "agent_name": self.agent_name,
-            "content": self.content if self.content_type == "str" else to_json_value(self.content),
-            "content_type": self.content_type,
-            "messages": [each.to_dict() for each in self.messages],
-            "tools": [each.to_dict() for each in self.tools],
-            "metrics": self.metrics.to_dict(),
-            "model": self.model,
-            "model_provider": self.model_provider,
-        }
-        if self.followups:
-            body["followups"] = self.followups
-        return body
-
-    def _take_body(self, values: dict[str, object]) -> None:
-        given: dict[str, Any] = values
-        self.agent_name = given.get("agent_name")
-        self.content = given.get("content")
-        self.content_type = given.get("content_type", "str")
-        self.messages = messages_of(values)
-        self.tools = [ToolExecution.from_dict(each) for each in given.get("tools", ())]
-        self.metrics = Metrics.from_dict(given.get("metrics", {}))
-        self.model = given.get("model")
-        self.model_provider = given.get("model_provider")
-        if "followups" in given:
-            self.followups = given["followups"]
-
-
-def _error_in(record: RunRecord) -> str | None:
-    if record.error is None:
-        return None
-    return cast(str | None, decode_object(record.error).get("message"))
-
-
-def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()

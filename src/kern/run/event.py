@@ -1,120 +1,137 @@
 """What happens in a run, as those who read its stream are told."""
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
-import msgspec
+from typing_extensions import override
 
-from kern.run.codec import to_json_value
+from kern.run.event_base import CLASSES, RunEvent, RunOutputEvent
+from kern.run.event_beside import (
+    CompactionCompletedEvent,
+    CompactionStartedEvent,
+    CompressionCompletedEvent,
+    CompressionStartedEvent,
+    FollowupsCompletedEvent,
+    FollowupsStartedEvent,
+    MemoryUpdateCompletedEvent,
+    MemoryUpdateStartedEvent,
+    OutputModelResponseCompletedEvent,
+    OutputModelResponseStartedEvent,
+    ParserModelResponseCompletedEvent,
+    ParserModelResponseStartedEvent,
+    PostHookCompletedEvent,
+    PostHookStartedEvent,
+    PreHookCompletedEvent,
+    PreHookStartedEvent,
+    ReasoningCompletedEvent,
+    ReasoningContentDeltaEvent,
+    ReasoningStartedEvent,
+    ReasoningStepEvent,
+    SessionSummaryCompletedEvent,
+    SessionSummaryStartedEvent,
+)
+from kern.run.metrics import Metrics
 from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
 
+__all__ = [
+    "CompactionCompletedEvent",
+    "CompactionStartedEvent",
+    "CompressionCompletedEvent",
+    "CompressionStartedEvent",
+    "CustomEvent",
+    "FollowupsCompletedEvent",
+    "FollowupsStartedEvent",
+    "MemoryUpdateCompletedEvent",
+    "MemoryUpdateStartedEvent",
+    "ModelRequestCompletedEvent",
+    "ModelRequestStartedEvent",
+    "OutputModelResponseCompletedEvent",
+    "OutputModelResponseStartedEvent",
+    "ParserModelResponseCompletedEvent",
+    "ParserModelResponseStartedEvent",
+    "PostHookCompletedEvent",
+    "PostHookStartedEvent",
+    "PreHookCompletedEvent",
+    "PreHookStartedEvent",
+    "ReasoningCompletedEvent",
+    "ReasoningContentDeltaEvent",
+    "ReasoningStartedEvent",
+    "ReasoningStepEvent",
+    "RunCancelledEvent",
+    "RunCompletedEvent",
+    "RunContentCompletedEvent",
+    "RunContentEvent",
+    "RunContentVoidedEvent",
+    "RunContinuedEvent",
+    "RunErrorEvent",
+    "RunEvent",
+    "RunIntermediateContentEvent",
+    "RunOutputEvent",
+    "RunPausedEvent",
+    "RunResumedEvent",
+    "RunStartedEvent",
+    "SessionSummaryCompletedEvent",
+    "SessionSummaryStartedEvent",
+    "ToolCallCompletedEvent",
+    "ToolCallErrorEvent",
+    "ToolCallStartedEvent",
+    "class_of",
+]
 
-class RunEvent(StrEnum):
-    """The kinds of events in a run."""
 
-    run_started = "RunStarted"
-    run_content = "RunContent"
-    run_content_voided = "RunContentVoided"
-    run_content_completed = "RunContentCompleted"
-    model_request_started = "ModelRequestStarted"
-    model_request_completed = "ModelRequestCompleted"
-    tool_call_started = "ToolCallStarted"
-    tool_call_completed = "ToolCallCompleted"
-    tool_call_error = "ToolCallError"
-    parser_model_response_started = "ParserModelResponseStarted"
-    parser_model_response_completed = "ParserModelResponseCompleted"
-    output_model_response_started = "OutputModelResponseStarted"
-    output_model_response_completed = "OutputModelResponseCompleted"
-    followups_started = "FollowupsStarted"
-    followups_completed = "FollowupsCompleted"
-    run_paused = "RunPaused"
-    run_continued = "RunContinued"
-    run_resumed = "RunResumed"
-    run_cancelled = "RunCancelled"
-    run_error = "RunError"
-    run_completed = "RunCompleted"
-
-
-@dataclass(frozen=True, slots=True)
-class RunOutputEvent:
-    """One thing that happened in a run; its class is named after its kind, as ``RunContentEvent``.
+@dataclass(slots=True)
+class RunStartedEvent(RunOutputEvent):
+    """The run has begun.
 
     Attributes:
-        event: its kind.
-        run_id: the run it happened in.
-        session_id: the session of the run.
-        agent_id: the agent that runs.
-        seq: its number within the run, from 1 on, without gaps: the same for every reader.
-        content: the piece of text of a RunContent; the text that is void, of a RunContentVoided,
-            which is that of the last pieces; the whole text of a ModelRequestCompleted or a
-            secondary model's; what the run answered, of a RunContentCompleted or RunCompleted, the
-            instance where it has a type; the result of a ToolCallCompleted or
-            ToolCallError; what went wrong for a RunError.
-        tool: the call that a ToolCallStarted, ToolCallCompleted or ToolCallError is about.
-        requirements: what the run waits for, of a RunPaused.
-        created_at: when, in seconds since 1970.
-
-    Example:
-        >>> event = RunContentEvent(RunEvent.run_content, "run", "session", "agent", content="Hi")
-        >>> RunOutputEvent.from_dict(event.to_dict()) == event
-        True
+        model: the agent's model, where the reader's process knows it.
+        model_provider: who serves it.
     """
 
-    event: RunEvent
-    run_id: str
-    session_id: str
-    agent_id: str
-    seq: int = 0
-    content: str | None = field(default=None, kw_only=True)
-    tool: ToolExecution | None = field(default=None, kw_only=True)
-    requirements: tuple[RunRequirement, ...] = field(default=(), kw_only=True)
-    created_at: float = field(default_factory=time.time, kw_only=True)
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the event as JSON values."""
-        values: dict[str, object] = msgspec.to_builtins(self, enc_hook=to_json_value)
-        return values
-
-    @staticmethod
-    def from_dict(values: Mapping[str, object]) -> "RunOutputEvent":
-        """Return the event that :meth:`to_dict` gave; unknown keys are ignored.
-
-        Raises:
-            ValueError: a value is missing, or of another kind.
-        """
-        return msgspec.convert(values, class_of(RunEvent(str(values.get("event")))))
+    model: str | None = field(default=None, kw_only=True, compare=False)
+    model_provider: str | None = field(default=None, kw_only=True, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class RunStartedEvent(RunOutputEvent):
-    """The run has begun."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunContentEvent(RunOutputEvent):
     """A piece of the model's text.
 
     Attributes:
         partial: what there is so far of an answer that has a type: lists, dicts and values of JSON,
             not checked yet; None where there is nothing, or no type.
+        content_type: ``"str"``: pieces are text.
+        reasoning_content: None, as for the next three: what the model thought, its sources and
+            its media are in the RunCompleted.
+        citations: None.
+        image: None.
+        references: None.
     """
+
+    content_type: ClassVar[str] = "str"
+    reasoning_content: ClassVar[None] = None
+    citations: ClassVar[None] = None
+    image: ClassVar[None] = None
+    references: ClassVar[None] = None
 
     content: str = field(kw_only=True)
     partial: Any = field(default=None, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunContentVoidedEvent(RunOutputEvent):
     """The last pieces are void: their text is the content, and the model is asked again."""
 
     content: str = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+class RunIntermediateContentEvent(RunOutputEvent):
+    """A piece of what a tool yields that is no part of the answer."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
 class RunContentCompletedEvent(RunOutputEvent):
     """The run's content is complete.
 
@@ -126,80 +143,136 @@ class RunContentCompletedEvent(RunOutputEvent):
     content_type: str = field(default="str", kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelRequestStartedEvent(RunOutputEvent):
-    """The model was asked."""
+    """The model was asked.
+
+    Attributes:
+        model: the agent's model, where the reader's process knows it.
+        model_provider: who serves it.
+    """
+
+    model: str | None = field(default=None, kw_only=True, compare=False)
+    model_provider: str | None = field(default=None, kw_only=True, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelRequestCompletedEvent(RunOutputEvent):
-    """The model has answered."""
+    """The model has answered.
+
+    Attributes:
+        metrics: what the call used.
+    """
 
     content: str = field(kw_only=True)
+    metrics: Metrics = field(default_factory=Metrics, kw_only=True)
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens sent to the model, cached ones included."""
+        return self.metrics.input_tokens
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens that the model produced, reasoning included."""
+        return self.metrics.output_tokens
+
+    @property
+    def total_tokens(self) -> int:
+        """Both together."""
+        return self.metrics.total_tokens
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Output tokens spent on reasoning."""
+        return self.metrics.reasoning_tokens
+
+    @property
+    def cache_read_tokens(self) -> int:
+        """Input tokens that the provider served from its cache."""
+        return self.metrics.cache_read_tokens
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Input tokens that the provider put into its cache."""
+        return self.metrics.cache_write_tokens
+
+    @property
+    def time_to_first_token(self) -> float | None:
+        """Seconds from the question to the first piece of the answer, where it was streamed."""
+        return self.metrics.time_to_first_token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolCallStartedEvent(RunOutputEvent):
     """A tool was called."""
 
     tool: ToolExecution = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolCallCompletedEvent(RunOutputEvent):
-    """A tool has returned."""
+    """A tool has returned.
+
+    Attributes:
+        images: the images that it made, as references, as for the next three.
+        videos: videos.
+        audio: recordings.
+        files: other files.
+    """
 
     content: str = field(kw_only=True)
     tool: ToolExecution = field(kw_only=True)
+    images: Any = field(default=None, kw_only=True, compare=False)
+    videos: Any = field(default=None, kw_only=True, compare=False)
+    audio: Any = field(default=None, kw_only=True, compare=False)
+    files: Any = field(default=None, kw_only=True, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolCallErrorEvent(RunOutputEvent):
     """A tool has failed, or was not called."""
 
     content: str = field(kw_only=True)
     tool: ToolExecution = field(kw_only=True)
 
-
-@dataclass(frozen=True, slots=True)
-class ParserModelResponseStartedEvent(RunOutputEvent):
-    """The parser model was asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParserModelResponseCompletedEvent(RunOutputEvent):
-    """The parser model has put the answer into its form."""
+    @property
+    def error(self) -> str:
+        """What went wrong: the same as the content."""
+        return self.content
 
 
-@dataclass(frozen=True, slots=True)
-class OutputModelResponseStartedEvent(RunOutputEvent):
-    """The output model was asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputModelResponseCompletedEvent(RunOutputEvent):
-    """The output model has written the final answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class FollowupsStartedEvent(RunOutputEvent):
-    """A model was asked what the user may want to ask next."""
-
-
-@dataclass(frozen=True, slots=True)
-class FollowupsCompletedEvent(RunOutputEvent):
-    """There are suggestions of what to ask next.
+@dataclass
+class CustomEvent(RunOutputEvent):
+    """What a tool tells those who read the run's stream: a subclass says what it holds.
 
     Attributes:
-        followups: the suggestions.
+        tool_call_id: the call in which it was told.
+
+    Example:
+        >>> @dataclass
+        ... class Found(CustomEvent):
+        ...     page: int = 0
+        >>> Found(page=3).event, Found(page=3).page
+        (<RunEvent.custom_event: 'CustomEvent'>, 3)
     """
 
-    followups: tuple[str, ...] = field(default=(), kw_only=True)
+    event: RunEvent = RunEvent.custom_event
+    run_id: str = ""
+    session_id: str = ""
+    agent_id: str = ""
+    tool_call_id: str | None = field(default=None, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunPausedEvent(RunOutputEvent):
     """The run waits for a person."""
+
+    @property
+    @override
+    def tools(self) -> list[ToolExecution]:
+        """The calls that wait."""
+        return [each.tool_execution for each in self.requirements]
 
     @property
     def is_paused(self) -> bool:
@@ -212,43 +285,92 @@ class RunPausedEvent(RunOutputEvent):
         return [each for each in self.requirements if not each.is_resolved]
 
 
-@dataclass(frozen=True, slots=True)
 class RunContinuedEvent(RunOutputEvent):
     """A person has decided, or has asked for a retry."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class RunResumedEvent(RunOutputEvent):
     """A later attempt goes on with the run."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class RunCancelledEvent(RunOutputEvent):
-    """The run was cancelled."""
+    """The run was cancelled.
+
+    Attributes:
+        reason: why, where that was said.
+    """
+
+    reason: str | None = field(default=None, kw_only=True)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run was cancelled: it was."""
+        return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunErrorEvent(RunOutputEvent):
-    """The run has failed, or an attempt at it has; then the events go on."""
+    """The run has failed, or an attempt at it has; then the events go on.
+
+    Attributes:
+        error_type: the class of what went wrong, such as ``"ModelError"``, where the run has ended
+            of it.
+        error_id: the kind of what a check has found.
+        additional_data: what it says beside its message.
+    """
+
+    error_type: str | None = field(default=None, kw_only=True)
+    error_id: str | None = field(default=None, kw_only=True)
+    additional_data: dict[str, object] | None = field(default=None, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunCompletedEvent(RunOutputEvent):
     """The run has completed.
 
     Attributes:
         content_type: the type of the content, ``"str"`` for text.
+        metrics: what the run used.
+        metadata: what the caller attached.
+        session_state: the state of its session, where it has one.
+        reasoning_content: what the model says of how it came to its answer.
+        reasoning_steps: the steps in which it did, where it thought in steps.
+        citations: the sources that the answer names.
+        references: what was found for it.
+        images: the images that its model and its tools made, as for the next three.
+        videos: videos.
+        audio: recordings.
+        files: other files.
+        response_audio: the answer as sound.
     """
 
     content: Any = field(default=None, kw_only=True)
     content_type: str = field(default="str", kw_only=True)
+    metrics: Metrics | None = field(default=None, kw_only=True, compare=False)
+    metadata: dict[str, object] | None = field(default=None, kw_only=True)
+    session_state: dict[str, object] | None = field(default=None, kw_only=True, compare=False)
+    reasoning_content: str | None = field(default=None, kw_only=True)
+    reasoning_steps: Any = field(default=None, kw_only=True)
+    citations: Any = field(default=None, kw_only=True)
+    references: Any = field(default=None, kw_only=True)
+    images: Any = field(default=None, kw_only=True, compare=False)
+    videos: Any = field(default=None, kw_only=True, compare=False)
+    audio: Any = field(default=None, kw_only=True, compare=False)
+    files: Any = field(default=None, kw_only=True, compare=False)
+    response_audio: Any = field(default=None, kw_only=True, compare=False)
 
 
-_CLASSES: dict[RunEvent, type[RunOutputEvent]] = {
-    kind: globals()[f"{kind}Event"] for kind in RunEvent
-}
+CLASSES.update(
+    (kind, globals()[kind if kind is RunEvent.custom_event else f"{kind}Event"])
+    for kind in RunEvent
+)
 
 
 def class_of(kind: RunEvent) -> type[RunOutputEvent]:
     """Return the class of the events of a kind."""
-    return _CLASSES[kind]
+    return CLASSES[kind]

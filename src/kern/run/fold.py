@@ -7,13 +7,26 @@ same events with the same numbers, in every process and at any age.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
 
+from kern.run.call import KeeperT, ModelCall
+from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
+from kern.run.content import text_of
+from kern.run.entry import Entry, damaged, read_row
 from kern.run.event import RunEvent
-from kern.run.happened import FIRST_EVENT, Happened, followups_in, secondary_events
+from kern.run.happened import (
+    FIRST_EVENT,
+    Happened,
+    call_ended,
+    failure_told,
+    followups_in,
+    secondary_events,
+)
+from kern.run.hook_events import hook_events, last_replacing, replaced_text, told_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
+from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 from kern.run.steps import (
     FOLLOWUPS,
     OUTPUT_MODEL,
@@ -25,46 +38,24 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
+    ContextBuilt,
     Continued,
-    Entry,
+    CustomHappened,
+    HookEnded,
+    KnowledgeSearched,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
+    SleepBegun,
+    StateChanged,
+    StepEnded,
     TextSlice,
+    ToolConcluded,
     ToolEnded,
-    damaged,
-    read_row,
+    ToolsBegun,
+    ToolSlice,
 )
 from kern.run.turn import Turn
-
-
-class Keeper(Protocol):
-    """Who may keep an answer."""
-
-    @property
-    def origin(self) -> str:
-        """Whom a handle means something to."""
-
-
-KeeperT = TypeVar("KeeperT", bound=Keeper)
-
-
-@dataclass(slots=True)
-class ModelCall:
-    """A model call that has not ended.
-
-    Attributes:
-        event: the number of its first event.
-        texts: the pieces of text that were handed to readers.
-    """
-
-    event: int
-    texts: list[str] = field(default_factory=list)
-
-    @property
-    def slices(self) -> tuple[int, ...]:
-        """In how many characters each the text was handed to readers."""
-        return tuple(map(len, self.texts))
 
 
 @dataclass(slots=True)
@@ -83,6 +74,11 @@ class RunState:
         voids: the text that readers have of a call that is made again.
         secondary: the answers of secondary models, and which of them were refused.
         refusals: how often an answer was refused for its form, since a person had it go on.
+        is_shown: whether results of tools are a part of the answer.
+        told: what the model is told beside the messages, where that is not always the same.
+        searched: what the model has found in the agent's knowledge.
+        changes: what the steps have changed in the state of the session, together.
+        hooks: the hooks that have ended; those after an answer that was refused are left out.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -109,6 +105,11 @@ class RunState:
     voids: str = ""
     secondary: tuple[SecondaryAnswered | AnswerRefused, ...] = ()
     refusals: int = 0
+    is_shown: bool = False
+    told: ContextBuilt | None = None
+    searched: tuple[MessageReferences, ...] = ()
+    changes: StatePatch | None = None
+    hooks: tuple[HookEnded, ...] = ()
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -118,23 +119,41 @@ class RunState:
         if not self.turns:
             return False
         last = self.turns[-1]
-        return not last.message.tool_calls and last.complaint is None
+        if last.message.tool_calls:
+            return last.ends and not last.open_calls
+        return last.complaint is None
 
     @property
     def answer_text(self) -> str | None:
         """The text of the answer: of the model that writes the final one, or the agent's own."""
+        if self.hooks and (text := replaced_text(last_replacing(self.hooks))) is not None:
+            return text
         if self.secondary and (written := self.answers_of(OUTPUT_MODEL)):
             return written[-1].message.text
+        if self.is_shown:
+            return shown_answer(self.turns)
         for turn in reversed(self.turns):
             if text := turn.message.text:
                 return text
         return None
 
     @property
+    def replaced(self) -> tuple[object, str] | None:
+        """What a post-hook has put in the place of the answer, with its type."""
+        last = last_replacing(self.hooks)
+        return None if last is None else last.content
+
+    @property
     def followups(self) -> tuple[str, ...]:
         """What the user may want to ask next."""
         suggested = self.answers_of(FOLLOWUPS)
         return followups_in(suggested[-1].message.text) if suggested else ()
+
+    @property
+    def references(self) -> tuple[MessageReferences, ...]:
+        """What was found in the agent's knowledge, for the input and by the model."""
+        first = None if self.told is None else self.told.references
+        return self.searched if first is None else (first, *self.searched)
 
     def answers_of(self, name: str) -> list[SecondaryAnswered]:
         """Return what a secondary model has answered.
@@ -190,6 +209,9 @@ class RunState:
         """
         told = [*self._events(entry)]
         self.last_seq = entry.seq
+        changed: StatePatch | None = getattr(entry.step, "state", None)
+        if changed is not None:
+            self.changes = changed if self.changes is None else self.changes.then(changed)
         if told:
             self.next_event = max(self.next_event, entry.event + len(told))
         return told
@@ -199,12 +221,16 @@ class RunState:
             case ModelAnswered() as step:
                 text = step.message.text
                 yield from self._call_ends(text, step.slices)
-                yield from self._answered(step, text)
-            case ToolEnded(place, content, error):
-                execution = self.turns[-1].end(place, content, error=error)
+                yield from self._answered(step, text, entry.created_at)
+            case ToolEnded(place, content, error, state):
+                execution = self.turns[-1].end(place, content, error=error, at=entry.created_at)
+                if state is not None:
+                    self.turns[-1].patches[place] = state
                 self.metrics.tool_calls += 1
-                kind = RunEvent.tool_call_error if error else RunEvent.tool_call_completed
-                yield Happened(kind, execution.result, execution)
+                if isinstance(entry.step, ToolConcluded):
+                    self.is_shown |= entry.step.shown
+                    yield from conclude(self.turns[-1], entry.step, text_of(content))
+                yield call_ended(execution, content, error=error)
             case CallBegun() | TextSlice() | AnswerKept() as step:
                 yield from self._call_goes_on(step, entry.event)
             case CallBroken(text, slices):
@@ -212,10 +238,25 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
-            case None:
+            case ToolSlice() | CustomHappened() as step:
+                self.is_shown |= isinstance(step, ToolSlice) and step.shown
+                yield piece_happened(self.turns[-1], step)
+            case ToolsBegun(starts):
+                yield from self._starts(starts, entry.created_at)
+            case ContextBuilt() as step:
+                self.told = step
+            case KnowledgeSearched(found):
+                self.searched = (*self.searched, found)
+            case StepEnded() | SleepBegun() as step:
+                self.turns[-1].note(step)
+            case HookEnded() as step:
+                before = told_text(self.hooks, self.answer_text)
+                self.hooks = (*self.hooks, step)
+                yield from hook_events(step, before)
+            case None | StateChanged():
                 pass
             case step:
-                yield from self._attempt_changes(step)
+                yield from self._attempt_changes(step, entry.created_at)
 
     def _call_goes_on(
         self, step: CallBegun | TextSlice | AnswerKept, event: int
@@ -245,20 +286,21 @@ class RunState:
             begin += length
         self.call, self.voids = None, ""
 
-    def _answered(self, step: ModelAnswered, text: str) -> Iterator[Happened]:
+    def _answered(self, step: ModelAnswered, text: str, at: float) -> Iterator[Happened]:
         self.kept = None
         self.model = step.model or self.model
         self.fallback = step.fallback
         self.history = step.history or self.history
         self.metrics.add(step.metrics)
-        self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls))
-        yield Happened(RunEvent.model_request_completed, text)
-        yield from self._starts(step.starts)
+        self.turns.append(Turn(len(self.turns) + 1, step.message, self.tool_calls, answered=step))
+        yield Happened(RunEvent.model_request_completed, text, more={"metrics": step.metrics})
+        yield from self._starts(step.starts, at)
 
     def _answer_changes(self, step: AnswerRefused | SecondaryAnswered) -> Iterator[Happened]:
-        before = self.answer_text
+        before = told_text(self.hooks, self.answer_text)
         if isinstance(step, AnswerRefused):
             self.refusals += 1
+            self.hooks = tuple(each for each in self.hooks if each.kind == "pre")
             if not self.secondary:
                 self.turns[-1].complaint = step.reason
             parsed = self.answers_of(PARSER_MODEL)
@@ -270,15 +312,17 @@ class RunState:
         if self.secondary or isinstance(step, SecondaryAnswered):
             self.secondary = (*self.secondary, step)
 
-    def _attempt_changes(self, step: AnyStep) -> Iterator[Happened]:
+    def _attempt_changes(self, step: AnyStep, at: float) -> Iterator[Happened]:
         if self.voids and not isinstance(step, AttemptFailed):
             yield Happened(RunEvent.run_content_voided, self.voids)
             self.voids = ""
         match step:
-            case AttemptBegun():
+            case AttemptBegun() as step:
                 self.call = None
                 yield Happened(RunEvent.run_resumed)
-                yield from self._starts(step.starts)
+                if self.turns:
+                    yield from void_pieces(self.turns[-1], step.starts)
+                yield from self._starts(step.starts, at)
             case Paused(requirements):
                 self.requirements = requirements
                 yield Happened(RunEvent.run_paused, requirements=requirements)
@@ -287,13 +331,14 @@ class RunState:
                 if self.turns:
                     self.turns[-1].allowed |= set(allowed)
                 yield Happened(RunEvent.run_continued)
-            case AttemptFailed(message):
+            case AttemptFailed(message, kind, details):
                 self.call = None
-                yield Happened(RunEvent.run_error, message)
+                yield Happened(RunEvent.run_error, message, more=failure_told(kind, details))
 
-    def _starts(self, places: Sequence[int]) -> Iterator[Happened]:
+    def _starts(self, places: Sequence[int], at: float) -> Iterator[Happened]:
         for place in places:
             turn = self.turns[-1]
+            turn.began[place] = at
             execution = turn.execution(place)
             turn.started.add(place)
             turn.allowed.discard(place)  # It was allowed to begin once, and has begun.
@@ -332,7 +377,8 @@ def apply_entry(state: RunState, entry: Entry, row: JournalRow) -> list[Happened
 def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """Return the number of the last row that tells nothing after an event.
 
-    Tool calls that begin with a row come after what it tells: they are made anew.
+    Tool calls that begin with a row come after what it tells: they are made anew, with the steps
+    inside of them.
 
     Args:
         rows: a journal.
@@ -343,7 +389,10 @@ def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """
     state, last = RunState(), 0
     for row in rows:
-        happened = apply_entry(state, read_row(row), row)
+        entry = read_row(row)
+        happened = apply_entry(state, entry, row)
+        if isinstance(entry.step, StepEnded | SleepBegun):
+            continue
         told = [each.seq for each in happened if each.event is not RunEvent.tool_call_started]
         if told and told[-1] > seq:
             break

@@ -4,9 +4,13 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
+from kern.media import Audio, File, Image, Media, Video, media_in
 from kern.run import steps
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object
+from kern.run.content import Content
+from kern.run.custom import OfRun, custom_event
 from kern.run.event import RunEvent, RunOutputEvent, class_of
 from kern.run.message import Message
 from kern.run.requirement import RunRequirement
@@ -40,8 +44,42 @@ class Happened(NamedTuple):
     more: Mapping[str, object] = _NOTHING
 
 
+def begun(run: RunOutput[Any]) -> list[Happened]:
+    """Return the event with which a run begins."""
+    more: dict[str, object] = {"model": run.model, "model_provider": run.model_provider}
+    return [Happened(RunEvent.run_started, seq=FIRST_EVENT, more=more)]
+
+
+def call_ended(execution: ToolExecution, content: Content, *, error: bool) -> Happened:
+    """Return the event with which a tool call ends.
+
+    Args:
+        execution: the call.
+        content: what the model is told of it.
+        error: whether it failed.
+    """
+    if error:
+        return Happened(RunEvent.tool_call_error, execution.result, execution)
+    made: dict[str, list[Media]] = {}
+    for each in media_in(() if isinstance(content, str) else content):
+        made.setdefault(_MADE[type(each)], []).append(each)
+    return Happened(RunEvent.tool_call_completed, execution.result, execution, more=made)
+
+
+_MADE: Mapping[type[Media], str] = {
+    Image: "images",
+    Video: "videos",
+    Audio: "audio",
+    File: "files",
+}
+
+
 def ending(
-    seq: int, status: RunStatus, content: object, error: str | None, content_type: str = "str"
+    seq: int,
+    status: RunStatus,
+    content: object,
+    error: str | None,
+    content_type: str = "str",
 ) -> list[Happened]:
     """Return the events with which a run ends; no step stands for them: the run itself does.
 
@@ -66,25 +104,77 @@ def ending(
     return []
 
 
-def event_of(
-    happened: Happened, run_id: str, session_id: str, agent_id: str, at: float
-) -> RunOutputEvent:
+def ending_of(run: RunOutput[Any], seq: int) -> list[Happened]:
+    """Return the events with which a run ends, with all that they say of it.
+
+    Args:
+        run: the run as it stands.
+        seq: the number of the first.
+    """
+    told = ending(seq, run.status, run.content, run.error, run.content_type)
+    more: dict[str, object] = {}
+    match run.status:
+        case RunStatus.completed:
+            more = {name: getattr(run, name) or None for name in _OF_THE_RUN}
+        case RunStatus.error:
+            more = failure_told(run.error_kind, run.error_details)
+    return [*told[:-1], *(each._replace(more={**each.more, **more}) for each in told[-1:])]
+
+
+def failure_told(kind: str | None, details: Mapping[str, object] | None) -> dict[str, object]:
+    """Return what a RunError says beside its message.
+
+    Args:
+        kind: the class of what the run failed of.
+        details: what a check has said.
+    """
+    if details is None:
+        return {"error_type": kind}
+    return {
+        "error_type": kind,
+        "error_id": details.get("check_trigger"),
+        "additional_data": details.get("additional_data"),
+    }
+
+
+_OF_THE_RUN = (
+    "metrics",
+    "metadata",
+    "session_state",
+    "reasoning_content",
+    "reasoning_steps",
+    "citations",
+    "references",
+    "images",
+    "videos",
+    "audio",
+    "files",
+    "response_audio",
+)
+"""What a run and its RunCompleted both say."""
+
+
+def event_of(happened: Happened, run: OfRun, at: float) -> RunOutputEvent:
     """Return an event as those who read the run's stream see it.
 
     Args:
         happened: what the steps tell.
-        run_id: the run.
-        session_id: its conversation.
-        agent_id: its agent.
+        run: the run, or another event of it.
         at: when it happened, in seconds since 1970.
     """
     event, content, tool, requirements, seq, more = happened
+    if event is RunEvent.custom_event:
+        return custom_event(more, run, seq, at)
+    if event is RunEvent.model_request_started and isinstance(run, RunOutput):
+        more = {"model": run.model, "model_provider": run.model_provider}
     return class_of(event)(
         event,
-        run_id,
-        session_id,
-        agent_id,
+        run.run_id,
+        run.session_id,
+        run.agent_id,
         seq,
+        agent_name=run.agent_name,
+        parent_run_id=run.parent_run_id,
         content=cast("str | None", content),  # It may be a value where the class says so.
         tool=tool,
         requirements=requirements,
@@ -127,6 +217,10 @@ def secondary_events(step: SecondaryAnswered, before: str | None) -> Iterator[Ha
             yield Happened(RunEvent.followups_started)
             more = {"followups": followups_in(text)}
             yield Happened(RunEvent.followups_completed, more=more)
+        case steps.SESSION_SUMMARY:
+            yield Happened(RunEvent.session_summary_started)
+            summary = {"session_summary": decode_object(text) or None}
+            yield Happened(RunEvent.session_summary_completed, more=summary)
 
 
 def followups_in(text: str) -> tuple[str, ...]:

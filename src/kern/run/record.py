@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from kern.run.base import RunStatus
+from kern.run.state import StatePatch
 
 
 class NewRun(msgspec.Struct, frozen=True, gc=False):
@@ -41,6 +42,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
         usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
         output_schema: the form of its answer where it is not its agent's, as JSON text, or None.
         media: what the blobs in its input stand for, by their hash; it is written beside the row.
+        is_new_session: whether its session is one that nobody else knows of.
         chosen: which of ``"run_id"`` and ``"session_id"`` its caller has named; what others call
             by the same name is another user's.
     """
@@ -66,6 +68,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     journal_version: int = 1
     usage_limits: str | None = None
     output_schema: str | None = None
+    is_new_session: bool = False
     chosen: tuple[str, ...] = ()
     media: Mapping[str, bytes] | None = None
 
@@ -87,7 +90,8 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     says of a run that was accepted or claimed whether its user has a budget. ``usage``, and
     ``beginning``, the first characters of the input's JSON text, only a listed run has; it has
     neither ``input`` nor ``output``. ``media`` is what the blobs in the input stand for, by their
-    hash; only a run that was just accepted has it.
+    hash; only a run that was just accepted has it. So it is with ``is_new_session``: whether its
+    session was made with it.
     """
 
     run_id: str
@@ -125,6 +129,7 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     usage: str | None = None
     beginning: str | None = None
     media: Mapping[str, bytes] | None = None
+    is_new_session: bool = False
 
     def __repr__(self) -> str:
         return f"RunRecord({self.run_id!r}, {self.status})"
@@ -143,6 +148,7 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False):
         created_at: when it was written, in seconds since 1970; 0 before it is.
         cost: what it adds to what its user has used of budgets, in US dollars.
         tokens: the same, in tokens.
+        state: what the step has changed in the state of the run's session, or None.
     """
 
     run_id: str
@@ -154,6 +160,7 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False):
     created_at: float = 0.0
     cost: float = 0.0
     tokens: int = 0
+    state: StatePatch | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice, takewhile
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 from kern.errors import InvalidInputError
 from kern.run.codec import check_id, decode_object, encode
 from kern.run.content import data_in
-from kern.run.cron import Cron
 from kern.run.input import RunInput
 from kern.run.record import NewRun
+
+if TYPE_CHECKING:
+    from kern.run.cron import Cron
 
 Missed: TypeAlias = Literal["skip", "once", "all"]
 """What becomes of the moments that passed while nobody was there."""
@@ -89,7 +91,7 @@ class Schedule:
             raise InvalidInputError(f"missed must be 'skip', 'once' or 'all', not {missed!r}.")
         if metadata is not None and not isinstance(metadata, dict):
             raise InvalidInputError(f"metadata must be a dict, not {type(metadata).__name__}.")
-        ticks = Cron(cron, timezone)
+        ticks = _cron(cron, timezone)
         input = RunInput.of(given)
         if any(data_in(part) is not None for each in input.messages for part in each.parts):
             raise InvalidInputError(
@@ -151,12 +153,12 @@ class Schedule:
         Raises:
             InvalidInputError: this machine does not know the time zone.
         """
-        return Cron(self.cron, self.timezone).after(now)
+        return _cron(self.cron, self.timezone).after(now)
 
     def due(self, now: datetime) -> list[datetime]:
         """Return the moments for which runs are to be started now, in their order."""
         later = takewhile(
-            lambda tick: tick > self.next_at, Cron(self.cron, self.timezone).until(now)
+            lambda tick: tick > self.next_at, _cron(self.cron, self.timezone).until(now)
         )
         ticks = islice(chain(later, [self.next_at]), 1 if self.missed == "once" else _MOST)
         if self.missed == "skip":
@@ -169,7 +171,7 @@ class Schedule:
         metadata = {
             **(self.metadata or {}),
             "schedule": self.name,
-            "scheduled_for": tick.astimezone(Cron(self.cron, self.timezone).zone).isoformat(),
+            "scheduled_for": tick.astimezone(_cron(self.cron, self.timezone).zone).isoformat(),
         }
         return NewRun(
             run_id=run_id,
@@ -181,3 +183,10 @@ class Schedule:
             ordered=True,
             chosen=("run_id", "session_id"),
         )
+
+
+def _cron(line: str, timezone: str) -> "Cron":
+    """Return a cron line, whose reader is loaded with the first schedule."""
+    from kern.run.cron import Cron
+
+    return Cron(line, timezone)

@@ -1,31 +1,32 @@
-"""The steps of a run: what the rows of its journal hold, and how they are stored.
+"""The steps of a run: what the rows of its journal hold, one class a kind.
 
-A row is one step. What a step means is said in one other place, :mod:`kern.run.fold`.
+How a row holds one is said in :mod:`kern.run.entry`, and what steps mean in :mod:`kern.run.fold`.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
-import msgspec
-
-from kern.errors import JournalError, NewerJournalError
-from kern.run.codec import dump, load
 from kern.run.content import Content
 from kern.run.message import Message, Metrics
-from kern.run.record import JournalRow
+from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
+from kern.run.state import StatePatch
 
-VERSION = 2
+VERSION = 3
 """The version of the journal that this kern writes, and the newest that it reads.
 
 It counts up when older versions of kern could not execute a run by what a newer one writes. A run
 that has a limit of cost of its own needs version 2.
 """
 
+OPTIONS_VERSION = 3
+"""The version from which on a run's input may hold options."""
+
 TYPED_VERSION = 2
 """The version from which on a run's answer may have a form, and secondary models."""
 
 OUTPUT_MODEL, PARSER_MODEL, FOLLOWUPS = "output_model", "parser_model", "followups"
+SESSION_SUMMARY = "session_summary"
 """The names of the secondary models."""
 
 
@@ -161,11 +162,13 @@ class ToolEnded(Step):
         place: the call's place in the model's last answer.
         content: what the model is told.
         error: whether the call failed.
+        state: what it has changed in the state of the session.
     """
 
     place: int
     content: Content
     error: bool = False
+    state: StatePatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +199,172 @@ class AttemptFailed(Step):
 
     Attributes:
         message: what it failed of.
+        kind: the class of what it failed of, such as ``"ModelError"``.
+        details: what a check has said beside its message.
     """
 
     message: str | None = None
+    kind: str | None = None
+    details: dict[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextBuilt(Step):
+    """What the model is told of this run beside its messages: later attempts tell it the same.
+
+    Attributes:
+        system: the system message.
+        dependencies: what was added to the user's message of the run's dependencies, as text.
+        references: what was found for it and added, too.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    system: Message | None = None
+    dependencies: str | None = None
+    references: MessageReferences | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeSearched(Step):
+    """The model has searched the agent's knowledge; what it was told is the tool's result.
+
+    Attributes:
+        found: what it found.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    found: MessageReferences
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged(Step):
+    """The state of the session has changed beside the steps: as the run begins with its own, say.
+
+    Attributes:
+        state: what has changed.
+    """
+
+    state: StatePatch
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded(Step):
+    """A step inside a tool call was done, or has failed; it is not done again.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        name: what the tool calls it.
+        occurrence: how many steps of this name the call had made before.
+        content: the result as JSON text, or what the error said; where that is long, its blob.
+        error: the class of what was raised at its last try.
+    """
+
+    place: int
+    name: str
+    occurrence: int
+    content: Content
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SleepBegun(Step):
+    """A tool call sleeps.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        occurrence: how many times the call had slept before.
+        until: when it goes on, in seconds since 1970.
+        suspended: whether the tool's code was stopped for it, to begin again from its top: then
+            nothing of the call is under way.
+    """
+
+    place: int
+    occurrence: int
+    until: float
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HookEnded(Step):
+    """A hook has been called; it is not called again in this run.
+
+    Attributes:
+        kind: whether it was called before the first model call, or after the answer.
+        place: its place in the agent's list of these.
+        name: what it is called.
+        content: what it has put in the place of the answer, with the type of that; of a pre-hook
+            the messages that it has put in the place of the input, which are then the input in the
+            run's row too. None where it has changed nothing.
+        state: what it has changed in the state of the session.
+    """
+
+    kind: Literal["pre", "post"]
+    place: int
+    name: str
+    content: tuple[object, str] | None = None
+    state: StatePatch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolConcluded(ToolEnded):
+    """A tool call has a result that does more than go to the model.
+
+    Attributes:
+        ends: whether the run ends with the calls of this answer.
+        shown: whether the result is a part of the run's answer.
+        messages: what the model is told after the results.
+    """
+
+    ends: bool = False
+    shown: bool = False
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsBegun(Step):
+    """Tool calls that had to wait for others of their answer have begun.
+
+    Attributes:
+        starts: the calls, by their place in the answer.
+    """
+
+    starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSlice(Step):
+    """A tool has yielded a piece of its result, while somebody reads the run.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        text: the piece.
+        shown: whether it is a part of the run's answer.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    text: str
+    shown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CustomHappened(Step):
+    """A tool has told the readers of the run something of its own.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        kind: the class of the event, as ``module:name``.
+        values: what it holds.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    kind: str
+    values: dict[str, object]
 
 
 AnyStep: TypeAlias = (
@@ -214,109 +380,17 @@ AnyStep: TypeAlias = (
     | Paused
     | Continued
     | AttemptFailed
+    | ContextBuilt
+    | KnowledgeSearched
+    | StateChanged
+    | StepEnded
+    | SleepBegun
+    | HookEnded
+    | ToolConcluded
+    | ToolsBegun
+    | ToolSlice
+    | CustomHappened
 )
-
-_DECODERS: dict[str, "msgspec.json.Decoder[AnyStep]"] = {
-    kind.__name__: msgspec.json.Decoder(kind)
-    for kind in (
-        AttemptBegun,
-        CallBegun,
-        TextSlice,
-        AnswerKept,
-        ModelAnswered,
-        AnswerRefused,
-        SecondaryAnswered,
-        CallBroken,
-        ToolEnded,
-        Paused,
-        Continued,
-        AttemptFailed,
-    )
-}
 
 PIECE_KINDS = tuple(kind.__name__ for kind in (CallBegun, TextSlice))
 """The kinds of the steps that a later one holds too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A step in its place in the journal.
-
-    Attributes:
-        seq: the number of its row.
-        event: the number of the first event that it stands for.
-        step: what happened; None for what this version of kern may skip.
-        created_at: when, in seconds since 1970.
-    """
-
-    seq: int
-    event: int
-    step: AnyStep | None
-    created_at: float = 0.0
-
-
-def write_row(run_id: str, entry: Entry, *, charged: bool = False) -> JournalRow:
-    """Return the row that holds an entry.
-
-    Args:
-        run_id: the run.
-        entry: the entry; one whose step was skipped is not written.
-        charged: whether what it has used counts towards budgets.
-
-    Example:
-        >>> row = write_row("run", Entry(1, 2, ToolEnded(0, "sunny")))
-        >>> row.type, row.payload
-        ('ToolEnded', '{"place":0,"content":"sunny","error":false}')
-        >>> read_row(row).step
-        ToolEnded(place=0, content='sunny', error=False)
-    """
-    step = entry.step
-    assert step is not None, "what is skipped is not written"
-    kind = type(step).__name__
-    row = JournalRow(run_id, entry.seq, entry.event, kind, step.skippable, dump(step))
-    if not charged:
-        return row
-    used: Metrics | None = getattr(step, "metrics", None)
-    return (
-        row
-        if used is None
-        else msgspec.structs.replace(row, cost=used.cost or 0.0, tokens=used.total_tokens)
-    )
-
-
-def read_row(row: JournalRow) -> Entry:
-    """Return the entry that a row holds.
-
-    Raises:
-        NewerJournalError: a newer kern has written it, and it may not be skipped.
-        JournalError: it is damaged.
-    """
-    decoder = _DECODERS.get(row.type)
-    if decoder is None:
-        if row.skippable:
-            return Entry(row.seq, row.event, None, row.created_at)
-        raise NewerJournalError(
-            f"{_name(row)} holds a {row.type!r:.60}, which this kern does not know. Upgrade kern, "
-            "then retry the run."
-        )
-    try:
-        return Entry(row.seq, row.event, load(row.payload, decoder), row.created_at)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise damaged(row, error) from error
-
-
-def damaged(row: JournalRow, error: Exception) -> JournalError:
-    """Return the error that names a damaged row.
-
-    Args:
-        row: the row.
-        error: what makes no sense in it.
-    """
-    return JournalError(
-        f"{_name(row)} is damaged ({type(error).__name__}: {error}). It was kept as it is; "
-        "repair it and retry the run, or fork the run from an earlier step."
-    )
-
-
-def _name(row: JournalRow) -> str:
-    return f"Row {row.seq} of the journal of run {row.run_id}"

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from kern.run.content import Content, text_of
 from kern.run.happened import complaint
 from kern.run.message import Message
+from kern.run.state import StatePatch
+from kern.run.steps import ModelAnswered, SleepBegun, StepEnded
 from kern.run.tool import ToolCall, ToolExecution
 
 
@@ -20,7 +22,18 @@ class Turn:
         contents: what the model is told of them, by their place.
         started: the calls that have begun, by their place.
         allowed: the calls that a person has allowed to begin, by their place.
+        patches: what the calls that have ended have changed in the session's state, by their place.
         complaint: what does not fit in the answer, for which the model is asked again.
+        ends: whether the run ends with the calls of this answer.
+        shown: the results that are a part of the run's answer, by their place.
+        added: what the model is told after the results, by the place of the call that says so.
+        pieces: what calls without a result have yielded and readers know of, in order, each with
+            the call's place and whether it is a part of the run's answer.
+        answered: the step that the answer is.
+        began: when calls have begun, in seconds since 1970, by their place.
+        ended_steps: the steps inside of its calls that have ended, by the call's place, name and
+            occurrence.
+        sleeps: until when its calls sleep, in seconds since 1970, by place and occurrence.
     """
 
     number: int
@@ -30,7 +43,16 @@ class Turn:
     contents: dict[int, Content] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
     allowed: set[int] = field(default_factory=set)
+    patches: dict[int, StatePatch] = field(default_factory=dict)
     complaint: str | None = None
+    ends: bool = False
+    shown: dict[int, str] = field(default_factory=dict)
+    added: dict[int, tuple[Message, ...]] = field(default_factory=dict)
+    pieces: list[tuple[int, str, bool]] = field(default_factory=list)
+    answered: ModelAnswered | None = None
+    began: dict[int, float] = field(default_factory=dict)
+    ended_steps: dict[tuple[int, str, int], StepEnded] | None = None
+    sleeps: dict[tuple[int, int], float] | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
@@ -38,20 +60,43 @@ class Turn:
         calls = enumerate(self.message.tool_calls)
         return [(place, call) for place, call in calls if place not in self.executions]
 
-    def end(self, place: int, content: Content, *, error: bool) -> ToolExecution:
+    def end(self, place: int, content: Content, *, error: bool, at: float = 0.0) -> ToolExecution:
         """Note what a call came to.
 
         Args:
             place: the call's place in the answer.
             content: what the model is told.
             error: whether the call failed.
+            at: when, in seconds since 1970.
 
         Raises:
             LookupError: there is no such call.
         """
         execution = self.execution(place, text_of(content), error=error)
+        if began := execution.created_at:
+            execution.duration = max(0.0, round(at - began, 6))
         self.executions[place], self.contents[place] = execution, content
         return execution
+
+    def note(self, step: StepEnded | SleepBegun) -> None:
+        """Note what has become of a step inside of a call.
+
+        Args:
+            step: that it has ended, or that the call sleeps.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        place = step.place
+        self.execution(place)
+        if isinstance(step, StepEnded):
+            self.ended_steps = self.ended_steps or {}
+            self.ended_steps[place, step.name, step.occurrence] = step
+            return
+        self.sleeps = self.sleeps or {}
+        self.sleeps[place, step.occurrence] = step.until
+        if step.suspended:
+            self.started.discard(place)  # It begins again, whatever holds for interrupted calls.
 
     def execution(
         self, place: int, result: str | None = None, *, error: bool = False
@@ -69,7 +114,8 @@ class Turn:
         if place < 0:
             raise IndexError(f"there is no call {place}")
         call = self.message.tool_calls[place]
-        return ToolExecution(call.id, call.name, call.arguments, result, error)
+        began = self.began.get(place, 0.0)
+        return ToolExecution(call.id, call.name, call.arguments, result, error, began)
 
     @property
     def messages(self) -> list[Message]:
@@ -85,7 +131,9 @@ class Turn:
                 contents[place],
                 tool_call_id=ended.tool_call_id,
                 is_error=ended.tool_call_error,
+                more={"tool_name": ended.tool_name},
             )
             for place, ended in sorted(self.executions.items())
         ]
-        return [self.message, *results]
+        added = (each for _, said in sorted(self.added.items()) for each in said)
+        return [self.message, *results, *added]

@@ -1,6 +1,17 @@
 """Tools: what a model can have called. The port is in ``base``; a module each for its kinds."""
 
 from kern.tools.base import Tool, ToolResult, Toolset
-from kern.tools.function import FunctionTool, tool
+from kern.tools.call import FunctionCall
+from kern.tools.function import Function, FunctionTool, tool
+from kern.tools.toolkit import Toolkit
 
-__all__ = ["FunctionTool", "Tool", "ToolResult", "Toolset", "tool"]
+__all__ = [
+    "Function",
+    "FunctionCall",
+    "FunctionTool",
+    "Tool",
+    "ToolResult",
+    "Toolkit",
+    "Toolset",
+    "tool",
+]

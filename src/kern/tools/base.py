@@ -4,12 +4,16 @@ import asyncio
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import InitVar, dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import InitVar, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias
+
+from typing_extensions import Unpack
 
 from kern.aio.tasks import see_out
 from kern.errors import (
+    AgentRunException,
     ConfigurationError,
     InvalidInputError,
     ThreadLimitError,
@@ -18,13 +22,13 @@ from kern.errors import (
 )
 from kern.media import Audio, File, Image, Video, max_media_size
 from kern.run.base import RunContext, RunInfo
+from kern.run.codec import decode_object
 from kern.run.content import Content, TextPart, is_content
-from kern.run.numbers import check_seconds
+from kern.run.message import Message
 from kern.run.tool import ToolSchema
+from kern.tools.rules import Interrupt, ToolRules, UserFunction, checked, hook_of, hooks_around
 
 logger = logging.getLogger("kern")
-
-Interrupt: TypeAlias = Literal["retry", "fail", "pause"]
 
 # How long a call that is stopped from outside is waited for, in seconds.
 _GRACE = 1.0
@@ -41,6 +45,9 @@ class ToolResult:
         content: what the model is told: a text, or parts, such as an image.
         data: the same as a JSON value for programs, or None.
         is_error: whether the call failed.
+        metadata: what programs want to know beside it; it is stored nowhere.
+        ends: whether the run ends with the call, and the content is its answer.
+        messages: what the model is told after the results of all calls of its answer.
         images: only when it is made: images that are added to the content, as with the next three.
         videos: videos.
         audios: recordings.
@@ -59,6 +66,9 @@ class ToolResult:
     content: Content = ""
     data: object | None = None
     is_error: bool = False
+    metadata: Mapping[str, object] | None = field(default=None, kw_only=True)
+    ends: bool = field(default=False, kw_only=True)
+    messages: tuple[Message, ...] = field(default=(), kw_only=True)
     images: InitVar[Sequence[Image]] = ()
     videos: InitVar[Sequence[Video]] = ()
     audios: InitVar[Sequence[Audio]] = ()
@@ -90,10 +100,11 @@ class Tool(ABC):
     Attributes:
         name: what the model calls.
         schema: what the model is told.
-        on_interrupt: what becomes of a call that was under way when its process was lost.
-        timeout: seconds that a call may take, or None for any.
-        requires_confirmation: whether a person has to confirm each call before it is made.
-        takes_media: whether its calls are given the media of the run, see :class:`RunContext`.
+        asks_for: the values of the run that its code asks for by name
+            (:data:`~kern.run.base.RUN_VALUES`); what it does not ask for is not made. With
+            ``session_state`` its context has the state of the session, with ``images`` the media.
+
+    The keywords of :class:`~kern.tools.rules.ToolRules` are attributes, too.
 
     Example:
         >>> class Shell(Tool):
@@ -106,43 +117,65 @@ class Tool(ABC):
         Shell('shell')
     """
 
-    takes_media: bool = False
+    asks_for: Set[str] = frozenset()
 
-    def __init__(
-        self,
-        schema: ToolSchema,
-        *,
-        on_interrupt: Interrupt = "retry",
-        timeout: float | None = None,
-        requires_confirmation: bool = False,
-    ) -> None:
-        """Check the tool's rules; the attributes are described with the class.
+    on_interrupt: Interrupt = "retry"
+    timeout: float | None = None
+    requires_confirmation: bool = False
+    requires_user_input: bool = False
+    user_input_fields: Sequence[str] | None = None
+    external_execution: bool = False
+    external_execution_silent: bool = False
+    approval_type: Literal["required", "audit"] | None = None
+    sequential: bool = False
+    call_limit: int | None = None
+    stop_after_tool_call: bool = False
+    show_result: bool = False
+    cache_results: bool = False
+    cache_dir: str | Path | None = None
+    cache_ttl: float = 3600
+    pre_hook: UserFunction | None = None
+    post_hook: UserFunction | None = None
+    tool_hooks: Sequence[UserFunction] | None = None
+    instructions: str | None = None
+    add_instructions: bool = True
+    title: str | None = None
+    annotations: object = None
+
+    def __init__(self, schema: ToolSchema, **rules: Unpack[ToolRules]) -> None:
+        """Check the tool's rules.
 
         Args:
             schema: what the model is told; it names the tool.
-            on_interrupt: see the class.
-            timeout: seconds that a call may take; by default any.
-            requires_confirmation: see the class.
+            **rules: see :class:`~kern.tools.rules.ToolRules`.
 
         Raises:
             ConfigurationError: a rule or the name cannot be used.
+            TypeError: there is no such rule; the text names the nearest one.
         """
         if not _NAME.fullmatch(schema.name):
             raise ConfigurationError(
                 f"{schema.name!r} cannot name a tool: use 1 to 64 letters, digits, underscores and "
                 "dashes. @tool(name=...) gives a function another name."
             )
-        if on_interrupt not in ("retry", "fail", "pause"):
-            raise ConfigurationError(
-                f"on_interrupt must be 'retry', 'fail' or 'pause', not {on_interrupt!r}."
-            )
-        if timeout is not None:
-            check_seconds("timeout", timeout, ConfigurationError)
         self.name = schema.name
         self.schema = schema
-        self.on_interrupt: Interrupt = on_interrupt
-        self.timeout = timeout
-        self.requires_confirmation = requires_confirmation
+        self.rules = checked(type(self).__name__, rules)
+        for name, value in self.rules.items():
+            setattr(self, name, value)
+        self.before = hook_of("pre_hook", self.pre_hook, self.name)
+        self.after = hook_of("post_hook", self.post_hook, self.name)
+        self.around = hooks_around(self.tool_hooks, f"the tool {self.name}")
+
+    def renamed(self, name: str) -> Self:
+        """Have the tool another name, and return it."""
+        self.name, self.schema = name, replace(self.schema, name=name)
+        return self
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether a person has to do something before each call."""
+        return self.requires_confirmation or self.requires_user_input or self.external_execution
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -165,6 +198,21 @@ class Tool(ABC):
         """
         return None
 
+    def read(self, arguments: str) -> dict[str, Any]:
+        """Return the arguments that a model wrote, by their names.
+
+        Raises:
+            ValueError: they are no JSON object; the text is for the model.
+        """
+        try:
+            return decode_object(arguments)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"Invalid JSON: {error}") from None
+
+    def told(self, error: Exception) -> str:
+        """Return what the model is told of arguments that do not fit."""
+        return f"The arguments do not fit {self.name}: {error}"
+
     @abstractmethod
     async def execute(
         self, arguments: str, context: RunContext, limit: asyncio.Timeout
@@ -184,7 +232,9 @@ class Tool(ABC):
             BaseException: whatever it is, it is the error of this call.
         """
 
-    async def call(self, arguments: str, context: RunContext) -> ToolResult:
+    async def call(
+        self, arguments: str, context: RunContext, execute: "Execute | None" = None
+    ) -> ToolResult:
         """Make a call, within the tool's time limit.
 
         The tool's code is in a task of its own, which it may cancel: so a cancel of the caller's
@@ -197,6 +247,7 @@ class Tool(ABC):
         Args:
             arguments: a JSON object, as the model wrote it; blanks and ``null`` are an empty one.
             context: of this call; it is stopped at the end.
+            execute: does it, in place of :meth:`execute`.
 
         Returns:
             The result, or as an error what the tool raised.
@@ -207,7 +258,10 @@ class Tool(ABC):
         """
         arguments = or_none(arguments)
         limit = asyncio.timeout(None)
-        work = asyncio.create_task(self._outcome(arguments, context, limit))
+        work = asyncio.create_task(
+            self._outcome(arguments, context, limit, execute or self.execute)
+        )
+        context.begun(work, limit)
         try:
             async with limit:
                 await asyncio.wait({work})
@@ -219,12 +273,17 @@ class Tool(ABC):
             context.stop()
             if not work.done():
                 see_out(work, f"run {context.run_id}: the tool {self.name}")
-        if work.done():
+        outcome: ToolResult | BaseException
+        if work.cancelled():  # It was cancelled once more as it ended.
+            outcome = asyncio.CancelledError()
+        elif work.done():
             outcome = work.result()
         else:
             outcome = TimeoutError(f"it did not return within {self.timeout:g} s")
         if isinstance(outcome, ToolResult):
             return outcome
+        if isinstance(outcome, AgentRunException):
+            return _as_asked(outcome)
         logger.debug("run %s: the tool %s raised", context.run_id, self.name, exc_info=outcome)
         return ToolResult(described(outcome), is_error=True)
 
@@ -240,11 +299,11 @@ class Tool(ABC):
             raise asyncio.CancelledError from outcome
 
     async def _outcome(
-        self, arguments: str, context: RunContext, limit: asyncio.Timeout
+        self, arguments: str, context: RunContext, limit: asyncio.Timeout, execute: "Execute"
     ) -> ToolResult | BaseException:
-        self._begin(limit)
+        self.begin(limit)
         try:
-            result = await self.execute(arguments, context, limit)
+            result = await execute(arguments, context, limit)
             if isinstance(result, ToolResult):
                 return result
             return TypeError(f"it returned {type(result).__name__} in place of a ToolResult")
@@ -253,9 +312,14 @@ class Tool(ABC):
         except BaseException as error:  # Also what would end the process of other runs.
             return error
 
-    def _begin(self, limit: asyncio.Timeout) -> None:
+    def begin(self, limit: asyncio.Timeout) -> None:
+        """Have the time limit of a call begin now."""
         if self.timeout is not None:
             limit.reschedule(asyncio.get_running_loop().time() + self.timeout)
+
+
+Execute: TypeAlias = Callable[[str, RunContext, asyncio.Timeout], Awaitable[ToolResult]]
+"""What does the work of a call, as :meth:`Tool.execute` does."""
 
 
 class Toolset(ABC):
@@ -312,3 +376,30 @@ class Toolset(ABC):
 def or_none(arguments: str) -> str:
     """Return arguments, or an empty object if a model wrote none."""
     return "{}" if arguments.strip() in ("", "null") else arguments
+
+
+def _as_asked(error: AgentRunException) -> ToolResult:
+    """Return what a tool has said with an error about how the run goes on."""
+    said: object = error.agent_message if error.stop_execution else None
+    content = str(error) if said is None else _message("assistant", said).text
+    return ToolResult(
+        content or type(error).__name__,
+        is_error=not error.stop_execution,
+        ends=error.stop_execution,
+        messages=() if error.stop_execution else (*_messages(error),),
+    )
+
+
+def _messages(error: AgentRunException) -> Iterator[Message]:
+    if error.user_message is not None:
+        yield _message("user", error.user_message)
+    if error.agent_message is not None:
+        yield _message("assistant", error.agent_message)
+    for each in error.messages:
+        yield _message("user", each)
+
+
+def _message(role: Literal["user", "assistant"], said: object) -> Message:
+    if isinstance(said, Message):
+        return said
+    return Message.from_dict(said) if isinstance(said, dict) else Message(role, str(said))

@@ -5,26 +5,33 @@ Pydantic is imported once there is a tool: it takes as long as the rest of kern 
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Mapping
 from copy import copy
 from functools import cached_property, partial
-from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from types import MappingProxyType, MethodType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
 
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from kern.aio.threads import call_in_thread
+from kern.binder import is_portable, name_of
 from kern.errors import ConfigurationError
 from kern.keywords import explained
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
-from kern.tools.base import Interrupt, Tool, ToolResult, Toolset, or_none
+from kern.tools.base import Tool, ToolResult, Toolset, or_none
+from kern.tools.call import FunctionCall
 from kern.tools.result import as_result, told
+from kern.tools.rules import ToolRules, checked
+
+__all__ = ["Function", "FunctionCall", "FunctionTool", "ToolResult", "tool"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Instance = TypeVar("Instance")
 Rest = ParamSpec("Rest")
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 class FunctionTool(Tool, Generic[P, R]):
@@ -37,50 +44,51 @@ class FunctionTool(Tool, Generic[P, R]):
     @explained
     def __init__(
         self,
-        function: Callable[P, R],
+        function: Callable[P, R] | None = None,
         *,
         name: str | None = None,
         description: str | None = None,
         strict: bool | None = None,
-        on_interrupt: Interrupt = "retry",
-        timeout: float | None = None,
-        requires_confirmation: bool = False,
+        parameters: dict[str, Any] | None = None,
+        entrypoint: Callable[P, R] | None = None,
+        **rules: Unpack[ToolRules],
     ) -> None:
         """Read the function's signature and docstring.
 
         Args:
-            function: the function, synchronous (then it is called in a thread) or not. A
-                parameter annotated with :class:`~kern.run.base.RunContext` is not shown to the
-                model, and gets the context of the call; one of a type such as ``list[Image]``
-                (:mod:`kern.media`) gets the run's images.
+            function: the function, synchronous (then it is called in a thread) or not. These
+                parameters are not shown to the model: one annotated with
+                :class:`~kern.run.base.RunContext`, which gets the context of the call; one of a
+                type such as ``list[Image]`` (:mod:`kern.media`), which gets the run's images; and
+                those named ``agent``, ``team``, ``run_context``, ``fc``, ``session_state``,
+                ``dependencies``, ``images``, ``videos``, ``audios`` and ``files``, unless their
+                annotation is one of JSON values.
             name: what the model calls; by default the function's name.
             description: what it is for; by default what the docstring says.
             strict: see :class:`ToolSchema`.
-            on_interrupt: see :class:`Tool`, as for the rest.
-            timeout: seconds that a call may take, a wait for a thread not counted; by default any.
-                A synchronous function goes on in its thread until it looks at
-                ``context.cancelled``.
-            requires_confirmation: whether a person has to confirm each call.
+            parameters: the arguments as a JSON Schema; by default what the signature says.
+            entrypoint: the function, by the name that others have for it.
+            **rules: see :class:`~kern.tools.rules.ToolRules`.
 
         Raises:
             ConfigurationError: it cannot be a tool, and why.
+            TypeError: there is no such rule; the text names the nearest one.
         """
-        from kern.tools.signature import Signature, name_of
+        from kern.tools.signature import Signature
 
-        if not callable(function):
+        given: object = function if entrypoint is None else entrypoint
+        if not callable(given):
             hint = ""
-            if isinstance(function, dict):
-                hint = " A tool of the provider goes to the model: request_params={'tools': [...]}."
-            kind = type(function).__name__
+            if isinstance(given, dict):
+                hint = " A tool of the provider is given to the agent: Agent(tools=[{...}])."
+            kind = type(given).__name__
             raise ConfigurationError(f"A tool must be a function, not {kind}.{hint}")
-        given: object = function
         if isinstance(given, type) and issubclass(given, Tool | Toolset):
             kind = given.__name__
             raise ConfigurationError(f"{kind} is a class of tools. Give one of them: {kind}().")
-        name = name or name_of(function)
-        self.function = function
-        self._signature = Signature(name, function)
-        self.takes_media = self._signature.takes_media
+        self.function = cast("Callable[P, R]", given)
+        name = name or name_of(self.function)
+        self._signature = Signature(name, self.function, parameters)
         super().__init__(
             ToolSchema(
                 name,
@@ -88,10 +96,48 @@ class FunctionTool(Tool, Generic[P, R]):
                 self._signature.parameters,
                 strict,
             ),
-            on_interrupt=on_interrupt,
-            timeout=timeout,
-            requires_confirmation=requires_confirmation,
+            **rules,
         )
+        hooks = [each for each in (self.before, self.after, *self.around) if each is not None]
+        self.asks_for = self._signature.asks_for.union(*(each.names for each in hooks))
+
+    @classmethod
+    def from_callable(cls, c: Callable[P, R], name: str | None = None) -> Self:
+        """Return the tool of a function; the same as ``Function(c, name=name)``."""
+        return cls(c, name=name)
+
+    @property
+    def entrypoint(self) -> Callable[P, R]:
+        """The function itself, to be called with the arguments by name."""
+        return self.function
+
+    @property
+    def description(self) -> str:
+        """What it is for."""
+        return self.schema.description
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The arguments, as a JSON Schema of an object."""
+        return self.schema.parameters
+
+    @property
+    def strict(self) -> bool | None:
+        """Whether the provider is to hold the model to the parameters."""
+        return self.schema.strict
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what describes the tool, as JSON values."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "parameters": self.parameters,
+            "strict": self.strict,
+            "requires_confirmation": self.requires_confirmation,
+            "requires_user_input": self.requires_user_input,
+            "external_execution": self.external_execution,
+            "approval_type": self.approval_type,
+        }
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself."""
@@ -125,9 +171,7 @@ class FunctionTool(Tool, Generic[P, R]):
             name=self.name,
             description=self.schema.description,
             strict=self.schema.strict,
-            on_interrupt=self.on_interrupt,
-            timeout=self.timeout,
-            requires_confirmation=self.requires_confirmation,
+            **cast("ToolRules", self.rules),
         )
 
     @property
@@ -138,25 +182,25 @@ class FunctionTool(Tool, Generic[P, R]):
     @property
     @override
     def is_portable(self) -> bool:
-        """Whether the function is at the level of a module, so it holds nothing of a caller."""
-        function = inspect.unwrap(self.function)
-        return (
-            inspect.isfunction(function)
-            and function.__closure__ is None
-            and "." not in function.__qualname__
-        )
+        """Whether the function and its hooks are at the level of a module."""
+        hooks = [each for each in (self.before, self.after, *self.around) if each is not None]
+        return is_portable(self.function) and all(is_portable(each.function) for each in hooks)
 
     @override
     def unfit(self, arguments: str) -> str | None:
         from kern.tools.arguments import UnfitError
 
         try:
-            self._signature.check(or_none(arguments))
+            self.read(or_none(arguments))
         except UnfitError as error:
-            return self._told(error)
+            return self.told(error)
         except BaseException:  # Raised by the types of a user's; the call will tell of it.
             return None
         return None
+
+    @override
+    def read(self, arguments: str) -> dict[str, Any]:
+        return self._signature.check(arguments)
 
     @override
     async def execute(
@@ -179,26 +223,41 @@ class FunctionTool(Tool, Generic[P, R]):
         from kern.tools.arguments import UnfitError
 
         try:
-            values = self._signature.read(arguments, context)
+            values = self.read(arguments)
         except UnfitError as error:
-            return ToolResult(self._told(error), is_error=True)
-        function: Callable[..., Any] = self.function
-        call = partial(function, **values)
-        definition = inspect.unwrap(function)
-        if inspect.iscoroutinefunction(definition) or inspect.isasyncgenfunction(definition):
-            return await as_result(call())
+            return ToolResult(self.told(error), is_error=True)
+        call = self.bound(values, context)
+        if self.is_async:
+            return await as_result(call(), context)
 
         def work() -> object:
             returned = call()
             if inspect.isawaitable(returned) or isinstance(returned, AsyncIterable):
                 return returned
-            return told(returned, lambda: context.cancelled)
+            return told(returned, context)
 
         limit.reschedule(None)
-        return await as_result(await call_in_thread(work, partial(self._begin, limit)))
+        returned = await call_in_thread(work, partial(self.begin, limit))
+        return returned if isinstance(returned, ToolResult) else await as_result(returned, context)
 
-    def _told(self, error: Exception) -> str:
-        return f"The arguments do not fit {self.name}: {error}"
+    @cached_property
+    def is_async(self) -> bool:
+        """Whether a call of the function returns at once, with something asynchronous."""
+        definition = inspect.unwrap(self.function)
+        return inspect.iscoroutinefunction(definition) or inspect.isasyncgenfunction(definition)
+
+    def bound(
+        self, values: dict[str, Any], context: RunContext, more: Mapping[str, object] = _NOTHING
+    ) -> Callable[[], object]:
+        """Return the function with its arguments.
+
+        Args:
+            values: those that a model wrote.
+            context: of the call, for those that kern gives.
+            more: what kern gives beside that.
+        """
+        function: Callable[..., Any] = self.function
+        return partial(function, **values, **self._signature.given(context, more))
 
 
 @overload
@@ -211,9 +270,7 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     strict: bool | None = None,
-    on_interrupt: Interrupt = "retry",
-    timeout: float | None = None,
-    requires_confirmation: bool = False,
+    **rules: Unpack[ToolRules],
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
@@ -225,9 +282,7 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     strict: bool | None = None,
-    on_interrupt: Interrupt = "retry",
-    timeout: float | None = None,
-    requires_confirmation: bool = False,
+    **rules: Unpack[ToolRules],
 ) -> FunctionTool[P, R] | Callable[[Callable[P, R]], FunctionTool[P, R]]:
     """Make a function a tool; an agent takes plain functions as they are, too.
 
@@ -237,20 +292,17 @@ def tool(
         description: what it is for; by default what the docstring says.
         strict: have the provider hold the model to the parameters, where it can (OpenAI, Claude);
             kern looks at the arguments anyway, and tells the model what does not fit.
-        on_interrupt: what becomes of a call that was under way when its process was lost, and
-            may have had its effect: ``"retry"`` makes it again, with the same idempotency key;
-            ``"fail"`` tells the model that its outcome is unknown; ``"pause"`` pauses the run for
-            a person to decide.
-        timeout: seconds that a call may take, a wait for a thread not counted; then the model is
-            told that it took too long. A synchronous function goes on in its thread until it
-            looks at ``context.cancelled``.
-        requires_confirmation: whether a person has to confirm each call before it is made.
+        **rules: see :class:`~kern.tools.rules.ToolRules`: ``on_interrupt``, ``timeout``,
+            ``requires_confirmation``, ``sequential``, ``call_limit``, ``show_result``,
+            ``stop_after_tool_call``, ``cache_results``, ``pre_hook``, ``post_hook``,
+            ``tool_hooks``, ``instructions`` and so on.
 
     Returns:
         The tool; code calls it like the function.
 
     Raises:
         ConfigurationError: the function cannot be a tool, and why.
+        TypeError: there is no such keyword; the text names the nearest one.
 
     Example:
         >>> @tool(requires_confirmation=True)
@@ -262,16 +314,13 @@ def tool(
         >>> refund.schema.description
         'Refund an amount in cents.'
     """
+    checked("tool", rules)
 
     def make(function: Callable[P, R]) -> FunctionTool[P, R]:
-        return FunctionTool(
-            function,
-            name=name,
-            description=description,
-            strict=strict,
-            on_interrupt=on_interrupt,
-            timeout=timeout,
-            requires_confirmation=requires_confirmation,
-        )
+        return FunctionTool(function, name=name, description=description, strict=strict, **rules)
 
     return make if function is None else make(function)
+
+
+Function = FunctionTool
+"""The same under the name by which many know it."""

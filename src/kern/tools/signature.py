@@ -1,22 +1,28 @@
 """What a function's signature and docstring say to a model."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, create_model
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
+from pydantic_core.core_schema import LiteralSchema
+from typing_extensions import override
 
+from kern.binder import Known, definition_of, is_meant, value_for
 from kern.errors import ConfigurationError
-from kern.media import Media
-from kern.run.base import RunContext
+from kern.media import Audio, File, Image, Media, Video
+from kern.run.base import MEDIA_VALUES, RunContext
 from kern.tools.arguments import read_arguments
 
 # Keeps a parameter's name apart from what pydantic's models have of their own.
 _FIELD = "argument_"
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 class Signature:
@@ -24,15 +30,20 @@ class Signature:
 
     Attributes:
         description: what the docstring says the function does, or an empty text.
-        parameters: the JSON Schema of its arguments, without the run's context.
+        parameters: the JSON Schema of its arguments, without those that kern gives.
+        asks_for: the values that kern gives it (:data:`~kern.run.base.RUN_VALUES`, and ``fc``).
     """
 
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+    def __init__(
+        self, name: str, function: Callable[..., Any], parameters: dict[str, Any] | None = None
+    ) -> None:
         """Read the signature.
 
         Args:
             name: the tool's name, for errors.
             function: the function.
+            parameters: the JSON Schema of its arguments where its signature does not say it: any
+                object is taken then.
 
         Raises:
             ConfigurationError: its parameters have no JSON form.
@@ -41,66 +52,55 @@ class Signature:
         about = (documented.short_description, documented.long_description)
         self.description = "\n\n".join(part for part in about if part)
         described = {each.arg_name: each.description for each in documented.params}
-        self._context: str | None = None
+        self._given: dict[str, str] = {}
         self._media: dict[str, type[Media]] = {}
-        self._model = self._read(name, function, described)
-        self.parameters = _without_titles(self._model.model_json_schema(schema_generator=_Schema))
+        if parameters is None:
+            self._model = self._read(name, function, described)
+            schema = self._model.model_json_schema(schema_generator=_Schema)
+            self.parameters = _without_titles(schema)
+        else:
+            self._find_given(function, name)
+            self._model = _Anything
+            self.parameters = parameters
+        self._names = {name.removeprefix(_FIELD): name for name in self._model.model_fields}
+        media = {value for value, kind in _KINDS.items() if kind in self._media.values()}
+        self.asks_for = frozenset(self._given.values()) | media
 
-    @property
-    def takes_media(self) -> bool:
-        """Whether a parameter takes media of the run."""
-        return bool(self._media)
-
-    def check(self, arguments: str) -> BaseModel:
-        """Return the arguments that a model wrote, by the names of the fields.
+    def check(self, arguments: str) -> dict[str, Any]:
+        """Return the arguments that a model wrote, by the names of the parameters.
 
         Raises:
             UnfitError: they do not fit.
         """
-        return read_arguments(self._model, arguments)
+        given = read_arguments(self._model, arguments)
+        if given.model_extra is not None:
+            return given.model_extra
+        return {name: getattr(given, field) for name, field in self._names.items()}
 
-    def read(self, arguments: str, context: RunContext) -> dict[str, Any]:
-        """Return the keyword arguments that a model wrote.
+    def given(self, context: RunContext, more: Mapping[str, object] = NOTHING) -> dict[str, object]:
+        """Return the arguments that kern gives.
 
         Args:
-            arguments: a JSON object.
-            context: for the parameter that takes it.
-
-        Raises:
-            UnfitError: they do not fit.
+            context: of the call.
+            more: values beside those of the run, by their names.
         """
-        given = self.check(arguments)
-        values = {
-            name.removeprefix(_FIELD): getattr(given, name) for name in self._model.model_fields
-        }
-        if self._context is not None:
-            values[self._context] = context
+        if not self.asks_for:
+            return {}
+        values = {**context.values(self.asks_for), **more}
+        found = {parameter: values.get(name) for parameter, name in self._given.items()}
         for parameter, kind in self._media.items():
-            values[parameter] = [each for each in context.media if isinstance(each, kind)]
-        return values
+            found[parameter] = [each for each in context.media if isinstance(each, kind)]
+        return found
 
     def _read(
         self, name: str, function: Callable[..., Any], described: dict[str, str | None]
     ) -> type[BaseModel]:
-        target = _definition(function)
-        try:
-            hints = get_type_hints(target, include_extras=True)
-            parameters = inspect.signature(function).parameters.values()
-        except (TypeError, ValueError, NameError) as error:
-            raise ConfigurationError(f"Tool {name}: its signature is unclear: {error}") from error
         fields: dict[str, Any] = {}
-        for each in parameters:
-            if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD, each.POSITIONAL_ONLY):
+        for each, hint in self._find_given(function, name):
+            if each.kind in (each.VAR_POSITIONAL, each.POSITIONAL_ONLY):
                 raise ConfigurationError(
                     f"Tool {name}: its parameter {each} cannot be given by name."
                 )
-            hint = hints.get(each.name, Any)
-            if any(_is_context(part) for part in (hint, *get_args(hint))):
-                self._context = each.name
-                continue
-            if (kind := _media_in(hint)) is not None:
-                self._media[each.name] = kind
-                continue
             if isinstance(each.default, FieldInfo):
                 field = each.default
             else:
@@ -121,6 +121,34 @@ class Signature:
             ) from error
         return model
 
+    def _find_given(
+        self, function: Callable[..., Any], name: str
+    ) -> list[tuple[inspect.Parameter, Any]]:
+        """Note which parameters kern gives; return the others with their annotations."""
+        try:
+            hints = get_type_hints(definition_of(function), include_extras=True)
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError, NameError) as error:
+            raise ConfigurationError(f"Tool {name}: its signature is unclear: {error}") from error
+        others = []
+        for each in parameters:
+            hint = hints.get(each.name, Any)
+            if (value := _value_for(each.name, hint)) is not None:
+                self._given[each.name] = value
+            elif (kind := _media_in(hint)) is not None:
+                self._media[each.name] = kind
+            elif (
+                each.kind is not each.VAR_KEYWORD
+            ):  # The model is not told of it, and it stays empty.
+                others.append((each, hint))
+        return others
+
+
+class _Anything(BaseModel):
+    """Arguments that only the tool itself can judge."""
+
+    model_config = ConfigDict(extra="allow")
+
 
 class _Schema(GenerateJsonSchema):
     """Leaves out a default that has no JSON form, with no warning."""
@@ -129,6 +157,56 @@ class _Schema(GenerateJsonSchema):
         "skipped-choice",
         "non-serializable-default",
     }
+
+    @override
+    def literal_schema(self, schema: LiteralSchema) -> JsonSchemaValue:
+        """Return an enum also for a single value: not every provider takes a const."""
+        told = super().literal_schema(schema)
+        if "const" in told:
+            told["enum"] = [told.pop("const")]
+        return told
+
+
+# What a function may ask for: by its annotation, or by its name.
+_VALUES: Known = {
+    "agent": "Agent",
+    "team": "Team",
+    "run_context": RunContext,
+    "fc": "FunctionCall",
+    "session_state": None,
+    "dependencies": None,
+    **dict.fromkeys(MEDIA_VALUES),
+}
+
+_KINDS: dict[str, type[Media]] = {
+    "images": Image,
+    "videos": Video,
+    "audios": Audio,
+    "files": File,
+}
+
+
+def _value_for(name: str, hint: object) -> str | None:
+    """Return which value kern gives for a parameter, or None where a model gives it."""
+    value = value_for(name, hint, _VALUES)
+    if value is None or is_meant(hint, _VALUES[value]):
+        return value
+    if value in MEDIA_VALUES:  # Others than bare ones say by their annotation what they take.
+        return value if hint in (Any, list, tuple, Sequence) else None
+    return None if _is_of_model(hint) else value
+
+
+def _is_of_model(hint: object) -> bool:
+    """Say whether an annotation is one of JSON, such as ``str`` or ``list[str] | None``."""
+    if get_origin(hint) is Literal or hint in (str, int, float, bool):
+        return True
+    if get_origin(hint) in (dict, Mapping):
+        return False
+    return any(_is_of_model(each) or _is_model(each) for each in get_args(hint))
+
+
+def _is_model(hint: object) -> bool:
+    return isinstance(hint, type) and issubclass(hint, BaseModel)
 
 
 def _media_in(hint: object) -> type[Media] | None:
@@ -141,30 +219,8 @@ def _media_in(hint: object) -> type[Media] | None:
     return None
 
 
-def _is_context(hint: object) -> bool:
-    return hint is RunContext or get_origin(hint) is RunContext
-
-
-def name_of(function: Callable[..., Any]) -> str:
-    """Return what the function is called in the code."""
-    while isinstance(function, partial):
-        function = function.func
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
-def _definition(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function whose annotations those of ``function`` are."""
-    while isinstance(function, partial):
-        function = function.func
-    function = inspect.unwrap(function)
-    if inspect.isroutine(function):
-        return function
-    call: Callable[..., Any] = type(function).__call__
-    return call
-
-
 def _docstring(function: Callable[..., Any]) -> str:
-    documented = inspect.getdoc(_definition(function))
+    documented = inspect.getdoc(definition_of(function))
     if documented is None and not isinstance(function, partial):
         documented = inspect.getdoc(function)
     return documented or ""

@@ -11,9 +11,10 @@ from contextlib import suppress
 from functools import partial
 
 from kern.aio.retry import until_available
+from kern.aio.survived import survived
 from kern.db.base import Store
 from kern.db.outbox import Delivery
-from kern.errors import ConfigurationError, WebhookError
+from kern.errors import KernError, WebhookError, described
 from kern.webhooks.delivery import deliver
 
 logger = logging.getLogger("kern")
@@ -82,8 +83,8 @@ class Sender:
                         # Not a `finally`: a task that is cancelled before its first step runs none.
                         task.add_done_callback(partial(self._sent, delivery.delivery_id))
                     wait = await until_available(self._wait)
-                except Exception:
-                    logger.exception("the outbox of webhooks cannot be read")
+                except Exception as error:
+                    survived(logger, error, "the outbox of webhooks cannot be read")
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._woken.wait()
@@ -108,8 +109,10 @@ class Sender:
         """Send a delivery once; one whose outcome cannot be stored is due after its lease."""
         try:
             await self._try(delivery)
-        except Exception:
-            logger.exception("the outcome of webhook %s cannot be stored", delivery.delivery_id)
+        except Exception as error:
+            survived(
+                logger, error, "the outcome of webhook %s cannot be stored", delivery.delivery_id
+            )
 
     def _sent(self, delivery_id: str, _task: object) -> None:
         del self._sending[delivery_id]
@@ -129,9 +132,9 @@ class Sender:
             outlook = "giving up" if delay is None else f"trying again in {delay:.0f} s"
             logger.warning(
                 *("webhook of run %s, try %d: %s; %s", delivery.run_id, delivery.tries + 1),
-                *(error, outlook),
-                exc_info=not isinstance(error, (ConfigurationError, WebhookError)),
+                *(error if isinstance(error, KernError) else described(error), outlook),
             )
+            logger.debug("webhook of run %s failed", delivery.run_id, exc_info=error)
             await until_available(partial(outbox.failed, delivery, str(error), delay))
             self.wake()  # The next try may be due before anything else.
         else:

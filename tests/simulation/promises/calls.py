@@ -1,10 +1,12 @@
 """What kern promises of the calls of models and tools: made once, as allowed, and journaled."""
 
+import json
 from collections.abc import Iterable
 from math import inf
 
 from kern.run.base import RunContext
 from kern.run.content import text_of
+from kern.run.entry import read_row
 from kern.run.record import JournalRow
 from kern.run.requirement import RunRequirement
 from kern.run.steps import (
@@ -13,8 +15,8 @@ from kern.run.steps import (
     AnyStep,
     ModelAnswered,
     SecondaryAnswered,
+    StepEnded,
     ToolEnded,
-    read_row,
 )
 from tests.simulation.agents import MAX_TURNS, REQUESTS, TOOL_CALL_LIMIT, result_of_work
 from tests.simulation.promises.seen import Seen
@@ -101,6 +103,26 @@ class Calls:
         """Remember a result."""
         self._seen.known[context.run_id].results[context.idempotency_key].add(result)
 
+    def step_called(self, result: str) -> None:
+        """See that a step is not done again once its result is journaled."""
+        seen = self._seen
+        key = result.rpartition(" ")[2]
+        run_id = key.split("/")[0]
+        seen.world.write(f"step: {result}")
+        if seen.known[run_id].holder is seen.world.running() and result in self._ended_steps(
+            run_id
+        ):
+            seen.breach(f"{result} was done again, though its result is journaled")
+
+    def step_returned(self, context: RunContext, result: str, expected: str) -> None:
+        """See that a step came to what it should, and that this is journaled."""
+        seen, run_id = self._seen, context.run_id
+        if result != expected:
+            seen.breach(f"a step came to {result!r}, not to {expected!r}")
+        is_newest = context.attempt == seen.rows[run_id].attempt
+        if is_newest and expected not in self._ended_steps(run_id):
+            seen.breach(f"{expected} was returned before it is journaled")
+
     def decided(self, run_id: str, requirement: RunRequirement) -> None:
         """See that a call has the result that a person gave it."""
         expected = requirement.external_execution_result or requirement.rejection
@@ -131,6 +153,11 @@ class Calls:
         """Return how many answers of models are journaled for these runs, secondary ones too."""
         asked = (step for run_id in run_ids for step in self._steps(run_id))
         return sum(isinstance(step, ModelAnswered | SecondaryAnswered) for step in asked)
+
+    def _ended_steps(self, run_id: str) -> list[str]:
+        """Return what the steps inside a run's tools came to."""
+        ended = [step for step in self._steps(run_id) if isinstance(step, StepEnded)]
+        return [str(json.loads(text_of(step.content))) for step in ended]
 
     def _answers(self, run_id: str) -> list[ModelAnswered]:
         return [step for step in self._steps(run_id) if isinstance(step, ModelAnswered)]

@@ -26,7 +26,7 @@ _MOVES = {
 }
 
 # The writes of an attempt, with the places of run id and attempt in their arguments.
-_FENCED = ("append", "settle", "postpone", "release", "refuse", "set_counted")
+_FENCED = ("append", "settle", "postpone", "sleep", "release", "refuse", "set_counted")
 
 # How often a process may look for runs within a heartbeat; a run that begins or ends is a reason.
 _MOST_ASKED = 300

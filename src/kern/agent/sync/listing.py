@@ -15,6 +15,8 @@ class SyncListing(Listing[Deps, Output]):
     ) -> RunOutput[Output] | None:
         """Return a run as it stands, or None where it is not known.
 
+        Its ``input`` is there once it has ended or paused; ``db.get_run`` reads it before that.
+
         Args:
             run_id: the run.
             session_id: the session that it must belong to; by default any.
@@ -101,20 +103,23 @@ class SyncListing(Listing[Deps, Output]):
             )
         )
 
-    def get_session_metrics(self, session_id: str, *, user_id: str | None = None) -> Metrics | None:
+    def get_session_metrics(
+        self, session_id: str | None = None, *, user_id: str | None = None
+    ) -> Metrics | None:
         """Return what the runs of a session have used and cost together, of whichever agents.
 
         Runs count once they have ended or paused. The longer the session, the longer it takes.
 
         Args:
-            session_id: the session.
-            user_id: the user who calls it that; by default nobody.
+            session_id: the session; by default the agent's own, or in a script the conversation
+                that it has begun there.
+            user_id: the user who calls it that; by default the agent's own, or nobody.
 
         Returns:
             The sums; None where no run of the session has ended or paused.
 
         Raises:
-            InvalidInputError: an argument cannot be used.
+            InvalidInputError: an argument cannot be used, or it is not said which session.
             ConfigurationError: the agent has no db.
             DatabaseError: they could not be read.
         """

@@ -1,7 +1,6 @@
 """Generated from ``kern/agent/running.py`` by ``scripts/generate_sync.py``."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, Literal, overload
 
 from typing_extensions import TypeForm, Unpack
@@ -10,12 +9,9 @@ from kern.agent.blocking import blocking
 from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.running import Running
-from kern.dispatch.submission import SessionPolicy
-from kern.media import Audio, File, Image, Video
 from kern.run.agent import Answer, Output, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
-from kern.run.usage import UsageLimits
 
 
 class SyncRunning(Running[Deps, Output]):
@@ -26,33 +22,16 @@ class SyncRunning(Running[Deps, Output]):
         self,
         input: Input,
         *,
-        stream: Literal[False] = False,
-        stream_events: bool = False,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-        background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
-        timeout: float | None = None,
-        usage_limits: UsageLimits | None = None,
-        priority: int = 0,
-        run_at: datetime | None = None,
-        max_attempts: int | None = None,
-        session_policy: SessionPolicy | None = None,
-        webhook: str | None = None,
-        connection: object | None = None,
+        stream: Literal[False] | None = None,
         output_schema: None = None,
+        **options: Unpack[RunOptions],
     ) -> RunOutput[Output]: ...
     @overload
     def run(
         self,
         input: Input,
         *,
-        stream: Literal[False] = False,
+        stream: Literal[False] | None = None,
         output_schema: Mapping[str, object],
         **options: Unpack[RunOptions],
     ) -> RunOutput[dict[str, object]]: ...
@@ -61,7 +40,7 @@ class SyncRunning(Running[Deps, Output]):
         self,
         input: Input,
         *,
-        stream: Literal[False] = False,
+        stream: Literal[False] | None = None,
         output_schema: TypeForm[Answer],
         **options: Unpack[RunOptions],
     ) -> RunOutput[Answer]: ...
@@ -71,89 +50,62 @@ class SyncRunning(Running[Deps, Output]):
         input: Input,
         *,
         stream: Literal[True],
-        stream_events: bool = False,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-        background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
-        timeout: float | None = None,
-        usage_limits: UsageLimits | None = None,
-        priority: int = 0,
-        run_at: datetime | None = None,
-        max_attempts: int | None = None,
-        session_policy: SessionPolicy | None = None,
-        webhook: str | None = None,
-        connection: object | None = None,
+        yield_run_output: Literal[False] = False,
         output_schema: object = None,
+        **options: Unpack[RunOptions],
     ) -> Iterator[RunOutputEvent]: ...
     @overload
     def run(
         self,
         input: Input,
         *,
-        stream: bool = False,
-        stream_events: bool = False,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-        background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
-        timeout: float | None = None,
-        usage_limits: UsageLimits | None = None,
-        priority: int = 0,
-        run_at: datetime | None = None,
-        max_attempts: int | None = None,
-        session_policy: SessionPolicy | None = None,
-        webhook: str | None = None,
-        connection: object | None = None,
-        output_schema: None = None,
-    ) -> RunOutput[Output] | Iterator[RunOutputEvent]: ...
+        stream: Literal[True],
+        yield_run_output: bool,
+        output_schema: object = None,
+        **options: Unpack[RunOptions],
+    ) -> Iterator[RunOutputEvent | RunOutput[Any]]: ...
     @overload
-    def run(
-        self, input: Input, *, stream: bool, output_schema: object, **options: Unpack[RunOptions]
-    ) -> RunOutput[Any] | Iterator[RunOutputEvent]: ...
     def run(
         self,
         input: Input,
         *,
-        stream: bool = False,
-        stream_events: bool = False,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-        background: bool = False,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        metadata: dict[str, object] | None = None,
-        timeout: float | None = None,
-        usage_limits: UsageLimits | None = None,
-        priority: int = 0,
-        run_at: datetime | None = None,
-        max_attempts: int | None = None,
-        session_policy: SessionPolicy | None = None,
-        webhook: str | None = None,
-        connection: object | None = None,
+        stream: bool | None = None,
+        yield_run_output: bool = False,
+        output_schema: None = None,
+        **options: Unpack[RunOptions],
+    ) -> RunOutput[Output] | Iterator[Any]: ...
+    @overload
+    def run(
+        self,
+        input: Input,
+        *,
+        stream: bool | None,
+        yield_run_output: bool = False,
+        output_schema: object,
+        **options: Unpack[RunOptions],
+    ) -> RunOutput[Any] | Iterator[Any]: ...
+    def run(
+        self,
+        input: Input,
+        *,
+        stream: bool | None = None,
+        yield_run_output: bool = False,
         output_schema: object = None,
-    ) -> RunOutput[Any] | Iterator[RunOutputEvent]:
+        **options: Unpack[RunOptions],
+    ) -> RunOutput[Any] | Iterator[Any]:
         """Run the agent.
 
         Args:
             input: a text, a message, or a list of messages.
-            stream: return an iterator over the run's events instead of its output.
+            stream: return an iterator over the run's events instead of its output; by default as
+                the agent says, or not.
+            output_schema: what this run answers, in place of what the agent says; see
+                :class:`Agent`. A process that does not have the type looks at the JSON alone.
+            options: all that follow.
             stream_events: with ``stream``, yield every event; by default the pieces of content,
                 and how the run goes on and ends. With ``background`` a reader that was interrupted
                 goes on with :meth:`stream_run`, in any process.
+            yield_run_output: with ``stream``, yield the run itself at the end.
             images: what the model is shown beside the input, as part of its last message of the
                 user; a file is read now. See ``docs/media.md``.
             audio: recordings, likewise.
@@ -187,8 +139,17 @@ class SyncRunning(Running[Deps, Output]):
             connection: your own connection to the agent's PostgreSQL, of asyncpg or SQLAlchemy
                 (asynchronous): the run is accepted in its transaction, and begins after the
                 commit. Its place in the session is that of its first delivery.
-            output_schema: what this run answers, in place of what the agent says; see
-                :class:`Agent`. A process that does not have the type looks at the JSON alone.
+            session_state: state that the run begins with, over the session's and the agent's.
+            dependencies: what tools, hooks and instructions are given, over the agent's. With
+                ``background`` they must be JSON values, and are kept with the run's input: pass
+                the names of secrets, not secrets.
+            knowledge_filters: in place of the agent's.
+            add_history_to_context: in place of what the agent says, as for the next two.
+            add_dependencies_to_context: likewise.
+            add_session_state_to_context: likewise.
+            raise_on_error: False to return a foreground run that failed, with its error, instead
+                of raising it; by default the agent's.
+            debug_mode: log what the run does, at the level DEBUG.
 
         Returns:
             The run as it ended (COMPLETED, or CANCELLED), or with ``background`` as it was
@@ -215,64 +176,8 @@ class SyncRunning(Running[Deps, Output]):
         work = self.arun(
             input,
             stream=stream,
-            stream_events=stream_events,
-            images=images,
-            audio=audio,
-            videos=videos,
-            files=files,
-            background=background,
-            run_id=run_id,
-            session_id=session_id,
-            user_id=user_id,
-            metadata=metadata,
-            timeout=timeout,
-            usage_limits=usage_limits,
-            priority=priority,
-            run_at=run_at,
-            max_attempts=max_attempts,
-            session_policy=session_policy,
-            webhook=webhook,
-            connection=connection,
+            yield_run_output=yield_run_output,
             output_schema=output_schema,
+            **options,
         )
         return portal.iterate(work) if isinstance(work, AsyncGenerator) else portal.call(work)
-
-    def print_response(
-        self,
-        input: Input,
-        *,
-        stream: bool = True,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        images: Sequence[Image] | None = None,
-        audio: Sequence[Audio] | None = None,
-        videos: Sequence[Video] | None = None,
-        files: Sequence[File] | None = None,
-    ) -> None:
-        """Run the agent and show its answer in the terminal as it comes.
-
-        Args:
-            input: a text, a message, or a list of messages.
-            stream: show the answer while it is written; by default so.
-            session_id: the conversation; by default a new one.
-            user_id: on whose behalf.
-            images: see :meth:`run`, as for the rest.
-            audio: recordings.
-            videos: videos.
-            files: documents.
-
-        Raises:
-            Exception: as :meth:`run` does.
-        """
-        return blocking("await agent.aprint_response(...)").call(
-            self.aprint_response(
-                input,
-                stream=stream,
-                session_id=session_id,
-                user_id=user_id,
-                images=images,
-                audio=audio,
-                videos=videos,
-                files=files,
-            )
-        )

@@ -3,16 +3,26 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from kern.cli.terminal import dollars
 from kern.errors import JournalError
 from kern.run.codec import shown
+from kern.run.content import text_of
+from kern.run.entry import Entry, read_row
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import RunState, apply_entry
 from kern.run.happened import FIRST_EVENT, Happened, ending
 from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
-from kern.run.steps import AnswerRefused, Entry, ModelAnswered, SecondaryAnswered, read_row
+from kern.run.steps import (
+    AnswerRefused,
+    HookEnded,
+    ModelAnswered,
+    SecondaryAnswered,
+    SleepBegun,
+    StepEnded,
+)
 
 _FAILED = (RunEvent.run_error, RunEvent.tool_call_error, RunEvent.run_cancelled)
 
@@ -23,6 +33,8 @@ _ANSWERED = (
     RunEvent.parser_model_response_completed,
     RunEvent.followups_completed,
 )
+
+_HOOK_ENDED = (RunEvent.pre_hook_completed, RunEvent.post_hook_completed)
 
 # What a row tells beside what it is about.
 _TOLD_ELSEWHERE = (
@@ -76,6 +88,8 @@ def timeline(record: RunRecord, rows: Sequence[JournalRow]) -> Iterator[Moment]:
             continue
         for each in happened:
             yield _moment(each, entry, json.loads(row.payload))
+        if isinstance(entry.step, StepEnded | SleepBegun):
+            yield _inside(entry.step, entry, json.loads(row.payload))
     at = (record.finished_at or record.created_at).timestamp()
     seq = state.next_event if begun else FIRST_EVENT
     for each in ending(seq, record.status, None, None):
@@ -94,6 +108,11 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
         )
     elif isinstance(step, AnswerRefused):
         detail = one_line(f"does not fit: {step.reason}", 160)
+    elif isinstance(step, HookEnded):
+        detail = step.name
+        payload = payload if kind in _HOOK_ENDED else None
+    elif kind is RunEvent.custom_event:
+        detail = one_line(f"{happened.more['kind']} {shown(happened.more['values'])}", 160)
     elif kind is RunEvent.followups_completed:
         detail = one_line(shown(happened.more["followups"]), 160)
     elif step is not None and kind in _TOLD_ELSEWHERE:
@@ -106,9 +125,20 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
     return Moment(happened.seq, kind.value, entry.created_at, detail, failed, payload)
 
 
+def _inside(step: StepEnded | SleepBegun, entry: Entry, payload: object) -> Moment:
+    """Return a step inside a tool call, which is no event: its number is that of the next one."""
+    if isinstance(step, SleepBegun):
+        until = datetime.fromtimestamp(step.until, UTC)
+        detail, failed = f"until {until:%Y-%m-%d %H:%M:%S} UTC", False
+    else:
+        detail = one_line(f"{step.name} → {text_of(step.content)}", 160)
+        failed = step.error is not None
+    return Moment(entry.event, type(step).__name__, entry.created_at, detail, failed, payload)
+
+
 def describe(event: RunOutputEvent | Happened) -> str:
     """Return what there is to say about an event, in one line."""
     if event.tool is None:
         return one_line(shown(event.content), 160)
-    called = call_line(event.tool.tool_name, event.tool.tool_args)
+    called = call_line(event.tool.tool_name, event.tool.arguments)
     return called if event.content is None else f"{called} → {one_line(shown(event.content), 100)}"

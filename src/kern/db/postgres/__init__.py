@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from weakref import WeakKeyDictionary
 
 import msgspec
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from kern.extras import extra
 
@@ -13,9 +13,11 @@ with extra("postgres"):
     import asyncpg  # noqa: F401 # its absence is reported here, before anything else needs it
 
 from kern.aio.shared import Registry, Shared
+from kern.db.awaited import AwaitedMethods
 from kern.db.base import Store
-from kern.db.database import Database, check_identifier, log_tables
+from kern.db.database import check_identifier, log_tables
 from kern.db.heart import Heart
+from kern.db.methods import Methods
 from kern.db.postgres.address import Address, parse_address
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.connector import Connector
@@ -23,15 +25,17 @@ from kern.db.postgres.heart import PostgresHeart
 from kern.db.postgres.names import Names
 from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
+from kern.db.sync import SyncMethods
+from kern.db.sync_runs import SyncRunMethods
+from kern.db.tables import OtherTables, check_tables, url_of
 from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
-from kern.keywords import explained
 from kern.run.numbers import check_count, check_seconds
 
-__all__ = ["PostgresDb"]
+__all__ = ["AsyncPostgresDb", "PostgresDb"]
 
 
-class PostgresDb(Database):
+class _PostgresServerDb(Methods):
     """Sessions, runs and their queue in PostgreSQL.
 
     Nothing is opened before the first use; then the tables are made or migrated. Objects with
@@ -39,16 +43,18 @@ class PostgresDb(Database):
     until a little after the last of the objects is gone or closed.
     """
 
-    @explained
     def __init__(
         self,
-        db_url: str,
-        session_table: str = "kern_sessions",
-        db_schema: str = "kern",
+        db_url: str | None = None,
+        session_table: str | None = None,
+        db_schema: str | None = None,
         pool_size: int = 8,
         listen_url: str | None = None,
         statement_cache: bool | None = None,
         heartbeat: float | None = None,
+        *,
+        db_engine: object = None,
+        **tables: Unpack[OtherTables],
     ) -> None:
         """Name the database.
 
@@ -58,8 +64,9 @@ class PostgresDb(Database):
                 A driver in the scheme, as in ``postgresql+psycopg://``, is accepted and ignored;
                 so are parameters that asyncpg lacks and a connection can do without, such as
                 ``channel_binding``. An unknown one is refused.
-            session_table: the table of the sessions; the others are named after it.
-            db_schema: the schema for all tables, in lower case.
+            session_table: the table of the sessions, by default ``"kern_sessions"``; the others are
+                named after it.
+            db_schema: the schema for all tables, in lower case; by default ``"kern"``.
             pool_size: connections of an event loop at most, from 2 on; two more are used to
                 listen.
             listen_url: where to listen for notifications, which do not pass a pooler in
@@ -70,11 +77,24 @@ class PostgresDb(Database):
             heartbeat: the seconds within which a connection that is dead is noticed; by default
                 the one with which this process serves, else ``KERN_HEARTBEAT``, or 15. Below 3
                 it counts as 3.
+            db_engine: an engine of SQLAlchemy, whose URL is used in the place of ``db_url``; kern
+                has connections of its own.
+            tables: names of other tables are taken, and change nothing.
 
         Raises:
             ConfigurationError: a URL or a name cannot be used.
         """
+        check_tables(type(self).__name__, tables, _KEYWORDS)
+        session_table = "kern_sessions" if session_table is None else session_table
         super().__init__(session_table)
+        if db_engine is not None:
+            db_url = url_of(db_engine)
+        if db_url is None:
+            raise ConfigurationError(
+                f"{type(self).__name__} needs to know where the database is: write "
+                f"{type(self).__name__}('postgresql://user:password@host:port/database')."
+            )
+        db_schema = "kern" if db_schema is None else db_schema
         check_identifier("db_schema", db_schema)
         if db_schema != db_schema.lower() or db_schema.startswith("pg_"):
             raise ConfigurationError(
@@ -97,7 +117,7 @@ class PostgresDb(Database):
         self._stores = self._shared
 
     def __repr__(self) -> str:
-        return f"PostgresDb({str(self._target.address)!r}, {self._names.sessions})"
+        return f"{type(self).__name__}({str(self._target.address)!r}, {self._names.sessions})"
 
     @override
     def set_heartbeat(self, seconds: float) -> None:
@@ -138,6 +158,22 @@ class PostgresDb(Database):
 
     def _open(self) -> AsyncGenerator[Store, None]:
         return self._target.open()
+
+
+class PostgresDb(SyncMethods, SyncRunMethods, _PostgresServerDb):
+    """Sessions, runs and their queue in PostgreSQL.
+
+    Nothing is opened before the first use; then the tables are made or migrated. Objects with
+    the same arguments share their connections on an event loop; these are kept until it ends, or
+    until a little after the last of the objects is gone or closed.
+
+    Its methods for sessions and runs are synchronous, and have awaitable twins with a leading
+    ``a``. Agents take it in both ways.
+    """
+
+
+class AsyncPostgresDb(AwaitedMethods, _PostgresServerDb):
+    """:class:`PostgresDb`, with methods for sessions and runs that are awaited."""
 
 
 class _Target(msgspec.Struct, frozen=True, weakref=True):
@@ -192,6 +228,11 @@ class _Target(msgspec.Struct, frozen=True, weakref=True):
                 f"KERN_HEARTBEAT must be a number of seconds, not {text!r}."
             ) from None
 
+
+_KEYWORDS = (
+    *("db_url", "session_table", "db_schema", "pool_size", "listen_url", "statement_cache"),
+    *("heartbeat", "db_engine"),
+)
 
 _targets: Registry[Store] = Registry()
 _heartbeats: WeakKeyDictionary[_Target, float] = WeakKeyDictionary()

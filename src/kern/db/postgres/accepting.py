@@ -12,7 +12,7 @@ from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.names import Names
 from kern.db.postgres.reporting import reporting
-from kern.db.postgres.rows import accepted_columns
+from kern.db.postgres.rows import accepted_columns, columns
 from kern.db.postgres.statements import Accepting as Statements
 from kern.db.postgres.statements.accepting import LOCK_TIMEOUT, OVER_BUDGET
 from kern.db.postgres.statements.steps import cancel
@@ -25,6 +25,7 @@ from kern.errors import (
 )
 from kern.run.base import RunStatus
 from kern.run.record import NewRun
+from kern.run.state import StatePatch, changes_of
 
 _REFUSED = "The run was refused; nothing was stored."
 
@@ -110,11 +111,14 @@ class Accepting:
             except asyncpg.LockNotAvailableError as error:
                 raise _conflict(run_id, LOCK_TIMEOUT) from error
 
-    async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
+    async def fork(
+        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
+    ) -> bool:
         """Accept a run with the first steps of another, as the store's ``fork`` says."""
 
         async def fork(run: NewRun) -> Accepted | _OverBudget | None:
-            values = (*accepted_columns([run]), origin, seq)
+            changes = columns([] if state is None else changes_of(state), 3)
+            values = (*accepted_columns([run]), origin, seq, *changes)
             rows = await self._fetch_briefly(run.run_id, self._statements.fork, *values)
             await self._hand_off.finish(rows)
             return _accepted(rows[0]) if rows else None

@@ -17,6 +17,11 @@ class Names(msgspec.Struct, frozen=True):
         return self._quoted(self.session_table)
 
     @property
+    def sessions_of_users(self) -> str:
+        """The index that the second version of the tables has made, as PostgreSQL names it."""
+        return self._quoted(f"{self.session_table}_user_id_idx")
+
+    @property
     def runs(self) -> str:
         """The table of the runs."""
         return self._quoted(f"{self.session_table}_runs")
@@ -60,6 +65,11 @@ class Names(msgspec.Struct, frozen=True):
     def budgets(self) -> str:
         """The table of the budgets, and of what was used of them."""
         return self._quoted(f"{self.session_table}_budgets")
+
+    @property
+    def states(self) -> str:
+        """The table of the sessions' states, a row for each key."""
+        return self._quoted(f"{self.session_table}_states")
 
     @property
     def versions(self) -> str:

@@ -49,7 +49,8 @@ class PostgresRetention(Retention):
         statement = self._prune if deleting else self._count
         [row] = await self._connections.fetch(statement, before, position, most, alone)
         if deleting and row["sessions"]:
-            stateless = "session_state IS NULL"
+            stateless = f"""NOT EXISTS (SELECT FROM {self._names.states} AS state
+                WHERE state.session_id = session.session_id)"""
             await forget_sessions(self._connections, self._names, row["sessions"], stateless)
         return Pruned(row["runs"], row["position"])
 
@@ -147,7 +148,7 @@ async def forget_sessions(
     """
     async with connections.transaction() as connection:
         rows = await connection.fetch(
-            f"SELECT session_id FROM {names.sessions} WHERE session_id = ANY($1) "
+            f"SELECT session_id FROM {names.sessions} AS session WHERE session_id = ANY($1) "
             f"AND {condition} AND lock_run_id IS NULL FOR UPDATE SKIP LOCKED",
             session_ids,
         )
@@ -156,5 +157,9 @@ async def forget_sessions(
             f"AND NOT EXISTS (SELECT FROM {names.runs} AS runs "
             "WHERE runs.session_id = session.session_id) RETURNING session_id",
             [row["session_id"] for row in rows],
+        )
+        await connection.execute(
+            f"DELETE FROM {names.states} WHERE session_id = ANY($1)",
+            [row["session_id"] for row in deleted],
         )
     return len(deleted)

@@ -7,6 +7,7 @@ import asyncpg
 
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
+from kern.run.state import changes_of, stored_key
 
 _accepted = attrgetter(
     *("run_id", "session_id", "agent_id", "user_id", "input", "metadata", "parent_run_id"),
@@ -55,9 +56,27 @@ def used_columns(rows: Sequence[JournalRow]) -> list[list[object]]:
     return columns([_used(row) for row in rows], 2)
 
 
+def change_columns(rows: Sequence[tuple[int, JournalRow]]) -> list[list[object]]:
+    """Return an array for each column of what rows of attempts change in states."""
+    return columns(
+        [
+            (row.run_id, attempt, row.seq, *change)
+            for attempt, row in rows
+            if row.state is not None
+            for change in changes_of(row.state)
+        ],
+        6,
+    )
+
+
 def are_charged(rows: Sequence[tuple[int, JournalRow]]) -> bool:
     """Say whether any of the rows that attempts write has used something of a budget."""
     return any(row.cost or row.tokens for _, row in rows)
+
+
+def lost_keys(row: asyncpg.Record) -> tuple[str, ...]:
+    """Return which keys of a state were changed in vain, by the answer of a statement."""
+    return tuple(map(stored_key, row.get("lost") or ()))
 
 
 def record(row: asyncpg.Record) -> RunRecord:

@@ -218,6 +218,26 @@ CREATE TABLE {budgets} (
         # The form of a run's answer, where it is not its agent's.
         "ALTER TABLE {runs} ADD COLUMN output_schema json",
     ),
+    (
+        "ALTER TABLE {sessions} ADD COLUMN summary json, ADD COLUMN data json",
+        # One for every list of sessions: of all, an agent, a user, those that have a name.
+        "CREATE INDEX ON {sessions} (created_at, session_id)",
+        "CREATE INDEX ON {sessions} (agent_id, created_at, session_id)",
+        "DROP INDEX IF EXISTS {sessions_of_users}",
+        "CREATE INDEX ON {sessions} (user_id, created_at, session_id) WHERE user_id IS NOT NULL",
+        "CREATE INDEX ON {sessions} (created_at, session_id) WHERE name IS NOT NULL",
+        # A key is JSON text, and without a value where it was deleted. The position is that of the
+        # run that has changed it last; 0 where it is as new sessions of its agent begin.
+        """
+CREATE TABLE {states} (
+    session_id text NOT NULL,
+    key text NOT NULL,
+    value json,
+    position bigint NOT NULL,
+    version integer NOT NULL DEFAULT 1,
+    PRIMARY KEY (session_id, key)
+) WITH (fillfactor = 80)""",
+    ),
 )
 
 
@@ -273,7 +293,7 @@ def _statements(names: Names, version: int) -> Iterator[str]:
         each: getattr(names, each)
         for each in (
             *("sessions", "runs", "positions", "events", "webhooks", "processes", "tick"),
-            *("blobs", "schedules", "budgets", "queue", "enqueue"),
+            *("blobs", "schedules", "budgets", "states", "queue", "enqueue", "sessions_of_users"),
         )
     }
     for statements in _MIGRATIONS[version:]:

@@ -26,19 +26,24 @@ from kern.db.postgres.queue import PostgresQueue
 from kern.db.postgres.retention import PostgresRetention
 from kern.db.postgres.rows import (
     are_charged,
+    change_columns,
     columns,
     journal_columns,
+    lost_keys,
     record,
     settled_columns,
     used_columns,
 )
 from kern.db.postgres.schedules import PostgresSchedules
+from kern.db.postgres.sessions import PostgresSessions
 from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
+from kern.db.postgres.states import PostgresStates
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
-from kern.db.values import Accepted, Claim, Kind, Settled, Signal, Swept
+from kern.db.values import Accepted, Appended, Claim, Kind, Settled, Signal, Swept
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
+from kern.run.state import StatePatch
 
 
 class _Append(NamedTuple):
@@ -71,8 +76,10 @@ class PostgresStore(Store):
         self._set_counted = Limits(names).set_counted
         self._hand_off = HandOff(connections, names)
         self.budgets = PostgresBudgets(connections.fetch, names)
+        self.states = PostgresStates(connections.fetch, names)
         self._accepting = Accepting(connections, names, self._hand_off, self.budgets)
         self.users = PostgresUsers(connections, names, self._accepting, self._queue)
+        self.sessions = PostgresSessions(connections, names, self)
         self._claiming = Claiming(connections, names, self._hand_off)
         self._sweep = Sweep(connections, names, self._hand_off)
         self._listeners: list[Subscription] = []
@@ -104,8 +111,10 @@ class PostgresStore(Store):
         return [(row["run_id"], row["transaction"]) for row in rows]
 
     @override
-    async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
-        return await self._accepting.fork(run, origin, seq)
+    async def fork(
+        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
+    ) -> bool:
+        return await self._accepting.fork(run, origin, seq, state)
 
     @override
     async def cancel(self, run_id: str, user_id: str | None = None) -> bool:
@@ -143,8 +152,12 @@ class PostgresStore(Store):
     @override
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
-    ) -> bool:
+    ) -> Appended | None:
         return await self._appends.put(_Append(run_id, attempt, rows, streamed))
+
+    @override
+    async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
+        return bool(await self._fetch(self._steps.replace_input, run_id, attempt, input))
 
     @override
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
@@ -157,10 +170,18 @@ class PostgresStore(Store):
 
     @override
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:] + used_columns(rows)
-        return await self._give_up(self._steps.postpone, run_id, attempt, delay, *journal)
+        return await self._give_up(
+            self._steps.postpone, run_id, attempt, delay, *journal, int(failed)
+        )
 
     @override
     async def release(self, run_id: str, attempt: int) -> RunStatus | None:
@@ -291,18 +312,29 @@ class PostgresStore(Store):
         await self._hand_off.finish(rows)
         return RunStatus(rows[0]["status"]) if rows else None
 
-    def _fetch_charged(
+    def _fetch_writing(
         self,
-        statement: str,
-        counting: str,
+        statements: tuple[str, str, str],
         journal: Sequence[tuple[int, JournalRow]],
         *values: object,
     ) -> Awaitable[list[asyncpg.Record]]:
-        """Send a statement with rows of journals: the counting one if they are to be charged."""
-        if not are_charged(journal):
-            return self._fetch(statement, *values, *journal_columns(journal))
+        """Send a statement with rows of journals.
+
+        Args:
+            statements: the plain one; that for rows that are charged; that for rows that change
+                states, and may be charged.
+            journal: the rows, each with its attempt.
+            values: what else the statement takes.
+        """
+        plain, counting, changing = statements
+        columns = journal_columns(journal)
+        is_changing = any(row.state is not None for _, row in journal)
+        if not is_changing and not are_charged(journal):
+            return self._fetch(plain, *values, *columns)
         used = used_columns([row for _, row in journal])
-        return self._fetch(counting, *values, *journal_columns(journal), *used)
+        if not is_changing:
+            return self._fetch(counting, *values, *columns, *used)
+        return self._fetch(changing, *values, *columns, *used, *change_columns(journal))
 
     async def _get_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
         rows = await self._fetch(self._reading.get, run_ids)
@@ -316,29 +348,30 @@ class PostgresStore(Store):
             found.update(zip(unwritten, await self._get_all(unwritten), strict=True))
         return [found.get(run_id) for run_id in run_ids]
 
-    async def _append_all(self, appends: Sequence[_Append]) -> list[bool]:
-        journal = [(each.attempt, row) for each in appends for row in each.rows]
-        rows = await self._fetch_charged(
-            self._steps.append,
-            self._steps.append_counting,
-            journal,
+    async def _append_all(self, appends: Sequence[_Append]) -> list[Appended | None]:
+        steps = self._steps
+        rows = await self._fetch_writing(
+            (steps.append, steps.append_counting, steps.append_changing),
+            [(each.attempt, row) for each in appends for row in each.rows],
             [each.run_id for each in appends],
             [each.attempt for each in appends],
             [each.streamed for each in appends],
         )
-        written = {(row["run_id"], row["attempt"]) for row in rows}
-        return [(each.run_id, each.attempt) in written for each in appends]
+        written = {(row["run_id"], row["attempt"]): Appended(lost_keys(row)) for row in rows}
+        return [written.get((each.run_id, each.attempt)) for each in appends]
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> list[Settled | None]:
-        rows = await self._fetch_charged(
-            self._steps.settle,
-            self._steps.settle_counting,
+        steps = self._steps
+        rows = await self._fetch_writing(
+            (steps.settle, steps.settle_counting, steps.settle_changing),
             [(each.attempt, row) for each in settlements for row in each.journal],
             *settled_columns(settlements),
         )
         await self._hand_off.finish(rows)
         settled = {
-            (row["run_id"], row["attempt"]): Settled(RunStatus(row["status"]), row["finished_at"])
+            (row["run_id"], row["attempt"]): Settled(
+                RunStatus(row["status"]), row["finished_at"], lost_keys(row)
+            )
             for row in rows
         }
         return [settled.get((each.run_id, each.attempt)) for each in settlements]

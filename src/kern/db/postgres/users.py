@@ -47,12 +47,22 @@ WITH gone AS (DELETE FROM {names.schedules} WHERE user_id = $1 RETURNING name)
 SELECT pg_notify('{names.channel}', 'schedule')::text FROM gone"""
         # What others have in it stays theirs.
         self._disown = f"""
-UPDATE {sessions} AS session SET user_id = NULL, name = NULL, session_state = NULL,
-    metadata = NULL, state_version = state_version + 1
-WHERE user_id = $1 AND EXISTS (SELECT FROM {runs} AS runs
-    WHERE runs.session_id = session.session_id AND runs.user_id <> $1)"""
+WITH disowned AS (
+    UPDATE {sessions} AS session SET user_id = NULL, name = NULL, metadata = NULL,
+        summary = NULL, data = NULL,
+        state_version = state_version + 1 + coalesce((SELECT sum(version)
+            FROM {names.states} AS state WHERE state.session_id = session.session_id), 0)
+    WHERE user_id = $1 AND EXISTS (SELECT FROM {runs} AS runs
+        WHERE runs.session_id = session.session_id AND runs.user_id <> $1)
+    RETURNING session_id
+)
+DELETE FROM {names.states} WHERE (session_id, key) IN (
+    SELECT session_id, key FROM {names.states}
+    WHERE session_id IN (SELECT session_id FROM disowned) ORDER BY session_id, key FOR UPDATE)"""
         self._table_of: dict[Table, str] = {
             "sessions": f"{sessions} WHERE user_id = $1",
+            "states": f"{names.states} WHERE session_id IN ("
+            f"SELECT session_id FROM {sessions} WHERE user_id = $1)",
             "events": f"{names.events} WHERE run_id = $1",
             "blobs": f"{names.blobs} WHERE run_id = $1",
             "webhooks": f"{names.webhooks} WHERE run_id = $1",

@@ -11,7 +11,7 @@ from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.reading import Reading, moment, record
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
-from kern.db.values import UNSERVED_MESSAGE, Claim, Kind, Settled, newer_journal
+from kern.db.values import UNSERVED_MESSAGE, Appended, Claim, Kind, Settled, newer_journal
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord, Settlement
 
@@ -99,17 +99,29 @@ RETURNING {self._reading.claimed}""",
         attempt: int,
         rows: Sequence[JournalRow],
         streamed: bool,
-    ) -> bool:
+    ) -> Appended | None:
         """See :meth:`kern.db.base.Store.append`."""
         mine = transaction.one(
             f"SELECT 1 FROM {self._runs} WHERE {_MINE}", run_id=run_id, attempt=attempt
         )
         if mine is None:
-            return False
-        self._journals.write(transaction, rows)
+            return None
+        lost = self._journals.write(transaction, rows)
         if streamed:
             transaction.notify(Kind.changed, run_id)
-        return True
+        return Appended(lost)
+
+    def replace_input(
+        self, transaction: Transaction, run_id: str, attempt: int, input: str
+    ) -> bool:
+        """See :meth:`kern.db.base.Store.replace_input`."""
+        replaced = transaction.one(
+            f"UPDATE {self._runs} SET input = :input WHERE {_MINE} RETURNING run_id",
+            run_id=run_id,
+            attempt=attempt,
+            input=input,
+        )
+        return replaced is not None
 
     def settle(self, transaction: Transaction, settlement: Settlement) -> Settled | None:
         """See :meth:`kern.db.base.Store.settle`."""
@@ -137,7 +149,7 @@ RETURNING status, finished_at""",
         )
         if row is None:
             return None
-        self._journals.write(transaction, settlement.journal)
+        lost = self._journals.write(transaction, settlement.journal)
         if settlement.fold_before:
             self._journals.fold(transaction, run_id, settlement.fold_before)
         status = RunStatus(row["status"])
@@ -145,7 +157,7 @@ RETURNING status, finished_at""",
             self._ends.follow(transaction, run_id)
         else:
             transaction.notify(Kind.changed, run_id)
-        return Settled(status, moment(row["finished_at"]))
+        return Settled(status, moment(row["finished_at"]), lost)
 
     def release(self, transaction: Transaction, run_id: str, attempt: int) -> RunStatus | None:
         """See :meth:`kern.db.base.Store.release`."""
@@ -158,9 +170,10 @@ RETURNING status, finished_at""",
         attempt: int,
         delay: float,
         rows: Sequence[JournalRow],
+        failed: bool,
     ) -> RunStatus | None:
         """See :meth:`kern.db.base.Store.postpone`."""
-        changes = f"failures = failures + 1, run_at = :now + :delay, {_SERVED}"
+        changes = f"failures = failures + {failed:d}, run_at = :now + :delay, {_SERVED}"
         status = self._give_up(transaction, run_id, attempt, delay, changes)
         if status is not None:
             self._journals.write(transaction, rows)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
+from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.tables import Tables
 from kern.run.record import JournalRow
 from kern.run.steps import PIECE_KINDS
@@ -20,10 +21,16 @@ class Journals:
         """Use ``tables``."""
         self._journal = tables.journal
         self._spendings = Spendings(tables)
+        self._states = StateChanges(tables)
 
-    def write(self, transaction: Transaction, rows: Sequence[JournalRow]) -> None:
-        """Write rows; those that are there already stay as they are."""
+    def write(self, transaction: Transaction, rows: Sequence[JournalRow]) -> tuple[str, ...]:
+        """Write rows; those that are there already stay as they are.
+
+        Returns:
+            The keys of the session's state that they change in vain.
+        """
         self._spendings.charge(transaction, rows)
+        lost = self._states.apply(transaction, rows)
         transaction.execute_many(
             f"INSERT OR IGNORE INTO {self._journal} (run_id, {_COLUMNS}) "
             "VALUES (:run_id, :seq, :event, :type, :skippable, :payload, :now)",
@@ -39,6 +46,7 @@ class Journals:
                 for row in rows
             ],
         )
+        return lost
 
     def copy(self, transaction: Transaction, run_id: str, origin: str, seq: int) -> None:
         """Have a journal begin as another's does, but for what a later row holds too."""

@@ -83,6 +83,8 @@ class Reading:
             given.sort(key=lambda name: name == "status")
         # The first one finds them by its index; a plus keeps SQLite from taking another.
         chosen = [f"{'+' if number else ''}{name} = :{name}" for number, name in enumerate(given)]
+        if wanted.seen_by is not None:
+            chosen.append("coalesce(user_id = :seen_by, true)")
         since = None if wanted.since is None else wanted.since.timestamp()
         if since is not None:
             chosen.append("+created_at >= :since")
@@ -105,6 +107,7 @@ SELECT {_LISTED}, usage, substr(input, 1, {BEGINNING}) AS beginning, position
 FROM {self._runs} WHERE {" AND ".join(["+session_id IS NOT NULL", *chosen])}
 ORDER BY position DESC LIMIT :limit""",
             **values,
+            seen_by=wanted.seen_by,
             since=since,
             until=until,
             before=before,

@@ -99,7 +99,9 @@ WHERE position > :position AND position <= :last AND {_ENDED} AND finished_at < 
             transaction.execute_many(f"DELETE FROM {table} WHERE run_id = :run_id", run_ids)
         transaction.execute_many(
             f"DELETE FROM {tables.sessions} AS session WHERE session_id = :session_id "
-            f"AND session_state IS NULL AND NOT EXISTS (SELECT 1 FROM {tables.runs} AS run "
+            f"AND NOT EXISTS (SELECT 1 FROM {tables.states} AS state "
+            "WHERE state.session_id = session.session_id) "
+            f"AND NOT EXISTS (SELECT 1 FROM {tables.runs} AS run "
             "WHERE run.session_id = session.session_id)",
             [{"session_id": session_id} for session_id in {row["session_id"] for row in over}],
         )

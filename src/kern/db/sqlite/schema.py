@@ -169,6 +169,26 @@ CREATE TABLE "{table}_budgets" (
 ) WITHOUT ROWID;
 ALTER TABLE "{table}_runs" ADD COLUMN output_schema TEXT
 """,
+    # An index for every list of sessions: of all, an agent, a user, those that have a name.
+    """
+ALTER TABLE "{table}" ADD COLUMN summary TEXT;
+ALTER TABLE "{table}" ADD COLUMN data TEXT;
+CREATE INDEX "{table}_created" ON "{table}" (created_at);
+CREATE INDEX "{table}_agent" ON "{table}" (agent_id, created_at);
+DROP INDEX "{table}_user";
+CREATE INDEX "{table}_user" ON "{table}" (user_id, created_at) WHERE user_id IS NOT NULL;
+CREATE INDEX "{table}_named" ON "{table}" (created_at) WHERE name IS NOT NULL;
+-- A key is JSON text, and without a value where it was deleted. The position is that of the run
+-- that has changed it last; 0 where it is as new sessions of its agent begin.
+CREATE TABLE "{table}_states" (
+    session_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT,
+    position INTEGER NOT NULL,
+    version INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (session_id, key)
+) WITHOUT ROWID
+""",
 )
 
 _VERSIONS = (

@@ -24,14 +24,17 @@ from kern.db.sqlite.queue import SqliteQueue
 from kern.db.sqlite.reading import Reading
 from kern.db.sqlite.retention import SqliteRetention
 from kern.db.sqlite.schedules import SqliteSchedules
+from kern.db.sqlite.session_rows import SqliteSessions
 from kern.db.sqlite.sessions import SessionLock
+from kern.db.sqlite.states import SqliteStates
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
 from kern.db.sqlite.users import SqliteUsers
-from kern.db.values import Accepted, Claim, Settled, Signal, Swept
+from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
 from kern.errors import BudgetExceededError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
+from kern.run.state import StatePatch
 
 
 class SqliteStore(Store):
@@ -60,7 +63,9 @@ class SqliteStore(Store):
         self.overview = SqliteOverview(file)
         self.blobs = SqliteBlobs(file)
         self.budgets = SqliteBudgets(file)
+        self.states = SqliteStates(file)
         self.users = SqliteUsers(file)
+        self.sessions = SqliteSessions(file, self)
 
     def __repr__(self) -> str:
         return f"SQLite file {self._file.path!r}"
@@ -113,8 +118,12 @@ class SqliteStore(Store):
     @override
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
-    ) -> bool:
+    ) -> Appended | None:
         return await self._write(self._attempts.append, run_id, attempt, rows, streamed)
+
+    @override
+    async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
+        return await self._write(self._attempts.replace_input, run_id, attempt, input)
 
     @override
     async def extend(self, attempts: Sequence[tuple[str, int]], lease: float) -> dict[str, bool]:
@@ -126,9 +135,15 @@ class SqliteStore(Store):
 
     @override
     async def postpone(
-        self, run_id: str, attempt: int, delay: float, rows: Sequence[JournalRow]
+        self,
+        run_id: str,
+        attempt: int,
+        delay: float,
+        rows: Sequence[JournalRow],
+        *,
+        failed: bool = True,
     ) -> RunStatus | None:
-        return await self._file.write(self._attempts.postpone, run_id, attempt, delay, rows)
+        return await self._file.write(self._attempts.postpone, run_id, attempt, delay, rows, failed)
 
     @override
     async def release(self, run_id: str, attempt: int) -> RunStatus | None:
@@ -222,8 +237,10 @@ class SqliteStore(Store):
         return await self._file.write(self._submission.resume, run_id, status, attempt, rows)
 
     @override
-    async def fork(self, run: NewRun, origin: str, seq: int) -> bool:
-        accepted = await self._file.write(self._submission.fork, run, origin, seq)
+    async def fork(
+        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
+    ) -> bool:
+        accepted = await self._file.write(self._submission.fork, run, origin, seq, state)
         return _accepted(accepted) is not None
 
     @override

@@ -8,12 +8,14 @@ from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.sessions import SessionLock
+from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.db.values import Accepted, Kind
 from kern.errors import BudgetExceededError
 from kern.run.base import RunStatus
 from kern.run.ownership import may_see
 from kern.run.record import JournalRow, NewRun
+from kern.run.state import StatePatch
 
 
 class Submission:
@@ -26,6 +28,7 @@ class Submission:
         self._ends = Ends(tables)
         self._journals = Journals(tables)
         self._spendings = Spendings(tables)
+        self._states = StateChanges(tables)
         self._lock = SessionLock(tables)
 
     def submit(
@@ -133,13 +136,20 @@ class Submission:
         )
 
     def fork(
-        self, transaction: Transaction, run: NewRun, origin: str, seq: int
+        self,
+        transaction: Transaction,
+        run: NewRun,
+        origin: str,
+        seq: int,
+        state: StatePatch | None = None,
     ) -> Accepted | BudgetExceededError | None:
         """See :meth:`kern.db.base.Store.fork`; the error is returned."""
         accepted = self.submit(transaction, run)
         if not isinstance(accepted, Accepted):
             return accepted
         self._journals.copy(transaction, run.run_id, origin, seq)
+        if state is not None:
+            self._states.change_by(transaction, run.run_id, state)
         transaction.execute(
             f"INSERT OR IGNORE INTO {self._blobs} (run_id, hash, chunk, data) "
             f"SELECT :run_id, hash, chunk, data FROM {self._blobs} WHERE run_id = :origin",

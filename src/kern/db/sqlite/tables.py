@@ -17,6 +17,7 @@ class Tables:
         blobs: what is too large for a row.
         schedules: what runs by the clock.
         budgets: how much users may use.
+        states: the states of the sessions, a row for each key.
     """
 
     def __init__(self, session_table: str) -> None:
@@ -30,6 +31,7 @@ class Tables:
         self.blobs = f'"{session_table}_blobs"'
         self.schedules = f'"{session_table}_schedules"'
         self.budgets = f'"{session_table}_budgets"'
+        self.states = f'"{session_table}_states"'
 
 
 def each_of(column: str, table: str, condition: str) -> str:

@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
+from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.tables import LIVE
 from kern.db.users import MANY, ORDER, PAGE, Owners, Row, Table, Users
 from kern.db.values import Kind
@@ -19,8 +20,11 @@ class SqliteUsers(Users):
         """Use ``file``."""
         self._file = file
         tables = self._tables = file.tables
+        self._states = StateChanges(tables)
         self._table_of: dict[Table, str] = {
             "sessions": f"{tables.sessions} WHERE user_id = :key",
+            "states": f"{tables.states} WHERE session_id IN ("
+            f"SELECT session_id FROM {tables.sessions} WHERE user_id = :key)",
             # Each by its index.
             "runs": f"{tables.runs} WHERE position IN ("
             f"SELECT position FROM {tables.runs} WHERE user_id = :key "
@@ -121,6 +125,7 @@ class SqliteUsers(Users):
                 "WHERE run.session_id = session.session_id)",
                 session_id=gone["session_id"],
             )
+            self._states.forget(transaction, gone["session_id"])
         return count
 
     def _delete_schedules(self, transaction: Transaction, user_id: str) -> int:
@@ -135,21 +140,29 @@ class SqliteUsers(Users):
         ).rowcount
 
     def _delete_sessions(self, transaction: Transaction, user_id: str) -> int:
-        runs = self._tables.runs
+        sessions, runs, states = self._tables.sessions, self._tables.runs, self._tables.states
         deleted = transaction.execute(
-            f"DELETE FROM {self._tables.sessions} AS session WHERE user_id = :user_id "
+            f"DELETE FROM {sessions} AS session WHERE user_id = :user_id "
             f"AND NOT EXISTS (SELECT 1 FROM {runs} AS run "
-            "WHERE run.session_id = session.session_id)",
+            "WHERE run.session_id = session.session_id) RETURNING session_id",
             user_id=user_id,
-        )
-        transaction.execute(
-            f"UPDATE {self._tables.sessions} AS session SET user_id = NULL, name = NULL, "
-            "session_state = NULL, metadata = NULL, state_version = state_version + 1 "
+        ).fetchall()
+        disowned = transaction.execute(
+            f"UPDATE {sessions} AS session SET user_id = NULL, name = NULL, metadata = NULL, "
+            "summary = NULL, data = NULL, "
+            "state_version = state_version + 1 + coalesce((SELECT sum(version) "
+            f"FROM {states} AS state WHERE state.session_id = session.session_id), 0) "
             f"WHERE user_id = :user_id AND EXISTS (SELECT 1 FROM {runs} AS run "
-            "WHERE run.session_id = session.session_id AND run.user_id <> :user_id)",
+            "WHERE run.session_id = session.session_id AND run.user_id <> :user_id) "
+            "RETURNING session_id",
             user_id=user_id,
-        )
-        return deleted.rowcount
+        ).fetchall()
+        for row in (*deleted, *disowned):
+            transaction.execute(
+                f"DELETE FROM {states} WHERE session_id = :session_id",
+                session_id=row["session_id"],
+            )
+        return len(deleted)
 
     def _rows(
         self, transaction: Transaction, table: Table, key: str, after: Sequence[object]

@@ -2,6 +2,7 @@
 
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
+    CHANGED,
     FEW,
     JOURNAL,
     PIECES,
@@ -70,6 +71,12 @@ class Accepting:
     SELECT run.run_id, hash, chunk, data FROM run, {names.blobs} AS origin
     WHERE origin.run_id = $22
     ON CONFLICT DO NOTHING
+), changed AS (
+    INSERT INTO {names.states} AS state (session_id, key, value, position)
+    SELECT session_id, key, value, CASE WHEN begins THEN 0 ELSE position END
+    FROM run, unnest($24::text[], $25::json[], $26::boolean[]) AS t (key, value, begins)
+    ORDER BY key
+    {CHANGED}
 ), """,
         )
 

@@ -135,13 +135,13 @@ def charged(names: Names, runs: str, used: str) -> str:
 
     Args:
         names: the tables.
-        runs: the expression with the runs: run_id and user_id.
-        used: what rows have used: run_id, seq, cost and tokens. Only those count that the
-            statement has ``written``: run_id and seq.
+        runs: the expression with the attempts: run_id, attempt and user_id.
+        used: what rows have used: run_id, attempt, seq, cost and tokens. Only those count that
+            the statement has ``written``: run_id and seq.
     """
     return f"""spent AS (
     SELECT user_id, sum(used.cost) AS cost, sum(used.tokens) AS tokens
-    FROM {used} JOIN written USING (run_id, seq) JOIN {runs} USING (run_id)
+    FROM {used} JOIN written USING (run_id, seq) JOIN {runs} USING (run_id, attempt)
     WHERE user_id IS NOT NULL AND (used.cost > 0 OR used.tokens > 0) GROUP BY user_id
 ), charged AS (
     INSERT INTO {names.budgets} AS budget (user_id, per, starts_at, used_cost, used_tokens)
@@ -157,6 +157,49 @@ def charged(names: Names, runs: str, used: str) -> str:
         used_tokens = excluded.used_tokens + CASE
             WHEN budget.starts_at >= excluded.starts_at THEN budget.used_tokens ELSE 0 END
 )"""
+
+
+CHANGES = "run_id, attempt, seq, key, value, begins"
+"""What is to be done with a key of a state; see :class:`kern.run.state.KeyChange`."""
+
+
+def changed(names: Names, runs: str, changes: str, after: str = "written") -> str:
+    """Return the common table expressions that change keys of states with rows of journals.
+
+    Rows of states are locked last, after those of runs and sessions, in one order. Which keys a
+    later run has changed before is in ``lost``, by run.
+
+    Args:
+        names: the tables.
+        runs: the expression with the attempts: run_id, attempt, session_id and position.
+        changes: what is to be done: the columns of :data:`CHANGES`. Only what belongs to rows that
+            the statement has ``written`` is done.
+        after: the expression that has locked what is locked before.
+    """
+    return f"""changes AS MATERIALIZED (
+    SELECT run_id, seq, session_id, key, value, begins,
+        CASE WHEN begins THEN 0 ELSE position END AS position
+    FROM {changes} JOIN written USING (run_id, seq) JOIN {runs} USING (run_id, attempt)
+    WHERE (SELECT count(*) FROM {after}) IS NOT NULL
+), changed AS (
+    INSERT INTO {names.states} AS state (session_id, key, value, position)
+    SELECT DISTINCT ON (session_id, key) session_id, key, value, position FROM changes
+    ORDER BY session_id, key, position DESC, seq DESC
+    {CHANGED}
+    RETURNING session_id, key, position
+), lost AS (
+    SELECT run_id, array_agg(DISTINCT key) AS lost FROM changes
+    WHERE NOT begins AND NOT EXISTS (SELECT FROM changed
+        WHERE (changed.session_id, changed.key, changed.position)
+            = (changes.session_id, changes.key, changes.position))
+    GROUP BY run_id
+)"""
+
+
+CHANGED = """ON CONFLICT (session_id, key) DO UPDATE SET
+        value = excluded.value, position = excluded.position, version = state.version + 1
+    WHERE excluded.position > 0 AND excluded.position >= state.position"""
+"""What becomes of a key of a state that has a row: a later run has the last word."""
 
 
 def deleted_with(names: Names, runs: str) -> str:

@@ -140,6 +140,7 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
             ("agent_id = {}", wanted.agent_id),
             ("session_id = {}", wanted.session_id),
             ("user_id = {}", wanted.user_id),
+            ("coalesce(user_id = {}, true)", wanted.seen_by),
             ("created_at >= {}", wanted.since),
             # The second condition bounds where the search begins. Positions follow the moments
             # of acceptance, but for transactions that overlap.

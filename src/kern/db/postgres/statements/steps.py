@@ -2,6 +2,7 @@
 
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
+    CHANGES,
     FEW,
     GIVEN,
     JOURNAL,
@@ -9,6 +10,7 @@ from kern.db.postgres.statements.parts import (
     PIECES,
     RECORD,
     REMAINING,
+    changed,
     charged,
     enqueued_if_due,
     following,
@@ -31,7 +33,7 @@ _UNSERVED = f"""json_build_object('message', format('{UNSERVED_MESSAGE}', to_cha
             $3::text))"""
 
 # What the rows have used that one attempt writes as it gives up its run.
-_USED_BY_ONE = """(SELECT $1::text AS run_id, *
+_USED_BY_ONE = """(SELECT $1::text AS run_id, $2::integer AS attempt, *
         FROM unnest($4::integer[], $9::float8[], $10::bigint[]) AS t (seq, cost, tokens)) AS used"""
 
 
@@ -43,14 +45,20 @@ class Steps:
         self.claim = _claim(names)
         self.append = _append(names)
         self.append_counting = _append(names, counting=True)
+        self.append_changing = _append(names, counting=True, changing=True)
+        self.replace_input = f"""
+UPDATE {names.runs} SET input = $3 WHERE run_id = $1 AND attempt = $2 AND status = 'RUNNING'
+RETURNING run_id"""
         self.extend = extend(names)
         self.settle = _settle(names)
         self.settle_counting = _settle(names, counting=True)
+        self.settle_changing = _settle(names, counting=True, changing=True)
         self.release = _give_up(names, "now()", NOT_REFUSED)
         self.postpone = _give_up(
             names,
             "now() + make_interval(secs => $3)",
-            f"failures = failures + 1, run_at = now() + make_interval(secs => $3), {NOT_REFUSED}",
+            f"""failures = failures + $11::integer, run_at = now() + make_interval(secs => $3),
+        {NOT_REFUSED}""",
             more=f"""written AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
@@ -118,21 +126,26 @@ SELECT due_run_id, is_newer, {RECORD}, input, streamed, remaining, last_seq, bud
 FROM due LEFT JOIN (claimed LEFT JOIN unfinished USING (run_id)) ON run_id = due_run_id"""
 
 
-def _append(names: Names, *, counting: bool = False) -> str:
+def _append(names: Names, *, counting: bool = False, changing: bool = False) -> str:
     """Return the statement that adds rows to the journals of attempts.
 
     Args:
         names: the names of the tables.
         counting: whether it counts what the rows have used of budgets.
+        changing: whether the rows change the states of sessions.
     """
-    used = """unnest($4::text[], $6::integer[], $11::float8[], $12::bigint[])
-        AS used (run_id, seq, cost, tokens)"""
+    changes = f"""unnest($13::text[], $14::integer[], $15::integer[], $16::text[], $17::json[],
+        $18::boolean[])
+        AS row ({CHANGES})"""
+    used = """unnest($4::text[], $5::integer[], $6::integer[], $11::float8[], $12::bigint[])
+        AS used (run_id, attempt, seq, cost, tokens)"""
     # The lock makes a sweep wait for rows that an attempt is writing, and makes those wait
     # that come after it, and find that they are stale. A row belongs to its attempt: several
     # attempts at a run may be in one batch.
     return f"""
 WITH mine AS MATERIALIZED (
-    SELECT run_id, attempt, user_id, input.streamed FROM {names.runs} AS runs
+    SELECT run_id, attempt, user_id, input.streamed{", session_id, position" if changing else ""}
+    FROM {names.runs} AS runs
     JOIN (
         SELECT * FROM unnest($1::text[], $2::integer[], $3::boolean[])
             AS t (writing, number, streamed) {FEW}
@@ -145,8 +158,12 @@ WITH mine AS MATERIALIZED (
         $10::json[]) AS row (run_id, attempt, {JOURNAL}) JOIN mine USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
     RETURNING run_id, seq
-){f", {charged(names, 'mine', used)}" if counting else ""}
-SELECT run_id, attempt, CASE WHEN streamed THEN {notified(names, "changed")} END FROM mine"""
+){f", {charged(names, 'mine', used)}" if counting else ""}{
+        f", {changed(names, 'mine', changes)}" if changing else ""
+    }
+SELECT run_id, attempt, CASE WHEN streamed THEN {notified(names, "changed")} END{
+        ", lost FROM mine LEFT JOIN lost USING (run_id)" if changing else " FROM mine"
+    }"""
 
 
 def extend(names: Names) -> str:
@@ -163,15 +180,19 @@ FROM mine WHERE runs.run_id = mine.run_id
 RETURNING runs.run_id, cancel_requested_at IS NOT NULL AS cancelled"""
 
 
-def _settle(names: Names, *, counting: bool = False) -> str:
+def _settle(names: Names, *, counting: bool = False, changing: bool = False) -> str:
     """Return the statement that ends or pauses attempts.
 
     Args:
         names: the names of the tables.
         counting: whether it counts what the rows of their journals have used of budgets.
+        changing: whether these rows change the states of sessions.
     """
-    used = """unnest($11::text[], $13::integer[], $18::float8[], $19::bigint[])
-        AS used (run_id, seq, cost, tokens)"""
+    changes = f"""unnest($20::text[], $21::integer[], $22::integer[], $23::text[], $24::json[],
+        $25::boolean[])
+        AS row ({CHANGES})"""
+    used = """unnest($11::text[], $12::integer[], $13::integer[], $18::float8[], $19::bigint[])
+        AS used (run_id, attempt, seq, cost, tokens)"""
     return f"""
 WITH locked AS MATERIALIZED (
     SELECT run_id FROM {names.runs} WHERE run_id IN {GIVEN} AND status = 'RUNNING'
@@ -190,7 +211,7 @@ WITH locked AS MATERIALIZED (
             end_error_kind, end_model, end_requirements) ON ended = locked.run_id
     WHERE runs.run_id = locked.run_id AND attempt = number AND status = 'RUNNING'
     RETURNING runs.run_id, session_id, user_id, attempt, status, finished_at, watched, webhook,
-        fold_before
+        fold_before{", runs.position" if changing else ""}
 ), written AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
@@ -205,10 +226,14 @@ WITH locked AS MATERIALIZED (
         AND type IN {PIECES}
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM settled WHERE status <> 'PAUSED'
-), {following(names, "ended")}
+), {following(names, "ended")}{
+        f", {changed(names, 'settled', changes, after='held')}" if changing else ""
+    }
 SELECT run_id, attempt, status, finished_at, unfinished, holder,
-    CASE WHEN watched THEN {notified(names, "changed")} END
-FROM settled LEFT JOIN unfinished USING (run_id)"""
+    CASE WHEN watched THEN {notified(names, "changed")} END{", lost" if changing else ""}
+FROM settled LEFT JOIN unfinished USING (run_id){
+        " LEFT JOIN lost USING (run_id)" if changing else ""
+    }"""
 
 
 def _give_up(

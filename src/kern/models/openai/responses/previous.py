@@ -99,6 +99,6 @@ def _digest(messages: Sequence[Message]) -> str:
     """Return what stands for a conversation; system messages are told anew with each request."""
     digest = blake2s(digest_size=16)
     for each in messages:
-        if each.role != "system":
-            digest.update(dump(each).encode())
+        if each.role != "system":  # What is said beside a message changes when a later run has it.
+            digest.update(dump(replace(each, more=None)).encode())
     return digest.hexdigest()

@@ -1,0 +1,19 @@
+"""The methods of a database whose class says that they are awaited."""
+
+from kern.db.methods import Methods
+
+
+class AwaitedMethods(Methods):
+    """The methods of :class:`~kern.db.methods.Methods`, without the leading ``a``."""
+
+    get_session = Methods.aget_session
+    get_sessions = Methods.aget_sessions
+    upsert_session = Methods.aupsert_session
+    upsert_sessions = Methods.aupsert_sessions
+    rename_session = Methods.arename_session
+    delete_session = Methods.adelete_session
+    delete_sessions = Methods.adelete_sessions
+    get_run = Methods.aget_run
+    get_runs = Methods.aget_runs
+    upsert_run = Methods.aupsert_run
+    delete_run = Methods.adelete_run

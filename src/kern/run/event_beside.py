@@ -1,0 +1,195 @@
+"""Events of what happens beside the agent's own model and its tools.
+
+One that has no field of its own is no dataclass again: it inherits all that its base was given, and
+what is written anew for each takes a good part of a millisecond of kern's import.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from kern.run.event_base import RunOutputEvent
+
+
+@dataclass(slots=True)
+class PreHookStartedEvent(RunOutputEvent):
+    """A hook was called before the run.
+
+    Attributes:
+        pre_hook_name: which one.
+        run_input: what the run was given.
+    """
+
+    pre_hook_name: str | None = field(default=None, kw_only=True)
+    run_input: Any = field(default=None, kw_only=True)
+
+
+class PreHookCompletedEvent(PreHookStartedEvent):
+    """A hook before the run has returned."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class PostHookStartedEvent(RunOutputEvent):
+    """A hook was called after the answer.
+
+    Attributes:
+        post_hook_name: which one.
+    """
+
+    post_hook_name: str | None = field(default=None, kw_only=True)
+
+
+class PostHookCompletedEvent(PostHookStartedEvent):
+    """A hook after the answer has returned."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class ReasoningStartedEvent(RunOutputEvent):
+    """A model thinks before the agent's own answers.
+
+    Attributes:
+        reasoning_content: what it has thought so far.
+    """
+
+    content: Any = field(default=None, kw_only=True)
+    reasoning_content: str | None = field(default=None, kw_only=True)
+
+
+class ReasoningStepEvent(ReasoningStartedEvent):
+    """It has come to a step."""
+
+    __slots__ = ()
+
+
+class ReasoningContentDeltaEvent(ReasoningStartedEvent):
+    """A piece of what it thinks."""
+
+    __slots__ = ()
+
+
+class ReasoningCompletedEvent(ReasoningStartedEvent):
+    """It has come to its end."""
+
+    __slots__ = ()
+
+
+class ParserModelResponseStartedEvent(RunOutputEvent):
+    """The parser model was asked."""
+
+    __slots__ = ()
+
+
+class ParserModelResponseCompletedEvent(RunOutputEvent):
+    """The parser model has put the answer into its form."""
+
+    __slots__ = ()
+
+
+class OutputModelResponseStartedEvent(RunOutputEvent):
+    """The output model was asked."""
+
+    __slots__ = ()
+
+
+class OutputModelResponseCompletedEvent(RunOutputEvent):
+    """The output model has written the final answer."""
+
+    __slots__ = ()
+
+
+class FollowupsStartedEvent(RunOutputEvent):
+    """A model was asked what the user may want to ask next."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class FollowupsCompletedEvent(RunOutputEvent):
+    """There are suggestions of what to ask next.
+
+    Attributes:
+        followups: the suggestions.
+    """
+
+    followups: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+class MemoryUpdateStartedEvent(RunOutputEvent):
+    """Memories of the user are drawn from the run."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class MemoryUpdateCompletedEvent(RunOutputEvent):
+    """Memories of the user were drawn from the run.
+
+    Attributes:
+        memories: the memories.
+    """
+
+    memories: Any = field(default=None, kw_only=True)
+
+
+class SessionSummaryStartedEvent(RunOutputEvent):
+    """A model was asked to sum up the session."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class SessionSummaryCompletedEvent(RunOutputEvent):
+    """The session was summed up.
+
+    Attributes:
+        session_summary: the summary.
+    """
+
+    session_summary: Any = field(default=None, kw_only=True)
+
+
+class CompressionStartedEvent(RunOutputEvent):
+    """Long results of tools are shortened."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class CompressionCompletedEvent(RunOutputEvent):
+    """Long results of tools were shortened.
+
+    Attributes:
+        tool_results_compressed: how many.
+        original_size: how long they were, in characters.
+        compressed_size: how long they are now.
+    """
+
+    tool_results_compressed: int | None = field(default=None, kw_only=True)
+    original_size: int | None = field(default=None, kw_only=True)
+    compressed_size: int | None = field(default=None, kw_only=True)
+
+
+class CompactionStartedEvent(RunOutputEvent):
+    """Old messages are summed up."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class CompactionCompletedEvent(RunOutputEvent):
+    """Old messages were summed up.
+
+    Attributes:
+        messages_compacted: how many.
+        tokens_before: how many tokens they had.
+        tokens_after: how many tokens what stands in their place has.
+        archived: where the messages are kept.
+    """
+
+    messages_compacted: int | None = field(default=None, kw_only=True)
+    tokens_before: int | None = field(default=None, kw_only=True)
+    tokens_after: int | None = field(default=None, kw_only=True)
+    archived: Any = field(default=None, kw_only=True)

@@ -1,0 +1,420 @@
+"""A run as its caller sees it."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import takewhile
+from typing import Any, Generic, Self
+
+import msgspec
+from typing_extensions import TypeVar
+
+from kern.errors import JournalError
+from kern.media import Audio, File, Image, Media, Video, media_in
+from kern.run.base import RunStatus
+from kern.run.codec import decode_object, dump, shown, to_json_value
+from kern.run.event import RunOutputEvent
+from kern.run.extra import Extra
+from kern.run.given import RunInput, run_input_of
+from kern.run.input import RunInput as StoredInput
+from kern.run.input import messages_of
+from kern.run.message import Citations, Message
+from kern.run.metrics import Metrics
+from kern.run.record import JournalRow, RunRecord, Settlement
+from kern.run.references import MessageReferences, references_from_json, references_to_json
+from kern.run.requirement import RunRequirement, requirements_from_json, requirements_to_json
+from kern.run.tool import ToolExecution, with_text
+
+Output = TypeVar("Output", default=str)
+"""The type of what a run answers."""
+
+Answer = TypeVar("Answer")
+"""The type of what a run answers that is given its own."""
+
+
+@dataclass(slots=True)
+class RunOutput(Generic[Output]):
+    """A run as its caller sees it, at any moment of its life.
+
+    Attributes:
+        run_id: the run.
+        session_id: its conversation.
+        agent_id: the agent's identity.
+        agent_name: the agent's name.
+        user_id: on whose behalf it runs.
+        status: where it is.
+        content: what it answered; of a cancelled or failed run what there was by then.
+        content_type: the type of the content, ``"str"`` for text.
+        followups: what the user may want to ask next, where the agent suggests that.
+        messages: the conversation as it was sent and answered. Of a run that was executed for this
+            caller it begins with the system message and with those of earlier runs, whose
+            ``from_history`` is True; what is stored has its own ones only.
+        tools: the tools that it called, in the order in which they were asked for.
+        metrics: what it used.
+        model: the model's id.
+        model_provider: who serves the model.
+        metadata: what the caller attached.
+        error: what went wrong, where the status is ERROR.
+        error_kind: the class of what went wrong, such as ``"ModelError"``.
+        error_details: what a check that refused it says beside that: ``"check_trigger"`` and
+            ``"additional_data"``.
+        requirements: what it waits for, where the status is PAUSED.
+        attempt: how many attempts at it have begun.
+        parent_run_id: the run whose tool started it.
+        created_at: when it was accepted, in seconds since 1970.
+        started_at: when its first attempt began, or the first since its last retry.
+        finished_at: when it ended.
+        events: what happened, where the caller asked for it.
+        output_schema: the form of the content, as JSON text, where the run has one of its own.
+        media: the bytes of media in its messages, by their hash, as far as they are loaded: those
+            of a run that was executed for this caller, up to 64 MiB, or after
+            ``await agent.aload_media(run)``.
+        session_state: the state of its session by then, where it has one.
+        references: what was found for it.
+        more: what few runs have, by name; each is an attribute, too, as all that follow.
+        reasoning_steps: the steps in which a model thought before the answer.
+        reasoning_messages: the messages of these.
+        additional_input: the examples that the model was shown.
+        model_provider_data: what the provider says beside the answer.
+        forked_from_run_id: the run with whose steps this one began.
+        forked_from_message_index: how many of its messages it began with.
+        forked_from_session_id: the session of that.
+        regenerated_from: the run that this one stands in place of.
+        last_checkpoint_at_message_index: how many of its messages are stored while it executes.
+        input_json: what it was given, as JSON text, where that is known; see :attr:`input`.
+
+    Example:
+        >>> run = RunOutput("run", "session", "agent")
+        >>> run.status
+        <RunStatus.pending: 'PENDING'>
+        >>> RunOutput.from_dict(run.to_dict()) == run
+        True
+    """
+
+    run_id: str
+    session_id: str
+    agent_id: str
+    agent_name: str | None = None
+    user_id: str | None = None
+    status: RunStatus = RunStatus.pending
+    content: Output | None = None
+    content_type: str = "str"
+    messages: list[Message] = field(default_factory=list)
+    tools: list[ToolExecution] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=Metrics)
+    model: str | None = None
+    model_provider: str | None = None
+    metadata: dict[str, object] | None = None
+    error: str | None = None
+    error_kind: str | None = None
+    error_details: dict[str, object] | None = None
+    requirements: list[RunRequirement] = field(default_factory=list)
+    attempt: int = 0
+    parent_run_id: str | None = None
+    created_at: float = field(default_factory=time.time)
+    started_at: float | None = None
+    finished_at: float | None = None
+    events: list[RunOutputEvent] = field(default_factory=list)
+    followups: list[str] = field(default_factory=list)
+    session_state: dict[str, object] | None = None
+    references: list[MessageReferences] | None = None
+    more: dict[str, Any] | None = None
+    input_json: str | None = field(default=None, repr=False, compare=False)
+    output_schema: str | None = field(default=None, repr=False, compare=False)
+    media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
+
+    reasoning_steps = Extra[list[object]]()
+    reasoning_messages = Extra[list[Message]]()
+    additional_input = Extra[list[Message]]()
+    model_provider_data = Extra[dict[str, object]]()
+    forked_from_run_id = Extra[str]()
+    forked_from_message_index = Extra[int]()
+    forked_from_session_id = Extra[str]()
+    regenerated_from = Extra[str]()
+    last_checkpoint_at_message_index = Extra[int]()
+
+    @property
+    def input(self) -> RunInput | None:
+        """What it was given, where that is known."""
+        if self.input_json is None:
+            # Of a run that has ended it is what comes before its first answer.
+            own = (each for each in self.messages if not each.from_history)
+            given = [*takewhile(_is_given, (each for each in own if each.role != "system"))]
+        else:
+            given = [*StoredInput.from_json(self.input_json).messages]
+        return run_input_of(given, [*self._media_in(given)]) if given else None
+
+    @property
+    def reasoning_content(self) -> str | None:
+        """What the model says of how it came to its answer, where it says that."""
+        own = (each for each in self.messages if not each.from_history)
+        return "\n\n".join(each.reasoning_content or "" for each in own).strip() or None
+
+    @property
+    def citations(self) -> Citations | None:
+        """The sources that the answer names."""
+        return self.messages[-1].citations if self.messages else None
+
+    @property
+    def images(self) -> list[Image]:
+        """The images that its model and its tools made, in their order."""
+        return [each for each in self._made() if isinstance(each, Image)]
+
+    @property
+    def audio(self) -> list[Audio]:
+        """The recordings that its model and its tools made."""
+        return [each for each in self._made() if isinstance(each, Audio)]
+
+    @property
+    def videos(self) -> list[Video]:
+        """The videos that its model and its tools made."""
+        return [each for each in self._made() if isinstance(each, Video)]
+
+    @property
+    def files(self) -> list[File]:
+        """The other files that its model and its tools made."""
+        return [each for each in self._made() if isinstance(each, File)]
+
+    @property
+    def response_audio(self) -> Audio | None:
+        """The answer as sound, where the model has spoken it."""
+        last = self.messages[-1:]
+        if not last or last[0].role != "assistant":
+            return None
+        return next((each for each in self._media_in(last) if isinstance(each, Audio)), None)
+
+    def _made(self) -> Iterator[Media]:
+        made = (each for each in self.messages if each.role in ("assistant", "tool"))
+        return self._media_in([each for each in made if not each.from_history])
+
+    def _media_in(self, messages: Sequence[Message]) -> Iterator[Media]:
+        parts = (part for message in messages for part in message.parts)
+        return media_in(parts, self.media or {})
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the run has ended for good."""
+        return self.status.is_terminal
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run waits for a person."""
+        return self.status is RunStatus.paused
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run was cancelled."""
+        return self.status is RunStatus.cancelled
+
+    @property
+    def active_requirements(self) -> list[RunRequirement]:
+        """The requirements that nobody has answered yet."""
+        return [each for each in self.requirements if not each.is_resolved]
+
+    @property
+    def tools_requiring_confirmation(self) -> list[ToolExecution]:
+        """The calls that a person has yet to allow or reject."""
+        return [each.tool_execution for each in self.requirements if each.needs_confirmation]
+
+    @property
+    def tools_requiring_user_input(self) -> list[ToolExecution]:
+        """The calls of whose arguments a person has yet to give some."""
+        waiting = [each.tool_execution for each in self.active_requirements]
+        return [each for each in waiting if each.requires_user_input]
+
+    @property
+    def tools_awaiting_external_execution(self) -> list[ToolExecution]:
+        """The calls that are made elsewhere, and have no result yet."""
+        waiting = [each.tool_execution for each in self.active_requirements]
+        return [each for each in waiting if each.external_execution_required]
+
+    def get_content_as_string(self) -> str:
+        """Return the content as a text: what is no text, as JSON."""
+        return shown(self.content)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the output as JSON values, without the events."""
+        return self._body() | {
+            "tools": [each.to_dict() for each in self.tools],
+            "metrics": self.metrics.to_dict(),
+            "run_id": self.run_id,
+            "session_id": self.session_id,
+            "agent_id": self.agent_id,
+            "user_id": self.user_id,
+            "status": self.status.value,
+            "metadata": self.metadata,
+            "error": self.error,
+            "error_kind": self.error_kind,
+            "error_details": to_json_value(self.error_details),
+            "requirements": [
+                msgspec.to_builtins(each) | {"tool_execution": each.tool_execution.to_dict()}
+                for each in self.requirements
+            ],
+            "attempt": self.attempt,
+            "parent_run_id": self.parent_run_id,
+            "created_at": self.created_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+        }
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the output as JSON text, indented by ``indent`` spaces where that is given."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, object]) -> Self:
+        """Return the output that :meth:`to_dict` gave; unknown keys are ignored.
+
+        Raises:
+            KeyError: an id is missing.
+            ValueError: there is no such status or role.
+        """
+        given: dict[str, Any] = values
+        output = cls(
+            run_id=given["run_id"],
+            session_id=given["session_id"],
+            agent_id=given["agent_id"],
+            user_id=given.get("user_id"),
+            status=RunStatus(str(given.get("status", "PENDING"))),
+            metadata=given.get("metadata"),
+            error=given.get("error"),
+            error_kind=given.get("error_kind"),
+            error_details=given.get("error_details"),
+            requirements=msgspec.convert(
+                [
+                    {**each, "tool_execution": with_text(each["tool_execution"])}
+                    for each in given.get("requirements", ())
+                ],
+                list[RunRequirement],
+            ),
+            attempt=given.get("attempt", 0),
+            parent_run_id=given.get("parent_run_id"),
+            created_at=given.get("created_at", 0.0),
+            started_at=given.get("started_at"),
+            finished_at=given.get("finished_at"),
+        )
+        output._take_body(values)
+        return output
+
+    @classmethod
+    def from_record(cls, record: RunRecord) -> Self:
+        """Return the run in a row of the database.
+
+        Raises:
+            JournalError: what the row holds is damaged.
+        """
+        try:
+            return cls._from_row(record)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise JournalError(f"The row of run {record.run_id} cannot be read: {error}") from error
+
+    @classmethod
+    def _from_row(cls, record: RunRecord) -> Self:
+        output = cls(
+            run_id=record.run_id,
+            session_id=record.session_id,
+            agent_id=record.agent_id,
+            user_id=record.user_id,
+            status=record.status,
+            metadata=decode_object(record.metadata) if record.metadata else None,
+            error_kind=record.error_kind,
+            attempt=record.attempt,
+            parent_run_id=record.parent_run_id,
+            output_schema=record.output_schema,
+            input_json=record.input or None,
+            created_at=record.created_at.timestamp(),
+            started_at=_seconds(record.started_at),
+            finished_at=_seconds(record.finished_at),
+        )
+        if record.error is not None:
+            told: dict[str, Any] = decode_object(record.error)
+            output.error, output.error_details = told.get("message"), told.get("details")
+        if record.requirements is not None:
+            output.requirements = requirements_from_json(record.requirements)
+        if record.output is not None:
+            output._take_body(decode_object(record.output))
+        if record.usage is not None:
+            output.metrics = Metrics.from_dict(decode_object(record.usage))
+            output.metrics.name(output.model, output.model_provider)
+        return output
+
+    def settlement(
+        self,
+        attempt: int,
+        journal: Sequence[JournalRow] = (),
+        fold_before: int = 0,
+    ) -> Settlement:
+        """Return what an attempt writes to the run's row as its end; see :class:`Settlement`.
+
+        Args:
+            attempt: which attempt.
+            journal: the rows that were not written yet.
+            fold_before: the number before which pieces are deleted, or 0.
+        """
+        error = None if self.error is None else dump(self._error())
+        return Settlement(
+            run_id=self.run_id,
+            attempt=attempt,
+            status=self.status,
+            output=dump(self._body()),
+            error=error,
+            usage=dump(self.metrics),
+            error_kind=self.error_kind,
+            model=self.model,
+            requirements=requirements_to_json(self.requirements) if self.requirements else None,
+            journal=tuple(journal),
+            fold_before=fold_before,
+        )
+
+    def _error(self) -> dict[str, object]:
+        if self.error_details is None:
+            return {"message": self.error}
+        return {"message": self.error, "details": to_json_value(self.error_details)}
+
+    def _body(self) -> dict[str, object]:
+        body = {
+            "agent_name": self.agent_name,
+            "content": self.content if self.content_type == "str" else to_json_value(self.content),
+            "content_type": self.content_type,
+            "messages": [each.to_dict() for each in self.messages],
+            "tools": self.tools,
+            "metrics": self.metrics,
+            "model": self.model,
+            "model_provider": self.model_provider,
+        }
+        if self.followups:
+            body["followups"] = self.followups
+        if self.session_state is not None:
+            body["session_state"] = self.session_state
+        if self.references is not None:
+            body["references"] = references_to_json(self.references)
+        if self.more is not None:
+            body["more"] = to_json_value(self.more)
+        return body
+
+    def _take_body(self, values: dict[str, object]) -> None:
+        given: dict[str, Any] = values
+        self.agent_name = given.get("agent_name")
+        self.content = given.get("content")
+        self.content_type = given.get("content_type", "str")
+        self.messages = messages_of(values)
+        self.tools = [ToolExecution.from_dict(each) for each in given.get("tools", ())]
+        self.metrics = Metrics.from_dict(given.get("metrics", {}))
+        self.model = given.get("model")
+        self.model_provider = given.get("model_provider")
+        self.metrics.name(self.model, self.model_provider)
+        if "followups" in given:
+            self.followups = given["followups"]
+        self.session_state, self.more = given.get("session_state"), given.get("more")
+        if given.get("references") is not None:
+            self.references = references_from_json(given["references"])
+
+
+def _is_given(message: Message) -> bool:
+    return message.role != "assistant"
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
