@@ -108,15 +108,14 @@ class Proxy:
         self.port: int = listener.sockets[0].getsockname()[1]
         started.set()
         await self._stopped.wait()
-        listener.close()
         self._cut_all(refuse=True)
-        # Those too that have been accepted, but not gone further: it takes the loop some turns
-        # until a connection has its task, and until an aborted one is closed.
-        quiet = 0
-        while quiet < 10:
-            accepted = asyncio.all_tasks() - {asyncio.current_task()}
-            quiet = 0 if accepted else quiet + 1
-            await (asyncio.wait(accepted) if accepted else asyncio.sleep(0))
+        # Those too that have been accepted, but not gone further: a listener that is closed before
+        # they have their transport leaves their socket open.
+        while accepted := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(accepted)
+        listener.close()
+        for _ in range(10):  # It takes the loop some turns until an aborted one is closed.
+            await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         if self._refuses:
