@@ -71,8 +71,9 @@ class Request(msgspec.Struct, frozen=True):
     def of(
         cls,
         agent: AnyAgent,
-        given: Input,
+        given: Input | None,
         *,
+        begins: RunInput | None = None,
         images: Sequence[Image] | None = None,
         audio: Sequence[Audio] | None = None,
         videos: Sequence[Video] | None = None,
@@ -99,6 +100,8 @@ class Request(msgspec.Struct, frozen=True):
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
 
+        A run that ``begins`` with messages, and options, of another may be given nothing.
+
         Raises:
             InvalidInputError: an argument cannot be used.
             ConfigurationError: a command imports a module only to find the agents in it.
@@ -122,20 +125,16 @@ class Request(msgspec.Struct, frozen=True):
         media = None
         if images or audio or videos or files:
             media = {"images": images, "audio": audio, "videos": videos, "files": files}
-        schema = agent.input_schema
-        said = RunInput.of(
-            given if schema is None else written(schema, given),
-            with_media=media is not None,
-            role=agent.user_message_role,
-        )
-        if agent.hooks is not None:  # What it masks is nowhere at rest.
-            said = replace(said, messages=agent.hooks.at_submit(said.messages))
+        said = RunInput(()) if given is None else _said(agent, given, with_media=media is not None)
         kept: dict[str, object] = {}
         if beside or (background and dependencies is not None):
             kept = _kept(beside, dependencies if background else None)
             said = replace(said, options=kept)
+        if begins is not None:
+            kept = {**begins.options, **kept}
+            said = RunInput((*begins.messages, *said.messages), kept)
         attachments = None
-        if media or (not isinstance(given, str) and holds_media(said.messages)):
+        if media or ((begins or not isinstance(given, str)) and holds_media(said.messages)):
             attachments = Attachments.of(said, media or {})
         run = new_run(
             agent.id,
@@ -276,6 +275,20 @@ async def keep_events(agent: AnyAgent, output: RunOutput) -> None:
     runtime = await runtime_of(agent)
     async with aclosing(runtime.stream(output.run_id, 0)) as events:
         output.events = [each async for each in events if each.event not in rules.skipped]
+
+
+def _said(agent: AnyAgent, given: Input, *, with_media: bool) -> RunInput:
+    """Return the input of a run as it is stored.
+
+    Raises:
+        InvalidInputError: it cannot be used.
+    """
+    schema, role = agent.input_schema, agent.user_message_role
+    given = given if schema is None else written(schema, given)
+    said = RunInput.of(given, with_media=with_media, role=role)
+    if agent.hooks is not None:  # What it masks is nowhere at rest.
+        said = replace(said, messages=agent.hooks.at_submit(said.messages))
+    return said
 
 
 def _kept(beside: BesideOptions, dependencies: Mapping[str, object] | None) -> dict[str, object]:

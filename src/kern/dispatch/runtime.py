@@ -250,16 +250,6 @@ class Runtime:
         self.use(definition)
         return await self._background.pinned(definition, run_id, accept)
 
-    async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
-        """Branch a run off another; see :meth:`kern.dispatch.submission.Submission.fork`."""
-        self.use(definition)
-
-        async def fork(run: NewRun) -> RunOutput:
-            accept = partial(self._submission.fork, run, origin, seq)
-            return await self._background.pinned(definition, run.run_id, accept)
-
-        return await self._submission.placed(run, fork)
-
     async def cancel(
         self, run_id: str, models: Sequence[Model] = (), user_id: str | None = None
     ) -> bool:

@@ -13,7 +13,7 @@ from kern.run.numbers import check_count
 from kern.run.state import StatePatch
 
 ContinueFrom: TypeAlias = Literal["end", "last_user"] | int
-"""How much of a run a new one begins with: all, up to the user's last message, or so many messages."""
+"""With what of a run another begins: all, up to the user's last message, or so many messages."""
 
 BRANCHED = "branched"
 """The option of a stored input that begins with messages of another run: a :class:`Begun`."""
