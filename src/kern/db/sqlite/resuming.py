@@ -1,0 +1,124 @@
+"""How runs in SQLite go on that stand still, each in one transaction."""
+
+from collections.abc import Sequence
+
+from kern.db.sqlite.connection import Transaction
+from kern.db.sqlite.journals import Journals
+from kern.db.sqlite.reading import Reading, record
+from kern.db.sqlite.sessions import SessionLock
+from kern.db.sqlite.tables import Tables
+from kern.run.approval import Resolution
+from kern.run.base import RunStatus
+from kern.run.record import JournalRow, RunRecord
+
+# What is over as a run goes on; its failures and its time begin anew.
+_ANEW = """error = NULL, error_kind = NULL, requirements = NULL, expires_at = NULL,
+    finished_at = NULL, failures = 0, run_at = NULL, lease_until = NULL, counted = 0,
+    refusals = 0, refused_at = NULL, refusal = NULL"""
+
+_DUE = f"status = 'PENDING', due_at = :now, started_at = NULL, {_ANEW}"
+
+
+class Resuming:
+    """The operations on one file's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        """Use ``tables``."""
+        self._runs, self._approvals = tables.runs, tables.approvals
+        self._journals = Journals(tables)
+        self._reading = Reading(tables)
+        self._lock = SessionLock(tables)
+
+    def resume(
+        self,
+        transaction: Transaction,
+        run_id: str,
+        status: RunStatus,
+        attempt: int,
+        rows: Sequence[JournalRow],
+        *,
+        executor: str | None,
+        lease: float | None,
+        foreground: bool | None,
+        metadata: str | None,
+        resolved: Sequence[Resolution],
+    ) -> RunRecord | None:
+        """See :meth:`kern.db.base.Store.resume`."""
+        run = transaction.one(
+            f"""
+UPDATE {self._runs} SET {_DUE}, foreground = coalesce(:foreground, foreground),
+    metadata = coalesce(:metadata, metadata)
+WHERE run_id = :run_id AND status = :status AND attempt = :attempt
+RETURNING session_id, ordered, parent_run_id""",
+            run_id=run_id,
+            status=status.value,
+            attempt=attempt,
+            foreground=foreground,
+            metadata=metadata,
+        )
+        if run is None:
+            return None
+        self._journals.write(transaction, rows)
+        self._resolve(transaction, run_id, resolved)
+        self._resume_ancestors(transaction, run["parent_run_id"])
+        if run["ordered"] and not self._lock.take(transaction, run["session_id"], run_id):
+            self._lock.wait(transaction, run_id)
+        elif executor is None:
+            transaction.makes_due = True
+        else:
+            assert lease is not None, "who executes a run is protected"
+            transaction.execute(
+                f"UPDATE {self._runs} SET status = 'RUNNING', attempt = attempt + 1, "
+                "executor = :executor, due_at = NULL, started_at = :now, dispatched_at = :now, "
+                "lease_until = :now + :lease WHERE run_id = :run_id",
+                run_id=run_id,
+                executor=executor,
+                lease=lease,
+            )
+        row = transaction.one(
+            f"SELECT {self._reading.claimed} FROM {self._runs} WHERE run_id = :run_id",
+            run_id=run_id,
+        )
+        assert row is not None, "it was there in this transaction"
+        return record(row)
+
+    def expire(self, transaction: Transaction, limit: int) -> list[str]:
+        """See :meth:`kern.db.base.Store.expired_pauses`."""
+        rows = transaction.execute(
+            f"SELECT run_id FROM {self._runs} WHERE status = 'PAUSED' "
+            "AND expires_at <= :now AND NOT foreground ORDER BY expires_at LIMIT :limit",
+            limit=limit,
+        ).fetchall()
+        for row in rows:
+            transaction.execute(
+                f"UPDATE {self._runs} SET {_DUE} WHERE run_id = :run_id", run_id=row["run_id"]
+            )
+            transaction.makes_due = True
+        return [row["run_id"] for row in rows]
+
+    def _resume_ancestors(self, transaction: Transaction, run_id: str | None) -> None:
+        """Have the paused runs go on that wait for a child; a caller's own waits for the caller."""
+        while run_id is not None:
+            parent = transaction.one(
+                f"UPDATE {self._runs} SET {_DUE} WHERE run_id = :run_id AND status = 'PAUSED' "
+                "AND NOT foreground RETURNING parent_run_id",
+                run_id=run_id,
+            )
+            transaction.makes_due |= parent is not None
+            run_id = None if parent is None else parent["parent_run_id"]
+
+    def _resolve(
+        self, transaction: Transaction, run_id: str, resolved: Sequence[Resolution]
+    ) -> None:
+        for each in resolved:
+            transaction.execute(
+                f"UPDATE {self._approvals} SET status = :status, resolved_by = :by, "
+                "resolved_at = :now, updated_at = :now, "
+                "resolution_data = coalesce(:data, resolution_data) WHERE run_id = :run_id "
+                "AND requirement_id = :requirement_id AND status = 'pending'",
+                run_id=run_id,
+                requirement_id=each.requirement_id,
+                status=each.status,
+                by=each.by,
+                data=each.data_json,
+            )
