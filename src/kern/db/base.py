@@ -21,7 +21,7 @@ from kern.db.schedules import Schedules
 from kern.db.sessions import Sessions
 from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
 from kern.errors import ConfigurationError
-from kern.run.approval import Resolution
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -323,7 +323,7 @@ class Store(Reading):
         lease: float | None = None,
         foreground: bool | None = None,
         metadata: str | None = None,
-        resolved: Sequence[Resolution] = (),
+        resolved: Sequence[Approval] = (),
     ) -> RunRecord | None:
         """Have a run go on that stands still, and with it its paused ancestors.
 
@@ -341,7 +341,7 @@ class Store(Reading):
             lease: the seconds for which that one is protected from others.
             foreground: whether it belongs to a caller from now on; by default as it was.
             metadata: what takes the place of its metadata, as JSON text; by default it stays.
-            resolved: how its approvals that are pending are resolved by that.
+            resolved: its approvals, as the answer leaves them.
 
         Returns:
             The run, as a claim does; None where it had another status, or had it from another

@@ -5,7 +5,6 @@ from operator import attrgetter
 
 import asyncpg
 
-from kern.run.approval import Resolution
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import changes_of, stored_key
@@ -25,8 +24,6 @@ _settled = attrgetter(
     *("run_id", "attempt", "status", "output", "error", "usage", "fold_before"),
     *("error_kind", "model", "requirements"),
 )
-
-_resolved = attrgetter("requirement_id", "status", "by", "data_json")
 
 _NOT_OF_THE_RECORD = {
     *("due_run_id", "known_id", "is_newer", "unfinished", "holder", "notified"),
@@ -70,11 +67,6 @@ def change_columns(rows: Sequence[tuple[int, JournalRow]]) -> list[list[object]]
         ],
         6,
     )
-
-
-def resolved_columns(resolved: Sequence[Resolution]) -> list[list[object]]:
-    """Return an array for each column of how approvals are resolved."""
-    return columns([_resolved(each) for each in resolved], 4)
 
 
 def are_charged(rows: Sequence[tuple[int, JournalRow]]) -> bool:

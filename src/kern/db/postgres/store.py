@@ -31,7 +31,6 @@ from kern.db.postgres.rows import (
     journal_columns,
     lost_keys,
     record,
-    resolved_columns,
     settled_columns,
     used_columns,
 )
@@ -42,7 +41,7 @@ from kern.db.postgres.states import PostgresStates
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
 from kern.db.values import Accepted, Appended, Claim, Kind, Settled, Signal, Swept
-from kern.run.approval import Resolution
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -286,10 +285,10 @@ class PostgresStore(Store):
         lease: float | None = None,
         foreground: bool | None = None,
         metadata: str | None = None,
-        resolved: Sequence[Resolution] = (),
+        resolved: Sequence[Approval] = (),
     ) -> RunRecord | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:]
-        options = (executor, lease, foreground, metadata, *resolved_columns(resolved))
+        options = (executor, lease, foreground, metadata)
         rows_of_run = await self._fetch(
             self._resuming.resume, run_id, status, attempt, *journal, *options
         )

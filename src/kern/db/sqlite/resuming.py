@@ -7,7 +7,6 @@ from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.reading import Reading, record
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
-from kern.run.approval import Resolution
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord
 
@@ -24,7 +23,7 @@ class Resuming:
 
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
-        self._runs, self._approvals = tables.runs, tables.approvals
+        self._runs = tables.runs
         self._journals = Journals(tables)
         self._reading = Reading(tables)
         self._lock = SessionLock(tables)
@@ -37,11 +36,10 @@ class Resuming:
         attempt: int,
         rows: Sequence[JournalRow],
         *,
-        executor: str | None,
-        lease: float | None,
-        foreground: bool | None,
-        metadata: str | None,
-        resolved: Sequence[Resolution],
+        executor: str | None = None,
+        lease: float | None = None,
+        foreground: bool | None = None,
+        metadata: str | None = None,
     ) -> RunRecord | None:
         """See :meth:`kern.db.base.Store.resume`."""
         run = transaction.one(
@@ -59,8 +57,7 @@ RETURNING session_id, ordered, parent_run_id""",
         if run is None:
             return None
         self._journals.write(transaction, rows)
-        self._resolve(transaction, run_id, resolved)
-        self._resume_ancestors(transaction, run["parent_run_id"])
+        self.wake(transaction, run["parent_run_id"])
         if run["ordered"] and not self._lock.take(transaction, run["session_id"], run_id):
             self._lock.wait(transaction, run_id)
         elif executor is None:
@@ -84,41 +81,25 @@ RETURNING session_id, ordered, parent_run_id""",
 
     def expire(self, transaction: Transaction, limit: int) -> list[str]:
         """See :meth:`kern.db.base.Store.expired_pauses`."""
-        rows = transaction.execute(
+        expired = transaction.execute(
             f"SELECT run_id FROM {self._runs} WHERE status = 'PAUSED' "
             "AND expires_at <= :now AND NOT foreground ORDER BY expires_at LIMIT :limit",
             limit=limit,
         ).fetchall()
-        for row in rows:
-            transaction.execute(
-                f"UPDATE {self._runs} SET {_DUE} WHERE run_id = :run_id", run_id=row["run_id"]
-            )
-            transaction.makes_due = True
-        return [row["run_id"] for row in rows]
+        for row in expired:
+            self.wake(transaction, row["run_id"])
+        return [row["run_id"] for row in expired]
 
-    def _resume_ancestors(self, transaction: Transaction, run_id: str | None) -> None:
-        """Have the paused runs go on that wait for a child; a caller's own waits for the caller."""
+    def wake(self, transaction: Transaction, run_id: str | None) -> None:
+        """Make a paused run due, and the paused runs that wait for it.
+
+        One that belongs to a caller waits for that one.
+        """
         while run_id is not None:
-            parent = transaction.one(
+            woken = transaction.one(
                 f"UPDATE {self._runs} SET {_DUE} WHERE run_id = :run_id AND status = 'PAUSED' "
                 "AND NOT foreground RETURNING parent_run_id",
                 run_id=run_id,
             )
-            transaction.makes_due |= parent is not None
-            run_id = None if parent is None else parent["parent_run_id"]
-
-    def _resolve(
-        self, transaction: Transaction, run_id: str, resolved: Sequence[Resolution]
-    ) -> None:
-        for each in resolved:
-            transaction.execute(
-                f"UPDATE {self._approvals} SET status = :status, resolved_by = :by, "
-                "resolved_at = :now, updated_at = :now, "
-                "resolution_data = coalesce(:data, resolution_data) WHERE run_id = :run_id "
-                "AND requirement_id = :requirement_id AND status = 'pending'",
-                run_id=run_id,
-                requirement_id=each.requirement_id,
-                status=each.status,
-                by=each.by,
-                data=each.data_json,
-            )
+            transaction.makes_due |= woken is not None
+            run_id = None if woken is None else woken["parent_run_id"]

@@ -33,7 +33,7 @@ from kern.db.sqlite.sweep import Sweep
 from kern.db.sqlite.users import SqliteUsers
 from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
 from kern.errors import BudgetExceededError
-from kern.run.approval import Resolution
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -245,7 +245,7 @@ class SqliteStore(Store):
         lease: float | None = None,
         foreground: bool | None = None,
         metadata: str | None = None,
-        resolved: Sequence[Resolution] = (),
+        resolved: Sequence[Approval] = (),
     ) -> RunRecord | None:
         return await self._file.write(
             self._resuming.resume,
@@ -257,7 +257,6 @@ class SqliteStore(Store):
             lease=lease,
             foreground=foreground,
             metadata=metadata,
-            resolved=resolved,
         )
 
     @override

@@ -24,6 +24,7 @@ class Resuming:
     def __init__(self, names: Names) -> None:
         """Write the statements for ``names``."""
         self.resume = _resume(names)
+        self.wake = _wake(names)
         self.expire = _expire(names)
 
 
@@ -34,14 +35,7 @@ def _resume(names: Names) -> str:
     # lock. The rows are locked parents first. An ancestor that belongs to a caller waits for that
     # one, who is told by its call what has become of the child.
     return f"""
-WITH RECURSIVE line (run_id, parent_run_id, depth) AS (
-    SELECT run_id, parent_run_id, 0 FROM {runs}
-    WHERE run_id = $1 AND status = $2 AND attempt = $3
-    UNION ALL
-    SELECT parent.run_id, parent.parent_run_id, depth + 1
-    FROM line JOIN {runs} AS parent ON parent.run_id = line.parent_run_id
-    WHERE parent.status = 'PAUSED' AND NOT parent.foreground
-), locked AS MATERIALIZED (
+WITH RECURSIVE {_line(names, "status = $2 AND attempt = $3")}, locked AS MATERIALIZED (
     SELECT runs.run_id, $9::text IS NOT NULL AND (NOT ordered OR EXISTS (
         SELECT FROM {names.sessions} AS session
         WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id)) AS begins
@@ -71,19 +65,42 @@ WITH RECURSIVE line (run_id, parent_run_id, depth) AS (
     SELECT run_id, {JOURNAL}
     FROM run, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
         AS row ({JOURNAL})
-), resolved AS (
-    UPDATE {names.approvals} AS approval SET status = answer.status, resolved_by = answer.by,
-        resolved_at = now(), updated_at = now(),
-        resolution_data = coalesce(answer.data, resolution_data)
-    FROM run, unnest($13::text[], $14::text[], $15::text[], $16::json[])
-        AS answer (requirement_id, status, by, data)
-    WHERE approval.run_id = $1 AND approval.requirement_id = answer.requirement_id
-        AND approval.status = 'pending'
 )
 SELECT {RECORD}, input, streamed, remaining, budgeted, greatest((SELECT max(seq) FROM
     unnest($4::integer[]) AS seq), (SELECT max(seq) FROM {names.events} WHERE run_id = $1), 0)
     AS last_seq
 FROM run"""
+
+
+def _wake(names: Names) -> str:
+    """Return the statement that makes a paused run due, and the paused runs that wait for it."""
+    runs = names.runs
+    return f"""
+WITH RECURSIVE {_line(names, "status = 'PAUSED' AND NOT foreground")}, locked AS MATERIALIZED (
+    SELECT runs.run_id FROM line JOIN {runs} AS runs USING (run_id)
+    ORDER BY depth DESC FOR NO KEY UPDATE OF runs
+), due AS (
+    UPDATE {runs} AS runs SET {_DUE} FROM locked
+    WHERE runs.run_id = locked.run_id AND status = 'PAUSED' AND NOT foreground
+    RETURNING runs.run_id, {enqueued_if_due(names, "runs")}
+)
+SELECT run_id FROM due"""
+
+
+def _line(names: Names, condition: str) -> str:
+    """Return the common table expression with a run and its paused ancestors.
+
+    Args:
+        names: the tables.
+        condition: which run it has to be, beside its id.
+    """
+    return f"""line (run_id, parent_run_id, depth) AS (
+    SELECT run_id, parent_run_id, 0 FROM {names.runs} WHERE run_id = $1 AND {condition}
+    UNION ALL
+    SELECT parent.run_id, parent.parent_run_id, depth + 1
+    FROM line JOIN {names.runs} AS parent ON parent.run_id = line.parent_run_id
+    WHERE parent.status = 'PAUSED' AND NOT parent.foreground
+)"""
 
 
 def _expire(names: Names) -> str:
