@@ -8,11 +8,12 @@ from typing import Any, Literal, Self, TypedDict, TypeVar, cast
 import msgspec
 from typing_extensions import override
 
-from kern.agent.branching import begins_anew, branch
+from kern.agent.branching import Wanted, begins_anew, branch
 from kern.agent.definition import AnyAgent, runtime_of
+from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.work import Work
-from kern.dispatch.answer import Answer
+from kern.dispatch.answer import Answer, check_agent
 from kern.dispatch.background import output_of
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError, RunStateError
 from kern.execution.journal import Emit
@@ -122,7 +123,7 @@ class Continuation(msgspec.Struct, frozen=True):
         if record is None:
             raise RunNotFoundError(f"There is no run {self.run_id!r} in {store}.")
         if self._begins_anew(RunOutput.from_record(record).status):
-            return await self._branch(self.run_id)
+            return await self._branch(self.output or self.run_id)
         self._check(record)
         form = _form(self.agent, record)
         background, told = given.get("background"), 0
@@ -156,14 +157,7 @@ class Continuation(msgspec.Struct, frozen=True):
 
     def _begins_anew(self, status: RunStatus) -> bool:
         given = self.given
-        anew = begins_anew(
-            status,
-            input=given.get("input"),
-            continue_from=given.get("continue_from"),
-            fork=given.get("fork", False),
-            regenerate=given.get("regenerate", False),
-            from_seq=given.get("from_seq"),
-        )
+        anew = begins_anew(status, given.get("input"), self._wanted)
         if anew and self.answer.decides:
             told = [name for name in _BRANCHING if given.get(name) not in (None, False)]
             if told:
@@ -173,28 +167,35 @@ class Continuation(msgspec.Struct, frozen=True):
             return False  # It is refused, for it does not wait for these.
         return anew
 
+    @property
+    def _wanted(self) -> Wanted:
+        return cast(Wanted, _only(self.given, _OF_BRANCHES))
+
     async def _branch(self, origin: RunOutput[Any] | str) -> Work:
-        names = ("input", *_BRANCHING, *_OF_NEW_RUN, *_OF_BOTH)
-        values = {name: value for name, value in self.given.items() if name in names}
-        whole = self.output if origin is self.output else origin
+        options = cast(RunOptions, _only(self.given, _OF_NEW_RUNS))
+        if (run_id := self.given.get("new_run_id")) is not None:
+            options["run_id"] = check_id("new_run_id", run_id)
         return await branch(
-            self.agent, whole, yield_run_output=self.yield_run_output, **cast("Any", values)
+            self.agent,
+            origin,
+            self.given.get("input"),
+            self._wanted,
+            background=self.given.get("background"),
+            yield_run_output=self.yield_run_output,
+            **options,
         )
 
     def _check(self, record: RunRecord) -> None:
         """Raise where a run cannot go on like this."""
         given = self.given
-        if record.agent_id != self.agent.id:
-            raise InvalidInputError(
-                f"Run {self.run_id} is one of the agent {record.agent_id!r}, and not of "
-                f"{self.agent.id!r}. Have the agent that it belongs to go on with it."
-            )
+        check_agent(record, self.agent)
         session_id = given.get("session_id")
         if session_id is not None and record.session_id not in ids_of(session_id, record.user_id):
             raise RunNotFoundError(
                 f"There is no run {self.run_id!r} in the session {session_id!r:.260}."
             )
-        if unused := [name for name in _OF_NEW_RUN if given.get(name) is not None]:
+        unused = [name for name in ("new_run_id", "additional_instructions") if given.get(name)]
+        if unused:
             raise InvalidInputError(
                 f"{', '.join(unused)}: only where a new run begins, with from_seq, continue_from, "
                 "fork or regenerate."
@@ -274,12 +275,16 @@ _RESUMED = (RunStatus.paused, RunStatus.error)
 
 _BRANCHING = ("continue_from", "fork", "regenerate", "from_seq")
 
-_OF_NEW_RUN = ("new_run_id", "additional_instructions")
+_OF_BRANCHES = (*_BRANCHING, "replace_original", "additional_instructions")
 
-_OF_BOTH = (
-    *("replace_original", "session_id", "user_id", "background", "stream_events", "metadata"),
-    *("dependencies", "knowledge_filters", "debug_mode", "raise_on_error"),
+_OF_NEW_RUNS = (
+    *("session_id", "user_id", "stream_events", "metadata", "dependencies", "knowledge_filters"),
+    *("debug_mode", "raise_on_error"),
 )
+
+
+def _only(given: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
+    return {name: value for name, value in given.items() if name in names and value is not None}
 
 
 def _answer(agent: AnyAgent, output: RunOutput[Any] | None, given: ContinueOptions) -> Answer:
@@ -291,9 +296,8 @@ def _answer(agent: AnyAgent, output: RunOutput[Any] | None, given: ContinueOptio
     requirements, tools = given.get("requirements"), given.get("updated_tools")
     _check_each("requirements", requirements, RunRequirement)
     _check_each("updated_tools", tools, ToolExecution)
-    if output is not None and requirements is None and tools is None:
-        if any(each.is_resolved for each in output.requirements):
-            requirements = output.requirements
+    if output is not None and requirements is None and tools is None and output.is_paused:
+        requirements = _answered(output)
     results = given.get("results") or {}
     for call, result in results.items():
         if not isinstance(result, str):
@@ -307,10 +311,17 @@ def _answer(agent: AnyAgent, output: RunOutput[Any] | None, given: ContinueOptio
     return Answer(
         requirements,
         results,
+        tools,
         () if said is None else RunInput.of(said, role=agent.user_message_role).messages,
         _who(given) if by is None else check_id("by", by),
         metadata or {},
     )
+
+
+def _answered(output: RunOutput[Any]) -> Sequence[RunRequirement] | None:
+    """Return what a paused run waits for, if any of it was answered in the run itself."""
+    waiting = [*output.requirements, *of_tools(output.requirements, output.tools)]
+    return output.requirements if any(is_answered(each) for each in waiting) else None
 
 
 def _who(given: ContinueOptions) -> str:
