@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, cast
 
 import msgspec
 from typing_extensions import Unpack
@@ -67,6 +67,13 @@ class Origin(NamedTuple):
     before: int
     record: RunRecord | None = None
 
+    @property
+    def answers_at(self) -> int:
+        """The place of the first message that it was not given."""
+        first = self.given.messages[:1]
+        introduced = first and self.messages[:1] != [*first] and self.messages[1:2] == [*first]
+        return len(self.given.messages) + bool(introduced)
+
 
 class Wanted(TypedDict, total=False):
     """How a run is to begin with another; see :meth:`kern.agent.Agent.acontinue_run`."""
@@ -77,6 +84,23 @@ class Wanted(TypedDict, total=False):
     replace_original: bool
     additional_instructions: str | None
     from_seq: int | None
+
+
+class BranchOptions(TypedDict, total=False):
+    """What can be said of a run that begins with another, as of any other run."""
+
+    run_id: str | None
+    session_id: str | None
+    user_id: str | None
+    background: bool | None
+    stream_events: bool | None
+    yield_run_output: bool
+    metadata: dict[str, object] | None
+    usage_limits: UsageLimits | None
+    dependencies: Mapping[str, object] | None
+    knowledge_filters: Mapping[str, object] | Sequence[object] | None
+    debug_mode: bool | None
+    raise_on_error: bool | None
 
 
 def begins_anew(status: RunStatus, input: object, wanted: Wanted) -> bool:
@@ -102,9 +126,7 @@ async def branch(
     origin: RunOutput[Any] | str,
     input: Input | None,
     wanted: Wanted,
-    *,
-    background: bool | None = None,
-    **options: Unpack[RunOptions],
+    **options: Unpack[BranchOptions],
 ) -> Request:
     """Return a run that begins with what another one has said, ready to be carried out.
 
@@ -113,8 +135,8 @@ async def branch(
         origin: the other run.
         input: what is said after that.
         wanted: with how much of it, and whether it stands in its place.
-        background: whether it is to be submitted; by default where the other one was.
-        **options: as of any run; ``user_id`` also says whose the other one must be.
+        **options: as of any run; ``user_id`` also says whose the other one must be. It is submitted
+            to the background by default where the other one was.
 
     Raises:
         InvalidInputError: an argument cannot be used, or there is nothing to say.
@@ -133,18 +155,16 @@ async def branch(
     dependencies = options.get("dependencies")
     if dependencies is not None:  # Its own take the place of the other's.
         begins = replace(begins, options=_without(begins.options, "dependencies"))
-    given: RunOptions = {
-        **options,
-        "session_id": session_id,
-        "user_id": found.user_id or user_id,
-        "background": _is_background(record) if background is None else background,
-    }
+    given = options
+    given["session_id"], given["user_id"] = session_id, found.user_id or user_id
+    if given.get("background") is None:
+        given["background"] = record is not None and not record.foreground
     if record is not None:
-        stored = decode_object(record.metadata)
-        given["metadata"] = {**stored, **(options.get("metadata") or {})} or None
-        if record.usage_limits is not None and "usage_limits" not in options:
+        metadata = {**decode_object(record.metadata), **(options.get("metadata") or {})}
+        given["metadata"] = metadata or None
+        if record.usage_limits is not None:
             given["usage_limits"] = UsageLimits.from_json(record.usage_limits)
-    request = Request.of(agent, input, begins=begins, **given)
+    request = Request.of(agent, input, begins=begins, **cast("RunOptions", given))
     run = msgspec.structs.replace(
         request.run,
         lineage=dump(lineage),
@@ -255,8 +275,8 @@ async def _beginning(
             begins, state = replace(origin.given, options=options), copied.changes
             written = Branch(origin.run_id, last, state if is_elsewhere else None)
             return begins, lineage, written if origin.record is not None else None
-        turns = (each for turn in copied.turns for each in turn.messages)
-        count = kept([*origin.given.messages, *turns], "end")
+        answers = (each for turn in copied.turns for each in turn.messages)
+        count = kept([*origin.messages[: origin.answers_at], *answers], "end")
     elif wanted.get("regenerate"):
         count = without_answer(origin.messages)
     else:
@@ -273,7 +293,7 @@ async def _beginning(
         return begins, lineage, None
     own = _without(origin.given.options, BRANCHED, REPLACED, "session_state")
     begins = replace(begins, options={**own, BRANCHED: _begun(origin, checked)})
-    state = changes_within(rows, count - len(origin.given.messages)) if is_elsewhere else None
+    state = changes_within(rows, count - origin.answers_at) if is_elsewhere else None
     return begins, lineage, Branch(origin.run_id, 0, state, replaces)
 
 
@@ -329,10 +349,6 @@ def _begun(origin: Origin, checked: int) -> Begun:
     if earlier is None:
         return Begun(session_id=origin.session_id, before=origin.run_id, checked=checked)
     return Begun(session_id=earlier["session_id"], before=earlier["before"], checked=checked)
-
-
-def _is_background(record: RunRecord | None) -> bool:
-    return record is not None and not record.foreground
 
 
 def _without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """What is journaled when a run that stood still is resumed: a person's decisions, or a retry."""
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kern.db.base import Store
+from kern.dispatch.answer import Answer
 from kern.errors import RunStateError
 from kern.execution.blobs import put_large
 from kern.run.agent import RunOutput
@@ -16,19 +16,13 @@ from kern.run.requirement import RunRequirement
 from kern.run.steps import AnyStep, AttemptFailed, CallBroken, Continued, ToolEnded
 
 
-async def decide(
-    store: Store,
-    record: RunRecord,
-    results: Mapping[str, str],
-    requirements: Sequence[RunRequirement] | None = None,
-) -> list[JournalRow]:
+async def decide(store: Store, record: RunRecord, answer: Answer) -> list[JournalRow]:
     """Return the rows with which a run's journal goes on.
 
     Args:
         store: where the run is.
         record: the run, in ERROR or PAUSED.
-        results: by tool call id, what calls returned that were made elsewhere.
-        requirements: those of the paused run, answered. Where none are given, calls of unknown
+        answer: what it is given to go on with. Where it has no requirements, calls of unknown
             outcome are made again.
 
     Raises:
@@ -39,11 +33,11 @@ async def decide(
     if record.status is RunStatus.error:
         run = RunOutput.from_record(record)
         failed = AttemptFailed(run.error, run.error_kind, run.error_details)
-        steps: list[AnyStep] = [failed, Continued()]
+        steps: list[AnyStep] = [failed, Continued(by=answer.by, messages=answer.messages)]
         if (call := state.call) is not None:  # The last attempt was lost in it.
             steps.insert(0, CallBroken("".join(call.texts), call.slices))
     else:
-        steps = _decided(record.run_id, state, results, requirements)
+        steps = _decided(record.run_id, state, answer)
     rows: list[JournalRow] = []
     for step in steps:
         if isinstance(step, ToolEnded):
@@ -55,12 +49,8 @@ async def decide(
     return rows
 
 
-def _decided(
-    run_id: str,
-    state: RunState,
-    results: Mapping[str, str],
-    requirements: Sequence[RunRequirement] | None,
-) -> list[AnyStep]:
+def _decided(run_id: str, state: RunState, answer: Answer) -> list[AnyStep]:
+    results, requirements = answer.results, answer.requirements
     waits = {each.id: each for each in state.requirements}
     answers = {each.id: each for each in requirements or ()}
     calls = {each.tool_execution.tool_call_id: each for each in waits.values()}
@@ -74,19 +64,17 @@ def _decided(
     for place, call in state.turns[-1].open_calls if state.turns else ():
         if (requirement := calls.get(call.id)) is None:
             continue
-        answer = answers.get(requirement.id, requirement)
-        result = results.get(call.id, answer.external_execution_result)
-        if answer.is_resolved() or call.id in results:
+        given = answers.get(requirement.id, requirement)
+        result = results.get(call.id, given.external_execution_result)
+        if given.is_resolved() or call.id in results:
             _check_time(requirement)
         if result is not None:
             steps.append(ToolEnded(place, result))
-        elif (rejection := answer.rejection) is not None:
+        elif (rejection := given.rejection) is not None:
             steps.append(ToolEnded(place, rejection, error=True))
-        elif answer.confirmation or (
-            requirements is None and requirement.kind == "unknown_outcome"
-        ):
+        elif given.confirmation or (requirements is None and requirement.kind == "unknown_outcome"):
             allowed.append(place)
-    return [*steps, Continued(tuple(allowed))]
+    return [*steps, Continued(tuple(allowed), by=answer.by, messages=answer.messages)]
 
 
 def _check_time(requirement: RunRequirement) -> None:
