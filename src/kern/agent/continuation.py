@@ -19,6 +19,7 @@ from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError,
 from kern.execution.journal import Emit
 from kern.models.form import Form
 from kern.run.agent import RunOutput
+from kern.run.answers import answered, of_tools
 from kern.run.base import RunStatus
 from kern.run.codec import check_id, check_user, encode
 from kern.run.fold import fold
@@ -319,9 +320,20 @@ def _answer(agent: AnyAgent, output: RunOutput[Any] | None, given: ContinueOptio
 
 
 def _answered(output: RunOutput[Any]) -> Sequence[RunRequirement] | None:
-    """Return what a paused run waits for, if any of it was answered in the run itself."""
-    waiting = [*output.requirements, *of_tools(output.requirements, output.tools)]
-    return output.requirements if any(is_answered(each) for each in waiting) else None
+    """Return what a paused run waits for, with the answers in it or in its calls, if there are any.
+
+    Raises:
+        InvalidInputError: an answer cannot be used.
+    """
+    called = {each.id: each for each in of_tools(output.requirements, output.tools)}
+    given = [
+        each if _is_answered(each) else called.get(each.id, each) for each in output.requirements
+    ]
+    return given if any(map(_is_answered, given)) else None
+
+
+def _is_answered(requirement: RunRequirement) -> bool:
+    return answered(requirement, requirement).is_resolved()
 
 
 def _who(given: ContinueOptions) -> str:

@@ -38,6 +38,11 @@ async def decide(store: Store, record: RunRecord, answer: Answer) -> list[Journa
         requirements = _given(run_id, state, answer)
         steps = decided(run_id, state, requirements, answer.results, by=by, messages=messages)
     else:
+        if messages and not (state.turns and state.turns[-1].message.tool_calls):
+            raise RunStateError(
+                f"Run {run_id} is {record.status}, and its model has not called tools last, after "
+                "which it could be told more. Begin a new run with its messages: fork=True."
+            )
         steps = [*_standing(record, state), Continued(by=by, messages=messages)]
     rows: list[JournalRow] = []
     for step in steps:

@@ -73,9 +73,7 @@ class Foreground:
             DatabaseError: whether it goes on is not known; if it does, it does in the background.
         """
         resuming = asyncio.ensure_future(
-            self._submission.resume(
-                record, answer, executor=executor, lease=lease, foreground=True
-            )
+            self._submission.resume(record, answer, executor=executor, lease=lease, foreground=True)
         )
         try:
             return await asyncio.shield(resuming)
