@@ -204,7 +204,7 @@ def _check(input: Input | None, wanted: Wanted) -> None:
 async def _found(agent: AnyAgent, origin: RunOutput[Any] | str, user_id: str | None) -> Origin:
     """Return the run with which another begins, as far as it has come."""
     shown = None if isinstance(origin, str) else origin
-    run_id = check_id("run_id", origin if shown is None else shown.run_id)  # type: ignore[union-attr] # One of both.
+    run_id = check_id("run_id", origin if shown is None else shown.run_id)
     if agent.db is None:
         if shown is None:
             raise InvalidInputError(

@@ -8,9 +8,8 @@ from typing import Any, Literal, Self, TypedDict, TypeVar, cast
 import msgspec
 from typing_extensions import override
 
-from kern.agent.branching import Wanted, begins_anew, branch
+from kern.agent.branching import BranchOptions, Wanted, begins_anew, branch
 from kern.agent.definition import AnyAgent, runtime_of
-from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.work import Work
 from kern.dispatch.answer import Answer, check_agent
@@ -19,6 +18,7 @@ from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError,
 from kern.execution.journal import Emit
 from kern.models.form import Form
 from kern.run.agent import RunOutput
+from kern.run.answers import answered, of_tools
 from kern.run.base import RunStatus
 from kern.run.codec import check_id, check_user, encode
 from kern.run.fold import fold
@@ -172,18 +172,11 @@ class Continuation(msgspec.Struct, frozen=True):
         return cast(Wanted, _only(self.given, _OF_BRANCHES))
 
     async def _branch(self, origin: RunOutput[Any] | str) -> Work:
-        options = cast(RunOptions, _only(self.given, _OF_NEW_RUNS))
+        options = cast(BranchOptions, _only(self.given, _OF_NEW_RUNS))
+        options["yield_run_output"] = self.yield_run_output
         if (run_id := self.given.get("new_run_id")) is not None:
             options["run_id"] = check_id("new_run_id", run_id)
-        return await branch(
-            self.agent,
-            origin,
-            self.given.get("input"),
-            self._wanted,
-            background=self.given.get("background"),
-            yield_run_output=self.yield_run_output,
-            **options,
-        )
+        return await branch(self.agent, origin, self.given.get("input"), self._wanted, **options)
 
     def _check(self, record: RunRecord) -> None:
         """Raise where a run cannot go on like this."""
@@ -278,8 +271,8 @@ _BRANCHING = ("continue_from", "fork", "regenerate", "from_seq")
 _OF_BRANCHES = (*_BRANCHING, "replace_original", "additional_instructions")
 
 _OF_NEW_RUNS = (
-    *("session_id", "user_id", "stream_events", "metadata", "dependencies", "knowledge_filters"),
-    *("debug_mode", "raise_on_error"),
+    *("session_id", "user_id", "background", "stream_events", "metadata"),
+    *("dependencies", "knowledge_filters", "debug_mode", "raise_on_error"),
 )
 
 
@@ -319,9 +312,20 @@ def _answer(agent: AnyAgent, output: RunOutput[Any] | None, given: ContinueOptio
 
 
 def _answered(output: RunOutput[Any]) -> Sequence[RunRequirement] | None:
-    """Return what a paused run waits for, if any of it was answered in the run itself."""
-    waiting = [*output.requirements, *of_tools(output.requirements, output.tools)]
-    return output.requirements if any(is_answered(each) for each in waiting) else None
+    """Return what a paused run waits for, with the answers in it or in its calls, if there are any.
+
+    Raises:
+        InvalidInputError: an answer cannot be used.
+    """
+    called = {each.id: each for each in of_tools(output.requirements, output.tools)}
+    given = [
+        each if _is_answered(each) else called.get(each.id, each) for each in output.requirements
+    ]
+    return given if any(map(_is_answered, given)) else None
+
+
+def _is_answered(requirement: RunRequirement) -> bool:
+    return answered(requirement, requirement).is_resolved()
 
 
 def _who(given: ContinueOptions) -> str:

@@ -1,20 +1,15 @@
 """An agent's methods for runs that exist: to cancel, await and retry them."""
 
-from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.dispatch.waiting import Until
-from kern.errors import InvalidInputError, RunNotFoundError
+from kern.errors import InvalidInputError
 from kern.execution.cancellation import acancel_run, tell_manager
 from kern.run.agent import Output, RunOutput
-from kern.run.base import Deps, RunStatus
+from kern.run.base import Deps
 from kern.run.codec import check_id, check_user
-from kern.run.identity import new_id
-from kern.run.numbers import check_count, check_wait
-from kern.run.record import NewRun
-from kern.run.requirement import RunRequirement
-from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
+from kern.run.numbers import check_wait
 
 _UNTIL = get_args(Until)
 

@@ -231,8 +231,9 @@ def _said(agent: AnyAgent, given: Input, *, with_media: bool) -> RunInput:
         InvalidInputError: it cannot be used.
     """
     schema, role = agent.input_schema, agent.user_message_role
-    given = given if schema is None else written(schema, given)
-    said = RunInput.of(given, with_media=with_media, role=role)
+    said = RunInput.of(
+        given if schema is None else written(schema, given), with_media=with_media, role=role
+    )
     if agent.hooks is not None:  # What it masks is nowhere at rest.
         said = replace(said, messages=agent.hooks.at_submit(said.messages))
     return said

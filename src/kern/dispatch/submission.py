@@ -1,6 +1,6 @@
 """How runs come to be: accepted, resumed, branched off others. What follows is the same for all."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal, TypeAlias, TypeVar
 
@@ -23,7 +23,6 @@ from kern.errors import (
 )
 from kern.execution.blobs import put_all
 from kern.execution.cancellation import cancellations
-from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, encode
 from kern.run.given import REPLACED

@@ -12,6 +12,7 @@ from kern.execution.beginning import resolve_dependencies, tell
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.cancellation import managed
+from kern.execution.decisions import decide_known
 from kern.execution.finishing import asked_of_model, is_fit, suggest
 from kern.execution.hook_calls import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage
@@ -117,6 +118,8 @@ async def _resume(attempt: Attempt) -> None:
     """Write down that a later attempt goes on, and with which calls."""
     state, journal = attempt.state, attempt.journal
     begun: tuple[int, ...] = ()
+    if state.requirements:  # Nobody has answered them itself.
+        await decide_known(attempt)
     if state.turns:
         last = state.turns[-1]
         check_calls(attempt, last)
