@@ -160,7 +160,7 @@ RETURNING status, finished_at""",
         if status.is_terminal:
             self._ends.follow(transaction, run_id)
         else:
-            transaction.notify(Kind.changed, run_id)
+            self._ends.pause(transaction, run_id)
         return Settled(status, moment(row["finished_at"]), lost)
 
     def release(self, transaction: Transaction, run_id: str, attempt: int) -> RunStatus | None:
