@@ -1,0 +1,173 @@
+"""Approvals: the records of what a person has to allow before a run goes on, and of the answers."""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias, get_args
+from uuid import UUID, uuid5
+
+import msgspec
+
+from kern.errors import InvalidInputError
+from kern.keywords import nearest
+from kern.run.codec import check_id, encode, parse
+
+ApprovalStatus: TypeAlias = Literal["pending", "approved", "rejected", "expired", "cancelled"]
+"""How an approval stands; all but the first are for good."""
+
+PauseType: TypeAlias = Literal["confirmation", "user_input", "external_execution", "user_feedback"]
+"""What a person has to give."""
+
+_RECORDS = UUID("6b65726e-0000-5000-8000-617070726f76")
+
+_JSON = ("tool_args", "requirements", "context", "resolution_data")
+_MOMENTS = ("resolved_at", "created_at", "updated_at", "expires_at")
+
+
+class ApprovalType(StrEnum):
+    """Which record of a decision is kept.
+
+    ``required``: it is made as the run pauses, and can be decided by itself. ``audit``: it is made
+    once somebody has decided.
+    """
+
+    required = "required"
+    audit = "audit"
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The record of a decision, as it is stored. Moments are seconds since 1970.
+
+    Attributes:
+        id: its identity.
+        run_id: the run that waits for it.
+        session_id: the conversation of that run.
+        status: how it stands.
+        approval_type: ``"required"`` or ``"audit"``.
+        pause_type: what a person has to give.
+        tool_name: the tool that is to be called.
+        tool_args: with which arguments, as JSON text.
+        source_type: what has asked, ``"agent"`` or ``"team"``.
+        source_name: what people call that.
+        agent_id: the agent.
+        team_id: the team.
+        user_id: on whose behalf the run executes.
+        requirements: what the run waits for, as JSON text: a list of one.
+        context: what helps to decide, as JSON text.
+        resolution_data: what was given with the decision, as JSON text.
+        resolved_by: who has decided.
+        resolved_at: when.
+        created_at: when it was made.
+        updated_at: when it was last changed.
+        expires_at: until when it can be decided; None for any time.
+        run_status: where the run is.
+        schedule_id: the schedule that has started the run.
+        schedule_run_id: the run, where a schedule has started it.
+        strict: whether only this record decides, whatever the run is continued with.
+    """
+
+    id: str
+    run_id: str | None = None
+    session_id: str | None = None
+    status: str = "pending"
+    approval_type: str = "required"
+    pause_type: str = "confirmation"
+    tool_name: str | None = None
+    tool_args: str | None = None
+    source_type: str = "agent"
+    source_name: str | None = None
+    agent_id: str | None = None
+    team_id: str | None = None
+    user_id: str | None = None
+    requirements: str | None = None
+    context: str | None = None
+    resolution_data: str | None = None
+    resolved_by: str | None = None
+    resolved_at: float | None = None
+    created_at: float = 0.0
+    updated_at: float | None = None
+    expires_at: float | None = None
+    run_status: str | None = None
+    schedule_id: str | None = None
+    schedule_run_id: str | None = None
+    strict: bool = False
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether nobody has decided yet."""
+        return self.status == "pending"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values, as users see it; moments are whole seconds."""
+        values: dict[str, Any] = msgspec.structs.asdict(self)
+        for name in _JSON:
+            if values.get(name) is not None:
+                values[name] = parse(values[name])
+        for name in _MOMENTS:
+            if values[name] is not None:
+                values[name] = int(values[name])
+        return values
+
+
+def approval_id(run_id: str, requirement_id: str) -> str:
+    """Return the id of the record of what a run waits for: the same however often it pauses.
+
+    Args:
+        run_id: the run.
+        requirement_id: what it waits for.
+    """
+    return str(uuid5(_RECORDS, f"{run_id}\n{requirement_id}"))
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "status": get_args(ApprovalStatus),
+    "approval_type": tuple(ApprovalType),
+    "pause_type": get_args(PauseType),
+    "source_type": ("agent", "team", "workflow"),
+}
+
+
+def columns_of(values: Mapping[str, object]) -> dict[str, Any]:
+    """Return columns of an approval as they are stored, of what a user has given.
+
+    Args:
+        values: by the names of columns; JSON values, and moments in seconds since 1970 or as a
+            datetime with a time zone.
+
+    Raises:
+        InvalidInputError: there is no such column, or a value cannot be used.
+    """
+    known = Approval.__struct_fields__
+    for name in values:
+        if name not in known:
+            raise InvalidInputError(f"An approval has no {name!r}. {nearest(name, known)}")
+    return {
+        name: None if value is None else _column(name, value)
+        for name, value in values.items()
+        if value is not None or name not in (*_CHOICES, "strict")
+    }
+
+
+def _column(name: str, value: object) -> object:
+    if (choices := _CHOICES.get(name)) is not None:
+        if value not in choices:
+            raise InvalidInputError(f"{name} must be one of {', '.join(choices)}, not {value!r:.50}.")
+        return str(value)
+    if name in _JSON:
+        return encode(value, name)
+    if name in _MOMENTS:
+        return _moment(name, value)
+    if name == "strict":
+        return bool(value)
+    return check_id(name, value)
+
+
+def _moment(name: str, value: object) -> float:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.timestamp()
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise InvalidInputError(
+        f"{name} must be seconds since 1970 or a datetime with a time zone, not {value!r:.50}."
+    )
