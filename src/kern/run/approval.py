@@ -12,12 +12,10 @@ import msgspec
 from kern.errors import InvalidInputError
 from kern.keywords import nearest
 from kern.run.codec import check_id, encode, parse
+from kern.run.requirement import PauseType
 
 ApprovalStatus: TypeAlias = Literal["pending", "approved", "rejected", "expired", "cancelled"]
 """How an approval stands; all but the first are for good."""
-
-PauseType: TypeAlias = Literal["confirmation", "user_input", "external_execution", "user_feedback"]
-"""What a person has to give."""
 
 _RECORDS = UUID("6b65726e-0000-5000-8000-617070726f76")
 
@@ -53,7 +51,8 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         agent_id: the agent.
         team_id: the team.
         user_id: on whose behalf the run executes.
-        requirements: what the run waits for, as JSON text: a list of one.
+        requirement_id: which of the run's requirements it is about.
+        requirements: that requirement, as JSON text: a list of one.
         context: what helps to decide, as JSON text.
         resolution_data: what was given with the decision, as JSON text.
         resolved_by: who has decided.
@@ -68,7 +67,8 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     id: str
-    run_id: str | None = None
+    run_id: str
+    requirement_id: str | None = None
     session_id: str | None = None
     status: str = "pending"
     approval_type: str = "required"
@@ -86,7 +86,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     resolved_by: str | None = None
     resolved_at: float | None = None
     created_at: float = 0.0
-    updated_at: float | None = None
+    updated_at: float = 0.0
     expires_at: float | None = None
     run_status: str | None = None
     schedule_id: str | None = None
