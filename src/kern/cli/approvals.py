@@ -15,7 +15,8 @@ from kern.run.codec import decode_object
 from kern.run.printable import printable
 
 if TYPE_CHECKING:
-    from kern.db.approval_methods import ApprovalChange, ApprovalMethods
+    from kern.db.approval_methods import ApprovalMethods
+    from kern.run.approval import ApprovalChange
 
 app = typer.Typer(
     help="What people have to allow before runs go on: look, approve, reject.", no_args_is_help=True

@@ -1,6 +1,6 @@
 """What a database answers users who ask it for approvals."""
 
-from typing import Any, TypedDict
+from typing import Any
 
 import msgspec
 from typing_extensions import Unpack
@@ -10,35 +10,11 @@ from kern.db.database import Database
 from kern.db.stored import page_of
 from kern.errors import InvalidInputError
 from kern.keywords import explanation
-from kern.run.approval import Approval, columns_of
+from kern.run.approval import Approval, ApprovalChange, columns_of
 from kern.run.codec import check_id, check_user
 from kern.run.identity import new_id
 from kern.run.numbers import check_count
 from kern.run.ownership import may_see
-
-
-class ApprovalChange(TypedDict, total=False):
-    """What of an approval can be changed.
-
-    Attributes:
-        status: ``"approved"`` or ``"rejected"``.
-        resolved_by: who has decided.
-        resolved_at: when, in seconds since 1970; by default now.
-        resolution_data: what is given with the decision: ``values`` for the fields of a user's
-            input, the ``result`` of a call that was made elsewhere, the ``arguments`` with which a
-            call is allowed, a ``note`` for the model with a rejection.
-        context: what helps to decide, JSON values.
-        expires_at: until when it can be decided, in seconds since 1970.
-        run_status: is accepted, and changes nothing: it is read from the run.
-    """
-
-    status: str
-    resolved_by: str | None
-    resolved_at: float | None
-    resolution_data: dict[str, Any] | None
-    context: dict[str, Any] | None
-    expires_at: float | None
-    run_status: str | None
 
 
 class ApprovalMethods(Database):
@@ -135,7 +111,8 @@ class ApprovalMethods(Database):
             expected_status: the status that it must have, such as ``"pending"``; by default any.
             user_id: the user whose approval it must be; by default any.
             fields: what it is to hold: ``status`` (``"approved"`` or ``"rejected"``),
-                ``resolved_by``, ``resolution_data`` and so on; see :class:`ApprovalChange`.
+                ``resolved_by``, ``resolution_data`` and so on; see
+                :class:`~kern.run.approval.ApprovalChange`.
 
         Returns:
             The approval as it is then; None where there is none, or it stands otherwise.
@@ -179,6 +156,8 @@ class ApprovalMethods(Database):
             kind = type(approval_data).__name__
             raise InvalidInputError(f"Pass a dict of an approval's columns, not {kind}.")
         columns = columns_of(approval_data)
+        if "run_id" not in columns:
+            raise InvalidInputError("An approval needs the run_id of the run that waits for it.")
         approval = Approval(**{"id": new_id()} | columns)
         store = await self.store()
         if not await store.approvals.put(approval):

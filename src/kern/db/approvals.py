@@ -8,11 +8,8 @@ from typing import Any
 import msgspec
 
 from kern.errors import RunStateError
-from kern.run.approval import Approval
+from kern.run.approval import RESOLVED, Approval
 from kern.run.codec import decode_object, encode
-
-RESOLVED = ("approved", "rejected")
-"""The statuses with which a run goes on."""
 
 
 class ApprovalFilter(msgspec.Struct, frozen=True):

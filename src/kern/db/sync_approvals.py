@@ -6,6 +6,7 @@ from typing_extensions import Unpack
 
 from kern.aio.portal import finished
 from kern.db.approval_methods import ApprovalMethods
+from kern.run.approval import ApprovalChange
 
 
 class SyncApprovalMethods(ApprovalMethods):
@@ -93,7 +94,7 @@ class SyncApprovalMethods(ApprovalMethods):
             expected_status: the status that it must have, such as ``"pending"``; by default any.
             user_id: the user whose approval it must be; by default any.
             fields: what it is to hold: ``status`` (``"approved"`` or ``"rejected"``),
-                ``resolved_by``, ``resolution_data`` and so on; see :class:`ApprovalChange`.
+                ``resolved_by``, ``resolution_data`` and so on; see :class:`~kern.run.approval.ApprovalChange`.
 
         Returns:
             The approval as it is then; None where there is none, or it stands otherwise.

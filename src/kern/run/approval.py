@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 from uuid import UUID, uuid5
 
 import msgspec
@@ -16,6 +16,9 @@ from kern.run.requirement import PauseType
 
 ApprovalStatus: TypeAlias = Literal["pending", "approved", "rejected", "expired", "cancelled"]
 """How an approval stands; all but the first are for good."""
+
+RESOLVED: tuple[ApprovalStatus, ...] = ("approved", "rejected")
+"""The statuses with which a run goes on."""
 
 _RECORDS = UUID("6b65726e-0000-5000-8000-617070726f76")
 
@@ -110,6 +113,30 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return values
 
 
+class ApprovalChange(TypedDict, total=False):
+    """What of an approval can be changed.
+
+    Attributes:
+        status: ``"approved"`` or ``"rejected"``.
+        resolved_by: who has decided.
+        resolved_at: when, in seconds since 1970; by default now.
+        resolution_data: what is given with the decision: ``values`` for the fields of a user's
+            input, the ``result`` of a call that was made elsewhere, the ``arguments`` with which a
+            call is allowed, a ``note`` for the model with a rejection.
+        context: what helps to decide, JSON values.
+        expires_at: until when it can be decided, in seconds since 1970.
+        run_status: is accepted, and changes nothing: it is read from the run.
+    """
+
+    status: str
+    resolved_by: str | None
+    resolved_at: float | None
+    resolution_data: dict[str, Any] | None
+    context: dict[str, Any] | None
+    expires_at: float | None
+    run_status: str | None
+
+
 def approval_id(run_id: str, requirement_id: str) -> str:
     """Return the id of the record of what a run waits for: the same however often it pauses.
 
@@ -152,7 +179,9 @@ def columns_of(values: Mapping[str, object]) -> dict[str, Any]:
 def _column(name: str, value: object) -> object:
     if (choices := _CHOICES.get(name)) is not None:
         if value not in choices:
-            raise InvalidInputError(f"{name} must be one of {', '.join(choices)}, not {value!r:.50}.")
+            raise InvalidInputError(
+                f"{name} must be one of {', '.join(choices)}, not {value!r:.50}."
+            )
         return str(value)
     if name in _JSON:
         return encode(value, name)

@@ -12,6 +12,7 @@ from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.names import Names
 from kern.run.approval import Approval
 from kern.run.base import RunStatus
+from kern.run.record import Settlement
 
 _FIELDS = Approval.__struct_fields__
 _MOMENTS = ("resolved_at", "created_at", "updated_at", "expires_at")
@@ -42,14 +43,18 @@ class PostgresApprovals(Approvals):
             for each in _FIELDS
         ]
         self._select = f"SELECT {', '.join(columns)} FROM {self._table} AS approval"
-        self.insert = f"""
-INSERT INTO {self._table} ({", ".join(_FIELDS)}) VALUES ({", ".join(map(_given, _FIELDS))})
-ON CONFLICT (id) DO NOTHING RETURNING id"""
-        changes = ", ".join(f"{each} = {_given(each)}" for each in _FIELDS if each != "id")
-        self._replace = f"UPDATE {self._table} SET {changes} WHERE id = {_given('id')}"
-        self._lock_run = f"""
+        changes = ", ".join(f"{each} = excluded.{each}" for each in _FIELDS if each != "id")
+        insert = f"""
+INSERT INTO {self._table} AS known ({", ".join(_FIELDS)})
+VALUES ({", ".join(map(_given, _FIELDS))}) ON CONFLICT (id) DO """
+        self._insert = f"{insert} NOTHING RETURNING id"
+        self._replace = f"{insert} UPDATE SET {changes}"
+        self._resolve = f"{self._replace} WHERE known.status = 'pending'"
+        self._run = f"""
 SELECT run_id, attempt, status, metadata, foreground FROM {names.runs}
-WHERE run_id = (SELECT run_id FROM {self._table} WHERE id = $1) FOR NO KEY UPDATE"""
+WHERE run_id = $1 FOR NO KEY UPDATE"""
+        of_record = f"(SELECT run_id FROM {self._table} WHERE id = $1)"
+        self._run_of = self._run.replace("$1", of_record)
         self._note = f"UPDATE {names.runs} SET metadata = $2 WHERE run_id = $1"
 
     @override
@@ -73,21 +78,23 @@ WHERE run_id = (SELECT run_id FROM {self._table} WHERE id = $1) FOR NO KEY UPDAT
 
     @override
     async def put(self, approval: Approval) -> bool:
-        return bool(await self._connections.fetch(self.insert, *_values(approval)))
+        return bool(await self._connections.fetch(self._insert, *_values(approval)))
 
     @override
     async def update(
         self, approval_id: str, expected: str | None, columns: Mapping[str, Any]
     ) -> Approval | None:
         async with self._connections.transaction() as connection:
-            runs = await connection.fetch(self._lock_run, approval_id)
+            runs = await connection.fetch(self._run_of, approval_id)
             rows = await connection.fetch(
                 f"{self._select} WHERE id = $1 FOR NO KEY UPDATE OF approval", approval_id
             )
             if not rows:
                 return None
             current = _approval(rows[0])
-            now: float = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+            now: float = await connection.fetchval(
+                "SELECT extract(epoch FROM clock_timestamp())::float8"
+            )
             approval = changed(current, expected, columns, now)
             if approval is None:
                 return None
@@ -101,24 +108,58 @@ WHERE run_id = (SELECT run_id FROM {self._table} WHERE id = $1) FOR NO KEY UPDAT
         statement = f"DELETE FROM {self._table} WHERE id = $1 RETURNING id"
         return bool(await self._connections.fetch(statement, approval_id))
 
+    async def ask(self, connection: Connection, settlement: Settlement) -> None:
+        """Make the records of what a run pauses for.
+
+        Where one was resolved meanwhile, a background run goes on at once.
+
+        Args:
+            connection: in whose transaction the run pauses, which has its row locked.
+            settlement: how it does.
+        """
+        meanwhile = False
+        for each in settlement.approvals:
+            if not await connection.fetch(self._insert, *_values(each)):
+                stored = _approval(
+                    (await connection.fetch(f"{self._select} WHERE id = $1", each.id))[0]
+                )
+                meanwhile |= stored.status in RESOLVED and each.is_pending
+        if meanwhile:
+            [run] = await connection.fetch(self._run, settlement.run_id)
+            await self._wake(connection, run)
+
+    async def resolve(self, connection: Connection, approvals: Sequence[Approval]) -> None:
+        """Store records as the answers leave them with which their run goes on.
+
+        Those that are resolved stay as they are.
+
+        Args:
+            connection: in whose transaction the run goes on, which has its row locked.
+            approvals: the records.
+        """
+        for each in approvals:
+            await connection.fetch(self._resolve, *_values(each))
+
     async def _follow(
         self, connection: Connection, run: asyncpg.Record, approval: Approval
     ) -> None:
         """Note an approval in the metadata of its run, and have that go on."""
         if run["status"] != RunStatus.paused:
             return
-        run_id = run["run_id"]
-        await connection.fetch(self._note, run_id, noted(run["metadata"], approval))
+        await connection.fetch(self._note, run["run_id"], noted(run["metadata"], approval))
+        await self._wake(connection, run)
+
+    async def _wake(self, connection: Connection, run: asyncpg.Record) -> None:
+        """Have a paused run go on, unless that is for its caller to do."""
         if not run["foreground"]:
-            await connection.fetch(
-                self._resume, run_id, RunStatus.paused, run["attempt"], [], [], [], [], []
-            )
+            values = (run["run_id"], RunStatus.paused, run["attempt"])
+            await connection.fetch(self._resume, *values, [], [], [], [], [])
 
 
 def _given(column: str) -> str:
     parameter = f"${_FIELDS.index(column) + 1}"
-    if column == "created_at":
-        return f"to_timestamp(coalesce(nullif({parameter}::float8, 0), extract(epoch FROM now())))"
+    if column in ("created_at", "updated_at"):
+        return f"coalesce(to_timestamp(nullif({parameter}::float8, 0)), now())"
     return f"to_timestamp({parameter}::float8)" if column in _MOMENTS else parameter
 
 
