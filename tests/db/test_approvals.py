@@ -159,7 +159,7 @@ def test_what_nobody_has_decided_in_time_is_expired(db: AnyDb) -> None:
         ({"status": "allowed"}, "status must be one of pending, approved"),
         ({"resolved_at": "now"}, "resolved_at must be seconds since 1970"),
         ({"resolved_at": float("nan")}, "resolved_at must be seconds since 1970"),
-        ({"resolved_at": datetime(2026, 1, 1)}, "a datetime with a time zone"),  # noqa: DTZ001 # on purpose
+        ({"resolved_at": datetime(2026, 1, 1)}, "a datetime with a time zone"),  # on purpose
         ({"resolution_data": {"values": {1, 2}}}, "resolution_data has no JSON form"),
         ({"resolved_by": "\x00"}, "resolved_by"),
         ({"resolved_by": "x" * 1000}, "resolved_by"),

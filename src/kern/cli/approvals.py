@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,11 +145,11 @@ def _resolve(
     approval_id: str,
     status: str,
     by: str | None,
-    data: dict[str, object],
+    data: Mapping[str, object],
 ) -> None:
-    fields: "ApprovalChange" = {"status": status, "resolved_by": by or getpass.getuser()}
+    fields: ApprovalChange = {"status": status, "resolved_by": by or getpass.getuser()}
     if data:
-        fields["resolution_data"] = data
+        fields["resolution_data"] = dict(data)
 
     async def resolve() -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         changed = await database.aupdate_approval(approval_id, "pending", **fields)

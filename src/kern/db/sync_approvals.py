@@ -94,7 +94,8 @@ class SyncApprovalMethods(ApprovalMethods):
             expected_status: the status that it must have, such as ``"pending"``; by default any.
             user_id: the user whose approval it must be; by default any.
             fields: what it is to hold: ``status`` (``"approved"`` or ``"rejected"``),
-                ``resolved_by``, ``resolution_data`` and so on; see :class:`~kern.run.approval.ApprovalChange`.
+                ``resolved_by``, ``resolution_data`` and so on; see
+                :class:`~kern.run.approval.ApprovalChange`.
 
         Returns:
             The approval as it is then; None where there is none, or it stands otherwise.

@@ -7,10 +7,10 @@ import asyncpg
 import msgspec
 from typing_extensions import override
 
-from kern.db.approvals import RESOLVED, ApprovalFilter, Approvals, changed, noted
+from kern.db.approvals import ApprovalFilter, Approvals, changed, noted
 from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.names import Names
-from kern.run.approval import Approval
+from kern.run.approval import RESOLVED, Approval
 from kern.run.base import RunStatus
 from kern.run.record import Settlement
 

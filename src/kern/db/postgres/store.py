@@ -72,7 +72,7 @@ class PostgresStore(Store):
         self.blobs = PostgresBlobs(connections.fetch, names)
         self._fetch = connections.fetch
         self._steps = Steps(names)
-        self.approvals = PostgresApprovals(connections, names, self._steps.resume)
+        self.approvals = self._approvals = PostgresApprovals(connections, names, self._steps.resume)
         self._reading = Reading(names)
         self._session_lock = SessionLock(names)
         self._set_counted = Limits(names).set_counted
@@ -375,7 +375,7 @@ class PostgresStore(Store):
         async with self.connections.transaction() as connection:
             rows = await self._write_ends([settlement], connection.fetch)
             if rows and rows[0]["status"] == RunStatus.paused:
-                await self.approvals.ask(connection, settlement)
+                await self._approvals.ask(connection, settlement)
         return (await self._settled([settlement], rows))[0]
 
     async def _write_ends(
