@@ -104,7 +104,7 @@ def changed(
     if expected is not None and status != expected:
         return None
     if wanted is not None and status not in ("pending", wanted):
-        raise RunStateError(f"The approval {current.id} {_how(current, status)}: that is for good.")
+        raise RunStateError(f"The approval {current.id} {how(current, status)}: that is for good.")
     more: dict[str, Any] = {"updated_at": now}
     if wanted in RESOLVED and current.is_pending:
         more["resolved_at"] = now
@@ -122,7 +122,13 @@ def noted(metadata: str | None, approval: Approval) -> str:
     return encode({**decode_object(metadata), "approval": approval.to_dict()}, "metadata")
 
 
-def _how(approval: Approval, status: str) -> str:
+def how(approval: Approval, status: str) -> str:
+    """Return how an approval stands, by whom and since when.
+
+    Args:
+        approval: the approval.
+        status: how it stands; see :func:`status_at`.
+    """
     by = f" by {approval.resolved_by}" if approval.resolved_by else ""
     at = approval.resolved_at if status != "expired" else approval.expires_at
     when = "" if at is None else f" at {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S UTC}"

@@ -5,22 +5,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
-from uuid import UUID, uuid5
 
 import msgspec
 
 from kern.errors import InvalidInputError
 from kern.keywords import nearest
-from kern.run.codec import check_id, encode, parse
-from kern.run.requirement import PauseType
+from kern.run.answers import answered
+from kern.run.codec import check_id, dump, encode, parse
+from kern.run.requirement import PauseType, RunRequirement
 
 ApprovalStatus: TypeAlias = Literal["pending", "approved", "rejected", "expired", "cancelled"]
 """How an approval stands; all but the first are for good."""
 
 RESOLVED: tuple[ApprovalStatus, ...] = ("approved", "rejected")
 """The statuses with which a run goes on."""
-
-_RECORDS = UUID("6b65726e-0000-5000-8000-617070726f76")
 
 _JSON = ("tool_args", "requirements", "context", "resolution_data")
 _MOMENTS = ("resolved_at", "created_at", "updated_at", "expires_at")
@@ -113,6 +111,53 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return values
 
 
+def answer_of(waiting: RunRequirement, record: Approval) -> RunRequirement:
+    """Return what a run waits for, as a record answers it that is approved or rejected.
+
+    Args:
+        waiting: what the run waits for.
+        record: the record of it.
+
+    Raises:
+        InvalidInputError: the record's ``resolution_data`` lacks a part of the answer, or has one
+            that cannot be used.
+    """
+    data = parse(record.resolution_data) if record.resolution_data else {}
+    data = data if isinstance(data, dict) else {}
+    given = RunRequirement.from_dict(waiting.to_dict())
+    if record.status == "rejected":
+        given.confirmation, given.confirmation_note = False, data.get("note")
+        return answered(waiting, given)
+    result, values = data.get("result"), data.get("values") or {}
+    if not isinstance(values, dict):
+        raise InvalidInputError(f"values must be a dict, not {type(values).__name__}.")
+    match waiting.kind:
+        case "user_input":
+            given.provide_user_input(values)
+        case "user_feedback":
+            given.provide_user_feedback(values)
+        case "confirmation" | "unknown_outcome" if result is None:
+            given.confirm(data.get("arguments"))
+    if result is not None:
+        given.external_execution_result = result if isinstance(result, str) else dump(result)
+    answer = answered(waiting, given)
+    if not answer.is_resolved():
+        missing = "the result" if waiting.kind == "external_execution" else "all values"
+        raise InvalidInputError(
+            f"The approval {record.id} of {record.tool_name} lacks {missing} that the call "
+            f"needs. Give resolution_data={_NEEDED[waiting.pause_type]} with it."
+        )
+    return answer
+
+
+_NEEDED: dict[PauseType, str] = {
+    "confirmation": "{}",
+    "user_input": '{"values": {"name": ...}}',
+    "user_feedback": '{"values": {"question": ["answer"]}}',
+    "external_execution": '{"result": "..."}',
+}
+
+
 class ApprovalChange(TypedDict, total=False):
     """What of an approval can be changed.
 
@@ -135,16 +180,6 @@ class ApprovalChange(TypedDict, total=False):
     context: dict[str, Any] | None
     expires_at: float | None
     run_status: str | None
-
-
-def approval_id(run_id: str, requirement_id: str) -> str:
-    """Return the id of the record of what a run waits for: the same however often it pauses.
-
-    Args:
-        run_id: the run.
-        requirement_id: what it waits for.
-    """
-    return str(uuid5(_RECORDS, f"{run_id}\n{requirement_id}"))
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
