@@ -1,6 +1,6 @@
 """How runs come to be: accepted, resumed, branched off others. What follows is the same for all."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Literal, TypeAlias, TypeVar
 
@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from kern.db.base import Store
 from kern.db.values import Accepted
+from kern.dispatch.answer import Answer, who_was_first
 from kern.dispatch.bound import Bound
 from kern.dispatch.decisions import decide
 from kern.errors import (
     BudgetExceededError,
     DatabaseUnavailableError,
-    InvalidInputError,
     OutcomeUnknownError,
     QueueFullError,
     RunConflictError,
@@ -25,12 +25,12 @@ from kern.execution.blobs import put_all
 from kern.execution.cancellation import cancellations
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.codec import decode_object, encode
 from kern.run.fold import fold, row_of_event
 from kern.run.given import REPLACED
 from kern.run.input import RunInput
 from kern.run.ownership import may_see
 from kern.run.record import JournalRow, NewRun, RunRecord
-from kern.run.requirement import RunRequirement
 from kern.run.state import StatePatch
 
 Result = TypeVar("Result")
@@ -164,43 +164,74 @@ class Submission:
 
     async def resume(
         self,
-        run_id: str,
-        status: RunStatus,
-        results: Mapping[str, str] | None = None,
-        requirements: Sequence[RunRequirement] | None = None,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-    ) -> RunOutput:
+        record: RunRecord,
+        answer: Answer,
+        *,
+        executor: str | None = None,
+        lease: float | None = None,
+        foreground: bool = False,
+    ) -> RunRecord:
         """Have a run that stands still go on from its journal, wherever its agent is served.
 
         Args:
-            run_id: the run.
-            status: the status in which it has to be: ERROR or PAUSED.
-            results: by tool call id, what calls returned that were made elsewhere.
-            requirements: those of a paused run, answered; see :mod:`kern.dispatch.decisions`.
-            user_id: the user whose run it must be; None for any.
-            agent_id: the agent whose run it must be; None for any.
+            record: the run, as it was found.
+            answer: what it is given to go on with.
+            executor: who executes it at once, by a name that nobody else has.
+            lease: the seconds for which that one is protected from others.
+            foreground: whether it belongs to a caller from now on.
 
         Returns:
-            The run, PENDING.
+            The run, PENDING; or RUNNING at its executor, unless it has to wait for the session
+            lock.
 
         Raises:
-            RunNotFoundError: there is no such run.
-            InvalidInputError: it is another agent's.
-            RunStateError: it is in another status, or does not wait for these.
+            RunStateError: it stands otherwise by now, or does not wait for these; the error says
+                who has answered before.
+            JournalError: what is stored of it cannot be read.
         """
-        record = await self.found(run_id, user_id)
-        if agent_id not in (None, record.agent_id):
-            raise InvalidInputError(
-                f"Run {run_id} is one of the agent {record.agent_id!r}, and not of {agent_id!r}. "
-                "Have the agent that it belongs to go on with it."
+        run_id, metadata = record.run_id, None
+        if answer.metadata:
+            metadata = encode({**decode_object(record.metadata), **answer.metadata}, "metadata")
+        try:
+            decided = await decide(self._store, record, answer)
+        except RunStateError as error:
+            who = await who_was_first(self._store, run_id, answer)
+            raise RunStateError(f"{error}{who}") from error
+        try:
+            resumed = await self._store.resume(
+                *(run_id, record.status, record.attempt, decided.rows),
+                executor=executor,
+                lease=lease,
+                foreground=foreground,
+                metadata=metadata,
+                resolved=decided.resolved,
             )
-        if record.status is not status:
-            raise RunStateError(f"Run {run_id} is {record.status}, not {status}.")
-        rows = await decide(self._store, record, results or {}, requirements)
-        if not await self._store.resume(run_id, status, record.attempt, rows):
-            raise RunStateError(f"Run {run_id} is not {status} any more.")
-        return RunOutput.from_record(await self.found(run_id))
+        except OutcomeUnknownError:
+            held = None if executor is None else await self._store.held(run_id, executor)
+            if held is None:
+                raise
+            return held
+        if resumed is None:
+            await self.refuse(await self.found(run_id), answer, record.status)
+        assert resumed is not None, "else it was refused"
+        return resumed
+
+    async def refuse(
+        self, record: RunRecord, answer: Answer, wanted: RunStatus = RunStatus.paused
+    ) -> None:
+        """Say that a run cannot go on like this, and who has answered before.
+
+        Args:
+            record: the run, as it stands.
+            answer: what it was given to go on with.
+            wanted: the status that it would have to have.
+
+        Raises:
+            RunStateError: it has another one.
+        """
+        who = await who_was_first(self._store, record.run_id, answer)
+        status = record.status if record.status is not wanted else f"{wanted} anew"
+        raise RunStateError(f"Run {record.run_id} is {status}, not {wanted}.{who}")
 
     async def fork(self, run: NewRun, origin: str, seq: int) -> RunOutput:
         """Begin a new run with the first steps of another.

@@ -49,7 +49,7 @@ def asked_for(output: RunOutput) -> tuple[Approval, ...]:
     )
 
 
-async def answers_of_records(attempt: Attempt) -> list[RunRequirement]:
+async def answers_of_records(attempt: Attempt) -> Heard:
     """Return what a paused run waits for, as records have answered it.
 
     Args:
@@ -65,23 +65,24 @@ async def answers_of_records(attempt: Attempt) -> list[RunRequirement]:
         if _has_record(each) and each.approval_type == "required"
     ]
     if store is None or not waiting:
-        return []
+        return Heard()
     records = await _records(store, waiting)
     answers: list[RunRequirement] = []
+    deciders: list[str | None] = []
     for each in waiting:
         record = records.get(each.approval_id or "")
         if record is None:
             continue
-        if record.status in RESOLVED:
-            answers.append(_answer(each, record))
-            attempt.output.metadata = {
-                **(attempt.output.metadata or {}),
-                "approval": record.to_dict(),
-            }
-        elif status_at(record, time.time()) == "expired" and record.is_pending:
+        if record.is_pending and status_at(record, time.time()) == "expired":
             expire = partial(store.approvals.update, record.id, "expired", {"status": "expired"})
-            await until_available(expire)
-    return answers
+            if await until_available(expire) is None:  # Somebody has decided at this moment.
+                record = await until_available(partial(store.approvals.get, record.id))
+        if record is not None and record.status in RESOLVED:
+            answers.append(_answer(each, record))
+            deciders.append(record.resolved_by)
+            metadata = attempt.output.metadata or {}
+            attempt.output.metadata = {**metadata, "approval": record.to_dict()}
+    return Heard(tuple(answers), by=_together(deciders))
 
 
 async def hear(
@@ -117,7 +118,7 @@ async def hear(
     is_silent = requirements is None and not results
     known: list[RunRequirement] = []
     resolved: list[Approval] = []
-    deciders: list[str] = []
+    deciders: list[str | None] = []
     for each in recorded:
         record, answer = records.get(each.approval_id or ""), answers.get(each.id)
         if each.approval_type == "audit":
@@ -132,8 +133,7 @@ async def hear(
             continue
         if is_resolved and (answer is None or each.strict):
             known.append(answer_of(each, record))
-            if record.resolved_by:
-                deciders.append(record.resolved_by)
+            deciders.append(record.resolved_by)
         elif (
             answer is not None
             and record.is_pending
@@ -141,7 +141,7 @@ async def hear(
             and each.member_run_id is None
         ):
             resolved.append(_resolved(record, answer, by))
-    return Heard(tuple(known), tuple(resolved), ", ".join(dict.fromkeys(deciders)) or None)
+    return Heard(tuple(known), tuple(resolved), _together(deciders))
 
 
 async def decided_by(store: Store, run_id: str) -> str | None:
@@ -157,14 +157,17 @@ async def decided_by(store: Store, run_id: str) -> str | None:
     return None if last is None else f"the approval {last.id} {how(last, last.status)}"
 
 
+def _together(deciders: Sequence[str | None]) -> str | None:
+    """Return those who have decided, as one text."""
+    return ", ".join(dict.fromkeys(each for each in deciders if each)) or None
+
+
 def _has_record(requirement: RunRequirement) -> bool:
     """Say whether there is a record of this run: a child's is the child's."""
     return requirement.approval_id is not None and requirement.member_run_id is None
 
 
-async def _records(
-    store: Store, waiting: Sequence[RunRequirement]
-) -> dict[str, Approval]:
+async def _records(store: Store, waiting: Sequence[RunRequirement]) -> dict[str, Approval]:
     ids = dict.fromkeys(each.approval_id for each in waiting if each.approval_id is not None)
     found = await asyncio.gather(
         *(until_available(partial(store.approvals.get, each)) for each in ids)
@@ -197,9 +200,7 @@ def _answer(waiting: RunRequirement, record: Approval) -> RunRequirement:
         return replace(waiting, confirmation=False, confirmation_note=str(error))
 
 
-def _record(
-    output: RunOutput, requirement: RunRequirement, names: Sequence[str]
-) -> Approval:
+def _record(output: RunOutput, requirement: RunRequirement, names: Sequence[str]) -> Approval:
     """Return the record of what a run waits for, which nobody has decided yet."""
     assert requirement.approval_id is not None, "it was looked at"
     call, metadata = requirement.tool_execution, output.metadata or {}

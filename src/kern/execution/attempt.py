@@ -152,6 +152,7 @@ class Attempt:
         emit: Emit | None = None,
         foreground: bool = False,
         is_pinned: bool = True,
+        told: int | None = None,
     ) -> Self:
         """Return the attempt that a record is in, ready to be executed.
 
@@ -162,6 +163,8 @@ class Attempt:
             emit: told of each event, where the run's own caller streams it.
             foreground: whether it belongs to a caller who waits.
             is_pinned: whether the spec is that of the run's submit, in this process.
+            told: the number of the last event of earlier attempts that its caller has, who is
+                told of those that follow.
         """
         output = RunOutput.from_record(record)
         output.agent_name = spec.name
@@ -171,7 +174,11 @@ class Attempt:
             record.input or "",
             output,
             store,
-            Journal(store, output, record.attempt, emit, record.streamed, charged=record.budgeted),
+            Journal(
+                *(store, output, record.attempt, emit, record.streamed),
+                charged=record.budgeted,
+                told=told,
+            ),
             record.attempt,
             foreground=foreground,
             timeout=record.timeout,

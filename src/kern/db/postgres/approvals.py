@@ -10,9 +10,9 @@ from typing_extensions import override
 from kern.db.approvals import ApprovalFilter, Approvals, changed, noted
 from kern.db.postgres.connections import Connection, Connections
 from kern.db.postgres.names import Names
+from kern.db.postgres.statements import Resuming
 from kern.run.approval import RESOLVED, Approval
 from kern.run.base import RunStatus
-from kern.run.record import Settlement
 
 _FIELDS = Approval.__struct_fields__
 _MOMENTS = ("resolved_at", "created_at", "updated_at", "expires_at")
@@ -21,17 +21,11 @@ _MOMENTS = ("resolved_at", "created_at", "updated_at", "expires_at")
 class PostgresApprovals(Approvals):
     """The approvals beside one session table."""
 
-    def __init__(self, connections: Connections, names: Names, resume: str) -> None:
-        """Write the statements for ``names``.
-
-        Args:
-            connections: where to send them.
-            names: the tables.
-            resume: the statement that makes a run PENDING that stands still.
-        """
+    def __init__(self, connections: Connections, names: Names) -> None:
+        """Write the statements for ``names``."""
         self._connections = connections
         self._table = names.approvals
-        self._resume = resume
+        self._resuming = Resuming(names)
         # Where a run is, its row says best.
         status = f"(SELECT status FROM {names.runs} AS runs WHERE runs.run_id = approval.run_id)"
         columns = [
@@ -50,12 +44,8 @@ VALUES ({", ".join(map(_given, _FIELDS))}) ON CONFLICT (id) DO """
         self._insert = f"{insert} NOTHING RETURNING id"
         self._replace = f"{insert} UPDATE SET {changes}"
         self._resolve = f"{self._replace} WHERE known.status = 'pending'"
-        self._run = f"""
-SELECT run_id, attempt, status, metadata, foreground FROM {names.runs}
-WHERE run_id = $1 FOR NO KEY UPDATE"""
-        of_record = f"(SELECT run_id FROM {self._table} WHERE id = $1)"
-        self._run_of = self._run.replace("$1", of_record)
         self._note = f"UPDATE {names.runs} SET metadata = $2 WHERE run_id = $1"
+        self._run_of = f"SELECT run_id FROM {self._table} WHERE id = $1"
 
     @override
     async def get(self, approval_id: str) -> Approval | None:
@@ -85,7 +75,10 @@ WHERE run_id = $1 FOR NO KEY UPDATE"""
         self, approval_id: str, expected: str | None, columns: Mapping[str, Any]
     ) -> Approval | None:
         async with self._connections.transaction() as connection:
-            runs = await connection.fetch(self._run_of, approval_id)
+            run_id: str | None = await connection.fetchval(self._run_of, approval_id)
+            if run_id is None:
+                return None
+            line = await self.lock(connection, run_id)
             rows = await connection.fetch(
                 f"{self._select} WHERE id = $1 FOR NO KEY UPDATE OF approval", approval_id
             )
@@ -99,8 +92,8 @@ WHERE run_id = $1 FOR NO KEY UPDATE"""
             if approval is None:
                 return None
             await connection.fetch(self._replace, *_values(approval))
-            if runs and current.is_pending and approval.status in RESOLVED:
-                await self._follow(connection, runs[0], approval)
+            if line and current.is_pending and approval.status in RESOLVED:
+                await self._follow(connection, line[-1], approval)
         return await self.get(approval_id)
 
     @override
@@ -108,25 +101,28 @@ WHERE run_id = $1 FOR NO KEY UPDATE"""
         statement = f"DELETE FROM {self._table} WHERE id = $1 RETURNING id"
         return bool(await self._connections.fetch(statement, approval_id))
 
-    async def ask(self, connection: Connection, settlement: Settlement) -> None:
+    async def lock(self, connection: Connection, run_id: str) -> list[asyncpg.Record]:
+        """Lock a run and the paused runs that wait for it, parents first; the last is the run."""
+        return await connection.fetch(self._resuming.lock, run_id)
+
+    async def ask(self, connection: Connection, approvals: Sequence[Approval]) -> None:
         """Make the records of what a run pauses for.
 
-        Where one was resolved meanwhile, a background run goes on at once.
+        Where one was resolved meanwhile, the run goes on at once, unless it is a caller's.
 
         Args:
-            connection: in whose transaction the run pauses, which has its row locked.
-            settlement: how it does.
+            connection: in whose transaction the run has paused, after :meth:`lock`.
+            approvals: the records, as the run knows them.
         """
-        meanwhile = False
-        for each in settlement.approvals:
-            if not await connection.fetch(self._insert, *_values(each)):
-                stored = _approval(
-                    (await connection.fetch(f"{self._select} WHERE id = $1", each.id))[0]
+        for each in approvals:
+            if await connection.fetch(self._insert, *_values(each)):
+                continue
+            [row] = await connection.fetch(f"{self._select} WHERE id = $1", each.id)
+            stored = _approval(row)
+            if stored.status in RESOLVED and each.is_pending and stored.run_id == each.run_id:
+                await self._follow(
+                    connection, (await self.lock(connection, each.run_id))[-1], stored
                 )
-                meanwhile |= stored.status in RESOLVED and each.is_pending
-        if meanwhile:
-            [run] = await connection.fetch(self._run, settlement.run_id)
-            await self._wake(connection, run)
 
     async def resolve(self, connection: Connection, approvals: Sequence[Approval]) -> None:
         """Store records as the answers leave them with which their run goes on.
@@ -143,17 +139,10 @@ WHERE run_id = $1 FOR NO KEY UPDATE"""
     async def _follow(
         self, connection: Connection, run: asyncpg.Record, approval: Approval
     ) -> None:
-        """Note an approval in the metadata of its run, and have that go on."""
-        if run["status"] != RunStatus.paused:
-            return
-        await connection.fetch(self._note, run["run_id"], noted(run["metadata"], approval))
-        await self._wake(connection, run)
-
-    async def _wake(self, connection: Connection, run: asyncpg.Record) -> None:
-        """Have a paused run go on, unless that is for its caller to do."""
-        if not run["foreground"]:
-            values = (run["run_id"], RunStatus.paused, run["attempt"])
-            await connection.fetch(self._resume, *values, [], [], [], [], [])
+        """Note an approval in the metadata of its run, and have that go on, if it is paused."""
+        if run["status"] == RunStatus.paused:
+            await connection.fetch(self._note, run["run_id"], noted(run["metadata"], approval))
+            await connection.fetch(self._resuming.wake, run["run_id"])
 
 
 def _given(column: str) -> str:

@@ -37,11 +37,12 @@ from kern.db.postgres.rows import (
 )
 from kern.db.postgres.schedules import PostgresSchedules
 from kern.db.postgres.sessions import PostgresSessions
-from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
+from kern.db.postgres.statements import Limits, Reading, Resuming, SessionLock, Steps
 from kern.db.postgres.states import PostgresStates
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
 from kern.db.values import Accepted, Appended, Claim, Kind, Settled, Signal, Swept
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -72,8 +73,9 @@ class PostgresStore(Store):
         self.blobs = PostgresBlobs(connections.fetch, names)
         self._fetch = connections.fetch
         self._steps = Steps(names)
-        self.approvals = self._approvals = PostgresApprovals(connections, names, self._steps.resume)
+        self.approvals = self._approvals = PostgresApprovals(connections, names)
         self._reading = Reading(names)
+        self._resuming = Resuming(names)
         self._session_lock = SessionLock(names)
         self._set_counted = Limits(names).set_counted
         self._hand_off = HandOff(connections, names)
@@ -277,10 +279,33 @@ class PostgresStore(Store):
 
     @override
     async def resume(
-        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
-    ) -> bool:
+        self,
+        run_id: str,
+        status: RunStatus,
+        attempt: int,
+        rows: Sequence[JournalRow],
+        *,
+        executor: str | None = None,
+        lease: float | None = None,
+        foreground: bool | None = None,
+        metadata: str | None = None,
+        resolved: Sequence[Approval] = (),
+    ) -> RunRecord | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:]
-        return bool(await self._fetch(self._steps.resume, run_id, status, attempt, *journal))
+        options = (executor, lease, foreground, metadata)
+        values = (run_id, status, attempt, *journal, *options)
+        if not resolved:
+            found = await self._fetch(self._resuming.resume, *values)
+        else:
+            async with self.connections.transaction() as connection:
+                found = await connection.fetch(self._resuming.resume, *values)
+                if found:
+                    await self._approvals.resolve(connection, resolved)
+        return record(found[0]) if found else None
+
+    @override
+    async def expired_pauses(self, limit: int) -> list[str]:
+        return [row["run_id"] for row in await self._fetch(self._resuming.expire, limit)]
 
     @override
     async def ping(self) -> None:
@@ -373,9 +398,10 @@ class PostgresStore(Store):
     async def _settle_asking(self, settlement: Settlement) -> Settled | None:
         """Settle a run that pauses for records of approvals; they are made with it."""
         async with self.connections.transaction() as connection:
+            await self._approvals.lock(connection, settlement.run_id)
             rows = await self._write_ends([settlement], connection.fetch)
             if rows and rows[0]["status"] == RunStatus.paused:
-                await self._approvals.ask(connection, settlement)
+                await self._approvals.ask(connection, settlement.approvals)
         return (await self._settled([settlement], rows))[0]
 
     async def _write_ends(

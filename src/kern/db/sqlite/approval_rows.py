@@ -8,7 +8,7 @@ import msgspec
 from kern.db.approvals import ApprovalFilter
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import Tables
-from kern.run.approval import RESOLVED, Approval
+from kern.run.approval import Approval
 
 
 class Records:
@@ -38,21 +38,6 @@ class Records:
             "WHERE id = :id",
             **values,
         )
-
-    def ask(self, transaction: Transaction, approvals: Sequence[Approval]) -> bool:
-        """Make the records of what a run pauses for; say whether one was resolved meanwhile.
-
-        Args:
-            transaction: that in which the run pauses.
-            approvals: the records, as the run knows them.
-        """
-        meanwhile = False
-        for each in approvals:
-            if not self.insert(transaction, each):
-                stored = self.get(transaction, each.id)
-                assert stored is not None
-                meanwhile |= stored.status in RESOLVED and each.is_pending
-        return meanwhile
 
     def resolve(self, transaction: Transaction, approvals: Sequence[Approval]) -> None:
         """Store records as the answers leave them with which their run goes on.

@@ -1,6 +1,6 @@
 """Approvals in SQLite, each change with what follows for its run in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from typing_extensions import override
@@ -9,9 +9,50 @@ from kern.db.approvals import ApprovalFilter, Approvals, changed, noted
 from kern.db.sqlite.approval_rows import Records
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
-from kern.db.sqlite.submission import Submission
+from kern.db.sqlite.resuming import Resuming
+from kern.db.sqlite.tables import Tables
 from kern.run.approval import RESOLVED, Approval
-from kern.run.base import RunStatus
+
+
+class Asking:
+    """How runs wait for approvals, in one file's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        """Use ``tables``."""
+        self._runs = tables.runs
+        self._records = Records(tables)
+        self._resuming = Resuming(tables)
+
+    def ask(self, transaction: Transaction, approvals: Sequence[Approval]) -> None:
+        """Make the records of what a run pauses for.
+
+        Where one was resolved meanwhile, the run goes on at once, unless it is a caller's.
+
+        Args:
+            transaction: that in which the run has paused.
+            approvals: the records, as the run knows them.
+        """
+        for each in approvals:
+            if self._records.insert(transaction, each):
+                continue
+            stored = self._records.get(transaction, each.id)
+            assert stored is not None, "its id is in use"
+            if stored.status in RESOLVED and each.is_pending and stored.run_id == each.run_id:
+                self.follow(transaction, stored)
+
+    def follow(self, transaction: Transaction, approval: Approval) -> None:
+        """Note an approval in the metadata of its run, and have that go on, if it is paused."""
+        run = transaction.one(
+            f"SELECT metadata FROM {self._runs} WHERE run_id = :run_id AND status = 'PAUSED'",
+            run_id=approval.run_id,
+        )
+        if run is not None:
+            transaction.execute(
+                f"UPDATE {self._runs} SET metadata = :metadata WHERE run_id = :run_id",
+                run_id=approval.run_id,
+                metadata=noted(run["metadata"], approval),
+            )
+            self._resuming.wake(transaction, approval.run_id)
 
 
 class SqliteApprovals(Approvals):
@@ -20,9 +61,9 @@ class SqliteApprovals(Approvals):
     def __init__(self, file: SqliteFile) -> None:
         """Use ``file``."""
         self._file = file
-        self._tables = file.tables
+        self._table = file.tables.approvals
         self._records = Records(file.tables)
-        self._submission = Submission(file.tables)
+        self._asking = Asking(file.tables)
 
     @override
     async def get(self, approval_id: str) -> Approval | None:
@@ -64,32 +105,10 @@ class SqliteApprovals(Approvals):
         if approval is None:
             return None
         self._records.replace(transaction, approval)
-        if current.is_pending and approval.status in RESOLVED and approval.run_id is not None:
-            self._follow(transaction, approval)
+        if current.is_pending and approval.status in RESOLVED:
+            self._asking.follow(transaction, approval)
         return self._records.get(transaction, approval_id)
 
-    def _follow(self, transaction: Transaction, approval: Approval) -> None:
-        """Note the approval in the metadata of its run, and have that go on."""
-        run = transaction.one(
-            f"SELECT attempt, metadata, foreground FROM {self._tables.runs} "
-            "WHERE run_id = :run_id AND status = 'PAUSED'",
-            run_id=approval.run_id,
-        )
-        if run is None:
-            return
-        transaction.execute(
-            f"UPDATE {self._tables.runs} SET metadata = :metadata WHERE run_id = :run_id",
-            run_id=approval.run_id,
-            metadata=noted(run["metadata"], approval),
-        )
-        if not run["foreground"]:
-            assert approval.run_id is not None
-            self._submission.resume(
-                transaction, approval.run_id, RunStatus.paused, run["attempt"], ()
-            )
-
     def _delete(self, transaction: Transaction, approval_id: str) -> bool:
-        deleted = transaction.execute(
-            f"DELETE FROM {self._tables.approvals} WHERE id = :id", id=approval_id
-        )
+        deleted = transaction.execute(f"DELETE FROM {self._table} WHERE id = :id", id=approval_id)
         return deleted.rowcount > 0
