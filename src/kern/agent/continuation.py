@@ -8,9 +8,8 @@ from typing import Any, Literal, Self, TypedDict, TypeVar, cast
 import msgspec
 from typing_extensions import override
 
-from kern.agent.branching import Wanted, begins_anew, branch
+from kern.agent.branching import BranchOptions, Wanted, begins_anew, branch
 from kern.agent.definition import AnyAgent, runtime_of
-from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.work import Work
 from kern.dispatch.answer import Answer, check_agent
@@ -173,18 +172,11 @@ class Continuation(msgspec.Struct, frozen=True):
         return cast(Wanted, _only(self.given, _OF_BRANCHES))
 
     async def _branch(self, origin: RunOutput[Any] | str) -> Work:
-        options = cast(RunOptions, _only(self.given, _OF_NEW_RUNS))
+        options = cast(BranchOptions, _only(self.given, _OF_NEW_RUNS))
+        options["yield_run_output"] = self.yield_run_output
         if (run_id := self.given.get("new_run_id")) is not None:
             options["run_id"] = check_id("new_run_id", run_id)
-        return await branch(
-            self.agent,
-            origin,
-            self.given.get("input"),
-            self._wanted,
-            background=self.given.get("background"),
-            yield_run_output=self.yield_run_output,
-            **options,
-        )
+        return await branch(self.agent, origin, self.given.get("input"), self._wanted, **options)
 
     def _check(self, record: RunRecord) -> None:
         """Raise where a run cannot go on like this."""
@@ -279,8 +271,8 @@ _BRANCHING = ("continue_from", "fork", "regenerate", "from_seq")
 _OF_BRANCHES = (*_BRANCHING, "replace_original", "additional_instructions")
 
 _OF_NEW_RUNS = (
-    *("session_id", "user_id", "stream_events", "metadata", "dependencies", "knowledge_filters"),
-    *("debug_mode", "raise_on_error"),
+    *("session_id", "user_id", "background", "stream_events", "metadata"),
+    *("dependencies", "knowledge_filters", "debug_mode", "raise_on_error"),
 )
 
 

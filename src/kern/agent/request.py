@@ -54,8 +54,9 @@ class Request(Work, frozen=True, kw_only=True):
     def of(
         cls,
         agent: AnyAgent,
-        given: Input,
+        given: Input | None,
         *,
+        begins: RunInput | None = None,
         images: Sequence[Image] | None = None,
         audio: Sequence[Audio] | None = None,
         videos: Sequence[Video] | None = None,
@@ -82,6 +83,8 @@ class Request(Work, frozen=True, kw_only=True):
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
 
+        A run that ``begins`` with messages, and options, of another may be given nothing.
+
         Raises:
             InvalidInputError: an argument cannot be used.
             ConfigurationError: a command imports a module only to find the agents in it.
@@ -105,20 +108,16 @@ class Request(Work, frozen=True, kw_only=True):
         media = None
         if images or audio or videos or files:
             media = {"images": images, "audio": audio, "videos": videos, "files": files}
-        schema = agent.input_schema
-        said = RunInput.of(
-            given if schema is None else written(schema, given),
-            with_media=media is not None,
-            role=agent.user_message_role,
-        )
-        if agent.hooks is not None:  # What it masks is nowhere at rest.
-            said = replace(said, messages=agent.hooks.at_submit(said.messages))
+        said = RunInput(()) if given is None else _said(agent, given, with_media=media is not None)
         kept: dict[str, object] = {}
         if beside or (background and dependencies is not None):
             kept = _kept(beside, dependencies if background else None)
             said = replace(said, options=kept)
+        if begins is not None:
+            kept = {**begins.options, **kept}
+            said = RunInput((*begins.messages, *said.messages), kept)
         attachments = None
-        if media or (not isinstance(given, str) and holds_media(said.messages)):
+        if media or ((begins or not isinstance(given, str)) and holds_media(said.messages)):
             attachments = Attachments.of(said, media or {})
         run = new_run(
             agent.id,
@@ -223,6 +222,21 @@ async def _with_events(
     rules = agent.session_rules
     output.events = [each for each in events if rules is None or each.event not in rules.skipped]
     return output
+
+
+def _said(agent: AnyAgent, given: Input, *, with_media: bool) -> RunInput:
+    """Return the input of a run as it is stored.
+
+    Raises:
+        InvalidInputError: it cannot be used.
+    """
+    schema, role = agent.input_schema, agent.user_message_role
+    said = RunInput.of(
+        given if schema is None else written(schema, given), with_media=with_media, role=role
+    )
+    if agent.hooks is not None:  # What it masks is nowhere at rest.
+        said = replace(said, messages=agent.hooks.at_submit(said.messages))
+    return said
 
 
 def _kept(beside: BesideOptions, dependencies: Mapping[str, object] | None) -> dict[str, object]:

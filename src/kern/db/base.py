@@ -367,9 +367,15 @@ class Store(Reading):
 
     @abstractmethod
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
-        """Accept a run whose journal begins as another's does, up to a row.
+        self,
+        run: NewRun,
+        origin: str,
+        seq: int,
+        state: StatePatch | None = None,
+        *,
+        replaces: bool = False,
+    ) -> Accepted | None:
+        """Accept a run whose journal begins as another's does, up to a row; see :meth:`submit`.
 
         It has a copy of the other's blobs.
 
@@ -378,9 +384,11 @@ class Store(Reading):
             origin: the other run.
             seq: the number of the row.
             state: what the steps that it begins with change in the state of its session.
+            replaces: whether it stands in the other's place from now on, unless it is CANCELLED.
 
         Returns:
-            Whether it was accepted; if not, its id is in use.
+            None where it was not accepted: its id is in use, or the run that it was to replace is
+            not there, or has been replaced before.
 
         Raises:
             BudgetExceededError: its user has used up a budget.

@@ -321,16 +321,6 @@ class Runtime:
         """Say that a run cannot go on; see :meth:`kern.dispatch.submission.Submission.refuse`."""
         await self._submission.refuse(record, answer, wanted)
 
-    async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
-        """Branch a run off another; see :meth:`kern.dispatch.submission.Submission.fork`."""
-        self.use(definition)
-
-        async def fork(run: NewRun) -> RunOutput:
-            accept = partial(self._submission.fork, run, origin, seq)
-            return await self._background.pinned(definition, run.run_id, accept)
-
-        return await self._submission.placed(run, fork)
-
     async def cancel(
         self, run_id: str, models: Sequence[Model] = (), user_id: str | None = None
     ) -> bool:

@@ -1,6 +1,6 @@
 """How runs come to be: accepted, resumed, branched off others. What follows is the same for all."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal, TypeAlias, TypeVar
 
@@ -23,15 +23,12 @@ from kern.errors import (
 )
 from kern.execution.blobs import put_all
 from kern.execution.cancellation import cancellations
-from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, encode
-from kern.run.fold import fold, row_of_event
 from kern.run.given import REPLACED
 from kern.run.input import RunInput
 from kern.run.ownership import may_see
-from kern.run.record import JournalRow, NewRun, RunRecord
-from kern.run.state import StatePatch
+from kern.run.record import NewRun, RunRecord
 
 Result = TypeVar("Result")
 
@@ -100,7 +97,7 @@ class Submission:
         if cancellations.take_pending(run.run_id, run.user_id):
             run = replace(run, cancelled=True)
         try:
-            accepted = await self._store.submit(run)
+            accepted = await self._accepted(run)
         except BudgetExceededError:
             if run.media:
                 await self._store.blobs.drop(run.run_id, [*run.media])
@@ -111,6 +108,27 @@ class Submission:
             held = await self._held(run)
             return await self.same_run(run) if held is None else _same(run, held)
         return record_of(run, accepted)
+
+    async def _accepted(self, run: NewRun) -> Accepted | None:
+        """Have the database accept a run, perhaps as a branch of another.
+
+        Raises:
+            RunStateError: the run that it was to replace has been replaced before.
+            RunNotFoundError: that one is not there any more.
+        """
+        branch = run.branch
+        if branch is None:
+            return await self._store.submit(run)
+        accepted = await self._store.fork(
+            run, branch.origin, branch.seq, branch.state, replaces=branch.replaces
+        )
+        if accepted is None and branch.replaces and await self._store.get(run.run_id) is None:
+            replaced = await self.found(branch.origin)
+            raise RunStateError(
+                f"Run {replaced.run_id} has been replaced by run {replaced.replaced_by}. Have that "
+                "one answered anew, or pass replace_original=False."
+            )
+        return accepted
 
     async def submit(self, run: NewRun, limit: int | None, policy: SessionPolicy) -> RunRecord:
         """Accept a background run; see :meth:`accept`.
@@ -233,41 +251,6 @@ class Submission:
         status = record.status if record.status is not wanted else f"{wanted} anew"
         raise RunStateError(f"Run {record.run_id} is {status}, not {wanted}.{who}")
 
-    async def fork(self, run: NewRun, origin: str, seq: int) -> RunOutput:
-        """Begin a new run with the first steps of another.
-
-        Args:
-            run: the new run; its input is the other's.
-            origin: the other run.
-            seq: the number of the last event that the new run copies.
-
-        Returns:
-            The new run, PENDING.
-
-        Raises:
-            RunConflictError: the new run's id is in use.
-            JournalError: what is stored of the other one cannot be read.
-        """
-        rows = await self._store.events(origin, 0)
-        last = row_of_event(rows, seq)
-        copied = [row for row in rows if row.seq <= last]
-        if not await self._store.fork(run, origin, last, await self._moved(run, origin, copied)):
-            await self._check_taken(run)
-            raise RunConflictError(f"run_id {run.run_id!r} is in use. Choose a new one.")
-        return RunOutput.from_record(await self.found(run.run_id))
-
-    async def _moved(
-        self, run: NewRun, origin: str, copied: Sequence[JournalRow]
-    ) -> StatePatch | None:
-        """Return what a fork changes in the state of its session as it begins.
-
-        In the session of the origin that is done: later runs may have changed it since.
-        """
-        changes = fold(copied).changes
-        if changes is None or (await self.found(origin)).session_id == run.session_id:
-            return None
-        return changes
-
     async def found(
         self, run_id: str, user_id: str | None = None, *, with_input: bool = False
     ) -> RunRecord:
@@ -336,7 +319,7 @@ def _same(run: NewRun, record: RunRecord) -> RunRecord:
     if not may_see(run.user_id, record.user_id):
         raise _TakenError(f"run_id {run.run_id!r} is in use. Choose a new one.")
     is_same = record.input == run.input or _is_replaced(record)
-    if not is_same or record.agent_id != run.agent_id:
+    if not is_same or (record.agent_id, record.lineage) != (run.agent_id, run.lineage):
         raise RunConflictError(
             f"run_id {run.run_id!r} is in use for another input or agent. Choose a new one."
         )

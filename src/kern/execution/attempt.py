@@ -28,6 +28,7 @@ from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
 from kern.run.input import RunInput
+from kern.run.lineage import Begun, begun_of
 from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
@@ -307,6 +308,17 @@ class Attempt:
             self.journal.keep(StateChanged(state.begun))
         self.run_context.session_state = state.value
         return state
+
+    @property
+    def begun(self) -> Begun | None:
+        """Where it begins with messages of another run: what has to be known of that."""
+        return begun_of(self.options) if self.options else None
+
+    @property
+    def asked(self) -> list[Message]:
+        """What the run was given, without what an earlier run was given before it."""
+        begun = self.begun
+        return self.messages if begun is None else self.messages[begun["checked"] :]
 
     def _messages_so_far(self) -> list[Message]:
         turns = self.journal.state.turns[self._told :]

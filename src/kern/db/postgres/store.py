@@ -116,9 +116,15 @@ class PostgresStore(Store):
 
     @override
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
-        return await self._accepting.fork(run, origin, seq, state)
+        self,
+        run: NewRun,
+        origin: str,
+        seq: int,
+        state: StatePatch | None = None,
+        *,
+        replaces: bool = False,
+    ) -> Accepted | None:
+        return await self._accepting.fork(run, origin, seq, state, replaces=replaces)
 
     @override
     async def cancel(self, run_id: str, user_id: str | None = None) -> bool:

@@ -268,10 +268,17 @@ class SqliteStore(Store):
 
     @override
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
-        accepted = await self._file.write(self._submission.fork, run, origin, seq, state)
-        return _accepted(accepted) is not None
+        self,
+        run: NewRun,
+        origin: str,
+        seq: int,
+        state: StatePatch | None = None,
+        *,
+        replaces: bool = False,
+    ) -> Accepted | None:
+        return _accepted(
+            await self._file.write(self._submission.fork, run, origin, seq, state, replaces)
+        )
 
     @override
     async def ping(self) -> None:

@@ -144,12 +144,24 @@ class Submission:
         run: NewRun,
         origin: str,
         seq: int,
-        state: StatePatch | None = None,
+        state: StatePatch | None,
+        replaces: bool,
     ) -> Accepted | BudgetExceededError | None:
         """See :meth:`kern.db.base.Store.fork`; the error is returned."""
+        if replaces and not transaction.one(
+            f"SELECT 1 FROM {self._runs} WHERE run_id = :origin AND replaced_by IS NULL",
+            origin=origin,
+        ):
+            return None
         accepted = self.submit(transaction, run)
         if not isinstance(accepted, Accepted):
             return accepted
+        if replaces and accepted.status is not RunStatus.cancelled:
+            transaction.execute(
+                f"UPDATE {self._runs} SET replaced_by = :run_id WHERE run_id = :origin",
+                run_id=run.run_id,
+                origin=origin,
+            )
         self._journals.copy(transaction, run.run_id, origin, seq)
         if state is not None:
             self._states.change_by(transaction, run.run_id, state)
