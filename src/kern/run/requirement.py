@@ -114,6 +114,7 @@ class RunRequirement:
         approval_type: ``"required"`` or ``"audit"``, where there is a record of the decision.
         approval_id: that record.
         strict: whether the record alone decides.
+        message: what the one who asks says to the person who decides.
 
     Example:
         >>> call = ToolExecution("call_1", "refund", '{"amount": 5}')
@@ -147,6 +148,7 @@ class RunRequirement:
     approval_type: Literal["required", "audit"] | None = None
     approval_id: str | None = None
     strict: bool = False
+    message: str | None = None
 
     @property
     def call_key(self) -> str:
