@@ -41,7 +41,7 @@ SUBJECTS = [
         "from kern.agent.blocking import blocking",
     )
     for name in (
-        *("running", "printing", "controlling", "streaming", "listing", "schedules"),
+        *("running", "printing", "controlling", "continuing", "streaming", "listing", "schedules"),
         *("sessions", "state", "context"),
     )
 ]

@@ -2,6 +2,7 @@
 
 from kern.agent.conversation import Conversation
 from kern.agent.sync.context import SyncContextPreview
+from kern.agent.sync.continuing import SyncContinuing
 from kern.agent.sync.controlling import SyncControlling
 from kern.agent.sync.listing import SyncListing
 from kern.agent.sync.printing import SyncPrinting
@@ -18,6 +19,7 @@ from kern.run.base import Deps
 class Agent(
     SyncPrinting[Deps, Output],
     SyncControlling[Deps, Output],
+    SyncContinuing[Deps, Output],
     SyncStreaming[Deps, Output],
     SyncListing[Deps, Output],
     SyncScheduling[Deps, Output],

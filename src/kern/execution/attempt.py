@@ -28,6 +28,7 @@ from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
 from kern.run.input import RunInput
+from kern.run.lineage import Begun, begun_of
 from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
@@ -152,6 +153,7 @@ class Attempt:
         emit: Emit | None = None,
         foreground: bool = False,
         is_pinned: bool = True,
+        told: int | None = None,
     ) -> Self:
         """Return the attempt that a record is in, ready to be executed.
 
@@ -162,6 +164,8 @@ class Attempt:
             emit: told of each event, where the run's own caller streams it.
             foreground: whether it belongs to a caller who waits.
             is_pinned: whether the spec is that of the run's submit, in this process.
+            told: the number of the last event of earlier attempts that its caller has, who is
+                told of those that follow.
         """
         output = RunOutput.from_record(record)
         output.agent_name = spec.name
@@ -171,7 +175,11 @@ class Attempt:
             record.input or "",
             output,
             store,
-            Journal(store, output, record.attempt, emit, record.streamed, charged=record.budgeted),
+            Journal(
+                *(store, output, record.attempt, emit, record.streamed),
+                charged=record.budgeted,
+                told=told,
+            ),
             record.attempt,
             foreground=foreground,
             timeout=record.timeout,
@@ -300,6 +308,17 @@ class Attempt:
             self.journal.keep(StateChanged(state.begun))
         self.run_context.session_state = state.value
         return state
+
+    @property
+    def begun(self) -> Begun | None:
+        """Where it begins with messages of another run: what has to be known of that."""
+        return begun_of(self.options) if self.options else None
+
+    @property
+    def asked(self) -> list[Message]:
+        """What the run was given, without what an earlier run was given before it."""
+        begun = self.begun
+        return self.messages if begun is None else self.messages[begun["checked"] :]
 
     def _messages_so_far(self) -> list[Message]:
         turns = self.journal.state.turns[self._told :]

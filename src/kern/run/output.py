@@ -141,12 +141,14 @@ class RunOutput(Generic[Output]):
     @property
     def input(self) -> RunInput | None:
         """What it was given, where that is known."""
-        if self.input_json is None:
-            # Of a run that has ended it is what comes before its first answer.
-            own = (each for each in self.messages if not each.from_history)
-            given = [*takewhile(_is_given, (each for each in own if each.role != "system"))]
+        begin: int = (self.more or {}).get("input_at", 0)
+        if self.input_json is not None:
+            given = [*StoredInput.from_json(self.input_json).messages[begin:]]
         else:
-            given = [*StoredInput.from_json(self.input_json).messages]
+            # Of a run that has ended it is what comes before its first answer.
+            own = [each for each in self.messages if begin or not each.from_history]
+            own = [each for each in own if each.role != "system"][begin:]
+            given = [*takewhile(_is_given, own)]
         return run_input_of(given, [*self._media_in(given)]) if given else None
 
     @property
@@ -338,7 +340,7 @@ class RunOutput(Generic[Output]):
             session_id=record.session_id,
             agent_id=record.agent_id,
             user_id=record.user_id,
-            status=record.status if record.replaced_by is None else RunStatus.regenerated,
+            status=RunStatus.regenerated if _is_replaced(record) else record.status,
             metadata=decode_object(record.metadata) if record.metadata else None,
             error_kind=record.error_kind,
             attempt=record.attempt,
@@ -437,6 +439,10 @@ class RunOutput(Generic[Output]):
 
 def _is_given(message: Message) -> bool:
     return message.role != "assistant"
+
+
+def _is_replaced(record: RunRecord) -> bool:
+    return record.replaced_by is not None and record.status.is_terminal
 
 
 def _seconds(moment: datetime | None) -> float | None:

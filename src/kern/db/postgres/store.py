@@ -36,11 +36,12 @@ from kern.db.postgres.rows import (
 )
 from kern.db.postgres.schedules import PostgresSchedules
 from kern.db.postgres.sessions import PostgresSessions
-from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
+from kern.db.postgres.statements import Limits, Reading, Resuming, SessionLock, Steps
 from kern.db.postgres.states import PostgresStates
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
 from kern.db.values import Accepted, Appended, Claim, Kind, Settled, Signal, Swept
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -72,6 +73,7 @@ class PostgresStore(Store):
         self._fetch = connections.fetch
         self._steps = Steps(names)
         self._reading = Reading(names)
+        self._resuming = Resuming(names)
         self._session_lock = SessionLock(names)
         self._set_counted = Limits(names).set_counted
         self._hand_off = HandOff(connections, names)
@@ -112,9 +114,15 @@ class PostgresStore(Store):
 
     @override
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
-        return await self._accepting.fork(run, origin, seq, state)
+        self,
+        run: NewRun,
+        origin: str,
+        seq: int,
+        state: StatePatch | None = None,
+        *,
+        replaces: bool = False,
+    ) -> Accepted | None:
+        return await self._accepting.fork(run, origin, seq, state, replaces=replaces)
 
     @override
     async def cancel(self, run_id: str, user_id: str | None = None) -> bool:
@@ -273,10 +281,28 @@ class PostgresStore(Store):
 
     @override
     async def resume(
-        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
-    ) -> bool:
+        self,
+        run_id: str,
+        status: RunStatus,
+        attempt: int,
+        rows: Sequence[JournalRow],
+        *,
+        executor: str | None = None,
+        lease: float | None = None,
+        foreground: bool | None = None,
+        metadata: str | None = None,
+        resolved: Sequence[Approval] = (),
+    ) -> RunRecord | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:]
-        return bool(await self._fetch(self._steps.resume, run_id, status, attempt, *journal))
+        options = (executor, lease, foreground, metadata)
+        rows_of_run = await self._fetch(
+            self._resuming.resume, run_id, status, attempt, *journal, *options
+        )
+        return record(rows_of_run[0]) if rows_of_run else None
+
+    @override
+    async def expired_pauses(self, limit: int) -> list[str]:
+        return [row["run_id"] for row in await self._fetch(self._resuming.expire, limit)]
 
     @override
     async def ping(self) -> None:

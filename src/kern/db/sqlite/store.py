@@ -22,6 +22,7 @@ from kern.db.sqlite.overview import SqliteOverview
 from kern.db.sqlite.processes import SqliteProcesses
 from kern.db.sqlite.queue import SqliteQueue
 from kern.db.sqlite.reading import Reading
+from kern.db.sqlite.resuming import Resuming
 from kern.db.sqlite.retention import SqliteRetention
 from kern.db.sqlite.schedules import SqliteSchedules
 from kern.db.sqlite.session_rows import SqliteSessions
@@ -32,6 +33,7 @@ from kern.db.sqlite.sweep import Sweep
 from kern.db.sqlite.users import SqliteUsers
 from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
 from kern.errors import BudgetExceededError
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -49,6 +51,7 @@ class SqliteStore(Store):
         self._limits = Limits(file.tables)
         self._lock = SessionLock(file.tables)
         self._reading = Reading(file.tables)
+        self._resuming = Resuming(file.tables)
         self._submission = Submission(file.tables)
         self._sweep = Sweep(file.tables)
         self._listener = Listener(file)
@@ -232,16 +235,47 @@ class SqliteStore(Store):
 
     @override
     async def resume(
-        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
-    ) -> bool:
-        return await self._file.write(self._submission.resume, run_id, status, attempt, rows)
+        self,
+        run_id: str,
+        status: RunStatus,
+        attempt: int,
+        rows: Sequence[JournalRow],
+        *,
+        executor: str | None = None,
+        lease: float | None = None,
+        foreground: bool | None = None,
+        metadata: str | None = None,
+        resolved: Sequence[Approval] = (),
+    ) -> RunRecord | None:
+        return await self._file.write(
+            self._resuming.resume,
+            run_id,
+            status,
+            attempt,
+            rows,
+            executor=executor,
+            lease=lease,
+            foreground=foreground,
+            metadata=metadata,
+        )
+
+    @override
+    async def expired_pauses(self, limit: int) -> list[str]:
+        return await self._file.write(self._resuming.expire, limit)
 
     @override
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
-        accepted = await self._file.write(self._submission.fork, run, origin, seq, state)
-        return _accepted(accepted) is not None
+        self,
+        run: NewRun,
+        origin: str,
+        seq: int,
+        state: StatePatch | None = None,
+        *,
+        replaces: bool = False,
+    ) -> Accepted | None:
+        return _accepted(
+            await self._file.write(self._submission.fork, run, origin, seq, state, replaces)
+        )
 
     @override
     async def ping(self) -> None:
