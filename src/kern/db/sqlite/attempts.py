@@ -4,12 +4,14 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from kern.db.sqlite.approval_rows import Records
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.reading import Reading, moment, record
 from kern.db.sqlite.sessions import SessionLock
+from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.tables import Tables
 from kern.db.values import UNSERVED_MESSAGE, Appended, Claim, Kind, Settled, newer_journal
 from kern.run.base import RunStatus
@@ -27,11 +29,13 @@ class Attempts:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._runs = tables.runs
+        self._approvals = Records(tables)
         self._ends = Ends(tables)
         self._journals = Journals(tables)
         self._limits = Limits(tables)
         self._lock = SessionLock(tables)
         self._reading = Reading(tables)
+        self._submission = Submission(tables)
 
     def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRecord | None:
         """See :meth:`kern.db.base.Store.claim`."""
@@ -140,7 +144,7 @@ UPDATE {self._runs} SET
     finished_at = CASE WHEN :status = 'PAUSED' AND cancel_requested_at IS NULL
         THEN NULL ELSE :now END
 WHERE {_MINE}
-RETURNING status, finished_at""",
+RETURNING status, finished_at, foreground""",
             run_id=run_id,
             attempt=settlement.attempt,
             status=settlement.status.value,
@@ -161,6 +165,9 @@ RETURNING status, finished_at""",
             self._ends.follow(transaction, run_id)
         else:
             transaction.notify(Kind.changed, run_id)
+            meanwhile = self._approvals.ask(transaction, settlement.approvals)
+            if meanwhile and not row["foreground"]:
+                self._submission.resume(transaction, run_id, status, settlement.attempt, ())
         return Settled(status, moment(row["finished_at"]), lost)
 
     def release(self, transaction: Transaction, run_id: str, attempt: int) -> RunStatus | None:
