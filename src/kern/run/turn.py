@@ -38,6 +38,7 @@ class Turn:
         sleeps: until when its calls sleep, in seconds since 1970, by place and occurrence.
         arguments: those with which calls are made instead of the model's, by their place.
         passed: the answers of people that calls are given, by their place.
+        children: the runs that its calls are, by their place.
     """
 
     number: int
@@ -59,6 +60,7 @@ class Turn:
     sleeps: dict[tuple[int, int], float] | None = None
     arguments: dict[int, str] | None = None
     passed: dict[int, tuple[RunRequirement, ...]] | None = None
+    children: dict[int, str] | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
@@ -129,6 +131,19 @@ class Turn:
             last = len(self.message.tool_calls)
             self.added[last] = (*self.added.get(last, ()), *step.messages)
 
+    def begin_child(self, place: int, run_id: str) -> None:
+        """Note that a call is a run of another agent.
+
+        Args:
+            place: the call's place in the answer.
+            run_id: that run.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        self.execution(place)
+        self.children = {**(self.children or {}), place: run_id}
+
     def execution(
         self, place: int, result: str | None = None, *, error: bool = False
     ) -> ToolExecution:
@@ -149,7 +164,10 @@ class Turn:
         arguments = call.arguments
         if self.arguments is not None:
             arguments = self.arguments.get(place, arguments)
-        return ToolExecution(call.id, call.name, arguments, result, error, began)
+        execution = ToolExecution(call.id, call.name, arguments, result, error, began)
+        if self.children is not None:
+            execution.child_run_id = self.children.get(place)
+        return execution
 
     @property
     def messages(self) -> list[Message]:
