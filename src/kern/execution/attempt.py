@@ -30,6 +30,7 @@ from kern.run.fold import RunState
 from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.record import RunRecord
+from kern.run.requirement import RunRequirement
 from kern.run.state import CURRENT
 from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
@@ -61,6 +62,8 @@ class Attempt:
         postponed: the seconds after which the next attempt may begin, once this one has failed, or
             the run sleeps.
         wakes_at: when the first of the calls goes on that sleep, in seconds since 1970.
+        waits: what calls of the last turn wait for that a person has to do.
+        asks: the calls that need a person as functions of their tools say, by turn and place.
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
@@ -105,6 +108,8 @@ class Attempt:
     failures: int = 0
     postponed: float | None = None
     wakes_at: float | None = None
+    waits: tuple[RunRequirement, ...] = ()
+    asks: frozenset[tuple[int, int]] = frozenset()
     tools: Mapping[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -320,7 +325,11 @@ class Attempt:
         duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
         output.metrics.name(output.model, output.model_provider)
-        output.requirements = list(state.requirements)
+        output.requirements = []
+        if state.requirements:
+            last = turns[-1]
+            output.tools += [last.execution(place) for place, _ in last.open_calls]
+            output.wait_for(state.requirements)
         if self.session_state is not None:
             output.session_state = self.session_state.stored
 

@@ -108,6 +108,12 @@ class Journal:
         """The number before which pieces have served their purpose, once this is closed."""
         return self.state.last_seq + 1 if self._has_pieces else 0
 
+    @property
+    def rows(self) -> list[JournalRow]:
+        """All steps so far, those of earlier attempts included, without pieces."""
+        run_id = self._output.run_id
+        return [write_row(run_id, each) for each in self.entries if not _is_piece(each)]
+
     def restore(self, row: JournalRow) -> None:
         """Take in a row that an earlier attempt has written.
 

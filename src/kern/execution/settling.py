@@ -17,6 +17,7 @@ from kern.execution.retrying import pause_before_retry
 from kern.failures import kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.kept import KeptRun
 from kern.run.record import JournalRow
 from kern.run.steps import AttemptFailed
 
@@ -34,6 +35,8 @@ async def settle(attempt: Attempt) -> None:
     """
     rows = await attempt.journal.close()
     if attempt.store is None:
+        if attempt.output.status is RunStatus.paused:
+            attempt.output.kept = _kept(attempt)
         return
     try:
         settled = await _write_end(attempt, attempt.store, rows)
@@ -60,6 +63,18 @@ async def settle(attempt: Attempt) -> None:
         # Who waits for its end does not wait for that of its children.
         attempt.journal.on_write(attempt.output.run_id)
         await _cancel_children(attempt.store, attempt.output.run_id)
+
+
+def _kept(attempt: Attempt) -> KeptRun:
+    """Return what a run goes on from that is kept nowhere else."""
+    own = [each.to_json() for each in attempt.limits if each is not attempt.spec.usage_limits]
+    return KeptRun(
+        attempt.input,
+        attempt.journal.rows,
+        attempt.timeout,
+        own[0] if own else None,
+        dict(attempt.loaded),
+    )
 
 
 async def postpone(attempt: Attempt, failure: ModelError) -> None:
