@@ -234,6 +234,9 @@ def agents(database: Database) -> dict[str, Agent]:
     return {agent.id: agent for agent in made}
 
 
+ASKS = frozenset({"asked", "grave"})
+"""The tools that ask for a person before they are called."""
+
 AGENT_LIMIT, USER_LIMIT = 2, 1
 STEPS = 2
 TOOL_CALL_LIMIT, REQUESTS, MAX_TURNS = 3, 3, 2

@@ -18,7 +18,7 @@ from kern.run.steps import (
     StepEnded,
     ToolEnded,
 )
-from tests.simulation.agents import MAX_TURNS, REQUESTS, TOOL_CALL_LIMIT, result_of_work
+from tests.simulation.agents import ASKS, MAX_TURNS, REQUESTS, TOOL_CALL_LIMIT, result_of_work
 from tests.simulation.promises.seen import Seen
 
 MOST_ANSWERS = {"frugal": REQUESTS, "brief": MAX_TURNS}
@@ -88,7 +88,7 @@ class Calls:
         if context.attempt == row.attempt and key in self.journaled(context.run_id):
             seen.breach(f"the call {key} was made again, though its result is journaled")
         begun = known.begun[key]
-        allowed = known.allowed[key] + (tool not in ("asked", "grave"))
+        allowed = known.allowed[key] + (tool not in ASKS)
         if not allowed or (tool in ("risky", "grave") and len(begun) >= allowed):
             seen.breach(f"the call {key} was made, and nobody has allowed it")
         if context.attempt in begun:
