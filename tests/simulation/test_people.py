@@ -5,7 +5,7 @@ again, and is made shorter.
 """
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.simulation.people.machine import People
@@ -16,11 +16,13 @@ def _settings(examples: int, steps: int) -> settings:
         max_examples=examples,
         stateful_step_count=steps,
         deadline=None,
+        phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )
 
 
+@pytest.mark.timeout(600)
 def test_runs_that_wait_are_what_they_must_be() -> None:
     run_state_machine_as_test(People, settings=_settings(8, 15))
 

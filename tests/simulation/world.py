@@ -14,6 +14,7 @@ from kern.db.sqlite.file import SqliteFile
 from kern.db.values import Kind, Signal
 from kern.errors import DatabaseUnavailableError
 from kern.execution.cancellation import Cancellations
+from kern.run.steps import VERSION
 from tests.simulation.agents import agents
 from tests.simulation.loop import Loop, Universe
 from tests.simulation.promises.calls import Calls
@@ -52,7 +53,7 @@ class Process:
         self.world = world
         self.name = name
         self.is_worker = is_worker
-        self.version = 2 if world.chance(world.upgraded) else 1
+        self.version = VERSION + world.chance(world.upgraded)
         self.loop = world.universe.loop(name, offset=world.random.uniform(0, 1e5))
         self.loop.owner = self
         self.loop.set_exception_handler(self._unhandled)

@@ -89,6 +89,7 @@ class People(RuleBasedStateMachine):
             await agent.arun(text, run_id=run_id, session_id=run_id, background=True)
 
         self.play(crash, act)
+        self.check()
 
     @precondition(lambda self: self.waiting)
     @rule(number=numbers, said=st.lists(decisions, min_size=1, max_size=3), crash=crashes)
@@ -138,7 +139,9 @@ class People(RuleBasedStateMachine):
 
     def _answers(self, run: Expected, said: list[Decision]) -> dict[str, Answer]:
         texts = {"reject": "No.", "give": f"given {next(self._numbers)}"}
-        return {at: Answer(each, texts.get(each, "")) for at, each in zip(run.waits, said)}
+        return {
+            at: Answer(each, texts.get(each, "")) for at, each in zip(run.waits, said, strict=False)
+        }
 
     async def _decide(self, run: Expected, answers: Mapping[str, Answer], process: Process) -> bool:
         """Answer what a run waits for; say whether that was heard."""
@@ -194,11 +197,11 @@ class People(RuleBasedStateMachine):
         for process in self.world.processes:
             process.burn(0, lambda: None)
         self.world.run(asyncio.sleep(2))
-        assert self._differences() == []
+        assert not (found := self._differences()), "\n".join(found)
 
     async def _come_to_stand(self) -> None:
         deadline = self.world.universe.now + _PATIENCE
-        while self._differences() and self.world.universe.now < deadline:
+        while self._differences() and self.world.universe.now < deadline:  # noqa: ASYNC110
             await asyncio.sleep(1.0)
 
     def _differences(self) -> list[str]:
