@@ -67,7 +67,7 @@ class Process:
         self.cancellations = Cancellations()
         self._skew = skew
         self._fuse: tuple[int, Callable[[], None]] | None = None
-        self.agents = agents(SimulatedDb(self))
+        self.agents = agents(SimulatedDb(self), world.expires_in)
 
     def __repr__(self) -> str:
         return self.name
@@ -171,6 +171,7 @@ class World:
         weather: what goes wrong now.
         upgraded: the chance that a process has a newer kern.
         patience: how long after its reason a wait may go on, in seconds.
+        expires_in: for how long a person can answer what expires, in seconds.
         is_away: whether nobody reaches the store.
         is_ending: whether all processes have been asked to end.
         is_over: whether all is over; what still runs is only to be cleared away.
@@ -193,6 +194,7 @@ class World:
         self.weather = self.storm
         self.upgraded = self.random.choice([0.0, 0.0, 0.5])
         self.patience = 3 * HEARTBEAT
+        self.expires_in = 20.0
         self.is_away = False
         self.is_ending = False
         self.is_over = False

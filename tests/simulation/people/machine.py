@@ -6,23 +6,23 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from kern.errors import RunStateError
+from kern.run.input import RunInput
 from kern.run.requirement import RunRequirement, requirements_from_json
 from tests.simulation.people.expected import Answer, Decision, Expected
 from tests.simulation.plans import Plan, Step
+from tests.simulation.promises.counted import Counted
 from tests.simulation.surroundings import virtual
 from tests.simulation.weather import Weather
 from tests.simulation.world import Process, World
 
 Result = TypeVar("Result")
 Act: TypeAlias = Callable[[Process], Coroutine[object, object, Result]]
-
-TOOLS = ("work", "asked")
 
 # How long everything may take until it stands still again, in seconds.
 _PATIENCE = 120.0
@@ -44,14 +44,29 @@ crashes = st.one_of(
 )
 
 
-def _step(tool: str) -> Step:
-    return Step(tool=tool, seconds=0.5, child=None, how="wait", agent="plain")
+tools = st.sampled_from(["work", "asked", "hurried", "final", "filled", "outside", "unsure"])
 
 
-turns = st.lists(
-    st.lists(st.sampled_from(TOOLS).map(_step), min_size=1, max_size=3), min_size=1, max_size=3
+def _step(tool: str, child: list[list[Step]] | None = None) -> Step:
+    plan = None if child is None else _plan("", child)
+    return Step(tool=tool, seconds=0.5, child=plan, how="wait", agent="plain")
+
+
+def _plan(run_id: str, turns: list[list[Step]]) -> Plan:
+    return Plan(id=run_id, think=0.3, failures=[], turns=turns)
+
+
+def _turns(steps: st.SearchStrategy[Step]) -> st.SearchStrategy[list[list[Step]]]:
+    return st.lists(st.lists(steps, min_size=1, max_size=3), min_size=1, max_size=2)
+
+
+leaves = tools.map(_step)
+families = leaves
+for _ in range(2):
+    families = leaves | _turns(families).map(partial(_step, "helped"))
+decisions: st.SearchStrategy[Decision] = st.sampled_from(
+    ["confirm", "confirm", "edit", "reject", "give"]
 )
-decisions: st.SearchStrategy[Decision] = st.sampled_from(["confirm", "confirm", "reject", "give"])
 
 
 class People(RuleBasedStateMachine):
@@ -61,8 +76,9 @@ class People(RuleBasedStateMachine):
         """Begin with an empty world."""
         super().__init__()
         self.world = World(0, Weather())
-        self.world.upgraded = 0.0
+        self.world.upgraded, self.world.expires_in = 0.0, _HOUR / 2
         self.runs: dict[str, Expected] = {}
+        self._ids: dict[str, str] = {}
         self._surroundings = ExitStack()
         self._surroundings.enter_context(virtual(self.world, 0))
         self._numbers = count()
@@ -77,10 +93,11 @@ class People(RuleBasedStateMachine):
         finally:
             self._surroundings.close()
 
-    @rule(planned=turns, crash=crashes)
+    @rule(planned=_turns(families), crash=crashes)
     def submit(self, planned: list[list[Step]], crash: Crash | None) -> None:
         run_id = f"r{len(self.runs) + 1}"
-        plan = Plan(id=run_id, think=0.3, failures=[], turns=planned)
+        plan = _plan(run_id, planned)
+        _name(plan)
         self.runs[run_id] = Expected(run_id, plan)
         self.runs[run_id].go_on()
 
@@ -94,12 +111,11 @@ class People(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting)
     @rule(number=numbers, said=st.lists(decisions, min_size=1, max_size=3), crash=crashes)
     def decide(self, number: int, said: list[Decision], crash: Crash | None) -> None:
-        """Answer the first things that a run waits for."""
+        """Answer the first things that a run waits for: of its own, or of what is below it."""
         run = self.waiting[number % len(self.waiting)]
         answers = self._answers(run, said)
         self.play(crash, partial(self._decide, run, answers))
-        run.go_on(answers)
-        self.check()
+        self._go_on(answers)
 
     @precondition(lambda self: self.waiting)
     @rule(number=numbers, said=decisions, other=decisions)
@@ -109,59 +125,86 @@ class People(RuleBasedStateMachine):
         both = [self._answers(run, [said]), self._answers(run, [other])]
         heard = self.play(None, *(partial(self._decide, run, answers) for answers in both))
         assert sorted(heard) == [False, True], f"{sum(heard)} of two answers to {run} were heard"
-        run.go_on(both[heard.index(True)])
-        self.check()
+        self._go_on(both[heard.index(True)])
 
     @precondition(lambda self: self.runs)
     @rule(number=numbers, crash=crashes)
     def cancel(self, number: int, crash: Crash | None) -> None:
-        run = [*self.runs.values()][number % len(self.runs)]
+        """Cancel a run, with all that is below it."""
+        runs = [*self._all()]
+        run = runs[number % len(runs)]
+        run_id = self._ids[run.name]
 
         async def act(process: Process) -> None:
-            self.world.seen.known[run.run_id].may_be_cancelled = True
-            await process.agents["plain"].acancel_run(run.run_id)
+            self.world.seen.known[run_id].may_be_cancelled = True
+            await process.agents["plain"].acancel_run(run_id)
 
         self.play(crash, act)
         run.cancel()
-        self.check()
+        self._go_on({})
 
     @rule()
     def an_hour_passes(self) -> None:
         self.world.universe.now += _HOUR
         for run in self.runs.values():
             run.expire()
-        self.check()
+        self._go_on({})
 
     @property
     def waiting(self) -> list[Expected]:
-        """The runs that wait for a person."""
-        return [run for run in self.runs.values() if run.status == "PAUSED"]
+        """The runs that wait for a person, and those below them."""
+        return [run for run in self._all() if run.waits]
+
+    def _all(self) -> Iterator[Expected]:
+        for run in self.runs.values():
+            yield from run.family
+
+    def _go_on(self, answers: Mapping[str, Answer]) -> None:
+        """Have the runs that wait go on as they must, and see that they do."""
+        for run in self.runs.values():
+            if run.status == "PAUSED":
+                run.go_on(answers)
+        self.check()
 
     def _answers(self, run: Expected, said: list[Decision]) -> dict[str, Answer]:
-        texts = {"reject": "No.", "give": f"given {next(self._numbers)}"}
-        return {
-            at: Answer(each, texts.get(each, "")) for at, each in zip(run.waits, said, strict=False)
-        }
+        """Return answers to the first things that a run waits for."""
+        found: dict[str, Answer] = {}
+        for (key, tool), decision in zip(run.waits.items(), said, strict=False):
+            if tool == "outside" and decision != "reject":
+                decision = "give"
+            elif tool == "filled" and decision != "reject":
+                decision = "edit"
+            texts = {"confirm": "", "reject": "No."}
+            text = texts.get(decision, f"{decision} {next(self._numbers)}")
+            found[key] = Answer(decision, text)
+        return found
 
     async def _decide(self, run: Expected, answers: Mapping[str, Answer], process: Process) -> bool:
         """Answer what a run waits for; say whether that was heard."""
-        agent, known = process.agents["plain"], self.world.seen.known[run.run_id]
-        output = await agent.aget_run_output(run.run_id)
+        agent = process.agents["plain"]
+        output = await agent.aget_run_output(self._ids[run.name])
         assert output is not None
-        asked = {each.id.partition("/")[2]: each for each in output.requirements}
+        asked = {self._key(each.id): each for each in output.requirements}
         if not asked.keys() & answers.keys():
             return False
-        for at, answer in answers.items():
-            _say(asked[at], answer)
-            known.results[asked[at].id].add(answer.text)
-        allowed = [each.id for each in asked.values() if each.confirmation]
-        known.allowed.update(allowed)
+        counted = Counted(self.world.seen)
+        for key, said in answers.items():
+            _say(asked[key], said)
+            counted.add(asked[key])
         try:
-            await agent.acontinue_run(run.run_id, requirements=output.requirements)
+            await agent.acontinue_run(output.run_id, requirements=output.requirements)
         except RunStateError:
-            known.allowed.subtract(allowed)
+            counted.take_back()
             return False
         return True
+
+    def _key(self, requirement_id: str) -> str:
+        """Return the run's name, turn and place of the call that a requirement is about."""
+        for name, run_id in self._ids.items():
+            if requirement_id.startswith(f"{run_id}/"):
+                turn, place, *_ = requirement_id.removeprefix(f"{run_id}/").split("/")
+                return f"{name}/{turn}/{place}"
+        raise AssertionError(f"{requirement_id} is about no run")
 
     def play(self, crash: Crash | None, *acts: Act[Result]) -> list[Result]:
         """Have processes of users do something, while one process may die."""
@@ -206,28 +249,77 @@ class People(RuleBasedStateMachine):
 
     def _differences(self) -> list[str]:
         """Return in what the runs are not what they must be."""
-        return [found for run in self.runs.values() for found in self._of(run)]
+        self._find_children()
+        found = [difference for run in self._all() for difference in self._of(run)]
+        rows, runs = len(self.world.seen.rows), len([*self._all()])
+        return found if rows == runs else [*found, f"there are {rows} runs, not {runs}"]
+
+    def _find_children(self) -> None:
+        """Learn the ids of the runs that calls are."""
+        self._ids |= {run_id: run_id for run_id in self.runs}
+        inputs = self.world.rows("SELECT run_id, parent_run_id, input FROM kern_sessions_runs")
+        plans = {
+            (each["parent_run_id"], _plan_id(each["input"])): each["run_id"] for each in inputs
+        }
+        for run in self._all():
+            for at, child in run.children.items():
+                parent = self._ids.get(run.name)
+                if (run_id := plans.get((parent, child.plan["id"]))) is not None:
+                    self._ids[child.name] = run_id
 
     def _of(self, run: Expected) -> Iterator[str]:
-        row = self.world.seen.rows.get(run.run_id)
+        row = self.world.seen.rows.get(self._ids.get(run.name, ""))
         if row is None or row.status != run.status:
-            yield f"{run.run_id} is {row and row.status}, not {run.status}"
+            yield f"{run.name} is {row and row.status}, not {run.status}"
             return
-        waits = {
-            each.id.partition("/")[2] for each in requirements_from_json(row.requirements or "[]")
-        }
+        waiting = requirements_from_json(row.requirements or "[]")
+        waits = {self._key(each.id) for each in waiting}
         if row.status == "PAUSED" and waits != run.waits.keys():
-            yield f"{run.run_id} waits for {waits}, not for {run.waits.keys()}"
-        found = self.world.calls.journaled(run.run_id)
-        results = {at.partition("/")[2]: result for at, result in found.items()}
-        if results != run.results:
-            yield f"the results of {run.run_id} are {results}, not {run.results}"
+            yield f"{run.name} waits for {waits}, not for {[*run.waits]}"
+        results = {
+            at.removeprefix(f"{row.run_id}/"): self._named(result)
+            for at, result in self.world.calls.journaled(row.run_id).items()
+        }
+        if results.keys() != run.results.keys() or not all(
+            _fits(result, run.results[at]) for at, result in results.items()
+        ):
+            yield f"the results of {run.name} are {results}, not {run.results}"
+
+    def _named(self, text: str) -> str:
+        """Return a text with the names of runs in place of their ids."""
+        for name, run_id in self._ids.items():
+            text = text.replace(run_id, name)
+        return text
+
+
+def _fits(text: str, expected: str) -> bool:
+    if expected.endswith("…"):
+        return text.startswith(expected[:-1])
+    return text == expected
+
+
+def _name(plan: Plan) -> None:
+    """Name the plans within a plan after it."""
+    for turn, steps in enumerate(plan["turns"], 1):
+        for place, step in enumerate(steps):
+            if (child := step["child"]) is not None:
+                child["id"] = f"{plan['id']}.{turn}{place}"
+                _name(child)
+
+
+def _plan_id(input: str) -> str:
+    """Return the id of the plan that is a run's input."""
+    return cast(Plan, json.loads(RunInput.from_json(input).messages[-1].text))["id"]
 
 
 def _say(requirement: RunRequirement, answer: Answer) -> None:
     match answer:
         case Answer("confirm"):
             requirement.confirm()
+        case Answer("edit", note) if requirement.kind == "user_input":
+            requirement.provide_user_input({"note": note})
+        case Answer("edit", note):
+            requirement.confirm(tool_args={"seconds": 0.5, "note": note})
         case Answer("reject", note):
             requirement.reject(note)
         case Answer("give", text):
