@@ -23,8 +23,7 @@ def test_a_record_decides(cookbook: Cookbook) -> None:
 
 
 def test_a_background_run_goes_on_by_itself(cookbook: Cookbook) -> None:
-    calls = (call("lend_out", piece=piece, museum="Oslo") for piece in ("vase", "mask"))
-    vase, mask = calls
+    vase, mask = (call("lend_out", piece=piece, museum="Oslo") for piece in ("vase", "mask"))
     printed = cookbook(HERE + "goes_on_by_itself.py", vase, "It travels.", mask, "It stays.")
     assert printed.splitlines() == [
         "PAUSED pending confirmation",
@@ -34,7 +33,7 @@ def test_a_background_run_goes_on_by_itself(cookbook: Cookbook) -> None:
     ]
     outputs = [str(request.body["input"]) for request in cookbook.server.requests]
     assert "The vase travels to Oslo." in outputs[1]
-    assert "travels" not in outputs[3].replace("travels to Oslo. It travels", "")
+    assert "The mask travels" not in outputs[3]
 
 
 def test_an_audit_is_written_afterwards(cookbook: Cookbook) -> None:

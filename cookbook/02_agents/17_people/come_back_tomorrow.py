@@ -1,7 +1,7 @@
 """A run that waits for days, and goes on in another process.
 
 Start this script: it ends, and the run waits in the database, holding nothing. Start it again, as
-often as you like: it shows what the run waits for. Start it with "yes" or "no", and the run goes on.
+often as you like: it shows what the run waits for. With ANSWER=yes or ANSWER=no the run goes on.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""An agent as a tool of another: its run is a child, with a row, a journal and an output of its own."""
+"""An agent as a tool of another: its run is a child, with a journal and an output of its own."""
 
 from kern.agent import Agent
 from kern.db.sqlite import SqliteDb

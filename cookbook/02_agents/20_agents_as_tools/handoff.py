@@ -1,4 +1,4 @@
-"""Hand a conversation over: another agent gives the answer, and is shown what the first one knew."""
+"""Hand a conversation over: another agent answers, and is shown what the first one knew."""
 
 from kern.agent import Agent, Handoff
 from kern.db.sqlite import SqliteDb

@@ -1,4 +1,4 @@
-"""A stream of a run has the events of its sub-agents in it, each with the run that it belongs to."""
+"""A stream of a run has the events of its sub-agents in it, each with the run of its own."""
 
 from kern.agent import Agent, RunEvent
 from kern.models.openai import OpenAIResponses
