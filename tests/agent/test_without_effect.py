@@ -234,4 +234,4 @@ def test_a_decision_tells_the_model_a_text(value: Any) -> None:
         requirement.set_external_execution_result(value)
     with pytest.raises(InvalidInputError, match=r"^The note must be a text, not "):
         requirement.reject(value)
-    assert not requirement.is_resolved
+    assert not requirement.is_resolved()

@@ -271,7 +271,7 @@ class Users:
         for each in requirements:
             if answers is not None:
                 self._answer(each, known)
-        decided = [each.id for each in answers or () if each.is_resolved]
+        decided = [each.id for each in answers or () if each.is_resolved()]
         process.write(f"continue {row.run_id}: {', '.join(decided)}")
         allowed = [
             each.id
@@ -284,7 +284,7 @@ class Users:
         except RunStateError:
             return known.allowed.subtract(allowed)
         for each in answers or ():
-            if each.is_resolved and not each.confirmation:
+            if each.is_resolved() and not each.confirmation:
                 known.refused[each.id] = row.attempt
                 self._calls.decided(row.run_id, each)
 

@@ -76,7 +76,7 @@ def _decided(
             continue
         answer = answers.get(requirement.id, requirement)
         result = results.get(call.id, answer.external_execution_result)
-        if answer.is_resolved or call.id in results:
+        if answer.is_resolved() or call.id in results:
             _check_time(requirement)
         if result is not None:
             steps.append(ToolEnded(place, result))

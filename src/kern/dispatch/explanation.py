@@ -238,7 +238,7 @@ def _paused(record: RunRecord) -> Why:
         wanted = requirements_from_json(record.requirements or "[]")
     except ValueError:
         wanted = []
-    wanted = [each for each in wanted if not each.is_resolved]
+    wanted = [each for each in wanted if not each.is_resolved()]
     what = _listed([_requirement(each) for each in wanted]) or "a decision"
     since = min((each.created_at for each in wanted), default=None)
     return Why(

@@ -214,7 +214,7 @@ class Runtime:
         """
         await self._subscriptions.listen()
         spec = Spec.of(definition, dependencies)
-        run = replace(run, lease=self.settings.heartbeat, executor=self._name)
+        run = replace(run, lease=self.settings.heartbeat, executor=self._name, foreground=True)
         record = await self._submission.placed(run, self._foreground.accept)
         if self._background.owns(record):
             try:

@@ -339,6 +339,8 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         executor=run.executor if begins else None,
         usage_limits=run.usage_limits,
         output_schema=run.output_schema,
+        lineage=run.lineage,
+        foreground=run.foreground,
         waiting=accepted.waiting,
         input=run.input,
         streamed=run.streamed,

@@ -14,6 +14,7 @@ from typing_extensions import TypeVar
 from kern.errors import KernError
 from kern.media import Audio, File, Image, Media, Video
 from kern.run.message import Message
+from kern.run.requirement import RunRequirement
 
 
 class RunStatus(StrEnum):
@@ -146,6 +147,8 @@ class RunContext(Generic[Deps]):
         workflow_id: the workflow that runs the agent.
         workflow_name: its name.
         debug_mode: whether more is logged of the run.
+        answers: what people have answered where this tool call has waited for them.
+        is_approved: whether a person has allowed this tool call.
     """
 
     run_id: str
@@ -167,6 +170,8 @@ class RunContext(Generic[Deps]):
     workflow_id: str | None = None
     workflow_name: str | None = None
     debug_mode: bool = False
+    answers: tuple[RunRequirement, ...] = field(default=(), repr=False)
+    is_approved: bool = False
     _agent: object = field(default=None, repr=False)
     _told: Callable[[], Callable[[], list[Message]] | None] = field(
         default=lambda: None, repr=False

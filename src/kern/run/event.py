@@ -282,7 +282,7 @@ class RunPausedEvent(RunOutputEvent):
     @property
     def active_requirements(self) -> list[RunRequirement]:
         """The requirements that nobody has answered yet."""
-        return [each for each in self.requirements if not each.is_resolved]
+        return [each for each in self.requirements if not each.is_resolved()]
 
 
 class RunContinuedEvent(RunOutputEvent):

@@ -325,11 +325,13 @@ class RunState:
                 yield from self._starts(step.starts, at)
             case Paused(requirements):
                 self.requirements = requirements
+                if self.turns:
+                    self.turns[-1].pause(requirements)
                 yield Happened(RunEvent.run_paused, requirements=requirements)
-            case Continued(allowed):
+            case Continued() as step:
                 self.requirements, self.refusals = (), 0
                 if self.turns:
-                    self.turns[-1].allowed |= set(allowed)
+                    self.turns[-1].go_on(step)
                 yield Happened(RunEvent.run_continued)
             case AttemptFailed(message, kind, details):
                 self.call = None

@@ -8,7 +8,6 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any, Generic, Self
 
-import msgspec
 from typing_extensions import TypeVar
 
 from kern.errors import JournalError
@@ -25,7 +24,7 @@ from kern.run.metrics import Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
 from kern.run.references import MessageReferences, references_from_json, references_to_json
 from kern.run.requirement import RunRequirement, requirements_from_json, requirements_to_json
-from kern.run.tool import ToolExecution, with_text
+from kern.run.tool import ToolExecution
 
 Output = TypeVar("Output", default=str)
 """The type of what a run answers."""
@@ -211,7 +210,7 @@ class RunOutput(Generic[Output]):
     @property
     def active_requirements(self) -> list[RunRequirement]:
         """The requirements that nobody has answered yet."""
-        return [each for each in self.requirements if not each.is_resolved]
+        return [each for each in self.requirements if not each.is_resolved()]
 
     @property
     def tools_requiring_confirmation(self) -> list[ToolExecution]:
@@ -248,10 +247,7 @@ class RunOutput(Generic[Output]):
             "error": self.error,
             "error_kind": self.error_kind,
             "error_details": to_json_value(self.error_details),
-            "requirements": [
-                msgspec.to_builtins(each) | {"tool_execution": each.tool_execution.to_dict()}
-                for each in self.requirements
-            ],
+            "requirements": [each.to_dict() for each in self.requirements],
             "attempt": self.attempt,
             "parent_run_id": self.parent_run_id,
             "created_at": self.created_at,
@@ -282,13 +278,7 @@ class RunOutput(Generic[Output]):
             error=given.get("error"),
             error_kind=given.get("error_kind"),
             error_details=given.get("error_details"),
-            requirements=msgspec.convert(
-                [
-                    {**each, "tool_execution": with_text(each["tool_execution"])}
-                    for each in given.get("requirements", ())
-                ],
-                list[RunRequirement],
-            ),
+            requirements=[RunRequirement.from_dict(each) for each in given.get("requirements", ())],
             attempt=given.get("attempt", 0),
             parent_run_id=given.get("parent_run_id"),
             created_at=given.get("created_at", 0.0),
@@ -317,7 +307,7 @@ class RunOutput(Generic[Output]):
             session_id=record.session_id,
             agent_id=record.agent_id,
             user_id=record.user_id,
-            status=record.status,
+            status=record.status if record.replaced_by is None else RunStatus.regenerated,
             metadata=decode_object(record.metadata) if record.metadata else None,
             error_kind=record.error_kind,
             attempt=record.attempt,
@@ -335,6 +325,8 @@ class RunOutput(Generic[Output]):
             output.requirements = requirements_from_json(record.requirements)
         if record.output is not None:
             output._take_body(decode_object(record.output))
+        if record.lineage is not None:
+            output.more = {**(output.more or {}), **decode_object(record.lineage)}
         if record.usage is not None:
             output.metrics = Metrics.from_dict(decode_object(record.usage))
             output.metrics.name(output.model, output.model_provider)

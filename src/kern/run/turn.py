@@ -1,12 +1,14 @@
 """A model's answer, and what became of the tool calls in it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kern.run.content import Content, text_of
 from kern.run.happened import complaint
 from kern.run.message import Message
+from kern.run.requirement import RunRequirement, place_of
 from kern.run.state import StatePatch
-from kern.run.steps import ModelAnswered, SleepBegun, StepEnded
+from kern.run.steps import Continued, ModelAnswered, SleepBegun, StepEnded
 from kern.run.tool import ToolCall, ToolExecution
 
 
@@ -34,6 +36,8 @@ class Turn:
         ended_steps: the steps inside of its calls that have ended, by the call's place, name and
             occurrence.
         sleeps: until when its calls sleep, in seconds since 1970, by place and occurrence.
+        arguments: those with which calls are made instead of the model's, by their place.
+        passed: the answers of people that calls are given, by their place.
     """
 
     number: int
@@ -53,6 +57,8 @@ class Turn:
     began: dict[int, float] = field(default_factory=dict)
     ended_steps: dict[tuple[int, str, int], StepEnded] | None = None
     sleeps: dict[tuple[int, int], float] | None = None
+    arguments: dict[int, str] | None = None
+    passed: dict[int, tuple[RunRequirement, ...]] | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
@@ -98,6 +104,31 @@ class Turn:
         if step.suspended:
             self.started.discard(place)  # It begins again, whatever holds for interrupted calls.
 
+    def pause(self, requirements: Sequence[RunRequirement]) -> None:
+        """Note that calls wait for a person: they begin anew, and are not under way.
+
+        Args:
+            requirements: what the run waits for.
+        """
+        for each in requirements:
+            self.started.discard(place_of(each))
+
+    def go_on(self, step: Continued) -> None:
+        """Note what a person has decided about calls.
+
+        Args:
+            step: the decisions.
+        """
+        self.allowed |= set(step.allowed)
+        if step.arguments:
+            self.arguments = {**(self.arguments or {}), **dict(step.arguments)}
+        for place, answers in step.passed:
+            self.passed = self.passed or {}
+            self.passed[place] = (*self.passed.get(place, ()), *answers)
+        if step.messages:
+            last = len(self.message.tool_calls)
+            self.added[last] = (*self.added.get(last, ()), *step.messages)
+
     def execution(
         self, place: int, result: str | None = None, *, error: bool = False
     ) -> ToolExecution:
@@ -115,14 +146,17 @@ class Turn:
             raise IndexError(f"there is no call {place}")
         call = self.message.tool_calls[place]
         began = self.began.get(place, 0.0)
-        return ToolExecution(call.id, call.name, call.arguments, result, error, began)
+        arguments = call.arguments
+        if self.arguments is not None:
+            arguments = self.arguments.get(place, arguments)
+        return ToolExecution(call.id, call.name, arguments, result, error, began)
 
     @property
     def messages(self) -> list[Message]:
         """The answer and the results there are, in the order of the calls."""
         if self.complaint is not None:
             return [self.message, complaint(self.complaint)]
-        if not self.executions:
+        if not self.executions and not self.added:
             return [self.message]
         contents = self.contents
         results = [

@@ -25,6 +25,7 @@ from kern.run.base import RunContext, RunInfo
 from kern.run.codec import decode_object
 from kern.run.content import Content, TextPart, is_content
 from kern.run.message import Message
+from kern.run.requirement import CallPaused
 from kern.run.tool import ToolSchema
 from kern.tools.rules import Interrupt, ToolRules, UserFunction, checked, hook_of, hooks_around
 
@@ -255,6 +256,7 @@ class Tool(ABC):
         Raises:
             asyncio.CancelledError: the caller was cancelled, and the tool did not return.
             ThreadLimitError: no thread became free for a synchronous function.
+            CallPaused: the call waits for a person.
         """
         arguments = or_none(arguments)
         limit = asyncio.timeout(None)
@@ -307,8 +309,8 @@ class Tool(ABC):
             if isinstance(result, ToolResult):
                 return result
             return TypeError(f"it returned {type(result).__name__} in place of a ToolResult")
-        except ThreadLimitError:
-            raise  # The tool was not called, and there is nothing that the model could do about it.
+        except (CallPaused, ThreadLimitError):
+            raise  # The model can do nothing about it.
         except BaseException as error:  # Also what would end the process of other runs.
             return error
 

@@ -238,6 +238,49 @@ CREATE TABLE {states} (
     PRIMARY KEY (session_id, key)
 ) WITH (fillfactor = 80)""",
     ),
+    (
+        "ALTER TABLE {runs} ADD COLUMN foreground boolean NOT NULL DEFAULT false, "
+        "ADD COLUMN lineage json, ADD COLUMN replaced_by text, ADD COLUMN expires_at timestamptz",
+        # For the pauses that expire.
+        "CREATE INDEX ON {runs} (expires_at) "
+        "WHERE status || '' = 'PAUSED' AND expires_at IS NOT NULL",
+        """
+CREATE TABLE {approvals} (
+    id text PRIMARY KEY,
+    run_id text NOT NULL,
+    requirement_id text,
+    session_id text,
+    agent_id text,
+    team_id text,
+    user_id text,
+    status text NOT NULL CHECK (
+        status IN ('pending', 'approved', 'rejected', 'expired', 'cancelled')),
+    approval_type text NOT NULL CHECK (approval_type IN ('required', 'audit')),
+    pause_type text NOT NULL,
+    strict boolean NOT NULL DEFAULT false,
+    tool_name text,
+    tool_args json,
+    source_type text NOT NULL DEFAULT 'agent',
+    source_name text,
+    requirements json,
+    context json,
+    resolution_data json,
+    resolved_by text,
+    resolved_at timestamptz,
+    run_status text,
+    schedule_id text,
+    schedule_run_id text,
+    expires_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 80)""",
+        # One for every list: of all, a status, a run, an agent, a user.
+        "CREATE INDEX ON {approvals} (created_at, id)",
+        "CREATE INDEX ON {approvals} (status, created_at, id)",
+        "CREATE INDEX ON {approvals} (run_id)",
+        "CREATE INDEX ON {approvals} (agent_id, created_at, id)",
+        "CREATE INDEX ON {approvals} (user_id, created_at, id) WHERE user_id IS NOT NULL",
+    ),
 )
 
 
@@ -293,7 +336,16 @@ def _statements(names: Names, version: int) -> Iterator[str]:
         each: getattr(names, each)
         for each in (
             *("sessions", "runs", "positions", "events", "webhooks", "processes", "tick"),
-            *("blobs", "schedules", "budgets", "states", "queue", "enqueue", "sessions_of_users"),
+            *(
+                "blobs",
+                "schedules",
+                "budgets",
+                "states",
+                "approvals",
+                "queue",
+                "enqueue",
+                "sessions_of_users",
+            ),
         )
     }
     for statements in _MIGRATIONS[version:]:

@@ -14,6 +14,7 @@ from kern.db.sqlite.tables import Tables
 from kern.db.values import UNSERVED_MESSAGE, Appended, Claim, Kind, Settled, newer_journal
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord, Settlement
+from kern.run.steps import PAUSE_VERSION
 
 _MINE = "run_id = :run_id AND attempt = :attempt AND status = 'RUNNING'"
 
@@ -132,6 +133,9 @@ UPDATE {self._runs} SET
     status = CASE WHEN cancel_requested_at IS NULL THEN :status ELSE 'CANCELLED' END,
     output = :output, error = :error, error_kind = :error_kind, usage = :usage,
     model = coalesce(:model, model), requirements = :requirements,
+    journal_version = CASE WHEN :status = 'PAUSED'
+        THEN max(journal_version, {PAUSE_VERSION}) ELSE journal_version END,
+    expires_at = (SELECT min(json_extract(value, '$.expires_at')) FROM json_each(:requirements)),
     lease_until = NULL, {_SERVED},
     finished_at = CASE WHEN :status = 'PAUSED' AND cancel_requested_at IS NULL
         THEN NULL ELSE :now END

@@ -16,7 +16,7 @@ from kern.run.record import RunRecord
 _LISTED = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, error, priority, run_at, timeout, max_attempts, failures, webhook,
     parent_run_id, executor, journal_version, refusal, requirements, error_kind,
-    usage_limits, output_schema,
+    usage_limits, output_schema, lineage, foreground, replaced_by,
     waiting OR concurrency_key IS NOT NULL AS waiting"""
 
 _RECORD = f"{_LISTED}, output"
@@ -234,7 +234,7 @@ def record(row: sqlite3.Row) -> RunRecord:
     values["status"] = RunStatus(values["status"])
     for column in ("created_at", "started_at", "finished_at", "run_at"):
         values[column] = moment(values[column])
-    for column in ("streamed", "waiting", "budgeted"):
+    for column in ("streamed", "waiting", "budgeted", "foreground"):
         if column in values:
             values[column] = bool(values[column])
     return RunRecord(**values)

@@ -21,7 +21,7 @@ from kern.run.record import RunRecord
 _RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, output, error, priority, run_at, timeout, max_attempts, failures,
     webhook, parent_run_id, executor, journal_version, refusal, requirements, error_kind,
-    usage_limits, output_schema, usage, input"""
+    usage_limits, output_schema, lineage, foreground, replaced_by, usage, input"""
 
 
 class SqliteSessions(Sessions):

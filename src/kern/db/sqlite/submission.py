@@ -117,6 +117,8 @@ class Submission:
             "journal_version": run.journal_version,
             "usage_limits": run.usage_limits,
             "output_schema": run.output_schema,
+            "lineage": run.lineage,
+            "foreground": run.foreground,
             "status": status.value,
             "created_at": now,
         }
@@ -202,6 +204,7 @@ class Submission:
         run = transaction.one(
             f"""
 UPDATE {self._runs} SET status = 'PENDING', error = NULL, error_kind = NULL, requirements = NULL,
+    expires_at = NULL,
     finished_at = NULL, started_at = NULL, failures = 0, refusals = 0, refused_at = NULL,
     refusal = NULL, run_at = NULL, due_at = :now
 WHERE run_id = :run_id AND status = :status AND attempt = :attempt

@@ -18,6 +18,7 @@ from kern.db.postgres.statements.parts import (
     notified,
 )
 from kern.db.values import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
+from kern.run.steps import PAUSE_VERSION
 
 HAS_LOST_ENOUGH = f"failures + 1 >= coalesce(max_attempts, {LOST_ATTEMPTS})"
 
@@ -204,6 +205,11 @@ WITH locked AS MATERIALIZED (
         model = coalesce(end_model, model), requirements = end_requirements,
         finished_at = CASE WHEN ending = 'PAUSED' AND cancel_requested_at IS NULL
             THEN NULL ELSE now() END,
+        journal_version = CASE WHEN ending = 'PAUSED'
+            THEN greatest(journal_version, {PAUSE_VERSION}) ELSE journal_version END,
+        expires_at = CASE WHEN ending = 'PAUSED' THEN (
+            SELECT to_timestamp(min((each->>'expires_at')::float8))
+            FROM json_array_elements(end_requirements) AS each) END,
         lease_until = NULL, counted = false, {NOT_REFUSED}
     FROM locked JOIN unnest($1::text[], $2::integer[], $3::text[], $4::json[], $5::json[],
         $6::json[], $7::integer[], $8::text[], $9::text[], $10::json[])
@@ -313,7 +319,8 @@ def _resume(names: Names) -> str:
     return f"""
 WITH run AS (
     UPDATE {runs} AS runs SET status = 'PENDING', due_at = now(), error = NULL, error_kind = NULL,
-        requirements = NULL, finished_at = NULL, started_at = NULL, failures = 0, run_at = NULL,
+        requirements = NULL, expires_at = NULL, finished_at = NULL, started_at = NULL,
+        failures = 0, run_at = NULL,
         {NOT_REFUSED}
     WHERE run_id = $1 AND status = $2 AND attempt = $3
     RETURNING run_id, {enqueued_if_due(names, "runs")}
