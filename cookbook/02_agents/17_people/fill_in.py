@@ -31,7 +31,7 @@ if __name__ == "__main__":
     run = harbour.run("The Swallow comes in.")
     [requirement] = run.active_requirements
     for field in requirement.user_input_schema:
-        print(f"{field.name} ({field.field_type.__name__}): {field.value} | {field.description}")
+        print(f"{field.name} ({field.field_type}): {field.value} | {field.description}")
         if field.value is None:
             field.value = SAID[field.name]  # or: requirement.provide_user_input(SAID)
     run = harbour.continue_run(run_id=run.run_id, requirements=run.requirements)
