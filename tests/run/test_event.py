@@ -2,12 +2,25 @@
 
 import pytest
 
-from kern.run.event import RunEvent, class_of
+from kern.run.event import (
+    RunCancelledEvent,
+    RunContentEvent,
+    RunEvent,
+    RunOutputEvent,
+    RunPausedEvent,
+)
 
 
-@pytest.mark.parametrize("kind", RunEvent)
-def test_an_event_says_whether_the_run_is_paused_or_cancelled(kind: RunEvent) -> None:
-    event = class_of(kind)(kind, "run", "session", "agent")
-    assert event.is_paused == (kind is RunEvent.run_paused)
-    assert event.is_cancelled == (kind is RunEvent.run_cancelled)
+@pytest.mark.parametrize(
+    "event",
+    [
+        RunPausedEvent(RunEvent.run_paused, "run", "session", "agent"),
+        RunCancelledEvent(RunEvent.run_cancelled, "run", "session", "agent"),
+        RunContentEvent(RunEvent.run_content, "run", "session", "agent", content="Hi"),
+    ],
+    ids=lambda event: event.event,
+)
+def test_an_event_says_whether_its_run_is_paused_or_cancelled(event: RunOutputEvent) -> None:
+    assert event.is_paused == isinstance(event, RunPausedEvent)
+    assert event.is_cancelled == isinstance(event, RunCancelledEvent)
     assert event.active_requirements == []
