@@ -1,4 +1,4 @@
-"""The scripts of cookbook/02_agents/21_mcp do what they say, with the server tool_shed.py."""
+"""The scripts of cookbook/02_agents/21_mcp do what they say, with tool_shed.py and flower_bed.py."""
 
 import socket
 import subprocess
@@ -56,6 +56,13 @@ def test_a_server_gets_headers_of_each_run(cookbook: Cookbook) -> None:
         shed.terminate()
         shed.wait(10)
     assert printed.splitlines() == ["ada the shed of ada Ada's.", "bob the shed of bob Bob's."]
+
+
+def test_several_servers_are_one(cookbook: Cookbook) -> None:
+    calls = Reply.tool_calls(("look", {"shelf": "low"}), ("water", {"flower": "rose"}))
+    printed = cookbook(HERE + "several_servers.py", calls, "It is wet.")
+    results = ["On the low shelf: a saw and a plane.", "The rose drinks."]
+    assert printed == f"{results} It is wet.\n"
 
 
 def _wait_for(port: int) -> None:

@@ -14,7 +14,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 def program(page: str) -> str:
     """Return the first program of a page."""
     text = (DOCS / page).read_text()
-    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
+    found = re.search(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.parametrize(("answer", "result"), [("y", "refunded 500"), ("n", "your manager first")])

@@ -1,4 +1,4 @@
-"""Several MCP servers at once, opened and closed by hand."""
+"""Several MCP servers in one object, opened and closed by hand; all of their tools are offered."""
 
 import asyncio
 import sys
@@ -8,14 +8,17 @@ from kern.agent import Agent
 from kern.models.openai import OpenAIResponses
 from kern.tools.mcp import MultiMCPTools
 
-SERVER = f"{sys.executable} {Path(__file__).with_name('tool_shed.py')}"
+SERVERS = [Path(__file__).with_name(name) for name in ("tool_shed.py", "flower_bed.py")]
 
 
 async def main() -> None:
-    """Use the sheds of two neighbours."""
-    async with MultiMCPTools(commands=[SERVER, SERVER], include_tools=["look"]) as sheds:
-        neighbour = Agent(name="Neighbour", model=OpenAIResponses(id="gpt-5.4-mini"), tools=[sheds])
-        run = await neighbour.arun("Where is a saw?")
+    """Use the shed and the flower bed."""
+    commands = [f"{sys.executable} {server}" for server in SERVERS]
+    async with MultiMCPTools(commands, include_tools=["look", "water"]) as servers:
+        neighbour = Agent(
+            name="Neighbour", model=OpenAIResponses(id="gpt-5.4-mini"), tools=[servers]
+        )
+        run = await neighbour.arun("Find a can and water the rose.")
         print([call.result for call in run.tools], run.content)
 
 
