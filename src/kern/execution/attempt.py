@@ -12,6 +12,7 @@ from kern.db.base import Store
 from kern.errors import ModelError
 from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
+from kern.execution.child import SHARES_STATE, Children
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
@@ -79,6 +80,7 @@ class Attempt:
         last_seq: the number of the last row that earlier attempts have journaled, or 0.
         is_pinned: whether the spec is that of the run's submit, in this process.
         calls: counts its tool calls that are under way, where somebody wants to know.
+        children: what carries out the runs that its tool calls are, where it has a store.
         refusal: why this process cannot execute the run, once that is known.
         fallback: who answered last, where it was not the agent's own model.
         unfit: the models that no later call needs to ask, each with the error that says why.
@@ -125,6 +127,7 @@ class Attempt:
     last_seq: int = 0
     is_pinned: bool = False
     calls: OpenCalls | None = None
+    children: Children | None = None
     refusal: str | None = None
     fallback: Model | None = None
     unfit: tuple[tuple[Model, ModelError], ...] = ()
@@ -296,8 +299,9 @@ class Attempt:
     async def _load_state(self) -> SessionState:
         output, changes = self.output, self.journal.state.changes
         ids = (output.user_id, output.session_id, output.run_id)
+        is_alone = self.is_new_session or SHARES_STATE in self.options
         state = await load(
-            None if self.is_new_session else self.store,
+            None if is_alone else self.store,
             output.session_id,
             self.spec.state_rules,
             self.options.get("session_state"),
@@ -412,6 +416,7 @@ class Attempt:
     def _take_input(self) -> None:
         said = RunInput.from_json(self.input)
         self.options, given = said.options, said.messages
+        self.journal.leaves_state = SHARES_STATE in said.options
         if said.options and (wanted := said.options.get("debug_mode")) is not None:
             self.spec = debugging(self.spec, bool(wanted))
         if self.store is None and self.loaded:
