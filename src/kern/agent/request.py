@@ -15,7 +15,7 @@ from kern.agent.keywords import BesideOptions
 from kern.agent.lines import Line, current_line
 from kern.agent.options import Input, new_run, written
 from kern.agent.work import Work
-from kern.dispatch.foreground import execute_alone
+from kern.dispatch.alone import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.journal import Emit

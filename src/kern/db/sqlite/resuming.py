@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from kern.db.sqlite.approval_rows import Records
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.reading import Reading, record
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord
 
@@ -24,6 +26,7 @@ class Resuming:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._runs = tables.runs
+        self._records = Records(tables)
         self._journals = Journals(tables)
         self._reading = Reading(tables)
         self._lock = SessionLock(tables)
@@ -40,6 +43,7 @@ class Resuming:
         lease: float | None = None,
         foreground: bool | None = None,
         metadata: str | None = None,
+        resolved: Sequence[Approval] = (),
     ) -> RunRecord | None:
         """See :meth:`kern.db.base.Store.resume`."""
         run = transaction.one(
@@ -57,6 +61,7 @@ RETURNING session_id, ordered, parent_run_id""",
         if run is None:
             return None
         self._journals.write(transaction, rows)
+        self._records.resolve(transaction, resolved)
         self.wake(transaction, run["parent_run_id"])
         if run["ordered"] and not self._lock.take(transaction, run["session_id"], run_id):
             self._lock.wait(transaction, run_id)

@@ -212,4 +212,6 @@ def deleted_with(names: Names, runs: str) -> str:
     DELETE FROM {names.webhooks} WHERE {gone}
 ), blobs AS (
     DELETE FROM {names.blobs} WHERE {gone}
+), approvals AS (
+    DELETE FROM {names.approvals} WHERE {gone}
 )"""

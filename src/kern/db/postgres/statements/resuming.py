@@ -26,6 +26,11 @@ class Resuming:
         self.resume = _resume(names)
         self.wake = _wake(names)
         self.expire = _expire(names)
+        # The last row is the run itself.
+        self.lock = f"""
+WITH RECURSIVE {_line(names, "true")}
+SELECT runs.run_id, status, metadata, foreground FROM line JOIN {names.runs} AS runs USING (run_id)
+ORDER BY depth DESC FOR NO KEY UPDATE OF runs"""
 
 
 def _resume(names: Names) -> str:
