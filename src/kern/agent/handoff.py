@@ -125,8 +125,7 @@ def _handoff(given: object) -> Handoff:
         )
     if handoff.input_filter is not None and not callable(handoff.input_filter):
         raise ConfigurationError(
-            "input_filter must be a function of the messages, not "
-            f"{handoff.input_filter!r:.80}."
+            f"input_filter must be a function of the messages, not {handoff.input_filter!r:.80}."
         )
     return handoff
 

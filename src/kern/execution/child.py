@@ -11,7 +11,6 @@ from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 from kern.tools import Tool
 
-
 SHARES_STATE = "shares_state"
 """The option of a run whose session's state is its parent's to write."""
 

@@ -156,9 +156,7 @@ class ChildCall:
         context = self._context
         state = context.session_state or {}
         before = texts_of(child_state(child, given))
-        after = merged(
-            texts_of(without_current(state)), [(before, texts_of(child.session_state))]
-        )
+        after = merged(texts_of(without_current(state)), [(before, texts_of(child.session_state))])
         current = {key: value for key, value in state.items() if key not in without_current(state)}
         context.session_state = {**values_of(after), **current}
 

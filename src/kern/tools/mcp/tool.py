@@ -21,7 +21,13 @@ from kern.tools.rules import ToolRules
 
 if TYPE_CHECKING:
     from mcp import ClientSession, MCPError
-    from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult, RequestParamsMeta
+    from mcp.types import (
+        CallToolResult,
+        ElicitRequestParams,
+        ElicitResult,
+        InputRequiredResult,
+        RequestParamsMeta,
+    )
 
 logger = logging.getLogger("kern.mcp")
 
