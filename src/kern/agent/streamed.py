@@ -11,6 +11,7 @@ import msgspec
 from kern.agent.definition import runtime_of
 from kern.agent.request import Request
 from kern.agent.typed import typed, typed_events
+from kern.execution.child import may_nest
 from kern.failures import failure, with_output
 from kern.run.agent import RunOutput
 from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
@@ -97,10 +98,14 @@ def _typed(
 async def _told(
     request: Request, events: AsyncGenerator[RunOutputEvent, None]
 ) -> AsyncGenerator[RunOutputEvent, None]:
+    own = None
     async with aclosing(events):
         async for event in events:
+            own = own or event.run_id  # The first event is the run's own.
             if request.every_event:
                 yield event
+            elif event.run_id != own:
+                continue  # It is a child's.
             elif isinstance(event, RunCompletedEvent):
                 is_text = event.content_type == "str"
                 yield replace(event, content="") if is_text else event
@@ -128,6 +133,8 @@ async def _executed(
     try:
         while (event := await events.get()) is not None:
             yield event
+            if last is not None and event.run_id != last.run_id:
+                continue  # It is a child's.
             last = event
             if event.event is RunEvent.run_content:
                 text += event.content or ""
@@ -155,9 +162,11 @@ async def _followed(
     """Yield the events of the stored run from a number on, and raise what it failed of."""
     runtime = await runtime_of(request.agent)
     last: RunOutputEvent | None = None
-    async with aclosing(runtime.stream(run_id, after)) as events:
+    nested = request.every_event and may_nest(request.agent)
+    async with aclosing(runtime.stream(run_id, after, nested=nested)) as events:
         async for event in events:
-            last = event
+            if event.run_id == run_id:
+                last = event
             yield event
     if last is None:
         return

@@ -4,20 +4,17 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import Protocol
 
-from msgspec.structs import replace
-
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.dispatch.background import Background
 from kern.dispatch.foreground import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.dispatch.waiting import Until
-from kern.errors import RunConflictError, RunNotFoundError, RunStateError
+from kern.errors import RunConflictError, RunNotFoundError
 from kern.execution.child import Child
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition
 from kern.run.agent import RunOutput
-from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord
 
 
@@ -29,9 +26,7 @@ class Runs(Protocol):
     def use(self, definition: Definition) -> None:
         """Know of a definition in use here."""
 
-    async def submit(
-        self, definition: Definition, run: NewRun, policy: SessionPolicy
-    ) -> RunOutput:
+    async def submit(self, definition: Definition, run: NewRun, policy: SessionPolicy) -> RunOutput:
         """Accept a background run."""
 
     async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:

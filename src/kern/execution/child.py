@@ -11,7 +11,6 @@ from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 from kern.tools import Tool
 
-
 SHARES_STATE = "shares_state"
 """The option of a run whose session's state is its parent's to write."""
 
@@ -56,6 +55,14 @@ class SubAgentTool(Tool):
     """
 
     definition: Definition
+
+
+def may_nest(definition: Definition) -> bool:
+    """Say whether tool calls of an agent may be runs of others."""
+    rules = definition.call_rules
+    return (rules is not None and rules.factory is not None) or any(
+        isinstance(each, SubAgentTool) for each in definition.tools.values()
+    )
 
 
 def with_sub_agents(definition: Definition) -> list[Definition]:

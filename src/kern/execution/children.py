@@ -96,7 +96,7 @@ class ChildCall:
         if not child.is_terminal:
             raise AssertionError(f"run {run_id} is {child.status} and was waited for")
         used = copy(child.metrics)
-        used.by_model = used.details
+        used.by_model = child.metrics.details
         attempt.journal.keep(ChildEnded(self._place, used))
         self._take_state(child, given)
         return child
@@ -156,9 +156,7 @@ class ChildCall:
         context = self._context
         state = context.session_state or {}
         before = texts_of(child_state(child, given))
-        after = merged(
-            texts_of(without_current(state)), [(before, texts_of(child.session_state))]
-        )
+        after = merged(texts_of(without_current(state)), [(before, texts_of(child.session_state))])
         current = {key: value for key, value in state.items() if key not in without_current(state)}
         context.session_state = {**values_of(after), **current}
 
