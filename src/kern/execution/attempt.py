@@ -30,8 +30,10 @@ from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
 from kern.run.input import RunInput
+from kern.run.lineage import Begun, begun_of
 from kern.run.message import Message
 from kern.run.record import RunRecord
+from kern.run.requirement import RunRequirement
 from kern.run.state import CURRENT
 from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
@@ -63,6 +65,8 @@ class Attempt:
         postponed: the seconds after which the next attempt may begin, once this one has failed, or
             the run sleeps.
         wakes_at: when the first of the calls goes on that sleep, in seconds since 1970.
+        waits: what calls of the last turn wait for that a person has to do.
+        asks: the calls that need a person as functions of their tools say, by turn and place.
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
@@ -108,6 +112,8 @@ class Attempt:
     failures: int = 0
     postponed: float | None = None
     wakes_at: float | None = None
+    waits: tuple[RunRequirement, ...] = ()
+    asks: frozenset[tuple[int, int]] = frozenset()
     tools: Mapping[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -151,6 +157,7 @@ class Attempt:
         emit: Emit | None = None,
         foreground: bool = False,
         is_pinned: bool = True,
+        told: int | None = None,
     ) -> Self:
         """Return the attempt that a record is in, ready to be executed.
 
@@ -161,6 +168,8 @@ class Attempt:
             emit: told of each event, where the run's own caller streams it.
             foreground: whether it belongs to a caller who waits.
             is_pinned: whether the spec is that of the run's submit, in this process.
+            told: the number of the last event of earlier attempts that its caller has, who is
+                told of those that follow.
         """
         output = RunOutput.from_record(record)
         output.agent_name = spec.name
@@ -170,7 +179,11 @@ class Attempt:
             record.input or "",
             output,
             store,
-            Journal(store, output, record.attempt, emit, record.streamed, charged=record.budgeted),
+            Journal(
+                *(store, output, record.attempt, emit, record.streamed),
+                charged=record.budgeted,
+                told=told,
+            ),
             record.attempt,
             foreground=foreground,
             timeout=record.timeout,
@@ -301,6 +314,17 @@ class Attempt:
         self.run_context.session_state = state.value
         return state
 
+    @property
+    def begun(self) -> Begun | None:
+        """Where it begins with messages of another run: what has to be known of that."""
+        return begun_of(self.options) if self.options else None
+
+    @property
+    def asked(self) -> list[Message]:
+        """What the run was given, without what an earlier run was given before it."""
+        begun = self.begun
+        return self.messages if begun is None else self.messages[begun["checked"] :]
+
     def _messages_so_far(self) -> list[Message]:
         turns = self.journal.state.turns[self._told :]
         return [*self.context, *self.messages, *(each for turn in turns for each in turn.messages)]
@@ -329,7 +353,11 @@ class Attempt:
             for each in state.children:
                 output.metrics.add(each)
         output.metrics.name(output.model, output.model_provider)
-        output.requirements = list(state.requirements)
+        output.requirements = []
+        if state.requirements:
+            last = turns[-1]
+            output.tools += [last.execution(place) for place, _ in last.open_calls]
+            output.wait_for(state.requirements)
         if self.session_state is not None:
             output.session_state = self.session_state.stored
 

@@ -65,6 +65,7 @@ class Journal:
         streamed: bool,
         *,
         charged: bool = False,
+        told: int | None = None,
     ) -> None:
         """Begin with nothing; see :meth:`restore`.
 
@@ -76,6 +77,8 @@ class Journal:
                 text as they come, with all others once they are committed.
             streamed: whether somebody else reads them.
             charged: whether what its calls use counts towards budgets of the run's user.
+            told: the number of the last event of earlier attempts that the run's own caller has;
+                None where nothing of these is told.
         """
         self.state = RunState()
         self.entries: list[Entry] = []
@@ -86,6 +89,7 @@ class Journal:
         self._output = output
         self._attempt = attempt
         self._charged = charged
+        self._told = told
         self._emit = emit
         self._streamed = streamed
         self._has_pieces = False
@@ -117,6 +121,12 @@ class Journal:
         """The number before which pieces have served their purpose, once this is closed."""
         return self.state.last_seq + 1 if self._has_pieces else 0
 
+    @property
+    def rows(self) -> list[JournalRow]:
+        """All steps so far, those of earlier attempts included, without pieces."""
+        run_id = self._output.run_id
+        return [write_row(run_id, each) for each in self.entries if not _is_piece(each)]
+
     def restore(self, row: JournalRow) -> None:
         """Take in a row that an earlier attempt has written.
 
@@ -124,7 +134,10 @@ class Journal:
             JournalError: it is damaged, or was written by a newer kern.
         """
         entry = read_row(row)
-        apply_entry(self.state, entry, row)
+        happened = apply_entry(self.state, entry, row)
+        if self._emit is not None and self._told is not None:
+            new = [each for each in happened if each.seq > self._told]
+            self._tell(self._emit, new, row.created_at)
         self.entries.append(entry)
         self.readable += 1
         self._has_pieces |= entry.step is not None and entry.step.piece

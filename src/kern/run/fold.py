@@ -384,6 +384,25 @@ def apply_entry(state: RunState, entry: Entry, row: JournalRow) -> list[Happened
         raise damaged(row, error) from error
 
 
+def changes_within(rows: Iterable[JournalRow], count: int) -> StatePatch | None:
+    """Return what the state of the session was changed to with the first messages of a run.
+
+    Args:
+        rows: a journal.
+        count: how many messages after the run's input.
+
+    Raises:
+        JournalError: a row is damaged, or was written by a newer kern.
+    """
+    state, changes = RunState(), None
+    for row in rows:
+        apply_entry(state, read_row(row), row)
+        if sum(len(turn.messages) for turn in state.turns) > count:
+            break
+        changes = state.changes
+    return changes
+
+
 def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
     """Return the number of the last row that tells nothing after an event.
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any, Generic, Self
 
+import msgspec
 from typing_extensions import TypeVar
 
 from kern.errors import JournalError
@@ -19,6 +20,7 @@ from kern.run.extra import Extra
 from kern.run.given import RunInput, run_input_of
 from kern.run.input import RunInput as StoredInput
 from kern.run.input import messages_of
+from kern.run.kept import KeptRun
 from kern.run.message import Citations, Message
 from kern.run.metrics import Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
@@ -72,6 +74,7 @@ class RunOutput(Generic[Output]):
             ``await agent.aload_media(run)``.
         session_state: the state of its session by then, where it has one.
         references: what was found for it.
+        kept: what it goes on from, where it is PAUSED and its agent has no database.
         more: what few runs have, by name; each is an attribute, too, as all that follow.
         reasoning_steps: the steps in which a model thought before the answer.
         reasoning_messages: the messages of these.
@@ -121,6 +124,7 @@ class RunOutput(Generic[Output]):
     session_state: dict[str, object] | None = None
     references: list[MessageReferences] | None = None
     more: dict[str, Any] | None = None
+    kept: KeptRun | None = field(default=None, repr=False, compare=False)
     input_json: str | None = field(default=None, repr=False, compare=False)
     output_schema: str | None = field(default=None, repr=False, compare=False)
     media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
@@ -139,12 +143,14 @@ class RunOutput(Generic[Output]):
     @property
     def input(self) -> RunInput | None:
         """What it was given, where that is known."""
-        if self.input_json is None:
-            # Of a run that has ended it is what comes before its first answer.
-            own = (each for each in self.messages if not each.from_history)
-            given = [*takewhile(_is_given, (each for each in own if each.role != "system"))]
+        begin: int = (self.more or {}).get("input_at", 0)
+        if self.input_json is not None:
+            given = [*StoredInput.from_json(self.input_json).messages[begin:]]
         else:
-            given = [*StoredInput.from_json(self.input_json).messages]
+            # Of a run that has ended it is what comes before its first answer.
+            own = [each for each in self.messages if begin or not each.from_history]
+            own = [each for each in own if each.role != "system"][begin:]
+            given = [*takewhile(_is_given, own)]
         return run_input_of(given, [*self._media_in(given)]) if given else None
 
     @property
@@ -219,6 +225,25 @@ class RunOutput(Generic[Output]):
         """The calls that a person has yet to allow or reject."""
         return [each.tool_execution for each in self.requirements if each.needs_confirmation]
 
+    def wait_for(self, requirements: Sequence[RunRequirement]) -> None:
+        """Note what it waits for, and have its tools be the calls of these.
+
+        Args:
+            requirements: what it waits for.
+        """
+        self.requirements = [*requirements]
+        waiting: dict[str, ToolExecution] = {}
+        for each in requirements:
+            call = each.tool_execution
+            call.user_input_schema = each.user_input_schema
+            call.user_feedback_schema = each.user_feedback_schema
+            waiting[call.tool_call_id] = call
+        # Who answers a call (`tool.confirmed = True`) answers its requirement.
+        self.tools = [
+            each if each.result is not None else waiting.get(each.tool_call_id, each)
+            for each in self.tools
+        ]
+
     @property
     def tools_requiring_user_input(self) -> list[ToolExecution]:
         """The calls of whose arguments a person has yet to give some."""
@@ -237,25 +262,30 @@ class RunOutput(Generic[Output]):
 
     def to_dict(self) -> dict[str, object]:
         """Return the output as JSON values, without the events."""
-        return self._body() | {
-            "tools": [each.to_dict() for each in self.tools],
-            "metrics": self.metrics.to_dict(),
-            "run_id": self.run_id,
-            "session_id": self.session_id,
-            "agent_id": self.agent_id,
-            "user_id": self.user_id,
-            "status": self.status.value,
-            "metadata": self.metadata,
-            "error": self.error,
-            "error_kind": self.error_kind,
-            "error_details": to_json_value(self.error_details),
-            "requirements": [each.to_dict() for each in self.requirements],
-            "attempt": self.attempt,
-            "parent_run_id": self.parent_run_id,
-            "created_at": self.created_at,
-            "started_at": self.started_at,
-            "finished_at": self.finished_at,
-        }
+        kept = {} if self.kept is None else {"kept": msgspec.to_builtins(self.kept)}
+        return (
+            self._body()
+            | kept
+            | {
+                "tools": [each.to_dict() for each in self.tools],
+                "metrics": self.metrics.to_dict(),
+                "run_id": self.run_id,
+                "session_id": self.session_id,
+                "agent_id": self.agent_id,
+                "user_id": self.user_id,
+                "status": self.status.value,
+                "metadata": self.metadata,
+                "error": self.error,
+                "error_kind": self.error_kind,
+                "error_details": to_json_value(self.error_details),
+                "requirements": [each.to_dict() for each in self.requirements],
+                "attempt": self.attempt,
+                "parent_run_id": self.parent_run_id,
+                "created_at": self.created_at,
+                "started_at": self.started_at,
+                "finished_at": self.finished_at,
+            }
+        )
 
     def to_json(self, indent: int | None = None) -> str:
         """Return the output as JSON text, indented by ``indent`` spaces where that is given."""
@@ -280,7 +310,6 @@ class RunOutput(Generic[Output]):
             error=given.get("error"),
             error_kind=given.get("error_kind"),
             error_details=given.get("error_details"),
-            requirements=[RunRequirement.from_dict(each) for each in given.get("requirements", ())],
             attempt=given.get("attempt", 0),
             parent_run_id=given.get("parent_run_id"),
             created_at=given.get("created_at", 0.0),
@@ -288,6 +317,10 @@ class RunOutput(Generic[Output]):
             finished_at=given.get("finished_at"),
         )
         output._take_body(values)
+        if waiting := given.get("requirements"):
+            output.wait_for([RunRequirement.from_dict(each) for each in waiting])
+        if (kept := given.get("kept")) is not None:
+            output.kept = msgspec.convert(kept, KeptRun)
         return output
 
     @classmethod
@@ -309,7 +342,7 @@ class RunOutput(Generic[Output]):
             session_id=record.session_id,
             agent_id=record.agent_id,
             user_id=record.user_id,
-            status=record.status if record.replaced_by is None else RunStatus.regenerated,
+            status=RunStatus.regenerated if _is_replaced(record) else record.status,
             metadata=decode_object(record.metadata) if record.metadata else None,
             error_kind=record.error_kind,
             attempt=record.attempt,
@@ -323,10 +356,10 @@ class RunOutput(Generic[Output]):
         if record.error is not None:
             told: dict[str, Any] = decode_object(record.error)
             output.error, output.error_details = told.get("message"), told.get("details")
-        if record.requirements is not None:
-            output.requirements = requirements_from_json(record.requirements)
         if record.output is not None:
             output._take_body(decode_object(record.output))
+        if record.requirements is not None:
+            output.wait_for(requirements_from_json(record.requirements))
         if record.lineage is not None:
             output.more = {**(output.more or {}), **decode_object(record.lineage)}
         if record.usage is not None:
@@ -409,6 +442,10 @@ class RunOutput(Generic[Output]):
 
 def _is_given(message: Message) -> bool:
     return message.role != "assistant"
+
+
+def _is_replaced(record: RunRecord) -> bool:
+    return record.replaced_by is not None and record.status.is_terminal
 
 
 def _seconds(moment: datetime | None) -> float | None:

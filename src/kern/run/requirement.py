@@ -114,6 +114,7 @@ class RunRequirement:
         approval_type: ``"required"`` or ``"audit"``, where there is a record of the decision.
         approval_id: that record.
         strict: whether the record alone decides.
+        message: what the person is told, where the one who asks has said something.
 
     Example:
         >>> call = ToolExecution("call_1", "refund", '{"amount": 5}')
@@ -147,6 +148,7 @@ class RunRequirement:
     approval_type: Literal["required", "audit"] | None = None
     approval_id: str | None = None
     strict: bool = False
+    message: str | None = None
 
     @property
     def call_key(self) -> str:
@@ -185,6 +187,21 @@ class RunRequirement:
             return None
         note = f" {self.confirmation_note}" if self.confirmation_note else ""
         return f"Not called: a person has rejected this call.{note}"
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What a person has given: values by the names of the arguments, labels by the questions.
+
+        A question that takes one answer has its label alone.
+        """
+        if self.kind == "user_feedback":
+            return {
+                each.question: each.selected_options
+                if each.multi_select
+                else next(iter(each.selected_options or ()), None)
+                for each in self.user_feedback_schema or ()
+            }
+        return {each.name: each.value for each in self.user_input_schema or ()}
 
     def is_resolved(self) -> bool:
         """Say whether it was answered."""

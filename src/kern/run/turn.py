@@ -1,7 +1,7 @@
 """A model's answer, and what became of the tool calls in it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kern.run.content import Content, text_of
 from kern.run.happened import complaint
@@ -38,6 +38,9 @@ class Turn:
         sleeps: until when its calls sleep, in seconds since 1970, by place and occurrence.
         arguments: those with which calls are made instead of the model's, by their place.
         passed: the answers of people that calls are given, by their place.
+        waiting: what calls wait for that nobody has answered yet, by their place.
+        approved: the calls that a person has allowed, those that have begun since included, by
+            their place.
         children: the runs that its calls are, by their place.
     """
 
@@ -60,13 +63,22 @@ class Turn:
     sleeps: dict[tuple[int, int], float] | None = None
     arguments: dict[int, str] | None = None
     passed: dict[int, tuple[RunRequirement, ...]] | None = None
+    waiting: dict[int, tuple[RunRequirement, ...]] | None = None
+    approved: frozenset[int] = frozenset()
     children: dict[int, str] | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
-        """The calls without a result, with their places."""
+        """The calls without a result, as they are made, with their places."""
         calls = enumerate(self.message.tool_calls)
-        return [(place, call) for place, call in calls if place not in self.executions]
+        found = [(place, call) for place, call in calls if place not in self.executions]
+        if self.arguments is None:
+            return found
+        edited = self.arguments
+        return [
+            (place, replace(call, arguments=edited.get(place, call.arguments)))
+            for place, call in found
+        ]
 
     def end(self, place: int, content: Content, *, error: bool, at: float = 0.0) -> ToolExecution:
         """Note what a call came to.
@@ -112,8 +124,11 @@ class Turn:
         Args:
             requirements: what the run waits for.
         """
+        self.waiting = {}
         for each in requirements:
-            self.started.discard(place_of(each))
+            place = place_of(each)
+            self.started.discard(place)
+            self.waiting[place] = (*self.waiting.get(place, ()), each)
 
     def go_on(self, step: Continued) -> None:
         """Note what a person has decided about calls.
@@ -121,7 +136,11 @@ class Turn:
         Args:
             step: the decisions.
         """
+        waiting = self.waiting or {}
         self.allowed |= set(step.allowed)
+        self.approved |= {place for place in step.allowed if _is_asked(waiting.get(place, ()))}
+        for place in (*step.allowed, *(place for place, _ in step.passed)):
+            waiting.pop(place, None)
         if step.arguments:
             self.arguments = {**(self.arguments or {}), **dict(step.arguments)}
         for place, answers in step.passed:
@@ -189,3 +208,8 @@ class Turn:
         ]
         added = (each for _, said in sorted(self.added.items()) for each in said)
         return [self.message, *results, *added]
+
+
+def _is_asked(requirements: Sequence[RunRequirement]) -> bool:
+    """Say whether a person was asked for the call, and not for what has become of it."""
+    return any(each.kind != "unknown_outcome" for each in requirements)
