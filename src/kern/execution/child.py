@@ -57,6 +57,14 @@ class SubAgentTool(Tool):
     definition: Definition
 
 
+def may_nest(definition: Definition) -> bool:
+    """Say whether tool calls of an agent may be runs of others."""
+    rules = definition.call_rules
+    return (rules is not None and rules.factory is not None) or any(
+        isinstance(each, SubAgentTool) for each in definition.tools.values()
+    )
+
+
 def with_sub_agents(definition: Definition) -> list[Definition]:
     """Return an agent, and those whose runs calls of its tools are, theirs included."""
     found = {id(definition): definition}

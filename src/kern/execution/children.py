@@ -96,7 +96,7 @@ class ChildCall:
         if not child.is_terminal:
             raise AssertionError(f"run {run_id} is {child.status} and was waited for")
         used = copy(child.metrics)
-        used.by_model = used.details
+        used.by_model = child.metrics.details
         attempt.journal.keep(ChildEnded(self._place, used))
         self._take_state(child, given)
         return child
