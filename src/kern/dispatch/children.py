@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.dispatch.background import Background
-from kern.dispatch.foreground import execute_alone
+from kern.dispatch.alone import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.dispatch.waiting import Until
 from kern.errors import RunConflictError, RunNotFoundError, RunStateError
