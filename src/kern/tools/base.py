@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Self, TypeAlias
 
 from typing_extensions import Unpack
@@ -138,6 +139,7 @@ class Tool(ABC):
     on_expiry: OnExpiry = "reject"
     external_execution_silent: bool = False
     approval_type: Literal["required", "audit"] | None = None
+    approval_strict: bool = False
     sequential: bool = False
     call_limit: int | None = None
     stop_after_tool_call: bool = False
@@ -352,6 +354,7 @@ class Toolset(ABC):
 
     Attributes:
         timeout: seconds that it may take to say which they are, or None for any.
+        asks_for: the values of the run that :meth:`tools_for` is given, by name.
 
     Example:
         >>> class Remote(Toolset):
@@ -360,6 +363,7 @@ class Toolset(ABC):
     """
 
     timeout: float | None = 60.0
+    asks_for: Set[str] = frozenset()
 
     @property
     def is_portable(self) -> bool:
@@ -374,17 +378,29 @@ class Toolset(ABC):
             run: the run.
         """
 
-    async def listed(self, run: RunInfo) -> Sequence[Tool]:
+    async def tools_for(self, run: RunInfo, values: Mapping[str, object]) -> Sequence[Tool]:
+        """Return the tools; override it in place of :meth:`tools` to have values of the run.
+
+        Args:
+            run: the run.
+            values: those in :attr:`asks_for`.
+        """
+        return await self.tools(run)
+
+    async def listed(
+        self, run: RunInfo, values: Mapping[str, object] = MappingProxyType({})
+    ) -> Sequence[Tool]:
         """Return the tools, within the time limit.
 
         Args:
             run: the run.
+            values: those in :attr:`asks_for`.
 
         Raises:
             ToolsetError: they were not known in time.
             Exception: whatever :meth:`tools` raised.
         """
-        listing = asyncio.ensure_future(self.tools(run))
+        listing = asyncio.ensure_future(self.tools_for(run, values))
         try:
             await asyncio.wait({listing}, timeout=self.timeout)
         finally:
