@@ -14,7 +14,7 @@ from kern.errors import (
     RunCancelledError,
     StopAgentRun,
 )
-from kern.run.requirement import ApprovalRequired
+from kern.run.pausing import ApprovalRequired
 
 ModelProviderError = ModelError
 """The model's service refused, failed or answered with something unusable."""

@@ -17,6 +17,7 @@ from kern.errors import (
 )
 from kern.guardrails import PIIDetectionGuardrail
 from kern.media import Image
+from kern.models.base import ModelRequest
 from kern.run.agent import RunInput, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.lineage import ContinueFrom
@@ -339,7 +340,11 @@ async def test_a_branch_of_a_background_run_is_one(agent: Agent) -> None:
     assert (ended.content, ended.forked_from_run_id) == ("Hello.", "run")
     same = await agent.acontinue_run("run", input="Thanks.", new_run_id="fork")
     assert same.content == "Hello.", "the same id is the same run"
-    for other in ({"input": "Other."}, {"input": "Thanks.", "continue_from": "last_user"}):
+    others: list[dict[str, Any]] = [
+        {"input": "Other."},
+        {"input": "Thanks.", "continue_from": "last_user"},
+    ]
+    for other in others:
         with pytest.raises(RunConflictError, match="run_id 'fork' is in use"):
             await agent.acontinue_run("run", new_run_id="fork", **other)
     here = await agent.acontinue_run("run", input="Thanks.", background=False)
@@ -358,7 +363,7 @@ async def test_a_branch_is_streamed(agent: Agent) -> None:
     assert isinstance(run, RunOutput)
     assert run.forked_from_run_id == origin.run_id
     assert {each.run_id for each in events} == {run.run_id}
-    assert "".join(each.content or "" for each in events) == "Hello."  # type: ignore[union-attr] # Texts.
+    assert "".join(each.content or "" for each in events) == "Hello."
 
 
 async def test_checks_see_what_they_have_not_seen(db: Database, keys: list[str]) -> None:
@@ -387,7 +392,8 @@ async def test_checks_see_what_they_have_not_seen(db: Database, keys: list[str])
     with pytest.raises(InputCheckError) as refused:
         await agent.arun("Do bad.")
     failed: RunOutput = refused.value.run_output
-    for options in ({"fork": True, "input": "Go on."}, {"regenerate": True}):
+    ways: list[dict[str, Any]] = [{"fork": True, "input": "Go on."}, {"regenerate": True}]
+    for options in ways:
         with pytest.raises(InputCheckError):
             await agent.acontinue_run(failed.run_id, **options)
 

@@ -15,7 +15,7 @@ from kern.agent.keywords import BesideOptions
 from kern.agent.lines import Line, current_line
 from kern.agent.options import Input, new_run, written
 from kern.agent.work import Work
-from kern.dispatch.foreground import execute_alone
+from kern.dispatch.alone import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.journal import Emit
@@ -214,7 +214,8 @@ async def _with_events(
     events: list[RunOutputEvent] = []
 
     def keep(event: RunOutputEvent) -> None:
-        events.append(event)
+        if not events or event.run_id == events[0].run_id:  # Else it is a child's.
+            events.append(event)
         if emit is not None:
             emit(event)
 

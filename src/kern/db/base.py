@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import Enum
 
+from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
 from kern.db.outbox import Outbox
@@ -52,6 +53,7 @@ class Store(Reading):
         budgets: how much users may use, and have used.
         users: what of it belongs to whom.
         sessions: the sessions, as users see them.
+        approvals: what people have to allow, and have decided.
     """
 
     queue: Queue
@@ -63,6 +65,7 @@ class Store(Reading):
     blobs: Blobs
     budgets: Budgets
     sessions: Sessions
+    approvals: Approvals
 
     def __init__(self) -> None:
         """Have no users yet."""
@@ -204,7 +207,8 @@ class Store(Reading):
 
         The rows change the state of the session as in :meth:`append`. What follows from the end
         happens in the same transaction: the session lock is handed off, and the run that gets it
-        enqueued; its webhook is put into the outbox.
+        enqueued; its webhook is put into the outbox. The records of what a paused run waits for are
+        made; where one was resolved meanwhile, a background run is PENDING at once.
 
         Returns:
             How it ended: CANCELLED where that was asked for. None where the attempt is stale, and
@@ -333,8 +337,8 @@ class Store(Reading):
 
         Args:
             run_id: the run.
-            status: the status that it must have: PAUSED, ERROR for a retry, or RUNNING where its
-                executor is known to be gone.
+            status: the status that it must have: PAUSED, ERROR for a retry, RUNNING where its
+                executor is known to be gone, or PENDING to have it begin at an executor.
             attempt: the attempt that has brought it there.
             rows: to add to its journal.
             executor: who executes it at once, by a name that nobody else has.
@@ -346,6 +350,16 @@ class Store(Reading):
         Returns:
             The run, as a claim does; None where it had another status, or had it from another
             attempt, and nothing was changed.
+        """
+
+    @abstractmethod
+    async def wake_parent(self, run_id: str) -> None:
+        """Make the run PENDING that is paused and waits for a child of its session.
+
+        One that belongs to a caller is left to that one.
+
+        Args:
+            run_id: the child, which has ended.
         """
 
     @abstractmethod

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from kern.db.base import Store
 from kern.dispatch.answer import Answer
 from kern.errors import RunStateError
+from kern.execution.approvals import Heard, hear
 from kern.execution.blobs import put_large
 from kern.execution.decisions import decided
 from kern.run.agent import RunOutput
 from kern.run.answers import of_tools
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.entry import Entry, write_row
 from kern.run.fold import RunState, fold
@@ -18,8 +21,20 @@ from kern.run.requirement import RunRequirement
 from kern.run.steps import AnyStep, AttemptFailed, CallBroken, Continued, ToolEnded
 
 
-async def decide(store: Store, record: RunRecord, answer: Answer) -> list[JournalRow]:
-    """Return the rows with which a run's journal goes on.
+class Decided(NamedTuple):
+    """What is written where a run goes on that stood still.
+
+    Attributes:
+        rows: those of its journal.
+        resolved: the records of approvals that are resolved by it.
+    """
+
+    rows: list[JournalRow]
+    resolved: tuple[Approval, ...] = ()
+
+
+async def decide(store: Store, record: RunRecord, answer: Answer) -> Decided:
+    """Return what is written where a run goes on that stood still.
 
     Args:
         store: where the run is.
@@ -34,9 +49,12 @@ async def decide(store: Store, record: RunRecord, answer: Answer) -> list[Journa
     """
     run_id, by, messages = record.run_id, answer.by, answer.messages
     state = fold(await store.events(run_id, 0))
+    heard = Heard()
     if record.status is RunStatus.paused:
-        requirements = _given(run_id, state, answer)
-        steps = decided(run_id, state, requirements, answer.results, by=by, messages=messages)
+        given = (_given(run_id, state, answer), answer.results)
+        heard = await hear(store, record, state.requirements, *given, by)
+        known, by = heard.known, by or heard.by
+        steps = decided(run_id, state, *given, known=known, by=by, messages=messages)
     else:
         if messages and not (state.turns and state.turns[-1].message.tool_calls):
             raise RunStateError(
@@ -52,7 +70,7 @@ async def decide(store: Store, record: RunRecord, answer: Answer) -> list[Journa
         entry = Entry(state.last_seq + 1, event, step)
         state.apply(entry)
         rows.append(write_row(run_id, entry))
-    return rows
+    return Decided(rows, heard.resolved)
 
 
 def _standing(record: RunRecord, state: RunState) -> list[AnyStep]:

@@ -1,27 +1,21 @@
 """Runs in the foreground: accepted like all others, executed for a caller who waits."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-
-import msgspec
 
 from kern.aio.guard import guarded
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Store
-from kern.db.values import Accepted
 from kern.dispatch.answer import Answer
-from kern.dispatch.submission import Submission, record_of
+from kern.dispatch.submission import Submission
 from kern.errors import DatabaseUnavailableError
 from kern.execution.attempt import Attempt
-from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor
 from kern.execution.journal import Emit
 from kern.execution.output import handed_out
 from kern.execution.settling import settle
-from kern.execution.spec import Definition, Spec
+from kern.execution.spec import Spec
 from kern.failures import with_output
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
@@ -102,7 +96,7 @@ class Foreground:
         attempt = Attempt.begin(record, spec, self._store, emit=emit, foreground=True, told=told)
         self._in_hand.add(record.run_id)
         try:
-            return await _execute(self._executor, attempt)
+            return await carry(self._executor, attempt)
         finally:
             self._in_hand.discard(record.run_id)
 
@@ -138,34 +132,7 @@ class Foreground:
         return None if executes else held
 
 
-async def execute_alone(
-    definition: Definition,
-    run: NewRun,
-    emit: Emit | None,
-    dependencies: Mapping[str, object] | None = None,
-) -> RunOutput:
-    """Execute a run of an agent that has no database, and keep nothing of it.
-
-    Args:
-        definition: the agent.
-        run: the run.
-        emit: called with each event.
-        dependencies: the run's own, over the agent's.
-
-    Raises:
-        Exception: what the run failed of.
-    """
-    now = datetime.now(UTC)
-    if cancellations.take_pending(run.run_id, run.user_id):
-        return RunOutput.from_record(record_of(run, Accepted(RunStatus.cancelled, now)))
-    run = msgspec.structs.replace(run, run_id=cancellations.run_id(run.run_id, run.user_id))
-    record = record_of(run, Accepted(RunStatus.running, now))
-    spec = Spec.of(definition, dependencies)
-    attempt = Attempt.begin(record, spec, None, emit=emit, foreground=True)
-    return await _execute(Executor(), attempt)
-
-
-async def _execute(executor: Executor, attempt: Attempt) -> RunOutput:
+async def carry(executor: Executor, attempt: Attempt) -> RunOutput:
     """Execute an attempt in a task of its own, and cancel the run where its caller is cancelled."""
     has_begun = False
 

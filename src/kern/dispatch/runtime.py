@@ -16,6 +16,7 @@ from kern.db.values import Kind, Signal
 from kern.dispatch.answer import Answer, check_agent
 from kern.dispatch.background import Background, output_of
 from kern.dispatch.cancelling import Cancelling
+from kern.dispatch.children import Nested
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
 from kern.dispatch.heart import Pulse
@@ -30,6 +31,7 @@ from kern.dispatch.upkeep import Upkeep
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
 from kern.errors import DatabaseError
+from kern.execution.child import with_sub_agents
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition, Spec
@@ -51,6 +53,7 @@ class Runtime:
     Attributes:
         store: the database, open for the event loop.
         settings: how the process takes part.
+        children: what carries out the runs that tool calls of others are.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Runtime:
             settings.heartbeat,
             owner,
         )
+        self.children = self._executor.children = Nested(self, self._background)
         self._scheduler = Scheduler(
             store.schedules,
             lambda run: self._submission.placed(run, self._submission.accept),
@@ -133,12 +137,15 @@ class Runtime:
 
     def serve(self, definition: Definition) -> None:
         """Execute every background run of this agent here from now on, by this definition."""
-        self._definitions.serve(definition)
+        for each in with_sub_agents(definition):
+            self._definitions.serve(each)
         self._start()
 
     def use(self, definition: Definition) -> None:
         """Know of a definition in use here, and execute what it may, if this process does that."""
         if self.settings.in_process_worker and self._definitions.see(definition):
+            for each in with_sub_agents(definition)[1:]:
+                self._definitions.see(each)
             self._start()
 
     async def reach(self, on_reach: Callable[[bool], None]) -> None:
@@ -338,10 +345,10 @@ class Runtime:
         return self._waiting.wait(run_id, timeout, until, user_id)
 
     def stream(
-        self, run_id: str, after: int, user_id: str | None = None
+        self, run_id: str, after: int, user_id: str | None = None, *, nested: bool = False
     ) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield a run's events; see :meth:`kern.dispatch.waiting.Waiting.stream`."""
-        return self._waiting.stream(run_id, after, user_id)
+        return self._waiting.stream(run_id, after, user_id, nested=nested)
 
     def _start(self) -> None:
         """Begin to execute background runs, with the duties that go with it."""

@@ -211,17 +211,18 @@ class Submission:
         if answer.metadata:
             metadata = encode({**decode_object(record.metadata), **answer.metadata}, "metadata")
         try:
-            rows = await decide(self._store, record, answer)
+            decided = await decide(self._store, record, answer)
         except RunStateError as error:
             who = await who_was_first(self._store, run_id, answer)
             raise RunStateError(f"{error}{who}") from error
         try:
             resumed = await self._store.resume(
-                *(run_id, record.status, record.attempt, rows),
+                *(run_id, record.status, record.attempt, decided.rows),
                 executor=executor,
                 lease=lease,
                 foreground=foreground,
                 metadata=metadata,
+                resolved=decided.resolved,
             )
         except OutcomeUnknownError:
             held = None if executor is None else await self._store.held(run_id, executor)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
 from weakref import WeakMethod
@@ -12,6 +13,7 @@ from kern.db.base import Store
 from kern.errors import ModelError
 from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
+from kern.execution.child import SHARES_STATE, Children
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
@@ -31,6 +33,7 @@ from kern.run.input import RunInput
 from kern.run.lineage import Begun, begun_of
 from kern.run.message import Message
 from kern.run.record import RunRecord
+from kern.run.requirement import RunRequirement
 from kern.run.state import CURRENT
 from kern.run.steps import OUTPUT_MODEL, StateChanged
 from kern.run.usage import UsageLimits
@@ -62,6 +65,8 @@ class Attempt:
         postponed: the seconds after which the next attempt may begin, once this one has failed, or
             the run sleeps.
         wakes_at: when the first of the calls goes on that sleep, in seconds since 1970.
+        waits: what calls of the last turn wait for that a person has to do.
+        asks: the calls that need a person as functions of their tools say, by turn and place.
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
@@ -76,6 +81,7 @@ class Attempt:
         last_seq: the number of the last row that earlier attempts have journaled, or 0.
         is_pinned: whether the spec is that of the run's submit, in this process.
         calls: counts its tool calls that are under way, where somebody wants to know.
+        children: what carries out the runs that its tool calls are, where it has a store.
         refusal: why this process cannot execute the run, once that is known.
         fallback: who answered last, where it was not the agent's own model.
         unfit: the models that no later call needs to ask, each with the error that says why.
@@ -106,6 +112,8 @@ class Attempt:
     failures: int = 0
     postponed: float | None = None
     wakes_at: float | None = None
+    waits: tuple[RunRequirement, ...] = ()
+    asks: frozenset[tuple[int, int]] = frozenset()
     tools: Mapping[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -120,6 +128,7 @@ class Attempt:
     last_seq: int = 0
     is_pinned: bool = False
     calls: OpenCalls | None = None
+    children: Children | None = None
     refusal: str | None = None
     fallback: Model | None = None
     unfit: tuple[tuple[Model, ModelError], ...] = ()
@@ -291,8 +300,9 @@ class Attempt:
     async def _load_state(self) -> SessionState:
         output, changes = self.output, self.journal.state.changes
         ids = (output.user_id, output.session_id, output.run_id)
+        is_alone = self.is_new_session or SHARES_STATE in self.options
         state = await load(
-            None if self.is_new_session else self.store,
+            None if is_alone else self.store,
             output.session_id,
             self.spec.state_rules,
             self.options.get("session_state"),
@@ -338,8 +348,16 @@ class Attempt:
         ]
         duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
+        if state.children:
+            output.own_metrics, output.metrics = state.metrics, copy(state.metrics)
+            for each in state.children:
+                output.metrics.add(each)
         output.metrics.name(output.model, output.model_provider)
-        output.requirements = list(state.requirements)
+        output.requirements = []
+        if state.requirements:
+            last = turns[-1]
+            output.tools += [last.execution(place) for place, _ in last.open_calls]
+            output.wait_for(state.requirements)
         if self.session_state is not None:
             output.session_state = self.session_state.stored
 
@@ -403,6 +421,7 @@ class Attempt:
     def _take_input(self) -> None:
         said = RunInput.from_json(self.input)
         self.options, given = said.options, said.messages
+        self.journal.leaves_state = SHARES_STATE in said.options
         if said.options and (wanted := said.options.get("debug_mode")) is not None:
             self.spec = debugging(self.spec, bool(wanted))
         if self.store is None and self.loaded:

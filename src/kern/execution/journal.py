@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
+from msgspec.structs import replace
+
 from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
 from kern.db.base import Store
@@ -51,6 +53,7 @@ class Journal:
         entries: the steps, those of earlier attempts included.
         readable: how many of the entries readers in this process may see: they are committed.
         on_write: called when there is more to read, while somebody reads the run.
+        leaves_state: whether the state of the session is another's to write.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Journal:
         self.entries: list[Entry] = []
         self.readable = 0
         self.on_write: Callable[[str], None] = _tell_nobody
+        self.leaves_state = False
         self._store = store
         self._output = output
         self._attempt = attempt
@@ -102,6 +106,11 @@ class Journal:
         return self._streamed or self._emit is not None
 
     @property
+    def emit(self) -> Emit | None:
+        """Given each event, where the run's own caller reads them; those of its children, too."""
+        return self._emit
+
+    @property
     def unfinished_text(self) -> str:
         """The text so far of an answer that is under way."""
         told = [] if self.state.call is None else self.state.call.texts
@@ -111,6 +120,12 @@ class Journal:
     def fold_before(self) -> int:
         """The number before which pieces have served their purpose, once this is closed."""
         return self.state.last_seq + 1 if self._has_pieces else 0
+
+    @property
+    def rows(self) -> list[JournalRow]:
+        """All steps so far, those of earlier attempts included, without pieces."""
+        run_id = self._output.run_id
+        return [write_row(run_id, each) for each in self.entries if not _is_piece(each)]
 
     def restore(self, row: JournalRow) -> None:
         """Take in a row that an earlier attempt has written.
@@ -323,11 +338,14 @@ class Journal:
     def _rows(self, entries: list[Entry]) -> list[JournalRow]:
         """Return the rows for entries; pieces only while somebody reads them."""
         run_id = self._output.run_id
-        return [
+        rows = [
             write_row(run_id, each, charged=self._charged)
             for each in entries
             if self._streamed or not _is_piece(each)
         ]
+        if self.leaves_state:
+            rows = [each if each.state is None else replace(each, state=None) for each in rows]
+        return rows
 
 
 def log_lost(run_id: str, keys: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from kern.execution.limits import check_turns, check_usage
 from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
 from kern.execution.offering import disconnect, list_tools
+from kern.execution.requirements import foresee
 from kern.execution.retrying import pause_before_retry
 from kern.execution.sessions import introduce, leave
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
@@ -123,6 +124,8 @@ async def _resume(attempt: Attempt) -> None:
     if state.turns:
         last = state.turns[-1]
         check_calls(attempt, last)
+        if any(each.condition for each in attempt.tools.values()):
+            await foresee(attempt, last.number, last.open_calls)
         begun = starts(attempt, last.number, last.open_calls)
     journal.break_call()
     journal.keep(AttemptBegun(attempt.number, begun))
@@ -142,6 +145,9 @@ async def _ask(attempt: Attempt) -> None:
     if response.finish_reason not in ("stop", "tool_calls"):
         _warn(attempt, response)
     message = response.message
+    if message.tool_calls and any(each.condition for each in attempt.tools.values()):
+        turn = len(attempt.state.turns) + 1
+        await foresee(attempt, turn, enumerate(message.tool_calls))
     if isinstance(message.content, tuple) or message.provider_items:
         run_id, keep = attempt.output.run_id, partial(_keep_answer, attempt, response)
         await keep_answer(attempt.store, run_id, message, keep, attempt.loaded)

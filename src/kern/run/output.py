@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any, Generic, Self
 
+import msgspec
 from typing_extensions import TypeVar
 
 from kern.errors import JournalError
@@ -19,6 +20,7 @@ from kern.run.extra import Extra
 from kern.run.given import RunInput, run_input_of
 from kern.run.input import RunInput as StoredInput
 from kern.run.input import messages_of
+from kern.run.kept import KeptRun
 from kern.run.message import Citations, Message
 from kern.run.metrics import Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
@@ -51,7 +53,7 @@ class RunOutput(Generic[Output]):
             caller it begins with the system message and with those of earlier runs, whose
             ``from_history`` is True; what is stored has its own ones only.
         tools: the tools that it called, in the order in which they were asked for.
-        metrics: what it used.
+        metrics: what it used, with the runs that its tool calls were (``agent.as_tool()``).
         model: the model's id.
         model_provider: who serves the model.
         metadata: what the caller attached.
@@ -72,6 +74,7 @@ class RunOutput(Generic[Output]):
             ``await agent.aload_media(run)``.
         session_state: the state of its session by then, where it has one.
         references: what was found for it.
+        kept: what it goes on from, where it is PAUSED and its agent has no database.
         more: what few runs have, by name; each is an attribute, too, as all that follow.
         reasoning_steps: the steps in which a model thought before the answer.
         reasoning_messages: the messages of these.
@@ -83,6 +86,7 @@ class RunOutput(Generic[Output]):
         regenerated_from: the run that this one stands in place of.
         last_checkpoint_at_message_index: how many of its messages are stored while it executes.
         input_json: what it was given, as JSON text, where that is known; see :attr:`input`.
+        own_metrics: what it used itself, of a run that was executed here and has such calls.
 
     Example:
         >>> run = RunOutput("run", "session", "agent")
@@ -120,9 +124,11 @@ class RunOutput(Generic[Output]):
     session_state: dict[str, object] | None = None
     references: list[MessageReferences] | None = None
     more: dict[str, Any] | None = None
+    kept: KeptRun | None = field(default=None, repr=False, compare=False)
     input_json: str | None = field(default=None, repr=False, compare=False)
     output_schema: str | None = field(default=None, repr=False, compare=False)
     media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
+    own_metrics: Metrics | None = field(default=None, repr=False, compare=False)
 
     reasoning_steps = Extra[list[object]]()
     reasoning_messages = Extra[list[Message]]()
@@ -219,6 +225,25 @@ class RunOutput(Generic[Output]):
         """The calls that a person has yet to allow or reject."""
         return [each.tool_execution for each in self.requirements if each.needs_confirmation]
 
+    def wait_for(self, requirements: Sequence[RunRequirement]) -> None:
+        """Note what it waits for, and have its tools be the calls of these.
+
+        Args:
+            requirements: what it waits for.
+        """
+        self.requirements = [*requirements]
+        waiting: dict[str, ToolExecution] = {}
+        for each in requirements:
+            call = each.tool_execution
+            call.user_input_schema = each.user_input_schema
+            call.user_feedback_schema = each.user_feedback_schema
+            waiting[call.tool_call_id] = call
+        # Who answers a call (`tool.confirmed = True`) answers its requirement.
+        self.tools = [
+            each if each.result is not None else waiting.get(each.tool_call_id, each)
+            for each in self.tools
+        ]
+
     @property
     def tools_requiring_user_input(self) -> list[ToolExecution]:
         """The calls of whose arguments a person has yet to give some."""
@@ -237,25 +262,30 @@ class RunOutput(Generic[Output]):
 
     def to_dict(self) -> dict[str, object]:
         """Return the output as JSON values, without the events."""
-        return self._body() | {
-            "tools": [each.to_dict() for each in self.tools],
-            "metrics": self.metrics.to_dict(),
-            "run_id": self.run_id,
-            "session_id": self.session_id,
-            "agent_id": self.agent_id,
-            "user_id": self.user_id,
-            "status": self.status.value,
-            "metadata": self.metadata,
-            "error": self.error,
-            "error_kind": self.error_kind,
-            "error_details": to_json_value(self.error_details),
-            "requirements": [each.to_dict() for each in self.requirements],
-            "attempt": self.attempt,
-            "parent_run_id": self.parent_run_id,
-            "created_at": self.created_at,
-            "started_at": self.started_at,
-            "finished_at": self.finished_at,
-        }
+        kept = {} if self.kept is None else {"kept": msgspec.to_builtins(self.kept)}
+        return (
+            self._body()
+            | kept
+            | {
+                "tools": [each.to_dict() for each in self.tools],
+                "metrics": self.metrics.to_dict(),
+                "run_id": self.run_id,
+                "session_id": self.session_id,
+                "agent_id": self.agent_id,
+                "user_id": self.user_id,
+                "status": self.status.value,
+                "metadata": self.metadata,
+                "error": self.error,
+                "error_kind": self.error_kind,
+                "error_details": to_json_value(self.error_details),
+                "requirements": [each.to_dict() for each in self.requirements],
+                "attempt": self.attempt,
+                "parent_run_id": self.parent_run_id,
+                "created_at": self.created_at,
+                "started_at": self.started_at,
+                "finished_at": self.finished_at,
+            }
+        )
 
     def to_json(self, indent: int | None = None) -> str:
         """Return the output as JSON text, indented by ``indent`` spaces where that is given."""
@@ -280,7 +310,6 @@ class RunOutput(Generic[Output]):
             error=given.get("error"),
             error_kind=given.get("error_kind"),
             error_details=given.get("error_details"),
-            requirements=[RunRequirement.from_dict(each) for each in given.get("requirements", ())],
             attempt=given.get("attempt", 0),
             parent_run_id=given.get("parent_run_id"),
             created_at=given.get("created_at", 0.0),
@@ -288,6 +317,10 @@ class RunOutput(Generic[Output]):
             finished_at=given.get("finished_at"),
         )
         output._take_body(values)
+        if waiting := given.get("requirements"):
+            output.wait_for([RunRequirement.from_dict(each) for each in waiting])
+        if (kept := given.get("kept")) is not None:
+            output.kept = msgspec.convert(kept, KeptRun)
         return output
 
     @classmethod
@@ -323,10 +356,10 @@ class RunOutput(Generic[Output]):
         if record.error is not None:
             told: dict[str, Any] = decode_object(record.error)
             output.error, output.error_details = told.get("message"), told.get("details")
-        if record.requirements is not None:
-            output.requirements = requirements_from_json(record.requirements)
         if record.output is not None:
             output._take_body(decode_object(record.output))
+        if record.requirements is not None:
+            output.wait_for(requirements_from_json(record.requirements))
         if record.lineage is not None:
             output.more = {**(output.more or {}), **decode_object(record.lineage)}
         if record.usage is not None:
@@ -354,7 +387,8 @@ class RunOutput(Generic[Output]):
             status=self.status,
             output=dump(self._body()),
             error=error,
-            usage=dump(self.metrics),
+            # Each run's own: who adds them up counts each once.
+            usage=dump(self.own_metrics or self.metrics),
             error_kind=self.error_kind,
             model=self.model,
             requirements=requirements_to_json(self.requirements) if self.requirements else None,

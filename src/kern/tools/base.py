@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Self, TypeAlias
 
 from typing_extensions import Unpack
@@ -25,9 +26,17 @@ from kern.run.base import RunContext, RunInfo
 from kern.run.codec import decode_object
 from kern.run.content import Content, TextPart, is_content
 from kern.run.message import Message
-from kern.run.requirement import CallPaused
+from kern.run.requirement import CallPaused, OnExpiry
 from kern.run.tool import ToolSchema
-from kern.tools.rules import Interrupt, ToolRules, UserFunction, checked, hook_of, hooks_around
+from kern.tools.rules import (
+    Interrupt,
+    ToolRules,
+    UserFunction,
+    checked,
+    condition_of,
+    hook_of,
+    hooks_around,
+)
 
 logger = logging.getLogger("kern")
 
@@ -122,12 +131,15 @@ class Tool(ABC):
 
     on_interrupt: Interrupt = "retry"
     timeout: float | None = None
-    requires_confirmation: bool = False
-    requires_user_input: bool = False
+    requires_confirmation: bool | UserFunction = False
+    requires_user_input: bool | UserFunction = False
     user_input_fields: Sequence[str] | None = None
-    external_execution: bool = False
+    external_execution: bool | UserFunction = False
+    expires_in: float | None = None
+    on_expiry: OnExpiry = "reject"
     external_execution_silent: bool = False
     approval_type: Literal["required", "audit"] | None = None
+    approval_strict: bool = False
     sequential: bool = False
     call_limit: int | None = None
     stop_after_tool_call: bool = False
@@ -167,6 +179,7 @@ class Tool(ABC):
         self.before = hook_of("pre_hook", self.pre_hook, self.name)
         self.after = hook_of("post_hook", self.post_hook, self.name)
         self.around = hooks_around(self.tool_hooks, f"the tool {self.name}")
+        self.condition = condition_of(self.rules, self.call_properties, self.name)
 
     def renamed(self, name: str) -> Self:
         """Have the tool another name, and return it."""
@@ -175,8 +188,20 @@ class Tool(ABC):
 
     @property
     def needs_person(self) -> bool:
-        """Whether a person has to do something before each call."""
-        return self.requires_confirmation or self.requires_user_input or self.external_execution
+        """Whether a person has to do something before each call, or some."""
+        rules = self.requires_confirmation or self.requires_user_input or self.external_execution
+        return bool(rules)
+
+    @property
+    def call_schema(self) -> dict[str, object]:
+        """The arguments of a call as a JSON Schema, with those that only a person gives."""
+        return self.schema.parameters
+
+    @property
+    def call_properties(self) -> Mapping[str, Mapping[str, object]]:
+        """The arguments of a call by their names, each as a JSON Schema."""
+        properties = self.call_schema.get("properties")
+        return properties if isinstance(properties, Mapping) else {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -329,6 +354,7 @@ class Toolset(ABC):
 
     Attributes:
         timeout: seconds that it may take to say which they are, or None for any.
+        asks_for: the values of the run that :meth:`tools_for` is given, by name.
 
     Example:
         >>> class Remote(Toolset):
@@ -337,6 +363,7 @@ class Toolset(ABC):
     """
 
     timeout: float | None = 60.0
+    asks_for: Set[str] = frozenset()
 
     @property
     def is_portable(self) -> bool:
@@ -351,17 +378,29 @@ class Toolset(ABC):
             run: the run.
         """
 
-    async def listed(self, run: RunInfo) -> Sequence[Tool]:
+    async def tools_for(self, run: RunInfo, values: Mapping[str, object]) -> Sequence[Tool]:
+        """Return the tools; override it in place of :meth:`tools` to have values of the run.
+
+        Args:
+            run: the run.
+            values: those in :attr:`asks_for`.
+        """
+        return await self.tools(run)
+
+    async def listed(
+        self, run: RunInfo, values: Mapping[str, object] = MappingProxyType({})
+    ) -> Sequence[Tool]:
         """Return the tools, within the time limit.
 
         Args:
             run: the run.
+            values: those in :attr:`asks_for`.
 
         Raises:
             ToolsetError: they were not known in time.
             Exception: whatever :meth:`tools` raised.
         """
-        listing = asyncio.ensure_future(self.tools(run))
+        listing = asyncio.ensure_future(self.tools_for(run, values))
         try:
             await asyncio.wait({listing}, timeout=self.timeout)
         finally:

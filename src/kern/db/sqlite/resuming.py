@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 
+from kern.db.sqlite.approval_rows import Records
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.reading import Reading, record
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord
 
 # What is over as a run goes on; its failures and its time begin anew.
 _ANEW = """error = NULL, error_kind = NULL, requirements = NULL, expires_at = NULL,
     finished_at = NULL, failures = 0, run_at = NULL, lease_until = NULL, counted = 0,
+    waiting = 0, concurrency_key = NULL,
     refusals = 0, refused_at = NULL, refusal = NULL"""
 
 _DUE = f"status = 'PENDING', due_at = :now, started_at = NULL, {_ANEW}"
@@ -24,6 +27,7 @@ class Resuming:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._runs = tables.runs
+        self._records = Records(tables)
         self._journals = Journals(tables)
         self._reading = Reading(tables)
         self._lock = SessionLock(tables)
@@ -40,6 +44,7 @@ class Resuming:
         lease: float | None = None,
         foreground: bool | None = None,
         metadata: str | None = None,
+        resolved: Sequence[Approval] = (),
     ) -> RunRecord | None:
         """See :meth:`kern.db.base.Store.resume`."""
         run = transaction.one(
@@ -57,6 +62,7 @@ RETURNING session_id, ordered, parent_run_id""",
         if run is None:
             return None
         self._journals.write(transaction, rows)
+        self._records.resolve(transaction, resolved)
         self.wake(transaction, run["parent_run_id"])
         if run["ordered"] and not self._lock.take(transaction, run["session_id"], run_id):
             self._lock.wait(transaction, run_id)
@@ -89,6 +95,17 @@ RETURNING session_id, ordered, parent_run_id""",
         for row in expired:
             self.wake(transaction, row["run_id"])
         return [row["run_id"] for row in expired]
+
+    def wake_parent(self, transaction: Transaction, run_id: str) -> None:
+        """See :meth:`kern.db.base.Store.wake_parent`."""
+        parent = transaction.one(
+            f"SELECT parent.run_id FROM {self._runs} AS child JOIN {self._runs} AS parent "
+            "ON parent.run_id = child.parent_run_id AND parent.session_id = child.session_id "
+            "WHERE child.run_id = :run_id",
+            run_id=run_id,
+        )
+        if parent is not None:
+            self.wake(transaction, parent["run_id"])
 
     def wake(self, transaction: Transaction, run_id: str | None) -> None:
         """Make a paused run due, and the paused runs that wait for it.

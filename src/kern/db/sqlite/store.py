@@ -9,6 +9,7 @@ from typing_extensions import override
 from kern.aio.batch import Batcher
 from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
+from kern.db.sqlite.approvals import SqliteApprovals
 from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.blobs import SqliteBlobs
 from kern.db.sqlite.budgets import SqliteBudgets
@@ -60,6 +61,7 @@ class SqliteStore(Store):
         )
         self.queue = SqliteQueue(file, self._listener)
         self.schedules = SqliteSchedules(file)
+        self.approvals = SqliteApprovals(file)
         self.retention = SqliteRetention(file)
         self.outbox = SqliteOutbox(file)
         self.processes = SqliteProcesses(file)
@@ -257,7 +259,12 @@ class SqliteStore(Store):
             lease=lease,
             foreground=foreground,
             metadata=metadata,
+            resolved=resolved,
         )
+
+    @override
+    async def wake_parent(self, run_id: str) -> None:
+        await self._file.write(self._resuming.wake_parent, run_id)
 
     @override
     async def expired_pauses(self, limit: int) -> list[str]:

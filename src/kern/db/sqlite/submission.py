@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from kern.db.sqlite.approval_rows import Records
 from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
@@ -24,6 +25,7 @@ class Submission:
         """Use ``tables``."""
         self._sessions, self._runs = tables.sessions, tables.runs
         self._blobs = tables.blobs
+        self._approvals = Records(tables)
         self._ends = Ends(tables)
         self._journals = Journals(tables)
         self._spendings = Spendings(tables)
@@ -197,6 +199,7 @@ class Submission:
             run_id=run_id,
             ends=not run["alive"],
         )
+        self._approvals.cancel(transaction, run_id)
         if run["alive"]:
             transaction.notify(Kind.cancel, run_id)
         else:

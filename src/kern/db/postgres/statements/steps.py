@@ -231,7 +231,7 @@ WITH locked AS MATERIALIZED (
         AND type IN {PIECES}
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM settled WHERE status <> 'PAUSED'
-), {following(names, "ended")}{
+), {following(names, "ended", reported="settled")}{
         f", {changed(names, 'settled', changes, after='held')}" if changing else ""
     }
 SELECT run_id, attempt, status, finished_at, unfinished, holder,
@@ -301,6 +301,9 @@ WITH patience AS MATERIALIZED (
         waiting = false, concurrency_key = NULL, due_at = NULL
     WHERE runs.status IN {LIVE} AND coalesce(runs.user_id = $2::text, true)
     RETURNING run_id, session_id, attempt, status, watched, webhook, ordered
+), unasked AS (
+    UPDATE {names.approvals} AS approval SET status = 'cancelled', updated_at = now()
+    FROM cancelled WHERE approval.run_id = cancelled.run_id AND approval.status = 'pending'
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM cancelled WHERE status = 'CANCELLED'
 ), {following(names, "ended")}

@@ -1,0 +1,392 @@
+"""Servers as toolsets of an agent."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Self, TypedDict
+
+from typing_extensions import Unpack, override
+
+from kern.aio.shared import Shared
+from kern.binder import Binder, is_portable, name_of
+from kern.errors import ConfigurationError, MissingExtraError, ToolsetError
+from kern.keywords import explanation
+from kern.run.base import RUN_VALUES, RunInfo
+from kern.run.numbers import check_seconds
+from kern.tools.base import Tool, Toolset
+from kern.tools.mcp.choice import Choice
+from kern.tools.mcp.connection import Connection
+from kern.tools.mcp.pool import Pool
+from kern.tools.mcp.servers import (
+    Headers,
+    Params,
+    Server,
+    server_at,
+    server_of,
+    server_run_by,
+)
+from kern.tools.mcp.tool import Connect
+from kern.tools.rules import Interrupt, checked
+
+if TYPE_CHECKING:
+    from mcp import ClientSession
+    from mcp.types import LoggingLevel
+    from mcp.types import Tool as ServerTool
+
+logger = logging.getLogger("kern.mcp")
+
+# Of a listing that no run has asked for.
+_NO_RUN = RunInfo("", "", "", None, 1, None)
+
+
+class MCPOptions(TypedDict, total=False):
+    """The keywords that :class:`MCPTools` and :class:`MultiMCPTools` share.
+
+    Attributes:
+        timeout_seconds: in which a call has to end, or its server to tell of its progress; 10 by
+            default, None for any time. That the server starts is not counted.
+        include_tools: only the tools of these names, as the server has them.
+        exclude_tools: all but those of these names.
+        rename_tools: other names, by the server's own.
+        tool_name_prefix: what the name of each tool begins with, before an underscore.
+        headers: what is sent with every request, where servers are reached over HTTP.
+        header_provider: a function that returns further headers, as a dict, for an attempt at a
+            run; it may ask for values of the run, such as ``run_context`` or ``user_id``. Runs with
+            other headers never share a session.
+        requires_confirmation_tools: those whose calls a person has to confirm.
+        external_execution_required_tools: those whose calls are made elsewhere.
+        stop_after_tool_call_tools: those whose result ends the run.
+        show_result_tools: those whose result is a part of the answer.
+        on_interrupt: what becomes of a call that was under way when this process or the server was
+            lost, ``"retry"`` (the default), ``"fail"`` or ``"pause"``; a tool that the server
+            calls read-only or idempotent is always called once more.
+        log_level: from which level on a server is to tell what it logs, which is told to those who
+            read the run; ``"info"`` by default, None for nothing.
+        refresh_connection: of no effect: a run asks the server which tools there are, and a session
+            that was lost is opened again.
+    """
+
+    timeout_seconds: float | None
+    include_tools: Sequence[str] | None
+    exclude_tools: Sequence[str] | None
+    rename_tools: Mapping[str, str] | None
+    tool_name_prefix: str | None
+    headers: Mapping[str, str] | None
+    header_provider: Callable[..., object] | None
+    requires_confirmation_tools: Sequence[str] | None
+    external_execution_required_tools: Sequence[str] | None
+    stop_after_tool_call_tools: Sequence[str] | None
+    show_result_tools: Sequence[str] | None
+    on_interrupt: Interrupt
+    log_level: "LoggingLevel | None"
+    refresh_connection: bool
+
+
+class ServerTools(Toolset):
+    """The tools of servers. A session is opened at its first use, once an event loop.
+
+    It closes with the event loop, with ``close()``, or once nobody has the toolset any more. An
+    agent needs no ``async with``; that opens the sessions at once, and closes them.
+
+    Attributes:
+        functions: the tools that were listed last, by their names.
+    """
+
+    functions: Mapping[str, Tool]
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        options: MCPOptions,
+        *,
+        allow_partial_failure: bool = False,
+        session: "ClientSession | None" = None,
+    ) -> None:
+        """Check the options; see the subclasses.
+
+        Args:
+            servers: where they are.
+            options: see :class:`MCPOptions`.
+            allow_partial_failure: whether a run goes without the tools of a server that is not
+                there.
+            session: a session that its user has opened.
+
+        Raises:
+            ConfigurationError: there is no server, or an option cannot be used.
+            MissingExtraError: the SDK is not installed.
+            TypeError: there is no such keyword; the text names the nearest one.
+        """
+        if not servers:
+            raise ConfigurationError(
+                "MCP tools need a server: command='uvx mcp-server-fetch', url='https://...' or "
+                "server_params=..."
+            )
+        if find_spec("mcp") is None:
+            raise MissingExtraError("mcp", "mcp")
+        self.functions = {}
+        self._choice = _choice(type(self).__name__, options)
+        self._session = session
+        self._is_partial = allow_partial_failure
+        provider = options.get("header_provider")
+        self._provider = None
+        if provider is not None:
+            what = f"The header_provider {name_of(provider)}"
+            self._provider = Binder(provider, RUN_VALUES, what=what)
+            self.asks_for = self._provider.names
+        self._pools: list[tuple[Server, Shared[Pool]]] = []
+        level = options.get("log_level", "info")
+        for server in servers:
+            pool = Shared(partial(Pool.opened, server, level, session))
+            pool.join(self)
+            self._pools.append((server, pool))
+
+    def __repr__(self) -> str:
+        names = ", ".join(repr(server.name) for server, _ in self._pools)
+        return f"{type(self).__name__}({names})"
+
+    @property
+    @override
+    def is_portable(self) -> bool:
+        """Whether the servers, and their headers, are the same in every process."""
+        provider = self._provider
+        return self._session is None and (provider is None or is_portable(provider.function))
+
+    @override
+    async def tools(self, run: RunInfo) -> Sequence[Tool]:
+        return await self.tools_for(run, {})
+
+    @override
+    async def tools_for(self, run: RunInfo, values: Mapping[str, object]) -> Sequence[Tool]:
+        more = await self._headers_of(values)
+        pools = [(server, pool, server.headers(more)) for server, pool in self._pools]
+        found = await asyncio.gather(*(self._listed(*each) for each in pools))
+        whose = f"The MCP server {self._pools[0][0].name}" if len(pools) == 1 else repr(self)
+        self.functions = self._choice.tools([each for listed in found for each in listed], whose)
+        return [*self.functions.values()]
+
+    async def connect(self) -> None:
+        """Open the sessions, and list the tools.
+
+        With a ``header_provider`` nothing is opened: there is no run yet.
+
+        Raises:
+            ToolsetError: a server cannot be used.
+            ConfigurationError: there is no tool of a name that was given, or two have one name.
+        """
+        if self._provider is None:
+            await self.tools(_NO_RUN)
+
+    async def close(self) -> None:
+        """Close the sessions of the running event loop; the next use opens others."""
+        for _, pool in self._pools:
+            await pool.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def _headers_of(self, values: Mapping[str, object]) -> Mapping[str, str]:
+        """Return what a run's requests are sent with beside what all are.
+
+        Raises:
+            ToolsetError: the provider raised, or returned something else.
+        """
+        if self._provider is None:
+            return {}
+        headers: object = await self._provider.call(values)
+        if not isinstance(headers, Mapping) or not all(
+            isinstance(text, str) for item in headers.items() for text in item
+        ):
+            # Without its values, which may be secret.
+            name, kind = name_of(self._provider.function), type(headers).__name__
+            raise ToolsetError(f"The header_provider {name} must return texts by name, not {kind}.")
+        return headers
+
+    async def _listed(
+        self, server: Server, pool: Shared[Pool], headers: Headers
+    ) -> "list[tuple[ServerTool, Connect]]":
+        connect = partial(self._connected, pool, headers)
+        try:
+            async with connect() as connection:
+                tools = await _tools_of(connection)
+        except ToolsetError as error:
+            if not self._is_partial:
+                raise
+            logger.warning("its tools are left out: %s", error)
+            return []
+        return [(each, connect) for each in tools]
+
+    # A tool holds the toolset by this, so its session stays open while a run has the tool.
+    @asynccontextmanager
+    async def _connected(self, pool: Shared[Pool], headers: Headers) -> AsyncIterator[Connection]:
+        sessions = await pool.get()
+        async with sessions.using(headers, keeps=self._provider is None) as connection:
+            yield connection
+
+
+class MCPTools(ServerTools):
+    """The tools of a server of the Model Context Protocol (extra ``mcp``).
+
+    A session is opened at its first use, once an event loop, and closes with that; a server that
+    has died is started again. A tool has the name and the arguments that the server says; what it
+    asks of its user in the middle of a call pauses the run.
+
+    Attributes:
+        functions: the tools that were listed last, by their names.
+
+    Example:
+        >>> MCPTools("uvx mcp-server-fetch", include_tools=["fetch"])
+        MCPTools('uvx')
+        >>> MCPTools(url="https://example.com/mcp", headers={"Authorization": "Bearer ..."})
+        MCPTools('https://example.com/mcp')
+    """
+
+    def __init__(
+        self,
+        command: str | None = None,
+        *,
+        url: str | None = None,
+        env: Mapping[str, str] | None = None,
+        transport: str | None = None,
+        server_params: "Params | None" = None,
+        session: "ClientSession | None" = None,
+        **options: Unpack[MCPOptions],
+    ) -> None:
+        """Say where the server is; it is not started before a run needs it.
+
+        Args:
+            command: starts it, as in a shell, which is not used.
+            url: where it is, in place of that.
+            env: variables of the command's environment, beside ``PATH``, ``HOME`` and the like,
+                which are all that it is given.
+            transport: how it is reached: ``"stdio"`` for a command, ``"streamable-http"`` (the
+                default) or ``"sse"`` for a url.
+            server_params: the same in one object: the SDK's ``StdioServerParameters``,
+                :class:`StreamableHTTPClientParams` or :class:`SSEClientParams`.
+            session: an open session of the SDK, in place of a server; it is closed by its user.
+            **options: see :class:`MCPOptions`.
+
+        Raises:
+            ConfigurationError: what was given cannot be used.
+            MissingExtraError: the SDK is not installed.
+            TypeError: there is no such keyword; the text names the nearest one.
+        """
+        given = [each for each in (command, url, server_params, session) if each is not None]
+        if len(given) != 1:
+            raise ConfigurationError(
+                "MCPTools takes exactly one of command, url, server_params and session; "
+                f"{len(given)} were given. MultiMCPTools takes several servers."
+            )
+        if command is not None and transport not in (None, "stdio"):
+            raise ConfigurationError(f"A command is reached over 'stdio', not over {transport!r}.")
+        if command is not None:
+            server = server_run_by(command, env)
+        elif url is not None:
+            server = server_at(url, transport, options.get("headers"))
+        elif server_params is not None:
+            server = server_of(server_params)
+        else:
+            server = Server(None, "of a session")
+        super().__init__([server], options, session=session)
+
+
+class MultiMCPTools(ServerTools):
+    """The tools of several servers of the Model Context Protocol (extra ``mcp``).
+
+    It is as :class:`MCPTools`, for each of them.
+
+    Attributes:
+        functions: the tools that were listed last, by their names.
+
+    Example:
+        >>> MultiMCPTools(["uvx mcp-server-fetch"], ["https://example.com/mcp"])
+        MultiMCPTools('uvx', 'https://example.com/mcp')
+    """
+
+    def __init__(
+        self,
+        commands: Sequence[str] | None = None,
+        urls: Sequence[str] | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        urls_transports: Sequence[str] | None = None,
+        server_params_list: "Sequence[Params] | None" = None,
+        allow_partial_failure: bool = False,
+        **options: Unpack[MCPOptions],
+    ) -> None:
+        """Say where the servers are; none is started before a run needs it.
+
+        Args:
+            commands: commands that start servers, as in a shell, which is not used.
+            urls: where other servers are.
+            env: variables of the commands' environment, as with :class:`MCPTools`.
+            urls_transports: how each of ``urls`` is reached; by default over streamable HTTP.
+            server_params_list: further servers, each in one object.
+            allow_partial_failure: whether a run goes without the tools of a server that cannot be
+                used; else it fails.
+            **options: see :class:`MCPOptions`.
+
+        Raises:
+            ConfigurationError: what was given cannot be used.
+            MissingExtraError: the SDK is not installed.
+            TypeError: there is no such keyword; the text names the nearest one.
+        """
+        urls = urls or ()
+        transports: Sequence[str | None] = urls_transports or [None] * len(urls)
+        if len(transports) != len(urls):
+            raise ConfigurationError("urls_transports must name one transport for each of urls.")
+        headers = options.get("headers")
+        servers = [
+            *(server_run_by(each, env) for each in commands or ()),
+            *(server_at(*each, headers) for each in zip(urls, transports, strict=True)),
+            *map(server_of, server_params_list or ()),
+        ]
+        super().__init__(servers, options, allow_partial_failure=allow_partial_failure)
+
+
+def _choice(function: str, options: MCPOptions) -> Choice:
+    for name in options:
+        if name not in MCPOptions.__annotations__:
+            raise TypeError(explanation(function, name, [*MCPOptions.__annotations__]))
+    timeout = options.get("timeout_seconds", 10.0)
+    if timeout is not None:
+        check_seconds("timeout_seconds", timeout, ConfigurationError)
+    on_interrupt = options.get("on_interrupt", "retry")
+    checked(function, {"on_interrupt": on_interrupt})
+    ends = options.get("stop_after_tool_call_tools") or ()
+    return Choice(
+        options.get("include_tools"),
+        options.get("exclude_tools") or (),
+        options.get("tool_name_prefix"),
+        options.get("rename_tools") or {},
+        {
+            "requires_confirmation": options.get("requires_confirmation_tools") or (),
+            "external_execution": options.get("external_execution_required_tools") or (),
+            "stop_after_tool_call": ends,
+            "show_result": [*(options.get("show_result_tools") or ()), *ends],
+        },
+        on_interrupt,
+        timeout,
+    )
+
+
+async def _tools_of(connection: Connection) -> "list[ServerTool]":
+    """Return the tools of a server.
+
+    Raises:
+        ToolsetError: the server refused to say, or was lost.
+    """
+    from mcp import MCPError
+
+    try:
+        return await connection.tools()
+    except MCPError as error:
+        raise ToolsetError(
+            f"The MCP server {connection.server.name} did not say which tools it has: {error}"
+        ) from error
