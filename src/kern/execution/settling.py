@@ -60,6 +60,9 @@ async def settle(attempt: Attempt) -> None:
     attempt.output.status = status
     if settled.finished_at is not None:
         attempt.output.finished_at = settled.finished_at.timestamp()
+    if status.is_terminal and attempt.output.parent_run_id is not None:
+        # It may have paused for this one, in the moment in which this one went on.
+        await until_available(partial(attempt.store.wake_parent, attempt.output.run_id))
     attempt.journal.readable = len(attempt.journal.entries)
     # One that ended before it had replayed the journal knows less than the database.
     attempt.is_settled = status.is_terminal and attempt.state.last_seq >= attempt.last_seq
