@@ -70,10 +70,9 @@ async def settle(attempt: Attempt) -> None:
         # Who waits for its end does not wait for that of its children.
         attempt.journal.on_write(attempt.output.run_id)
         await _cancel_children(attempt.store, attempt.output.run_id)
-    elif status is RunStatus.paused and attempt.state.children_of_last:
-        # One that was answered itself in this moment has found no paused parent.
-        if await answers_of_children(attempt):
-            await wake_paused(attempt.store, attempt.output.run_id)
+    # A child that was answered itself in this moment has found no paused parent.
+    elif status is RunStatus.paused and await answers_of_children(attempt):
+        await wake_paused(attempt.store, attempt.output.run_id)
     if status.is_terminal and has_paused_as_child(attempt):
         await wake_paused(attempt.store, attempt.output.parent_run_id)
 
