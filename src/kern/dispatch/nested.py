@@ -52,7 +52,7 @@ class NestedEvents:
                 self._ended.discard(step.run_id)
                 self._reading[step.run_id] = asyncio.create_task(self._read_child(step.run_id))
         elif isinstance(step, ToolEnded) and self._reading:
-            run_id = (state.turns[-1].children or {}).get(step.place)
+            run_id = state.children_of_last.get(step.place)
             if run_id is not None:
                 self._ended.add(run_id)
                 if state.next_event <= self._after + 1:  # The reader has all of it.

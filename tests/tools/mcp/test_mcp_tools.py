@@ -121,7 +121,10 @@ async def test_each_run_has_the_headers_of_its_user(url: str) -> None:
     tools = MCPTools(url=url, headers={"X-Other": "1"}, header_provider=headers)
     agents = [agent_with(tools, ("who", {})) for _ in range(2)]
     runs = await asyncio.gather(
-        *(each.arun("Who?", user_id=user) for each, user in zip(agents, ("ann", "bob"), strict=True))
+        *(
+            each.arun("Who?", user_id=user)
+            for each, user in zip(agents, ("ann", "bob"), strict=True)
+        )
     )
     assert [results_of(run.messages) for run in runs] == [["ann"], ["bob"]]
     assert not tools.is_portable
