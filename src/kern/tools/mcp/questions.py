@@ -17,6 +17,7 @@ from kern.run.tool import ToolExecution
 if TYPE_CHECKING:
     from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult, InputResponses
 
+
 class Questions:
     """The questions of one call, of which earlier attempts may have brought answers.
 
