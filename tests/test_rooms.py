@@ -16,7 +16,7 @@ FLOORS: list[set[str]] = [
     {"exceptions", "extras", "failures", "aio"},
     {"binder", "run", "media", "local"},
     {"metrics", "models", "tools"},
-    {"session"},
+    {"approval", "session"},
     {"db"},
     {"hooks", "guardrails"},
     {"webhooks", "execution", "testing"},

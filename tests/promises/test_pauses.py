@@ -15,7 +15,7 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.requirement import RunRequirement
 from kern.testing import Reply, ResponsesServer
-from kern.tools import Tool, tool
+from kern.tools import tool
 from kern.tools.user_control_flow import UserControlFlowTools
 from kern.tools.user_feedback import UserFeedbackTools
 
@@ -335,10 +335,3 @@ async def test_what_is_asked_cannot_be_changed_with_the_answer(desk: Desk) -> No
     given.passes, given.kind, given.call, given.strict = False, "confirmation", "run/9/9", True
     await desk.go_on(run, [given])
     assert desk.told() == ["{'day': 'Monday'}"]
-
-
-class Raw(Tool):
-    """A tool that takes whatever it is given."""
-
-    async def execute(self, arguments: str, context: RunContext, limit: object) -> Any:
-        raise AssertionError("it is made elsewhere")

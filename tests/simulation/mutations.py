@@ -26,7 +26,6 @@ from kern.execution.steps import CallSteps
 from kern.run.base import RunStatus
 from kern.run.fold import RunState
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
-from kern.run.requirement import RunRequirement
 from kern.run.state import StatePatch
 from tests.simulation.weather import Weather
 
@@ -236,16 +235,7 @@ def reader_of_what_is_not_committed() -> _Patch:
 
 @_mutation(_CALM, "nobody has allowed it")
 def pause_that_begins_the_call() -> _Patch:
-    required = calls._required
-
-    def mutated(*args: Any) -> RunRequirement:
-        requirement = required(*args)
-        requirement.tool_execution = msgspec.structs.replace(
-            requirement.tool_execution, tool_call_id="another"
-        )
-        return requirement
-
-    return patch.object(calls, "_required", mutated)
+    return patch.object(calls, "place_of", lambda _: -1)
 
 
 @_mutation(_DEPLOYS, "output_model of .* was asked again", first=26)

@@ -5,7 +5,7 @@ from typing import cast
 
 from kern.agent.definition import AgentDefinition
 from kern.agent.naming import name_of
-from kern.agent.request import keep_events
+from kern.agent.work import keep_events
 from kern.db.methods import RUNS, Methods
 from kern.errors import ConfigurationError, InvalidInputError, SessionNotFoundError
 from kern.run.agent import Output, RunOutput

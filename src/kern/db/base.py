@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import Enum
 
+from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
 from kern.db.outbox import Outbox
@@ -21,6 +22,7 @@ from kern.db.schedules import Schedules
 from kern.db.sessions import Sessions
 from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
 from kern.errors import ConfigurationError
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -51,6 +53,7 @@ class Store(Reading):
         budgets: how much users may use, and have used.
         users: what of it belongs to whom.
         sessions: the sessions, as users see them.
+        approvals: what people have to allow, and have decided.
     """
 
     queue: Queue
@@ -62,6 +65,7 @@ class Store(Reading):
     blobs: Blobs
     budgets: Budgets
     sessions: Sessions
+    approvals: Approvals
 
     def __init__(self) -> None:
         """Have no users yet."""
@@ -203,7 +207,8 @@ class Store(Reading):
 
         The rows change the state of the session as in :meth:`append`. What follows from the end
         happens in the same transaction: the session lock is handed off, and the run that gets it
-        enqueued; its webhook is put into the outbox.
+        enqueued; its webhook is put into the outbox. The records of what a paused run waits for are
+        made; where one was resolved meanwhile, a background run is PENDING at once.
 
         Returns:
             How it ended: CANCELLED where that was asked for. None where the attempt is stale, and
@@ -312,25 +317,75 @@ class Store(Reading):
 
     @abstractmethod
     async def resume(
-        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
-    ) -> bool:
-        """Make a run that stands still PENDING again, and enqueue it.
+        self,
+        run_id: str,
+        status: RunStatus,
+        attempt: int,
+        rows: Sequence[JournalRow],
+        *,
+        executor: str | None = None,
+        lease: float | None = None,
+        foreground: bool | None = None,
+        metadata: str | None = None,
+        resolved: Sequence[Approval] = (),
+    ) -> RunRecord | None:
+        """Have a run go on that stands still, and with it its paused ancestors.
+
+        It is PENDING again, and enqueued; or RUNNING in its next attempt at an executor that asks
+        for it, unless it has to wait for the session lock. Ancestors that wait for it become
+        PENDING, but for those that belong to a caller. Its failures and its time begin anew.
 
         Args:
             run_id: the run.
-            status: the status that it must have: PAUSED, or ERROR for a retry.
+            status: the status that it must have: PAUSED, ERROR for a retry, RUNNING where its
+                executor is known to be gone, or PENDING to have it begin at an executor.
             attempt: the attempt that has brought it there.
             rows: to add to its journal.
+            executor: who executes it at once, by a name that nobody else has.
+            lease: the seconds for which that one is protected from others.
+            foreground: whether it belongs to a caller from now on; by default as it was.
+            metadata: what takes the place of its metadata, as JSON text; by default it stays.
+            resolved: its approvals, as the answer leaves them.
 
         Returns:
-            Whether it had that status, from that attempt; if not, nothing was changed.
+            The run, as a claim does; None where it had another status, or had it from another
+            attempt, and nothing was changed.
+        """
+
+    @abstractmethod
+    async def wake_parent(self, run_id: str) -> None:
+        """Make the run PENDING that is paused and waits for a child of its session.
+
+        One that belongs to a caller is left to that one.
+
+        Args:
+            run_id: the child, which has ended.
+        """
+
+    @abstractmethod
+    async def expired_pauses(self, limit: int) -> list[str]:
+        """Make paused runs PENDING that nobody has answered in time, and enqueue them.
+
+        Those that belong to a caller are left to that one.
+
+        Args:
+            limit: how many at most, the longest expired first.
+
+        Returns:
+            The runs.
         """
 
     @abstractmethod
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
-        """Accept a run whose journal begins as another's does, up to a row.
+        self,
+        run: NewRun,
+        origin: str,
+        seq: int,
+        state: StatePatch | None = None,
+        *,
+        replaces: bool = False,
+    ) -> Accepted | None:
+        """Accept a run whose journal begins as another's does, up to a row; see :meth:`submit`.
 
         It has a copy of the other's blobs.
 
@@ -339,9 +394,11 @@ class Store(Reading):
             origin: the other run.
             seq: the number of the row.
             state: what the steps that it begins with change in the state of its session.
+            replaces: whether it stands in the other's place from now on, unless it is CANCELLED.
 
         Returns:
-            Whether it was accepted; if not, its id is in use.
+            None where it was not accepted: its id is in use, or the run that it was to replace is
+            not there, or has been replaced before.
 
         Raises:
             BudgetExceededError: its user has used up a budget.

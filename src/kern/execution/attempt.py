@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
 from weakref import WeakMethod
@@ -12,6 +13,7 @@ from kern.db.base import Store
 from kern.errors import ModelError
 from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, whole, with_data
+from kern.execution.child import SHARES_STATE, Children
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
@@ -28,6 +30,7 @@ from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
 from kern.run.input import RunInput
+from kern.run.lineage import Begun, begun_of
 from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
@@ -78,6 +81,7 @@ class Attempt:
         last_seq: the number of the last row that earlier attempts have journaled, or 0.
         is_pinned: whether the spec is that of the run's submit, in this process.
         calls: counts its tool calls that are under way, where somebody wants to know.
+        children: what carries out the runs that its tool calls are, where it has a store.
         refusal: why this process cannot execute the run, once that is known.
         fallback: who answered last, where it was not the agent's own model.
         unfit: the models that no later call needs to ask, each with the error that says why.
@@ -124,6 +128,7 @@ class Attempt:
     last_seq: int = 0
     is_pinned: bool = False
     calls: OpenCalls | None = None
+    children: Children | None = None
     refusal: str | None = None
     fallback: Model | None = None
     unfit: tuple[tuple[Model, ModelError], ...] = ()
@@ -152,6 +157,7 @@ class Attempt:
         emit: Emit | None = None,
         foreground: bool = False,
         is_pinned: bool = True,
+        told: int | None = None,
     ) -> Self:
         """Return the attempt that a record is in, ready to be executed.
 
@@ -162,6 +168,8 @@ class Attempt:
             emit: told of each event, where the run's own caller streams it.
             foreground: whether it belongs to a caller who waits.
             is_pinned: whether the spec is that of the run's submit, in this process.
+            told: the number of the last event of earlier attempts that its caller has, who is
+                told of those that follow.
         """
         output = RunOutput.from_record(record)
         output.agent_name = spec.name
@@ -171,7 +179,11 @@ class Attempt:
             record.input or "",
             output,
             store,
-            Journal(store, output, record.attempt, emit, record.streamed, charged=record.budgeted),
+            Journal(
+                *(store, output, record.attempt, emit, record.streamed),
+                charged=record.budgeted,
+                told=told,
+            ),
             record.attempt,
             foreground=foreground,
             timeout=record.timeout,
@@ -288,8 +300,9 @@ class Attempt:
     async def _load_state(self) -> SessionState:
         output, changes = self.output, self.journal.state.changes
         ids = (output.user_id, output.session_id, output.run_id)
+        is_alone = self.is_new_session or SHARES_STATE in self.options
         state = await load(
-            None if self.is_new_session else self.store,
+            None if is_alone else self.store,
             output.session_id,
             self.spec.state_rules,
             self.options.get("session_state"),
@@ -300,6 +313,17 @@ class Attempt:
             self.journal.keep(StateChanged(state.begun))
         self.run_context.session_state = state.value
         return state
+
+    @property
+    def begun(self) -> Begun | None:
+        """Where it begins with messages of another run: what has to be known of that."""
+        return begun_of(self.options) if self.options else None
+
+    @property
+    def asked(self) -> list[Message]:
+        """What the run was given, without what an earlier run was given before it."""
+        begun = self.begun
+        return self.messages if begun is None else self.messages[begun["checked"] :]
 
     def _messages_so_far(self) -> list[Message]:
         turns = self.journal.state.turns[self._told :]
@@ -324,6 +348,10 @@ class Attempt:
         ]
         duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
+        if state.children:
+            output.own_metrics, output.metrics = state.metrics, copy(state.metrics)
+            for each in state.children:
+                output.metrics.add(each)
         output.metrics.name(output.model, output.model_provider)
         output.requirements = []
         if state.requirements:
@@ -393,6 +421,7 @@ class Attempt:
     def _take_input(self) -> None:
         said = RunInput.from_json(self.input)
         self.options, given = said.options, said.messages
+        self.journal.leaves_state = SHARES_STATE in said.options
         if said.options and (wanted := said.options.get("debug_mode")) is not None:
             self.spec = debugging(self.spec, bool(wanted))
         if self.store is None and self.loaded:

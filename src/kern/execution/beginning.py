@@ -164,7 +164,7 @@ def _query(messages: Sequence[Message]) -> str:
 async def _values(attempt: Attempt, binder: Binder) -> dict[str, object]:
     values = await run_values(attempt, binder.names)
     if "run_input" in binder.names:
-        values["run_input"] = run_input_of(attempt.messages, await given_media(attempt))
+        values["run_input"] = run_input_of(attempt.asked, await given_media(attempt))
     return values
 
 
@@ -196,10 +196,13 @@ async def _history(attempt: Attempt, limit: int) -> list[Message]:
         found = await until_available(lambda: store.outputs(attempt.history))
     else:
         agent_id = attempt.spec.id if attempt.spec.history_agents == "own" else None
+        begun = attempt.begun  # What was accepted since the other run is not told.
+        ids = (output.session_id, output.run_id)
+        session_id, before = ids if begun is None else (begun["session_id"], begun["before"])
         found = await until_available(
             lambda: store.history(
-                output.session_id,
-                output.run_id,
+                session_id,
+                before,
                 limit,
                 agent_id=agent_id,
                 user_id=output.user_id,

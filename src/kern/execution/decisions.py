@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from kern.errors import InvalidInputError, RequirementExpiredError, RunStateError
+from kern.execution.approvals import answers_of_records
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_result
 from kern.run.answers import answered, arguments_of
@@ -24,6 +25,7 @@ def decided(
     requirements: Sequence[RunRequirement] | None,
     results: Mapping[str, str],
     *,
+    known: Sequence[RunRequirement] = (),
     by: str | None = None,
     messages: tuple[Message, ...] = (),
 ) -> list[AnyStep]:
@@ -35,6 +37,7 @@ def decided(
         requirements: what it waits for, answered; it pauses again for those that are not. Where
             this is None, calls of unknown outcome are made again.
         results: by tool call id, what calls returned that were made elsewhere.
+        known: what it waits for, as records have answered it; they have the last word.
         by: who has answered, where that is known.
         messages: what the model is told after the results of the calls.
 
@@ -44,8 +47,11 @@ def decided(
         InvalidInputError: a part of an answer cannot be used.
     """
     answers = _given(run_id, state.requirements, requirements, results)
+    of_records = {each.id: each for each in known}
     for each in answers.values():
-        _check_open(each)
+        if each.id not in of_records:
+            _check_open(each)
+    answers |= of_records
     if requirements is None:
         for each in state.requirements:
             if each.kind == "unknown_outcome" and each.id not in answers:
@@ -105,8 +111,11 @@ async def decide_known(attempt: Attempt) -> None:
     Raises:
         RequirementExpiredError: the run ends with a requirement that nobody has answered.
     """
-    answers = [*_expired(attempt.output.run_id, attempt.state.requirements)]
-    for step in steps_for(attempt.state, answers):
+    heard = await answers_of_records(attempt)
+    decided = {each.id for each in heard.known}
+    open_ones = [each for each in attempt.state.requirements if each.id not in decided]
+    answers = [*heard.known, *_expired(attempt.output.run_id, open_ones)]
+    for step in steps_for(attempt.state, answers, by=heard.by):
         await _keep(attempt, step)
 
 

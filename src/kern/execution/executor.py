@@ -29,6 +29,7 @@ from kern.errors import (
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
 from kern.execution.cancellation import cancellations, managed
+from kern.execution.child import Children
 from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
 from kern.execution.managing import clean_up, register
@@ -90,7 +91,11 @@ class _Execution:
 
 
 class Executor:
-    """Executes attempts on the running event loop, each in the task that asks for it."""
+    """Executes attempts on the running event loop, each in the task that asks for it.
+
+    Attributes:
+        children: what carries out the runs that tool calls are; None where they are kept nowhere.
+    """
 
     def __init__(
         self,
@@ -105,6 +110,7 @@ class Executor:
         """
         self._notify = notify
         self._unserved_timeout = unserved_timeout
+        self.children: Children | None = None
         self._executing: dict[str, _Execution] = {}
         self._early: OrderedDict[tuple[str, Kind], None] = OrderedDict()
         self._loop = asyncio.get_running_loop()
@@ -142,7 +148,7 @@ class Executor:
             if current.number >= attempt.number:
                 return await show_current(attempt)
             self.stop(run_id, Stop.stale)
-        attempt.journal.on_write = self._notify
+        attempt.journal.on_write, attempt.children = self._notify, self.children
         execution = self._executing[run_id] = _Execution(attempt)
         cancellations.executes(run_id, attempt.output.user_id, self._stop_from_any_thread)
         for kind in (Kind.cancel, Kind.read) if self._early else ():
@@ -330,7 +336,7 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     with suppress(JournalError, ValueError):
         await attempt.restore()
     attempt.show()
-    if attempt.state.secondary or attempt.state.fallback is not None:
+    if attempt.state.secondary or attempt.state.children or attempt.state.fallback is not None:
         output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content

@@ -97,7 +97,7 @@ async def _alone(attempt: Attempt, hook: Hook, work: Coroutine[Any, Any, Left]) 
 
 async def _pre(attempt: Attempt, hook: Hook) -> Left:
     """Call a pre-hook, and return what it has put in the place of the input."""
-    messages = StoredInput.from_json(attempt.input).messages
+    messages = StoredInput.from_json(attempt.input).messages[_checked(attempt) :]
     media = await given_media(attempt)
     run_input = run_input_of(messages, media)
     if isinstance(hook.function, BaseGuardrail):
@@ -106,6 +106,11 @@ async def _pre(attempt: Attempt, hook: Hook) -> Left:
         await _call(attempt, hook, run_input=run_input)
     left = messages_left(messages, run_input.input_content)
     return None if left is None else ([each.to_dict() for each in left], "messages")
+
+
+def _checked(attempt: Attempt) -> int:
+    """Return how many messages it begins with that pre-hooks are not to see."""
+    return 0 if attempt.begun is None else attempt.begun["checked"]
 
 
 async def _post(attempt: Attempt, hook: Hook) -> Left:
@@ -229,7 +234,8 @@ async def _replace_input(attempt: Attempt, step: HookEnded) -> None:
     if step.kind != "pre" or step.content is None:
         return
     stored = StoredInput.from_json(attempt.input)
-    messages = tuple(messages_of({"messages": step.content[0]}))
+    left = messages_of({"messages": step.content[0]})
+    messages = (*stored.messages[: _checked(attempt)], *left)
     options = {**stored.options, REPLACED: True}
     replaced = replace(stored, messages=messages, options=options).to_json()
     if replaced == attempt.input:

@@ -10,6 +10,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.values import as_parent, run_values
 from kern.run.answers import field_type
 from kern.run.codec import decode_object
+from kern.run.identity import new_id
 from kern.run.requirement import RequirementKind, RunRequirement, UserInputField
 from kern.run.tool import ToolCall, ToolExecution
 from kern.run.turn import Turn
@@ -144,7 +145,8 @@ def _completed(requirement: RunRequirement, tool: Tool, call: ToolCall) -> RunRe
     execution.requires_user_input = kind in ("user_input", "user_feedback")
     execution.external_execution_required = kind == "external_execution"
     execution.stop_after_tool_call = tool.stop_after_tool_call
-    execution.approval_type = tool.approval_type
+    execution.approval_type = kept = tool.approval_type
+    execution.approval_id = approval_id = None if kept is None else new_id()
     expires_at, on_expiry = requirement.expires_at, requirement.on_expiry
     if expires_at is None and tool.expires_in is not None:
         expires_at, on_expiry = requirement.created_at + tool.expires_in, tool.on_expiry
@@ -154,7 +156,9 @@ def _completed(requirement: RunRequirement, tool: Tool, call: ToolCall) -> RunRe
         schema=tool.call_schema,
         expires_at=expires_at,
         on_expiry=on_expiry,
-        approval_type=tool.approval_type,
+        approval_type=kept,
+        approval_id=approval_id,
+        strict=tool.approval_strict,
     )
 
 

@@ -5,11 +5,14 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+import msgspec
+
 from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.db.values import Settled
 from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputError, ModelError
+from kern.execution.approvals import asked_for
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
 from kern.execution.journal import StaleAttemptError, log_lost
@@ -56,6 +59,9 @@ async def settle(attempt: Attempt) -> None:
     attempt.output.status = status
     if settled.finished_at is not None:
         attempt.output.finished_at = settled.finished_at.timestamp()
+    if status.is_terminal and attempt.output.parent_run_id is not None:
+        # It may have paused for this one, in the moment in which this one went on.
+        await until_available(partial(attempt.store.wake_parent, attempt.output.run_id))
     attempt.journal.readable = len(attempt.journal.entries)
     # One that ended before it had replayed the journal knows less than the database.
     attempt.is_settled = status.is_terminal and attempt.state.last_seq >= attempt.last_seq
@@ -183,7 +189,10 @@ async def _write_end(attempt: Attempt, store: Store, rows: list[JournalRow]) -> 
             attempt.output = output
     if attempt.spec.session_rules is not None:
         output = attempt.spec.session_rules.stored(output)
-    write = partial(store.settle, output.settlement(attempt.number, rows, fold_before))
+    settlement = output.settlement(attempt.number, rows, fold_before)
+    if output.status is RunStatus.paused and (approvals := asked_for(output)):
+        settlement = msgspec.structs.replace(settlement, approvals=approvals)
+    write = partial(store.settle, settlement)
     settled = await to_the_end(lambda: until_available(write), write)
     if forgotten and settled is not None:
         await until_available(partial(store.blobs.drop, output.run_id, forgotten))

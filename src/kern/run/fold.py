@@ -38,6 +38,8 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
+    ChildBegun,
+    ChildEnded,
     ContextBuilt,
     Continued,
     CustomHappened,
@@ -78,6 +80,7 @@ class RunState:
         told: what the model is told beside the messages, where that is not always the same.
         searched: what the model has found in the agent's knowledge.
         changes: what the steps have changed in the state of the session, together.
+        children: what each of the runs has used that tool calls are, once it has ended.
         hooks: the hooks that have ended; those after an answer that was refused are left out.
         next_event: the number of the next event.
         last_seq: the number of the last row.
@@ -109,6 +112,7 @@ class RunState:
     told: ContextBuilt | None = None
     searched: tuple[MessageReferences, ...] = ()
     changes: StatePatch | None = None
+    children: tuple[Metrics, ...] = ()
     hooks: tuple[HookEnded, ...] = ()
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
@@ -245,6 +249,10 @@ class RunState:
                 yield from self._starts(starts, entry.created_at)
             case ContextBuilt() as step:
                 self.told = step
+            case ChildBegun(place, run_id):
+                self.turns[-1].begin_child(place, run_id)
+            case ChildEnded(_, used):
+                self.children = (*self.children, used)
             case KnowledgeSearched(found):
                 self.searched = (*self.searched, found)
             case StepEnded() | SleepBegun() as step:
@@ -374,6 +382,25 @@ def apply_entry(state: RunState, entry: Entry, row: JournalRow) -> list[Happened
         return state.apply(entry)
     except LookupError as error:
         raise damaged(row, error) from error
+
+
+def changes_within(rows: Iterable[JournalRow], count: int) -> StatePatch | None:
+    """Return what the state of the session was changed to with the first messages of a run.
+
+    Args:
+        rows: a journal.
+        count: how many messages after the run's input.
+
+    Raises:
+        JournalError: a row is damaged, or was written by a newer kern.
+    """
+    state, changes = RunState(), None
+    for row in rows:
+        apply_entry(state, read_row(row), row)
+        if sum(len(turn.messages) for turn in state.turns) > count:
+            break
+        changes = state.changes
+    return changes
 
 
 def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:

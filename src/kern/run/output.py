@@ -53,7 +53,7 @@ class RunOutput(Generic[Output]):
             caller it begins with the system message and with those of earlier runs, whose
             ``from_history`` is True; what is stored has its own ones only.
         tools: the tools that it called, in the order in which they were asked for.
-        metrics: what it used.
+        metrics: what it used, with the runs that its tool calls were (``agent.as_tool()``).
         model: the model's id.
         model_provider: who serves the model.
         metadata: what the caller attached.
@@ -86,6 +86,7 @@ class RunOutput(Generic[Output]):
         regenerated_from: the run that this one stands in place of.
         last_checkpoint_at_message_index: how many of its messages are stored while it executes.
         input_json: what it was given, as JSON text, where that is known; see :attr:`input`.
+        own_metrics: what it used itself, of a run that was executed here and has such calls.
 
     Example:
         >>> run = RunOutput("run", "session", "agent")
@@ -127,6 +128,7 @@ class RunOutput(Generic[Output]):
     input_json: str | None = field(default=None, repr=False, compare=False)
     output_schema: str | None = field(default=None, repr=False, compare=False)
     media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
+    own_metrics: Metrics | None = field(default=None, repr=False, compare=False)
 
     reasoning_steps = Extra[list[object]]()
     reasoning_messages = Extra[list[Message]]()
@@ -141,12 +143,14 @@ class RunOutput(Generic[Output]):
     @property
     def input(self) -> RunInput | None:
         """What it was given, where that is known."""
-        if self.input_json is None:
-            # Of a run that has ended it is what comes before its first answer.
-            own = (each for each in self.messages if not each.from_history)
-            given = [*takewhile(_is_given, (each for each in own if each.role != "system"))]
+        begin: int = (self.more or {}).get("input_at", 0)
+        if self.input_json is not None:
+            given = [*StoredInput.from_json(self.input_json).messages[begin:]]
         else:
-            given = [*StoredInput.from_json(self.input_json).messages]
+            # Of a run that has ended it is what comes before its first answer.
+            own = [each for each in self.messages if begin or not each.from_history]
+            own = [each for each in own if each.role != "system"][begin:]
+            given = [*takewhile(_is_given, own)]
         return run_input_of(given, [*self._media_in(given)]) if given else None
 
     @property
@@ -338,7 +342,7 @@ class RunOutput(Generic[Output]):
             session_id=record.session_id,
             agent_id=record.agent_id,
             user_id=record.user_id,
-            status=record.status if record.replaced_by is None else RunStatus.regenerated,
+            status=RunStatus.regenerated if _is_replaced(record) else record.status,
             metadata=decode_object(record.metadata) if record.metadata else None,
             error_kind=record.error_kind,
             attempt=record.attempt,
@@ -383,7 +387,8 @@ class RunOutput(Generic[Output]):
             status=self.status,
             output=dump(self._body()),
             error=error,
-            usage=dump(self.metrics),
+            # Each run's own: who adds them up counts each once.
+            usage=dump(self.own_metrics or self.metrics),
             error_kind=self.error_kind,
             model=self.model,
             requirements=requirements_to_json(self.requirements) if self.requirements else None,
@@ -437,6 +442,10 @@ class RunOutput(Generic[Output]):
 
 def _is_given(message: Message) -> bool:
     return message.role != "assistant"
+
+
+def _is_replaced(record: RunRecord) -> bool:
+    return record.replaced_by is not None and record.status.is_terminal
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -11,6 +11,7 @@ import msgspec
 
 from kern.run.approval import Approval
 from kern.run.base import RunStatus
+from kern.run.lineage import Branch
 from kern.run.state import StatePatch
 
 
@@ -43,6 +44,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
         usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
         output_schema: the form of its answer where it is not its agent's, as JSON text, or None.
         lineage: from which run it was branched off, as JSON text, or None.
+        branch: what is written with it where it was branched off.
         foreground: whether it belongs to a caller who waits for it.
         media: what the blobs in its input stand for, by their hash; it is written beside the row.
         is_new_session: whether its session is one that nobody else knows of.
@@ -73,6 +75,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     output_schema: str | None = None
     lineage: str | None = None
     foreground: bool = False
+    branch: Branch | None = None
     is_new_session: bool = False
     chosen: tuple[str, ...] = ()
     media: Mapping[str, bytes] | None = None

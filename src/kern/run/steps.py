@@ -345,6 +345,36 @@ class ToolsBegun(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class ChildBegun(Step):
+    """A tool call is a run of another agent.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        run_id: that run.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnded(Step):
+    """The run that a tool call is has ended.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        used: what it used, with its own children.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    used: Metrics
+
+
+@dataclass(frozen=True, slots=True)
 class ToolSlice(Step):
     """A tool has yielded a piece of its result, while somebody reads the run.
 
@@ -399,6 +429,8 @@ AnyStep: TypeAlias = (
     | HookEnded
     | ToolConcluded
     | ToolsBegun
+    | ChildBegun
+    | ChildEnded
     | ToolSlice
     | CustomHappened
 )

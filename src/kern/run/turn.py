@@ -41,6 +41,7 @@ class Turn:
         waiting: what calls wait for that nobody has answered yet, by their place.
         approved: the calls that a person has allowed, those that have begun since included, by
             their place.
+        children: the runs that its calls are, by their place.
     """
 
     number: int
@@ -64,6 +65,7 @@ class Turn:
     passed: dict[int, tuple[RunRequirement, ...]] | None = None
     waiting: dict[int, tuple[RunRequirement, ...]] | None = None
     approved: frozenset[int] = frozenset()
+    children: dict[int, str] | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
@@ -148,6 +150,19 @@ class Turn:
             last = len(self.message.tool_calls)
             self.added[last] = (*self.added.get(last, ()), *step.messages)
 
+    def begin_child(self, place: int, run_id: str) -> None:
+        """Note that a call is a run of another agent.
+
+        Args:
+            place: the call's place in the answer.
+            run_id: that run.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        self.execution(place)
+        self.children = {**(self.children or {}), place: run_id}
+
     def execution(
         self, place: int, result: str | None = None, *, error: bool = False
     ) -> ToolExecution:
@@ -168,7 +183,10 @@ class Turn:
         arguments = call.arguments
         if self.arguments is not None:
             arguments = self.arguments.get(place, arguments)
-        return ToolExecution(call.id, call.name, arguments, result, error, began)
+        execution = ToolExecution(call.id, call.name, arguments, result, error, began)
+        if self.children is not None:
+            execution.child_run_id = self.children.get(place)
+        return execution
 
     @property
     def messages(self) -> list[Message]:

@@ -139,6 +139,7 @@ class Tool(ABC):
     on_expiry: OnExpiry = "reject"
     external_execution_silent: bool = False
     approval_type: Literal["required", "audit"] | None = None
+    approval_strict: bool = False
     sequential: bool = False
     call_limit: int | None = None
     stop_after_tool_call: bool = False

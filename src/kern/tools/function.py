@@ -24,7 +24,7 @@ from kern.run.tool import ToolSchema
 from kern.tools.base import Tool, ToolResult, Toolset, or_none
 from kern.tools.call import FunctionCall
 from kern.tools.result import as_result, told
-from kern.tools.rules import ToolRules, checked
+from kern.tools.rules import MARK, ToolRules, checked
 
 __all__ = [
     "Function",
@@ -107,7 +107,7 @@ class FunctionTool(Tool, Generic[P, R]):
                 self._signature.parameters,
                 strict,
             ),
-            **rules,
+            **{**getattr(given, MARK, {}), **rules},
         )
         if self.requires_user_input is True:
             self.schema = replace(self.schema, parameters=self._without_asked())

@@ -41,7 +41,12 @@ class ToolRules(TypedDict, total=False):
         on_expiry: what becomes of a call that nobody has answered by then: ``"reject"`` (the
             default) tells the model so; ``"fail"`` ends the run in ERROR.
         external_execution_silent: whether nothing is printed of such a call.
-        approval_type: which record of an approval is kept, ``"required"`` or ``"audit"``.
+        approval_type: which record is kept of what a person decides about a call, for who looks for
+            it in the database (:func:`kern.approval.approval`): ``"required"`` makes one as the run
+            pauses, with which it can be decided, too; it implies ``requires_confirmation`` where
+            no other flag says what the person has to do. ``"audit"`` makes one of the decision.
+        approval_strict: whether a ``"required"`` record alone decides, whatever a run is continued
+            with.
         sequential: whether a call is made alone: those before it in the model's answer have ended
             by then, and those after it wait for it.
         call_limit: how many calls of the tool a run may make; the model is told of it then.
@@ -71,6 +76,7 @@ class ToolRules(TypedDict, total=False):
     on_expiry: OnExpiry
     external_execution_silent: bool
     approval_type: Literal["required", "audit"] | None
+    approval_strict: bool
     sequential: bool
     call_limit: int | None
     stop_after_tool_call: bool
@@ -105,10 +111,14 @@ CONDITION_VALUES: Known = {
 }
 """What a function may ask for that says whether a call needs a person, beside its arguments."""
 
+MARK = "__kern_rules__"
+"""The attribute under which a plain function holds rules that a tool of it has."""
+
 _HUMAN = ("requires_confirmation", "requires_user_input", "external_execution")
 _FLAGS = (
     *_HUMAN,
     "external_execution_silent",
+    "approval_strict",
     "sequential",
     "stop_after_tool_call",
     "show_result",
@@ -144,6 +154,7 @@ def checked(function: str, rules: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(found.get(name, False), bool):
             raise ConfigurationError(f"{name} must be True or False, not {found[name]!r:.50}.")
     check_one_wait(found)
+    _check_approval(found)
     interrupts = get_args(Interrupt)
     if found.get("on_interrupt", "retry") not in interrupts:
         raise ConfigurationError(
@@ -159,6 +170,22 @@ def checked(function: str, rules: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("call_limit") is not None:
         check_count("call_limit", found["call_limit"], ConfigurationError)
     return found
+
+
+def _check_approval(rules: dict[str, Any]) -> None:
+    """Complete the rules of a tool of whose calls there are records."""
+    kind, is_human = rules.get("approval_type"), any(rules.get(name) for name in _HUMAN)
+    if kind not in (None, "required", "audit"):
+        raise ConfigurationError(f"approval_type must be 'required' or 'audit', not {kind!r:.50}.")
+    if rules.get("approval_strict") and kind != "required":
+        raise ConfigurationError("approval_strict: only with an approval_type of 'required'.")
+    if kind == "required" and not is_human:
+        rules["requires_confirmation"] = True
+    if kind == "audit" and not is_human:
+        raise ConfigurationError(
+            "An approval of the type 'audit' is the record of a decision, and nobody is asked for "
+            "one: give the tool requires_confirmation, requires_user_input or external_execution."
+        )
 
 
 def check_one_wait(rules: Mapping[str, object]) -> None:

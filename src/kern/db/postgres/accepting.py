@@ -112,18 +112,18 @@ class Accepting:
                 raise _conflict(run_id, LOCK_TIMEOUT) from error
 
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
+        self, run: NewRun, origin: str, seq: int, state: StatePatch | None, *, replaces: bool
+    ) -> Accepted | None:
         """Accept a run with the first steps of another, as the store's ``fork`` says."""
 
         async def fork(run: NewRun) -> Accepted | _OverBudget | None:
             changes = columns([] if state is None else changes_of(state), 3)
-            values = (*accepted_columns([run]), origin, seq, *changes)
+            values = (*accepted_columns([run]), origin, seq, *changes, replaces)
             rows = await self._fetch_briefly(run.run_id, self._statements.fork, *values)
             await self._hand_off.finish(rows)
             return _accepted(rows[0]) if rows else None
 
-        return await self._within_budget(run, fork) is not None
+        return await self._within_budget(run, fork)
 
     async def cancel(self, run_id: str, user_id: str | None) -> bool:
         """Ask for the end of a run, as the store's ``cancel`` says.

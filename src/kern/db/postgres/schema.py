@@ -244,6 +244,8 @@ CREATE TABLE {states} (
         # For the pauses that expire.
         "CREATE INDEX ON {runs} (expires_at) "
         "WHERE status || '' = 'PAUSED' AND expires_at IS NOT NULL",
+        # For the list of those in whose place others stand.
+        "CREATE INDEX ON {runs} (position) WHERE replaced_by IS NOT NULL",
         """
 CREATE TABLE {approvals} (
     id text PRIMARY KEY,

@@ -58,9 +58,9 @@ SELECT session_id, left(input::text, {BEGINNING}) AS input,
     left(output::text, {BEGINNING}) AS output
 FROM unnest($1::text[]) WITH ORDINALITY AS given (session_id, number) CROSS JOIN LATERAL (
     SELECT input, output, position FROM (
-        SELECT input, output, position, status FROM {runs} AS run
+        SELECT input, output, position, status, replaced_by FROM {runs} AS run
         WHERE run.session_id = given.session_id ORDER BY position LIMIT {NEWEST}) AS earliest
-    WHERE status = 'COMPLETED' ORDER BY position LIMIT $2) AS shown
+    WHERE status = 'COMPLETED' AND replaced_by IS NULL ORDER BY position LIMIT $2) AS shown
 ORDER BY number, position"""
         self._put_run = f"""
 INSERT INTO {runs} AS run (run_id, session_id, agent_id, user_id, parent_run_id, status, attempt,

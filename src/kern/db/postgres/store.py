@@ -12,6 +12,7 @@ from kern.aio.batch import Batcher
 from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
 from kern.db.postgres.accepting import Accepting
+from kern.db.postgres.approvals import PostgresApprovals
 from kern.db.postgres.blobs import PostgresBlobs
 from kern.db.postgres.budgets import PostgresBudgets
 from kern.db.postgres.claiming import Claiming
@@ -19,7 +20,7 @@ from kern.db.postgres.connections import Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.listener import Subscription
 from kern.db.postgres.names import Names
-from kern.db.postgres.outbox import PostgresOutbox
+from kern.db.postgres.outbox import Fetch, PostgresOutbox
 from kern.db.postgres.overview import PostgresOverview
 from kern.db.postgres.processes import PostgresProcesses
 from kern.db.postgres.queue import PostgresQueue
@@ -36,11 +37,12 @@ from kern.db.postgres.rows import (
 )
 from kern.db.postgres.schedules import PostgresSchedules
 from kern.db.postgres.sessions import PostgresSessions
-from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
+from kern.db.postgres.statements import Limits, Reading, Resuming, SessionLock, Steps
 from kern.db.postgres.states import PostgresStates
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
 from kern.db.values import Accepted, Appended, Claim, Kind, Settled, Signal, Swept
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -71,7 +73,9 @@ class PostgresStore(Store):
         self.blobs = PostgresBlobs(connections.fetch, names)
         self._fetch = connections.fetch
         self._steps = Steps(names)
+        self.approvals = self._approvals = PostgresApprovals(connections, names)
         self._reading = Reading(names)
+        self._resuming = Resuming(names)
         self._session_lock = SessionLock(names)
         self._set_counted = Limits(names).set_counted
         self._hand_off = HandOff(connections, names)
@@ -112,9 +116,15 @@ class PostgresStore(Store):
 
     @override
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
-        return await self._accepting.fork(run, origin, seq, state)
+        self,
+        run: NewRun,
+        origin: str,
+        seq: int,
+        state: StatePatch | None = None,
+        *,
+        replaces: bool = False,
+    ) -> Accepted | None:
+        return await self._accepting.fork(run, origin, seq, state, replaces=replaces)
 
     @override
     async def cancel(self, run_id: str, user_id: str | None = None) -> bool:
@@ -166,6 +176,8 @@ class PostgresStore(Store):
 
     @override
     async def settle(self, settlement: Settlement) -> Settled | None:
+        if settlement.approvals:
+            return await self._settle_asking(settlement)
         return await self._settles.put(settlement)
 
     @override
@@ -273,10 +285,37 @@ class PostgresStore(Store):
 
     @override
     async def resume(
-        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
-    ) -> bool:
+        self,
+        run_id: str,
+        status: RunStatus,
+        attempt: int,
+        rows: Sequence[JournalRow],
+        *,
+        executor: str | None = None,
+        lease: float | None = None,
+        foreground: bool | None = None,
+        metadata: str | None = None,
+        resolved: Sequence[Approval] = (),
+    ) -> RunRecord | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:]
-        return bool(await self._fetch(self._steps.resume, run_id, status, attempt, *journal))
+        options = (executor, lease, foreground, metadata)
+        values = (run_id, status, attempt, *journal, *options)
+        if not resolved:
+            found = await self._fetch(self._resuming.resume, *values)
+        else:
+            async with self.connections.transaction() as connection:
+                found = await connection.fetch(self._resuming.resume, *values)
+                if found:
+                    await self._approvals.resolve(connection, resolved)
+        return record(found[0]) if found else None
+
+    @override
+    async def wake_parent(self, run_id: str) -> None:
+        await self._fetch(self._resuming.wake_parent, run_id)
+
+    @override
+    async def expired_pauses(self, limit: int) -> list[str]:
+        return [row["run_id"] for row in await self._fetch(self._resuming.expire, limit)]
 
     @override
     async def ping(self) -> None:
@@ -317,6 +356,7 @@ class PostgresStore(Store):
         statements: tuple[str, str, str],
         journal: Sequence[tuple[int, JournalRow]],
         *values: object,
+        fetch: Fetch | None = None,
     ) -> Awaitable[list[asyncpg.Record]]:
         """Send a statement with rows of journals.
 
@@ -325,16 +365,18 @@ class PostgresStore(Store):
                 states, and may be charged.
             journal: the rows, each with its attempt.
             values: what else the statement takes.
+            fetch: sends it, where it is to be part of a transaction.
         """
+        fetch = fetch or self._fetch
         plain, counting, changing = statements
         columns = journal_columns(journal)
         is_changing = any(row.state is not None for _, row in journal)
         if not is_changing and not are_charged(journal):
-            return self._fetch(plain, *values, *columns)
+            return fetch(plain, *values, *columns)
         used = used_columns([row for _, row in journal])
         if not is_changing:
-            return self._fetch(counting, *values, *columns, *used)
-        return self._fetch(changing, *values, *columns, *used, *change_columns(journal))
+            return fetch(counting, *values, *columns, *used)
+        return fetch(changing, *values, *columns, *used, *change_columns(journal))
 
     async def _get_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
         rows = await self._fetch(self._reading.get, run_ids)
@@ -361,12 +403,31 @@ class PostgresStore(Store):
         return [written.get((each.run_id, each.attempt)) for each in appends]
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> list[Settled | None]:
+        return await self._settled(settlements, await self._write_ends(settlements))
+
+    async def _settle_asking(self, settlement: Settlement) -> Settled | None:
+        """Settle a run that pauses for records of approvals; they are made with it."""
+        async with self.connections.transaction() as connection:
+            await self._approvals.lock(connection, settlement.run_id)
+            rows = await self._write_ends([settlement], connection.fetch)
+            if rows and rows[0]["status"] == RunStatus.paused:
+                await self._approvals.ask(connection, settlement.approvals)
+        return (await self._settled([settlement], rows))[0]
+
+    async def _write_ends(
+        self, settlements: Sequence[Settlement], fetch: Fetch | None = None
+    ) -> list[asyncpg.Record]:
         steps = self._steps
-        rows = await self._fetch_writing(
+        return await self._fetch_writing(
             (steps.settle, steps.settle_counting, steps.settle_changing),
             [(each.attempt, row) for each in settlements for row in each.journal],
             *settled_columns(settlements),
+            fetch=fetch,
         )
+
+    async def _settled(
+        self, settlements: Sequence[Settlement], rows: list[asyncpg.Record]
+    ) -> list[Settled | None]:
         await self._hand_off.finish(rows)
         settled = {
             (row["run_id"], row["attempt"]): Settled(

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from kern.db.sqlite.approvals import Asking
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
@@ -27,6 +28,7 @@ class Attempts:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._runs = tables.runs
+        self._asking = Asking(tables)
         self._ends = Ends(tables)
         self._journals = Journals(tables)
         self._limits = Limits(tables)
@@ -160,7 +162,8 @@ RETURNING status, finished_at""",
         if status.is_terminal:
             self._ends.follow(transaction, run_id)
         else:
-            transaction.notify(Kind.changed, run_id)
+            self._ends.pause(transaction, run_id)
+            self._asking.ask(transaction, settlement.approvals)
         return Settled(status, moment(row["finished_at"]), lost)
 
     def release(self, transaction: Transaction, run_id: str, attempt: int) -> RunStatus | None:

@@ -72,9 +72,10 @@ class Reading:
         limit: int,
         before: str | None,
     ) -> list[sqlite3.Row]:
+        is_replaced = status is RunStatus.regenerated
         values = {
             "session_id": wanted.session_id,
-            "status": None if status is None else status.value,
+            "status": None if status is None or is_replaced else status.value,
             "user_id": wanted.user_id,
             "agent_id": wanted.agent_id,
         }
@@ -83,6 +84,8 @@ class Reading:
             given.sort(key=lambda name: name == "status")
         # The first one finds them by its index; a plus keeps SQLite from taking another.
         chosen = [f"{'+' if number else ''}{name} = :{name}" for number, name in enumerate(given)]
+        if is_replaced or (status is not None and status.is_terminal):
+            chosen.append(f"replaced_by IS {'NOT ' if is_replaced else ''}NULL")
         if wanted.seen_by is not None:
             chosen.append("coalesce(user_id = :seen_by, true)")
         since = None if wanted.since is None else wanted.since.timestamp()
@@ -197,7 +200,8 @@ WITH RECURSIVE below (run_id, {column}) AS (
         """See :meth:`kern.db.base.Store.history`."""
         # Of a session in which others have many runs only the last ones are looked at.
         rows = transaction.execute(
-            "SELECT run_id, status = 'COMPLETED' AND coalesce(agent_id = :agent_id, true) "
+            "SELECT run_id, status = 'COMPLETED' AND replaced_by IS NULL "
+            "AND coalesce(agent_id = :agent_id, true) "
             f"AND coalesce(user_id = :user_id, true) AS is_shown FROM {self._runs} "
             "WHERE session_id = :session_id "
             f"AND position < (SELECT position FROM {self._runs} WHERE run_id = :before) "

@@ -189,8 +189,8 @@ CREATE TABLE "{table}_states" (
     PRIMARY KEY (session_id, key)
 ) WITHOUT ROWID
 """,
-    # For the pauses that expire; and for every list of approvals: of all, a status, a run, an
-    # agent, a user.
+    # For the pauses that expire, the runs in whose place others stand, and every list of approvals:
+    # of all, a status, a run, an agent, a user.
     """
 ALTER TABLE "{table}_runs" ADD COLUMN foreground INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE "{table}_runs" ADD COLUMN lineage TEXT;
@@ -198,6 +198,7 @@ ALTER TABLE "{table}_runs" ADD COLUMN replaced_by TEXT;
 ALTER TABLE "{table}_runs" ADD COLUMN expires_at REAL;
 CREATE INDEX "{table}_runs_expires" ON "{table}_runs" (expires_at)
     WHERE status = 'PAUSED' AND expires_at IS NOT NULL;
+CREATE INDEX "{table}_runs_replaced" ON "{table}_runs" (position) WHERE replaced_by IS NOT NULL;
 CREATE TABLE "{table}_approvals" (
     id TEXT PRIMARY KEY,
     run_id TEXT NOT NULL,

@@ -179,11 +179,12 @@ WHERE coalesce(session.user_id = excluded.user_id, true)""",
         for session_id in session_ids:
             # Read one by one, until there are enough.
             earliest = transaction.execute(
-                f"SELECT position, status FROM {self._runs} WHERE session_id = :session_id "
+                "SELECT position, status = 'COMPLETED' AND replaced_by IS NULL AS is_shown "
+                f"FROM {self._runs} WHERE session_id = :session_id "
                 f"ORDER BY position LIMIT {NEWEST}",
                 session_id=session_id,
             )
-            completed = (row["position"] for row in earliest if row["status"] == "COMPLETED")
+            completed = (row["position"] for row in earliest if row["is_shown"])
             for position in list(islice(completed, many)):
                 shown = transaction.one(
                     f"SELECT session_id, substr(input, 1, {BEGINNING}), "

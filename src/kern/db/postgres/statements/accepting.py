@@ -78,7 +78,14 @@ class Accepting:
     FROM run, unnest($26::text[], $27::json[], $28::boolean[]) AS t (key, value, begins)
     ORDER BY key
     {CHANGED}
+), replaced AS (
+    UPDATE {names.runs} AS origin SET replaced_by = run.run_id
+    FROM run WHERE $29 AND origin.run_id = $24 AND run.status <> 'CANCELLED'
 ), """,
+            # Of two that are to stand in another's place the second one is not accepted.
+            condition=f"""NOT $29::boolean OR EXISTS (
+                SELECT FROM {names.runs} WHERE run_id = $24 AND replaced_by IS NULL
+                FOR NO KEY UPDATE)""",
         )
 
         # In a caller's transaction, which may go on for long: so it locks no row of others.
@@ -118,7 +125,7 @@ SELECT status, created_at, false AS waiting, false AS budgeted,
 FROM run
 UNION ALL SELECT '{OVER_BUDGET}', NULL, false, true, NULL FROM over"""
 
-    def _accept(self, lock_timeout: float, more: str) -> str:
+    def _accept(self, lock_timeout: float, more: str, condition: str = "true") -> str:
         """Return the statement that accepts runs; ``more`` is done with the ``run`` it has made.
 
         A run whose id is in use is left out at once, so that nothing is locked for it. A run that
@@ -146,7 +153,7 @@ WITH patience AS MATERIALIZED (
     LEFT JOIN parent ON parent.run_id = given.parent_run_id
     LEFT JOIN known ON known.run_id = given.run_id
     WHERE known.session_id IS NULL AND given.run_id NOT IN (SELECT run_id FROM over)
-        AND (SELECT lock_timeout FROM patience) IS NOT NULL
+        AND (SELECT lock_timeout FROM patience) IS NOT NULL AND ({condition})
 ), session AS (
     INSERT INTO {names.sessions} AS session
         (session_id, agent_id, user_id, lock_run_id, lock_requests)

@@ -78,7 +78,6 @@ RETURNING run_id"""
             THEN 'UnservedError' END""",
             is_failed=_IS_UNSERVED,
         )
-        self.resume = _resume(names)
 
 
 def _claim(names: Names) -> str:
@@ -232,7 +231,7 @@ WITH locked AS MATERIALIZED (
         AND type IN {PIECES}
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM settled WHERE status <> 'PAUSED'
-), {following(names, "ended")}{
+), {following(names, "ended", reported="settled")}{
         f", {changed(names, 'settled', changes, after='held')}" if changing else ""
     }
 SELECT run_id, attempt, status, finished_at, unfinished, holder,
@@ -302,6 +301,9 @@ WITH patience AS MATERIALIZED (
         waiting = false, concurrency_key = NULL, due_at = NULL
     WHERE runs.status IN {LIVE} AND coalesce(runs.user_id = $2::text, true)
     RETURNING run_id, session_id, attempt, status, watched, webhook, ordered
+), unasked AS (
+    UPDATE {names.approvals} AS approval SET status = 'cancelled', updated_at = now()
+    FROM cancelled WHERE approval.run_id = cancelled.run_id AND approval.status = 'pending'
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM cancelled WHERE status = 'CANCELLED'
 ), {following(names, "ended")}
@@ -311,23 +313,3 @@ SELECT session_id IS NOT NULL AS known, coalesce(holder, run_id) AS holder,
     WHEN status = 'RUNNING' THEN {notified(names, "cancel")}
     WHEN watched THEN {notified(names, "changed")} END
 FROM cancelled LEFT JOIN unfinished USING (run_id)"""
-
-
-def _resume(names: Names) -> str:
-    """Return the statement that makes a run PENDING that stands still."""
-    runs, events = names.runs, names.events
-    return f"""
-WITH run AS (
-    UPDATE {runs} AS runs SET status = 'PENDING', due_at = now(), error = NULL, error_kind = NULL,
-        requirements = NULL, expires_at = NULL, finished_at = NULL, started_at = NULL,
-        failures = 0, run_at = NULL,
-        {NOT_REFUSED}
-    WHERE run_id = $1 AND status = $2 AND attempt = $3
-    RETURNING run_id, {enqueued_if_due(names, "runs")}
-), added AS (
-    INSERT INTO {events} (run_id, {JOURNAL})
-    SELECT run_id, {JOURNAL}
-    FROM run, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
-        AS row ({JOURNAL})
-)
-SELECT run_id FROM run"""

@@ -1,0 +1,137 @@
+"""How runs go on that stand still: by an answer, a retry, or as their pause has expired."""
+
+from kern.db.postgres.names import Names
+from kern.db.postgres.statements.parts import (
+    JOURNAL,
+    RECORD,
+    STATUS,
+    enqueued,
+    enqueued_if_due,
+    is_budgeted,
+)
+from kern.db.postgres.statements.steps import NOT_REFUSED
+
+# What is over as a run goes on; its failures and its time begin anew.
+_ANEW = f"""error = NULL, error_kind = NULL, requirements = NULL, expires_at = NULL,
+        finished_at = NULL, failures = 0, run_at = NULL, counted = false, waiting = false,
+        concurrency_key = NULL, {NOT_REFUSED}"""
+
+_DUE = f"status = 'PENDING', due_at = now(), started_at = NULL, {_ANEW}"
+
+
+class Resuming:
+    """The statements, with the names of the tables filled in."""
+
+    def __init__(self, names: Names) -> None:
+        """Write the statements for ``names``."""
+        self.resume = _resume(names)
+        self.wake = _wake(names)
+        self.wake_parent = _wake_parent(names)
+        self.expire = _expire(names)
+        # The last row is the run itself.
+        self.lock = f"""
+WITH RECURSIVE {_line(names, "true")}
+SELECT runs.run_id, status, metadata, foreground FROM line JOIN {names.runs} AS runs USING (run_id)
+ORDER BY depth DESC FOR NO KEY UPDATE OF runs"""
+
+
+def _resume(names: Names) -> str:
+    """Return the statement that has a run go on, and with it the paused runs that wait for it."""
+    runs = names.runs
+    # A run goes on at once where an executor asks for that, and it need not wait for the session
+    # lock. The rows are locked parents first. An ancestor that belongs to a caller waits for that
+    # one, who is told by its call what has become of the child.
+    return f"""
+WITH RECURSIVE {_line(names, "status = $2 AND attempt = $3")}, locked AS MATERIALIZED (
+    SELECT runs.run_id, $9::text IS NOT NULL AND (NOT ordered OR EXISTS (
+        SELECT FROM {names.sessions} AS session
+        WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id)) AS begins
+    FROM line JOIN {runs} AS runs USING (run_id)
+    ORDER BY depth DESC FOR NO KEY UPDATE OF runs
+), run AS (
+    UPDATE {runs} AS runs SET {_ANEW},
+        status = CASE WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
+        attempt = attempt + begins::integer,
+        executor = CASE WHEN begins THEN $9 ELSE executor END,
+        started_at = CASE WHEN begins THEN now() END,
+        dispatched_at = CASE WHEN begins THEN now() ELSE dispatched_at END,
+        lease_until = CASE WHEN begins THEN now() + make_interval(secs => $10) END,
+        due_at = CASE WHEN NOT begins THEN now() END,
+        foreground = coalesce($11, foreground), metadata = coalesce($12::json, metadata)
+    FROM locked
+    WHERE runs.run_id = locked.run_id AND runs.run_id = $1 AND status = $2 AND attempt = $3
+    RETURNING {RECORD.replace("run_id,", "runs.run_id,", 1)}, input, streamed, timeout AS remaining,
+        {is_budgeted(names, "runs.user_id")} AS budgeted, {enqueued_if_due(names, "runs")}
+), ancestors AS (
+    UPDATE {runs} AS runs SET {_DUE} FROM locked
+    WHERE runs.run_id = locked.run_id AND runs.run_id <> $1 AND status = 'PAUSED'
+        AND NOT foreground AND EXISTS (SELECT FROM run)
+    RETURNING {enqueued_if_due(names, "runs")}
+), added AS (
+    INSERT INTO {names.events} (run_id, {JOURNAL})
+    SELECT run_id, {JOURNAL}
+    FROM run, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
+        AS row ({JOURNAL})
+)
+SELECT {RECORD}, input, streamed, remaining, budgeted, greatest((SELECT max(seq) FROM
+    unnest($4::integer[]) AS seq), (SELECT max(seq) FROM {names.events} WHERE run_id = $1), 0)
+    AS last_seq
+FROM run"""
+
+
+def _wake(names: Names) -> str:
+    """Return the statement that makes a paused run due, and the paused runs that wait for it."""
+    runs = names.runs
+    return f"""
+WITH RECURSIVE {_line(names, "status = 'PAUSED' AND NOT foreground")}, locked AS MATERIALIZED (
+    SELECT runs.run_id FROM line JOIN {runs} AS runs USING (run_id)
+    ORDER BY depth DESC FOR NO KEY UPDATE OF runs
+), due AS (
+    UPDATE {runs} AS runs SET {_DUE} FROM locked
+    WHERE runs.run_id = locked.run_id AND status = 'PAUSED' AND NOT foreground
+    RETURNING runs.run_id, {enqueued_if_due(names, "runs")}
+)
+SELECT run_id FROM due"""
+
+
+def _wake_parent(names: Names) -> str:
+    """Return the statement that makes the paused run due that waits for a child in its session."""
+    # The child is only read, so that nothing is locked before the parent.
+    return f"""
+UPDATE {names.runs} AS runs SET {_DUE} FROM {names.runs} AS child
+WHERE child.run_id = $1 AND runs.run_id = child.parent_run_id AND runs.status = 'PAUSED'
+    AND NOT runs.foreground AND runs.session_id = child.session_id
+RETURNING {enqueued_if_due(names, "runs")}"""
+
+
+def _line(names: Names, condition: str) -> str:
+    """Return the common table expression with a run and its paused ancestors.
+
+    Args:
+        names: the tables.
+        condition: which run it has to be, beside its id.
+    """
+    return f"""line (run_id, parent_run_id, depth) AS (
+    SELECT run_id, parent_run_id, 0 FROM {names.runs} WHERE run_id = $1 AND {condition}
+    UNION ALL
+    SELECT parent.run_id, parent.parent_run_id, depth + 1
+    FROM line JOIN {names.runs} AS parent ON parent.run_id = line.parent_run_id
+    WHERE parent.status = 'PAUSED' AND NOT parent.foreground
+)"""
+
+
+def _expire(names: Names) -> str:
+    """Return the statement that makes paused runs due that nobody has answered in time."""
+    return f"""
+WITH expired AS MATERIALIZED (
+    SELECT run_id FROM {names.runs}
+    WHERE {STATUS} = 'PAUSED' AND expires_at <= now() AND NOT foreground
+    ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+), due AS (
+    UPDATE {names.runs} AS runs SET {_DUE} FROM expired
+    WHERE runs.run_id = expired.run_id
+    RETURNING runs.run_id, agent_id, parent_run_id, priority, position, due_at
+), enqueued AS (
+    SELECT {enqueued(names, "due")} FROM due HAVING count(*) > 0
+)
+SELECT run_id FROM due, (SELECT count(*) FROM enqueued) AS all_enqueued"""

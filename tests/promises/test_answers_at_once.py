@@ -1,0 +1,103 @@
+"""Two processes answer what one run waits for: one is heard, and the other is told who was."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from elsewhere import Elsewhere, Process
+
+from kern.agent import Agent
+from kern.db.database import Database
+from kern.models.openai import OpenAIResponses
+from kern.run.base import RunContext, RunStatus
+from kern.testing import Reply, ResponsesServer
+from kern.tools import tool
+
+ANSWERING = """
+from kern.errors import RunStateError
+
+while line := await hear():
+    who, run_id = line.split()
+    run = await agent.aget_run_output(run_id)
+    for each in run.active_requirements:
+        each.confirm() if who == "ada" else each.reject("No.")
+    say("ready")
+    await hear()
+    try:
+        await agent.acontinue_run(run_id, requirements=run.requirements, by=who)
+        say("heard")
+    except RunStateError as error:
+        say(error)
+"""
+
+
+async def answer_at_once(agent: Agent, run_id: str, people: dict[str, Process]) -> str:
+    """Have a run pause and all people answer it; return who was heard."""
+    await agent.arun("Refund", background=True, run_id=run_id)
+    paused = await agent.await_run(run_id, timeout=20)
+    assert paused is not None
+    assert paused.is_paused
+    for who, process in people.items():
+        process.tell(f"{who} {run_id}")
+    for process in people.values():
+        assert await process.said() == "ready"
+    for process in people.values():
+        process.tell("now")
+    said = {who: await process.said() for who, process in people.items()}
+    [heard] = [who for who, words in said.items() if words == "heard"]
+    [refused] = [words for words in said.values() if words != "heard"]
+    assert heard in refused, f"who was not heard is told: {refused}"
+    return heard
+
+
+async def play(
+    times: int,
+    db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    elsewhere: Elsewhere,
+) -> None:
+    made = Counter[str]()
+
+    @tool(requires_confirmation=True)
+    def refund(context: RunContext) -> str:
+        """Refund it."""
+        made[context.run_id] += 1
+        return "refunded"
+
+    def reply(body: dict[str, list[dict[str, object]]]) -> Reply:
+        done = any(each.get("type") == "function_call_output" for each in body["input"])
+        return Reply.text("Well.") if done else Reply.tool_calls(("refund", {}))
+
+    server.default = reply
+    agent = Agent("Tester", model, db=db, tools=[refund])
+    people = {"ada": elsewhere(ANSWERING), "bob": elsewhere(ANSWERING)}
+    winners = Counter[str]()
+    for number in range(times):
+        run_id = f"run-{number}"
+        who = await answer_at_once(agent, run_id, people)
+        winners[who] += 1
+        ended = await agent.await_run(run_id, timeout=20, until="end")
+        assert ended is not None
+        assert ended.status is RunStatus.completed
+        assert made[run_id] == (who == "ada"), f"{who} was heard"
+        assert ("refunded" in str(ended.tools[0].result)) == (who == "ada")
+    for process in people.values():
+        process.tell("")
+    assert await asyncio.gather(*(each.ended() for each in people.values())) == [0, 0]
+    print(winners)
+
+
+@pytest.mark.timeout(120)
+async def test_of_two_answers_at_once_one_is_heard(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    await play(25, shared_db, model, server, elsewhere)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+async def test_of_two_answers_at_once_one_is_heard_a_thousand_times(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    await play(500, shared_db, model, server, elsewhere)
