@@ -37,7 +37,8 @@ class Handoff:
     Example:
         >>> from kern.agent import Agent
         >>> refunds = Agent("Refunds", description="Answers questions about refunds.")
-        >>> triage = Agent("Triage", handoffs=[Handoff(refunds, input_filter=lambda said: said[-1:])])
+        >>> last = Handoff(refunds, input_filter=lambda messages: messages[-1:])
+        >>> triage = Agent("Triage", handoffs=[last])
         >>> [*triage.tools]
         ['transfer_to_refunds']
     """

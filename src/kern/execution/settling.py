@@ -15,6 +15,7 @@ from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputErr
 from kern.execution.approvals import asked_for
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
+from kern.execution.children import answers_of_children, has_paused_as_child, wake_paused
 from kern.execution.journal import StaleAttemptError, log_lost
 from kern.execution.retrying import pause_before_retry
 from kern.failures import kind_of
@@ -69,6 +70,11 @@ async def settle(attempt: Attempt) -> None:
         # Who waits for its end does not wait for that of its children.
         attempt.journal.on_write(attempt.output.run_id)
         await _cancel_children(attempt.store, attempt.output.run_id)
+    # A child that was answered itself in this moment has found no paused parent.
+    elif status is RunStatus.paused and await answers_of_children(attempt):
+        await wake_paused(attempt.store, attempt.output.run_id)
+    if status.is_terminal and has_paused_as_child(attempt):
+        await wake_paused(attempt.store, attempt.output.parent_run_id)
 
 
 def _kept(attempt: Attempt) -> KeptRun:
