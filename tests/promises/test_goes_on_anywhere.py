@@ -4,9 +4,11 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from elsewhere import Elsewhere
+from plain import plain
 
 from kern.agent import Agent
 from kern.agent.definition import runtime_of
@@ -43,7 +45,7 @@ agent = Agent("Tester", OpenAIResponses("test-model", max_retries=0), db=db, too
 class Refunds:
     """An agent with a tool that asks for a person, and what that was called with."""
 
-    def __init__(self, db: Database | None, model: OpenAIResponses, **options: object) -> None:
+    def __init__(self, db: Database | None, model: OpenAIResponses) -> None:
         self.made: list[int] = []
 
         @tool(requires_confirmation=True)
@@ -51,11 +53,11 @@ class Refunds:
             self.made.append(amount)
             return "refunded"
 
-        self.agent = Agent("Tester", model, db=db, tools=[refund], **options)  # type: ignore[arg-type] # Any of its keywords.
+        self.agent = Agent("Tester", model, db=db, tools=[refund])
 
-    async def paused(self, *, background: bool = False, **options: str) -> RunOutput:
+    async def paused(self, *, background: bool = False) -> RunOutput:
         """Return a run that waits for a person."""
-        run = await self.agent.arun("Refund", background=background, run_id="run", **options)
+        run: RunOutput = await self.agent.arun("Refund", background=background, run_id="run")
         if background:
             found = await self.agent.await_run("run", timeout=20)
             assert found is not None
@@ -189,9 +191,9 @@ async def test_it_fails_as_a_run_does(
 async def test_who_leaves_a_run_that_goes_on_ends_it(
     shared: Refunds, script: ResponsesServer
 ) -> None:
-    script.script[1:] = [Reply.hang()]
+    script.script.insert(1, Reply.hang())
     paused = allowed(await shared.paused())
-    going = asyncio.create_task(shared.agent.acontinue_run(paused))  # type: ignore[arg-type] # It is a coroutine.
+    going = asyncio.create_task(shared.agent.acontinue_run(paused))
     await script.wait_for_requests(2)
     going.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -260,9 +262,10 @@ async def test_answers_to_a_run_that_does_not_wait_are_refused_and_never_fork(
 ) -> None:
     paused = allowed(await refunds.paused())
     await refunds.agent.acontinue_run("run", requirements=paused.requirements, by="Ada")
-    for more in ({}, {"input": "More"}):
+    told: list[dict[str, Any]] = [{}, {"input": "More"}]
+    for more in told:
         with pytest.raises(RunStateError, match=r"COMPLETED, not PAUSED.* answered by Ada on 20"):
-            await refunds.agent.acontinue_run("run", requirements=paused.requirements, **more)  # type: ignore[call-overload] # Any keyword.
+            await refunds.agent.acontinue_run("run", requirements=paused.requirements, **more)
     with pytest.raises(InvalidInputError, match="only without fork"):
         await refunds.agent.acontinue_run("run", requirements=paused.requirements, fork=True)
     assert [each.run_id for each in await refunds.agent.alist_runs()] == ["run"]
@@ -271,9 +274,10 @@ async def test_answers_to_a_run_that_does_not_wait_are_refused_and_never_fork(
 async def test_a_cancelled_run_does_not_go_on(refunds: Refunds) -> None:
     paused = allowed(await refunds.paused())
     assert await refunds.agent.acancel_run("run")
-    for given in ({}, {"requirements": paused.requirements}):
-        with pytest.raises(RunStateError, match="cancelled|CANCELLED"):
-            await refunds.agent.acontinue_run("run", **given)  # type: ignore[call-overload] # Any keyword.
+    answers: list[dict[str, Any]] = [{}, {"requirements": paused.requirements}]
+    for given in answers:
+        with pytest.raises(RunStateError, match=r"cancelled|CANCELLED"):
+            await refunds.agent.acontinue_run("run", **given)
     assert refunds.made == []
 
 
@@ -319,15 +323,18 @@ async def test_another_agents_run_and_another_session_are_refused(
         ({"run_id": "run", "new_run_id": "new"}, "only where a new run begins"),
         ({"run_id": "run", "additional_instructions": "new"}, "only where a new run begins"),
     ],
-    ids=lambda each: None,
+    ids=plain,
 )
 async def test_what_makes_no_sense_is_refused(
-    refunds: Refunds, given: dict[str, object], error: str
+    model: OpenAIResponses, script: ResponsesServer, given: dict[str, Any], error: str
 ) -> None:
+    refunds = Refunds(InMemoryDb(), model)
     await refunds.paused()
     with pytest.raises(InvalidInputError, match=error):
-        await refunds.agent.acontinue_run(**given)  # type: ignore[call-overload] # Any keyword.
-    assert (await refunds.agent.aget_run_output("run")).is_paused  # type: ignore[union-attr] # It is there.
+        await refunds.agent.acontinue_run(**given)
+    found = await refunds.agent.aget_run_output("run")
+    assert found is not None
+    assert found.is_paused
 
 
 # --- without a database
@@ -379,7 +386,7 @@ async def test_a_process_that_is_killed_as_a_run_goes_on_loses_nothing(
     shared: Refunds, elsewhere: Elsewhere, script: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERN_HEARTBEAT", "0.5")
-    script.script[1:] = [Reply.hang(), Reply.text("Well.")]
+    script.script.insert(1, Reply.hang())
     paused = allowed(await shared.paused(background=True))
     process = elsewhere(
         ELSEWHERE
@@ -392,7 +399,7 @@ async def test_a_process_that_is_killed_as_a_run_goes_on_loses_nothing(
     await script.wait_for_requests(2)
     process.send(signal.SIGKILL)
     await process.ended()
-    with pytest.raises(RunStateError, match="RUNNING, not PAUSED.*answered by process"):
+    with pytest.raises(RunStateError, match=r"RUNNING, not PAUSED.*answered by process"):
         await shared.agent.acontinue_run("run", requirements=paused.requirements)
     (await runtime_of(shared.agent)).serve(shared.agent)
     run = await shared.agent.await_run("run", timeout=20, until="end")
@@ -515,4 +522,6 @@ async def test_a_foreground_run_that_expires_waits_for_its_caller(
     assert await store.expired_pauses(10) == []
     with pytest.raises(RunStateError, match="expired"):
         await agent.acontinue_run(allowed(paused))
-    assert isinstance(db, InMemoryDb) or (await store.get("run")).status is RunStatus.paused  # type: ignore[union-attr] # It is there.
+    found = await store.get("run")
+    assert found is not None
+    assert found.status is RunStatus.paused
