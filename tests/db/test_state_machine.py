@@ -418,7 +418,7 @@ class Runs(RuleBasedStateMachine):
             input=self.models[origin].input,
             webhook="https://x.test",
         )
-        forked = self.runner.run(self.store.fork(run, origin, seq))
+        forked = self.runner.run(self.store.fork(run, origin, seq)) is not None
         assert forked is self.models[run_id].fork(self.models[origin], seq)
 
     @rule(number=numbers, age=ages)

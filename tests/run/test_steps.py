@@ -29,6 +29,8 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
+    ChildBegun,
+    ChildEnded,
     ContextBuilt,
     Continued,
     CustomHappened,
@@ -137,6 +139,8 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
         messages=st.lists(messages, max_size=2).map(tuple),
     ),
     ToolsBegun: st.builds(ToolsBegun, places),
+    ChildBegun: st.builds(ChildBegun, numbers, texts),
+    ChildEnded: st.builds(ChildEnded, numbers, metrics),
     ToolSlice: st.builds(ToolSlice, numbers, texts, st.booleans()),
     CustomHappened: st.builds(
         CustomHappened, numbers, texts, st.dictionaries(texts, json_values, max_size=2)

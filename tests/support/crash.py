@@ -126,7 +126,7 @@ def execute(
         setattr(Worker, "has_slot", lambda *_: False)  # noqa: B010 # mypy allows no assignment
     words = kill_at.split()
     if words[0] in ("before", "after"):
-        _kill_around_write(words[0] == "before", int(words[2]), at_once)
+        kill_around_write(words[0] == "before", int(words[2]), at_once)
     kill_in = words[2] if words[:2] == ["in", "tool"] else None
     agent = make_agent(case, open_database(where, table), base_url, Path(ledger), kill_in)
 
@@ -141,7 +141,14 @@ def execute(
     asyncio.run(main())
 
 
-def _kill_around_write(before: bool, number: int, at_once: bool) -> None:
+def kill_around_write(before: bool, number: int, at_once: bool) -> None:
+    """Have this process die before, or after, one of the writes of its runs.
+
+    Args:
+        before: whether it dies before it.
+        number: which of them, from 1 on.
+        at_once: whether runs begin where they are accepted.
+    """
     written = Counter[str]()
 
     def killing(

@@ -1,6 +1,7 @@
 """The agent: one class, put together from what it can do, a file a subject."""
 
 from kern.agent.conversation import Conversation
+from kern.agent.nesting import Nesting
 from kern.agent.sync.context import SyncContextPreview
 from kern.agent.sync.continuing import SyncContinuing
 from kern.agent.sync.controlling import SyncControlling
@@ -26,6 +27,7 @@ class Agent(
     SyncSessions[Deps, Output],
     SyncContextPreview[Deps, Output],
     SyncSessionStates[Deps, Output],
+    Nesting[Deps, Output],
 ):
     """A model with a task, and the methods to run it.
 

@@ -148,7 +148,8 @@ async def branch(
     _check(input, wanted)
     user_id = check_user(options.get("user_id") or agent.user_id)
     found = await _found(agent, origin, user_id)
-    record, session_id = found.record, options.get("session_id") or found.session_id
+    record, session_id = found.record, options.get("session_id")
+    session_id = found.session_id if session_id is None else check_id("session_id", session_id)
     if session_id in ids_of(found.session_id, found.user_id):
         session_id = found.session_id
     begins, lineage, written = await _beginning(agent, found, input, wanted, session_id)
@@ -280,7 +281,8 @@ async def _beginning(
     elif wanted.get("regenerate"):
         count = without_answer(origin.messages)
     else:
-        count = kept(origin.messages, wanted.get("continue_from") or "end", origin.before)
+        place = wanted.get("continue_from")
+        count = kept(origin.messages, "end" if place is None else place, origin.before)
     messages = _copied(origin, count, shown=not (is_elsewhere or replaces))
     if is_elsewhere:
         messages = [_marked(each, shown=False) for each in messages]

@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, TypedDict, TypeVar, cast
 
 import msgspec
-from typing_extensions import override
 
 from kern.agent.branching import BranchOptions, Wanted, begins_anew, branch
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.options import Input
+from kern.agent.resumption import Alone, Resumption, Standing
 from kern.agent.work import Work
 from kern.dispatch.answer import Answer, check_agent
-from kern.dispatch.background import output_of
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError, RunStateError
-from kern.execution.journal import Emit
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.answers import answered, of_tools
@@ -125,7 +123,7 @@ class Continuation(msgspec.Struct, frozen=True):
         if self._begins_anew(RunOutput.from_record(record).status):
             return await self._branch(self.output or self.run_id)
         self._check(record)
-        form = _form(self.agent, record)
+        form = _form(self.agent, record.output_schema)
         background, told = given.get("background"), 0
         if is_read:
             told = fold(await store.events(record.run_id, 0)).next_event - 1
@@ -153,7 +151,20 @@ class Continuation(msgspec.Struct, frozen=True):
             )
         if self._begins_anew(self.output.status):
             return await self._branch(self.output)
-        raise ConfigurationError("This needs a database: Agent(..., db=...).")
+        given, agent = self.given, self.agent
+        if given.get("background"):
+            raise ConfigurationError("background=True needs a database: Agent(..., db=...).")
+        return Alone(
+            agent=agent,
+            output=self.output,
+            answer=self.answer,
+            form=_form(agent, self.output.output_schema),
+            every_event=_or(given.get("stream_events"), agent.stream_events),
+            yield_run_output=self.yield_run_output,
+            raise_on_error=_or(given.get("raise_on_error"), agent.raise_on_error),
+            dependencies=given.get("dependencies"),
+            options=_options(given),
+        )
 
     def _begins_anew(self, status: RunStatus) -> bool:
         given = self.given
@@ -197,71 +208,6 @@ class Continuation(msgspec.Struct, frozen=True):
             raise RunStateError(
                 f"Run {self.run_id} was cancelled. Begin a new one with its steps: fork=True."
             )
-
-
-class Standing(Work, frozen=True, kw_only=True):
-    """A run that needs nobody to go on: it has ended, or goes on by itself.
-
-    Attributes:
-        record: the run.
-        answer: what it was given to go on with.
-        options: what it is given beside its messages from here on, by the name of the option.
-    """
-
-    record: RunRecord
-    answer: Answer
-    options: Mapping[str, object] = {}
-
-    def checked(self) -> Self:
-        """Return it, if what was given can be used.
-
-        Raises:
-            InvalidInputError: some is for the foreground only.
-        """
-        if self.background:
-            here = {"dependencies": self.dependencies, **self.options}
-            if unused := [name for name, value in here.items() if value is not None]:
-                raise InvalidInputError(
-                    f"{', '.join(unused)}: only with background=False; in the background the run "
-                    "goes on with what it was given when it began."
-                )
-        return self
-
-    @override
-    async def submit(self) -> RunOutput:
-        if self.answer.decides or self.answer.messages:
-            await (await runtime_of(self.agent)).refuse(self.record, self.answer)
-        return output_of(cast("Any", self.agent), self.record)
-
-    @override
-    async def executed(self, emit: Emit | None) -> RunOutput:
-        output = await self.submit()
-        if output.is_terminal:
-            return output
-        runtime = await runtime_of(self.agent)
-        return await runtime.wait(self.record.run_id, None) or output
-
-
-class Resumption(Standing, frozen=True, kw_only=True):
-    """A run that stands still, and goes on from its journal."""
-
-    @override
-    async def submit(self) -> RunOutput:
-        runtime = await runtime_of(self.agent)
-        return await runtime.resume(self.record, self.answer, self.agent)
-
-    @override
-    async def executed(self, emit: Emit | None) -> RunOutput:
-        runtime = await runtime_of(self.agent)
-        return await runtime.resume_here(
-            self.agent,
-            self.record,
-            self.answer,
-            emit,
-            told=self.told,
-            dependencies=self.dependencies,
-            options=self.options,
-        )
 
 
 _RESUMED = (RunStatus.paused, RunStatus.error)
@@ -342,9 +288,9 @@ def _check_each(name: str, values: object, kind: type) -> None:
         )
 
 
-def _form(agent: AnyAgent, record: RunRecord) -> Form | None:
-    if record.output_schema is not None:
-        return Form.from_json(record.output_schema)
+def _form(agent: AnyAgent, own: str | None) -> Form | None:
+    if own is not None:
+        return Form.from_json(own)
     return None if agent.answering is None else agent.answering.form
 
 

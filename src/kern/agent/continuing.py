@@ -149,6 +149,6 @@ async def _output(asked: Continuation) -> RunOutput[Any]:
 
 
 async def _streamed(asked: Continuation) -> AsyncGenerator[Any, None]:
-    async with aclosing(stream_of(await asked.work())) as events:
+    async with aclosing(stream_of(await asked.work(is_read=True))) as events:
         async for event in events:
             yield event

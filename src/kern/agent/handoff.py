@@ -37,7 +37,8 @@ class Handoff:
     Example:
         >>> from kern.agent import Agent
         >>> refunds = Agent("Refunds", description="Answers questions about refunds.")
-        >>> triage = Agent("Triage", handoffs=[Handoff(refunds, input_filter=lambda said: said[-1:])])
+        >>> last = Handoff(refunds, input_filter=lambda messages: messages[-1:])
+        >>> triage = Agent("Triage", handoffs=[last])
         >>> [*triage.tools]
         ['transfer_to_refunds']
     """
@@ -125,8 +126,7 @@ def _handoff(given: object) -> Handoff:
         )
     if handoff.input_filter is not None and not callable(handoff.input_filter):
         raise ConfigurationError(
-            "input_filter must be a function of the messages, not "
-            f"{handoff.input_filter!r:.80}."
+            f"input_filter must be a function of the messages, not {handoff.input_filter!r:.80}."
         )
     return handoff
 

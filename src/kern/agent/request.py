@@ -214,7 +214,8 @@ async def _with_events(
     events: list[RunOutputEvent] = []
 
     def keep(event: RunOutputEvent) -> None:
-        events.append(event)
+        if not events or event.run_id == events[0].run_id:  # Else it is a child's.
+            events.append(event)
         if emit is not None:
             emit(event)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from kern.agent.definition import runtime_of
 from kern.agent.typed import typed, typed_events
 from kern.agent.work import Work
+from kern.execution.child import may_nest
 from kern.failures import failure, with_output
 from kern.run.agent import RunOutput
 from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
@@ -94,10 +95,14 @@ def _typed(
 async def _told(
     work: Work, events: AsyncGenerator[RunOutputEvent, None]
 ) -> AsyncGenerator[RunOutputEvent, None]:
+    own = None
     async with aclosing(events):
         async for event in events:
+            own = own or event.run_id  # The first event is the run's own.
             if work.every_event:
                 yield event
+            elif event.run_id != own:
+                continue  # It is a child's.
             elif isinstance(event, RunCompletedEvent):
                 is_text = event.content_type == "str"
                 yield replace(event, content="") if is_text else event
@@ -123,6 +128,8 @@ async def _executed(work: Work, ended: list[RunOutput]) -> AsyncGenerator[RunOut
     try:
         while (event := await events.get()) is not None:
             yield event
+            if last is not None and event.run_id != last.run_id:
+                continue  # It is a child's.
             last = event
             if event.event is RunEvent.run_content:
                 text += event.content or ""
@@ -150,9 +157,11 @@ async def _followed(
     """Yield the events of the stored run from a number on, and raise what it failed of."""
     runtime = await runtime_of(work.agent)
     last: RunOutputEvent | None = None
-    async with aclosing(runtime.stream(run_id, after)) as events:
+    nested = work.every_event and may_nest(work.agent)
+    async with aclosing(runtime.stream(run_id, after, nested=nested)) as events:
         async for event in events:
-            last = event
+            if event.run_id == run_id:
+                last = event
             yield event
     if last is None:
         return

@@ -337,8 +337,8 @@ class Store(Reading):
 
         Args:
             run_id: the run.
-            status: the status that it must have: PAUSED, ERROR for a retry, or RUNNING where its
-                executor is known to be gone.
+            status: the status that it must have: PAUSED, ERROR for a retry, RUNNING where its
+                executor is known to be gone, or PENDING to have it begin at an executor.
             attempt: the attempt that has brought it there.
             rows: to add to its journal.
             executor: who executes it at once, by a name that nobody else has.
@@ -350,6 +350,16 @@ class Store(Reading):
         Returns:
             The run, as a claim does; None where it had another status, or had it from another
             attempt, and nothing was changed.
+        """
+
+    @abstractmethod
+    async def wake_parent(self, run_id: str) -> None:
+        """Make the run PENDING that is paused and waits for a child of its session.
+
+        One that belongs to a caller is left to that one.
+
+        Args:
+            run_id: the child, which has ended.
         """
 
     @abstractmethod

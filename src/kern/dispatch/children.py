@@ -1,23 +1,23 @@
 """Children: the runs that tool calls of other runs are, each begun once and waited for."""
 
+import time
 from collections.abc import Awaitable
 from functools import partial
 from typing import Protocol
 
-from msgspec.structs import replace
-
 from kern.aio.retry import until_available
 from kern.db.base import Store
+from kern.dispatch.alone import continue_alone, execute_alone
+from kern.dispatch.answer import Answer
 from kern.dispatch.background import Background
-from kern.dispatch.alone import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.dispatch.waiting import Until
 from kern.errors import RunConflictError, RunNotFoundError, RunStateError
 from kern.execution.child import Child
+from kern.execution.children import kept_child, own_answers
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition
 from kern.run.agent import RunOutput
-from kern.run.base import RunStatus
 from kern.run.record import NewRun, RunRecord
 
 
@@ -29,13 +29,21 @@ class Runs(Protocol):
     def use(self, definition: Definition) -> None:
         """Know of a definition in use here."""
 
-    async def submit(
-        self, definition: Definition, run: NewRun, policy: SessionPolicy
-    ) -> RunOutput:
+    async def submit(self, definition: Definition, run: NewRun, policy: SessionPolicy) -> RunOutput:
         """Accept a background run."""
 
     async def execute(self, definition: Definition, run: NewRun, emit: Emit | None) -> RunOutput:
         """Accept a run and execute it here and now."""
+
+    async def resume(
+        self, record: RunRecord, answer: Answer, definition: Definition | None = None
+    ) -> RunOutput:
+        """Have a run go on in the background."""
+
+    async def resume_here(
+        self, definition: Definition, record: RunRecord, answer: Answer, emit: Emit | None
+    ) -> RunOutput:
+        """Have a run go on here and now."""
 
     def wait(self, run_id: str, timeout: None, until: Until) -> Awaitable[RunOutput | None]:
         """Wait for a run."""
@@ -81,10 +89,31 @@ class Nested:
         if output.is_terminal:
             return output
         if output.is_paused:
-            return output
-        ended = await self._follow(child)
-        ended.input_json = ended.input_json or record.input
-        return ended
+            answers = own_answers(output, child.answers)
+            if not answers:
+                return output
+            # What has expired is for the child to decide about.
+            now = time.time()
+            live = [each for each in answers if each.expires_at is None or each.expires_at > now]
+            output = await self._answer(child, record, Answer(live, by=child.by))
+        else:
+            output = await self._follow(child)
+        output.input_json = output.input_json or record.input
+        return output
+
+    async def _answer(self, child: Child, record: RunRecord, answer: Answer) -> RunOutput:
+        """Have a paused child go on, and return it once it rests."""
+        runs, definition = self._runs, child.definition
+        try:
+            if child.foreground:
+                return await _ended(runs.resume_here(definition, record, answer, child.emit))
+            await runs.resume(record, answer, definition)
+        except RunStateError:
+            now = await self._known(child)
+            if now is None or (now.status, now.attempt) == (record.status, record.attempt):
+                raise
+            return await self._go_on(child, now)  # Somebody else was first.
+        return await self._wait(child)
 
     async def _follow(self, child: Child) -> RunOutput:
         """Have a child go on that waits or is lost, here if nowhere else, and wait for it."""
@@ -106,7 +135,12 @@ class Alone:
 
     async def carry(self, child: Child) -> RunOutput:
         """See :class:`kern.execution.child.Children`."""
-        return await _ended(execute_alone(child.definition, child.run, child.emit))
+        definition, paused = child.definition, kept_child(child.answers)
+        if paused is None:
+            return await _ended(execute_alone(definition, child.run, child.emit))
+        answers = own_answers(paused, child.answers)
+        going_on = continue_alone(definition, paused, answers, {}, child.emit, by=child.by)
+        return await _ended(going_on)
 
 
 async def _ended(execution: Awaitable[RunOutput]) -> RunOutput:

@@ -345,10 +345,10 @@ class Runtime:
         return self._waiting.wait(run_id, timeout, until, user_id)
 
     def stream(
-        self, run_id: str, after: int, user_id: str | None = None
+        self, run_id: str, after: int, user_id: str | None = None, *, nested: bool = False
     ) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield a run's events; see :meth:`kern.dispatch.waiting.Waiting.stream`."""
-        return self._waiting.stream(run_id, after, user_id)
+        return self._waiting.stream(run_id, after, user_id, nested=nested)
 
     def _start(self) -> None:
         """Begin to execute background runs, with the duties that go with it."""

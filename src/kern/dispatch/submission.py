@@ -358,6 +358,7 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         waiting=accepted.waiting,
         input=run.input,
         streamed=run.streamed,
+        last_seq=0 if run.branch is None else run.branch.seq,
         budgeted=accepted.budgeted,
         is_new_session=run.is_new_session,
     )

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Self, cast
 from weakref import WeakMethod
@@ -347,6 +348,10 @@ class Attempt:
         ]
         duration, output.metrics = output.metrics.duration, state.metrics
         output.metrics.duration = duration
+        if state.children:
+            output.own_metrics, output.metrics = state.metrics, copy(state.metrics)
+            for each in state.children:
+                output.metrics.add(each)
         output.metrics.name(output.model, output.model_provider)
         output.requirements = []
         if state.requirements:

@@ -11,7 +11,6 @@ from kern.run.record import NewRun
 from kern.run.requirement import RunRequirement
 from kern.tools import Tool
 
-
 SHARES_STATE = "shares_state"
 """The option of a run whose session's state is its parent's to write."""
 
@@ -26,6 +25,7 @@ class Child:
         foreground: whether it belongs to a caller who waits, as its parent does.
         may_exist: whether an earlier attempt at the call may have begun it.
         answers: what a person has decided of what it has paused for.
+        by: who has, where that is known.
         emit: is given its events, where somebody streams its parent here.
     """
 
@@ -34,6 +34,7 @@ class Child:
     foreground: bool
     may_exist: bool
     answers: Sequence[RunRequirement]
+    by: str | None
     emit: Emit | None
 
 
@@ -56,6 +57,14 @@ class SubAgentTool(Tool):
     """
 
     definition: Definition
+
+
+def may_nest(definition: Definition) -> bool:
+    """Say whether tool calls of an agent may be runs of others."""
+    rules = definition.call_rules
+    return (rules is not None and rules.factory is not None) or any(
+        isinstance(each, SubAgentTool) for each in definition.tools.values()
+    )
 
 
 def with_sub_agents(definition: Definition) -> list[Definition]:

@@ -14,6 +14,7 @@ from functools import partial
 from msgspec.structs import replace as with_values
 
 from kern.aio.retry import until_available
+from kern.db.base import Store
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import whole
 from kern.execution.child import SHARES_STATE, Child, Children
@@ -28,12 +29,15 @@ from kern.run.message import Message
 from kern.run.record import NewRun
 from kern.run.requirement import CallPaused, RunRequirement, place_of
 from kern.run.state import merged, texts_of, values_of, without_current
-from kern.run.steps import OPTIONS_VERSION, ChildBegun, ChildEnded
+from kern.run.steps import OPTIONS_VERSION, ChildBegun, ChildEnded, Continued, Paused
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
 
+# Where a child that is kept nowhere goes on from, in what its parent waits for.
+_KEPT, _STATE = "child", "state"
+
 # The answer to a requirement whose child went on without it: it was answered there.
-_GONE_ON: Mapping[str, object] = {"child": "has gone on"}
+_GONE_ON: Mapping[str, object] = {"has_gone_on": True}
 
 
 class ChildCall:
@@ -79,7 +83,7 @@ class ChildCall:
         run_id = derived_id(attempt.output.run_id, key, definition.id, arguments)
         given = without_current(context.session_state or {})
         answers = [each for each in context.answers if each.state != _GONE_ON]
-        may_exist = attempt.number > 1 or self._place in (attempt.state.turns[-1].children or ())
+        may_exist = attempt.number > 1 or self._place in attempt.state.children_of_last
         attempt.journal.tell(ChildBegun(self._place, run_id))
         child = await children.carry(
             Child(
@@ -88,6 +92,7 @@ class ChildCall:
                 attempt.foreground,
                 may_exist,
                 answers,
+                _answered_by(attempt) if answers else None,
                 attempt.journal.emit,
             )
         )
@@ -96,7 +101,7 @@ class ChildCall:
         if not child.is_terminal:
             raise AssertionError(f"run {run_id} is {child.status} and was waited for")
         used = copy(child.metrics)
-        used.by_model = used.details
+        used.by_model = child.metrics.details
         attempt.journal.keep(ChildEnded(self._place, used))
         self._take_state(child, given)
         return child
@@ -137,11 +142,14 @@ class ChildCall:
 
     def _asked(self, child: RunOutput) -> list[RunRequirement]:
         """Return what the child waits for, as what this run waits for."""
+        kept = None if child.kept is None else child.to_dict()
         return [
             replace(
                 each,
                 call=self._context.idempotency_key,
                 passes=True,
+                on_expiry="reject",  # It is the child that fails then.
+                state=each.state if kept is None else {_KEPT: kept, _STATE: each.state},
                 member_agent_id=each.member_agent_id or child.agent_id,
                 member_agent_name=each.member_agent_name or child.agent_name,
                 member_run_id=each.member_run_id or child.run_id,
@@ -156,9 +164,7 @@ class ChildCall:
         context = self._context
         state = context.session_state or {}
         before = texts_of(child_state(child, given))
-        after = merged(
-            texts_of(without_current(state)), [(before, texts_of(child.session_state))]
-        )
+        after = merged(texts_of(without_current(state)), [(before, texts_of(child.session_state))])
         current = {key: value for key, value in state.items() if key not in without_current(state)}
         context.session_state = {**values_of(after), **current}
 
@@ -169,6 +175,20 @@ def child_state(child: RunOutput, otherwise: Mapping[str, object]) -> Mapping[st
         return otherwise
     begun = RunInput.from_json(child.input_json).options.get("session_state")
     return begun if isinstance(begun, Mapping) else otherwise
+
+
+def kept_child(answers: Sequence[RunRequirement]) -> RunOutput | None:
+    """Return the paused child that is kept in nothing but what its parent waits for."""
+    for each in reversed(answers):
+        if each.state is not None and isinstance(kept := each.state.get(_KEPT), dict):
+            return RunOutput.from_dict(kept)
+    return None
+
+
+def _answered_by(attempt: Attempt) -> str | None:
+    """Return who was the last to answer what a run has waited for, where that is known."""
+    steps = (each.step for each in reversed(attempt.journal.entries))
+    return next((step.by for step in steps if isinstance(step, Continued)), None)
 
 
 def own_answers(child: RunOutput, answers: Sequence[RunRequirement]) -> list[RunRequirement]:
@@ -203,7 +223,7 @@ async def answers_of_children(attempt: Attempt) -> list[RunRequirement]:
         attempt: the attempt, whose steps end with the pause.
     """
     state, store = attempt.state, attempt.store
-    children = state.turns[-1].children if state.turns else None
+    children = state.children_of_last
     if store is None or not children:
         return []
     found: list[RunRequirement] = []
@@ -222,3 +242,25 @@ async def answers_of_children(attempt: Attempt) -> list[RunRequirement]:
             if (each.id, each.created_at) not in asked
         ]
     return found
+
+
+def has_paused_as_child(attempt: Attempt) -> bool:
+    """Say whether a run has waited for a person that is a tool call of another one."""
+    if SHARES_STATE not in attempt.options:
+        return False
+    return any(isinstance(each.step, Paused) for each in attempt.journal.entries)
+
+
+async def wake_paused(store: Store, run_id: str | None) -> None:
+    """Have a run go on if it is paused, and does not belong to a caller; it sees then by what.
+
+    Args:
+        store: where it is.
+        run_id: the run.
+    """
+    record = None
+    if run_id is not None:
+        record = await until_available(partial(store.get, run_id))
+    if record is not None and record.status is RunStatus.paused and not record.foreground:
+        paused, attempt = RunStatus.paused, record.attempt
+        await until_available(partial(store.resume, record.run_id, paused, attempt, ()))

@@ -8,6 +8,7 @@ from kern.errors import InvalidInputError, RequirementExpiredError, RunStateErro
 from kern.execution.approvals import answers_of_records
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_result
+from kern.execution.children import answers_of_children
 from kern.run.answers import answered, arguments_of
 from kern.run.content import Content
 from kern.run.fold import RunState
@@ -112,10 +113,10 @@ async def decide_known(attempt: Attempt) -> None:
         RequirementExpiredError: the run ends with a requirement that nobody has answered.
     """
     heard = await answers_of_records(attempt)
-    decided = {each.id for each in heard.known}
-    open_ones = [each for each in attempt.state.requirements if each.id not in decided]
-    answers = [*heard.known, *_expired(attempt.output.run_id, open_ones)]
-    for step in steps_for(attempt.state, answers, by=heard.by):
+    answers = {each.id: each for each in [*await answers_of_children(attempt), *heard.known]}
+    open_ones = [each for each in attempt.state.requirements if each.id not in answers]
+    known = [*answers.values(), *_expired(attempt.output.run_id, open_ones)]
+    for step in steps_for(attempt.state, known, by=heard.by):
         await _keep(attempt, step)
 
 

@@ -336,7 +336,7 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     with suppress(JournalError, ValueError):
         await attempt.restore()
     attempt.show()
-    if attempt.state.secondary or attempt.state.fallback is not None:
+    if attempt.state.secondary or attempt.state.children or attempt.state.fallback is not None:
         output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content

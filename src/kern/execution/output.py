@@ -22,7 +22,8 @@ def handed_out(attempt: Attempt) -> RunOutput:
     """
     output, state = attempt.output, attempt.state
     output.media = attempt.loaded or None
-    if output.metrics is not state.metrics:  # Others have carried it on.
+    used = output.metrics if output.own_metrics is None else output.own_metrics
+    if used is not state.metrics:  # Others have carried it on.
         return output
     for turn in state.turns:
         if turn.answered is not None:
@@ -47,6 +48,10 @@ def details_of(attempt: Attempt) -> dict[str, list[ModelMetrics]]:
             whose = (step.model, None) if asked is None else (asked.id, asked.provider)
             kind = _TYPES.get(step.name, step.name)
             used[kind].setdefault(whose, Metrics()).add(step.metrics)
+    for child in attempt.state.children:
+        for kind, models in (child.details or {}).items():
+            for each in models:
+                used[kind].setdefault((each.id, each.provider), Metrics()).add(each.as_metrics())
     return {
         kind: [metrics.of_model(*whose) for whose, metrics in models.items()]
         for kind, models in used.items()

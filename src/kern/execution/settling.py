@@ -15,6 +15,7 @@ from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputErr
 from kern.execution.approvals import asked_for
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
+from kern.execution.children import answers_of_children, has_paused_as_child, wake_paused
 from kern.execution.journal import StaleAttemptError, log_lost
 from kern.execution.retrying import pause_before_retry
 from kern.failures import kind_of
@@ -59,6 +60,9 @@ async def settle(attempt: Attempt) -> None:
     attempt.output.status = status
     if settled.finished_at is not None:
         attempt.output.finished_at = settled.finished_at.timestamp()
+    if status.is_terminal and attempt.output.parent_run_id is not None:
+        # It may have paused for this one, in the moment in which this one went on.
+        await until_available(partial(attempt.store.wake_parent, attempt.output.run_id))
     attempt.journal.readable = len(attempt.journal.entries)
     # One that ended before it had replayed the journal knows less than the database.
     attempt.is_settled = status.is_terminal and attempt.state.last_seq >= attempt.last_seq
@@ -66,6 +70,11 @@ async def settle(attempt: Attempt) -> None:
         # Who waits for its end does not wait for that of its children.
         attempt.journal.on_write(attempt.output.run_id)
         await _cancel_children(attempt.store, attempt.output.run_id)
+    # A child that was answered itself in this moment has found no paused parent.
+    elif status is RunStatus.paused and await answers_of_children(attempt):
+        await wake_paused(attempt.store, attempt.output.run_id)
+    if status.is_terminal and has_paused_as_child(attempt):
+        await wake_paused(attempt.store, attempt.output.parent_run_id)
 
 
 def _kept(attempt: Attempt) -> KeptRun:

@@ -5,7 +5,7 @@ attempt that writes the steps. It is a pure function: the same steps give the sa
 same events with the same numbers, in every process and at any age.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kern.run.call import KeeperT, ModelCall
@@ -116,6 +116,11 @@ class RunState:
     hooks: tuple[HookEnded, ...] = ()
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
+
+    @property
+    def children_of_last(self) -> Mapping[int, str]:
+        """The runs that calls of the model's last answer are, by their place."""
+        return (self.turns[-1].children if self.turns else None) or {}
 
     @property
     def is_answered(self) -> bool:

@@ -53,7 +53,7 @@ class RunOutput(Generic[Output]):
             caller it begins with the system message and with those of earlier runs, whose
             ``from_history`` is True; what is stored has its own ones only.
         tools: the tools that it called, in the order in which they were asked for.
-        metrics: what it used.
+        metrics: what it used, with the runs that its tool calls were (``agent.as_tool()``).
         model: the model's id.
         model_provider: who serves the model.
         metadata: what the caller attached.
@@ -86,6 +86,7 @@ class RunOutput(Generic[Output]):
         regenerated_from: the run that this one stands in place of.
         last_checkpoint_at_message_index: how many of its messages are stored while it executes.
         input_json: what it was given, as JSON text, where that is known; see :attr:`input`.
+        own_metrics: what it used itself, of a run that was executed here and has such calls.
 
     Example:
         >>> run = RunOutput("run", "session", "agent")
@@ -127,6 +128,7 @@ class RunOutput(Generic[Output]):
     input_json: str | None = field(default=None, repr=False, compare=False)
     output_schema: str | None = field(default=None, repr=False, compare=False)
     media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
+    own_metrics: Metrics | None = field(default=None, repr=False, compare=False)
 
     reasoning_steps = Extra[list[object]]()
     reasoning_messages = Extra[list[Message]]()
@@ -385,7 +387,8 @@ class RunOutput(Generic[Output]):
             status=self.status,
             output=dump(self._body()),
             error=error,
-            usage=dump(self.metrics),
+            # Each run's own: who adds them up counts each once.
+            usage=dump(self.own_metrics or self.metrics),
             error_kind=self.error_kind,
             model=self.model,
             requirements=requirements_to_json(self.requirements) if self.requirements else None,

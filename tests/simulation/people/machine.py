@@ -187,14 +187,13 @@ class People(RuleBasedStateMachine):
         asked = {self._key(each.id): each for each in output.requirements}
         if not asked.keys() & answers.keys():
             return False
-        counted = Counted(self.world.seen)
         for key, said in answers.items():
             _say(asked[key], said)
-            counted.add(asked[key])
+        counted = Counted(self.world.seen, self.world.calls, output.requirements)
         try:
             await agent.acontinue_run(output.run_id, requirements=output.requirements)
         except RunStateError:
-            counted.take_back()
+            counted.refused()
             return False
         return True
 
@@ -262,7 +261,7 @@ class People(RuleBasedStateMachine):
             (each["parent_run_id"], _plan_id(each["input"])): each["run_id"] for each in inputs
         }
         for run in self._all():
-            for at, child in run.children.items():
+            for child in run.children.values():
                 parent = self._ids.get(run.name)
                 if (run_id := plans.get((parent, child.plan["id"]))) is not None:
                     self._ids[child.name] = run_id

@@ -8,7 +8,6 @@ from kern.run.base import RunContext
 from kern.run.content import text_of
 from kern.run.entry import read_row
 from kern.run.record import JournalRow
-from kern.run.requirement import RunRequirement
 from kern.run.steps import (
     FOLLOWUPS,
     OUTPUT_MODEL,
@@ -136,13 +135,10 @@ class Calls:
         if is_newest and expected not in self._ended_steps(run_id):
             seen.breach(f"{expected} was returned before it is journaled")
 
-    def decided(self, run_id: str, requirement: RunRequirement) -> None:
+    def decided(self, run_id: str, key: str, expected: str) -> None:
         """See that a call has the result that a person gave it."""
-        expected = requirement.external_execution_result or requirement.rejection
-        if (result := self.journaled(run_id).get(requirement.id)) != expected:
-            self._seen.breach(
-                f"the call {requirement.id} has the result {result!r}, not {expected!r}"
-            )
+        if (result := self.journaled(run_id).get(key)) != expected:
+            self._seen.breach(f"the call {key} has the result {result!r}, not {expected!r}")
 
     def journaled(self, run_id: str) -> dict[str, str]:
         """Return the results of a run's tool calls by idempotency key, in the calls' order."""
@@ -171,6 +167,10 @@ class Calls:
             self._seen.breach(f"the call {key} has the result of another: {result}")
         if not result.startswith(_OF_KERN) and result not in self._seen.known[run_id].results[key]:
             self._seen.breach(f"the call {key} has a result that it never returned: {result}")
+
+    def asked(self, run_id: str) -> set[str]:
+        """Return the tools that a run's model has called."""
+        return {call.name for step in self._answers(run_id) for call in step.message.tool_calls}
 
     def answers(self, run_ids: Iterable[str]) -> int:
         """Return how many answers of models are journaled for these runs, secondary ones too."""

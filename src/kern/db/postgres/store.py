@@ -310,6 +310,10 @@ class PostgresStore(Store):
         return record(found[0]) if found else None
 
     @override
+    async def wake_parent(self, run_id: str) -> None:
+        await self._fetch(self._resuming.wake_parent, run_id)
+
+    @override
     async def expired_pauses(self, limit: int) -> list[str]:
         return [row["run_id"] for row in await self._fetch(self._resuming.expire, limit)]
 

@@ -162,7 +162,7 @@ RETURNING status, finished_at""",
         if status.is_terminal:
             self._ends.follow(transaction, run_id)
         else:
-            transaction.notify(Kind.changed, run_id)
+            self._ends.pause(transaction, run_id)
             self._asking.ask(transaction, settlement.approvals)
         return Settled(status, moment(row["finished_at"]), lost)
 

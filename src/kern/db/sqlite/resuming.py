@@ -15,6 +15,7 @@ from kern.run.record import JournalRow, RunRecord
 # What is over as a run goes on; its failures and its time begin anew.
 _ANEW = """error = NULL, error_kind = NULL, requirements = NULL, expires_at = NULL,
     finished_at = NULL, failures = 0, run_at = NULL, lease_until = NULL, counted = 0,
+    waiting = 0, concurrency_key = NULL,
     refusals = 0, refused_at = NULL, refusal = NULL"""
 
 _DUE = f"status = 'PENDING', due_at = :now, started_at = NULL, {_ANEW}"
@@ -94,6 +95,17 @@ RETURNING session_id, ordered, parent_run_id""",
         for row in expired:
             self.wake(transaction, row["run_id"])
         return [row["run_id"] for row in expired]
+
+    def wake_parent(self, transaction: Transaction, run_id: str) -> None:
+        """See :meth:`kern.db.base.Store.wake_parent`."""
+        parent = transaction.one(
+            f"SELECT parent.run_id FROM {self._runs} AS child JOIN {self._runs} AS parent "
+            "ON parent.run_id = child.parent_run_id AND parent.session_id = child.session_id "
+            "WHERE child.run_id = :run_id",
+            run_id=run_id,
+        )
+        if parent is not None:
+            self.wake(transaction, parent["run_id"])
 
     def wake(self, transaction: Transaction, run_id: str | None) -> None:
         """Make a paused run due, and the paused runs that wait for it.

@@ -263,6 +263,10 @@ class SqliteStore(Store):
         )
 
     @override
+    async def wake_parent(self, run_id: str) -> None:
+        await self._file.write(self._resuming.wake_parent, run_id)
+
+    @override
     async def expired_pauses(self, limit: int) -> list[str]:
         return await self._file.write(self._resuming.expire, limit)
 

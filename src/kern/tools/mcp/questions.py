@@ -10,13 +10,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kern.run.answers import field_type
 from kern.run.requirement import CallPaused, RunRequirement, UserInputField
 from kern.run.tool import ToolExecution
 
 if TYPE_CHECKING:
     from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult, InputResponses
-
-_TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "array": "list"}
 
 
 class Questions:
@@ -116,7 +115,6 @@ class Questions:
             # Without a field that has to be given, it would need no answer.
             "user_input" if any(each.required for each in fields) else "confirmation",
             ToolExecution("", "", ""),
-            schema if isinstance(schema, dict) else None,
             user_input_schema=fields or None,
             passes=True,
             message=_message(question),
@@ -145,9 +143,20 @@ def _print_of(question: Mapping[str, object]) -> str:
 def _fields(schema: Mapping[str, Any]) -> Iterator[UserInputField]:
     required = schema.get("required") or ()
     for name, about in (schema.get("properties") or {}).items():
-        kind = _TYPES.get(about.get("type", ""), "str")
-        told = about.get("description") or about.get("title")
-        yield UserInputField(name, kind, told, required=name in required)
+        told = [str(each) for key in ("title", "description") if (each := about.get(key))]
+        if choices := [*_choices(about)]:
+            told.append(f"One of: {', '.join(choices)}")
+        text = ". ".join(told) or None
+        yield UserInputField(name, field_type(about), text, required=name in required)
+
+
+def _choices(about: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what may be chosen in a field, each with its title if it has one."""
+    about = about.get("items") or about
+    yield from map(str, about.get("enum") or ())
+    for each in about.get("oneOf") or about.get("anyOf") or ():
+        title = each.get("title")
+        yield f"{each.get('const')} ({title})" if title else str(each.get("const"))
 
 
 def _response(answer: RunRequirement) -> "ElicitResult":

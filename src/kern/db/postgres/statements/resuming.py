@@ -13,7 +13,8 @@ from kern.db.postgres.statements.steps import NOT_REFUSED
 
 # What is over as a run goes on; its failures and its time begin anew.
 _ANEW = f"""error = NULL, error_kind = NULL, requirements = NULL, expires_at = NULL,
-        finished_at = NULL, failures = 0, run_at = NULL, counted = false, {NOT_REFUSED}"""
+        finished_at = NULL, failures = 0, run_at = NULL, counted = false, waiting = false,
+        concurrency_key = NULL, {NOT_REFUSED}"""
 
 _DUE = f"status = 'PENDING', due_at = now(), started_at = NULL, {_ANEW}"
 
@@ -25,6 +26,7 @@ class Resuming:
         """Write the statements for ``names``."""
         self.resume = _resume(names)
         self.wake = _wake(names)
+        self.wake_parent = _wake_parent(names)
         self.expire = _expire(names)
         # The last row is the run itself.
         self.lock = f"""
@@ -90,6 +92,16 @@ WITH RECURSIVE {_line(names, "status = 'PAUSED' AND NOT foreground")}, locked AS
     RETURNING runs.run_id, {enqueued_if_due(names, "runs")}
 )
 SELECT run_id FROM due"""
+
+
+def _wake_parent(names: Names) -> str:
+    """Return the statement that makes the paused run due that waits for a child in its session."""
+    # The child is only read, so that nothing is locked before the parent.
+    return f"""
+UPDATE {names.runs} AS runs SET {_DUE} FROM {names.runs} AS child
+WHERE child.run_id = $1 AND runs.run_id = child.parent_run_id AND runs.status = 'PAUSED'
+    AND NOT runs.foreground AND runs.session_id = child.session_id
+RETURNING {enqueued_if_due(names, "runs")}"""
 
 
 def _line(names: Names, condition: str) -> str:

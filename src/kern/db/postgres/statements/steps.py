@@ -231,7 +231,7 @@ WITH locked AS MATERIALIZED (
         AND type IN {PIECES}
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM settled WHERE status <> 'PAUSED'
-), {following(names, "ended")}{
+), {following(names, "ended", reported="settled")}{
         f", {changed(names, 'settled', changes, after='held')}" if changing else ""
     }
 SELECT run_id, attempt, status, finished_at, unfinished, holder,

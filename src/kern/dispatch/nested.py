@@ -1,0 +1,116 @@
+"""The events of a run with those of its children among them, as both come."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from kern.errors import RunNotFoundError, described
+from kern.run.event import RunEvent, RunOutputEvent
+from kern.run.fold import RunState
+from kern.run.steps import AnyStep, ChildBegun, ToolEnded
+
+logger = logging.getLogger("kern")
+
+Read = Callable[[str, int], AsyncGenerator[RunOutputEvent, None]]
+"""Yields the events of a run after the one of a number, until it ends or pauses."""
+
+# How many events are held for a reader that is slower; after how many seconds it is looked again
+# for a child that is about to be accepted; and how long a pause waits for those of the children.
+_HELD, _SOON, _PAUSE = 256, 0.1, 1.0
+
+_CALL_ENDS = (RunEvent.tool_call_completed, RunEvent.tool_call_error)
+
+
+class NestedEvents:
+    """Yields the events of a run and its children: a child's before the result of its call."""
+
+    def __init__(self, read: Read, after: int) -> None:
+        """Know no child yet.
+
+        Args:
+            read: reads a child, with its own children.
+            after: the number of the last event of the run that the reader has.
+        """
+        self._read = read
+        self._after = after
+        self._events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue(_HELD)
+        self._reading: dict[str, asyncio.Task[None]] = {}
+        self._told: dict[str, int] = {}
+        self._ended: set[str] = set()
+
+    def step(self, step: AnyStep | None, state: RunState) -> None:
+        """Begin to read a child with its call; know of the call's end.
+
+        Args:
+            step: a step of the run.
+            state: what its steps say, this one included.
+        """
+        if isinstance(step, ChildBegun):
+            reading = self._reading.get(step.run_id)
+            if reading is None or reading.done():
+                self._ended.discard(step.run_id)
+                self._reading[step.run_id] = asyncio.create_task(self._read_child(step.run_id))
+        elif isinstance(step, ToolEnded) and self._reading:
+            run_id = state.children_of_last.get(step.place)
+            if run_id is not None:
+                self._ended.add(run_id)
+                if state.next_event <= self._after + 1:  # The reader has all of it.
+                    self._reading.pop(run_id).cancel()
+
+    async def events(
+        self, own: AsyncGenerator[RunOutputEvent, None]
+    ) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield the events.
+
+        Args:
+            own: those of the run; its reader calls :meth:`step`.
+
+        Raises:
+            Exception: what reading the run raises.
+        """
+        reading = asyncio.create_task(self._read_own(own))
+        try:
+            while (event := await self._events.get()) is not None:
+                yield event
+            await reading
+        finally:
+            tasks = [reading, *self._reading.values()]
+            for each in tasks:
+                each.cancel()
+            await asyncio.wait(tasks)
+
+    async def _read_own(self, own: AsyncGenerator[RunOutputEvent, None]) -> None:
+        try:
+            async with aclosing(own):
+                async for event in own:
+                    if event.event in _CALL_ENDS and event.tool is not None:
+                        child = self._reading.pop(event.tool.child_run_id or "", None)
+                        if child is not None:
+                            await asyncio.wait({child})
+                    elif event.event is RunEvent.run_paused and self._reading:
+                        await asyncio.wait(self._reading.values(), timeout=_PAUSE)
+                    await self._events.put(event)
+        except Exception:
+            await self._events.put(None)
+            raise
+        await self._events.put(None)
+
+    async def _read_child(self, run_id: str) -> None:
+        while True:
+            try:
+                async with aclosing(self._read(run_id, self._told.get(run_id, 0))) as events:
+                    async for event in events:
+                        if event.run_id == run_id:
+                            self._told[run_id] = event.seq
+                        await self._events.put(event)
+                return
+            except RunNotFoundError:
+                if run_id in self._ended:
+                    return
+                await asyncio.sleep(_SOON)  # It is about to be accepted.
+            except Exception as error:  # Its parent can be read all the same.
+                logger.warning(
+                    "the events of the child run %s end here: %s", run_id, described(error)
+                )
+                return
