@@ -17,6 +17,7 @@ from kern.errors import (
 )
 from kern.guardrails import PIIDetectionGuardrail
 from kern.media import Image
+from kern.models.base import ModelRequest
 from kern.run.agent import RunInput, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.lineage import ContinueFrom
@@ -263,7 +264,7 @@ async def test_a_failed_run_goes_on_in_place_and_can_branch(db: Database, keys: 
     agent = agent_of(db, keys, CALLS[0], Reply.http_error(400, "On strike."))
     with pytest.raises(ModelError) as failed:
         await agent.arun("Work.")
-    origin: RunOutput = failed.value.run_output  # type: ignore[attr-defined] # with_output sets it.
+    origin: RunOutput = failed.value.run_output
     fork = await agent.acontinue_run(origin.run_id, fork=True, input="Never mind.")
     assert told(agent) == [*WORKED[:4], ("user", "Never mind.")]
     assert fork.forked_from_run_id == origin.run_id
@@ -278,7 +279,12 @@ async def test_a_cancelled_run_can_only_branch(agent: Agent) -> None:
     assert isinstance(agent.model, ScriptedModel)
     held = Reply.text("Held").held(0)
     asked = asyncio.Event()
-    agent.model.script[1] = lambda _: asked.set() or held
+
+    def answer(_: ModelRequest) -> Reply:
+        asked.set()
+        return held
+
+    agent.model.script[1] = answer
     await agent.arun("Work.", background=True, run_id="run")
     await asyncio.wait_for(asked.wait(), 20)
     live = await agent.acontinue_run("run", fork=True, input="Meanwhile?", background=False)
@@ -334,9 +340,13 @@ async def test_a_branch_of_a_background_run_is_one(agent: Agent) -> None:
     assert (ended.content, ended.forked_from_run_id) == ("Hello.", "run")
     same = await agent.acontinue_run("run", input="Thanks.", new_run_id="fork")
     assert same.content == "Hello.", "the same id is the same run"
-    for other in ({"input": "Other."}, {"input": "Thanks.", "continue_from": "last_user"}):
+    others: list[dict[str, Any]] = [
+        {"input": "Other."},
+        {"input": "Thanks.", "continue_from": "last_user"},
+    ]
+    for other in others:
         with pytest.raises(RunConflictError, match="run_id 'fork' is in use"):
-            await agent.acontinue_run("run", new_run_id="fork", **other)  # type: ignore[call-overload] # One of both.
+            await agent.acontinue_run("run", new_run_id="fork", **other)
     here = await agent.acontinue_run("run", input="Thanks.", background=False)
     assert here.content == "Hello."
 
@@ -353,7 +363,7 @@ async def test_a_branch_is_streamed(agent: Agent) -> None:
     assert isinstance(run, RunOutput)
     assert run.forked_from_run_id == origin.run_id
     assert {each.run_id for each in events} == {run.run_id}
-    assert "".join(each.content or "" for each in events) == "Hello."  # type: ignore[union-attr] # Texts.
+    assert "".join(each.content or "" for each in events) == "Hello."
 
 
 async def test_checks_see_what_they_have_not_seen(db: Database, keys: list[str]) -> None:
@@ -381,10 +391,11 @@ async def test_checks_see_what_they_have_not_seen(db: Database, keys: list[str])
 
     with pytest.raises(InputCheckError) as refused:
         await agent.arun("Do bad.")
-    failed: RunOutput = refused.value.run_output  # type: ignore[attr-defined] # with_output sets it.
-    for options in ({"fork": True, "input": "Go on."}, {"regenerate": True}):
+    failed: RunOutput = refused.value.run_output
+    ways: list[dict[str, Any]] = [{"fork": True, "input": "Go on."}, {"regenerate": True}]
+    for options in ways:
         with pytest.raises(InputCheckError):
-            await agent.acontinue_run(failed.run_id, **options)  # type: ignore[call-overload] # One of both.
+            await agent.acontinue_run(failed.run_id, **options)
 
 
 async def test_what_is_masked_is_masked_in_branches(db: Database, keys: list[str]) -> None:

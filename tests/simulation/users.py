@@ -267,6 +267,8 @@ class Users:
 
     async def _decide(self, process: Process, row: Row) -> None:
         """Answer what a paused run waits for, or some of it."""
+        if row.journal_version > process.version:
+            return  # It could not be read there.
         agent = process.agents[row.agent_id]
         output = await agent.aget_run_output(row.run_id)
         requirements = [] if output is None else output.requirements

@@ -28,6 +28,12 @@ from ports import free_port
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+
+def noted(path: Path) -> list[str]:
+    """Return the lines of a file of notes; none where there is none."""
+    return path.read_text().splitlines() if path.exists() else []
+
+
 # The smallest picture that there is.
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
@@ -93,11 +99,7 @@ def make_server(**options: Any) -> MCPServer[Any]:
 
     @server.tool()
     async def pay(amount: int) -> str:
-        """Pay, and lose the process in the middle of the first time."""
-        note(f"pay {amount}")
-        if not Path(f"{os.environ['MCP_NOTES']}.died").exists():
-            Path(f"{os.environ['MCP_NOTES']}.died").touch()
-            os._exit(1)
+        """Pay."""
         return f"paid {amount}"
 
     @server.tool()
@@ -193,9 +195,8 @@ async def serving_mcp(
         app, port=port, log_level="error", lifespan="on", timeout_graceful_shutdown=1
     )
     http = uvicorn.Server(config)
-    http.install_signal_handlers = lambda: None  # type: ignore[attr-defined,unused-ignore]
     serving = asyncio.create_task(http.serve())
-    while not http.started:
+    while not http.started:  # noqa: ASYNC110 # uvicorn has no event for it
         await asyncio.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{port}/mcp"

@@ -149,9 +149,8 @@ async def branch(
     user_id = check_user(options.get("user_id") or agent.user_id)
     found = await _found(agent, origin, user_id)
     record, session_id = found.record, options.get("session_id")
-    if session_id is None or check_id("session_id", session_id) in ids_of(
-        found.session_id, found.user_id
-    ):
+    session_id = found.session_id if session_id is None else check_id("session_id", session_id)
+    if session_id in ids_of(found.session_id, found.user_id):
         session_id = found.session_id
     begins, lineage, written = await _beginning(agent, found, input, wanted, session_id)
     dependencies = options.get("dependencies")

@@ -1,12 +1,13 @@
 """The tools of a server that is made with the official SDK, over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from mcp_service import PNG, make_server, serving_mcp
+from mcp_service import PNG, Legacy, noted, serving_mcp
 from ports import free_port
+from starlette.types import ASGIApp
 
 from kern.agent import Agent
 from kern.errors import ConfigurationError, ToolsetError
@@ -166,17 +167,30 @@ async def test_a_call_that_takes_too_long_is_cancelled_at_the_server(
         assert result.is_error
         assert "did not return within 0.3 s" in str(result.content)
         async with asyncio.timeout(10):
-            while "slow cancelled" not in notes.read_text():
+            while "slow cancelled" not in noted(notes):  # noqa: ASYNC110 # another task notes it
                 await asyncio.sleep(0.02)
 
 
-async def test_a_session_that_the_server_does_not_know_any_more_is_opened_again() -> None:
+@pytest.mark.parametrize("around", [lambda app: app, Legacy], ids=["newest", "older"])
+async def test_a_server_that_was_started_anew_is_found_again(
+    around: Callable[[ASGIApp], ASGIApp],
+) -> None:
     port = free_port()
-    async with serving_mcp(port=port) as url:
+    async with serving_mcp(port=port, around=around) as url:
         tools = MCPTools(url=url)
         await tools.connect()
-    async with serving_mcp(make_server(), port=port):
+    async with serving_mcp(port=port, around=around):
         assert (await called(tools, "add", '{"a": 1, "b": 2}')).content == "3"
+    await tools.close()
+
+
+async def test_the_model_is_told_of_a_server_that_stays_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kern.tools.mcp.tool._PAUSES", (0.01,))
+    async with serving_mcp() as url:
+        tools = MCPTools(url=url)
+        await tools.connect()
     result = await called(tools, "add", '{"a": 1, "b": 2}')
     assert result.is_error
     assert "ToolsetError" in str(result.content)

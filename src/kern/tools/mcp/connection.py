@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,6 +52,7 @@ class OpenCall:
         answer: answers what the server asks, or raises CallPaused where nobody has yet.
         work: the request.
         given_up: why it was given up, if it was.
+        status: the HTTP status of its answer, or 0.
     """
 
     may_repeat: bool
@@ -59,6 +60,7 @@ class OpenCall:
     answer: "Callable[[ElicitRequestParams], ElicitResult]"
     work: asyncio.Task[object] | None = None
     given_up: Exception | None = None
+    status: int = 0
 
     async def give_up(self, reason: Exception) -> None:
         """Cancel the request, and wait until the server was told."""
@@ -95,6 +97,7 @@ class Connection:
         self._session: ClientSession | None = None
         self._failure: BaseException | None = None
         self._owner: asyncio.Task[None] | None = None
+        self._status = 0
         self._ends = asyncio.Event()
         self._calls: set[OpenCall] = set()
         self._alone = False
@@ -195,15 +198,33 @@ class Connection:
             raise call.given_up
         return work.result()
 
+    def is_unknown(self, call: OpenCall | None = None) -> bool:
+        """Say whether the server did not know the session any more; it is not used then.
+
+        Args:
+            call: in which the server has refused; by default outside of calls.
+        """
+        status = self._status if call is None else call.status
+        is_unknown = status == 404 and self.session.initialize_result is not None
+        if is_unknown:
+            self._ends.set()
+        return is_unknown
+
+    def told(self, error: BaseException, call: OpenCall | None = None) -> str:
+        """Return what to say of an error, with the HTTP status that the server has answered.
+
+        Args:
+            error: the error.
+            call: in which it was; by default outside of calls.
+        """
+        status = self._status if call is None else call.status
+        return described(_innermost(error)) + (f" (HTTP {status})" if status >= 400 else "")
+
     async def failure(self) -> BaseException | None:
         """Return what it was lost by, as far as that is known; None where it goes on."""
         if self._owner is not None:
             await asyncio.wait({self._owner}, timeout=_NOTICE)
         return None if self._failure is None else _innermost(self._failure)
-
-    def give_up(self) -> None:
-        """Have it closed: the server does not know it any more."""
-        self._ends.set()
 
     async def _own(self, opened: "asyncio.Future[None]") -> None:
         """Open the session, and close it where it was opened, as the SDK wants it."""
@@ -212,7 +233,7 @@ class Connection:
                 from mcp.client import Client
                 from mcp.types import Implementation
             async with Client(
-                self._watched(self.server.transport(self._headers)),
+                self._watched(self.server.transport(self._headers, self._answered)),
                 client_info=Implementation(name="kern", version="1"),
                 elicitation_callback=self._elicit,
                 logging_callback=self._log,
@@ -230,6 +251,7 @@ class Connection:
 
     async def _ask_for_log(self, session: "ClientSession") -> None:
         """Ask a server of an older protocol for what it logs; newer ones are asked in each call."""
+        from mcp import MCPError
         from mcp.types import EmptyResult, SetLevelRequest, SetLevelRequestParams
 
         can = session.server_capabilities
@@ -237,7 +259,8 @@ class Connection:
             return
         if can is not None and can.logging is not None:
             params = SetLevelRequestParams(level=self._log_level)
-            await session.send_request(SetLevelRequest(params=params), EmptyResult)
+            with suppress(MCPError):  # It does without.
+                await session.send_request(SetLevelRequest(params=params), EmptyResult)
 
     @asynccontextmanager
     async def _watched(self, transport: "Transport") -> AsyncGenerator[Streams, None]:
@@ -245,11 +268,18 @@ class Connection:
         async with transport as (reading, writing):
             yield _Watched(reading, self._ends.set), writing
 
+    def _answered(self, status: int) -> None:
+        call = _current.get()
+        if call in self._calls:
+            call.status = status
+        else:
+            self._status = status
+
     def _unreached(self) -> Exception:
         error = self._failure
         if isinstance(error, ToolsetError | ImportError):
             return error
-        reason = "it ended" if error is None else described(_innermost(error))
+        reason = "it ended" if error is None else self.told(error)
         return ToolsetError(
             f"The MCP server {self.server.name} cannot be used: {reason}. Look whether it runs, "
             "and whether it speaks MCP there."

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -92,15 +92,16 @@ class Server:
                 return tuple(sorted({**(own or {}), **more}.items()))
         return ()
 
-    def transport(self, headers: Headers) -> "Transport":
+    def transport(self, headers: Headers, on_status: Callable[[int], None]) -> "Transport":
         """Return what opens a connection, and closes it.
 
         Args:
             headers: see :meth:`headers`.
+            on_status: is told the HTTP status of each answer, where there is one.
         """
         match self.params:
             case StreamableHTTPClientParams() as params:
-                return _over_http(params, headers)
+                return _over_http(params, headers, on_status)
             case SSEClientParams() as params:
                 from mcp.client.sse import sse_client
 
@@ -114,14 +115,18 @@ class Server:
 
 @asynccontextmanager
 async def _over_http(
-    params: StreamableHTTPClientParams, headers: Headers
+    params: StreamableHTTPClientParams, headers: Headers, on_status: Callable[[int], None]
 ) -> AsyncGenerator[Streams, None]:
-    from httpx2 import AsyncClient, Timeout
+    from httpx2 import AsyncClient, Response, Timeout
     from mcp.client.streamable_http import streamable_http_client
 
+    async def answered(response: Response) -> None:
+        on_status(response.status_code)
+
     timeout = Timeout(_seconds(params.timeout), read=_seconds(params.sse_read_timeout))
+    hooks = {"response": [answered]}
     async with (
-        AsyncClient(headers=dict(headers), timeout=timeout) as client,
+        AsyncClient(headers=dict(headers), timeout=timeout, event_hooks=hooks) as client,
         streamable_http_client(
             params.url, http_client=client, terminate_on_close=params.terminate_on_close
         ) as streams,
@@ -147,15 +152,18 @@ async def _through_pipes(
 @contextmanager
 def _errors() -> Iterator[TextIO]:
     """Yield where a server's standard error goes: that of this process, where it has one."""
-    for stream in (sys.stderr, sys.__stderr__):
-        try:
-            if stream is not None and stream.fileno() >= 0:
-                yield stream
-                return
-        except (OSError, ValueError):  # It is one of a notebook, say.
-            continue
+    if (own := next(filter(_is_file, (sys.stderr, sys.__stderr__)), None)) is not None:
+        yield own
+        return
     with open(os.devnull, "w") as nowhere:
         yield nowhere
+
+
+def _is_file(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.fileno() >= 0
+    except (OSError, ValueError):  # It is one of a notebook, say.
+        return False
 
 
 def server_of(params: "Params") -> Server:

@@ -180,6 +180,8 @@ class _Call:
         """Do what lets the request be sent once more; raise where nothing does."""
         from mcp import types
 
+        if connection.is_unknown(call):
+            raise ToolsetError(f"The session with {connection.server.name} has ended.") from error
         match error.code:
             case types.INVALID_PARAMS if self.questions.state is not None and call.may_repeat:
                 logger.info("%s does not know its state any more", connection.server.name)
@@ -188,13 +190,10 @@ class _Call:
                 await connection.tools()  # The session knows its headers from them.
             case types.URL_ELICITATION_REQUIRED:
                 self._visit(error)
-            case types.INVALID_REQUEST if error.message == "Session terminated":
-                connection.give_up()
-                raise ToolsetError(f"{connection.server.name} has ended the session.") from error
             case types.CONNECTION_CLOSED:
                 await self._lost(connection, error)
             case _:
-                raise error
+                raise KernError(connection.told(error, call)) from error
 
     async def _lost(self, connection: Connection, error: "MCPError") -> NoReturn:
         from httpx2 import ConnectError, ConnectTimeout

@@ -213,8 +213,7 @@ class ServerTools(Toolset):
     ) -> "list[tuple[ServerTool, Connect]]":
         connect = partial(self._connected, pool, headers)
         try:
-            async with connect() as connection:
-                tools = await _tools_of(connection)
+            tools = await _tools_of(connect)
         except ToolsetError as error:
             if not self._is_partial:
                 raise
@@ -376,17 +375,23 @@ def _choice(function: str, options: MCPOptions) -> Choice:
     )
 
 
-async def _tools_of(connection: Connection) -> "list[ServerTool]":
-    """Return the tools of a server.
+async def _tools_of(connect: Connect) -> "list[ServerTool]":
+    """Return the tools of a server; a session that turns out to be lost is opened again.
 
     Raises:
-        ToolsetError: the server refused to say, or was lost.
+        ToolsetError: the server cannot be used, or refused to say.
     """
     from mcp import MCPError
 
-    try:
-        return await connection.tools()
-    except MCPError as error:
-        raise ToolsetError(
-            f"The MCP server {connection.server.name} did not say which tools it has: {error}"
-        ) from error
+    for is_last in (False, True):
+        async with connect() as connection:
+            try:
+                return await connection.tools()
+            except MCPError as error:
+                await connection.failure()
+                if is_last or not (connection.is_unknown() or connection.is_lost):
+                    raise ToolsetError(
+                        f"The MCP server {connection.server.name} did not say which tools it has: "
+                        f"{connection.told(error)}"
+                    ) from error
+    raise AssertionError("the last try returns or raises")
