@@ -58,11 +58,11 @@ class NestedEvents:
             for run_id in self._waiting(step, state):
                 self._pauses[run_id] = self._pauses.get(run_id, 0) + 1
         elif isinstance(step, ToolEnded) and self._reading:
-            run_id = state.children_of_last.get(step.place)
-            if run_id is not None:
-                self._ended.add(run_id)
+            ended = state.children_of_last.get(step.place)
+            if ended is not None:
+                self._ended.add(ended)
                 if state.next_event <= self._after + 1:  # The reader has all of it.
-                    self._reading.pop(run_id).cancel()
+                    self._reading.pop(ended).cancel()
 
     async def events(
         self, own: AsyncGenerator[RunOutputEvent, None]
