@@ -97,7 +97,7 @@ class Continuation(msgspec.Struct, frozen=True):
         else:
             named = check_id("run_id", run_id if run is None else run)
         if run_id not in (None, named):
-            raise InvalidInputError(f"Two runs are given: {named!r}, and run_id={run_id!r:.260}.")
+            raise InvalidInputError(f"Two runs are given: {named!r}, and {run_id!r:.260}.")
         check_user(given.get("user_id"))
         return cls(agent, named, output, given, _answer(agent, output, given), yield_run_output)
 

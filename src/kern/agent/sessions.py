@@ -298,7 +298,9 @@ class Sessions(AgentDefinition[Deps, Output]):
         row = await store.sessions.get_for(self._meant(session_id), user_id)
         if row is None:
             return []
-        records = await store.sessions.runs(row.session_id, limit, statuses, user_id=user_id)
+        records = await store.sessions.runs(
+            row.session_id, limit, statuses, user_id=user_id, without_children=True
+        )
         return [self._typed(RunOutput.from_record(each)) for each in records]
 
     async def _found(

@@ -161,6 +161,7 @@ class Sessions(ABC):
         statuses: Sequence[RunStatus] = (),
         *,
         user_id: str | None,
+        without_children: bool = False,
     ) -> list[RunRecord]:
         """Return the newest runs of a session with their outputs, the oldest of them first.
 
@@ -169,8 +170,14 @@ class Sessions(ABC):
             limit: how many runs at most.
             statuses: where they are; by default anywhere.
             user_id: the user who asks: a session without a user may have runs of others.
+            without_children: whether to leave out those that tool calls of the others are.
         """
-        wanted = RunFilter(session_id=session_id, statuses=tuple(statuses), seen_by=user_id)
+        wanted = RunFilter(
+            session_id=session_id,
+            statuses=tuple(statuses),
+            seen_by=user_id,
+            without_children=without_children,
+        )
         found = await self._reading.find(wanted, limit)
         return await self.records([each.run_id for each in found])
 

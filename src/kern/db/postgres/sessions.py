@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 from typing_extensions import override
 
-from kern.db.listing import BEGINNING
+from kern.db.listing import BEGINNING, is_no_child
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
 from kern.db.postgres.retention import forget_sessions
@@ -58,9 +58,11 @@ SELECT session_id, left(input::text, {BEGINNING}) AS input,
     left(output::text, {BEGINNING}) AS output
 FROM unnest($1::text[]) WITH ORDINALITY AS given (session_id, number) CROSS JOIN LATERAL (
     SELECT input, output, position FROM (
-        SELECT input, output, position, status, replaced_by FROM {runs} AS run
-        WHERE run.session_id = given.session_id ORDER BY position LIMIT {NEWEST}) AS earliest
-    WHERE status = 'COMPLETED' AND replaced_by IS NULL ORDER BY position LIMIT $2) AS shown
+        SELECT input, output, position, status, replaced_by, parent_run_id, session_id
+        FROM {runs} AS run WHERE run.session_id = given.session_id
+        ORDER BY position LIMIT {NEWEST}) AS earliest
+    WHERE status = 'COMPLETED' AND replaced_by IS NULL AND {is_no_child(runs, "earliest")}
+    ORDER BY position LIMIT $2) AS shown
 ORDER BY number, position"""
         self._put_run = f"""
 INSERT INTO {runs} AS run (run_id, session_id, agent_id, user_id, parent_run_id, status, attempt,

@@ -7,7 +7,7 @@ from itertools import islice
 
 from typing_extensions import override
 
-from kern.db.listing import BEGINNING
+from kern.db.listing import BEGINNING, is_no_child
 from kern.db.reading import Reading
 from kern.db.retention import NEWEST
 from kern.db.sessions import Preview, SessionFilter, SessionRow, Sessions
@@ -179,7 +179,8 @@ WHERE coalesce(session.user_id = excluded.user_id, true)""",
         for session_id in session_ids:
             # Read one by one, until there are enough.
             earliest = transaction.execute(
-                "SELECT position, status = 'COMPLETED' AND replaced_by IS NULL AS is_shown "
+                "SELECT position, status = 'COMPLETED' AND replaced_by IS NULL AND "
+                f"{is_no_child(self._runs)} AS is_shown "
                 f"FROM {self._runs} WHERE session_id = :session_id "
                 f"ORDER BY position LIMIT {NEWEST}",
                 session_id=session_id,
