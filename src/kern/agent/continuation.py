@@ -128,7 +128,9 @@ class Continuation(msgspec.Struct, frozen=True):
         background, told = given.get("background"), 0
         if is_read:
             told = fold(await store.events(record.run_id, 0)).next_event - 1
-        kind = Resumption if _stands_still(record) else Standing
+        # What a run does not wait for is refused; it goes on without.
+        fits = record.status is RunStatus.paused or not self.answer.decides
+        kind = Resumption if fits and _stands_still(record) else Standing
         return kind(
             agent=self.agent,
             record=record,

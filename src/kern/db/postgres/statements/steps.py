@@ -206,7 +206,7 @@ WITH locked AS MATERIALIZED (
             THEN NULL ELSE now() END,
         journal_version = CASE WHEN ending = 'PAUSED'
             THEN greatest(journal_version, {PAUSE_VERSION}) ELSE journal_version END,
-        expires_at = CASE WHEN ending = 'PAUSED' THEN (
+        expires_at = CASE WHEN ending = 'PAUSED' AND NOT foreground THEN (
             SELECT to_timestamp(min((each->>'expires_at')::float8))
             FROM json_array_elements(end_requirements) AS each) END,
         lease_until = NULL, counted = false, {NOT_REFUSED}
