@@ -399,6 +399,7 @@ async def test_of_a_record_and_an_answer_at_once_one_is_heard(
         assert record
         if isinstance(by_answer, RunStateError):
             assert isinstance(by_record, dict)
+            assert "by eve" in str(by_answer), "the loser is told who was first"
             assert record["resolved_by"] == "eve"
             assert f"pay {number}" not in cashier.made
         else:
