@@ -4,6 +4,7 @@ import asyncio
 import signal
 
 from elsewhere import Elsewhere
+from leases import expire
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -61,4 +62,31 @@ async def test_a_run_of_a_killed_caller_goes_on_at_once(
     assert (run.run_id, run.status, run.attempt) == ("run", RunStatus.completed, 2)
     assert [each.result for each in run.tools] == ["a is done"]
     assert calls == [], "what was done is not done again"
+    assert len(server.requests) == 3
+
+
+async def test_a_run_whose_lease_has_expired_goes_on_with_its_new_caller(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer, elsewhere: Elsewhere
+) -> None:
+    server.script += [Reply.tool_calls(("work", {"step": "a"})), Reply.hang()]
+
+    def work(step: str) -> str:
+        return f"{step} is done"
+
+    process = elsewhere(BODY)
+    assert await process.said() == "a"
+    await server.wait_for_requests(2, timeout=20)
+    process.send(signal.SIGKILL)
+    await process.ended()
+    await expire(shared_db, "run")
+    left = await (await shared_db.store()).get("run")
+    assert left is not None
+    assert (left.status, left.foreground) == (RunStatus.pending, True)
+
+    agent = Agent("Tester", model, db=shared_db, tools=[work])
+    events = [each async for each in agent.acontinue_run("run", stream=True)]
+    assert "".join(str(each.content or "") for each in events) == "Hello."
+    run = await agent.aget_run_output("run")
+    assert run is not None
+    assert (run.status, run.content) == (RunStatus.completed, "Hello.")
     assert len(server.requests) == 3
