@@ -271,3 +271,13 @@ async def test_a_stream_tells_of_the_pause_and_goes_on_after_it(
     assert len(seen) == len({*seen}), "an event was told twice"
     ends = [each.event for each in second if each.event is RunEvent.run_completed]
     assert len(ends) == 3
+
+
+async def test_a_paused_child_that_is_cancelled_itself_has_its_parents_go_on(db: Database) -> None:
+    tree = Tree(db)
+    run = await paused(tree.boss, background=True)
+    assert await tree.deleters[0].acancel_run(run.active_requirements[0].member_run_id or "")
+    run = await ended_for_good(tree.boss, run.run_id)
+    assert run.status is RunStatus.completed
+    assert "was cancelled" in (run.content or "")
+    assert DELETED == []
