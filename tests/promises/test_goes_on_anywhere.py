@@ -14,6 +14,7 @@ from kern.agent import Agent
 from kern.agent.definition import runtime_of
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
+from kern.db.sqlite import SqliteDb
 from kern.errors import (
     ConfigurationError,
     InvalidInputError,
@@ -21,6 +22,7 @@ from kern.errors import (
     RunNotFoundError,
     RunStateError,
 )
+from kern.execution.attempt import Attempt
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
@@ -173,6 +175,35 @@ async def test_a_stream_ends_with_the_run_where_that_is_asked_for(refunds: Refun
     assert isinstance(run, RunOutput)
     assert (run.status, run.content) == (RunStatus.completed, "Well.")
     assert [each.content for each in events if each.content] == ["Well."]
+
+
+@pytest.mark.parametrize("background", [True, False], ids=["background", "foreground"])
+async def test_who_is_told_of_a_pause_may_answer_it_at_once(
+    sqlite_db: SqliteDb,
+    model: OpenAIResponses,
+    script: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+    background: bool,
+) -> None:
+    refunds = Refunds(sqlite_db, model)
+    store, restore = (await runtime_of(refunds.agent)).store, Attempt.restore
+
+    async def restore_late(attempt: Attempt) -> None:
+        await asyncio.sleep(0.1)  # In which what was journaled is written, and read.
+        await restore(attempt)
+
+    monkeypatch.setattr(Attempt, "restore", restore_late)
+    async for event in refunds.agent.arun(
+        "Refund", run_id="run", stream=True, stream_events=True, background=background
+    ):
+        reading = asyncio.create_task(store.read("run"))
+        if event.event is RunEvent.run_paused:
+            event.requirements[0].confirm()
+            await refunds.agent.acontinue_run("run", requirements=event.requirements)
+        await reading
+    run = await refunds.agent.await_run("run", timeout=20, until="end")
+    assert run is not None
+    assert (run.status, refunds.made) == (RunStatus.completed, [5])
 
 
 async def test_it_fails_as_a_run_does(
@@ -522,6 +553,6 @@ async def test_a_foreground_run_that_expires_waits_for_its_caller(
     assert await store.expired_pauses(10) == []
     with pytest.raises(RunStateError, match="expired"):
         await agent.acontinue_run(allowed(paused))
-    found = await store.get("run")
-    assert found is not None
-    assert found.status is RunStatus.paused
+    run = await agent.acontinue_run("run")
+    assert (run.status, run.content) == (RunStatus.completed, "Well.")
+    assert "in time" in str(run.tools[0].result)
