@@ -125,9 +125,16 @@ async def test_a_run_is_not_asked_for_what_it_cannot_have(
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"new_run_id": "new"}, "new_run_id: only with from_seq."),
-        ({"session_id": "other"}, "session_id: only with from_seq."),
-        ({"from_seq": 1, "results": {"call": "x"}}, "results: only without from_seq."),
+        (
+            {"new_run_id": "new"},
+            "new_run_id: only where a new run begins, with from_seq, continue_from, fork or "
+            "regenerate.",
+        ),
+        (
+            {"from_seq": 1, "results": {"call": "x"}},
+            "requirements, updated_tools, results: only without from_seq.",
+        ),
+        ({"results": {"call": "x"}, "run_id": "other"}, "Two runs are given: 'run', and 'other'."),
     ],
     ids=plain,
 )

@@ -61,7 +61,7 @@ def _step(random: Random, run_id: str, parent: str, depth: int) -> Step:
     if parent == "scarce" and how == "poll":
         how = "wait"  # Who polls holds its place under the limit, and its child may need it.
     helpers = {"plain": "helper", "helper": "second"}
-    is_helped = False and has_child and parent in helpers and random.random() < 0.5
+    is_helped = has_child and parent in helpers and random.random() < 0.5
     if is_helped:
         agent_id = helpers[parent]
     return Step(

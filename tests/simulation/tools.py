@@ -140,4 +140,4 @@ def tools(expires_in: float, helper: Agent | None) -> Sequence[Any]:
         FunctionTool(unsure),
         FunctionTool(delegate),
     ]
-    return found if not hasattr(helper, "as_tool") else [*found, helper.as_tool(name="helped")]
+    return found if helper is None else [*found, helper.as_tool(name="helped")]

@@ -154,11 +154,11 @@ def kill_around_write(before: bool, number: int, at_once: bool) -> None:
     def killing(
         write: Callable[..., Awaitable[object]],
     ) -> Callable[..., Awaitable[object]]:
-        async def wrapper(*arguments: object) -> object:
+        async def wrapper(*arguments: object, **options: object) -> object:
             written["writes"] += 1
             if before and written["writes"] == number:
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = await write(*arguments)
+            result = await write(*arguments, **options)
             if not before and written["writes"] == number:
                 os.kill(os.getpid(), signal.SIGKILL)
             return result

@@ -13,6 +13,7 @@ from kern.agent.options import Input
 from kern.agent.resumption import Alone, Resumption, Standing
 from kern.agent.work import Work
 from kern.dispatch.answer import Answer, check_agent
+from kern.dispatch.owners import is_gone
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError, RunStateError
 from kern.models.form import Form
 from kern.run.agent import RunOutput
@@ -97,7 +98,7 @@ class Continuation(msgspec.Struct, frozen=True):
         else:
             named = check_id("run_id", run_id if run is None else run)
         if run_id not in (None, named):
-            raise InvalidInputError(f"Two runs are given: {named!r}, and run_id={run_id!r:.260}.")
+            raise InvalidInputError(f"Two runs are given: {named!r}, and {run_id!r:.260}.")
         check_user(given.get("user_id"))
         return cls(agent, named, output, given, _answer(agent, output, given), yield_run_output)
 
@@ -127,7 +128,7 @@ class Continuation(msgspec.Struct, frozen=True):
         background, told = given.get("background"), 0
         if is_read:
             told = fold(await store.events(record.run_id, 0)).next_event - 1
-        kind = Resumption if record.status in _RESUMED else Standing
+        kind = Resumption if _stands_still(record) else Standing
         return kind(
             agent=self.agent,
             record=record,
@@ -210,7 +211,21 @@ class Continuation(msgspec.Struct, frozen=True):
             )
 
 
-_RESUMED = (RunStatus.paused, RunStatus.error)
+def _stands_still(record: RunRecord) -> bool:
+    """Say whether a run goes on only if somebody has it go on.
+
+    One that belongs to a caller whose process is gone need not wait until its lease has expired,
+    or for a worker.
+    """
+    match record.status:
+        case RunStatus.paused | RunStatus.error:
+            return True
+        case RunStatus.running:
+            return is_gone(record.executor)
+        case RunStatus.pending:
+            return record.foreground
+    return False
+
 
 _BRANCHING = ("continue_from", "fork", "regenerate", "from_seq")
 

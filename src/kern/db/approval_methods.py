@@ -6,15 +6,17 @@ import msgspec
 from typing_extensions import Unpack
 
 from kern.db.approvals import ApprovalFilter
+from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.stored import page_of
 from kern.errors import InvalidInputError
 from kern.keywords import explanation
-from kern.run.approval import Approval, ApprovalChange, columns_of
-from kern.run.codec import check_id, check_user
+from kern.run.approval import Approval, ApprovalChange, answer_of, columns_of
+from kern.run.codec import check_id, check_user, parse
 from kern.run.identity import new_id
 from kern.run.numbers import check_count
 from kern.run.ownership import may_see
+from kern.run.requirement import RunRequirement
 
 
 class ApprovalMethods(Database):
@@ -132,10 +134,13 @@ class ApprovalMethods(Database):
         columns.pop("run_status", None)
         if expected_status is not None:
             columns_of({"status": expected_status})
-        if await self._approval(approval_id, user_id) is None:
+        current = await self._approval(approval_id, user_id)
+        if current is None:
             return None
-        approvals = (await self.store()).approvals
-        changed = await approvals.update(approval_id, expected_status, columns)
+        store = await self.store()
+        if columns.get("status") == "approved" and current.is_pending and current.requirements:
+            await _check_answer(store, msgspec.structs.replace(current, **columns))
+        changed = await store.approvals.update(approval_id, expected_status, columns)
         return None if changed is None else changed.to_dict()
 
     async def acreate_approval(self, approval_data: dict[str, Any]) -> dict[str, Any]:
@@ -201,3 +206,24 @@ class ApprovalMethods(Database):
         check_user(user_id)
         found = await (await self.store()).approvals.get(approval_id)
         return found if found is not None and may_see(user_id, found.user_id) else None
+
+
+async def _check_answer(store: Store, approval: Approval) -> None:
+    """Make sure that a background run can go on with an approval as it is to be.
+
+    Raises:
+        InvalidInputError: it lacks a part of the answer.
+    """
+    run = await store.get(approval.run_id)
+    if run is None or run.foreground or run.status.is_terminal:
+        return
+    found = parse(approval.requirements or "[]")
+    if not isinstance(found, list):
+        return
+    for each in found:
+        try:
+            waiting = RunRequirement.from_dict(each)
+        except (KeyError, TypeError, ValueError):  # A record of somebody's own.
+            continue
+        if waiting.approval_id == approval.id:
+            answer_of(waiting, approval)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from secrets import token_hex
 
 from msgspec.structs import replace
 
@@ -21,6 +20,7 @@ from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
 from kern.dispatch.heart import Pulse
 from kern.dispatch.maintenance import Maintenance
+from kern.dispatch.owners import new_executor
 from kern.dispatch.scheduler import Scheduler
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import on_terminate
@@ -68,7 +68,7 @@ class Runtime:
         """
         self.store = store
         self.settings = settings
-        self._name = token_hex(8)
+        self._name = new_executor()
         self._owner = owner
         self._tasks = Tasks()
         self._definitions = Definitions()

@@ -283,6 +283,8 @@ class Worker:
         if attempt.is_pinned and attempt.postponed is not None:
             self._definitions.pin(record.run_id, attempt.spec)
             self.wake()  # What was notified of before it was pinned has been left to others.
+        if attempt.is_pinned and attempt.output.status is RunStatus.paused:
+            self._definitions.rest(record.run_id, attempt.spec)
         if attempt.refusal is not None:
             self._definitions.pause(record.agent_id)
         elif attempt.output.status is RunStatus.completed:

@@ -130,7 +130,7 @@ class RunRequirement:
     kind: RequirementKind
     tool_execution: ToolExecution
     schema: dict[str, object] | None = None
-    created_at: float = field(default_factory=time.time)
+    created_at: float = field(default_factory=lambda: time.time())
     expires_at: float | None = None
     confirmation: bool | None = None
     confirmation_note: str | None = None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from kern.db.listing import BEGINNING, Load, RunFilter
+from kern.db.listing import BEGINNING, Load, RunFilter, is_no_child
 from kern.db.retention import NEWEST
 from kern.db.sqlite.budgets import is_budgeted
 from kern.db.sqlite.connection import Transaction
@@ -88,6 +88,8 @@ class Reading:
             chosen.append(f"replaced_by IS {'NOT ' if is_replaced else ''}NULL")
         if wanted.seen_by is not None:
             chosen.append("coalesce(user_id = :seen_by, true)")
+        if wanted.without_children:
+            chosen.append(is_no_child(self._runs))
         since = None if wanted.since is None else wanted.since.timestamp()
         if since is not None:
             chosen.append("+created_at >= :since")
@@ -202,6 +204,7 @@ WITH RECURSIVE below (run_id, {column}) AS (
         rows = transaction.execute(
             "SELECT run_id, status = 'COMPLETED' AND replaced_by IS NULL "
             "AND coalesce(agent_id = :agent_id, true) "
+            f"AND (:agent_id IS NOT NULL OR {is_no_child(self._runs)}) "
             f"AND coalesce(user_id = :user_id, true) AS is_shown FROM {self._runs} "
             "WHERE session_id = :session_id "
             f"AND position < (SELECT position FROM {self._runs} WHERE run_id = :before) "

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from kern.db.listing import BEGINNING, RunFilter
+from kern.db.listing import BEGINNING, RunFilter, is_no_child
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
     GIVEN,
@@ -62,12 +62,13 @@ SELECT run_id, max(seq) AS last_seq FROM {events} WHERE run_id = ANY($1) GROUP B
         # Of a session in which others have many runs only the last ones are looked at.
         self.history = f"""
 SELECT run_id, output FROM (
-    SELECT run_id, output, status, replaced_by, agent_id, user_id, position FROM {runs}
-    WHERE session_id = $1 AND position < (SELECT position FROM {runs} WHERE run_id = $2)
+    SELECT run_id, output, status, replaced_by, agent_id, user_id, position, parent_run_id,
+        session_id
+    FROM {runs} WHERE session_id = $1 AND position < (SELECT position FROM {runs} WHERE run_id = $2)
     ORDER BY position DESC LIMIT {NEWEST}
 ) AS earlier
 WHERE status = 'COMPLETED' AND replaced_by IS NULL
-    AND ($4::text IS NULL OR agent_id = $4)
+    AND CASE WHEN $4::text IS NULL THEN {is_no_child(runs, "earlier")} ELSE agent_id = $4 END
     AND ($5::text IS NULL OR coalesce(user_id = $5, true))
 ORDER BY position DESC LIMIT $3"""
 
@@ -135,6 +136,8 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         """
         runs, values = self._names.runs, list[object]([limit])
         conditions = ["session_id IS NOT NULL"]
+        if wanted.without_children:
+            conditions.append(is_no_child(runs))
 
         def given(value: object) -> str:
             values.append(value)
