@@ -13,6 +13,7 @@ from kern.agent.options import Input
 from kern.agent.resumption import Alone, Resumption, Standing
 from kern.agent.work import Work
 from kern.dispatch.answer import Answer, check_agent
+from kern.dispatch.owners import is_gone
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError, RunStateError
 from kern.models.form import Form
 from kern.run.agent import RunOutput
@@ -127,7 +128,9 @@ class Continuation(msgspec.Struct, frozen=True):
         background, told = given.get("background"), 0
         if is_read:
             told = fold(await store.events(record.run_id, 0)).next_event - 1
-        kind = Resumption if record.status in _RESUMED else Standing
+        # What a run does not wait for is refused; it goes on without.
+        fits = record.status is RunStatus.paused or not self.answer.decides
+        kind = Resumption if fits and _stands_still(record) else Standing
         return kind(
             agent=self.agent,
             record=record,
@@ -210,7 +213,21 @@ class Continuation(msgspec.Struct, frozen=True):
             )
 
 
-_RESUMED = (RunStatus.paused, RunStatus.error)
+def _stands_still(record: RunRecord) -> bool:
+    """Say whether a run goes on only if somebody has it go on.
+
+    One that belongs to a caller whose process is gone need not wait until its lease has expired,
+    or for a worker.
+    """
+    match record.status:
+        case RunStatus.paused | RunStatus.error:
+            return True
+        case RunStatus.running:
+            return is_gone(record.executor)
+        case RunStatus.pending:
+            return record.foreground
+    return False
+
 
 _BRANCHING = ("continue_from", "fork", "regenerate", "from_seq")
 

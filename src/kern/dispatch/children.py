@@ -18,6 +18,7 @@ from kern.execution.children import kept_child, own_answers
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition
 from kern.run.agent import RunOutput
+from kern.run.fold import fold
 from kern.run.record import NewRun, RunRecord
 
 
@@ -41,7 +42,13 @@ class Runs(Protocol):
         """Have a run go on in the background."""
 
     async def resume_here(
-        self, definition: Definition, record: RunRecord, answer: Answer, emit: Emit | None
+        self,
+        definition: Definition,
+        record: RunRecord,
+        answer: Answer,
+        emit: Emit | None,
+        *,
+        told: int = 0,
     ) -> RunOutput:
         """Have a run go on here and now."""
 
@@ -106,7 +113,9 @@ class Nested:
         runs, definition = self._runs, child.definition
         try:
             if child.foreground:
-                return await _ended(runs.resume_here(definition, record, answer, child.emit))
+                told = 0 if child.emit is None else await self._told(record.run_id)
+                going_on = runs.resume_here(definition, record, answer, child.emit, told=told)
+                return await _ended(going_on)
             await runs.resume(record, answer, definition)
         except RunStateError:
             now = await self._known(child)
@@ -114,6 +123,11 @@ class Nested:
                 raise
             return await self._go_on(child, now)  # Somebody else was first.
         return await self._wait(child)
+
+    async def _told(self, run_id: str) -> int:
+        """Return the number of the last event until now: who reads the parent has it."""
+        rows = await until_available(partial(self._runs.store.events, run_id, 0))
+        return fold(rows).next_event - 1
 
     async def _follow(self, child: Child) -> RunOutput:
         """Have a child go on that waits or is lost, here if nowhere else, and wait for it."""

@@ -205,6 +205,9 @@ def _record(output: RunOutput, requirement: RunRequirement, names: Sequence[str]
     assert requirement.approval_id is not None, "it was looked at"
     call, metadata = requirement.tool_execution, output.metadata or {}
     schedule = metadata.get("schedule") if "scheduled_for" in metadata else None
+    context = {"tool_names": names, "source_name": output.agent_name}
+    if requirement.message is not None:
+        context["message"] = requirement.message
     return Approval(
         id=requirement.approval_id,
         run_id=output.run_id,
@@ -218,7 +221,7 @@ def _record(output: RunOutput, requirement: RunRequirement, names: Sequence[str]
         agent_id=output.agent_id,
         user_id=output.user_id,
         requirements=dump([requirement.to_dict()]),
-        context=dump({"tool_names": names, "source_name": output.agent_name}),
+        context=dump(context),
         expires_at=requirement.expires_at,
         run_status="PAUSED",
         schedule_id=schedule if isinstance(schedule, str) else None,

@@ -131,7 +131,7 @@ class People(RuleBasedStateMachine):
     @rule(number=numbers, crash=crashes)
     def cancel(self, number: int, crash: Crash | None) -> None:
         """Cancel a run, with all that is below it."""
-        runs = [*self._all()]
+        runs = [*self.runs.values()]
         run = runs[number % len(runs)]
         run_id = self._ids[run.name]
 
@@ -181,8 +181,9 @@ class People(RuleBasedStateMachine):
 
     async def _decide(self, run: Expected, answers: Mapping[str, Answer], process: Process) -> bool:
         """Answer what a run waits for; say whether that was heard."""
-        agent = process.agents["plain"]
-        output = await agent.aget_run_output(self._ids[run.name])
+        run_id = self._ids[run.name]
+        agent = process.agents[self.world.seen.rows[run_id].agent_id]
+        output = await agent.aget_run_output(run_id)
         assert output is not None
         asked = {self._key(each.id): each for each in output.requirements}
         if not asked.keys() & answers.keys():
@@ -191,7 +192,7 @@ class People(RuleBasedStateMachine):
             _say(asked[key], said)
         counted = Counted(self.world.seen, self.world.calls, output.requirements)
         try:
-            await agent.acontinue_run(output.run_id, requirements=output.requirements)
+            await agent.acontinue_run(run_id, requirements=output.requirements)
         except RunStateError:
             counted.refused()
             return False

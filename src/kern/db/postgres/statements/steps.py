@@ -206,7 +206,8 @@ WITH locked AS MATERIALIZED (
             THEN NULL ELSE now() END,
         journal_version = CASE WHEN ending = 'PAUSED'
             THEN greatest(journal_version, {PAUSE_VERSION}) ELSE journal_version END,
-        expires_at = CASE WHEN ending = 'PAUSED' THEN to_timestamp(end_expires_at) END,
+        expires_at = CASE WHEN ending = 'PAUSED' AND NOT foreground
+            THEN to_timestamp(end_expires_at) END,
         lease_until = NULL, counted = false, {NOT_REFUSED}
     FROM locked JOIN unnest($1::text[], $2::integer[], $3::text[], $4::json[], $5::json[],
         $6::json[], $7::integer[], $8::text[], $9::text[], $10::json[], $11::float8[])
