@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self, TypedDict
@@ -124,8 +124,7 @@ class ServerTools(Toolset):
                 "MCP tools need a server: command='uvx mcp-server-fetch', url='https://...' or "
                 "server_params=..."
             )
-        if find_spec("mcp") is None:
-            raise MissingExtraError("mcp", "mcp")
+        _check_installed()
         self.functions = {}
         self._choice = _choice(type(self).__name__, options)
         self._session = session
@@ -347,6 +346,14 @@ class MultiMCPTools(ServerTools):
             *map(server_of, server_params_list or ()),
         ]
         super().__init__(servers, options, allow_partial_failure=allow_partial_failure)
+
+
+def _check_installed() -> None:
+    """Make sure that the SDK is there, without the second that importing it takes."""
+    with suppress(ValueError):  # It is hidden.
+        if find_spec("mcp") is not None:
+            return
+    raise MissingExtraError("mcp", "mcp")
 
 
 def _choice(function: str, options: MCPOptions) -> Choice:
