@@ -119,7 +119,7 @@ async def _resume(attempt: Attempt) -> None:
     """Write down that a later attempt goes on, and with which calls."""
     state, journal = attempt.state, attempt.journal
     begun: tuple[int, ...] = ()
-    if state.requirements:  # Nobody has answered them itself.
+    if is_decided := bool(state.requirements):  # Nobody has answered them itself.
         await decide_known(attempt)
     if state.turns:
         last = state.turns[-1]
@@ -130,8 +130,8 @@ async def _resume(attempt: Attempt) -> None:
     journal.break_call()
     journal.keep(AttemptBegun(attempt.number, begun))
     names = {state.turns[-1].message.tool_calls[place].name for place in begun}
-    if any(attempt.tools[name].on_interrupt != "retry" for name in names):
-        await journal.commit()  # That they began has to be known, should nothing follow.
+    if is_decided or any(attempt.tools[name].on_interrupt != "retry" for name in names):
+        await journal.commit()  # What was decided, or began, has to be known before what follows.
 
 
 async def _ask(attempt: Attempt) -> None:
