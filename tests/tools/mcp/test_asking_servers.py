@@ -212,7 +212,7 @@ async def test_what_nobody_has_changed_of_a_form_has_its_default(
         assert asked.user_input_schema is not None
         size, count = asked.user_input_schema
         assert (size.description, count.field_type) == (
-            "Size. One of: small, large. By default small",
+            "One of: small, large. By default small",
             "int",
         )
         asked.provide_user_input(values)
