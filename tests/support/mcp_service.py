@@ -146,6 +146,15 @@ def make_server(**options: Any) -> MCPServer[Any]:
         return f"{size.size} x {size.count}"
 
     @server.tool()
+    async def guess(ctx: Context) -> str:
+        """Ask until the answer is right, in the protocol until 2025."""
+        for tries in range(1, 100):
+            answer = await ctx.elicit("Which row?", Seat)
+            if isinstance(answer, AcceptedElicitation) and answer.data.row == 42:
+                return f"right, the {tries}. time"
+        return "never"
+
+    @server.tool()
     async def slow(seconds: float) -> str:
         """Take a time, the first time."""
         if any(each.startswith("slow") for each in noted(Path(os.environ["MCP_NOTES"]))):

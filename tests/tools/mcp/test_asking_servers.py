@@ -212,13 +212,25 @@ async def test_what_nobody_has_changed_of_a_form_has_its_default(
         assert asked.user_input_schema is not None
         size, count = asked.user_input_schema
         assert (size.description, count.field_type) == (
-            "Size. One of: small, large. By default small",
+            "One of: small, large. By default small",
             "int",
         )
         asked.provide_user_input(values)
         asked.confirm()
         await agent.acontinue_run(run.run_id, requirements=[asked])
         assert result_of(await ended(agent, run.run_id)) == f"{values.get('size', 'small')} x 1"
+
+
+async def test_a_server_that_is_not_content_with_an_answer_gets_another(
+    db: SqliteDb, notes: Path
+) -> None:
+    async with serving_mcp(around=Legacy) as url, MCPTools(url=url) as tools:
+        agent = calling(db, tools, "guess")
+        run = await paused(agent)
+        for row in (1, 2, 42):
+            assert run.status is RunStatus.paused
+            run = await answered(agent, run, {"row": row})
+        assert result_of(run) == "right, the 3. time"
 
 
 def visit(notes: Path) -> None:

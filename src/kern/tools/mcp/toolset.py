@@ -2,22 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Self, TypedDict
+from typing import TYPE_CHECKING, Self
 
 from typing_extensions import Unpack, override
 
 from kern.aio.shared import Shared
 from kern.binder import Binder, is_portable, name_of
 from kern.errors import ConfigurationError, MissingExtraError, ToolsetError
-from kern.keywords import explanation
 from kern.run.base import RUN_VALUES, RunInfo
-from kern.run.numbers import check_seconds
 from kern.tools.base import Tool, Toolset
-from kern.tools.mcp.choice import Choice
+from kern.tools.mcp.choice import MCPOptions, choice_of
 from kern.tools.mcp.connection import Connection
 from kern.tools.mcp.pool import Pool
 from kern.tools.mcp.servers import (
@@ -29,60 +27,15 @@ from kern.tools.mcp.servers import (
     server_run_by,
 )
 from kern.tools.mcp.tool import Connect
-from kern.tools.rules import Interrupt, checked
 
 if TYPE_CHECKING:
     from mcp import ClientSession
-    from mcp.types import LoggingLevel
     from mcp.types import Tool as ServerTool
 
 logger = logging.getLogger("kern.mcp")
 
 # Of a listing that no run has asked for.
 _NO_RUN = RunInfo("", "", "", None, 1, None)
-
-
-class MCPOptions(TypedDict, total=False):
-    """The keywords that :class:`MCPTools` and :class:`MultiMCPTools` share.
-
-    Attributes:
-        timeout_seconds: in which a call has to end, or its server to tell of its progress; 10 by
-            default, None for any time. That the server starts is not counted.
-        include_tools: only the tools of these names, as the server has them.
-        exclude_tools: all but those of these names.
-        rename_tools: other names, by the server's own.
-        tool_name_prefix: what the name of each tool begins with, before an underscore.
-        headers: what is sent with every request, where servers are reached over HTTP.
-        header_provider: a function that returns further headers, as a dict, for an attempt at a
-            run; it may ask for values of the run, such as ``run_context`` or ``user_id``. Runs with
-            other headers never share a session.
-        requires_confirmation_tools: those whose calls a person has to confirm.
-        external_execution_required_tools: those whose calls are made elsewhere.
-        stop_after_tool_call_tools: those whose result ends the run.
-        show_result_tools: those whose result is a part of the answer.
-        on_interrupt: what becomes of a call that was under way when this process or the server was
-            lost, ``"retry"`` (the default), ``"fail"`` or ``"pause"``; a tool that the server
-            calls read-only or idempotent is always called once more.
-        log_level: from which level on a server is to tell what it logs, which is told to those who
-            read the run; ``"info"`` by default, None for nothing.
-        refresh_connection: of no effect: a run asks the server which tools there are, and a session
-            that was lost is opened again.
-    """
-
-    timeout_seconds: float | None
-    include_tools: Sequence[str] | None
-    exclude_tools: Sequence[str] | None
-    rename_tools: Mapping[str, str] | None
-    tool_name_prefix: str | None
-    headers: Mapping[str, str] | None
-    header_provider: Callable[..., object] | None
-    requires_confirmation_tools: Sequence[str] | None
-    external_execution_required_tools: Sequence[str] | None
-    stop_after_tool_call_tools: Sequence[str] | None
-    show_result_tools: Sequence[str] | None
-    on_interrupt: Interrupt
-    log_level: "LoggingLevel | None"
-    refresh_connection: bool
 
 
 class ServerTools(Toolset):
@@ -124,10 +77,9 @@ class ServerTools(Toolset):
                 "MCP tools need a server: command='uvx mcp-server-fetch', url='https://...' or "
                 "server_params=..."
             )
-        if find_spec("mcp") is None:
-            raise MissingExtraError("mcp", "mcp")
+        _check_installed()
         self.functions = {}
-        self._choice = _choice(type(self).__name__, options)
+        self._choice = choice_of(type(self).__name__, options)
         self._session = session
         self._is_partial = allow_partial_failure
         provider = options.get("header_provider")
@@ -349,30 +301,12 @@ class MultiMCPTools(ServerTools):
         super().__init__(servers, options, allow_partial_failure=allow_partial_failure)
 
 
-def _choice(function: str, options: MCPOptions) -> Choice:
-    for name in options:
-        if name not in MCPOptions.__annotations__:
-            raise TypeError(explanation(function, name, [*MCPOptions.__annotations__]))
-    timeout = options.get("timeout_seconds", 10.0)
-    if timeout is not None:
-        check_seconds("timeout_seconds", timeout, ConfigurationError)
-    on_interrupt = options.get("on_interrupt", "retry")
-    checked(function, {"on_interrupt": on_interrupt})
-    ends = options.get("stop_after_tool_call_tools") or ()
-    return Choice(
-        options.get("include_tools"),
-        options.get("exclude_tools") or (),
-        options.get("tool_name_prefix"),
-        options.get("rename_tools") or {},
-        {
-            "requires_confirmation": options.get("requires_confirmation_tools") or (),
-            "external_execution": options.get("external_execution_required_tools") or (),
-            "stop_after_tool_call": ends,
-            "show_result": [*(options.get("show_result_tools") or ()), *ends],
-        },
-        on_interrupt,
-        timeout,
-    )
+def _check_installed() -> None:
+    """Make sure that the SDK is there, without the second that importing it takes."""
+    with suppress(ValueError):  # It is hidden.
+        if find_spec("mcp") is not None:
+            return
+    raise MissingExtraError("mcp", "mcp")
 
 
 async def _tools_of(connect: Connect) -> "list[ServerTool]":
