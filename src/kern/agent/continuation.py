@@ -127,15 +127,9 @@ class Continuation(msgspec.Struct, frozen=True):
         background, told = given.get("background"), 0
         if is_read:
             told = fold(await store.events(record.run_id, 0)).next_event - 1
-<<<<<<< HEAD
         # What a run does not wait for is refused; it goes on without.
         fits = record.status is RunStatus.paused or not self.answer.decides
-        kind = Resumption if fits and _stands_still(record) else Standing
-=======
-        # What waits for nobody is not given answers: that is refused.
-        goes_on = record.status is RunStatus.paused or not self.answer.decides
-        kind = Resumption if goes_on and stands_still(record) else Standing
->>>>>>> refs/heads/branches
+        kind = Resumption if fits and stands_still(record) else Standing
         return kind(
             agent=self.agent,
             record=record,
