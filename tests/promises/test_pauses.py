@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from kern.agent import Agent
-from kern.dispatch.alone import continue_alone
 from kern.errors import InvalidInputError, RunStateError
 from kern.exceptions import ApprovalRequired
 from kern.models.openai import OpenAIResponses
@@ -44,7 +43,7 @@ class Desk:
         requirements: Sequence[RunRequirement] | None = None,
         results: Mapping[str, str] | None = None,
     ) -> RunOutput:
-        return await continue_alone(self.agent, run, requirements, results or {}, None)
+        return await self.agent.acontinue_run(run, requirements=requirements, results=results)
 
     def send(self, to: str, subject: str = "Hello") -> str:
         """Send a mail.
