@@ -144,6 +144,8 @@ def _fields(schema: Mapping[str, Any]) -> Iterator[UserInputField]:
     required = schema.get("required") or ()
     for name, about in (schema.get("properties") or {}).items():
         told = [str(each) for key in ("title", "description") if (each := about.get(key))]
+        if told and told[0].replace(" ", "_").lower() == name.lower():
+            del told[0]  # A title that libraries make of the name says nothing.
         if choices := [*_choices(about)]:
             told.append(f"One of: {', '.join(choices)}")
         if "default" in about:
