@@ -19,12 +19,6 @@ COMPLETED, CANCELLED, ERROR = RunStatus.completed, RunStatus.cancelled, RunStatu
 HERE: dict[str, Any] = {"executor": "here", "lease": LEASE}
 
 
-def waits(expires_at: float | None = None) -> str:
-    """Return what a run waits for, as far as the database looks into it."""
-    moment = "null" if expires_at is None else str(expires_at)
-    return f'[{{"id":"run/1/0","expires_at":{moment}}}]'
-
-
 async def stand(
     store: Store,
     run_id: str = "run",
@@ -34,7 +28,7 @@ async def stand(
 ) -> None:
     """Bring a run into a status in its first attempt."""
     await store.submit(new_run(run_id, lease=LEASE, executor="first", **options))
-    end = replace(ending(run_id, status=status), requirements=waits(expires_at))
+    end = replace(ending(run_id, status=status), requirements="[]", expires_at=expires_at)
     assert settled_as(await store.settle(end)) is status
 
 
@@ -193,7 +187,7 @@ async def test_a_pause_that_has_expired_is_due_again_and_no_other(store: Store) 
     await stand(store, "cancelled", expires_at=now - 2)
     await store.cancel("cancelled")
     await store.submit(new_run("ended", lease=LEASE, executor="first"))
-    await store.settle(replace(ending("ended"), requirements=waits(now - 2)))
+    await store.settle(replace(ending("ended"), expires_at=now - 2))
     assert await store.expired_pauses(1) == ["earlier"]
     assert await store.expired_pauses(10) == ["early"]
     assert await store.expired_pauses(10) == []

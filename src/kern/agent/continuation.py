@@ -123,7 +123,6 @@ class Continuation(msgspec.Struct, frozen=True):
         if self._begins_anew(RunOutput.from_record(record).status):
             return await self._branch(self.output or self.run_id)
         self._check(record)
-        form = _form(self.agent, record.output_schema)
         background, told = given.get("background"), 0
         if is_read:
             told = fold(await store.events(record.run_id, 0)).next_event - 1
@@ -131,17 +130,10 @@ class Continuation(msgspec.Struct, frozen=True):
         goes_on = record.status is RunStatus.paused or not self.answer.decides
         kind = Resumption if goes_on and stands_still(record) else Standing
         return kind(
-            agent=self.agent,
             record=record,
-            answer=self.answer,
             background=not record.foreground if background is None else background,
-            form=form,
-            every_event=_or(given.get("stream_events"), self.agent.stream_events),
-            yield_run_output=self.yield_run_output,
-            raise_on_error=_or(given.get("raise_on_error"), self.agent.raise_on_error),
-            dependencies=given.get("dependencies"),
             told=told,
-            options=_options(given),
+            **self._terms(record.output_schema),
         ).checked()
 
     async def _alone(self) -> Work:
@@ -153,20 +145,23 @@ class Continuation(msgspec.Struct, frozen=True):
             )
         if self._begins_anew(self.output.status):
             return await self._branch(self.output)
-        given, agent = self.given, self.agent
-        if given.get("background"):
+        if self.given.get("background"):
             raise ConfigurationError("background=True needs a database: Agent(..., db=...).")
-        return Alone(
-            agent=agent,
-            output=self.output,
-            answer=self.answer,
-            form=_form(agent, self.output.output_schema),
-            every_event=_or(given.get("stream_events"), agent.stream_events),
-            yield_run_output=self.yield_run_output,
-            raise_on_error=_or(given.get("raise_on_error"), agent.raise_on_error),
-            dependencies=given.get("dependencies"),
-            options=_options(given),
-        )
+        return Alone(output=self.output, **self._terms(self.output.output_schema))
+
+    def _terms(self, output_schema: str | None) -> dict[str, Any]:
+        """Return what holds for a run however it goes on, by the names in the work."""
+        given, agent = self.given, self.agent
+        return {
+            "agent": agent,
+            "answer": self.answer,
+            "form": _form(agent, output_schema),
+            "every_event": _or(given.get("stream_events"), agent.stream_events),
+            "yield_run_output": self.yield_run_output,
+            "raise_on_error": _or(given.get("raise_on_error"), agent.raise_on_error),
+            "dependencies": given.get("dependencies"),
+            "options": _options(given),
+        }
 
     def _begins_anew(self, status: RunStatus) -> bool:
         given = self.given
