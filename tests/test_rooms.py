@@ -30,7 +30,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {"run", "media"}
 
 # Paths that users know, and that only re-export.
-KNOWN = {"kern", "kern.run", "kern.run.cancel", "kern.utils.pprint"}
+KNOWN = {"kern", "kern.exceptions", "kern.run", "kern.run.cancel", "kern.utils.pprint"}
 
 
 def name_of(path: Path) -> str:

@@ -37,11 +37,18 @@ def asking(name: str = "researcher", text: str = "How many?", **options: Any) ->
 async def carried_out(agent: Agent, background: bool, **options: Any) -> RunOutput:
     """Return a run as it ends."""
     if not background:
-        return await agent.arun("Go", **options)
+        ended: RunOutput = await agent.arun("Go", **options)
+        return ended
     submitted = await agent.arun("Go", background=True, **options)
     run = await agent.await_run(submitted.run_id, 15)
     assert run is not None
     return run
+
+
+@pytest.fixture
+def memory() -> InMemoryDb:
+    """A database, for what is the same in each kind of them."""
+    return InMemoryDb()
 
 
 BOTH = pytest.mark.parametrize("background", [False, True], ids=["foreground", "background"])
@@ -129,10 +136,10 @@ def test_the_tool_says_what_the_agent_is_for() -> None:
 
 @BOTH
 async def test_the_failure_of_a_child_is_told_to_the_model_of_its_parent(
-    db: Database, background: bool, caplog: pytest.LogCaptureFixture
+    memory: InMemoryDb, background: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     inner = Agent("Researcher", ScriptedModel([Reply.failed("server_error", "No figures.")]))
-    outer = Agent("Boss", asking(), db=db, tools=[inner.as_tool()])
+    outer = Agent("Boss", asking(), db=memory, tools=[inner.as_tool()])
     with caplog.at_level(logging.CRITICAL):
         run = await carried_out(outer, background)
     assert run.status is RunStatus.completed
@@ -164,7 +171,7 @@ async def test_a_child_has_the_state_of_its_parent_which_sees_what_it_has_change
         return str(session_state["found"])
 
     inner = Agent("Researcher", calling(("note", {})), tools=[note])
-    script = [
+    script: list[Reply | str] = [
         Reply.tool_calls(("researcher", {"input": "Go"})),
         Reply.tool_calls(("look", {})),
         "Done",
@@ -187,7 +194,7 @@ async def test_a_child_has_the_state_of_its_parent_which_sees_what_it_has_change
 
 @BOTH
 async def test_children_side_by_side_each_change_what_is_theirs(
-    db: Database, background: bool
+    memory: InMemoryDb, background: bool
 ) -> None:
     def note(word: str, session_state: dict[str, Any]) -> str:
         """Note something."""
@@ -200,7 +207,7 @@ async def test_children_side_by_side_each_change_what_is_theirs(
 
     calls = [(word, {"input": "Go"}) for word in ("one", "two", "three")]
     tools = [agent(word).as_tool() for word, _ in calls]
-    outer = Agent("Boss", calling(*calls), db=db, tools=tools, session_state={"all": ["zero"]})
+    outer = Agent("Boss", calling(*calls), db=memory, tools=tools, session_state={"all": ["zero"]})
     run = await carried_out(outer, background)
     assert run.session_state == {
         **dict.fromkeys(("one", "two", "three"), True),
@@ -257,7 +264,7 @@ async def test_children_may_use_what_their_parent_has_left(with_db: bool) -> Non
     )
     with pytest.raises(UsageLimitError) as raised:
         await outer.arun("Go", usage_limits=UsageLimits(requests=5))
-    assert raised.value.run_output.metrics.model_calls == 5  # type: ignore[attr-defined]
+    assert raised.value.run_output.metrics.model_calls == 5
 
 
 # Streams.
@@ -301,18 +308,18 @@ async def test_the_events_of_a_child_are_among_those_of_its_parent(
 
 @BOTH
 async def test_a_stream_of_the_answer_has_nothing_of_children(
-    db: Database, background: bool
+    memory: InMemoryDb, background: bool
 ) -> None:
     inner = Agent("Researcher", ScriptedModel(default="42 million"))
-    outer = Agent("Boss", asking(), db=db, tools=[inner.as_tool()])
+    outer = Agent("Boss", asking(), db=memory, tools=[inner.as_tool()])
     texts = [each.content async for each in outer.arun("Go", stream=True, background=background)]
     assert texts == ["Done: 42 million", ""]
 
 
-async def test_what_a_child_says_is_read_while_it_is_at_work(db: Database) -> None:
+async def test_what_a_child_says_is_read_while_it_is_at_work(memory: InMemoryDb) -> None:
     reply = Reply.text("one ", "two").held(after=1)
     inner = Agent("Researcher", ScriptedModel([reply]), live=True)
-    outer = Agent("Boss", asking(), db=db, tools=[inner.as_tool()])
+    outer = Agent("Boss", asking(), db=memory, tools=[inner.as_tool()])
     events = outer.arun("Go", stream=True, stream_events=True, background=True)
     async with asyncio.timeout(15):
         async for event in events:
@@ -360,10 +367,10 @@ async def test_agents_may_be_tools_of_each_other() -> None:
     assert (await carried_out(one, background=True)).content == "Done: two"
 
 
-async def test_a_call_that_needs_a_person_begins_no_run_before(db: Database) -> None:
+async def test_a_call_that_needs_a_person_begins_no_run_before(memory: InMemoryDb) -> None:
     model = ScriptedModel(["42 million"])
     inner = Agent("Researcher", model)
-    outer = Agent("Boss", asking(), db=db, tools=[inner.as_tool(requires_confirmation=True)])
+    outer = Agent("Boss", asking(), db=memory, tools=[inner.as_tool(requires_confirmation=True)])
     run = await outer.arun("Go")
     assert run.is_paused
     assert model.requests == []
@@ -384,7 +391,7 @@ async def test_hooks_around_calls_see_those_that_are_runs() -> None:
     assert seen == [("researcher", {"input": "How many?"})]
 
 
-async def test_a_tool_of_a_child_is_told_its_own_run(db: Database) -> None:
+async def test_a_tool_of_a_child_is_told_its_own_run(memory: InMemoryDb) -> None:
     seen: list[RunContext] = []
 
     def look(run_context: RunContext) -> str:
@@ -393,6 +400,6 @@ async def test_a_tool_of_a_child_is_told_its_own_run(db: Database) -> None:
         return "seen"
 
     inner = Agent("Researcher", calling(("look", {})), tools=[look])
-    run = await Agent("Boss", asking(), db=db, tools=[inner.as_tool()]).arun("Go")
+    run = await Agent("Boss", asking(), db=memory, tools=[inner.as_tool()]).arun("Go")
     assert seen[0].run_id == run.tools[0].child_run_id
     assert seen[0].session_id == run.session_id

@@ -72,7 +72,7 @@ def _look() -> str:
     return "seen"
 
 
-async def test_what_was_said_before_is_handed_over_with_it(db: Database) -> None:
+async def test_what_was_said_before_is_handed_over_with_it() -> None:
     model = ScriptedModel(["You get it."])
     script = ["Hello!", Reply.tool_calls(("_look", {})), *transferring("refunds").script]
     triage = Agent(
@@ -80,7 +80,7 @@ async def test_what_was_said_before_is_handed_over_with_it(db: Database) -> None
         ScriptedModel(script),
         tools=[_look],
         handoffs=[Agent("Refunds", model)],
-        db=db,
+        db=InMemoryDb(),
         add_history_to_context=True,
     )
     await triage.arun("Hi", session_id="talk")
@@ -122,13 +122,13 @@ async def test_what_a_filter_returns_has_to_be_messages(returned: Any) -> None:
     assert model.requests == []
 
 
-async def test_a_conversation_is_handed_over_once(db: Database) -> None:
+async def test_a_conversation_is_handed_over_once() -> None:
     other = ScriptedModel(["never"])
     triage = Agent(
         "Triage",
         transferring("refunds", "sales"),
         handoffs=[Agent("Refunds", ScriptedModel(["You get it."])), Agent("Sales", other)],
-        db=db,
+        db=InMemoryDb(),
     )
     run = await triage.arun("A refund!")
     assert run.content == "You get it."
@@ -136,11 +136,11 @@ async def test_a_conversation_is_handed_over_once(db: Database) -> None:
     assert run.tools[1].tool_call_error
 
 
-async def test_where_the_other_agent_fails_the_first_one_may_answer(db: Database) -> None:
+async def test_where_the_other_agent_fails_the_first_one_may_answer() -> None:
     triage = transferring("refunds")
     triage.script.append("Alone.")
     refunds = Agent("Refunds", ScriptedModel([Reply.failed()]))
-    run = await Agent("Triage", triage, handoffs=[refunds], db=db).arun("A refund!")
+    run = await Agent("Triage", triage, handoffs=[refunds], db=InMemoryDb()).arun("A refund!")
     assert run.content == "Alone."
     assert "Refunds failed" in (run.tools[0].result or "")
 

@@ -1,10 +1,11 @@
-"""The scripts of cookbook/02_agents/21_mcp do what they say, with tool_shed.py and flower_bed.py."""
+"""The scripts of cookbook/02_agents/21_mcp do what they say, with the two servers beside them."""
 
 import socket
 import subprocess
 import sys
 import time
 
+import pytest
 from cookbook_scripts import COOKBOOK, Cookbook
 
 from kern.testing import Reply
@@ -43,6 +44,7 @@ def test_a_server_asks_the_user(cookbook: Cookbook) -> None:
     ]
 
 
+@pytest.mark.nightly
 def test_a_server_gets_headers_of_each_run(cookbook: Cookbook) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -58,6 +60,7 @@ def test_a_server_gets_headers_of_each_run(cookbook: Cookbook) -> None:
     assert printed.splitlines() == ["ada the shed of ada Ada's.", "bob the shed of bob Bob's."]
 
 
+@pytest.mark.nightly
 def test_several_servers_are_one(cookbook: Cookbook) -> None:
     calls = Reply.tool_calls(("look", {"shelf": "low"}), ("water", {"flower": "rose"}))
     printed = cookbook(HERE + "several_servers.py", calls, "It is wet.")

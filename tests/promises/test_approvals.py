@@ -1,10 +1,12 @@
 """A call that needs an approval is made once it is approved, whoever decides, where and when."""
 
 import asyncio
+import signal
 import time
 from typing import Any
 
 import pytest
+from elsewhere import Elsewhere
 from stores import same
 
 from kern.agent import Agent
@@ -18,6 +20,19 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.testing import Reply, ResponsesServer
 from kern.tools import Toolkit, tool
+
+SERVED = """
+from kern.approval import approval
+from kern.tools import tool
+
+@approval
+@tool
+def pay() -> str:
+    say("paid")
+    return "paid"
+
+agent = Agent("Tester", OpenAIResponses("test-model", max_retries=0), db=db, tools=[pay])
+"""
 
 
 class Cashier:
@@ -68,9 +83,9 @@ class Cashier:
     async def begin(self, *calls: tuple[str, dict[str, Any]], **options: Any) -> RunOutput:
         """Have a run pause for these calls."""
         self.server.script += [Reply.tool_calls(*calls), Reply.text("Well.")]
-        options = {"run_id": "run", "background": True} | options
-        run = await self.agent.arun("Do it", **options)
-        if options["background"]:
+        given: dict[str, Any] = {"run_id": "run", "background": True} | options
+        run: RunOutput = await self.agent.arun("Do it", **given)
+        if given["background"]:
             run = await self.agent.await_run(run.run_id, 20) or run
         assert run.is_paused
         return run
@@ -98,6 +113,13 @@ class Cashier:
     def told(self) -> str:
         """What the model was told of the last call."""
         return str(self.server.requests[-1].body["input"][-1]["output"])
+
+
+def approval_in(run: RunOutput) -> dict[str, Any]:
+    """The record by which a run went on."""
+    found = (run.metadata or {})["approval"]
+    assert isinstance(found, dict)
+    return found
 
 
 @pytest.fixture
@@ -139,8 +161,7 @@ async def test_a_background_run_goes_on_by_itself_once_its_record_is_approved(
     )
     run = await cashier.ended()
     assert cashier.made == ["pay 5"]
-    assert isinstance(run.metadata, dict)
-    approved = run.metadata["approval"]
+    approved = approval_in(run)
     assert (approved["id"], approved["resolved_by"]) == (record["id"], "boss")
     assert cashier.approvals == [approved], "post-hooks see by what the run went on"
     assert (await cashier.only())["run_status"] == "COMPLETED"
@@ -160,7 +181,7 @@ async def test_each_call_is_decided_by_itself(cashier: Cashier) -> None:
     records = {each["tool_args"]["amount"]: each["id"] for each in await cashier.pending()}
     assert await cashier.db.aupdate_approval(records[2], status="rejected")
     assert await cashier.db.aupdate_approval(records[3], status="approved")
-    while len(cashier.made) < 1:
+    while not cashier.made:  # noqa: ASYNC110 # the tool has no event
         await asyncio.sleep(0.01)
     run = await cashier.agent.await_run("run", 20)
     assert run
@@ -248,9 +269,8 @@ async def test_in_the_foreground_a_run_without_answers_goes_on_by_its_record(
     run = await cashier.agent.acontinue_run(run_id="run")
     assert run.status is RunStatus.completed
     assert cashier.made == ["pay 5"]
-    assert isinstance(run.metadata, dict)
-    assert run.metadata["approval"]["resolved_by"] == "boss"
-    assert cashier.approvals == [run.metadata["approval"]]
+    assert approval_in(run)["resolved_by"] == "boss"
+    assert cashier.approvals == [approval_in(run)]
 
 
 @pytest.mark.parametrize("background", [True, False])
@@ -294,6 +314,33 @@ async def test_an_audit_is_the_record_of_a_decision(
     assert cashier.made == (["note hi"] if allowed else [])
 
 
+async def test_a_run_goes_on_by_a_record_though_its_process_and_that_of_the_decision_are_gone(
+    elsewhere: Elsewhere, server: ResponsesServer, shared_db: Database
+) -> None:
+    server.script += [Reply.tool_calls(("pay", {})), Reply.text("Well.")]
+    begins = elsewhere(
+        SERVED + "await agent.arun('Pay', background=True, run_id='run')\n"
+        "say((await agent.await_run('run')).status)\nawait hear()"
+    )
+    assert await begins.said() == "PAUSED"
+    begins.send(signal.SIGKILL)
+    await begins.ended()
+    decides = elsewhere(
+        "[found], _ = await db.aget_approvals(status='pending')\n"
+        "say((await db.aupdate_approval(found['id'], 'pending', status='approved'))['run_status'])"
+        "\nawait hear()"
+    )
+    assert await decides.said() == "PENDING"
+    decides.send(signal.SIGKILL)
+    await decides.ended()
+    goes_on = elsewhere(
+        SERVED + "from kern.agent.serving import serve\n"
+        "serving = asyncio.create_task(serve([agent]))\n"
+        "say((await agent.await_run('run', until='end')).content)"
+    )
+    assert [await goes_on.said(), await goes_on.said()] == ["paid", "Well."]
+
+
 async def test_a_cancelled_run_takes_its_records_back(cashier: Cashier) -> None:
     await cashier.begin(("pay", {"amount": 5}))
     await cashier.agent.acancel_run("run")
@@ -313,9 +360,11 @@ async def test_a_record_that_expires_is_expired_and_the_model_is_told(
 
     cashier = Cashier(sqlite_db, model, server)
     cashier.agent = Agent("Cashier", model, db=sqlite_db, tools=[pay])
-    await cashier.begin(("pay", {}))
-    record = await cashier.only()
-    assert record["expires_at"] is not None
+    run = await cashier.begin(("pay", {}))
+    record, expires_at = await cashier.only(), run.requirements[0].expires_at
+    assert expires_at
+    while time.time() < expires_at:  # noqa: ASYNC110 # a moment has no event
+        await asyncio.sleep(0.01)
     assert await cashier.db.aupdate_approval(record["id"], "pending", status="approved") is None
     store = await sqlite_db.store()
     async with asyncio.timeout(20):
@@ -354,6 +403,7 @@ async def test_of_a_record_and_an_answer_at_once_one_is_heard(
         assert record
         if isinstance(by_answer, RunStateError):
             assert isinstance(by_record, dict)
+            assert "by eve" in str(by_answer), "the loser is told who was first"
             assert record["resolved_by"] == "eve"
             assert f"pay {number}" not in cashier.made
         else:

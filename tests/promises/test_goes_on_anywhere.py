@@ -14,6 +14,7 @@ from kern.agent import Agent
 from kern.agent.definition import runtime_of
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
+from kern.db.sqlite import SqliteDb
 from kern.errors import (
     ConfigurationError,
     InvalidInputError,
@@ -21,9 +22,11 @@ from kern.errors import (
     RunNotFoundError,
     RunStateError,
 )
+from kern.execution.attempt import Attempt
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
+from kern.run.record import RunRecord
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 
@@ -175,6 +178,35 @@ async def test_a_stream_ends_with_the_run_where_that_is_asked_for(refunds: Refun
     assert [each.content for each in events if each.content] == ["Well."]
 
 
+@pytest.mark.parametrize("background", [True, False], ids=["background", "foreground"])
+async def test_who_is_told_of_a_pause_may_answer_it_at_once(
+    sqlite_db: SqliteDb,
+    model: OpenAIResponses,
+    script: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+    background: bool,
+) -> None:
+    refunds = Refunds(sqlite_db, model)
+    store, restore = (await runtime_of(refunds.agent)).store, Attempt.restore
+
+    async def restore_late(attempt: Attempt) -> None:
+        await asyncio.sleep(0.1)  # In which what was journaled is written, and read.
+        await restore(attempt)
+
+    monkeypatch.setattr(Attempt, "restore", restore_late)
+    async for event in refunds.agent.arun(
+        "Refund", run_id="run", stream=True, stream_events=True, background=background
+    ):
+        reading = asyncio.create_task(store.read("run"))
+        if event.event is RunEvent.run_paused:
+            event.requirements[0].confirm()
+            await refunds.agent.acontinue_run("run", requirements=event.requirements)
+        await reading
+    run = await refunds.agent.await_run("run", timeout=20, until="end")
+    assert run is not None
+    assert (run.status, refunds.made) == (RunStatus.completed, [5])
+
+
 async def test_it_fails_as_a_run_does(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -184,6 +216,8 @@ async def test_it_fails_as_a_run_does(
     with pytest.raises(ModelError, match="On strike") as failed:
         await refunds.agent.acontinue_run(paused)
     assert failed.value.run_output.status is RunStatus.error
+    with pytest.raises(RunStateError, match=r"ERROR, not PAUSED.*answered by process"):
+        await refunds.agent.acontinue_run("run", requirements=paused.requirements)
     run = await refunds.agent.acontinue_run("run")
     assert (run.status, run.content, refunds.made) == (RunStatus.completed, "Well.", [5])
 
@@ -201,6 +235,29 @@ async def test_who_leaves_a_run_that_goes_on_ends_it(
     found = await shared.agent.await_run("run", timeout=10)
     assert found is not None
     assert found.status is RunStatus.cancelled
+
+
+async def test_who_leaves_before_the_run_has_gone_on_ends_it_too(
+    refunds: Refunds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused = allowed(await refunds.paused())
+    store, asked = (await runtime_of(refunds.agent)).store, asyncio.Event()
+    resume = store.resume
+
+    async def resume_late(*args: Any, **options: Any) -> RunRecord | None:
+        asked.set()
+        await asyncio.sleep(0.05)
+        return await resume(*args, **options)
+
+    monkeypatch.setattr(store, "resume", resume_late)
+    going = asyncio.ensure_future(refunds.agent.acontinue_run(paused))
+    await asked.wait()
+    going.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await going
+    run = await refunds.agent.await_run("run", timeout=10, until="end")
+    assert run is not None
+    assert (run.status, refunds.made) == (RunStatus.cancelled, [])
 
 
 async def test_what_is_said_beside_the_answer_comes_after_the_results(
@@ -522,6 +579,6 @@ async def test_a_foreground_run_that_expires_waits_for_its_caller(
     assert await store.expired_pauses(10) == []
     with pytest.raises(RunStateError, match="expired"):
         await agent.acontinue_run(allowed(paused))
-    found = await store.get("run")
-    assert found is not None
-    assert found.status is RunStatus.paused
+    run = await agent.acontinue_run("run")
+    assert (run.status, run.content) == (RunStatus.completed, "Well.")
+    assert "in time" in str(run.tools[0].result)

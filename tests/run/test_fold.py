@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from kern.db.base import Store
 from kern.db.values import Appended, Settled
+from kern.dispatch.answer import Answer
 from kern.dispatch.decisions import decide
 from kern.dispatch.streams import Reader
 from kern.errors import JournalError, ModelError
@@ -278,7 +279,7 @@ class Life:
         self.attempt = None
         await self.moment()
         if self.status in (ERROR, PAUSED) and self.one_of("resume", "resume", "leave") == "resume":
-            self.rows.add(await decide(self.store, self.record, {}))
+            self.rows.add((await decide(self.store, self.record, Answer())).rows)
             self.status = PENDING
             await self.moment()
 

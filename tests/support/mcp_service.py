@@ -6,11 +6,11 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio
 import uvicorn
-from mcp import MCPDeprecationWarning
+from mcp import MCPDeprecationWarning, UrlElicitationRequiredError
 from mcp.server import MCPServer
 from mcp.server.mcpserver import (
     AcceptedElicitation,
@@ -23,7 +23,14 @@ from mcp.server.mcpserver import (
 )
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp.types import METHOD_NOT_FOUND, ErrorData, JSONRPCError, JSONRPCRequest, ToolAnnotations
+from mcp.types import (
+    METHOD_NOT_FOUND,
+    ElicitRequestURLParams,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCRequest,
+    ToolAnnotations,
+)
 from ports import free_port
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,6 +40,8 @@ def noted(path: Path) -> list[str]:
     """Return the lines of a file of notes; none where there is none."""
     return path.read_text().splitlines() if path.exists() else []
 
+
+URL = "https://example.com/login"
 
 # The smallest picture that there is.
 PNG = bytes.fromhex(
@@ -50,12 +59,21 @@ class Name(BaseModel):
     name: str
 
 
+class Size(BaseModel):
+    size: Literal["small", "large"] = "small"
+    count: int = 1
+
+
 async def _ask_seat(flight: str) -> Elicit[Seat]:
     return Elicit(f"Which seat on {flight}?", Seat)
 
 
 async def _ask_name(seat: Annotated[Seat, Resolve(_ask_seat)]) -> Elicit[Name]:
     return Elicit(f"Who sits in row {seat.row}?", Name)
+
+
+async def _ask_size() -> Elicit[Size]:
+    return Elicit("Which size?", Size)
 
 
 def note(text: str) -> None:
@@ -67,6 +85,7 @@ def note(text: str) -> None:
 
 def make_server(**options: Any) -> MCPServer[Any]:
     """Return the server."""
+    visited = Path(f"{os.environ.get('MCP_NOTES')}.visited")
     server: MCPServer[Any] = MCPServer("service", log_level="CRITICAL", **options)
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=True, title="Adds"))
@@ -114,8 +133,24 @@ def make_server(**options: Any) -> MCPServer[Any]:
         return f"{flight}: row {seat.row}, window {seat.window}, {who}"
 
     @server.tool()
+    def login() -> str:
+        """Need an address to be visited first."""
+        if not visited.exists():
+            visit = ElicitRequestURLParams(message="Log in:", url=URL, elicitation_id="1")
+            raise UrlElicitationRequiredError([visit])
+        return "logged in"
+
+    @server.tool()
+    async def order(size: Annotated[Size, Resolve(_ask_size)]) -> str:
+        """Order something of a size."""
+        return f"{size.size} x {size.count}"
+
+    @server.tool()
     async def slow(seconds: float) -> str:
-        """Take a time."""
+        """Take a time, the first time."""
+        if any(each.startswith("slow") for each in noted(Path(os.environ["MCP_NOTES"]))):
+            note("slow once more")
+            return "slept"
         note("slow began")
         try:
             await asyncio.sleep(seconds)

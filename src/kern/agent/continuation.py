@@ -10,7 +10,7 @@ import msgspec
 from kern.agent.branching import BranchOptions, Wanted, begins_anew, branch
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.options import Input
-from kern.agent.resumption import Alone, Resumption, Standing
+from kern.agent.resumption import Alone, Resumption, Standing, stands_still
 from kern.agent.work import Work
 from kern.dispatch.answer import Answer, check_agent
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError, RunStateError
@@ -127,7 +127,9 @@ class Continuation(msgspec.Struct, frozen=True):
         background, told = given.get("background"), 0
         if is_read:
             told = fold(await store.events(record.run_id, 0)).next_event - 1
-        kind = Resumption if record.status in _RESUMED else Standing
+        # What a run does not wait for is refused; it goes on without.
+        fits = record.status is RunStatus.paused or not self.answer.decides
+        kind = Resumption if fits and stands_still(record) else Standing
         return kind(
             agent=self.agent,
             record=record,
@@ -209,8 +211,6 @@ class Continuation(msgspec.Struct, frozen=True):
                 f"Run {self.run_id} was cancelled. Begin a new one with its steps: fork=True."
             )
 
-
-_RESUMED = (RunStatus.paused, RunStatus.error)
 
 _BRANCHING = ("continue_from", "fork", "regenerate", "from_seq")
 

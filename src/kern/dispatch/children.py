@@ -10,6 +10,7 @@ from kern.db.base import Store
 from kern.dispatch.alone import continue_alone, execute_alone
 from kern.dispatch.answer import Answer
 from kern.dispatch.background import Background
+from kern.dispatch.owners import is_gone
 from kern.dispatch.submission import SessionPolicy
 from kern.dispatch.waiting import Until
 from kern.errors import RunConflictError, RunNotFoundError, RunStateError
@@ -18,6 +19,8 @@ from kern.execution.children import kept_child, own_answers
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition
 from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
+from kern.run.fold import fold
 from kern.run.record import NewRun, RunRecord
 
 
@@ -41,7 +44,13 @@ class Runs(Protocol):
         """Have a run go on in the background."""
 
     async def resume_here(
-        self, definition: Definition, record: RunRecord, answer: Answer, emit: Emit | None
+        self,
+        definition: Definition,
+        record: RunRecord,
+        answer: Answer,
+        emit: Emit | None,
+        *,
+        told: int = 0,
     ) -> RunOutput:
         """Have a run go on here and now."""
 
@@ -96,6 +105,8 @@ class Nested:
             now = time.time()
             live = [each for each in answers if each.expires_at is None or each.expires_at > now]
             output = await self._answer(child, record, Answer(live, by=child.by))
+        elif child.foreground and (output.status is RunStatus.pending or is_gone(record.executor)):
+            output = await self._answer(child, record, Answer())  # Its caller was lost.
         else:
             output = await self._follow(child)
         output.input_json = output.input_json or record.input
@@ -106,7 +117,9 @@ class Nested:
         runs, definition = self._runs, child.definition
         try:
             if child.foreground:
-                return await _ended(runs.resume_here(definition, record, answer, child.emit))
+                told = 0 if child.emit is None else await self._told(record.run_id)
+                going_on = runs.resume_here(definition, record, answer, child.emit, told=told)
+                return await _ended(going_on)
             await runs.resume(record, answer, definition)
         except RunStateError:
             now = await self._known(child)
@@ -114,6 +127,11 @@ class Nested:
                 raise
             return await self._go_on(child, now)  # Somebody else was first.
         return await self._wait(child)
+
+    async def _told(self, run_id: str) -> int:
+        """Return the number of the last event until now: who reads the parent has it."""
+        rows = await until_available(partial(self._runs.store.events, run_id, 0))
+        return fold(rows).next_event - 1
 
     async def _follow(self, child: Child) -> RunOutput:
         """Have a child go on that waits or is lost, here if nowhere else, and wait for it."""

@@ -53,6 +53,9 @@ async def decide(store: Store, record: RunRecord, answer: Answer) -> Decided:
     if record.status is RunStatus.paused:
         given = (_given(run_id, state, answer), answer.results)
         heard = await hear(store, record, state.requirements, *given, by)
+        is_known = not (answer.decides or messages or heard.known)
+        if is_known and all(each.kind != "unknown_outcome" for each in state.requirements):
+            return Decided([], heard.resolved)  # The attempt decides by what is known.
         known, by = heard.known, by or heard.by
         steps = decided(run_id, state, *given, known=known, by=by, messages=messages)
     else:

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from kern.errors import RunNotFoundError, described
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import RunState
-from kern.run.steps import AnyStep, ChildBegun, ToolEnded
+from kern.run.requirement import place_of
+from kern.run.steps import AnyStep, ChildBegun, Paused, ToolEnded
 
 logger = logging.getLogger("kern")
 
@@ -37,6 +38,7 @@ class NestedEvents:
         self._events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue(_HELD)
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._told: dict[str, int] = {}
+        self._pauses: dict[str, int] = {}
         self._ended: set[str] = set()
 
     def step(self, step: AnyStep | None, state: RunState) -> None:
@@ -51,12 +53,16 @@ class NestedEvents:
             if reading is None or reading.done():
                 self._ended.discard(step.run_id)
                 self._reading[step.run_id] = asyncio.create_task(self._read_child(step.run_id))
+        elif isinstance(step, Paused) and state.next_event <= self._after + 1:
+            # The reader has what came before this pause, of the children that wait, too.
+            for run_id in self._waiting(step, state):
+                self._pauses[run_id] = self._pauses.get(run_id, 0) + 1
         elif isinstance(step, ToolEnded) and self._reading:
-            run_id = state.children_of_last.get(step.place)
-            if run_id is not None:
-                self._ended.add(run_id)
+            ended = state.children_of_last.get(step.place)
+            if ended is not None:
+                self._ended.add(ended)
                 if state.next_event <= self._after + 1:  # The reader has all of it.
-                    self._reading.pop(run_id).cancel()
+                    self._reading.pop(ended).cancel()
 
     async def events(
         self, own: AsyncGenerator[RunOutputEvent, None]
@@ -96,14 +102,23 @@ class NestedEvents:
             raise
         await self._events.put(None)
 
+    def _waiting(self, step: Paused, state: RunState) -> set[str]:
+        children = state.children_of_last
+        places = {place_of(each) for each in step.requirements}
+        return {run_id for place, run_id in children.items() if place in places}
+
     async def _read_child(self, run_id: str) -> None:
+        pauses = self._pauses.pop(run_id, 0)
         while True:
             try:
                 async with aclosing(self._read(run_id, self._told.get(run_id, 0))) as events:
                     async for event in events:
                         if event.run_id == run_id:
                             self._told[run_id] = event.seq
-                        await self._events.put(event)
+                        if not pauses:
+                            await self._events.put(event)
+                        elif event.run_id == run_id and event.event is RunEvent.run_paused:
+                            pauses -= 1
                 return
             except RunNotFoundError:
                 if run_id in self._ended:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from secrets import token_hex
 
 from msgspec.structs import replace
 
@@ -21,6 +20,7 @@ from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
 from kern.dispatch.heart import Pulse
 from kern.dispatch.maintenance import Maintenance
+from kern.dispatch.owners import new_executor
 from kern.dispatch.scheduler import Scheduler
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import on_terminate
@@ -68,7 +68,7 @@ class Runtime:
         """
         self.store = store
         self.settings = settings
-        self._name = token_hex(8)
+        self._name = new_executor()
         self._owner = owner
         self._tasks = Tasks()
         self._definitions = Definitions()
@@ -312,15 +312,14 @@ class Runtime:
         """
         await self._subscriptions.listen()
         spec = Spec.of(definition, dependencies)
+        given = with_options(record.input or "", options) if options else record.input
         lease = self.settings.heartbeat
         resumed = await self._foreground.resume(record, answer, self._name, lease)
         if resumed.status is RunStatus.pending:  # Another run of its session is first.
             self.use(definition)
             if self._worker.takes_runs:
                 self._definitions.pin(record.run_id, spec, self._owner())
-        if options:
-            resumed = replace(resumed, input=with_options(resumed.input or "", options))
-        return await self._carried_out(resumed, spec, emit, told)
+        return await self._carried_out(replace(resumed, input=given), spec, emit, told)
 
     async def refuse(
         self, record: RunRecord, answer: Answer, wanted: RunStatus = RunStatus.paused

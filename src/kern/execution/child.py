@@ -1,8 +1,9 @@
 """A run that a tool call of another run is: the port to what carries it out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition
@@ -15,8 +16,7 @@ SHARES_STATE = "shares_state"
 """The option of a run whose session's state is its parent's to write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(msgspec.Struct, frozen=True):
     """A run that a tool call is.
 
     Attributes:

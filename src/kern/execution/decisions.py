@@ -187,7 +187,8 @@ def _check_open(answer: RunRequirement) -> None:
     """
     if answer.expires_at is not None and answer.expires_at < time.time():
         raise RunStateError(
-            f"The requirement {answer.id} has expired. Retry the run, or cancel it."
+            f"The requirement {answer.id} has expired. Continue the run without this answer, or "
+            "cancel it."
         )
     if answer.strict:
         raise RunStateError(

@@ -27,6 +27,7 @@ from kern.run.steps import (
     CallBegun,
     CallBroken,
     ModelAnswered,
+    Paused,
     TextSlice,
 )
 
@@ -319,7 +320,11 @@ class Journal:
     async def _write(self, *, waits: bool = True) -> None:
         store, run_id = self._store, self._output.run_id
         async with self._writing:
-            rows, readable = self._rows(self._unwritten), len(self.entries)
+            unwritten, readable = self._unwritten, len(self.entries)
+            if unwritten and isinstance(unwritten[-1].step, Paused):
+                # It is written with the run's row: who is told of a pause may answer it.
+                unwritten, readable = unwritten[:-1], readable - 1
+            rows = self._rows(unwritten)
             if store is None or not rows:
                 return
             self._has_pieces |= any(row.type in PIECE_KINDS for row in rows)

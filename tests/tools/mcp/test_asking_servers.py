@@ -7,7 +7,7 @@ from pathlib import Path
 import mcp_service
 import pytest
 from load import ended
-from mcp_service import Legacy, noted, serving_mcp
+from mcp_service import URL, Legacy, noted, serving_mcp
 from ports import free_port
 from starlette.types import ASGIApp
 
@@ -162,3 +162,64 @@ async def test_a_process_that_does_not_say_which_call_it_asks_for_is_answered(
     async with MCPTools(command, env=env, timeout_seconds=30) as tools:
         assert await booked(booking(db, tools, "LH1", "LH2")) == BOOKED
     assert sorted(noted(notes)) == ["book LH1", "book LH2"]
+
+
+def calling(db: SqliteDb, tools: MCPTools, name: str) -> Agent:
+    model = ScriptedModel([Reply.tool_calls((name, {}))], default="Done.")
+    return Agent("Traveller", model, db=db, tools=[tools])
+
+
+@BOTH
+async def test_an_address_that_has_to_be_visited_pauses_the_run_until_a_person_says_so(
+    db: SqliteDb, notes: Path, around: Callable[[ASGIApp], ASGIApp]
+) -> None:
+    async with serving_mcp(around=around) as url, MCPTools(url=url, on_interrupt="fail") as tools:
+        agent = calling(db, tools, "login")
+        run = await paused(agent)
+        [asked] = run.active_requirements
+        assert (asked.kind, asked.message) == ("confirmation", f"Log in: {URL}")
+        visit(notes)
+        asked.confirm()
+        await agent.acontinue_run(run.run_id, requirements=[asked])
+        assert result_of(await ended(agent, run.run_id)) == "logged in"
+
+
+async def test_an_address_that_nobody_wants_to_visit_fails_the_call(
+    db: SqliteDb, notes: Path
+) -> None:
+    async with serving_mcp() as url, MCPTools(url=url) as tools:
+        agent = calling(db, tools, "login")
+        run = await paused(agent)
+        [asked] = run.active_requirements
+        asked.reject()
+        await agent.acontinue_run(run.run_id, requirements=[asked])
+        assert "elicitation required" in result_of(await ended(agent, run.run_id))
+
+
+@BOTH
+@pytest.mark.parametrize("values", [{}, {"size": "large"}])
+async def test_what_nobody_has_changed_of_a_form_has_its_default(
+    db: SqliteDb,
+    notes: Path,
+    around: Callable[[ASGIApp], ASGIApp],
+    values: dict[str, object],
+) -> None:
+    async with serving_mcp(around=around) as url, MCPTools(url=url) as tools:
+        agent = calling(db, tools, "order")
+        run = await paused(agent)
+        [asked] = run.active_requirements
+        assert asked.kind == "confirmation"
+        assert asked.user_input_schema is not None
+        size, count = asked.user_input_schema
+        assert (size.description, count.field_type) == (
+            "Size. One of: small, large. By default small",
+            "int",
+        )
+        asked.provide_user_input(values)
+        asked.confirm()
+        await agent.acontinue_run(run.run_id, requirements=[asked])
+        assert result_of(await ended(agent, run.run_id)) == f"{values.get('size', 'small')} x 1"
+
+
+def visit(notes: Path) -> None:
+    Path(f"{notes}.visited").touch()

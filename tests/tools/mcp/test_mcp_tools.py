@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from mcp import Client
 from mcp_service import PNG, Legacy, noted, serving_mcp
 from ports import free_port
 from starlette.types import ASGIApp
@@ -194,4 +195,43 @@ async def test_the_model_is_told_of_a_server_that_stays_away(
     result = await called(tools, "add", '{"a": 1, "b": 2}')
     assert result.is_error
     assert "ToolsetError" in str(result.content)
+    await tools.close()
+
+
+async def test_a_session_that_its_user_has_opened_is_used_and_left_open(url: str) -> None:
+    async with Client(url) as client:
+        tools = MCPTools(session=client.session)
+        run = await agent_with(tools, ("add", {"a": 1, "b": 2})).arun("Add.")
+        assert results_of(run.messages) == ["3"]
+        assert not tools.is_portable
+        await tools.close()
+        assert (await client.list_tools()).tools
+
+
+async def test_a_function_may_give_a_run_its_server(url: str) -> None:
+    def tools_of(user_id: str) -> list[MCPTools]:
+        return [MCPTools(url=url, headers={"X-User": user_id})]
+
+    model = ScriptedModel([Reply.tool_calls(("who", {})), "Done."])
+    run = await Agent("Traveller", model, tools=tools_of).arun("Who?", user_id="ann")
+    assert results_of(run.messages) == ["ann"]
+
+
+async def test_a_server_is_used_by_synchronous_runs_too(url: str) -> None:
+    agent = agent_with(MCPTools(url=url), ("add", {"a": 1, "b": 2}))
+    run = await asyncio.to_thread(agent.run, "Add.")
+    assert results_of(run.messages) == ["3"]
+
+
+async def test_a_session_with_the_headers_of_a_run_closes_once_it_is_idle(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kern.tools.mcp.pool._IDLE", 0.05)
+    tools = MCPTools(url=url, header_provider=lambda user_id: {"X-User": user_id})
+    await agent_with(tools, ("who", {})).arun("Who?", user_id="ann")
+    [(_, shared)] = tools._pools
+    pool = await shared.get()
+    async with asyncio.timeout(5):
+        while pool._open:  # noqa: ASYNC110 # it closes by itself
+            await asyncio.sleep(0.01)
     await tools.close()

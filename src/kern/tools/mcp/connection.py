@@ -37,6 +37,9 @@ _NOTICE = 0.5
 
 _GRACE = 2.0
 
+# Seconds in which a server has to start and to say what it is: a command may install it first.
+_OPENING = 60.0
+
 
 class RepeatError(Exception):
     """A call was given up, to be made once more, alone."""
@@ -132,7 +135,9 @@ class Connection:
         # In a context of its own: it serves more than the run that was the first to ask.
         self._owner = asyncio.create_task(self._own(opened), context=Context())
         try:
-            await asyncio.wait({opened, self._owner}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {opened, self._owner}, timeout=_OPENING, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             if not opened.done():
                 self._owner.cancel()
@@ -279,7 +284,7 @@ class Connection:
         error = self._failure
         if isinstance(error, ToolsetError | ImportError):
             return error
-        reason = "it ended" if error is None else self.told(error)
+        reason = "it ended, or said nothing for a minute" if error is None else self.told(error)
         return ToolsetError(
             f"The MCP server {self.server.name} cannot be used: {reason}. Look whether it runs, "
             "and whether it speaks MCP there."

@@ -144,10 +144,15 @@ def _fields(schema: Mapping[str, Any]) -> Iterator[UserInputField]:
     required = schema.get("required") or ()
     for name, about in (schema.get("properties") or {}).items():
         told = [str(each) for key in ("title", "description") if (each := about.get(key))]
+        if told and told[0].replace(" ", "_").lower() == name.lower():
+            del told[0]  # A title that libraries make of the name says nothing.
         if choices := [*_choices(about)]:
             told.append(f"One of: {', '.join(choices)}")
+        if "default" in about:
+            told.append(f"By default {about['default']}")
         text = ". ".join(told) or None
-        yield UserInputField(name, field_type(about), text, required=name in required)
+        is_asked = name in required and "default" not in about
+        yield UserInputField(name, field_type(about), text, required=is_asked)
 
 
 def _choices(about: Mapping[str, Any]) -> Iterator[str]:
@@ -167,8 +172,11 @@ def _response(answer: RunRequirement) -> "ElicitResult":
         return ElicitResult(action="decline")
     if answer.state and "url" in answer.state:
         return ElicitResult(action="accept")
+    schema = (answer.state or {}).get("schema")
+    fields = schema.get("properties", {}) if isinstance(schema, dict) else {}
+    content = {name: each["default"] for name, each in fields.items() if "default" in each}
     given = {each.name: each.value for each in answer.user_input_schema or ()}
-    content = {name: value for name, value in given.items() if value is not None}
+    content |= {name: value for name, value in given.items() if value is not None}
     return ElicitResult(action="accept", content=content)
 
 
