@@ -79,7 +79,8 @@ class Case:
 
     async def _rows(self, store: Store, session_id: str) -> Sequence[dict[str, str]]:
         found = "SELECT run_id, agent_id, status FROM {runs} WHERE session_id = {1}"
-        return [dict(row) for row in await query(store, found, session_id)]
+        rows = await query(store, found, session_id)
+        return [{name: str(value) for name, value in row.items()} for row in rows]
 
     async def _committed(self, store: Store, session_id: str) -> tuple[set[str], set[str]]:
         """Return the turns and the steps that the dead process has committed."""

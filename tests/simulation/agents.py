@@ -173,5 +173,8 @@ def agents(database: Database, expires_in: float) -> dict[str, Agent]:
     return {agent.id: agent for agent in made}
 
 
+HELPERS = frozenset({"helper", "second"})
+"""The agents whose runs are calls of others."""
+
 AGENT_LIMIT, USER_LIMIT = 2, 1
 TOOL_CALL_LIMIT, REQUESTS, MAX_TURNS = 3, 3, 2

@@ -18,7 +18,7 @@ from kern.db.sqlite.sweep import Sweep
 from kern.db.values import Accepted, Claim, Settled
 from kern.dispatch.waiting import Waiting
 from kern.errors import BudgetExceededError
-from kern.execution import calls, executor, finishing
+from kern.execution import calls, decisions, executor, finishing
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
 from kern.execution.settling import settle
@@ -236,6 +236,11 @@ def reader_of_what_is_not_committed() -> _Patch:
 @_mutation(_CALM, "nobody has allowed it")
 def pause_that_begins_the_call() -> _Patch:
     return patch.object(calls, "place_of", lambda _: -1)
+
+
+@_mutation(_CALM, "which nobody has given")
+def arguments_that_are_lost() -> _Patch:
+    return patch.object(decisions, "arguments_of", lambda _: None)
 
 
 @_mutation(_DEPLOYS, "output_model of .* was asked again", first=26)

@@ -16,7 +16,7 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunContext
 from kern.run.requirement import RunRequirement
 from kern.testing import FunctionModel, Reply
-from kern.tools import FunctionTool
+from kern.tools import FunctionTool, Tool
 
 LEVELS = {
     "root": (("work a", "sign b"), ("fill c", "ask d"), ("middle e",)),
@@ -74,7 +74,7 @@ def make_agent(case: str, db: Database, ledger: Path, kill_in: str | None = None
                 return Reply.tool_calls(*((tool, _arguments(tool, step)) for tool, step in calls))
             return f"{level}: {', '.join(each.text for each in said if each.role == 'tool')}"
 
-        tools = [
+        tools: list[Tool] = [
             FunctionTool(work),
             FunctionTool(work, name="sign", requires_confirmation=True),
             FunctionTool(fill, requires_user_input=True, user_input_fields=["word"]),

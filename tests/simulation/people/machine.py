@@ -51,7 +51,13 @@ crashes = st.one_of(
 tools = st.sampled_from(["work", "asked", "hurried", "final", "filled", "outside", "unsure"])
 
 
-def _step(tool: str, child: list[list[Step]] | None = None) -> Step:
+def step_of(tool: str, child: list[list[Step]] | None = None) -> Step:
+    """Return a call of a tool, or one that is a run of another agent.
+
+    Args:
+        tool: the tool.
+        child: what that run does.
+    """
     plan = None if child is None else _plan("", child)
     return Step(tool=tool, seconds=0.5, child=plan, how="wait", agent="plain")
 
@@ -64,10 +70,10 @@ def _turns(steps: st.SearchStrategy[Step]) -> st.SearchStrategy[list[list[Step]]
     return st.lists(st.lists(steps, min_size=1, max_size=3), min_size=1, max_size=2)
 
 
-leaves = tools.map(_step)
+leaves = tools.map(step_of)
 families = leaves
 for _ in range(2):
-    families = leaves | _turns(families).map(partial(_step, "helped"))
+    families = leaves | _turns(families).map(partial(step_of, "helped"))
 decisions: st.SearchStrategy[Decision] = st.sampled_from(
     ["confirm", "confirm", "edit", "reject", "give"]
 )

@@ -5,6 +5,7 @@ from kern.run.entry import read_row
 from kern.run.record import JournalRow
 from kern.run.state import StatePatch
 from kern.run.steps import ToolEnded
+from tests.simulation.agents import HELPERS
 from tests.simulation.promises.seen import Row, Seen
 
 
@@ -36,6 +37,8 @@ class Kept:
         states: dict[str, dict[str, object]] = {}
         for row in sorted(self._seen.rows.values(), key=lambda row: row.position):
             patches = self._patches(row)
+            if row.agent_id in HELPERS:
+                continue  # What they change is a part of what their parents' calls have changed.
             if patches:
                 states.setdefault(row.session_id, {})
             for patch in patches:
