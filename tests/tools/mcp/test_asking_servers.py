@@ -213,7 +213,7 @@ async def test_what_nobody_has_changed_of_a_form_has_its_default(
         assert size is not None
         assert count is not None
         assert (size.description, count.field_type) == (
-            "Size. One of: small, large. By default small",
+            "One of: small, large. By default small",
             "int",
         )
         asked.provide_user_input(values)
