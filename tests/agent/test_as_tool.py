@@ -194,7 +194,7 @@ async def test_a_child_has_the_state_of_its_parent_which_sees_what_it_has_change
 
 @BOTH
 async def test_children_side_by_side_each_change_what_is_theirs(
-    db: Database, background: bool
+    memory: InMemoryDb, background: bool
 ) -> None:
     def note(word: str, session_state: dict[str, Any]) -> str:
         """Note something."""
@@ -207,7 +207,7 @@ async def test_children_side_by_side_each_change_what_is_theirs(
 
     calls = [(word, {"input": "Go"}) for word in ("one", "two", "three")]
     tools = [agent(word).as_tool() for word, _ in calls]
-    outer = Agent("Boss", calling(*calls), db=db, tools=tools, session_state={"all": ["zero"]})
+    outer = Agent("Boss", calling(*calls), db=memory, tools=tools, session_state={"all": ["zero"]})
     run = await carried_out(outer, background)
     assert run.session_state == {
         **dict.fromkeys(("one", "two", "three"), True),
@@ -316,10 +316,10 @@ async def test_a_stream_of_the_answer_has_nothing_of_children(
     assert texts == ["Done: 42 million", ""]
 
 
-async def test_what_a_child_says_is_read_while_it_is_at_work(db: Database) -> None:
+async def test_what_a_child_says_is_read_while_it_is_at_work(memory: InMemoryDb) -> None:
     reply = Reply.text("one ", "two").held(after=1)
     inner = Agent("Researcher", ScriptedModel([reply]), live=True)
-    outer = Agent("Boss", asking(), db=db, tools=[inner.as_tool()])
+    outer = Agent("Boss", asking(), db=memory, tools=[inner.as_tool()])
     events = outer.arun("Go", stream=True, stream_events=True, background=True)
     async with asyncio.timeout(15):
         async for event in events:

@@ -110,19 +110,14 @@ async def test_a_completed_run_is_returned_as_it_is_where_nothing_is_asked(agent
     assert len(await agent.alist_runs()) == 1
 
 
-@pytest.mark.parametrize(
-    ("place", "kept"),
-    [(0, 0), (1, 1), (2, 1), (3, 1), (4, 4), (5, 5), (99, 5), ("last_user", 1), ("end", 5)],
-)
-async def test_a_run_can_be_cut_off_at_any_message(
-    db: Database, keys: list[str], place: ContinueFrom, kept: int
-) -> None:
-    agent = agent_of(db, keys, *CALLS)
+async def test_a_run_can_be_cut_off_at_any_message(agent: Agent) -> None:
     origin = await agent.arun("Work.")
-    fork = await agent.acontinue_run(origin, continue_from=place, input="And?")
-    assert told(agent) == [*WORKED[:kept], ("user", "And?")]
-    assert fork.forked_from_message_index == kept
-    assert given(fork) == "And?"
+    places: dict[ContinueFrom, int] = {0: 0, 1: 1, 2: 1, 3: 1, 4: 4, 5: 5, 99: 5}
+    for place, kept in (places | {"last_user": 1, "end": 5}).items():
+        fork = await agent.acontinue_run(origin, continue_from=place, input="And?")
+        assert told(agent) == [*WORKED[:kept], ("user", "And?")]
+        assert fork.forked_from_message_index == kept
+        assert given(fork) == "And?"
 
 
 async def test_the_system_message_counts_as_users_see_it(db: Database, keys: list[str]) -> None:
@@ -413,8 +408,8 @@ async def test_what_is_masked_is_masked_in_branches(db: Database, keys: list[str
     assert "ann@" not in told(agent)[-1][1]
 
 
-async def test_media_goes_with_a_branch(any_media_db: Database, keys: list[str]) -> None:
-    agent = agent_of(any_media_db, keys, "A picture.", tools=[])
+async def test_media_goes_with_a_branch(db: Database, keys: list[str]) -> None:
+    agent = agent_of(db, keys, "A picture.", tools=[])
     origin = await agent.arun("What is it?", images=[Image(content=PNG)])
     fork = await agent.acontinue_run(origin.run_id, input="Sure?", session_id="there")
     assert isinstance(agent.model, ScriptedModel)
@@ -424,11 +419,6 @@ async def test_media_goes_with_a_branch(any_media_db: Database, keys: list[str])
     assert stored is not None
     loaded = await agent.aload_media(stored)
     assert (loaded.messages[0].images[0].content or loaded.media) is not None
-
-
-@pytest.fixture
-def any_media_db(db: Database) -> Database:
-    return db
 
 
 async def test_a_run_that_is_kept_nowhere_can_branch(keys: list[str]) -> None:
@@ -460,31 +450,30 @@ async def test_an_event_can_be_gone_back_to_with_other_words(agent: Agent) -> No
     assert told(agent)[:-1] == WORKED
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"regenerate": True, "fork": True},
-        {"regenerate": True, "continue_from": "end"},
-        {"regenerate": True, "from_seq": 1},
-        {"regenerate": True, "input": "And?"},
-        {"fork": True, "additional_instructions": "Shorter."},
-        {"fork": True, "replace_original": False},
-        {"continue_from": 1, "from_seq": 1},
-        {"continue_from": "start", "input": "And?"},
-        {"continue_from": -1, "input": "And?"},
-        {"continue_from": 1.5},
-        {"input": ""},
-        {"input": 5},
-        {"regenerate": True, "additional_instructions": ""},
-        {"fork": True, "new_run_id": "\x00"},
-        {"fork": True, "session_id": ""},
-    ],
-    ids=str,
-)
-async def test_what_does_not_go_together_is_refused(agent: Agent, wrong: dict[str, Any]) -> None:
+WRONG: list[dict[str, Any]] = [
+    {"regenerate": True, "fork": True},
+    {"regenerate": True, "continue_from": "end"},
+    {"regenerate": True, "from_seq": 1},
+    {"regenerate": True, "input": "And?"},
+    {"fork": True, "additional_instructions": "Shorter."},
+    {"fork": True, "replace_original": False},
+    {"continue_from": 1, "from_seq": 1},
+    {"continue_from": "start", "input": "And?"},
+    {"continue_from": -1, "input": "And?"},
+    {"continue_from": 1.5},
+    {"input": ""},
+    {"input": 5},
+    {"regenerate": True, "additional_instructions": ""},
+    {"fork": True, "new_run_id": "\x00"},
+    {"fork": True, "session_id": ""},
+]
+
+
+async def test_what_does_not_go_together_is_refused(agent: Agent) -> None:
     origin = await agent.arun("Work.")
-    with pytest.raises(InvalidInputError):
-        await agent.acontinue_run(origin.run_id, **wrong)
+    for wrong in WRONG:
+        with pytest.raises(InvalidInputError):
+            await agent.acontinue_run(origin.run_id, **wrong)
     assert len(await agent.alist_runs()) == 1
     with pytest.raises(RunNotFoundError):
         await agent.acontinue_run("nowhere", fork=True)

@@ -2,18 +2,23 @@
 
 import asyncio
 import json
+import signal
 from typing import Any
 
 import pytest
+from elsewhere import Elsewhere
 from load import ended
 
 from kern.agent import Agent
 from kern.db.database import Database
+from kern.db.in_memory import InMemoryDb
+from kern.dispatch.opening import open_runtime
 from kern.execution.children import ChildCall
 from kern.models.base import ModelRequest
+from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
-from kern.testing import FunctionModel, Reply
+from kern.testing import FunctionModel, Reply, ResponsesServer
 from kern.tools import tool
 
 
@@ -97,6 +102,12 @@ async def continued(agent: Agent, run: RunOutput, *, background: bool) -> RunOut
     return found
 
 
+@pytest.fixture
+def memory() -> InMemoryDb:
+    """A database, for what is the same in each kind of them."""
+    return InMemoryDb()
+
+
 BOTH = pytest.mark.parametrize("background", [False, True], ids=["foreground", "background"])
 
 
@@ -134,9 +145,9 @@ async def test_without_a_database_the_paused_output_has_its_children_with_it() -
 
 @BOTH
 async def test_a_rejection_is_told_to_the_model_that_has_asked(
-    db: Database, background: bool
+    memory: InMemoryDb, background: bool
 ) -> None:
-    tree = Tree(db)
+    tree = Tree(memory)
     run = await paused(tree.boss, background=background)
     run.active_requirements[0].reject("Keep it.")
     run = await continued(tree.boss, run, background=background)
@@ -148,9 +159,9 @@ async def test_a_rejection_is_told_to_the_model_that_has_asked(
 
 @BOTH
 async def test_children_side_by_side_are_answered_one_after_the_other(
-    db: Database, background: bool
+    memory: InMemoryDb, background: bool
 ) -> None:
-    tree = Tree(db, branches=2)
+    tree = Tree(memory, branches=2)
     run = await paused(tree.boss, background=background)
     names = [each.member_agent_name for each in run.active_requirements]
     assert names == ["Deleter 0", "Deleter 1"]
@@ -208,7 +219,7 @@ async def test_a_child_that_is_answered_while_its_parent_pauses_has_it_go_on(
 
 
 @BOTH
-async def test_a_child_may_pause_again_and_again(db: Database, background: bool) -> None:
+async def test_a_child_may_pause_again_and_again(memory: InMemoryDb, background: bool) -> None:
     done: list[int] = []
 
     @tool(requires_confirmation=True)
@@ -224,7 +235,7 @@ async def test_a_child_may_pause_again_and_again(db: Database, background: bool)
         return Reply.tool_calls(("step", {"number": len(results)}))
 
     inner = Agent("Worker", FunctionModel(reply), tools=[step])
-    boss = Agent("Boss", calling(("worker", {"input": "Go"})), db=db, tools=[inner.as_tool()])
+    boss = Agent("Boss", calling(("worker", {"input": "Go"})), db=memory, tools=[inner.as_tool()])
     run = await paused(boss, background=background)
     for number in range(3):
         assert run.is_paused
@@ -249,9 +260,9 @@ async def test_a_cancel_of_a_paused_parent_ends_what_is_paused_below(
 
 @BOTH
 async def test_a_stream_tells_of_the_pause_and_goes_on_after_it(
-    db: Database, background: bool
+    memory: InMemoryDb, background: bool
 ) -> None:
-    tree = Tree(db)
+    tree = Tree(memory)
     options: dict[str, Any] = {"stream": True, "stream_events": True, "background": background}
     first = [each async for each in tree.boss.arun("Go", **options)]
     assert [each.run_id for each in first if each.event is RunEvent.run_paused][-1] == (
@@ -271,3 +282,78 @@ async def test_a_stream_tells_of_the_pause_and_goes_on_after_it(
     assert len(seen) == len({*seen}), "an event was told twice"
     ends = [each.event for each in second if each.event is RunEvent.run_completed]
     assert len(ends) == 3
+
+
+async def test_a_paused_child_that_is_cancelled_itself_has_its_parents_go_on(db: Database) -> None:
+    tree = Tree(db)
+    run = await paused(tree.boss, background=True)
+    assert await tree.deleters[0].acancel_run(run.active_requirements[0].member_run_id or "")
+    run = await ended_for_good(tree.boss, run.run_id)
+    assert run.status is RunStatus.completed
+    assert "was cancelled" in (run.content or "")
+    assert DELETED == []
+
+
+BODY = """
+def work(step: str) -> str:
+    "Work."
+    say(step)
+    return f"{step} is done"
+
+worker = Agent("Worker", agent.model, tools=[work])
+boss = Agent("Boss", agent.model, db=db, tools=[worker.as_tool()])
+await boss.arun("Go", run_id="run", background=BACKGROUND)
+await boss.await_run("run")
+"""
+
+
+@pytest.mark.parametrize(
+    ("shared_db", "background"),
+    [("sqlite", False), ("postgres", True)],
+    indirect=["shared_db"],
+    ids=["foreground", "background"],
+)
+async def test_a_child_whose_process_was_killed_goes_on_with_its_parent(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    elsewhere: Elsewhere,
+    monkeypatch: pytest.MonkeyPatch,
+    background: bool,
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "1")
+    held = Reply.text("Held.").held()
+    server.script += [
+        Reply.tool_calls(("worker", {"input": "Do it."})),
+        Reply.tool_calls(("work", {"step": "a"})),
+        held,
+        Reply.text("a was done"),
+        Reply.text("All done"),
+    ]
+    calls: list[str] = []
+
+    def work(step: str) -> str:
+        """Work."""
+        calls.append(step)
+        return f"{step} is done"
+
+    worker = Agent("Worker", model, tools=[work])
+    boss = Agent("Boss", model, db=shared_db, tools=[worker.as_tool()])
+    process = elsewhere(BODY.replace("BACKGROUND", str(background)))
+    assert await process.said() == "a"
+    await server.wait_for_requests(3, timeout=20)
+    process.send(signal.SIGKILL)
+    await process.ended()
+    held.release()
+    async with asyncio.timeout(20):
+        if background:
+            (await open_runtime(shared_db)).serve(boss)
+            run = await ended_for_good(boss, "run")
+        else:
+            run = await boss.acontinue_run("run")
+    assert (run.status, run.content) == (RunStatus.completed, "All done")
+    assert [each.result for each in run.tools] == ["a was done"]
+    assert calls == [], "what was done is not done again"
+    assert len(server.requests) == 5
+    store = await shared_db.store()
+    assert len(await store.usage_of_children("run")) == 1

@@ -26,6 +26,7 @@ from kern.execution.attempt import Attempt
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
+from kern.run.record import RunRecord
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 
@@ -215,6 +216,8 @@ async def test_it_fails_as_a_run_does(
     with pytest.raises(ModelError, match="On strike") as failed:
         await refunds.agent.acontinue_run(paused)
     assert failed.value.run_output.status is RunStatus.error
+    with pytest.raises(RunStateError, match=r"ERROR, not PAUSED.*answered by process"):
+        await refunds.agent.acontinue_run("run", requirements=paused.requirements)
     run = await refunds.agent.acontinue_run("run")
     assert (run.status, run.content, refunds.made) == (RunStatus.completed, "Well.", [5])
 
@@ -232,6 +235,29 @@ async def test_who_leaves_a_run_that_goes_on_ends_it(
     found = await shared.agent.await_run("run", timeout=10)
     assert found is not None
     assert found.status is RunStatus.cancelled
+
+
+async def test_who_leaves_before_the_run_has_gone_on_ends_it_too(
+    refunds: Refunds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused = allowed(await refunds.paused())
+    store, asked = (await runtime_of(refunds.agent)).store, asyncio.Event()
+    resume = store.resume
+
+    async def resume_late(*args: Any, **options: Any) -> RunRecord | None:
+        asked.set()
+        await asyncio.sleep(0.05)
+        return await resume(*args, **options)
+
+    monkeypatch.setattr(store, "resume", resume_late)
+    going = asyncio.ensure_future(refunds.agent.acontinue_run(paused))
+    await asked.wait()
+    going.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await going
+    run = await refunds.agent.await_run("run", timeout=10, until="end")
+    assert run is not None
+    assert (run.status, refunds.made) == (RunStatus.cancelled, [])
 
 
 async def test_what_is_said_beside_the_answer_comes_after_the_results(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -19,13 +19,30 @@ from kern.run.tool import ToolSchema
 from kern.testing import Reply, ResponsesServer
 from kern.tools import Tool, ToolResult, tool
 
+made: list[str] = []
+"""What the tools have done."""
+
+
+async def pay(amount: int) -> str:
+    """Pay."""
+    made.append(f"paid {amount}")
+    return "paid"
+
+
+async def order(run_context: RunContext) -> str:
+    """Order."""
+    price = await run_context.step("price", pay, 1)
+    if not run_context.is_approved:
+        raise ApprovalRequired(f"{price}?", expires_in=60)
+    return f"ordered by {run_context.answers[0].confirmation}"
+
 
 class Counter:
-    """An agent with a database, whose tools note what they do."""
+    """An agent with a database that every process may serve."""
 
     def __init__(self, db: Database, model: OpenAIResponses, server: ResponsesServer) -> None:
         self.db, self.model, self.server = db, model, server
-        self.made: list[str] = []
+        made.clear()
         self.agent = Agent("Counter", model, db=db)
 
     async def paused(self, tools: Sequence[Any], *calls: tuple[str, dict[str, Any]]) -> RunOutput:
@@ -47,55 +64,47 @@ class Counter:
         assert await store.resume("run", RunStatus.paused, record.attempt, [])
         return await self.again()
 
-    async def pay(self, amount: int) -> str:
-        """Pay."""
-        self.made.append(f"paid {amount}")
-        return "paid"
-
 
 @pytest.fixture
-async def counter(
-    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
-) -> AsyncIterator[Counter]:
-    yield Counter(shared_db, model, server)
+async def counter(shared_db: Database, model: OpenAIResponses, server: ResponsesServer) -> Counter:
+    return Counter(shared_db, model, server)
 
 
 async def expired(run: RunOutput) -> None:
     until = run.requirements[0].expires_at
     assert until is not None
-    while time.time() <= until:
-        await asyncio.sleep(until - time.time() + 0.001)
+    await asyncio.sleep(until - time.time() + 0.01)
 
 
 async def test_a_run_that_wakes_without_an_answer_waits_for_the_same(counter: Counter) -> None:
-    pay = tool(requires_confirmation=True)(counter.pay)
-    first = await counter.paused([pay], ("pay", {"amount": 5}))
+    asking = tool(requires_confirmation=True)(pay)
+    first = await counter.paused([asking], ("pay", {"amount": 5}))
     second = await counter.wake()
     assert (second.is_paused, second.attempt) == (True, first.attempt + 1)
     assert second.requirements == first.requirements
     second.requirements[0].confirm()
     await counter.agent.acontinue_run("run", requirements=second.requirements)
     assert (await counter.again()).status is RunStatus.completed
-    assert counter.made == ["paid 5"]
+    assert made == ["paid 5"]
 
 
 async def test_who_has_not_been_answered_in_time_counts_as_rejected(counter: Counter) -> None:
-    pay = tool(requires_confirmation=True, expires_in=0.05)(counter.pay)
-    run = await counter.paused([pay], ("pay", {"amount": 5}))
+    asking = tool(requires_confirmation=True, expires_in=0.05)(pay)
+    run = await counter.paused([asking], ("pay", {"amount": 5}))
     await expired(run)
     run.requirements[0].confirm()
     with pytest.raises(RunStateError, match="expired"):
         await counter.agent.acontinue_run("run", requirements=run.requirements)
     ended = await counter.wake()
-    assert (ended.status, ended.content, counter.made) == (RunStatus.completed, "Well.", [])
+    assert (ended.status, ended.content, made) == (RunStatus.completed, "Well.", [])
     assert "Nobody has answered in time" in (ended.tools[0].result or "")
 
 
 async def test_a_run_ends_with_what_nobody_has_answered_and_asks_anew_when_it_is_retried(
     counter: Counter,
 ) -> None:
-    pay = tool(requires_confirmation=True, expires_in=0.05, on_expiry="fail")(counter.pay)
-    run = await counter.paused([pay], ("pay", {"amount": 5}))
+    asking = tool(requires_confirmation=True, expires_in=0.05, on_expiry="fail")(pay)
+    run = await counter.paused([asking], ("pay", {"amount": 5}))
     await expired(run)
     failed = await counter.wake()
     assert (failed.status, failed.error_kind) == (RunStatus.error, "RequirementExpiredError")
@@ -103,29 +112,23 @@ async def test_a_run_ends_with_what_nobody_has_answered_and_asks_anew_when_it_is
     again = await counter.again()
     assert again.is_paused
     assert (again.requirements[0].expires_at or 0) > (run.requirements[0].expires_at or 0)
-    assert counter.made == []
+    assert made == []
 
 
 async def test_what_a_call_asks_for_outlives_its_attempt_with_its_steps(counter: Counter) -> None:
-    async def order(run_context: RunContext) -> str:
-        price = await run_context.step("price", counter.pay, 1)
-        if not run_context.is_approved:
-            raise ApprovalRequired(f"{price}?", expires_in=60)
-        return f"ordered by {run_context.answers[0].confirmation}"
-
     run = await counter.paused([order], ("order", {}))
     assert (run.requirements[0].expires_at or 0) > time.time() + 30
     await counter.wake()
     run.requirements[0].confirm()
     await counter.agent.acontinue_run("run", requirements=run.requirements)
     ended = await counter.again()
-    assert (ended.tools[0].result, counter.made) == ("ordered by True", ["paid 1"])
+    assert (ended.tools[0].result, made) == ("ordered by True", ["paid 1"])
 
 
 @pytest.mark.parametrize("note", ["Not \0 now.", "Not \ud800 now.", "x" * 900_000])
 async def test_a_note_of_any_text_is_kept(counter: Counter, note: str) -> None:
-    pay = tool(requires_confirmation=True)(counter.pay)
-    run = await counter.paused([pay], ("pay", {"amount": 5}))
+    asking = tool(requires_confirmation=True)(pay)
+    run = await counter.paused([asking], ("pay", {"amount": 5}))
     run.requirements[0].reject(note)
     await counter.agent.acontinue_run("run", requirements=run.requirements)
     ended = await counter.again()
@@ -136,8 +139,8 @@ async def test_a_note_of_any_text_is_kept(counter: Counter, note: str) -> None:
 async def test_a_long_result_of_a_call_made_elsewhere_is_what_the_model_is_told(
     counter: Counter, server: ResponsesServer
 ) -> None:
-    pay = tool(external_execution=True)(counter.pay)
-    run = await counter.paused([pay], ("pay", {"amount": 5}))
+    asking = tool(external_execution=True)(pay)
+    run = await counter.paused([asking], ("pay", {"amount": 5}))
     result = "z" * 3_000_000
     results: Mapping[str, str] = {run.tools[0].tool_call_id: result}
     await counter.agent.acontinue_run("run", results=results)
@@ -153,13 +156,13 @@ class Raw(Tool):
         return ToolResult(f"took {len(arguments)}")
 
 
-@pytest.mark.parametrize("text", ['{"a": "\0"}', '{"a": "\ud800"}', "not JSON at all", '{"a": 1e999}'])
+@pytest.mark.parametrize(
+    "text", ['{"a": "\0"}', '{"a": "\ud800"}', "not JSON at all", '{"a": 1e999}']
+)
 async def test_a_call_with_any_arguments_can_be_waited_for(counter: Counter, text: str) -> None:
     raw = Raw(ToolSchema("raw", "Take it.", {"type": "object"}), requires_confirmation=True)
     counter.agent = Agent("Counter", counter.model, db=counter.db, tools=[raw])
-    calls = Reply.tool_calls(("raw", {}))
-    calls.output[0]["arguments"] = text
-    counter.server.script += [calls, Reply.text("Well.")]
+    counter.server.script += [Reply.tool_calls(("raw", text)), Reply.text("Well.")]
     await counter.agent.arun("Do it.", run_id="run", background=True)
     run = await counter.again()
     assert run.is_paused
@@ -169,16 +172,17 @@ async def test_a_call_with_any_arguments_can_be_waited_for(counter: Counter, tex
 
 
 async def test_two_calls_of_one_id_are_two(counter: Counter) -> None:
-    pay = tool(requires_confirmation=True)(counter.pay)
-    counter.agent = Agent("Counter", counter.model, db=counter.db, tools=[pay])
-    calls = Reply.tool_calls(("pay", {"amount": 5}), ("pay", {"amount": 5}))
-    for item in calls.output:
-        item["call_id"] = "the same"
-    counter.server.script += [calls, Reply.text("Well.")]
+    asking = tool(requires_confirmation=True)(pay)
+    counter.agent = Agent("Counter", counter.model, db=counter.db, tools=[asking])
+    call = {"type": "function_call", "name": "pay", "arguments": '{"amount": 5}', "call_id": "1"}
+    counter.server.script += [
+        Reply.output({"id": "fc_1", **call}, {"id": "fc_2", **call}),
+        Reply.text("Well."),
+    ]
     await counter.agent.arun("Do it.", run_id="run", background=True)
     run = await counter.again()
     run.requirements[0].confirm()
     run.requirements[1].reject()
     await counter.agent.acontinue_run("run", requirements=run.requirements)
     await counter.again()
-    assert counter.made == ["paid 5"]
+    assert made == ["paid 5"]

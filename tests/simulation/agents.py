@@ -139,8 +139,8 @@ def agents(database: Database, expires_in: float) -> dict[str, Agent]:
         "middleware": [Telling()],
         "db": database,
     }
-    second = Agent(id="second", **several, tools=tools(expires_in, None))
-    helper = Agent(id="helper", **several, tools=tools(expires_in, second))
+    second = Agent("second", id="second", **several, tools=tools(expires_in, None))
+    helper = Agent("helper", id="helper", **several, tools=tools(expires_in, second))
     common: dict[str, Any] = {"model": Planned(), "db": database, "tools": tools(expires_in, None)}
     scarce: dict[str, Any] = {
         "max_concurrent_runs": AGENT_LIMIT,

@@ -199,7 +199,8 @@ class Users:
     async def _read_own(self, run_id: str, reading: AsyncGenerator[RunOutputEvent]) -> None:
         """Read the stream of a run in the foreground, which is told before it is committed."""
         async with aclosing(reading) as events:
-            told = [event async for event in events]
+            # What is told of runs below it has numbers of its own.
+            told = [event async for event in events if event.run_id == run_id]
         self._told.end_of_stream(run_id, told[-1] if told else None)
 
     async def _read_new(
@@ -220,7 +221,10 @@ class Users:
         """Read a stream to its end, or leave with the number of the last event."""
         last, event = after, None
         async with aclosing(reading) as events:
-            async for event in events:
+            async for each in events:
+                if each.run_id != run_id:
+                    continue  # It is told of a run below, with numbers of its own.
+                event = each
                 self._told.event(run_id, event, last)
                 last = event.seq
                 if most is not None and last - after >= most:

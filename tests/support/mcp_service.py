@@ -147,7 +147,10 @@ def make_server(**options: Any) -> MCPServer[Any]:
 
     @server.tool()
     async def slow(seconds: float) -> str:
-        """Take a time."""
+        """Take a time, the first time."""
+        if any(each.startswith("slow") for each in noted(Path(os.environ["MCP_NOTES"]))):
+            note("slow once more")
+            return "slept"
         note("slow began")
         try:
             await asyncio.sleep(seconds)

@@ -10,10 +10,9 @@ import msgspec
 from kern.agent.branching import BranchOptions, Wanted, begins_anew, branch
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.options import Input
-from kern.agent.resumption import Alone, Resumption, Standing
+from kern.agent.resumption import Alone, Resumption, Standing, stands_still
 from kern.agent.work import Work
 from kern.dispatch.answer import Answer, check_agent
-from kern.dispatch.owners import is_gone
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError, RunStateError
 from kern.models.form import Form
 from kern.run.agent import RunOutput
@@ -128,7 +127,9 @@ class Continuation(msgspec.Struct, frozen=True):
         background, told = given.get("background"), 0
         if is_read:
             told = fold(await store.events(record.run_id, 0)).next_event - 1
-        kind = Resumption if _stands_still(record) else Standing
+        # What a run does not wait for is refused; it goes on without.
+        fits = record.status is RunStatus.paused or not self.answer.decides
+        kind = Resumption if fits and stands_still(record) else Standing
         return kind(
             agent=self.agent,
             record=record,
@@ -209,22 +210,6 @@ class Continuation(msgspec.Struct, frozen=True):
             raise RunStateError(
                 f"Run {self.run_id} was cancelled. Begin a new one with its steps: fork=True."
             )
-
-
-def _stands_still(record: RunRecord) -> bool:
-    """Say whether a run goes on only if somebody has it go on.
-
-    One that belongs to a caller whose process is gone need not wait until its lease has expired,
-    or for a worker.
-    """
-    match record.status:
-        case RunStatus.paused | RunStatus.error:
-            return True
-        case RunStatus.running:
-            return is_gone(record.executor)
-        case RunStatus.pending:
-            return record.foreground
-    return False
 
 
 _BRANCHING = ("continue_from", "fork", "regenerate", "from_seq")

@@ -186,10 +186,14 @@ async def show_events(
         events: the run's events.
         console: where.
     """
+    own = None
     try:
         with _live(console, view) as live:
             async with aclosing(events):
                 async for event in events:
+                    own = own or event.run_id  # The first event is the run's own.
+                    if event.run_id != own:
+                        continue  # It is a child's.
                     view.take(event)
                     if panels := [*view.panels(ended=False)]:
                         live.update(Group(*panels))

@@ -11,6 +11,7 @@ from kern.agent.work import Work
 from kern.dispatch.alone import continue_alone
 from kern.dispatch.answer import Answer
 from kern.dispatch.background import output_of
+from kern.dispatch.owners import is_gone
 from kern.errors import InvalidInputError, RunStateError
 from kern.execution.journal import Emit
 from kern.run.agent import RunOutput
@@ -59,8 +60,33 @@ class Standing(Work, frozen=True, kw_only=True):
         output = await self.submit()
         if output.is_terminal:
             return output
-        runtime = await runtime_of(self.agent)
-        return await runtime.wait(self.record.run_id, None) or output
+        runtime, run_id = await runtime_of(self.agent), self.record.run_id
+        heartbeat = runtime.settings.heartbeat
+        while True:
+            try:
+                return await runtime.wait(run_id, heartbeat) or output
+            except TimeoutError:  # Its process may be gone by now, and here may nobody else sweep.
+                await runtime.store.sweep(heartbeat)
+            record = await runtime.store.get(run_id, with_input=True)
+            if record is not None and stands_still(record):
+                lost = {**msgspec.structs.asdict(self), "record": record}
+                return await Resumption(**lost).executed(emit)
+
+
+def stands_still(record: RunRecord) -> bool:
+    """Say whether a run goes on only if somebody has it go on.
+
+    One that belongs to a caller whose process is gone need not wait until its lease has expired,
+    or for a worker.
+    """
+    match record.status:
+        case RunStatus.paused | RunStatus.error:
+            return True
+        case RunStatus.running:
+            return is_gone(record.executor)
+        case RunStatus.pending:
+            return record.foreground
+    return False
 
 
 class Resumption(Standing, frozen=True, kw_only=True):

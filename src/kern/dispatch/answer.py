@@ -7,6 +7,7 @@ import msgspec
 
 from kern.db.base import Store
 from kern.errors import InvalidInputError
+from kern.execution.approvals import decided_by
 from kern.execution.spec import Definition
 from kern.run.entry import read_row
 from kern.run.message import Message
@@ -70,6 +71,8 @@ async def who_was_first(store: Store, run_id: str, answer: Answer) -> str:
                 at = f"{datetime.fromtimestamp(row.created_at, UTC):%Y-%m-%d at %H:%M:%S UTC}"
                 who = "It has gone on" if step.by is None else f"It was answered by {step.by}"
                 is_about, first = False, f" {who} on {at}."
+    if is_about and (decided := await decided_by(store, run_id, ids)) is not None:
+        return f" {decided}"  # It is about to go on with that.
     return first
 
 

@@ -10,6 +10,7 @@ from kern.db.base import Store
 from kern.dispatch.alone import continue_alone, execute_alone
 from kern.dispatch.answer import Answer
 from kern.dispatch.background import Background
+from kern.dispatch.owners import is_gone
 from kern.dispatch.submission import SessionPolicy
 from kern.dispatch.waiting import Until
 from kern.errors import RunConflictError, RunNotFoundError, RunStateError
@@ -18,6 +19,7 @@ from kern.execution.children import kept_child, own_answers
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition
 from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
 from kern.run.fold import fold
 from kern.run.record import NewRun, RunRecord
 
@@ -103,6 +105,8 @@ class Nested:
             now = time.time()
             live = [each for each in answers if each.expires_at is None or each.expires_at > now]
             output = await self._answer(child, record, Answer(live, by=child.by))
+        elif child.foreground and (output.status is RunStatus.pending or is_gone(record.executor)):
+            output = await self._answer(child, record, Answer())  # Its caller was lost.
         else:
             output = await self._follow(child)
         output.input_json = output.input_json or record.input

@@ -116,6 +116,8 @@ class Foreground:
         """
         if begins is not None:
             await asyncio.wait({begins})
+            if begins.cancelled() or begins.exception() is not None:
+                return
         if (held := await self._held(run_id, executor)) is not None:
             output = replace(RunOutput.from_record(held), status=RunStatus.cancelled)
             await until_available(lambda: self._store.settle(output.settlement(held.attempt)))

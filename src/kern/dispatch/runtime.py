@@ -312,15 +312,14 @@ class Runtime:
         """
         await self._subscriptions.listen()
         spec = Spec.of(definition, dependencies)
+        given = with_options(record.input or "", options) if options else record.input
         lease = self.settings.heartbeat
         resumed = await self._foreground.resume(record, answer, self._name, lease)
         if resumed.status is RunStatus.pending:  # Another run of its session is first.
             self.use(definition)
             if self._worker.takes_runs:
                 self._definitions.pin(record.run_id, spec, self._owner())
-        if options:
-            resumed = replace(resumed, input=with_options(resumed.input or "", options))
-        return await self._carried_out(resumed, spec, emit, told)
+        return await self._carried_out(replace(resumed, input=given), spec, emit, told)
 
     async def refuse(
         self, record: RunRecord, answer: Answer, wanted: RunStatus = RunStatus.paused

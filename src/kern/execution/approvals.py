@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -144,17 +144,18 @@ async def hear(
     return Heard(tuple(known), tuple(resolved), _together(deciders))
 
 
-async def decided_by(store: Store, run_id: str) -> str | None:
+async def decided_by(store: Store, run_id: str, wanted: Collection[str]) -> str | None:
     """Return who has decided about a run by a record last, and when; None where nobody has.
 
     Args:
         store: where the run is.
         run_id: the run.
+        wanted: the ids of what it was about.
     """
     found = await store.approvals.find(ApprovalFilter(run_id=run_id), 100)
-    resolved = [each for each in found if each.status in RESOLVED]
+    resolved = [each for each in found if each.status in RESOLVED and each.requirement_id in wanted]
     last = max(resolved, key=lambda each: each.resolved_at or 0.0, default=None)
-    return None if last is None else f"the approval {last.id} {how(last, last.status)}"
+    return None if last is None else f"Its approval {last.id} {how(last, last.status)}."
 
 
 def _together(deciders: Sequence[str | None]) -> str | None:

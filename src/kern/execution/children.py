@@ -29,7 +29,7 @@ from kern.run.message import Message
 from kern.run.record import NewRun
 from kern.run.requirement import CallPaused, RunRequirement, place_of
 from kern.run.state import merged, texts_of, values_of, without_current
-from kern.run.steps import OPTIONS_VERSION, ChildBegun, ChildEnded, Continued, Paused
+from kern.run.steps import OPTIONS_VERSION, ChildBegun, ChildEnded, Continued
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
 
@@ -244,23 +244,14 @@ async def answers_of_children(attempt: Attempt) -> list[RunRequirement]:
     return found
 
 
-def has_paused_as_child(attempt: Attempt) -> bool:
-    """Say whether a run has waited for a person that is a tool call of another one."""
-    if SHARES_STATE not in attempt.options:
-        return False
-    return any(isinstance(each.step, Paused) for each in attempt.journal.entries)
-
-
-async def wake_paused(store: Store, run_id: str | None) -> None:
+async def wake_paused(store: Store, run_id: str) -> None:
     """Have a run go on if it is paused, and does not belong to a caller; it sees then by what.
 
     Args:
         store: where it is.
         run_id: the run.
     """
-    record = None
-    if run_id is not None:
-        record = await until_available(partial(store.get, run_id))
+    record = await until_available(partial(store.get, run_id))
     if record is not None and record.status is RunStatus.paused and not record.foreground:
         paused, attempt = RunStatus.paused, record.attempt
         await until_available(partial(store.resume, record.run_id, paused, attempt, ()))

@@ -15,7 +15,7 @@ from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputErr
 from kern.execution.approvals import asked_for
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
-from kern.execution.children import answers_of_children, has_paused_as_child, wake_paused
+from kern.execution.children import answers_of_children, wake_paused
 from kern.execution.journal import StaleAttemptError, log_lost
 from kern.execution.retrying import pause_before_retry
 from kern.failures import kind_of
@@ -60,7 +60,7 @@ async def settle(attempt: Attempt) -> None:
     attempt.output.status = status
     if settled.finished_at is not None:
         attempt.output.finished_at = settled.finished_at.timestamp()
-    if status.is_terminal and attempt.output.parent_run_id is not None:
+    if status.is_terminal and attempt.output.parent_run_id is not None and attempt.number > 1:
         # It may have paused for this one, in the moment in which this one went on.
         await until_available(partial(attempt.store.wake_parent, attempt.output.run_id))
     attempt.journal.readable = len(attempt.journal.entries)
@@ -73,8 +73,6 @@ async def settle(attempt: Attempt) -> None:
     # A child that was answered itself in this moment has found no paused parent.
     elif status is RunStatus.paused and await answers_of_children(attempt):
         await wake_paused(attempt.store, attempt.output.run_id)
-    if status.is_terminal and has_paused_as_child(attempt):
-        await wake_paused(attempt.store, attempt.output.parent_run_id)
 
 
 def _kept(attempt: Attempt) -> KeptRun:

@@ -25,7 +25,12 @@ from kern.run.message import Citations, Message
 from kern.run.metrics import Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
 from kern.run.references import MessageReferences, references_from_json, references_to_json
-from kern.run.requirement import RunRequirement, requirements_from_json, requirements_to_json
+from kern.run.requirement import (
+    RunRequirement,
+    first_expiry,
+    requirements_from_json,
+    requirements_to_json,
+)
 from kern.run.tool import ToolExecution
 
 Output = TypeVar("Output", default=str)
@@ -394,6 +399,7 @@ class RunOutput(Generic[Output]):
             requirements=requirements_to_json(self.requirements) if self.requirements else None,
             journal=tuple(journal),
             fold_before=fold_before,
+            expires_at=first_expiry(self.requirements),
         )
 
     def _error(self) -> dict[str, object]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
+from kern.run.numbers import check_seconds
 from kern.run.requirement import CallPaused, OnExpiry, RunRequirement, UserInputField
 from kern.run.tool import ToolExecution
 
@@ -40,7 +41,12 @@ class ApprovalRequired(CallPaused):
             fields: with ``"user_input"``, which it is without a kind: what is asked for.
             expires_in: seconds for which it can be answered; by default as the tool says.
             on_expiry: what becomes of it then; see :class:`RunRequirement`.
+
+        Raises:
+            InvalidInputError: it cannot expire in that many seconds.
         """
+        if expires_in is not None:
+            check_seconds("expires_in", expires_in)
         asked = [UserInputField(each) if isinstance(each, str) else each for each in fields or ()]
         kind = "user_input" if asked else kind
         call = ToolExecution("", "", "")  # It is filled in where it is raised.

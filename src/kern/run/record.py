@@ -192,6 +192,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
         journal: the journal's rows that were not written yet.
         fold_before: the number before which the pieces of streamed text have served their
             purpose, or 0.
+        expires_at: until when a paused run can be answered, in seconds since 1970; None for any
+            time.
         approvals: the records of what a paused run waits for.
     """
 
@@ -206,4 +208,5 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     requirements: str | None = None
     journal: tuple[JournalRow, ...] = ()
     fold_before: int = 0
+    expires_at: float | None = None
     approvals: tuple[Approval, ...] = ()

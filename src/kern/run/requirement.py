@@ -360,6 +360,13 @@ def place_of(requirement: RunRequirement) -> int:
     return int(place) if place.isdecimal() else -1
 
 
+def first_expiry(requirements: Sequence[RunRequirement]) -> float | None:
+    """Return when the first of these expires, in seconds since 1970; None for never."""
+    return min(
+        (each.expires_at for each in requirements if each.expires_at is not None), default=None
+    )
+
+
 _decoder = msgspec.json.Decoder(list[RunRequirement])
 
 

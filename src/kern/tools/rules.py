@@ -32,7 +32,8 @@ class ToolRules(TypedDict, total=False):
         requires_confirmation: whether a person has to confirm each call before it is made; or a
             function that says it of a call: of its arguments by their names (or all of them as
             ``arguments``), and of the run, by what its parameters name (:data:`CONDITION_VALUES`).
-            Where it raises, a person is asked. So for the next three flags.
+            Where it raises, a person is asked. So it is with ``requires_user_input`` and
+            ``external_execution``.
         requires_user_input: whether a person has to give arguments of each call first. The model is
             not told of these, unless this is a function.
         user_input_fields: which arguments; by default all.
@@ -48,7 +49,8 @@ class ToolRules(TypedDict, total=False):
         approval_strict: whether a ``"required"`` record alone decides, whatever a run is continued
             with.
         sequential: whether a call is made alone: those before it in the model's answer have ended
-            by then, and those after it wait for it.
+            by then, and those after it wait for it. A call that waits for a person holds up no
+            other.
         call_limit: how many calls of the tool a run may make; the model is told of it then.
         stop_after_tool_call: whether the run ends with a call that has not failed; its result is
             the answer then, so it implies ``show_result``.

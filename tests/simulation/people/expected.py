@@ -13,6 +13,9 @@ Decision: TypeAlias = Literal["confirm", "edit", "reject", "give"]
 EXPIRES = ("hurried", "final")
 """The tools that can be answered for a time only."""
 
+UNDONE = "[not done]"
+"""What a call has returned whose run has failed, or was cancelled."""
+
 _REJECTED = "Not called: a person has rejected this call."
 
 
@@ -36,8 +39,7 @@ class Expected:
         name: its id; for a child, one that follows from its parent's.
         plan: what it does.
         status: as it stands still.
-        results: what its calls have returned, by turn and place; where a text ends with ``…``,
-            what it begins with.
+        results: what its calls have returned, by turn and place.
         children: the runs that calls of it are, by turn and place.
     """
 
@@ -115,27 +117,28 @@ class Expected:
             case "COMPLETED":
                 self.results[at] = child.content
             case _:
-                self.results[at] = "The run of helper…"
+                self.results[at] = UNDONE
         return True
 
     def cancel(self) -> None:
         """End, with what is below, unless it has."""
         if self.status == "PAUSED":
-            for child in self.children.values():
-                child.cancel()
-            self.status = "CANCELLED"
+            for run in self.family:
+                if run.status == "PAUSED":
+                    run.status = "CANCELLED"
 
     def expire(self) -> None:
         """Have the time pass until which something could be answered."""
+        tools = {f"{self.name}/{at}": step["tool"] for at, step in self._open.items()}
         for child in self.children.values():
             child.expire()
-        if self.status == "PAUSED":
-            tools = [step["tool"] for step in self._open.values()]
-            if "final" in tools:
-                self.status = "ERROR"
-            else:
-                late = Answer("reject", "Nobody has answered in time.")
-                self.go_on({key: late for key, tool in self.waits.items() if tool == "hurried"})
+        if self.status != "PAUSED":
+            return
+        if "final" in tools.values():
+            self.status = "ERROR"
+        else:
+            late = Answer("reject", "Nobody has answered in time.")
+            self.go_on({key: late for key, tool in tools.items() if tool == "hurried"})
 
     def fork(self, name: str) -> "Expected":
         """Return a run that begins with its steps."""

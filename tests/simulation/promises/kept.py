@@ -25,7 +25,9 @@ class Kept:
         for session_id, expected in self._expected().items():
             found = stored.pop(session_id, {})
             if found != expected:
-                self._seen.breach(f"the state of {session_id} is {found}, not {expected}")
+                wrong = {key for key in found | expected if found.get(key) != expected.get(key)}
+                differences = [f"{key}: {found.get(key)}, not {expected.get(key)}" for key in wrong]
+                self._seen.breach(f"the state of {session_id} is {sorted(differences)}")
         if stored:
             self._seen.breach(f"there are states that nobody has made: {stored}")
 

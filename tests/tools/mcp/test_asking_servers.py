@@ -209,9 +209,8 @@ async def test_what_nobody_has_changed_of_a_form_has_its_default(
         run = await paused(agent)
         [asked] = run.active_requirements
         assert asked.kind == "confirmation"
-        size, count = asked.user_input_schema or [None, None]
-        assert size is not None
-        assert count is not None
+        assert asked.user_input_schema is not None
+        size, count = asked.user_input_schema
         assert (size.description, count.field_type) == (
             "One of: small, large. By default small",
             "int",

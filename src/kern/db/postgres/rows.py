@@ -22,7 +22,7 @@ _used = attrgetter("cost", "tokens")
 
 _settled = attrgetter(
     *("run_id", "attempt", "status", "output", "error", "usage", "fold_before"),
-    *("error_kind", "model", "requirements"),
+    *("error_kind", "model", "requirements", "expires_at"),
 )
 
 _NOT_OF_THE_RECORD = {

@@ -137,7 +137,7 @@ UPDATE {self._runs} SET
     model = coalesce(:model, model), requirements = :requirements,
     journal_version = CASE WHEN :status = 'PAUSED'
         THEN max(journal_version, {PAUSE_VERSION}) ELSE journal_version END,
-    expires_at = (SELECT min(json_extract(value, '$.expires_at')) FROM json_each(:requirements)),
+    expires_at = CASE WHEN NOT foreground THEN :expires_at END,
     lease_until = NULL, {_SERVED},
     finished_at = CASE WHEN :status = 'PAUSED' AND cancel_requested_at IS NULL
         THEN NULL ELSE :now END
@@ -152,6 +152,7 @@ RETURNING status, finished_at""",
             usage=settlement.usage,
             model=settlement.model,
             requirements=settlement.requirements,
+            expires_at=settlement.expires_at,
         )
         if row is None:
             return None

@@ -26,7 +26,7 @@ class Resuming:
 
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
-        self._runs = tables.runs
+        self._runs, self._expiries = tables.runs, tables.expiries
         self._records = Records(tables)
         self._journals = Journals(tables)
         self._reading = Reading(tables)
@@ -88,8 +88,9 @@ RETURNING session_id, ordered, parent_run_id""",
     def expire(self, transaction: Transaction, limit: int) -> list[str]:
         """See :meth:`kern.db.base.Store.expired_pauses`."""
         expired = transaction.execute(
-            f"SELECT run_id FROM {self._runs} WHERE status = 'PAUSED' "
-            "AND expires_at <= :now AND NOT foreground ORDER BY expires_at LIMIT :limit",
+            # Else SQLite looks at all that is paused.
+            f"SELECT run_id FROM {self._runs} INDEXED BY {self._expiries} "
+            "WHERE status = 'PAUSED' AND expires_at <= :now ORDER BY expires_at LIMIT :limit",
             limit=limit,
         ).fetchall()
         for row in expired:

@@ -30,25 +30,17 @@ class Resuming:
         self.expire = _expire(names)
         # The last row is the run itself.
         self.lock = f"""
-WITH RECURSIVE {_line(names, "true")}
-SELECT runs.run_id, status, metadata, foreground FROM line JOIN {names.runs} AS runs USING (run_id)
-ORDER BY depth DESC FOR NO KEY UPDATE OF runs"""
+WITH RECURSIVE {_locked(names, "true")}
+SELECT run_id, status, metadata, foreground FROM locked"""
 
 
 def _resume(names: Names) -> str:
     """Return the statement that has a run go on, and with it the paused runs that wait for it."""
     runs = names.runs
     # A run goes on at once where an executor asks for that, and it need not wait for the session
-    # lock. The rows are locked parents first. An ancestor that belongs to a caller waits for that
-    # one, who is told by its call what has become of the child.
+    # lock.
     return f"""
-WITH RECURSIVE {_line(names, "status = $2 AND attempt = $3")}, locked AS MATERIALIZED (
-    SELECT runs.run_id, $9::text IS NOT NULL AND (NOT ordered OR EXISTS (
-        SELECT FROM {names.sessions} AS session
-        WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id)) AS begins
-    FROM line JOIN {runs} AS runs USING (run_id)
-    ORDER BY depth DESC FOR NO KEY UPDATE OF runs
-), run AS (
+WITH RECURSIVE {_locked(names, "status = $2 AND attempt = $3")}, run AS (
     UPDATE {runs} AS runs SET {_ANEW},
         status = CASE WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
         attempt = attempt + begins::integer,
@@ -58,14 +50,19 @@ WITH RECURSIVE {_line(names, "status = $2 AND attempt = $3")}, locked AS MATERIA
         lease_until = CASE WHEN begins THEN now() + make_interval(secs => $10) END,
         due_at = CASE WHEN NOT begins THEN now() END,
         foreground = coalesce($11, foreground), metadata = coalesce($12::json, metadata)
-    FROM locked
-    WHERE runs.run_id = locked.run_id AND runs.run_id = $1 AND status = $2 AND attempt = $3
-    RETURNING {RECORD.replace("run_id,", "runs.run_id,", 1)}, input, streamed, timeout AS remaining,
+    FROM (
+        SELECT $9::text IS NOT NULL AND (NOT ordered OR EXISTS (
+            SELECT FROM {names.sessions} AS session
+            WHERE session.session_id = held.session_id AND session.lock_run_id = $1)) AS begins
+        FROM {runs} AS held WHERE run_id = $1 AND (SELECT count(*) FROM locked) > 0
+    ) AS how
+    WHERE run_id = $1 AND status = $2 AND attempt = $3
+    RETURNING {RECORD}, input, streamed, timeout AS remaining,
         {is_budgeted(names, "runs.user_id")} AS budgeted, {enqueued_if_due(names, "runs")}
 ), ancestors AS (
-    UPDATE {runs} AS runs SET {_DUE} FROM locked
-    WHERE runs.run_id = locked.run_id AND runs.run_id <> $1 AND status = 'PAUSED'
-        AND NOT foreground AND EXISTS (SELECT FROM run)
+    UPDATE {runs} AS runs SET {_DUE}
+    WHERE {_IN_LINE} AND run_id <> $1 AND status = 'PAUSED' AND NOT foreground
+        AND EXISTS (SELECT FROM run)
     RETURNING {enqueued_if_due(names, "runs")}
 ), added AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
@@ -81,15 +78,12 @@ FROM run"""
 
 def _wake(names: Names) -> str:
     """Return the statement that makes a paused run due, and the paused runs that wait for it."""
-    runs = names.runs
     return f"""
-WITH RECURSIVE {_line(names, "status = 'PAUSED' AND NOT foreground")}, locked AS MATERIALIZED (
-    SELECT runs.run_id FROM line JOIN {runs} AS runs USING (run_id)
-    ORDER BY depth DESC FOR NO KEY UPDATE OF runs
-), due AS (
-    UPDATE {runs} AS runs SET {_DUE} FROM locked
-    WHERE runs.run_id = locked.run_id AND status = 'PAUSED' AND NOT foreground
-    RETURNING runs.run_id, {enqueued_if_due(names, "runs")}
+WITH RECURSIVE {_locked(names, "status = 'PAUSED' AND NOT foreground")}, due AS (
+    UPDATE {names.runs} AS runs SET {_DUE}
+    WHERE {_IN_LINE} AND status = 'PAUSED' AND NOT foreground
+        AND (SELECT count(*) FROM locked) > 0
+    RETURNING run_id, {enqueued_if_due(names, "runs")}
 )
 SELECT run_id FROM due"""
 
@@ -104,28 +98,44 @@ WHERE child.run_id = $1 AND runs.run_id = child.parent_run_id AND runs.status = 
 RETURNING {enqueued_if_due(names, "runs")}"""
 
 
-def _line(names: Names, condition: str) -> str:
-    """Return the common table expression with a run and its paused ancestors.
+def _locked(names: Names, condition: str) -> str:
+    """Return the common table expressions that lock a run and its paused ancestors.
+
+    The rows are locked parents first. An ancestor that belongs to a caller is left out: it waits
+    for that one, who is told by its call what has become of the child.
 
     Args:
         names: the tables.
         condition: which run it has to be, beside its id.
     """
+    # PostgreSQL knows nothing of how long a line is. A look-up that has a limit, and an array,
+    # leave it no choice but the primary key.
     return f"""line (run_id, parent_run_id, depth) AS (
     SELECT run_id, parent_run_id, 0 FROM {names.runs} WHERE run_id = $1 AND {condition}
     UNION ALL
     SELECT parent.run_id, parent.parent_run_id, depth + 1
-    FROM line JOIN {names.runs} AS parent ON parent.run_id = line.parent_run_id
-    WHERE parent.status = 'PAUSED' AND NOT parent.foreground
+    FROM line CROSS JOIN LATERAL (
+        SELECT run_id, parent_run_id FROM {names.runs} AS runs
+        WHERE runs.run_id = line.parent_run_id AND status = 'PAUSED' AND NOT foreground LIMIT 1
+    ) AS parent
+), ids AS MATERIALIZED (
+    SELECT array_agg(run_id ORDER BY depth DESC) AS run_ids FROM line
+), locked AS MATERIALIZED (
+    SELECT run_id, status, metadata, foreground FROM {names.runs} AS runs WHERE {_IN_LINE}
+    ORDER BY array_position((SELECT run_ids FROM ids), run_id) FOR NO KEY UPDATE
 )"""
+
+
+_IN_LINE = "runs.run_id = ANY((SELECT run_ids FROM ids)::text[])"
 
 
 def _expire(names: Names) -> str:
     """Return the statement that makes paused runs due that nobody has answered in time."""
+    # Of those that belong to callers the settlement writes no expiry: they do not stay in the way.
     return f"""
 WITH expired AS MATERIALIZED (
     SELECT run_id FROM {names.runs}
-    WHERE {STATUS} = 'PAUSED' AND expires_at <= now() AND NOT foreground
+    WHERE {STATUS} = 'PAUSED' AND expires_at <= now()
     ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
 ), due AS (
     UPDATE {names.runs} AS runs SET {_DUE} FROM expired

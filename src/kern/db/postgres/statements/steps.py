@@ -188,10 +188,10 @@ def _settle(names: Names, *, counting: bool = False, changing: bool = False) -> 
         counting: whether it counts what the rows of their journals have used of budgets.
         changing: whether these rows change the states of sessions.
     """
-    changes = f"""unnest($20::text[], $21::integer[], $22::integer[], $23::text[], $24::json[],
-        $25::boolean[])
+    changes = f"""unnest($21::text[], $22::integer[], $23::integer[], $24::text[], $25::json[],
+        $26::boolean[])
         AS row ({CHANGES})"""
-    used = """unnest($11::text[], $12::integer[], $13::integer[], $18::float8[], $19::bigint[])
+    used = """unnest($12::text[], $13::integer[], $14::integer[], $19::float8[], $20::bigint[])
         AS used (run_id, attempt, seq, cost, tokens)"""
     return f"""
 WITH locked AS MATERIALIZED (
@@ -206,22 +206,22 @@ WITH locked AS MATERIALIZED (
             THEN NULL ELSE now() END,
         journal_version = CASE WHEN ending = 'PAUSED'
             THEN greatest(journal_version, {PAUSE_VERSION}) ELSE journal_version END,
-        expires_at = CASE WHEN ending = 'PAUSED' THEN (
-            SELECT to_timestamp(min((each->>'expires_at')::float8))
-            FROM json_array_elements(end_requirements) AS each) END,
+        expires_at = CASE WHEN ending = 'PAUSED' AND NOT foreground
+            THEN to_timestamp(end_expires_at) END,
         lease_until = NULL, counted = false, {NOT_REFUSED}
     FROM locked JOIN unnest($1::text[], $2::integer[], $3::text[], $4::json[], $5::json[],
-        $6::json[], $7::integer[], $8::text[], $9::text[], $10::json[])
+        $6::json[], $7::integer[], $8::text[], $9::text[], $10::json[], $11::float8[])
         AS input (ended, number, ending, end_output, end_error, end_usage, fold_before,
-            end_error_kind, end_model, end_requirements) ON ended = locked.run_id
+            end_error_kind, end_model, end_requirements, end_expires_at)
+            ON ended = locked.run_id
     WHERE runs.run_id = locked.run_id AND attempt = number AND status = 'RUNNING'
     RETURNING runs.run_id, session_id, user_id, attempt, status, finished_at, watched, webhook,
         fold_before{", runs.position" if changing else ""}
 ), written AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
-    FROM unnest($11::text[], $12::integer[], $13::integer[], $14::integer[], $15::text[],
-        $16::boolean[], $17::json[])
+    FROM unnest($12::text[], $13::integer[], $14::integer[], $15::integer[], $16::text[],
+        $17::boolean[], $18::json[])
         AS row (run_id, attempt, {JOURNAL}) JOIN settled USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
     RETURNING run_id, seq
