@@ -62,6 +62,7 @@ def test_a_server_gets_headers_of_each_run(cookbook: Cookbook) -> None:
 
 @pytest.mark.nightly
 def test_several_servers_are_one(cookbook: Cookbook) -> None:
+    """Those of tool_shed.py and flower_bed.py."""
     calls = Reply.tool_calls(("look", {"shelf": "low"}), ("water", {"flower": "rose"}))
     printed = cookbook(HERE + "several_servers.py", calls, "It is wet.")
     results = ["On the low shelf: a saw and a plane.", "The rose drinks."]
