@@ -201,6 +201,7 @@ async def test_each_call_is_decided_by_itself(cashier: Cashier) -> None:
         (("send", {"amount": 5}), {"values": {"whom": "ada"}}, {"values": {"to": "b"}}, None),
         (("wire", {"amount": 5}), {"values": {"to": "ada"}}, {"result": "wired"}, None),
         (("pay", {"amount": 5}), {"arguments": {"amount": "much"}}, {}, "pay 5"),
+        (("pay", {"amount": 5}), {"values": {"amount": 4}}, {}, "pay 5"),
     ],
 )
 async def test_an_approval_holds_what_was_given_with_it(

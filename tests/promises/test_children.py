@@ -305,6 +305,19 @@ async def test_who_reads_on_after_a_pause_gets_all_that_came_after_it_three_deep
     assert names == {"Boss", "Middle 0", "Deleter 0"}
 
 
+async def test_who_reads_on_after_a_pause_is_told_that_children_are_cancelled(
+    memory: InMemoryDb,
+) -> None:
+    tree = Tree(memory)
+    run = await paused(tree.boss, background=True)
+    first = [each async for each in tree.boss.astream_run(run.run_id)]
+    assert await tree.boss.acancel_run(run.run_id)
+    rest = [each async for each in tree.boss.astream_run(run.run_id, after=first[-1].seq)]
+    assert {each.event for each in rest} == {RunEvent.run_cancelled}
+    assert [each.agent_name for each in rest][-1] == "Boss", "the run's own end is the last"
+    assert {each.agent_name for each in rest} == {"Boss", "Middle 0", "Deleter 0"}
+
+
 async def test_what_is_still_open_was_answered_by_nobody(memory: InMemoryDb) -> None:
     tree = Tree(memory, branches=2)
     run = await paused(tree.boss, background=True)

@@ -25,10 +25,14 @@ class Read(Protocol):
 
 
 # How many events are held for a reader that is slower; after how many seconds it is looked again
-# for a child that is about to be accepted; and how long a pause waits for those of the children.
+# for a child that is about to be accepted; and how long a pause, or a cancel, waits for those of
+# the children.
 _HELD, _SOON, _PAUSE = 256, 0.1, 1.0
 
 _CALL_ENDS = (RunEvent.tool_call_completed, RunEvent.tool_call_error)
+
+# What comes to a run and to its children that are at work.
+_WITH_CHILDREN = (RunEvent.run_paused, RunEvent.run_cancelled)
 
 
 class NestedEvents:
@@ -102,7 +106,7 @@ class NestedEvents:
                         child = self._reading.pop(event.tool.child_run_id or "", None)
                         if child is not None:
                             await asyncio.wait({child})
-                    elif event.event is RunEvent.run_paused and self._reading:
+                    elif event.event in _WITH_CHILDREN and self._reading:
                         await asyncio.wait(self._reading.values(), timeout=_PAUSE)
                     await self._events.put(event)
         except Exception:

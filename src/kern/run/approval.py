@@ -131,6 +131,11 @@ def answer_of(waiting: RunRequirement, record: Approval) -> RunRequirement:
     result, values = data.get("result"), data.get("values") or {}
     if not isinstance(values, dict):
         raise InvalidInputError(f"values must be a dict, not {type(values).__name__}.")
+    if values and waiting.kind not in ("user_input", "user_feedback"):
+        raise InvalidInputError(
+            f"The approval {record.id} of {record.tool_name} is one of a {waiting.pause_type}, "
+            'which takes no values. Other arguments are resolution_data={"arguments": {...}}.'
+        )
     match waiting.kind:
         case "user_input":
             given.provide_user_input(values)

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from kern.agent import Agent
 from kern.db.sqlite import SqliteDb
+from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
 from kern.run.output import RunOutput
 from kern.testing import Reply, ScriptedModel
@@ -162,6 +163,21 @@ async def test_a_process_that_does_not_say_which_call_it_asks_for_is_answered(
     async with MCPTools(command, env=env, timeout_seconds=30) as tools:
         assert await booked(booking(db, tools, "LH1", "LH2")) == BOOKED
     assert sorted(noted(notes)) == ["book LH1", "book LH2"]
+
+
+async def test_a_tool_that_asks_only_in_the_older_protocol_is_called_in_that(
+    db: SqliteDb, notes: Path
+) -> None:
+    async with serving_mcp() as url:
+        async with MCPTools(url=url) as tools:
+            run = await paused(calling(db, tools, "guess"))
+            assert "no back-channel" in result_of(run)
+        async with MCPTools(url=url, protocol="legacy") as tools:
+            agent = calling(db, tools, "guess")
+            run = await answered(agent, await paused(agent), {"row": 42})
+            assert result_of(run) == "right, the 1. time"
+    with pytest.raises(ConfigurationError, match="protocol must be 'auto' or 'legacy'"):
+        MCPTools(url=url, protocol="2025")  # type: ignore[arg-type]
 
 
 def calling(db: SqliteDb, tools: MCPTools, name: str) -> Agent:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from kern.errors import ConfigurationError
 from kern.keywords import explanation, nearest
@@ -41,6 +41,8 @@ class MCPOptions(TypedDict, total=False):
             calls read-only or idempotent is always called once more.
         log_level: from which level on a server is to tell what it logs, which is told to those who
             read the run; ``"info"`` by default, None for nothing.
+        protocol: ``"legacy"`` for the one until 2025, also with servers that know the newest: some
+            of these ask their user only in that one. By default ``"auto"``: the newest there is.
         refresh_connection: of no effect: a run asks the server which tools there are, and a session
             that was lost is opened again.
     """
@@ -58,6 +60,7 @@ class MCPOptions(TypedDict, total=False):
     show_result_tools: Sequence[str] | None
     on_interrupt: Interrupt
     log_level: "LoggingLevel | None"
+    protocol: Literal["auto", "legacy"]
     refresh_connection: bool
 
 

@@ -86,17 +86,25 @@ class Connection:
 
     uses = 0
 
-    def __init__(self, server: Server, headers: Headers, log_level: "LoggingLevel | None") -> None:
+    def __init__(
+        self,
+        server: Server,
+        headers: Headers,
+        log_level: "LoggingLevel | None",
+        protocol: str = "auto",
+    ) -> None:
         """Prepare, without opening anything.
 
         Args:
             server: where the server is.
             headers: what is sent with every request.
             log_level: from which level on the server is to tell what it logs; None for nothing.
+            protocol: ``"legacy"`` for the one until 2025; ``"auto"`` for the newest that there is.
         """
         self.server = server
         self._headers = headers
         self._log_level = log_level
+        self._protocol = protocol
         self._session: ClientSession | None = None
         self._failure: BaseException | None = None
         self._owner: asyncio.Task[None] | None = None
@@ -239,6 +247,7 @@ class Connection:
                 from mcp.types import Implementation
             async with Client(
                 self._watched(self.server.transport(self._headers, self._answered)),
+                mode=self._protocol,
                 client_info=Implementation(name="kern", version="1"),
                 elicitation_callback=self._elicit,
                 logging_callback=self._log,

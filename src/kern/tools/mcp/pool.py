@@ -21,7 +21,11 @@ class Pool:
     """Opens a session for each set of headers at its first use, and another where it was lost."""
 
     def __init__(
-        self, server: Server, log_level: "LoggingLevel | None", session: "ClientSession | None"
+        self,
+        server: Server,
+        log_level: "LoggingLevel | None",
+        session: "ClientSession | None",
+        protocol: str = "auto",
     ) -> None:
         """Prepare, without opening anything.
 
@@ -29,19 +33,25 @@ class Pool:
             server: the server.
             log_level: from which level on it is to tell what it logs.
             session: a session that its user has opened, which is the only one.
+            protocol: ``"auto"`` or ``"legacy"``.
         """
         self._server = server
         self._log_level = log_level
+        self._protocol = protocol
         self._given = None if session is None else Connection.given(server, session)
         self._open: dict[Headers, asyncio.Task[Connection]] = {}
         self._tasks = Tasks()
 
     @classmethod
     async def opened(
-        cls, server: Server, log_level: "LoggingLevel | None", session: "ClientSession | None"
+        cls,
+        server: Server,
+        log_level: "LoggingLevel | None",
+        session: "ClientSession | None",
+        protocol: str = "auto",
     ) -> AsyncGenerator["Pool", None]:
         """Yield one, whose sessions are closed after that."""
-        pool = cls(server, log_level, session)
+        pool = cls(server, log_level, session, protocol)
         try:
             yield pool
         finally:
@@ -85,7 +95,7 @@ class Pool:
         return await asyncio.shield(opening)
 
     async def _begin(self, headers: Headers) -> Connection:
-        connection = Connection(self._server, headers, self._log_level)
+        connection = Connection(self._server, headers, self._log_level, self._protocol)
         await connection.open()
         return connection
 

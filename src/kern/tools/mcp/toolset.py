@@ -89,9 +89,11 @@ class ServerTools(Toolset):
             self._provider = Binder(provider, RUN_VALUES, what=what)
             self.asks_for = self._provider.names
         self._pools: list[tuple[Server, Shared[Pool]]] = []
-        level = options.get("log_level", "info")
+        level, protocol = options.get("log_level", "info"), options.get("protocol", "auto")
+        if protocol not in ("auto", "legacy"):
+            raise ConfigurationError(f"protocol must be 'auto' or 'legacy', not {protocol!r:.50}.")
         for server in servers:
-            pool = Shared(partial(Pool.opened, server, level, session))
+            pool = Shared(partial(Pool.opened, server, level, session, protocol))
             pool.join(self)
             self._pools.append((server, pool))
 
