@@ -112,11 +112,11 @@ async def decide_known(attempt: Attempt) -> None:
     Raises:
         RequirementExpiredError: the run ends with a requirement that nobody has answered.
     """
-    heard = await answers_of_records(attempt)
-    answers = {each.id: each for each in [*await answers_of_children(attempt), *heard.known]}
+    recorded = await answers_of_records(attempt)
+    answers = {each.id: each for each in [*await answers_of_children(attempt), *recorded.known]}
     open_ones = [each for each in attempt.state.requirements if each.id not in answers]
     known = [*answers.values(), *_expired(attempt.output.run_id, open_ones)]
-    for step in steps_for(attempt.state, known, by=heard.by):
+    for step in steps_for(attempt.state, known, by=recorded.by):
         await _keep(attempt, step)
 
 
