@@ -54,7 +54,8 @@ class Resuming(ABC):
     async def wake_parent(self, run_id: str) -> None:
         """Make the run PENDING that is paused and waits for a child of its session.
 
-        One that belongs to a caller is left to that one.
+        So do those that are paused and wait for it. One that belongs to a caller is left to that
+        one.
 
         Args:
             run_id: the child, which has ended.
