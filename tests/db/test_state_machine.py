@@ -400,7 +400,7 @@ class Runs(RuleBasedStateMachine):
         added = [Happened(seq, type, '{"from":"a person"}') for seq, type in numbered]
         rows = self.rows(run_id, added)
         resumed = self.runner.run(self.store.resume(run_id, status, attempt, rows))
-        assert resumed is model.resume(status, attempt, added)
+        assert (resumed is not None) is model.resume(status, attempt, added)
 
     @rule(number=numbers, used=numbers, seq=st.integers(0, 9), cancelled=st.booleans())
     def fork(self, number: int, used: int, seq: int, cancelled: bool) -> None:
