@@ -11,7 +11,7 @@ from typing_extensions import Unpack, override
 from kern.errors import KernError, ToolsetError, described
 from kern.run.base import RunContext
 from kern.run.requirement import CallPaused, RunRequirement
-from kern.run.tool import ToolExecution, ToolSchema
+from kern.run.tool import ToolSchema
 from kern.tools.base import Tool, ToolResult, or_none
 from kern.tools.mcp.connection import Connection, OpenCall, RepeatError
 from kern.tools.mcp.content import result_of
@@ -243,4 +243,4 @@ class _Call:
 
 
 def _unknown() -> RunRequirement:
-    return RunRequirement("", "unknown_outcome", ToolExecution("", "", ""), message=_UNKNOWN)
+    return RunRequirement("", "unknown_outcome", message=_UNKNOWN)
