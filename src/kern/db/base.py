@@ -356,7 +356,8 @@ class Store(Reading):
     async def wake_parent(self, run_id: str) -> None:
         """Make the run PENDING that is paused and waits for a child of its session.
 
-        So do those that are paused and wait for it. One that belongs to a caller is left to that one.
+        So do those that are paused and wait for that one. What belongs to a caller is left to that
+        caller.
 
         Args:
             run_id: the child, which has ended.
