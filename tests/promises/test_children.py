@@ -13,7 +13,7 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.dispatch.opening import open_runtime
-from kern.execution.children import ChildCall
+from kern.execution.child_calls import ChildCall
 from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
