@@ -230,6 +230,7 @@ class RunRequirement:
         """
         self._check_open()
         if tool_args is not None:
+            _check_mapping("tool_args", tool_args)
             self.arguments = encode(dict(tool_args), "tool_args")
         self.confirmation = True
 
@@ -266,6 +267,7 @@ class RunRequirement:
             InvalidInputError: one is not asked for, or has no JSON form.
         """
         self._check_open()
+        _check_mapping("The values", values)
         fields = {each.name: each for each in self.user_input_schema or ()}
         for name, value in values.items():
             if name not in fields:
@@ -284,6 +286,7 @@ class RunRequirement:
             InvalidInputError: there is no such question or label, or too many were chosen.
         """
         self._check_open()
+        _check_mapping("The answers", answers)
         questions = {each.question: each for each in self.user_feedback_schema or ()}
         chosen = {question: _labels(labels) for question, labels in answers.items()}
         for text, labels in chosen.items():
@@ -308,8 +311,11 @@ class RunRequirement:
         Raises:
             ValueError: a value is missing, or of another kind.
         """
-        call = with_text(values["tool_execution"])
-        return msgspec.convert({**values, "tool_execution": call}, cls)
+        if not isinstance(values, Mapping):
+            kind = type(values).__name__
+            raise InvalidInputError(f"A requirement is a dict of its values, not {kind}.")
+        call = {"tool_execution": with_text(values.get("tool_execution"))}
+        return msgspec.convert({**values, **call}, cls)
 
     def _check_open(self) -> None:
         if self.is_resolved():
@@ -339,6 +345,11 @@ def _unknown(what: str, name: object, known: Sequence[str]) -> str:
 def _check_text(what: str, value: object) -> None:
     if not isinstance(value, str):
         raise InvalidInputError(f"{what} must be a text, not {type(value).__name__}.")
+
+
+def _check_mapping(what: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{what} must be a dict, not {type(value).__name__}.")
 
 
 class CallPaused(Exception):  # noqa: N818  # It is no error: the call goes on with the answer.

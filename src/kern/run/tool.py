@@ -190,8 +190,10 @@ class ToolExecution(msgspec.Struct, omit_defaults=True, dict=True, eq=False):
 _NOT_COMPARED = ("arguments", "created_at", "duration")
 
 
-def with_text(values: Mapping[str, object]) -> Mapping[str, object]:
+def with_text(values: object) -> object:
     """Return the JSON values of a call with its arguments as the text that they are at rest."""
+    if not isinstance(values, Mapping):
+        return values  # It is refused where it is read.
     arguments = values.get("tool_args")
     return {**values, "tool_args": dump(arguments)} if isinstance(arguments, dict) else values
 
