@@ -185,8 +185,9 @@ def _ended(place: int, answer: RunRequirement) -> ToolEnded | None:
         if answer.tool_execution.stop_after_tool_call:
             return ToolConcluded(place, result, ends=True, shown=True)
         return ToolEnded(place, result)
-    rejection = answer.rejection
-    return None if rejection is None else ToolEnded(place, rejection, error=True)
+    if (rejection := answer.rejection) is None:
+        return None
+    return ToolConcluded(place, rejection, error=True, rejected=answer.confirmation_note or "")
 
 
 def _check_open(answer: RunRequirement) -> None:
