@@ -86,9 +86,9 @@ def test_older_tables_are_brought_up_to_date(
 
 def add_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have this kern know a made-up version of the tables after the newest."""
-    known = postgres_schema._MIGRATIONS
+    known = postgres_schema.MIGRATIONS
     added = ("ALTER TABLE {runs} ADD COLUMN made_up text",)
-    monkeypatch.setattr(postgres_schema, "_MIGRATIONS", (*known, added))
+    monkeypatch.setattr(postgres_schema, "MIGRATIONS", (*known, added))
     script = 'ALTER TABLE "{table}_runs" ADD COLUMN made_up TEXT'
     scripts = (*sqlite_schema.MIGRATIONS, script)
     for module in ("schema", "file"):

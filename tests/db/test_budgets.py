@@ -421,7 +421,7 @@ async def test_tables_of_the_second_version_are_migrated(
     admin = await asyncpg.connect(postgres.url)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(postgres_schema, "_MIGRATIONS", postgres_schema._MIGRATIONS[:2])
+            patch.setattr(postgres_schema, "MIGRATIONS", postgres_schema.MIGRATIONS[:2])
             await postgres_schema.migrate(admin, database._names)
         await admin.execute(
             f"INSERT INTO {database._names.runs} (run_id, session_id, agent_id, user_id, status, "

@@ -159,6 +159,12 @@ async def test_the_end_of_a_child_wakes_the_parent_that_waits_for_it(store: Stor
     assert await offered(store) == ["parent"]
 
 
+async def test_the_end_of_a_grandchild_wakes_all_that_wait_for_it(store: Store) -> None:
+    await family(store)
+    await store.wake_parent("grandchild")
+    assert await offered(store) == ["child", "parent"]
+
+
 async def test_the_ancestors_of_a_run_that_is_cancelled_do_not_wait_for_it(store: Store) -> None:
     await family(store)
     assert await store.cancel("grandchild")

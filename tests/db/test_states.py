@@ -422,7 +422,7 @@ async def test_tables_of_the_third_version_are_migrated(
     admin = await asyncpg.connect(postgres.url)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(postgres_schema, "_MIGRATIONS", postgres_schema._MIGRATIONS[:3])
+            patch.setattr(postgres_schema, "MIGRATIONS", postgres_schema.MIGRATIONS[:3])
             await postgres_schema.migrate(admin, database._names)
     finally:
         await admin.close()

@@ -18,7 +18,8 @@ from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import check_id, check_user, decode_object, dump
-from kern.run.fold import changes_within, fold, row_of_event
+from kern.run.cut import changes_within, row_of_event
+from kern.run.fold import fold
 from kern.run.given import REPLACED
 from kern.run.input import RunInput, messages_of
 from kern.run.lineage import (

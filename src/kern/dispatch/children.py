@@ -15,7 +15,7 @@ from kern.dispatch.submission import SessionPolicy
 from kern.dispatch.waiting import Until
 from kern.errors import RunConflictError, RunNotFoundError, RunStateError
 from kern.execution.child import Child
-from kern.execution.children import kept_child, own_answers
+from kern.execution.child_calls import kept_child, own_answers
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition
 from kern.run.agent import RunOutput
@@ -58,7 +58,7 @@ class Runs(Protocol):
         """Wait for a run."""
 
 
-class Nested:
+class StoredChildren:
     """Carries out children that are kept in a database."""
 
     def __init__(self, runs: Runs, background: Background) -> None:
@@ -148,7 +148,7 @@ class Nested:
         return output
 
 
-class Alone:
+class UnstoredChildren:
     """Carries out children that are kept nowhere."""
 
     async def carry(self, child: Child) -> RunOutput:

@@ -10,7 +10,7 @@ from kern.db.base import Store
 from kern.db.values import Accepted
 from kern.dispatch.answer import Answer, who_was_first
 from kern.dispatch.bound import Bound
-from kern.dispatch.decisions import decide
+from kern.dispatch.resuming import decide
 from kern.errors import (
     BudgetExceededError,
     DatabaseUnavailableError,

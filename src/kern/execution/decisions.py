@@ -8,7 +8,7 @@ from kern.errors import InvalidInputError, RequirementExpiredError, RunStateErro
 from kern.execution.approvals import answers_of_records
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_result
-from kern.execution.children import answers_of_children
+from kern.execution.child_calls import answers_of_children
 from kern.run.answers import answered, arguments_of
 from kern.run.content import Content
 from kern.run.fold import RunState

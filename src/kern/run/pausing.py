@@ -17,6 +17,7 @@ class ApprovalRequired(CallPaused):
     was given. Where it was rejected it is not, and the model is told so.
 
     Example:
+        >>> from kern.run.base import RunContext
         >>> def refund(amount: int, run_context: RunContext) -> str:
         ...     if amount > 100 and not run_context.is_approved:
         ...         raise ApprovalRequired(f"Refund {amount} euros?")

@@ -30,10 +30,17 @@ class UserControlFlowTools(Toolkit):
     They are what the model is told, as JSON: values by the names of the fields.
 
     Example:
-        >>> agent = Agent(model=model, tools=[UserControlFlowTools()], db=db)
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> asks = Reply.tool_calls(
+        ...     ("get_user_input", {"user_input_fields": [{"field_name": "to_address"}]})
+        ... )
+        >>> model = ScriptedModel([asks, "It is sent."])
+        >>> agent = Agent("Writer", model, tools=[UserControlFlowTools()])
         >>> run = agent.run("Write an e-mail for me.")
         >>> run.active_requirements[0].provide_user_input({"to_address": "ada@example.com"})
-        >>> run = agent.continue_run(run)
+        >>> agent.continue_run(run).content
+        'It is sent.'
     """
 
     def __init__(

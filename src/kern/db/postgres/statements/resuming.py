@@ -26,7 +26,7 @@ class Resuming:
         """Write the statements for ``names``."""
         self.resume = _resume(names)
         self.wake = _wake(names)
-        self.wake_parent = _wake_parent(names)
+        self.wake_parent = _wake(names, _parent(names))
         self.expire = _expire(names)
         # The last row is the run itself.
         self.lock = f"""
@@ -87,10 +87,15 @@ def ancestors_due(names: Names, gone_on: str) -> str:
 )"""
 
 
-def _wake(names: Names) -> str:
-    """Return the statement that makes a paused run due, and the paused runs that wait for it."""
+def _wake(names: Names, run_id: str = "$1") -> str:
+    """Return the statement that makes a paused run due, and the paused runs that wait for it.
+
+    Args:
+        names: the tables.
+        run_id: which run.
+    """
     return f"""
-WITH RECURSIVE {locked_line(names, "status = 'PAUSED' AND NOT foreground")}, due AS (
+WITH RECURSIVE {locked_line(names, "status = 'PAUSED' AND NOT foreground", run_id)}, due AS (
     UPDATE {names.runs} AS runs SET {_DUE}
     WHERE {_IN_LINE} AND status = 'PAUSED' AND NOT foreground
         AND (SELECT count(*) FROM locked) > 0
@@ -99,17 +104,15 @@ WITH RECURSIVE {locked_line(names, "status = 'PAUSED' AND NOT foreground")}, due
 SELECT run_id FROM due"""
 
 
-def _wake_parent(names: Names) -> str:
-    """Return the statement that makes the paused run due that waits for a child in its session."""
+def _parent(names: Names) -> str:
+    """Return the expression for the run that waits for a child in its session."""
     # The child is only read, so that nothing is locked before the parent.
-    return f"""
-UPDATE {names.runs} AS runs SET {_DUE} FROM {names.runs} AS child
-WHERE child.run_id = $1 AND runs.run_id = child.parent_run_id AND runs.status = 'PAUSED'
-    AND NOT runs.foreground AND runs.session_id = child.session_id
-RETURNING {enqueued_if_due(names, "runs")}"""
+    return f"""(SELECT parent.run_id FROM {names.runs} AS child JOIN {names.runs} AS parent
+        ON parent.run_id = child.parent_run_id AND parent.session_id = child.session_id
+    WHERE child.run_id = $1)"""
 
 
-def locked_line(names: Names, condition: str) -> str:
+def locked_line(names: Names, condition: str, run_id: str = "$1") -> str:
     """Return the common table expressions that lock a run and its paused ancestors.
 
     The rows are locked parents first. An ancestor that belongs to a caller is left out: it waits
@@ -118,11 +121,12 @@ def locked_line(names: Names, condition: str) -> str:
     Args:
         names: the tables.
         condition: which run it has to be, beside its id.
+        run_id: its id.
     """
     # PostgreSQL knows nothing of how long a line is. A look-up that has a limit, and an array,
     # leave it no choice but the primary key.
     return f"""line (run_id, parent_run_id, depth) AS (
-    SELECT run_id, parent_run_id, 0 FROM {names.runs} WHERE run_id = $1 AND {condition}
+    SELECT run_id, parent_run_id, 0 FROM {names.runs} WHERE run_id = {run_id} AND {condition}
     UNION ALL
     SELECT parent.run_id, parent.parent_run_id, depth + 1
     FROM line CROSS JOIN LATERAL (
