@@ -458,7 +458,7 @@ class Runs(RuleBasedStateMachine):
         self.runner.run(self.finish())
 
     def look_at_the_webhooks(self) -> None:
-        """Every end has its webhook, once."""
+        """Every end and every pause has its webhook, once."""
         due = self.runner.run(self.store.outbox.take(10_000, LEASE))
         found = [(each.run_id, each.attempt) for each in due if each.run_id in self.models]
         assert sorted(found) == sorted(

@@ -19,6 +19,7 @@ from kern.errors import (
     ConfigurationError,
     InvalidInputError,
     ModelError,
+    RequirementExpiredError,
     RunNotFoundError,
     RunStateError,
 )
@@ -537,6 +538,63 @@ async def test_of_two_processes_that_answer_at_once_one_counts(
 
 
 # --- expiry
+
+
+async def expired(run: RunOutput, place: int) -> None:
+    """Wait until what a run waits for has expired."""
+    until = run.requirements[place].expires_at
+    assert until is not None
+    while time.time() <= until:  # noqa: ASYNC110 # a moment has no event
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["without a db", "with one"])
+@pytest.mark.parametrize("on_expiry", ["reject", "fail"])
+async def test_what_has_expired_is_not_asked_again_with_the_answer_to_another(
+    model: OpenAIResponses, server: ResponsesServer, kept: bool, on_expiry: Any
+) -> None:
+    made: list[str] = []
+
+    @tool(requires_confirmation=True, expires_in=0.05, on_expiry=on_expiry)
+    def refund() -> str:
+        raise AssertionError("nobody has allowed it")
+
+    @tool(requires_confirmation=True)
+    def send() -> str:
+        made.append("sent")
+        return "sent"
+
+    server.script += [Reply.tool_calls(("refund", {}), ("send", {})), ONE_MORE]
+    agent = Agent("Tester", model, db=InMemoryDb() if kept else None, tools=[refund, send])
+    paused: RunOutput = await agent.arun("Refund", run_id="run")
+    await expired(paused, 0)
+    paused.requirements[1].confirm()
+    if on_expiry == "fail":
+        with pytest.raises(RequirementExpiredError, match="in time"):
+            await agent.acontinue_run(paused)
+        assert made == []
+        return
+    run = await agent.acontinue_run(paused)
+    assert (run.status, made) == (RunStatus.completed, ["sent"])
+    assert "in time" in str(run.tools[0].result)
+
+
+@pytest.mark.parametrize("on_expiry", ["reject", "fail"])
+async def test_what_a_child_waited_for_in_vain_is_not_asked_again_by_its_parent(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, on_expiry: Any
+) -> None:
+    @tool(requires_confirmation=True, expires_in=0.05, on_expiry=on_expiry)
+    def refund(amount: int) -> str:
+        raise AssertionError("nobody has allowed it")
+
+    child = Agent("Child", model, tools=[refund])
+    parent = Agent("Parent", model, db=db, tools=[child.as_tool()])
+    server.script += [Reply.tool_calls(("child", {"input": "Refund"})), PAUSE, ONE_MORE, ONE_MORE]
+    paused = await parent.arun("Refund", run_id="run")
+    await expired(paused, 0)
+    run = await parent.acontinue_run("run")
+    assert (run.status, run.content) == (RunStatus.completed, "Well.")
+    assert run.tools[0].tool_call_error is (on_expiry == "fail")
 
 
 async def test_a_pause_that_expires_is_rejected_by_itself(

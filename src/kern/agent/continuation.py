@@ -229,13 +229,19 @@ def _answer(agent: AnyAgent, output: RunOutput[Any] | None, given: ContinueOptio
     requirements, tools = given.get("requirements"), given.get("updated_tools")
     _check_each("requirements", requirements, RunRequirement)
     _check_each("updated_tools", tools, ToolExecution)
+    for each in (*(requirements or ()), *(() if output is None else output.requirements)):
+        if not (isinstance(each.id, str) and isinstance(each.tool_execution, ToolExecution)):
+            raise InvalidInputError(f"A requirement lacks its id or its call: {each!r:.200}.")
     if output is not None and requirements is None and tools is None and output.is_paused:
         requirements = _answered(output)
     results = given.get("results") or {}
+    if not isinstance(results, Mapping):
+        kind = type(results).__name__
+        raise InvalidInputError(f"results must be a dict of texts by tool call id, not {kind}.")
     for call, result in results.items():
-        if not isinstance(result, str):
+        if not (isinstance(call, str) and isinstance(result, str)):
             kind = type(result).__name__
-            raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
+            raise InvalidInputError(f"The result of {call!s:.255} must be a text, not {kind}.")
     said, metadata = given.get("input"), given.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         raise InvalidInputError(f"metadata must be a dict, not {type(metadata).__name__}.")

@@ -10,7 +10,7 @@ from typing import Any, Generic, Self
 import msgspec
 from typing_extensions import TypeVar
 
-from kern.errors import JournalError
+from kern.errors import InvalidInputError, JournalError
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, dump, shown, to_json_value
 from kern.run.event import RunOutputEvent
@@ -238,22 +238,31 @@ class RunOutput(Made, Generic[Output]):
 
         Raises:
             KeyError: an id is missing.
-            ValueError: there is no such status or role.
+            ValueError: there is no such status or role, or a value is of another kind.
         """
+        try:
+            return cls._from_dict(values)
+        except (AttributeError, TypeError) as error:
+            raise InvalidInputError(f"The output of a run cannot be read: {error}") from error
+
+    @classmethod
+    def _from_dict(cls, values: dict[str, object]) -> Self:
         given: dict[str, Any] = values
+        ids = ("run_id", "session_id", "agent_id")
+        run_id, session_id, agent_id = (msgspec.convert(given[name], str) for name in ids)
         output = cls(
-            run_id=given["run_id"],
-            session_id=given["session_id"],
-            agent_id=given["agent_id"],
+            run_id=run_id,
+            session_id=session_id,
+            agent_id=agent_id,
             user_id=given.get("user_id"),
             status=RunStatus(str(given.get("status", "PENDING"))),
             metadata=given.get("metadata"),
             error=given.get("error"),
             error_kind=given.get("error_kind"),
             error_details=given.get("error_details"),
-            attempt=given.get("attempt", 0),
+            attempt=msgspec.convert(given.get("attempt", 0), int),
             parent_run_id=given.get("parent_run_id"),
-            created_at=given.get("created_at", 0.0),
+            created_at=msgspec.convert(given.get("created_at", 0.0), float),
             started_at=given.get("started_at"),
             finished_at=given.get("finished_at"),
         )

@@ -9,6 +9,9 @@ import msgspec
 
 from kern.errors import InvalidInputError, RunStateError
 from kern.keywords import nearest
+from kern.run.asked import UserFeedbackOption as UserFeedbackOption
+from kern.run.asked import UserFeedbackQuestion as UserFeedbackQuestion
+from kern.run.asked import UserInputField as UserInputField
 from kern.run.codec import dump, encode, load
 from kern.run.tool import ToolExecution, with_text
 
@@ -22,63 +25,6 @@ PauseType: TypeAlias = Literal["confirmation", "user_input", "user_feedback", "e
 
 OnExpiry: TypeAlias = Literal["reject", "fail"]
 """What becomes of a requirement that nobody has answered in time."""
-
-
-@dataclass(slots=True)
-class UserInputField:
-    """One argument of a call, which the model or a person gives.
-
-    Attributes:
-        name: the argument.
-        field_type: its type, as people write it, such as ``"str"``.
-        description: what it is, where the tool says that.
-        value: what the model has given, or a person: set it to answer. None where nobody has.
-        required: whether it has to be given.
-
-    Example:
-        >>> to = UserInputField("to", "str")
-        >>> to.value = "ada@example.com"
-    """
-
-    name: str
-    field_type: str = "str"
-    description: str | None = None
-    value: Any = None
-    required: bool = True
-
-
-@dataclass(slots=True)
-class UserFeedbackOption:
-    """One answer that a person may choose.
-
-    Attributes:
-        label: the answer.
-        description: what it means.
-        selected: whether it was chosen.
-    """
-
-    label: str
-    description: str | None = None
-    selected: bool = False
-
-
-@dataclass(slots=True)
-class UserFeedbackQuestion:
-    """A question to a person, with the answers to choose from.
-
-    Attributes:
-        question: the question.
-        header: a word or two above it.
-        options: the answers to choose from.
-        multi_select: whether several may be chosen.
-        selected_options: the labels that were chosen; None where nobody has.
-    """
-
-    question: str
-    header: str | None = None
-    options: list[UserFeedbackOption] = field(default_factory=list)
-    multi_select: bool = False
-    selected_options: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -230,6 +176,7 @@ class RunRequirement:
         """
         self._check_open()
         if tool_args is not None:
+            _check_mapping("tool_args", tool_args)
             self.arguments = encode(dict(tool_args), "tool_args")
         self.confirmation = True
 
@@ -266,6 +213,7 @@ class RunRequirement:
             InvalidInputError: one is not asked for, or has no JSON form.
         """
         self._check_open()
+        _check_mapping("The values", values)
         fields = {each.name: each for each in self.user_input_schema or ()}
         for name, value in values.items():
             if name not in fields:
@@ -284,6 +232,7 @@ class RunRequirement:
             InvalidInputError: there is no such question or label, or too many were chosen.
         """
         self._check_open()
+        _check_mapping("The answers", answers)
         questions = {each.question: each for each in self.user_feedback_schema or ()}
         chosen = {question: _labels(labels) for question, labels in answers.items()}
         for text, labels in chosen.items():
@@ -308,8 +257,11 @@ class RunRequirement:
         Raises:
             ValueError: a value is missing, or of another kind.
         """
-        call = with_text(values["tool_execution"])
-        return msgspec.convert({**values, "tool_execution": call}, cls)
+        if not isinstance(values, Mapping):
+            kind = type(values).__name__
+            raise InvalidInputError(f"A requirement is a dict of its values, not {kind}.")
+        call = {"tool_execution": with_text(values.get("tool_execution"))}
+        return msgspec.convert({**values, **call}, cls)
 
     def _check_open(self) -> None:
         if self.is_resolved():
@@ -339,6 +291,11 @@ def _unknown(what: str, name: object, known: Sequence[str]) -> str:
 def _check_text(what: str, value: object) -> None:
     if not isinstance(value, str):
         raise InvalidInputError(f"{what} must be a text, not {type(value).__name__}.")
+
+
+def _check_mapping(what: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{what} must be a dict, not {type(value).__name__}.")
 
 
 class CallPaused(Exception):  # noqa: N818  # It is no error: the call goes on with the answer.
