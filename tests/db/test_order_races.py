@@ -188,7 +188,7 @@ async def test_a_paused_run_resumed_while_it_is_cancelled_ends_once(
     async with gate.holding("a"):
         cancelling = await gate.begin(store.cancel("a"))
         resuming = await gate.begin(store.resume("a", PAUSED, 1, []))
-    assert (await cancelling, await resuming) == (True, False)
+    assert (await cancelling, await resuming) == (True, None)
     assert await worker.execute_all() == ["b"]
 
 
