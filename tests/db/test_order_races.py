@@ -1,4 +1,4 @@
-"""In PostgreSQL the session lock is handed off by statements that do not see the latest commits.
+"""In PostgreSQL statements do not see the latest commits, and yet hand off locks and wake parents.
 
 Each test holds a row locked, so that a statement has begun and looked before another one comes.
 """
@@ -351,3 +351,23 @@ async def test_a_family_that_goes_on_is_locked_in_the_order_in_which_batches_loc
     record = await store.get("b")
     assert record is not None
     assert record.status is PENDING
+
+
+# --- a pause, and who cancels meanwhile
+
+
+async def test_a_child_that_is_cancelled_while_it_pauses_wakes_its_parent(
+    store: PostgresStore, gate: Gate
+) -> None:
+    for run_id, parent in (("parent", None), ("child", "parent")):
+        await store.submit(new_run(run_id, parent_run_id=parent, lease=60, executor="first"))
+    pausing = replace(ending("parent", status=PAUSED), requirements="[]")
+    assert settled_as(await store.settle(pausing)) is PAUSED
+    async with gate.holding("child"):
+        settling = await gate.begin(store.settle(replace(pausing, run_id="child")))
+        cancelling = await gate.begin(store.cancel("child"))
+    assert settled_as(await settling) is PAUSED
+    assert await cancelling
+    waiting = await store.get("parent")
+    assert waiting is not None
+    assert waiting.status is PENDING

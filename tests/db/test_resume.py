@@ -165,6 +165,27 @@ async def test_the_end_of_a_grandchild_wakes_all_that_wait_for_it(store: Store) 
     assert await offered(store) == ["child", "parent"]
 
 
+async def test_the_ancestors_of_a_run_that_is_cancelled_do_not_wait_for_it(store: Store) -> None:
+    await family(store)
+    assert await store.cancel("grandchild")
+    assert await offered(store) == ["child", "parent"]
+    assert await status_of(store, "grandchild") is CANCELLED
+    assert (await found(store, "parent")).requirements is None
+
+
+async def test_a_cancel_leaves_those_alone_who_wait_for_nobody(store: Store) -> None:
+    await family(store, foreground=True)
+    await store.submit(new_run("executing", parent_run_id="child", lease=LEASE, executor="first"))
+    await store.submit(new_run("queued", parent_run_id="child"))
+    await offered(store)
+    assert await store.cancel("executing")
+    assert await store.cancel("queued")
+    assert await offered(store) == []
+    assert await store.cancel("child")
+    assert await offered(store) == []
+    assert await status_of(store, "parent") is PAUSED
+
+
 async def test_families_that_are_answered_at_every_end_at_once_do_not_deadlock(
     store: Store,
 ) -> None:

@@ -486,7 +486,7 @@ async def race(
 
 
 @pytest.mark.parametrize("background", [True, False], ids=["background", "foreground"])
-async def test_of_two_answers_at_once_one_is_heard_and_the_other_told_whose(
+async def test_of_two_answers_at_once_one_counts_and_the_other_told_whose(
     shared: Refunds, script: ResponsesServer, background: bool
 ) -> None:
     paused = await shared.paused(background=background)
@@ -505,7 +505,7 @@ async def test_of_two_answers_at_once_one_is_heard_and_the_other_told_whose(
     assert (run.status, shared.made, len(script.requests)) == (RunStatus.completed, [5], 2)
 
 
-async def test_of_two_processes_that_answer_at_once_one_is_heard(
+async def test_of_two_processes_that_answer_at_once_one_counts(
     shared: Refunds, elsewhere: Elsewhere, script: ResponsesServer
 ) -> None:
     await shared.paused(background=True)
@@ -518,7 +518,7 @@ async def test_of_two_processes_that_answer_at_once_one_is_heard(
         + "await hear()\n"
         + "try:\n"
         + "    await agent.acontinue_run(run, by=os.environ['BY'])\n"
-        + "    say('heard')\n"
+        + "    say('first')\n"
         + "except RunStateError as error:\n"
         + "    say(error)\n"
     )
@@ -528,9 +528,9 @@ async def test_of_two_processes_that_answer_at_once_one_is_heard(
     for process in who.values():
         process.tell("now")
     said = {by: await process.said() for by, process in who.items()}
-    [heard] = [by for by, text in said.items() if text == "heard"]
-    [refused] = [text for text in said.values() if text != "heard"]
-    assert f"It was answered by {heard} on 20" in refused
+    [first] = [by for by, text in said.items() if text == "first"]
+    [refused] = [text for text in said.values() if text != "first"]
+    assert f"It was answered by {first} on 20" in refused
     (await runtime_of(shared.agent)).serve(shared.agent)
     run = await shared.agent.await_run("run", timeout=20, until="end")
     assert run is not None

@@ -121,12 +121,12 @@ async def decide_known(attempt: Attempt) -> None:
     Raises:
         RequirementExpiredError: the run ends with a requirement that nobody has answered.
     """
-    heard = await answers_of_records(attempt)
-    answers = {each.id: each for each in [*await answers_of_children(attempt), *heard.known]}
+    recorded = await answers_of_records(attempt)
+    answers = {each.id: each for each in [*await answers_of_children(attempt), *recorded.known]}
     open_ones = [each for each in attempt.state.requirements if each.id not in answers]
     now = time.time() + _TOLERANCE
     known = [*answers.values(), *_expired(attempt.output.run_id, open_ones, now)]
-    for step in steps_for(attempt.state, known, by=heard.by):
+    for step in steps_for(attempt.state, known, by=recorded.by):
         await _keep(attempt, step)
 
 
@@ -185,8 +185,9 @@ def _ended(place: int, answer: RunRequirement) -> ToolEnded | None:
         if answer.tool_execution.stop_after_tool_call:
             return ToolConcluded(place, result, ends=True, shown=True)
         return ToolEnded(place, result)
-    rejection = answer.rejection
-    return None if rejection is None else ToolEnded(place, rejection, error=True)
+    if (rejection := answer.rejection) is None:
+        return None
+    return ToolConcluded(place, rejection, error=True, rejected=answer.confirmation_note or "")
 
 
 def _check_open(answer: RunRequirement) -> None:

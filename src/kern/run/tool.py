@@ -9,6 +9,7 @@ import msgspec
 from typing_extensions import override
 
 from kern.errors import InvalidInputError
+from kern.run.asked import UserFeedbackQuestion, UserInputField
 from kern.run.codec import decode_object, dump
 from kern.run.metrics import ToolCallMetrics
 
@@ -130,8 +131,8 @@ class ToolExecution(msgspec.Struct, omit_defaults=True, dict=True, eq=False):
     confirmed: bool | None = None
     confirmation_note: str | None = None
     requires_user_input: bool = False
-    user_input_schema: list[Any] | None = None
-    user_feedback_schema: list[Any] | None = None
+    user_input_schema: list[UserInputField] | None = None
+    user_feedback_schema: list[UserFeedbackQuestion] | None = None
     answered: bool | None = None
     external_execution_required: bool = False
     approval_type: str | None = None

@@ -30,7 +30,7 @@ class Resuming:
         self.expire = _expire(names)
         # The last row is the run itself.
         self.lock = f"""
-WITH RECURSIVE {_locked(names, "true")}
+WITH RECURSIVE {locked_line(names, "true")}
 SELECT run_id, status, metadata, foreground FROM locked ORDER BY run_id = $1"""
 
 
@@ -40,7 +40,7 @@ def _resume(names: Names) -> str:
     # A run goes on at once where an executor asks for that, and it need not wait for the session
     # lock.
     return f"""
-WITH RECURSIVE {_locked(names, "status = $2 AND attempt = $3")}, run AS (
+WITH RECURSIVE {locked_line(names, "status = $2 AND attempt = $3")}, run AS (
     UPDATE {runs} AS runs SET {_ANEW},
         status = CASE WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
         attempt = attempt + begins::integer,
@@ -59,12 +59,7 @@ WITH RECURSIVE {_locked(names, "status = $2 AND attempt = $3")}, run AS (
     WHERE run_id = $1 AND status = $2 AND attempt = $3
     RETURNING {RECORD}, input, streamed, timeout AS remaining,
         {is_budgeted(names, "runs.user_id")} AS budgeted, {enqueued_if_due(names, "runs")}
-), ancestors AS (
-    UPDATE {runs} AS runs SET {_DUE}
-    WHERE {_IN_LINE} AND run_id <> $1 AND status = 'PAUSED' AND NOT foreground
-        AND EXISTS (SELECT FROM run)
-    RETURNING {enqueued_if_due(names, "runs")}
-), added AS (
+), {ancestors_due(names, "run")}, added AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
     FROM run, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
@@ -76,6 +71,22 @@ SELECT {RECORD}, input, streamed, remaining, budgeted, greatest((SELECT max(seq)
 FROM run"""
 
 
+def ancestors_due(names: Names, gone_on: str) -> str:
+    """Return the common table expression that makes the paused ancestors of a run due.
+
+    Args:
+        names: the tables.
+        gone_on: the expression with the run, if they have to wait for it no longer; their rows are
+            locked by :func:`locked_line`.
+    """
+    return f"""ancestors AS (
+    UPDATE {names.runs} AS runs SET {_DUE}
+    WHERE {_IN_LINE} AND run_id <> $1 AND status = 'PAUSED' AND NOT foreground
+        AND EXISTS (SELECT FROM {gone_on})
+    RETURNING {enqueued_if_due(names, "runs")}
+)"""
+
+
 def _wake(names: Names, run_id: str = "$1") -> str:
     """Return the statement that makes a paused run due, and the paused runs that wait for it.
 
@@ -84,7 +95,7 @@ def _wake(names: Names, run_id: str = "$1") -> str:
         run_id: which run.
     """
     return f"""
-WITH RECURSIVE {_locked(names, "status = 'PAUSED' AND NOT foreground", run_id)}, due AS (
+WITH RECURSIVE {locked_line(names, "status = 'PAUSED' AND NOT foreground", run_id)}, due AS (
     UPDATE {names.runs} AS runs SET {_DUE}
     WHERE {_IN_LINE} AND status = 'PAUSED' AND NOT foreground
         AND (SELECT count(*) FROM locked) > 0
@@ -101,7 +112,7 @@ def _parent(names: Names) -> str:
     WHERE child.run_id = $1)"""
 
 
-def _locked(names: Names, condition: str, run_id: str = "$1") -> str:
+def locked_line(names: Names, condition: str, run_id: str = "$1") -> str:
     """Return the common table expressions that lock a run and its paused ancestors.
 
     The rows are locked in the order of their ids, as those of runs that are claimed or settled
