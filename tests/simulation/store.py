@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 # What of a store is itself something to call.
-_PORTS = ("queue", "schedules", "retention", "outbox", "processes")
+_PORTS = ("queue", "schedules", "retention", "outbox", "processes", "approvals")
 
 
 class SimulatedDb(InMemoryDb):
@@ -80,6 +80,8 @@ class Line:
             await travel(process)
             if name in ("submit", "claim"):
                 args = (*args[:-1], _of_version(args[-1], process.version))
+            elif name == "resume":
+                kwargs["journal_version"] = process.version
             result = await method(*args, **kwargs)
             done = "sleep" if kwargs.get("failed") is False else name
             process.world.states.stored(process, done, args, result)

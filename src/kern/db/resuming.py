@@ -8,6 +8,7 @@ from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord
 from kern.run.state import StatePatch
+from kern.run.steps import VERSION
 
 
 class Resuming(ABC):
@@ -23,6 +24,7 @@ class Resuming(ABC):
         *,
         executor: str | None = None,
         lease: float | None = None,
+        journal_version: int = VERSION,
         foreground: bool | None = None,
         metadata: str | None = None,
         resolved: Sequence[Approval] = (),
@@ -41,6 +43,7 @@ class Resuming(ABC):
             rows: to add to its journal.
             executor: who executes it at once, by a name that nobody else has.
             lease: the seconds for which that one is protected from others.
+            journal_version: the newest version of a journal that it knows.
             foreground: whether it belongs to a caller from now on; by default as it was.
             metadata: what takes the place of its metadata, as JSON text; by default it stays.
             resolved: its approvals, as the answer leaves them.
@@ -48,6 +51,10 @@ class Resuming(ABC):
         Returns:
             The run, as a claim does; None where it had another status, or had it from another
             attempt, and nothing was changed.
+
+        Raises:
+            NewerJournalError: the run needs a newer version of the journal than its executor knows;
+                it stands still as it did.
         """
 
     @abstractmethod

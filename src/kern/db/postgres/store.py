@@ -36,11 +36,21 @@ from kern.db.postgres.states import PostgresStates
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
 from kern.db.postgres.writing import Append, Writing
-from kern.db.values import Accepted, Appended, Claim, Kind, Settled, Signal, Swept
+from kern.db.values import (
+    Accepted,
+    Appended,
+    Claim,
+    Kind,
+    Settled,
+    Signal,
+    Swept,
+    newer_journal,
+)
 from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
+from kern.run.steps import VERSION
 
 
 class PostgresStore(Store):
@@ -278,12 +288,13 @@ class PostgresStore(Store):
         *,
         executor: str | None = None,
         lease: float | None = None,
+        journal_version: int = VERSION,
         foreground: bool | None = None,
         metadata: str | None = None,
         resolved: Sequence[Approval] = (),
     ) -> RunRecord | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:]
-        options = (executor, lease, foreground, metadata)
+        options = (executor, lease, foreground, metadata, journal_version)
         values = (run_id, status, attempt, *journal, *options)
         if not resolved:
             found = await self._fetch(self._resuming.resume, *values)
@@ -292,7 +303,12 @@ class PostgresStore(Store):
                 found = await connection.fetch(self._resuming.resume, *values)
                 if found:
                     await self._approvals.resolve(connection, resolved)
-        return record(found[0]) if found else None
+        if found:
+            return record(found[0])
+        known = None if executor is None else await self.get(run_id)
+        if known is not None and known.journal_version > journal_version:
+            raise newer_journal(run_id)
+        return None
 
     @override
     async def wake_parent(self, run_id: str) -> None:

@@ -8,9 +8,11 @@ from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.reading import Reading, record
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
+from kern.db.values import newer_journal
 from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord
+from kern.run.steps import VERSION
 
 # What is over as a run goes on; its failures and its time begin anew.
 _ANEW = """error = NULL, error_kind = NULL, requirements = NULL, expires_at = NULL,
@@ -42,6 +44,7 @@ class Resuming:
         *,
         executor: str | None = None,
         lease: float | None = None,
+        journal_version: int = VERSION,
         foreground: bool | None = None,
         metadata: str | None = None,
         resolved: Sequence[Approval] = (),
@@ -52,7 +55,7 @@ class Resuming:
 UPDATE {self._runs} SET {_DUE}, foreground = coalesce(:foreground, foreground),
     metadata = coalesce(:metadata, metadata)
 WHERE run_id = :run_id AND status = :status AND attempt = :attempt
-RETURNING session_id, ordered, parent_run_id""",
+RETURNING session_id, ordered, parent_run_id, journal_version""",
             run_id=run_id,
             status=status.value,
             attempt=attempt,
@@ -61,6 +64,8 @@ RETURNING session_id, ordered, parent_run_id""",
         )
         if run is None:
             return None
+        if executor is not None and run["journal_version"] > journal_version:
+            raise newer_journal(run_id)
         self._journals.write(transaction, rows)
         self._records.resolve(transaction, resolved)
         self.wake(transaction, run["parent_run_id"])

@@ -38,6 +38,7 @@ from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
+from kern.run.steps import VERSION
 
 
 class SqliteStore(Store):
@@ -245,6 +246,7 @@ class SqliteStore(Store):
         *,
         executor: str | None = None,
         lease: float | None = None,
+        journal_version: int = VERSION,
         foreground: bool | None = None,
         metadata: str | None = None,
         resolved: Sequence[Approval] = (),
@@ -257,6 +259,7 @@ class SqliteStore(Store):
             rows,
             executor=executor,
             lease=lease,
+            journal_version=journal_version,
             foreground=foreground,
             metadata=metadata,
             resolved=resolved,
