@@ -39,11 +39,11 @@ def renew(run_context: RunContext) -> str:
     return "renewed"
 
 
-CALLS = (("pay", {"amount": 1}), ("mail", {"subject": "Hi"}), ("shell", {"command": "ls"}))
+CALLS: tuple[tuple[str, dict[str, object]], ...] = (("pay", {"amount": 1}), ("mail", {"subject": "Hi"}), ("shell", {"command": "ls"}))
 QUESTION = {"question": "Which?", "header": "Size", "options": [{"label": "S"}, {"label": "L"}]}
 
 
-def agent_of(*calls: tuple[str, object], db: Database | None = None) -> Agent:
+def agent_of(*calls: tuple[str, dict[str, object]], db: Database | None = None) -> Agent:
     model = ScriptedModel([Reply.tool_calls(*calls), "Done."])
     return Agent("Clerk", model, tools=[pay, mail, shell, renew, UserFeedbackTools()], db=db)
 
