@@ -101,14 +101,6 @@ class AgentTool(SubAgentTool):
         return values
 
     @override
-    def unfit(self, arguments: str) -> str | None:
-        try:
-            self.read(arguments)
-        except ValueError as error:
-            return self.told(error)
-        return None
-
-    @override
     async def execute(
         self, arguments: str, context: RunContext, limit: asyncio.Timeout
     ) -> ToolResult:

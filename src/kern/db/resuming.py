@@ -3,8 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from kern.db.values import Accepted
-from kern.run.approval import Approval
+from kern.db.values import ANYWHERE, Accepted, Resume
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord
 from kern.run.state import StatePatch
@@ -20,12 +19,7 @@ class Resuming(ABC):
         status: RunStatus,
         attempt: int,
         rows: Sequence[JournalRow],
-        *,
-        executor: str | None = None,
-        lease: float | None = None,
-        foreground: bool | None = None,
-        metadata: str | None = None,
-        resolved: Sequence[Approval] = (),
+        how: Resume = ANYWHERE,
     ) -> RunRecord | None:
         """Have a run go on that stands still, and with it its paused ancestors.
 
@@ -39,11 +33,7 @@ class Resuming(ABC):
                 executor is known to be gone, or PENDING to have it begin at an executor.
             attempt: the attempt that has brought it there.
             rows: to add to its journal.
-            executor: who executes it at once, by a name that nobody else has.
-            lease: the seconds for which that one is protected from others.
-            foreground: whether it belongs to a caller from now on; by default as it was.
-            metadata: what takes the place of its metadata, as JSON text; by default it stays.
-            resolved: its approvals, as the answer leaves them.
+            how: by whom, and what changes with it.
 
         Returns:
             The run, as a claim does; None where it had another status, or had it from another

@@ -88,9 +88,9 @@ class Attempt:
         tool_instructions: what the model is told of tools in its system message.
         session_state: the state of its session, once somebody has asked for it.
         is_new_session: whether nothing can be stored of its session, which was made with the run.
+        connected: toolkits that were opened for it, to be closed at its end.
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
-        tool_instructions: what the model is told of tools in its system message.
         stored_history: the history as the run's output is to hold it.
     """
 

@@ -37,7 +37,7 @@ class RunRequirement:
             ``"user_input"``: a person gives arguments of the call. ``"user_feedback"``: a person
             answers questions. ``"external_execution"``: the call is made elsewhere, and its result
             given. ``"unknown_outcome"``: the call was under way when its process was lost.
-        tool_execution: the call.
+        tool_execution: the call; where the call itself asks, it is filled in as the run pauses.
         schema: the arguments of the tool, as a JSON Schema, where the tool is known.
         created_at: when the run paused for it, in seconds since 1970.
         expires_at: until when it can be answered, in seconds since 1970; None for any time.
@@ -74,7 +74,7 @@ class RunRequirement:
 
     id: str
     kind: RequirementKind
-    tool_execution: ToolExecution
+    tool_execution: ToolExecution = field(default_factory=lambda: ToolExecution("", "", ""))
     schema: dict[str, object] | None = None
     created_at: float = field(default_factory=lambda: time.time())
     expires_at: float | None = None

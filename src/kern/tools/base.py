@@ -220,6 +220,10 @@ class Tool(ABC):
         Args:
             arguments: a JSON object, as the model wrote it, so it may be none.
         """
+        try:
+            self.read(or_none(arguments))
+        except ValueError as error:
+            return self.told(error)
         return None
 
     def read(self, arguments: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from kern.run.base import RunContext
-from kern.run.requirement import CallPaused, RunRequirement, UserInputField
-from kern.run.tool import ToolExecution
+from kern.run.pausing import ApprovalRequired
+from kern.run.requirement import UserInputField
 from kern.tools.toolkit import Toolkit
 from kern.tools.user_feedback import answer_to
 
@@ -85,7 +85,4 @@ class UserControlFlowTools(Toolkit):
             UserInputField(each.field_name, each.field_type, each.field_description)
             for each in user_input_fields
         ]
-        call = ToolExecution("", "", "")
-        raise CallPaused(
-            [RunRequirement("", "user_input", call, user_input_schema=fields, passes=True)]
-        )
+        raise ApprovalRequired(fields=fields)

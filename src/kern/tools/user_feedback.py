@@ -12,7 +12,6 @@ from kern.run.requirement import (
     UserFeedbackOption,
     UserFeedbackQuestion,
 )
-from kern.run.tool import ToolExecution
 from kern.tools.toolkit import Toolkit
 
 _INSTRUCTIONS = """\
@@ -97,17 +96,9 @@ class UserFeedbackTools(Toolkit):
         """
         if run_context.answers:
             return answer_to(run_context.answers[-1])
-        raise CallPaused(
-            [
-                RunRequirement(
-                    "",
-                    "user_feedback",
-                    ToolExecution("", "", ""),
-                    user_feedback_schema=[_asked(each) for each in questions],
-                    passes=True,
-                )
-            ]
-        )
+        asked = [_asked(each) for each in questions]
+        requirement = RunRequirement("", "user_feedback", user_feedback_schema=asked, passes=True)
+        raise CallPaused([requirement])
 
 
 def answer_to(requirement: RunRequirement) -> str:

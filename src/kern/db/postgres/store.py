@@ -36,8 +36,7 @@ from kern.db.postgres.states import PostgresStates
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
 from kern.db.postgres.writing import Append, Writing
-from kern.db.values import Accepted, Appended, Claim, Kind, Settled, Signal, Swept
-from kern.run.approval import Approval
+from kern.db.values import ANYWHERE, Accepted, Appended, Claim, Kind, Resume, Settled, Signal, Swept
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -275,23 +274,17 @@ class PostgresStore(Store):
         status: RunStatus,
         attempt: int,
         rows: Sequence[JournalRow],
-        *,
-        executor: str | None = None,
-        lease: float | None = None,
-        foreground: bool | None = None,
-        metadata: str | None = None,
-        resolved: Sequence[Approval] = (),
+        how: Resume = ANYWHERE,
     ) -> RunRecord | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:]
-        options = (executor, lease, foreground, metadata)
-        values = (run_id, status, attempt, *journal, *options)
-        if not resolved:
+        values = (run_id, status, attempt, *journal, *how[:4])
+        if not how.resolved:
             found = await self._fetch(self._resuming.resume, *values)
         else:
             async with self.connections.transaction() as connection:
                 found = await connection.fetch(self._resuming.resume, *values)
                 if found:
-                    await self._approvals.resolve(connection, resolved)
+                    await self._approvals.resolve(connection, how.resolved)
         return record(found[0]) if found else None
 
     @override

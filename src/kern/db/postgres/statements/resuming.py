@@ -31,7 +31,7 @@ class Resuming:
         # The last row is the run itself.
         self.lock = f"""
 WITH RECURSIVE {locked_line(names, "true")}
-SELECT run_id, status, metadata, foreground FROM locked"""
+SELECT run_id, status, metadata, foreground FROM locked ORDER BY run_id = $1"""
 
 
 def _resume(names: Names) -> str:
@@ -115,8 +115,9 @@ def _parent(names: Names) -> str:
 def locked_line(names: Names, condition: str, run_id: str = "$1") -> str:
     """Return the common table expressions that lock a run and its paused ancestors.
 
-    The rows are locked parents first. An ancestor that belongs to a caller is left out: it waits
-    for that one, who is told by its call what has become of the child.
+    The rows are locked in the order of their ids, as those of runs that are claimed or settled
+    together: a family may be among them. An ancestor that belongs to a caller is left out: it
+    waits for that one, who is told by its call what has become of the child.
 
     Args:
         names: the tables.
@@ -125,19 +126,19 @@ def locked_line(names: Names, condition: str, run_id: str = "$1") -> str:
     """
     # PostgreSQL knows nothing of how long a line is. A look-up that has a limit, and an array,
     # leave it no choice but the primary key.
-    return f"""line (run_id, parent_run_id, depth) AS (
-    SELECT run_id, parent_run_id, 0 FROM {names.runs} WHERE run_id = {run_id} AND {condition}
+    return f"""line (run_id, parent_run_id) AS (
+    SELECT run_id, parent_run_id FROM {names.runs} WHERE run_id = {run_id} AND {condition}
     UNION ALL
-    SELECT parent.run_id, parent.parent_run_id, depth + 1
+    SELECT parent.run_id, parent.parent_run_id
     FROM line CROSS JOIN LATERAL (
         SELECT run_id, parent_run_id FROM {names.runs} AS runs
         WHERE runs.run_id = line.parent_run_id AND status = 'PAUSED' AND NOT foreground LIMIT 1
     ) AS parent
 ), ids AS MATERIALIZED (
-    SELECT array_agg(run_id ORDER BY depth DESC) AS run_ids FROM line
+    SELECT array_agg(run_id) AS run_ids FROM line
 ), locked AS MATERIALIZED (
     SELECT run_id, status, metadata, foreground FROM {names.runs} AS runs WHERE {_IN_LINE}
-    ORDER BY array_position((SELECT run_ids FROM ids), run_id) FOR NO KEY UPDATE
+    ORDER BY run_id FOR NO KEY UPDATE
 )"""
 
 
