@@ -98,8 +98,10 @@ async def carry(agent: Agent, run_id: str) -> RunOutput:
     while True:
         run = await agent.await_run(run_id, timeout=20)
         assert run is not None
-        if not run.is_paused:
+        if run.is_terminal:
             return run
+        if not run.is_paused:
+            continue  # The machine is busy; the test has a bound of its own.
         for requirement in run.requirements:
             requirement.confirm()
         await agent.acontinue_run(run_id, requirements=run.requirements)
