@@ -96,12 +96,10 @@ def make_agent(
 async def carry(agent: Agent, run_id: str) -> RunOutput:
     """Wait for the run's end; confirm what it pauses for."""
     while True:
-        run = await agent.await_run(run_id, timeout=20)
+        run = await agent.await_run(run_id, timeout=60)
         assert run is not None
-        if run.is_terminal:
-            return run
         if not run.is_paused:
-            continue  # The machine is busy; the test has a bound of its own.
+            return run
         for requirement in run.requirements:
             requirement.confirm()
         await agent.acontinue_run(run_id, requirements=run.requirements)

@@ -94,12 +94,10 @@ def _arguments(tool: str, step: str) -> dict[str, object]:
 async def carry(agent: Agent, run_id: str) -> RunOutput:
     """Wait for the run's end; answer what it pauses for."""
     while True:
-        run = await agent.await_run(run_id, timeout=20)
+        run = await agent.await_run(run_id, timeout=60)
         assert run is not None
-        if run.is_terminal:
-            return run
         if not run.is_paused:
-            continue  # The machine is busy; the test has a bound of its own.
+            return run
         for requirement in run.active_requirements:
             answer(requirement)
         await agent.acontinue_run(run_id=run_id, requirements=run.requirements)
@@ -133,7 +131,8 @@ def execute(where: str, table: str, ledger: str, case: str) -> None:
     async def main() -> None:
         run_id = name_of(case)
         await agent.arun("Go", background=True, run_id=run_id, session_id=run_id)
-        await carry(agent, run_id)
+        run = await carry(agent, run_id)
+        assert run.content == ANSWER, (run.status, run.error)
 
     asyncio.run(main())
 
