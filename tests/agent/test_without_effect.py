@@ -20,7 +20,8 @@ from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
-from kern.tools.base import Tool, Toolset
+from kern.tools.base import Tool
+from kern.tools.toolset import Toolset
 
 NEEDS_A_DATABASE: list[dict[str, Any]] = [
     {"add_history_to_context": True},

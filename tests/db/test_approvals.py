@@ -294,7 +294,7 @@ async def test_approvals_of_a_run_are_pruned_with_it(store: Store) -> None:
 
 
 @pytest.mark.parametrize("kind", ["postgres", "sqlite"])
-async def test_of_two_who_decide_at_once_one_is_heard(
+async def test_of_two_who_decide_at_once_one_counts(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     db: Database = request.getfixturevalue(f"{kind}_db")
@@ -311,8 +311,8 @@ async def test_of_two_who_decide_at_once_one_is_heard(
                 f"{number}", "pending", {"status": "rejected", "resolved_by": "eve"}
             ),
         )
-        [heard] = [each for each in answers if each is not None]
+        [first] = [each for each in answers if each is not None]
         stored = await stores[0].approvals.get(f"{number}")
         assert stored
-        assert (stored.status, stored.resolved_by) == (heard.status, heard.resolved_by)
+        assert (stored.status, stored.resolved_by) == (first.status, first.resolved_by)
     await other.aclose()

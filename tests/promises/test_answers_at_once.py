@@ -1,4 +1,4 @@
-"""Two processes answer what one run waits for: one is heard, and the other is told who was."""
+"""Two processes answer what one run waits for: one counts, and the other is told whose."""
 
 import asyncio
 from pathlib import Path
@@ -34,14 +34,14 @@ while line := await hear():
     await hear()
     try:
         await agent.acontinue_run(run_id, requirements=run.requirements, by=who)
-        say("heard")
+        say("first")
     except RunStateError as error:
         say(error)
 """
 
 
 async def answer_at_once(agent: Agent, run_id: str, people: dict[str, Process]) -> str:
-    """Have a run pause and all people answer it; return who was heard."""
+    """Have a run pause and all people answer it; return whose answer counts."""
     await agent.arun("Refund", background=True, run_id=run_id)
     paused = await agent.await_run(run_id, timeout=20)
     assert paused is not None
@@ -53,10 +53,10 @@ async def answer_at_once(agent: Agent, run_id: str, people: dict[str, Process]) 
     for process in people.values():
         process.tell("now")
     said = {who: await process.said() for who, process in people.items()}
-    [heard] = [who for who, words in said.items() if words == "heard"]
-    [refused] = [words for words in said.values() if words != "heard"]
-    assert heard in refused, f"who was not heard is told: {refused}"
-    return heard
+    [first] = [who for who, words in said.items() if words == "first"]
+    [refused] = [words for words in said.values() if words != "first"]
+    assert first in refused, f"who comes second is told: {refused}"
+    return first
 
 
 async def play(
@@ -92,7 +92,7 @@ async def play(
         assert ended is not None
         assert ended.status is RunStatus.completed, ended.error
         made = ledger.read_text().split().count(run_id)
-        assert made == (who == "ada"), f"{who} was heard"
+        assert made == (who == "ada"), f"the answer of {who} counts"
         assert ("refunded" in str(ended.tools[0].result)) == (who == "ada")
     for process in people.values():
         process.tell("")
@@ -100,7 +100,7 @@ async def play(
 
 
 @pytest.mark.timeout(120)
-async def test_of_two_answers_at_once_one_is_heard(
+async def test_of_two_answers_at_once_one_counts(
     shared_db: Database,
     model: OpenAIResponses,
     server: ResponsesServer,
@@ -112,7 +112,7 @@ async def test_of_two_answers_at_once_one_is_heard(
 
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
-async def test_of_two_answers_at_once_one_is_heard_a_thousand_times(
+async def test_of_two_answers_at_once_one_counts_a_thousand_times(
     shared_db: Database,
     model: OpenAIResponses,
     server: ResponsesServer,

@@ -1,4 +1,4 @@
-"""A call that needs an approval is made once it is approved, whoever decides, where and when."""
+"""A call that needs an approval is made once it is approved, by anyone, anywhere, at any time."""
 
 import asyncio
 import signal
@@ -379,13 +379,13 @@ async def test_a_record_that_expires_is_expired_and_the_model_is_told(
 
 
 @pytest.mark.parametrize("kind", ["postgres", "sqlite"])
-async def test_of_a_record_and_an_answer_at_once_one_is_heard(
+async def test_of_a_record_and_an_answer_at_once_one_counts(
     kind: str, request: pytest.FixtureRequest, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     db: Database = request.getfixturevalue(f"{kind}_db")
     cashier, other = Cashier(db, model, server), same(db)
     assert isinstance(other, Methods)
-    heard = set[str]()
+    deciders = set[str]()
     for number in range(10):
         run = await cashier.begin(("pay", {"amount": number}), run_id=f"run {number}")
         [requirement] = run.requirements
@@ -411,7 +411,7 @@ async def test_of_a_record_and_an_answer_at_once_one_is_heard(
             assert by_record is None
             assert (record["status"], record["resolved_by"]) == ("approved", "ada")
             assert f"pay {number}" in cashier.made
-        heard.add(record["resolved_by"])
+        deciders.add(record["resolved_by"])
     assert len(cashier.made) == len({*cashier.made})
     await other.aclose()
 

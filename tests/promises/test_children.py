@@ -16,7 +16,7 @@ from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.dispatch.opening import open_runtime
 from kern.errors import RunStateError
-from kern.execution.children import ChildCall
+from kern.execution.child_calls import ChildCall
 from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
@@ -345,6 +345,29 @@ async def test_a_paused_child_that_is_cancelled_itself_has_its_parents_go_on(db:
     assert run.status is RunStatus.completed
     assert "was cancelled" in (run.content or "")
     assert DELETED == []
+
+
+async def test_a_pause_that_follows_the_cancel_of_a_child_is_shown_at_the_top(db: Database) -> None:
+    tree = Tree(db)
+    deleter = tree.deleters[0].as_tool()
+    asks = Reply.tool_calls(("deleter_0", {"input": "Do it."}))
+
+    def reply(request: ModelRequest) -> Reply | str:
+        answers = sum(each.role == "assistant" for each in request.messages)
+        return (asks, Reply.tool_calls(("delete", {"path": "/itself"})), "Done.")[answers]
+
+    middle = Agent("Middle", FunctionModel(reply), tools=[deleter, delete])
+    boss = Agent("Boss", calling(("middle", {"input": "Do it."})), db=db, tools=[middle.as_tool()])
+    first = await paused(boss, background=True)
+    await tree.deleters[0].acancel_run(first.active_requirements[0].member_run_id or "")
+    async with asyncio.timeout(15):
+        while [each.tool_execution.tool_args for each in first.requirements] != [
+            {"path": "/itself"}
+        ]:
+            first = await ended(boss, first.run_id, 15)
+    first.requirements[0].confirm()
+    run = await continued(boss, first, background=True)
+    assert (run.content, DELETED) == ("[Done.]", ["/itself"])
 
 
 BODY = """

@@ -21,7 +21,7 @@ from kern.db.database import Database
 from kern.db.listing import RunFilter
 from kern.db.sessions import SessionFilter
 from kern.db.sqlite import SqliteDb
-from kern.db.values import Claim
+from kern.db.values import Claim, Resume
 from kern.run.base import RunStatus
 from kern.run.state import StatePatch
 
@@ -175,7 +175,7 @@ async def test_runs_that_are_paused_cost_nothing_but_their_rows(costs: Costs) ->
         await begin_next(costs, CLAIM, "expired")
         await count("settle", store.settle(replace(end, attempt=2, expires_at=None)))
         assert await count(
-            "resume", store.resume(run_id, RunStatus.paused, 2, [], executor="e", lease=LEASE)
+            "resume", store.resume(run_id, RunStatus.paused, 2, [], Resume("e", LEASE))
         )
         await count("settle, its end", store.settle(ending(run_id, attempt=3)))
         await count("sweep", sweep(store))

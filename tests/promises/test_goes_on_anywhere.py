@@ -19,6 +19,7 @@ from kern.errors import (
     ConfigurationError,
     InvalidInputError,
     ModelError,
+    RequirementExpiredError,
     RunNotFoundError,
     RunStateError,
 )
@@ -485,7 +486,7 @@ async def race(
 
 
 @pytest.mark.parametrize("background", [True, False], ids=["background", "foreground"])
-async def test_of_two_answers_at_once_one_is_heard_and_the_other_told_whose(
+async def test_of_two_answers_at_once_one_counts_and_the_other_told_whose(
     shared: Refunds, script: ResponsesServer, background: bool
 ) -> None:
     paused = await shared.paused(background=background)
@@ -504,7 +505,7 @@ async def test_of_two_answers_at_once_one_is_heard_and_the_other_told_whose(
     assert (run.status, shared.made, len(script.requests)) == (RunStatus.completed, [5], 2)
 
 
-async def test_of_two_processes_that_answer_at_once_one_is_heard(
+async def test_of_two_processes_that_answer_at_once_one_counts(
     shared: Refunds, elsewhere: Elsewhere, script: ResponsesServer
 ) -> None:
     await shared.paused(background=True)
@@ -517,7 +518,7 @@ async def test_of_two_processes_that_answer_at_once_one_is_heard(
         + "await hear()\n"
         + "try:\n"
         + "    await agent.acontinue_run(run, by=os.environ['BY'])\n"
-        + "    say('heard')\n"
+        + "    say('first')\n"
         + "except RunStateError as error:\n"
         + "    say(error)\n"
     )
@@ -527,9 +528,9 @@ async def test_of_two_processes_that_answer_at_once_one_is_heard(
     for process in who.values():
         process.tell("now")
     said = {by: await process.said() for by, process in who.items()}
-    [heard] = [by for by, text in said.items() if text == "heard"]
-    [refused] = [text for text in said.values() if text != "heard"]
-    assert f"It was answered by {heard} on 20" in refused
+    [first] = [by for by, text in said.items() if text == "first"]
+    [refused] = [text for text in said.values() if text != "first"]
+    assert f"It was answered by {first} on 20" in refused
     (await runtime_of(shared.agent)).serve(shared.agent)
     run = await shared.agent.await_run("run", timeout=20, until="end")
     assert run is not None
@@ -537,6 +538,63 @@ async def test_of_two_processes_that_answer_at_once_one_is_heard(
 
 
 # --- expiry
+
+
+async def expired(run: RunOutput, place: int) -> None:
+    """Wait until what a run waits for has expired."""
+    until = run.requirements[place].expires_at
+    assert until is not None
+    while time.time() <= until:  # noqa: ASYNC110 # a moment has no event
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["without a db", "with one"])
+@pytest.mark.parametrize("on_expiry", ["reject", "fail"])
+async def test_what_has_expired_is_not_asked_again_with_the_answer_to_another(
+    model: OpenAIResponses, server: ResponsesServer, kept: bool, on_expiry: Any
+) -> None:
+    made: list[str] = []
+
+    @tool(requires_confirmation=True, expires_in=0.05, on_expiry=on_expiry)
+    def refund() -> str:
+        raise AssertionError("nobody has allowed it")
+
+    @tool(requires_confirmation=True)
+    def send() -> str:
+        made.append("sent")
+        return "sent"
+
+    server.script += [Reply.tool_calls(("refund", {}), ("send", {})), ONE_MORE]
+    agent = Agent("Tester", model, db=InMemoryDb() if kept else None, tools=[refund, send])
+    paused: RunOutput = await agent.arun("Refund", run_id="run")
+    await expired(paused, 0)
+    paused.requirements[1].confirm()
+    if on_expiry == "fail":
+        with pytest.raises(RequirementExpiredError, match="in time"):
+            await agent.acontinue_run(paused)
+        assert made == []
+        return
+    run = await agent.acontinue_run(paused)
+    assert (run.status, made) == (RunStatus.completed, ["sent"])
+    assert "in time" in str(run.tools[0].result)
+
+
+@pytest.mark.parametrize("on_expiry", ["reject", "fail"])
+async def test_what_a_child_waited_for_in_vain_is_not_asked_again_by_its_parent(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, on_expiry: Any
+) -> None:
+    @tool(requires_confirmation=True, expires_in=0.05, on_expiry=on_expiry)
+    def refund(amount: int) -> str:
+        raise AssertionError("nobody has allowed it")
+
+    child = Agent("Child", model, tools=[refund])
+    parent = Agent("Parent", model, db=db, tools=[child.as_tool()])
+    server.script += [Reply.tool_calls(("child", {"input": "Refund"})), PAUSE, ONE_MORE, ONE_MORE]
+    paused = await parent.arun("Refund", run_id="run")
+    await expired(paused, 0)
+    run = await parent.acontinue_run("run")
+    assert (run.status, run.content) == (RunStatus.completed, "Well.")
+    assert run.tools[0].tool_call_error is (on_expiry == "fail")
 
 
 async def test_a_pause_that_expires_is_rejected_by_itself(

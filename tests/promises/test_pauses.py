@@ -289,6 +289,10 @@ async def test_an_answer_to_another_call_is_refused(desk: Desk, change: Any) -> 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("id", 5),
+        ("id", []),
+        ("tool_execution", None),
+        ("tool_execution", {"tool_name": "send"}),
         ("confirmation", "yes"),
         ("confirmation", 1),
         ("confirmation_note", 5),
@@ -310,6 +314,26 @@ async def test_an_answer_of_another_kind_is_refused(desk: Desk, name: str, value
         await desk.go_on(run)
     assert desk.made == []
     assert run.kept is not None, "it can be answered anew"
+
+
+async def test_an_answer_that_is_no_dict_is_refused(desk: Desk) -> None:
+    run = await desk.paused([tool(requires_confirmation=True)(desk.send)], ("send", {"to": "Ada"}))
+    [requirement] = run.requirements
+    for wrong in ([1], "to", 5, [("to", "Eve")]):
+        answers: Any = wrong
+        for answer in (
+            requirement.confirm,
+            requirement.provide_user_input,
+            requirement.provide_user_feedback,
+        ):
+            with pytest.raises(InvalidInputError, match="must be a dict"):
+                answer(answers)
+        with pytest.raises(InvalidInputError, match="must be a"):
+            await desk.go_on(run, results=answers)
+    results: Any = {5: "sent"}
+    with pytest.raises(InvalidInputError, match="The result of 5"):
+        await desk.go_on(run, results=results)
+    assert not requirement.is_resolved()
 
 
 @pytest.mark.parametrize("value", [5, [], {}, True, object(), float("nan"), "x" * 2_000_000])

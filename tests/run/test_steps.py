@@ -137,6 +137,7 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
         ends=st.booleans(),
         shown=st.booleans(),
         messages=st.lists(messages, max_size=2).map(tuple),
+        rejected=st.none() | texts,
     ),
     ToolsBegun: st.builds(ToolsBegun, places),
     ChildBegun: st.builds(ChildBegun, numbers, texts),

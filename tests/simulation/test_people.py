@@ -51,6 +51,10 @@ def no_expiry(_resuming: Resuming, _transaction: Transaction, _limit: int) -> li
     return []
 
 
+def nobody(_resuming: Resuming, _transaction: Transaction, _run_id: str | None) -> None:
+    """Wake nobody."""
+
+
 def test_an_expiry_that_is_forgotten_is_found(machine: People) -> None:
     machine.submit(planned=[[step_of("hurried")]], crash=None)
     with patch.object(Resuming, "expire", no_expiry), pytest.raises(AssertionError):
@@ -62,4 +66,17 @@ def test_a_child_is_answered_itself_and_its_parents_go_on(machine: People) -> No
     machine.submit(planned=[[step_of("helped", [[leaf]]), step_of("filled")]], crash=None)
     machine.decide(number=2, said=["confirm"], crash=None)
     machine.decide(number=0, said=["edit"], crash=None)
+    assert machine.waiting == []
+
+
+def test_a_child_that_wakes_no_parent_is_found(machine: People) -> None:
+    machine.submit(planned=[[step_of("helped", [[step_of("asked")]])]], crash=None)
+    with patch.object(Resuming, "wake", nobody), pytest.raises(AssertionError):
+        machine.decide(number=1, said=["confirm"], crash=None)
+
+
+def test_a_child_is_cancelled_itself_and_its_parents_go_on(machine: People) -> None:
+    leaf = step_of("helped", [[step_of("asked")]])
+    machine.submit(planned=[[step_of("helped", [[leaf]])]], crash=None)
+    machine.cancel(number=2, crash=None)
     assert machine.waiting == []

@@ -96,7 +96,7 @@ def make_agent(
 async def carry(agent: Agent, run_id: str) -> RunOutput:
     """Wait for the run's end; confirm what it pauses for."""
     while True:
-        run = await agent.await_run(run_id, timeout=20)
+        run = await agent.await_run(run_id, timeout=60)
         assert run is not None
         if not run.is_paused:
             return run
@@ -156,10 +156,11 @@ def kill_around_write(before: bool, number: int, at_once: bool) -> None:
     ) -> Callable[..., Awaitable[object]]:
         async def wrapper(*arguments: object, **options: object) -> object:
             written["writes"] += 1
-            if before and written["writes"] == number:
+            is_it = written["writes"] == number  # Others may begin before this one has ended.
+            if before and is_it:
                 os.kill(os.getpid(), signal.SIGKILL)
             result = await write(*arguments, **options)
-            if not before and written["writes"] == number:
+            if not before and is_it:
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
 

@@ -1,4 +1,4 @@
-"""Two people answer at once: one is heard, the other is told who was first."""
+"""Two people answer at once: one counts, the other is told who was first."""
 
 import asyncio
 
@@ -37,7 +37,7 @@ async def answer(name: str) -> str:
         await tower.acontinue_run(run_id="noon", requirements=run.requirements, by=name)
     except RunStateError as error:
         return f"{name} was late: {error}"
-    return f"{name} was heard"
+    return f"the answer of {name} counts"
 
 
 async def main() -> None:

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from typing_extensions import Unpack, override
 
 from kern.db.database import Database
-from kern.dispatch.children import Alone
+from kern.dispatch.children import UnstoredChildren
 from kern.dispatch.opening import open_runtime
 from kern.errors import ConfigurationError
 from kern.execution.child import Children, SubAgentTool
-from kern.execution.children import ChildCall
+from kern.execution.child_calls import ChildCall
 from kern.execution.spec import Definition, is_portable
 from kern.models.form import Form
 from kern.run.agent import RunOutput
@@ -101,14 +101,6 @@ class AgentTool(SubAgentTool):
         return values
 
     @override
-    def unfit(self, arguments: str) -> str | None:
-        try:
-            self.read(arguments)
-        except ValueError as error:
-            return self.told(error)
-        return None
-
-    @override
     async def execute(
         self, arguments: str, context: RunContext, limit: asyncio.Timeout
     ) -> ToolResult:
@@ -171,7 +163,7 @@ class AgentTool(SubAgentTool):
         if call.attempt.children is not None:
             return call.attempt.children
         if self.agent.db is None:
-            return Alone()
+            return UnstoredChildren()
         return (await open_runtime(self.agent.db)).children
 
     def _parameters(self) -> dict[str, object]:

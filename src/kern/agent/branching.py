@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict
 
 import msgspec
 from typing_extensions import Unpack
@@ -18,7 +18,8 @@ from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import check_id, check_user, decode_object, dump
-from kern.run.fold import changes_within, fold, row_of_event
+from kern.run.cut import changes_within, row_of_event
+from kern.run.fold import fold
 from kern.run.given import REPLACED
 from kern.run.input import RunInput, messages_of
 from kern.run.lineage import (
@@ -86,23 +87,6 @@ class Wanted(TypedDict, total=False):
     from_seq: int | None
 
 
-class BranchOptions(TypedDict, total=False):
-    """What can be said of a run that begins with another, as of any other run."""
-
-    run_id: str | None
-    session_id: str | None
-    user_id: str | None
-    background: bool | None
-    stream_events: bool | None
-    yield_run_output: bool
-    metadata: dict[str, object] | None
-    usage_limits: UsageLimits | None
-    dependencies: Mapping[str, object] | None
-    knowledge_filters: Mapping[str, object] | Sequence[object] | None
-    debug_mode: bool | None
-    raise_on_error: bool | None
-
-
 def begins_anew(status: RunStatus, input: object, wanted: Wanted) -> bool:
     """Say whether to continue a run so begins a new one.
 
@@ -126,7 +110,9 @@ async def branch(
     origin: RunOutput[Any] | str,
     input: Input | None,
     wanted: Wanted,
-    **options: Unpack[BranchOptions],
+    *,
+    yield_run_output: bool = False,
+    **options: Unpack[RunOptions],
 ) -> Request:
     """Return a run that begins with what another one has said, ready to be carried out.
 
@@ -135,6 +121,7 @@ async def branch(
         origin: the other run.
         input: what is said after that.
         wanted: with how much of it, and whether it stands in its place.
+        yield_run_output: whether its stream ends with the run itself.
         **options: as of any run; ``user_id`` also says whose the other one must be. It is submitted
             to the background by default where the other one was.
 
@@ -156,16 +143,14 @@ async def branch(
     dependencies = options.get("dependencies")
     if dependencies is not None:  # Its own take the place of the other's.
         begins = replace(begins, options=_without(begins.options, "dependencies"))
-    given = options
-    given["session_id"], given["user_id"] = session_id, found.user_id or user_id
-    if given.get("background") is None:
-        given["background"] = record is not None and not record.foreground
+    options["session_id"], options["user_id"] = session_id, found.user_id or user_id
+    options.setdefault("background", record is not None and not record.foreground)
     if record is not None:
         metadata = {**decode_object(record.metadata), **(options.get("metadata") or {})}
-        given["metadata"] = metadata or None
+        options["metadata"] = metadata or None
         if record.usage_limits is not None:
-            given["usage_limits"] = UsageLimits.from_json(record.usage_limits)
-    request = Request.of(agent, input, begins=begins, **cast("RunOptions", given))
+            options["usage_limits"] = UsageLimits.from_json(record.usage_limits)
+    request = Request.of(agent, input, begins=begins, yield_run_output=yield_run_output, **options)
     run = msgspec.structs.replace(
         request.run,
         lineage=dump(lineage),

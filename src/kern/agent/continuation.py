@@ -3,12 +3,13 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self, TypedDict, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import msgspec
 
-from kern.agent.branching import BranchOptions, Wanted, begins_anew, branch
+from kern.agent.branching import Wanted, begins_anew, branch
 from kern.agent.definition import AnyAgent, runtime_of
+from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.resumption import Alone, Resumption, Standing, stands_still
 from kern.agent.work import Work
@@ -29,7 +30,7 @@ from kern.run.tool import ToolExecution
 Kind = TypeVar("Kind")
 
 
-class ContinueOptions(TypedDict, total=False):
+class ContinueOptions(Wanted, total=False):
     """The keywords of :meth:`kern.agent.Agent.acontinue_run`, but for those that say its result."""
 
     run_id: str | None
@@ -37,12 +38,6 @@ class ContinueOptions(TypedDict, total=False):
     updated_tools: Sequence[ToolExecution] | None
     results: Mapping[str, str] | None
     input: Input | None
-    continue_from: Literal["end", "last_user"] | int | None
-    fork: bool
-    regenerate: bool
-    replace_original: bool
-    additional_instructions: str | None
-    from_seq: int | None
     new_run_id: str | None
     session_id: str | None
     user_id: str | None
@@ -177,14 +172,20 @@ class Continuation(msgspec.Struct, frozen=True):
 
     @property
     def _wanted(self) -> Wanted:
-        return cast(Wanted, _only(self.given, _OF_BRANCHES))
+        return cast(Wanted, _only(self.given, [*Wanted.__annotations__]))
 
     async def _branch(self, origin: RunOutput[Any] | str) -> Work:
-        options = cast(BranchOptions, _only(self.given, _OF_NEW_RUNS))
-        options["yield_run_output"] = self.yield_run_output
+        options = cast(RunOptions, _only(self.given, _OF_NEW_RUNS))
         if (run_id := self.given.get("new_run_id")) is not None:
             options["run_id"] = check_id("new_run_id", run_id)
-        return await branch(self.agent, origin, self.given.get("input"), self._wanted, **options)
+        return await branch(
+            self.agent,
+            origin,
+            self.given.get("input"),
+            self._wanted,
+            yield_run_output=self.yield_run_output,
+            **options,
+        )
 
     def _check(self, record: RunRecord) -> None:
         """Raise where a run cannot go on like this."""
@@ -209,8 +210,6 @@ class Continuation(msgspec.Struct, frozen=True):
 
 _BRANCHING = ("continue_from", "fork", "regenerate", "from_seq")
 
-_OF_BRANCHES = (*_BRANCHING, "replace_original", "additional_instructions")
-
 _OF_NEW_RUNS = (
     *("session_id", "user_id", "background", "stream_events", "metadata"),
     *("dependencies", "knowledge_filters", "debug_mode", "raise_on_error"),
@@ -230,13 +229,19 @@ def _answer(agent: AnyAgent, output: RunOutput[Any] | None, given: ContinueOptio
     requirements, tools = given.get("requirements"), given.get("updated_tools")
     _check_each("requirements", requirements, RunRequirement)
     _check_each("updated_tools", tools, ToolExecution)
+    for each in (*(requirements or ()), *(() if output is None else output.requirements)):
+        if not (isinstance(each.id, str) and isinstance(each.tool_execution, ToolExecution)):
+            raise InvalidInputError(f"A requirement lacks its id or its call: {each!r:.200}.")
     if output is not None and requirements is None and tools is None and output.is_paused:
         requirements = _answered(output)
     results = given.get("results") or {}
+    if not isinstance(results, Mapping):
+        kind = type(results).__name__
+        raise InvalidInputError(f"results must be a dict of texts by tool call id, not {kind}.")
     for call, result in results.items():
-        if not isinstance(result, str):
+        if not (isinstance(call, str) and isinstance(result, str)):
             kind = type(result).__name__
-            raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
+            raise InvalidInputError(f"The result of {call!s:.255} must be a text, not {kind}.")
     said, metadata = given.get("input"), given.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         raise InvalidInputError(f"metadata must be a dict, not {type(metadata).__name__}.")

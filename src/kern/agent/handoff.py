@@ -12,7 +12,7 @@ from typing_extensions import override
 from kern.agent.as_tool import AgentTool, SubAgent, tool_name
 from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
-from kern.execution.children import ChildCall
+from kern.execution.child_calls import ChildCall
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext
 from kern.run.message import Message

@@ -105,7 +105,7 @@ class ApprovalMethods(Database):
     ) -> dict[str, Any] | None:
         """Resolve an approval, or change it otherwise, if it stands as expected.
 
-        Of two at once one is heard. A background run that waits for it goes on with it, by itself;
+        Of two at once one counts. A background run that waits for it goes on with it, by itself;
         one in the foreground once it is continued.
 
         Args:

@@ -17,15 +17,14 @@ from kern.db.overview import Overview
 from kern.db.processes import Processes
 from kern.db.queue import Queue
 from kern.db.reading import Reading
+from kern.db.resuming import Resuming
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
 from kern.db.sessions import Sessions
 from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
 from kern.errors import ConfigurationError
-from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
-from kern.run.state import StatePatch
 
 
 class SessionType(Enum):
@@ -36,7 +35,7 @@ class SessionType(Enum):
     WORKFLOW = "workflow"
 
 
-class Store(Reading):
+class Store(Reading, Resuming):
     """An open database, used from one event loop.
 
     Every method raises :class:`~kern.errors.DatabaseUnavailableError` where the database cannot
@@ -314,95 +313,6 @@ class Store(Reading):
     @abstractmethod
     async def read(self, run_id: str) -> bool:
         """Have events of a run written and notified, from now on; say whether it is known."""
-
-    @abstractmethod
-    async def resume(
-        self,
-        run_id: str,
-        status: RunStatus,
-        attempt: int,
-        rows: Sequence[JournalRow],
-        *,
-        executor: str | None = None,
-        lease: float | None = None,
-        foreground: bool | None = None,
-        metadata: str | None = None,
-        resolved: Sequence[Approval] = (),
-    ) -> RunRecord | None:
-        """Have a run go on that stands still, and with it its paused ancestors.
-
-        It is PENDING again, and enqueued; or RUNNING in its next attempt at an executor that asks
-        for it, unless it has to wait for the session lock. Ancestors that wait for it become
-        PENDING, but for those that belong to a caller. Its failures and its time begin anew.
-
-        Args:
-            run_id: the run.
-            status: the status that it must have: PAUSED, ERROR for a retry, RUNNING where its
-                executor is known to be gone, or PENDING to have it begin at an executor.
-            attempt: the attempt that has brought it there.
-            rows: to add to its journal.
-            executor: who executes it at once, by a name that nobody else has.
-            lease: the seconds for which that one is protected from others.
-            foreground: whether it belongs to a caller from now on; by default as it was.
-            metadata: what takes the place of its metadata, as JSON text; by default it stays.
-            resolved: its approvals, as the answer leaves them.
-
-        Returns:
-            The run, as a claim does; None where it had another status, or had it from another
-            attempt, and nothing was changed.
-        """
-
-    @abstractmethod
-    async def wake_parent(self, run_id: str) -> None:
-        """Make the run PENDING that is paused and waits for a child of its session.
-
-        One that belongs to a caller is left to that one.
-
-        Args:
-            run_id: the child, which has ended.
-        """
-
-    @abstractmethod
-    async def expired_pauses(self, limit: int) -> list[str]:
-        """Make paused runs PENDING that nobody has answered in time, and enqueue them.
-
-        Those that belong to a caller are left to that one.
-
-        Args:
-            limit: how many at most, the longest expired first.
-
-        Returns:
-            The runs.
-        """
-
-    @abstractmethod
-    async def fork(
-        self,
-        run: NewRun,
-        origin: str,
-        seq: int,
-        state: StatePatch | None = None,
-        *,
-        replaces: bool = False,
-    ) -> Accepted | None:
-        """Accept a run whose journal begins as another's does, up to a row; see :meth:`submit`.
-
-        It has a copy of the other's blobs.
-
-        Args:
-            run: the run.
-            origin: the other run.
-            seq: the number of the row.
-            state: what the steps that it begins with change in the state of its session.
-            replaces: whether it stands in the other's place from now on, unless it is CANCELLED.
-
-        Returns:
-            None where it was not accepted: its id is in use, or the run that it was to replace is
-            not there, or has been replaced before.
-
-        Raises:
-            BudgetExceededError: its user has used up a budget.
-        """
 
     @abstractmethod
     async def ping(self) -> None:

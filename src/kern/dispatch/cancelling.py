@@ -60,8 +60,6 @@ class Cancelling:
             return False
         if not self._executor.stop(run_id):
             self._subscriptions.notify(run_id)
-            # One that was paused is waited for by the run whose call it is, which is paused, too.
-            await self._store.wake_parent(run_id)
         for child in await self._store.children(run_id):
             await self.cancel(child)
         if any(model.keeps_answers for model in models):

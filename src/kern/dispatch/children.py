@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -13,9 +14,9 @@ from kern.dispatch.background import Background
 from kern.dispatch.owners import is_gone
 from kern.dispatch.submission import SessionPolicy
 from kern.dispatch.waiting import Until
-from kern.errors import RunConflictError, RunNotFoundError, RunStateError
+from kern.errors import NewerJournalError, RunConflictError, RunNotFoundError, RunStateError
 from kern.execution.child import Child
-from kern.execution.children import kept_child, own_answers
+from kern.execution.child_calls import kept_child, own_answers
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition
 from kern.run.agent import RunOutput
@@ -58,7 +59,7 @@ class Runs(Protocol):
         """Wait for a run."""
 
 
-class Nested:
+class StoredChildren:
     """Carries out children that are kept in a database."""
 
     def __init__(self, runs: Runs, background: Background) -> None:
@@ -119,7 +120,8 @@ class Nested:
             if child.foreground:
                 told = 0 if child.emit is None else await self._told(record.run_id)
                 going_on = runs.resume_here(definition, record, answer, child.emit, told=told)
-                return await _ended(going_on)
+                with suppress(NewerJournalError):  # Who has written it has to go on with it.
+                    return await _ended(going_on)
             await runs.resume(record, answer, definition)
         except RunStateError:
             now = await self._known(child)
@@ -148,7 +150,7 @@ class Nested:
         return output
 
 
-class Alone:
+class UnstoredChildren:
     """Carries out children that are kept nowhere."""
 
     async def carry(self, child: Child) -> RunOutput:

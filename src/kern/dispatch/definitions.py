@@ -95,7 +95,7 @@ class Definitions:
         """Have a run that has paused here executed by this spec if it goes on by itself.
 
         Of those that no other definition may execute only the last are known, so that paused runs
-        hold next to nothing; and whoever continues a run pins it to a definition of its own.
+        hold next to nothing; and who continues a run pins it to a definition of its own.
 
         Args:
             run_id: the run.

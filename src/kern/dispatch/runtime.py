@@ -15,7 +15,7 @@ from kern.db.values import Kind, Signal
 from kern.dispatch.answer import Answer, check_agent
 from kern.dispatch.background import Background, output_of
 from kern.dispatch.cancelling import Cancelling
-from kern.dispatch.children import Nested
+from kern.dispatch.children import StoredChildren
 from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
 from kern.dispatch.heart import Pulse
@@ -111,7 +111,7 @@ class Runtime:
             settings.heartbeat,
             owner,
         )
-        self.children = self._executor.children = Nested(self, self._background)
+        self.children = self._executor.children = StoredChildren(self, self._background)
         self._scheduler = Scheduler(
             store.schedules,
             lambda run: self._submission.placed(run, self._submission.accept),

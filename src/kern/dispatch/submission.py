@@ -7,10 +7,10 @@ from typing import Literal, TypeAlias, TypeVar
 from msgspec.structs import replace
 
 from kern.db.base import Store
-from kern.db.values import Accepted
+from kern.db.values import Accepted, Resume
 from kern.dispatch.answer import Answer, who_was_first
 from kern.dispatch.bound import Bound
-from kern.dispatch.decisions import decide
+from kern.dispatch.resuming import decide
 from kern.errors import (
     BudgetExceededError,
     DatabaseUnavailableError,
@@ -216,13 +216,9 @@ class Submission:
             who = await who_was_first(self._store, run_id, answer)
             raise RunStateError(f"{error}{who}") from error
         try:
+            how = Resume(executor, lease, foreground, metadata, resolved=decided.resolved)
             resumed = await self._store.resume(
-                *(run_id, record.status, record.attempt, decided.rows),
-                executor=executor,
-                lease=lease,
-                foreground=foreground,
-                metadata=metadata,
-                resolved=decided.resolved,
+                run_id, record.status, record.attempt, decided.rows, how
             )
         except OutcomeUnknownError:
             held = None if executor is None else await self._store.held(run_id, executor)

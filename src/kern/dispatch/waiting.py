@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.db.values import Kind
-from kern.dispatch.nested import NestedEvents
+from kern.dispatch.nested_events import NestedEvents
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.streams import Reader
 from kern.errors import RunNotFoundError

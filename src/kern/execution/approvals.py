@@ -1,4 +1,4 @@
-"""Records of approvals and the runs that wait for them: made, heard, and resolved by answers."""
+"""Records of approvals and the runs that wait for them: made, read, and resolved by answers."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
 
 
-class Heard(NamedTuple):
+class Recorded(NamedTuple):
     """What is to be done where a paused run is continued.
 
     Attributes:
@@ -49,7 +49,7 @@ def asked_for(output: RunOutput) -> tuple[Approval, ...]:
     )
 
 
-async def answers_of_records(attempt: Attempt) -> Heard:
+async def answers_of_records(attempt: Attempt) -> Recorded:
     """Return what a paused run waits for, as records have answered it.
 
     Args:
@@ -65,7 +65,7 @@ async def answers_of_records(attempt: Attempt) -> Heard:
         if _has_record(each) and each.approval_type == "required"
     ]
     if store is None or not waiting:
-        return Heard()
+        return Recorded()
     records = await _records(store, waiting)
     answers: list[RunRequirement] = []
     deciders: list[str | None] = []
@@ -82,17 +82,17 @@ async def answers_of_records(attempt: Attempt) -> Heard:
             deciders.append(record.resolved_by)
             metadata = attempt.output.metadata or {}
             attempt.output.metadata = {**metadata, "approval": record.to_dict()}
-    return Heard(tuple(answers), by=_together(deciders))
+    return Recorded(tuple(answers), by=_together(deciders))
 
 
-async def hear(
+async def consult(
     store: Store,
     run: RunRecord,
     waiting: Sequence[RunRequirement],
     requirements: Sequence[RunRequirement] | None,
     results: Mapping[str, str],
     by: str | None = None,
-) -> Heard:
+) -> Recorded:
     """Return what records have to say where a paused run is continued.
 
     Answers pass a pending record by, unless it is strict; a background run resolves it by them.
@@ -112,7 +112,7 @@ async def hear(
     """
     recorded = [each for each in waiting if each.approval_id is not None]
     if not recorded:
-        return Heard()
+        return Recorded()
     records = await _records(store, recorded)
     answers = _answers(recorded, requirements, results)
     is_silent = requirements is None and not results
@@ -141,7 +141,7 @@ async def hear(
             and each.member_run_id is None
         ):
             resolved.append(_resolved(record, answer, by))
-    return Heard(tuple(known), tuple(resolved), _together(deciders))
+    return Recorded(tuple(known), tuple(resolved), _together(deciders))
 
 
 async def decided_by(store: Store, run_id: str, wanted: Collection[str]) -> str | None:

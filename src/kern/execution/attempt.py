@@ -3,16 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Self, cast
+from typing import Self
 from weakref import WeakMethod
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.errors import ModelError
 from kern.execution.answering import Answering
-from kern.execution.blobs import blobs_in, whole, with_data
+from kern.execution.blobs import blobs_in, with_data
 from kern.execution.child import SHARES_STATE, Children
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
@@ -20,14 +19,11 @@ from kern.execution.pieces import ToolPieces
 from kern.execution.retriever import joined
 from kern.execution.spec import Spec, debugging
 from kern.execution.state import SessionState, load
-from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunInfo
 from kern.run.budget import Spending
-from kern.run.codec import shown
-from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
 from kern.run.input import RunInput
 from kern.run.lineage import Begun, begun_of
@@ -35,7 +31,8 @@ from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
 from kern.run.state import CURRENT
-from kern.run.steps import OUTPUT_MODEL, StateChanged
+from kern.run.steps import StateChanged
+from kern.run.turn import Turn
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
 from kern.tools.toolkit import Toolkit
@@ -91,9 +88,9 @@ class Attempt:
         tool_instructions: what the model is told of tools in its system message.
         session_state: the state of its session, once somebody has asked for it.
         is_new_session: whether nothing can be stored of its session, which was made with the run.
+        connected: toolkits that were opened for it, to be closed at its end.
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
-        tool_instructions: what the model is told of tools in its system message.
         stored_history: the history as the run's output is to hold it.
     """
 
@@ -238,6 +235,11 @@ class Attempt:
         return messages
 
     @property
+    def untold(self) -> Sequence[Turn]:
+        """The turns whose messages are not among the run's own yet."""
+        return self.journal.state.turns[self._told :]
+
+    @property
     def run_context(self) -> RunContext:
         """The context of the run, which its functions share; it is made when one is called."""
         if self._run_context is None:
@@ -326,58 +328,8 @@ class Attempt:
         return self.messages if begun is None else self.messages[begun["checked"] :]
 
     def _messages_so_far(self) -> list[Message]:
-        turns = self.journal.state.turns[self._told :]
-        return [*self.context, *self.messages, *(each for turn in turns for each in turn.messages)]
-
-    def show(self) -> None:
-        """Let the output show what the steps say, and the text of an unfinished answer."""
-        output, state = self.output, self.journal.state
-        turns = state.turns
-        if state.fallback is not None:
-            output.model_provider, output.model = state.fallback
-        output.messages = [*self.stored_history, *self.messages]
-        for turn in turns[self._told :]:
-            output.messages += turn.messages
-        output.content = self.journal.unfinished_text or state.answer_text
-        if state.told is not None or state.searched:
-            output.references = [*state.references]
-        if self.answering is not None or state.hooks:
-            self._show_answer()
-        output.tools = [
-            turn.executions[place] for turn in turns for place in sorted(turn.executions)
-        ]
-        duration, output.metrics = output.metrics.duration, state.metrics
-        output.metrics.duration = duration
-        if state.children:
-            output.own_metrics, output.metrics = state.metrics, copy(state.metrics)
-            for each in state.children:
-                output.metrics.add(each)
-        output.metrics.name(output.model, output.model_provider)
-        output.requirements = []
-        if state.requirements:
-            last = turns[-1]
-            output.tools += [last.execution(place) for place, _ in last.open_calls]
-            output.wait_for(state.requirements)
-        if self.session_state is not None:
-            output.session_state = self.session_state.stored
-
-    def _show_answer(self) -> None:
-        """Let the output show the value of the answer, and what secondary models have said."""
-        output, state = self.output, self.journal.state
-        output.followups = [*state.followups]
-        answer = state.replaced or self.answer
-        if (state.replaced or state.answers_of(OUTPUT_MODEL)) and output.messages:
-            # What its caller was told is what later runs are shown, with the media of the draft.
-            text = state.answer_text or ""
-            if state.replaced is not None:
-                text = shown(state.replaced[0])
-            parts = output.messages[-1].parts
-            made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
-            content: Content = (TextPart(text), *made) if made else text
-            output.messages[-1] = Message("assistant", content)
-        if answer is not None:
-            # It is a value of JSON here; the agent's methods make an instance of it.
-            output.content, output.content_type = cast("tuple[str, str]", answer)
+        later = (each for turn in self.untold for each in turn.messages)
+        return [*self.context, *self.messages, *later]
 
     async def replay(self) -> None:
         """Read what earlier attempts have journaled, and see with what this one goes on.
@@ -438,21 +390,6 @@ class Attempt:
         to += messages
         for hash in blobs_in(messages):
             self.blobs[hash] = run_id
-
-
-async def given_media(attempt: Attempt) -> tuple[Media, ...]:
-    """Return what the run was given, and what its tools have made before the last turn.
-
-    Raises:
-        BlobNotFoundError: it is not there any more.
-    """
-    given = [each for each in attempt.messages if each.role in ("user", "tool")]
-    return tuple(
-        media_of(part)
-        for message in await whole(attempt.store, given, attempt.blobs, attempt.loaded)
-        for part in message.parts
-        if isinstance(part, ImagePart | AudioPart | FilePart)
-    )
 
 
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:

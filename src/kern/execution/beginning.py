@@ -11,7 +11,7 @@ from functools import partial
 from kern.aio.retry import until_available
 from kern.binder import Binder
 from kern.errors import described
-from kern.execution.attempt import Attempt, given_media
+from kern.execution.attempt import Attempt
 from kern.execution.blobs import without_media
 from kern.execution.context import (
     Told,
@@ -34,7 +34,7 @@ from kern.execution.context_rules import (
     told_of,
 )
 from kern.execution.sessions import summary_of
-from kern.execution.values import as_parent, run_values
+from kern.execution.values import as_parent, given_media, run_values
 from kern.run.codec import decode_object
 from kern.run.given import run_input_of
 from kern.run.input import messages_of

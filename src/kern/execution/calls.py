@@ -18,12 +18,13 @@ from kern.errors import (
     UsageLimitError,
     described,
 )
-from kern.execution.attempt import Attempt, given_media
+from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_result
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
 from kern.execution.requirements import asked_by, is_interrupted, key_of, needed, required
 from kern.execution.steps import AsleepError, CallSteps, Suspended
+from kern.execution.values import given_media
 from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, current_run, current_user
 from kern.run.content import Content, text_of
 from kern.run.printable import one_line

@@ -8,7 +8,7 @@ from kern.errors import InvalidInputError, RequirementExpiredError, RunStateErro
 from kern.execution.approvals import answers_of_records
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_result
-from kern.execution.children import answers_of_children
+from kern.execution.child_calls import answers_of_children
 from kern.run.answers import answered, arguments_of
 from kern.run.content import Content
 from kern.run.fold import RunState
@@ -35,12 +35,15 @@ def decided(
     Args:
         run_id: the run.
         state: what its steps say.
-        requirements: what it waits for, answered; it pauses again for those that are not. Where
-            this is None, calls of unknown outcome are made again.
+        requirements: what it waits for, answered; it pauses again for those that are not, unless
+            they have expired. Where this is None, calls of unknown outcome are made again.
         results: by tool call id, what calls returned that were made elsewhere.
         known: what it waits for, as records have answered it; they have the last word.
         by: who has answered, where that is known.
         messages: what the model is told after the results of the calls.
+
+    Returns:
+        The steps; none where the run ends with what has expired, which its next attempt finds out.
 
     Raises:
         RunStateError: the run does not wait for one of these, only a record decides about it, or
@@ -57,6 +60,12 @@ def decided(
         for each in state.requirements:
             if each.kind == "unknown_outcome" and each.id not in answers:
                 answers[each.id] = replace(each, confirmation=True)
+    open_ones = [each for each in state.requirements if each.id not in answers]
+    try:
+        expired = [*_expired(run_id, open_ones, time.time())]
+    except RequirementExpiredError:
+        return []
+    answers |= {each.id: each for each in expired}
     return steps_for(state, answers.values(), by=by, messages=messages)
 
 
@@ -112,11 +121,12 @@ async def decide_known(attempt: Attempt) -> None:
     Raises:
         RequirementExpiredError: the run ends with a requirement that nobody has answered.
     """
-    heard = await answers_of_records(attempt)
-    answers = {each.id: each for each in [*await answers_of_children(attempt), *heard.known]}
+    recorded = await answers_of_records(attempt)
+    answers = {each.id: each for each in [*await answers_of_children(attempt), *recorded.known]}
     open_ones = [each for each in attempt.state.requirements if each.id not in answers]
-    known = [*answers.values(), *_expired(attempt.output.run_id, open_ones)]
-    for step in steps_for(attempt.state, known, by=heard.by):
+    now = time.time() + _TOLERANCE
+    known = [*answers.values(), *_expired(attempt.output.run_id, open_ones, now)]
+    for step in steps_for(attempt.state, known, by=recorded.by):
         await _keep(attempt, step)
 
 
@@ -175,8 +185,9 @@ def _ended(place: int, answer: RunRequirement) -> ToolEnded | None:
         if answer.tool_execution.stop_after_tool_call:
             return ToolConcluded(place, result, ends=True, shown=True)
         return ToolEnded(place, result)
-    rejection = answer.rejection
-    return None if rejection is None else ToolEnded(place, rejection, error=True)
+    if (rejection := answer.rejection) is None:
+        return None
+    return ToolConcluded(place, rejection, error=True, rejected=answer.confirmation_note or "")
 
 
 def _check_open(answer: RunRequirement) -> None:
@@ -197,13 +208,14 @@ def _check_open(answer: RunRequirement) -> None:
         )
 
 
-def _expired(run_id: str, waiting: Sequence[RunRequirement]) -> Iterable[RunRequirement]:
-    """Yield what has expired, as rejected.
+def _expired(
+    run_id: str, waiting: Sequence[RunRequirement], now: float
+) -> Iterable[RunRequirement]:
+    """Yield what has expired at a moment, as rejected.
 
     Raises:
         RequirementExpiredError: the run ends with one of these.
     """
-    now = time.time() + _TOLERANCE
     for each in waiting:
         if each.expires_at is None or each.expires_at > now:
             continue

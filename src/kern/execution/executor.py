@@ -34,7 +34,7 @@ from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
 from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
-from kern.execution.output import details_of
+from kern.execution.output import details_of, show
 from kern.execution.report import log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
 from kern.execution.steps import AsleepError
@@ -335,7 +335,7 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     # It may have come to its end before it was told what is stored.
     with suppress(JournalError, ValueError):
         await attempt.restore()
-    attempt.show()
+    show(attempt)
     if attempt.state.secondary or attempt.state.children or attempt.state.fallback is not None:
         output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):

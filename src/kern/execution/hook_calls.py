@@ -20,11 +20,12 @@ from kern.errors import (
     ThreadLimitError,
     described,
 )
-from kern.execution.attempt import Attempt, given_media
+from kern.execution.attempt import Attempt
 from kern.execution.hook_values import content_left, messages_left, run_output_of
 from kern.execution.hooks import Hook, Hooks
 from kern.execution.journal import StaleAttemptError
-from kern.execution.values import as_parent, run_values
+from kern.execution.output import show
+from kern.execution.values import as_parent, given_media, run_values
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
 from kern.run.base import STATE_VALUES
@@ -71,7 +72,7 @@ async def run_post_hooks(attempt: Attempt, hooks: Hooks) -> None:
     """
     for hook in _due(attempt, hooks.post):
         await attempt.journal.commit()
-        attempt.show()
+        show(attempt)
         try:
             left, patch = await _called(attempt, hook, _post(attempt, hook))
         except CheckError as refused:
@@ -83,7 +84,7 @@ async def run_post_hooks(attempt: Attempt, hooks: Hooks) -> None:
 
 def start_in_background(attempt: Attempt, hooks: Hooks) -> None:
     """Begin the hooks that nobody waits for; the run has its answer."""
-    attempt.show()
+    show(attempt)
     for hook in hooks.in_background:
         work = _pre(attempt, hook) if hook.kind == "pre" else _post(attempt, hook)
         outlive(_alone(attempt, hook, work), f"run {attempt.output.run_id}: {hook.name}")

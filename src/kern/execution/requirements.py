@@ -110,7 +110,7 @@ def required(
     waiting = _unexpired((turn.waiting or {}).get(place, ()))
     if waiting and waiting[0].call_key == key:  # Else the run was branched off the one that asked.
         return waiting
-    requirement = RunRequirement(key, kind, _NO_CALL)
+    requirement = RunRequirement(key, kind)
     if kind == "user_input":
         requirement.user_input_schema = _fields(tool, call)
     return [_completed(requirement, tool, call)]
@@ -194,6 +194,3 @@ def is_interrupted(attempt: Attempt, number: int, place: int) -> bool:
 def key_of(attempt: Attempt, turn: Turn, place: int) -> str:
     """Return what names a call, the same in every attempt."""
     return f"{attempt.output.run_id}/{turn.number}/{place}"
-
-
-_NO_CALL = ToolExecution("", "", "")

@@ -15,14 +15,13 @@ from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputErr
 from kern.execution.approvals import asked_for
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
-from kern.execution.children import answers_of_children, wake_paused
+from kern.execution.child_calls import answers_of_children, wake_paused
 from kern.execution.journal import StaleAttemptError, log_lost
 from kern.execution.retrying import pause_before_retry
 from kern.failures import kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.kept import KeptRun
-from kern.run.record import JournalRow
+from kern.run.record import JournalRow, KeptRun
 from kern.run.steps import AttemptFailed
 
 logger = logging.getLogger("kern")

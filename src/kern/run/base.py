@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event
-from typing import Any, Generic, Protocol, Self, cast, overload
+from typing import Any, Generic, Self, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -15,6 +15,7 @@ from kern.errors import KernError
 from kern.media import Audio, File, Image, Media, Video
 from kern.run.message import Message
 from kern.run.requirement import RunRequirement
+from kern.run.stepping import Steps
 
 
 class RunStatus(StrEnum):
@@ -78,43 +79,6 @@ Deps = TypeVar("Deps", bound=Mapping[str, object], default=Mapping[str, object],
 """The type of an agent's dependencies."""
 
 Result = TypeVar("Result")
-
-
-class Steps(Protocol):
-    """Does what a tool asks of its context: a part of its work that is done once."""
-
-    def begun(self, work: "Future[Any]", limit: Timeout) -> None:
-        """Know the task of the tool's code, which may be cancelled, and the call's time limit."""
-
-    async def step(
-        self,
-        name: str,
-        function: Callable[..., object],
-        arguments: tuple[object, ...],
-        *,
-        retries: int,
-        delay: float,
-        timeout: float | None,
-    ) -> object:
-        """Do a step, or return what it came to before; see :meth:`RunContext.step`."""
-
-    def step_sync(
-        self,
-        name: str,
-        function: Callable[..., object],
-        arguments: tuple[object, ...],
-        *,
-        retries: int,
-        delay: float,
-        timeout: float | None,
-    ) -> object:
-        """Do the same from a thread; see :meth:`RunContext.step_sync`."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait; see :meth:`RunContext.sleep`."""
-
-    def sleep_sync(self, seconds: float) -> None:
-        """Do the same from a thread; see :meth:`RunContext.sleep_sync`."""
 
 
 @dataclass(eq=False)

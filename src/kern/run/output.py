@@ -2,28 +2,24 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import takewhile
 from typing import Any, Generic, Self
 
 import msgspec
 from typing_extensions import TypeVar
 
-from kern.errors import JournalError
-from kern.media import Audio, File, Image, Media, Video, media_in
+from kern.errors import InvalidInputError, JournalError
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, dump, shown, to_json_value
 from kern.run.event import RunOutputEvent
 from kern.run.extra import Extra
-from kern.run.given import RunInput, run_input_of
-from kern.run.input import RunInput as StoredInput
 from kern.run.input import messages_of
-from kern.run.kept import KeptRun
-from kern.run.message import Citations, Message
+from kern.run.made import Made
+from kern.run.message import Message
 from kern.run.metrics import Metrics
-from kern.run.record import JournalRow, RunRecord, Settlement
+from kern.run.record import JournalRow, KeptRun, RunRecord, Settlement
 from kern.run.references import MessageReferences, references_from_json, references_to_json
 from kern.run.requirement import (
     RunRequirement,
@@ -41,7 +37,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
-class RunOutput(Generic[Output]):
+class RunOutput(Made, Generic[Output]):
     """A run as its caller sees it, at any moment of its life.
 
     Attributes:
@@ -146,66 +142,6 @@ class RunOutput(Generic[Output]):
     last_checkpoint_at_message_index = Extra[int]()
 
     @property
-    def input(self) -> RunInput | None:
-        """What it was given, where that is known."""
-        begin: int = (self.more or {}).get("input_at", 0)
-        if self.input_json is not None:
-            given = [*StoredInput.from_json(self.input_json).messages[begin:]]
-        else:
-            # Of a run that has ended it is what comes before its first answer.
-            own = [each for each in self.messages if begin or not each.from_history]
-            own = [each for each in own if each.role != "system"][begin:]
-            given = [*takewhile(_is_given, own)]
-        return run_input_of(given, [*self._media_in(given)]) if given else None
-
-    @property
-    def reasoning_content(self) -> str | None:
-        """What the model says of how it came to its answer, where it says that."""
-        own = (each for each in self.messages if not each.from_history)
-        return "\n\n".join(each.reasoning_content or "" for each in own).strip() or None
-
-    @property
-    def citations(self) -> Citations | None:
-        """The sources that the answer names."""
-        return self.messages[-1].citations if self.messages else None
-
-    @property
-    def images(self) -> list[Image]:
-        """The images that its model and its tools made, in their order."""
-        return [each for each in self._made() if isinstance(each, Image)]
-
-    @property
-    def audio(self) -> list[Audio]:
-        """The recordings that its model and its tools made."""
-        return [each for each in self._made() if isinstance(each, Audio)]
-
-    @property
-    def videos(self) -> list[Video]:
-        """The videos that its model and its tools made."""
-        return [each for each in self._made() if isinstance(each, Video)]
-
-    @property
-    def files(self) -> list[File]:
-        """The other files that its model and its tools made."""
-        return [each for each in self._made() if isinstance(each, File)]
-
-    @property
-    def response_audio(self) -> Audio | None:
-        """The answer as sound, where the model has spoken it."""
-        last = self.messages[-1:]
-        if not last or last[0].role != "assistant":
-            return None
-        return next((each for each in self._media_in(last) if isinstance(each, Audio)), None)
-
-    def _made(self) -> Iterator[Media]:
-        made = (each for each in self.messages if each.role in ("assistant", "tool"))
-        return self._media_in([each for each in made if not each.from_history])
-
-    def _media_in(self, messages: Sequence[Message]) -> Iterator[Media]:
-        parts = (part for message in messages for part in message.parts)
-        return media_in(parts, self.media or {})
-
-    @property
     def is_terminal(self) -> bool:
         """Whether the run has ended for good."""
         return self.status.is_terminal
@@ -268,8 +204,11 @@ class RunOutput(Generic[Output]):
     def to_dict(self) -> dict[str, object]:
         """Return the output as JSON values, without the events."""
         kept = {} if self.kept is None else {"kept": msgspec.to_builtins(self.kept)}
+        body = self._body()
+        more: dict[str, object] = body.pop("more", {})
         return (
-            self._body()
+            more
+            | body
             | kept
             | {
                 "tools": [each.to_dict() for each in self.tools],
@@ -302,26 +241,37 @@ class RunOutput(Generic[Output]):
 
         Raises:
             KeyError: an id is missing.
-            ValueError: there is no such status or role.
+            ValueError: there is no such status or role, or a value is of another kind.
         """
+        try:
+            return cls._from_dict(values)
+        except (AttributeError, TypeError) as error:
+            raise InvalidInputError(f"The output of a run cannot be read: {error}") from error
+
+    @classmethod
+    def _from_dict(cls, values: dict[str, object]) -> Self:
         given: dict[str, Any] = values
+        ids = ("run_id", "session_id", "agent_id")
+        run_id, session_id, agent_id = (msgspec.convert(given[name], str) for name in ids)
         output = cls(
-            run_id=given["run_id"],
-            session_id=given["session_id"],
-            agent_id=given["agent_id"],
+            run_id=run_id,
+            session_id=session_id,
+            agent_id=agent_id,
             user_id=given.get("user_id"),
             status=RunStatus(str(given.get("status", "PENDING"))),
             metadata=given.get("metadata"),
             error=given.get("error"),
             error_kind=given.get("error_kind"),
             error_details=given.get("error_details"),
-            attempt=given.get("attempt", 0),
+            attempt=msgspec.convert(given.get("attempt", 0), int),
             parent_run_id=given.get("parent_run_id"),
-            created_at=given.get("created_at", 0.0),
+            created_at=msgspec.convert(given.get("created_at", 0.0), float),
             started_at=given.get("started_at"),
             finished_at=given.get("finished_at"),
         )
         output._take_body(values)
+        if few := {name: given[name] for name in _FEW if name in given}:
+            output.more = {**(output.more or {}), **few}
         if waiting := given.get("requirements"):
             output.wait_for([RunRequirement.from_dict(each) for each in waiting])
         if (kept := given.get("kept")) is not None:
@@ -407,8 +357,8 @@ class RunOutput(Generic[Output]):
             return {"message": self.error}
         return {"message": self.error, "details": to_json_value(self.error_details)}
 
-    def _body(self) -> dict[str, object]:
-        body = {
+    def _body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {
             "agent_name": self.agent_name,
             "content": self.content if self.content_type == "str" else to_json_value(self.content),
             "content_type": self.content_type,
@@ -446,8 +396,7 @@ class RunOutput(Generic[Output]):
             self.references = references_from_json(given["references"])
 
 
-def _is_given(message: Message) -> bool:
-    return message.role != "assistant"
+_FEW = tuple(name for name, value in vars(RunOutput).items() if isinstance(value, Extra))
 
 
 def _is_replaced(record: RunRecord) -> bool:

@@ -6,7 +6,6 @@ from typing import Literal
 
 from kern.run.numbers import check_seconds
 from kern.run.requirement import CallPaused, OnExpiry, RunRequirement, UserInputField
-from kern.run.tool import ToolExecution
 
 
 class ApprovalRequired(CallPaused):
@@ -17,6 +16,7 @@ class ApprovalRequired(CallPaused):
     was given. Where it was rejected it is not, and the model is told so.
 
     Example:
+        >>> from kern.run.base import RunContext
         >>> def refund(amount: int, run_context: RunContext) -> str:
         ...     if amount > 100 and not run_context.is_approved:
         ...         raise ApprovalRequired(f"Refund {amount} euros?")
@@ -49,11 +49,9 @@ class ApprovalRequired(CallPaused):
             check_seconds("expires_in", expires_in)
         asked = [UserInputField(each) if isinstance(each, str) else each for each in fields or ()]
         kind = "user_input" if asked else kind
-        call = ToolExecution("", "", "")  # It is filled in where it is raised.
         requirement = RunRequirement(
             "",
             kind,
-            call,
             expires_at=None if expires_in is None else time.time() + expires_in,
             on_expiry=on_expiry,
             user_input_schema=asked or None,

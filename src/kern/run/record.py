@@ -176,6 +176,24 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False):
     state: StatePatch | None = None
 
 
+class KeptRun(msgspec.Struct, frozen=True):
+    """What a paused run goes on from that no database holds: its output carries it.
+
+    Attributes:
+        input: what it was given, as JSON text.
+        journal: its steps.
+        timeout: its time limit in seconds, or None.
+        usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
+        media: what the blobs in its messages stand for, by their hash.
+    """
+
+    input: str
+    journal: list[JournalRow]
+    timeout: float | None = None
+    usage_limits: str | None = None
+    media: dict[str, bytes] = {}
+
+
 class Settlement(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended: what is written to the run's row, once.
 

@@ -9,6 +9,9 @@ import msgspec
 
 from kern.errors import InvalidInputError, RunStateError
 from kern.keywords import nearest
+from kern.run.asked import UserFeedbackOption as UserFeedbackOption
+from kern.run.asked import UserFeedbackQuestion as UserFeedbackQuestion
+from kern.run.asked import UserInputField as UserInputField
 from kern.run.codec import dump, encode, load
 from kern.run.tool import ToolExecution, with_text
 
@@ -25,63 +28,6 @@ OnExpiry: TypeAlias = Literal["reject", "fail"]
 
 
 @dataclass(slots=True)
-class UserInputField:
-    """One argument of a call, which the model or a person gives.
-
-    Attributes:
-        name: the argument.
-        field_type: its type, as people write it, such as ``"str"``.
-        description: what it is, where the tool says that.
-        value: what the model has given, or a person: set it to answer. None where nobody has.
-        required: whether it has to be given.
-
-    Example:
-        >>> to = UserInputField("to", "str")
-        >>> to.value = "ada@example.com"
-    """
-
-    name: str
-    field_type: str = "str"
-    description: str | None = None
-    value: Any = None
-    required: bool = True
-
-
-@dataclass(slots=True)
-class UserFeedbackOption:
-    """One answer that a person may choose.
-
-    Attributes:
-        label: the answer.
-        description: what it means.
-        selected: whether it was chosen.
-    """
-
-    label: str
-    description: str | None = None
-    selected: bool = False
-
-
-@dataclass(slots=True)
-class UserFeedbackQuestion:
-    """A question to a person, with the answers to choose from.
-
-    Attributes:
-        question: the question.
-        header: a word or two above it.
-        options: the answers to choose from.
-        multi_select: whether several may be chosen.
-        selected_options: the labels that were chosen; None where nobody has.
-    """
-
-    question: str
-    header: str | None = None
-    options: list[UserFeedbackOption] = field(default_factory=list)
-    multi_select: bool = False
-    selected_options: list[str] | None = None
-
-
-@dataclass(slots=True)
 class RunRequirement:
     """One thing that a paused run waits for; answer it, and continue the run with it.
 
@@ -91,7 +37,7 @@ class RunRequirement:
             ``"user_input"``: a person gives arguments of the call. ``"user_feedback"``: a person
             answers questions. ``"external_execution"``: the call is made elsewhere, and its result
             given. ``"unknown_outcome"``: the call was under way when its process was lost.
-        tool_execution: the call.
+        tool_execution: the call; where the call itself asks, it is filled in as the run pauses.
         schema: the arguments of the tool, as a JSON Schema, where the tool is known.
         created_at: when the run paused for it, in seconds since 1970.
         expires_at: until when it can be answered, in seconds since 1970; None for any time.
@@ -128,7 +74,7 @@ class RunRequirement:
 
     id: str
     kind: RequirementKind
-    tool_execution: ToolExecution
+    tool_execution: ToolExecution = field(default_factory=lambda: ToolExecution("", "", ""))
     schema: dict[str, object] | None = None
     created_at: float = field(default_factory=lambda: time.time())
     expires_at: float | None = None
@@ -226,10 +172,12 @@ class RunRequirement:
 
         Raises:
             RunStateError: it has been answered already; so for the other decisions.
-            InvalidInputError: the arguments have no JSON form.
+            InvalidInputError: it asks for something else, or the arguments have no JSON form.
         """
         self._check_open()
+        self._check_asked("confirmation")
         if tool_args is not None:
+            _check_mapping("tool_args", tool_args)
             self.arguments = encode(dict(tool_args), "tool_args")
         self.confirmation = True
 
@@ -266,6 +214,8 @@ class RunRequirement:
             InvalidInputError: one is not asked for, or has no JSON form.
         """
         self._check_open()
+        _check_mapping("The values", values)
+        self._check_asked("user_input", self.user_input_schema)
         fields = {each.name: each for each in self.user_input_schema or ()}
         for name, value in values.items():
             if name not in fields:
@@ -284,6 +234,8 @@ class RunRequirement:
             InvalidInputError: there is no such question or label, or too many were chosen.
         """
         self._check_open()
+        _check_mapping("The answers", answers)
+        self._check_asked("user_feedback", self.user_feedback_schema)
         questions = {each.question: each for each in self.user_feedback_schema or ()}
         chosen = {question: _labels(labels) for question, labels in answers.items()}
         for text, labels in chosen.items():
@@ -308,12 +260,31 @@ class RunRequirement:
         Raises:
             ValueError: a value is missing, or of another kind.
         """
-        call = with_text(values["tool_execution"])
-        return msgspec.convert({**values, "tool_execution": call}, cls)
+        if not isinstance(values, Mapping):
+            kind = type(values).__name__
+            raise InvalidInputError(f"A requirement is a dict of its values, not {kind}.")
+        call = {"tool_execution": with_text(values.get("tool_execution"))}
+        return msgspec.convert({**values, **call}, cls)
 
     def _check_open(self) -> None:
         if self.is_resolved():
             raise RunStateError(f"The requirement {self.id} has been answered already.")
+
+    def _check_asked(self, kind: PauseType, schema: object = None) -> None:
+        # A form that may be left as it is waits for a confirmation.
+        if self.pause_type != kind and schema is None:
+            raise InvalidInputError(
+                f"{self.tool_execution.tool_name or 'The call'} waits for {self.pause_type}, not "
+                f"for {kind}: answer with {_ANSWERS[self.pause_type]}, or reject()."
+            )
+
+
+_ANSWERS: Mapping[PauseType, str] = {
+    "confirmation": "confirm()",
+    "user_input": "provide_user_input({name: value})",
+    "user_feedback": "provide_user_feedback({question: [labels]})",
+    "external_execution": "set_external_execution_result(text)",
+}
 
 
 def _labels(labels: object) -> list[str]:
@@ -339,6 +310,11 @@ def _unknown(what: str, name: object, known: Sequence[str]) -> str:
 def _check_text(what: str, value: object) -> None:
     if not isinstance(value, str):
         raise InvalidInputError(f"{what} must be a text, not {type(value).__name__}.")
+
+
+def _check_mapping(what: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{what} must be a dict, not {type(value).__name__}.")
 
 
 class CallPaused(Exception):  # noqa: N818  # It is no error: the call goes on with the answer.

@@ -326,11 +326,13 @@ class ToolConcluded(ToolEnded):
         ends: whether the run ends with the calls of this answer.
         shown: whether the result is a part of the run's answer.
         messages: what the model is told after the results.
+        rejected: what a person has said with a refusal; None where the call was not refused.
     """
 
     ends: bool = False
     shown: bool = False
     messages: tuple[Message, ...] = ()
+    rejected: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from kern.run.content import Content, text_of
+from kern.run.decided import show_answered, show_asked
 from kern.run.happened import complaint
 from kern.run.message import Message
 from kern.run.requirement import RunRequirement, place_of
@@ -39,6 +40,7 @@ class Turn:
         arguments: those with which calls are made instead of the model's, by their place.
         passed: the answers of people that calls are given, by their place.
         waiting: what calls wait for that nobody has answered yet, by their place.
+        asked: what people were asked before calls were made, or for them to go on, by their place.
         approved: the calls that a person has allowed, those that have begun since included, by
             their place.
         children: the runs that its calls are, by their place.
@@ -64,6 +66,7 @@ class Turn:
     arguments: dict[int, str] | None = None
     passed: dict[int, tuple[RunRequirement, ...]] | None = None
     waiting: dict[int, tuple[RunRequirement, ...]] | None = None
+    asked: dict[int, tuple[RunRequirement, ...]] | None = None
     approved: frozenset[int] = frozenset()
     children: dict[int, str] | None = None
 
@@ -129,6 +132,7 @@ class Turn:
             place = place_of(each)
             self.started.discard(place)
             self.waiting[place] = (*self.waiting.get(place, ()), each)
+        self.asked = {**(self.asked or {}), **self.waiting}
 
     def go_on(self, step: Continued) -> None:
         """Note what a person has decided about calls.
@@ -186,7 +190,18 @@ class Turn:
         execution = ToolExecution(call.id, call.name, arguments, result, error, began)
         if self.children is not None:
             execution.child_run_id = self.children.get(place)
+        if self.asked is not None:
+            self._show_people(execution, place)
         return execution
+
+    def _show_people(self, execution: ToolExecution, place: int) -> None:
+        """Let a call show what people were asked for it, and have answered."""
+        for each in (self.asked or {}).get(place, ()):
+            if each.member_run_id is None:  # Else it is about a call of a child.
+                show_asked(execution, each, is_allowed=place in self.approved)
+        for each in (self.passed or {}).get(place, ()):
+            if each.member_run_id is None:
+                show_answered(execution, each)
 
     @property
     def messages(self) -> list[Message]:

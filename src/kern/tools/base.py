@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, Self, TypeAlias
 
 from typing_extensions import Unpack
@@ -18,11 +17,10 @@ from kern.errors import (
     ConfigurationError,
     InvalidInputError,
     ThreadLimitError,
-    ToolsetError,
     described,
 )
 from kern.media import Audio, File, Image, Video, max_media_size
-from kern.run.base import RunContext, RunInfo
+from kern.run.base import RunContext
 from kern.run.codec import decode_object
 from kern.run.content import Content, TextPart, is_content
 from kern.run.message import Message
@@ -222,6 +220,10 @@ class Tool(ABC):
         Args:
             arguments: a JSON object, as the model wrote it, so it may be none.
         """
+        try:
+            self.read(or_none(arguments))
+        except ValueError as error:
+            return self.told(error)
         return None
 
     def read(self, arguments: str) -> dict[str, Any]:
@@ -347,71 +349,6 @@ class Tool(ABC):
 
 Execute: TypeAlias = Callable[[str, RunContext, asyncio.Timeout], Awaitable[ToolResult]]
 """What does the work of a call, as :meth:`Tool.execute` does."""
-
-
-class Toolset(ABC):
-    """Tools that are known only once a run executes, such as those of a server.
-
-    Attributes:
-        timeout: seconds that it may take to say which they are, or None for any.
-        asks_for: the values of the run that :meth:`tools_for` is given, by name.
-
-    Example:
-        >>> class Remote(Toolset):
-        ...     async def tools(self, run):
-        ...         return await server.tools_of(run.user_id)
-    """
-
-    timeout: float | None = 60.0
-    asks_for: Set[str] = frozenset()
-
-    @property
-    def is_portable(self) -> bool:
-        """Whether the toolset is the same in every process that has its agent."""
-        return True
-
-    @abstractmethod
-    async def tools(self, run: RunInfo) -> Sequence[Tool]:
-        """Return the tools; they are asked for once an attempt.
-
-        Args:
-            run: the run.
-        """
-
-    async def tools_for(self, run: RunInfo, values: Mapping[str, object]) -> Sequence[Tool]:
-        """Return the tools; override it in place of :meth:`tools` to have values of the run.
-
-        Args:
-            run: the run.
-            values: those in :attr:`asks_for`.
-        """
-        return await self.tools(run)
-
-    async def listed(
-        self, run: RunInfo, values: Mapping[str, object] = MappingProxyType({})
-    ) -> Sequence[Tool]:
-        """Return the tools, within the time limit.
-
-        Args:
-            run: the run.
-            values: those in :attr:`asks_for`.
-
-        Raises:
-            ToolsetError: they were not known in time.
-            Exception: whatever :meth:`tools` raised.
-        """
-        listing = asyncio.ensure_future(self.tools_for(run, values))
-        try:
-            await asyncio.wait({listing}, timeout=self.timeout)
-        finally:
-            if not listing.done():
-                see_out(listing, f"run {run.run_id}: {type(self).__name__}.tools")
-        if not listing.done():
-            raise ToolsetError(
-                f"{type(self).__name__} did not say which tools it has within {self.timeout:g} s. "
-                "Look whether its server answers, or raise its timeout."
-            )
-        return listing.result()
 
 
 def or_none(arguments: str) -> str:

@@ -21,10 +21,11 @@ from kern.keywords import explained, nearest
 from kern.run.base import RunContext
 from kern.run.requirement import UserFeedbackOption, UserFeedbackQuestion, UserInputField
 from kern.run.tool import ToolSchema
-from kern.tools.base import Tool, ToolResult, Toolset, or_none
+from kern.tools.base import Tool, ToolResult, or_none
 from kern.tools.call import FunctionCall
 from kern.tools.result import as_result, told
 from kern.tools.rules import MARK, ToolRules, checked
+from kern.tools.toolset import Toolset
 
 __all__ = [
     "Function",

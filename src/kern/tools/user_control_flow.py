@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from kern.run.base import RunContext
-from kern.run.requirement import CallPaused, RunRequirement, UserInputField
-from kern.run.tool import ToolExecution
+from kern.run.pausing import ApprovalRequired
+from kern.run.requirement import UserInputField
 from kern.tools.toolkit import Toolkit
 from kern.tools.user_feedback import answer_to
 
@@ -30,10 +30,17 @@ class UserControlFlowTools(Toolkit):
     They are what the model is told, as JSON: values by the names of the fields.
 
     Example:
-        >>> agent = Agent(model=model, tools=[UserControlFlowTools()], db=db)
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> asks = Reply.tool_calls(
+        ...     ("get_user_input", {"user_input_fields": [{"field_name": "to_address"}]})
+        ... )
+        >>> model = ScriptedModel([asks, "It is sent."])
+        >>> agent = Agent("Writer", model, tools=[UserControlFlowTools()])
         >>> run = agent.run("Write an e-mail for me.")
         >>> run.active_requirements[0].provide_user_input({"to_address": "ada@example.com"})
-        >>> run = agent.continue_run(run)
+        >>> agent.continue_run(run).content
+        'It is sent.'
     """
 
     def __init__(
@@ -78,7 +85,4 @@ class UserControlFlowTools(Toolkit):
             UserInputField(each.field_name, each.field_type, each.field_description)
             for each in user_input_fields
         ]
-        call = ToolExecution("", "", "")
-        raise CallPaused(
-            [RunRequirement("", "user_input", call, user_input_schema=fields, passes=True)]
-        )
+        raise ApprovalRequired(fields=fields)

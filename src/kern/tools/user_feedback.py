@@ -12,7 +12,6 @@ from kern.run.requirement import (
     UserFeedbackOption,
     UserFeedbackQuestion,
 )
-from kern.run.tool import ToolExecution
 from kern.tools.toolkit import Toolkit
 
 _INSTRUCTIONS = """\
@@ -44,13 +43,19 @@ class UserFeedbackTools(Toolkit):
     The answers are what the model is told, as JSON: labels by the text of the question.
 
     Example:
-        >>> agent = Agent(model=model, tools=[UserFeedbackTools()], db=db)
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> question = {"question": "Where do you want to go?", "options": [{"label": "The sea"}]}
+        >>> asks = Reply.tool_calls(("ask_user", {"questions": [question]}))
+        >>> model = ScriptedModel([asks, "A week at the sea, then."])
+        >>> agent = Agent("Planner", model, tools=[UserFeedbackTools()])
         >>> run = agent.run("Plan my holiday.")
         >>> requirement = run.active_requirements[0]
         >>> requirement.user_feedback_schema[0].question
         'Where do you want to go?'
         >>> requirement.provide_user_feedback({"Where do you want to go?": ["The sea"]})
-        >>> run = agent.continue_run(run)
+        >>> agent.continue_run(run).content
+        'A week at the sea, then.'
     """
 
     def __init__(
@@ -91,17 +96,9 @@ class UserFeedbackTools(Toolkit):
         """
         if run_context.answers:
             return answer_to(run_context.answers[-1])
-        raise CallPaused(
-            [
-                RunRequirement(
-                    "",
-                    "user_feedback",
-                    ToolExecution("", "", ""),
-                    user_feedback_schema=[_asked(each) for each in questions],
-                    passes=True,
-                )
-            ]
-        )
+        asked = [_asked(each) for each in questions]
+        requirement = RunRequirement("", "user_feedback", user_feedback_schema=asked, passes=True)
+        raise CallPaused([requirement])
 
 
 def answer_to(requirement: RunRequirement) -> str:

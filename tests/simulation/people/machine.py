@@ -140,8 +140,8 @@ class People(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(number=numbers, crash=crashes)
     def cancel(self, number: int, crash: Crash | None) -> None:
-        """Cancel a run, with all that is below it."""
-        runs = [*self.runs.values()]
+        """Cancel a run, with all that is below it; those above go on without it."""
+        runs = [*self._all()]
         run = runs[number % len(runs)]
         run_id = self._ids[run.name]
 

@@ -1,11 +1,9 @@
 """PostgreSQL, open for one event loop."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
 
-import asyncpg
 from typing_extensions import override
 
 from kern.aio.batch import Batcher
@@ -20,19 +18,15 @@ from kern.db.postgres.connections import Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.listener import Subscription
 from kern.db.postgres.names import Names
-from kern.db.postgres.outbox import Fetch, PostgresOutbox
+from kern.db.postgres.outbox import PostgresOutbox
 from kern.db.postgres.overview import PostgresOverview
 from kern.db.postgres.processes import PostgresProcesses
 from kern.db.postgres.queue import PostgresQueue
 from kern.db.postgres.retention import PostgresRetention
 from kern.db.postgres.rows import (
-    are_charged,
-    change_columns,
     columns,
     journal_columns,
-    lost_keys,
     record,
-    settled_columns,
     used_columns,
 )
 from kern.db.postgres.schedules import PostgresSchedules
@@ -41,18 +35,22 @@ from kern.db.postgres.statements import Limits, Reading, Resuming, SessionLock, 
 from kern.db.postgres.states import PostgresStates
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
-from kern.db.values import Accepted, Appended, Claim, Kind, Settled, Signal, Swept
-from kern.run.approval import Approval
+from kern.db.postgres.writing import Append, Writing
+from kern.db.values import (
+    ANYWHERE,
+    Accepted,
+    Appended,
+    Claim,
+    Kind,
+    Resume,
+    Settled,
+    Signal,
+    Swept,
+    newer_journal,
+)
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
-
-
-class _Append(NamedTuple):
-    run_id: str
-    attempt: int
-    rows: Sequence[JournalRow]
-    streamed: bool
 
 
 class PostgresStore(Store):
@@ -86,11 +84,10 @@ class PostgresStore(Store):
         self.sessions = PostgresSessions(connections, names, self)
         self._claiming = Claiming(connections, names, self._hand_off)
         self._sweep = Sweep(connections, names, self._hand_off)
+        self._writing = Writing(connections, names, self._hand_off, self._approvals)
         self._listeners: list[Subscription] = []
         self._gets = Batcher(self._get_all)
         self._watches = Batcher(self._watch_all)
-        self._appends = Batcher(self._append_all, size=_size_of_append)
-        self._settles = Batcher(self._settle_all, size=_size_of_settlement)
 
     def __repr__(self) -> str:
         return f"{self.names.sessions} in PostgreSQL at {self.connections.address}"
@@ -163,7 +160,7 @@ class PostgresStore(Store):
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
     ) -> Appended | None:
-        return await self._appends.put(_Append(run_id, attempt, rows, streamed))
+        return await self._writing.appends.put(Append(run_id, attempt, rows, streamed))
 
     @override
     async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
@@ -176,9 +173,7 @@ class PostgresStore(Store):
 
     @override
     async def settle(self, settlement: Settlement) -> Settled | None:
-        if settlement.approvals:
-            return await self._settle_asking(settlement)
-        return await self._settles.put(settlement)
+        return await self._writing.settle(settlement)
 
     @override
     async def postpone(
@@ -290,24 +285,23 @@ class PostgresStore(Store):
         status: RunStatus,
         attempt: int,
         rows: Sequence[JournalRow],
-        *,
-        executor: str | None = None,
-        lease: float | None = None,
-        foreground: bool | None = None,
-        metadata: str | None = None,
-        resolved: Sequence[Approval] = (),
+        how: Resume = ANYWHERE,
     ) -> RunRecord | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:]
-        options = (executor, lease, foreground, metadata)
-        values = (run_id, status, attempt, *journal, *options)
-        if not resolved:
+        values = (run_id, status, attempt, *journal, *how[:5])
+        if not how.resolved:
             found = await self._fetch(self._resuming.resume, *values)
         else:
             async with self.connections.transaction() as connection:
                 found = await connection.fetch(self._resuming.resume, *values)
                 if found:
-                    await self._approvals.resolve(connection, resolved)
-        return record(found[0]) if found else None
+                    await self._approvals.resolve(connection, how.resolved)
+        if found:
+            return record(found[0])
+        known = None if how.executor is None else await self.get(run_id)
+        if known is not None and known.journal_version > how.journal_version:
+            raise newer_journal(run_id)
+        return None
 
     @override
     async def wake_parent(self, run_id: str) -> None:
@@ -351,33 +345,6 @@ class PostgresStore(Store):
         await self._hand_off.finish(rows)
         return RunStatus(rows[0]["status"]) if rows else None
 
-    def _fetch_writing(
-        self,
-        statements: tuple[str, str, str],
-        journal: Sequence[tuple[int, JournalRow]],
-        *values: object,
-        fetch: Fetch | None = None,
-    ) -> Awaitable[list[asyncpg.Record]]:
-        """Send a statement with rows of journals.
-
-        Args:
-            statements: the plain one; that for rows that are charged; that for rows that change
-                states, and may be charged.
-            journal: the rows, each with its attempt.
-            values: what else the statement takes.
-            fetch: sends it, where it is to be part of a transaction.
-        """
-        fetch = fetch or self._fetch
-        plain, counting, changing = statements
-        columns = journal_columns(journal)
-        is_changing = any(row.state is not None for _, row in journal)
-        if not is_changing and not are_charged(journal):
-            return fetch(plain, *values, *columns)
-        used = used_columns([row for _, row in journal])
-        if not is_changing:
-            return fetch(counting, *values, *columns, *used)
-        return fetch(changing, *values, *columns, *used, *change_columns(journal))
-
     async def _get_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
         rows = await self._fetch(self._reading.get, run_ids)
         found = {row["run_id"]: record(row) for row in rows}
@@ -389,58 +356,3 @@ class PostgresStore(Store):
         if unwritten := [run_id for run_id, written in found.items() if written is None]:
             found.update(zip(unwritten, await self._get_all(unwritten), strict=True))
         return [found.get(run_id) for run_id in run_ids]
-
-    async def _append_all(self, appends: Sequence[_Append]) -> list[Appended | None]:
-        steps = self._steps
-        rows = await self._fetch_writing(
-            (steps.append, steps.append_counting, steps.append_changing),
-            [(each.attempt, row) for each in appends for row in each.rows],
-            [each.run_id for each in appends],
-            [each.attempt for each in appends],
-            [each.streamed for each in appends],
-        )
-        written = {(row["run_id"], row["attempt"]): Appended(lost_keys(row)) for row in rows}
-        return [written.get((each.run_id, each.attempt)) for each in appends]
-
-    async def _settle_all(self, settlements: Sequence[Settlement]) -> list[Settled | None]:
-        return await self._settled(settlements, await self._write_ends(settlements))
-
-    async def _settle_asking(self, settlement: Settlement) -> Settled | None:
-        """Settle a run that pauses for records of approvals; they are made with it."""
-        async with self.connections.transaction() as connection:
-            await self._approvals.lock(connection, settlement.run_id)
-            rows = await self._write_ends([settlement], connection.fetch)
-            if rows and rows[0]["status"] == RunStatus.paused:
-                await self._approvals.ask(connection, settlement.approvals)
-        return (await self._settled([settlement], rows))[0]
-
-    async def _write_ends(
-        self, settlements: Sequence[Settlement], fetch: Fetch | None = None
-    ) -> list[asyncpg.Record]:
-        steps = self._steps
-        return await self._fetch_writing(
-            (steps.settle, steps.settle_counting, steps.settle_changing),
-            [(each.attempt, row) for each in settlements for row in each.journal],
-            *settled_columns(settlements),
-            fetch=fetch,
-        )
-
-    async def _settled(
-        self, settlements: Sequence[Settlement], rows: list[asyncpg.Record]
-    ) -> list[Settled | None]:
-        await self._hand_off.finish(rows)
-        settled = {
-            (row["run_id"], row["attempt"]): Settled(
-                RunStatus(row["status"]), row["finished_at"], lost_keys(row)
-            )
-            for row in rows
-        }
-        return [settled.get((each.run_id, each.attempt)) for each in settlements]
-
-
-def _size_of_append(append: _Append) -> int:
-    return sum(len(row.payload) for row in append.rows)
-
-
-def _size_of_settlement(settlement: Settlement) -> int:
-    return len(settlement.output) + sum(len(row.payload) for row in settlement.journal)

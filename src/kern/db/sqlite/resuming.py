@@ -8,7 +8,7 @@ from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.reading import Reading, record
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
-from kern.run.approval import Approval
+from kern.db.values import ANYWHERE, Resume, newer_journal
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord
 
@@ -39,12 +39,7 @@ class Resuming:
         status: RunStatus,
         attempt: int,
         rows: Sequence[JournalRow],
-        *,
-        executor: str | None = None,
-        lease: float | None = None,
-        foreground: bool | None = None,
-        metadata: str | None = None,
-        resolved: Sequence[Approval] = (),
+        how: Resume = ANYWHERE,
     ) -> RunRecord | None:
         """See :meth:`kern.db.base.Store.resume`."""
         run = transaction.one(
@@ -52,31 +47,33 @@ class Resuming:
 UPDATE {self._runs} SET {_DUE}, foreground = coalesce(:foreground, foreground),
     metadata = coalesce(:metadata, metadata)
 WHERE run_id = :run_id AND status = :status AND attempt = :attempt
-RETURNING session_id, ordered, parent_run_id""",
+RETURNING session_id, ordered, parent_run_id, journal_version""",
             run_id=run_id,
             status=status.value,
             attempt=attempt,
-            foreground=foreground,
-            metadata=metadata,
+            foreground=how.foreground,
+            metadata=how.metadata,
         )
         if run is None:
             return None
+        if how.executor is not None and run["journal_version"] > how.journal_version:
+            raise newer_journal(run_id)
         self._journals.write(transaction, rows)
-        self._records.resolve(transaction, resolved)
+        self._records.resolve(transaction, how.resolved)
         self.wake(transaction, run["parent_run_id"])
         if run["ordered"] and not self._lock.take(transaction, run["session_id"], run_id):
             self._lock.wait(transaction, run_id)
-        elif executor is None:
+        elif how.executor is None:
             transaction.makes_due = True
         else:
-            assert lease is not None, "who executes a run is protected"
+            assert how.lease is not None, "who executes a run is protected"
             transaction.execute(
                 f"UPDATE {self._runs} SET status = 'RUNNING', attempt = attempt + 1, "
                 "executor = :executor, due_at = NULL, started_at = :now, dispatched_at = :now, "
                 "lease_until = :now + :lease WHERE run_id = :run_id",
                 run_id=run_id,
-                executor=executor,
-                lease=lease,
+                executor=how.executor,
+                lease=how.lease,
             )
         row = transaction.one(
             f"SELECT {self._reading.claimed} FROM {self._runs} WHERE run_id = :run_id",

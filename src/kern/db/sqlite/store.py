@@ -32,9 +32,8 @@ from kern.db.sqlite.states import SqliteStates
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
 from kern.db.sqlite.users import SqliteUsers
-from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
+from kern.db.values import ANYWHERE, Accepted, Appended, Claim, Resume, Settled, Signal, Swept
 from kern.errors import BudgetExceededError
-from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -242,12 +241,7 @@ class SqliteStore(Store):
         status: RunStatus,
         attempt: int,
         rows: Sequence[JournalRow],
-        *,
-        executor: str | None = None,
-        lease: float | None = None,
-        foreground: bool | None = None,
-        metadata: str | None = None,
-        resolved: Sequence[Approval] = (),
+        how: Resume = ANYWHERE,
     ) -> RunRecord | None:
         return await self._file.write(
             self._resuming.resume,
@@ -255,11 +249,7 @@ class SqliteStore(Store):
             status,
             attempt,
             rows,
-            executor=executor,
-            lease=lease,
-            foreground=foreground,
-            metadata=metadata,
-            resolved=resolved,
+            how,
         )
 
     @override

@@ -7,6 +7,7 @@ from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
+from kern.db.sqlite.resuming import Resuming
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.tables import LIVE, Tables
@@ -31,6 +32,7 @@ class Submission:
         self._spendings = Spendings(tables)
         self._states = StateChanges(tables)
         self._lock = SessionLock(tables)
+        self._resuming = Resuming(tables)
 
     def submit(
         self, transaction: Transaction, run: NewRun
@@ -176,7 +178,8 @@ class Submission:
     def cancel(self, transaction: Transaction, run_id: str, user_id: str | None) -> bool:
         """See :meth:`kern.db.base.Store.cancel`."""
         run = transaction.one(
-            "SELECT user_id, status, status = 'RUNNING' AND lease_until >= :now AS alive "
+            "SELECT user_id, status, status = 'RUNNING' AND lease_until >= :now AS alive, "
+            "CASE WHEN status = 'PAUSED' THEN parent_run_id END AS waiting_parent "
             f"FROM {self._runs} WHERE run_id = :run_id",
             run_id=run_id,
         )
@@ -204,6 +207,7 @@ class Submission:
             transaction.notify(Kind.cancel, run_id)
         else:
             self._ends.end(transaction, run_id, RunStatus.cancelled)
+            self._resuming.wake(transaction, run["waiting_parent"])
         return True
 
     def read(self, transaction: Transaction, run_id: str) -> bool:

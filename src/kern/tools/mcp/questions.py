@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from kern.run.answers import field_type
 from kern.run.requirement import CallPaused, RunRequirement, UserInputField
-from kern.run.tool import ToolExecution
 
 if TYPE_CHECKING:
     from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult, InputResponses
@@ -114,7 +113,6 @@ class Questions:
             "",
             # Without a field that has to be given, it would need no answer.
             "user_input" if any(each.required for each in fields) else "confirmation",
-            ToolExecution("", "", ""),
             user_input_schema=fields or None,
             passes=True,
             message=_message(question),

@@ -11,8 +11,8 @@ from typing_extensions import Unpack, override
 from kern.errors import KernError, ToolsetError, described
 from kern.run.base import RunContext
 from kern.run.requirement import CallPaused, RunRequirement
-from kern.run.tool import ToolExecution, ToolSchema
-from kern.tools.base import Tool, ToolResult, or_none
+from kern.run.tool import ToolSchema
+from kern.tools.base import Tool, ToolResult
 from kern.tools.mcp.connection import Connection, OpenCall, RepeatError
 from kern.tools.mcp.content import result_of
 from kern.tools.mcp.events import MCPProgressEvent
@@ -79,14 +79,6 @@ class MCPTool(Tool):
         super().__init__(schema, **rules)
         self.own_name = own
         self._connect = connect
-
-    @override
-    def unfit(self, arguments: str) -> str | None:
-        try:
-            self.read(or_none(arguments))
-        except ValueError as error:
-            return self.told(error)
-        return None
 
     @override
     async def execute(
@@ -243,4 +235,4 @@ class _Call:
 
 
 def _unknown() -> RunRequirement:
-    return RunRequirement("", "unknown_outcome", ToolExecution("", "", ""), message=_UNKNOWN)
+    return RunRequirement("", "unknown_outcome", message=_UNKNOWN)

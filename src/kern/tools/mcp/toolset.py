@@ -14,7 +14,7 @@ from kern.aio.shared import Shared
 from kern.binder import Binder, is_portable, name_of
 from kern.errors import ConfigurationError, MissingExtraError, ToolsetError
 from kern.run.base import RUN_VALUES, RunInfo
-from kern.tools.base import Tool, Toolset
+from kern.tools.base import Tool
 from kern.tools.mcp.choice import MCPOptions, choice_of
 from kern.tools.mcp.connection import Connection
 from kern.tools.mcp.pool import Pool
@@ -27,6 +27,7 @@ from kern.tools.mcp.servers import (
     server_run_by,
 )
 from kern.tools.mcp.tool import Connect
+from kern.tools.toolset import Toolset
 
 if TYPE_CHECKING:
     from mcp import ClientSession

@@ -18,6 +18,9 @@ _ANEW = f"""error = NULL, error_kind = NULL, requirements = NULL, expires_at = N
 
 _DUE = f"status = 'PENDING', due_at = now(), started_at = NULL, {_ANEW}"
 
+# An executor has to know the version of the journal.
+_IS_KNOWN = "($9::text IS NULL OR journal_version <= $13)"
+
 
 class Resuming:
     """The statements, with the names of the tables filled in."""
@@ -26,12 +29,12 @@ class Resuming:
         """Write the statements for ``names``."""
         self.resume = _resume(names)
         self.wake = _wake(names)
-        self.wake_parent = _wake_parent(names)
+        self.wake_parent = _wake(names, _parent(names))
         self.expire = _expire(names)
         # The last row is the run itself.
         self.lock = f"""
-WITH RECURSIVE {_locked(names, "true")}
-SELECT run_id, status, metadata, foreground FROM locked"""
+WITH RECURSIVE {locked_line(names, "true")}
+SELECT run_id, status, metadata, foreground FROM locked ORDER BY run_id = $1"""
 
 
 def _resume(names: Names) -> str:
@@ -40,7 +43,7 @@ def _resume(names: Names) -> str:
     # A run goes on at once where an executor asks for that, and it need not wait for the session
     # lock.
     return f"""
-WITH RECURSIVE {_locked(names, "status = $2 AND attempt = $3")}, run AS (
+WITH RECURSIVE {locked_line(names, f"status = $2 AND attempt = $3 AND {_IS_KNOWN}")}, run AS (
     UPDATE {runs} AS runs SET {_ANEW},
         status = CASE WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
         attempt = attempt + begins::integer,
@@ -56,15 +59,10 @@ WITH RECURSIVE {_locked(names, "status = $2 AND attempt = $3")}, run AS (
             WHERE session.session_id = held.session_id AND session.lock_run_id = $1)) AS begins
         FROM {runs} AS held WHERE run_id = $1 AND (SELECT count(*) FROM locked) > 0
     ) AS how
-    WHERE run_id = $1 AND status = $2 AND attempt = $3
+    WHERE run_id = $1 AND status = $2 AND attempt = $3 AND {_IS_KNOWN}
     RETURNING {RECORD}, input, streamed, timeout AS remaining,
         {is_budgeted(names, "runs.user_id")} AS budgeted, {enqueued_if_due(names, "runs")}
-), ancestors AS (
-    UPDATE {runs} AS runs SET {_DUE}
-    WHERE {_IN_LINE} AND run_id <> $1 AND status = 'PAUSED' AND NOT foreground
-        AND EXISTS (SELECT FROM run)
-    RETURNING {enqueued_if_due(names, "runs")}
-), added AS (
+), {ancestors_due(names, "run")}, added AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
     FROM run, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
@@ -76,10 +74,31 @@ SELECT {RECORD}, input, streamed, remaining, budgeted, greatest((SELECT max(seq)
 FROM run"""
 
 
-def _wake(names: Names) -> str:
-    """Return the statement that makes a paused run due, and the paused runs that wait for it."""
+def ancestors_due(names: Names, gone_on: str) -> str:
+    """Return the common table expression that makes the paused ancestors of a run due.
+
+    Args:
+        names: the tables.
+        gone_on: the expression with the run, if they have to wait for it no longer; their rows are
+            locked by :func:`locked_line`.
+    """
+    return f"""ancestors AS (
+    UPDATE {names.runs} AS runs SET {_DUE}
+    WHERE {_IN_LINE} AND run_id <> $1 AND status = 'PAUSED' AND NOT foreground
+        AND EXISTS (SELECT FROM {gone_on})
+    RETURNING {enqueued_if_due(names, "runs")}
+)"""
+
+
+def _wake(names: Names, run_id: str = "$1") -> str:
+    """Return the statement that makes a paused run due, and the paused runs that wait for it.
+
+    Args:
+        names: the tables.
+        run_id: which run.
+    """
     return f"""
-WITH RECURSIVE {_locked(names, "status = 'PAUSED' AND NOT foreground")}, due AS (
+WITH RECURSIVE {locked_line(names, "status = 'PAUSED' AND NOT foreground", run_id)}, due AS (
     UPDATE {names.runs} AS runs SET {_DUE}
     WHERE {_IN_LINE} AND status = 'PAUSED' AND NOT foreground
         AND (SELECT count(*) FROM locked) > 0
@@ -88,41 +107,41 @@ WITH RECURSIVE {_locked(names, "status = 'PAUSED' AND NOT foreground")}, due AS 
 SELECT run_id FROM due"""
 
 
-def _wake_parent(names: Names) -> str:
-    """Return the statement that makes the paused run due that waits for a child in its session."""
+def _parent(names: Names) -> str:
+    """Return the expression for the run that waits for a child in its session."""
     # The child is only read, so that nothing is locked before the parent.
-    return f"""
-UPDATE {names.runs} AS runs SET {_DUE} FROM {names.runs} AS child
-WHERE child.run_id = $1 AND runs.run_id = child.parent_run_id AND runs.status = 'PAUSED'
-    AND NOT runs.foreground AND runs.session_id = child.session_id
-RETURNING {enqueued_if_due(names, "runs")}"""
+    return f"""(SELECT parent.run_id FROM {names.runs} AS child JOIN {names.runs} AS parent
+        ON parent.run_id = child.parent_run_id AND parent.session_id = child.session_id
+    WHERE child.run_id = $1)"""
 
 
-def _locked(names: Names, condition: str) -> str:
+def locked_line(names: Names, condition: str, run_id: str = "$1") -> str:
     """Return the common table expressions that lock a run and its paused ancestors.
 
-    The rows are locked parents first. An ancestor that belongs to a caller is left out: it waits
-    for that one, who is told by its call what has become of the child.
+    The rows are locked in the order of their ids, as those of runs that are claimed or settled
+    together: a family may be among them. An ancestor that belongs to a caller is left out: it
+    waits for that one, who is told by its call what has become of the child.
 
     Args:
         names: the tables.
         condition: which run it has to be, beside its id.
+        run_id: its id.
     """
     # PostgreSQL knows nothing of how long a line is. A look-up that has a limit, and an array,
     # leave it no choice but the primary key.
-    return f"""line (run_id, parent_run_id, depth) AS (
-    SELECT run_id, parent_run_id, 0 FROM {names.runs} WHERE run_id = $1 AND {condition}
+    return f"""line (run_id, parent_run_id) AS (
+    SELECT run_id, parent_run_id FROM {names.runs} WHERE run_id = {run_id} AND {condition}
     UNION ALL
-    SELECT parent.run_id, parent.parent_run_id, depth + 1
+    SELECT parent.run_id, parent.parent_run_id
     FROM line CROSS JOIN LATERAL (
         SELECT run_id, parent_run_id FROM {names.runs} AS runs
         WHERE runs.run_id = line.parent_run_id AND status = 'PAUSED' AND NOT foreground LIMIT 1
     ) AS parent
 ), ids AS MATERIALIZED (
-    SELECT array_agg(run_id ORDER BY depth DESC) AS run_ids FROM line
+    SELECT array_agg(run_id) AS run_ids FROM line
 ), locked AS MATERIALIZED (
     SELECT run_id, status, metadata, foreground FROM {names.runs} AS runs WHERE {_IN_LINE}
-    ORDER BY array_position((SELECT run_ids FROM ids), run_id) FOR NO KEY UPDATE
+    ORDER BY run_id FOR NO KEY UPDATE
 )"""
 
 

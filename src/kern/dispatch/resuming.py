@@ -7,7 +7,7 @@ from typing import NamedTuple
 from kern.db.base import Store
 from kern.dispatch.answer import Answer
 from kern.errors import RunStateError
-from kern.execution.approvals import Heard, hear
+from kern.execution.approvals import Recorded, consult
 from kern.execution.blobs import put_large
 from kern.execution.decisions import decided
 from kern.run.agent import RunOutput
@@ -49,14 +49,14 @@ async def decide(store: Store, record: RunRecord, answer: Answer) -> Decided:
     """
     run_id, by, messages = record.run_id, answer.by, answer.messages
     state = fold(await store.events(run_id, 0))
-    heard = Heard()
+    recorded = Recorded()
     if record.status is RunStatus.paused:
         given = (_given(run_id, state, answer), answer.results)
-        heard = await hear(store, record, state.requirements, *given, by)
-        is_known = not (answer.decides or messages or heard.known)
+        recorded = await consult(store, record, state.requirements, *given, by)
+        is_known = not (answer.decides or messages or recorded.known)
         if is_known and all(each.kind != "unknown_outcome" for each in state.requirements):
-            return Decided([], heard.resolved)  # The attempt decides by what is known.
-        known, by = heard.known, by or heard.by
+            return Decided([], recorded.resolved)  # The attempt decides by what is known.
+        known, by = recorded.known, by or recorded.by
         steps = decided(run_id, state, *given, known=known, by=by, messages=messages)
     else:
         if messages and not (state.turns and state.turns[-1].message.tool_calls):
@@ -73,7 +73,7 @@ async def decide(store: Store, record: RunRecord, answer: Answer) -> Decided:
         entry = Entry(state.last_seq + 1, event, step)
         state.apply(entry)
         rows.append(write_row(run_id, entry))
-    return Decided(rows, heard.resolved)
+    return Decided(rows, recorded.resolved)
 
 
 def _standing(record: RunRecord, state: RunState) -> list[AnyStep]:
