@@ -6,11 +6,13 @@ import pytest
 
 from kern import Agent, InMemoryDb, RunOutput, tool
 from kern.db.database import Database
+from kern.errors import InvalidInputError
 from kern.exceptions import ApprovalRequired
 from kern.run import RunContext
 from kern.run.requirement import RunRequirement, UserFeedbackQuestion, UserInputField
 from kern.run.tool import ToolExecution
 from kern.testing import Reply, ScriptedModel
+from kern.testing.reply import ToolCall
 from kern.tools.user_feedback import UserFeedbackTools
 
 
@@ -39,11 +41,15 @@ def renew(run_context: RunContext) -> str:
     return "renewed"
 
 
-CALLS = (("pay", {"amount": 1}), ("mail", {"subject": "Hi"}), ("shell", {"command": "ls"}))
+CALLS: tuple[ToolCall, ...] = (
+    ("pay", {"amount": 1}),
+    ("mail", {"subject": "Hi"}),
+    ("shell", {"command": "ls"}),
+)
 QUESTION = {"question": "Which?", "header": "Size", "options": [{"label": "S"}, {"label": "L"}]}
 
 
-def agent_of(*calls: tuple[str, object], db: Database | None = None) -> Agent:
+def agent_of(*calls: ToolCall, db: Database | None = None) -> Agent:
     model = ScriptedModel([Reply.tool_calls(*calls), "Done."])
     return Agent("Clerk", model, tools=[pay, mail, shell, renew, UserFeedbackTools()], db=db)
 
@@ -139,3 +145,48 @@ def test_events_tell_the_answer_with_the_call() -> None:
     events = agent.continue_run(run, stream=True, stream_events=True)
     calls = [each.tool for each in events if each.event in ("ToolCallStarted", "ToolCallCompleted")]
     assert [each and each.confirmed for each in calls] == [True, True]
+
+
+def test_fields_that_are_set_on_the_calls_are_answers() -> None:
+    agent = agent_of(*CALLS[1:2], db=InMemoryDb())
+    run = agent.run("Go on.")
+    for call in run.tools_requiring_user_input:
+        for each in call.user_input_schema or ():
+            if each.value is None:
+                each.value = "ada"
+    run = agent.continue_run(run_id=run.run_id, updated_tools=run.tools)
+    assert (run.content, run.tools[0].result) == ("Done.", "Hi to ada")
+
+
+def test_labels_that_are_chosen_on_the_calls_are_answers() -> None:
+    agent = agent_of(("ask_user", {"questions": [QUESTION]}), db=InMemoryDb())
+    run = agent.run("Which one?")
+    (question,) = run.tools[0].user_feedback_schema or []
+    question.selected_options = ["L"]
+    run = agent.continue_run(run_id=run.run_id, updated_tools=run.tools)
+    assert (run.content, run.tools[0].result) == ("Done.", '{"Which?":"L"}')
+
+
+def test_an_answer_of_another_kind_is_refused_with_the_one_that_fits() -> None:
+    agent = agent_of(*CALLS)
+    pays, mails, runs = agent.run("Go on.").active_requirements
+    with pytest.raises(InvalidInputError, match=r"user_input.*provide_user_input"):
+        mails.confirm()
+    with pytest.raises(InvalidInputError, match=r"external_execution.*set_external_execution_res"):
+        runs.confirm()
+    with pytest.raises(InvalidInputError, match=r"confirmation.*confirm\(\)"):
+        pays.provide_user_input({"amount": 2})
+    with pytest.raises(InvalidInputError, match=r"confirmation.*confirm\(\)"):
+        pays.provide_user_feedback({"Pay?": ["Yes"]})
+    assert not any(each.is_resolved() for each in (pays, mails, runs))
+
+
+def test_lineage_is_read_in_the_json_of_a_run_under_its_name() -> None:
+    agent = Agent("Clerk", ScriptedModel(["One.", "Two.", "Three."]), db=InMemoryDb())
+    run = agent.run("Go on.")
+    again = agent.continue_run(run, input="More.").to_dict()
+    assert (again["forked_from_run_id"], again["forked_from_message_index"]) == (run.run_id, 2)
+    assert RunOutput.from_dict(again).forked_from_run_id == run.run_id
+    anew = agent.continue_run(run, regenerate=True).to_dict()
+    assert anew["regenerated_from"] == run.run_id
+    assert RunOutput.from_dict(anew).regenerated_from == run.run_id

@@ -337,6 +337,22 @@ async def test_statements_that_lock_the_same_rows_lock_them_in_one_order(
 _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 
+async def test_a_family_that_goes_on_is_locked_in_the_order_in_which_batches_lock(
+    store: PostgresStore, gate: Gate
+) -> None:
+    for run_id, parent in (("b", None), ("a", "b")):
+        await store.submit(new_run(run_id, lease=60.0, executor="here", parent_run_id=parent))
+        await store.settle(replace(ending(run_id, status=PAUSED), requirements="[]"))
+    async with gate.holding("a"):
+        resuming = await gate.begin(store.resume("a", PAUSED, 1, []))
+        free = f"SELECT FROM {store.names.runs} WHERE run_id = 'b' FOR UPDATE NOWAIT"
+        assert await gate.connection.fetch(free), "nothing is held by who waits for what is before"
+    assert await resuming is not None
+    record = await store.get("b")
+    assert record is not None
+    assert record.status is PENDING
+
+
 # --- a pause, and who cancels meanwhile
 
 

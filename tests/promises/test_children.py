@@ -3,16 +3,19 @@
 import asyncio
 import json
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from elsewhere import Elsewhere
 from load import ended
+from msgspec.structs import replace as with_values
 
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.dispatch.opening import open_runtime
+from kern.errors import RunStateError
 from kern.execution.child_calls import ChildCall
 from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
@@ -282,6 +285,43 @@ async def test_a_stream_tells_of_the_pause_and_goes_on_after_it(
     assert len(seen) == len({*seen}), "an event was told twice"
     ends = [each.event for each in second if each.event is RunEvent.run_completed]
     assert len(ends) == 3
+
+
+async def test_who_reads_on_after_a_pause_gets_all_that_came_after_it_three_deep(
+    memory: InMemoryDb,
+) -> None:
+    tree = Tree(memory)
+    run = await paused(tree.boss, background=True)
+    first = [each async for each in tree.boss.astream_run(run.run_id)]
+    run.active_requirements[0].confirm()
+    await continued(tree.boss, run, background=True)
+    last = first[-1].seq  # That of the pause, which is the run's own.
+    second = [each async for each in tree.boss.astream_run(run.run_id, after=last)]
+    seen = [(each.run_id, each.seq) for each in (*first, *second)]
+    assert len(seen) == len({*seen}), "an event was told twice"
+    whole = [each async for each in tree.boss.astream_run(run.run_id)]
+    assert {*seen} == {(each.run_id, each.seq) for each in whole}
+    names = {each.agent_name for each in whole}
+    assert names == {"Boss", "Middle 0", "Deleter 0"}
+
+
+async def test_what_is_still_open_was_answered_by_nobody(memory: InMemoryDb) -> None:
+    tree = Tree(memory, branches=2)
+    run = await paused(tree.boss, background=True)
+    one, other = run.requirements
+    one.confirm()
+    await tree.boss.acontinue_run(run.run_id, requirements=[one], by="ada")
+    run = await ended(tree.boss, run.run_id, 15)
+    assert [each.id for each in run.active_requirements] == [other.id]
+    with pytest.raises(RunStateError, match="answered by ada"):
+        await tree.boss.acontinue_run(run.run_id, requirements=[one])
+    tool_execution = with_values(other.tool_execution, arguments="{}")
+    other = replace(other, tool_execution=tool_execution)
+    other.confirm()
+    with pytest.raises(RunStateError) as refused:
+        await tree.boss.acontinue_run(run.run_id, requirements=[other])
+    assert "for another call" in str(refused.value)
+    assert "answered by" not in str(refused.value)
 
 
 async def test_a_paused_child_that_is_cancelled_itself_has_its_parents_go_on(db: Database) -> None:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from kern.agent.definition import runtime_of
 from kern.agent.typed import typed, typed_events
 from kern.agent.work import Work
-from kern.execution.child import may_nest
+from kern.execution.child import may_nest, with_sub_agents
+from kern.execution.spec import Definition
 from kern.failures import failure, with_output
 from kern.run.agent import RunOutput
 from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
@@ -158,7 +159,8 @@ async def _followed(
     runtime = await runtime_of(work.agent)
     last: RunOutputEvent | None = None
     nested = work.every_event and may_nest(work.agent)
-    async with aclosing(runtime.stream(run_id, after, nested=nested)) as events:
+    followed = named(work.agent, runtime.stream(run_id, after, nested=nested))
+    async with aclosing(followed) as events:
         async for event in events:
             if event.run_id == run_id:
                 last = event
@@ -172,3 +174,22 @@ async def _followed(
             raise failure(None, message)
         output = RunOutput.from_record(record)
         raise with_output(failure(output.error_kind, message, output.error_details), output)
+
+
+async def named(
+    agent: Definition, events: AsyncGenerator[RunOutputEvent, None]
+) -> AsyncGenerator[RunOutputEvent, None]:
+    """Yield the events of an agent's run with the names of their agents.
+
+    Of what executes elsewhere only the ids are known until it ends.
+
+    Args:
+        agent: the agent.
+        events: those of its run, and of its children.
+    """
+    names = {each.id: each.name for each in with_sub_agents(agent)}
+    async with aclosing(events):
+        async for event in events:
+            if event.agent_name is None:
+                event.agent_name = names.get(event.agent_id)
+            yield event

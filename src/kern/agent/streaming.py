@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from kern.agent.definition import AgentDefinition, runtime_of
+from kern.agent.streamed import named
 from kern.agent.typed import typed_events, with_instance
 from kern.errors import InvalidInputError
 from kern.execution.child import may_nest
@@ -58,7 +59,8 @@ class Streaming(AgentDefinition[Deps, Output]):
         form = None if answering is None else answering.form
         # What there is of a value is known only to who has read its answer from the beginning.
         nested = may_nest(self)
-        events = runtime.stream(run_id, after if form is None else 0, user_id, nested=nested)
+        first = after if form is None else 0
+        events = named(self, runtime.stream(run_id, first, user_id, nested=nested))
         if answering is not None and form is not None:
             events = typed_events(events, form, grows=answering.parser is None)
         known, own = ("str" if form is None else form.content_type), None
@@ -72,7 +74,6 @@ class Streaming(AgentDefinition[Deps, Output]):
                 if isinstance(event, _ENDS) and event.content_type not in ("str", known):
                     own = own or await self._own_form(run_id, user_id)
                     event = with_instance(event, own)
-                event.agent_name = self.name  # Of a run that executes elsewhere it is not known.
                 yield event
 
     async def _own_form(self, run_id: str, user_id: str | None) -> Form | None:

@@ -67,6 +67,7 @@ async def who_was_first(store: Store, run_id: str, answer: Answer) -> str:
                 awaited = {each.id for each in requirements}
                 awaited.update(each.tool_execution.tool_call_id for each in requirements)
                 is_about = not ids.isdisjoint(awaited)
+                first = "" if is_about else first  # Who went on has left it open.
             case Continued() as step if is_about:
                 at = f"{datetime.fromtimestamp(row.created_at, UTC):%Y-%m-%d at %H:%M:%S UTC}"
                 who = "It has gone on" if step.by is None else f"It was answered by {step.by}"

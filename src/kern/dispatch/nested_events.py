@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Protocol
 
 from kern.errors import RunNotFoundError, described
 from kern.run.event import RunEvent, RunOutputEvent
@@ -13,8 +14,15 @@ from kern.run.steps import AnyStep, ChildBegun, Paused, ToolEnded
 
 logger = logging.getLogger("kern")
 
-Read = Callable[[str, int], AsyncGenerator[RunOutputEvent, None]]
-"""Yields the events of a run after the one of a number, until it ends or pauses."""
+
+class Read(Protocol):
+    """Yields the events of a run after the one of a number, until it ends or pauses."""
+
+    def __call__(
+        self, run_id: str, after: int, *, nested: bool
+    ) -> AsyncGenerator[RunOutputEvent, None]:
+        """Yield them, those of its children among them if ``nested``."""
+
 
 # How many events are held for a reader that is slower; after how many seconds it is looked again
 # for a child that is about to be accepted; and how long a pause waits for those of the children.
@@ -30,7 +38,7 @@ class NestedEvents:
         """Know no child yet.
 
         Args:
-            read: reads a child, with its own children.
+            read: reads a child.
             after: the number of the last event of the run that the reader has.
         """
         self._read = read
@@ -111,14 +119,15 @@ class NestedEvents:
         pauses = self._pauses.pop(run_id, 0)
         while True:
             try:
-                async with aclosing(self._read(run_id, self._told.get(run_id, 0))) as events:
+                if pauses:
+                    self._told[run_id] = await self._pause_of(run_id, pauses)
+                    pauses = 0
+                after = self._told.get(run_id, 0)
+                async with aclosing(self._read(run_id, after, nested=True)) as events:
                     async for event in events:
                         if event.run_id == run_id:
                             self._told[run_id] = event.seq
-                        if not pauses:
-                            await self._events.put(event)
-                        elif event.run_id == run_id and event.event is RunEvent.run_paused:
-                            pauses -= 1
+                        await self._events.put(event)
                 return
             except RunNotFoundError:
                 if run_id in self._ended:
@@ -129,3 +138,12 @@ class NestedEvents:
                     "the events of the child run %s end here: %s", run_id, described(error)
                 )
                 return
+
+    async def _pause_of(self, run_id: str, count: int) -> int:
+        """Return the number of the event with which a run has paused for so many times."""
+        async with aclosing(self._read(run_id, 0, nested=False)) as events:
+            async for event in events:
+                count -= event.event is RunEvent.run_paused
+                if not count:
+                    return event.seq
+        return 0

@@ -100,7 +100,10 @@ class Reader:
     def _from_memory(self, attempt: Attempt, is_settled: bool) -> Iterator[RunOutputEvent]:
         """Yield what has been committed of an attempt that executes here, and its end."""
         output, journal = attempt.output, attempt.journal
-        yield from self._tell(output, begun(output), output.started_at or output.created_at)
+        at = output.started_at or output.created_at
+        if journal.readable:
+            at = min(at, journal.entries[0].created_at)
+        yield from self._tell(output, begun(output), at)
         begin = bisect_right(
             journal.entries, self._state.last_seq, hi=journal.readable, key=attrgetter("seq")
         )
@@ -117,7 +120,10 @@ class Reader:
         output, seq = RunOutput.from_record(record), self._state.last_seq
         rows = await until_available(lambda: self._store.events(self._run_id, seq))
         if rows or _has_begun(record):  # It may have begun since the record was read.
-            for event in self._tell(output, begun(output), output.started_at or output.created_at):
+            at = output.started_at or output.created_at
+            if rows and not seq:  # A later attempt starts after what the first has done.
+                at = min(at, rows[0].created_at)
+            for event in self._tell(output, begun(output), at):
                 yield event
         for row in rows:
             entry = read_row(row)

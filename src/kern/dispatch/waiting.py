@@ -106,7 +106,7 @@ class Waiting:
         await until_available(self._subscriptions.listen)
         with waiting_for_a_run(), self._subscriptions.to(found) as changed:
             attempt = partial(self._attempt, found, user_id)
-            children = NestedEvents(partial(self.stream, nested=True), after) if nested else None
+            children = NestedEvents(self.stream, after) if nested else None
             on_step = None if children is None else children.step
             reader = Reader(self._store, found, after, attempt, changed, user_id, on_step)
             events = reader.events(lambda: self._look_again)

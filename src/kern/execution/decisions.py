@@ -106,7 +106,7 @@ def steps_for(
         # What a call has asked for while it was made, it finds when it is made again.
         if asked := [each for each in own if each.call is not None]:
             passed.append((place, tuple(asked)))
-    return [*steps, Continued(tuple(allowed), tuple(arguments), by, messages, tuple(passed))]
+    return [Continued(tuple(allowed), tuple(arguments), by, messages, tuple(passed)), *steps]
 
 
 async def decide_known(attempt: Attempt) -> None:

@@ -107,9 +107,14 @@ def of_tools(
     """
     calls = {each.tool_call_id: each for each in tools}
     return [
-        replace(each, tool_execution=calls[each.tool_execution.tool_call_id])
+        replace(
+            each,
+            tool_execution=call,
+            user_input_schema=call.user_input_schema or each.user_input_schema,
+            user_feedback_schema=call.user_feedback_schema or each.user_feedback_schema,
+        )
         for each in waiting
-        if each.tool_execution.tool_call_id in calls
+        if (call := calls.get(each.tool_execution.tool_call_id)) is not None
     ]
 
 

@@ -204,8 +204,11 @@ class RunOutput(Made, Generic[Output]):
     def to_dict(self) -> dict[str, object]:
         """Return the output as JSON values, without the events."""
         kept = {} if self.kept is None else {"kept": msgspec.to_builtins(self.kept)}
+        body = self._body()
+        more: dict[str, object] = body.pop("more", {})
         return (
-            self._body()
+            more
+            | body
             | kept
             | {
                 "tools": [each.to_dict() for each in self.tools],
@@ -267,6 +270,8 @@ class RunOutput(Made, Generic[Output]):
             finished_at=given.get("finished_at"),
         )
         output._take_body(values)
+        if few := {name: given[name] for name in _FEW if name in given}:
+            output.more = {**(output.more or {}), **few}
         if waiting := given.get("requirements"):
             output.wait_for([RunRequirement.from_dict(each) for each in waiting])
         if (kept := given.get("kept")) is not None:
@@ -352,8 +357,8 @@ class RunOutput(Made, Generic[Output]):
             return {"message": self.error}
         return {"message": self.error, "details": to_json_value(self.error_details)}
 
-    def _body(self) -> dict[str, object]:
-        body = {
+    def _body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {
             "agent_name": self.agent_name,
             "content": self.content if self.content_type == "str" else to_json_value(self.content),
             "content_type": self.content_type,
@@ -389,6 +394,9 @@ class RunOutput(Made, Generic[Output]):
         self.session_state, self.more = given.get("session_state"), given.get("more")
         if given.get("references") is not None:
             self.references = references_from_json(given["references"])
+
+
+_FEW = tuple(name for name, value in vars(RunOutput).items() if isinstance(value, Extra))
 
 
 def _is_replaced(record: RunRecord) -> bool:

@@ -172,9 +172,10 @@ class RunRequirement:
 
         Raises:
             RunStateError: it has been answered already; so for the other decisions.
-            InvalidInputError: the arguments have no JSON form.
+            InvalidInputError: it asks for something else, or the arguments have no JSON form.
         """
         self._check_open()
+        self._check_asked("confirmation")
         if tool_args is not None:
             _check_mapping("tool_args", tool_args)
             self.arguments = encode(dict(tool_args), "tool_args")
@@ -214,6 +215,7 @@ class RunRequirement:
         """
         self._check_open()
         _check_mapping("The values", values)
+        self._check_asked("user_input", self.user_input_schema)
         fields = {each.name: each for each in self.user_input_schema or ()}
         for name, value in values.items():
             if name not in fields:
@@ -233,6 +235,7 @@ class RunRequirement:
         """
         self._check_open()
         _check_mapping("The answers", answers)
+        self._check_asked("user_feedback", self.user_feedback_schema)
         questions = {each.question: each for each in self.user_feedback_schema or ()}
         chosen = {question: _labels(labels) for question, labels in answers.items()}
         for text, labels in chosen.items():
@@ -266,6 +269,22 @@ class RunRequirement:
     def _check_open(self) -> None:
         if self.is_resolved():
             raise RunStateError(f"The requirement {self.id} has been answered already.")
+
+    def _check_asked(self, kind: PauseType, schema: object = None) -> None:
+        # A form that may be left as it is waits for a confirmation.
+        if self.pause_type != kind and schema is None:
+            raise InvalidInputError(
+                f"{self.tool_execution.tool_name or 'The call'} waits for {self.pause_type}, not "
+                f"for {kind}: answer with {_ANSWERS[self.pause_type]}, or reject()."
+            )
+
+
+_ANSWERS: Mapping[PauseType, str] = {
+    "confirmation": "confirm()",
+    "user_input": "provide_user_input({name: value})",
+    "user_feedback": "provide_user_feedback({question: [labels]})",
+    "external_execution": "set_external_execution_result(text)",
+}
 
 
 def _labels(labels: object) -> list[str]:

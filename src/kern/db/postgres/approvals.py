@@ -102,7 +102,7 @@ VALUES ({", ".join(map(_given, _FIELDS))}) ON CONFLICT (id) DO """
         return bool(await self._connections.fetch(statement, approval_id))
 
     async def lock(self, connection: Connection, run_id: str) -> list[asyncpg.Record]:
-        """Lock a run and the paused runs that wait for it, parents first; the last is the run."""
+        """Lock a run and the paused runs that wait for it; the last is the run."""
         return await connection.fetch(self._resuming.lock, run_id)
 
     async def ask(self, connection: Connection, approvals: Sequence[Approval]) -> None:

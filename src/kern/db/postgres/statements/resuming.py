@@ -18,6 +18,9 @@ _ANEW = f"""error = NULL, error_kind = NULL, requirements = NULL, expires_at = N
 
 _DUE = f"status = 'PENDING', due_at = now(), started_at = NULL, {_ANEW}"
 
+# An executor has to know the version of the journal.
+_IS_KNOWN = "($9::text IS NULL OR journal_version <= $13)"
+
 
 class Resuming:
     """The statements, with the names of the tables filled in."""
@@ -31,7 +34,7 @@ class Resuming:
         # The last row is the run itself.
         self.lock = f"""
 WITH RECURSIVE {locked_line(names, "true")}
-SELECT run_id, status, metadata, foreground FROM locked"""
+SELECT run_id, status, metadata, foreground FROM locked ORDER BY run_id = $1"""
 
 
 def _resume(names: Names) -> str:
@@ -40,7 +43,7 @@ def _resume(names: Names) -> str:
     # A run goes on at once where an executor asks for that, and it need not wait for the session
     # lock.
     return f"""
-WITH RECURSIVE {locked_line(names, "status = $2 AND attempt = $3")}, run AS (
+WITH RECURSIVE {locked_line(names, f"status = $2 AND attempt = $3 AND {_IS_KNOWN}")}, run AS (
     UPDATE {runs} AS runs SET {_ANEW},
         status = CASE WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
         attempt = attempt + begins::integer,
@@ -56,7 +59,7 @@ WITH RECURSIVE {locked_line(names, "status = $2 AND attempt = $3")}, run AS (
             WHERE session.session_id = held.session_id AND session.lock_run_id = $1)) AS begins
         FROM {runs} AS held WHERE run_id = $1 AND (SELECT count(*) FROM locked) > 0
     ) AS how
-    WHERE run_id = $1 AND status = $2 AND attempt = $3
+    WHERE run_id = $1 AND status = $2 AND attempt = $3 AND {_IS_KNOWN}
     RETURNING {RECORD}, input, streamed, timeout AS remaining,
         {is_budgeted(names, "runs.user_id")} AS budgeted, {enqueued_if_due(names, "runs")}
 ), {ancestors_due(names, "run")}, added AS (
@@ -115,8 +118,9 @@ def _parent(names: Names) -> str:
 def locked_line(names: Names, condition: str, run_id: str = "$1") -> str:
     """Return the common table expressions that lock a run and its paused ancestors.
 
-    The rows are locked parents first. An ancestor that belongs to a caller is left out: it waits
-    for that one, who is told by its call what has become of the child.
+    The rows are locked in the order of their ids, as those of runs that are claimed or settled
+    together: a family may be among them. An ancestor that belongs to a caller is left out: it
+    waits for that one, who is told by its call what has become of the child.
 
     Args:
         names: the tables.
@@ -125,19 +129,19 @@ def locked_line(names: Names, condition: str, run_id: str = "$1") -> str:
     """
     # PostgreSQL knows nothing of how long a line is. A look-up that has a limit, and an array,
     # leave it no choice but the primary key.
-    return f"""line (run_id, parent_run_id, depth) AS (
-    SELECT run_id, parent_run_id, 0 FROM {names.runs} WHERE run_id = {run_id} AND {condition}
+    return f"""line (run_id, parent_run_id) AS (
+    SELECT run_id, parent_run_id FROM {names.runs} WHERE run_id = {run_id} AND {condition}
     UNION ALL
-    SELECT parent.run_id, parent.parent_run_id, depth + 1
+    SELECT parent.run_id, parent.parent_run_id
     FROM line CROSS JOIN LATERAL (
         SELECT run_id, parent_run_id FROM {names.runs} AS runs
         WHERE runs.run_id = line.parent_run_id AND status = 'PAUSED' AND NOT foreground LIMIT 1
     ) AS parent
 ), ids AS MATERIALIZED (
-    SELECT array_agg(run_id ORDER BY depth DESC) AS run_ids FROM line
+    SELECT array_agg(run_id) AS run_ids FROM line
 ), locked AS MATERIALIZED (
     SELECT run_id, status, metadata, foreground FROM {names.runs} AS runs WHERE {_IN_LINE}
-    ORDER BY array_position((SELECT run_ids FROM ids), run_id) FOR NO KEY UPDATE
+    ORDER BY run_id FOR NO KEY UPDATE
 )"""
 
 
