@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 
 from msgspec.structs import replace
 
 from kern.aio.guard import guard
-from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks, outlived
 from kern.db.base import Store
 from kern.db.values import Kind, Signal
@@ -17,11 +15,10 @@ from kern.dispatch.background import Background, output_of
 from kern.dispatch.cancelling import Cancelling
 from kern.dispatch.children import StoredChildren
 from kern.dispatch.definitions import Definitions
+from kern.dispatch.duties import FAREWELL, Duties
 from kern.dispatch.foreground import Foreground
 from kern.dispatch.heart import Pulse
-from kern.dispatch.maintenance import Maintenance
 from kern.dispatch.owners import new_executor
-from kern.dispatch.scheduler import Scheduler
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import on_terminate
 from kern.dispatch.signals import Subscriptions
@@ -30,7 +27,6 @@ from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.upkeep import Upkeep
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
-from kern.errors import DatabaseError
 from kern.execution.child import with_sub_agents
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
@@ -41,10 +37,6 @@ from kern.run.base import RunStatus
 from kern.run.event import RunOutputEvent
 from kern.run.input import with_options
 from kern.run.record import NewRun, RunRecord
-from kern.webhooks.sender import Sender
-
-# How long a process that ends tries to be forgotten, and lets hooks end, in seconds.
-_FAREWELL = 2.0
 
 
 class Runtime:
@@ -112,19 +104,15 @@ class Runtime:
             owner,
         )
         self.children = self._executor.children = StoredChildren(self, self._background)
-        self._scheduler = Scheduler(
-            store.schedules,
-            lambda run: self._submission.placed(run, self._submission.accept),
-            self._subscriptions.listen,
+        self._duties = Duties(
+            store,
+            self._name,
+            settings,
+            self._submission,
+            self._subscriptions,
+            self._upkeep,
+            self._tasks,
         )
-        self._maintenance = Maintenance(
-            store.retention,
-            sweep=self._upkeep.sweep,
-            pause=settings.heartbeat / 3,
-            keep=settings.retention,
-        )
-        self._sender = Sender(store, settings.heartbeat)
-        self._duties: list[asyncio.Task[None]] = []
 
     def pulse(self) -> Pulse:
         """Return what a heart needs to extend the leases of what executes here."""
@@ -161,13 +149,9 @@ class Runtime:
 
     async def stop(self, grace: float) -> None:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
-        duties, self._duties = self._duties, []
-        await asyncio.gather(self._worker.stop(grace), self._sender.stop(grace))
-        await outlived(max(grace, _FAREWELL))
-        for duty in duties:
-            duty.cancel()
-        if duties:
-            await asyncio.wait(duties)
+        await asyncio.gather(self._worker.stop(grace), self._duties.sender.stop(grace))
+        await outlived(max(grace, FAREWELL))
+        await self._duties.end()
 
     async def submit(
         self,
@@ -352,33 +336,15 @@ class Runtime:
     def _start(self) -> None:
         """Begin to execute background runs, with the duties that go with it."""
         self._worker.start()
-        if not self._duties and self._worker.takes_runs:
+        if self._worker.takes_runs and not self._duties.are_done:
             guard()
             on_terminate(self._release)
-            self._duties = [
-                self._tasks.start(self._listen()),
-                self._tasks.start(self._scheduler.run()),
-                self._tasks.start(self._maintain()),
-                self._tasks.start(self._sender.run()),
-            ]
+            self._duties.begin()
 
     async def _release(self) -> None:
         """Release the runs in flight, and let the hooks of those that have ended end, too."""
         await self._worker.release_all()
-        await outlived(_FAREWELL)
-
-    async def _maintain(self) -> None:
-        try:
-            await self._maintenance.run()
-        finally:
-            # At the end of the event loop it is only here that the database can be asked something.
-            with suppress(DatabaseError, TimeoutError):  # It is not seen alive, either way.
-                async with asyncio.timeout(_FAREWELL):
-                    await self.store.processes.leave(self._name)
-
-    async def _listen(self) -> None:
-        await until_available(self._subscriptions.listen)
-        await until_available(self._upkeep.beat)
+        await outlived(FAREWELL)
 
     def _on_beat(self, attempts: list[tuple[str, int]], mine: dict[str, bool]) -> None:
         """Stop what belongs to a later attempt or is to be cancelled, though no signal said so."""
@@ -395,15 +361,15 @@ class Runtime:
             case Kind.changed:
                 self._subscriptions.notify(signal.run_id)
             case Kind.schedule:
-                self._scheduler.wake()
+                self._duties.scheduler.wake()
             case Kind.webhook:
-                self._sender.wake()
+                self._duties.sender.wake()
             case Kind.away:
                 # Perhaps only notifications stay away, as behind a pooler.
                 self._tasks.start(self._upkeep.ping())
             case Kind.resync:
                 self._upkeep.on_reach(True)
-                self._scheduler.wake()
-                self._sender.wake()
+                self._duties.scheduler.wake()
+                self._duties.sender.wake()
                 self._worker.wake()
                 self._tasks.start(self._upkeep.resync())
