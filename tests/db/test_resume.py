@@ -10,6 +10,7 @@ from stores import CLAIM, LEASE, ending, new_run, settled_as, status_of
 
 from kern.db.base import Store
 from kern.db.values import Claim, Resume
+from kern.errors import NewerJournalError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord
 
@@ -77,6 +78,17 @@ async def test_a_run_whose_executor_is_gone_goes_on_elsewhere(store: Store) -> N
     assert run is not None
     assert (run.status, run.attempt, run.executor) == (RUNNING, 2, "here")
     assert await store.append("run", 1, [row(1)], False) is None
+
+
+async def test_a_run_goes_on_at_no_executor_that_does_not_know_its_journal(store: Store) -> None:
+    await stand(store, journal_version=9)
+    with pytest.raises(NewerJournalError, match="Upgrade"):
+        await store.resume("run", PAUSED, 1, [row(1)], HERE._replace(journal_version=8))
+    assert await status_of(store, "run") is PAUSED
+    assert await store.events("run", 0) == []
+    run = await store.resume("run", PAUSED, 1, [row(1)], HERE._replace(journal_version=9))
+    assert run is not None
+    assert run.status is RUNNING
 
 
 async def test_a_run_that_has_to_wait_for_the_session_lock_is_pending(store: Store) -> None:

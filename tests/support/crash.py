@@ -96,7 +96,7 @@ def make_agent(
 async def carry(agent: Agent, run_id: str) -> RunOutput:
     """Wait for the run's end; confirm what it pauses for."""
     while True:
-        run = await agent.await_run(run_id, timeout=20)
+        run = await agent.await_run(run_id, timeout=60)
         assert run is not None
         if not run.is_paused:
             return run

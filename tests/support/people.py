@@ -94,7 +94,7 @@ def _arguments(tool: str, step: str) -> dict[str, object]:
 async def carry(agent: Agent, run_id: str) -> RunOutput:
     """Wait for the run's end; answer what it pauses for."""
     while True:
-        run = await agent.await_run(run_id, timeout=20)
+        run = await agent.await_run(run_id, timeout=60)
         assert run is not None
         if not run.is_paused:
             return run
@@ -131,7 +131,8 @@ def execute(where: str, table: str, ledger: str, case: str) -> None:
     async def main() -> None:
         run_id = name_of(case)
         await agent.arun("Go", background=True, run_id=run_id, session_id=run_id)
-        await carry(agent, run_id)
+        run = await carry(agent, run_id)
+        assert run.content == ANSWER, (run.status, run.error)
 
     asyncio.run(main())
 

@@ -38,6 +38,10 @@ class Resuming(ABC):
         Returns:
             The run, as a claim does; None where it had another status, or had it from another
             attempt, and nothing was changed.
+
+        Raises:
+            NewerJournalError: the run needs a newer version of the journal than its executor knows;
+                it stands still as it did.
         """
 
     @abstractmethod

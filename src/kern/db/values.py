@@ -124,6 +124,7 @@ class Resume(NamedTuple):
         lease: the seconds for which that one is protected from others.
         foreground: whether it belongs to a caller from now on; by default as it was.
         metadata: what takes the place of its metadata, as JSON text; by default it stays.
+        journal_version: the newest version of a journal that the executor knows.
         resolved: its approvals, as the answer leaves them.
     """
 
@@ -131,6 +132,7 @@ class Resume(NamedTuple):
     lease: float | None = None
     foreground: bool | None = None
     metadata: str | None = None
+    journal_version: int = VERSION
     resolved: Sequence[Approval] = ()
 
 

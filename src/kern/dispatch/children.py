@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from kern.dispatch.background import Background
 from kern.dispatch.owners import is_gone
 from kern.dispatch.submission import SessionPolicy
 from kern.dispatch.waiting import Until
-from kern.errors import RunConflictError, RunNotFoundError, RunStateError
+from kern.errors import NewerJournalError, RunConflictError, RunNotFoundError, RunStateError
 from kern.execution.child import Child
 from kern.execution.child_calls import kept_child, own_answers
 from kern.execution.journal import Emit
@@ -119,7 +120,8 @@ class StoredChildren:
             if child.foreground:
                 told = 0 if child.emit is None else await self._told(record.run_id)
                 going_on = runs.resume_here(definition, record, answer, child.emit, told=told)
-                return await _ended(going_on)
+                with suppress(NewerJournalError):  # Who has written it has to go on with it.
+                    return await _ended(going_on)
             await runs.resume(record, answer, definition)
         except RunStateError:
             now = await self._known(child)

@@ -216,7 +216,7 @@ class Submission:
             who = await who_was_first(self._store, run_id, answer)
             raise RunStateError(f"{error}{who}") from error
         try:
-            how = Resume(executor, lease, foreground, metadata, decided.resolved)
+            how = Resume(executor, lease, foreground, metadata, resolved=decided.resolved)
             resumed = await self._store.resume(
                 run_id, record.status, record.attempt, decided.rows, how
             )

@@ -151,7 +151,7 @@ class States:
             case "RUNNING":
                 known.holder = process
                 self._begins(name, row)
-                if row.journal_version > process.version and name != "resume":
+                if row.journal_version > process.version:
                     breach(f"{row.run_id} began where its journal cannot be read")
             case "PAUSED" if not json.loads(row.requirements or "[]"):
                 breach(f"{row.run_id} paused, and waits for nothing")

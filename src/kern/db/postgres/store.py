@@ -36,7 +36,18 @@ from kern.db.postgres.states import PostgresStates
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
 from kern.db.postgres.writing import Append, Writing
-from kern.db.values import ANYWHERE, Accepted, Appended, Claim, Kind, Resume, Settled, Signal, Swept
+from kern.db.values import (
+    ANYWHERE,
+    Accepted,
+    Appended,
+    Claim,
+    Kind,
+    Resume,
+    Settled,
+    Signal,
+    Swept,
+    newer_journal,
+)
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
@@ -277,7 +288,7 @@ class PostgresStore(Store):
         how: Resume = ANYWHERE,
     ) -> RunRecord | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:]
-        values = (run_id, status, attempt, *journal, *how[:4])
+        values = (run_id, status, attempt, *journal, *how[:5])
         if not how.resolved:
             found = await self._fetch(self._resuming.resume, *values)
         else:
@@ -285,7 +296,12 @@ class PostgresStore(Store):
                 found = await connection.fetch(self._resuming.resume, *values)
                 if found:
                     await self._approvals.resolve(connection, how.resolved)
-        return record(found[0]) if found else None
+        if found:
+            return record(found[0])
+        known = None if how.executor is None else await self.get(run_id)
+        if known is not None and known.journal_version > how.journal_version:
+            raise newer_journal(run_id)
+        return None
 
     @override
     async def wake_parent(self, run_id: str) -> None:

@@ -8,7 +8,7 @@ from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.reading import Reading, record
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
-from kern.db.values import ANYWHERE, Resume
+from kern.db.values import ANYWHERE, Resume, newer_journal
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord
 
@@ -47,7 +47,7 @@ class Resuming:
 UPDATE {self._runs} SET {_DUE}, foreground = coalesce(:foreground, foreground),
     metadata = coalesce(:metadata, metadata)
 WHERE run_id = :run_id AND status = :status AND attempt = :attempt
-RETURNING session_id, ordered, parent_run_id""",
+RETURNING session_id, ordered, parent_run_id, journal_version""",
             run_id=run_id,
             status=status.value,
             attempt=attempt,
@@ -56,6 +56,8 @@ RETURNING session_id, ordered, parent_run_id""",
         )
         if run is None:
             return None
+        if how.executor is not None and run["journal_version"] > how.journal_version:
+            raise newer_journal(run_id)
         self._journals.write(transaction, rows)
         self._records.resolve(transaction, how.resolved)
         self.wake(transaction, run["parent_run_id"])

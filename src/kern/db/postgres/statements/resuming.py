@@ -18,6 +18,9 @@ _ANEW = f"""error = NULL, error_kind = NULL, requirements = NULL, expires_at = N
 
 _DUE = f"status = 'PENDING', due_at = now(), started_at = NULL, {_ANEW}"
 
+# An executor has to know the version of the journal.
+_IS_KNOWN = "($9::text IS NULL OR journal_version <= $13)"
+
 
 class Resuming:
     """The statements, with the names of the tables filled in."""
@@ -40,7 +43,7 @@ def _resume(names: Names) -> str:
     # A run goes on at once where an executor asks for that, and it need not wait for the session
     # lock.
     return f"""
-WITH RECURSIVE {locked_line(names, "status = $2 AND attempt = $3")}, run AS (
+WITH RECURSIVE {locked_line(names, f"status = $2 AND attempt = $3 AND {_IS_KNOWN}")}, run AS (
     UPDATE {runs} AS runs SET {_ANEW},
         status = CASE WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
         attempt = attempt + begins::integer,
@@ -56,7 +59,7 @@ WITH RECURSIVE {locked_line(names, "status = $2 AND attempt = $3")}, run AS (
             WHERE session.session_id = held.session_id AND session.lock_run_id = $1)) AS begins
         FROM {runs} AS held WHERE run_id = $1 AND (SELECT count(*) FROM locked) > 0
     ) AS how
-    WHERE run_id = $1 AND status = $2 AND attempt = $3
+    WHERE run_id = $1 AND status = $2 AND attempt = $3 AND {_IS_KNOWN}
     RETURNING {RECORD}, input, streamed, timeout AS remaining,
         {is_budgeted(names, "runs.user_id")} AS budgeted, {enqueued_if_due(names, "runs")}
 ), {ancestors_due(names, "run")}, added AS (
