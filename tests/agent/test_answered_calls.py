@@ -190,3 +190,11 @@ def test_lineage_is_read_in_the_json_of_a_run_under_its_name() -> None:
     anew = agent.continue_run(run, regenerate=True).to_dict()
     assert anew["regenerated_from"] == run.run_id
     assert RunOutput.from_dict(anew).regenerated_from == run.run_id
+
+
+def test_the_default_stream_of_a_run_that_goes_on_can_be_printed() -> None:
+    agent = agent_of(*CALLS[:1], db=InMemoryDb())
+    (paused,) = agent.run("Go on.", stream=True)
+    paused.active_requirements[0].confirm()
+    events = agent.continue_run(run_id=paused.run_id, requirements=paused.requirements, stream=True)
+    assert [paused.content, "".join(each.content for each in events)] == ["", "Done."]

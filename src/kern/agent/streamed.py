@@ -44,7 +44,8 @@ def stream_of(work: Work) -> AsyncGenerator[RunOutputEvent, None]:
     """Carry a run out, and yield its events; a background run is submitted at once.
 
     Where not every event is asked for, it yields the pieces of content, and how the run goes
-    on and ends. Then the end of a completed run has no text: the pieces were its content.
+    on and ends. What is no piece has an empty text then, the end of a completed run too: the
+    pieces were its content.
 
     Raises:
         Exception: what the run failed of.
@@ -108,7 +109,8 @@ async def _told(
                 is_text = event.content_type == "str"
                 yield replace(event, content="") if is_text else event
             elif event.event in _ALWAYS_STREAMED:
-                yield event
+                # Callers print each content as it comes.
+                yield event if event.content is not None else replace(event, content="")
 
 
 async def _submitted(
