@@ -35,6 +35,7 @@ def test_a_server_is_started(cookbook: Cookbook) -> None:
     assert [tool["name"] for tool in tools] == ["shed_look", "shed_throw_away"]
 
 
+@pytest.mark.nightly  # tests/promises/test_mcp.py has a server ask, by default.
 def test_a_server_asks_the_user(cookbook: Cookbook) -> None:
     printed = cookbook(HERE + "asks_back.py", call("repair", thing="plane"), "It is mended.")
     assert printed.splitlines() == [

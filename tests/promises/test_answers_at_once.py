@@ -107,7 +107,7 @@ async def test_of_two_answers_at_once_one_counts(
     elsewhere: Elsewhere,
     tmp_path: Path,
 ) -> None:
-    await play(15, shared_db, model, server, elsewhere, tmp_path)
+    await play(10, shared_db, model, server, elsewhere, tmp_path)
 
 
 @pytest.mark.nightly

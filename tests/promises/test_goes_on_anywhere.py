@@ -505,6 +505,7 @@ async def test_of_two_answers_at_once_one_counts_and_the_other_told_whose(
     assert (run.status, shared.made, len(script.requests)) == (RunStatus.completed, [5], 2)
 
 
+@pytest.mark.nightly  # test_answers_at_once.py has two processes answer ten times.
 async def test_of_two_processes_that_answer_at_once_one_counts(
     shared: Refunds, elsewhere: Elsewhere, script: ResponsesServer
 ) -> None:
