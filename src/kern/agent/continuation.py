@@ -136,7 +136,7 @@ class Continuation(msgspec.Struct, frozen=True):
         if self.output is None:
             raise ConfigurationError(
                 "To continue a run by its id needs a database: Agent(..., db=...). Without one, "
-                "pass the paused run itself."
+                "pass the paused run itself; a stream ends with it where yield_run_output=True."
             )
         if self._begins_anew(self.output.status):
             return await self._branch(self.output)

@@ -255,8 +255,9 @@ def _undecided(
 ) -> RunStateError:
     name = requirement.tool_execution.tool_name
     if record is None:
+        advice = "Cancel it" if requirement.strict else "Answer its requirements, or cancel it"
         return RunStateError(
-            f"Run {run.run_id} waits for an approval of {name} whose record was deleted. Cancel it."
+            f"Run {run.run_id} waits for an approval of {name} whose record was deleted. {advice}."
         )
     strict = ", which is strict: only its record decides" if requirement.strict else ""
     stands = "is pending" if record.is_pending else how(record, record.status)
