@@ -108,7 +108,7 @@ class Request(Work, frozen=True, kw_only=True):
         media = None
         if images or audio or videos or files:
             media = {"images": images, "audio": audio, "videos": videos, "files": files}
-        said = RunInput(()) if given is None else _said(agent, given, with_media=media is not None)
+        said = RunInput(()) if given is None else _said(agent, given, media is not None)
         kept: dict[str, object] = {}
         if beside or (background and dependencies is not None):
             kept = _kept(beside, dependencies if background else None)
@@ -225,7 +225,7 @@ async def _with_events(
     return output
 
 
-def _said(agent: AnyAgent, given: Input, *, with_media: bool) -> RunInput:
+def _said(agent: AnyAgent, given: Input, with_media: bool) -> RunInput:
     """Return the input of a run as it is stored.
 
     Raises:
