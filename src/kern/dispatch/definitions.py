@@ -129,7 +129,7 @@ class Definitions:
             return None
         self._transactions.pop(run_id, None)
         self._owners.pop(run_id, None)
-        resting = self._forget(run_id)
+        resting = self._forget(run_id) if self._resting else None
         return self._pinned.pop(run_id, None) or self._replaceable.pop(run_id, None) or resting
 
     def is_pinned(self, run_id: str) -> bool:
@@ -151,7 +151,7 @@ class Definitions:
         """The agents whose runs may begin here now."""
         now = asyncio.get_running_loop().time()
         found = dict.fromkeys(map(_id, (*self._pinned.values(), *self._replaceable.values())))
-        found.update(dict.fromkeys(self._resting_agents))
+        found |= dict.fromkeys(self._resting_agents)
         for agent_id in (*self._served, *self._seen):
             if self._default(agent_id) is not None:
                 found[agent_id] = None

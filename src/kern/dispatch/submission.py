@@ -27,6 +27,7 @@ from kern.run.base import RunStatus
 from kern.run.codec import decode_object, encode
 from kern.run.given import REPLACED
 from kern.run.input import RunInput
+from kern.run.lineage import Branch
 from kern.run.ownership import may_see
 from kern.run.record import NewRun, RunRecord
 
@@ -97,7 +98,10 @@ class Submission:
         if cancellations.take_pending(run.run_id, run.user_id):
             run = replace(run, cancelled=True)
         try:
-            accepted = await self._accepted(run)
+            if run.branch is None:
+                accepted = await self._store.submit(run)
+            else:
+                accepted = await self._branched(run, run.branch)
         except BudgetExceededError:
             if run.media:
                 await self._store.blobs.drop(run.run_id, [*run.media])
@@ -109,16 +113,13 @@ class Submission:
             return await self.same_run(run) if held is None else _same(run, held)
         return record_of(run, accepted)
 
-    async def _accepted(self, run: NewRun) -> Accepted | None:
-        """Have the database accept a run, perhaps as a branch of another.
+    async def _branched(self, run: NewRun, branch: Branch) -> Accepted | None:
+        """Have the database accept a run as a branch of another.
 
         Raises:
             RunStateError: the run that it was to replace has been replaced before.
             RunNotFoundError: that one is not there any more.
         """
-        branch = run.branch
-        if branch is None:
-            return await self._store.submit(run)
         accepted = await self._store.fork(
             run, branch.origin, branch.seq, branch.state, replaces=branch.replaces
         )
@@ -339,7 +340,8 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         int(begins),
         accepted.created_at,
         accepted.created_at if begins else None,
-        metadata=run.metadata,
+        None,
+        run.metadata,
         priority=run.priority,
         run_at=run.run_at,
         timeout=run.timeout,
@@ -349,13 +351,14 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         executor=run.executor if begins else None,
         usage_limits=run.usage_limits,
         output_schema=run.output_schema,
-        lineage=run.lineage,
         foreground=run.foreground,
         waiting=accepted.waiting,
         input=run.input,
         streamed=run.streamed,
-        last_seq=0 if run.branch is None else run.branch.seq,
         budgeted=accepted.budgeted,
         is_new_session=run.is_new_session,
     )
+    if run.lineage is not None:
+        last_seq = 0 if run.branch is None else run.branch.seq
+        record = replace(record, lineage=run.lineage, last_seq=last_seq)
     return record if run.media is None else replace(record, media=run.media)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
+from copy import copy
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -172,7 +172,7 @@ class Waiting:
                 looked()
                 is_silent = await self._silence(changed)
                 if attempt is not None and attempt.is_settled:
-                    return replace(attempt.output)
+                    return copy(attempt.output)
                 if record is not None and is_silent:
                     await self._explain(record, reasons)
 

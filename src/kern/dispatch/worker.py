@@ -295,13 +295,13 @@ class Worker:
         if attempt.is_pinned and attempt.postponed is not None:
             self._definitions.pin(record.run_id, attempt.spec)
             self.wake()  # What was notified of before it was pinned has been left to others.
-        if attempt.is_pinned and attempt.output.status is RunStatus.paused:
-            self._definitions.rest(record.run_id, attempt.spec)
+        spec, status = attempt.spec, attempt.output.status
         if attempt.refusal is not None:
             self._definitions.pause(record.agent_id)
-        elif attempt.output.status is RunStatus.completed:
+        elif status is RunStatus.completed:
             self._definitions.proved(record.agent_id)
-        spec = attempt.spec
+        elif status is RunStatus.paused and attempt.is_pinned:
+            self._definitions.rest(record.run_id, spec)
         if spec.agent_limit is not None or spec.user_limit is not None:
             await self._admit(spec, record)
 

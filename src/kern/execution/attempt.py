@@ -373,9 +373,10 @@ class Attempt:
     def _take_input(self) -> None:
         said = RunInput.from_json(self.input)
         self.options, given = said.options, said.messages
-        self.journal.leaves_state = SHARES_STATE in said.options
-        if said.options and (wanted := said.options.get("debug_mode")) is not None:
-            self.spec = debugging(self.spec, bool(wanted))
+        if said.options:
+            self.journal.leaves_state = SHARES_STATE in said.options
+            if (wanted := said.options.get("debug_mode")) is not None:
+                self.spec = debugging(self.spec, bool(wanted))
         if self.store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
         self.add(self.messages, given, self.output.run_id)

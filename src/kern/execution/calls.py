@@ -135,15 +135,17 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         StaleAttemptError: the run has a later attempt.
     """
     check_calls(attempt, turn)
-    await check_tool_calls(attempt, len(turn.open_calls))
+    due = turn.open_calls
+    await check_tool_calls(attempt, len(due))
     attempt.waits = tuple(
         each
-        for place, call in turn.open_calls
+        for place, call in due
         if (kind := _requirement(attempt, turn.number, place, call)) is not None
         for each in required(attempt, turn, place, call, kind)
     )
-    waiting = {place_of(each) for each in attempt.waits}
-    due = [(place, call) for place, call in turn.open_calls if place not in waiting]
+    if attempt.waits:
+        waiting = {place_of(each) for each in attempt.waits}
+        due = [(place, call) for place, call in due if place not in waiting]
     for number, group in enumerate(_in_order(attempt, turn, due)):
         if attempt.wakes_at is not None:
             break  # They come after a call that sleeps.

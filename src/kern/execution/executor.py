@@ -336,13 +336,13 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     with suppress(JournalError, ValueError):
         await attempt.restore()
     show(attempt)
-    if attempt.state.secondary or attempt.state.children or attempt.state.fallback is not None:
+    state = attempt.state
+    if state.secondary or state.children or state.fallback is not None:
         output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
     if isinstance(attempt.failure, CheckError):  # What was refused is nobody's answer.
         output.content, output.content_type = None, "str"
-    state = attempt.state
     kept = None if state.kept is None else state.kept_at(attempt.spec.models)
     if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
         await postpone(attempt, attempt.failure)

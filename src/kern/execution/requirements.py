@@ -62,6 +62,8 @@ def needed(attempt: Attempt, number: int, place: int, tool: Tool) -> Requirement
         place: its place there.
         tool: the tool.
     """
+    if number > attempt.replayed and not tool.needs_person:
+        return None
     turns = attempt.state.turns
     turn = turns[-1] if number <= len(turns) else None
     waiting = None if turn is None or turn.waiting is None else turn.waiting.get(place)

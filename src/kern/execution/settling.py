@@ -54,24 +54,24 @@ async def settle(attempt: Attempt) -> None:
         settled = await _write_end(attempt, attempt.store, [])
     if settled is None:
         return await show_current(attempt)
-    log_lost(attempt.output.run_id, settled.lost)
-    status = settled.status
-    attempt.output.status = status
+    output, status = attempt.output, settled.status
+    log_lost(output.run_id, settled.lost)
+    output.status = status
     if settled.finished_at is not None:
-        attempt.output.finished_at = settled.finished_at.timestamp()
-    if status.is_terminal and attempt.output.parent_run_id is not None and attempt.number > 1:
+        output.finished_at = settled.finished_at.timestamp()
+    if attempt.number > 1 and output.parent_run_id is not None and status.is_terminal:
         # It may have paused for this one, in the moment in which this one went on.
-        await until_available(partial(attempt.store.wake_parent, attempt.output.run_id))
+        await until_available(partial(attempt.store.wake_parent, output.run_id))
     attempt.journal.readable = len(attempt.journal.entries)
     # One that ended before it had replayed the journal knows less than the database.
     attempt.is_settled = status.is_terminal and attempt.state.last_seq >= attempt.last_seq
     if status is RunStatus.cancelled:
         # Who waits for its end does not wait for that of its children.
-        attempt.journal.on_write(attempt.output.run_id)
-        await _cancel_children(attempt.store, attempt.output.run_id)
+        attempt.journal.on_write(output.run_id)
+        await _cancel_children(attempt.store, output.run_id)
     # A child that was answered itself in this moment has found no paused parent.
     elif status is RunStatus.paused and await answers_of_children(attempt):
-        await wake_paused(attempt.store, attempt.output.run_id)
+        await wake_paused(attempt.store, output.run_id)
 
 
 def _kept(attempt: Attempt) -> KeptRun:

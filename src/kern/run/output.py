@@ -297,7 +297,7 @@ class RunOutput(Made, Generic[Output]):
             session_id=record.session_id,
             agent_id=record.agent_id,
             user_id=record.user_id,
-            status=RunStatus.regenerated if _is_replaced(record) else record.status,
+            status=record.status if record.replaced_by is None else _replaced(record.status),
             metadata=decode_object(record.metadata) if record.metadata else None,
             error_kind=record.error_kind,
             attempt=record.attempt,
@@ -336,6 +336,7 @@ class RunOutput(Made, Generic[Output]):
             fold_before: the number before which pieces are deleted, or 0.
         """
         error = None if self.error is None else dump(self._error())
+        requirements = self.requirements
         return Settlement(
             run_id=self.run_id,
             attempt=attempt,
@@ -346,10 +347,10 @@ class RunOutput(Made, Generic[Output]):
             usage=dump(self.own_metrics or self.metrics),
             error_kind=self.error_kind,
             model=self.model,
-            requirements=requirements_to_json(self.requirements) if self.requirements else None,
+            requirements=requirements_to_json(requirements) if requirements else None,
             journal=tuple(journal),
             fold_before=fold_before,
-            expires_at=first_expiry(self.requirements),
+            expires_at=first_expiry(requirements) if requirements else None,
         )
 
     def _error(self) -> dict[str, object]:
@@ -399,8 +400,8 @@ class RunOutput(Made, Generic[Output]):
 _FEW = tuple(name for name, value in vars(RunOutput).items() if isinstance(value, Extra))
 
 
-def _is_replaced(record: RunRecord) -> bool:
-    return record.replaced_by is not None and record.status.is_terminal
+def _replaced(status: RunStatus) -> RunStatus:
+    return RunStatus.regenerated if status.is_terminal else status
 
 
 def _seconds(moment: datetime | None) -> float | None:

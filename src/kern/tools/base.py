@@ -187,8 +187,9 @@ class Tool(ABC):
     @property
     def needs_person(self) -> bool:
         """Whether a person has to do something before each call, or some."""
-        rules = self.requires_confirmation or self.requires_user_input or self.external_execution
-        return bool(rules)
+        return bool(
+            self.requires_confirmation or self.requires_user_input or self.external_execution
+        )
 
     @property
     def call_schema(self) -> dict[str, object]:

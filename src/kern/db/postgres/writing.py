@@ -64,21 +64,20 @@ class Writing:
 
     def _fetch(
         self,
+        fetch: Fetch,
         statements: tuple[str, str, str],
         journal: Sequence[tuple[int, JournalRow]],
         *values: object,
-        fetch: Fetch | None = None,
     ) -> Awaitable[list[asyncpg.Record]]:
         """Send a statement with rows of journals.
 
         Args:
+            fetch: sends it, perhaps as part of a transaction.
             statements: the plain one; that for rows that are charged; that for rows that change
                 states, and may be charged.
             journal: the rows, each with its attempt.
             values: what else the statement takes.
-            fetch: sends it, where it is to be part of a transaction.
         """
-        fetch = fetch or self._connections.fetch
         plain, counting, changing = statements
         columns = journal_columns(journal)
         is_changing = any(row.state is not None for _, row in journal)
@@ -92,6 +91,7 @@ class Writing:
     async def _append_all(self, appends: Sequence[Append]) -> list[Appended | None]:
         steps = self._steps
         rows = await self._fetch(
+            self._connections.fetch,
             (steps.append, steps.append_counting, steps.append_changing),
             [(each.attempt, row) for each in appends for row in each.rows],
             [each.run_id for each in appends],
@@ -102,26 +102,27 @@ class Writing:
         return [written.get((each.run_id, each.attempt)) for each in appends]
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> list[Settled | None]:
-        return await self._settled(settlements, await self._write_ends(settlements))
+        rows = await self._write_ends(self._connections.fetch, settlements)
+        return await self._settled(settlements, rows)
 
     async def _settle_asking(self, settlement: Settlement) -> Settled | None:
         """Settle a run that pauses for records of approvals; they are made with it."""
         async with self._connections.transaction() as connection:
             await self._approvals.lock(connection, settlement.run_id)
-            rows = await self._write_ends([settlement], connection.fetch)
+            rows = await self._write_ends(connection.fetch, [settlement])
             if rows and rows[0]["status"] == RunStatus.paused:
                 await self._approvals.ask(connection, settlement.approvals)
         return (await self._settled([settlement], rows))[0]
 
-    async def _write_ends(
-        self, settlements: Sequence[Settlement], fetch: Fetch | None = None
-    ) -> list[asyncpg.Record]:
+    def _write_ends(
+        self, fetch: Fetch, settlements: Sequence[Settlement]
+    ) -> Awaitable[list[asyncpg.Record]]:
         steps = self._steps
-        return await self._fetch(
+        return self._fetch(
+            fetch,
             (steps.settle, steps.settle_counting, steps.settle_changing),
             [(each.attempt, row) for each in settlements for row in each.journal],
             *settled_columns(settlements),
-            fetch=fetch,
         )
 
     async def _settled(
