@@ -197,4 +197,4 @@ def test_the_default_stream_of_a_run_that_goes_on_can_be_printed() -> None:
     (paused,) = agent.run("Go on.", stream=True)
     paused.active_requirements[0].confirm()
     events = agent.continue_run(run_id=paused.run_id, requirements=paused.requirements, stream=True)
-    assert [paused.content, "".join(each.content for each in events)] == ["", "Done."]
+    assert "".join(map(str, [paused.content, *(each.content for each in events)])) == "Done."

@@ -153,7 +153,9 @@ def _given(
         InvalidInputError: a part of an answer cannot be used.
     """
     waits = {each.id: each for each in waiting}
-    calls = {each.tool_execution.tool_call_id: each for each in waiting}
+    calls: dict[str, list[RunRequirement]] = {}
+    for each in waiting:
+        calls.setdefault(each.tool_execution.tool_call_id, []).append(each)
     answers: dict[str, RunRequirement] = {}
     for each in requirements or ():
         if not isinstance(each, RunRequirement):
@@ -167,7 +169,13 @@ def _given(
     for call_id, result in results.items():
         if call_id not in calls:
             raise _not_awaited(run_id, call_id, [*calls])
-        own = calls[call_id]
+        own, *others = calls[call_id]
+        if others:
+            names = ", ".join(each.id for each in calls[call_id])
+            raise InvalidInputError(
+                f"Several calls that run {run_id} waits for have the id {call_id:.255}. Give their "
+                f"results by requirements: {names}."
+            )
         answers[own.id] = replace(own, external_execution_result=result)
     return {id: each for id, each in answers.items() if each.is_resolved()}
 

@@ -103,9 +103,21 @@ def of_tools(
 
     Args:
         waiting: what a run waits for.
-        tools: calls, answered: ``tool.confirmed = True``, say.
+        tools: calls, answered: ``tool.confirmed = True``, say. Each answers one requirement: calls
+            of two children may have the same id.
     """
-    calls = {each.tool_call_id: each for each in tools}
+    given: dict[str, ToolExecution] = {}
+    for made in tools:
+        id = made.tool_call_id
+        same = [
+            each
+            for each in waiting
+            if each.tool_execution.tool_call_id == id and each.id not in given
+        ]
+        fitting = (each for each in same if _same_arguments(each.tool_execution, made))
+        # One with other arguments is refused where it is looked at.
+        if (own := next(fitting, same[0] if same else None)) is not None:
+            given[own.id] = made
     return [
         replace(
             each,
@@ -114,7 +126,7 @@ def of_tools(
             user_feedback_schema=call.user_feedback_schema or each.user_feedback_schema,
         )
         for each in waiting
-        if (call := calls.get(each.tool_execution.tool_call_id)) is not None
+        if (call := given.get(each.id)) is not None
     ]
 
 
