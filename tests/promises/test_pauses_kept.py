@@ -152,6 +152,9 @@ async def test_a_long_result_of_a_call_made_elsewhere_is_what_the_model_is_told(
 class Raw(Tool):
     """A tool that takes whatever it is given."""
 
+    def unfit(self, arguments: str) -> str | None:
+        return None
+
     async def execute(self, arguments: str, context: RunContext, limit: object) -> ToolResult:
         return ToolResult(f"took {len(arguments)}")
 

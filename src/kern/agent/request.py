@@ -197,8 +197,8 @@ class Request(Work, frozen=True, kw_only=True):
     def to_be_read(self) -> Self:
         return msgspec.structs.replace(self, run=msgspec.structs.replace(self.run, streamed=True))
 
+    @override
     def continued(self) -> Self:
-        """Return the run in the conversation that its agent has begun where it is asked for."""
         run, line, remembered = self.run, self.line, self.agent.remembered
         if line is None or remembered is None or run.parent_run_id is not None:
             return self

@@ -123,7 +123,8 @@ async def _submitted(
 
 async def _executed(work: Work, ended: list[RunOutput]) -> AsyncGenerator[RunOutputEvent, None]:
     events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
-    task = asyncio.create_task(work.carried_out(events.put_nowait))
+    # Whose conversation it goes on with depends on who asks for it, and that is not the new task.
+    task = asyncio.create_task(work.continued().carried_out(events.put_nowait))
     task.add_done_callback(lambda _: events.put_nowait(None))
     last: RunOutputEvent | None = None
     # The last event that is stored, and the text of the call after it, which may not be.

@@ -58,6 +58,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         """Return it as it is where its events are read from the beginning on."""
         return self
 
+    def continued(self) -> Self:
+        """Return the work in the conversation of the code that asks for it, if that has one."""
+        return self
+
     async def execute(self) -> RunOutput:
         """Do it here and now, and return the run as it ended.
 
