@@ -19,7 +19,7 @@ Connection: TypeAlias = "asyncpg.Connection | asyncpg.pool.PoolConnectionProxy"
 
 # How long to wait at most before a statement that has collided with another is sent again: every
 # statement is guarded and stands alone.
-_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, None)
+_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 class Connections:
@@ -84,7 +84,7 @@ class Connections:
             DatabaseError: it refused.
         """
         with reporting(self.address, sent=True):
-            for pause in _PAUSES:
+            for pause in (*_PAUSES, None):
                 try:
                     if self._connector.is_isolated:
                         async with self._connection() as connection, self._answered():
