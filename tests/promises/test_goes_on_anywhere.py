@@ -609,16 +609,15 @@ async def test_a_pause_that_expires_is_rejected_by_itself(
 
     server.script += [PAUSE, Reply.text("Well.")]
     agent = Agent("Tester", model, db=db, tools=[refund])
-    await agent.arun("Refund", background=True, run_id="run")
-    paused = await agent.await_run("run", timeout=10)
-    assert paused is not None
-    assert paused.is_paused
+    stream = agent.arun("Refund", background=True, run_id="run", stream=True, stream_events=True)
+    [paused] = [each async for each in stream if each.event is RunEvent.run_paused]
     run = await agent.await_run("run", timeout=20, until="end")
     assert run is not None
     assert run.status is RunStatus.completed
     assert "in time" in str(run.tools[0].result)
+    paused.requirements[0].confirm()
     with pytest.raises(RunStateError):
-        await agent.acontinue_run(allowed(paused))
+        await agent.acontinue_run("run", requirements=paused.requirements)
 
 
 async def test_a_foreground_run_that_expires_waits_for_its_caller(
