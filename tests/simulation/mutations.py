@@ -73,7 +73,7 @@ def _mutation(
     return add
 
 
-@_mutation(_FREEZING, "settle by attempt .* not refused", first=43)
+@_mutation(_FREEZING, "settle by attempt .* not refused", first=86)
 def unfenced_settle() -> _Patch:
     settle = Attempts.settle
 
@@ -119,7 +119,7 @@ def waiter_without_a_bound() -> _Patch:
     return patch.object(Waiting, "_look_again", 1e9)
 
 
-@_mutation(_DEAF, r"\.\d+ (began|completed), though", first=19)
+@_mutation(_DEAF, r"\.\d+ (began|completed), though", first=33)
 def child_that_escapes() -> _Patch:
     return patch.object(Submission, "_is_orphan", lambda *_: False)
 
@@ -137,7 +137,7 @@ def session_lock_handed_to_two() -> _Patch:
     return patch.object(SessionLock, "take", mutated)
 
 
-@_mutation(_DEAF, "above the limit")
+@_mutation(_DEAF, "above the limit", first=11)
 def limit_that_is_not_kept() -> _Patch:
     return patch.object(Limits, "wait", lambda *_: False)
 
@@ -217,7 +217,7 @@ def fold_that_forgets_what_is_void() -> _Patch:
     return patch.object(RunState, "voids", _constant(lambda _: False))
 
 
-@_mutation(_DEPLOYS, _OTHER_EVENT)
+@_mutation(_DEPLOYS, _OTHER_EVENT, first=7)
 def pieces_that_nothing_covers() -> _Patch:
     settle = Attempts.settle
 
@@ -243,7 +243,7 @@ def arguments_that_are_lost() -> _Patch:
     return patch.object(decisions, "arguments_of", lambda _: None)
 
 
-@_mutation(_DEPLOYS, "output_model of .* was asked again", first=26)
+@_mutation(_DEPLOYS, "output_model of .* was asked again", first=32)
 def secondary_model_that_is_always_due() -> _Patch:
     return patch.object(finishing, "_is_due", lambda *_: True)
 
