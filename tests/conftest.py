@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from elsewhere import Elsewhere, Process, environment_of, write_script
 from ports import free_port
+from used_tables import UsedTables
 from workers import NewWorker, Worker
 
 from kern.agent import Agent
@@ -42,6 +43,16 @@ _SERVER = {
     "max_wal_senders": "0",
     "wal_level": "minimal",
 }
+
+# The rooms whose tests may have tables that others have left: none of them looks at the tables
+# themselves, but those of these files.
+_MAY_SHARE_TABLES = ("agent", "execution", "promises", "tools")
+_OF_THE_TABLES = (
+    "test_database_outage.py",
+    "test_flat_cost.py",
+    "test_large_results.py",
+    "test_outages.py",
+)
 
 
 def pytest_configure() -> None:
@@ -128,11 +139,31 @@ def table() -> str:
     return f"test_{os.getpid()}_{next(_numbers)}"
 
 
+@pytest.fixture(scope="session")
+def used_tables(postgres: EmbeddedPostgres) -> Iterator[UsedTables]:
+    """The tables that earlier tests have left."""
+    used = UsedTables(f"{postgres.url}?sslmode=disable")
+    yield used
+    used.close()
+
+
 @pytest.fixture
-def postgres_db(postgres: EmbeddedPostgres, table: str) -> PostgresDb:
+def postgres_db(
+    request: pytest.FixtureRequest, postgres: EmbeddedPostgres, used_tables: UsedTables
+) -> Iterator[PostgresDb]:
     """An empty database in PostgreSQL."""
+    file = request.path.relative_to(Path(__file__).parent)
+    is_new = (
+        "table" in request.fixturenames  # Something else has it, too.
+        or file.parts[0] not in _MAY_SHARE_TABLES
+        or file.name in _OF_THE_TABLES
+    )
+    found = None if is_new else used_tables.take()
+    table: str = found or request.getfixturevalue("table")
     # The driver leaves its connection open where a test ends while it is asking for TLS.
-    return PostgresDb(f"{postgres.url}?sslmode=disable", session_table=table)
+    yield PostgresDb(f"{postgres.url}?sslmode=disable", session_table=table)
+    if not is_new:
+        used_tables.leave(table)
 
 
 @pytest.fixture
