@@ -1,8 +1,8 @@
 """Writes the synchronous twins of asynchronous methods, with the same signatures and docstrings.
 
 Each module of ``src/kern/agent`` that holds a subject becomes a module of ``src/kern/agent/sync``;
-those of databases become ``sync.py`` and ``sync_runs.py`` beside them. ``--check`` changes nothing,
-and fails where one is out of date.
+those of databases become ``sync.py``, ``sync_runs.py`` and ``sync_approvals.py`` beside them.
+``--check`` changes nothing, and fails where one is out of date.
 """
 
 import ast
@@ -41,13 +41,17 @@ SUBJECTS = [
         "from kern.agent.blocking import blocking",
     )
     for name in (
-        *("running", "printing", "controlling", "streaming", "listing", "schedules"),
+        *("running", "printing", "controlling", "continuing", "streaming", "listing", "schedules"),
         *("sessions", "state", "context"),
     )
 ]
 SUBJECTS += [
     Subject(f"db/{source}", f"db/{target}", "", "from kern.aio.portal import finished")
-    for source, target in (("methods", "sync"), ("run_methods", "sync_runs"))
+    for source, target in (
+        ("methods", "sync"),
+        ("run_methods", "sync_runs"),
+        ("approval_methods", "sync_approvals"),
+    )
 ]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from elsewhere import Elsewhere, Process, environment_of, write_script
 from ports import free_port
+from used_tables import UsedTables
 from workers import NewWorker, Worker
 
 from kern.agent import Agent
@@ -32,6 +34,25 @@ _numbers = count()
 
 # What the machine may say of keys, servers and certificates.
 _FOREIGN = ("ANTHROPIC_", "GEMINI_", "GOOGLE_", "KERN_", "OPENAI_", "PGQUEUER_", "SSL_CERT_")
+
+# What is durable is what the processes see; no test has the machine crash.
+_SERVER = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "max_wal_senders": "0",
+    "wal_level": "minimal",
+}
+
+# The rooms whose tests may have tables that others have left: none of them looks at the tables
+# themselves, but those of these files.
+_MAY_SHARE_TABLES = ("agent", "execution", "promises", "tools")
+_OF_THE_TABLES = (
+    "test_database_outage.py",
+    "test_flat_cost.py",
+    "test_large_results.py",
+    "test_outages.py",
+)
 
 
 def pytest_configure() -> None:
@@ -106,9 +127,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """A real PostgreSQL for the whole session."""
     # Not pytest's own directory: that is closed to the user under which PostgreSQL runs.
     with tempfile.TemporaryDirectory(prefix="kern-test-", dir=_in_memory()) as data:
-        server = EmbeddedPostgres(
-            Path(data), port=free_port(), options={"fsync": "off", "max_connections": "200"}
-        )
+        server = EmbeddedPostgres(Path(data), port=free_port(), options=_SERVER)
         server.start()
         yield server
         server.stop("immediate")
@@ -120,11 +139,31 @@ def table() -> str:
     return f"test_{os.getpid()}_{next(_numbers)}"
 
 
+@pytest.fixture(scope="session")
+def used_tables(postgres: EmbeddedPostgres) -> Iterator[UsedTables]:
+    """The tables that earlier tests have left."""
+    used = UsedTables(f"{postgres.url}?sslmode=disable")
+    yield used
+    used.close()
+
+
 @pytest.fixture
-def postgres_db(postgres: EmbeddedPostgres, table: str) -> PostgresDb:
+def postgres_db(
+    request: pytest.FixtureRequest, postgres: EmbeddedPostgres, used_tables: UsedTables
+) -> Iterator[PostgresDb]:
     """An empty database in PostgreSQL."""
+    file = request.path.relative_to(Path(__file__).parent)
+    is_new = (
+        "table" in request.fixturenames  # Something else has it, too.
+        or file.parts[0] not in _MAY_SHARE_TABLES
+        or file.name in _OF_THE_TABLES
+    )
+    found = None if is_new else used_tables.take()
+    table: str = found or request.getfixturevalue("table")
     # The driver leaves its connection open where a test ends while it is asking for TLS.
-    return PostgresDb(f"{postgres.url}?sslmode=disable", session_table=table)
+    yield PostgresDb(f"{postgres.url}?sslmode=disable", session_table=table)
+    if not is_new:
+        used_tables.leave(table)
 
 
 @pytest.fixture
@@ -156,8 +195,14 @@ async def server() -> AsyncIterator[ResponsesServer]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def _sdk() -> None:
+    """Import the provider's SDK, for seconds on a busy machine, before a test watches the time."""
+    import_module("openai.resources.responses")
+
+
 @pytest.fixture
-def model(server: ResponsesServer) -> OpenAIResponses:
+def model(server: ResponsesServer, _sdk: None) -> OpenAIResponses:
     """A model at that server, which gives up at the first error."""
     return OpenAIResponses("test-model", base_url=server.base_url, api_key="sk-test", max_retries=0)
 

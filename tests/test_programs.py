@@ -13,8 +13,11 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = sorted((ROOT / "cookbook").rglob("*.py"))
 
-# All methods of an agent; and ``run`` is what asyncio, uvicorn and others begin with.
+# All methods of an agent but those that only make something; and ``run`` is what asyncio, uvicorn
+# and others begin with.
+MAKE = {"as_tool", "conversation"}
 VERBS = {name for name in dir(Agent) if not name.startswith("_") and callable(getattr(Agent, name))}
+VERBS -= MAKE
 
 BLOCK = re.compile(r"^( *)```(?:python|py)\b[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 

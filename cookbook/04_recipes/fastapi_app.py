@@ -47,7 +47,8 @@ async def events(run_id: str, last_event_id: Annotated[int, Header(ge=0)] = 0) -
     async def lines() -> AsyncIterator[str]:
         async for event in researcher.astream_run(run_id, after=last_event_id):
             data = json.dumps(event.to_dict())
-            yield f"id: {event.seq}\nevent: {event.event}\ndata: {data}\n\n"
+            number = f"id: {event.seq}\n" if event.run_id == run_id else ""  # Else a child's.
+            yield f"{number}event: {event.event}\ndata: {data}\n\n"
         yield "event: end\ndata:\n\n"  # A browser would connect again.
 
     return StreamingResponse(lines(), media_type="text/event-stream")

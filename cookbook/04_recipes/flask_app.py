@@ -43,7 +43,8 @@ def events(run_id: str) -> Response:
     def lines() -> Iterator[str]:
         for event in researcher.stream_run(run_id, after=after):
             data = json.dumps(event.to_dict())
-            yield f"id: {event.seq}\nevent: {event.event}\ndata: {data}\n\n"
+            number = f"id: {event.seq}\n" if event.run_id == run_id else ""  # Else a child's.
+            yield f"{number}event: {event.event}\ndata: {data}\n\n"
         yield "event: end\ndata:\n\n"  # A browser would connect again.
 
     return Response(lines(), mimetype="text/event-stream")

@@ -339,6 +339,10 @@ class RunStateError(KernError):
     """A run is in a state in which this cannot be done with it."""
 
 
+class RequirementExpiredError(KernError):
+    """Nobody has answered in time what a run waited for, and its tool has ``on_expiry="fail"``."""
+
+
 class JournalError(KernError):
     """What is stored of a run's steps cannot be read; it is kept as it is."""
 

@@ -14,6 +14,7 @@ from kern.errors import (
     RunCancelledError,
     StopAgentRun,
 )
+from kern.run.pausing import ApprovalRequired
 
 ModelProviderError = ModelError
 """The model's service refused, failed or answered with something unusable."""
@@ -23,6 +24,7 @@ RunCancelledException = RunCancelledError
 
 __all__ = [
     "AgentRunException",
+    "ApprovalRequired",
     "CheckTrigger",
     "ContextWindowExceededError",
     "InputCheckError",

@@ -29,7 +29,6 @@ LATER = frozenset(
         *("skills", "culture_manager", "add_culture_to_context"),
         *("update_cultural_knowledge", "enable_agentic_culture"),
         *("filesystem", "media_storage", "sandbox", "team_id", "workflow_id"),
-        *("continue_from", "fork", "regenerate", "replace_original", "additional_instructions"),
     )
 )
 """Keywords that users know from elsewhere, and that kern does not have yet."""

@@ -20,7 +20,8 @@ from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
-from kern.tools.base import Tool, Toolset
+from kern.tools.base import Tool
+from kern.tools.toolset import Toolset
 
 NEEDS_A_DATABASE: list[dict[str, Any]] = [
     {"add_history_to_context": True},
@@ -125,9 +126,16 @@ async def test_a_run_is_not_asked_for_what_it_cannot_have(
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"new_run_id": "new"}, "new_run_id: only with from_seq."),
-        ({"session_id": "other"}, "session_id: only with from_seq."),
-        ({"from_seq": 1, "results": {"call": "x"}}, "results: only without from_seq."),
+        (
+            {"new_run_id": "new"},
+            "new_run_id: only where a new run begins, with from_seq, continue_from, fork or "
+            "regenerate.",
+        ),
+        (
+            {"from_seq": 1, "results": {"call": "x"}},
+            "requirements, updated_tools, results: only without from_seq.",
+        ),
+        ({"results": {"call": "x"}, "run_id": "other"}, "Two runs are given: 'run', and 'other'."),
     ],
     ids=plain,
 )
@@ -234,4 +242,4 @@ def test_a_decision_tells_the_model_a_text(value: Any) -> None:
         requirement.set_external_execution_result(value)
     with pytest.raises(InvalidInputError, match=r"^The note must be a text, not "):
         requirement.reject(value)
-    assert not requirement.is_resolved
+    assert not requirement.is_resolved()

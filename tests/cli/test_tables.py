@@ -17,6 +17,7 @@ from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres import schema as postgres_schema
+from kern.db.postgres.migrations import MIGRATIONS
 from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite import schema as sqlite_schema
 
@@ -86,9 +87,9 @@ def test_older_tables_are_brought_up_to_date(
 
 def add_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have this kern know a made-up version of the tables after the newest."""
-    known = postgres_schema._MIGRATIONS
+    known = MIGRATIONS
     added = ("ALTER TABLE {runs} ADD COLUMN made_up text",)
-    monkeypatch.setattr(postgres_schema, "_MIGRATIONS", (*known, added))
+    monkeypatch.setattr(postgres_schema, "MIGRATIONS", (*known, added))
     script = 'ALTER TABLE "{table}_runs" ADD COLUMN made_up TEXT'
     scripts = (*sqlite_schema.MIGRATIONS, script)
     for module in ("schema", "file"):

@@ -15,22 +15,16 @@ TABLE, MISSING = PAGE.partition("## What is not there yet")[::2]
 
 # The page names these beside what is missing, for they are there.
 PRESENT = {
-    "external_execution",
     "knowledge_retriever",
     "max_tool_calls_from_history",
     "num_history_messages",
     "num_history_runs",
-    "requires_confirmation",
-    "requires_user_input",
 }
 ROWS = [line for line in MISSING.splitlines() if line.startswith("| ")][2:]
 NAMES = [name for row in ROWS for name in re.findall(r"`([a-z_]+)`", row) if name not in PRESENT]
 METHODS = {
     "add_to_knowledge",
-    "as_tool",
-    "fork_session",
     "from_dict",
-    "get_approvals",
     "load",
     "save",
     "to_dict",

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 README = (ROOT / "README.md").read_text()
-FIRST, SESSION, CASHIER, BOX_OFFICE, INVOICE, SCRIPTED, SERVED = PYTHON.findall(README)
+FIRST, SESSION, CASHIER, TREASURER, BOX_OFFICE, INVOICE, SCRIPTED, SERVED = PYTHON.findall(README)
 
 OPENAI = '"openai:gpt-5.4-mini"'
 TEXTS = re.findall(r"^\|.*\| `(\"[a-z-]+:[^\"]+\")` \|$", README, re.MULTILINE)
@@ -43,6 +43,13 @@ def test_a_session_is_remembered(cookbook: Cookbook) -> None:
 def test_a_person_is_asked_before_a_tool_is_called(cookbook: Cookbook) -> None:
     out = cookbook.program(CASHIER, Reply.tool_calls(("pay", {"amount": 500})), "Paid.")
     assert out == "pay {'amount': 500}\nPaid.\n"
+
+
+def test_a_record_has_an_agent_of_an_agent_go_on(cookbook: Cookbook) -> None:
+    calls = (("treasurer", {"input": "900 to Ott"}), ("wire", {"euros": 900, "to": "Ott"}))
+    replies = [Reply.tool_calls(call) for call in calls]
+    out = cookbook.program(TREASURER, *replies, "It is wired.", "It is paid.")
+    assert out == "[{'euros': 900, 'to': 'Ott'}]\nIt is paid.\n"
 
 
 def test_a_seat_is_booked(cookbook: Cookbook) -> None:

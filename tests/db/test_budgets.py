@@ -14,6 +14,7 @@ from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres import schema as postgres_schema
+from kern.db.postgres.migrations import MIGRATIONS
 from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite import SqliteDb
 from kern.db.sqlite import schema as sqlite_schema
@@ -421,7 +422,7 @@ async def test_tables_of_the_second_version_are_migrated(
     admin = await asyncpg.connect(postgres.url)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(postgres_schema, "_MIGRATIONS", postgres_schema._MIGRATIONS[:2])
+            patch.setattr(postgres_schema, "MIGRATIONS", MIGRATIONS[:2])
             await postgres_schema.migrate(admin, database._names)
         await admin.execute(
             f"INSERT INTO {database._names.runs} (run_id, session_id, agent_id, user_id, status, "

@@ -1,4 +1,4 @@
-"""In PostgreSQL the session lock is handed off by statements that do not see the latest commits.
+"""In PostgreSQL statements do not see the latest commits, and yet hand off locks and wake parents.
 
 Each test holds a row locked, so that a statement has begun and looked before another one comes.
 """
@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from deliveries import Deliveries
 from journals import DONE, row
+from msgspec.structs import replace
 from stores import CLAIM, ending, execute, new_run, settled_as, sweep
 
 from kern.db.postgres import PostgresDb
@@ -187,7 +188,7 @@ async def test_a_paused_run_resumed_while_it_is_cancelled_ends_once(
     async with gate.holding("a"):
         cancelling = await gate.begin(store.cancel("a"))
         resuming = await gate.begin(store.resume("a", PAUSED, 1, []))
-    assert (await cancelling, await resuming) == (True, False)
+    assert (await cancelling, await resuming) == (True, None)
     assert await worker.execute_all() == ["b"]
 
 
@@ -334,3 +335,39 @@ async def test_statements_that_lock_the_same_rows_lock_them_in_one_order(
 
 
 _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+
+
+async def test_a_family_that_goes_on_is_locked_in_the_order_in_which_batches_lock(
+    store: PostgresStore, gate: Gate
+) -> None:
+    for run_id, parent in (("b", None), ("a", "b")):
+        await store.submit(new_run(run_id, lease=60.0, executor="here", parent_run_id=parent))
+        await store.settle(replace(ending(run_id, status=PAUSED), requirements="[]"))
+    async with gate.holding("a"):
+        resuming = await gate.begin(store.resume("a", PAUSED, 1, []))
+        free = f"SELECT FROM {store.names.runs} WHERE run_id = 'b' FOR UPDATE NOWAIT"
+        assert await gate.connection.fetch(free), "nothing is held by who waits for what is before"
+    assert await resuming is not None
+    record = await store.get("b")
+    assert record is not None
+    assert record.status is PENDING
+
+
+# --- a pause, and who cancels meanwhile
+
+
+async def test_a_child_that_is_cancelled_while_it_pauses_wakes_its_parent(
+    store: PostgresStore, gate: Gate
+) -> None:
+    for run_id, parent in (("parent", None), ("child", "parent")):
+        await store.submit(new_run(run_id, parent_run_id=parent, lease=60, executor="first"))
+    pausing = replace(ending("parent", status=PAUSED), requirements="[]")
+    assert settled_as(await store.settle(pausing)) is PAUSED
+    async with gate.holding("child"):
+        settling = await gate.begin(store.settle(replace(pausing, run_id="child")))
+        cancelling = await gate.begin(store.cancel("child"))
+    assert settled_as(await settling) is PAUSED
+    assert await cancelling
+    waiting = await store.get("parent")
+    assert waiting is not None
+    assert waiting.status is PENDING

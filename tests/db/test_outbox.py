@@ -10,7 +10,7 @@ from kern.run.base import RunStatus
 PAUSED, ERROR = RunStatus.paused, RunStatus.error
 
 
-async def test_every_end_of_a_run_with_a_webhook_is_put_into_the_outbox_once(
+async def test_every_end_and_pause_of_a_run_with_a_webhook_is_put_into_the_outbox_once(
     store: Store,
 ) -> None:
     for run_id in ("a", "b", "c", "running"):
@@ -20,9 +20,9 @@ async def test_every_end_of_a_run_with_a_webhook_is_put_into_the_outbox_once(
     for run_id, status in (("a", PAUSED), ("b", ERROR), ("c", ERROR), ("silent", ERROR)):
         await store.settle(ending(run_id, status=status))
     found = await store.outbox.take(9, LEASE)
-    assert {each.delivery_id for each in found} == {"cancelled/0", "b/1", "c/1"}
+    assert {each.delivery_id for each in found} == {"cancelled/0", "a/1", "b/1", "c/1"}
     assert {(each.run_id, each.attempt, each.tries) for each in found} == {
-        *(("cancelled", 0, 0), ("b", 1, 0), ("c", 1, 0))
+        *(("cancelled", 0, 0), ("a", 1, 0), ("b", 1, 0), ("c", 1, 0))
     }
     assert await store.outbox.take(9, LEASE) == []
 

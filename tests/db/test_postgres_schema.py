@@ -15,6 +15,7 @@ from stores import CLAIM, LEASE, SWARM, Recorder, Spawn, address, ending, execut
 
 from kern.db.postgres import PostgresDb, connector
 from kern.db.postgres import schema as tables
+from kern.db.postgres.migrations import MIGRATIONS
 from kern.db.values import Kind, Signal
 from kern.errors import SchemaVersionError
 from kern.local.postgres import EmbeddedPostgres
@@ -110,7 +111,7 @@ async def test_tables_of_the_first_version_are_migrated(
 ) -> None:
     names = new_db._names
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "_MIGRATIONS", tables._MIGRATIONS[:1])
+        patch.setattr(tables, "MIGRATIONS", MIGRATIONS[:1])
         await tables.migrate(admin, names)
     if has_columns:  # As some checkouts made them.
         await admin.execute(
@@ -139,7 +140,7 @@ async def test_tables_of_this_version_are_migrated_to_the_next(
 ) -> None:
     await (await new_db.store()).submit(new_run())
     added = ("ALTER TABLE {runs} ADD COLUMN colour text NOT NULL DEFAULT 'red'",)
-    monkeypatch.setattr(tables, "_MIGRATIONS", (*tables._MIGRATIONS, added))
+    monkeypatch.setattr(tables, "MIGRATIONS", (*MIGRATIONS, added))
     now = await new_db.version()
     assert now.found is not None
     assert now.known == now.found + 1

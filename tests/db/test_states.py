@@ -17,6 +17,7 @@ from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.postgres import schema as postgres_schema
+from kern.db.postgres.migrations import MIGRATIONS
 from kern.db.sqlite import SqliteDb
 from kern.db.sqlite import schema as sqlite_schema
 from kern.db.values import Appended
@@ -422,7 +423,7 @@ async def test_tables_of_the_third_version_are_migrated(
     admin = await asyncpg.connect(postgres.url)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(postgres_schema, "_MIGRATIONS", postgres_schema._MIGRATIONS[:3])
+            patch.setattr(postgres_schema, "MIGRATIONS", MIGRATIONS[:3])
             await postgres_schema.migrate(admin, database._names)
     finally:
         await admin.close()

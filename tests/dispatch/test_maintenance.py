@@ -125,7 +125,7 @@ async def test_the_retention_is_set_by_the_environment(
 ) -> None:
     assert Settings.of().retention is None
     monkeypatch.setenv("KERN_RETENTION", text)
-    assert (await open_runtime(sqlite_db))._maintenance._keep == expected
+    assert (await open_runtime(sqlite_db))._duties._maintenance._keep == expected
 
 
 @pytest.mark.parametrize("text", ["0d", "30", "d", "-1d", "1.5h", "30 d", "9999999w", "1d\n", "١d"])

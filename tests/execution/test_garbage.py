@@ -13,7 +13,8 @@ from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
 from kern.testing import Reply, ResponsesServer
 
-RUNS = 10
+# More than a runtime holds of any kind: that of an earlier test may be released meanwhile.
+RUNS = 30
 
 
 @pytest.fixture

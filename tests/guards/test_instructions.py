@@ -55,7 +55,7 @@ async def test_to_submit(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await agent.arun("Hello?", background=True)
-    _check("submit a run", count.instructions, 2030)
+    _check("submit a run", count.instructions, 2070)
 
 
 async def test_to_submit_and_execute_at_once(agent: Agent) -> None:
@@ -63,7 +63,7 @@ async def test_to_submit_and_execute_at_once(agent: Agent) -> None:
     with counting() as count:
         for _ in range(_RUNS):
             await _run(agent)
-    _check("submit, execute and settle a run", count.instructions, 9950)
+    _check("submit, execute and settle a run", count.instructions, 10050)
 
 
 async def test_to_claim_and_execute(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ async def test_to_claim_and_execute(agent: Agent, monkeypatch: pytest.MonkeyPatc
     with counting() as count:
         for _ in range(_RUNS):
             await _run(agent)
-    _check("submit, claim, execute and settle a run", count.instructions, 14550)
+    _check("submit, claim, execute and settle a run", count.instructions, 14750)
 
 
 async def test_to_poll(agent: Agent) -> None:

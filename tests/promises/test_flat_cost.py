@@ -21,7 +21,7 @@ from kern.db.database import Database
 from kern.db.listing import RunFilter
 from kern.db.sessions import SessionFilter
 from kern.db.sqlite import SqliteDb
-from kern.db.values import Claim
+from kern.db.values import Claim, Resume
 from kern.run.base import RunStatus
 from kern.run.state import StatePatch
 
@@ -154,6 +154,34 @@ async def test_no_step_looks_for_its_run_among_those_that_execute_or_wait(costs:
             await insert(costs.store, MANY // 2, **others, **columns)
 
     await costs.assert_flat(partial(live, costs), grow, settles_down=False)
+
+
+async def test_runs_that_are_paused_cost_nothing_but_their_rows(costs: Costs) -> None:
+    store, count = costs.store, costs.count
+
+    async def grow() -> None:
+        later, asked = seconds_ago(store, -3600), "'[]'"
+        columns = {"agent_id": "'agent'", "status": "'PAUSED'", "requirements": asked}
+        for name, more in {"at any time": {}, "in time": {"expires_at": later}}.items():
+            others = {"run_id": f"'{name} ' || n", "session_id": "'s ' || n"}
+            await insert(store, MANY // 2, **others, **columns, **more)
+
+    async def pause_one() -> None:
+        run_id = str(uuid4())
+        await count("submit", store.submit(new_run(run_id, lease=LEASE, executor="executor")))
+        end = replace(ending(run_id, status=RunStatus.paused), requirements="[]", expires_at=1.0)
+        await count("settle", store.settle(end))
+        assert await count("expired_pauses", store.expired_pauses(10)) == [run_id]
+        await begin_next(costs, CLAIM, "expired")
+        await count("settle", store.settle(replace(end, attempt=2, expires_at=None)))
+        assert await count(
+            "resume", store.resume(run_id, RunStatus.paused, 2, [], Resume("e", LEASE))
+        )
+        await count("settle, its end", store.settle(ending(run_id, attempt=3)))
+        await count("sweep", sweep(store))
+        await count("expired_pauses, none", store.expired_pauses(10))
+
+    await costs.assert_flat(pause_one, grow)
 
 
 async def test_the_session_lock_is_handed_off_at_the_same_cost_however_many_wait(

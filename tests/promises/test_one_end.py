@@ -35,9 +35,11 @@ async def test_nothing_is_written_to_a_run_that_has_ended(
         await store.release(run.run_id, attempt)
     assert await store.claim(run.run_id, CLAIM) is None
     assert not await store.cancel(run.run_id)
-    for take_up in (agent.aretry_run, agent.acontinue_run):
-        with pytest.raises(RunStateError, match="is COMPLETED, not"):
-            await take_up(run.run_id)
+    with pytest.raises(RunStateError, match="is COMPLETED, not ERROR"):
+        await agent.aretry_run(run.run_id)
+    with pytest.raises(RunStateError, match="is COMPLETED, not PAUSED"):
+        await agent.acontinue_run(run.run_id, results={"call": "Something else."})
+    assert (await agent.acontinue_run(run.run_id)).content == ended.content
 
     assert await store.get(run.run_id, with_input=True) == record
     assert await store.events(run.run_id, 0) == rows

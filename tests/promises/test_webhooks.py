@@ -15,7 +15,9 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.errors import InvalidInputError
 from kern.models.openai import OpenAIResponses
+from kern.run.requirement import RunRequirement
 from kern.testing import Reply, ResponsesServer
+from kern.tools import tool
 from kern.webhooks import sender
 
 SECRET = "whsec_" + base64.b64encode(b"kern" * 8).decode()
@@ -54,6 +56,29 @@ async def test_every_end_is_notified(
             await server.wait_for_requests(3)
             assert await agent.acancel_run(run.run_id)
         assert (await received(receiver, number))[:2] == (kind, run.run_id)
+
+
+async def test_a_pause_is_notified_with_what_a_person_has_to_decide(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, receiver: Receiver
+) -> None:
+    @tool(requires_confirmation=True)
+    def refund(amount: int) -> str:
+        return "refunded"
+
+    agent = Agent("Tester", model, db=db, tools=[refund])
+    server.script += [Reply.tool_calls(("refund", {"amount": 5})), Reply.text("Well.")]
+    run = await agent.arun("Refund", background=True, webhook=receiver.url)
+    kind, run_id, paused = await received(receiver)
+    assert (kind, run_id) == ("run.paused", run.run_id)
+    event = Webhook(SECRET).verify(receiver.requests[0].body, dict(receiver.requests[0].headers))
+    [requirement] = event["data"]["requirements"]
+    assert requirement["tool_execution"]["tool_args"] == {"amount": 5}
+    answer = RunRequirement.from_dict(requirement)
+    answer.confirm()
+    await agent.acontinue_run(run.run_id, requirements=[answer])
+    kind, run_id, ended = await received(receiver, 2)
+    assert (kind, run_id) == ("run.completed", run.run_id)
+    assert paused != ended
 
 
 async def test_a_run_without_a_webhook_notifies_nobody(

@@ -511,7 +511,7 @@ async def test_a_role_needs_no_more_than_the_rights_to_the_rows(
         await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'app'")
         await owner.execute(shown.replace("TO app;", f"TO {role};"))
         app = f"postgresql://{role}:app@{url.hostname}:{url.port}{url.path}"
-        async with PostgresDb(app, session_table=table) as db:
+        async with PostgresDb(app, session_table=postgres_db.session_table) as db:
             agent = Agent("Tester", model, db=db, max_concurrent_runs=1)
             assert (await ended(agent, "Hi", user_id="alice")).status is RunStatus.completed
             await agent.arun("Waits", background=True, user_id="alice", run_at=LATER)

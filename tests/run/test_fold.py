@@ -22,7 +22,8 @@ from msgspec.structs import replace
 
 from kern.db.base import Store
 from kern.db.values import Appended, Settled
-from kern.dispatch.decisions import decide
+from kern.dispatch.answer import Answer
+from kern.dispatch.resuming import decide
 from kern.dispatch.streams import Reader
 from kern.errors import JournalError, ModelError
 from kern.execution import journal as journal_module
@@ -34,9 +35,10 @@ from kern.models.base import ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import encode, join_halves
+from kern.run.cut import row_of_event
 from kern.run.entry import read_row
 from kern.run.event import RunEvent, RunOutputEvent
-from kern.run.fold import RunState, apply_entry, fold, row_of_event
+from kern.run.fold import RunState, apply_entry, fold
 from kern.run.happened import FIRST_EVENT, Happened, ending_of
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow, RunRecord, Settlement
@@ -278,7 +280,7 @@ class Life:
         self.attempt = None
         await self.moment()
         if self.status in (ERROR, PAUSED) and self.one_of("resume", "resume", "leave") == "resume":
-            self.rows.add(await decide(self.store, self.record, {}))
+            self.rows.add((await decide(self.store, self.record, Answer())).rows)
             self.status = PENDING
             await self.moment()
 

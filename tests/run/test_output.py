@@ -14,6 +14,8 @@ from kern.run.base import RunStatus
 from kern.run.codec import encode
 from kern.run.message import Message, Metrics, Role
 from kern.run.record import RunRecord
+from kern.run.requirement import RunRequirement
+from kern.run.tool import ToolExecution
 
 _tokens = st.integers(0, 10**12)
 
@@ -137,3 +139,37 @@ def test_metrics_add_up_but_for_the_duration() -> None:
     total = Metrics(1, 2, 3, 4, 5, 6, 7, 7.5)
     total.add(Metrics(10, 20, 30, 40, 50, 60, 70, 70.5))
     assert total == Metrics(11, 22, 33, 44, 55, 66, 77, 7.5)
+
+
+@pytest.mark.parametrize("damage", [None, 5, "x", [5], {"a": 5}], ids=repr)
+@pytest.mark.parametrize("name", ["run_id", "attempt", "created_at", "tools", "requirements"])
+def test_an_output_with_values_of_another_kind_is_refused(name: str, damage: object) -> None:
+    whole = RunOutput("run", "session", "agent").to_dict()
+    try:
+        read = RunOutput.from_dict(whole | {name: damage})
+    except ValueError:
+        return
+    assert getattr(read, name) in (damage, []), "or it is one of the kind"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"tool_execution": None},
+        {"tool_execution": "x"},
+        {"tool_execution": []},
+        {"tool_execution": {"tool_name": "send"}},
+        {"id": 5},
+        {"kind": "none"},
+        {"user_input_schema": [5]},
+        {"expires_at": "soon"},
+    ],
+    ids=repr,
+)
+def test_a_damaged_requirement_is_refused(damage: dict[str, object]) -> None:
+    whole = RunRequirement("run/1/0", "confirmation", ToolExecution("call", "send", "{}")).to_dict()
+    assert RunRequirement.from_dict(whole).id == "run/1/0"
+    with pytest.raises(ValueError, match=r".+"):
+        RunRequirement.from_dict(whole | damage)
+    with pytest.raises(ValueError, match="a dict of its values"):
+        RunRequirement.from_dict([damage])  # type: ignore[arg-type] # That is the point.

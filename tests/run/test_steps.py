@@ -29,6 +29,8 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
+    ChildBegun,
+    ChildEnded,
     ContextBuilt,
     Continued,
     CustomHappened,
@@ -135,8 +137,11 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
         ends=st.booleans(),
         shown=st.booleans(),
         messages=st.lists(messages, max_size=2).map(tuple),
+        rejected=st.none() | texts,
     ),
     ToolsBegun: st.builds(ToolsBegun, places),
+    ChildBegun: st.builds(ChildBegun, numbers, texts),
+    ChildEnded: st.builds(ChildEnded, numbers, metrics),
     ToolSlice: st.builds(ToolSlice, numbers, texts, st.booleans()),
     CustomHappened: st.builds(
         CustomHappened, numbers, texts, st.dictionaries(texts, json_values, max_size=2)

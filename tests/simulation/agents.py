@@ -1,34 +1,28 @@
-"""The agents of a simulation: a model that follows a plan, and tools that take simulated time."""
+"""The agents of a simulation, whose models follow plans."""
 
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any, cast
 
 from typing_extensions import override
 
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.errors import ModelError
+from kern.execution.middleware import Middleware
 from kern.models.base import Model, ModelRequest, ModelResponse, Piece, Text
 from kern.models.prices import Price
-from kern.run.base import RunContext, RunStatus
+from kern.run.agent import RunOutput
+from kern.run.base import RunInfo
 from kern.run.message import Message, Metrics
 from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL
 from kern.run.tool import ToolCall
 from kern.run.usage import UsageLimits
-from kern.tools import FunctionTool
-from tests.simulation.loop import Loop
-from tests.simulation.plans import How, Plan, Step
-
-if TYPE_CHECKING:
-    from tests.simulation.world import Process
-
-
-def _here() -> "Process":
-    """Return the process that runs now."""
-    return cast("Process", cast(Loop, asyncio.get_running_loop()).owner)
+from tests.simulation.plans import Plan, Step
+from tests.simulation.tools import here, tools
 
 
 class Planned(Model):
@@ -50,7 +44,7 @@ class Planned(Model):
         last = max(n for n, message in enumerate(request.messages) if message.role == "user")
         plan = cast(Plan, json.loads(request.messages[last].text))
         turn = sum(message.role == "assistant" for message in request.messages[last:])
-        calls = _here().world.calls.model_called(plan["id"], turn)
+        calls = here().world.calls.model_called(self.run_of(plan), turn)
         message = Message("assistant", answer(m.text for m in request.messages if m.role == "tool"))
         if turn < len(plan["turns"]):
             steps = plan["turns"][turn]
@@ -65,6 +59,30 @@ class Planned(Model):
             raise ModelError(f"planned failure {calls}", transient=True, content=text)
         yield ModelResponse(message, Metrics(total_tokens=1, model_calls=1))
 
+    def run_of(self, plan: Plan) -> str:
+        """Return the run that has a plan."""
+        return plan["id"]
+
+
+class PlannedForSeveral(Planned):
+    """A model that does the same; several runs have one plan, or one whose id is not the plan's."""
+
+    @override
+    def run_of(self, plan: Plan) -> str:
+        return _run_id.get()
+
+
+class Telling(Middleware):
+    """Tells the model whose answer it is to write."""
+
+    @override
+    async def run(self, run: RunInfo, proceed: Callable[[], Awaitable[RunOutput]]) -> RunOutput:
+        _run_id.set(run.run_id)
+        return await proceed()
+
+
+_run_id: ContextVar[str] = ContextVar("_run_id")
+
 
 class Following(Planned):
     """A model that is asked after the planned one: it writes the same answer, or a follow-up."""
@@ -76,7 +94,7 @@ class Following(Planned):
         question, _, draft = request.messages[-1].text.partition("\n\nThe draft of the answer:\n\n")
         name = OUTPUT_MODEL if draft else FOLLOWUPS
         plan = cast(Plan, json.loads(question.partition("\n\nThe answer:")[0]))
-        _here().world.calls.secondary_called(plan["id"], name)
+        here().world.calls.secondary_called(plan["id"], name)
         await asyncio.sleep(plan["think"])
         message = Message("assistant", draft or '{"followups": ["And then?"]}')
         yield ModelResponse(message, Metrics(model_calls=1))
@@ -97,120 +115,41 @@ def _cut(text: str) -> Iterator[str]:
 
 
 def _call(place: str, step: Step) -> ToolCall:
-    call_id = f"{place}.{step['tool']}"
-    if step["child"] is None:
-        return ToolCall(call_id, step["tool"], json.dumps({"seconds": step["seconds"]}))
-    names = {"plan": json.dumps(step["child"]), "how": step["how"], "agent": step["agent"]}
-    return ToolCall(call_id, "delegate", json.dumps(names))
+    given: dict[str, object] = {"seconds": step["seconds"]}
+    if step["tool"] == "delegate":
+        given = {"plan": json.dumps(step["child"]), "how": step["how"], "agent": step["agent"]}
+    elif step["child"] is not None:
+        given = {"input": json.dumps(step["child"])}
+    return ToolCall(f"{place}.{step['tool']}", step["tool"], json.dumps(given))
 
 
-def result_of_work(context_key: str) -> str:
-    """Return what work returns in the call with this idempotency key."""
-    return f"did[{context_key}]"
-
-
-async def work(seconds: float, context: RunContext) -> str:
-    """Take some time."""
-    return await _call_tool(
-        context, asyncio.sleep(seconds, result_of_work(context.idempotency_key))
-    )
-
-
-async def stepped(seconds: float, context: RunContext) -> str:
-    """Take some time in steps, and sleep between them, often so long that the slot is free."""
-    return await _call_tool(context, _in_steps(seconds, context))
-
-
-async def _in_steps(seconds: float, context: RunContext) -> str:
-    calls = _here().world.calls
-    for occurrence in range(STEPS):
-        expected = result_of_step(context.idempotency_key, occurrence)
-        result = await context.step("part", _do, seconds / 10, expected)
-        calls.step_returned(context, result, expected)
-        await context.sleep(2 * seconds)
-    return result_of_work(context.idempotency_key)
-
-
-async def _do(seconds: float, result: str) -> str:
-    _here().world.calls.step_called(result)
-    return await asyncio.sleep(seconds, result)
-
-
-def result_of_step(context_key: str, occurrence: int) -> str:
-    """Return what a step returns in the call with this idempotency key."""
-    return f"part {occurrence} of {context_key}"
-
-
-async def delegate(plan: str, how: How, agent: str, context: RunContext) -> str:
-    """Have a child run do something."""
-    return await _call_tool(context, _have_done(_here().agents[agent], plan, how))
-
-
-async def _call_tool(context: RunContext, call: Coroutine[object, object, str]) -> str:
-    calls = _here().world.calls
-    calls.tool_called(context)
-    result = await call
-    _change_state(context)
-    calls.tool_returned(context, result)
-    return result
-
-
-def _change_state(context: RunContext) -> None:
-    """Change the state of the session: a key of the call's own, one of the run's, and all runs'."""
-    state, key = context.session_state, context.idempotency_key
-    assert state is not None
-    state[f"call {key}"] = state.get(f"call {key}", 0) + 1
-    state.setdefault(f"run {context.run_id}", []).append(key)
-    state["last"] = key
-    state.pop("gone", None)
-    if len(key) % 2:
-        state["gone"] = key
-
-
-async def _have_done(agent: Agent, plan: str, how: How) -> str:
-    run_id = cast(Plan, json.loads(plan))["id"]
-    if how == "call":
-        _here().world.seen.known[run_id].foreground = True
-        output = await agent.arun(plan, run_id=run_id)
-        return f"{output.status}[{run_id}]"
-    await agent.arun(plan, run_id=run_id, background=True)
-    if how == "leave":
-        return f"left[{run_id}]"
-    if how == "wait":
-        ended = await agent.await_run(run_id)
-    else:
-        ended = await agent.aget_run_output(run_id)
-        while ended is not None and not ended.is_terminal:
-            await asyncio.sleep(1.0)
-            ended = await agent.aget_run_output(run_id)
-    status = RunStatus.error if ended is None else ended.status
-    return f"{status}[{run_id}]"
-
-
-_TOOLS = [
-    FunctionTool(work),
-    FunctionTool(stepped),
-    FunctionTool(work, name="risky", on_interrupt="pause"),
-    FunctionTool(work, name="asked", requires_confirmation=True),
-    FunctionTool(work, name="grave", requires_confirmation=True, on_interrupt="pause"),
-    FunctionTool(delegate),
-]
-
-
-def agents(database: Database) -> dict[str, Agent]:
+def agents(database: Database, expires_in: float) -> dict[str, Agent]:
     """Return a process's own objects of the agents.
 
-    ``plain`` has no limits; ``scarce`` may execute two runs at once and one a user; ``patient``
-    tries failed calls again; ``curious`` has other models asked after it; ``frugal`` and ``brief``
-    may not do much.
+    ``plain`` has no limits, and ``helper`` as a tool, which has ``second``; ``scarce`` may execute
+    two runs at once and one a user; ``patient`` tries failed calls again; ``curious`` has other
+    models asked after it; ``frugal`` and ``brief`` may not do much.
+
+    Args:
+        database: as the process names it.
+        expires_in: for how many seconds a person can answer what expires.
     """
-    common: dict[str, Any] = {"model": Planned(), "tools": _TOOLS, "db": database}
+    several: dict[str, Any] = {
+        "model": PlannedForSeveral(),
+        "middleware": [Telling()],
+        "db": database,
+    }
+    second = Agent("second", id="second", **several, tools=tools(expires_in, None))
+    helper = Agent("helper", id="helper", **several, tools=tools(expires_in, second))
+    common: dict[str, Any] = {"model": Planned(), "db": database, "tools": tools(expires_in, None)}
     scarce: dict[str, Any] = {
         "max_concurrent_runs": AGENT_LIMIT,
         "max_concurrent_runs_per_user": USER_LIMIT,
     }
     made = [
-        Agent(id="plain", **common),
+        second,
+        helper,
+        Agent(id="plain", **several, tools=tools(expires_in, helper)),
         Agent(id="scarce", **common, **scarce),
         Agent(id="patient", **common, max_attempts=20),
         Agent(
@@ -234,6 +173,8 @@ def agents(database: Database) -> dict[str, Agent]:
     return {agent.id: agent for agent in made}
 
 
+HELPERS = frozenset({"helper", "second"})
+"""The agents whose runs are calls of others."""
+
 AGENT_LIMIT, USER_LIMIT = 2, 1
-STEPS = 2
 TOOL_CALL_LIMIT, REQUESTS, MAX_TURNS = 3, 3, 2

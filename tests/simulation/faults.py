@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 from kern.db.values import Kind, Signal
+from kern.run.steps import VERSION
 from tests.simulation.weather import Weather
 from tests.simulation.world import Process, World
 
@@ -49,7 +50,9 @@ class Faults:
             process.thaw()
             self._reconnect(process)
         world.upgraded = float(world.upgraded > 0)
-        if not any(each.is_worker and each.version > world.upgraded for each in world.usable):
+        if not any(
+            each.is_worker and each.version >= VERSION + world.upgraded for each in world.usable
+        ):
             world.start(is_worker=True)
 
     def _soon(self, process: Process, fault: Callable[[], None]) -> None:

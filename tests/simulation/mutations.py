@@ -18,7 +18,7 @@ from kern.db.sqlite.sweep import Sweep
 from kern.db.values import Accepted, Claim, Settled
 from kern.dispatch.waiting import Waiting
 from kern.errors import BudgetExceededError
-from kern.execution import calls, executor, finishing
+from kern.execution import calls, decisions, executor, finishing
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
 from kern.execution.settling import settle
@@ -26,7 +26,6 @@ from kern.execution.steps import CallSteps
 from kern.run.base import RunStatus
 from kern.run.fold import RunState
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
-from kern.run.requirement import RunRequirement
 from kern.run.state import StatePatch
 from tests.simulation.weather import Weather
 
@@ -74,7 +73,7 @@ def _mutation(
     return add
 
 
-@_mutation(_FREEZING, "settle by attempt .* not refused", first=43)
+@_mutation(_FREEZING, "settle by attempt .* not refused", first=86)
 def unfenced_settle() -> _Patch:
     settle = Attempts.settle
 
@@ -120,7 +119,7 @@ def waiter_without_a_bound() -> _Patch:
     return patch.object(Waiting, "_look_again", 1e9)
 
 
-@_mutation(_DEAF, r"\.\d+ (began|completed), though", first=19)
+@_mutation(_DEAF, r"\.\d+ (began|completed), though", first=33)
 def child_that_escapes() -> _Patch:
     return patch.object(Submission, "_is_orphan", lambda *_: False)
 
@@ -138,7 +137,7 @@ def session_lock_handed_to_two() -> _Patch:
     return patch.object(SessionLock, "take", mutated)
 
 
-@_mutation(_DEAF, "above the limit")
+@_mutation(_DEAF, "above the limit", first=11)
 def limit_that_is_not_kept() -> _Patch:
     return patch.object(Limits, "wait", lambda *_: False)
 
@@ -218,7 +217,7 @@ def fold_that_forgets_what_is_void() -> _Patch:
     return patch.object(RunState, "voids", _constant(lambda _: False))
 
 
-@_mutation(_DEPLOYS, _OTHER_EVENT)
+@_mutation(_DEPLOYS, _OTHER_EVENT, first=7)
 def pieces_that_nothing_covers() -> _Patch:
     settle = Attempts.settle
 
@@ -236,19 +235,15 @@ def reader_of_what_is_not_committed() -> _Patch:
 
 @_mutation(_CALM, "nobody has allowed it")
 def pause_that_begins_the_call() -> _Patch:
-    required = calls._required
-
-    def mutated(*args: Any) -> RunRequirement:
-        requirement = required(*args)
-        requirement.tool_execution = msgspec.structs.replace(
-            requirement.tool_execution, tool_call_id="another"
-        )
-        return requirement
-
-    return patch.object(calls, "_required", mutated)
+    return patch.object(calls, "place_of", lambda _: -1)
 
 
-@_mutation(_DEPLOYS, "output_model of .* was asked again", first=26)
+@_mutation(_CALM, "which nobody has given")
+def arguments_that_are_lost() -> _Patch:
+    return patch.object(decisions, "arguments_of", lambda _: None)
+
+
+@_mutation(_DEPLOYS, "output_model of .* was asked again", first=32)
 def secondary_model_that_is_always_due() -> _Patch:
     return patch.object(finishing, "_is_due", lambda *_: True)
 

@@ -10,7 +10,10 @@ AGENTS = (
     "curious",
 )
 
-_TOOLS = ("work", "work", "work", "work", "stepped", "risky", "asked", "grave")
+_TOOLS = (
+    *("work", "work", "work", "work", "work", "work", "stepped", "stepped", "risky", "asked"),
+    *("grave", "hurried", "final", "filled", "outside", "unsure"),
+)
 
 _HOW: tuple[How, ...] = ("wait", "wait", "call", "poll", "leave")
 
@@ -57,8 +60,12 @@ def _step(random: Random, run_id: str, parent: str, depth: int) -> Step:
     agent_id, how = random.choice(AGENTS), random.choice(_HOW)
     if parent == "scarce" and how == "poll":
         how = "wait"  # Who polls holds its place under the limit, and its child may need it.
+    helpers = {"plain": "helper", "helper": "second"}
+    is_helped = has_child and parent in helpers and random.random() < 0.5
+    if is_helped:
+        agent_id = helpers[parent]
     return Step(
-        tool="delegate" if has_child else random.choice(_TOOLS),
+        tool="helped" if is_helped else "delegate" if has_child else random.choice(_TOOLS),
         seconds=random.uniform(0.01, 4),
         child=plan(random, run_id, agent_id, depth - 1) if has_child else None,
         how=how,

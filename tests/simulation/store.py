@@ -13,7 +13,7 @@ from kern.db.heart import Heart
 from kern.db.in_memory import InMemoryDb
 from kern.db.sqlite.heart import SqliteHeart
 from kern.db.sqlite.store import SqliteStore
-from kern.db.values import Claim, Signal
+from kern.db.values import Claim, Resume, Signal
 from kern.errors import DatabaseUnavailableError
 from kern.run.record import NewRun
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 # What of a store is itself something to call.
-_PORTS = ("queue", "schedules", "retention", "outbox", "processes")
+_PORTS = ("queue", "schedules", "retention", "outbox", "processes", "approvals")
 
 
 class SimulatedDb(InMemoryDb):
@@ -78,7 +78,7 @@ class Line:
             process = self._process
             process.world.states.asked(process, name)
             await travel(process)
-            if name in ("submit", "claim"):
+            if name in ("submit", "claim", "resume"):
                 args = (*args[:-1], _of_version(args[-1], process.version))
             result = await method(*args, **kwargs)
             done = "sleep" if kwargs.get("failed") is False else name
@@ -117,10 +117,10 @@ class Line:
 
 
 def _of_version(value: object, version: int) -> object:
-    """Return a run, or a claim, as the kern of a process makes it."""
+    """Return a run, a claim, or how one is resumed, as the kern of a process makes it."""
     if isinstance(value, NewRun):
         return replace(value, journal_version=version)
-    return cast(Claim, value)._replace(journal_version=version)
+    return cast(Claim | Resume, value)._replace(journal_version=version)
 
 
 def _text(signal: tuple[object, ...]) -> str:

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -12,6 +13,7 @@ from kern.dispatch.submission import SessionPolicy
 from kern.errors import (
     DatabaseUnavailableError,
     ModelError,
+    RequirementExpiredError,
     RunStateError,
     RunTimeoutError,
     UsageLimitError,
@@ -20,7 +22,8 @@ from kern.run.agent import RunOutput
 from kern.run.event import RunOutputEvent
 from kern.run.requirement import RunRequirement
 from tests.simulation.plans import AGENTS, length, plan
-from tests.simulation.promises.seen import Known, Row, Waiter
+from tests.simulation.promises.counted import Counted
+from tests.simulation.promises.seen import Row, Waiter
 from tests.simulation.world import Process, World
 
 Result = TypeVar("Result")
@@ -139,7 +142,7 @@ class Users:
             output = await running
             if isinstance(output, RunOutput):
                 self._told.end(run_id, output.status, "arun")
-        except (ModelError, UsageLimitError):
+        except (ModelError, UsageLimitError, RequirementExpiredError):
             self._told.end(run_id, "ERROR", "arun")
         except asyncio.CancelledError:
             if cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
@@ -196,7 +199,8 @@ class Users:
     async def _read_own(self, run_id: str, reading: AsyncGenerator[RunOutputEvent]) -> None:
         """Read the stream of a run in the foreground, which is told before it is committed."""
         async with aclosing(reading) as events:
-            told = [event async for event in events]
+            # What is told of runs below it has numbers of its own.
+            told = [event async for event in events if event.run_id == run_id]
         self._told.end_of_stream(run_id, told[-1] if told else None)
 
     async def _read_new(
@@ -217,7 +221,10 @@ class Users:
         """Read a stream to its end, or leave with the number of the last event."""
         last, event = after, None
         async with aclosing(reading) as events:
-            async for event in events:
+            async for each in events:
+                if each.run_id != run_id:
+                    continue  # It is told of a run below, with numbers of its own.
+                event = each
                 self._told.event(run_id, event, last)
                 last = event.seq
                 if most is not None and last - after >= most:
@@ -264,41 +271,50 @@ class Users:
 
     async def _decide(self, process: Process, row: Row) -> None:
         """Answer what a paused run waits for, or some of it."""
-        agent, known = process.agents[row.agent_id], self._seen.known[row.run_id]
+        if row.journal_version > process.version:
+            return  # It could not be read there.
+        agent = process.agents[row.agent_id]
         output = await agent.aget_run_output(row.run_id)
         requirements = [] if output is None else output.requirements
-        answers = None if self._random.random() < 0.2 else requirements
-        for each in requirements:
-            if answers is not None:
-                self._answer(each, known)
-        decided = [each.id for each in answers or () if each.is_resolved]
-        process.write(f"continue {row.run_id}: {', '.join(decided)}")
-        allowed = [
-            each.id
-            for each in requirements
-            if each.confirmation or (answers is None and each.kind == "unknown_outcome")
-        ]
-        known.allowed.update(allowed)
+        answers: list[RunRequirement] | None = requirements
+        if self._random.random() < 0.2:
+            # What has an unknown outcome is made again where nobody says anything else.
+            answers = None
+            unknown = [each for each in requirements if each.kind == "unknown_outcome"]
+            counted = self._counted(replace(each, confirmation=True) for each in unknown)
+        else:
+            for each in requirements:
+                self._answer(each)
+            counted = self._counted(requirements)
+        process.write(f"continue {row.run_id}: {counted}")
         try:
-            await agent.acontinue_run(row.run_id, requirements=answers)
+            ended = await agent.acontinue_run(row.run_id, requirements=answers)
+            if ended.is_terminal:
+                self._told.end(row.run_id, ended.status, "acontinue_run")
         except RunStateError:
-            return known.allowed.subtract(allowed)
-        for each in answers or ():
-            if each.is_resolved and not each.confirmation:
-                known.refused[each.id] = row.attempt
-                self._calls.decided(row.run_id, each)
+            return counted.refused()
+        except (ModelError, UsageLimitError, RequirementExpiredError, RunTimeoutError):
+            self._told.end(row.run_id, "ERROR", "acontinue_run")
+        if answers is not None:
+            counted.heard(row.run_id, row.attempt)
 
-    def _answer(self, requirement: RunRequirement, known: Known) -> None:
+    def _counted(self, answers: Iterable[RunRequirement]) -> Counted:
+        return Counted(self._seen, self._calls, answers)
+
+    def _answer(self, requirement: RunRequirement) -> None:
         """Decide, or leave it open."""
-        match self._random.randrange(5):
-            case 0 | 1:
+        note = f"note {self._random.randrange(10**6)}"
+        match self._random.randrange(6):
+            case 0 | 1 if requirement.kind in ("confirmation", "unknown_outcome"):
                 requirement.confirm()
-            case 2:
-                requirement.reject("No.")
+            case 2 if requirement.kind == "confirmation":
+                requirement.confirm(tool_args={"seconds": 0.5, "note": note})
+            case 0 | 1 | 2 if requirement.kind == "user_input":
+                requirement.provide_user_input({"note": note})
             case 3:
-                result = f"elsewhere[{requirement.id}]"
-                known.results[requirement.id].add(result)
-                requirement.set_external_execution_result(result)
+                requirement.reject("No.")
+            case 0 | 4:
+                requirement.set_external_execution_result(f"elsewhere[{note}]")
 
     async def _retry(self, process: Process) -> None:
         failed = [row for row in self._seen.rows.values() if row.status == "ERROR"]

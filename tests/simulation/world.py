@@ -14,6 +14,7 @@ from kern.db.sqlite.file import SqliteFile
 from kern.db.values import Kind, Signal
 from kern.errors import DatabaseUnavailableError
 from kern.execution.cancellation import Cancellations
+from kern.run.steps import VERSION
 from tests.simulation.agents import agents
 from tests.simulation.loop import Loop, Universe
 from tests.simulation.promises.calls import Calls
@@ -52,7 +53,7 @@ class Process:
         self.world = world
         self.name = name
         self.is_worker = is_worker
-        self.version = 2 if world.chance(world.upgraded) else 1
+        self.version = VERSION + world.chance(world.upgraded)
         self.loop = world.universe.loop(name, offset=world.random.uniform(0, 1e5))
         self.loop.owner = self
         self.loop.set_exception_handler(self._unhandled)
@@ -66,7 +67,7 @@ class Process:
         self.cancellations = Cancellations()
         self._skew = skew
         self._fuse: tuple[int, Callable[[], None]] | None = None
-        self.agents = agents(SimulatedDb(self))
+        self.agents = agents(SimulatedDb(self), world.expires_in)
 
     def __repr__(self) -> str:
         return self.name
@@ -170,6 +171,7 @@ class World:
         weather: what goes wrong now.
         upgraded: the chance that a process has a newer kern.
         patience: how long after its reason a wait may go on, in seconds.
+        expires_in: for how long a person can answer what expires, in seconds.
         is_away: whether nobody reaches the store.
         is_ending: whether all processes have been asked to end.
         is_over: whether all is over; what still runs is only to be cleared away.
@@ -192,6 +194,7 @@ class World:
         self.weather = self.storm
         self.upgraded = self.random.choice([0.0, 0.0, 0.5])
         self.patience = 3 * HEARTBEAT
+        self.expires_in = 20.0
         self.is_away = False
         self.is_ending = False
         self.is_over = False

@@ -96,7 +96,7 @@ def make_agent(
 async def carry(agent: Agent, run_id: str) -> RunOutput:
     """Wait for the run's end; confirm what it pauses for."""
     while True:
-        run = await agent.await_run(run_id, timeout=20)
+        run = await agent.await_run(run_id, timeout=60)
         assert run is not None
         if not run.is_paused:
             return run
@@ -126,7 +126,7 @@ def execute(
         setattr(Worker, "has_slot", lambda *_: False)  # noqa: B010 # mypy allows no assignment
     words = kill_at.split()
     if words[0] in ("before", "after"):
-        _kill_around_write(words[0] == "before", int(words[2]), at_once)
+        kill_around_write(words[0] == "before", int(words[2]), at_once)
     kill_in = words[2] if words[:2] == ["in", "tool"] else None
     agent = make_agent(case, open_database(where, table), base_url, Path(ledger), kill_in)
 
@@ -141,18 +141,26 @@ def execute(
     asyncio.run(main())
 
 
-def _kill_around_write(before: bool, number: int, at_once: bool) -> None:
+def kill_around_write(before: bool, number: int, at_once: bool) -> None:
+    """Have this process die before, or after, one of the writes of its runs.
+
+    Args:
+        before: whether it dies before it.
+        number: which of them, from 1 on.
+        at_once: whether runs begin where they are accepted.
+    """
     written = Counter[str]()
 
     def killing(
         write: Callable[..., Awaitable[object]],
     ) -> Callable[..., Awaitable[object]]:
-        async def wrapper(*arguments: object) -> object:
+        async def wrapper(*arguments: object, **options: object) -> object:
             written["writes"] += 1
-            if before and written["writes"] == number:
+            is_it = written["writes"] == number  # Others may begin before this one has ended.
+            if before and is_it:
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = await write(*arguments)
-            if not before and written["writes"] == number:
+            result = await write(*arguments, **options)
+            if not before and is_it:
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
 

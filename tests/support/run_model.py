@@ -90,9 +90,9 @@ class Model:
         return self.status is RUNNING and self.attempt == attempt
 
     def become(self, status: RunStatus) -> RunStatus:
-        """Have a status, and send a webhook if it is an end."""
+        """Have a status, and send a webhook if it is an end or a pause."""
         self.status = status
-        if status.is_terminal:
+        if status.is_terminal or status is PAUSED:
             self.webhooks.append(self.attempt)
         return status
 

@@ -25,6 +25,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunContentEvent, RunPausedEvent, ToolCallCompletedEvent
 from kern.run.content import Part
 from kern.run.tool import ToolExecution, ToolSchema
+from kern.tools.rules import UserFunction
 
 
 @tool
@@ -123,7 +124,7 @@ async def tools_are_called_as_a_model_would(context: RunContext) -> None:
     assert_type(result.content, str | tuple[Part, ...])
     assert_type(result.is_error, bool)
     assert_type(made.schema, ToolSchema)
-    assert_type(made.requires_confirmation, bool)
+    assert_type(made.requires_confirmation, bool | UserFunction)
     assert_type(made.timeout, float | None)
     assert_type(FunctionTool(plain)("Bonn"), str)
     result.content = ""  # type: ignore[misc] # it is frozen

@@ -253,7 +253,9 @@ async def test_a_run_that_was_retried_is_given_up_without_a_word(
         box.records["run"] = replace(box.records["run"], status=run_status, attempt=attempt)
     async with sending(box):
         entry = await box.settled()
-    assert entry.outcome == "given up: The run was retried: its next end is another delivery."
+    assert entry.outcome == (
+        "given up: The run has gone on: its next pause, or its end, is another delivery."
+    )
     assert (receiver.requests, caplog.records) == ([], [])
 
 

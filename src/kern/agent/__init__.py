@@ -1,6 +1,7 @@
 """Agents: their definition, what can be done with them, and what comes of it."""
 
 from kern.agent.agent import Agent
+from kern.agent.handoff import Handoff
 from kern.execution.answering import FollowupConfig
 from kern.models.fallback import FallbackConfig
 from kern.run.agent import (
@@ -63,6 +64,7 @@ __all__ = [
     "FollowupConfig",
     "FollowupsCompletedEvent",
     "FollowupsStartedEvent",
+    "Handoff",
     "MemoryUpdateCompletedEvent",
     "MemoryUpdateStartedEvent",
     "Message",

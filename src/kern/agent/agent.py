@@ -1,7 +1,9 @@
 """The agent: one class, put together from what it can do, a file a subject."""
 
 from kern.agent.conversation import Conversation
+from kern.agent.nesting import Nesting
 from kern.agent.sync.context import SyncContextPreview
+from kern.agent.sync.continuing import SyncContinuing
 from kern.agent.sync.controlling import SyncControlling
 from kern.agent.sync.listing import SyncListing
 from kern.agent.sync.printing import SyncPrinting
@@ -18,12 +20,14 @@ from kern.run.base import Deps
 class Agent(
     SyncPrinting[Deps, Output],
     SyncControlling[Deps, Output],
+    SyncContinuing[Deps, Output],
     SyncStreaming[Deps, Output],
     SyncListing[Deps, Output],
     SyncScheduling[Deps, Output],
     SyncSessions[Deps, Output],
     SyncContextPreview[Deps, Output],
     SyncSessionStates[Deps, Output],
+    Nesting[Deps, Output],
 ):
     """A model with a task, and the methods to run it.
 

@@ -1,20 +1,15 @@
-"""An agent's methods for runs that exist: to cancel, await, retry and continue them."""
+"""An agent's methods for runs that exist: to cancel, await and retry them."""
 
-from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.dispatch.waiting import Until
-from kern.errors import InvalidInputError, RunNotFoundError
+from kern.errors import InvalidInputError
 from kern.execution.cancellation import acancel_run, tell_manager
 from kern.run.agent import Output, RunOutput
-from kern.run.base import Deps, RunStatus
+from kern.run.base import Deps
 from kern.run.codec import check_id, check_user
-from kern.run.identity import new_id
-from kern.run.numbers import check_count, check_wait
-from kern.run.record import NewRun
-from kern.run.requirement import RunRequirement
-from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
+from kern.run.numbers import check_wait
 
 _UNTIL = get_args(Until)
 
@@ -99,88 +94,4 @@ class Controlling(AgentDefinition[Deps, Output]):
         """
         check_id("run_id", run_id)
         check_user(user_id)
-        runtime, error = await runtime_of(self), RunStatus.error
-        return self._typed(await runtime.resume(run_id, error, definition=self, user_id=user_id))
-
-    async def acontinue_run(
-        self,
-        run_id: str,
-        *,
-        requirements: Sequence[RunRequirement] | None = None,
-        results: Mapping[str, str] | None = None,
-        from_seq: int | None = None,
-        new_run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-    ) -> RunOutput[Output]:
-        """Have a PAUSED run go on; or begin a new run from an earlier step of any run.
-
-        Args:
-            run_id: the run.
-            requirements: those of the paused output, answered: ``requirement.confirm()``,
-                ``.reject(note)``, or ``.set_external_execution_result(text)``. The run pauses
-                again for those that are not.
-            results: what tool calls for which the run paused returned elsewhere: texts by tool
-                call id. Without ``requirements``, calls of unknown outcome that are left out are
-                made again.
-            from_seq: begin a new run with the steps of this one that tell nothing after the
-                event of this number; what comes after them is done anew.
-            new_run_id: with ``from_seq``, the new run's id; by default a new one.
-            session_id: with ``from_seq``, the new run's session; by default the same.
-            user_id: the user whose run it must be; by default any.
-
-        Returns:
-            The run, or the new one, PENDING.
-
-        Raises:
-            RunNotFoundError: there is no such run.
-            RunStateError: it is not PAUSED, does not wait for these, or one has expired.
-            JournalError: what is stored of it cannot be read.
-            RunConflictError: the new run's id is in use.
-            InvalidInputError: an argument cannot be used.
-        """
-        check_id("run_id", run_id)
-        check_user(user_id)
-        runtime = await runtime_of(self)
-        for call, result in (results or {}).items():
-            if not isinstance(result, str):
-                kind = type(result).__name__
-                raise InvalidInputError(f"The result of {call} must be a text, not {kind}.")
-        if from_seq is None:
-            _refuse_unused("only with from_seq", new_run_id=new_run_id, session_id=session_id)
-            paused = RunStatus.paused
-            resumed = await runtime.resume(run_id, paused, results, requirements, self, user_id)
-            return self._typed(resumed)
-        check_count("from_seq", from_seq, least=0)
-        _refuse_unused("only without from_seq", requirements=requirements, results=results)
-        record = await runtime.store.get_for(run_id, user_id, with_input=True)
-        if record is None or record.input is None:
-            raise RunNotFoundError(f"There is no run {run_id!r} in {self.db}.")
-        run = NewRun(
-            run_id=check_id("new_run_id", new_id() if new_run_id is None else new_run_id),
-            session_id=record.session_id
-            if session_id is None
-            else check_id("session_id", session_id),
-            agent_id=self.id,
-            user_id=record.user_id or user_id,
-            input=record.input,
-            metadata=record.metadata,
-            ordered=self.session_policy != "parallel",
-            timeout=self.timeout,
-            max_attempts=self.attempts,
-            journal_version=max(
-                record.journal_version,
-                1 if self.answering is None else TYPED_VERSION,
-                1 if self.hooks is None and not self.uses_state else OPTIONS_VERSION,
-            ),
-            output_schema=record.output_schema,
-            # A run of nobody's may be in another user's session.
-            chosen=("session_id",) if new_run_id is None else ("run_id", "session_id"),
-        )
-        return self._typed(await runtime.fork(self, run, record.run_id, from_seq))
-
-
-def _refuse_unused(when: str, **given: object) -> None:
-    """Raise where an argument would be without effect."""
-    if unused := [name for name, value in given.items() if value is not None]:
-        raise InvalidInputError(f"{', '.join(unused)}: {when}.")
+        return self._typed(await (await runtime_of(self)).retry(run_id, self, user_id))

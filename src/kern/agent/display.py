@@ -133,8 +133,7 @@ class View:
         if self.thoughts and self.thought:
             cut = self.thought if self.all_thoughts else _cut(self.thought)
             yield _panel("Thinking", Text(printable(cut), style="dim"), "green")
-        if self.calls:
-            lines = [f"• {_called(each)}" for each in self.calls.values()]
+        if lines := [f"• {_called(each)}" for each in self.calls.values() if not each.is_paused]:
             yield _panel("Tool Calls", Text("\n".join(lines)), "yellow")
         if self.answer not in (None, ""):
             yield _panel(f"Response{self._time()}", self._answer(), "blue")
@@ -187,10 +186,14 @@ async def show_events(
         events: the run's events.
         console: where.
     """
+    own = None
     try:
         with _live(console, view) as live:
             async with aclosing(events):
                 async for event in events:
+                    own = own or event.run_id  # The first event is the run's own.
+                    if event.run_id != own:
+                        continue  # It is a child's.
                     view.take(event)
                     if panels := [*view.panels(ended=False)]:
                         live.update(Group(*panels))

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, TypedDict
 
+from kern.agent.as_tool import SubAgent
+from kern.agent.handoff import Handoff
 from kern.db.database import Database
 from kern.dispatch.submission import SessionPolicy
 from kern.execution.answering import FollowupConfig
@@ -86,6 +88,7 @@ class AgentOptions(TypedDict, total=False):
     tool_hooks: Sequence[Callable[..., object]] | None
     parallel_tool_calls: bool
     send_media_to_model: bool
+    handoffs: Sequence[SubAgent | Handoff] | None
     output_retries: int
     structured_outputs: bool | None
     use_json_mode: bool

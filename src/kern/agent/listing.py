@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from kern.agent.definition import AgentDefinition, runtime_of
-from kern.agent.request import keep_events
+from kern.agent.work import keep_events
 from kern.db.blobs import no_blob
 from kern.db.listing import RunFilter
 from kern.errors import InvalidInputError

@@ -144,7 +144,11 @@ class ReadPastSession(PastTool):
         if row is None or row.user_id != context.user_id:
             raise InvalidInputError(f"There is no past session {chosen!r} of this user.")
         records = await store.sessions.runs(
-            row.session_id, many, (RunStatus.completed,), user_id=context.user_id
+            row.session_id,
+            many,
+            (RunStatus.completed,),
+            user_id=context.user_id,
+            without_children=True,
         )
         runs: list[RunOutput[Any]] = [RunOutput.from_record(each) for each in records]
         return {

@@ -1,30 +1,27 @@
 """A run that a caller has asked for, and the ways to carry it out."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
 import msgspec
-from typing_extensions import Unpack
+from typing_extensions import Unpack, override
 
 from kern.agent.attachments import Attachments, holds_media
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.keywords import BesideOptions
 from kern.agent.lines import Line, current_line
 from kern.agent.options import Input, new_run, written
-from kern.agent.typed import typed
-from kern.dispatch.foreground import execute_alone
+from kern.agent.work import Work
+from kern.dispatch.alone import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.journal import Emit
-from kern.failures import failure, with_output
 from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
-from kern.run.base import RunStatus
 from kern.run.event import RunOutputEvent
 from kern.run.input import RunInput
 from kern.run.record import NewRun
@@ -36,43 +33,30 @@ importing: ContextVar[str | None] = ContextVar("importing", default=None)
 """The module that is being imported for its agents only, by a command."""
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(Work, frozen=True, kw_only=True):
     """A run, checked and complete, that nobody has begun yet.
 
     Attributes:
-        agent: who is to run.
         run: the run.
-        background: whether it is to be submitted rather than executed for its caller.
         policy: what becomes of it where its session has another background run.
         connection: the caller's own, in whose transaction it is submitted.
-        form: what its answer has to be, by itself or by its agent.
         attachments: its input, where that holds media; it takes the place of the run's.
-        every_event: whether its stream yields every event.
-        yield_run_output: whether its stream ends with the run itself.
-        raise_on_error: whether what it fails of in the foreground is raised.
-        dependencies: its own, in the foreground.
         line: where it is asked for, if its agent remembers the conversation that it began there.
     """
 
-    agent: AnyAgent
     run: NewRun
-    background: bool
     policy: SessionPolicy
     connection: object | None = None
-    form: Form | None = None
     attachments: Attachments | None = None
-    every_event: bool = False
-    yield_run_output: bool = False
-    raise_on_error: bool = True
-    dependencies: Mapping[str, object] | None = None
     line: Line | None = None
 
     @classmethod
     def of(
         cls,
         agent: AnyAgent,
-        given: Input,
+        given: Input | None,
         *,
+        begins: RunInput | None = None,
         images: Sequence[Image] | None = None,
         audio: Sequence[Audio] | None = None,
         videos: Sequence[Video] | None = None,
@@ -99,6 +83,8 @@ class Request(msgspec.Struct, frozen=True):
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
 
+        A run that ``begins`` with messages, and options, of another may be given nothing.
+
         Raises:
             InvalidInputError: an argument cannot be used.
             ConfigurationError: a command imports a module only to find the agents in it.
@@ -122,20 +108,18 @@ class Request(msgspec.Struct, frozen=True):
         media = None
         if images or audio or videos or files:
             media = {"images": images, "audio": audio, "videos": videos, "files": files}
-        schema = agent.input_schema
-        said = RunInput.of(
-            given if schema is None else written(schema, given),
-            with_media=media is not None,
-            role=agent.user_message_role,
-        )
-        if agent.hooks is not None:  # What it masks is nowhere at rest.
-            said = replace(said, messages=agent.hooks.at_submit(said.messages))
+        said = RunInput(())
+        if given is not None or begins is None:
+            said = _said(agent, given, with_media=media is not None)
         kept: dict[str, object] = {}
         if beside or (background and dependencies is not None):
             kept = _kept(beside, dependencies if background else None)
             said = replace(said, options=kept)
+        if begins is not None:
+            kept = {**begins.options, **kept}
+            said = RunInput((*begins.messages, *said.messages), kept)
         attachments = None
-        if media or (not isinstance(given, str) and holds_media(said.messages)):
+        if media or ((begins or not isinstance(given, str)) and holds_media(said.messages)):
             attachments = Attachments.of(said, media or {})
         run = new_run(
             agent.id,
@@ -160,23 +144,25 @@ class Request(msgspec.Struct, frozen=True):
         if session_policy is None:
             # A run that is part of another's work must not wait for that one to end.
             session_policy = agent.session_policy if run.parent_run_id is None else "parallel"
+        line = None
+        if agent.remembered is not None and not background and "session_id" not in run.chosen:
+            line = current_line()
         return cls(
-            agent,
-            run,
-            background,
-            session_policy,
-            connection,
-            form,
-            attachments,
-            agent.stream_events if stream_events is None else stream_events,
-            yield_run_output,
-            agent.raise_on_error if raise_on_error is None else raise_on_error,
-            None if background else dependencies,
-            None
-            if agent.remembered is None or background or "session_id" in run.chosen
-            else current_line(),
+            agent=agent,
+            run=run,
+            background=background,
+            policy=session_policy,
+            connection=connection,
+            form=form,
+            attachments=attachments,
+            every_event=agent.stream_events if stream_events is None else stream_events,
+            yield_run_output=yield_run_output,
+            raise_on_error=agent.raise_on_error if raise_on_error is None else raise_on_error,
+            dependencies=None if background else dependencies,
+            line=line,
         )
 
+    @override
     async def submit(self) -> RunOutput:
         """Accept the run for the background, and return it, PENDING.
 
@@ -195,52 +181,24 @@ class Request(msgspec.Struct, frozen=True):
             run = await self.attachments.attached(run)
         return await runtime.submit(self.agent, run, self.policy, self.connection)
 
-    async def execute(self) -> RunOutput:
-        """Execute the run here and now, and return it as it ended.
-
-        Raises:
-            Exception: what the run failed of, which has it as ``run_output``; it is returned
-                instead where it was asked not to raise.
-        """
-        output = await self.carried_out()
-        if output.status is RunStatus.error and self.raise_on_error:  # It had failed before.
-            error = failure(output.error_kind, output.error or "", output.error_details)
-            raise with_output(error, output)
-        return output
-
-    async def carried_out(self, emit: Emit | None = None) -> RunOutput:
-        """Execute the run here and now, and return it as it ended, also where it had failed before.
-
-        Args:
-            emit: is given its events, as they happen.
-
-        Raises:
-            Exception: what the run fails of now, if that is asked for.
-        """
+    @override
+    async def executed(self, emit: Emit | None) -> RunOutput:
         agent, run = self.agent, self.continued().run
         if self.attachments is not None:
             run = await self.attachments.attached(run)
-        try:
-            if agent.db is not None:
-                runtime = await runtime_of(agent)
-                output = await runtime.execute(agent, run, emit, self.dependencies)
-            elif agent.store_events:
-                output = await _with_events(agent, run, emit, self.dependencies)
-            else:
-                output = await execute_alone(agent, run, emit, self.dependencies)
-        except Exception as error:
-            failed: RunOutput | None = getattr(error, "run_output", None)
-            if self.raise_on_error or failed is None:
-                raise
-            output = failed
-            if output.content is None:
-                output.content, output.content_type = output.error, "str"
-        if agent.store_events and agent.db is not None:
-            await keep_events(agent, output)
-        return output if output.content_type == "str" else typed(output, agent.answering)
+        if agent.db is not None:
+            runtime = await runtime_of(agent)
+            return await runtime.execute(agent, run, emit, self.dependencies)
+        if agent.store_events:
+            return await _with_events(agent, run, emit, self.dependencies)
+        return await execute_alone(agent, run, emit, self.dependencies)
 
+    @override
+    def to_be_read(self) -> Self:
+        return msgspec.structs.replace(self, run=msgspec.structs.replace(self.run, streamed=True))
+
+    @override
     def continued(self) -> Self:
-        """Return the run in the conversation that its agent has begun where it is asked for."""
         run, line, remembered = self.run, self.line, self.agent.remembered
         if line is None or remembered is None or run.parent_run_id is not None:
             return self
@@ -258,7 +216,8 @@ async def _with_events(
     events: list[RunOutputEvent] = []
 
     def keep(event: RunOutputEvent) -> None:
-        events.append(event)
+        if not events or event.run_id == events[0].run_id:  # Else it is a child's.
+            events.append(event)
         if emit is not None:
             emit(event)
 
@@ -268,14 +227,19 @@ async def _with_events(
     return output
 
 
-async def keep_events(agent: AnyAgent, output: RunOutput) -> None:
-    """Have a run that has ended hold its events, but for those that its agent leaves out."""
-    rules = agent.session_rules
-    if rules is None or not rules.stores_events or not output.is_terminal:
-        return
-    runtime = await runtime_of(agent)
-    async with aclosing(runtime.stream(output.run_id, 0)) as events:
-        output.events = [each async for each in events if each.event not in rules.skipped]
+def _said(agent: AnyAgent, given: Input | None, *, with_media: bool) -> RunInput:
+    """Return the input of a run as it is stored.
+
+    Raises:
+        InvalidInputError: it cannot be used.
+    """
+    schema, role = agent.input_schema, agent.user_message_role
+    said = RunInput.of(
+        given if schema is None else written(schema, given), with_media=with_media, role=role
+    )
+    if agent.hooks is not None:  # What it masks is nowhere at rest.
+        said = replace(said, messages=agent.hooks.at_submit(said.messages))
+    return said
 
 
 def _kept(beside: BesideOptions, dependencies: Mapping[str, object] | None) -> dict[str, object]:

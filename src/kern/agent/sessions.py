@@ -5,7 +5,7 @@ from typing import cast
 
 from kern.agent.definition import AgentDefinition
 from kern.agent.naming import name_of
-from kern.agent.request import keep_events
+from kern.agent.work import keep_events
 from kern.db.methods import RUNS, Methods
 from kern.errors import ConfigurationError, InvalidInputError, SessionNotFoundError
 from kern.run.agent import Output, RunOutput
@@ -90,6 +90,37 @@ class Sessions(AgentDefinition[Deps, Output]):
             DatabaseError: the database refused, or is away; delete it again.
         """
         return await self._database.adelete_session(session_id, user_id or self.user_id)
+
+    async def afork_session(self, *, source_session_id: str, user_id: str | None = None) -> str:
+        """Copy a session, to go on from there in two ways; the first one stays as it is.
+
+        The copy has the state, the name and the summary of the session, and copies of all its runs
+        that have ended, with ids of their own. Its ``session_data["forked_from_session_id"]`` says
+        where it comes from.
+
+        Args:
+            source_session_id: the session.
+            user_id: the user whose session it must be; by default the agent's, or any.
+
+        Returns:
+            The id of the copy.
+
+        Raises:
+            SessionNotFoundError: there is no such session, it is another user's, or no run in it
+                has ended.
+            InvalidInputError: an argument cannot be used.
+            ConfigurationError: the agent has no db.
+            DatabaseError: it could not be copied; nothing of it was.
+        """
+        check_id("source_session_id", source_session_id)
+        store = await self._database.store()
+        forked = await store.sessions.fork(source_session_id, check_user(user_id or self.user_id))
+        if forked is None:
+            raise SessionNotFoundError(
+                f"There is no session {source_session_id!r} with a run that has ended, or it is "
+                "another user's."
+            )
+        return forked
 
     async def aget_session_messages(
         self,
@@ -298,7 +329,9 @@ class Sessions(AgentDefinition[Deps, Output]):
         row = await store.sessions.get_for(self._meant(session_id), user_id)
         if row is None:
             return []
-        records = await store.sessions.runs(row.session_id, limit, statuses, user_id=user_id)
+        records = await store.sessions.runs(
+            row.session_id, limit, statuses, user_id=user_id, without_children=True
+        )
         return [self._typed(RunOutput.from_record(each)) for each in records]
 
     async def _found(

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
-import msgspec
-
 from kern.agent.definition import runtime_of
-from kern.agent.request import Request
 from kern.agent.typed import typed, typed_events
+from kern.agent.work import Work
+from kern.execution.child import may_nest, with_sub_agents
+from kern.execution.spec import Definition
 from kern.failures import failure, with_output
 from kern.run.agent import RunOutput
 from kern.run.event import RunCompletedEvent, RunEvent, RunOutputEvent
@@ -40,32 +40,32 @@ _LAST = {
 _submitting: set[asyncio.Task[RunOutput]] = set()
 
 
-def stream_of(request: Request) -> AsyncGenerator[RunOutputEvent, None]:
+def stream_of(work: Work) -> AsyncGenerator[RunOutputEvent, None]:
     """Carry a run out, and yield its events; a background run is submitted at once.
 
     Where not every event is asked for, it yields the pieces of content, and how the run goes
-    on and ends. Then the end of a completed run has no text: the pieces were its content.
+    on and ends. What is no piece has an empty text then, the end of a completed run too: the
+    pieces were its content.
 
     Raises:
         Exception: what the run failed of.
     """
     ended: list[RunOutput] = []
-    if not request.background:
-        events = _told(request, _typed(request, _executed(request, ended)))
-        return _with_output(request, events, ended) if request.yield_run_output else events
-    run = msgspec.structs.replace(request.run, streamed=True)
-    streamed = msgspec.structs.replace(request, run=run)
+    if not work.background:
+        events = _told(work, _typed(work, _executed(work, ended)))
+        return _with_output(work, events, ended) if work.yield_run_output else events
+    streamed = work.to_be_read()
     submitting: asyncio.Task[RunOutput] | None = None
     with suppress(RuntimeError):  # Code without an event loop submits with the first event.
         submitting = asyncio.get_running_loop().create_task(streamed.submit())
         _submitting.add(submitting)
         submitting.add_done_callback(_submitting.discard)
-    events = _told(request, _typed(request, _submitted(streamed, submitting)))
-    return _with_output(request, events, ended) if request.yield_run_output else events
+    events = _told(work, _typed(work, _submitted(streamed, submitting)))
+    return _with_output(work, events, ended) if work.yield_run_output else events
 
 
 async def _with_output(
-    request: Request, events: AsyncGenerator[RunOutputEvent, None], ended: Sequence[RunOutput]
+    work: Work, events: AsyncGenerator[RunOutputEvent, None], ended: Sequence[RunOutput]
 ) -> AsyncGenerator[RunOutputEvent, None]:
     """Yield the events, and then the run; ``ended`` has it, where it was executed here."""
     last: RunOutputEvent | None = None
@@ -78,56 +78,62 @@ async def _with_output(
     else:
         if last is None:
             return
-        record = await (await runtime_of(request.agent)).store.get(last.run_id)
+        record = await (await runtime_of(work.agent)).store.get(last.run_id)
         if record is None:
             return
-        output = typed(RunOutput.from_record(record), request.agent.answering)
+        output = typed(RunOutput.from_record(record), work.agent.answering)
     yield output  # type: ignore[misc] # Only who asks for it gets it; the overloads say so.
 
 
 def _typed(
-    request: Request, events: AsyncGenerator[RunOutputEvent, None]
+    work: Work, events: AsyncGenerator[RunOutputEvent, None]
 ) -> AsyncGenerator[RunOutputEvent, None]:
-    if request.form is None:
+    if work.form is None:
         return events
-    answering = request.agent.answering
-    return typed_events(events, request.form, grows=answering is None or answering.parser is None)
+    answering = work.agent.answering
+    return typed_events(events, work.form, grows=answering is None or answering.parser is None)
 
 
 async def _told(
-    request: Request, events: AsyncGenerator[RunOutputEvent, None]
+    work: Work, events: AsyncGenerator[RunOutputEvent, None]
 ) -> AsyncGenerator[RunOutputEvent, None]:
+    own = None
     async with aclosing(events):
         async for event in events:
-            if request.every_event:
+            own = own or event.run_id  # The first event is the run's own.
+            if work.every_event:
                 yield event
+            elif event.run_id != own:
+                continue  # It is a child's.
             elif isinstance(event, RunCompletedEvent):
                 is_text = event.content_type == "str"
                 yield replace(event, content="") if is_text else event
             elif event.event in _ALWAYS_STREAMED:
-                yield event
+                # Callers print each content as it comes.
+                yield event if event.content is not None else replace(event, content="")
 
 
 async def _submitted(
-    request: Request, submitting: asyncio.Task[RunOutput] | None
+    work: Work, submitting: asyncio.Task[RunOutput] | None
 ) -> AsyncGenerator[RunOutputEvent, None]:
-    run = await (request.submit() if submitting is None else submitting)
-    async for event in _followed(request, run.run_id):
+    run = await (work.submit() if submitting is None else submitting)
+    async for event in _followed(work, run.run_id, work.told):
         yield event
 
 
-async def _executed(
-    request: Request, ended: list[RunOutput]
-) -> AsyncGenerator[RunOutputEvent, None]:
+async def _executed(work: Work, ended: list[RunOutput]) -> AsyncGenerator[RunOutputEvent, None]:
     events: asyncio.Queue[RunOutputEvent | None] = asyncio.Queue()
-    task = asyncio.create_task(request.continued().carried_out(events.put_nowait))
+    # Whose conversation it goes on with depends on who asks for it, and that is not the new task.
+    task = asyncio.create_task(work.continued().carried_out(events.put_nowait))
     task.add_done_callback(lambda _: events.put_nowait(None))
     last: RunOutputEvent | None = None
     # The last event that is stored, and the text of the call after it, which may not be.
-    stored, text = 0, ""
+    stored, text = work.told, ""
     try:
         while (event := await events.get()) is not None:
             yield event
+            if last is not None and event.run_id != last.run_id:
+                continue  # It is a child's.
             last = event
             if event.event is RunEvent.run_content:
                 text += event.content or ""
@@ -139,32 +145,54 @@ async def _executed(
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
-    if request.agent.db is None or (last is not None and last.event in _LAST):
+    if work.agent.db is None or (last is not None and last.event in _LAST):
         return
     # It was begun before; or others have carried it on from what is stored.
     if last is not None and text:
         void = Happened(RunEvent.run_content_voided, text, seq=stored)
         yield event_of(void, last, time.time())
-    async for event in _followed(request, run.run_id, stored):
+    async for event in _followed(work, run.run_id, stored):
         yield event
 
 
 async def _followed(
-    request: Request, run_id: str, after: int = 0
+    work: Work, run_id: str, after: int = 0
 ) -> AsyncGenerator[RunOutputEvent, None]:
     """Yield the events of the stored run from a number on, and raise what it failed of."""
-    runtime = await runtime_of(request.agent)
+    runtime = await runtime_of(work.agent)
     last: RunOutputEvent | None = None
-    async with aclosing(runtime.stream(run_id, after)) as events:
+    nested = work.every_event and may_nest(work.agent)
+    followed = named(work.agent, runtime.stream(run_id, after, nested=nested))
+    async with aclosing(followed) as events:
         async for event in events:
-            last = event
+            if event.run_id == run_id:
+                last = event
             yield event
     if last is None:
         return
-    if last.event is RunEvent.run_error and request.raise_on_error:
+    if last.event is RunEvent.run_error and work.raise_on_error:
         record = await runtime.store.get(run_id)
         message = last.content or "The run failed."
         if record is None:
             raise failure(None, message)
         output = RunOutput.from_record(record)
         raise with_output(failure(output.error_kind, message, output.error_details), output)
+
+
+async def named(
+    agent: Definition, events: AsyncGenerator[RunOutputEvent, None]
+) -> AsyncGenerator[RunOutputEvent, None]:
+    """Yield the events of an agent's run with the names of their agents.
+
+    Of what executes elsewhere only the ids are known until it ends.
+
+    Args:
+        agent: the agent.
+        events: those of its run, and of its children.
+    """
+    names = {each.id: each.name for each in with_sub_agents(agent)}
+    async with aclosing(events):
+        async for event in events:
+            if event.agent_name is None:
+                event.agent_name = names.get(event.agent_id)
+            yield event

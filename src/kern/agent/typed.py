@@ -41,15 +41,20 @@ async def typed_events(
 ) -> AsyncGenerator[RunOutputEvent, None]:
     """Yield the events of a run, with what there is of its value, and at the end an instance.
 
+    Those of its children, which are among them, stay as they are.
+
     Args:
         events: the events, from the beginning of an answer on.
         form: what the answer has to be.
         grows: whether the pieces of text are those of the value.
     """
-    text = ""
+    text, own = "", None
     async with aclosing(events):
         async for event in events:
+            own = own or event.run_id  # The first event is the run's own.
             match event:
+                case RunOutputEvent(run_id=run_id) if run_id != own:
+                    pass
                 case RunContentEvent() if grows:
                     text += event.content
                     event = replace(event, partial=form.partial(text))

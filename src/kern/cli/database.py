@@ -2,13 +2,15 @@
 
 import asyncio
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.keywords import nearest
+
+if TYPE_CHECKING:
+    from kern.db.methods import Methods
 
 Url = Annotated[
     str | None,
@@ -29,7 +31,7 @@ _SQLITE = "sqlite:///"
 _POSTGRES = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
 
 
-def open_database(url: str | None, table: str = TABLE, schema: str = SCHEMA) -> Database:
+def open_database(url: str | None, table: str = TABLE, schema: str = SCHEMA) -> "Methods":
     """Return the database that a command's options name.
 
     Args:
@@ -65,7 +67,7 @@ def open_database(url: str | None, table: str = TABLE, schema: str = SCHEMA) -> 
     return PostgresDb(url, table, schema)
 
 
-def existing_database(url: str | None, table: str = TABLE, schema: str = SCHEMA) -> Database:
+def existing_database(url: str | None, table: str = TABLE, schema: str = SCHEMA) -> "Methods":
     """Return the database that a command's options name, which has tables of kern.
 
     Nothing is made, in contrast to the first use of a database that has none.

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from kern import __version__
-from kern.cli import budgets, db, model, schedules, users
+from kern.cli import approvals, budgets, db, model, schedules, users
 from kern.cli.runs import commands as runs
 from kern.cli.worker.command import worker
 from kern.cli.workers import workers
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(worker)
 app.command()(workers)
+app.add_typer(approvals.app, name="approvals")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(db.app, name="db")
 app.add_typer(model.app, name="model")

@@ -17,3 +17,9 @@ class AwaitedMethods(Methods):
     get_runs = Methods.aget_runs
     upsert_run = Methods.aupsert_run
     delete_run = Methods.adelete_run
+    get_approvals = Methods.aget_approvals
+    get_approval = Methods.aget_approval
+    update_approval = Methods.aupdate_approval
+    create_approval = Methods.acreate_approval
+    delete_approval = Methods.adelete_approval
+    get_pending_approval_count = Methods.aget_pending_approval_count

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import Enum
 
+from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
 from kern.db.outbox import Outbox
@@ -16,6 +17,7 @@ from kern.db.overview import Overview
 from kern.db.processes import Processes
 from kern.db.queue import Queue
 from kern.db.reading import Reading
+from kern.db.resuming import Resuming
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
 from kern.db.sessions import Sessions
@@ -23,7 +25,6 @@ from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
 from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
-from kern.run.state import StatePatch
 
 
 class SessionType(Enum):
@@ -34,7 +35,7 @@ class SessionType(Enum):
     WORKFLOW = "workflow"
 
 
-class Store(Reading):
+class Store(Reading, Resuming):
     """An open database, used from one event loop.
 
     Every method raises :class:`~kern.errors.DatabaseUnavailableError` where the database cannot
@@ -51,6 +52,7 @@ class Store(Reading):
         budgets: how much users may use, and have used.
         users: what of it belongs to whom.
         sessions: the sessions, as users see them.
+        approvals: what people have to allow, and have decided.
     """
 
     queue: Queue
@@ -62,6 +64,7 @@ class Store(Reading):
     blobs: Blobs
     budgets: Budgets
     sessions: Sessions
+    approvals: Approvals
 
     def __init__(self) -> None:
         """Have no users yet."""
@@ -203,7 +206,8 @@ class Store(Reading):
 
         The rows change the state of the session as in :meth:`append`. What follows from the end
         happens in the same transaction: the session lock is handed off, and the run that gets it
-        enqueued; its webhook is put into the outbox.
+        enqueued; its webhook is put into the outbox. The records of what a paused run waits for are
+        made; where one was resolved meanwhile, a background run is PENDING at once.
 
         Returns:
             How it ended: CANCELLED where that was asked for. None where the attempt is stale, and
@@ -309,43 +313,6 @@ class Store(Reading):
     @abstractmethod
     async def read(self, run_id: str) -> bool:
         """Have events of a run written and notified, from now on; say whether it is known."""
-
-    @abstractmethod
-    async def resume(
-        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
-    ) -> bool:
-        """Make a run that stands still PENDING again, and enqueue it.
-
-        Args:
-            run_id: the run.
-            status: the status that it must have: PAUSED, or ERROR for a retry.
-            attempt: the attempt that has brought it there.
-            rows: to add to its journal.
-
-        Returns:
-            Whether it had that status, from that attempt; if not, nothing was changed.
-        """
-
-    @abstractmethod
-    async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
-        """Accept a run whose journal begins as another's does, up to a row.
-
-        It has a copy of the other's blobs.
-
-        Args:
-            run: the run.
-            origin: the other run.
-            seq: the number of the row.
-            state: what the steps that it begins with change in the state of its session.
-
-        Returns:
-            Whether it was accepted; if not, its id is in use.
-
-        Raises:
-            BudgetExceededError: its user has used up a budget.
-        """
 
     @abstractmethod
     async def ping(self) -> None:

@@ -118,7 +118,8 @@ class Database(ABC):
         """Cancel a user's runs, and delete everything that belongs to the user.
 
         These are runs with their journals, blobs, webhooks and entries in the queue, pending
-        cancels, sessions, schedules and budgets; also runs without a user in the user's sessions.
+        cancels, sessions, schedules, budgets and approvals; also runs without a user in the user's
+        sessions.
         Begin no new runs for the user meanwhile.
 
         Args:
@@ -147,7 +148,8 @@ class Database(ABC):
 
         Yields:
             JSON values of one row each: its ``kind`` (``"schedule"``, ``"budget"``,
-            ``"session"``, ``"run"``, ``"event"``, ``"blob"``, ``"webhook"``) and its columns;
+            ``"approval"``, ``"session"``, ``"state"``, ``"run"``, ``"event"``, ``"blob"``,
+            ``"webhook"``) and its columns;
             moments as ISO 8601, bytes as base64. What belongs to a run follows it.
 
         Raises:

@@ -10,6 +10,20 @@ BEGINNING = 1000
 """How many characters of a listed run's input are read."""
 
 
+def is_no_child(runs: str, of: str | None = None) -> str:
+    """Return the condition in SQL that a run is no tool call of a run of its session.
+
+    Args:
+        runs: the table.
+        of: what the run is a row of; by default the table.
+    """
+    run = of or runs
+    return (
+        f"NOT EXISTS (SELECT 1 FROM {runs} AS parent WHERE parent.run_id = {run}.parent_run_id "
+        f"AND parent.session_id = {run}.session_id)"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RunFilter:
     """The runs that are wanted; None, and no statuses, stand for any.
@@ -22,6 +36,7 @@ class RunFilter:
         since: the moment from which on they were accepted.
         until: the moment before which they were accepted.
         seen_by: who is to see them: those are left out that are another user's.
+        without_children: whether those are left out that tool calls of the same session's runs are.
     """
 
     agent_id: str | None = None
@@ -31,6 +46,7 @@ class RunFilter:
     since: datetime | None = None
     until: datetime | None = None
     seen_by: str | None = None
+    without_children: bool = False
 
 
 class Load(NamedTuple):

@@ -1,7 +1,7 @@
 """The webhooks that are to be sent: the port beside that of the runs.
 
-What ends a run that has a webhook puts it here, in the same transaction. Each leaves by being
-delivered or given up; both are terminal, and kept with the run.
+What ends or pauses a run that has a webhook puts it here, in the same transaction. Each leaves by
+being delivered or given up; both are terminal, and kept with the run.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ class Delivery(NamedTuple):
     """A webhook to send.
 
     Attributes:
-        delivery_id: the same for every try, another for every end of a run.
+        delivery_id: the same for every try, another for every end or pause of a run.
         run_id: the run.
         attempt: the attempt that ended it; a later end is another delivery.
         tries: how many tries there were before.

@@ -4,8 +4,8 @@ from typing import Any, Literal, overload
 
 import msgspec
 
+from kern.db.approval_methods import ApprovalMethods
 from kern.db.base import Store
-from kern.db.database import Database
 from kern.db.listing import RunFilter
 from kern.db.stored import page_of, record_of
 from kern.errors import InvalidInputError, RunStateError
@@ -17,7 +17,7 @@ from kern.run.record import NewRun
 from kern.session.agent import AnyRun
 
 
-class RunMethods(Database):
+class RunMethods(ApprovalMethods):
     """The runs in a database, for who has no agent at hand."""
 
     @overload

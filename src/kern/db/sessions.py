@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,10 +13,19 @@ from kern.db.reading import Reading
 from kern.db.users import MANY
 from kern.errors import RunStateError
 from kern.run.base import RunStatus
+from kern.run.codec import decode_object, dump
+from kern.run.identity import new_id
 from kern.run.ownership import may_see
 from kern.run.record import RunRecord
 
 LIVE = (RunStatus.pending, RunStatus.running, RunStatus.paused)
+
+ENDED = tuple(each for each in RunStatus if each.is_terminal)
+
+COPIED = """agent_id, user_id, status, attempt, input, output, error, error_kind, usage, metadata,
+    model, journal_version, priority, timeout, max_attempts, failures, usage_limits, output_schema,
+    lineage, foreground, created_at, started_at, finished_at"""
+"""The columns of a run that are the same in a copy of it."""
 
 # The seconds between two looks at whether the session's runs have stopped.
 _SOON, _LATER = 0.05, 1.0
@@ -147,6 +156,42 @@ class Sessions(ABC):
     async def forget(self, session_id: str) -> bool:
         """Delete a session that has no run any more, and say whether there was one."""
 
+    @abstractmethod
+    async def copy(self, source: str, row: SessionRow, run_ids: Sequence[tuple[str, str]]) -> None:
+        """Store a session with copies of another's state, of runs, their journals and blobs.
+
+        Args:
+            source: the other session.
+            row: the new one; its state is the other's.
+            run_ids: the runs in their order, each with the id of its copy.
+        """
+
+    async def fork(self, source: str, user_id: str | None) -> str | None:
+        """Copy a session with all its runs that have ended, and return the id of the copy.
+
+        What runs of the session say of each other the copies say of each other.
+
+        Args:
+            source: the session, as its user calls it.
+            user_id: the user whose session it must be; None for any.
+
+        Returns:
+            None where there is no such session, or no run in it that has ended.
+        """
+        found = await self.get_for(source, user_id)
+        if found is None:
+            return None
+        wanted = RunFilter(session_id=found.session_id, statuses=ENDED, seen_by=user_id)
+        records = await self._reading.find(wanted, MANY)
+        while records and (page := await self._reading.find(wanted, MANY, records[-1].run_id)):
+            records += page
+        if not records:
+            return None
+        copies = {each.run_id: new_id() for each in reversed(records)}
+        session_id = new_id()
+        await self.copy(found.session_id, _forked(found, session_id, copies), [*copies.items()])
+        return session_id
+
     async def get_for(self, session_id: str, user_id: str | None) -> SessionRow | None:
         """Return the session that a user calls ``session_id``; see :mod:`kern.run.ownership`."""
         if user_id is not None:
@@ -161,6 +206,7 @@ class Sessions(ABC):
         statuses: Sequence[RunStatus] = (),
         *,
         user_id: str | None,
+        without_children: bool = False,
     ) -> list[RunRecord]:
         """Return the newest runs of a session with their outputs, the oldest of them first.
 
@@ -169,8 +215,14 @@ class Sessions(ABC):
             limit: how many runs at most.
             statuses: where they are; by default anywhere.
             user_id: the user who asks: a session without a user may have runs of others.
+            without_children: whether to leave out those that tool calls of the others are.
         """
-        wanted = RunFilter(session_id=session_id, statuses=tuple(statuses), seen_by=user_id)
+        wanted = RunFilter(
+            session_id=session_id,
+            statuses=tuple(statuses),
+            seen_by=user_id,
+            without_children=without_children,
+        )
         found = await self._reading.find(wanted, limit)
         return await self.records([each.run_id for each in found])
 
@@ -207,3 +259,22 @@ class Sessions(ABC):
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LATER)
         return await self.forget(session_id) or deleted > 0
+
+
+def _forked(row: SessionRow, session_id: str, copies: Mapping[str, str]) -> SessionRow:
+    """Return the row of a session's copy, which says where it comes from."""
+    data, summary = decode_object(row.data), decode_object(row.summary)
+    kept = data.get("session_data")
+    data["session_data"] = {
+        **(kept if isinstance(kept, dict) else {}),
+        "forked_from_session_id": row.session_id,
+    }
+    if summary.get("run_id") in copies:  # The last run in it.
+        summary["run_id"] = copies[str(summary["run_id"])]
+    return msgspec.structs.replace(
+        row,
+        session_id=session_id,
+        data=dump(data),
+        summary=dump(summary) if summary else None,
+        created_at=None,
+    )

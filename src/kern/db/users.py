@@ -15,7 +15,16 @@ from kern.run.ownership import ids_of, place
 from kern.run.record import NewRun
 
 Table: TypeAlias = Literal[
-    "sessions", "states", "runs", "events", "blobs", "webhooks", "schedules", "budgets"
+    "sessions",
+    "states",
+    "runs",
+    "events",
+    "blobs",
+    "webhooks",
+    "schedules",
+    "budgets",
+    "approvals",
+    "approvals_of_run",
 ]
 
 Row: TypeAlias = dict[str, object]
@@ -30,6 +39,8 @@ ORDER: dict[Table, dict[str, str | int]] = {
     "events": {"seq": 0},
     "blobs": {"hash": "", "chunk": -1},
     "webhooks": {"delivery_id": ""},
+    "approvals": {"id": ""},
+    "approvals_of_run": {"id": ""},
     "schedules": {"name": ""},
     "budgets": {"per": ""},
 }
@@ -44,10 +55,19 @@ _SOON, _LATER = 0.05, 1.0
 _JSON = {
     *("input", "output", "error", "usage", "metadata", "requirements", "usage_limits", "payload"),
     *("session_state", "output_schema", "summary", "data", "key", "value"),
+    *("tool_args", "context", "resolution_data", "lineage"),
 }
-_FLAGS = {"ordered", "waiting", "counted", "watched", "streamed", "skippable", "paused"}
+_FLAGS = {
+    *("ordered", "waiting", "counted", "watched", "streamed", "skippable", "paused"),
+    *("foreground", "strict"),
+}
 
-_OF_A_RUN: dict[str, Table] = {"event": "events", "blob": "blobs", "webhook": "webhooks"}
+_OF_A_RUN: dict[str, Table] = {
+    "event": "events",
+    "blob": "blobs",
+    "webhook": "webhooks",
+    "approval": "approvals_of_run",
+}
 
 
 class Owners(NamedTuple):
@@ -120,6 +140,10 @@ class Users(ABC):
     @abstractmethod
     async def delete_budgets(self, user_id: str) -> int:
         """Delete a user's budgets with what was used of them, and say how many."""
+
+    @abstractmethod
+    async def delete_approvals(self, user_id: str) -> None:
+        """Delete the approvals of a user that no run has taken along."""
 
     @abstractmethod
     async def delete_sessions(self, user_id: str) -> int:
@@ -202,6 +226,7 @@ class Users(ABC):
                 )
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LATER)
+        await self.delete_approvals(user_id)
         sessions = await self.delete_sessions(user_id)
         return Erased(runs, sessions, schedules, await self.delete_budgets(user_id))
 
@@ -211,6 +236,8 @@ class Users(ABC):
             yield {"kind": "schedule", **row}
         async for row in self._all("budgets", user_id):
             yield {"kind": "budget", **row}
+        async for row in self._all("approvals", user_id):
+            yield {"kind": "approval", **row}
         async for row in self._all("sessions", user_id):
             yield {"kind": "session", **row}
         async for row in self._all("states", user_id):

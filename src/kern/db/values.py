@@ -1,10 +1,12 @@
 """What a database is given and what it answers: plain values, the same for every kind of it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
 from kern.errors import NewerJournalError
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.steps import VERSION
 
@@ -112,6 +114,30 @@ class Claim(NamedTuple):
     def is_limited(self) -> bool:
         """Whether there is a limit to keep."""
         return self.agent_limit is not None or self.user_limit is not None
+
+
+class Resume(NamedTuple):
+    """How a run goes on that stood still.
+
+    Attributes:
+        executor: who executes it at once, by a name that nobody else has.
+        lease: the seconds for which that one is protected from others.
+        foreground: whether it belongs to a caller from now on; by default as it was.
+        metadata: what takes the place of its metadata, as JSON text; by default it stays.
+        journal_version: the newest version of a journal that the executor knows.
+        resolved: its approvals, as the answer leaves them.
+    """
+
+    executor: str | None = None
+    lease: float | None = None
+    foreground: bool | None = None
+    metadata: str | None = None
+    journal_version: int = VERSION
+    resolved: Sequence[Approval] = ()
+
+
+ANYWHERE = Resume()
+"""At any executor, and otherwise as it was."""
 
 
 class Swept(NamedTuple):

@@ -7,7 +7,7 @@ only one of its id here and holds nothing of a caller.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from operator import attrgetter
 from weakref import WeakSet
 
@@ -40,6 +40,8 @@ class Definitions:
         self._replaceable: OrderedDict[str, Spec] = OrderedDict()
         self._paused: dict[str, tuple[float, float]] = {}
         self._left: OrderedDict[str, float] = OrderedDict()
+        self._resting: OrderedDict[str, Spec] = OrderedDict()
+        self._resting_agents: Counter[str] = Counter()
 
     def serve(self, definition: Definition) -> None:
         """Have a definition execute every run of its id; the first one of an id stays."""
@@ -89,6 +91,32 @@ class Definitions:
         if len(self._replaceable) > PINNED_LIMIT:  # Another one may execute the oldest.
             self.unpin(next(iter(self._replaceable)))
 
+    def rest(self, run_id: str, spec: Spec) -> None:
+        """Have a run that has paused here executed by this spec if it goes on by itself.
+
+        Of those that no other definition may execute only the last are known, so that paused runs
+        hold next to nothing; and who continues a run pins it to a definition of its own.
+
+        Args:
+            run_id: the run.
+            spec: what has executed it.
+        """
+        if not self._is_replaceable(spec):
+            self._forget(run_id)
+            self._resting[run_id] = spec
+            self._resting_agents[spec.id] += 1
+            if len(self._resting) > PINNED_LIMIT:
+                self._forget(next(iter(self._resting)))
+
+    def _forget(self, run_id: str) -> Spec | None:
+        """Return the spec that has executed a run until it paused, and forget it."""
+        spec = self._resting.pop(run_id, None)
+        if spec is not None:
+            self._resting_agents[spec.id] -= 1
+            if not self._resting_agents[spec.id]:
+                del self._resting_agents[spec.id]
+        return spec
+
     def unpin(self, run_id: str, transaction: str | None = None) -> Spec | None:
         """Return the spec to which a run was pinned, and forget it.
 
@@ -101,7 +129,8 @@ class Definitions:
             return None
         self._transactions.pop(run_id, None)
         self._owners.pop(run_id, None)
-        return self._pinned.pop(run_id, None) or self._replaceable.pop(run_id, None)
+        resting = self._forget(run_id) if self._resting else None
+        return self._pinned.pop(run_id, None) or self._replaceable.pop(run_id, None) or resting
 
     def is_pinned(self, run_id: str) -> bool:
         """Say whether a run waits here for its own definition."""
@@ -122,6 +151,7 @@ class Definitions:
         """The agents whose runs may begin here now."""
         now = asyncio.get_running_loop().time()
         found = dict.fromkeys(map(_id, (*self._pinned.values(), *self._replaceable.values())))
+        found |= dict.fromkeys(self._resting_agents)
         for agent_id in (*self._served, *self._seen):
             if self._default(agent_id) is not None:
                 found[agent_id] = None
@@ -146,7 +176,8 @@ class Definitions:
 
     def may_execute(self, run_id: str, agent_id: str) -> bool:
         """Say whether anything here may execute a run."""
-        return self.is_pinned(run_id) or self._default(agent_id) is not None
+        is_known = self.is_pinned(run_id) or run_id in self._resting
+        return is_known or self._default(agent_id) is not None
 
     def leave(self, run_id: str) -> float:
         """Return for how many seconds to leave a run to others that nothing here may execute.

@@ -15,7 +15,7 @@ from kern.run.base import RunStatus
 from kern.run.duration import format_duration
 from kern.run.entry import read_row
 from kern.run.fold import RunState, apply_entry
-from kern.run.printable import call_line
+from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
 from kern.run.requirement import RunRequirement, requirements_from_json
 from kern.run.steps import VERSION
@@ -60,7 +60,7 @@ class Why(NamedTuple):
         text: the same for people, with the names that matter.
         since: since when it is so, where that is known.
         until: when that ends by itself, where it does.
-        run_id: the run for which it waits.
+        run_id: the run for which it waits: its session's, or the child that waits for a person.
         executor: who executes it, or was the last to try.
     """
 
@@ -103,7 +103,7 @@ def explain(record: RunRecord, standing: Standing, fleet: Sequence[Process]) -> 
         case RunStatus.pending:
             return _pending(record, standing, fleet)
         case RunStatus.paused:
-            return _paused(record)
+            return _paused(record, standing)
     return None
 
 
@@ -233,28 +233,40 @@ def _due(record: RunRecord, standing: Standing, due: datetime, fleet: Sequence[P
     return Why(Reason.due, f"due since {_since(due, standing)}; {workers} may claim it", due)
 
 
-def _paused(record: RunRecord) -> Why:
+def _paused(record: RunRecord, standing: Standing) -> Why:
     try:
         wanted = requirements_from_json(record.requirements or "[]")
     except ValueError:
         wanted = []
-    wanted = [each for each in wanted if not each.is_resolved]
-    what = _listed([_requirement(each) for each in wanted]) or "a decision"
+    wanted = [each for each in wanted if not each.is_resolved()]
+    what = _listed([describe_requirement(each) for each in wanted]) or "a decision"
     since = min((each.created_at for each in wanted), default=None)
+    until = min((each.expires_at for each in wanted if each.expires_at is not None), default=None)
+    expiry = None if until is None else datetime.fromtimestamp(until, UTC)
+    if expiry is not None:
+        left = max(expiry - standing.at, timedelta())
+        what += f"; in {format_duration(left)} it is too late"
+    members = {each.member_run_id for each in wanted}
     return Why(
         Reason.paused,
         f"waits for a person: {what}",
         None if since is None else datetime.fromtimestamp(since, UTC),
-        executor=record.executor,
+        expiry,
+        members.pop() if len(members) == 1 else None,
+        record.executor,
     )
 
 
-def _requirement(requirement: RunRequirement) -> str:
-    call = requirement.tool_execution
+def describe_requirement(requirement: RunRequirement) -> str:
+    """Return what a run waits for, in one line: with the child that asks, and what it says."""
+    call, child = requirement.tool_execution, requirement.member_agent_name
     shown = call_line(call.tool_name, call.arguments)
+    if child is not None:
+        shown = f"{one_line(child, 60)}'s {shown}"
     if requirement.kind == "unknown_outcome":
         return f"outcome of {shown}, which was interrupted"
-    return f"{requirement.kind.replace('_', ' ')} of {shown}"
+    said = f" ({one_line(requirement.message, 80)})" if requirement.message else ""
+    return f"{requirement.kind.replace('_', ' ')} of {shown}{said}"
 
 
 def _refusal(record: RunRecord, standing: Standing, fleet: Sequence[Process]) -> str:

@@ -1,26 +1,21 @@
 """Runs in the foreground: accepted like all others, executed for a caller who waits."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-
-import msgspec
 
 from kern.aio.guard import guarded
 from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks
 from kern.db.base import Store
-from kern.db.values import Accepted
-from kern.dispatch.submission import Submission, record_of
+from kern.dispatch.answer import Answer
+from kern.dispatch.submission import Submission
 from kern.errors import DatabaseUnavailableError
 from kern.execution.attempt import Attempt
-from kern.execution.cancellation import cancellations
 from kern.execution.executor import Executor
 from kern.execution.journal import Emit
 from kern.execution.output import handed_out
 from kern.execution.settling import settle
-from kern.execution.spec import Definition, Spec
+from kern.execution.spec import Spec
 from kern.failures import with_output
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
@@ -58,20 +53,50 @@ class Foreground:
             return await self._submission.accept(run)
         except (asyncio.CancelledError, DatabaseUnavailableError):
             # Its submit may be under way still: nobody else may execute it then.
-            self._tasks.start(self._abandon(run))
+            assert run.executor is not None, "a foreground run begins where it is accepted"
+            self._tasks.start(self._abandon(run.run_id, run.executor))
             raise
 
-    async def execute(self, record: RunRecord, spec: Spec, emit: Emit | None) -> RunOutput:
+    async def resume(
+        self, record: RunRecord, answer: Answer, executor: str, lease: float
+    ) -> RunRecord:
+        """Have a run go on for a caller; if the caller leaves meanwhile, it ends CANCELLED.
+
+        Raises:
+            RunStateError: it stands otherwise by now, or does not wait for these.
+            DatabaseError: whether it goes on is not known; if it does, it does in the background.
+        """
+        resuming = asyncio.ensure_future(
+            self._submission.resume(record, answer, executor=executor, lease=lease, foreground=True)
+        )
+        try:
+            return await asyncio.shield(resuming)
+        except asyncio.CancelledError:
+            self._tasks.start(self._abandon(record.run_id, executor, resuming))
+            raise
+        except DatabaseUnavailableError:
+            self._tasks.start(self._release(record.run_id, executor))
+            raise
+
+    async def execute(
+        self, record: RunRecord, spec: Spec, emit: Emit | None, told: int | None = None
+    ) -> RunOutput:
         """Execute a run that was accepted RUNNING for this executor.
+
+        Args:
+            record: the run.
+            spec: the agent.
+            emit: is given its events, as they happen.
+            told: the number of the last event of earlier attempts that the caller has.
 
         Raises:
             DatabaseError: its end was not stored.
             Exception: what the run failed of; it is settled as ERROR by then.
         """
-        attempt = Attempt.begin(record, spec, self._store, emit=emit, foreground=True)
+        attempt = Attempt.begin(record, spec, self._store, emit=emit, foreground=True, told=told)
         self._in_hand.add(record.run_id)
         try:
-            return await _execute(self._executor, attempt)
+            return await carry(self._executor, attempt)
         finally:
             self._in_hand.discard(record.run_id)
 
@@ -79,45 +104,37 @@ class Foreground:
         """Say whether a run executes here for its caller, or is just about to."""
         return run_id in self._in_hand
 
-    async def _abandon(self, run: NewRun) -> None:
-        """End a run whose caller has left while it was being accepted, if it was."""
-        executor = run.executor
-        assert executor is not None, "a foreground run begins where it is accepted"
-        held = await until_available(lambda: self._store.held(run.run_id, executor))
-        executes = self.executes(run.run_id) or self._executor.attempt(run.run_id) is not None
-        if held is not None and not executes:
+    async def _abandon(
+        self, run_id: str, executor: str, begins: asyncio.Future[RunRecord] | None = None
+    ) -> None:
+        """End a run whose caller has left while it was to begin here, if it does.
+
+        Args:
+            run_id: the run.
+            executor: the name of this executor.
+            begins: what has it begin, where that is under way.
+        """
+        if begins is not None:
+            await asyncio.wait({begins})
+            if begins.cancelled() or begins.exception() is not None:
+                return
+        if (held := await self._held(run_id, executor)) is not None:
             output = replace(RunOutput.from_record(held), status=RunStatus.cancelled)
             await until_available(lambda: self._store.settle(output.settlement(held.attempt)))
 
+    async def _release(self, run_id: str, executor: str) -> None:
+        """Leave a run to others whose caller was not told that it begins here, if it does."""
+        if (held := await self._held(run_id, executor)) is not None:
+            await until_available(lambda: self._store.release(run_id, held.attempt))
 
-async def execute_alone(
-    definition: Definition,
-    run: NewRun,
-    emit: Emit | None,
-    dependencies: Mapping[str, object] | None = None,
-) -> RunOutput:
-    """Execute a run of an agent that has no database, and keep nothing of it.
-
-    Args:
-        definition: the agent.
-        run: the run.
-        emit: called with each event.
-        dependencies: the run's own, over the agent's.
-
-    Raises:
-        Exception: what the run failed of.
-    """
-    now = datetime.now(UTC)
-    if cancellations.take_pending(run.run_id, run.user_id):
-        return RunOutput.from_record(record_of(run, Accepted(RunStatus.cancelled, now)))
-    run = msgspec.structs.replace(run, run_id=cancellations.run_id(run.run_id, run.user_id))
-    record = record_of(run, Accepted(RunStatus.running, now))
-    spec = Spec.of(definition, dependencies)
-    attempt = Attempt.begin(record, spec, None, emit=emit, foreground=True)
-    return await _execute(Executor(), attempt)
+    async def _held(self, run_id: str, executor: str) -> RunRecord | None:
+        """Return a run that is RUNNING for this executor, if nothing here executes it."""
+        held = await until_available(lambda: self._store.held(run_id, executor))
+        executes = self.executes(run_id) or self._executor.attempt(run_id) is not None
+        return None if executes else held
 
 
-async def _execute(executor: Executor, attempt: Attempt) -> RunOutput:
+async def carry(executor: Executor, attempt: Attempt) -> RunOutput:
     """Execute an attempt in a task of its own, and cancel the run where its caller is cancelled."""
     has_begun = False
 

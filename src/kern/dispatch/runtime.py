@@ -2,24 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
-from secrets import token_hex
 
 from msgspec.structs import replace
 
 from kern.aio.guard import guard
-from kern.aio.retry import until_available
 from kern.aio.tasks import Tasks, outlived
 from kern.db.base import Store
 from kern.db.values import Kind, Signal
+from kern.dispatch.answer import Answer, check_agent
 from kern.dispatch.background import Background, output_of
 from kern.dispatch.cancelling import Cancelling
+from kern.dispatch.children import StoredChildren
 from kern.dispatch.definitions import Definitions
+from kern.dispatch.duties import FAREWELL, Duties
 from kern.dispatch.foreground import Foreground
 from kern.dispatch.heart import Pulse
-from kern.dispatch.maintenance import Maintenance
-from kern.dispatch.scheduler import Scheduler
+from kern.dispatch.owners import new_executor
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import on_terminate
 from kern.dispatch.signals import Subscriptions
@@ -28,7 +27,7 @@ from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.upkeep import Upkeep
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
-from kern.errors import DatabaseError
+from kern.execution.child import with_sub_agents
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
 from kern.execution.spec import Definition, Spec
@@ -36,12 +35,8 @@ from kern.models.base import Model
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunOutputEvent
-from kern.run.record import NewRun
-from kern.run.requirement import RunRequirement
-from kern.webhooks.sender import Sender
-
-# How long a process that ends tries to be forgotten, and lets hooks end, in seconds.
-_FAREWELL = 2.0
+from kern.run.input import with_options
+from kern.run.record import NewRun, RunRecord
 
 
 class Runtime:
@@ -50,6 +45,7 @@ class Runtime:
     Attributes:
         store: the database, open for the event loop.
         settings: how the process takes part.
+        children: what carries out the runs that tool calls of others are.
     """
 
     def __init__(
@@ -64,7 +60,8 @@ class Runtime:
         """
         self.store = store
         self.settings = settings
-        self._name = token_hex(8)
+        self._name = new_executor()
+        self._owner = owner
         self._tasks = Tasks()
         self._definitions = Definitions()
         slots = Slots(settings.slots)
@@ -106,19 +103,16 @@ class Runtime:
             settings.heartbeat,
             owner,
         )
-        self._scheduler = Scheduler(
-            store.schedules,
-            lambda run: self._submission.placed(run, self._submission.accept),
-            self._subscriptions.listen,
+        self.children = self._executor.children = StoredChildren(self, self._background)
+        self._duties = Duties(
+            store,
+            self._name,
+            settings,
+            self._submission,
+            self._subscriptions,
+            self._upkeep,
+            self._tasks,
         )
-        self._maintenance = Maintenance(
-            store.retention,
-            sweep=self._upkeep.sweep,
-            pause=settings.heartbeat / 3,
-            keep=settings.retention,
-        )
-        self._sender = Sender(store, settings.heartbeat)
-        self._duties: list[asyncio.Task[None]] = []
 
     def pulse(self) -> Pulse:
         """Return what a heart needs to extend the leases of what executes here."""
@@ -131,12 +125,15 @@ class Runtime:
 
     def serve(self, definition: Definition) -> None:
         """Execute every background run of this agent here from now on, by this definition."""
-        self._definitions.serve(definition)
+        for each in with_sub_agents(definition):
+            self._definitions.serve(each)
         self._start()
 
     def use(self, definition: Definition) -> None:
         """Know of a definition in use here, and execute what it may, if this process does that."""
         if self.settings.in_process_worker and self._definitions.see(definition):
+            for each in with_sub_agents(definition)[1:]:
+                self._definitions.see(each)
             self._start()
 
     async def reach(self, on_reach: Callable[[bool], None]) -> None:
@@ -152,13 +149,9 @@ class Runtime:
 
     async def stop(self, grace: float) -> None:
         """Execute nothing new, and release what has not ended after ``grace`` seconds."""
-        duties, self._duties = self._duties, []
-        await asyncio.gather(self._worker.stop(grace), self._sender.stop(grace))
-        await outlived(max(grace, _FAREWELL))
-        for duty in duties:
-            duty.cancel()
-        if duties:
-            await asyncio.wait(duties)
+        await asyncio.gather(self._worker.stop(grace), self._duties.sender.stop(grace))
+        await outlived(max(grace, FAREWELL))
+        await self._duties.end()
 
     async def submit(
         self,
@@ -214,51 +207,109 @@ class Runtime:
         """
         await self._subscriptions.listen()
         spec = Spec.of(definition, dependencies)
-        run = replace(run, lease=self.settings.heartbeat, executor=self._name)
+        run = replace(run, lease=self.settings.heartbeat, executor=self._name, foreground=True)
         record = await self._submission.placed(run, self._foreground.accept)
+        return await self._carried_out(record, spec, emit)
+
+    async def _carried_out(
+        self, record: RunRecord, spec: Spec, emit: Emit | None, told: int | None = None
+    ) -> RunOutput:
+        """Execute a run that is this executor's, or wait for it; return it as it ended."""
         if self._background.owns(record):
             try:
-                output = await self._foreground.execute(record, spec, emit)
+                output = await self._foreground.execute(record, spec, emit, told)
             finally:
                 self._subscriptions.notify(record.run_id)
             if output.is_terminal or output.status is RunStatus.paused:
                 return output
         if not record.status.is_terminal:
-            ended = await self.wait(record.run_id, None, "end")
+            ended = await self.wait(record.run_id, None, "end" if told is None else "pause")
             assert ended is not None, "a run that was accepted is known"
             return ended
         return output_of(spec, record)
 
+    async def retry(
+        self, run_id: str, definition: Definition | None = None, user_id: str | None = None
+    ) -> RunOutput:
+        """Have a run that ended in ERROR go on in the background.
+
+        Args:
+            run_id: the run, as the user calls it.
+            definition: the agent, where it is known.
+            user_id: the user whose run it must be; None for any.
+
+        Returns:
+            The run, PENDING.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            InvalidInputError: it is another agent's.
+            RunStateError: it is not in ERROR.
+        """
+        record = await self._submission.found(run_id, user_id)
+        if definition is not None:
+            check_agent(record, definition)
+        if record.status is not RunStatus.error:
+            await self.refuse(record, Answer(), RunStatus.error)
+        return await self.resume(record, Answer(), definition)
+
     async def resume(
-        self,
-        run_id: str,
-        status: RunStatus,
-        results: Mapping[str, str] | None = None,
-        requirements: Sequence[RunRequirement] | None = None,
-        definition: Definition | None = None,
-        user_id: str | None = None,
+        self, record: RunRecord, answer: Answer, definition: Definition | None = None
     ) -> RunOutput:
         """Have a run go on; see :meth:`kern.dispatch.submission.Submission.resume`."""
-        if user_id is not None:
-            run_id = (await self._submission.found(run_id, user_id)).run_id
-        agent_id = None if definition is None else definition.id
-        accept = partial(
-            self._submission.resume, run_id, status, results, requirements, user_id, agent_id
-        )
+        accept = partial(self._submission.resume, record, answer)
         if definition is None:
-            return await accept()
+            return RunOutput.from_record(await accept())
         self.use(definition)
-        return await self._background.pinned(definition, run_id, accept)
+        resumed = await self._background.pinned(definition, record.run_id, accept)
+        return output_of(definition, resumed)
 
-    async def fork(self, definition: Definition, run: NewRun, origin: str, seq: int) -> RunOutput:
-        """Branch a run off another; see :meth:`kern.dispatch.submission.Submission.fork`."""
-        self.use(definition)
+    async def resume_here(
+        self,
+        definition: Definition,
+        record: RunRecord,
+        answer: Answer,
+        emit: Emit | None,
+        *,
+        told: int = 0,
+        dependencies: Mapping[str, object] | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> RunOutput:
+        """Have a run go on here and now, for a caller who waits for it.
 
-        async def fork(run: NewRun) -> RunOutput:
-            accept = partial(self._submission.fork, run, origin, seq)
-            return await self._background.pinned(definition, run.run_id, accept)
+        Args:
+            definition: the agent.
+            record: the run, with its input.
+            answer: what it is given to go on with.
+            emit: called with each event, where the caller streams the run.
+            told: the number of the last event that the caller has.
+            dependencies: what is given to it from here on, over the agent's.
+            options: likewise, by the name of an option of runs.
 
-        return await self._submission.placed(run, fork)
+        Returns:
+            The run as it ended, or paused again.
+
+        Raises:
+            RunStateError: it stands otherwise by now, or does not wait for these.
+            DatabaseError: it could not be resumed, or its end not stored.
+            Exception: what the run failed of; it is settled as ERROR by then.
+        """
+        await self._subscriptions.listen()
+        spec = Spec.of(definition, dependencies)
+        given = with_options(record.input or "", options) if options else record.input
+        lease = self.settings.heartbeat
+        resumed = await self._foreground.resume(record, answer, self._name, lease)
+        if resumed.status is RunStatus.pending:  # Another run of its session is first.
+            self.use(definition)
+            if self._worker.takes_runs:
+                self._definitions.pin(record.run_id, spec, self._owner())
+        return await self._carried_out(replace(resumed, input=given), spec, emit, told)
+
+    async def refuse(
+        self, record: RunRecord, answer: Answer, wanted: RunStatus = RunStatus.paused
+    ) -> None:
+        """Say that a run cannot go on; see :meth:`kern.dispatch.submission.Submission.refuse`."""
+        await self._submission.refuse(record, answer, wanted)
 
     async def cancel(
         self, run_id: str, models: Sequence[Model] = (), user_id: str | None = None
@@ -277,41 +328,23 @@ class Runtime:
         return self._waiting.wait(run_id, timeout, until, user_id)
 
     def stream(
-        self, run_id: str, after: int, user_id: str | None = None
+        self, run_id: str, after: int, user_id: str | None = None, *, nested: bool = False
     ) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield a run's events; see :meth:`kern.dispatch.waiting.Waiting.stream`."""
-        return self._waiting.stream(run_id, after, user_id)
+        return self._waiting.stream(run_id, after, user_id, nested=nested)
 
     def _start(self) -> None:
         """Begin to execute background runs, with the duties that go with it."""
         self._worker.start()
-        if not self._duties and self._worker.takes_runs:
+        if self._worker.takes_runs and not self._duties.are_done:
             guard()
             on_terminate(self._release)
-            self._duties = [
-                self._tasks.start(self._listen()),
-                self._tasks.start(self._scheduler.run()),
-                self._tasks.start(self._maintain()),
-                self._tasks.start(self._sender.run()),
-            ]
+            self._duties.begin()
 
     async def _release(self) -> None:
         """Release the runs in flight, and let the hooks of those that have ended end, too."""
         await self._worker.release_all()
-        await outlived(_FAREWELL)
-
-    async def _maintain(self) -> None:
-        try:
-            await self._maintenance.run()
-        finally:
-            # At the end of the event loop it is only here that the database can be asked something.
-            with suppress(DatabaseError, TimeoutError):  # It is not seen alive, either way.
-                async with asyncio.timeout(_FAREWELL):
-                    await self.store.processes.leave(self._name)
-
-    async def _listen(self) -> None:
-        await until_available(self._subscriptions.listen)
-        await until_available(self._upkeep.beat)
+        await outlived(FAREWELL)
 
     def _on_beat(self, attempts: list[tuple[str, int]], mine: dict[str, bool]) -> None:
         """Stop what belongs to a later attempt or is to be cancelled, though no signal said so."""
@@ -328,15 +361,15 @@ class Runtime:
             case Kind.changed:
                 self._subscriptions.notify(signal.run_id)
             case Kind.schedule:
-                self._scheduler.wake()
+                self._duties.scheduler.wake()
             case Kind.webhook:
-                self._sender.wake()
+                self._duties.sender.wake()
             case Kind.away:
                 # Perhaps only notifications stay away, as behind a pooler.
                 self._tasks.start(self._upkeep.ping())
             case Kind.resync:
                 self._upkeep.on_reach(True)
-                self._scheduler.wake()
-                self._sender.wake()
+                self._duties.scheduler.wake()
+                self._duties.sender.wake()
                 self._worker.wake()
                 self._tasks.start(self._upkeep.resync())

@@ -19,6 +19,7 @@ from kern.run.fold import RunState, apply_entry
 from kern.run.happened import FIRST_EVENT, Happened, begun, ending_of, event_of
 from kern.run.ownership import may_see
 from kern.run.record import RunRecord
+from kern.run.steps import AnyStep
 
 
 class Reader:
@@ -37,6 +38,7 @@ class Reader:
         attempt: Callable[[], Attempt | None],
         changed: asyncio.Event,
         user_id: str | None = None,
+        on_step: Callable[[AnyStep | None, RunState], None] | None = None,
     ) -> None:
         """Begin.
 
@@ -47,6 +49,7 @@ class Reader:
             attempt: returns the attempt at the run that executes in this process, if one does.
             changed: set whenever the run may have moved on.
             user_id: the user whose run it must be; None for any.
+            on_step: called with each step, before its events are told, and with what they all say.
         """
         self._store = store
         self._run_id = run_id
@@ -54,6 +57,7 @@ class Reader:
         self._attempt = attempt
         self._changed = changed
         self._user_id = user_id
+        self._on_step = on_step
         self._state = RunState()
         self._is_announced = False
 
@@ -96,12 +100,18 @@ class Reader:
     def _from_memory(self, attempt: Attempt, is_settled: bool) -> Iterator[RunOutputEvent]:
         """Yield what has been committed of an attempt that executes here, and its end."""
         output, journal = attempt.output, attempt.journal
-        yield from self._tell(output, begun(output), output.started_at or output.created_at)
+        at = output.started_at or output.created_at
+        if journal.readable:
+            at = min(at, journal.entries[0].created_at)
+        yield from self._tell(output, begun(output), at)
         begin = bisect_right(
             journal.entries, self._state.last_seq, hi=journal.readable, key=attrgetter("seq")
         )
         for entry in journal.entries[begin : journal.readable]:
-            yield from self._tell(output, self._state.apply(entry), entry.created_at)
+            happened = self._state.apply(entry)
+            if self._on_step is not None:
+                self._on_step(entry.step, self._state)
+            yield from self._tell(output, happened, entry.created_at)
         if is_settled:
             yield from self._tell(output, self._ending(output), output.finished_at or time.time())
 
@@ -110,10 +120,16 @@ class Reader:
         output, seq = RunOutput.from_record(record), self._state.last_seq
         rows = await until_available(lambda: self._store.events(self._run_id, seq))
         if rows or _has_begun(record):  # It may have begun since the record was read.
-            for event in self._tell(output, begun(output), output.started_at or output.created_at):
+            at = output.started_at or output.created_at
+            if rows and not seq:  # A later attempt starts after what the first has done.
+                at = min(at, rows[0].created_at)
+            for event in self._tell(output, begun(output), at):
                 yield event
         for row in rows:
-            happened = apply_entry(self._state, read_row(row), row)
+            entry = read_row(row)
+            happened = apply_entry(self._state, entry, row)
+            if self._on_step is not None:
+                self._on_step(entry.step, self._state)
             for event in self._tell(output, happened, row.created_at):
                 yield event
 

@@ -1,19 +1,19 @@
 """How runs come to be: accepted, resumed, branched off others. What follows is the same for all."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
 from kern.db.base import Store
-from kern.db.values import Accepted
+from kern.db.values import Accepted, Resume
+from kern.dispatch.answer import Answer, who_was_first
 from kern.dispatch.bound import Bound
-from kern.dispatch.decisions import decide
+from kern.dispatch.resuming import decide
 from kern.errors import (
     BudgetExceededError,
     DatabaseUnavailableError,
-    InvalidInputError,
     OutcomeUnknownError,
     QueueFullError,
     RunConflictError,
@@ -23,15 +23,13 @@ from kern.errors import (
 )
 from kern.execution.blobs import put_all
 from kern.execution.cancellation import cancellations
-from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.fold import fold, row_of_event
+from kern.run.codec import decode_object, encode
 from kern.run.given import REPLACED
 from kern.run.input import RunInput
+from kern.run.lineage import Branch
 from kern.run.ownership import may_see
-from kern.run.record import JournalRow, NewRun, RunRecord
-from kern.run.requirement import RunRequirement
-from kern.run.state import StatePatch
+from kern.run.record import NewRun, RunRecord
 
 Result = TypeVar("Result")
 
@@ -100,7 +98,10 @@ class Submission:
         if cancellations.take_pending(run.run_id, run.user_id):
             run = replace(run, cancelled=True)
         try:
-            accepted = await self._store.submit(run)
+            if run.branch is None:
+                accepted = await self._store.submit(run)
+            else:
+                accepted = await self._branched(run, run.branch)
         except BudgetExceededError:
             if run.media:
                 await self._store.blobs.drop(run.run_id, [*run.media])
@@ -111,6 +112,24 @@ class Submission:
             held = await self._held(run)
             return await self.same_run(run) if held is None else _same(run, held)
         return record_of(run, accepted)
+
+    async def _branched(self, run: NewRun, branch: Branch) -> Accepted | None:
+        """Have the database accept a run as a branch of another.
+
+        Raises:
+            RunStateError: the run that it was to replace has been replaced before.
+            RunNotFoundError: that one is not there any more.
+        """
+        accepted = await self._store.fork(
+            run, branch.origin, branch.seq, branch.state, replaces=branch.replaces
+        )
+        if accepted is None and branch.replaces and await self._store.get(run.run_id) is None:
+            replaced = await self.found(branch.origin)
+            raise RunStateError(
+                f"Run {replaced.run_id} has been replaced by run {replaced.replaced_by}. Have that "
+                "one answered anew, or pass replace_original=False."
+            )
+        return accepted
 
     async def submit(self, run: NewRun, limit: int | None, policy: SessionPolicy) -> RunRecord:
         """Accept a background run; see :meth:`accept`.
@@ -164,78 +183,70 @@ class Submission:
 
     async def resume(
         self,
-        run_id: str,
-        status: RunStatus,
-        results: Mapping[str, str] | None = None,
-        requirements: Sequence[RunRequirement] | None = None,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-    ) -> RunOutput:
+        record: RunRecord,
+        answer: Answer,
+        *,
+        executor: str | None = None,
+        lease: float | None = None,
+        foreground: bool = False,
+    ) -> RunRecord:
         """Have a run that stands still go on from its journal, wherever its agent is served.
 
         Args:
-            run_id: the run.
-            status: the status in which it has to be: ERROR or PAUSED.
-            results: by tool call id, what calls returned that were made elsewhere.
-            requirements: those of a paused run, answered; see :mod:`kern.dispatch.decisions`.
-            user_id: the user whose run it must be; None for any.
-            agent_id: the agent whose run it must be; None for any.
+            record: the run, as it was found.
+            answer: what it is given to go on with.
+            executor: who executes it at once, by a name that nobody else has.
+            lease: the seconds for which that one is protected from others.
+            foreground: whether it belongs to a caller from now on.
 
         Returns:
-            The run, PENDING.
+            The run, PENDING; or RUNNING at its executor, unless it has to wait for the session
+            lock.
 
         Raises:
-            RunNotFoundError: there is no such run.
-            InvalidInputError: it is another agent's.
-            RunStateError: it is in another status, or does not wait for these.
+            RunStateError: it stands otherwise by now, or does not wait for these; the error says
+                who has answered before.
+            JournalError: what is stored of it cannot be read.
         """
-        record = await self.found(run_id, user_id)
-        if agent_id not in (None, record.agent_id):
-            raise InvalidInputError(
-                f"Run {run_id} is one of the agent {record.agent_id!r}, and not of {agent_id!r}. "
-                "Have the agent that it belongs to go on with it."
+        run_id, metadata = record.run_id, None
+        if answer.metadata:
+            metadata = encode({**decode_object(record.metadata), **answer.metadata}, "metadata")
+        try:
+            decided = await decide(self._store, record, answer)
+        except RunStateError as error:
+            who = await who_was_first(self._store, run_id, answer)
+            raise RunStateError(f"{error}{who}") from error
+        try:
+            how = Resume(executor, lease, foreground, metadata, resolved=decided.resolved)
+            resumed = await self._store.resume(
+                run_id, record.status, record.attempt, decided.rows, how
             )
-        if record.status is not status:
-            raise RunStateError(f"Run {run_id} is {record.status}, not {status}.")
-        rows = await decide(self._store, record, results or {}, requirements)
-        if not await self._store.resume(run_id, status, record.attempt, rows):
-            raise RunStateError(f"Run {run_id} is not {status} any more.")
-        return RunOutput.from_record(await self.found(run_id))
+        except OutcomeUnknownError:
+            held = None if executor is None else await self._store.held(run_id, executor)
+            if held is None:
+                raise
+            return held
+        if resumed is None:
+            await self.refuse(await self.found(run_id), answer, record.status)
+        assert resumed is not None, "else it was refused"
+        return resumed
 
-    async def fork(self, run: NewRun, origin: str, seq: int) -> RunOutput:
-        """Begin a new run with the first steps of another.
+    async def refuse(
+        self, record: RunRecord, answer: Answer, wanted: RunStatus = RunStatus.paused
+    ) -> None:
+        """Say that a run cannot go on like this, and who has answered before.
 
         Args:
-            run: the new run; its input is the other's.
-            origin: the other run.
-            seq: the number of the last event that the new run copies.
-
-        Returns:
-            The new run, PENDING.
+            record: the run, as it stands.
+            answer: what it was given to go on with.
+            wanted: the status that it would have to have.
 
         Raises:
-            RunConflictError: the new run's id is in use.
-            JournalError: what is stored of the other one cannot be read.
+            RunStateError: it has another one.
         """
-        rows = await self._store.events(origin, 0)
-        last = row_of_event(rows, seq)
-        copied = [row for row in rows if row.seq <= last]
-        if not await self._store.fork(run, origin, last, await self._moved(run, origin, copied)):
-            await self._check_taken(run)
-            raise RunConflictError(f"run_id {run.run_id!r} is in use. Choose a new one.")
-        return RunOutput.from_record(await self.found(run.run_id))
-
-    async def _moved(
-        self, run: NewRun, origin: str, copied: Sequence[JournalRow]
-    ) -> StatePatch | None:
-        """Return what a fork changes in the state of its session as it begins.
-
-        In the session of the origin that is done: later runs may have changed it since.
-        """
-        changes = fold(copied).changes
-        if changes is None or (await self.found(origin)).session_id == run.session_id:
-            return None
-        return changes
+        who = await who_was_first(self._store, record.run_id, answer)
+        status = record.status if record.status is not wanted else f"{wanted} anew"
+        raise RunStateError(f"Run {record.run_id} is {status}, not {wanted}.{who}")
 
     async def found(
         self, run_id: str, user_id: str | None = None, *, with_input: bool = False
@@ -305,7 +316,7 @@ def _same(run: NewRun, record: RunRecord) -> RunRecord:
     if not may_see(run.user_id, record.user_id):
         raise _TakenError(f"run_id {run.run_id!r} is in use. Choose a new one.")
     is_same = record.input == run.input or _is_replaced(record)
-    if not is_same or record.agent_id != run.agent_id:
+    if not is_same or (record.agent_id, record.lineage) != (run.agent_id, run.lineage):
         raise RunConflictError(
             f"run_id {run.run_id!r} is in use for another input or agent. Choose a new one."
         )
@@ -329,7 +340,8 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         int(begins),
         accepted.created_at,
         accepted.created_at if begins else None,
-        metadata=run.metadata,
+        None,
+        run.metadata,
         priority=run.priority,
         run_at=run.run_at,
         timeout=run.timeout,
@@ -339,10 +351,14 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         executor=run.executor if begins else None,
         usage_limits=run.usage_limits,
         output_schema=run.output_schema,
+        foreground=run.foreground,
         waiting=accepted.waiting,
         input=run.input,
         streamed=run.streamed,
         budgeted=accepted.budgeted,
         is_new_session=run.is_new_session,
     )
+    if run.lineage is not None:
+        last_seq = 0 if run.branch is None else run.branch.seq
+        record = replace(record, lineage=run.lineage, last_seq=last_seq)
     return record if run.media is None else replace(record, media=run.media)

@@ -18,6 +18,9 @@ from kern.execution.report import log_failure, log_loss
 from kern.run.agent import RunOutput
 from kern.run.base import RunInfo, RunStatus
 
+# How many pauses expire in one sweep at most.
+_EXPIRED = 1000
+
 
 class Upkeep:
     """The upkeep of one event loop.
@@ -89,6 +92,8 @@ class Upkeep:
             for run_id in swept.expired:
                 self._subscriptions.notify(run_id)
                 await self._log_loss(run_id)
+            for run_id in await self._store.expired_pauses(_EXPIRED):
+                self._subscriptions.notify(run_id)
         for run_id in self._definitions.pinned:
             record = await self._store.get(run_id)
             if record is not None and record.status.is_terminal:

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import replace
+from contextlib import aclosing
+from copy import copy
 from functools import partial
 from typing import Literal, TypeAlias
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.db.values import Kind
+from kern.dispatch.nested_events import NestedEvents
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.streams import Reader
 from kern.errors import RunNotFoundError
@@ -82,7 +84,7 @@ class Waiting:
             ) from None
 
     async def stream(
-        self, run_id: str, after: int, user_id: str | None = None
+        self, run_id: str, after: int, user_id: str | None = None, *, nested: bool = False
     ) -> AsyncGenerator[RunOutputEvent, None]:
         """Yield the events of a run, until it ends or pauses.
 
@@ -90,6 +92,7 @@ class Waiting:
             run_id: the run, as the user calls it.
             after: the number of the last event that the reader has, or 0.
             user_id: the user whose run it must be; None for any.
+            nested: whether to yield those of its children among them.
 
         Raises:
             RunNotFoundError: there is no such run.
@@ -103,9 +106,15 @@ class Waiting:
         await until_available(self._subscriptions.listen)
         with waiting_for_a_run(), self._subscriptions.to(found) as changed:
             attempt = partial(self._attempt, found, user_id)
-            reader = Reader(self._store, found, after, attempt, changed, user_id)
-            async for event in reader.events(lambda: self._look_again):
-                yield event
+            children = NestedEvents(self.stream, after) if nested else None
+            on_step = None if children is None else children.step
+            reader = Reader(self._store, found, after, attempt, changed, user_id, on_step)
+            events = reader.events(lambda: self._look_again)
+            if children is not None:
+                events = children.events(events)
+            async with aclosing(events):
+                async for event in events:
+                    yield event
 
     async def _found(self, chosen: str, user_id: str | None) -> str | None:
         """Return the id of the run that a user calls ``chosen``; None where it is not known."""
@@ -163,7 +172,7 @@ class Waiting:
                 looked()
                 is_silent = await self._silence(changed)
                 if attempt is not None and attempt.is_settled:
-                    return replace(attempt.output)
+                    return copy(attempt.output)
                 if record is not None and is_silent:
                     await self._explain(record, reasons)
 

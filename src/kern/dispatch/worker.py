@@ -74,6 +74,7 @@ class Worker:
         self._heartbeat = heartbeat
         self._owner = owner
         self._in_hand: set[str] = set()
+        self._early: dict[str, Entry] = {}
         self._working: dict[asyncio.Task[None], tuple[str, object]] = {}
         self._has_backlog = False
         # A slot that is free again is as good a reason to look into the queue as a due run.
@@ -175,6 +176,10 @@ class Worker:
         if len(entries) < limit and self._slots.free > 0:
             self._has_backlog = False
         fresh = [entry for entry in entries if not self.executes(entry.run_id)]
+        if len(fresh) < len(entries):
+            # Perhaps they were made due as their attempts here came to their end: a pause, say.
+            early = [entry for entry in entries if entry.run_id in self._in_hand]
+            self._early |= {entry.run_id: entry for entry in early}
         for entry in fresh:
             self._slots.take()
             self._start(entry.run_id, self._take(entry))
@@ -211,6 +216,8 @@ class Worker:
         run_id, _ = self._working.pop(task)
         self._in_hand.discard(run_id)
         self._slots.give_back()
+        if (entry := self._early.pop(run_id, None)) is not None:
+            self._tasks.start(self._put_back(entry))
 
     async def _take(self, entry: Entry) -> None:
         """Claim the run of an entry, acknowledge it, and execute the run."""
@@ -239,6 +246,11 @@ class Worker:
             return
         spec, is_pinned = definition
         await self._execute(self._attempt(found, spec, is_pinned=is_pinned), found)
+
+    async def _put_back(self, entry: Entry) -> None:
+        """Have an entry delivered once more."""
+        await until_available(lambda: self._store.queue.put_back(entry, 0.0))
+        self.wake()
 
     async def _leave(self, entry: Entry) -> None:
         """Put an entry back for others, and look again after a while whether they took it."""
@@ -283,11 +295,13 @@ class Worker:
         if attempt.is_pinned and attempt.postponed is not None:
             self._definitions.pin(record.run_id, attempt.spec)
             self.wake()  # What was notified of before it was pinned has been left to others.
+        spec, status = attempt.spec, attempt.output.status
         if attempt.refusal is not None:
             self._definitions.pause(record.agent_id)
-        elif attempt.output.status is RunStatus.completed:
+        elif status is RunStatus.completed:
             self._definitions.proved(record.agent_id)
-        spec = attempt.spec
+        elif status is RunStatus.paused and attempt.is_pinned:
+            self._definitions.rest(record.run_id, spec)
         if spec.agent_limit is not None or spec.user_limit is not None:
             await self._admit(spec, record)
 

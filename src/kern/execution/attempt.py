@@ -4,34 +4,35 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self, cast
+from typing import Self
 from weakref import WeakMethod
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.errors import ModelError
 from kern.execution.answering import Answering
-from kern.execution.blobs import blobs_in, whole, with_data
+from kern.execution.blobs import blobs_in, with_data
+from kern.execution.child import SHARES_STATE, Children
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
 from kern.execution.retriever import joined
 from kern.execution.spec import Spec, debugging
 from kern.execution.state import SessionState, load
-from kern.media import Media, media_of
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunInfo
 from kern.run.budget import Spending
-from kern.run.codec import shown
-from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.fold import RunState
 from kern.run.input import RunInput
+from kern.run.lineage import Begun, begun_of
 from kern.run.message import Message
 from kern.run.record import RunRecord
+from kern.run.requirement import RunRequirement
 from kern.run.state import CURRENT
-from kern.run.steps import OUTPUT_MODEL, StateChanged
+from kern.run.steps import StateChanged
+from kern.run.turn import Turn
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
 from kern.tools.toolkit import Toolkit
@@ -61,6 +62,8 @@ class Attempt:
         postponed: the seconds after which the next attempt may begin, once this one has failed, or
             the run sleeps.
         wakes_at: when the first of the calls goes on that sleep, in seconds since 1970.
+        waits: what calls of the last turn wait for that a person has to do.
+        asks: the calls that need a person as functions of their tools say, by turn and place.
         tools: what the model can have called, by name.
         context: what the model is told before the run's own messages.
         messages: the run's own messages, those of the last turn left out while it is open.
@@ -75,6 +78,7 @@ class Attempt:
         last_seq: the number of the last row that earlier attempts have journaled, or 0.
         is_pinned: whether the spec is that of the run's submit, in this process.
         calls: counts its tool calls that are under way, where somebody wants to know.
+        children: what carries out the runs that its tool calls are, where it has a store.
         refusal: why this process cannot execute the run, once that is known.
         fallback: who answered last, where it was not the agent's own model.
         unfit: the models that no later call needs to ask, each with the error that says why.
@@ -84,9 +88,9 @@ class Attempt:
         tool_instructions: what the model is told of tools in its system message.
         session_state: the state of its session, once somebody has asked for it.
         is_new_session: whether nothing can be stored of its session, which was made with the run.
+        connected: toolkits that were opened for it, to be closed at its end.
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
-        tool_instructions: what the model is told of tools in its system message.
         stored_history: the history as the run's output is to hold it.
     """
 
@@ -105,6 +109,8 @@ class Attempt:
     failures: int = 0
     postponed: float | None = None
     wakes_at: float | None = None
+    waits: tuple[RunRequirement, ...] = ()
+    asks: frozenset[tuple[int, int]] = frozenset()
     tools: Mapping[str, Tool] = field(default_factory=dict)
     context: list[Message] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -119,6 +125,7 @@ class Attempt:
     last_seq: int = 0
     is_pinned: bool = False
     calls: OpenCalls | None = None
+    children: Children | None = None
     refusal: str | None = None
     fallback: Model | None = None
     unfit: tuple[tuple[Model, ModelError], ...] = ()
@@ -147,6 +154,7 @@ class Attempt:
         emit: Emit | None = None,
         foreground: bool = False,
         is_pinned: bool = True,
+        told: int | None = None,
     ) -> Self:
         """Return the attempt that a record is in, ready to be executed.
 
@@ -157,6 +165,8 @@ class Attempt:
             emit: told of each event, where the run's own caller streams it.
             foreground: whether it belongs to a caller who waits.
             is_pinned: whether the spec is that of the run's submit, in this process.
+            told: the number of the last event of earlier attempts that its caller has, who is
+                told of those that follow.
         """
         output = RunOutput.from_record(record)
         output.agent_name = spec.name
@@ -166,7 +176,11 @@ class Attempt:
             record.input or "",
             output,
             store,
-            Journal(store, output, record.attempt, emit, record.streamed, charged=record.budgeted),
+            Journal(
+                *(store, output, record.attempt, emit, record.streamed),
+                charged=record.budgeted,
+                told=told,
+            ),
             record.attempt,
             foreground=foreground,
             timeout=record.timeout,
@@ -219,6 +233,11 @@ class Attempt:
             place, message = self.addressed
             messages[len(self.context) + place] = message
         return messages
+
+    @property
+    def untold(self) -> Sequence[Turn]:
+        """The turns whose messages are not among the run's own yet."""
+        return self.journal.state.turns[self._told :]
 
     @property
     def run_context(self) -> RunContext:
@@ -283,8 +302,9 @@ class Attempt:
     async def _load_state(self) -> SessionState:
         output, changes = self.output, self.journal.state.changes
         ids = (output.user_id, output.session_id, output.run_id)
+        is_alone = self.is_new_session or SHARES_STATE in self.options
         state = await load(
-            None if self.is_new_session else self.store,
+            None if is_alone else self.store,
             output.session_id,
             self.spec.state_rules,
             self.options.get("session_state"),
@@ -296,51 +316,20 @@ class Attempt:
         self.run_context.session_state = state.value
         return state
 
+    @property
+    def begun(self) -> Begun | None:
+        """Where it begins with messages of another run: what has to be known of that."""
+        return begun_of(self.options) if self.options else None
+
+    @property
+    def asked(self) -> list[Message]:
+        """What the run was given, without what an earlier run was given before it."""
+        begun = self.begun
+        return self.messages if begun is None else self.messages[begun["checked"] :]
+
     def _messages_so_far(self) -> list[Message]:
-        turns = self.journal.state.turns[self._told :]
-        return [*self.context, *self.messages, *(each for turn in turns for each in turn.messages)]
-
-    def show(self) -> None:
-        """Let the output show what the steps say, and the text of an unfinished answer."""
-        output, state = self.output, self.journal.state
-        turns = state.turns
-        if state.fallback is not None:
-            output.model_provider, output.model = state.fallback
-        output.messages = [*self.stored_history, *self.messages]
-        for turn in turns[self._told :]:
-            output.messages += turn.messages
-        output.content = self.journal.unfinished_text or state.answer_text
-        if state.told is not None or state.searched:
-            output.references = [*state.references]
-        if self.answering is not None or state.hooks:
-            self._show_answer()
-        output.tools = [
-            turn.executions[place] for turn in turns for place in sorted(turn.executions)
-        ]
-        duration, output.metrics = output.metrics.duration, state.metrics
-        output.metrics.duration = duration
-        output.metrics.name(output.model, output.model_provider)
-        output.requirements = list(state.requirements)
-        if self.session_state is not None:
-            output.session_state = self.session_state.stored
-
-    def _show_answer(self) -> None:
-        """Let the output show the value of the answer, and what secondary models have said."""
-        output, state = self.output, self.journal.state
-        output.followups = [*state.followups]
-        answer = state.replaced or self.answer
-        if (state.replaced or state.answers_of(OUTPUT_MODEL)) and output.messages:
-            # What its caller was told is what later runs are shown, with the media of the draft.
-            text = state.answer_text or ""
-            if state.replaced is not None:
-                text = shown(state.replaced[0])
-            parts = output.messages[-1].parts
-            made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
-            content: Content = (TextPart(text), *made) if made else text
-            output.messages[-1] = Message("assistant", content)
-        if answer is not None:
-            # It is a value of JSON here; the agent's methods make an instance of it.
-            output.content, output.content_type = cast("tuple[str, str]", answer)
+        later = (each for turn in self.untold for each in turn.messages)
+        return [*self.context, *self.messages, *later]
 
     async def replay(self) -> None:
         """Read what earlier attempts have journaled, and see with what this one goes on.
@@ -384,8 +373,10 @@ class Attempt:
     def _take_input(self) -> None:
         said = RunInput.from_json(self.input)
         self.options, given = said.options, said.messages
-        if said.options and (wanted := said.options.get("debug_mode")) is not None:
-            self.spec = debugging(self.spec, bool(wanted))
+        if said.options:
+            self.journal.leaves_state = SHARES_STATE in said.options
+            if (wanted := said.options.get("debug_mode")) is not None:
+                self.spec = debugging(self.spec, bool(wanted))
         if self.store is None and self.loaded:
             given = tuple(with_data(each, self.loaded) for each in given)
         self.add(self.messages, given, self.output.run_id)
@@ -400,21 +391,6 @@ class Attempt:
         to += messages
         for hash in blobs_in(messages):
             self.blobs[hash] = run_id
-
-
-async def given_media(attempt: Attempt) -> tuple[Media, ...]:
-    """Return what the run was given, and what its tools have made before the last turn.
-
-    Raises:
-        BlobNotFoundError: it is not there any more.
-    """
-    given = [each for each in attempt.messages if each.role in ("user", "tool")]
-    return tuple(
-        media_of(part)
-        for message in await whole(attempt.store, given, attempt.blobs, attempt.loaded)
-        for part in message.parts
-        if isinstance(part, ImagePart | AudioPart | FilePart)
-    )
 
 
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:

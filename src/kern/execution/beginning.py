@@ -11,7 +11,7 @@ from functools import partial
 from kern.aio.retry import until_available
 from kern.binder import Binder
 from kern.errors import described
-from kern.execution.attempt import Attempt, given_media
+from kern.execution.attempt import Attempt
 from kern.execution.blobs import without_media
 from kern.execution.context import (
     Told,
@@ -34,7 +34,7 @@ from kern.execution.context_rules import (
     told_of,
 )
 from kern.execution.sessions import summary_of
-from kern.execution.values import as_parent, run_values
+from kern.execution.values import as_parent, given_media, run_values
 from kern.run.codec import decode_object
 from kern.run.given import run_input_of
 from kern.run.input import messages_of
@@ -164,7 +164,7 @@ def _query(messages: Sequence[Message]) -> str:
 async def _values(attempt: Attempt, binder: Binder) -> dict[str, object]:
     values = await run_values(attempt, binder.names)
     if "run_input" in binder.names:
-        values["run_input"] = run_input_of(attempt.messages, await given_media(attempt))
+        values["run_input"] = run_input_of(attempt.asked, await given_media(attempt))
     return values
 
 
@@ -196,10 +196,13 @@ async def _history(attempt: Attempt, limit: int) -> list[Message]:
         found = await until_available(lambda: store.outputs(attempt.history))
     else:
         agent_id = attempt.spec.id if attempt.spec.history_agents == "own" else None
+        begun = attempt.begun  # What was accepted since the other run is not told.
+        ids = (output.session_id, output.run_id)
+        session_id, before = ids if begun is None else (begun["session_id"], begun["before"])
         found = await until_available(
             lambda: store.history(
-                output.session_id,
-                output.run_id,
+                session_id,
+                before,
                 limit,
                 agent_id=agent_id,
                 user_id=output.user_id,

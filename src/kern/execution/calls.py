@@ -18,19 +18,21 @@ from kern.errors import (
     UsageLimitError,
     described,
 )
-from kern.execution.attempt import Attempt, given_media
+from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_result
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
+from kern.execution.requirements import asked_by, is_interrupted, key_of, needed, required
 from kern.execution.steps import AsleepError, CallSteps, Suspended
+from kern.execution.values import given_media
 from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, current_run, current_user
 from kern.run.content import Content, text_of
 from kern.run.printable import one_line
-from kern.run.requirement import RequirementKind, RunRequirement
+from kern.run.requirement import CallPaused, RequirementKind, place_of
 from kern.run.steps import Paused, ToolConcluded, ToolEnded, ToolsBegun
-from kern.run.tool import ToolCall, ToolExecution
+from kern.run.tool import ToolCall
 from kern.run.turn import Turn
-from kern.tools import Tool, ToolResult
+from kern.tools import ToolResult
 from kern.tools.hooked import execution_of
 
 logger = logging.getLogger("kern")
@@ -61,7 +63,7 @@ def starts(attempt: Attempt, number: int, calls: Calls) -> tuple[int, ...]:
         (place, call)
         for place, call in calls
         if _refusal(attempt, number, place, call, calls) is None
-        and _needed(attempt, number, place, attempt.tools[call.name]) is None
+        and needed(attempt, number, place, attempt.tools[call.name]) is None
     ]
     return tuple(place for place, _ in next(iter(groups(attempt, due)), ()))
 
@@ -133,14 +135,17 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         StaleAttemptError: the run has a later attempt.
     """
     check_calls(attempt, turn)
-    await check_tool_calls(attempt, len(turn.open_calls))
-    requirements = [
-        _required(attempt, turn, place, call, kind)
-        for place, call in turn.open_calls
+    due = turn.open_calls
+    await check_tool_calls(attempt, len(due))
+    attempt.waits = tuple(
+        each
+        for place, call in due
         if (kind := _requirement(attempt, turn.number, place, call)) is not None
-    ]
-    waiting = {each.tool_execution.tool_call_id for each in requirements}
-    due = [(place, call) for place, call in turn.open_calls if call.id not in waiting]
+        for each in required(attempt, turn, place, call, kind)
+    )
+    if attempt.waits:
+        waiting = {place_of(each) for each in attempt.waits}
+        due = [(place, call) for place, call in due if place not in waiting]
     for number, group in enumerate(_in_order(attempt, turn, due)):
         if attempt.wakes_at is not None:
             break  # They come after a call that sleeps.
@@ -151,9 +156,10 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
             await uses[0]
         else:
             await _side_by_side(uses)
-    if requirements:
+    if attempt.waits:
         # Who sleeps goes on with the decision, and sleeps on if it is early.
-        attempt.journal.keep(Paused(tuple(requirements)))
+        requirements = tuple(sorted(attempt.waits, key=place_of))
+        attempt.journal.keep(Paused(requirements))
         names = ", ".join(each.tool_execution.tool_name for each in requirements)
         raise PausedError(
             f"A person has to decide about {names}. Answer the run's requirements, and continue "
@@ -197,6 +203,9 @@ async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None
             result = await _call(attempt, turn, place, call)
         except Suspended as suspended:
             attempt.wakes_at = min(suspended.until, attempt.wakes_at or suspended.until)
+            return
+        except CallPaused as paused:
+            attempt.waits += tuple(asked_by(attempt, turn, place, paused.requirements))
             return
     else:
         result = ToolResult(refusal, is_error=True)
@@ -260,7 +269,7 @@ async def _call(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
         if isinstance(result, ToolResult):
             return result
         raise TypeError(f"middleware returned {type(result).__name__} in place of a ToolResult")
-    except ThreadLimitError:
+    except (CallPaused, ThreadLimitError):
         raise
     except Exception as error:  # What is raised around a tool is its call's error, too.
         run_id = attempt.output.run_id
@@ -275,12 +284,14 @@ async def _make(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
     if around:
         asks_for = frozenset(asks_for).union(*(each.names for each in around))
     emit = partial(attempt.pieces.take, turn.number, place, tool.show_result)
-    key = _key(attempt, turn, place)
-    if not asks_for & STATE_VALUES:
-        context = attempt.run_context.for_call(call.id, key, emit)
+    state = await attempt.load_state() if asks_for & STATE_VALUES else None
+    context = attempt.run_context.for_call(call.id, key_of(attempt, turn, place), emit)
+    if turn.approved or turn.passed:
+        context.is_approved = place in turn.approved
+        context.answers = (turn.passed or {}).get(place, ())
+    if state is None:
         return await _make_with(attempt, place, context, call, asks_for)
-    state = await attempt.load_state()
-    context, copy = attempt.run_context.for_call(call.id, key, emit), state.copy()
+    copy = state.copy()
     context.session_state = copy.value
     result = await _make_with(attempt, place, context, call, asks_for)
     try:
@@ -339,7 +350,7 @@ def _refusal(
         return f"Not called: the run may call {tool.name} {most} times. Go on without it."
     if tool.needs_person and (unfit := tool.unfit(call.arguments)) is not None:
         return unfit
-    if tool.on_interrupt == "fail" and _is_interrupted(attempt, number, place):
+    if tool.on_interrupt == "fail" and is_interrupted(attempt, number, place):
         return _UNKNOWN_OUTCOME
     return None
 
@@ -349,34 +360,10 @@ def _requirement(
 ) -> RequirementKind | None:
     """Return what a call needs a person for, if it does."""
     tool = attempt.tools.get(call.name)
-    needed = None if tool is None else _needed(attempt, number, place, tool)
-    if needed is None or _refusal(attempt, number, place, call) is not None:
+    kind = None if tool is None else needed(attempt, number, place, tool)
+    if kind is None or _refusal(attempt, number, place, call) is not None:
         return None
-    return needed
-
-
-def _needed(attempt: Attempt, number: int, place: int, tool: Tool) -> RequirementKind | None:
-    """Return what a call needs a person for that is not refused."""
-    if tool.on_interrupt == "pause" and _is_interrupted(attempt, number, place):
-        return "unknown_outcome"
-    if not tool.needs_person:
-        return None
-    turns = attempt.state.turns
-    is_decided = number <= len(turns) and place in turns[-1].started | turns[-1].allowed
-    return None if is_decided else "confirmation"
-
-
-def _required(
-    attempt: Attempt, turn: Turn, place: int, call: ToolCall, kind: RequirementKind
-) -> RunRequirement:
-    schema = attempt.tools[call.name].schema.parameters
-    execution = ToolExecution(call.id, call.name, call.arguments)
-    execution.requires_confirmation = kind == "confirmation"
-    return RunRequirement(_key(attempt, turn, place), kind, execution, schema)
-
-
-def _is_interrupted(attempt: Attempt, number: int, place: int) -> bool:
-    return number == attempt.replayed and place in attempt.interrupted
+    return kind
 
 
 def _earlier(attempt: Attempt, number: int) -> int:
@@ -392,8 +379,3 @@ def _before(attempt: Attempt, number: int, place: int, call: ToolCall, calls: Ca
     of_turn = turns[number - 1].message.tool_calls if number <= len(turns) else ()
     made += of_turn[:place] or [each for at, each in calls if at < place]
     return sum(each.name == call.name for each in made)
-
-
-def _key(attempt: Attempt, turn: Turn, place: int) -> str:
-    """Return what names a call, the same in every attempt."""
-    return f"{attempt.output.run_id}/{turn.number}/{place}"

@@ -29,11 +29,12 @@ from kern.errors import (
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
 from kern.execution.cancellation import cancellations, managed
+from kern.execution.child import Children
 from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
 from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
-from kern.execution.output import details_of
+from kern.execution.output import details_of, show
 from kern.execution.report import log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
 from kern.execution.steps import AsleepError
@@ -90,7 +91,11 @@ class _Execution:
 
 
 class Executor:
-    """Executes attempts on the running event loop, each in the task that asks for it."""
+    """Executes attempts on the running event loop, each in the task that asks for it.
+
+    Attributes:
+        children: what carries out the runs that tool calls are; None where they are kept nowhere.
+    """
 
     def __init__(
         self,
@@ -105,6 +110,7 @@ class Executor:
         """
         self._notify = notify
         self._unserved_timeout = unserved_timeout
+        self.children: Children | None = None
         self._executing: dict[str, _Execution] = {}
         self._early: OrderedDict[tuple[str, Kind], None] = OrderedDict()
         self._loop = asyncio.get_running_loop()
@@ -142,7 +148,7 @@ class Executor:
             if current.number >= attempt.number:
                 return await show_current(attempt)
             self.stop(run_id, Stop.stale)
-        attempt.journal.on_write = self._notify
+        attempt.journal.on_write, attempt.children = self._notify, self.children
         execution = self._executing[run_id] = _Execution(attempt)
         cancellations.executes(run_id, attempt.output.user_id, self._stop_from_any_thread)
         for kind in (Kind.cancel, Kind.read) if self._early else ():
@@ -329,14 +335,14 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
     # It may have come to its end before it was told what is stored.
     with suppress(JournalError, ValueError):
         await attempt.restore()
-    attempt.show()
-    if attempt.state.secondary or attempt.state.fallback is not None:
+    show(attempt)
+    state = attempt.state
+    if state.secondary or state.children or state.fallback is not None:
         output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content
     if isinstance(attempt.failure, CheckError):  # What was refused is nobody's answer.
         output.content, output.content_type = None, "str"
-    state = attempt.state
     kept = None if state.kept is None else state.kept_at(attempt.spec.models)
     if attempt.tries and isinstance(attempt.failure, ModelError) and attempt.failure.transient:
         await postpone(attempt, attempt.failure)

@@ -20,11 +20,12 @@ from kern.errors import (
     ThreadLimitError,
     described,
 )
-from kern.execution.attempt import Attempt, given_media
+from kern.execution.attempt import Attempt
 from kern.execution.hook_values import content_left, messages_left, run_output_of
 from kern.execution.hooks import Hook, Hooks
 from kern.execution.journal import StaleAttemptError
-from kern.execution.values import as_parent, run_values
+from kern.execution.output import show
+from kern.execution.values import as_parent, given_media, run_values
 from kern.guardrails.base import BaseGuardrail
 from kern.models.form import Form
 from kern.run.base import STATE_VALUES
@@ -71,7 +72,7 @@ async def run_post_hooks(attempt: Attempt, hooks: Hooks) -> None:
     """
     for hook in _due(attempt, hooks.post):
         await attempt.journal.commit()
-        attempt.show()
+        show(attempt)
         try:
             left, patch = await _called(attempt, hook, _post(attempt, hook))
         except CheckError as refused:
@@ -83,7 +84,7 @@ async def run_post_hooks(attempt: Attempt, hooks: Hooks) -> None:
 
 def start_in_background(attempt: Attempt, hooks: Hooks) -> None:
     """Begin the hooks that nobody waits for; the run has its answer."""
-    attempt.show()
+    show(attempt)
     for hook in hooks.in_background:
         work = _pre(attempt, hook) if hook.kind == "pre" else _post(attempt, hook)
         outlive(_alone(attempt, hook, work), f"run {attempt.output.run_id}: {hook.name}")
@@ -97,7 +98,7 @@ async def _alone(attempt: Attempt, hook: Hook, work: Coroutine[Any, Any, Left]) 
 
 async def _pre(attempt: Attempt, hook: Hook) -> Left:
     """Call a pre-hook, and return what it has put in the place of the input."""
-    messages = StoredInput.from_json(attempt.input).messages
+    messages = StoredInput.from_json(attempt.input).messages[_checked(attempt) :]
     media = await given_media(attempt)
     run_input = run_input_of(messages, media)
     if isinstance(hook.function, BaseGuardrail):
@@ -106,6 +107,11 @@ async def _pre(attempt: Attempt, hook: Hook) -> Left:
         await _call(attempt, hook, run_input=run_input)
     left = messages_left(messages, run_input.input_content)
     return None if left is None else ([each.to_dict() for each in left], "messages")
+
+
+def _checked(attempt: Attempt) -> int:
+    """Return how many messages it begins with that pre-hooks are not to see."""
+    return 0 if attempt.begun is None else attempt.begun["checked"]
 
 
 async def _post(attempt: Attempt, hook: Hook) -> Left:
@@ -229,7 +235,8 @@ async def _replace_input(attempt: Attempt, step: HookEnded) -> None:
     if step.kind != "pre" or step.content is None:
         return
     stored = StoredInput.from_json(attempt.input)
-    messages = tuple(messages_of({"messages": step.content[0]}))
+    left = messages_of({"messages": step.content[0]})
+    messages = (*stored.messages[: _checked(attempt)], *left)
     options = {**stored.options, REPLACED: True}
     replaced = replace(stored, messages=messages, options=options).to_json()
     if replaced == attempt.input:

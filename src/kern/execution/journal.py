@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
+from msgspec.structs import replace
+
 from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
 from kern.db.base import Store
@@ -25,6 +27,7 @@ from kern.run.steps import (
     CallBegun,
     CallBroken,
     ModelAnswered,
+    Paused,
     TextSlice,
 )
 
@@ -51,6 +54,7 @@ class Journal:
         entries: the steps, those of earlier attempts included.
         readable: how many of the entries readers in this process may see: they are committed.
         on_write: called when there is more to read, while somebody reads the run.
+        leaves_state: whether the state of the session is another's to write.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Journal:
         streamed: bool,
         *,
         charged: bool = False,
+        told: int | None = None,
     ) -> None:
         """Begin with nothing; see :meth:`restore`.
 
@@ -73,15 +78,19 @@ class Journal:
                 text as they come, with all others once they are committed.
             streamed: whether somebody else reads them.
             charged: whether what its calls use counts towards budgets of the run's user.
+            told: the number of the last event of earlier attempts that the run's own caller has;
+                None where nothing of these is told.
         """
         self.state = RunState()
         self.entries: list[Entry] = []
         self.readable = 0
         self.on_write: Callable[[str], None] = _tell_nobody
+        self.leaves_state = False
         self._store = store
         self._output = output
         self._attempt = attempt
         self._charged = charged
+        self._told = told
         self._emit = emit
         self._streamed = streamed
         self._has_pieces = False
@@ -98,6 +107,11 @@ class Journal:
         return self._streamed or self._emit is not None
 
     @property
+    def emit(self) -> Emit | None:
+        """Given each event, where the run's own caller reads them; those of its children, too."""
+        return self._emit
+
+    @property
     def unfinished_text(self) -> str:
         """The text so far of an answer that is under way."""
         told = [] if self.state.call is None else self.state.call.texts
@@ -108,6 +122,12 @@ class Journal:
         """The number before which pieces have served their purpose, once this is closed."""
         return self.state.last_seq + 1 if self._has_pieces else 0
 
+    @property
+    def rows(self) -> list[JournalRow]:
+        """All steps so far, those of earlier attempts included, without pieces."""
+        run_id = self._output.run_id
+        return [write_row(run_id, each) for each in self.entries if not _is_piece(each)]
+
     def restore(self, row: JournalRow) -> None:
         """Take in a row that an earlier attempt has written.
 
@@ -115,7 +135,10 @@ class Journal:
             JournalError: it is damaged, or was written by a newer kern.
         """
         entry = read_row(row)
-        apply_entry(self.state, entry, row)
+        happened = apply_entry(self.state, entry, row)
+        if self._emit is not None and self._told is not None:
+            new = [each for each in happened if each.seq > self._told]
+            self._tell(self._emit, new, row.created_at)
         self.entries.append(entry)
         self.readable += 1
         self._has_pieces |= entry.step is not None and entry.step.piece
@@ -297,7 +320,11 @@ class Journal:
     async def _write(self, *, waits: bool = True) -> None:
         store, run_id = self._store, self._output.run_id
         async with self._writing:
-            rows, readable = self._rows(self._unwritten), len(self.entries)
+            unwritten, readable = self._unwritten, len(self.entries)
+            if unwritten and isinstance(unwritten[-1].step, Paused):
+                # It is written with the run's row: who is told of a pause may answer it.
+                unwritten, readable = unwritten[:-1], readable - 1
+            rows = self._rows(unwritten)
             if store is None or not rows:
                 return
             self._has_pieces |= any(row.type in PIECE_KINDS for row in rows)
@@ -316,11 +343,14 @@ class Journal:
     def _rows(self, entries: list[Entry]) -> list[JournalRow]:
         """Return the rows for entries; pieces only while somebody reads them."""
         run_id = self._output.run_id
-        return [
+        rows = [
             write_row(run_id, each, charged=self._charged)
             for each in entries
             if self._streamed or not _is_piece(each)
         ]
+        if self.leaves_state:
+            rows = [each if each.state is None else replace(each, state=None) for each in rows]
+        return rows
 
 
 def log_lost(run_id: str, keys: Sequence[str]) -> None:

@@ -12,12 +12,14 @@ from kern.execution.beginning import resolve_dependencies, tell
 from kern.execution.blobs import keep_answer, whole, without_media
 from kern.execution.calls import check_calls, starts, use_tools
 from kern.execution.cancellation import managed
+from kern.execution.decisions import decide_known
 from kern.execution.finishing import asked_of_model, is_fit, suggest
 from kern.execution.hook_calls import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage
 from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
 from kern.execution.offering import disconnect, list_tools
+from kern.execution.requirements import foresee
 from kern.execution.retrying import pause_before_retry
 from kern.execution.sessions import introduce, leave
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
@@ -117,15 +119,19 @@ async def _resume(attempt: Attempt) -> None:
     """Write down that a later attempt goes on, and with which calls."""
     state, journal = attempt.state, attempt.journal
     begun: tuple[int, ...] = ()
+    if is_decided := bool(state.requirements):  # Nobody has answered them itself.
+        await decide_known(attempt)
     if state.turns:
         last = state.turns[-1]
         check_calls(attempt, last)
+        if any(each.condition for each in attempt.tools.values()):
+            await foresee(attempt, last.number, last.open_calls)
         begun = starts(attempt, last.number, last.open_calls)
     journal.break_call()
     journal.keep(AttemptBegun(attempt.number, begun))
     names = {state.turns[-1].message.tool_calls[place].name for place in begun}
-    if any(attempt.tools[name].on_interrupt != "retry" for name in names):
-        await journal.commit()  # That they began has to be known, should nothing follow.
+    if is_decided or any(attempt.tools[name].on_interrupt != "retry" for name in names):
+        await journal.commit()  # What was decided, or began, has to be known before what follows.
 
 
 async def _ask(attempt: Attempt) -> None:
@@ -139,6 +145,9 @@ async def _ask(attempt: Attempt) -> None:
     if response.finish_reason not in ("stop", "tool_calls"):
         _warn(attempt, response)
     message = response.message
+    if message.tool_calls and any(each.condition for each in attempt.tools.values()):
+        turn = len(attempt.state.turns) + 1
+        await foresee(attempt, turn, enumerate(message.tool_calls))
     if isinstance(message.content, tuple) or message.provider_items:
         run_id, keep = attempt.output.run_id, partial(_keep_answer, attempt, response)
         await keep_answer(attempt.store, run_id, message, keep, attempt.loaded)

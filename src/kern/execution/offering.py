@@ -7,7 +7,7 @@ from kern.errors import ConfigurationError, ToolsetError, described
 from kern.execution.attempt import Attempt
 from kern.execution.call_rules import made_by
 from kern.execution.values import as_parent, run_values
-from kern.tools import Tool
+from kern.tools import Tool, Toolset
 from kern.tools.collect import Collected
 from kern.tools.toolkit import Toolkit
 
@@ -37,7 +37,7 @@ async def list_tools(attempt: Attempt) -> None:
             own = {name: each for name, each in spec.tools.items() if name not in attempt.tools}
             attempt.tools = {**attempt.tools, **own}  # Those of kern's own are the last.
     for toolset in spec.toolsets:
-        _add_named(attempt, await toolset.listed(attempt.info))
+        await _add_listed(attempt, toolset)
     told = spec.context_rules
     if told is not None and told.retriever is not None and told.retriever.has_tool:
         from kern.execution.knowledge import offer
@@ -63,7 +63,12 @@ async def _add_tools(attempt: Attempt, made: Collected) -> None:
     attempt.tool_instructions += made.instructions
     await _connect(attempt, made.toolkits)
     for toolset in made.toolsets:
-        _add_named(attempt, await toolset.listed(attempt.info))
+        await _add_listed(attempt, toolset)
+
+
+async def _add_listed(attempt: Attempt, toolset: Toolset) -> None:
+    values = await run_values(attempt, toolset.asks_for) if toolset.asks_for else {}
+    _add_named(attempt, await toolset.listed(attempt.info, values))
 
 
 def _add_named(attempt: Attempt, tools: Iterable[Tool]) -> None:

@@ -1,14 +1,69 @@
 """The output of a run, as the caller is given it who waits for it in this process."""
 
 from collections import defaultdict
+from copy import copy
+from typing import cast
 
 from kern.execution.attempt import Attempt
 from kern.models.base import Model
 from kern.run.agent import RunOutput
+from kern.run.codec import shown
+from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
+from kern.run.message import Message
 from kern.run.metrics import Metrics, ModelMetrics
 from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, SESSION_SUMMARY, SecondaryAnswered
 
 _TYPES = {FOLLOWUPS: "followup_model", SESSION_SUMMARY: "session_summary_model"}
+
+
+def show(attempt: Attempt) -> None:
+    """Let an attempt's output show what the steps say, and the text of an unfinished answer."""
+    output, state = attempt.output, attempt.journal.state
+    turns = state.turns
+    if state.fallback is not None:
+        output.model_provider, output.model = state.fallback
+    output.messages = [*attempt.stored_history, *attempt.messages]
+    for turn in attempt.untold:
+        output.messages += turn.messages
+    output.content = attempt.journal.unfinished_text or state.answer_text
+    if state.told is not None or state.searched:
+        output.references = [*state.references]
+    if attempt.answering is not None or state.hooks:
+        _show_answer(attempt)
+    output.tools = [turn.executions[place] for turn in turns for place in sorted(turn.executions)]
+    duration, output.metrics = output.metrics.duration, state.metrics
+    output.metrics.duration = duration
+    if state.children:
+        output.own_metrics, output.metrics = state.metrics, copy(state.metrics)
+        for each in state.children:
+            output.metrics.add(each)
+    output.metrics.name(output.model, output.model_provider)
+    output.requirements = []
+    if state.requirements:
+        last = turns[-1]
+        output.tools += [last.execution(place) for place, _ in last.open_calls]
+        output.wait_for(state.requirements)
+    if attempt.session_state is not None:
+        output.session_state = attempt.session_state.stored
+
+
+def _show_answer(attempt: Attempt) -> None:
+    """Let the output show the value of the answer, and what secondary models have said."""
+    output, state = attempt.output, attempt.journal.state
+    output.followups = [*state.followups]
+    answer = state.replaced or attempt.answer
+    if (state.replaced or state.answers_of(OUTPUT_MODEL)) and output.messages:
+        # What its caller was told is what later runs are shown, with the media of the draft.
+        text = state.answer_text or ""
+        if state.replaced is not None:
+            text = shown(state.replaced[0])
+        parts = output.messages[-1].parts
+        made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
+        content: Content = (TextPart(text), *made) if made else text
+        output.messages[-1] = Message("assistant", content)
+    if answer is not None:
+        # It is a value of JSON here; the agent's methods make an instance of it.
+        output.content, output.content_type = cast("tuple[str, str]", answer)
 
 
 def handed_out(attempt: Attempt) -> RunOutput:
@@ -22,7 +77,8 @@ def handed_out(attempt: Attempt) -> RunOutput:
     """
     output, state = attempt.output, attempt.state
     output.media = attempt.loaded or None
-    if output.metrics is not state.metrics:  # Others have carried it on.
+    used = output.metrics if output.own_metrics is None else output.own_metrics
+    if used is not state.metrics:  # Others have carried it on.
         return output
     for turn in state.turns:
         if turn.answered is not None:
@@ -47,6 +103,10 @@ def details_of(attempt: Attempt) -> dict[str, list[ModelMetrics]]:
             whose = (step.model, None) if asked is None else (asked.id, asked.provider)
             kind = _TYPES.get(step.name, step.name)
             used[kind].setdefault(whose, Metrics()).add(step.metrics)
+    for child in attempt.state.children:
+        for kind, models in (child.details or {}).items():
+            for each in models:
+                used[kind].setdefault((each.id, each.provider), Metrics()).add(each.as_metrics())
     return {
         kind: [metrics.of_model(*whose) for whose, metrics in models.items()]
         for kind, models in used.items()

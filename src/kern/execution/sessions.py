@@ -43,6 +43,8 @@ async def introduce(attempt: Attempt, introduction: str) -> None:
         introduction: what the agent says first.
     """
     store, output = attempt.store, attempt.output
+    if attempt.begun is not None:
+        return
     if store is not None:
         earlier = await until_available(lambda: store.history(output.session_id, output.run_id, 1))
         if earlier:

@@ -5,19 +5,23 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+import msgspec
+
 from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
 from kern.db.base import Store
 from kern.db.values import Settled
 from kern.errors import DatabaseError, DatabaseUnavailableError, InvalidInputError, ModelError
+from kern.execution.approvals import asked_for
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import media_in, without_media
+from kern.execution.child_calls import answers_of_children, wake_paused
 from kern.execution.journal import StaleAttemptError, log_lost
 from kern.execution.retrying import pause_before_retry
 from kern.failures import kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.record import JournalRow
+from kern.run.record import JournalRow, KeptRun
 from kern.run.steps import AttemptFailed
 
 logger = logging.getLogger("kern")
@@ -34,6 +38,8 @@ async def settle(attempt: Attempt) -> None:
     """
     rows = await attempt.journal.close()
     if attempt.store is None:
+        if attempt.output.status is RunStatus.paused:
+            attempt.output.kept = _kept(attempt)
         return
     try:
         settled = await _write_end(attempt, attempt.store, rows)
@@ -48,18 +54,36 @@ async def settle(attempt: Attempt) -> None:
         settled = await _write_end(attempt, attempt.store, [])
     if settled is None:
         return await show_current(attempt)
-    log_lost(attempt.output.run_id, settled.lost)
-    status = settled.status
-    attempt.output.status = status
+    output, status = attempt.output, settled.status
+    log_lost(output.run_id, settled.lost)
+    output.status = status
     if settled.finished_at is not None:
-        attempt.output.finished_at = settled.finished_at.timestamp()
+        output.finished_at = settled.finished_at.timestamp()
+    if attempt.number > 1 and output.parent_run_id is not None and status.is_terminal:
+        # It may have paused for this one, in the moment in which this one went on.
+        await until_available(partial(attempt.store.wake_parent, output.run_id))
     attempt.journal.readable = len(attempt.journal.entries)
     # One that ended before it had replayed the journal knows less than the database.
     attempt.is_settled = status.is_terminal and attempt.state.last_seq >= attempt.last_seq
     if status is RunStatus.cancelled:
         # Who waits for its end does not wait for that of its children.
-        attempt.journal.on_write(attempt.output.run_id)
-        await _cancel_children(attempt.store, attempt.output.run_id)
+        attempt.journal.on_write(output.run_id)
+        await _cancel_children(attempt.store, output.run_id)
+    # A child that was answered itself in this moment has found no paused parent.
+    elif status is RunStatus.paused and await answers_of_children(attempt):
+        await wake_paused(attempt.store, output.run_id)
+
+
+def _kept(attempt: Attempt) -> KeptRun:
+    """Return what a run goes on from that is kept nowhere else."""
+    own = [each.to_json() for each in attempt.limits if each is not attempt.spec.usage_limits]
+    return KeptRun(
+        attempt.input,
+        attempt.journal.rows,
+        attempt.timeout,
+        own[0] if own else None,
+        dict(attempt.loaded),
+    )
 
 
 async def postpone(attempt: Attempt, failure: ModelError) -> None:
@@ -168,7 +192,10 @@ async def _write_end(attempt: Attempt, store: Store, rows: list[JournalRow]) -> 
             attempt.output = output
     if attempt.spec.session_rules is not None:
         output = attempt.spec.session_rules.stored(output)
-    write = partial(store.settle, output.settlement(attempt.number, rows, fold_before))
+    settlement = output.settlement(attempt.number, rows, fold_before)
+    if output.status is RunStatus.paused and (approvals := asked_for(output)):
+        settlement = msgspec.structs.replace(settlement, approvals=approvals)
+    write = partial(store.settle, settlement)
     settled = await to_the_end(lambda: until_available(write), write)
     if forgotten and settled is not None:
         await until_available(partial(store.blobs.drop, output.run_id, forgotten))

@@ -65,6 +65,8 @@ class CallSteps:
     """The steps and sleeps of one tool call, in one attempt.
 
     Attributes:
+        attempt: the attempt that makes the call.
+        place: the call's place in the model's last answer.
         left: why the call's code was stopped from here, if it was.
     """
 
@@ -82,8 +84,8 @@ class CallSteps:
             attempt: the attempt that makes the call.
             place: the call's place in the model's last answer.
         """
-        self._attempt = attempt
-        self._place = place
+        self.attempt = attempt
+        self.place = place
         self._loop = asyncio.get_running_loop()
         self._counts: dict[str | None, int] = {}
         self._under_way: set[str] = set()
@@ -155,7 +157,7 @@ class CallSteps:
         if check_seconds("seconds", seconds, from_zero=True) > _LONGEST_SLEEP:
             raise InvalidInputError(f"A tool sleeps for a thousand years at most, not {seconds} s.")
         occurrence = self._count(None)
-        place, turn = self._place, self._attempt.state.turns[-1]
+        place, turn = self.place, self.attempt.state.turns[-1]
         until = (turn.sleeps or {}).get((place, occurrence))
         if until is None:
             until = time.time() + seconds
@@ -182,7 +184,7 @@ class CallSteps:
     @property
     def _gives_back(self) -> bool:
         """Whether a later attempt would go on once this one has given up the run."""
-        attempt = self._attempt
+        attempt = self.attempt
         return self._work is not None and attempt.store is not None and not attempt.foreground
 
     async def _once(self, name: str, call: Call, retries: int, delay: float) -> object:
@@ -238,17 +240,17 @@ class CallSteps:
     async def _tried(self, name: str, call: Call, retries: int, delay: float) -> object:
         token = _in_step.set(self)
         try:
-            shown = f"run {self._attempt.output.run_id}: the step {one_line(name, 60)}"
+            shown = f"run {self.attempt.output.run_id}: the step {one_line(name, 60)}"
             return await tried(call, retries, delay, shown)
         finally:
             _in_step.reset(token)
 
     async def _keep(self, name: str, occurrence: int, text: str, kind: str | None) -> None:
         """Commit what a step came to."""
-        attempt = self._attempt
+        attempt = self.attempt
 
         def keep(content: Content) -> None:
-            self._note(StepEnded(self._place, name, occurrence, content, kind))
+            self._note(StepEnded(self.place, name, occurrence, content, kind))
 
         try:
             await keep_result(attempt.store, attempt.output.run_id, text, keep, attempt.loaded)
@@ -259,18 +261,18 @@ class CallSteps:
     def _note(self, step: StepEnded | SleepBegun) -> None:
         """Have a step written; after the call's end, another turn may be the last."""
         self._check_open()
-        self._attempt.journal.keep(step)
+        self.attempt.journal.keep(step)
 
     async def _commit(self) -> None:
         try:
-            await self._attempt.journal.commit()
+            await self.attempt.journal.commit()
         except (StaleAttemptError, DatabaseError) as error:
             await self._leave(error)
 
     async def _ended_step(self, name: str, occurrence: int) -> StepEnded | None:
         """Return a step that an earlier attempt has ended, if it has."""
-        ended = self._attempt.state.turns[-1].ended_steps
-        found = None if ended is None else ended.get((self._place, name, occurrence))
+        ended = self.attempt.state.turns[-1].ended_steps
+        found = None if ended is None else ended.get((self.place, name, occurrence))
         if found is not None:
             await asyncio.sleep(0)  # Who asks for the same name meanwhile finds it under way.
         return found
@@ -279,7 +281,7 @@ class CallSteps:
         """Return a content as text, read from its blob if it has one."""
         if isinstance(content, str):
             return content
-        attempt, messages = self._attempt, [Message("tool", content)]
+        attempt, messages = self.attempt, [Message("tool", content)]
         runs = dict.fromkeys(blobs_in(messages), attempt.output.run_id)
         [message] = await whole(attempt.store, messages, runs, attempt.loaded)
         return message.text

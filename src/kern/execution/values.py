@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, nullcontext
 
-from kern.execution.attempt import Attempt, given_media
+from kern.execution.attempt import Attempt
+from kern.execution.blobs import whole
 from kern.execution.sessions import session_of
+from kern.media import Media, media_of
 from kern.run.base import MEDIA_VALUES, STATE_VALUES, current_run, current_user
+from kern.run.content import AudioPart, FilePart, ImagePart
 
 
 async def run_values(attempt: Attempt, names: Set[str]) -> dict[str, object]:
@@ -27,6 +30,21 @@ async def run_values(attempt: Attempt, names: Set[str]) -> dict[str, object]:
     if "session" in names:
         values["session"] = await session_of(attempt)
     return values
+
+
+async def given_media(attempt: Attempt) -> tuple[Media, ...]:
+    """Return what the run was given, and what its tools have made before the last turn.
+
+    Raises:
+        BlobNotFoundError: it is not there any more.
+    """
+    given = [each for each in attempt.messages if each.role in ("user", "tool")]
+    return tuple(
+        media_of(part)
+        for message in await whole(attempt.store, given, attempt.blobs, attempt.loaded)
+        for part in message.parts
+        if isinstance(part, ImagePart | AudioPart | FilePart)
+    )
 
 
 @contextmanager

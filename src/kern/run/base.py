@@ -7,13 +7,15 @@ from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event
-from typing import Any, Generic, Protocol, Self, cast, overload
+from typing import Any, Generic, Self, cast, overload
 
 from typing_extensions import TypeVar
 
 from kern.errors import KernError
 from kern.media import Audio, File, Image, Media, Video
 from kern.run.message import Message
+from kern.run.requirement import RunRequirement
+from kern.run.stepping import Steps
 
 
 class RunStatus(StrEnum):
@@ -79,43 +81,6 @@ Deps = TypeVar("Deps", bound=Mapping[str, object], default=Mapping[str, object],
 Result = TypeVar("Result")
 
 
-class Steps(Protocol):
-    """Does what a tool asks of its context: a part of its work that is done once."""
-
-    def begun(self, work: "Future[Any]", limit: Timeout) -> None:
-        """Know the task of the tool's code, which may be cancelled, and the call's time limit."""
-
-    async def step(
-        self,
-        name: str,
-        function: Callable[..., object],
-        arguments: tuple[object, ...],
-        *,
-        retries: int,
-        delay: float,
-        timeout: float | None,
-    ) -> object:
-        """Do a step, or return what it came to before; see :meth:`RunContext.step`."""
-
-    def step_sync(
-        self,
-        name: str,
-        function: Callable[..., object],
-        arguments: tuple[object, ...],
-        *,
-        retries: int,
-        delay: float,
-        timeout: float | None,
-    ) -> object:
-        """Do the same from a thread; see :meth:`RunContext.step_sync`."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait; see :meth:`RunContext.sleep`."""
-
-    def sleep_sync(self, seconds: float) -> None:
-        """Do the same from a thread; see :meth:`RunContext.sleep_sync`."""
-
-
 @dataclass(eq=False)
 class RunContext(Generic[Deps]):
     """What user code is told of the run that calls it: give it a parameter of this type.
@@ -146,6 +111,8 @@ class RunContext(Generic[Deps]):
         workflow_id: the workflow that runs the agent.
         workflow_name: its name.
         debug_mode: whether more is logged of the run.
+        answers: what people have answered where this tool call has waited for them.
+        is_approved: whether a person has allowed this tool call.
     """
 
     run_id: str
@@ -167,6 +134,8 @@ class RunContext(Generic[Deps]):
     workflow_id: str | None = None
     workflow_name: str | None = None
     debug_mode: bool = False
+    answers: tuple[RunRequirement, ...] = field(default=(), repr=False)
+    is_approved: bool = False
     _agent: object = field(default=None, repr=False)
     _told: Callable[[], Callable[[], list[Message]] | None] = field(
         default=lambda: None, repr=False

@@ -39,7 +39,10 @@ def conclude(turn: Turn, step: ToolConcluded, text: str) -> Iterator[Happened]:
         text: its text.
     """
     turn.ends |= step.ends
-    turn.executions[step.place].stop_after_tool_call = step.ends
+    execution = turn.executions[step.place]
+    execution.stop_after_tool_call = step.ends
+    if step.rejected is not None:
+        execution.confirmed, execution.confirmation_note = False, step.rejected or None
     if step.messages:
         turn.added[step.place] = step.messages
     told = _told(turn, [step.place])

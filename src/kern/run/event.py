@@ -31,7 +31,6 @@ from kern.run.event_beside import (
     SessionSummaryStartedEvent,
 )
 from kern.run.metrics import Metrics
-from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
 
 __all__ = [
@@ -274,16 +273,6 @@ class RunPausedEvent(RunOutputEvent):
         """The calls that wait."""
         return [each.tool_execution for each in self.requirements]
 
-    @property
-    def is_paused(self) -> bool:
-        """Whether the run waits for a person: it does."""
-        return True
-
-    @property
-    def active_requirements(self) -> list[RunRequirement]:
-        """The requirements that nobody has answered yet."""
-        return [each for each in self.requirements if not each.is_resolved]
-
 
 class RunContinuedEvent(RunOutputEvent):
     """A person has decided, or has asked for a retry."""
@@ -306,11 +295,6 @@ class RunCancelledEvent(RunOutputEvent):
     """
 
     reason: str | None = field(default=None, kw_only=True)
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether the run was cancelled: it was."""
-        return True
 
 
 @dataclass(slots=True)

@@ -104,6 +104,21 @@ class RunOutputEvent:
         return [] if self.tool is None else [self.tool]
 
     @property
+    def is_paused(self) -> bool:
+        """Whether it says that the run waits for a person."""
+        return self.event is RunEvent.run_paused
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it says that the run was cancelled."""
+        return self.event is RunEvent.run_cancelled
+
+    @property
+    def active_requirements(self) -> list[RunRequirement]:
+        """The requirements that nobody has answered yet, of a RunPaused."""
+        return [each for each in self.requirements if not each.is_resolved()]
+
+    @property
     def response_audio(self) -> Audio | None:
         """The answer as sound, of a RunCompleted; None of all others."""
         return None

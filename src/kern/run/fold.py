@@ -5,7 +5,7 @@ attempt that writes the steps. It is a pure function: the same steps give the sa
 same events with the same numbers, in every process and at any age.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kern.run.call import KeeperT, ModelCall
@@ -38,6 +38,8 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
+    ChildBegun,
+    ChildEnded,
     ContextBuilt,
     Continued,
     CustomHappened,
@@ -78,6 +80,7 @@ class RunState:
         told: what the model is told beside the messages, where that is not always the same.
         searched: what the model has found in the agent's knowledge.
         changes: what the steps have changed in the state of the session, together.
+        children: what each of the runs has used that tool calls are, once it has ended.
         hooks: the hooks that have ended; those after an answer that was refused are left out.
         next_event: the number of the next event.
         last_seq: the number of the last row.
@@ -109,9 +112,15 @@ class RunState:
     told: ContextBuilt | None = None
     searched: tuple[MessageReferences, ...] = ()
     changes: StatePatch | None = None
+    children: tuple[Metrics, ...] = ()
     hooks: tuple[HookEnded, ...] = ()
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
+
+    @property
+    def children_of_last(self) -> Mapping[int, str]:
+        """The runs that calls of the model's last answer are, by their place."""
+        return (self.turns[-1].children if self.turns else None) or {}
 
     @property
     def is_answered(self) -> bool:
@@ -245,6 +254,10 @@ class RunState:
                 yield from self._starts(starts, entry.created_at)
             case ContextBuilt() as step:
                 self.told = step
+            case ChildBegun(place, run_id):
+                self.turns[-1].begin_child(place, run_id)
+            case ChildEnded(_, used):
+                self.children = (*self.children, used)
             case KnowledgeSearched(found):
                 self.searched = (*self.searched, found)
             case StepEnded() | SleepBegun() as step:
@@ -325,11 +338,13 @@ class RunState:
                 yield from self._starts(step.starts, at)
             case Paused(requirements):
                 self.requirements = requirements
+                if self.turns:
+                    self.turns[-1].pause(requirements)
                 yield Happened(RunEvent.run_paused, requirements=requirements)
-            case Continued(allowed):
+            case Continued() as step:
                 self.requirements, self.refusals = (), 0
                 if self.turns:
-                    self.turns[-1].allowed |= set(allowed)
+                    self.turns[-1].go_on(step)
                 yield Happened(RunEvent.run_continued)
             case AttemptFailed(message, kind, details):
                 self.call = None
@@ -372,29 +387,3 @@ def apply_entry(state: RunState, entry: Entry, row: JournalRow) -> list[Happened
         return state.apply(entry)
     except LookupError as error:
         raise damaged(row, error) from error
-
-
-def row_of_event(rows: Iterable[JournalRow], seq: int) -> int:
-    """Return the number of the last row that tells nothing after an event.
-
-    Tool calls that begin with a row come after what it tells: they are made anew, with the steps
-    inside of them.
-
-    Args:
-        rows: a journal.
-        seq: the number of the event.
-
-    Raises:
-        JournalError: a row is damaged, or was written by a newer kern.
-    """
-    state, last = RunState(), 0
-    for row in rows:
-        entry = read_row(row)
-        happened = apply_entry(state, entry, row)
-        if isinstance(entry.step, StepEnded | SleepBegun):
-            continue
-        told = [each.seq for each in happened if each.event is not RunEvent.tool_call_started]
-        if told and told[-1] > seq:
-            break
-        last = row.seq
-    return last

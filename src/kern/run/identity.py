@@ -2,6 +2,8 @@
 
 import secrets
 import time
+from contextlib import suppress
+from hashlib import sha256
 from uuid import UUID
 
 
@@ -23,3 +25,21 @@ def new_id() -> str:
             | random & (1 << 62) - 1
         )
     )
+
+
+def derived_id(origin: str, *parts: str) -> str:
+    """Return an id that is always the same for the same texts.
+
+    It begins with the time of the other, if that is such a UUID: their rows lie together.
+
+    Args:
+        origin: the id that it comes from.
+        parts: what tells it from others of that origin.
+    """
+    text = "\0".join((origin, *parts)).encode("utf-8", "surrogatepass")
+    value = int.from_bytes(sha256(text).digest()[:16])
+    with suppress(ValueError):
+        known = UUID(origin)
+        if known.version == 7:
+            value = known.int >> 80 << 80 | value & (1 << 80) - 1
+    return str(UUID(int=value & ~(0xF << 76 | 0b11 << 62) | 7 << 76 | 0b10 << 62))

@@ -1,7 +1,7 @@
 """What goes into a run: the messages that it adds to its conversation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from kern.errors import InvalidInputError
@@ -66,6 +66,17 @@ class RunInput:
         if not isinstance(options, dict):
             raise ValueError(f"expected an object of options, found {options!r:.100}")
         return cls(messages, options)
+
+
+def with_options(text: str, options: Mapping[str, object]) -> str:
+    """Return a stored input with options over those that it has.
+
+    Raises:
+        ValueError: the text is damaged.
+        InvalidInputError: an option has no JSON form.
+    """
+    known = RunInput.from_json(text)
+    return replace(known, options={**known.options, **options}).to_json()
 
 
 def _messages(value: object, role: Role) -> tuple[Message, ...]:

@@ -30,6 +30,18 @@ class ModelMetrics(msgspec.Struct, omit_defaults=True):
     reasoning_tokens: int = 0
     cost: float | None = None
 
+    def as_metrics(self) -> "Metrics":
+        """Return the same as what a run used."""
+        return Metrics(
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            total_tokens=self.total_tokens,
+            cached_tokens=self.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens,
+            cost=self.cost,
+        )
+
     def to_dict(self) -> dict[str, object]:
         """Return the metrics as JSON values, without those that are 0 or not known."""
         values: dict[str, object] = msgspec.to_builtins(self)

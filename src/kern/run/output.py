@@ -2,30 +2,32 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import takewhile
 from typing import Any, Generic, Self
 
 import msgspec
 from typing_extensions import TypeVar
 
-from kern.errors import JournalError
-from kern.media import Audio, File, Image, Media, Video, media_in
+from kern.errors import InvalidInputError, JournalError
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, dump, shown, to_json_value
 from kern.run.event import RunOutputEvent
 from kern.run.extra import Extra
-from kern.run.given import RunInput, run_input_of
-from kern.run.input import RunInput as StoredInput
 from kern.run.input import messages_of
-from kern.run.message import Citations, Message
+from kern.run.made import Made
+from kern.run.message import Message
 from kern.run.metrics import Metrics
-from kern.run.record import JournalRow, RunRecord, Settlement
+from kern.run.record import JournalRow, KeptRun, RunRecord, Settlement
 from kern.run.references import MessageReferences, references_from_json, references_to_json
-from kern.run.requirement import RunRequirement, requirements_from_json, requirements_to_json
-from kern.run.tool import ToolExecution, with_text
+from kern.run.requirement import (
+    RunRequirement,
+    first_expiry,
+    requirements_from_json,
+    requirements_to_json,
+)
+from kern.run.tool import ToolExecution
 
 Output = TypeVar("Output", default=str)
 """The type of what a run answers."""
@@ -35,7 +37,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
-class RunOutput(Generic[Output]):
+class RunOutput(Made, Generic[Output]):
     """A run as its caller sees it, at any moment of its life.
 
     Attributes:
@@ -52,7 +54,7 @@ class RunOutput(Generic[Output]):
             caller it begins with the system message and with those of earlier runs, whose
             ``from_history`` is True; what is stored has its own ones only.
         tools: the tools that it called, in the order in which they were asked for.
-        metrics: what it used.
+        metrics: what it used, with the runs that its tool calls were (``agent.as_tool()``).
         model: the model's id.
         model_provider: who serves the model.
         metadata: what the caller attached.
@@ -73,6 +75,7 @@ class RunOutput(Generic[Output]):
             ``await agent.aload_media(run)``.
         session_state: the state of its session by then, where it has one.
         references: what was found for it.
+        kept: what it goes on from, where it is PAUSED and its agent has no database.
         more: what few runs have, by name; each is an attribute, too, as all that follow.
         reasoning_steps: the steps in which a model thought before the answer.
         reasoning_messages: the messages of these.
@@ -84,6 +87,7 @@ class RunOutput(Generic[Output]):
         regenerated_from: the run that this one stands in place of.
         last_checkpoint_at_message_index: how many of its messages are stored while it executes.
         input_json: what it was given, as JSON text, where that is known; see :attr:`input`.
+        own_metrics: what it used itself, of a run that was executed here and has such calls.
 
     Example:
         >>> run = RunOutput("run", "session", "agent")
@@ -121,9 +125,11 @@ class RunOutput(Generic[Output]):
     session_state: dict[str, object] | None = None
     references: list[MessageReferences] | None = None
     more: dict[str, Any] | None = None
+    kept: KeptRun | None = field(default=None, repr=False, compare=False)
     input_json: str | None = field(default=None, repr=False, compare=False)
     output_schema: str | None = field(default=None, repr=False, compare=False)
     media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
+    own_metrics: Metrics | None = field(default=None, repr=False, compare=False)
 
     reasoning_steps = Extra[list[object]]()
     reasoning_messages = Extra[list[Message]]()
@@ -134,64 +140,6 @@ class RunOutput(Generic[Output]):
     forked_from_session_id = Extra[str]()
     regenerated_from = Extra[str]()
     last_checkpoint_at_message_index = Extra[int]()
-
-    @property
-    def input(self) -> RunInput | None:
-        """What it was given, where that is known."""
-        if self.input_json is None:
-            # Of a run that has ended it is what comes before its first answer.
-            own = (each for each in self.messages if not each.from_history)
-            given = [*takewhile(_is_given, (each for each in own if each.role != "system"))]
-        else:
-            given = [*StoredInput.from_json(self.input_json).messages]
-        return run_input_of(given, [*self._media_in(given)]) if given else None
-
-    @property
-    def reasoning_content(self) -> str | None:
-        """What the model says of how it came to its answer, where it says that."""
-        own = (each for each in self.messages if not each.from_history)
-        return "\n\n".join(each.reasoning_content or "" for each in own).strip() or None
-
-    @property
-    def citations(self) -> Citations | None:
-        """The sources that the answer names."""
-        return self.messages[-1].citations if self.messages else None
-
-    @property
-    def images(self) -> list[Image]:
-        """The images that its model and its tools made, in their order."""
-        return [each for each in self._made() if isinstance(each, Image)]
-
-    @property
-    def audio(self) -> list[Audio]:
-        """The recordings that its model and its tools made."""
-        return [each for each in self._made() if isinstance(each, Audio)]
-
-    @property
-    def videos(self) -> list[Video]:
-        """The videos that its model and its tools made."""
-        return [each for each in self._made() if isinstance(each, Video)]
-
-    @property
-    def files(self) -> list[File]:
-        """The other files that its model and its tools made."""
-        return [each for each in self._made() if isinstance(each, File)]
-
-    @property
-    def response_audio(self) -> Audio | None:
-        """The answer as sound, where the model has spoken it."""
-        last = self.messages[-1:]
-        if not last or last[0].role != "assistant":
-            return None
-        return next((each for each in self._media_in(last) if isinstance(each, Audio)), None)
-
-    def _made(self) -> Iterator[Media]:
-        made = (each for each in self.messages if each.role in ("assistant", "tool"))
-        return self._media_in([each for each in made if not each.from_history])
-
-    def _media_in(self, messages: Sequence[Message]) -> Iterator[Media]:
-        parts = (part for message in messages for part in message.parts)
-        return media_in(parts, self.media or {})
 
     @property
     def is_terminal(self) -> bool:
@@ -211,12 +159,31 @@ class RunOutput(Generic[Output]):
     @property
     def active_requirements(self) -> list[RunRequirement]:
         """The requirements that nobody has answered yet."""
-        return [each for each in self.requirements if not each.is_resolved]
+        return [each for each in self.requirements if not each.is_resolved()]
 
     @property
     def tools_requiring_confirmation(self) -> list[ToolExecution]:
         """The calls that a person has yet to allow or reject."""
         return [each.tool_execution for each in self.requirements if each.needs_confirmation]
+
+    def wait_for(self, requirements: Sequence[RunRequirement]) -> None:
+        """Note what it waits for, and have its tools be the calls of these.
+
+        Args:
+            requirements: what it waits for.
+        """
+        self.requirements = [*requirements]
+        waiting: dict[str, ToolExecution] = {}
+        for each in requirements:
+            call = each.tool_execution
+            call.user_input_schema = each.user_input_schema
+            call.user_feedback_schema = each.user_feedback_schema
+            waiting[call.tool_call_id] = call
+        # Who answers a call (`tool.confirmed = True`) answers its requirement.
+        self.tools = [
+            each if each.result is not None else waiting.get(each.tool_call_id, each)
+            for each in self.tools
+        ]
 
     @property
     def tools_requiring_user_input(self) -> list[ToolExecution]:
@@ -236,28 +203,33 @@ class RunOutput(Generic[Output]):
 
     def to_dict(self) -> dict[str, object]:
         """Return the output as JSON values, without the events."""
-        return self._body() | {
-            "tools": [each.to_dict() for each in self.tools],
-            "metrics": self.metrics.to_dict(),
-            "run_id": self.run_id,
-            "session_id": self.session_id,
-            "agent_id": self.agent_id,
-            "user_id": self.user_id,
-            "status": self.status.value,
-            "metadata": self.metadata,
-            "error": self.error,
-            "error_kind": self.error_kind,
-            "error_details": to_json_value(self.error_details),
-            "requirements": [
-                msgspec.to_builtins(each) | {"tool_execution": each.tool_execution.to_dict()}
-                for each in self.requirements
-            ],
-            "attempt": self.attempt,
-            "parent_run_id": self.parent_run_id,
-            "created_at": self.created_at,
-            "started_at": self.started_at,
-            "finished_at": self.finished_at,
-        }
+        kept = {} if self.kept is None else {"kept": msgspec.to_builtins(self.kept)}
+        body = self._body()
+        more: dict[str, object] = body.pop("more", {})
+        return (
+            more
+            | body
+            | kept
+            | {
+                "tools": [each.to_dict() for each in self.tools],
+                "metrics": self.metrics.to_dict(),
+                "run_id": self.run_id,
+                "session_id": self.session_id,
+                "agent_id": self.agent_id,
+                "user_id": self.user_id,
+                "status": self.status.value,
+                "metadata": self.metadata,
+                "error": self.error,
+                "error_kind": self.error_kind,
+                "error_details": to_json_value(self.error_details),
+                "requirements": [each.to_dict() for each in self.requirements],
+                "attempt": self.attempt,
+                "parent_run_id": self.parent_run_id,
+                "created_at": self.created_at,
+                "started_at": self.started_at,
+                "finished_at": self.finished_at,
+            }
+        )
 
     def to_json(self, indent: int | None = None) -> str:
         """Return the output as JSON text, indented by ``indent`` spaces where that is given."""
@@ -269,33 +241,41 @@ class RunOutput(Generic[Output]):
 
         Raises:
             KeyError: an id is missing.
-            ValueError: there is no such status or role.
+            ValueError: there is no such status or role, or a value is of another kind.
         """
+        try:
+            return cls._from_dict(values)
+        except (AttributeError, TypeError) as error:
+            raise InvalidInputError(f"The output of a run cannot be read: {error}") from error
+
+    @classmethod
+    def _from_dict(cls, values: dict[str, object]) -> Self:
         given: dict[str, Any] = values
+        ids = ("run_id", "session_id", "agent_id")
+        run_id, session_id, agent_id = (msgspec.convert(given[name], str) for name in ids)
         output = cls(
-            run_id=given["run_id"],
-            session_id=given["session_id"],
-            agent_id=given["agent_id"],
+            run_id=run_id,
+            session_id=session_id,
+            agent_id=agent_id,
             user_id=given.get("user_id"),
             status=RunStatus(str(given.get("status", "PENDING"))),
             metadata=given.get("metadata"),
             error=given.get("error"),
             error_kind=given.get("error_kind"),
             error_details=given.get("error_details"),
-            requirements=msgspec.convert(
-                [
-                    {**each, "tool_execution": with_text(each["tool_execution"])}
-                    for each in given.get("requirements", ())
-                ],
-                list[RunRequirement],
-            ),
-            attempt=given.get("attempt", 0),
+            attempt=msgspec.convert(given.get("attempt", 0), int),
             parent_run_id=given.get("parent_run_id"),
-            created_at=given.get("created_at", 0.0),
+            created_at=msgspec.convert(given.get("created_at", 0.0), float),
             started_at=given.get("started_at"),
             finished_at=given.get("finished_at"),
         )
         output._take_body(values)
+        if few := {name: given[name] for name in _FEW if name in given}:
+            output.more = {**(output.more or {}), **few}
+        if waiting := given.get("requirements"):
+            output.wait_for([RunRequirement.from_dict(each) for each in waiting])
+        if (kept := given.get("kept")) is not None:
+            output.kept = msgspec.convert(kept, KeptRun)
         return output
 
     @classmethod
@@ -317,7 +297,7 @@ class RunOutput(Generic[Output]):
             session_id=record.session_id,
             agent_id=record.agent_id,
             user_id=record.user_id,
-            status=record.status,
+            status=record.status if record.replaced_by is None else _replaced(record.status),
             metadata=decode_object(record.metadata) if record.metadata else None,
             error_kind=record.error_kind,
             attempt=record.attempt,
@@ -331,10 +311,12 @@ class RunOutput(Generic[Output]):
         if record.error is not None:
             told: dict[str, Any] = decode_object(record.error)
             output.error, output.error_details = told.get("message"), told.get("details")
-        if record.requirements is not None:
-            output.requirements = requirements_from_json(record.requirements)
         if record.output is not None:
             output._take_body(decode_object(record.output))
+        if record.requirements is not None:
+            output.wait_for(requirements_from_json(record.requirements))
+        if record.lineage is not None:
+            output.more = {**(output.more or {}), **decode_object(record.lineage)}
         if record.usage is not None:
             output.metrics = Metrics.from_dict(decode_object(record.usage))
             output.metrics.name(output.model, output.model_provider)
@@ -354,18 +336,21 @@ class RunOutput(Generic[Output]):
             fold_before: the number before which pieces are deleted, or 0.
         """
         error = None if self.error is None else dump(self._error())
+        requirements = self.requirements
         return Settlement(
             run_id=self.run_id,
             attempt=attempt,
             status=self.status,
             output=dump(self._body()),
             error=error,
-            usage=dump(self.metrics),
+            # Each run's own: who adds them up counts each once.
+            usage=dump(self.own_metrics or self.metrics),
             error_kind=self.error_kind,
             model=self.model,
-            requirements=requirements_to_json(self.requirements) if self.requirements else None,
+            requirements=requirements_to_json(requirements) if requirements else None,
             journal=tuple(journal),
             fold_before=fold_before,
+            expires_at=first_expiry(requirements) if requirements else None,
         )
 
     def _error(self) -> dict[str, object]:
@@ -373,8 +358,8 @@ class RunOutput(Generic[Output]):
             return {"message": self.error}
         return {"message": self.error, "details": to_json_value(self.error_details)}
 
-    def _body(self) -> dict[str, object]:
-        body = {
+    def _body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {
             "agent_name": self.agent_name,
             "content": self.content if self.content_type == "str" else to_json_value(self.content),
             "content_type": self.content_type,
@@ -412,8 +397,11 @@ class RunOutput(Generic[Output]):
             self.references = references_from_json(given["references"])
 
 
-def _is_given(message: Message) -> bool:
-    return message.role != "assistant"
+_FEW = tuple(name for name, value in vars(RunOutput).items() if isinstance(value, Extra))
+
+
+def _replaced(status: RunStatus) -> RunStatus:
+    return RunStatus.regenerated if status.is_terminal else status
 
 
 def _seconds(moment: datetime | None) -> float | None:

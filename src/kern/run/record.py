@@ -9,7 +9,9 @@ from datetime import datetime
 
 import msgspec
 
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
+from kern.run.lineage import Branch
 from kern.run.state import StatePatch
 
 
@@ -41,6 +43,9 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
         journal_version: the version of kern's journal that who executes it must know.
         usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
         output_schema: the form of its answer where it is not its agent's, as JSON text, or None.
+        lineage: from which run it was branched off, as JSON text, or None.
+        branch: what is written with it where it was branched off.
+        foreground: whether it belongs to a caller who waits for it.
         media: what the blobs in its input stand for, by their hash; it is written beside the row.
         is_new_session: whether its session is one that nobody else knows of.
         chosen: which of ``"run_id"`` and ``"session_id"`` its caller has named; what others call
@@ -68,6 +73,9 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     journal_version: int = 1
     usage_limits: str | None = None
     output_schema: str | None = None
+    lineage: str | None = None
+    foreground: bool = False
+    branch: Branch | None = None
     is_new_session: bool = False
     chosen: tuple[str, ...] = ()
     media: Mapping[str, bytes] | None = None
@@ -86,12 +94,14 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     claimed. ``requirements`` is what a paused run waits for, as JSON text; ``error_kind`` the class
     of what it failed of; ``refusal`` why the last executor that could not execute it has refused
     it. ``usage_limits`` is how much it may use beside what its agent allows, as JSON text;
-    ``output_schema`` the form of its answer where it is not its agent's, likewise. ``budgeted``
-    says of a run that was accepted or claimed whether its user has a budget. ``usage``, and
-    ``beginning``, the first characters of the input's JSON text, only a listed run has; it has
-    neither ``input`` nor ``output``. ``media`` is what the blobs in the input stand for, by their
-    hash; only a run that was just accepted has it. So it is with ``is_new_session``: whether its
-    session was made with it.
+    ``output_schema`` the form of its answer where it is not its agent's, likewise. ``lineage`` says
+    from which run it was branched off, as JSON text, ``replaced_by`` which one stands in its place,
+    and ``foreground`` whether it belongs to a caller who waits. ``budgeted`` says of a run that was
+    accepted or claimed whether its user has a budget. ``usage``, and ``beginning``, the first
+    characters of the input's JSON text, only a listed run has; it has neither ``input`` nor
+    ``output``. ``media`` is what the blobs in the input stand for, by their hash; only a run that
+    was just accepted has it. So it is with ``is_new_session``: whether its session was made with
+    it.
     """
 
     run_id: str
@@ -120,6 +130,9 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     refusal: str | None = None
     requirements: str | None = None
     error_kind: str | None = None
+    lineage: str | None = None
+    foreground: bool = False
+    replaced_by: str | None = None
     remaining: float | None = None
     waiting: bool = False
     input: str | None = None
@@ -163,6 +176,24 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False):
     state: StatePatch | None = None
 
 
+class KeptRun(msgspec.Struct, frozen=True):
+    """What a paused run goes on from that no database holds: its output carries it.
+
+    Attributes:
+        input: what it was given, as JSON text.
+        journal: its steps.
+        timeout: its time limit in seconds, or None.
+        usage_limits: how much it may use beside what its agent allows, as JSON text, or None.
+        media: what the blobs in its messages stand for, by their hash.
+    """
+
+    input: str
+    journal: list[JournalRow]
+    timeout: float | None = None
+    usage_limits: str | None = None
+    media: dict[str, bytes] = {}
+
+
 class Settlement(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended: what is written to the run's row, once.
 
@@ -179,6 +210,9 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
         journal: the journal's rows that were not written yet.
         fold_before: the number before which the pieces of streamed text have served their
             purpose, or 0.
+        expires_at: until when a paused run can be answered, in seconds since 1970; None for any
+            time.
+        approvals: the records of what a paused run waits for.
     """
 
     run_id: str
@@ -192,3 +226,5 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     requirements: str | None = None
     journal: tuple[JournalRow, ...] = ()
     fold_before: int = 0
+    expires_at: float | None = None
+    approvals: tuple[Approval, ...] = ()

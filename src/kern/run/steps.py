@@ -12,12 +12,15 @@ from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
 from kern.run.state import StatePatch
 
-VERSION = 3
+VERSION = 4
 """The version of the journal that this kern writes, and the newest that it reads.
 
 It counts up when older versions of kern could not execute a run by what a newer one writes. A run
 that has a limit of cost of its own needs version 2.
 """
+
+PAUSE_VERSION = 4
+"""The version from which on a run may wait for more than a confirmation."""
 
 OPTIONS_VERSION = 3
 """The version from which on a run's input may hold options."""
@@ -188,9 +191,17 @@ class Continued(Step):
 
     Attributes:
         allowed: the open tool calls that may begin, by their place in the model's answer.
+        arguments: those with which calls are made instead of the model's, as JSON text, by place.
+        by: who has decided, where that is known.
+        messages: what the model is told after the results of the calls.
+        passed: the answers that calls are given, which are made again to take them, by place.
     """
 
     allowed: tuple[int, ...] = ()
+    arguments: tuple[tuple[int, str], ...] = ()
+    by: str | None = None
+    messages: tuple[Message, ...] = ()
+    passed: tuple[tuple[int, tuple[RunRequirement, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,11 +326,13 @@ class ToolConcluded(ToolEnded):
         ends: whether the run ends with the calls of this answer.
         shown: whether the result is a part of the run's answer.
         messages: what the model is told after the results.
+        rejected: what a person has said with a refusal; None where the call was not refused.
     """
 
     ends: bool = False
     shown: bool = False
     messages: tuple[Message, ...] = ()
+    rejected: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +344,36 @@ class ToolsBegun(Step):
     """
 
     starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildBegun(Step):
+    """A tool call is a run of another agent.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        run_id: that run.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnded(Step):
+    """The run that a tool call is has ended.
+
+    Attributes:
+        place: the call's place in the model's last answer.
+        used: what it used, with its own children.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    place: int
+    used: Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +431,8 @@ AnyStep: TypeAlias = (
     | HookEnded
     | ToolConcluded
     | ToolsBegun
+    | ChildBegun
+    | ChildEnded
     | ToolSlice
     | CustomHappened
 )

@@ -9,6 +9,7 @@ import msgspec
 from typing_extensions import override
 
 from kern.errors import InvalidInputError
+from kern.run.asked import UserFeedbackQuestion, UserInputField
 from kern.run.codec import decode_object, dump
 from kern.run.metrics import ToolCallMetrics
 
@@ -130,8 +131,8 @@ class ToolExecution(msgspec.Struct, omit_defaults=True, dict=True, eq=False):
     confirmed: bool | None = None
     confirmation_note: str | None = None
     requires_user_input: bool = False
-    user_input_schema: list[Any] | None = None
-    user_feedback_schema: list[Any] | None = None
+    user_input_schema: list[UserInputField] | None = None
+    user_feedback_schema: list[UserFeedbackQuestion] | None = None
     answered: bool | None = None
     external_execution_required: bool = False
     approval_type: str | None = None
@@ -190,8 +191,10 @@ class ToolExecution(msgspec.Struct, omit_defaults=True, dict=True, eq=False):
 _NOT_COMPARED = ("arguments", "created_at", "duration")
 
 
-def with_text(values: Mapping[str, object]) -> Mapping[str, object]:
+def with_text(values: object) -> object:
     """Return the JSON values of a call with its arguments as the text that they are at rest."""
+    if not isinstance(values, Mapping):
+        return values  # It is refused where it is read.
     arguments = values.get("tool_args")
     return {**values, "tool_args": dump(arguments)} if isinstance(arguments, dict) else values
 

@@ -1,12 +1,15 @@
 """A model's answer, and what became of the tool calls in it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from kern.run.content import Content, text_of
+from kern.run.decided import show_answered, show_asked
 from kern.run.happened import complaint
 from kern.run.message import Message
+from kern.run.requirement import RunRequirement, place_of
 from kern.run.state import StatePatch
-from kern.run.steps import ModelAnswered, SleepBegun, StepEnded
+from kern.run.steps import Continued, ModelAnswered, SleepBegun, StepEnded
 from kern.run.tool import ToolCall, ToolExecution
 
 
@@ -34,6 +37,13 @@ class Turn:
         ended_steps: the steps inside of its calls that have ended, by the call's place, name and
             occurrence.
         sleeps: until when its calls sleep, in seconds since 1970, by place and occurrence.
+        arguments: those with which calls are made instead of the model's, by their place.
+        passed: the answers of people that calls are given, by their place.
+        waiting: what calls wait for that nobody has answered yet, by their place.
+        asked: what people were asked before calls were made, or for them to go on, by their place.
+        approved: the calls that a person has allowed, those that have begun since included, by
+            their place.
+        children: the runs that its calls are, by their place.
     """
 
     number: int
@@ -53,12 +63,25 @@ class Turn:
     began: dict[int, float] = field(default_factory=dict)
     ended_steps: dict[tuple[int, str, int], StepEnded] | None = None
     sleeps: dict[tuple[int, int], float] | None = None
+    arguments: dict[int, str] | None = None
+    passed: dict[int, tuple[RunRequirement, ...]] | None = None
+    waiting: dict[int, tuple[RunRequirement, ...]] | None = None
+    asked: dict[int, tuple[RunRequirement, ...]] | None = None
+    approved: frozenset[int] = frozenset()
+    children: dict[int, str] | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
-        """The calls without a result, with their places."""
+        """The calls without a result, as they are made, with their places."""
         calls = enumerate(self.message.tool_calls)
-        return [(place, call) for place, call in calls if place not in self.executions]
+        found = [(place, call) for place, call in calls if place not in self.executions]
+        if self.arguments is None:
+            return found
+        edited = self.arguments
+        return [
+            (place, replace(call, arguments=edited.get(place, call.arguments)))
+            for place, call in found
+        ]
 
     def end(self, place: int, content: Content, *, error: bool, at: float = 0.0) -> ToolExecution:
         """Note what a call came to.
@@ -98,6 +121,52 @@ class Turn:
         if step.suspended:
             self.started.discard(place)  # It begins again, whatever holds for interrupted calls.
 
+    def pause(self, requirements: Sequence[RunRequirement]) -> None:
+        """Note that calls wait for a person: they begin anew, and are not under way.
+
+        Args:
+            requirements: what the run waits for.
+        """
+        self.waiting = {}
+        for each in requirements:
+            place = place_of(each)
+            self.started.discard(place)
+            self.waiting[place] = (*self.waiting.get(place, ()), each)
+        self.asked = {**(self.asked or {}), **self.waiting}
+
+    def go_on(self, step: Continued) -> None:
+        """Note what a person has decided about calls.
+
+        Args:
+            step: the decisions.
+        """
+        waiting = self.waiting or {}
+        self.allowed |= set(step.allowed)
+        self.approved |= {place for place in step.allowed if _is_asked(waiting.get(place, ()))}
+        for place in (*step.allowed, *(place for place, _ in step.passed)):
+            waiting.pop(place, None)
+        if step.arguments:
+            self.arguments = {**(self.arguments or {}), **dict(step.arguments)}
+        for place, answers in step.passed:
+            self.passed = self.passed or {}
+            self.passed[place] = (*self.passed.get(place, ()), *answers)
+        if step.messages:
+            last = len(self.message.tool_calls)
+            self.added[last] = (*self.added.get(last, ()), *step.messages)
+
+    def begin_child(self, place: int, run_id: str) -> None:
+        """Note that a call is a run of another agent.
+
+        Args:
+            place: the call's place in the answer.
+            run_id: that run.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        self.execution(place)
+        self.children = {**(self.children or {}), place: run_id}
+
     def execution(
         self, place: int, result: str | None = None, *, error: bool = False
     ) -> ToolExecution:
@@ -115,14 +184,31 @@ class Turn:
             raise IndexError(f"there is no call {place}")
         call = self.message.tool_calls[place]
         began = self.began.get(place, 0.0)
-        return ToolExecution(call.id, call.name, call.arguments, result, error, began)
+        arguments = call.arguments
+        if self.arguments is not None:
+            arguments = self.arguments.get(place, arguments)
+        execution = ToolExecution(call.id, call.name, arguments, result, error, began)
+        if self.children is not None:
+            execution.child_run_id = self.children.get(place)
+        if self.asked is not None:
+            self._show_people(execution, place)
+        return execution
+
+    def _show_people(self, execution: ToolExecution, place: int) -> None:
+        """Let a call show what people were asked for it, and have answered."""
+        for each in (self.asked or {}).get(place, ()):
+            if each.member_run_id is None:  # Else it is about a call of a child.
+                show_asked(execution, each, is_allowed=place in self.approved)
+        for each in (self.passed or {}).get(place, ()):
+            if each.member_run_id is None:
+                show_answered(execution, each)
 
     @property
     def messages(self) -> list[Message]:
         """The answer and the results there are, in the order of the calls."""
         if self.complaint is not None:
             return [self.message, complaint(self.complaint)]
-        if not self.executions:
+        if not self.executions and not self.added:
             return [self.message]
         contents = self.contents
         results = [
@@ -137,3 +223,8 @@ class Turn:
         ]
         added = (each for _, said in sorted(self.added.items()) for each in said)
         return [self.message, *results, *added]
+
+
+def _is_asked(requirements: Sequence[RunRequirement]) -> bool:
+    """Say whether a person was asked for the call, and not for what has become of it."""
+    return any(each.kind != "unknown_outcome" for each in requirements)

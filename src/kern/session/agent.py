@@ -146,7 +146,7 @@ class AgentSession:
         skip_statuses: Collection[RunStatus] | None = None,
         skip_history_messages: bool = True,
     ) -> list[Message]:
-        """Return the messages of its runs, in their order.
+        """Return the messages of its runs, in their order; those of their children are left out.
 
         Args:
             last_n_runs: only those of the last runs.
@@ -156,7 +156,10 @@ class AgentSession:
             skip_history_messages: leave out what runs were shown of earlier ones.
         """
         skipped = _SKIPPED if skip_statuses is None else frozenset(skip_statuses)
-        runs = [run for run in self.runs if run.status not in skipped]
+        ids = {run.run_id for run in self.runs}
+        runs = [
+            run for run in self.runs if run.status not in skipped and run.parent_run_id not in ids
+        ]
         return messages_of_runs(
             runs if last_n_runs is None else runs[max(0, len(runs) - last_n_runs) :],
             limit,

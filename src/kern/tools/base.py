@@ -17,16 +17,24 @@ from kern.errors import (
     ConfigurationError,
     InvalidInputError,
     ThreadLimitError,
-    ToolsetError,
     described,
 )
 from kern.media import Audio, File, Image, Video, max_media_size
-from kern.run.base import RunContext, RunInfo
+from kern.run.base import RunContext
 from kern.run.codec import decode_object
 from kern.run.content import Content, TextPart, is_content
 from kern.run.message import Message
+from kern.run.requirement import CallPaused, OnExpiry
 from kern.run.tool import ToolSchema
-from kern.tools.rules import Interrupt, ToolRules, UserFunction, checked, hook_of, hooks_around
+from kern.tools.rules import (
+    Interrupt,
+    ToolRules,
+    UserFunction,
+    checked,
+    condition_of,
+    hook_of,
+    hooks_around,
+)
 
 logger = logging.getLogger("kern")
 
@@ -121,12 +129,15 @@ class Tool(ABC):
 
     on_interrupt: Interrupt = "retry"
     timeout: float | None = None
-    requires_confirmation: bool = False
-    requires_user_input: bool = False
+    requires_confirmation: bool | UserFunction = False
+    requires_user_input: bool | UserFunction = False
     user_input_fields: Sequence[str] | None = None
-    external_execution: bool = False
+    external_execution: bool | UserFunction = False
+    expires_in: float | None = None
+    on_expiry: OnExpiry = "reject"
     external_execution_silent: bool = False
     approval_type: Literal["required", "audit"] | None = None
+    approval_strict: bool = False
     sequential: bool = False
     call_limit: int | None = None
     stop_after_tool_call: bool = False
@@ -166,6 +177,7 @@ class Tool(ABC):
         self.before = hook_of("pre_hook", self.pre_hook, self.name)
         self.after = hook_of("post_hook", self.post_hook, self.name)
         self.around = hooks_around(self.tool_hooks, f"the tool {self.name}")
+        self.condition = condition_of(self.rules, self.call_properties, self.name)
 
     def renamed(self, name: str) -> Self:
         """Have the tool another name, and return it."""
@@ -174,8 +186,21 @@ class Tool(ABC):
 
     @property
     def needs_person(self) -> bool:
-        """Whether a person has to do something before each call."""
-        return self.requires_confirmation or self.requires_user_input or self.external_execution
+        """Whether a person has to do something before each call, or some."""
+        return bool(
+            self.requires_confirmation or self.requires_user_input or self.external_execution
+        )
+
+    @property
+    def call_schema(self) -> dict[str, object]:
+        """The arguments of a call as a JSON Schema, with those that only a person gives."""
+        return self.schema.parameters
+
+    @property
+    def call_properties(self) -> Mapping[str, Mapping[str, object]]:
+        """The arguments of a call by their names, each as a JSON Schema."""
+        properties = self.call_schema.get("properties")
+        return properties if isinstance(properties, Mapping) else {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -196,6 +221,10 @@ class Tool(ABC):
         Args:
             arguments: a JSON object, as the model wrote it, so it may be none.
         """
+        try:
+            self.read(or_none(arguments))
+        except ValueError as error:
+            return self.told(error)
         return None
 
     def read(self, arguments: str) -> dict[str, Any]:
@@ -255,6 +284,7 @@ class Tool(ABC):
         Raises:
             asyncio.CancelledError: the caller was cancelled, and the tool did not return.
             ThreadLimitError: no thread became free for a synchronous function.
+            CallPaused: the call waits for a person.
         """
         arguments = or_none(arguments)
         limit = asyncio.timeout(None)
@@ -307,8 +337,8 @@ class Tool(ABC):
             if isinstance(result, ToolResult):
                 return result
             return TypeError(f"it returned {type(result).__name__} in place of a ToolResult")
-        except ThreadLimitError:
-            raise  # The tool was not called, and there is nothing that the model could do about it.
+        except (CallPaused, ThreadLimitError):
+            raise  # The model can do nothing about it.
         except BaseException as error:  # Also what would end the process of other runs.
             return error
 
@@ -320,57 +350,6 @@ class Tool(ABC):
 
 Execute: TypeAlias = Callable[[str, RunContext, asyncio.Timeout], Awaitable[ToolResult]]
 """What does the work of a call, as :meth:`Tool.execute` does."""
-
-
-class Toolset(ABC):
-    """Tools that are known only once a run executes, such as those of a server.
-
-    Attributes:
-        timeout: seconds that it may take to say which they are, or None for any.
-
-    Example:
-        >>> class Remote(Toolset):
-        ...     async def tools(self, run):
-        ...         return await server.tools_of(run.user_id)
-    """
-
-    timeout: float | None = 60.0
-
-    @property
-    def is_portable(self) -> bool:
-        """Whether the toolset is the same in every process that has its agent."""
-        return True
-
-    @abstractmethod
-    async def tools(self, run: RunInfo) -> Sequence[Tool]:
-        """Return the tools; they are asked for once an attempt.
-
-        Args:
-            run: the run.
-        """
-
-    async def listed(self, run: RunInfo) -> Sequence[Tool]:
-        """Return the tools, within the time limit.
-
-        Args:
-            run: the run.
-
-        Raises:
-            ToolsetError: they were not known in time.
-            Exception: whatever :meth:`tools` raised.
-        """
-        listing = asyncio.ensure_future(self.tools(run))
-        try:
-            await asyncio.wait({listing}, timeout=self.timeout)
-        finally:
-            if not listing.done():
-                see_out(listing, f"run {run.run_id}: {type(self).__name__}.tools")
-        if not listing.done():
-            raise ToolsetError(
-                f"{type(self).__name__} did not say which tools it has within {self.timeout:g} s. "
-                "Look whether its server answers, or raise its timeout."
-            )
-        return listing.result()
 
 
 def or_none(arguments: str) -> str:

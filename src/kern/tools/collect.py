@@ -5,10 +5,11 @@ from typing import NamedTuple, TypeAlias, cast
 
 from kern.errors import ConfigurationError
 from kern.run.numbers import check_seconds
-from kern.tools.base import Tool, Toolset
+from kern.tools.base import Tool
 from kern.tools.function import FunctionTool
 from kern.tools.rules import UserFunction
 from kern.tools.toolkit import Toolkit
+from kern.tools.toolset import Toolset
 
 AnyTool: TypeAlias = Tool | Toolset | Toolkit | Callable[..., object] | Mapping[str, object]
 """A tool as users give it: a function, say, or as a dict one that the model's provider has."""

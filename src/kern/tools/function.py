@@ -7,6 +7,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterable, Callable, Mapping
 from copy import copy
+from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType, MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
@@ -16,15 +17,26 @@ from typing_extensions import Unpack, override
 from kern.aio.threads import call_in_thread
 from kern.binder import is_portable, name_of
 from kern.errors import ConfigurationError
-from kern.keywords import explained
+from kern.keywords import explained, nearest
 from kern.run.base import RunContext
+from kern.run.requirement import UserFeedbackOption, UserFeedbackQuestion, UserInputField
 from kern.run.tool import ToolSchema
-from kern.tools.base import Tool, ToolResult, Toolset, or_none
+from kern.tools.base import Tool, ToolResult, or_none
 from kern.tools.call import FunctionCall
 from kern.tools.result import as_result, told
-from kern.tools.rules import ToolRules, checked
+from kern.tools.rules import MARK, ToolRules, checked
+from kern.tools.toolset import Toolset
 
-__all__ = ["Function", "FunctionCall", "FunctionTool", "ToolResult", "tool"]
+__all__ = [
+    "Function",
+    "FunctionCall",
+    "FunctionTool",
+    "ToolResult",
+    "UserFeedbackOption",
+    "UserFeedbackQuestion",
+    "UserInputField",
+    "tool",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -96,10 +108,31 @@ class FunctionTool(Tool, Generic[P, R]):
                 self._signature.parameters,
                 strict,
             ),
-            **rules,
+            **{**getattr(given, MARK, {}), **rules},
         )
+        if self.requires_user_input is True:
+            self.schema = replace(self.schema, parameters=self._without_asked())
         hooks = [each for each in (self.before, self.after, *self.around) if each is not None]
         self.asks_for = self._signature.asks_for.union(*(each.names for each in hooks))
+
+    def _without_asked(self) -> dict[str, object]:
+        """Return the arguments that the model gives: a person gives the others.
+
+        Raises:
+            ConfigurationError: there is no such argument.
+        """
+        properties = self.call_properties
+        asked = self.user_input_fields or [*properties]
+        if wrong := next((each for each in asked if each not in properties), None):
+            known = nearest(str(wrong), [*properties])
+            raise ConfigurationError(
+                f"user_input_fields of the tool {self.name}: it has no argument {wrong!r}. {known}"
+            )
+        required = self.call_schema.get("required")
+        own = {name: each for name, each in properties.items() if name not in asked}
+        needed = [each for each in required if each in own] if isinstance(required, list) else []
+        schema = {**self.call_schema, "properties": own, "required": needed}
+        return schema
 
     @classmethod
     def from_callable(cls, c: Callable[P, R], name: str | None = None) -> Self:
@@ -122,6 +155,11 @@ class FunctionTool(Tool, Generic[P, R]):
         return self.schema.parameters
 
     @property
+    @override
+    def call_schema(self) -> dict[str, object]:
+        return self._signature.parameters
+
+    @property
     def strict(self) -> bool | None:
         """Whether the provider is to hold the model to the parameters."""
         return self.schema.strict
@@ -133,9 +171,9 @@ class FunctionTool(Tool, Generic[P, R]):
             "description": self.description,
             "parameters": self.parameters,
             "strict": self.strict,
-            "requires_confirmation": self.requires_confirmation,
-            "requires_user_input": self.requires_user_input,
-            "external_execution": self.external_execution,
+            "requires_confirmation": bool(self.requires_confirmation),
+            "requires_user_input": bool(self.requires_user_input),
+            "external_execution": bool(self.external_execution),
             "approval_type": self.approval_type,
         }
 
@@ -183,7 +221,11 @@ class FunctionTool(Tool, Generic[P, R]):
     @override
     def is_portable(self) -> bool:
         """Whether the function and its hooks are at the level of a module."""
-        hooks = [each for each in (self.before, self.after, *self.around) if each is not None]
+        hooks = [
+            each
+            for each in (self.before, self.after, self.condition, *self.around)
+            if each is not None
+        ]
         return is_portable(self.function) and all(is_portable(each.function) for each in hooks)
 
     @override
@@ -191,6 +233,9 @@ class FunctionTool(Tool, Generic[P, R]):
         from kern.tools.arguments import UnfitError
 
         try:
+            if self.requires_user_input:  # What is missing, or wrong, a person will give.
+                super().read(or_none(arguments))
+                return None
             self.read(or_none(arguments))
         except UnfitError as error:
             return self.told(error)

@@ -12,7 +12,7 @@ from kern.keywords import nearest
 from kern.run.numbers import check_seconds
 from kern.tools.base import Tool
 from kern.tools.function import FunctionTool
-from kern.tools.rules import UserFunction
+from kern.tools.rules import UserFunction, check_one_wait
 
 
 class Toolkit:
@@ -216,6 +216,7 @@ class Toolkit:
         for flag, names in self._flags.items():
             if own in names:
                 setattr(tool, flag, True)
+        check_one_wait(vars(tool))
         if self._is_cached:
             for rule, value in self._rules.items():
                 setattr(tool, rule, value)

@@ -1,4 +1,4 @@
-"""The notification of a web server that a run has ended, by the Standard Webhooks scheme.
+"""The notification of a web server that a run has ended or paused, by Standard Webhooks.
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
@@ -12,6 +12,7 @@ import binascii
 import hmac
 import os
 import time
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from kern import __version__
@@ -45,10 +46,10 @@ _WHSEC = "whsec_"
 
 
 async def deliver(record: RunRecord, delivery_id: str) -> None:
-    """Send the end of a run to its webhook, once.
+    """Send the end of a run, or that it is paused, to its webhook, once.
 
     Args:
-        record: a run that has ended and has a webhook.
+        record: a run that has ended or is paused, and has a webhook.
         delivery_id: the same at every try, another for every end.
 
     Raises:
@@ -123,14 +124,20 @@ def _headers(secrets: list[bytes], delivery_id: str, body: bytes) -> dict[str, s
 
 def _body(record: RunRecord) -> bytes:
     """Return what is sent, the same at every try; its size is limited."""
-    known = RunOutput.from_record(record).to_dict()
+    run = RunOutput.from_record(record)
+    known = run.to_dict()
     data = {name: known[name] for name in _FIELDS}
+    ended = record.finished_at or record.created_at
+    large: tuple[str, ...] = ("content", "metadata", "error")
+    if run.is_paused:
+        data["requirements"], large = known["requirements"], (*large, "requirements")
+        paused_at = max((each.created_at for each in run.requirements), default=run.created_at)
+        ended = datetime.fromtimestamp(paused_at, UTC)
     omitted: list[str] = []
-    for name in ("content", "metadata", "error"):
+    for name in large:
         if len(encode(data, "webhook")) > _LARGEST:
             data[name] = None
             omitted.append(name)
-    ended = record.finished_at or record.created_at
     body = {
         "type": f"run.{record.status.name}",
         "timestamp": ended.isoformat(),

@@ -15,6 +15,8 @@ from kern.aio.survived import survived
 from kern.db.base import Store
 from kern.db.outbox import Delivery
 from kern.errors import KernError, WebhookError, described
+from kern.run.base import RunStatus
+from kern.run.record import RunRecord
 from kern.webhooks.delivery import deliver
 
 logger = logging.getLogger("kern")
@@ -28,7 +30,7 @@ _LEASE = 30.0
 # The scheme's example: the pause before each try, three days and three hours in all.
 _PAUSES = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 
-_RETRIED = "The run was retried: its next end is another delivery."
+_RETRIED = "The run has gone on: its next pause, or its end, is another delivery."
 
 # Seconds between two looks where others hold what is due.
 _SHORTEST_WAIT = 0.05
@@ -122,7 +124,7 @@ class Sender:
     async def _try(self, delivery: Delivery) -> None:
         outbox = self._store.outbox
         record = await until_available(partial(self._store.get, delivery.run_id))
-        if record is None or not record.status.is_terminal or record.attempt != delivery.attempt:
+        if record is None or not _rests(record) or record.attempt != delivery.attempt:
             await until_available(partial(outbox.failed, delivery, _RETRIED, None))
             return
         try:
@@ -139,6 +141,11 @@ class Sender:
             self.wake()  # The next try may be due before anything else.
         else:
             await until_available(partial(outbox.delivered, delivery))
+
+
+def _rests(record: RunRecord) -> bool:
+    """Say whether a run has ended, or waits for a person."""
+    return record.status.is_terminal or record.status is RunStatus.paused
 
 
 def next_delay(tries: int) -> float | None:

@@ -132,6 +132,14 @@ async def test_calls_share_connections(model: Model, server: ProtocolServer, ask
     assert len(server.requests) == 11
 
 
+async def test_a_call_does_not_say_on_which_machine_it_is_made(
+    model: Model, server: ProtocolServer, ask: Ask
+) -> None:
+    await ask(model, "Hi")
+    telling = ("lang", "package-version", "os", "arch", "runtime", "runtime-version", "async")
+    assert not {f"x-stainless-{each}" for each in telling} & server.requests[0].headers.keys()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("options", "said"),

@@ -8,7 +8,6 @@ from kern.run.base import RunContext
 from kern.run.content import text_of
 from kern.run.entry import read_row
 from kern.run.record import JournalRow
-from kern.run.requirement import RunRequirement
 from kern.run.steps import (
     FOLLOWUPS,
     OUTPUT_MODEL,
@@ -18,8 +17,10 @@ from kern.run.steps import (
     StepEnded,
     ToolEnded,
 )
-from tests.simulation.agents import MAX_TURNS, REQUESTS, TOOL_CALL_LIMIT, result_of_work
+from kern.run.tool import ToolCall
+from tests.simulation.agents import MAX_TURNS, REQUESTS, TOOL_CALL_LIMIT
 from tests.simulation.promises.seen import Seen
+from tests.simulation.tools import ASKS, result_of_work
 
 MOST_ANSWERS = {"frugal": REQUESTS, "brief": MAX_TURNS}
 """How often agents may ask their models in a run."""
@@ -78,8 +79,17 @@ class Calls:
         if name == FOLLOWUPS and OUTPUT_MODEL not in asked:
             seen.breach(f"the {name} of {run_id} was asked before what comes first is journaled")
 
-    def tool_called(self, context: RunContext) -> None:
-        """See that a call may be made."""
+    def tool_asks(self, context: RunContext) -> None:
+        """See that a call that asks for a person is told only of one that there was."""
+        known, key = self._seen.known[context.run_id], context.idempotency_key
+        self._seen.world.write(f"tool: {key} asks ({context.is_approved=})")
+        if context.is_approved and not known.allowed[key]:
+            self._seen.breach(
+                f"the call {key} was told that it is allowed, and nobody has allowed it"
+            )
+
+    def tool_called(self, context: RunContext, note: str = "") -> None:
+        """See that a call may be made, and with what a person has noted."""
         seen, key = self._seen, context.idempotency_key
         known, row = seen.known[context.run_id], seen.rows[context.run_id]
         tool = context.tool_call_id.rsplit(".")[-1]
@@ -88,11 +98,13 @@ class Calls:
         if context.attempt == row.attempt and key in self.journaled(context.run_id):
             seen.breach(f"the call {key} was made again, though its result is journaled")
         begun = known.begun[key]
-        allowed = known.allowed[key] + (tool not in ("asked", "grave"))
+        allowed = known.allowed[key] + (tool not in ASKS)
         if not allowed or (tool in ("risky", "grave") and len(begun) >= allowed):
             seen.breach(f"the call {key} was made, and nobody has allowed it")
         if context.attempt in begun:
             seen.breach(f"the call {key} was made twice in attempt {context.attempt}")
+        if note not in known.notes[key] and (note or tool == "filled"):
+            seen.breach(f"the call {key} was made with {note!r}, which nobody has given")
         if context.attempt > known.refused.get(key, inf):
             seen.breach(f"the call {key} was made, though a person has refused it")
         begun.append(context.attempt)
@@ -123,31 +135,42 @@ class Calls:
         if is_newest and expected not in self._ended_steps(run_id):
             seen.breach(f"{expected} was returned before it is journaled")
 
-    def decided(self, run_id: str, requirement: RunRequirement) -> None:
+    def decided(self, run_id: str, key: str, expected: str) -> None:
         """See that a call has the result that a person gave it."""
-        expected = requirement.external_execution_result or requirement.rejection
-        if (result := self.journaled(run_id).get(requirement.id)) != expected:
-            self._seen.breach(
-                f"the call {requirement.id} has the result {result!r}, not {expected!r}"
-            )
+        if (result := self.journaled(run_id).get(key)) != expected:
+            self._seen.breach(f"the call {key} has the result {result!r}, not {expected!r}")
 
     def journaled(self, run_id: str) -> dict[str, str]:
         """Return the results of a run's tool calls by idempotency key, in the calls' order."""
         results: dict[tuple[int, int], str] = {}
-        turn = 0
+        turn, calls = 0, list[ToolCall]()
         for step in self._steps(run_id):
             if isinstance(step, ModelAnswered):
-                turn += 1
+                turn, calls = turn + 1, step.message.tool_calls
             elif isinstance(step, ToolEnded):
-                results[turn, step.place] = text_of(step.content)
-                self._check_result(run_id, f"{run_id}/{turn}/{step.place}", text_of(step.content))
+                results[turn, step.place] = text = text_of(step.content)
+                if calls[step.place].name == "helped":
+                    self._check_child(run_id, text)
+                else:
+                    self._check_result(run_id, f"{run_id}/{turn}/{step.place}", text)
         return {f"{run_id}/{turn}/{place}": results[turn, place] for turn, place in sorted(results)}
 
+    def _check_child(self, run_id: str, result: str) -> None:
+        """See that a call that is a run of another agent has the answer of such a run."""
+        runs = [each for each in self._seen.rows.values() if each.parent_run_id == run_id]
+        answers = [json.loads(each.output or "{}").get("content") for each in runs]
+        if result not in answers and not result.startswith((*_OF_KERN, "The run of ")):
+            self._seen.breach(f"a call of {run_id} has the answer of no child: {result}")
+
     def _check_result(self, run_id: str, key: str, result: str) -> None:
-        if result.startswith("did[") and result != result_of_work(key):
+        if result.startswith("did[") and result.partition(" ")[0] != result_of_work(key):
             self._seen.breach(f"the call {key} has the result of another: {result}")
         if not result.startswith(_OF_KERN) and result not in self._seen.known[run_id].results[key]:
             self._seen.breach(f"the call {key} has a result that it never returned: {result}")
+
+    def asked(self, run_id: str) -> set[str]:
+        """Return the tools that a run's model has called."""
+        return {call.name for step in self._answers(run_id) for call in step.message.tool_calls}
 
     def answers(self, run_ids: Iterable[str]) -> int:
         """Return how many answers of models are journaled for these runs, secondary ones too."""

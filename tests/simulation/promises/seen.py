@@ -79,7 +79,8 @@ class Known:
         ended_at: when it ended, or paused.
         model_calls: how often the model was called for it.
         holder: the process that has begun its newest attempt.
-        results: what its tool calls have returned, by idempotency key, as for the next three.
+        results: what its tool calls have returned, by idempotency key, as for the next four.
+        notes: what persons have given for them.
         begun: the attempts in which they were made.
         allowed: how often persons have allowed them.
         refused: the attempt after which they may not be made any more.
@@ -95,6 +96,7 @@ class Known:
     model_calls: int = 0
     holder: "Process | None" = None
     results: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    notes: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     begun: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     allowed: Counter[str] = field(default_factory=Counter)
     refused: dict[str, int] = field(default_factory=dict)

@@ -137,7 +137,8 @@ class States:
 
     def _moved(self, process: "Process", name: str, status: str | None, row: Row) -> None:
         known, breach = self._seen.known[row.run_id], self._seen.breach
-        resumes = name == "resume" and status in ("ERROR", "PAUSED") and row.status == "PENDING"
+        goes_on = row.status in ("PENDING", "RUNNING")
+        resumes = name == "resume" and status in ("ERROR", "PAUSED") and goes_on
         if row.status not in _MOVES[status] and not resumes:
             breach(f"{row.run_id} went from {status} to {row.status}")
         if resumes and status == "ERROR":
@@ -259,5 +260,8 @@ class States:
             answers = self._calls.answers([row.run_id, *below])
             if answers < MOST_ANSWERS[row.agent_id] and "tool_call_limit" not in message:
                 breach(f"{row.run_id} failed of a limit after {answers} answers")
+        elif message.startswith("Nobody has answered in time"):
+            if "final" not in self._calls.asked(row.run_id):
+                breach(f"{row.run_id} failed, as nobody has answered what does not expire")
         elif not message.startswith("planned failure"):
             breach(f"{row.run_id} failed: {message}")

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from kern.agent.as_tool import SubAgent
 from kern.agent.checks import check_flag, check_tool_choice
+from kern.agent.handoff import Handoff, handoff_tools
 from kern.agent.parts.part import Part
 from kern.binder import Binder, name_of
 from kern.errors import ConfigurationError
@@ -34,6 +36,8 @@ class ToolsPart(Part):
             in which the model asks for them.
         send_media_to_model: False to show the run's media to tools only, as parameters of types
             such as ``list[Image]``.
+        handoffs: agents to which the model may hand the conversation over, or
+            :class:`~kern.agent.handoff.Handoff` to say how: their answer is the run's then.
     """
 
     tools: Mapping[str, Tool]
@@ -42,6 +46,7 @@ class ToolsPart(Part):
     tool_hooks: Sequence[Callable[..., object]] | None = None
     parallel_tool_calls: bool = True
     send_media_to_model: bool = True
+    handoffs: Sequence[SubAgent | Handoff] | None = None
 
     toolsets: tuple[Toolset, ...] = ()
     call_rules: CallRules | None = None
@@ -59,6 +64,8 @@ class ToolsPart(Part):
             tools = [*tools.values()]
         factory = None if isinstance(tools, Iterable) or not callable(tools) else tools
         found = collect(() if factory else tools)
+        if self.handoffs is not None:
+            found = collect([*(() if factory else tools), *handoff_tools(self.handoffs)])
         given["tools"] = given["_listed"] = found.tools
         given["toolsets"] = found.toolsets
         given["call_rules"] = self._call_rules(found, factory)

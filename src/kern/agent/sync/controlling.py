@@ -1,13 +1,10 @@
 """Generated from ``kern/agent/controlling.py`` by ``scripts/generate_sync.py``."""
 
-from collections.abc import Mapping, Sequence
-
 from kern.agent.blocking import blocking
 from kern.agent.controlling import Controlling
 from kern.dispatch.waiting import Until
 from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
-from kern.run.requirement import RunRequirement
 
 
 class SyncControlling(Controlling[Deps, Output]):
@@ -82,53 +79,4 @@ class SyncControlling(Controlling[Deps, Output]):
         """
         return blocking("await agent.aretry_run(...)").call(
             self.aretry_run(run_id, user_id=user_id)
-        )
-
-    def continue_run(
-        self,
-        run_id: str,
-        *,
-        requirements: Sequence[RunRequirement] | None = None,
-        results: Mapping[str, str] | None = None,
-        from_seq: int | None = None,
-        new_run_id: str | None = None,
-        session_id: str | None = None,
-        user_id: str | None = None,
-    ) -> RunOutput[Output]:
-        """Have a PAUSED run go on; or begin a new run from an earlier step of any run.
-
-        Args:
-            run_id: the run.
-            requirements: those of the paused output, answered: ``requirement.confirm()``,
-                ``.reject(note)``, or ``.set_external_execution_result(text)``. The run pauses
-                again for those that are not.
-            results: what tool calls for which the run paused returned elsewhere: texts by tool
-                call id. Without ``requirements``, calls of unknown outcome that are left out are
-                made again.
-            from_seq: begin a new run with the steps of this one that tell nothing after the
-                event of this number; what comes after them is done anew.
-            new_run_id: with ``from_seq``, the new run's id; by default a new one.
-            session_id: with ``from_seq``, the new run's session; by default the same.
-            user_id: the user whose run it must be; by default any.
-
-        Returns:
-            The run, or the new one, PENDING.
-
-        Raises:
-            RunNotFoundError: there is no such run.
-            RunStateError: it is not PAUSED, does not wait for these, or one has expired.
-            JournalError: what is stored of it cannot be read.
-            RunConflictError: the new run's id is in use.
-            InvalidInputError: an argument cannot be used.
-        """
-        return blocking("await agent.acontinue_run(...)").call(
-            self.acontinue_run(
-                run_id,
-                requirements=requirements,
-                results=results,
-                from_seq=from_seq,
-                new_run_id=new_run_id,
-                session_id=session_id,
-                user_id=user_id,
-            )
         )

@@ -81,6 +81,31 @@ class SyncSessions(Sessions[Deps, Output]):
             self.adelete_session(session_id, user_id, delete_media)
         )
 
+    def fork_session(self, *, source_session_id: str, user_id: str | None = None) -> str:
+        """Copy a session, to go on from there in two ways; the first one stays as it is.
+
+        The copy has the state, the name and the summary of the session, and copies of all its runs
+        that have ended, with ids of their own. Its ``session_data["forked_from_session_id"]`` says
+        where it comes from.
+
+        Args:
+            source_session_id: the session.
+            user_id: the user whose session it must be; by default the agent's, or any.
+
+        Returns:
+            The id of the copy.
+
+        Raises:
+            SessionNotFoundError: there is no such session, it is another user's, or no run in it
+                has ended.
+            InvalidInputError: an argument cannot be used.
+            ConfigurationError: the agent has no db.
+            DatabaseError: it could not be copied; nothing of it was.
+        """
+        return blocking("await agent.afork_session(...)").call(
+            self.afork_session(source_session_id=source_session_id, user_id=user_id)
+        )
+
     def get_session_messages(
         self,
         session_id: str | None = None,

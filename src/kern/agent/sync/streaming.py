@@ -23,6 +23,11 @@ class SyncStreaming(Streaming[Deps, Output]):
         has a type, pieces have what there is of it (``partial``), and the end an instance. A run
         that ends in ERROR ends with a RunError; nothing is raised for it.
 
+        Where tool calls are runs of other agents (:meth:`s_tool`), the events of these are among
+        those of the run, each with the ``run_id`` and numbers of its own and its
+        ``parent_run_id``: they come before the result of the call. A reader that goes on gets
+        those of calls without a result from their beginning.
+
         Args:
             run_id: the run.
             after: the number of the last event that the reader has, or 0.

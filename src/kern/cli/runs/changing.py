@@ -75,7 +75,7 @@ async def _cancel(runtime: Runtime, run_id: str) -> Outcome:
 
 
 async def _retry(runtime: Runtime, run_id: str) -> Outcome:
-    taken = await runtime.resume(run_id, RunStatus.error)
+    taken = await runtime.retry(run_id)
     agent = printable(taken.agent_id)
     text = f"is {taken.status}: a worker that serves the agent {agent} goes on with it"
     return Outcome(run_id, taken.status, True, f"{printable(run_id)} {text}")

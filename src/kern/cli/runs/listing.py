@@ -21,6 +21,7 @@ from kern.cli.terminal import (
 )
 from kern.errors import JournalError
 from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
 from kern.run.codec import decode_object
 from kern.run.record import RunRecord
 
@@ -81,7 +82,7 @@ def runs_table(look: Look, width: int) -> Table:
 
 
 def _told(record: RunRecord) -> Text:
-    if record.error is None:
+    if record.error is None or record.status is RunStatus.paused:  # That is why it waits.
         return cell(first_words(record), most=_LONGEST)
     return cell(error_of(record), "red", _LONGEST)
 

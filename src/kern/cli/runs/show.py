@@ -14,6 +14,7 @@ from kern.cli.runs.timeline import timeline
 from kern.cli.terminal import age, cell, console, cost_text, status_of, took
 from kern.db.database import Database
 from kern.errors import RunNotFoundError
+from kern.run.base import RunStatus
 from kern.run.duration import format_duration
 from kern.run.input import RunInput
 from kern.run.message import Message
@@ -69,7 +70,8 @@ def show_run(look: Look, rows: Sequence[JournalRow]) -> None:
     [record] = look.records
     shown = console()
     shown.print(_facts(record, look))
-    _print_text("Error", error_of(record) or "", "red")
+    if record.status is not RunStatus.paused:  # What it waits for is said above.
+        _print_text("Error", error_of(record) or "", "red")
     _print_text("Input", "\n\n".join(each.text for each in _given(record)))
     shown.print()
     shown.print(_timeline(record, rows))

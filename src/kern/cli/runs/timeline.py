@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kern.cli.terminal import dollars
+from kern.dispatch.explanation import describe_requirement
 from kern.errors import JournalError
 from kern.run.codec import shown
 from kern.run.content import text_of
@@ -17,6 +18,7 @@ from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
 from kern.run.steps import (
     AnswerRefused,
+    Continued,
     HookEnded,
     ModelAnswered,
     SecondaryAnswered,
@@ -77,6 +79,8 @@ def timeline(record: RunRecord, rows: Sequence[JournalRow]) -> Iterator[Moment]:
     begun = bool(rows) or record.executor is not None
     if begun:
         started_at = (record.started_at or record.created_at).timestamp()
+        if rows:  # A later attempt starts after what the first has done.
+            started_at = min(started_at, rows[0].created_at)
         yield Moment(FIRST_EVENT, RunEvent.run_started.value, started_at)
     for row in rows:
         try:
@@ -115,6 +119,8 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
         detail = one_line(f"{happened.more['kind']} {shown(happened.more['values'])}", 160)
     elif kind is RunEvent.followups_completed:
         detail = one_line(shown(happened.more["followups"]), 160)
+    elif isinstance(step, Continued) and step.by:
+        detail = one_line(f"by {step.by}", 160)
     elif step is not None and kind in _TOLD_ELSEWHERE:
         payload = None
     if isinstance(step, ModelAnswered | SecondaryAnswered) and kind in _ANSWERED:
@@ -138,6 +144,8 @@ def _inside(step: StepEnded | SleepBegun, entry: Entry, payload: object) -> Mome
 
 def describe(event: RunOutputEvent | Happened) -> str:
     """Return what there is to say about an event, in one line."""
+    if event.requirements:
+        return ", ".join(describe_requirement(each) for each in event.requirements)
     if event.tool is None:
         return one_line(shown(event.content), 160)
     called = call_line(event.tool.tool_name, event.tool.arguments)

@@ -14,8 +14,9 @@ from kern.db.postgres.names import Names
 from kern.db.postgres.reporting import reporting
 from kern.db.postgres.rows import accepted_columns, columns
 from kern.db.postgres.statements import Accepting as Statements
+from kern.db.postgres.statements import Resuming
 from kern.db.postgres.statements.accepting import LOCK_TIMEOUT, OVER_BUDGET
-from kern.db.postgres.statements.steps import cancel
+from kern.db.postgres.statements.cancelling import cancel
 from kern.db.values import Accepted
 from kern.errors import (
     BudgetExceededError,
@@ -55,6 +56,7 @@ class Accepting:
         self._statements = Statements(names, connections.lock_timeout)
         self._lock_timeout = self._statements.lock_timeout
         self._cancel = cancel(names, self._lock_timeout)
+        self._wake_parent = Resuming(names).wake_parent
         self._submits = Batcher(self._submit_all, size=lambda run: len(run.input))
         self._server: str | None = None
 
@@ -112,18 +114,18 @@ class Accepting:
                 raise _conflict(run_id, LOCK_TIMEOUT) from error
 
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
+        self, run: NewRun, origin: str, seq: int, state: StatePatch | None, *, replaces: bool
+    ) -> Accepted | None:
         """Accept a run with the first steps of another, as the store's ``fork`` says."""
 
         async def fork(run: NewRun) -> Accepted | _OverBudget | None:
             changes = columns([] if state is None else changes_of(state), 3)
-            values = (*accepted_columns([run]), origin, seq, *changes)
+            values = (*accepted_columns([run]), origin, seq, *changes, replaces)
             rows = await self._fetch_briefly(run.run_id, self._statements.fork, *values)
             await self._hand_off.finish(rows)
             return _accepted(rows[0]) if rows else None
 
-        return await self._within_budget(run, fork) is not None
+        return await self._within_budget(run, fork)
 
     async def cancel(self, run_id: str, user_id: str | None) -> bool:
         """Ask for the end of a run, as the store's ``cancel`` says.
@@ -133,6 +135,8 @@ class Accepting:
         """
         rows = await self._fetch_briefly(run_id, self._cancel, run_id, user_id)
         await self._hand_off.finish(rows)
+        if rows and rows[0]["is_awaited"]:
+            await self._connections.fetch(self._wake_parent, run_id)
         return bool(rows and rows[0]["known"])
 
     async def _submit_alone(self, run: NewRun) -> Accepted | _OverBudget | None:

@@ -72,6 +72,11 @@ class Names(msgspec.Struct, frozen=True):
         return self._quoted(f"{self.session_table}_states")
 
     @property
+    def approvals(self) -> str:
+        """The table of the approvals that runs wait for, or have had."""
+        return self._quoted(f"{self.session_table}_approvals")
+
+    @property
     def versions(self) -> str:
         """The table that holds the version of the others."""
         return self._quoted("kern_versions")

@@ -13,7 +13,7 @@ _accepted = attrgetter(
     *("run_id", "session_id", "agent_id", "user_id", "input", "metadata", "parent_run_id"),
     *("streamed", "cancelled", "lease", "ordered", "priority", "run_at", "timeout"),
     *("max_attempts", "webhook", "executor", "traceparent", "journal_version"),
-    *("usage_limits", "output_schema"),
+    *("usage_limits", "output_schema", "lineage", "foreground"),
 )
 
 _written = attrgetter("run_id", "seq", "event", "type", "skippable", "payload")
@@ -22,7 +22,7 @@ _used = attrgetter("cost", "tokens")
 
 _settled = attrgetter(
     *("run_id", "attempt", "status", "output", "error", "usage", "fold_before"),
-    *("error_kind", "model", "requirements"),
+    *("error_kind", "model", "requirements", "expires_at"),
 )
 
 _NOT_OF_THE_RECORD = {

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import asyncpg
 from typing_extensions import override
 
-from kern.db.listing import BEGINNING
+from kern.db.listing import BEGINNING, is_no_child
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
 from kern.db.postgres.retention import forget_sessions
-from kern.db.postgres.rows import record
-from kern.db.postgres.statements.parts import LIVE, RECORD
+from kern.db.postgres.rows import columns, record
+from kern.db.postgres.statements.parts import JOURNAL, LIVE, RECORD
 from kern.db.reading import Reading
 from kern.db.retention import NEWEST
-from kern.db.sessions import Preview, SessionFilter, SessionRow, Sessions
+from kern.db.sessions import COPIED, Preview, SessionFilter, SessionRow, Sessions
 from kern.run.record import RunRecord
 
 
@@ -58,10 +58,35 @@ SELECT session_id, left(input::text, {BEGINNING}) AS input,
     left(output::text, {BEGINNING}) AS output
 FROM unnest($1::text[]) WITH ORDINALITY AS given (session_id, number) CROSS JOIN LATERAL (
     SELECT input, output, position FROM (
-        SELECT input, output, position, status FROM {runs} AS run
-        WHERE run.session_id = given.session_id ORDER BY position LIMIT {NEWEST}) AS earliest
-    WHERE status = 'COMPLETED' ORDER BY position LIMIT $2) AS shown
+        SELECT input, output, position, status, replaced_by, parent_run_id, session_id
+        FROM {runs} AS run WHERE run.session_id = given.session_id
+        ORDER BY position LIMIT {NEWEST}) AS earliest
+    WHERE status = 'COMPLETED' AND replaced_by IS NULL AND {is_no_child(runs, "earliest")}
+    ORDER BY position LIMIT $2) AS shown
 ORDER BY number, position"""
+        # The journal and the blobs of a run are found by its id, as in the table of runs.
+        self._copy = f"""
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest($9::text[], $10::text[]) WITH ORDINALITY AS t (old, new, number)
+), session AS (
+    INSERT INTO {sessions} (session_id, agent_id, user_id, name, metadata, summary, data)
+    VALUES ($2, $3, $4, $5, $6, $7, $8)
+), state AS (
+    INSERT INTO {names.states} (session_id, key, value, position)
+    SELECT $2, key, value, 0 FROM {names.states} WHERE session_id = $1 AND value IS NOT NULL
+), run AS (
+    INSERT INTO {runs} (run_id, session_id, parent_run_id, replaced_by, {COPIED})
+    SELECT given.new, $2, parent.new, coalesce(successor.new, replaced_by), {COPIED}
+    FROM given JOIN {runs} AS runs ON runs.run_id = given.old
+    LEFT JOIN given AS parent ON parent.old = runs.parent_run_id
+    LEFT JOIN given AS successor ON successor.old = runs.replaced_by
+    ORDER BY given.number
+), journal AS (
+    INSERT INTO {names.events} (run_id, {JOURNAL}, created_at)
+    SELECT new, {JOURNAL}, created_at FROM given JOIN {names.events} AS event ON run_id = old
+)
+INSERT INTO {names.blobs} (run_id, hash, chunk, data)
+SELECT new, hash, chunk, data FROM given JOIN {names.blobs} AS blob ON run_id = old"""
         self._put_run = f"""
 INSERT INTO {runs} AS run (run_id, session_id, agent_id, user_id, parent_run_id, status, attempt,
     input, output, error, error_kind, usage, metadata, created_at, started_at, finished_at)
@@ -160,6 +185,16 @@ RETURNING run_id"""
             run.finished_at,
         )
         return bool(rows)
+
+    @override
+    async def copy(self, source: str, row: SessionRow, run_ids: Sequence[tuple[str, str]]) -> None:
+        await self._fetch(
+            self._copy,
+            source,
+            *(row.session_id, row.agent_id, row.user_id, row.name),
+            *(row.metadata, row.summary, row.data),
+            *columns(run_ids, 2),
+        )
 
     @override
     async def forget(self, session_id: str) -> bool:

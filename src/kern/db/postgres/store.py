@@ -1,17 +1,16 @@
 """PostgreSQL, open for one event loop."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
 
-import asyncpg
 from typing_extensions import override
 
 from kern.aio.batch import Batcher
 from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
 from kern.db.postgres.accepting import Accepting
+from kern.db.postgres.approvals import PostgresApprovals
 from kern.db.postgres.blobs import PostgresBlobs
 from kern.db.postgres.budgets import PostgresBudgets
 from kern.db.postgres.claiming import Claiming
@@ -25,32 +24,33 @@ from kern.db.postgres.processes import PostgresProcesses
 from kern.db.postgres.queue import PostgresQueue
 from kern.db.postgres.retention import PostgresRetention
 from kern.db.postgres.rows import (
-    are_charged,
-    change_columns,
     columns,
     journal_columns,
-    lost_keys,
     record,
-    settled_columns,
     used_columns,
 )
 from kern.db.postgres.schedules import PostgresSchedules
 from kern.db.postgres.sessions import PostgresSessions
-from kern.db.postgres.statements import Limits, Reading, SessionLock, Steps
+from kern.db.postgres.statements import Limits, Reading, Resuming, SessionLock, Steps
 from kern.db.postgres.states import PostgresStates
 from kern.db.postgres.sweep import Sweep
 from kern.db.postgres.users import PostgresUsers
-from kern.db.values import Accepted, Appended, Claim, Kind, Settled, Signal, Swept
+from kern.db.postgres.writing import Append, Writing
+from kern.db.values import (
+    ANYWHERE,
+    Accepted,
+    Appended,
+    Claim,
+    Kind,
+    Resume,
+    Settled,
+    Signal,
+    Swept,
+    newer_journal,
+)
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
-
-
-class _Append(NamedTuple):
-    run_id: str
-    attempt: int
-    rows: Sequence[JournalRow]
-    streamed: bool
 
 
 class PostgresStore(Store):
@@ -71,7 +71,9 @@ class PostgresStore(Store):
         self.blobs = PostgresBlobs(connections.fetch, names)
         self._fetch = connections.fetch
         self._steps = Steps(names)
+        self.approvals = self._approvals = PostgresApprovals(connections, names)
         self._reading = Reading(names)
+        self._resuming = Resuming(names)
         self._session_lock = SessionLock(names)
         self._set_counted = Limits(names).set_counted
         self._hand_off = HandOff(connections, names)
@@ -82,11 +84,10 @@ class PostgresStore(Store):
         self.sessions = PostgresSessions(connections, names, self)
         self._claiming = Claiming(connections, names, self._hand_off)
         self._sweep = Sweep(connections, names, self._hand_off)
+        self._writing = Writing(connections, names, self._hand_off, self._approvals)
         self._listeners: list[Subscription] = []
         self._gets = Batcher(self._get_all)
         self._watches = Batcher(self._watch_all)
-        self._appends = Batcher(self._append_all, size=_size_of_append)
-        self._settles = Batcher(self._settle_all, size=_size_of_settlement)
 
     def __repr__(self) -> str:
         return f"{self.names.sessions} in PostgreSQL at {self.connections.address}"
@@ -112,9 +113,15 @@ class PostgresStore(Store):
 
     @override
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
-        return await self._accepting.fork(run, origin, seq, state)
+        self,
+        run: NewRun,
+        origin: str,
+        seq: int,
+        state: StatePatch | None = None,
+        *,
+        replaces: bool = False,
+    ) -> Accepted | None:
+        return await self._accepting.fork(run, origin, seq, state, replaces=replaces)
 
     @override
     async def cancel(self, run_id: str, user_id: str | None = None) -> bool:
@@ -153,7 +160,7 @@ class PostgresStore(Store):
     async def append(
         self, run_id: str, attempt: int, rows: Sequence[JournalRow], streamed: bool
     ) -> Appended | None:
-        return await self._appends.put(_Append(run_id, attempt, rows, streamed))
+        return await self._writing.appends.put(Append(run_id, attempt, rows, streamed))
 
     @override
     async def replace_input(self, run_id: str, attempt: int, input: str) -> bool:
@@ -166,7 +173,7 @@ class PostgresStore(Store):
 
     @override
     async def settle(self, settlement: Settlement) -> Settled | None:
-        return await self._settles.put(settlement)
+        return await self._writing.settle(settlement)
 
     @override
     async def postpone(
@@ -273,10 +280,36 @@ class PostgresStore(Store):
 
     @override
     async def resume(
-        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
-    ) -> bool:
+        self,
+        run_id: str,
+        status: RunStatus,
+        attempt: int,
+        rows: Sequence[JournalRow],
+        how: Resume = ANYWHERE,
+    ) -> RunRecord | None:
         journal = journal_columns([(attempt, row) for row in rows])[2:]
-        return bool(await self._fetch(self._steps.resume, run_id, status, attempt, *journal))
+        values = (run_id, status, attempt, *journal, *how[:5])
+        if not how.resolved:
+            found = await self._fetch(self._resuming.resume, *values)
+        else:
+            async with self.connections.transaction() as connection:
+                found = await connection.fetch(self._resuming.resume, *values)
+                if found:
+                    await self._approvals.resolve(connection, how.resolved)
+        if found:
+            return record(found[0])
+        known = None if how.executor is None else await self.get(run_id)
+        if known is not None and known.journal_version > how.journal_version:
+            raise newer_journal(run_id)
+        return None
+
+    @override
+    async def wake_parent(self, run_id: str) -> None:
+        await self._fetch(self._resuming.wake_parent, run_id)
+
+    @override
+    async def expired_pauses(self, limit: int) -> list[str]:
+        return [row["run_id"] for row in await self._fetch(self._resuming.expire, limit)]
 
     @override
     async def ping(self) -> None:
@@ -312,30 +345,6 @@ class PostgresStore(Store):
         await self._hand_off.finish(rows)
         return RunStatus(rows[0]["status"]) if rows else None
 
-    def _fetch_writing(
-        self,
-        statements: tuple[str, str, str],
-        journal: Sequence[tuple[int, JournalRow]],
-        *values: object,
-    ) -> Awaitable[list[asyncpg.Record]]:
-        """Send a statement with rows of journals.
-
-        Args:
-            statements: the plain one; that for rows that are charged; that for rows that change
-                states, and may be charged.
-            journal: the rows, each with its attempt.
-            values: what else the statement takes.
-        """
-        plain, counting, changing = statements
-        columns = journal_columns(journal)
-        is_changing = any(row.state is not None for _, row in journal)
-        if not is_changing and not are_charged(journal):
-            return self._fetch(plain, *values, *columns)
-        used = used_columns([row for _, row in journal])
-        if not is_changing:
-            return self._fetch(counting, *values, *columns, *used)
-        return self._fetch(changing, *values, *columns, *used, *change_columns(journal))
-
     async def _get_all(self, run_ids: Sequence[str]) -> list[RunRecord | None]:
         rows = await self._fetch(self._reading.get, run_ids)
         found = {row["run_id"]: record(row) for row in rows}
@@ -347,39 +356,3 @@ class PostgresStore(Store):
         if unwritten := [run_id for run_id, written in found.items() if written is None]:
             found.update(zip(unwritten, await self._get_all(unwritten), strict=True))
         return [found.get(run_id) for run_id in run_ids]
-
-    async def _append_all(self, appends: Sequence[_Append]) -> list[Appended | None]:
-        steps = self._steps
-        rows = await self._fetch_writing(
-            (steps.append, steps.append_counting, steps.append_changing),
-            [(each.attempt, row) for each in appends for row in each.rows],
-            [each.run_id for each in appends],
-            [each.attempt for each in appends],
-            [each.streamed for each in appends],
-        )
-        written = {(row["run_id"], row["attempt"]): Appended(lost_keys(row)) for row in rows}
-        return [written.get((each.run_id, each.attempt)) for each in appends]
-
-    async def _settle_all(self, settlements: Sequence[Settlement]) -> list[Settled | None]:
-        steps = self._steps
-        rows = await self._fetch_writing(
-            (steps.settle, steps.settle_counting, steps.settle_changing),
-            [(each.attempt, row) for each in settlements for row in each.journal],
-            *settled_columns(settlements),
-        )
-        await self._hand_off.finish(rows)
-        settled = {
-            (row["run_id"], row["attempt"]): Settled(
-                RunStatus(row["status"]), row["finished_at"], lost_keys(row)
-            )
-            for row in rows
-        }
-        return [settled.get((each.run_id, each.attempt)) for each in settlements]
-
-
-def _size_of_append(append: _Append) -> int:
-    return sum(len(row.payload) for row in append.rows)
-
-
-def _size_of_settlement(settlement: Settlement) -> int:
-    return len(settlement.output) + sum(len(row.payload) for row in settlement.journal)

@@ -68,6 +68,8 @@ DELETE FROM {names.states} WHERE (session_id, key) IN (
             "webhooks": f"{names.webhooks} WHERE run_id = $1",
             "schedules": f"{names.schedules} WHERE user_id = $1",
             "budgets": f"{names.budgets} WHERE user_id = $1",
+            "approvals": f"{names.approvals} WHERE user_id = $1",
+            "approvals_of_run": f"{names.approvals} WHERE run_id = $1 AND user_id IS NULL",
         }
 
     @override
@@ -110,6 +112,11 @@ DELETE FROM {names.states} WHERE (session_id, key) IN (
     async def delete_budgets(self, user_id: str) -> int:
         deleted = f"DELETE FROM {self._names.budgets} WHERE user_id = $1 RETURNING per"
         return len(await self._connections.fetch(deleted, user_id))
+
+    @override
+    async def delete_approvals(self, user_id: str) -> None:
+        deleted = f"DELETE FROM {self._names.approvals} WHERE user_id = $1"
+        await self._connections.fetch(deleted, user_id)
 
     @override
     async def delete_sessions(self, user_id: str) -> int:

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from kern.db.sqlite.approvals import Asking
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
@@ -14,6 +15,7 @@ from kern.db.sqlite.tables import Tables
 from kern.db.values import UNSERVED_MESSAGE, Appended, Claim, Kind, Settled, newer_journal
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, RunRecord, Settlement
+from kern.run.steps import PAUSE_VERSION
 
 _MINE = "run_id = :run_id AND attempt = :attempt AND status = 'RUNNING'"
 
@@ -26,6 +28,7 @@ class Attempts:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._runs = tables.runs
+        self._asking = Asking(tables)
         self._ends = Ends(tables)
         self._journals = Journals(tables)
         self._limits = Limits(tables)
@@ -132,6 +135,9 @@ UPDATE {self._runs} SET
     status = CASE WHEN cancel_requested_at IS NULL THEN :status ELSE 'CANCELLED' END,
     output = :output, error = :error, error_kind = :error_kind, usage = :usage,
     model = coalesce(:model, model), requirements = :requirements,
+    journal_version = CASE WHEN :status = 'PAUSED'
+        THEN max(journal_version, {PAUSE_VERSION}) ELSE journal_version END,
+    expires_at = CASE WHEN NOT foreground THEN :expires_at END,
     lease_until = NULL, {_SERVED},
     finished_at = CASE WHEN :status = 'PAUSED' AND cancel_requested_at IS NULL
         THEN NULL ELSE :now END
@@ -146,6 +152,7 @@ RETURNING status, finished_at""",
             usage=settlement.usage,
             model=settlement.model,
             requirements=settlement.requirements,
+            expires_at=settlement.expires_at,
         )
         if row is None:
             return None
@@ -156,7 +163,8 @@ RETURNING status, finished_at""",
         if status.is_terminal:
             self._ends.follow(transaction, run_id)
         else:
-            transaction.notify(Kind.changed, run_id)
+            self._ends.pause(transaction, run_id)
+            self._asking.ask(transaction, settlement.approvals)
         return Settled(status, moment(row["finished_at"]), lost)
 
     def release(self, transaction: Transaction, run_id: str, attempt: int) -> RunStatus | None:

@@ -1,5 +1,7 @@
 """The end of a run in SQLite, and what follows from it in the same transaction."""
 
+import sqlite3
+
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
@@ -56,6 +58,18 @@ class Ends:
         )
         assert run is not None
         self._lock.hand_off(transaction, run["session_id"], run_id)
+        self._report(transaction, run_id, run)
+
+    def pause(self, transaction: Transaction, run_id: str) -> None:
+        """Do what follows from the pause of a run: as from its end, but that it keeps the lock."""
+        run = transaction.one(
+            f"SELECT attempt, webhook FROM {self._runs} WHERE run_id = :run_id", run_id=run_id
+        )
+        assert run is not None
+        self._report(transaction, run_id, run)
+
+    def _report(self, transaction: Transaction, run_id: str, run: sqlite3.Row) -> None:
+        """Put the webhook of a run into the outbox, and notify those who wait for the run."""
         if run["webhook"] is not None:
             transaction.execute(
                 f"INSERT INTO {self._webhooks} (delivery_id, run_id, attempt, due_at, created_at) "

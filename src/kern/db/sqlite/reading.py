@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from kern.db.listing import BEGINNING, Load, RunFilter
+from kern.db.listing import BEGINNING, Load, RunFilter, is_no_child
 from kern.db.retention import NEWEST
 from kern.db.sqlite.budgets import is_budgeted
 from kern.db.sqlite.connection import Transaction
@@ -16,7 +16,7 @@ from kern.run.record import RunRecord
 _LISTED = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, error, priority, run_at, timeout, max_attempts, failures, webhook,
     parent_run_id, executor, journal_version, refusal, requirements, error_kind,
-    usage_limits, output_schema,
+    usage_limits, output_schema, lineage, foreground, replaced_by,
     waiting OR concurrency_key IS NOT NULL AS waiting"""
 
 _RECORD = f"{_LISTED}, output"
@@ -72,9 +72,10 @@ class Reading:
         limit: int,
         before: str | None,
     ) -> list[sqlite3.Row]:
+        is_replaced = status is RunStatus.regenerated
         values = {
             "session_id": wanted.session_id,
-            "status": None if status is None else status.value,
+            "status": None if status is None or is_replaced else status.value,
             "user_id": wanted.user_id,
             "agent_id": wanted.agent_id,
         }
@@ -83,8 +84,12 @@ class Reading:
             given.sort(key=lambda name: name == "status")
         # The first one finds them by its index; a plus keeps SQLite from taking another.
         chosen = [f"{'+' if number else ''}{name} = :{name}" for number, name in enumerate(given)]
+        if is_replaced or (status is not None and status.is_terminal):
+            chosen.append(f"replaced_by IS {'NOT ' if is_replaced else ''}NULL")
         if wanted.seen_by is not None:
             chosen.append("coalesce(user_id = :seen_by, true)")
+        if wanted.without_children:
+            chosen.append(is_no_child(self._runs))
         since = None if wanted.since is None else wanted.since.timestamp()
         if since is not None:
             chosen.append("+created_at >= :since")
@@ -197,7 +202,9 @@ WITH RECURSIVE below (run_id, {column}) AS (
         """See :meth:`kern.db.base.Store.history`."""
         # Of a session in which others have many runs only the last ones are looked at.
         rows = transaction.execute(
-            "SELECT run_id, status = 'COMPLETED' AND coalesce(agent_id = :agent_id, true) "
+            "SELECT run_id, status = 'COMPLETED' AND replaced_by IS NULL "
+            "AND coalesce(agent_id = :agent_id, true) "
+            f"AND (:agent_id IS NOT NULL OR {is_no_child(self._runs)}) "
             f"AND coalesce(user_id = :user_id, true) AS is_shown FROM {self._runs} "
             "WHERE session_id = :session_id "
             f"AND position < (SELECT position FROM {self._runs} WHERE run_id = :before) "
@@ -234,7 +241,7 @@ def record(row: sqlite3.Row) -> RunRecord:
     values["status"] = RunStatus(values["status"])
     for column in ("created_at", "started_at", "finished_at", "run_at"):
         values[column] = moment(values[column])
-    for column in ("streamed", "waiting", "budgeted"):
+    for column in ("streamed", "waiting", "budgeted", "foreground"):
         if column in values:
             values[column] = bool(values[column])
     return RunRecord(**values)

@@ -95,7 +95,7 @@ WHERE position > :position AND position <= :last AND {_ENDED} AND finished_at < 
     def _delete(self, transaction: Transaction, over: Sequence[sqlite3.Row]) -> None:
         tables = self._tables
         run_ids: list[dict[str, object]] = [{"run_id": row["run_id"]} for row in over]
-        for table in (tables.journal, tables.webhooks, tables.blobs, tables.runs):
+        for table in (tables.journal, tables.webhooks, tables.blobs, tables.approvals, tables.runs):
             transaction.execute_many(f"DELETE FROM {table} WHERE run_id = :run_id", run_ids)
         transaction.execute_many(
             f"DELETE FROM {tables.sessions} AS session WHERE session_id = :session_id "

@@ -189,6 +189,52 @@ CREATE TABLE "{table}_states" (
     PRIMARY KEY (session_id, key)
 ) WITHOUT ROWID
 """,
+    # For the pauses that expire, the runs in whose place others stand, and every list of approvals:
+    # of all, a status, a run, an agent, a user.
+    """
+ALTER TABLE "{table}_runs" ADD COLUMN foreground INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE "{table}_runs" ADD COLUMN lineage TEXT;
+ALTER TABLE "{table}_runs" ADD COLUMN replaced_by TEXT;
+ALTER TABLE "{table}_runs" ADD COLUMN expires_at REAL;
+CREATE INDEX "{table}_runs_expires" ON "{table}_runs" (expires_at)
+    WHERE status = 'PAUSED' AND expires_at IS NOT NULL;
+CREATE INDEX "{table}_runs_replaced" ON "{table}_runs" (position) WHERE replaced_by IS NOT NULL;
+CREATE TABLE "{table}_approvals" (
+    id TEXT PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    requirement_id TEXT,
+    session_id TEXT,
+    agent_id TEXT,
+    team_id TEXT,
+    user_id TEXT,
+    status TEXT NOT NULL CHECK (
+        status IN ('pending', 'approved', 'rejected', 'expired', 'cancelled')),
+    approval_type TEXT NOT NULL CHECK (approval_type IN ('required', 'audit')),
+    pause_type TEXT NOT NULL,
+    strict INTEGER NOT NULL DEFAULT 0,
+    tool_name TEXT,
+    tool_args TEXT,
+    source_type TEXT NOT NULL DEFAULT 'agent',
+    source_name TEXT,
+    requirements TEXT,
+    context TEXT,
+    resolution_data TEXT,
+    resolved_by TEXT,
+    resolved_at REAL,
+    run_status TEXT,
+    schedule_id TEXT,
+    schedule_run_id TEXT,
+    expires_at REAL,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "{table}_approvals_created" ON "{table}_approvals" (created_at, id);
+CREATE INDEX "{table}_approvals_status" ON "{table}_approvals" (status, created_at, id);
+CREATE INDEX "{table}_approvals_run" ON "{table}_approvals" (run_id);
+CREATE INDEX "{table}_approvals_agent" ON "{table}_approvals" (agent_id, created_at, id);
+CREATE INDEX "{table}_approvals_user" ON "{table}_approvals" (user_id, created_at, id)
+    WHERE user_id IS NOT NULL
+""",
 )
 
 _VERSIONS = (

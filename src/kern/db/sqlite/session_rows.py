@@ -7,10 +7,10 @@ from itertools import islice
 
 from typing_extensions import override
 
-from kern.db.listing import BEGINNING
+from kern.db.listing import BEGINNING, is_no_child
 from kern.db.reading import Reading
 from kern.db.retention import NEWEST
-from kern.db.sessions import Preview, SessionFilter, SessionRow, Sessions
+from kern.db.sessions import COPIED, Preview, SessionFilter, SessionRow, Sessions
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.reading import moment, record
@@ -21,7 +21,7 @@ from kern.run.record import RunRecord
 _RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, output, error, priority, run_at, timeout, max_attempts, failures,
     webhook, parent_run_id, executor, journal_version, refusal, requirements, error_kind,
-    usage_limits, output_schema, usage, input"""
+    usage_limits, output_schema, lineage, foreground, replaced_by, usage, input"""
 
 
 class SqliteSessions(Sessions):
@@ -79,6 +79,10 @@ FROM {self._sessions} AS session"""
     @override
     async def put_run(self, run: RunRecord) -> bool:
         return await self._file.write(self._put_run, run)
+
+    @override
+    async def copy(self, source: str, row: SessionRow, run_ids: Sequence[tuple[str, str]]) -> None:
+        await self._file.write(self._copy, source, row, run_ids)
 
     @override
     async def forget(self, session_id: str) -> bool:
@@ -179,11 +183,13 @@ WHERE coalesce(session.user_id = excluded.user_id, true)""",
         for session_id in session_ids:
             # Read one by one, until there are enough.
             earliest = transaction.execute(
-                f"SELECT position, status FROM {self._runs} WHERE session_id = :session_id "
+                "SELECT position, status = 'COMPLETED' AND replaced_by IS NULL AND "
+                f"{is_no_child(self._runs)} AS is_shown "
+                f"FROM {self._runs} WHERE session_id = :session_id "
                 f"ORDER BY position LIMIT {NEWEST}",
                 session_id=session_id,
             )
-            completed = (row["position"] for row in earliest if row["status"] == "COMPLETED")
+            completed = (row["position"] for row in earliest if row["is_shown"])
             for position in list(islice(completed, many)):
                 shown = transaction.one(
                     f"SELECT session_id, substr(input, 1, {BEGINNING}), "
@@ -227,6 +233,50 @@ WHERE run.status NOT IN {LIVE} AND run.session_id = excluded.session_id
             finished_at=_seconds(run.finished_at),
         )
         return written.rowcount > 0
+
+    def _copy(
+        self,
+        transaction: Transaction,
+        source: str,
+        row: SessionRow,
+        run_ids: Sequence[tuple[str, str]],
+    ) -> None:
+        tables, copies = self._file.tables, dict(run_ids)
+        self._put(transaction, row)
+        transaction.execute(
+            f"INSERT INTO {tables.states} (session_id, key, value, position) "
+            f"SELECT :session_id, key, value, 0 FROM {tables.states} "
+            "WHERE session_id = :source AND value IS NOT NULL",
+            session_id=row.session_id,
+            source=source,
+        )
+        for old, new in run_ids:
+            run = transaction.one(
+                f"SELECT parent_run_id, replaced_by FROM {self._runs} WHERE run_id = :old", old=old
+            )
+            if run is None:  # It was deleted meanwhile.
+                continue
+            transaction.execute(
+                f"INSERT INTO {self._runs} "
+                f"(run_id, session_id, parent_run_id, replaced_by, {COPIED}) "
+                f"SELECT :new, :session_id, :parent, :replaced_by, {COPIED} "
+                f"FROM {self._runs} WHERE run_id = :old",
+                new=new,
+                session_id=row.session_id,
+                parent=copies.get(run["parent_run_id"]),
+                replaced_by=copies.get(run["replaced_by"], run["replaced_by"]),
+                old=old,
+            )
+            for table, kept in (
+                (tables.journal, "seq, event, type, skippable, payload, created_at"),
+                (tables.blobs, "hash, chunk, data"),
+            ):
+                transaction.execute(
+                    f"INSERT INTO {table} (run_id, {kept}) SELECT :new, {kept} FROM {table} "
+                    "WHERE run_id = :old",
+                    new=new,
+                    old=old,
+                )
 
     def _forget(self, transaction: Transaction, session_id: str) -> bool:
         deleted = transaction.execute(

@@ -14,7 +14,7 @@ class SessionLock:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._sessions, self._runs = tables.sessions, tables.runs
-        self._blobs = tables.blobs
+        self._blobs, self._journal = tables.blobs, tables.journal
 
     def take(self, transaction: Transaction, session_id: str, run_id: str) -> bool:
         """Have a run hold the lock, if no other one does; say whether it holds it."""
@@ -66,12 +66,21 @@ LIMIT 1000"""
 
     def withdraw(self, transaction: Transaction, run_id: str) -> bool:
         """See :meth:`kern.db.base.Store.withdraw`."""
-        deleted = transaction.execute(
-            f"DELETE FROM {self._runs} WHERE run_id = :run_id AND waiting", run_id=run_id
+        deleted = transaction.one(
+            f"DELETE FROM {self._runs} WHERE run_id = :run_id AND waiting "
+            "RETURNING json_extract(lineage, '$.regenerated_from') AS origin",
+            run_id=run_id,
         )
-        if not deleted.rowcount:
+        if deleted is None:
             return False
-        transaction.execute(f"DELETE FROM {self._blobs} WHERE run_id = :run_id", run_id=run_id)
+        for table in (self._blobs, self._journal):
+            transaction.execute(f"DELETE FROM {table} WHERE run_id = :run_id", run_id=run_id)
+        transaction.execute(
+            f"UPDATE {self._runs} SET replaced_by = NULL "
+            "WHERE run_id = :origin AND replaced_by = :run_id",
+            origin=deleted["origin"],
+            run_id=run_id,
+        )
         return True
 
     def before(self, transaction: Transaction, run_id: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing_extensions import override
 from kern.aio.batch import Batcher
 from kern.db.base import Store
 from kern.db.listing import Load, RunFilter
+from kern.db.sqlite.approvals import SqliteApprovals
 from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.blobs import SqliteBlobs
 from kern.db.sqlite.budgets import SqliteBudgets
@@ -22,6 +23,7 @@ from kern.db.sqlite.overview import SqliteOverview
 from kern.db.sqlite.processes import SqliteProcesses
 from kern.db.sqlite.queue import SqliteQueue
 from kern.db.sqlite.reading import Reading
+from kern.db.sqlite.resuming import Resuming
 from kern.db.sqlite.retention import SqliteRetention
 from kern.db.sqlite.schedules import SqliteSchedules
 from kern.db.sqlite.session_rows import SqliteSessions
@@ -30,7 +32,7 @@ from kern.db.sqlite.states import SqliteStates
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
 from kern.db.sqlite.users import SqliteUsers
-from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
+from kern.db.values import ANYWHERE, Accepted, Appended, Claim, Resume, Settled, Signal, Swept
 from kern.errors import BudgetExceededError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
@@ -49,6 +51,7 @@ class SqliteStore(Store):
         self._limits = Limits(file.tables)
         self._lock = SessionLock(file.tables)
         self._reading = Reading(file.tables)
+        self._resuming = Resuming(file.tables)
         self._submission = Submission(file.tables)
         self._sweep = Sweep(file.tables)
         self._listener = Listener(file)
@@ -57,6 +60,7 @@ class SqliteStore(Store):
         )
         self.queue = SqliteQueue(file, self._listener)
         self.schedules = SqliteSchedules(file)
+        self.approvals = SqliteApprovals(file)
         self.retention = SqliteRetention(file)
         self.outbox = SqliteOutbox(file)
         self.processes = SqliteProcesses(file)
@@ -232,16 +236,43 @@ class SqliteStore(Store):
 
     @override
     async def resume(
-        self, run_id: str, status: RunStatus, attempt: int, rows: Sequence[JournalRow]
-    ) -> bool:
-        return await self._file.write(self._submission.resume, run_id, status, attempt, rows)
+        self,
+        run_id: str,
+        status: RunStatus,
+        attempt: int,
+        rows: Sequence[JournalRow],
+        how: Resume = ANYWHERE,
+    ) -> RunRecord | None:
+        return await self._file.write(
+            self._resuming.resume,
+            run_id,
+            status,
+            attempt,
+            rows,
+            how,
+        )
+
+    @override
+    async def wake_parent(self, run_id: str) -> None:
+        await self._file.write(self._resuming.wake_parent, run_id)
+
+    @override
+    async def expired_pauses(self, limit: int) -> list[str]:
+        return await self._file.write(self._resuming.expire, limit)
 
     @override
     async def fork(
-        self, run: NewRun, origin: str, seq: int, state: StatePatch | None = None
-    ) -> bool:
-        accepted = await self._file.write(self._submission.fork, run, origin, seq, state)
-        return _accepted(accepted) is not None
+        self,
+        run: NewRun,
+        origin: str,
+        seq: int,
+        state: StatePatch | None = None,
+        *,
+        replaces: bool = False,
+    ) -> Accepted | None:
+        return _accepted(
+            await self._file.write(self._submission.fork, run, origin, seq, state, replaces)
+        )
 
     @override
     async def ping(self) -> None:

@@ -1,12 +1,13 @@
-"""How runs are accepted, cancelled and resumed in SQLite, each in one transaction."""
+"""How runs are accepted and cancelled in SQLite, each in one transaction."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from kern.db.sqlite.approval_rows import Records
 from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
 from kern.db.sqlite.journals import Journals
+from kern.db.sqlite.resuming import Resuming
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.tables import LIVE, Tables
@@ -14,7 +15,7 @@ from kern.db.values import Accepted, Kind
 from kern.errors import BudgetExceededError
 from kern.run.base import RunStatus
 from kern.run.ownership import may_see
-from kern.run.record import JournalRow, NewRun
+from kern.run.record import NewRun
 from kern.run.state import StatePatch
 
 
@@ -25,11 +26,13 @@ class Submission:
         """Use ``tables``."""
         self._sessions, self._runs = tables.sessions, tables.runs
         self._blobs = tables.blobs
+        self._approvals = Records(tables)
         self._ends = Ends(tables)
         self._journals = Journals(tables)
         self._spendings = Spendings(tables)
         self._states = StateChanges(tables)
         self._lock = SessionLock(tables)
+        self._resuming = Resuming(tables)
 
     def submit(
         self, transaction: Transaction, run: NewRun
@@ -117,6 +120,8 @@ class Submission:
             "journal_version": run.journal_version,
             "usage_limits": run.usage_limits,
             "output_schema": run.output_schema,
+            "lineage": run.lineage,
+            "foreground": run.foreground,
             "status": status.value,
             "created_at": now,
         }
@@ -141,12 +146,24 @@ class Submission:
         run: NewRun,
         origin: str,
         seq: int,
-        state: StatePatch | None = None,
+        state: StatePatch | None,
+        replaces: bool,
     ) -> Accepted | BudgetExceededError | None:
         """See :meth:`kern.db.base.Store.fork`; the error is returned."""
+        if replaces and not transaction.one(
+            f"SELECT 1 FROM {self._runs} WHERE run_id = :origin AND replaced_by IS NULL",
+            origin=origin,
+        ):
+            return None
         accepted = self.submit(transaction, run)
         if not isinstance(accepted, Accepted):
             return accepted
+        if replaces and accepted.status is not RunStatus.cancelled:
+            transaction.execute(
+                f"UPDATE {self._runs} SET replaced_by = :run_id WHERE run_id = :origin",
+                run_id=run.run_id,
+                origin=origin,
+            )
         self._journals.copy(transaction, run.run_id, origin, seq)
         if state is not None:
             self._states.change_by(transaction, run.run_id, state)
@@ -161,7 +178,8 @@ class Submission:
     def cancel(self, transaction: Transaction, run_id: str, user_id: str | None) -> bool:
         """See :meth:`kern.db.base.Store.cancel`."""
         run = transaction.one(
-            "SELECT user_id, status, status = 'RUNNING' AND lease_until >= :now AS alive "
+            "SELECT user_id, status, status = 'RUNNING' AND lease_until >= :now AS alive, "
+            "CASE WHEN status = 'PAUSED' THEN parent_run_id END AS waiting_parent "
             f"FROM {self._runs} WHERE run_id = :run_id",
             run_id=run_id,
         )
@@ -184,39 +202,12 @@ class Submission:
             run_id=run_id,
             ends=not run["alive"],
         )
+        self._approvals.cancel(transaction, run_id)
         if run["alive"]:
             transaction.notify(Kind.cancel, run_id)
         else:
             self._ends.end(transaction, run_id, RunStatus.cancelled)
-        return True
-
-    def resume(
-        self,
-        transaction: Transaction,
-        run_id: str,
-        status: RunStatus,
-        attempt: int,
-        rows: Sequence[JournalRow],
-    ) -> bool:
-        """See :meth:`kern.db.base.Store.resume`."""
-        run = transaction.one(
-            f"""
-UPDATE {self._runs} SET status = 'PENDING', error = NULL, error_kind = NULL, requirements = NULL,
-    finished_at = NULL, started_at = NULL, failures = 0, refusals = 0, refused_at = NULL,
-    refusal = NULL, run_at = NULL, due_at = :now
-WHERE run_id = :run_id AND status = :status AND attempt = :attempt
-RETURNING session_id, ordered""",
-            run_id=run_id,
-            status=status.value,
-            attempt=attempt,
-        )
-        if run is None:
-            return False
-        self._journals.write(transaction, rows)
-        if run["ordered"] and not self._lock.take(transaction, run["session_id"], run_id):
-            self._lock.wait(transaction, run_id)
-        else:
-            transaction.makes_due = True
+            self._resuming.wake(transaction, run["waiting_parent"])
         return True
 
     def read(self, transaction: Transaction, run_id: str) -> bool:

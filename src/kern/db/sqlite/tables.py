@@ -18,6 +18,8 @@ class Tables:
         schedules: what runs by the clock.
         budgets: how much users may use.
         states: the states of the sessions, a row for each key.
+        approvals: what runs wait for, or have had, where there is a record of it.
+        expiries: the index of the pauses that expire.
     """
 
     def __init__(self, session_table: str) -> None:
@@ -32,6 +34,8 @@ class Tables:
         self.schedules = f'"{session_table}_schedules"'
         self.budgets = f'"{session_table}_budgets"'
         self.states = f'"{session_table}_states"'
+        self.approvals = f'"{session_table}_approvals"'
+        self.expiries = f'"{session_table}_runs_expires"'
 
 
 def each_of(column: str, table: str, condition: str) -> str:

@@ -36,6 +36,8 @@ class SqliteUsers(Users):
             "webhooks": f"{tables.webhooks} WHERE run_id = :key",
             "schedules": f"{tables.schedules} WHERE user_id = :key",
             "budgets": f"{tables.budgets} WHERE user_id = :key",
+            "approvals": f"{tables.approvals} WHERE user_id = :key",
+            "approvals_of_run": f"{tables.approvals} WHERE run_id = :key AND user_id IS NULL",
         }
 
     @override
@@ -63,6 +65,10 @@ class SqliteUsers(Users):
     @override
     async def delete_budgets(self, user_id: str) -> int:
         return await self._file.write(self._delete_budgets, user_id)
+
+    @override
+    async def delete_approvals(self, user_id: str) -> None:
+        await self._file.write(self._delete_approvals, user_id)
 
     @override
     async def delete_sessions(self, user_id: str) -> int:
@@ -117,7 +123,7 @@ class SqliteUsers(Users):
             if gone is None:
                 continue
             count += 1
-            for table in (tables.journal, tables.webhooks, tables.blobs):
+            for table in (tables.journal, tables.webhooks, tables.blobs, tables.approvals):
                 transaction.execute(f"DELETE FROM {table} WHERE run_id = :run_id", run_id=run_id)
             transaction.execute(
                 f"DELETE FROM {tables.sessions} AS session WHERE session_id = :session_id "
@@ -138,6 +144,11 @@ class SqliteUsers(Users):
         return transaction.execute(
             f"DELETE FROM {self._tables.budgets} WHERE user_id = :user_id", user_id=user_id
         ).rowcount
+
+    def _delete_approvals(self, transaction: Transaction, user_id: str) -> None:
+        transaction.execute(
+            f"DELETE FROM {self._tables.approvals} WHERE user_id = :user_id", user_id=user_id
+        )
 
     def _delete_sessions(self, transaction: Transaction, user_id: str) -> int:
         sessions, runs, states = self._tables.sessions, self._tables.runs, self._tables.states

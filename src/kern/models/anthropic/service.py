@@ -11,7 +11,7 @@ from kern.extras import extra
 from kern.models.failures import failure_of, refusal
 from kern.models.origin import server_at
 from kern.models.service import held
-from kern.models.stainless import StainlessService
+from kern.models.stainless import StainlessService, headers_with
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError, AsyncAnthropic, AsyncAnthropicBedrockMantle
@@ -89,7 +89,7 @@ class AnthropicService(StainlessService[Client]):
     @override
     async def _open(self) -> AsyncGenerator[Client, None]:
         with extra(self.extra):
-            from anthropic import AnthropicError, DefaultAioHttpClient
+            from anthropic import AnthropicError, DefaultAioHttpClient, omit
             from httpx2 import InvalidURL
 
             from kern.models.network import LIMITS
@@ -101,7 +101,7 @@ class AnthropicService(StainlessService[Client]):
             "base_url": self._base_url,
             "timeout": self._timeout,
             "max_retries": 0,
-            "default_headers": self._headers,
+            "default_headers": headers_with(self._headers, omit),
             "default_query": self._query,
             "http_client": http_client,
             **self._client_params,

@@ -13,7 +13,7 @@ from kern.models.openai.options import ClientOptions
 from kern.models.openai.provider import OPENAI, Provider
 from kern.models.origin import server_at
 from kern.models.service import held
-from kern.models.stainless import StainlessService
+from kern.models.stainless import StainlessService, headers_with
 from kern.run.numbers import check_seconds
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
                 await client.close()
 
     def _made(self, key: str, address: str, http_client: "AsyncClient") -> "AsyncOpenAI":
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, omit
 
         given: dict[str, Any] = {
             "api_key": key,
@@ -155,7 +155,7 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
             "organization": self._options.get("organization"),
             "timeout": self._timeout,
             "max_retries": 0,
-            "default_headers": self._headers,
+            "default_headers": headers_with(self._headers, omit),
             "default_query": self._query,
             "http_client": http_client,
             **(self._options.get("client_params") or {}),

@@ -9,8 +9,18 @@ from kern.db.postgres.names import Names
 from kern.db.postgres.statements.accepting import Accepting
 from kern.db.postgres.statements.limits import Limits
 from kern.db.postgres.statements.reading import Reading
+from kern.db.postgres.statements.resuming import Resuming
 from kern.db.postgres.statements.session_lock import SessionLock
 from kern.db.postgres.statements.steps import Steps
 from kern.db.postgres.statements.sweeping import Sweeping
 
-__all__ = ["Accepting", "Limits", "Names", "Reading", "SessionLock", "Steps", "Sweeping"]
+__all__ = [
+    "Accepting",
+    "Limits",
+    "Names",
+    "Reading",
+    "Resuming",
+    "SessionLock",
+    "Steps",
+    "Sweeping",
+]

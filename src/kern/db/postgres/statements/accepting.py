@@ -22,12 +22,12 @@ OVER_BUDGET = "OVER BUDGET"
 
 _COLUMNS = """run_id, session_id, agent_id, user_id, input, metadata, parent_run_id, streamed,
     cancelled, lease, ordered, priority, run_at, timeout, max_attempts, webhook, executor,
-    traceparent, journal_version, usage_limits, output_schema"""
+    traceparent, journal_version, usage_limits, output_schema, lineage, foreground"""
 
 _TYPES = """$1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::boolean[], $9::boolean[], $10::float8[], $11::boolean[], $12::integer[],
         $13::timestamptz[], $14::float8[], $15::integer[], $16::text[], $17::text[],
-        $18::text[], $19::integer[], $20::text[], $21::text[]"""
+        $18::text[], $19::integer[], $20::text[], $21::text[], $22::text[], $23::boolean[]"""
 
 # A pending cancel is a row without a session: the primary key makes a cancel and the submit that
 # it comes before meet, whichever commits first. Another user's is not for this run.
@@ -38,6 +38,7 @@ _ON_CONFLICT = """ON CONFLICT (run_id) DO UPDATE SET
         priority = excluded.priority, webhook = excluded.webhook,
         traceparent = excluded.traceparent, journal_version = excluded.journal_version,
         usage_limits = excluded.usage_limits, output_schema = excluded.output_schema,
+        lineage = excluded.lineage, foreground = excluded.foreground,
         created_at = now(), finished_at = now()
     WHERE runs.session_id IS NULL AND coalesce(runs.user_id = excluded.user_id, true)"""
 
@@ -65,19 +66,26 @@ class Accepting:
             f"""copied AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run.run_id, {JOURNAL} FROM run, {names.events} AS origin
-    WHERE origin.run_id = $22 AND seq <= $23 AND type NOT IN {PIECES}
+    WHERE origin.run_id = $24 AND seq <= $25 AND type NOT IN {PIECES}
 ), copied_blobs AS (
     INSERT INTO {names.blobs} (run_id, hash, chunk, data)
     SELECT run.run_id, hash, chunk, data FROM run, {names.blobs} AS origin
-    WHERE origin.run_id = $22
+    WHERE origin.run_id = $24
     ON CONFLICT DO NOTHING
 ), changed AS (
     INSERT INTO {names.states} AS state (session_id, key, value, position)
     SELECT session_id, key, value, CASE WHEN begins THEN 0 ELSE position END
-    FROM run, unnest($24::text[], $25::json[], $26::boolean[]) AS t (key, value, begins)
+    FROM run, unnest($26::text[], $27::json[], $28::boolean[]) AS t (key, value, begins)
     ORDER BY key
     {CHANGED}
+), replaced AS (
+    UPDATE {names.runs} AS origin SET replaced_by = run.run_id
+    FROM run WHERE $29 AND origin.run_id = $24 AND run.status <> 'CANCELLED'
 ), """,
+            # Of two that are to stand in another's place the second one is not accepted.
+            condition=f"""NOT $29::boolean OR EXISTS (
+                SELECT FROM {names.runs} WHERE run_id = $24 AND replaced_by IS NULL
+                FOR NO KEY UPDATE)""",
         )
 
         # In a caller's transaction, which may go on for long: so it locks no row of others.
@@ -98,14 +106,14 @@ WITH given AS MATERIALIZED (
     INSERT INTO {names.runs} AS runs (run_id, session_id, agent_id, user_id, input, metadata,
         parent_run_id, streamed, watched, status, finished_at, ordered, priority, run_at, due_at,
         timeout, max_attempts, webhook, traceparent, journal_version, usage_limits,
-        output_schema)
+        output_schema, lineage, foreground)
     SELECT run_id, session_id, agent_id, user_id, input::json, metadata::json,
         parent_run_id, streamed, streamed,
         CASE WHEN cancelled THEN 'CANCELLED' ELSE 'PENDING' END,
         CASE WHEN cancelled THEN now() END, ordered, priority, run_at,
         CASE WHEN NOT cancelled THEN greatest(run_at, now()) END,
         timeout, max_attempts, webhook, traceparent, journal_version, usage_limits::json,
-        output_schema::json
+        output_schema::json, lineage::json, foreground
     FROM input
     {_ON_CONFLICT}
     RETURNING run_id, attempt, status, created_at, webhook, {enqueued_if_due(names, "runs")}
@@ -117,7 +125,7 @@ SELECT status, created_at, false AS waiting, false AS budgeted,
 FROM run
 UNION ALL SELECT '{OVER_BUDGET}', NULL, false, true, NULL FROM over"""
 
-    def _accept(self, lock_timeout: float, more: str) -> str:
+    def _accept(self, lock_timeout: float, more: str, condition: str = "true") -> str:
         """Return the statement that accepts runs; ``more`` is done with the ``run`` it has made.
 
         A run whose id is in use is left out at once, so that nothing is locked for it. A run that
@@ -145,7 +153,7 @@ WITH patience AS MATERIALIZED (
     LEFT JOIN parent ON parent.run_id = given.parent_run_id
     LEFT JOIN known ON known.run_id = given.run_id
     WHERE known.session_id IS NULL AND given.run_id NOT IN (SELECT run_id FROM over)
-        AND (SELECT lock_timeout FROM patience) IS NOT NULL
+        AND (SELECT lock_timeout FROM patience) IS NOT NULL AND ({condition})
 ), session AS (
     INSERT INTO {names.sessions} AS session
         (session_id, agent_id, user_id, lock_run_id, lock_requests)
@@ -171,7 +179,7 @@ WITH patience AS MATERIALIZED (
         metadata, parent_run_id, streamed, watched, status, attempt, started_at, dispatched_at,
         finished_at, lease_until, ordered, waiting, priority, run_at, due_at, timeout,
         max_attempts, webhook, executor, traceparent, journal_version, usage_limits,
-        output_schema)
+        output_schema, lineage, foreground)
     SELECT run_id, position, session_id, agent_id, user_id, input::json,
         metadata::json, parent_run_id, streamed, streamed,
         CASE WHEN is_cancelled THEN 'CANCELLED' WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
@@ -182,7 +190,7 @@ WITH patience AS MATERIALIZED (
         CASE WHEN NOT is_cancelled AND NOT begins AND NOT waiting
             THEN greatest(run_at, now()) END,
         timeout, max_attempts, webhook, CASE WHEN begins THEN executor END, traceparent,
-        journal_version, usage_limits::json, output_schema::json
+        journal_version, usage_limits::json, output_schema::json, lineage::json, foreground
     FROM placed ORDER BY run_id
     {_ON_CONFLICT}
     RETURNING run_id, session_id, agent_id, parent_run_id, attempt, status, created_at, waiting,

@@ -11,7 +11,7 @@ STATUS, IS_WAITING = "status || ''", "waiting::integer = 1"
 RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, output, error, priority, run_at, timeout, max_attempts, failures,
     webhook, parent_run_id, executor, journal_version, refusal, requirements, error_kind,
-    usage_limits, output_schema"""
+    usage_limits, output_schema, lineage, foreground, replaced_by"""
 
 # What a row of a journal holds, beside the run that it belongs to.
 JOURNAL = "seq, event, type, skippable, payload"
@@ -50,7 +50,7 @@ def notified(names: Names, kind: str) -> str:
     return f"pg_notify('{names.channel}', '{kind} ' || run_id)::text"
 
 
-def following(names: Names, ended: str) -> str:
+def following(names: Names, ended: str, reported: str | None = None) -> str:
     """Return the common table expressions that follow from the end of runs.
 
     The session lock is handed off to the first run that waits for it, and that one is enqueued;
@@ -62,6 +62,7 @@ def following(names: Names, ended: str) -> str:
     Args:
         names: the tables.
         ended: the expression with the runs: run_id, session_id, attempt and webhook.
+        reported: that with the runs of which webhooks tell; by default the same.
     """
     return f"""held AS MATERIALIZED (
     SELECT session.session_id, ended.run_id
@@ -90,7 +91,7 @@ def following(names: Names, ended: str) -> str:
 ), unfinished AS (
     SELECT run_id, session_id AS unfinished, holder FROM handed
     WHERE holder IS NOT NULL AND holder NOT IN (SELECT run_id FROM next)
-), {into_outbox(names, ended)}"""
+), {into_outbox(names, reported or ended)}"""
 
 
 def into_outbox(names: Names, ended: str) -> str:
@@ -211,4 +212,6 @@ def deleted_with(names: Names, runs: str) -> str:
     DELETE FROM {names.webhooks} WHERE {gone}
 ), blobs AS (
     DELETE FROM {names.blobs} WHERE {gone}
+), approvals AS (
+    DELETE FROM {names.approvals} WHERE {gone}
 )"""

@@ -1,6 +1,8 @@
 """What PostgreSQL is asked about runs, and for whom it is to write what it would not write else."""
 
-from kern.db.listing import BEGINNING, RunFilter
+from collections.abc import Callable
+
+from kern.db.listing import BEGINNING, RunFilter, is_no_child
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
     GIVEN,
@@ -12,6 +14,7 @@ from kern.db.postgres.statements.parts import (
     is_budgeted,
 )
 from kern.db.retention import NEWEST
+from kern.run.base import RunStatus
 
 _LISTED = RECORD.replace(" output,", "")
 
@@ -59,11 +62,13 @@ SELECT run_id, max(seq) AS last_seq FROM {events} WHERE run_id = ANY($1) GROUP B
         # Of a session in which others have many runs only the last ones are looked at.
         self.history = f"""
 SELECT run_id, output FROM (
-    SELECT run_id, output, status, agent_id, user_id, position FROM {runs}
-    WHERE session_id = $1 AND position < (SELECT position FROM {runs} WHERE run_id = $2)
+    SELECT run_id, output, status, replaced_by, agent_id, user_id, position, parent_run_id,
+        session_id
+    FROM {runs} WHERE session_id = $1 AND position < (SELECT position FROM {runs} WHERE run_id = $2)
     ORDER BY position DESC LIMIT {NEWEST}
 ) AS earlier
-WHERE status = 'COMPLETED' AND ($4::text IS NULL OR agent_id = $4)
+WHERE status = 'COMPLETED' AND replaced_by IS NULL
+    AND CASE WHEN $4::text IS NULL THEN {is_no_child(runs, "earlier")} ELSE agent_id = $4 END
     AND ($5::text IS NULL OR coalesce(user_id = $5, true))
 ORDER BY position DESC LIMIT $3"""
 
@@ -131,6 +136,8 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         """
         runs, values = self._names.runs, list[object]([limit])
         conditions = ["session_id IS NOT NULL"]
+        if wanted.without_children:
+            conditions.append(is_no_child(runs))
 
         def given(value: object) -> str:
             values.append(value)
@@ -157,14 +164,19 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         found = " UNION ALL ".join(
             f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, *status])} "
             "ORDER BY position DESC LIMIT $1)"
-            for status in (
-                [[f"{STATUS} = {given(each.value)}"] for each in wanted.statuses] or [[]]
-            )
+            for status in [[self._has(each, given)] for each in wanted.statuses] or [[]]
         )
         statement = f"""
 SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning
 FROM {runs} WHERE position = ANY(ARRAY({found})) ORDER BY position DESC LIMIT $1"""
         return statement, values
+
+    def _has(self, status: RunStatus, given: Callable[[object], str]) -> str:
+        """Return the condition that a run has a status; a replaced one has that alone."""
+        if status is RunStatus.regenerated:
+            return "replaced_by IS NOT NULL"
+        ended = " AND replaced_by IS NULL" if status.is_terminal else ""
+        return f"{STATUS} = {given(status.value)}{ended}"
 
 
 def _below(runs: str, column: str) -> str:

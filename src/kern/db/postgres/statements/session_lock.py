@@ -45,9 +45,15 @@ SELECT unfinished, holder FROM unfinished"""
 
         self.withdraw = f"""
 WITH run AS (
-    DELETE FROM {runs} WHERE run_id = $1 AND status = 'PENDING' AND waiting RETURNING run_id
+    DELETE FROM {runs} WHERE run_id = $1 AND status = 'PENDING' AND waiting
+    RETURNING run_id, lineage->>'regenerated_from' AS origin
 ), blobs AS (
     DELETE FROM {names.blobs} WHERE run_id IN (SELECT run_id FROM run)
+), copied AS (
+    DELETE FROM {names.events} WHERE run_id IN (SELECT run_id FROM run)
+), replaced AS (
+    UPDATE {runs} AS runs SET replaced_by = NULL FROM run
+    WHERE runs.run_id = run.origin AND replaced_by = run.run_id
 )
 SELECT run_id FROM run"""
 

@@ -6,7 +6,6 @@ from kern.db.postgres.statements.parts import (
     FEW,
     GIVEN,
     JOURNAL,
-    LIVE,
     PIECES,
     RECORD,
     REMAINING,
@@ -18,6 +17,7 @@ from kern.db.postgres.statements.parts import (
     notified,
 )
 from kern.db.values import LOST_ATTEMPTS, LOST_ATTEMPTS_MESSAGE, UNSERVED_MESSAGE
+from kern.run.steps import PAUSE_VERSION
 
 HAS_LOST_ENOUGH = f"failures + 1 >= coalesce(max_attempts, {LOST_ATTEMPTS})"
 
@@ -77,7 +77,6 @@ RETURNING run_id"""
             THEN 'UnservedError' END""",
             is_failed=_IS_UNSERVED,
         )
-        self.resume = _resume(names)
 
 
 def _claim(names: Names) -> str:
@@ -188,10 +187,10 @@ def _settle(names: Names, *, counting: bool = False, changing: bool = False) -> 
         counting: whether it counts what the rows of their journals have used of budgets.
         changing: whether these rows change the states of sessions.
     """
-    changes = f"""unnest($20::text[], $21::integer[], $22::integer[], $23::text[], $24::json[],
-        $25::boolean[])
+    changes = f"""unnest($21::text[], $22::integer[], $23::integer[], $24::text[], $25::json[],
+        $26::boolean[])
         AS row ({CHANGES})"""
-    used = """unnest($11::text[], $12::integer[], $13::integer[], $18::float8[], $19::bigint[])
+    used = """unnest($12::text[], $13::integer[], $14::integer[], $19::float8[], $20::bigint[])
         AS used (run_id, attempt, seq, cost, tokens)"""
     return f"""
 WITH locked AS MATERIALIZED (
@@ -204,19 +203,24 @@ WITH locked AS MATERIALIZED (
         model = coalesce(end_model, model), requirements = end_requirements,
         finished_at = CASE WHEN ending = 'PAUSED' AND cancel_requested_at IS NULL
             THEN NULL ELSE now() END,
+        journal_version = CASE WHEN ending = 'PAUSED'
+            THEN greatest(journal_version, {PAUSE_VERSION}) ELSE journal_version END,
+        expires_at = CASE WHEN ending = 'PAUSED' AND NOT foreground
+            THEN to_timestamp(end_expires_at) END,
         lease_until = NULL, counted = false, {NOT_REFUSED}
     FROM locked JOIN unnest($1::text[], $2::integer[], $3::text[], $4::json[], $5::json[],
-        $6::json[], $7::integer[], $8::text[], $9::text[], $10::json[])
+        $6::json[], $7::integer[], $8::text[], $9::text[], $10::json[], $11::float8[])
         AS input (ended, number, ending, end_output, end_error, end_usage, fold_before,
-            end_error_kind, end_model, end_requirements) ON ended = locked.run_id
+            end_error_kind, end_model, end_requirements, end_expires_at)
+            ON ended = locked.run_id
     WHERE runs.run_id = locked.run_id AND attempt = number AND status = 'RUNNING'
     RETURNING runs.run_id, session_id, user_id, attempt, status, finished_at, watched, webhook,
         fold_before{", runs.position" if changing else ""}
 ), written AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
-    FROM unnest($11::text[], $12::integer[], $13::integer[], $14::integer[], $15::text[],
-        $16::boolean[], $17::json[])
+    FROM unnest($12::text[], $13::integer[], $14::integer[], $15::integer[], $16::text[],
+        $17::boolean[], $18::json[])
         AS row (run_id, attempt, {JOURNAL}) JOIN settled USING (run_id, attempt)
     ON CONFLICT (run_id, seq) DO NOTHING
     RETURNING run_id, seq
@@ -226,7 +230,7 @@ WITH locked AS MATERIALIZED (
         AND type IN {PIECES}
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM settled WHERE status <> 'PAUSED'
-), {following(names, "ended")}{
+), {following(names, "ended", reported="settled")}{
         f", {changed(names, 'settled', changes, after='held')}" if changing else ""
     }
 SELECT run_id, attempt, status, finished_at, unfinished, holder,
@@ -265,62 +269,3 @@ WITH given_up AS (
 SELECT status, unfinished, holder, CASE WHEN watched AND status <> 'PENDING'
     THEN {notified(names, "changed")} END
 FROM given_up LEFT JOIN unfinished USING (run_id)"""
-
-
-def cancel(names: Names, lock_timeout: float) -> str:
-    """Return the statement that asks for the end of a run, or keeps a pending cancel.
-
-    Args:
-        names: the names of the tables.
-        lock_timeout: the seconds for which it waits for a transaction that holds the run.
-    """
-    milliseconds = round(1000 * lock_timeout)
-    # A run whose lease has expired has no executor that would stop it, so it ends here; the
-    # raised attempt shuts out an executor that was only asleep. One that seems not to have the
-    # session lock may have been handed it while the statement waited for the run's row.
-    return f"""
-WITH patience AS MATERIALIZED (
-    SELECT set_config('lock_timeout', '{milliseconds}', true) AS lock_timeout
-), cancelled AS (
-    INSERT INTO {names.runs} AS runs (run_id, user_id, status, cancel_requested_at)
-    SELECT $1, $2::text, 'CANCELLED', now() FROM patience WHERE lock_timeout IS NOT NULL
-    ON CONFLICT (run_id) DO UPDATE SET
-        cancel_requested_at = coalesce(runs.cancel_requested_at, now()),
-        status = CASE WHEN runs.status = 'RUNNING' AND runs.lease_until >= now()
-            THEN 'RUNNING' ELSE 'CANCELLED' END,
-        attempt = runs.attempt + CASE WHEN runs.status = 'RUNNING' AND runs.lease_until >= now()
-            THEN 0 ELSE 1 END,
-        finished_at = CASE WHEN runs.status = 'RUNNING' AND runs.lease_until >= now()
-            THEN NULL ELSE now() END,
-        counted = runs.counted AND runs.lease_until >= now(),
-        waiting = false, concurrency_key = NULL, due_at = NULL
-    WHERE runs.status IN {LIVE} AND coalesce(runs.user_id = $2::text, true)
-    RETURNING run_id, session_id, attempt, status, watched, webhook, ordered
-), ended AS (
-    SELECT run_id, session_id, attempt, webhook FROM cancelled WHERE status = 'CANCELLED'
-), {following(names, "ended")}
-SELECT session_id IS NOT NULL AS known, coalesce(holder, run_id) AS holder,
-    coalesce(unfinished, CASE WHEN ordered AND status = 'CANCELLED'
-        AND NOT EXISTS (SELECT FROM handed) THEN session_id END) AS unfinished, CASE
-    WHEN status = 'RUNNING' THEN {notified(names, "cancel")}
-    WHEN watched THEN {notified(names, "changed")} END
-FROM cancelled LEFT JOIN unfinished USING (run_id)"""
-
-
-def _resume(names: Names) -> str:
-    """Return the statement that makes a run PENDING that stands still."""
-    runs, events = names.runs, names.events
-    return f"""
-WITH run AS (
-    UPDATE {runs} AS runs SET status = 'PENDING', due_at = now(), error = NULL, error_kind = NULL,
-        requirements = NULL, finished_at = NULL, started_at = NULL, failures = 0, run_at = NULL,
-        {NOT_REFUSED}
-    WHERE run_id = $1 AND status = $2 AND attempt = $3
-    RETURNING run_id, {enqueued_if_due(names, "runs")}
-), added AS (
-    INSERT INTO {events} (run_id, {JOURNAL})
-    SELECT run_id, {JOURNAL}
-    FROM run, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
-        AS row ({JOURNAL})
-)
-SELECT run_id FROM run"""

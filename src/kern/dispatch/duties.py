@@ -1,0 +1,103 @@
+"""What an event loop does beside its runs once it executes any: listen, sweep, schedule, send."""
+
+import asyncio
+from contextlib import suppress
+
+from kern.aio.retry import until_available
+from kern.aio.tasks import Tasks
+from kern.db.base import Store
+from kern.dispatch.maintenance import Maintenance
+from kern.dispatch.scheduler import Scheduler
+from kern.dispatch.settings import Settings
+from kern.dispatch.signals import Subscriptions
+from kern.dispatch.submission import Submission
+from kern.dispatch.upkeep import Upkeep
+from kern.errors import DatabaseError
+from kern.webhooks.sender import Sender
+
+FAREWELL = 2.0
+"""How long a process that ends tries to be forgotten, and lets hooks end, in seconds."""
+
+
+class Duties:
+    """The duties of one event loop.
+
+    Attributes:
+        scheduler: begins runs by the clock.
+        sender: sends webhooks.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        settings: Settings,
+        submission: Submission,
+        subscriptions: Subscriptions,
+        upkeep: Upkeep,
+        tasks: Tasks,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            store: the database.
+            name: the executor's name, which nobody else has.
+            settings: how this process takes part.
+            submission: what accepts runs.
+            subscriptions: who waits here for a run.
+            upkeep: what is done for all.
+            tasks: owns the tasks.
+        """
+        self._store = store
+        self._name = name
+        self._subscriptions = subscriptions
+        self._upkeep = upkeep
+        self._tasks = tasks
+        self.scheduler = Scheduler(
+            store.schedules,
+            lambda run: submission.placed(run, submission.accept),
+            subscriptions.listen,
+        )
+        self.sender = Sender(store, settings.heartbeat)
+        self._maintenance = Maintenance(
+            store.retention,
+            sweep=upkeep.sweep,
+            pause=settings.heartbeat / 3,
+            keep=settings.retention,
+        )
+        self._running: list[asyncio.Task[None]] = []
+
+    @property
+    def are_done(self) -> bool:
+        """Whether they are done at the moment."""
+        return bool(self._running)
+
+    def begin(self) -> None:
+        """Do them from now on."""
+        self._running = [
+            self._tasks.start(self._listen()),
+            self._tasks.start(self.scheduler.run()),
+            self._tasks.start(self._maintain()),
+            self._tasks.start(self.sender.run()),
+        ]
+
+    async def end(self) -> None:
+        """Do them no more."""
+        running, self._running = self._running, []
+        for each in running:
+            each.cancel()
+        if running:
+            await asyncio.wait(running)
+
+    async def _maintain(self) -> None:
+        try:
+            await self._maintenance.run()
+        finally:
+            # At the end of the event loop it is only here that the database can be asked something.
+            with suppress(DatabaseError, TimeoutError):  # It is not seen alive, either way.
+                async with asyncio.timeout(FAREWELL):
+                    await self._store.processes.leave(self._name)
+
+    async def _listen(self) -> None:
+        await until_available(self._subscriptions.listen)
+        await until_available(self._upkeep.beat)

@@ -1,0 +1,79 @@
+"""A run that a tool call of another run is: the port to what carries it out."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from kern.execution.journal import Emit
+from kern.execution.spec import Definition
+from kern.run.agent import RunOutput
+from kern.run.record import NewRun
+from kern.run.requirement import RunRequirement
+from kern.tools import Tool
+
+SHARES_STATE = "shares_state"
+"""The option of a run whose session's state is its parent's to write."""
+
+
+class Child(msgspec.Struct, frozen=True):
+    """A run that a tool call is.
+
+    Attributes:
+        definition: the agent that runs.
+        run: the run, as it begins where it has not begun yet.
+        foreground: whether it belongs to a caller who waits, as its parent does.
+        may_exist: whether an earlier attempt at the call may have begun it.
+        answers: what a person has decided of what it has paused for.
+        by: who has, where that is known.
+        emit: is given its events, where somebody streams its parent here.
+    """
+
+    definition: Definition
+    run: NewRun
+    foreground: bool
+    may_exist: bool
+    answers: Sequence[RunRequirement]
+    by: str | None
+    emit: Emit | None
+
+
+class Children(Protocol):
+    """Carries out the children of runs."""
+
+    async def carry(self, child: Child) -> RunOutput:
+        """Return a child as it has ended or paused; it is begun once, however often this is asked.
+
+        Raises:
+            DatabaseError: it could not be accepted, or its end not stored.
+        """
+
+
+class SubAgentTool(Tool):
+    """A tool whose calls are runs of another agent.
+
+    Attributes:
+        definition: that agent.
+    """
+
+    definition: Definition
+
+
+def may_nest(definition: Definition) -> bool:
+    """Say whether tool calls of an agent may be runs of others."""
+    rules = definition.call_rules
+    return (rules is not None and rules.factory is not None) or any(
+        isinstance(each, SubAgentTool) for each in definition.tools.values()
+    )
+
+
+def with_sub_agents(definition: Definition) -> list[Definition]:
+    """Return an agent, and those whose runs calls of its tools are, theirs included."""
+    found = {id(definition): definition}
+    open_ones = [definition]
+    while open_ones:
+        for tool in open_ones.pop().tools.values():
+            if isinstance(tool, SubAgentTool) and id(tool.definition) not in found:
+                found[id(tool.definition)] = tool.definition
+                open_ones.append(tool.definition)
+    return [*found.values()]

@@ -1,0 +1,1 @@
+"""Runs that wait for persons, held against a model of what is promised."""
