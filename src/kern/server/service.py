@@ -1,0 +1,49 @@
+"""What the routes of one application share."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from fastapi import Request
+
+from kern.agent.agent import Agent
+from kern.server.caller import Authenticator, Caller
+from kern.server.problems import Problem
+
+AnyAgent: TypeAlias = Agent[Any, Any]
+
+
+class Service:
+    """Agents, and how callers are known.
+
+    Attributes:
+        agents: the agents, by their id.
+        authenticator: says who sends a request.
+    """
+
+    def __init__(self, agents: Sequence[AnyAgent], authenticator: Authenticator) -> None:
+        """Serve agents."""
+        self.agents = {each.id: each for each in agents}
+        self.authenticator = authenticator
+
+    def agent(self, agent_id: str, caller: Caller) -> AnyAgent:
+        """Return an agent that a caller may use.
+
+        Raises:
+            Problem: there is none of this id, or the caller may not see it (404).
+        """
+        agent = self.agents.get(agent_id)
+        if agent is None or not caller.sees(agent_id):
+            raise Problem(
+                404, f"There is no agent {agent_id!r:.100}.", code="model_not_found", param="model"
+            )
+        return agent
+
+    def visible(self, caller: Caller) -> list[AnyAgent]:
+        """Return the agents that a caller may use."""
+        return [each for each in self.agents.values() if caller.sees(each.id)]
+
+
+def service_of(request: Request) -> Service:
+    """Return what the application of a request serves."""
+    service: Service = request.app.state.kern
+    return service
