@@ -9,7 +9,7 @@ import msgspec
 from fastapi import Depends, Request
 from typing_extensions import override
 
-from kern.server.problems import Problem
+from kern.server.problems import RequestError
 
 
 class Scope(StrEnum):
@@ -69,7 +69,7 @@ class Authenticator(ABC):
         """Return who sends a request.
 
         Raises:
-            Problem: it does not say, or nobody knows who that is (401).
+            RequestError: it does not say, or nobody knows who that is (401).
         """
 
 
@@ -98,7 +98,7 @@ def needs(scope: Scope) -> Callable[[Request], object]:
         caller = await caller_of(request)
         if caller.may(scope):
             return caller
-        raise Problem(403, f"This needs the scope {scope}.", code="insufficient_scope")
+        raise RequestError(403, f"This needs the scope {scope}.", code="insufficient_scope")
 
     return check
 

@@ -1,11 +1,13 @@
-"""What a request is refused with: one list of errors, in the two forms in which clients read them."""
+"""What a request is refused with: one list of errors, in both forms in which clients read them."""
 
 from collections.abc import Mapping
 
 import msgspec
 
+from kern.errors import KernError
 
-class Problem(Exception):
+
+class RequestError(KernError):
     """A request that is refused.
 
     It becomes problem details (RFC 9457) in the runs API, and ``{"error": {…}}`` in OpenAI's.

@@ -7,7 +7,7 @@ from fastapi import Request
 
 from kern.agent.agent import Agent
 from kern.server.caller import Authenticator, Caller
-from kern.server.problems import Problem
+from kern.server.problems import RequestError
 
 AnyAgent: TypeAlias = Agent[Any, Any]
 
@@ -29,11 +29,11 @@ class Service:
         """Return an agent that a caller may use.
 
         Raises:
-            Problem: there is none of this id, or the caller may not see it (404).
+            RequestError: there is none of this id, or the caller may not see it (404).
         """
         agent = self.agents.get(agent_id)
         if agent is None or not caller.sees(agent_id):
-            raise Problem(
+            raise RequestError(
                 404, f"There is no agent {agent_id!r:.100}.", code="model_not_found", param="model"
             )
         return agent

@@ -1,0 +1,1 @@
+"""How callers are known: by API keys, and by JWTs."""
