@@ -231,7 +231,7 @@ async def test_calls_beyond_the_limit_are_not_the_clients(db: Database) -> None:
 
 
 async def test_no_form_is_asked_of_an_answer_with_calls(db: Database) -> None:
-    agent = agent_of(db, opening(1), '{"open": true}', "{}", output_retries=0)
+    agent = agent_of(db, opening(1), '{"open": true}')
     form = {"type": "object", "properties": {"open": {"type": "boolean"}}, "required": ["open"]}
     run = await agent.arun("Open.", overrides=OWN_TOO, output_schema=form)
     assert (run.status, run.content, run.content_type) == (RunStatus.completed, None, "str")
@@ -241,14 +241,13 @@ async def test_no_form_is_asked_of_an_answer_with_calls(db: Database) -> None:
 
 async def test_hooks_after_the_answer_keep_its_calls(db: Database) -> None:
     def mask(run_output: RunOutput[Any]) -> None:
-        assert [each.tool_name for each in run_output.client_calls] == ["open_door"]
-        run_output.content = "Masked."
+        if run_output.client_calls:
+            run_output.content = "Masked."
 
     reply = Reply.text("Secret.").calling(("work", {"step": "a"}), ("open_door", {"no": 1}))
     agent = agent_of(db, reply, "Open.", post_hooks=[mask])
     run = await agent.arun("Open.", overrides=OWN_TOO)
     assert run.content == "Masked."
-    agent.post_hooks = None
     await agent.acontinue_run(run.run_id, input=results(run, "Open now."))
     assert told(agent) == [
         ("user", "Open."),

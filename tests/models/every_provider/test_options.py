@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import pytest
 from providers import NewModel, Provider
 
-from kern.errors import OutputLimitError
 from kern.models.base import CallOptions, Model, ModelRequest
 from kern.run.message import Message
-from kern.testing import ProtocolServer, Reply
+from kern.testing import ProtocolServer
 
 ALL = CallOptions(300, "high", 0.5, 0.9)
 
@@ -98,18 +96,3 @@ async def test_it_wins_over_what_the_model_was_made_with(
             config = body["generationConfig"]
             assert config["maxOutputTokens"] == 300
             assert config["thinkingConfig"] == {"thinkingLevel": "HIGH", "includeThoughts": True}
-
-
-async def test_an_answer_that_is_cut_off_has_an_error_of_its_own(
-    model: Model, server: ProtocolServer
-) -> None:
-    server.script += [Reply.incomplete("So f", "ar")] * 2
-    for streamed in (False, True):
-        with pytest.raises(OutputLimitError) as raised:
-            if streamed:
-                async for _ in model.stream(_request(ALL)):
-                    pass
-            else:
-                await model.respond(_request(ALL))
-        assert (raised.value.kind, raised.value.content) == ("output_limit", "So far")
-        assert not raised.value.transient
