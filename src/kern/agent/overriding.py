@@ -29,9 +29,11 @@ def stored(agent: AnyAgent, given: object) -> dict[str, object]:
         choice = check_tool_choice(given.tool_choice, known)
     except ConfigurationError as error:
         raise InvalidInputError(str(error)) from None
-    values: dict[str, object] = msgspec.to_builtins(
-        msgspec.structs.replace(given, tool_choice=choice)
-    )
+    instructions = given.instructions
+    if agent.hooks is not None:  # What it masks is nowhere at rest.
+        instructions = agent.hooks.at_submit(instructions)
+    given = msgspec.structs.replace(given, instructions=instructions, tool_choice=choice)
+    values: dict[str, object] = msgspec.to_builtins(given)
     return values
 
 

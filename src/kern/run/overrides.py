@@ -1,6 +1,6 @@
 """What one run has otherwise than its agent says: more instructions, the client's tools, limits."""
 
-import math
+import sys
 from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
@@ -124,7 +124,7 @@ class Overrides(msgspec.Struct, frozen=True, omit_defaults=True):
                 f"reasoning_effort must be one of {', '.join(EFFORTS)}, not "
                 f"{self.reasoning_effort!r:.50}."
             )
-        _check_share("temperature", self.temperature, math.inf)
+        _check_share("temperature", self.temperature)
         _check_share("top_p", self.top_p, 1)
 
 
@@ -162,10 +162,10 @@ def _check_tools(tools: object) -> None:
         raise InvalidInputError(f"Two tools of the client have the name {twice!r}.")
 
 
-def _check_share(name: str, value: object, most: float) -> None:
+def _check_share(name: str, value: object, most: float | None = None) -> None:
     if value is None:
         return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 <= value < math.inf and value <= most):  # type: ignore[operator] # It is.
-        until = "on" if most == math.inf else f"to {most:g}"
+    limit = sys.float_info.max if most is None else most
+    if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= limit):
+        until = "on" if most is None else f"to {most:g}"
         raise InvalidInputError(f"{name} must be a number from 0 {until}, not {value!r:.50}.")

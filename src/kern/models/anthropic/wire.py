@@ -47,7 +47,7 @@ def request_body(
     settings = settings_of(request, _SET_HERE)
     given: Json = {**own, **settings, "messages": None}
     if request.options is not None:
-        given |= asked_for(request.options, given, origin.model) | settings
+        given |= {**asked_for(request.options, given, origin.model), **settings}
     options = options_for(options, request, encoded, given)
     if encoded.container is not None:
         given.setdefault("container", encoded.container)

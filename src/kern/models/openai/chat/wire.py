@@ -141,7 +141,7 @@ def request_body(
     settings = settings_of(request, _SET_HERE)
     given: Json = {"model": origin.model, **own, **settings, "messages": None}
     if request.options is not None:
-        given |= _options(request.options, own, origin) | settings
+        given |= {**_options(request.options, own, origin), **settings}
     given.pop("stream_options", None)
     if request.tools or "tools" in settings:
         given["tools"] = tools_of(request, own.get("tools"), [*map(_function, request.tools)])

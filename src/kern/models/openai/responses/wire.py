@@ -126,7 +126,7 @@ def request_body(
     settings = settings_of(request, _SET_HERE)
     given: Json = {"model": origin.model, **own, **settings, "input": None}
     if request.options is not None:
-        given |= _options(request.options, own) | settings
+        given |= {**_options(request.options, own), **settings}
     if encoded.instructions:
         if "instructions" in settings:
             raise set_by_both(["instructions"])
