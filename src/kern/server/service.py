@@ -8,6 +8,7 @@ from fastapi import Request
 from kern.agent.agent import Agent
 from kern.server.caller import Authenticator, Caller
 from kern.server.problems import RequestError
+from kern.server.streaming import Streams
 
 AnyAgent: TypeAlias = Agent[Any, Any]
 
@@ -18,12 +19,14 @@ class Service:
     Attributes:
         agents: the agents, by their id.
         authenticator: says who sends a request.
+        streams: the event streams that are open.
     """
 
     def __init__(self, agents: Sequence[AnyAgent], authenticator: Authenticator) -> None:
         """Serve agents."""
         self.agents = {each.id: each for each in agents}
         self.authenticator = authenticator
+        self.streams = Streams()
 
     def agent(self, agent_id: str, caller: Caller) -> AnyAgent:
         """Return an agent that a caller may use.

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
 
 from starlette.responses import Response
@@ -53,7 +53,9 @@ class Streams:
         closing: whether the server ends: no stream stays open then but those of foreground runs.
     """
 
-    def __init__(self, limit: int | None = None, *, ping: float = PING, stall: float = STALL):
+    def __init__(
+        self, limit: int | None = None, *, ping: float = PING, stall: float = STALL
+    ) -> None:
         """Have none open.
 
         Args:
@@ -196,20 +198,13 @@ class EventStream(Response):
 
     async def _pass_on(self, receive: Receive, send: Send) -> None:
         async with self._limit:
-            with self._streams.opened(self), self._looked_after(receive, send):
-                await self._put(
-                    send,
-                    {
-                        "type": "http.response.start",
-                        "status": self.status_code,
-                        "headers": self.raw_headers,
-                    },
-                )
-                async for piece in self._events:
-                    await self._put(
-                        send, {"type": "http.response.body", "body": piece, "more_body": True}
-                    )
-                    self._streams.sent += 1
+            with self._streams.opened(self):
+                async with self._looked_after(receive, send):
+                    start = {"type": "http.response.start", "status": 200}
+                    await self._put(send, {**start, "headers": self.raw_headers})
+                    async for piece in self._events:
+                        await self._put(send, _body(piece))
+                        self._streams.sent += 1
 
     async def _complete(self, send: Send) -> None:
         """Tell the client that the stream is complete, if it reads that."""
@@ -220,42 +215,43 @@ class EventStream(Response):
             logger.warning("a client did not read the end of an event stream")
 
     async def _put(self, send: Send, message: dict[str, object]) -> None:
-        self._sending = True
+        clock = asyncio.get_running_loop().time
+        self._sending, self._last = True, clock()
         await send(message)
-        self._sending = False
-        self._last = asyncio.get_running_loop().time()
+        self._sending, self._last = False, clock()
 
-    @contextmanager
-    def _looked_after(self, receive: Receive, send: Send) -> Iterator[None]:
+    @asynccontextmanager
+    async def _looked_after(self, receive: Receive, send: Send) -> AsyncIterator[None]:
         """Watch the client within this block, and give it pings."""
         loop = asyncio.get_running_loop()
-        self._last = loop.time()
-        watching = loop.create_task(self._watch(receive))
-        pinging: asyncio.Task[None] | None = None
+        tasks = {"watch": loop.create_task(self._watch(receive))}
 
         def beat() -> None:
-            nonlocal timer, pinging
-            streams, idle = self._streams, loop.time() - self._last
-            if self._sending:
-                if idle >= streams.stall:
-                    return self.end(End.stalled)
-            elif idle >= streams.ping:
-                ping = {"type": "http.response.body", "body": _PING, "more_body": True}
-                pinging = loop.create_task(self._put(send, ping))
+            nonlocal timer
+            idle = loop.time() - self._last
+            longest = self._streams.stall if self._sending else self._streams.ping
+            if idle >= longest and self._sending:
+                return self.end(End.stalled)
+            if idle >= longest:
+                tasks["ping"] = loop.create_task(self._put(send, _body(_PING)))
                 idle = 0.0
-            rest = (streams.stall if self._sending else streams.ping) - idle
-            timer = loop.call_later(max(rest, 0.05), beat)
+            timer = loop.call_later(max(longest - idle, 0.01), beat)
 
         timer = loop.call_later(self._streams.ping, beat)
         try:
             yield
         finally:
             timer.cancel()
-            watching.cancel()
-            if pinging is not None:
-                pinging.cancel()
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
 
     async def _watch(self, receive: Receive) -> None:
+        """End the stream when the client closes the connection."""
         while (await receive())["type"] != "http.disconnect":
             pass
         self.end(End.gone)
+
+
+def _body(piece: bytes) -> dict[str, object]:
+    return {"type": "http.response.body", "body": piece, "more_body": True}
