@@ -10,6 +10,7 @@ from kern.errors import ConfigurationError
 from kern.server.caller import Authenticator, Caller
 from kern.server.limits import Limits
 from kern.server.problems import RequestError
+from kern.server.streaming import Streams
 
 AnyAgent: TypeAlias = Agent[Any, Any]
 
@@ -21,6 +22,7 @@ class Service:
         agents: the agents, by their id.
         authenticator: says who sends a request.
         limits: how much a user may ask for.
+        streams: the event streams that are open.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Service:
                 )
         self.authenticator = authenticator
         self.limits = limits
+        self.streams = Streams()
 
     def agent(self, agent_id: str, caller: Caller) -> AnyAgent:
         """Return an agent that a caller may use.
