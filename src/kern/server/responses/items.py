@@ -148,6 +148,8 @@ class _Reader:
         content = _content(item, "content", param)
         if role == "assistant":
             declined = _refusal(item)
+            if not content and declined is None:  # It was voided, or says nothing.
+                return
             if declined is not None:
                 content = declined
             said = Message("assistant", self._with_thoughts(content), refusal=declined is not None)
@@ -162,12 +164,11 @@ class _Reader:
         call_id = _text(item, "id", param)
         failed, output = item.get("error"), item.get("output")
         self._add_call(ToolCall(call_id, name, arguments), param)
-        text = failed if isinstance(failed, str) else output
-        if not isinstance(text, str):
-            text = msgspec.json.encode(failed).decode() if failed else "No output."
-        self._results[call_id] = Message(
-            "tool", text, tool_call_id=call_id, is_error=failed is not None
-        )
+        if failed is not None:
+            output = _failure(failed)
+        text = output if isinstance(output, str) and output else "No output."
+        is_error = failed is not None
+        self._results[call_id] = Message("tool", text, tool_call_id=call_id, is_error=is_error)
 
     def _read_approval(self, item: Item, param: str) -> None:
         approve, reason = item.get("approve"), item.get("reason")
@@ -271,6 +272,14 @@ def _media(value: dict[str, Any], where: str) -> object:
         return own_part(value)
     except InvalidInputError as error:
         raise refused(where, str(error)) from error
+
+
+def _failure(error: object) -> str:
+    """Return what an agent's own call has failed of, as a text."""
+    parts = error.get("content") if isinstance(error, dict) else None
+    if isinstance(parts, list):
+        return "".join(str(each.get("text", "")) for each in parts if isinstance(each, dict))
+    return error if isinstance(error, str) else msgspec.json.encode(error).decode()
 
 
 def _refusal(item: Item) -> str | None:

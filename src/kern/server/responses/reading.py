@@ -1,7 +1,7 @@
 """Responses that exist: found, read from the events of their runs, and streamed."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple, TypeAlias
 
@@ -84,7 +84,7 @@ async def find_run(
     for one in databases.values():
         store = (await runtime_of(one)).store
         record = await store.get_for(run_id, user_id)
-        if record is None or record.unstored or record.erased_at is not None:
+        if record is None or record.unstored:
             continue
         agent = service.agents.get(record.agent_id)
         if agent is not None and caller.sees(agent.id):
@@ -179,11 +179,13 @@ def framed(events: list[Json], after: int = -1) -> bytes:
     return b"".join([frame(each) for each in events if each["sequence_number"] > after])
 
 
-async def followed(events: RunEvents, earlier: list[RunOutputEvent]) -> RunEvents:
+async def followed(
+    earlier: Sequence[RunOutputEvent | RunOutput[Any]], events: RunEvents
+) -> RunEvents:
     """Yield events that were read before others, and then these."""
-    for event in earlier:
-        yield event
     async with aclosing(events):
+        for event in earlier:
+            yield event
         async for each in events:
             yield each
 
