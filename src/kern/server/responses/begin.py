@@ -80,6 +80,11 @@ class Beginning(NamedTuple):
             InvalidInputError: it cannot be asked for like this.
         """
         body = self.asked.body
+        wanted = body.parallel_tool_calls
+        if wanted is not None and wanted is not self.agent.parallel_tool_calls:
+            raise refused(
+                "parallel_tool_calls", "The agent says this itself.", "unsupported_value"
+            )
         if self.said.approvals:
             return await self._continued(self.said.approvals)
         if not self.said.messages:

@@ -68,13 +68,13 @@ def read_input(given: str | Sequence[Item]) -> Said:
     """
     if isinstance(given, str):
         return Said([Message("user", given)] if given.strip() else [], [], [])
-    reader = _Reader()
+    reader = InputReader()
     for place, item in enumerate(given):
         reader.read(item, f"input[{place}]")
     return reader.said()
 
 
-class _Reader:
+class InputReader:
     """Reads items one by one; calls of one answer become one message, their results follow it."""
 
     def __init__(self) -> None:

@@ -1,17 +1,16 @@
 """The routes below ``/v1/responses``: OpenAI's Responses API, with agents as models."""
 
-import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from starlette.requests import ClientDisconnect
 
 from kern.agent.streamed import stream_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.server.caller import Caller, RunsCaller
+from kern.server.gone import unless_gone
 from kern.server.ids import keyed_run_id, reused_key
 from kern.server.problems import encoded
 from kern.server.queries import Query
@@ -36,12 +35,10 @@ from kern.server.responses.reading import (
 from kern.server.responses.references import resolved
 from kern.server.responses.request import INCLUDABLE, Asked, json_object, read_request
 from kern.server.responses.stored import Place, view_of
-from kern.server.service import AnyAgent, Service, service_of
+from kern.server.service import Service, service_of
 from kern.server.streaming import EventStream
 
 router = APIRouter(prefix="/v1/responses", include_in_schema=False)
-
-Result = TypeVar("Result")
 
 _CANCELLING = 30.0
 """Seconds for which a cancel waits until its run has ended; it is in force before that."""
@@ -68,7 +65,7 @@ async def create(request: Request, caller: RunsCaller) -> Response:
     if asked.body.background:
         return await _in_background(service, caller, asked, begun)
     if not asked.body.stream:
-        return _json(await _unless_gone(request, _answer(begun)))
+        return _json(await unless_gone(request, _answer(begun)))
     events: RunEvents = stream_of(begun.work)
     first = await anext(events)  # What it is refused for is no stream.
     translator = _translator(begun, first.run_id, first.session_id)
@@ -180,7 +177,7 @@ async def _told_again(
         return await _from(service, caller, found, -1)
     if not asked.body.background:
         waiting = found.agent.await_run(found.record.run_id)
-        await _unless_gone(request, waiting)
+        await unless_gone(request, waiting)
         record = await found.store.get(found.record.run_id)
         found = found if record is None else found._replace(record=record)
     body, headers = await standing(found)
@@ -241,7 +238,7 @@ async def _from(service: Service, caller: Caller, found: Found, after: int) -> R
             "starting_after", f"The last event of this response has the number {last}, not {after}."
         )
 
-    async def rest():  # type: ignore[no-untyped-def] # One piece.
+    async def rest() -> AsyncIterator[bytes]:
         yield framed(told, after)
 
     return EventStream(rest(), service.streams, user_id=caller.user_id)
@@ -267,29 +264,6 @@ def _stream(
         user_id=caller.user_id,
         foreground=foreground,
     )
-
-
-async def _unless_gone(request: Request, work: Coroutine[object, object, Result]) -> Result:
-    """Return what becomes of work for a client; if that leaves, the work is cancelled.
-
-    Raises:
-        ClientDisconnect: it has left.
-    """
-    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnect
-    finally:
-        task.cancel()
-        watch.cancel()
-        await asyncio.wait({task, watch})
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _json(body: object, headers: Mapping[str, str] | None = None) -> Response:
