@@ -4,14 +4,65 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
+import openai
 import uvicorn
 from ports import free_port
 
 from kern.agent import Agent
 from kern.server import create_app
+from kern.testing import ProtocolServer, Reply
+from kern.tools import tool
+
+
+WEATHER: list[str] = []
+"""The cities that were looked up, by the agent's own tool."""
+
+DELETED: list[str] = []
+"""What was deleted, by the agent's own tool."""
+
+
+@tool
+def look_up(city: str) -> str:
+    """Look the weather up."""
+    WEATHER.append(city)
+    return f"sunny in {city}"
+
+
+@tool(requires_confirmation=True)
+def delete(path: str) -> str:
+    """Delete a file."""
+    DELETED.append(path)
+    return f"{path} is gone"
+
+
+class Served(NamedTuple):
+    """A service, and the model that answers its agents.
+
+    Attributes:
+        url: where the service is.
+        says: the model: its script is what it says next.
+        client: the official client.
+        http: a client that sends what it is told.
+    """
+
+    url: str
+    says: ProtocolServer
+    client: openai.OpenAI
+    http: httpx.Client
+
+    def script(self, *replies: Reply | str) -> None:
+        """Have the model say these next."""
+        self.says.script.extend(
+            Reply.text(each) if isinstance(each, str) else each for each in replies
+        )
+
+    def told(self) -> list[Any]:
+        """Return what the model was told last."""
+        found: list[Any] = self.says.requests[-1].body["input"]
+        return found
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from kern.server.chat.chunks import (
 from kern.server.chat.request import Asked, read_chat
 from kern.server.gone import unless_gone
 from kern.server.problems import RequestError, encoded, problem_of
+from kern.server.responses.begin import check_overrides
 from kern.server.responses.items import refused
 from kern.server.responses.reading import RunEvents, followed
 from kern.server.responses.request import json_object
@@ -48,6 +49,7 @@ async def create(request: Request, caller: RunsCaller) -> Response:
         raise refused(
             "parallel_tool_calls", "The agent says this itself.", "unsupported_value"
         )
+    check_overrides(agent, asked.overrides)
     if asked.body.stream:
         service.streams.check(caller.user_id)
     work = _run_of(agent, caller, asked)

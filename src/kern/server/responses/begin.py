@@ -9,17 +9,19 @@ import msgspec
 from kern.agent.branching import branch
 from kern.agent.continuation import Continuation
 from kern.agent.keywords import RunOptions
+from kern.agent.overriding import stored
 from kern.agent.request import Request
 from kern.agent.work import Work
 from kern.errors import InvalidInputError, RunNotFoundError, RunStateError
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.codec import encode
+from kern.run.codec import decode_object, encode
 from kern.run.event import RunOutputEvent
 from kern.run.identity import new_id
 from kern.run.overrides import Overrides
 from kern.run.requirement import RunRequirement
+from kern.run.results import check_results, open_calls
 from kern.server.caller import Caller, Scope
 from kern.server.problems import RequestError
 from kern.server.responses.ids import ResponseId, no_conversation, session_of
@@ -28,6 +30,7 @@ from kern.server.responses.reading import Found, find, find_run, until_pause
 from kern.server.responses.request import Asked
 from kern.server.responses.stored import Remembered, Stretch
 from kern.server.service import AnyAgent, Service
+from kern.webhooks.address import check_webhook
 
 _APPROVAL = "mcpr_"
 """What the id of an ``mcp_approval_request`` begins with; what follows is that of a requirement."""
@@ -80,42 +83,74 @@ class Beginning(NamedTuple):
             InvalidInputError: it cannot be asked for like this.
         """
         body = self.asked.body
-        wanted = body.parallel_tool_calls
-        if wanted is not None and wanted is not self.agent.parallel_tool_calls:
-            raise refused(
-                "parallel_tool_calls", "The agent says this itself.", "unsupported_value"
-            )
+        self._check()
         if self.said.approvals:
             return await self._continued(self.said.approvals)
         if not self.said.messages:
             raise refused(
                 "input", "There is nothing to do: give an input.", "missing_required_parameter"
             )
-        if body.previous_response_id is not None:
-            return await self._branched(body.previous_response_id)
-        if self.said.answers and body.conversation is None:
+        try:
+            if body.previous_response_id is not None:
+                return await self._branched(body.previous_response_id)
+            return await self._new()
+        except InvalidInputError as error:  # All else was looked at before.
+            raise refused("input", str(error), "invalid_input") from error
+
+    def _check(self) -> None:
+        """Check what can be known of the request by its agent alone.
+
+        Raises:
+            RequestError: it cannot be asked for (400).
+        """
+        body, agent = self.asked.body, self.agent
+        wanted = body.parallel_tool_calls
+        if wanted is not None and wanted is not agent.parallel_tool_calls:
+            raise refused("parallel_tool_calls", "The agent says this itself.", "unsupported_value")
+        check_overrides(agent, self.asked.overrides)
+        if body.webhook is not None:
+            try:
+                check_webhook(body.webhook)
+            except InvalidInputError as error:
+                raise refused("webhook", str(error)) from error
+
+    async def _new(self) -> Begun:
+        """Return a run that goes on from none, perhaps in a conversation."""
+        body, said = self.asked.body, self.said
+        if said.answers and body.conversation is None:
             raise refused(
                 "input",
-                f"There is no call {self.said.answers[0]!r:.100} for this output. Give the "
+                f"There is no call {said.answers[0]!r:.100} for this output. Give the "
                 "previous_response_id of the response that has it, or the call itself before it.",
             )
         session_id = await self._session()
-        remembered = self._remembered(whole=body.conversation is not None)
-        metadata = remembered.beside(body.metadata or {})
-        options = self._options(metadata)
+        if said.answers and session_id is not None:
+            await self._check_answers(session_id)
+        remembered = self._remembered(whole=session_id is not None)
+        options = self._options(remembered.beside(body.metadata or {}))
         # Without one it has a conversation of its own, whatever the agent was made with.
         options["session_id"] = session_id
         if session_id is None and self.agent.fixed_session_id is not None:
             options["session_id"] = new_id()
         request = Request.of(
             self.agent,
-            self.said.messages,
+            said.messages,
             overrides=self._overrides(),
             output_schema=self.asked.output_schema,
             yield_run_output=True,
             **options,
         )
-        return Begun(self.agent, self._apart(request), remembered, dict(body.metadata or {}))
+        return self._apart(request, remembered)
+
+    async def _check_answers(self, session_id: str) -> None:
+        """Check that results are for the calls that a conversation has left to its client.
+
+        Raises:
+            InvalidInputError: they are not.
+        """
+        last = await self.agent.aget_last_run_output(session_id, user_id=self.caller.user_id)
+        if last is None or last.is_terminal:
+            check_results(open_calls([] if last is None else last.messages), self.said.messages)
 
     def _options(self, metadata: dict[str, Any]) -> RunOptions:
         """Return what any run that answers a request is begun with."""
@@ -135,9 +170,10 @@ class Beginning(NamedTuple):
             options["store"] = False
         return options
 
-    def _apart(self, request: Request) -> Request:
+    def _apart(self, request: Request, remembered: Remembered) -> Begun:
         """Return a run that has nothing to do with what the process itself has asked before."""
-        return msgspec.structs.replace(request, line=None)
+        work = msgspec.structs.replace(request, line=None)
+        return Begun(self.agent, work, remembered, decode_object(request.run.metadata))
 
     def _overrides(self, *, whole: bool = False) -> Overrides | None:
         own = self.asked.overrides
@@ -182,7 +218,7 @@ class Beginning(NamedTuple):
         body, earlier = self.asked.body, found.remembered
         whole = earlier is not None and earlier.whole
         remembered = self._remembered(whole=whole)
-        metadata = remembered.beside(body.metadata or {})
+        metadata = remembered.beside({**(self.agent.metadata or {}), **(body.metadata or {})})
         form = Form.of(self.asked.output_schema)
         try:
             request = await branch(
@@ -204,8 +240,7 @@ class Beginning(NamedTuple):
         )
         if form is None and self.agent.answering is not None:
             form = self.agent.answering.form
-        request = msgspec.structs.replace(request, run=run, form=form)
-        return Begun(self.agent, self._apart(request), remembered, dict(body.metadata or {}))
+        return self._apart(msgspec.structs.replace(request, run=run, form=form), remembered)
 
     async def _continued(self, approvals: Sequence[Approval]) -> Begun:
         """Return the run that waits for these approvals, ready to go on."""
@@ -279,6 +314,22 @@ class Beginning(NamedTuple):
             raise refused("store", "The run that goes on is stored.")
         if body.webhook is not None:
             raise refused("webhook", "The webhook of a run is given when it begins.")
+
+
+def check_overrides(agent: AnyAgent, overrides: Overrides) -> None:
+    """Check what a run is to have otherwise than its agent says.
+
+    Raises:
+        RequestError: a tool has the name of one of the agent's, or none has the one chosen (400).
+    """
+    try:
+        stored(agent, overrides)
+    except InvalidInputError as error:
+        own = {*agent.tools, *(each.name for each in agent.session_tools)}
+        for place, each in enumerate(overrides.tools):
+            if each.name in own:
+                raise refused(f"tools[{place}].name", str(error)) from error
+        raise refused("tool_choice", str(error)) from error
 
 
 async def _check_ended(found: Found, previous: str) -> None:

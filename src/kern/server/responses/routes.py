@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from kern.agent.streamed import stream_of
+from kern.errors import RunConflictError
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.server.caller import Caller, RunsCaller
@@ -62,6 +63,16 @@ async def create(request: Request, caller: RunsCaller) -> Response:
         await service.check_queue(agent, caller)
     said = read_input(await resolved(service, caller, asked.body.input or []))
     begun = await Beginning(service, caller, agent, asked, said, run_id).begun()
+    try:
+        return await _begun(request, service, caller, asked, begun)
+    except RunConflictError as error:  # Both have come at once.
+        raise (error if run_id is None else reused_key()) from error
+
+
+async def _begun(
+    request: Request, service: Service, caller: Caller, asked: Asked, begun: Begun
+) -> Response:
+    """Have a run begin, or go on, and answer with it."""
     if asked.body.background:
         return await _in_background(service, caller, asked, begun)
     if not asked.body.stream:
