@@ -19,7 +19,7 @@ from kern.run.codec import shown
 from kern.run.identity import new_id
 from kern.run.record import RunRecord
 from kern.server.caller import Caller, RunsCaller
-from kern.server.problems import RequestError, encoded
+from kern.server.problems import RequestError
 from kern.server.queries import Query, page_of
 from kern.server.responses.ids import CONVERSATION, ResponseId, no_conversation, session_of
 from kern.server.responses.items import refused

@@ -13,9 +13,11 @@ from kern.server.responses.request import (
     Count,
     JsonObject,
     JsonSchema,
+    StreamOptions,
     Strict,
     TextFormat,
     check_metadata,
+    check_stream_options,
     checked,
     client_tools,
     schema_of,
@@ -53,11 +55,10 @@ class ChatSchema(Strict, frozen=True, tag="json_schema"):
     json_schema: dict[str, Any]
 
 
-class ChatStreamOptions(Strict, frozen=True):
+class ChatStreamOptions(StreamOptions, frozen=True):
     """How it is streamed."""
 
     include_usage: bool | None = None
-    include_obfuscation: Literal[False] | None = None
 
 
 class Body(Strict, frozen=True):
@@ -117,8 +118,7 @@ def read_chat(given: Mapping[str, Any]) -> Asked:
     """
     body = checked(given, Body, _UNSUPPORTED)
     check_metadata(body.metadata)
-    if body.stream_options is not None and not body.stream:
-        raise refused("stream_options", "stream_options is for stream=true only.")
+    check_stream_options(body.stream_options, streamed=bool(body.stream))
     if body.max_tokens is not None and body.max_completion_tokens is not None:
         raise refused("max_tokens", "Give max_completion_tokens or max_tokens, not both.")
     tools = client_tools([_flat(each, f"tools[{i}]") for i, each in enumerate(body.tools or ())])

@@ -27,8 +27,9 @@ from kern.server.chat.chunks import (
 )
 from kern.server.chat.request import Asked, read_chat
 from kern.server.gone import unless_gone
-from kern.server.problems import RequestError, encoded, problem_of
+from kern.server.problems import RequestError, problem_of
 from kern.server.responses.begin import check_overrides
+from kern.server.responses.events import encoded
 from kern.server.responses.items import refused
 from kern.server.responses.reading import RunEvents, followed
 from kern.server.responses.request import json_object

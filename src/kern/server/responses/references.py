@@ -71,7 +71,10 @@ def run_in(item_id: str) -> str | None:
     if item_id.startswith("mcpr_"):
         return item_id.removeprefix("mcpr_").split("/")[0] or None
     found = _ID.fullmatch(item_id)
-    return None if found is None else ResponseId.parse(f"resp_{found[1]}").run_id
+    try:
+        return None if found is None else ResponseId.parse(f"resp_{found[1]}").run_id
+    except RequestError:
+        return None
 
 
 def _is_reference(item: Item) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -49,8 +49,13 @@ _ECHOED = (
     *("max_output_tokens", "max_tool_calls", "parallel_tool_calls", "user", "safety_identifier"),
 )
 
+_TOOL = {"type": "function", "description": None, "parameters": None, "strict": None}
+
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _NAMED = re.compile(r"(unknown|missing required) field `([^`]*)`")
+
+
+Kind = TypeVar("Kind", bound="Strict")
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,7 +103,7 @@ class Text(Strict, frozen=True):
 class StreamOptions(Strict, frozen=True):
     """How it is streamed."""
 
-    include_obfuscation: Literal[False] | None = None
+    include_obfuscation: bool | None = None
 
 
 class FunctionTool(Strict, frozen=True, tag="function"):
@@ -210,8 +215,7 @@ def read_request(given: Mapping[str, Any], agent_id: str | None = None) -> Asked
         )
     if body.webhook is not None and not body.background:
         raise refused("webhook", "webhook is for background=true only.")
-    if body.stream_options is not None and not body.stream:
-        raise refused("stream_options", "stream_options is for stream=true only.")
+    check_stream_options(body.stream_options, streamed=bool(body.stream))
     tools = client_tools(body.tools or ())
     overrides = Overrides(
         instructions=body.instructions,
@@ -226,10 +230,12 @@ def read_request(given: Mapping[str, Any], agent_id: str | None = None) -> Asked
     )
     schema = None if body.text is None else schema_of(body.text.format, "text.format.schema")
     echo = {name: given[name] for name in _ECHOED if given.get(name) is not None}
+    if tools:
+        echo["tools"] = [_TOOL | each for each in body.tools or ()]
     return Asked(body, overrides, schema, echo, fingerprint(given))
 
 
-def checked[Kind: Strict](
+def checked(
     given: Mapping[str, Any], kind: type[Kind], unsupported: Mapping[str, tuple[object, ...]]
 ) -> Kind:
     """Return the parameters of a request.
@@ -263,6 +269,24 @@ def _invalid(text: str) -> RequestError:
     if named[1] == "unknown":
         return refused(param, f"There is no parameter {param!r:.200}.", "unknown_parameter")
     return refused(param, f"The parameter {param!r} is missing.", "missing_required_parameter")
+
+
+def check_stream_options(options: StreamOptions | None, *, streamed: bool) -> None:
+    """Check how an answer is to be streamed.
+
+    Raises:
+        RequestError: it is not streamed, or in a way that is not supported (400).
+    """
+    if options is None:
+        return
+    if not streamed:
+        raise refused("stream_options", "stream_options is for stream=true only.")
+    if options.include_obfuscation:
+        raise refused(
+            "stream_options.include_obfuscation",
+            "include_obfuscation is not supported.",
+            "unsupported_parameter",
+        )
 
 
 def check_metadata(metadata: Mapping[str, str] | None) -> None:
@@ -311,8 +335,7 @@ def client_tools(tools: Sequence[Item]) -> tuple[ClientTool, ...]:
         if tool.name in found:
             raise refused(f"{where}.name", f"Two tools have the name {tool.name!r}.")
         parameters = tool.parameters or {"type": "object", "properties": {}}
-        strict = bool(tool.strict)
-        found[tool.name] = ClientTool(tool.name, tool.description or "", parameters, strict)
+        found[tool.name] = ClientTool(tool.name, tool.description or "", parameters, tool.strict)
     return tuple(found.values())
 
 
@@ -358,7 +381,7 @@ def schema_of(
         case JsonObject():
             return {"title": "json_object", "type": "object"}
         case JsonSchema():
-            schema = {"title": format.name, **format.schema}
+            schema = {**format.schema, "title": format.name}
             if format.description is not None:
                 schema.setdefault("description", format.description)
             try:

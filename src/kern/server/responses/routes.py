@@ -1,7 +1,7 @@
 """The routes below ``/v1/responses``: OpenAI's Responses API, with agents as models."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -13,7 +13,7 @@ from kern.run.base import RunStatus
 from kern.server.caller import Caller, RunsCaller
 from kern.server.gone import unless_gone
 from kern.server.ids import keyed_run_id, reused_key
-from kern.server.problems import encoded
+from kern.server.responses.events import encoded
 from kern.server.queries import Query
 from kern.server.responses.begin import Beginning, Begun
 from kern.server.responses.events import Translator
@@ -118,10 +118,8 @@ async def cancel(request: Request, caller: RunsCaller, response_id: str) -> Resp
     if not found.record.status.is_terminal:
         run_id = found.record.run_id
         await found.agent.acancel_run(run_id)
-        try:
+        with suppress(TimeoutError):  # Its process is away; the cancel is kept until it is back.
             await found.agent.await_run(run_id, _CANCELLING, until="end")
-        except TimeoutError:  # Its process is away; the cancel is kept for whoever takes it over.
-            pass
         found = await find(service_of(request), caller, response_id, steers(caller))
     return _json((await standing(found))[0])
 
