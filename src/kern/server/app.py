@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
+from kern.server import conversations, models
 from kern.server.auth import Auth, authenticator_of
+from kern.server.chat import routes as chat
 from kern.server.headers import add_headers
 from kern.server.limits import Limits, add_limits
 from kern.server.problems import add_problems
+from kern.server.responses import routes as responses
 from kern.server.service import AnyAgent, Service
 
 
@@ -51,6 +54,8 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.kern = service
+    for each in (responses, conversations, models, chat):
+        app.include_router(each.router)
     # What is added later is further out.
     add_limits(app, limits)
     add_problems(app)
