@@ -8,6 +8,7 @@ from kern.server.auth import Auth, authenticator_of
 from kern.server.headers import add_headers
 from kern.server.limits import Limits, add_limits
 from kern.server.problems import add_problems
+from kern.server.runs import routes as runs_routes
 from kern.server.service import AnyAgent, Service
 
 
@@ -51,6 +52,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.kern = service
+    app.include_router(runs_routes.router)
     # What is added later is further out.
     add_limits(app, limits)
     add_problems(app)
