@@ -11,6 +11,7 @@ from kern.server.headers import add_headers
 from kern.server.limits import Limits, add_limits
 from kern.server.problems import add_problems
 from kern.server.responses import routes as responses
+from kern.server.runs import routes as runs
 from kern.server.service import AnyAgent, Service
 
 
@@ -54,7 +55,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.kern = service
-    for each in (responses, conversations, models, chat):
+    for each in (responses, conversations, models, chat, runs):
         app.include_router(each.router)
     # What is added later is further out.
     add_limits(app, limits)
