@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from kern.server.metrics import count_stream
 from kern.server.problems import RequestError
 
 logger = logging.getLogger("kern.server")
@@ -48,8 +49,6 @@ class Streams:
 
     Attributes:
         limit: how many a user may have open at once; None for any number.
-        ended: how many have ended, by the reason.
-        sent: how many pieces were sent.
         closing: whether the server ends: no stream stays open then but those of foreground runs.
     """
 
@@ -66,10 +65,9 @@ class Streams:
         self.limit = limit
         self.ping = ping
         self.stall = stall
-        self.ended: Counter[End] = Counter()
-        self.sent = 0
         self.closing = False
         self._open: set[EventStream] = set()
+        self._none = asyncio.Event()
         self._by_user: Counter[str | None] = Counter()
 
     def __len__(self) -> int:
@@ -79,10 +77,15 @@ class Streams:
     def check(self, user_id: str | None) -> None:
         """Check that a user may open one more; before anything is begun for it.
 
+        Args:
+            user_id: the user; None, which is nobody's, may have any number.
+
         Raises:
             RequestError: as many are open as may be (429).
         """
-        if self.limit is not None and self._by_user[user_id] >= self.limit:
+        if user_id is None or self.limit is None:
+            return
+        if self._by_user[user_id] >= self.limit:
             raise RequestError(
                 429,
                 f"You have {self.limit} event streams open, and may not have more. Close one.",
@@ -101,6 +104,12 @@ class Streams:
             if foreground or not stream.foreground:
                 stream.end(End.shutdown)
 
+    async def closed(self) -> None:
+        """Wait until none is open."""
+        while self._open:
+            self._none.clear()
+            await self._none.wait()
+
     @contextmanager
     def opened(self, stream: "EventStream") -> Iterator[None]:
         """Count a stream as open within this block."""
@@ -112,6 +121,8 @@ class Streams:
             yield
         finally:
             self._open.discard(stream)
+            if not self._open:
+                self._none.set()
             self._by_user[stream.user_id] -= 1
             if self._by_user[stream.user_id] == 0:
                 del self._by_user[stream.user_id]
@@ -172,6 +183,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events until they or the client are at an end."""
         why = End.failed
+        count_stream(1)
         try:
             await self._pass_on(receive, send)
             why = self._why or End.finished
@@ -187,7 +199,7 @@ class EventStream(Response):
             why = End.shutdown
             raise
         finally:
-            self._streams.ended[why] += 1
+            count_stream(-1, why)
             # Interrupted where it waits for an event it is closed by that; else it is done here.
             if (close := getattr(self._events, "aclose", None)) is not None:
                 await close()
@@ -204,7 +216,6 @@ class EventStream(Response):
                     await self._put(send, {**start, "headers": self.raw_headers})
                     async for piece in self._events:
                         await self._put(send, _body(piece))
-                        self._streams.sent += 1
 
     async def _complete(self, send: Send) -> None:
         """Tell the client that the stream is complete, if it reads that."""
