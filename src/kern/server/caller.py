@@ -1,8 +1,9 @@
 """Who sends a request, and what that one may."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Annotated
 
 import msgspec
@@ -74,11 +75,55 @@ class Authenticator(ABC):
 
 
 class NoAuthentication(Authenticator):
-    """Takes everybody; ``Authorization`` is ignored."""
+    """Takes everybody on this machine, or everybody; ``Authorization`` is ignored.
+
+    A browser on this machine may be shown pages of strangers, so what a page of another origin
+    asks for is refused, and so is what comes by a name that is not this machine's own.
+    """
+
+    def __init__(self, *, anywhere: bool = False, origins: Collection[str] = ()) -> None:
+        """Take everybody.
+
+        Args:
+            anywhere: whether those on other machines are taken, too.
+            origins: the origins whose pages may ask; ``"*"`` is any.
+        """
+        self._anywhere = anywhere
+        self._origins = origins
 
     @override
     async def authenticate(self, request: Request) -> Caller:
-        return EVERYBODY
+        host = request.headers.get("host", "")
+        client = request.client  # None at a socket in the file system.
+        if not self._anywhere and not (
+            _is_local(_name_of(host)) and (client is None or _is_local(client.host))
+        ):
+            raise RequestError(
+                403,
+                "This server knows no callers, so it serves only those on its own machine, by the "
+                "name localhost or an address. Set up authentication (auth='keys' or 'jwt').",
+                code="not_local",
+            )
+        origin = request.headers.get("origin")
+        if origin is None or {origin, "*"} & {*self._origins} or origin.partition("://")[2] == host:
+            return EVERYBODY
+        raise RequestError(
+            403, f"Pages of {origin!r:.100} may not ask this server.", code="origin_refused"
+        )
+
+
+def _name_of(host: str) -> str:
+    """Return the name in a ``Host`` header, which may be any text."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    return name.removeprefix("[").removesuffix("]")
+
+
+def _is_local(name: str) -> bool:
+    """Say whether a name or an address is this machine's own."""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
 
 
 async def caller_of(request: Request) -> Caller:

@@ -1,1 +1,33 @@
-"""How callers are known: by API keys, and by JWTs."""
+"""How callers are known: by API keys, by JSON Web Tokens, or not at all."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+from kern.agent.agent import Agent
+from kern.errors import ConfigurationError
+from kern.server.caller import Authenticator, NoAuthentication
+
+Auth: TypeAlias = Authenticator | Literal["none", "keys", "jwt"]
+"""How callers are known, by name, or as an object."""
+
+
+def authenticator_of(
+    auth: Auth, agents: Sequence[Agent[Any, Any]], origins: Sequence[str]
+) -> Authenticator:
+    """Return what knows callers.
+
+    Args:
+        auth: how.
+        agents: the agents, in whose database API keys are.
+        origins: the origins whose pages may ask where callers are not known.
+
+    Raises:
+        ConfigurationError: there is no such way, or it is not set up.
+    """
+    if isinstance(auth, Authenticator):
+        return auth
+    if auth == "none":
+        return NoAuthentication(origins=origins)
+    raise ConfigurationError(
+        f"auth must be 'none', 'keys', 'jwt' or an Authenticator, not {auth!r:.80}."
+    )
