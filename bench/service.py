@@ -254,8 +254,21 @@ async def carry(
         f"{streams} streams, {events:,} events without a gap, ends {ends}; {asked:,} submits in "
         f"{took:.0f} s; runs {states}; {processor / took:.2f} cores"
     )
-    return {"streams": streams, "events": events, "submits": asked, "seconds": took,
-            "runs": states, "cores": processor / took, "hey": said.decode()}
+    return {
+        "streams": streams,
+        "events": events,
+        "submits": asked,
+        "seconds": took,
+        "runs": states,
+        "cores": processor / took,
+        "hey": said.decode(),
+    }
+
+
+def _piece(number: int) -> str:
+    """Return an event of the usual size."""
+    data = {"type": "response.output_text.delta", "sequence_number": number, "delta": "x" * 100}
+    return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n"
 
 
 async def _drop(url: str) -> None:
@@ -271,8 +284,7 @@ async def measure(options: argparse.Namespace) -> dict[str, object]:
     only = options.only
     with tempfile.TemporaryDirectory() as directory:
         pieces = Path(directory) / "pieces.json"
-        data = json.dumps({"type": "response.output_text.delta", "delta": "word ", "n": "x" * 100})
-        pieces.write_text(json.dumps([f"event: delta\ndata: {data}\n\n"] * 1000))
+        pieces.write_text(json.dumps([_piece(number) for number in range(1000)]))
         if only in (None, "responses"):
             found["responses"] = await compare_responses(pieces)
         if only == "responses":

@@ -137,7 +137,7 @@ class FunctionModel(Model):
                 content=text,
             )
         if reply.status == "incomplete":
-            kind: ModelErrorKind = "incomplete"
+            kind: ModelErrorKind = "output_limit"
             if reply.reason == "content_filter":
                 kind = "content_filter"
             raise ModelError(
