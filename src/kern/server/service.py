@@ -23,13 +23,9 @@ class Service:
         agents: the agents, by their id.
         authenticator: says who sends a request.
         limits: how much a user may ask for.
-<<<<<<< HEAD
         databases: those of the agents, each once.
         streams: the event streams that are open.
         readiness: whether it is ready.
-=======
-        streams: the event streams that are open.
->>>>>>> sixteen
     """
 
     def __init__(
@@ -55,13 +51,9 @@ class Service:
                 )
         self.authenticator = authenticator
         self.limits = limits
-<<<<<<< HEAD
         self.databases = list(dict.fromkeys(each.db for each in agents if each.db is not None))
         self.streams = Streams(limits.streams)
         self.readiness = Readiness(self.databases)
-=======
-        self.streams = Streams()
->>>>>>> sixteen
 
     def agent(self, agent_id: str, caller: Caller) -> AnyAgent:
         """Return an agent that a caller may use.
