@@ -22,7 +22,10 @@ PING = 15.0
 STALL = 30.0
 """Seconds for which a reader may take nothing of what is sent; then its connection is closed."""
 
+# How long the end of a stream may take to be sent, in seconds.
 _LAST_WORD = 1.0
+
+_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _PING = b": ping\n\n"
 
 
@@ -165,7 +168,7 @@ class EventStream(Response):
         self.background = None
         self.user_id = user_id
         self.foreground = foreground
-        self.init_headers({"cache-control": "no-store", "x-accel-buffering": "no", **(headers or {})})
+        self.init_headers(_HEADERS | dict(headers or {}))
         self._events = events
         self._streams = streams
         self._limit = asyncio.timeout(None)
@@ -187,17 +190,10 @@ class EventStream(Response):
         try:
             await self._pass_on(receive, send)
             why = self._why or End.finished
-        except TimeoutError:
-            if not self._limit.expired():
-                raise
-            why = self._why or End.failed
-        except Exception:
+        except Exception:  # Also what becomes of an interruption on its way out.
             if self._why is None:
                 raise
-            why = self._why  # It was interrupted, and says so in its own way.
-        except asyncio.CancelledError:
-            why = End.shutdown
-            raise
+            why = self._why
         finally:
             count_stream(-1, why)
             # Interrupted where it waits for an event it is closed by that; else it is done here.
@@ -209,11 +205,11 @@ class EventStream(Response):
             await self._complete(send)
 
     async def _pass_on(self, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         async with self._limit:
             with self._streams.opened(self):
                 async with self._looked_after(receive, send):
-                    start = {"type": "http.response.start", "status": 200}
-                    await self._put(send, {**start, "headers": self.raw_headers})
+                    await self._put(send, start)
                     async for piece in self._events:
                         await self._put(send, _body(piece))
 
