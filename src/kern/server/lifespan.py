@@ -89,7 +89,7 @@ async def _begin(service: Service, stopping: asyncio.Event) -> asyncio.Task[None
 
 def _ended(service: Service, working: asyncio.Task[None]) -> None:
     if not working.cancelled() and (error := working.exception()) is not None:
-        service.readiness.state = f"background runs are not executed: {error}"
+        service.readiness.state = "background runs are not executed; the log says why"
         logger.error("Background runs are not executed: %s", error)
 
 

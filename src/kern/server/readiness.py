@@ -44,8 +44,8 @@ class Readiness:
             return self.state
         try:
             await self._pings.answers()
-        except DatabaseError as error:
-            return str(error)
+        except DatabaseError:  # What it says is not for everybody: the database's address, say.
+            return AWAY
         return None
 
     async def load(self) -> Load | None:

@@ -72,11 +72,10 @@ def run(options: Options, host: str, port: int) -> None:
 def _application(options: Options) -> FastAPI:
     stream = claim_output(options.log)
     agents = load_agents(options.targets)
+    auth: Auth = NoAuthentication(anywhere=True) if options.auth == "insecure" else options.auth
+    app = create_app(agents, auth=auth, worker=options.worker, grace=options.grace)
     log_to(stream, options.log, with_pid=options.workers > 1)
-    auth: Auth = (
-        NoAuthentication(anywhere=True) if options.auth == "insecure" else options.auth
-    )
-    return create_app(agents, auth=auth, worker=options.worker, grace=options.grace)
+    return app
 
 
 def _end_at_signals(app: FastAPI) -> None:
