@@ -92,8 +92,7 @@ class ChunkTranslator:
         if self._view.holds and (said := _message_of(run)):
             name = "content" if said["refusal"] is None else "refusal"
             chunks += [self._chunk({name: said[name]})] if said[name] else []
-        calls = open_calls(run)
-        for index, each in enumerate(calls):
+        for index, each in enumerate(run.client_calls):
             chunks.append(self._chunk({"tool_calls": [{"index": index, **_call(each)}]}))
         chunks.append(self._chunk({}, _finish_reason(run)))
         if self._view.include_usage:
@@ -134,7 +133,7 @@ def completion(view: CompletionView, run: RunOutput[Any]) -> Json:
         run: the run; see :func:`failure_of` for what else may have become of it.
     """
     message = _message_of(run)
-    if calls := open_calls(run):
+    if calls := run.client_calls:
         message["tool_calls"] = [_call(each) for each in calls]
     choice = {
         "index": 0,
@@ -167,11 +166,6 @@ def failure_of(run: RunOutput[Any]) -> Json | None:
                 "API with this agent.",
             )
     return _error("cancelled", "The run was cancelled.")
-
-
-def open_calls(run: RunOutput[Any]) -> list[ToolExecution]:
-    """Return the calls that the client has to make."""
-    return [each for each in run.tools if each.result is None]
 
 
 def usage_of(used: Metrics) -> Json:
@@ -233,7 +227,7 @@ def _call(call: ToolExecution) -> Json:
 def _finish_reason(run: RunOutput[Any]) -> str:
     if run.status is RunStatus.error:
         return "length"
-    return "tool_calls" if open_calls(run) else "stop"
+    return "tool_calls" if run.client_calls else "stop"
 
 
 def _used(run: RunOutput[Any]) -> Metrics:

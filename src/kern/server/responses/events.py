@@ -206,7 +206,7 @@ class Translator:
     def _complete(self, run: RunOutput[Any]) -> None:
         output, message = self._output, self._output.message
         last = run.messages[-1] if run.messages else None
-        open_calls = [each for each in run.tools if each.result is None]
+        open_calls = run.client_calls
         if message is not None and last is not None and last.refusal and last.text == message.text:
             output.refuse()
         elif run.content_type != "str" and not self._is_said(message):
