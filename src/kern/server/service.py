@@ -10,6 +10,7 @@ from kern.errors import ConfigurationError
 from kern.server.caller import Authenticator, Caller
 from kern.server.limits import Limits, Queue, Rate
 from kern.server.problems import RequestError
+from kern.server.readiness import Readiness
 from kern.server.streaming import Streams
 
 AnyAgent: TypeAlias = Agent[Any, Any]
@@ -22,7 +23,9 @@ class Service:
         agents: the agents, by their id.
         authenticator: says who sends a request.
         limits: how much a user may ask for.
+        databases: those of the agents, each once.
         streams: the event streams that are open.
+        readiness: whether it is ready.
     """
 
     def __init__(
@@ -48,7 +51,9 @@ class Service:
                 )
         self.authenticator = authenticator
         self.limits = limits
+        self.databases = list(dict.fromkeys(each.db for each in agents if each.db is not None))
         self.streams = Streams(limits.streams)
+        self.readiness = Readiness(self.databases)
         self._rate = Rate(limits.rate)
         self._queue = Queue(limits.queued)
 
