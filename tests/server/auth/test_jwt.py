@@ -117,7 +117,10 @@ async def test_only_the_algorithm_that_is_set_up_is_taken() -> None:
     async with provider(KEYS[:1]) as (url, _):
         for token in (
             jwt.encode(claims(), None, "none", headers={"kid": "1"}),
-            jwt.encode(claims(), None, "none", headers={"kid": "1", "alg": "None"}),
+            ".".join(
+                part(json.dumps(each).encode()) for each in (header | {"alg": "None"}, claims())
+            )
+            + ".",
             jwt.encode(claims(), SECRET, "HS256", headers={"kid": "1"}),
             jwt.encode(claims(), ec.generate_private_key(ec.SECP256R1()), "ES256"),
             confused,
@@ -180,6 +183,8 @@ async def test_the_providers_keys_are_asked_for_once_and_again_for_a_new_one(
         assert (await known(jwts, of(2))).user_id == "ada"
         assert len(asked) == 2
         assert "no key" in await refused(jwts, of(1))
+        without = jwt.encode(claims(), KEYS[1], "RS256")
+        assert "does not name" in await refused(jwts, without)
 
 
 async def test_a_provider_that_is_away_is_relied_on_for_a_while(
