@@ -96,13 +96,17 @@ async def test_claims_that_do_not_hold_are_refused_with_the_reason(
 ) -> None:
     found = {name: value for name, value in claims(**others).items() if value is not None}
     # PyJWT makes no token whose subject is no text.
-    parts = [{"alg": "HS256", "typ": "JWT"}, found]
-    token = sign(".".join(part(json.dumps(each).encode()) for each in parts))
+    token = sign(unsigned("HS256", found))
     assert re.search(why, await refused(shared(), token))
 
 
 def part(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unsigned(algorithm: str, body: dict[str, object] | None = None) -> str:
+    header = {"alg": algorithm, "typ": "JWT", "kid": "1"}
+    return ".".join(part(json.dumps(each).encode()) for each in (header, body or claims()))
 
 
 def sign(text: str, secret: str = SECRET) -> str:
@@ -111,23 +115,17 @@ def sign(text: str, secret: str = SECRET) -> str:
 
 async def test_only_the_algorithm_that_is_set_up_is_taken() -> None:
     public = KEYS[0].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    header = {"alg": "HS256", "typ": "JWT", "kid": "1"}
-    body = ".".join(part(json.dumps(each).encode()) for each in (header, claims()))
-    confused = sign(body, public.decode())  # The provider's public key as a shared secret.
     async with provider(KEYS[:1]) as (url, _):
         for token in (
-            jwt.encode(claims(), None, "none", headers={"kid": "1"}),
-            ".".join(
-                part(json.dumps(each).encode()) for each in (header | {"alg": "None"}, claims())
-            )
-            + ".",
+            *(f"{unsigned(each)}." for each in ("none", "None", "RS256")),
             jwt.encode(claims(), SECRET, "HS256", headers={"kid": "1"}),
             jwt.encode(claims(), ec.generate_private_key(ec.SECP256R1()), "ES256"),
-            confused,
+            # The provider's public key as a shared secret.
+            sign(unsigned("HS256"), public.decode()),
         ):
             await refused(JWTs(jwks_url=url, audience="kern"), token)
     for token in (
-        jwt.encode(claims(), None, "none"),
+        *(f"{unsigned(each)}." for each in ("none", "None", "HS256")),
         jwt.encode(claims(), SECRET * 2, "HS512"),
         jwt.encode(claims(), KEYS[0], "RS256"),
         jwt.encode(claims(), SECRET[::-1], "HS256"),
