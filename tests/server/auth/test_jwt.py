@@ -1,4 +1,4 @@
-"""Callers known by a token: what it claims holds if it is signed as it must be, and nothing else."""
+"""Callers known by a token: what it claims holds if it is signed as it must be."""
 
 import asyncio
 import base64
