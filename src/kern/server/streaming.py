@@ -154,7 +154,9 @@ class EventStream(Response):
         self.background = None
         self.user_id = user_id
         self.foreground = foreground
-        self.init_headers({"cache-control": "no-store", "x-accel-buffering": "no", **(headers or {})})
+        self.init_headers(
+            {"cache-control": "no-store", "x-accel-buffering": "no", **(headers or {})}
+        )
         self._events = events
         self._streams = streams
         self._limit = asyncio.timeout(None)

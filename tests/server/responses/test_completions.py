@@ -1,4 +1,4 @@
-"""Chat completions keep no state, run the agent's own tools silently, and leave the client's open."""
+"""Chat completions keep no state, run own tools silently, and leave the client's open."""
 
 import json
 from typing import Any

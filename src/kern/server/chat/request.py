@@ -1,4 +1,4 @@
-"""What a request for a chat completion asks for: every parameter is read, or refused by its name."""
+"""What a request for a chat completion asks for: parameters are read, or refused by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
@@ -205,7 +205,7 @@ def _flat(value: object, where: str) -> dict[str, Any]:
     match value:
         case {"type": "function", "function": dict(function), **rest}:
             return {"type": "function", **rest, **function}
-        case {"type": str(), **_}:
+        case {"type": str()}:
             return dict(value)  # It is refused by its type.
     raise refused(where, f"{where} needs a type, and a function.", "invalid_type")
 

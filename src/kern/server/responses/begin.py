@@ -1,4 +1,4 @@
-"""From a request for a response to the run that answers it: a new one, a branch, or one that waits."""
+"""From a request to the run that answers it: a new one, a branch, or one that waits."""
 
 import time
 from collections.abc import Sequence
@@ -341,9 +341,7 @@ async def _check_ended(found: Found, previous: str) -> None:
     record, param = found.record, "previous_response_id"
     last = ResponseId(record.run_id, await found.current())
     if found.response.stretch < last.stretch:
-        raise _wrong_status(
-            f"The response {previous} was continued: go on from {last}.", param
-        )
+        raise _wrong_status(f"The response {previous} was continued: go on from {last}.", param)
     if record.status is RunStatus.paused:
         raise _wrong_status(
             f"The response {previous} waits for a person. Answer its mcp_approval_request with an "
@@ -382,9 +380,7 @@ def _wrong_status(detail: str, param: str) -> RequestError:
     return refused(param, detail, "wrong_status", 409)
 
 
-def _with_stretch(
-    known: Remembered, place: int, stretch: Stretch, foreground: bool
-) -> Remembered:
+def _with_stretch(known: Remembered, place: int, stretch: Stretch, foreground: bool) -> Remembered:
     """Return what is remembered of a run that goes on, with one response more."""
     stretches = list(known.stretches[:place])
     while len(stretches) < place:  # Those that were asked for otherwise.

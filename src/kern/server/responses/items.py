@@ -52,7 +52,9 @@ class Said(NamedTuple):
     approvals: list[Approval]
 
 
-def refused(param: str, detail: str, code: str = "invalid_value", status: int = 400) -> RequestError:
+def refused(
+    param: str, detail: str, code: str = "invalid_value", status: int = 400
+) -> RequestError:
     """Return what a request is refused with for one of its parameters."""
     return RequestError(status, detail, code=code, param=param)
 
@@ -177,9 +179,7 @@ class InputReader:
         if not isinstance(reason, str | None):
             raise refused(f"{param}.reason", "The reason of an mcp_approval_response is a text.")
         request = _text(item, "approval_request_id", param)
-        self._approvals.append(
-            Approval(request, approve, reason, f"{param}.approval_request_id")
-        )
+        self._approvals.append(Approval(request, approve, reason, f"{param}.approval_request_id"))
 
     def _add_call(self, call: ToolCall, param: str) -> None:
         if call.id in self._calls:
@@ -197,9 +197,7 @@ class InputReader:
 
     def _add_result(self, call_id: str, content: object, param: str) -> None:
         if call_id in self._results:
-            raise refused(
-                param, f"The call {call_id!r:.100} has two outputs.", "duplicate_item"
-            )
+            raise refused(param, f"The call {call_id!r:.100} has two outputs.", "duplicate_item")
         self._results[call_id] = Message("tool", content, tool_call_id=call_id)  # type: ignore[arg-type] # It was read as a content.
         if call_id in self._calls:
             self._open = False  # A later call is of another answer.

@@ -91,9 +91,7 @@ async def _items(message: Message, record: RunRecord, store: Store | None) -> li
     content = [await _part(each, record, store) for each in parts]
     if isinstance(message.content, str):
         content = [{"type": "input_text", "text": message.content}]
-    return [
-        {"type": "message", "role": message.role, "content": content, "status": "completed"}
-    ]
+    return [{"type": "message", "role": message.role, "content": content, "status": "completed"}]
 
 
 def _answer(message: Message) -> list[Json]:
