@@ -317,6 +317,9 @@ def lists(lately: datetime) -> dict[str, RunFilter]:
         "ERROR": RunFilter(statuses=ERROR),
         "not ended": RunFilter(statuses=UNENDED),
         "of a rare agent": RunFilter("rare"),
+        "of two agents": RunFilter(agents=("agent", "rare")),
+        "of two rare agents": RunFilter(agents=("rare", "rarer")),
+        "of a user and two agents": RunFilter(user_id="user", agents=("agent", "rare")),
         "of a rare session": RunFilter(session_id="rare"),
         "of a rare user": RunFilter(user_id="rare"),
         "ERROR of a user": RunFilter(user_id="user", statuses=ERROR),
@@ -405,6 +408,8 @@ async def test_sessions_are_listed_at_the_same_cost_however_many_there_are(costs
             "of a rare user": SessionFilter(user_id="rare"),
             "of an agent": SessionFilter(agent_id="agent"),
             "of a rare agent": SessionFilter(agent_id="rare"),
+            "of two agents": SessionFilter(agents=("agent", "rare")),
+            "of a user and two agents": SessionFilter("user", agents=("agent", "rare")),
             "by name": SessionFilter(name="trip"),
             "since lately": SessionFilter(since=lately - timedelta(hours=1)),
         }.items():

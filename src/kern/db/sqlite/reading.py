@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -11,6 +12,7 @@ from kern.db.sqlite.budgets import is_budgeted
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.run.base import RunStatus
+from kern.run.codec import dump
 from kern.run.record import RunRecord
 
 _LISTED = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
@@ -57,10 +59,14 @@ class Reading:
     ) -> list[RunRecord]:
         """See :meth:`kern.db.base.Store.find`."""
         found: list[sqlite3.Row] = []
-        # A status at a time: its index has the runs in their order.
+        # A status at a time, and an agent: its index has the runs in their order.
         statuses: list[RunStatus | None] = [*dict.fromkeys(wanted.statuses)]
-        for status in statuses or [None]:
-            found += self._find(transaction, wanted, status, limit, before)
+        each_agent = [wanted]
+        if wanted.agents and wanted.session_id is None and wanted.user_id is None:
+            each_agent = [replace(wanted, agent_id=each, agents=()) for each in wanted.agents]
+        for one in each_agent:
+            for status in statuses or [None]:
+                found += self._find(transaction, one, status, limit, before)
         found.sort(key=lambda row: -row["position"])
         return [record(row) for row in found[:limit]]
 
@@ -86,6 +92,8 @@ class Reading:
         chosen = [f"{'+' if number else ''}{name} = :{name}" for number, name in enumerate(given)]
         if is_replaced or (status is not None and status.is_terminal):
             chosen.append(f"replaced_by IS {'NOT ' if is_replaced else ''}NULL")
+        if wanted.agents:
+            chosen.append("+agent_id IN (SELECT value FROM json_each(:agents))")
         if wanted.seen_by is not None:
             chosen.append("coalesce(user_id = :seen_by, true)")
         if wanted.without_children:
@@ -112,6 +120,7 @@ SELECT {_LISTED}, usage, substr(input, 1, {BEGINNING}) AS beginning, position
 FROM {self._runs} WHERE {" AND ".join(["+session_id IS NOT NULL", *chosen])}
 ORDER BY position DESC LIMIT :limit""",
             **values,
+            agents=dump(wanted.agents),
             seen_by=wanted.seen_by,
             since=since,
             until=until,
@@ -137,6 +146,17 @@ FROM {self._runs} WHERE status = 'PENDING'"""
             f"SELECT count(*) AS queued FROM {self._runs} WHERE status = 'PENDING' "
             "AND agent_id = :agent_id AND (due_at IS NULL OR due_at <= :now)",
             agent_id=agent_id,
+        )
+        assert row is not None
+        queued: int = row["queued"]
+        return queued
+
+    def queued_of_user(self, transaction: Transaction, user_id: str) -> int:
+        """See :meth:`kern.db.base.Store.queued_of_user`."""
+        row = transaction.one(
+            f"SELECT count(*) AS queued FROM {self._runs} "
+            "WHERE status = 'PENDING' AND user_id = :user_id",
+            user_id=user_id,
         )
         assert row is not None
         queued: int = row["queued"]
