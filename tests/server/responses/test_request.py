@@ -109,7 +109,7 @@ def test_a_missing_model_is_named() -> None:
 
 
 def test_values_that_ask_for_nothing_are_no_error() -> None:
-    nothing = {
+    nothing: dict[str, Any] = {
         "prompt": None,
         "truncation": "disabled",
         "service_tier": "auto",

@@ -135,7 +135,6 @@ class Beginning(NamedTuple):
         request = Request.of(
             self.agent,
             said.messages,
-            overrides=self._overrides(),
             output_schema=self.asked.output_schema,
             yield_run_output=True,
             **options,
@@ -152,7 +151,7 @@ class Beginning(NamedTuple):
         if last is None or last.is_terminal:
             check_results(open_calls([] if last is None else last.messages), self.said.messages)
 
-    def _options(self, metadata: dict[str, Any]) -> RunOptions:
+    def _options(self, metadata: dict[str, Any], *, whole: bool = False) -> RunOptions:
         """Return what any run that answers a request is begun with."""
         body = self.asked.body
         options: RunOptions = {
@@ -162,6 +161,7 @@ class Beginning(NamedTuple):
             "metadata": metadata,
             "stream_events": True,
             "raise_on_error": False,
+            "overrides": self._overrides(whole=whole),
         }
         if body.background:
             options["webhook"] = body.webhook
@@ -227,8 +227,7 @@ class Beginning(NamedTuple):
                 self.said.messages,
                 {"fork": True, "continue_from": "end"},
                 yield_run_output=True,
-                overrides=self._overrides(whole=whole),
-                **self._options(metadata),
+                **self._options(metadata, whole=whole),
             )
         except RunNotFoundError as error:  # It is in another database than the agent's.
             raise refused(param, str(error), "previous_response_not_found", 404) from error

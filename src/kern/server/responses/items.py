@@ -235,7 +235,8 @@ def _content(item: Item, name: str, param: str) -> str | tuple[Part, ...]:
 
 def _part(value: object, where: str) -> object:
     """Return a part in kern's own form; None for a refusal, which is looked at elsewhere."""
-    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        raise refused(where, "A part of a content is an object with a type.", "invalid_type")
     match value:
         case {"type": "input_text" | "output_text" | "text", "text": str(text)}:
             return {"type": "text", "text": text}
@@ -250,13 +251,11 @@ def _part(value: object, where: str) -> object:
             )
         case {"type": "input_image" | "input_file" | "input_audio"}:
             return _media(value, where)
-        case {"type": str()}:
-            raise refused(
-                f"{where}.type",
-                f"Content of the type {kind!r:.50} is not supported, or incomplete.",
-                "unsupported_value",
-            )
-    raise refused(where, "A part of a content is an object with a type.", "invalid_type")
+    raise refused(
+        f"{where}.type",
+        f"Content of the type {value.get('type')!r:.50} is not supported, or incomplete.",
+        "unsupported_value",
+    )
 
 
 def _media(value: dict[str, Any], where: str) -> object:
