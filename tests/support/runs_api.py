@@ -28,7 +28,7 @@ class ByName(Authenticator):
         kind, _, said = request.headers.get("authorization", "").partition(" ")
         if kind != "Bearer" or not said:
             raise RequestError(401, "Say who you are.", code="no_caller")
-        user, scopes, agents, *_ = *said.split(), "runs", ""
+        user, scopes, agents = said.split(";")
         return Caller(
             user,
             frozenset(map(Scope, scopes.split(","))),
@@ -51,7 +51,7 @@ class Api:
 
     def as_(self, user: str, scopes: str = "runs", agents: str = "") -> httpx.Client:
         """Return the client of a caller."""
-        said = f"{user} {scopes} {agents}".strip()
+        said = f"{user};{scopes};{agents}"
         if said not in self._clients:
             headers = {"Authorization": f"Bearer {said}"}
             self._clients[said] = httpx.Client(base_url=self.url, headers=headers, timeout=60)

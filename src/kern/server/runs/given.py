@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, JsonValue
 
+from kern.agent.options import Input as AgentInput
 from kern.run.usage import UsageLimits
 from kern.server.runs.documented import Body
 
@@ -84,6 +85,14 @@ class GivenMessage(Body):
 
 Input: TypeAlias = str | list[GivenMessage] | Values
 """What a run is given: a text, messages, or the values that its agent's `input_schema` says."""
+
+
+def input_of(given: Input) -> AgentInput:
+    """Return what a client gives a run, as agents take it."""
+    if isinstance(given, list):
+        return [each.model_dump(exclude_none=True) for each in given]
+    return given
+
 
 _INPUT = Field(
     description="A text; messages, whose content is a text or parts as OpenAI's APIs have them; "
