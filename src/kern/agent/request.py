@@ -23,7 +23,7 @@ from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.event import RunOutputEvent
-from kern.run.input import RunInput
+from kern.run.input import OVERRIDES, RunInput
 from kern.run.record import NewRun
 from kern.run.state import texts_of
 from kern.run.steps import OPTIONS_VERSION, OVERRIDES_VERSION, TYPED_VERSION
@@ -137,7 +137,7 @@ class Request(Work, frozen=True, kw_only=True):
             webhook=webhook,
         )
         if kept or agent.summarizes or agent.hooks is not None or agent.uses_state:
-            version = OVERRIDES_VERSION if "overrides" in kept else OPTIONS_VERSION
+            version = OVERRIDES_VERSION if OVERRIDES in kept else OPTIONS_VERSION
             run = msgspec.structs.replace(run, journal_version=version)
         form = None
         if output_schema is not None or agent.answering is not None:
@@ -256,10 +256,9 @@ def _kept(
         texts_of(state)
     given = {**beside, "dependencies": dependencies}
     if (own := beside.get("overrides")) is not None:
-        from kern.run.overrides import stored
+        from kern.agent.overriding import stored
 
-        taken = {*agent.tools, *(each.name for each in agent.session_tools)}
-        given["overrides"] = stored(own, taken)
+        given[OVERRIDES] = stored(agent, own)
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -151,6 +151,17 @@ FROM {self._runs} WHERE status = 'PENDING'"""
         queued: int = row["queued"]
         return queued
 
+    def queued_of_user(self, transaction: Transaction, user_id: str) -> int:
+        """See :meth:`kern.db.base.Store.queued_of_user`."""
+        row = transaction.one(
+            f"SELECT count(*) AS queued FROM {self._runs} "
+            "WHERE status = 'PENDING' AND user_id = :user_id",
+            user_id=user_id,
+        )
+        assert row is not None
+        queued: int = row["queued"]
+        return queued
+
     def children(self, transaction: Transaction, run_id: str) -> list[str]:
         """See :meth:`kern.db.base.Store.children`."""
         rows = transaction.execute(

@@ -120,6 +120,9 @@ FROM {runs} WHERE run_id = $1"""
 SELECT count(*) AS queued FROM {runs}
 WHERE agent_id = $1 AND {STATUS} = 'PENDING' AND (due_at IS NULL OR due_at <= now())"""
 
+        self.queued_of_user = f"""
+SELECT count(*) AS queued FROM {runs} WHERE user_id = $1 AND {STATUS} = 'PENDING'"""
+
         self.load = f"""
 SELECT count(*) FILTER (WHERE status = 'RUNNING') AS running,
     count(*) FILTER (WHERE status = 'PENDING' AND due_at <= now()) AS due,
