@@ -111,7 +111,7 @@ class Collector:
         self,
         name: str,
         is_there: Callable[[Any], bool] = bool,
-        timeout: float = 20.0,
+        /,
         **has: object,
     ) -> Any:
         """Return the value of a metric with these attributes, once it is as wanted."""
@@ -120,11 +120,11 @@ class Collector:
             points = self.metrics.get(name, [])
             return [v for about, v in points if has.items() <= _plain(about).items()]
 
-        if not await self._until(lambda: any(map(is_there, values())), timeout):
+        if not await self._until(lambda: any(map(is_there, values()))):
             raise AssertionError(f"{name} {has}: {self.metrics.get(name)}")
         return next(filter(is_there, values()))
 
-    async def _until(self, condition: Callable[[], bool], timeout: float) -> bool:
+    async def _until(self, condition: Callable[[], bool], timeout: float = 20.0) -> bool:
         """Wait until something is so, and say whether it is; the event loop goes on meanwhile."""
 
         def wait() -> bool:

@@ -168,10 +168,15 @@ def test_what_rests_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
 def test_what_waits_for_its_end_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     ending, released, done = Ending(most=3), threading.Event(), list[int]()
     began = threading.Event()
-    ending.do(lambda: (began.set(), released.wait(10)))
+
+    def block() -> None:
+        began.set()
+        released.wait(10)
+
+    ending.do(block)
     assert began.wait(10)
     for number in range(10):
-        ending.do(lambda number=number: done.append(number))  # type: ignore[misc]
+        ending.do(lambda number=number: done.append(number))
     released.set()
     assert ending.flush()
     assert done == [0, 1, 2]

@@ -1,6 +1,8 @@
 """Metrics of runs and their calls, as a collector sees them."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from operator import eq
 
 from collector import Collector
 from opentelemetry.sdk.metrics import MeterProvider
@@ -76,7 +78,7 @@ async def test_each_end_of_a_run_is_counted_once_by_its_status(
 
     wait = collector.wait_for_metric
     for status, count in (("ERROR", 1), ("CANCELLED", 2), ("COMPLETED", 1)):
-        await wait("kern.runs", lambda found, of=count: found == of, kern_run_status=status)
+        await wait("kern.runs", partial(eq, count), kern_run_status=status)
 
 
 async def test_the_wait_for_a_slot_counts_from_the_moment_a_run_was_due(
@@ -104,7 +106,7 @@ async def test_slots_are_seen_while_telemetry_is_on(
     about = {"kern_database": str((await open_runtime(db)).store)}
 
     async def used(number: int) -> None:
-        await collector.wait_for_metric("kern.worker.slots", lambda value: value == number, **about)
+        await collector.wait_for_metric("kern.worker.slots", partial(eq, number), **about)
 
     await used(1)
     held.release()

@@ -4,6 +4,8 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from operator import eq
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from ports import free_port
 from uvicorn import Config, Server
 from worker_command import WorkerCommand
+from workers import NewWorker
 
 from kern.agent import Agent
 from kern.db.postgres import PostgresDb
@@ -26,15 +29,12 @@ from kern.testing import Reply, ResponsesServer
 HEARTBEAT = 1.0
 
 APP = """
-import asyncio, logging, os
-from kern import Agent, PostgresDb, RunContext
+import logging, os
+from kern import Agent, PostgresDb
 from kern.models.openai import OpenAIResponses
 
-async def wait(context: RunContext) -> str:
-    '''Never end in the first attempt.'''
+async def wait() -> str:
     logging.getLogger("app").warning("in the tool")
-    if context.attempt == 1:
-        await asyncio.Event().wait()
     return "went on"
 
 db = PostgresDb(os.environ["TEST_DB"], os.environ["TEST_TABLE"])
@@ -65,6 +65,7 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
     tracers: TracerProvider,
     model: OpenAIResponses,
     server: ResponsesServer,
+    new_worker: NewWorker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -91,30 +92,26 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
         "OTEL_METRIC_EXPORT_INTERVAL": "300",
         "OTEL_SERVICE_NAME": "workers",
     }
-    workers: list[WorkerCommand] = []
-
-    def start() -> WorkerCommand:
-        directory = tmp_path / f"worker{len(workers)}"
-        directory.mkdir()
-        options = ("--otel", "--log", "json", "--heartbeat", str(HEARTBEAT))
-        workers.append(WorkerCommand(directory, environment, *options, app=APP))
-        return workers[-1]
-
+    ledger = tmp_path / "ledger"
+    first = new_worker(
+        postgres_db,
+        tools=("wait",),
+        KERN_HEARTBEAT=str(HEARTBEAT),
+        TEST_LEDGER=str(ledger),
+        **environment,
+    )
+    [earlier] = await collector.wait("chat")
+    await collector.wait_for_metric("kern.worker.slots", partial(eq, 1))
+    await collector.wait_for_metric("db.client.connection.max")
+    first.send(signal.SIGKILL)
+    options = ("--otel", "--log", "json", "--heartbeat", str(HEARTBEAT))
+    second = WorkerCommand(tmp_path, environment, *options, app=APP)
     try:
-        first = start()
-        [line] = await first.told(message="in the tool")
-        assert (line["trace_id"], line["run_id"]) == (request.trace_id, run_id)
-        [earlier] = await collector.wait("chat")
-        await collector.wait_for_metric("kern.worker.slots", lambda used: used == 1)
-        await collector.wait_for_metric("db.client.connection.max")
-        first.send(signal.SIGKILL)
-        second = start()
         [attempt] = await collector.wait("invoke_agent", timeout=40)
         second.send(signal.SIGTERM)
         assert await second.ended() == 0
     finally:
-        for each in workers:
-            each.close()
+        second.close()
     run = await agent.aget_run_output(run_id)
     assert run is not None
     assert run.status is RunStatus.completed
@@ -127,13 +124,14 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
     assert (earlier.trace_id, earlier.parent_id) in attempt.links
     assert call.parent_id == attempt.span_id
     about = {"kern_agent_id": "tester"}
-    await collector.wait_for_metric("kern.run.lost_leases", lambda lost: lost == 1, **about)
-    await collector.wait_for_metric("kern.run.takeovers", lambda some: some == 1, **about)
+    await collector.wait_for_metric("kern.run.lost_leases", partial(eq, 1), **about)
+    await collector.wait_for_metric("kern.run.takeovers", partial(eq, 1), **about)
     wait, count = await collector.wait_for_metric("kern.run.queue_wait", **about)
     assert (count, wait > 0) == (1, True)
     await collector.wait_for_metric("kern.runs", kern_run_status="COMPLETED", **about)
-    lines = [each for each in second.lines if each.get("event") == "completed"]
-    assert [each["trace_id"] for each in lines] == [request.trace_id]
+    lines = [each for each in second.lines if each.get("run_id") == run_id]
+    said = {each.get("event") or each["message"]: each.get("trace_id") for each in lines}
+    assert {said["started"], said["in the tool"], said["completed"]} == {request.trace_id}
 
 
 def _is_below(collector: Collector, span: Span, above: Span) -> bool:

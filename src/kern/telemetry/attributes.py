@@ -85,6 +85,7 @@ def model_attributes(model: Model) -> dict[str, Value]:
         _OPERATION: "chat",
         "gen_ai.provider.name": provider,
         "gen_ai.request.model": model.id,
+        **_server(model.server_address or ""),
     }
 
 
@@ -105,17 +106,8 @@ def answer_attributes(response: ModelResponse) -> dict[str, Value]:
         "gen_ai.usage.cache_write.input_tokens": used.cache_write_tokens or None,
         "gen_ai.usage.reasoning.output_tokens": used.reasoning_tokens or None,
         "kern.usage.cost": used.cost,
-        **server_attributes(response),
     }
     return found | {name: value for name, value in more.items() if value is not None}
-
-
-def server_attributes(response: ModelResponse) -> dict[str, Value]:
-    """Return which server has given an answer, where that is known."""
-    host, colon, port = (response.message.server or "").partition("/")[0].rpartition(":")
-    if not colon:  # OpenAI's is "api.openai.com/v1".
-        host, port = port, "443"
-    return {"server.address": host, "server.port": int(port)} if host and port.isdigit() else {}
 
 
 def usage_attributes(input_tokens: int, output_tokens: int) -> dict[str, Value]:
@@ -148,3 +140,11 @@ def error_of(error: BaseException) -> str:
     kind = type(error)
     known = isinstance(error, KernError) or kind.__module__ == "builtins"
     return kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _server(address: str) -> dict[str, Value]:
+    """Return host and port of a server, such as ``api.openai.com/v1``."""
+    host, colon, port = address.partition("/")[0].rpartition(":")
+    if not colon:
+        host, port = port, "443"
+    return {"server.address": host, "server.port": int(port)} if host and port.isdigit() else {}

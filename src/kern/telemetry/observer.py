@@ -37,7 +37,6 @@ from kern.telemetry.attributes import (
     is_own,
     model_attributes,
     name_of,
-    server_attributes,
     tool_attributes,
     usage_attributes,
 )
@@ -224,7 +223,7 @@ class OpenTelemetry(Observer):
         response: ModelResponse,
     ) -> None:
         made, used = self._instruments, response.metrics
-        about = {**model_attributes(model), **server_attributes(response)}
+        about = model_attributes(model)
         if response.model is not None:
             about["gen_ai.response.model"] = response.model
         records: list[tuple[Counter | Histogram, float, Attributes]] = [
