@@ -219,6 +219,10 @@ class RunTimeoutError(KernError):
     """A run took longer than its time limit."""
 
 
+class ServerShutdownError(KernError):
+    """A run in the foreground had not ended when its server did, and the time for that was up."""
+
+
 class RunCancelledError(KernError):
     """A run was cancelled."""
 
