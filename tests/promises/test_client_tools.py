@@ -289,6 +289,19 @@ async def test_a_cancelled_run_leaves_no_calls(db: Database) -> None:
     assert (run.status, run.client_calls) == (RunStatus.cancelled, [])
 
 
+async def test_steps_done_anew_end_with_the_same_calls(db: Database) -> None:
+    agent = agent_of(db, Reply.tool_calls(("open_door", {"no": 1}), ("work", {"step": "a"})))
+    run = await agent.arun("Open.", overrides=OWN_TOO, background=True)
+    run = await ended(agent, run)
+    events = [each async for each in agent.astream_run(run.run_id)]
+    last = next(each for each in events if each.event is RunEvent.tool_call_completed)
+    anew = await agent.acontinue_run(run.run_id, from_seq=last.seq, background=False)
+    assert (anew.status, anew.run_id != run.run_id) == (RunStatus.completed, True)
+    assert anew.client_calls == run.client_calls
+    assert isinstance(agent.model, ScriptedModel)
+    assert len(agent.model.requests) == 1
+
+
 async def test_a_run_that_is_kept_nowhere_goes_on_too() -> None:
     agent = agent_of(None, opening(1), "Open.")
     run = await agent.arun("Open.", overrides=OWN_TOO)
