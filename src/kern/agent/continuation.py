@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import msgspec
 
@@ -27,6 +27,9 @@ from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
 
+if TYPE_CHECKING:
+    from kern.run.overrides import Overrides
+
 Kind = TypeVar("Kind")
 
 
@@ -49,6 +52,7 @@ class ContinueOptions(Wanted, total=False):
     knowledge_filters: Mapping[str, object] | Sequence[object] | None
     debug_mode: bool | None
     raise_on_error: bool | None
+    overrides: "Overrides | None"
 
 
 class Continuation(msgspec.Struct, frozen=True):
@@ -201,7 +205,8 @@ class Continuation(msgspec.Struct, frozen=True):
                 f"Run {self.run_id} was begun with store=False: not with background=True, for "
                 "nobody could read what it says."
             )
-        unused = [name for name in ("new_run_id", "additional_instructions") if given.get(name)]
+        names = ("new_run_id", "additional_instructions", "overrides")
+        unused = [name for name in names if given.get(name)]
         if unused:
             raise InvalidInputError(
                 f"{', '.join(unused)}: only where a new run begins, with from_seq, continue_from, "
@@ -217,7 +222,7 @@ _BRANCHING = ("continue_from", "fork", "regenerate", "from_seq")
 
 _OF_NEW_RUNS = (
     *("session_id", "user_id", "background", "stream_events", "metadata"),
-    *("dependencies", "knowledge_filters", "debug_mode", "raise_on_error"),
+    *("dependencies", "knowledge_filters", "debug_mode", "raise_on_error", "overrides"),
 )
 
 

@@ -117,6 +117,9 @@ class Continuing(AgentDefinition[Deps, Output]):
             debug_mode: log what the run does, at the level DEBUG.
             raise_on_error: False to return a foreground run that failed, with its error, instead
                 of raising it; by default the agent's.
+            overrides: what a new run has otherwise than the agent says, as of :meth:`arun`. Of the
+                other run's it has none, but where it does the same over: with ``regenerate``, and
+                with ``from_seq`` without ``input``.
 
         Returns:
             The run, or the new one: as it ended or paused again, or with ``background`` PENDING.

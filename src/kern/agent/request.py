@@ -23,10 +23,10 @@ from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.event import RunOutputEvent
-from kern.run.input import RunInput
+from kern.run.input import OVERRIDES, RunInput
 from kern.run.record import NewRun
 from kern.run.state import texts_of
-from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
+from kern.run.steps import OPTIONS_VERSION, OVERRIDES_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
 
 importing: ContextVar[str | None] = ContextVar("importing", default=None)
@@ -118,7 +118,7 @@ class Request(Work, frozen=True, kw_only=True):
             said = _said(agent, given, with_media=media is not None)
         kept: dict[str, object] = {}
         if beside or (background and dependencies is not None):
-            kept = _kept(beside, dependencies if background else None)
+            kept = _kept(agent, beside, dependencies if background else None)
             said = replace(said, options=kept)
         if begins is not None:
             kept = {**begins.options, **kept}
@@ -142,7 +142,8 @@ class Request(Work, frozen=True, kw_only=True):
             webhook=webhook,
         )
         if kept or agent.summarizes or agent.hooks is not None or agent.uses_state:
-            run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
+            version = OVERRIDES_VERSION if OVERRIDES in kept else OPTIONS_VERSION
+            run = msgspec.structs.replace(run, journal_version=version)
         if not store:
             run = msgspec.structs.replace(run, unstored=True)
         form = None
@@ -253,16 +254,22 @@ def _said(agent: AnyAgent, given: Input | None, *, with_media: bool) -> RunInput
     return said
 
 
-def _kept(beside: BesideOptions, dependencies: Mapping[str, object] | None) -> dict[str, object]:
+def _kept(
+    agent: AnyAgent, beside: BesideOptions, dependencies: Mapping[str, object] | None
+) -> dict[str, object]:
     """Return what the executor of a run needs beside its messages, by the name of the option.
 
     Raises:
-        InvalidInputError: the session state cannot be stored.
+        InvalidInputError: the session state cannot be stored, or the overrides cannot be used.
     """
     state = beside.get("session_state")
     if state is not None:
         texts_of(state)
     given = {**beside, "dependencies": dependencies}
+    if (own := beside.get("overrides")) is not None:
+        from kern.agent.overriding import stored
+
+        given[OVERRIDES] = stored(agent, own)
     return {name: value for name, value in given.items() if value is not None}
 
 

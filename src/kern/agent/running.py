@@ -161,6 +161,9 @@ class Running(AgentDefinition[Deps, Output]):
             raise_on_error: False to return a foreground run that failed, with its error, instead
                 of raising it; by default the agent's.
             debug_mode: log what the run does, at the level DEBUG.
+            overrides: what this run has otherwise than the agent says: more instructions, tools
+                that the client calls, how the model answers. See
+                :class:`~kern.run.overrides.Overrides`.
 
         Returns:
             The run as it ended (COMPLETED, or CANCELLED), or with ``background`` as it was

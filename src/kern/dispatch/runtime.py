@@ -153,6 +153,10 @@ class Runtime:
         await outlived(max(grace, FAREWELL))
         await self._duties.end()
 
+    async def end_foreground(self, grace: float) -> None:
+        """Have foreground runs end in ERROR that do not end within ``grace`` seconds."""
+        await self._executor.end_foreground(grace)
+
     async def submit(
         self,
         definition: Definition,

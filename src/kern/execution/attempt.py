@@ -25,7 +25,7 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunInfo
 from kern.run.budget import Spending
 from kern.run.fold import RunState
-from kern.run.input import RunInput
+from kern.run.input import OVERRIDES, RunInput
 from kern.run.lineage import Begun, begun_of
 from kern.run.message import Message
 from kern.run.record import RunRecord
@@ -365,6 +365,10 @@ class Attempt:
             ):
                 self.journal.restore(row)
         self._take_input()
+        if OVERRIDES in self.options:
+            from kern.execution.overriding import overridden
+
+            self.spec = overridden(self.spec, self.options)
 
     def replace_input(self, input: str) -> None:
         """Have another input, as JSON text, take the place of the run's, before its first turn."""

@@ -1,12 +1,14 @@
 """Who sends a request, and what that one may."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Annotated
 
 import msgspec
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 from typing_extensions import override
 
 from kern.server.problems import RequestError
@@ -57,6 +59,12 @@ class Caller(msgspec.Struct, frozen=True):
         return None if self.may(Scope.read_all) else self.user_id
 
 
+def scopes_of(names: Iterable[str]) -> frozenset[Scope]:
+    """Return the scopes that have these names; others are nobody's here."""
+    known = {each.value: each for each in Scope}
+    return frozenset(known[name] for name in names if name in known)
+
+
 EVERYBODY = Caller(scopes=frozenset(Scope))
 """The caller of a service without authentication."""
 
@@ -74,27 +82,73 @@ class Authenticator(ABC):
 
 
 class NoAuthentication(Authenticator):
-    """Takes everybody; ``Authorization`` is ignored."""
+    """Takes everybody on this machine, or everybody; ``Authorization`` is ignored.
+
+    A browser on this machine may be shown pages of strangers, so what a page of another origin
+    asks for is refused, and so is what comes by a name that is not this machine's own.
+    """
+
+    def __init__(self, *, anywhere: bool = False, origins: Collection[str] = ()) -> None:
+        """Take everybody.
+
+        Args:
+            anywhere: whether those on other machines are taken, too.
+            origins: the origins whose pages may ask; ``"*"`` is any.
+        """
+        self._anywhere = anywhere
+        self._origins = origins
 
     @override
     async def authenticate(self, request: Request) -> Caller:
-        return EVERYBODY
+        host = request.headers.get("host", "")
+        client = request.client  # None at a socket in the file system.
+        if not self._anywhere and not (
+            is_local(_name_of(host)) and (client is None or is_local(client.host))
+        ):
+            raise RequestError(
+                403,
+                "This server knows no callers, so it serves only those on its own machine, by the "
+                "name localhost or an address. Set up authentication (auth='keys' or 'jwt').",
+                code="not_local",
+            )
+        origin = request.headers.get("origin")
+        if origin is None or {origin, "*"} & {*self._origins} or origin.partition("://")[2] == host:
+            return EVERYBODY
+        raise RequestError(
+            403, f"Pages of {origin!r:.100} may not ask this server.", code="origin_refused"
+        )
+
+
+def _name_of(host: str) -> str:
+    """Return the name in a ``Host`` header, which may be any text."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    return name.removeprefix("[").removesuffix("]")
+
+
+def is_local(name: str) -> bool:
+    """Say whether a name or an address is this machine's own."""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
 
 
 async def caller_of(request: Request) -> Caller:
     """Return who sends a request; it is asked once a request."""
-    from kern.server.service import service_of
-
     if not hasattr(request.state, "caller"):
-        request.state.caller = await service_of(request).authenticator.authenticate(request)
+        request.state.caller = await request.app.state.kern.caller(request)
     caller: Caller = request.state.caller
     return caller
 
 
-def needs(scope: Scope) -> Callable[[Request], object]:
+# Says in the OpenAPI document what a request is to show; it is looked at above.
+_SHOWN = HTTPBearer(auto_error=False, description="An API key, or a JSON Web Token.")
+
+
+def needs(scope: Scope) -> Callable[..., object]:
     """Return the dependency of a route that only callers with a scope may use."""
 
-    async def check(request: Request) -> Caller:
+    async def check(request: Request, _: Annotated[object, Depends(_SHOWN)]) -> Caller:
         caller = await caller_of(request)
         if caller.may(scope):
             return caller

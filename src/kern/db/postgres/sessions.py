@@ -111,17 +111,39 @@ RETURNING run_id"""
 
     @override
     async def find(
-        self, wanted: SessionFilter, limit: int | None, offset: int = 0, *, oldest_first: bool
+        self,
+        wanted: SessionFilter,
+        limit: int | None,
+        offset: int = 0,
+        *,
+        oldest_first: bool,
+        after: str | None = None,
     ) -> list[SessionRow]:
+        agents = wanted.agents if wanted.user_id is None else ()
+        if agents:
+            wanted = wanted._replace(agents=())
         conditions, values = self._conditions(wanted)
-        order = "" if oldest_first else " DESC"
+        sessions = self._names.sessions
+        if after is not None:
+            values.append(after)
+            conditions.append(
+                f"(created_at, session_id) {'>' if oldest_first else '<'} (SELECT created_at, "
+                f"session_id FROM {sessions} WHERE session_id = ${len(values)})"
+            )
+        values += [limit, offset]
+        many, skipped = f"${len(values) - 1}::bigint", f"${len(values)}::bigint"
+        direction = "" if oldest_first else " DESC"
+        order = f"ORDER BY created_at{direction}, session_id{direction} LIMIT {many}"
+        if agents:  # Each by itself: its index has them in their order.
+            values.append([*agents])
+            conditions.append("agent_id = of_agent")
+            conditions = [
+                f"""session_id = ANY(ARRAY(
+    SELECT found.session_id FROM unnest(${len(values)}::text[]) AS of_agent CROSS JOIN LATERAL (
+        SELECT session_id FROM {sessions}{_where(conditions)} {order} + {skipped}) AS found))"""
+            ]
         rows = await self._fetch(
-            f"{self._select} {conditions} "
-            f"ORDER BY created_at{order}, session_id{order} "
-            f"LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}",
-            *values,
-            limit,
-            offset,
+            f"{self._select}{_where(conditions)} {order} OFFSET {skipped}", *values
         )
         return [_row(row) for row in rows]
 
@@ -129,7 +151,7 @@ RETURNING run_id"""
     async def count(self, wanted: SessionFilter) -> int:
         conditions, values = self._conditions(wanted)
         [row] = await self._fetch(
-            f"SELECT count(*) AS count FROM {self._names.sessions} {conditions}", *values
+            f"SELECT count(*) AS count FROM {self._names.sessions}{_where(conditions)}", *values
         )
         count: int = row["count"]
         return count
@@ -207,7 +229,7 @@ RETURNING run_id"""
         gone = await forget_sessions(self._connections, self._names, [session_id], "true")
         return gone > 0
 
-    def _conditions(self, wanted: SessionFilter) -> tuple[str, list[object]]:
+    def _conditions(self, wanted: SessionFilter) -> tuple[list[str], list[object]]:
         """Return the conditions that are asked for, so that each list finds its index."""
         values = list[object]()
         conditions = list[str]()
@@ -218,11 +240,16 @@ RETURNING run_id"""
             ("name IS NOT NULL AND strpos(lower(name), lower(${})) > 0", wanted.name),
             ("created_at >= ${}", wanted.since),
             ("created_at <= ${}", wanted.until),
+            ("agent_id = ANY(${})", [*wanted.agents] or None),
         ):
             if value is not None:
                 values.append(value)
                 conditions.append(condition.format(len(values)))
-        return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
+        return conditions, values
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _row(row: asyncpg.Record) -> SessionRow:

@@ -153,6 +153,11 @@ class PostgresStore(Store):
         return count
 
     @override
+    async def queued_of_user(self, user_id: str) -> int:
+        count: int = (await self._fetch(self._reading.queued_of_user, user_id))[0]["queued"]
+        return count
+
+    @override
     async def claim(self, run_id: str, claim: Claim) -> RunRecord | None:
         return await self._claiming.claim(run_id, claim)
 

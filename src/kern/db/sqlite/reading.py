@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -12,6 +13,7 @@ from kern.db.sqlite.budgets import is_budgeted
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.run.base import RunStatus
+from kern.run.codec import dump
 from kern.run.record import RunRecord
 
 _LISTED = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
@@ -59,10 +61,14 @@ class Reading:
     ) -> list[RunRecord]:
         """See :meth:`kern.db.base.Store.find`."""
         found: list[sqlite3.Row] = []
-        # A status at a time: its index has the runs in their order.
+        # A status at a time, and an agent: its index has the runs in their order.
         statuses: list[RunStatus | None] = [*dict.fromkeys(wanted.statuses)]
-        for status in statuses or [None]:
-            found += self._find(transaction, wanted, status, limit, before)
+        each_agent = [wanted]
+        if wanted.agents and wanted.session_id is None and wanted.user_id is None:
+            each_agent = [replace(wanted, agent_id=each, agents=()) for each in wanted.agents]
+        for one in each_agent:
+            for status in statuses or [None]:
+                found += self._find(transaction, one, status, limit, before)
         found.sort(key=lambda row: -row["position"])
         return [record(row) for row in found[:limit]]
 
@@ -88,6 +94,8 @@ class Reading:
         chosen = [f"{'+' if number else ''}{name} = :{name}" for number, name in enumerate(given)]
         if is_replaced or (status is not None and status.is_terminal):
             chosen.append(f"replaced_by IS {'NOT ' if is_replaced else ''}NULL")
+        if wanted.agents:
+            chosen.append("+agent_id IN (SELECT value FROM json_each(:agents))")
         if wanted.seen_by is not None:
             chosen.append("coalesce(user_id = :seen_by, true)")
         if wanted.without_children:
@@ -96,15 +104,16 @@ class Reading:
         if since is not None:
             chosen.append("+created_at >= :since")
             chosen.append(
-                f"position >= (SELECT {POSITION} FROM {self._runs} WHERE created_at >= :since "
-                f"ORDER BY created_at, {POSITION} LIMIT 1)"
+                "position >= " + self._accepted("min", "created_at >= :since", "position > 0", "")
             )
+        else:  # SQLite takes one bound.
+            chosen.append("position > 0")
         until = None if wanted.until is None else wanted.until.timestamp()
         if until is not None:
             chosen.append("+created_at < :until")
             chosen.append(
-                f"position <= (SELECT {POSITION} FROM {self._runs} WHERE created_at < :until "
-                f"ORDER BY created_at DESC, {POSITION} DESC LIMIT 1)"
+                "position <= "
+                + self._accepted("max", "created_at < :until", "position < 0", "DESC")
             )
         if before is not None:
             chosen.append(
@@ -114,15 +123,35 @@ class Reading:
             f"""
 SELECT {_LISTED}, usage, substr(input, 1, {BEGINNING}) AS beginning, position
 FROM {self._runs}
-WHERE {" AND ".join(["+session_id IS NOT NULL", "position > 0", IS_SEEN, *chosen])}
+WHERE {" AND ".join(["+session_id IS NOT NULL", IS_SEEN, *chosen])}
 ORDER BY position DESC LIMIT :limit""",
             **values,
+            agents=dump(wanted.agents),
             seen_by=wanted.seen_by,
             since=since,
             until=until,
             before=before,
             limit=limit,
         ).fetchall()
+
+    def _accepted(self, end: str, condition: str, others: str, order: str) -> str:
+        """Return the expression of the position of the first or last run in a span of time.
+
+        Of those of one moment it may be a run or an erased one, whichever was accepted there: in
+        their order by position, which the index has, the erased ones come first.
+
+        Args:
+            end: ``min`` or ``max``.
+            condition: says which span it is.
+            others: which runs come after the first one in the order.
+            order: the direction of the order.
+        """
+        runs = self._runs
+        at_the_end = f"""SELECT {POSITION} FROM {runs}
+    WHERE created_at = (SELECT {end}(created_at) FROM {runs} WHERE {condition})"""
+        last = f"ORDER BY position {order} LIMIT 1"
+        return f"""(SELECT {end}(coalesce(other, first), first) FROM (SELECT
+    ({at_the_end} {last}) AS first, ({at_the_end} AND {others} {last}) AS other))"""
 
     def load(self, transaction: Transaction) -> Load:
         """See :meth:`kern.db.base.Store.load`."""
@@ -142,6 +171,17 @@ FROM {self._runs} WHERE status = 'PENDING'"""
             f"SELECT count(*) AS queued FROM {self._runs} WHERE status = 'PENDING' "
             "AND agent_id = :agent_id AND (due_at IS NULL OR due_at <= :now)",
             agent_id=agent_id,
+        )
+        assert row is not None
+        queued: int = row["queued"]
+        return queued
+
+    def queued_of_user(self, transaction: Transaction, user_id: str) -> int:
+        """See :meth:`kern.db.base.Store.queued_of_user`."""
+        row = transaction.one(
+            f"SELECT count(*) AS queued FROM {self._runs} "
+            "WHERE status = 'PENDING' AND user_id = :user_id",
+            user_id=user_id,
         )
         assert row is not None
         queued: int = row["queued"]

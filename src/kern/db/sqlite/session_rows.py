@@ -17,6 +17,7 @@ from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.reading import moment, record
 from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.tables import LIVE
+from kern.run.codec import dump
 from kern.run.record import RunRecord
 
 _RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
@@ -50,9 +51,15 @@ FROM {self._sessions} AS session"""
 
     @override
     async def find(
-        self, wanted: SessionFilter, limit: int | None, offset: int = 0, *, oldest_first: bool
+        self,
+        wanted: SessionFilter,
+        limit: int | None,
+        offset: int = 0,
+        *,
+        oldest_first: bool,
+        after: str | None = None,
     ) -> list[SessionRow]:
-        return await self._file.read(self._find, wanted, limit, offset, oldest_first)
+        return await self._file.read(self._find, wanted, limit, offset, oldest_first, after)
 
     @override
     async def count(self, wanted: SessionFilter) -> int:
@@ -103,14 +110,31 @@ FROM {self._sessions} AS session"""
         limit: int | None,
         offset: int,
         oldest_first: bool,
+        after: str | None,
     ) -> list[SessionRow]:
+        if wanted.agents and wanted.user_id is None:
+            # Each agent by itself: its index has them in their order.
+            many, found = None if limit is None else limit + offset, list[SessionRow]()
+            for each in wanted.agents:
+                one = wanted._replace(agent_id=each, agents=())
+                found += self._find(transaction, one, many, 0, oldest_first, after)
+            found.sort(key=lambda row: (row.created_at, row.session_id), reverse=not oldest_first)
+            return found[offset:many]
         order = "" if oldest_first else "DESC"
+        where = _conditions(wanted)
+        if after is not None:
+            where += " AND" if where else "WHERE"
+            where += (
+                f" (created_at, session_id) {'>' if oldest_first else '<'} (SELECT created_at, "
+                f"session_id FROM {self._sessions} WHERE session_id = :after)"
+            )
         rows = transaction.execute(
-            f"{self._select} {_conditions(wanted)} "
+            f"{self._select} {where} "
             f"ORDER BY created_at {order}, session_id {order} LIMIT :limit OFFSET :offset",
             **_values(wanted),
             limit=-1 if limit is None else limit,
             offset=offset,
+            after=after,
         )
         return [_row(row) for row in rows]
 
@@ -303,6 +327,7 @@ def _conditions(wanted: SessionFilter) -> str:
         "name IS NOT NULL AND instr(lower(name), lower(:name)) > 0": wanted.name,
         "created_at >= :since": wanted.since,
         "created_at <= :until": wanted.until,
+        "+agent_id IN (SELECT value FROM json_each(:agents))": wanted.agents or None,
     }
     chosen = [condition for condition, value in given.items() if value is not None]
     return f"WHERE {' AND '.join(chosen)}" if chosen else ""
@@ -310,7 +335,7 @@ def _conditions(wanted: SessionFilter) -> str:
 
 def _values(wanted: SessionFilter) -> dict[str, object]:
     moments = {"since": _seconds(wanted.since), "until": _seconds(wanted.until)}
-    return wanted._asdict() | moments
+    return wanted._asdict() | moments | {"agents": dump(wanted.agents)}
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -116,6 +116,10 @@ class SqliteStore(Store):
         return await self._file.read(self._reading.queued, agent_id)
 
     @override
+    async def queued_of_user(self, user_id: str) -> int:
+        return await self._file.read(self._reading.queued_of_user, user_id)
+
+    @override
     async def claim(self, run_id: str, claim: Claim) -> RunRecord | None:
         return await self._write(self._attempts.claim, run_id, claim)
 

@@ -123,6 +123,9 @@ FROM {runs} WHERE run_id = $1 AND {IS_SEEN}"""
 SELECT count(*) AS queued FROM {runs}
 WHERE agent_id = $1 AND {STATUS} = 'PENDING' AND (due_at IS NULL OR due_at <= now())"""
 
+        self.queued_of_user = f"""
+SELECT count(*) AS queued FROM {runs} WHERE user_id = $1 AND {STATUS} = 'PENDING'"""
+
         self.load = f"""
 SELECT count(*) FILTER (WHERE status = 'RUNNING') AS running,
     count(*) FILTER (WHERE status = 'PENDING' AND due_at <= now()) AS due,
@@ -135,9 +138,10 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         """Return the statement that lists runs, with its values.
 
         It holds only the conditions that are asked for, and looks for each status by itself, so
-        that it finds its index. The array keeps the planner from reading all runs in their order.
+        that it finds its index; likewise for each agent, where neither a session nor a user says
+        where to look. The array keeps the planner from reading all runs in their order.
         """
-        runs, values = self._names.runs, list[object]([limit])
+        runs, values, agents = self._names.runs, list[object]([limit]), wanted.agents
         conditions = ["session_id IS NOT NULL", "position > 0", IS_SEEN]
         if wanted.without_children:
             conditions.append(is_no_child(runs))
@@ -164,10 +168,14 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         ):
             if value is not None:
                 conditions.append(condition.format(given(value)))
+        if agents and (wanted.session_id is not None or wanted.user_id is not None):
+            conditions.append(f"agent_id = ANY({given([*agents])})")
+            agents = ()
         found = " UNION ALL ".join(
-            f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, *status])} "
+            f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, *status, *agent])} "
             "ORDER BY position DESC LIMIT $1)"
             for status in [[self._has(each, given)] for each in wanted.statuses] or [[]]
+            for agent in [[f"agent_id = {given(each)}"] for each in agents] or [[]]
         )
         statement = f"""
 SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning
