@@ -23,7 +23,7 @@ from kern.db.resuming import Resuming
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
 from kern.db.sessions import Sessions
-from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
+from kern.db.values import Accepted, Appended, Claim, PoolUse, Settled, Signal, Swept
 from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
@@ -79,6 +79,10 @@ class Store(Reading, Resuming):
     def before_close(self, closer: Callable[[], Awaitable[None]]) -> None:
         """Have something done before this is closed, while it can still be used."""
         self._closers.append(closer)
+
+    def pool_use(self) -> PoolUse | None:
+        """Return how its connections are used, from any thread; None where it has no pool."""
+        return None
 
     async def aclose(self) -> None:
         """Close it, after what its users have to do before that."""

@@ -50,6 +50,20 @@ class Signal(NamedTuple):
     run_id: str = ""
 
 
+class PoolUse(NamedTuple):
+    """How the connections of a pool are used.
+
+    Attributes:
+        used: those that do something now.
+        idle: those that are open and do nothing.
+        limit: how many there may be.
+    """
+
+    used: int
+    idle: int
+    limit: int
+
+
 class Accepted(NamedTuple):
     """The answer to a submitted run.
 

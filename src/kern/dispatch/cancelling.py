@@ -9,6 +9,7 @@ from kern.db.base import Store
 from kern.dispatch.signals import Subscriptions
 from kern.errors import DatabaseUnavailableError
 from kern.execution.executor import Executor
+from kern.execution.observing import everywhere
 from kern.models.base import Model
 from kern.run.base import RunStatus
 from kern.run.fold import fold
@@ -60,6 +61,8 @@ class Cancelling:
             return False
         if not self._executor.stop(run_id):
             self._subscriptions.notify(run_id)
+            if everywhere:
+                await self._tell_observers(run_id)
         for child in await self._store.children(run_id):
             await self.cancel(child)
         if any(model.keeps_answers for model in models):
@@ -112,6 +115,14 @@ class Cancelling:
     ) -> None:
         await until_available(lambda: self._store_cancel(run_id, user_id))
         await until_available(lambda: self.cancel(run_id, models, user_id))
+
+    async def _tell_observers(self, run_id: str) -> None:
+        """Let observers know of a run that has ended with its cancel; its executor tells else."""
+        record = await self._store.get(run_id)
+        # An attempt would have stored an output.
+        if record is not None and record.status is RunStatus.cancelled and record.output is None:
+            for each in everywhere:
+                each.ended(record)
 
     async def _cancel_kept_answer(self, run_id: str, models: Sequence[Model]) -> None:
         """Cancel what the provider still works at for a run that nobody executes any more."""

@@ -364,6 +364,7 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         streamed=run.streamed,
         budgeted=accepted.budgeted,
         is_new_session=run.is_new_session,
+        traceparent=run.traceparent,
     )
     if run.lineage is not None:
         last_seq = 0 if run.branch is None else run.branch.seq

@@ -14,6 +14,7 @@ from kern.dispatch.settings import Settings
 from kern.dispatch.signals import Subscriptions
 from kern.errors import DatabaseUnavailableError
 from kern.execution.executor import Executor
+from kern.execution.observing import everywhere
 from kern.execution.report import log_failure, log_loss
 from kern.run.agent import RunOutput
 from kern.run.base import RunInfo, RunStatus
@@ -117,6 +118,8 @@ class Upkeep:
             record.attempt,
             record.parent_run_id,
         )
+        for each in everywhere:
+            each.lost(run, record.status)
         if record.status is RunStatus.error:
             log_failure(run, RunOutput.from_record(record).error)
         else:

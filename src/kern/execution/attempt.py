@@ -93,6 +93,7 @@ class Attempt:
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
         stored_history: the history as the run's output is to hold it.
+        traceparent: the trace that it was submitted in, or None.
     """
 
     spec: Spec
@@ -137,6 +138,7 @@ class Attempt:
     tool_instructions: tuple[str, ...] = ()
     addressed: tuple[int, Message] | None = None
     stored_history: Sequence[Message] = ()
+    traceparent: str | None = None
     _told: int = 0
     session_state: SessionState | None = None
     is_new_session: bool = False
@@ -198,6 +200,7 @@ class Attempt:
             else _answering(record.output_schema, spec),
             loaded={} if record.media is None else dict(record.media),
             is_new_session=record.is_new_session,
+            traceparent=record.traceparent,
             unstored=record.unstored,
         )
 
@@ -212,6 +215,8 @@ class Attempt:
             output.user_id,
             self.number,
             output.parent_run_id,
+            self.spec.name,
+            self.traceparent,
         )
 
     @property

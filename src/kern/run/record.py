@@ -104,7 +104,7 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     characters of the input's JSON text, only a listed run has; it has neither ``input`` nor
     ``output``. ``media`` is what the blobs in the input stand for, by their hash; only a run that
     was just accepted has it. So it is with ``is_new_session``: whether its session was made with
-    it.
+    it. ``traceparent``, the trace that it was submitted in, only one has that is to be executed.
     """
 
     run_id: str
@@ -147,6 +147,7 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     beginning: str | None = None
     media: Mapping[str, bytes] | None = None
     is_new_session: bool = False
+    traceparent: str | None = None
 
     def __repr__(self) -> str:
         return f"RunRecord({self.run_id!r}, {self.status})"

@@ -44,6 +44,7 @@ from kern.db.values import (
     Appended,
     Claim,
     Kind,
+    PoolUse,
     Resume,
     Settled,
     Signal,
@@ -339,6 +340,11 @@ class PostgresStore(Store):
         )
         await listener.start()
         self._listeners.append(listener)
+
+    @override
+    def pool_use(self) -> PoolUse:
+        open_ones, idle = self.pool.get_size(), self.pool.get_idle_size()
+        return PoolUse(open_ones - idle, idle, self.pool.get_max_size())
 
     @override
     async def close(self) -> None:

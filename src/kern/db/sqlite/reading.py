@@ -32,7 +32,8 @@ class Reading:
         """Use ``tables``."""
         self._runs = tables.runs
         # What who executes a run needs to know of it.
-        self.claimed = f"""{_RECORD}, input, streamed, timeout - (:now - started_at) AS remaining,
+        self.claimed = f"""{_RECORD}, input, streamed, traceparent,
+    timeout - (:now - started_at) AS remaining,
     (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq,
     {is_budgeted(tables)} AS budgeted"""
 

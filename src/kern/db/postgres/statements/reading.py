@@ -42,7 +42,7 @@ SELECT {RECORD}, {_WAITING}, input FROM {runs}
 WHERE run_id = $1 AND session_id IS NOT NULL AND {IS_SEEN}"""
 
         self.held = f"""
-SELECT {RECORD}, input, streamed, {REMAINING} AS remaining,
+SELECT {RECORD}, input, streamed, traceparent, {REMAINING} AS remaining,
     coalesce((SELECT max(seq) FROM {events} WHERE run_id = $1), 0) AS last_seq,
     {is_budgeted(names, "runs.user_id")} AS budgeted
 FROM {runs} AS runs WHERE run_id = $1 AND executor = $2 AND status = 'RUNNING'"""
