@@ -87,9 +87,9 @@ class Erasing(ABC):
     async def _erase(self, run_ids: Sequence[str]) -> Family:
         """Erase the runs, and return whom they leave.
 
-        A child that only its parent could have go on ends CANCELLED. With a run that somebody erases all its children go. With one that was only not to be
-        stored those go that belonged to its process: what its tools have submitted to the
-        background was accepted for others.
+        A child that only its parent could have go on ends CANCELLED. With a run that somebody
+        erases all its children go. With one that was only not to be stored those go that belonged
+        to its process: what its tools have submitted to the background was accepted for others.
         """
 
     @abstractmethod
