@@ -46,7 +46,9 @@ class Journaled:
         """Begin with steps."""
         self.rows: list[JournalRow] = []
         self.state = RunState()
-        self.output: RunOutput[Any] = RunOutput(run_id, "session", "helper", created_at=CREATED, model="model")
+        self.output: RunOutput[Any] = RunOutput(
+            run_id, "session", "helper", created_at=CREATED, model="model"
+        )
         self.add(*steps)
 
     def add(self, *steps: AnyStep) -> "Journaled":

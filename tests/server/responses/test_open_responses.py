@@ -1,4 +1,4 @@
-"""Responses of agents without tools of their own fit OpenResponses, which other clients build on."""
+"""Responses of agents without tools of their own fit OpenResponses, too."""
 
 from typing import Any
 
