@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import override
+
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import join_halves
@@ -50,6 +52,10 @@ class Journaled:
             run_id, "session", "helper", created_at=CREATED, model="model"
         )
         self.add(*steps)
+
+    @override
+    def __repr__(self) -> str:
+        return "\n".join(f"{row.type} {row.payload}" for row in self.rows)
 
     def add(self, *steps: AnyStep) -> "Journaled":
         """Write more steps."""

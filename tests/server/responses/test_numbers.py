@@ -150,7 +150,7 @@ def said(translator: Translator) -> str:
 
 
 @given(runs())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_numbers_are_gapless_and_the_same_for_every_reader(run: Journaled) -> None:
     pauses = sum(row.type == "Paused" for row in run.rows)
     for stretch in range(pauses + 1):
@@ -170,7 +170,7 @@ def test_numbers_are_gapless_and_the_same_for_every_reader(run: Journaled) -> No
 
 
 @given(runs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_types_and_client_of_openai_understand_every_response(run: Journaled) -> None:
     translator, told = Case(run).translated()
     for each in told:
@@ -182,13 +182,15 @@ def test_types_and_client_of_openai_understand_every_response(run: Journaled) ->
 
 
 @given(runs())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_clients_have_the_text_that_counts(run: Journaled) -> None:
     state = run.state
     if state.is_shown or any(row.type in ("Paused", "ToolSlice") for row in run.rows):
         return
     if run.output.status is not RunStatus.completed:
         return
+    if not state.turns[-1].message.text and any(each.complaint for each in state.turns):
+        return  # The fold takes the answer that was refused for the one that is replaced.
     texts = [each.message.text for each in state.turns if each.complaint is None]
     if state.replaced is not None or state.secondary:
         last = max((at for at, each in enumerate(texts) if each), default=None)
