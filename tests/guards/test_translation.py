@@ -1,4 +1,4 @@
-"""What an event costs that is told to a client, in kern's own instructions, however long the run."""
+"""What an event costs that is told to a client: the same however long the run, and not more."""
 
 import sys
 
