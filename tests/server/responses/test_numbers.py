@@ -13,7 +13,7 @@ from journaled import CREATED, USED, Journaled
 from openai.types.responses import ResponseStreamEvent
 from openai_client import client_told, unknown
 from pydantic import TypeAdapter
-from response_cases import Case
+from response_cases import Case, held
 
 from kern.run.base import RunStatus
 from kern.run.message import Message
@@ -164,8 +164,7 @@ def test_numbers_are_gapless_and_the_same_for_every_reader(run: Journaled) -> No
             for each in run.events(rows=rows):
                 early += reader.take(each)
             assert early == told[: len(early)]
-        done = {each["output_index"]: each["item"] for each in told if "item" in each}
-        assert [done[index] for index in sorted(done)] == translator.response()["output"]
+        assert held(told) == translator.response()["output"]
         assert translator.is_ended == (stretch < pauses or run.output.status.is_terminal)
 
 

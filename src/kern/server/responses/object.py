@@ -94,7 +94,7 @@ class Standing(msgspec.Struct, kw_only=True):
     Attributes:
         status: in one word.
         usage: what it has used, once it has ended.
-        error: what it has failed of: a ``code`` and a ``message``.
+        error: what it has failed of; see :func:`error_of`.
         incomplete_reason: why it is incomplete, where there is a word for that.
         completed_at: when it was completed, in seconds since 1970.
     """
@@ -175,18 +175,32 @@ def usage_of(used: Metrics, before: Metrics | None = None) -> Json:
     }
 
 
-def error_of(kind: str | None, message: str | None) -> Json:
+def error_of(code: str, message: str | None) -> Json:
     """Return what a response has failed of.
 
     Args:
-        kind: the class of what its run has failed of, such as ``"ModelError"``.
-        message: what that said.
+        code: a word for it.
+        message: what happened.
 
     Example:
-        >>> error_of("ModelRateLimitError", "Too many requests.")
-        {'code': 'rate_limit_exceeded', 'message': 'Too many requests.'}
+        >>> error_of("rate_limit_exceeded", "Too many requests.")["message"]
+        'Too many requests.'
     """
-    return {"code": _CODES.get(kind or "", "server_error"), "message": message or "The run failed."}
+    kind = "invalid_request_error" if code == "invalid_prompt" else "server_error"
+    return {"type": kind, "code": code, "message": message or "The run failed.", "param": None}
+
+
+def code_of(kind: str | None) -> str:
+    """Return OpenAI's word for what a run has failed of.
+
+    Args:
+        kind: its class, such as ``"ModelError"``.
+
+    Example:
+        >>> code_of("ModelRateLimitError")
+        'rate_limit_exceeded'
+    """
+    return _CODES.get(kind or "", "server_error")
 
 
 _CODES: Mapping[str, str] = {
