@@ -563,6 +563,7 @@ def test_a_response_that_is_not_stored_is_not_found_after_its_end(served: Served
 
 def test_what_a_response_was_given_is_listed_in_pages(served: Served) -> None:
     image = "data:image/png;base64,iVBORw0KGgo="
+    pdf = "data:application/pdf;base64,JVBERi0xLjQ="
     first = served.client.responses.create(model="plain", input="Before.")
     response = served.client.responses.create(
         model="plain",
@@ -575,10 +576,13 @@ def test_what_a_response_was_given_is_listed_in_pages(served: Served) -> None:
                 "content": [
                     {"type": "input_text", "text": "Three."},
                     {"type": "input_image", "image_url": image, "detail": "low"},
+                    {"type": "input_file", "file_data": pdf, "filename": "a.pdf"},
                 ],
             },
         ],
     )
+    assert image in json.dumps(served.told())
+    assert pdf in json.dumps(served.told())
     items = served.client.responses.input_items
     page = items.list(response.id, limit=2, order="asc")
     assert [page.data[0].type, page.has_more] == ["message", True]
@@ -588,6 +592,7 @@ def test_what_a_response_was_given_is_listed_in_pages(served: Served) -> None:
     assert [each.id for each in items.list(response.id)] == [each.id for each in reversed(every)]
     last: Any = items.list(response.id, limit=1, include=["message.input_image.image_url"]).data[0]
     assert last.content[1].image_url == image
+    assert last.content[2].filename == "a.pdf"
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"after": "msg_other"}, "after"),
         ({"limit": 0}, "limit"),
@@ -742,3 +747,12 @@ def test_a_conversation_is_read_changed_and_deleted(served: Served) -> None:
         error_of(answer)
     refused = served.http.post("/conversations", json={"items": [{"role": "user"}]})
     assert (refused.status_code, error_of(refused)["param"]) == (400, "items")
+
+
+def test_what_a_guardrail_masks_is_not_kept_beside_the_run(served: Served) -> None:
+    response = served.client.responses.create(
+        model="masking", input="Mail ada@example.com.", instructions="Mail bob@example.com."
+    )
+    assert "bob@example.com" not in (response.instructions or "")
+    told = json.dumps(served.says.requests[-1].body)
+    assert "@example.com" not in told

@@ -186,12 +186,19 @@ class Beginning(NamedTuple):
         return Remembered(
             created_at=int(time.time()),
             stretches=(self._stretch(),),
-            given=self.asked.echo,
+            given=self._echo(),
             previous=body.previous_response_id,
             conversation=body.conversation_id,
             whole=whole,
             store=body.store is not False,
         )
+
+    def _echo(self) -> dict[str, Any]:
+        """Return what the response says of the request; what hooks mask is not in it."""
+        echo, hooks = self.asked.echo, self.agent.hooks
+        if hooks is None or "instructions" not in echo:
+            return echo
+        return {**echo, "instructions": hooks.at_submit(echo["instructions"])}
 
     def _stretch(self) -> Stretch:
         return Stretch(bool(self.asked.body.background), self.run_id, self.asked.fingerprint)
@@ -301,7 +308,7 @@ class Beginning(NamedTuple):
         Raises:
             RequestError: it does (400).
         """
-        body, given = self.asked.body, self.asked.echo
+        body, given = self.asked.body, self._echo()
         for name, value in given.items():
             if name not in ("user", "safety_identifier") and known.given.get(name) != value:
                 raise refused(
