@@ -219,7 +219,7 @@ def test_a_foreground_response_is_not_cancelled_by_its_id(served: Served) -> Non
 
 def test_a_response_goes_on_from_another_with_its_whole_chain(served: Served) -> None:
     first = served.client.responses.create(
-        model="forgetful", input="I am Ada.", instructions="Rhyme."
+        model="forgetful", input="I am Ada.", instructions="Rhyme.", metadata={"first": "yes"}
     )
     last = first
     for number in range(3):
@@ -461,6 +461,29 @@ def test_a_rejection_is_streamed_as_a_response_of_its_own(served: Served, backgr
     assert [each["type"] for each in whole] == [each["type"] for each in told]
     items = served.client.responses.input_items.list(response_id)
     assert [*items] == []
+
+
+def test_who_keeps_the_history_answers_a_request_for_approval_with_it(served: Served) -> None:
+    served.script(Reply.tool_calls(("delete", {"path": "/a"})))
+    first = served.client.responses.create(model="careful", input="Delete /a.")
+    request = first.output[-1].id or ""
+    served.script("Gone.")
+    second = served.client.responses.create(
+        model="careful",
+        input=[
+            {"role": "user", "content": "Delete /a."},
+            {"type": "item_reference", "id": request},
+            {"type": "mcp_approval_response", "approval_request_id": request, "approve": True},
+            {"role": "user", "content": "Quick!"},
+        ],
+    )
+    assert (second.id, second.output_text) == (f"{first.id}.1", "Gone.")
+    told = json.dumps(served.told())
+    assert (told.count("Delete /a."), told.count("Quick!")) == (1, 1)
+    items = [*served.client.responses.input_items.list(second.id)]
+    assert [each.to_dict()["content"] for each in items] == [
+        [{"type": "input_text", "text": "Quick!"}]
+    ]
 
 
 def test_approvals_that_cannot_be_used_are_refused(served: Served) -> None:

@@ -79,7 +79,7 @@ def test_what_is_anothers_is_not_found(ask: Any) -> None:
         "ada", "POST", "/responses", {"model": "plain", "input": "Hi", "conversation": conversation}
     ).json()
     response, item = made["id"], made["output"][0]["id"]
-    for method, path, body in [
+    asked: list[tuple[str, str, Any]] = [
         ("GET", f"/responses/{response}", None),
         ("GET", f"/responses/{response}?stream=true", None),
         ("GET", f"/responses/{response}/input_items", None),
@@ -97,7 +97,8 @@ def test_what_is_anothers_is_not_found(ask: Any) -> None:
         ("GET", f"/conversations/{conversation}/items/{item}", None),
         ("POST", f"/conversations/{conversation}", {"metadata": {}}),
         ("DELETE", f"/conversations/{conversation}", None),
-    ]:
+    ]
+    for method, path, body in asked:
         answer = ask("bob", method, path, body)
         assert answer.status_code == 404, (method, path, answer.text)
         error_of(answer)
@@ -117,7 +118,7 @@ def test_a_user_in_the_body_changes_nothing(ask: Any) -> None:
 
 
 def test_idempotency_keys_are_each_users_own(ask: Any) -> None:
-    body = {"model": "plain", "input": "Hi", "background": True}
+    body: dict[str, Any] = {"model": "plain", "input": "Hi", "background": True}
     made = {who: ask(who, "POST", "/responses", body, idempotency_key="1") for who in CALLERS}
     guest = made.pop("guest")
     assert (guest.status_code, error_of(guest)["code"]) == (404, "model_not_found")

@@ -61,8 +61,8 @@ class Found(NamedTuple):
         if self.record.attempt < 2 and not begun_again:  # It has not gone on after a pause.
             return 0
         rows = await self.store.events(self.record.run_id, 0)
-        pauses = sum(row.type == Paused.__name__ for row in rows)
-        return pauses - (self.record.status is RunStatus.paused)
+        # Behind the last pause there is a row only if the run has gone on.
+        return sum(row.type == Paused.__name__ for row in rows[:-1])
 
 
 def steers(caller: Caller) -> str | None:
