@@ -779,3 +779,23 @@ def test_what_a_guardrail_masks_is_not_kept_beside_the_run(served: Served) -> No
     assert "bob@example.com" not in (response.instructions or "")
     told = json.dumps(served.says.requests[-1].body)
     assert "@example.com" not in told
+
+
+def test_what_a_foreground_stream_has_told_stays_so_after_its_client_has_left(
+    served: Served,
+) -> None:
+    served.script(Reply.text("One ", "two ", "three ", "four.").held(after=3))
+    seen: list[Any] = []
+    gone = served.says.disconnects
+    stream = served.client.responses.create(model="plain", input="Count.", stream=True)
+    for event in stream:
+        seen.append(event.to_dict())
+        if len([each for each in seen if each["type"] == "response.output_text.delta"]) == 3:
+            break
+    stream.response.close()
+    until(lambda: served.says.disconnects == gone + 1)
+    response_id = seen[0]["response"]["id"]
+    assert ended(served, response_id).status == "cancelled"
+    again = read(served, f"/responses/{response_id}", stream="true")
+    assert again[: len(seen)] == seen
+    assert again[-1]["response"]["status"] == "cancelled"

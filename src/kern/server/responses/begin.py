@@ -201,7 +201,8 @@ class Beginning(NamedTuple):
         return {**echo, "instructions": hooks.at_submit(echo["instructions"])}
 
     def _stretch(self) -> Stretch:
-        return Stretch(bool(self.asked.body.background), self.run_id, self.asked.fingerprint)
+        body = "" if self.run_id is None else self.asked.fingerprint
+        return Stretch(bool(self.asked.body.background), self.run_id, body)
 
     async def _session(self) -> str | None:
         """Return the session of a new run, where the request names one.
@@ -213,7 +214,8 @@ class Beginning(NamedTuple):
         if named is None:
             return None
         session_id = session_of(named, "conversation")
-        if await self.agent.aget_session(session_id, self.caller.user_id) is None:
+        session = await self.agent.aget_session(session_id, self.caller.user_id)
+        if session is None or not (session.agent_id is None or self.caller.sees(session.agent_id)):
             raise no_conversation(named, "conversation")
         return session_id
 

@@ -20,7 +20,7 @@ class Stretch(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         background: whether its client does not wait.
         key: the run that the ``Idempotency-Key`` of its request stands for, or None.
-        body: the fingerprint of its request.
+        body: the fingerprint of its request, where that has a key.
     """
 
     background: bool = False
