@@ -14,7 +14,7 @@ from openai.types.responses import (
     ResponseInputItemParam,
     ResponseStreamEvent,
 )
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from kern.testing import Reply
 
@@ -496,6 +496,8 @@ def test_approvals_that_cannot_be_used_are_refused(served: Served) -> None:
         ({"input": [said], "model": "plain"}, 400, "model"),
         ({"input": [said], "instructions": "Hurry."}, 400, "instructions"),
         ({"input": [said], "store": False}, 400, "store"),
+        ({"input": [said], "conversation": "conv_x"}, 400, "conversation"),
+        ({"input": [said, said]}, 400, "approval_request_id"),
     ]
     for body, status, param in refused:
         answer = served.http.post("/responses", json={"model": "careful"} | body)
@@ -799,3 +801,41 @@ def test_what_a_foreground_stream_has_told_stays_so_after_its_client_has_left(
     again = read(served, f"/responses/{response_id}", stream="true")
     assert again[: len(seen)] == seen
     assert again[-1]["response"]["status"] == "cancelled"
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    rivers: list[str]
+
+
+def test_the_helpers_of_the_client_understand_the_answers(served: Served) -> None:
+    paris = '{"name": "Paris", "rivers": ["Seine"]}'
+    served.script(paris)
+    parsed = served.client.responses.parse(model="plain", input="City?", text_format=City)
+    assert parsed.output_parsed == City(name="Paris", rivers=["Seine"])
+    served.script(
+        Reply.tool_calls(("look_up", {"city": "Paris"})), Reply.text(paris[:9], paris[9:])
+    )
+    with served.client.responses.stream(model="tools", input="City?", text_format=City) as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_response()
+    assert {"response.mcp_call.completed", "response.output_text.done"} <= kinds
+    assert final.output_parsed == parsed.output_parsed
+    served.script(paris)
+    message = (
+        served.client.chat.completions.parse(
+            model="plain", messages=[{"role": "user", "content": "City?"}], response_format=City
+        )
+        .choices[0]
+        .message
+    )
+    assert message.parsed == parsed.output_parsed
+    served.script(Reply.text("One ", "two."))
+    with served.client.responses.create(
+        model="plain", input="Count.", background=True, stream=True
+    ) as events:
+        response_id = next(iter(events)).response.id  # type: ignore[union-attr]
+    with served.client.responses.stream(response_id=response_id, starting_after=0) as again:
+        assert again.get_final_response().output_text == "One two."
