@@ -1,7 +1,9 @@
 """Agents answer OpenAI's client: in the foreground, in the background, streamed, and resumed."""
 
+import asyncio
 import json
 import threading
+from base64 import b64encode
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ from openai.types.responses import (
     ResponseStreamEvent,
 )
 from pydantic import BaseModel, TypeAdapter
+from receiver import Receiver
 
 from kern.testing import Reply
 
@@ -839,3 +842,47 @@ def test_the_helpers_of_the_client_understand_the_answers(served: Served) -> Non
         response_id = next(iter(events)).response.id  # type: ignore[union-attr]
     with served.client.responses.stream(response_id=response_id, starting_after=0) as again:
         assert again.get_final_response().output_text == "One two."
+
+
+async def test_the_end_of_a_background_response_is_told_by_a_signed_webhook(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_WEBHOOK_SECRET", "whsec_" + b64encode(b"s" * 32).decode())
+    monkeypatch.setenv("KERN_WEBHOOK_ALLOW_PRIVATE", "1")
+    async with Receiver() as receiver:
+        body = {
+            "model": "plain",
+            "input": "Hi",
+            "background": True,
+            "webhook": receiver.url,
+            "metadata": {"topic": "hooks"},
+        }
+        made = await asyncio.to_thread(served.http.post, "/responses", json=body)
+        await receiver.wait_for_requests(1, 20)
+    (sent,) = receiver.requests
+    told = json.loads(sent.body)
+    assert (told["type"], told["data"]["content"]) == ("run.completed", "Hello.")
+    assert made.json()["id"] == f"resp_{told['data']['run_id']}"
+    assert told["data"]["metadata"] == {"topic": "hooks"}
+    assert sent.headers["webhook-signature"].startswith("v1,")
+
+
+def test_a_run_of_the_runs_api_is_a_response_too(served: Served) -> None:
+    served.script(Reply.tool_calls(("delete", {"path": "/a"})))
+    run = served.http.post(
+        "/runs", json={"agent": "careful", "input": "Delete /a.", "metadata": {"n": 1}}
+    ).json()
+    first = ended(served, f"resp_{run['id'] if 'id' in run else run['run_id']}")
+    assert (first.status, first.background, first.metadata) == ("completed", True, {"n": "1"})
+    request = first.output[-1]
+    assert request.type == "mcp_approval_request"
+    served.script("Gone.")
+    second = served.client.responses.create(
+        model="careful",
+        previous_response_id=first.id,
+        input=[
+            {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
+        ],
+    )
+    assert (second.id, second.output_text) == (f"{first.id}.1", "Gone.")
+    assert served.client.responses.retrieve(first.id).model_dump() == first.model_dump()
