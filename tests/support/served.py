@@ -23,7 +23,8 @@ def served(app: ASGIApp) -> Iterator[str]:
     thread.start()
     give_up_at = time.monotonic() + 30
     while not server.started:
-        assert thread.is_alive() and time.monotonic() < give_up_at
+        assert thread.is_alive()
+        assert time.monotonic() < give_up_at
         time.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -25,7 +25,5 @@ def test_an_agent_out_of_reach_is_not_found(api: Api, ada: httpx.Client) -> None
     problem(ada.get("/v1/agents/nobody"), 404, "agent_not_found")
     few = api.as_("ada", agents="echo")
     problem(few.get("/v1/agents/hidden"), 404, "agent_not_found")
-    problem(
-        few.post("/v1/runs", json={"agent": "hidden", "input": "Hi"}), 404, "agent_not_found"
-    )
+    problem(few.post("/v1/runs", json={"agent": "hidden", "input": "Hi"}), 404, "agent_not_found")
     problem(few.get("/v1/runs?agent=hidden"), 404, "agent_not_found")

@@ -66,7 +66,13 @@ def test_the_examples_are_what_their_schemas_say(document: dict[str, Any]) -> No
     root = Resource.from_contents(document, default_specification=DRAFT202012)
     registry: Registry[Any] = Registry().with_resource("urn:document", root)
     with_examples = {name: each for name, each in schemas.items() if "examples" in each}
-    assert with_examples.keys() >= {"NewRun", "ShownRun", "Continuation", "Decision", "ShownSession"}
+    assert with_examples.keys() >= {
+        "NewRun",
+        "ShownRun",
+        "Continuation",
+        "Decision",
+        "ShownSession",
+    }
     for name, schema in with_examples.items():
         for example in schema["examples"]:
             reference = {"$ref": f"urn:document#/components/schemas/{name}"}
@@ -88,7 +94,7 @@ HEADERS = {"Authorization": "Bearer ada;runs,approve;echo,typed,fragile"}
 def fuzz(described: schemathesis.BaseSchema, examples: int) -> None:
     """Send every operation requests that fit its schema, and others, and look at the answers."""
     for result in described.get_all_operations():
-        operation = result.ok()
+        operation = result.ok()  # type: ignore[union-attr] # Another one fails here.
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
             @given(case=operation.as_strategy(generation_mode=mode))
@@ -99,7 +105,7 @@ def fuzz(described: schemathesis.BaseSchema, examples: int) -> None:
                 database=None,
                 suppress_health_check=[*HealthCheck],
             )
-            def send(case: schemathesis.Case) -> None:
+            def send(case: schemathesis.Case[Any]) -> None:
                 # What fits the schema may still be refused: an empty text, say.
                 case.call_and_validate(
                     headers=HEADERS, excluded_checks=[positive_data_acceptance], timeout=20
@@ -112,10 +118,10 @@ def walk(described: schemathesis.BaseSchema, walks: int, steps: int) -> None:
     """Go from what one operation answers to what others ask for, and look at the answers."""
 
     class Walk(described.as_state_machine()):  # type: ignore[misc] # It is made here.
-        def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
+        def get_call_kwargs(self, case: schemathesis.Case[Any]) -> dict[str, Any]:
             return {"headers": HEADERS, "timeout": 20}
 
-        def validate_response(self, response: Any, case: schemathesis.Case, **_: Any) -> None:
+        def validate_response(self, response: Any, case: schemathesis.Case[Any], **_: Any) -> None:
             case.validate_response(response, excluded_checks=[positive_data_acceptance])
 
     Walk.run(

@@ -44,9 +44,7 @@ async def cancel_run(run_id: str, reach: Steering) -> Response:
     if not record.status.is_terminal:
         await agent.acancel_run(record.run_id, user_id=reach.steers)
         with suppress(TimeoutError):
-            await agent.await_run(
-                record.run_id, _STOPPING, until="end", user_id=reach.steers
-            )
+            await agent.await_run(record.run_id, _STOPPING, until="end", user_id=reach.steers)
         _, record = await reach.run(record.run_id, reach.steers)
     if record.status.is_terminal and record.status is not RunStatus.cancelled:
         raise _wrong(record.run_id, record.status, "It had ended before, which is for good.")
@@ -173,9 +171,7 @@ def decided_by(caller: Caller) -> str:
     return caller.user_id or "anonymous"
 
 
-def _answered(
-    waiting: list[RunRequirement], answers: list[Answer]
-) -> list[RunRequirement]:
+def _answered(waiting: list[RunRequirement], answers: list[Answer]) -> list[RunRequirement]:
     """Return what a run waits for, as far as it is answered.
 
     Raises:
