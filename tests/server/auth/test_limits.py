@@ -1,6 +1,7 @@
 """A request may send so much, and a user ask for so much; beyond that it is 413 and 429."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from typing_extensions import override
 
 from kern.db.database import Database
 from kern.errors import ConfigurationError
-from kern.server.caller import Authenticator, Caller
+from kern.server.caller import Authenticator, Caller, caller_of
 from kern.server.limits import Limits, Queue
 from kern.server.problems import RequestError
 
@@ -69,8 +70,6 @@ async def test_a_request_is_counted_once_however_often_its_caller_is_asked_for()
     async def twice(request: Request) -> None:
         service = app.state.kern
         assert service.streams.limit == Limits().streams
-        from kern.server.caller import caller_of
-
         assert await caller_of(request) is await caller_of(request)
 
     async with asking(app, {"User": "ada"}) as client:
@@ -80,10 +79,11 @@ async def test_a_request_is_counted_once_however_often_its_caller_is_asked_for()
 
 async def test_a_user_whose_runs_wait_is_refused_another_until_one_has_begun(db: Database) -> None:
     agent = agent_of(db)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
     queue = Queue(2)
     for _ in range(2):
         await queue.count(db, "ada")
-        await agent.arun("Hi", background=True, user_id="ada", delay=3600)
+        await agent.arun("Hi", background=True, user_id="ada", run_at=tomorrow)
     with pytest.raises(RequestError, match="2 of your runs wait") as caught:
         await queue.count(db, "ada")
     assert (caught.value.status, caught.value.headers) == (429, {"Retry-After": "1"})

@@ -142,7 +142,11 @@ async def test_what_the_framework_refuses_has_the_same_forms() -> None:
         assert problem(method)["code"] == "method_not_allowed"
         assert method.headers["allow"] == "GET"
         wrong = problem(await client.get("/v1/probe/number/x"))
-        assert (wrong["status"], wrong["code"], wrong["param"]) == (400, "invalid_request", "number")
+        assert (wrong["status"], wrong["code"], wrong["param"]) == (
+            400,
+            "invalid_request",
+            "number",
+        )
         assert openai(await client.get("/v1/chat/probe/number/x"))["param"] == "number"
 
 

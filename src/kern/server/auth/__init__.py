@@ -6,8 +6,6 @@ from typing import Any, Literal, TypeAlias
 from kern.agent.agent import Agent
 from kern.db.database import Database
 from kern.errors import ConfigurationError
-from kern.server.auth.jwt import JWTs
-from kern.server.auth.keys import Keys
 from kern.server.caller import Authenticator, NoAuthentication
 
 Auth: TypeAlias = Authenticator | Literal["none", "keys", "jwt"]
@@ -31,9 +29,13 @@ def authenticator_of(
         return auth
     if auth == "none":
         return NoAuthentication(origins=origins)
-    if auth == "jwt":
+    if auth == "jwt":  # To import what reads them takes a while.
+        from kern.server.auth.jwt import JWTs
+
         return JWTs.from_environment()
     if auth == "keys":
+        from kern.server.auth.keys import Keys
+
         return Keys(_database_of(agents))
     raise ConfigurationError(
         f"auth must be 'none', 'keys', 'jwt' or an Authenticator, not {auth!r:.80}."

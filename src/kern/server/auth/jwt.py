@@ -134,7 +134,7 @@ class _Provider:
                 "way can sign tokens."
             )
         self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=_TIMEOUT)
-        self._keys: dict[str | None, Any] = {}
+        self._keys: dict[object, Any] = {}
         self._fetched = self._tried = -_LONGEST
         self._fetching = asyncio.Lock()
 
@@ -143,11 +143,13 @@ class _Provider:
 
         Raises:
             RequestError: the provider does not answer, and has not for long (503).
-            jwt.InvalidKeyError: it has no such key.
+            jwt.InvalidKeyError: it has no such key, or none is named.
         """
-        if not self._is_settled(kid):
+        if not isinstance(kid, str):
+            raise jwt.InvalidKeyError("It does not name the key that it is signed with.")
+        if kid not in self._keys or time.monotonic() - self._fetched > _FRESH:
             async with self._fetching:
-                if not self._is_settled(kid):
+                if time.monotonic() - self._tried > _PAUSE:
                     await self._fetch()
         if time.monotonic() - self._fetched > _LONGEST:
             raise RequestError(
@@ -156,26 +158,20 @@ class _Provider:
                 code="unavailable",
                 headers={"Retry-After": "5"},
             )
-        if not isinstance(kid, str) or kid not in self._keys:
-            raise jwt.InvalidKeyError("The provider has no key that the token names.")
+        if kid not in self._keys:
+            raise jwt.InvalidKeyError("The provider has no key of the name that it says.")
         return self._keys[kid]
-
-    def _is_settled(self, kid: object) -> bool:
-        """Say whether the provider need not be asked for a key."""
-        now = time.monotonic()
-        known = isinstance(kid, str) and kid in self._keys and now - self._fetched < _FRESH
-        return known or now - self._tried < _PAUSE
 
     async def _fetch(self) -> None:
         """Fetch the keys, in a thread; where that fails the last ones stay."""
-        self._tried = time.monotonic()
         try:
             keys = await asyncio.to_thread(self._client.get_signing_keys)
         except (jwt.PyJWTError, OSError, ValueError) as error:
             logger.warning("The identity provider's keys cannot be fetched: %s", error)
-            return
-        self._keys = {each.key_id: each.key for each in keys}
-        self._fetched = self._tried
+        else:
+            self._keys = {each.key_id: each.key for each in keys}
+            self._fetched = time.monotonic()
+        self._tried = time.monotonic()
 
 
 def _caller_of(claims: Mapping[str, object]) -> Caller:
