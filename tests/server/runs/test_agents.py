@@ -7,7 +7,7 @@ from runs_api import Api, ok, problem
 def test_a_caller_sees_the_agents_that_it_may_use(api: Api, ada: httpx.Client) -> None:
     listed = ok(ada.get("/v1/agents"))
     assert [each["id"] for each in listed["data"]] == [
-        *("echo", "story", "held", "fragile", "clerk", "typed", "hidden")
+        *("echo", "story", "held", "hasty", "fragile", "clerk", "typed", "hidden")
     ]
     few = ok(api.as_("ada", agents="echo,clerk").get("/v1/agents"))
     assert [each["id"] for each in few["data"]] == ["echo", "clerk"]

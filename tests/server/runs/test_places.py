@@ -35,7 +35,9 @@ def test_what_is_in_each_database_is_found_and_listed_by_agent(url: str) -> None
         response = client.post("/v1/runs", json={"agent": "apart", "input": "Hi"})
         assert response.headers["location"] == f"/kern/v1/runs/{ok(response, 202)['run_id']}"
         runs = {
-            name: ended(client, name, "send" if name == "clerk" else "Hi", session_id=name)["run_id"]
+            name: ended(client, name, "send" if name == "clerk" else "Hi", session_id=name)[
+                "run_id"
+            ]
             for name in ("echo", "clerk", "apart")
         }
         for name, run_id in runs.items():

@@ -143,8 +143,8 @@ def test_to_answer_needs_the_scope_and_says_who_was_first(api: Api, ada: httpx.C
     manager = api.as_("mia", "approve,read:all")
     ok(manager.post(path, json=body), 202)
     streamed(ada, run_id)
-    refused = manager.post(path, json=body)
-    problem(refused, 409, "wrong_status")
+    refused = problem(manager.post(path, json=body), 409, "wrong_status")
+    assert "mia" in refused["detail"]
     assert ok(ada.get(f"/v1/runs/{run_id}"))["content"] == "The call says: sent to ada"
 
 
