@@ -318,7 +318,6 @@ def lists(lately: datetime) -> dict[str, RunFilter]:
         "ERROR": RunFilter(statuses=ERROR),
         "not ended": RunFilter(statuses=UNENDED),
         "of a rare agent": RunFilter("rare"),
-        "of two agents": RunFilter(agents=("agent", "rare")),
         "of two rare agents": RunFilter(agents=("rare", "rarer")),
         "of a user and two agents": RunFilter(user_id="user", agents=("agent", "rare")),
         "of a rare session": RunFilter(session_id="rare"),
