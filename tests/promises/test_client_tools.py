@@ -231,13 +231,33 @@ async def test_a_person_decides_before_the_run_ends_with_its_clients_calls(db: D
     ]
 
 
-async def test_calls_beyond_the_limit_are_not_the_clients(memory: InMemoryDb) -> None:
-    agent = agent_of(memory, opening(1, 2), "Enough.", tool_call_limit=5)
-    run = await agent.arun("Go.", overrides=Overrides(tools=(DOOR,), tool_call_limit=1))
-    [call] = run.client_calls
-    assert call.tool_args == {"no": 1}
+async def test_no_limit_counts_the_clients_calls(memory: InMemoryDb) -> None:
+    doors, works = [("open_door", {"no": each}) for each in range(3)], ("work", {"step": "a"})
+    limited = Overrides(tools=(DOOR,), tool_call_limit=1)
+    agent = agent_of(memory, Reply.tool_calls(*doors, works, works), tool_call_limit=5)
+    run = await agent.arun("Go.", overrides=limited)
+    assert len(run.client_calls) == 3
     assert [each.result for each in run.tools if each.result] == [
-        "Not called: the run may make 1 tool calls. Answer without it."
+        "a is done",
+        "Not called: the run may make 1 tool calls. Answer without it.",
+    ]
+    # Who is told to answer without more calls may still have its client do something.
+    agent = agent_of(memory, Reply.tool_calls(works, works), opening(1))
+    run = await agent.arun("Go.", overrides=limited)
+    assert len(run.client_calls) == 1
+
+
+async def test_what_the_agent_shows_of_its_history_keeps_open_calls(memory: InMemoryDb) -> None:
+    keywords = {"max_tool_calls_from_history": 0, "num_history_messages": 1}
+    asked_for = Reply.tool_calls(("work", {"step": "a"}), ("open_door", {"no": 1}))
+    agent = agent_of(memory, asked_for, "Open.", add_history_to_context=True, **keywords)
+    run = await agent.arun("Open.", overrides=OWN_TOO)
+    await agent.arun(results(run, "Open now."), session_id=run.session_id)
+    assert told(agent) == [
+        ("user", "Open."),
+        ("assistant", ""),
+        ("tool", "a is done"),
+        ("tool", "Open now."),
     ]
 
 
