@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "service.md"
 SAYS = [
     Reply.text("Paris."),
     Reply.text("It grows."),
-    Reply.text("Heat ", "pumps ", "heat."),
+    Reply.text("Heat ", "pumps ", "heat.").slow(pause=0.2),
     Reply.text("Hello, Ada."),
     Reply.text("Your name is Ada."),
     Reply.text("Hello."),

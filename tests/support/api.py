@@ -16,7 +16,6 @@ from kern.server import create_app
 from kern.testing import ProtocolServer, Reply
 from kern.tools import tool
 
-
 WEATHER: list[str] = []
 """The cities that were looked up, by the agent's own tool."""
 

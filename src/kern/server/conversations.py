@@ -21,6 +21,7 @@ from kern.run.record import RunRecord
 from kern.server.caller import Caller, RunsCaller
 from kern.server.problems import RequestError
 from kern.server.queries import Query, page_of
+from kern.server.responses.events import encoded
 from kern.server.responses.ids import CONVERSATION, ResponseId, no_conversation, session_of
 from kern.server.responses.items import refused
 from kern.server.responses.listing import input_items
@@ -169,9 +170,7 @@ def _databases(service: Service, caller: Caller) -> list[Methods]:
     raise RequestError(404, "There is no agent that you may use.", code="model_not_found")
 
 
-async def _found(
-    service: Service, caller: Caller, name: str, user_id: str | None
-) -> There:
+async def _found(service: Service, caller: Caller, name: str, user_id: str | None) -> There:
     """Return a conversation.
 
     Raises:

@@ -13,6 +13,7 @@ from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses
 from kern.testing import ProtocolServer
 
+
 @pytest.fixture(scope="module")
 def _model() -> Iterator[ProtocolServer]:
     with ProtocolServer() as server:

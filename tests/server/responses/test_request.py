@@ -34,7 +34,7 @@ def refusal(given: dict[str, Any]) -> RequestError:
         ({"model": None}, "model", "invalid_type"),
         ({"model": 5}, "model", "invalid_type"),
         ({"input": 5}, "input", "invalid_type"),
-        ({"input": ["Hi"]}, "input[...]", "invalid_type"),
+        ({"input": ["Hi"]}, "input[0]", "invalid_type"),
         ({"stream": "yes"}, "stream", "invalid_type"),
         ({"background": 1}, "background", "invalid_type"),
         ({"background": True, "store": False}, "store", "invalid_value"),
@@ -57,7 +57,7 @@ def refusal(given: dict[str, Any]) -> RequestError:
         ({"reasoning": {"effort": "enormous"}}, "reasoning.effort", "invalid_type"),
         ({"reasoning": {"mode": "pro"}}, "reasoning.mode", "unknown_parameter"),
         ({"text": {"verbosity": "high"}}, "text.verbosity", "invalid_type"),
-        ({"text": {"format": {"type": "grammar"}}}, "text.format", "invalid_type"),
+        ({"text": {"format": {"type": "grammar"}}}, "text.format.type", "invalid_type"),
         (
             {"text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": 5}}}},
             "text.format.schema",
@@ -88,7 +88,7 @@ def refusal(given: dict[str, Any]) -> RequestError:
         (
             {"stream": True, "stream_options": {"include_obfuscation": True}},
             "stream_options.include_obfuscation",
-            "invalid_type",
+            "unsupported_parameter",
         ),
         ({"conversation": {"name": "x"}}, "conversation.name", "unknown_parameter"),
         ({"safety_identifier": "x" * 65}, "safety_identifier", "invalid_type"),
@@ -109,7 +109,7 @@ def test_a_missing_model_is_named() -> None:
 
 
 def test_values_that_ask_for_nothing_are_no_error() -> None:
-    nothing = {
+    nothing: dict[str, Any] = {
         "prompt": None,
         "truncation": "disabled",
         "service_tier": "auto",
@@ -177,7 +177,11 @@ def test_messages_and_their_parts_are_read() -> None:
                 "role": "user",
                 "content": [
                     {"type": "input_text", "text": "What is this?"},
-                    {"type": "input_image", "image_url": "https://a.example/b.png", "detail": "low"},
+                    {
+                        "type": "input_image",
+                        "image_url": "https://a.example/b.png",
+                        "detail": "low",
+                    },
                     {"type": "input_file", "file_url": "https://a.example/c.pdf"},
                 ],
             },
@@ -206,7 +210,11 @@ def test_calls_of_one_answer_are_one_message_and_their_outputs_follow_it() -> No
     said = read_input(
         [
             {"role": "user", "content": "Go."},
-            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm"}]},
+            {
+                "type": "reasoning",
+                "id": "rs_1",
+                "summary": [{"type": "summary_text", "text": "Hm"}],
+            },
             CALL,
             second,
             {"role": "user", "content": "And?"},

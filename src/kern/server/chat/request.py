@@ -1,4 +1,4 @@
-"""What a request for a chat completion asks for: every parameter is read, or refused by its name."""
+"""What a request for a chat completion asks for: parameters are read, or refused by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
@@ -70,9 +70,9 @@ class Body(Strict, frozen=True):
     max_tokens: Count | None = None
     metadata: dict[str, str] | None = None
     parallel_tool_calls: bool | None = None
-    reasoning_effort: (
-        Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
-    ) = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
     response_format: TextFormat | JsonObject | ChatSchema | None = None
     safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
     store: bool | None = None
@@ -205,8 +205,8 @@ def _flat(value: object, where: str) -> dict[str, Any]:
     match value:
         case {"type": "function", "function": dict(function), **rest}:
             return {"type": "function", **rest, **function}
-        case {"type": str(), **_}:
-            return dict(value)  # It is refused by its type.
+    if isinstance(value, dict) and "type" in value:
+        return value  # It is refused by its type.
     raise refused(where, f"{where} needs a type, and a function.", "invalid_type")
 
 

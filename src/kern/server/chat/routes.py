@@ -47,9 +47,7 @@ async def create(request: Request, caller: RunsCaller) -> Response:
     agent = service.agent(asked.body.model, caller)
     wanted = asked.body.parallel_tool_calls
     if wanted is not None and wanted is not agent.parallel_tool_calls:
-        raise refused(
-            "parallel_tool_calls", "The agent says this itself.", "unsupported_value"
-        )
+        raise refused("parallel_tool_calls", "The agent says this itself.", "unsupported_value")
     check_overrides(agent, asked.overrides)
     if asked.body.stream:
         service.streams.check(caller.user_id)
@@ -122,7 +120,11 @@ def _view(
 
 def _may_replace(agent: AnyAgent, work: RunRequest) -> bool:
     """Say whether what a model says may not be what the run answers."""
-    return work.form is not None or agent.answering is not None or bool(agent.hooks and agent.hooks.post)
+    return (
+        work.form is not None
+        or agent.answering is not None
+        or bool(agent.hooks and agent.hooks.post)
+    )
 
 
 def _refusal_of(run: RunOutput[Any]) -> RequestError:

@@ -1,4 +1,4 @@
-"""From a request for a response to the run that answers it: a new one, a branch, or one that waits."""
+"""From a request to the run that answers it: a new one, a branch, or one that waits."""
 
 import time
 from collections.abc import Sequence
@@ -135,7 +135,6 @@ class Beginning(NamedTuple):
         request = Request.of(
             self.agent,
             said.messages,
-            overrides=self._overrides(),
             output_schema=self.asked.output_schema,
             yield_run_output=True,
             **options,
@@ -152,7 +151,7 @@ class Beginning(NamedTuple):
         if last is None or last.is_terminal:
             check_results(open_calls([] if last is None else last.messages), self.said.messages)
 
-    def _options(self, metadata: dict[str, Any]) -> RunOptions:
+    def _options(self, metadata: dict[str, Any], *, whole: bool = False) -> RunOptions:
         """Return what any run that answers a request is begun with."""
         body = self.asked.body
         options: RunOptions = {
@@ -162,6 +161,7 @@ class Beginning(NamedTuple):
             "metadata": metadata,
             "stream_events": True,
             "raise_on_error": False,
+            "overrides": self._overrides(whole=whole),
         }
         if body.background:
             options["webhook"] = body.webhook
@@ -227,8 +227,7 @@ class Beginning(NamedTuple):
                 self.said.messages,
                 {"fork": True, "continue_from": "end"},
                 yield_run_output=True,
-                overrides=self._overrides(whole=whole),
-                **self._options(metadata),
+                **self._options(metadata, whole=whole),
             )
         except RunNotFoundError as error:  # It is in another database than the agent's.
             raise refused(param, str(error), "previous_response_not_found", 404) from error
@@ -341,9 +340,7 @@ async def _check_ended(found: Found, previous: str) -> None:
     record, param = found.record, "previous_response_id"
     last = ResponseId(record.run_id, await found.current())
     if found.response.stretch < last.stretch:
-        raise _wrong_status(
-            f"The response {previous} was continued: go on from {last}.", param
-        )
+        raise _wrong_status(f"The response {previous} was continued: go on from {last}.", param)
     if record.status is RunStatus.paused:
         raise _wrong_status(
             f"The response {previous} waits for a person. Answer its mcp_approval_request with an "
@@ -382,9 +379,7 @@ def _wrong_status(detail: str, param: str) -> RequestError:
     return refused(param, detail, "wrong_status", 409)
 
 
-def _with_stretch(
-    known: Remembered, place: int, stretch: Stretch, foreground: bool
-) -> Remembered:
+def _with_stretch(known: Remembered, place: int, stretch: Stretch, foreground: bool) -> Remembered:
     """Return what is remembered of a run that goes on, with one response more."""
     stretches = list(known.stretches[:place])
     while len(stretches) < place:  # Those that were asked for otherwise.

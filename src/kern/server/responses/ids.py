@@ -80,7 +80,9 @@ def session_of(conversation: str, param: str = "conversation_id") -> str:
 
 def no_conversation(text: str, param: str = "conversation_id") -> RequestError:
     """Return what is said of a conversation that there is not, or that is another user's."""
-    return RequestError(404, f"There is no conversation {text!r:.300}.", code="not_found", param=param)
+    return RequestError(
+        404, f"There is no conversation {text!r:.300}.", code="not_found", param=param
+    )
 
 
 def _is_id(text: str) -> bool:

@@ -52,7 +52,9 @@ class Said(NamedTuple):
     approvals: list[Approval]
 
 
-def refused(param: str, detail: str, code: str = "invalid_value", status: int = 400) -> RequestError:
+def refused(
+    param: str, detail: str, code: str = "invalid_value", status: int = 400
+) -> RequestError:
     """Return what a request is refused with for one of its parameters."""
     return RequestError(status, detail, code=code, param=param)
 
@@ -177,9 +179,7 @@ class InputReader:
         if not isinstance(reason, str | None):
             raise refused(f"{param}.reason", "The reason of an mcp_approval_response is a text.")
         request = _text(item, "approval_request_id", param)
-        self._approvals.append(
-            Approval(request, approve, reason, f"{param}.approval_request_id")
-        )
+        self._approvals.append(Approval(request, approve, reason, f"{param}.approval_request_id"))
 
     def _add_call(self, call: ToolCall, param: str) -> None:
         if call.id in self._calls:
@@ -197,9 +197,7 @@ class InputReader:
 
     def _add_result(self, call_id: str, content: object, param: str) -> None:
         if call_id in self._results:
-            raise refused(
-                param, f"The call {call_id!r:.100} has two outputs.", "duplicate_item"
-            )
+            raise refused(param, f"The call {call_id!r:.100} has two outputs.", "duplicate_item")
         self._results[call_id] = Message("tool", content, tool_call_id=call_id)  # type: ignore[arg-type] # It was read as a content.
         if call_id in self._calls:
             self._open = False  # A later call is of another answer.
@@ -237,7 +235,8 @@ def _content(item: Item, name: str, param: str) -> str | tuple[Part, ...]:
 
 def _part(value: object, where: str) -> object:
     """Return a part in kern's own form; None for a refusal, which is looked at elsewhere."""
-    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        raise refused(where, "A part of a content is an object with a type.", "invalid_type")
     match value:
         case {"type": "input_text" | "output_text" | "text", "text": str(text)}:
             return {"type": "text", "text": text}
@@ -252,13 +251,11 @@ def _part(value: object, where: str) -> object:
             )
         case {"type": "input_image" | "input_file" | "input_audio"}:
             return _media(value, where)
-        case {"type": str()}:
-            raise refused(
-                f"{where}.type",
-                f"Content of the type {kind!r:.50} is not supported, or incomplete.",
-                "unsupported_value",
-            )
-    raise refused(where, "A part of a content is an object with a type.", "invalid_type")
+    raise refused(
+        f"{where}.type",
+        f"Content of the type {value.get('type')!r:.50} is not supported, or incomplete.",
+        "unsupported_value",
+    )
 
 
 def _media(value: dict[str, Any], where: str) -> object:

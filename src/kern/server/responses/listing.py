@@ -28,10 +28,7 @@ async def input_items(found: Found, *, with_images: bool = False) -> list[Json]:
     record = await store.get(response.run_id, with_input=True)
     if record is None:
         return []
-    if response.stretch:
-        messages = await _said_after(store, response)
-    else:
-        messages = _given(record)
+    messages = await _said_after(store, response) if response.stretch else _given(record)
     return await items_of(messages, response, record, store if with_images else None)
 
 
@@ -64,7 +61,8 @@ def _given(record: RunRecord) -> Sequence[Message]:
 
 async def _said_after(store: Store, response: ResponseId) -> list[Message]:
     """Return what a run was told when it went on after its ``stretch``-th pause."""
-    pauses, said = 0, []
+    said: list[Message] = []
+    pauses = 0
     for row in await store.events(response.run_id, 0):
         pauses += row.type == Paused.__name__
         if row.type == Continued.__name__ and pauses == response.stretch:
@@ -91,9 +89,7 @@ async def _items(message: Message, record: RunRecord, store: Store | None) -> li
     content = [await _part(each, record, store) for each in parts]
     if isinstance(message.content, str):
         content = [{"type": "input_text", "text": message.content}]
-    return [
-        {"type": "message", "role": message.role, "content": content, "status": "completed"}
-    ]
+    return [{"type": "message", "role": message.role, "content": content, "status": "completed"}]
 
 
 def _answer(message: Message) -> list[Json]:

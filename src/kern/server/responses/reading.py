@@ -116,8 +116,8 @@ async def standing(found: Found) -> tuple[Json, dict[str, str]]:
     record, response = found.record, found.response
     is_live = record.status in (RunStatus.pending, RunStatus.running)
     if is_live and response.stretch >= await found.current():
-        status = "queued" if record.status is RunStatus.pending else "in_progress"
-        return response_object(found.view(), Standing(status=status), []), poll_after(record)
+        how = Standing(status="queued" if record.status is RunStatus.pending else "in_progress")
+        return response_object(found.view(), how, []), poll_after(record)
     translator, _ = await folded(found)
     return translator.response(), {}
 

@@ -305,9 +305,7 @@ def check_metadata(metadata: Mapping[str, str] | None) -> None:
                 f"{name!r:.100}.",
             )
         if len(value) > 512:
-            raise refused(
-                f"metadata.{name}", f"metadata[{name!r}] has more than 512 characters."
-            )
+            raise refused(f"metadata.{name}", f"metadata[{name!r}] has more than 512 characters.")
 
 
 def client_tools(tools: Sequence[Item]) -> tuple[ClientTool, ...]:
@@ -339,9 +337,7 @@ def client_tools(tools: Sequence[Item]) -> tuple[ClientTool, ...]:
     return tuple(found.values())
 
 
-def tool_choice(
-    given: str | Item | None, tools: Sequence[ClientTool], agent_id: str
-) -> str | None:
+def tool_choice(given: str | Item | None, tools: Sequence[ClientTool], agent_id: str) -> str | None:
     """Return which tool the model is to call: ``"auto"``, ``"none"``, ``"required"``, or a name.
 
     Raises:
@@ -358,7 +354,8 @@ def tool_choice(
             if label == agent_id:
                 return name
             raise refused(
-                "tool_choice.server_label", f"There is no server {label!r:.100}; the agent's own "
+                "tool_choice.server_label",
+                f"There is no server {label!r:.100}; the agent's own "
                 f"tools have the server_label {agent_id!r}.",
             )
     raise refused(
@@ -385,8 +382,8 @@ def schema_of(
             if format.description is not None:
                 schema.setdefault("description", format.description)
             try:
-                Form.of(schema)
+                Form.of(schema, param)
             except ConfigurationError as error:
-                raise refused(param, str(error)) from error
+                raise refused(param, f"{str(error).rstrip('.')}.") from error
             return schema
     return None

@@ -13,10 +13,9 @@ from kern.run.base import RunStatus
 from kern.server.caller import Caller, RunsCaller
 from kern.server.gone import unless_gone
 from kern.server.ids import keyed_run_id, reused_key
-from kern.server.responses.events import encoded
 from kern.server.queries import Query
 from kern.server.responses.begin import Beginning, Begun
-from kern.server.responses.events import Translator
+from kern.server.responses.events import Translator, encoded
 from kern.server.responses.ids import ResponseId
 from kern.server.responses.items import read_input, refused
 from kern.server.responses.listing import input_items
@@ -142,9 +141,7 @@ async def list_input_items(request: Request, caller: RunsCaller, response_id: st
     return _json(query.page(items))
 
 
-async def _earlier(
-    service: Service, caller: Caller, asked: Asked, run_id: str
-) -> Found | None:
+async def _earlier(service: Service, caller: Caller, asked: Asked, run_id: str) -> Found | None:
     """Return the response that a request with the same key has begun before; None for none.
 
     Raises:
@@ -193,9 +190,7 @@ async def _told_again(
     return _json(body, headers)
 
 
-async def _in_background(
-    service: Service, caller: Caller, asked: Asked, begun: Begun
-) -> Response:
+async def _in_background(service: Service, caller: Caller, asked: Asked, begun: Begun) -> Response:
     """Submit a response, and return it as it was accepted, or the stream of its events."""
     streamed = bool(asked.body.stream)
     work = begun.work.to_be_read() if streamed else begun.work
