@@ -11,6 +11,7 @@ from kern.server.headers import add_headers
 from kern.server.lifespan import lifespan
 from kern.server.limits import Limits, add_limits
 from kern.server.metrics import Counting
+from kern.server.openapi import add_document
 from kern.server.problems import add_problems
 from kern.server.responses import routes as responses
 from kern.server.runs import routes as runs
@@ -61,6 +62,7 @@ def create_app(
     app.state.kern = service
     for each in (responses, conversations, models, chat, runs, health):
         app.include_router(each.router)
+    add_document(app)
     # What is added later is further out.
     add_limits(app, limits)
     add_problems(app)

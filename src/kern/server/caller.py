@@ -145,12 +145,17 @@ async def caller_of(request: Request) -> Caller:
 _SHOWN = HTTPBearer(auto_error=False, description="An API key, or a JSON Web Token.")
 
 
-def needs(scope: Scope) -> Callable[..., object]:
-    """Return the dependency of a route that only callers with a scope may use."""
+def needs(scope: Scope, *others: Scope) -> Callable[..., object]:
+    """Return the dependency of a route that only callers with a scope may use, or one of several.
+
+    Args:
+        scope: the scope that a caller who has none of them is told.
+        others: those that will do as well.
+    """
 
     async def check(request: Request, _: Annotated[object, Depends(_SHOWN)]) -> Caller:
         caller = await caller_of(request)
-        if caller.may(scope):
+        if any(map(caller.may, (scope, *others))):
             return caller
         raise RequestError(403, f"This needs the scope {scope}.", code="insufficient_scope")
 

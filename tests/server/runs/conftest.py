@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 import httpx
 import pytest
-from runs_api import Api, ByName, agents_on
+from runs_api import Api, ByName, agents_on, ended
 from served import served
 
 from kern.db.postgres import PostgresDb
@@ -32,6 +32,12 @@ def api(
         api = Api(url, gates)
         yield api
         api.close()
+
+
+@pytest.fixture(scope="module")
+def done(api: Api) -> str:
+    """A run of Ada's that has ended."""
+    return str(ended(api.as_("ada"))["run_id"])
 
 
 @pytest.fixture

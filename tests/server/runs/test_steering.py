@@ -95,6 +95,12 @@ def test_a_run_goes_on_with_what_was_decided(
     assert says in answered(client, run_id, id=requirement["id"], **answer)
 
 
+@pytest.fixture(scope="module")
+def waiting(api: Api) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Runs that wait for a call of a tool each."""
+    return {tool: asked(api.as_("ada", "runs,approve"), tool) for tool in ("send", "book")}
+
+
 @pytest.mark.parametrize(
     ("tool", "answer", "status"),
     [
@@ -112,10 +118,14 @@ def test_a_run_goes_on_with_what_was_decided(
     ],
 )
 def test_an_answer_that_does_not_fit_is_refused_and_the_run_waits_on(
-    api: Api, tool: str, answer: dict[str, Any], status: int
+    api: Api,
+    waiting: dict[str, tuple[str, dict[str, Any]]],
+    tool: str,
+    answer: dict[str, Any],
+    status: int,
 ) -> None:
     client = api.as_("ada", "runs,approve")
-    run_id, requirement = asked(client, tool)
+    run_id, requirement = waiting[tool]
     body = {"requirements": [{"id": requirement["id"]} | answer]}
     response = client.post(f"/v1/runs/{run_id}/continue", json=body)
     assert response.status_code == status, response.text
@@ -210,9 +220,8 @@ def test_a_run_is_answered_once_more_in_its_place(api: Api, ada: httpx.Client) -
     ],
 )
 def test_what_contradicts_itself_is_refused(
-    ada: httpx.Client, action: str, body: dict[str, Any]
+    ada: httpx.Client, done: str, action: str, body: dict[str, Any]
 ) -> None:
-    run_id = ended(ada)["run_id"]
-    response = ada.post(f"/v1/runs/{run_id}/{action}", json=body)
+    response = ada.post(f"/v1/runs/{done}/{action}", json=body)
     assert response.status_code == 400, response.text
     assert response.headers["content-type"] == "application/problem+json"

@@ -42,7 +42,7 @@ class Problem(BaseModel):
     param: str | None = Field(None, description="The parameter that it is about.")
 
 
-_PROBLEM = Problem.model_json_schema()
+_PROBLEM = {"$ref": f"#/components/schemas/{Problem.__name__}"}  # The application has it there.
 
 
 class Body(BaseModel):

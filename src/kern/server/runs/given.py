@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, JsonValue
 
+from kern.agent.options import Input as AgentInput
 from kern.run.usage import UsageLimits
 from kern.server.runs.documented import Body
 
@@ -18,8 +19,13 @@ def _within(moment: datetime) -> datetime:
 Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(_within)]
 """A moment with a time zone."""
 
-Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=255)]
-"""An id."""
+Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""An id, or a name."""
+
+SessionId: TypeAlias = Annotated[
+    str, Field(min_length=1, max_length=255, pattern=r"^[^/\x00-\x1f\x7f]+$")
+]
+"""The id of a session, which is found by its path."""
 
 Values: TypeAlias = dict[str, JsonValue]
 """A JSON object."""
@@ -85,6 +91,14 @@ class GivenMessage(Body):
 Input: TypeAlias = str | list[GivenMessage] | Values
 """What a run is given: a text, messages, or the values that its agent's `input_schema` says."""
 
+
+def input_of(given: Input) -> AgentInput:
+    """Return what a client gives a run, as agents take it."""
+    if isinstance(given, list):
+        return [each.model_dump(exclude_none=True) for each in given]
+    return given
+
+
 _INPUT = Field(
     description="A text; messages, whose content is a text or parts as OpenAI's APIs have them; "
     "or an object, where the agent takes one.",
@@ -127,8 +141,8 @@ class NewRun(Body):
 
     agent: Id = Field(description="The agent's id.")
     input: Annotated[Input, _INPUT]
-    session_id: Annotated[str, Field(pattern=r"^[^/]+$", min_length=1, max_length=255)] | None = (
-        Field(None, description="The conversation; by default a new one.")
+    session_id: SessionId | None = Field(
+        None, description="The conversation; by default a new one."
     )
     metadata: Annotated[Values, METADATA] | None = None
     timeout: float | None = Field(
@@ -213,8 +227,8 @@ class Fork(Body):
         lt=2**31,
         description="The steps up to the event of this number; what comes after them is done anew.",
     )
-    session_id: Annotated[str, Field(pattern=r"^[^/]+$", min_length=1, max_length=255)] | None = (
-        Field(None, description="The conversation; by default that of the run.")
+    session_id: SessionId | None = Field(
+        None, description="The conversation; by default that of the run."
     )
     metadata: Annotated[Values, METADATA] | None = None
 

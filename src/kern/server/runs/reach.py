@@ -2,8 +2,7 @@
 
 from typing import Annotated, NamedTuple
 
-from fastapi import Depends, Request, Security
-from fastapi.security import HTTPBearer
+from fastapi import Depends, Request
 
 from kern.db.base import Store
 from kern.db.methods import Methods
@@ -12,17 +11,12 @@ from kern.run.approval import Approval
 from kern.run.codec import check_id
 from kern.run.ownership import may_see
 from kern.run.record import RunRecord
-from kern.server.caller import ApprovingCaller, Caller, RunsCaller, Scope, caller_of
+from kern.server.caller import ApprovingCaller, Caller, RunsCaller, Scope, needs
 from kern.server.problems import RequestError
 from kern.server.runs.documented import check_query
 from kern.server.service import AnyAgent, service_of
 
-_bearer = HTTPBearer(
-    scheme_name="bearer",
-    description="An API key (`kern keys create`), or a JSON Web Token. Without authentication "
-    "(`--auth none`, on one machine) it is ignored.",
-    auto_error=False,
-)
+_Looking = Annotated[Caller, Depends(needs(Scope.runs, Scope.approve, Scope.read_all))]
 
 
 class Place(NamedTuple):
@@ -170,11 +164,7 @@ class Reach:
         )
 
 
-async def _looking(request: Request) -> Reach:
-    """Return what a caller reaches who only looks: one of these scopes is enough for that."""
-    caller = await caller_of(request)
-    if not any(map(caller.may, (Scope.runs, Scope.approve, Scope.read_all))):
-        raise RequestError(403, f"This needs the scope {Scope.runs}.", code="insufficient_scope")
+async def _looking(request: Request, caller: _Looking) -> Reach:
     return Reach(caller, service_of(request).visible(caller))
 
 
@@ -195,5 +185,5 @@ Steering = Annotated[Reach, Depends(_steering)]
 Approving = Annotated[Reach, Depends(_approving)]
 """What a caller reaches who answers what runs wait for."""
 
-EVERYWHERE = [Security(_bearer), Depends(check_query)]
+EVERYWHERE = [Depends(check_query)]
 """What holds for all routes."""

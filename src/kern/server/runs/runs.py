@@ -10,7 +10,7 @@ from kern.errors import RunConflictError
 from kern.run.base import RunStatus
 from kern.server.runs.cursors import Paged, page
 from kern.server.runs.documented import Body, Responses, answered, no_query, refused
-from kern.server.runs.given import Id, Moment, NewRun
+from kern.server.runs.given import Id, Moment, NewRun, input_of
 from kern.server.runs.reach import EVERYWHERE, Looking, Steering
 from kern.server.runs.shown import (
     Page,
@@ -23,6 +23,7 @@ from kern.server.runs.shown import (
     run_shown,
 )
 from kern.server.runs.submitting import PATH, Keyed, form_of, options_of
+from kern.server.service import service_of
 
 router = APIRouter(prefix=PATH, tags=["runs"], dependencies=EVERYWHERE)
 
@@ -89,9 +90,10 @@ async def submit_run(request: Request, body: NewRun, reach: Steering) -> Respons
     caller, agent = reach.caller, reach.agent(body.agent)
     given = body.model_dump(mode="json", exclude_none=True)
     keyed = Keyed(request, caller, agent.id, given, body.metadata)
+    await service_of(request).check_queue(agent, caller)
     try:
         run = await agent.arun(
-            given["input"],
+            input_of(body.input),
             background=True,
             stream=False,
             run_id=keyed.run_id,

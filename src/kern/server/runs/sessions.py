@@ -205,7 +205,7 @@ async def update_session_state(
     """
     patch = StatePatch(values_of(texts_of(body)))
     place, row = await reach.session(session_id, reach.steers)
-    if not await place.store.states.change(row.session_id, patch):
+    if body and not await place.store.states.change(row.session_id, patch):
         raise SessionNotFoundError(f"There is no session {session_id!r:.100} any more.")
     return answered(await _state(place, row.session_id))
 

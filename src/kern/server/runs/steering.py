@@ -12,11 +12,12 @@ from kern.run.requirement import RunRequirement
 from kern.server.caller import Caller, Scope
 from kern.server.problems import RequestError
 from kern.server.runs.documented import answered, no_query, refused
-from kern.server.runs.given import Answer, Continuation, Fork, Regeneration
+from kern.server.runs.given import Answer, Continuation, Fork, Regeneration, input_of
 from kern.server.runs.reach import EVERYWHERE, Looking, Reach, Steering
 from kern.server.runs.runs import ACCEPTED, KEYED
 from kern.server.runs.shown import ShownRun, output_of, record_shown
 from kern.server.runs.submitting import PATH, Keyed, accepted
+from kern.server.service import service_of
 
 router = APIRouter(
     prefix=f"{PATH}/{{run_id}}", tags=["runs"], dependencies=[*EVERYWHERE, Depends(no_query)]
@@ -96,7 +97,7 @@ async def continue_run(
     if body.requirements:
         options["requirements"] = _answered(output_of(record).requirements, body.requirements)
     if body.input is not None:
-        options["input"] = body.model_dump(mode="json", exclude_none=True)["input"]
+        options["input"] = input_of(body.input)
     return accepted(request, await agent.acontinue_run(record.run_id, stream=False, **options))
 
 
@@ -114,7 +115,7 @@ async def fork_run(request: Request, run_id: str, body: Fork, reach: Steering) -
     given = body.model_dump(mode="json", exclude_none=True)
     options: ContinueOptions = {
         "fork": True,
-        "input": given.get("input"),
+        "input": None if body.input is None else input_of(body.input),
         "continue_from": body.continue_from,
         "from_seq": body.from_seq,
         "session_id": body.session_id,
@@ -153,6 +154,7 @@ async def _begun(
     """Begin a run with what another has said."""
     agent, record = await reach.run(run_id, reach.steers)
     keyed = Keyed(request, reach.caller, agent.id, given, options.get("metadata"))
+    await service_of(request).check_queue(agent, reach.caller)
     options |= {
         "background": True,
         "user_id": reach.steers,
