@@ -47,11 +47,11 @@ async def test_instructions_are_added_for_this_run_only(db: Database) -> None:
 async def test_an_answer_made_anew_is_made_as_before(db: Database) -> None:
     agent = agent_of(db)
     run = await agent.arun("Hi.", overrides=Overrides(instructions="Be brief.", temperature=0.5))
-    await agent.acontinue_run(run.run_id, regenerate=True)
+    anew = await agent.acontinue_run(run.run_id, regenerate=True)
     assert told(agent, 0) == told(agent, 1)
     assert asked(agent).options == CallOptions(temperature=0.5)
     await agent.acontinue_run(
-        run.run_id, regenerate=True, overrides=Overrides(instructions="Be long.")
+        anew.run_id, regenerate=True, overrides=Overrides(instructions="Be long.")
     )
     assert told(agent)[0] == ("system", "Be kind.\n\nBe long.")
     assert asked(agent).options is None
@@ -183,7 +183,7 @@ async def test_what_the_agent_cannot_have_is_refused() -> None:
     agent = agent_of(None)
     with pytest.raises(InvalidInputError, match=r"overrides must be Overrides\(...\)"):
         await agent.arun("Hi.", overrides={"temperature": 1})  # type: ignore[arg-type] # It is refused.
-    with pytest.raises(InvalidInputError, match="tool_choice must be one of .* not 'none_such'"):
+    with pytest.raises(InvalidInputError, match=r"tool_choice must be one of .* not 'none_such'"):
         await agent.arun("Hi.", overrides=Overrides(tool_choice="none_such"))
     named = {"type": "function", "function": {"name": "work"}}
     await agent.arun("Hi.", overrides=Overrides(tool_choice=named))

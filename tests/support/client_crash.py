@@ -1,4 +1,4 @@
-"""A run that ends with a call of its client, and the one with the result, in a process that dies."""
+"""A run that ends with a call of its client, and the one after it, in a process that dies."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from kern.testing import Reply
 OWN = Overrides(tools=(ClientTool("open_door", "Opens a door."),), instructions="Be brief.")
 
 WRITES = 6
-"""A claim, the answer with its calls, the result of the own one, and the end; a claim, and an end."""
+"""A claim, an answer with calls, the result of the own one, and an end; a claim, and an end."""
 
 
 def then_of(case: str) -> str:

@@ -88,10 +88,12 @@ class Attempt:
         tool_instructions: what the model is told of tools in its system message.
         session_state: the state of its session, once somebody has asked for it.
         is_new_session: whether nothing can be stored of its session, which was made with the run.
+        unstored: whether nothing of the run is to be kept.
         connected: toolkits that were opened for it, to be closed at its end.
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
         stored_history: the history as the run's output is to hold it.
+        traceparent: the trace that it was submitted in, or None.
     """
 
     spec: Spec
@@ -136,9 +138,11 @@ class Attempt:
     tool_instructions: tuple[str, ...] = ()
     addressed: tuple[int, Message] | None = None
     stored_history: Sequence[Message] = ()
+    traceparent: str | None = None
     _told: int = 0
     session_state: SessionState | None = None
     is_new_session: bool = False
+    unstored: bool = False
     connected: list[Toolkit] = field(default_factory=list)
     _run_context: RunContext | None = None
     _pieces: ToolPieces | None = None
@@ -196,6 +200,8 @@ class Attempt:
             else _answering(record.output_schema, spec),
             loaded={} if record.media is None else dict(record.media),
             is_new_session=record.is_new_session,
+            traceparent=record.traceparent,
+            unstored=record.unstored,
         )
 
     @property
@@ -209,6 +215,8 @@ class Attempt:
             output.user_id,
             self.number,
             output.parent_run_id,
+            self.spec.name,
+            self.traceparent,
         )
 
     @property

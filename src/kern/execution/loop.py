@@ -18,6 +18,7 @@ from kern.execution.hook_calls import run_post_hooks, run_pre_hooks, start_in_ba
 from kern.execution.limits import check_turns, check_usage
 from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
+from kern.execution.observing import observed_by
 from kern.execution.offering import disconnect, list_tools
 from kern.execution.requirements import foresee
 from kern.execution.retrying import pause_before_retry
@@ -25,7 +26,7 @@ from kern.execution.sessions import introduce, leave
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
 from kern.run.printable import one_line
-from kern.run.steps import AttemptBegun
+from kern.run.steps import AttemptBegun, Traced
 
 logger = logging.getLogger("kern")
 
@@ -58,6 +59,8 @@ async def carry_out(attempt: Attempt) -> None:
 async def _carry_out(attempt: Attempt) -> None:
     await attempt.replay()
     spec = attempt.spec
+    if spec.middleware:
+        _note_trace(attempt)
     attempt.tools = spec.tools
     if spec.dependencies or attempt.options:
         await resolve_dependencies(attempt)
@@ -79,6 +82,16 @@ async def _carry_out(attempt: Attempt) -> None:
             if not (attempt.foreground and attempt.tries and error.transient):
                 raise
             await _pause(attempt, error)
+
+
+def _note_trace(attempt: Attempt) -> None:
+    """Journal the trace of the first attempt, and let observers of a later one know of it."""
+    first, entries = attempt.state.trace, attempt.journal.entries
+    for each in observed_by(attempt.spec.middleware):
+        if attempt.number > 1 or first is not None:
+            each.goes_on(attempt.info, first, entries[-1].step if entries else None)
+        if (attempt.number == 1 or first is None) and (trace := each.trace()) is not None:
+            attempt.journal.keep(Traced(trace))
 
 
 async def _pause(attempt: Attempt, failure: ModelError) -> None:

@@ -31,7 +31,9 @@ def overridden(spec: Spec, options: Mapping[str, object]) -> Spec:
         return spec
     rules = spec.call_rules or CallRules()
     told = spec.context_rules or ContextRules.of_text(spec.system_message)
-    limits = [each for each in (spec.tool_call_limit, overrides.tool_call_limit) if each is not None]
+    limits = [
+        each for each in (spec.tool_call_limit, overrides.tool_call_limit) if each is not None
+    ]
     history = (spec.history_runs, spec.history_agents)
     if overrides.whole_history:
         told, history = replace(told, history_messages=None, history_calls=None), (LARGEST, "all")

@@ -10,6 +10,7 @@ from kern.execution.call_rules import CallRules
 from kern.execution.context_rules import ContextRules
 from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
+from kern.execution.observing import with_observers
 from kern.execution.retrying import Retrying
 from kern.execution.session_rules import SessionRules
 from kern.models.base import CallOptions, Model, ToolChoice
@@ -223,7 +224,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition: an agent.
             dependencies: those of a run, over the agent's.
         """
-        middleware = tuple(definition.middleware)
+        middleware = tuple(with_observers(definition.middleware))
         if definition.debug_mode:
             middleware = (*middleware, debug_log(definition.debug_level))
         return cls(

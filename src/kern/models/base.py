@@ -233,6 +233,11 @@ class Model(ABC):
         """Who answers; handles and items of an answer mean nothing to any other."""
         return f"{self.provider} {self.id}"
 
+    @property
+    def server_address(self) -> str | None:
+        """Its server by host, port and path, with nothing secret; None where it has none."""
+        return None
+
     async def prepare(self) -> None:  # noqa: B027 # most have nothing to load
         """Load what the first call needs, before others have to wait for it.
 

@@ -116,9 +116,10 @@ class Overrides(msgspec.Struct, frozen=True, omit_defaults=True):
             raise InvalidInputError(f"tool_choice must be a text or a dict, not {choice!r:.50}.")
         if isinstance(choice, Mapping):
             encode(choice, "tool_choice")
-        for name in ("tool_call_limit", "max_output_tokens"):
-            if (count := getattr(self, name)) is not None:
-                check_count(name, count, least=name == "max_output_tokens")
+        if self.tool_call_limit is not None:
+            check_count("tool_call_limit", self.tool_call_limit, least=0)
+        if self.max_output_tokens is not None:
+            check_count("max_output_tokens", self.max_output_tokens)
         if self.reasoning_effort is not None and self.reasoning_effort not in EFFORTS:
             raise InvalidInputError(
                 f"reasoning_effort must be one of {', '.join(EFFORTS)}, not "

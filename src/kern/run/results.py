@@ -1,4 +1,4 @@
-"""Tool calls and their results between runs: which calls are open, and which results answer them."""
+"""Tool calls and their results between runs: which calls are open, and what answers them."""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -18,8 +18,8 @@ def open_calls(messages: Sequence[Message]) -> list[ToolCall]:
 
     Example:
         >>> calls = [ToolCall("a", "look", "{}"), ToolCall("b", "look", "{}")]
-        >>> said = [Message("assistant", tool_calls=calls), Message("tool", "A cat.", tool_call_id="a")]
-        >>> [call.id for call in open_calls(said)]
+        >>> result = Message("tool", "A cat.", tool_call_id="a")
+        >>> [call.id for call in open_calls([Message("assistant", tool_calls=calls), result])]
         ['b']
     """
     given: set[str | None] = set()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
+from kern.db.erasing import IS_SEEN, POSITION
 from kern.db.listing import BEGINNING, Load, RunFilter, is_no_child
 from kern.db.retention import NEWEST
 from kern.db.sqlite.budgets import is_budgeted
@@ -18,7 +19,7 @@ from kern.run.record import RunRecord
 _LISTED = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, error, priority, run_at, timeout, max_attempts, failures, webhook,
     parent_run_id, executor, journal_version, refusal, requirements, error_kind,
-    usage_limits, output_schema, lineage, foreground, replaced_by,
+    usage_limits, output_schema, lineage, foreground, replaced_by, unstored,
     waiting OR concurrency_key IS NOT NULL AS waiting"""
 
 _RECORD = f"{_LISTED}, output"
@@ -31,7 +32,8 @@ class Reading:
         """Use ``tables``."""
         self._runs = tables.runs
         # What who executes a run needs to know of it.
-        self.claimed = f"""{_RECORD}, input, streamed, timeout - (:now - started_at) AS remaining,
+        self.claimed = f"""{_RECORD}, input, streamed, traceparent,
+    timeout - (:now - started_at) AS remaining,
     (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq,
     {is_budgeted(tables)} AS budgeted"""
 
@@ -49,7 +51,8 @@ class Reading:
         """See :meth:`kern.db.base.Store.get`."""
         columns = f"{_RECORD}, input" if with_input else _RECORD
         row = transaction.one(
-            f"SELECT {columns} FROM {self._runs} WHERE run_id = :run_id AND session_id IS NOT NULL",
+            f"SELECT {columns} FROM {self._runs} WHERE run_id = :run_id "
+            f"AND session_id IS NOT NULL AND {IS_SEEN}",
             run_id=run_id,
         )
         return record(row) if row else None
@@ -102,22 +105,25 @@ class Reading:
         if since is not None:
             chosen.append("+created_at >= :since")
             chosen.append(
-                f"position >= (SELECT position FROM {self._runs} WHERE created_at >= :since "
-                "ORDER BY created_at, position LIMIT 1)"
+                f"position >= (SELECT {POSITION} FROM {self._runs} WHERE created_at >= :since "
+                f"ORDER BY created_at, {POSITION} LIMIT 1)"
             )
         until = None if wanted.until is None else wanted.until.timestamp()
         if until is not None:
             chosen.append("+created_at < :until")
             chosen.append(
-                f"position <= (SELECT position FROM {self._runs} WHERE created_at < :until "
-                "ORDER BY created_at DESC, position DESC LIMIT 1)"
+                f"position <= (SELECT {POSITION} FROM {self._runs} WHERE created_at < :until "
+                f"ORDER BY created_at DESC, {POSITION} DESC LIMIT 1)"
             )
         if before is not None:
-            chosen.append(f"position < (SELECT position FROM {self._runs} WHERE run_id = :before)")
+            chosen.append(
+                f"position < (SELECT {POSITION} FROM {self._runs} WHERE run_id = :before)"
+            )
         return transaction.execute(
             f"""
 SELECT {_LISTED}, usage, substr(input, 1, {BEGINNING}) AS beginning, position
-FROM {self._runs} WHERE {" AND ".join(["+session_id IS NOT NULL", *chosen])}
+FROM {self._runs}
+WHERE {" AND ".join(["+session_id IS NOT NULL", "position > 0", IS_SEEN, *chosen])}
 ORDER BY position DESC LIMIT :limit""",
             **values,
             agents=dump(wanted.agents),
@@ -226,8 +232,8 @@ WITH RECURSIVE below (run_id, {column}) AS (
             "AND coalesce(agent_id = :agent_id, true) "
             f"AND (:agent_id IS NOT NULL OR {is_no_child(self._runs)}) "
             f"AND coalesce(user_id = :user_id, true) AS is_shown FROM {self._runs} "
-            "WHERE session_id = :session_id "
-            f"AND position < (SELECT position FROM {self._runs} WHERE run_id = :before) "
+            f"WHERE session_id = :session_id AND position > 0 AND {IS_SEEN} "
+            f"AND position < (SELECT {POSITION} FROM {self._runs} WHERE run_id = :before) "
             f"ORDER BY position DESC LIMIT {NEWEST}",
             session_id=session_id,
             before=before,
@@ -242,7 +248,7 @@ WITH RECURSIVE below (run_id, {column}) AS (
         """See :meth:`kern.db.base.Store.outputs`."""
         statement = (
             f"SELECT position, run_id, output FROM {self._runs} "
-            "WHERE run_id = :run_id AND output IS NOT NULL"
+            f"WHERE run_id = :run_id AND output IS NOT NULL AND {IS_SEEN}"
         )
         found = [transaction.one(statement, run_id=run_id) for run_id in set(run_ids)]
         rows = sorted((row for row in found if row is not None), key=lambda row: row["position"])
@@ -261,7 +267,7 @@ def record(row: sqlite3.Row) -> RunRecord:
     values["status"] = RunStatus(values["status"])
     for column in ("created_at", "started_at", "finished_at", "run_at"):
         values[column] = moment(values[column])
-    for column in ("streamed", "waiting", "budgeted", "foreground"):
+    for column in ("streamed", "waiting", "budgeted", "foreground", "unstored"):
         if column in values:
             values[column] = bool(values[column])
     return RunRecord(**values)

@@ -163,7 +163,8 @@ def _options(options: CallOptions, own: Mapping[str, object], origin: Origin) ->
     given = given_options(options)
     if (tokens := given.pop("max_output_tokens", None)) is not None:
         # The older name is the one that most other servers know, and OpenAI's models refuse.
-        is_older = "max_tokens" in own or not origin.provider.startswith(_WITH_NEW_NAMES)
+        is_new = "max_completion_tokens" in own or origin.provider.startswith(_WITH_NEW_NAMES)
+        is_older = "max_tokens" in own or not is_new
         given["max_tokens" if is_older else "max_completion_tokens"] = tokens
     return given
 
