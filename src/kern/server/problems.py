@@ -36,6 +36,7 @@ from kern.errors import (
     RunStateError,
     RunTimeoutError,
     ScheduleNotFoundError,
+    ServerShutdownError,
     SessionBusyError,
     SessionNotFoundError,
     ThreadLimitError,
@@ -160,6 +161,7 @@ _RULES: dict[type, _Rule] = {
         "Idempotency-Key if you gave one.",
         1.0,
     ),
+    ServerShutdownError: _Rule(503, "server_shutdown", retry_after=1.0),
     ThreadLimitError: _Rule(503, "unavailable", "The server is too busy. Try again.", 1.0),
     RunTimeoutError: _Rule(504, "run_timeout"),
 }

@@ -1,6 +1,8 @@
 """Requests that are made to confuse get an answer of their own, and the server stays up."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -71,9 +73,13 @@ async def test_a_mounted_service_knows_its_callers_and_its_forms() -> None:
     db = InMemoryDb()
     _, secret = await db.acreate_key("ada")
     kern = create_app([agent_of(db)], auth="keys")
-    app = Starlette(
-        routes=[Mount("/kern", kern)], lifespan=lambda _: kern.router.lifespan_context(kern)
-    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with kern.router.lifespan_context(kern):
+            yield
+
+    app = Starlette(routes=[Mount("/kern", kern)], lifespan=lifespan)
     async with (
         uvicorn_here(app) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/kern", trust_env=False) as client,
