@@ -55,6 +55,7 @@ async def test_a_server_survives_what_confuses_it() -> None:
             get(b"/v1/runs/" + b"%2e%2e%2f" * 100, key): 404,
             get(b"/v1/runs/%ff%fe", key): 404,
             get(b"/v1/responses/" + b"x" * 5000, key): 404,
+            get(b"/v1/nowhere", b"Host: [", b"Host: x/v1/chat?"): 404,
             get(b"/v1/probe/who", b"X-HTTP-Method-Override: DELETE", key): 200,
             get(b"/v1/probe/who", b"X-Forwarded-User: bob", b"X-User-Id: bob", key): 200,
             b"\x16\x03\x01\x02\x00\x01": 400,
@@ -67,6 +68,19 @@ async def test_a_server_survives_what_confuses_it() -> None:
             assert found == status, (request, answer)
             assert secret.encode() not in answer
             assert b"Traceback" not in answer
+
+
+async def test_a_host_that_is_none_changes_nothing() -> None:
+    async with uvicorn_here(probed()) as port:
+        for host in (b"[", b"x/v1/chat", b"x?", b"x#", b"user@x", b"\xff", b"", b"[::1", b"::1]:x"):
+            request = (
+                b"GET /v1/nowhere HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n"
+            )
+            answer = await raw(port, request)
+            assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400")), (host, answer)
+            assert b"application/problem+json" in answer or b"HTTP/1.1 400" in answer
+            answer = await raw(port, request.replace(b"nowhere", b"probe/who"))
+            assert answer.startswith((b"HTTP/1.1 403", b"HTTP/1.1 400")), (host, answer)
 
 
 async def test_a_mounted_service_knows_its_callers_and_its_forms() -> None:
