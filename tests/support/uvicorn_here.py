@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 @asynccontextmanager
 async def uvicorn_here(app: ASGIApp) -> AsyncIterator[int]:
     """Serve an application, and yield the port; its connections are cut at the end."""
-    listening = socket.socket()
+    listening = socket.socket(proto=socket.IPPROTO_TCP)  # Else asyncio sends with delay.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
