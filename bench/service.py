@@ -148,7 +148,9 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
     """Open a client without limits."""
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=2**20) as http:
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, read_bufsize=2**20
+    ) as http:
         yield http
 
 

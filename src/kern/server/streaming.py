@@ -232,6 +232,7 @@ class EventStream(Response):
         """Watch the client within this block, and give it pings."""
         loop = asyncio.get_running_loop()
         tasks = {"watch": loop.create_task(self._watch(receive))}
+        timer: asyncio.TimerHandle
 
         def beat() -> None:
             nonlocal timer
