@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from kern import __version__
-from kern.cli import approvals, budgets, db, model, schedules, users
+from kern.cli import approvals, budgets, db, keys, model, schedules, users
 from kern.cli.runs import commands as runs
 from kern.cli.serve.command import serve
 from kern.cli.worker.command import worker
@@ -38,6 +38,7 @@ app.command()(workers)
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(db.app, name="db")
+app.add_typer(keys.app, name="keys")
 app.add_typer(model.app, name="model")
 app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedules")

@@ -52,6 +52,11 @@ async def open_runtime(database: Database, settings: Settings | None = None) -> 
     return runtime
 
 
+def runtimes() -> list[Runtime]:
+    """Return what all event loops of the process have opened; it is safe in any thread."""
+    return [each.result() for each in [*_runtimes.values()] if each.done() and _succeeded(each)]
+
+
 def runtimes_here() -> list[Runtime]:
     """Return what the running event loop has opened."""
     loop = asyncio.get_running_loop()

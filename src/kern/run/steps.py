@@ -63,6 +63,19 @@ class AttemptBegun(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class Traced(Step):
+    """The first attempt was observed; later ones refer to it.
+
+    Attributes:
+        traceparent: in which trace, as W3C Trace Context writes it.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallBegun(Step):
     """A model was asked, while somebody reads the run."""
 
@@ -438,6 +451,7 @@ AnyStep: TypeAlias = (
     | ChildEnded
     | ToolSlice
     | CustomHappened
+    | Traced
 )
 
 PIECE_KINDS = tuple(kind.__name__ for kind in (CallBegun, TextSlice))

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
-from kern.server import health
+from kern.server import conversations, health, models
 from kern.server.auth import Auth, authenticator_of
+from kern.server.chat import routes as chat
 from kern.server.headers import add_headers
 from kern.server.lifespan import lifespan
 from kern.server.limits import Limits, add_limits
 from kern.server.metrics import Counting
+from kern.server.openapi import add_document
 from kern.server.problems import add_problems
+from kern.server.responses import routes as responses
+from kern.server.runs import routes as runs
 from kern.server.service import AnyAgent, Service
 
 
@@ -56,7 +60,9 @@ def create_app(
         lifespan=lambda _: lifespan(service, worker=worker, grace=grace),
     )
     app.state.kern = service
-    app.include_router(health.router)
+    for each in (responses, conversations, models, chat, runs, health):
+        app.include_router(each.router)
+    add_document(app)
     # What is added later is further out.
     add_limits(app, limits)
     add_problems(app)

@@ -71,6 +71,10 @@ class WorkerProcess:
             KernError: the agents cannot be served.
         """
         try:
+            if self._options.otel:
+                from kern.telemetry import switch_on
+
+                switch_on()
             agents = load_agents(self._options.targets)
             log_to(self._stream, self._options.log, with_pid=self._supervised)
             names = [agent.id for agent in agents]

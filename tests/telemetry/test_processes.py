@@ -1,0 +1,142 @@
+"""One trace holds a run, whatever processes have submitted it, executed it and died of it."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from operator import eq
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from collector import SERVER, Collector, Span
+from elsewhere import environment_of
+from fastapi import FastAPI
+from opentelemetry.sdk.trace import TracerProvider
+from ports import free_port
+from uvicorn import Config, Server
+from worker_command import WorkerCommand
+from workers import NewWorker
+
+from kern.agent import Agent
+from kern.db.postgres import PostgresDb
+from kern.models.openai import OpenAIResponses
+from kern.run.base import RunStatus
+from kern.telemetry import instrument
+from kern.testing import Reply, ResponsesServer
+
+HEARTBEAT = 1.0
+
+APP = """
+import logging, os
+from kern import Agent, PostgresDb
+from kern.models.openai import OpenAIResponses
+
+async def wait() -> str:
+    logging.getLogger("app").warning("in the tool")
+    return "went on"
+
+db = PostgresDb(os.environ["TEST_DB"], os.environ["TEST_TABLE"])
+agent = Agent("Tester", OpenAIResponses("test-model", max_retries=0), tools=[wait], db=db)
+"""
+
+
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[str]:
+    """Serve an application on loopback; yields where."""
+    port = free_port()
+    server = Server(Config(app, port=port, log_level="warning"))
+    task = asyncio.create_task(server.serve())
+    async with asyncio.timeout(20):
+        while not server.started:  # noqa: ASYNC110 # it has no event
+            await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.mark.timeout(120)
+async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_was_killed(
+    postgres_db: PostgresDb,
+    collector: Collector,
+    tracers: TracerProvider,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    new_worker: NewWorker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
+    server.script += [Reply.tool_calls(("wait", {})), Reply.text("It went on.")]
+    instrument(tracer_provider=tracers)
+    agent = Agent("Tester", model, db=postgres_db)
+    app = FastAPI(telemetry={"tracer_provider": tracers})
+
+    @app.post("/runs")
+    async def submit() -> str:
+        return (await agent.arun("Go on.", background=True)).run_id
+
+    async with (
+        serving(app) as url,
+        ClientSession() as client,
+        client.post(f"{url}/runs") as answer,
+    ):
+        run_id = await answer.json()
+    [request] = [each for each in await collector.wait("POST /runs") if each.kind == SERVER]
+    environment = environment_of(postgres_db, server.base_url) | {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+        "OTEL_METRIC_EXPORT_INTERVAL": "300",
+        "OTEL_SERVICE_NAME": "workers",
+    }
+    ledger = tmp_path / "ledger"
+    first = new_worker(
+        postgres_db,
+        tools=("wait",),
+        KERN_HEARTBEAT=str(HEARTBEAT),
+        TEST_LEDGER=str(ledger),
+        **environment,
+    )
+    [earlier] = await collector.wait("chat")
+    await collector.wait_for_metric("kern.worker.slots", partial(eq, 1))
+    await collector.wait_for_metric("db.client.connection.max")
+    first.send(signal.SIGKILL)
+    options = ("--otel", "--log", "json", "--heartbeat", str(HEARTBEAT))
+    second = WorkerCommand(tmp_path, environment, *options, app=APP)
+    try:
+        [attempt] = await collector.wait("invoke_agent", timeout=40)
+        second.send(signal.SIGTERM)
+        assert await second.ended() == 0
+    finally:
+        second.close()
+    run = await agent.aget_run_output(run_id)
+    assert run is not None
+    assert run.status is RunStatus.completed
+    [call] = await collector.wait("execute_tool wait")
+    assert {each.trace_id for each in collector.spans} == {request.trace_id}
+    assert attempt.attributes["kern.run.attempt"] == run.attempt > 1
+    assert attempt.resource["service.name"] == "workers"
+    # Both attempts are below the request, and the later one knows of the first, which was lost.
+    assert _is_below(collector, attempt, request)
+    assert (earlier.trace_id, earlier.parent_id) in attempt.links
+    assert call.parent_id == attempt.span_id
+    about = {"kern_agent_id": "tester"}
+    await collector.wait_for_metric("kern.run.lost_leases", partial(eq, 1), **about)
+    await collector.wait_for_metric("kern.run.takeovers", partial(eq, 1), **about)
+    wait, count = await collector.wait_for_metric("kern.run.queue_wait", **about)
+    assert (count, wait > 0) == (1, True)
+    await collector.wait_for_metric("kern.runs", kern_run_status="COMPLETED", **about)
+    lines = [each for each in second.lines if each.get("run_id") == run_id]
+    said = {each.get("event") or each["message"]: each.get("trace_id") for each in lines}
+    assert {said["started"], said["in the tool"], said["completed"]} == {request.trace_id}
+
+
+def _is_below(collector: Collector, span: Span, above: Span) -> bool:
+    """Say whether a span is below another one; FastAPI has some of its own between."""
+    spans = {each.span_id: each for each in collector.spans}
+    while span.span_id != above.span_id:
+        span = spans[span.parent_id]
+    return True
