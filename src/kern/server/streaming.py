@@ -25,6 +25,9 @@ STALL = 30.0
 # How long the end of a stream may take to be sent, in seconds.
 _LAST_WORD = 1.0
 
+# How many pieces a stream may send before others have their turn.
+_TURN = 50
+
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _PING = b": ping\n\n"
 
@@ -210,8 +213,12 @@ class EventStream(Response):
             with self._streams.opened(self):
                 async with self._looked_after(receive, send):
                     await self._put(send, start)
+                    sent = 0
                     async for piece in self._events:
                         await self._put(send, _body(piece))
+                        sent += 1
+                        if sent % _TURN == 0:  # Neither the events nor a server have to wait.
+                            await asyncio.sleep(0)
 
     async def _complete(self, send: Send) -> None:
         """Tell the client that the stream is complete, if it reads that."""
