@@ -71,6 +71,10 @@ def run(options: Options, host: str, port: int) -> None:
 
 def _application(options: Options) -> FastAPI:
     stream = claim_output(options.log)
+    if options.otel:
+        from kern.telemetry import switch_on
+
+        switch_on()
     agents = load_agents(options.targets)
     auth: Auth = NoAuthentication(anywhere=True) if options.auth == "insecure" else options.auth
     app = create_app(agents, auth=auth, worker=options.worker, grace=options.grace)
