@@ -107,7 +107,7 @@ async def stream(server: Server, path: str) -> Client:
         pytest.param(UVICORN, SERVICE + MOUNTED, -15, marks=pytest.mark.nightly),
         pytest.param((*UVICORN, "--loop", "uvloop"), SERVICE, -15, marks=pytest.mark.nightly),
         pytest.param((*UVICORN, "--workers", "2"), SERVICE, 0, marks=pytest.mark.nightly),
-        (GUNICORN, SERVICE, 0),
+        pytest.param(GUNICORN, SERVICE, 0, marks=pytest.mark.nightly),
     ],
     ids=["uvicorn", "mounted", "uvloop", "uvicorn-2", "gunicorn-2"],
 )
