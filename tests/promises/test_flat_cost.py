@@ -18,6 +18,7 @@ from stores import CLAIM, EXPIRED, LEASE, ending, execute, new_run, seconds_ago,
 
 from kern.db.base import Store
 from kern.db.database import Database
+from kern.db.erasing import BEHIND
 from kern.db.listing import RunFilter
 from kern.db.sessions import SessionFilter
 from kern.db.sqlite import SqliteDb
@@ -317,6 +318,9 @@ def lists(lately: datetime) -> dict[str, RunFilter]:
         "ERROR": RunFilter(statuses=ERROR),
         "not ended": RunFilter(statuses=UNENDED),
         "of a rare agent": RunFilter("rare"),
+        "of two agents": RunFilter(agents=("agent", "rare")),
+        "of two rare agents": RunFilter(agents=("rare", "rarer")),
+        "of a user and two agents": RunFilter(user_id="user", agents=("agent", "rare")),
         "of a rare session": RunFilter(session_id="rare"),
         "of a rare user": RunFilter(user_id="rare"),
         "ERROR of a user": RunFilter(user_id="user", statuses=ERROR),
@@ -355,6 +359,40 @@ async def test_a_list_costs_the_same_however_many_runs_there_are(costs: Costs) -
 
     await grow(20, 9)
     await costs.assert_flat(look, partial(grow, MANY, 6))
+
+
+async def test_lists_and_erasures_cost_the_same_however_many_runs_are_erased(costs: Costs) -> None:
+    store, count = costs.store, costs.count
+
+    async def look() -> None:
+        for which in ("all", "COMPLETED", "of an agent", "of a session", "of a user"):
+            assert len(await count(which, store.find(lists(datetime.now(UTC))[which], 10)))
+        sessions = store.sessions
+        assert len(await count("runs", sessions.runs("session", 3, user_id=None))) == 3
+        assert len(await count("previews", sessions.previews(["session"], 3))) == 3
+        assert len(await count("history", store.history("session", "last", 3))) == 3
+        await count("get", sessions.get("session"))
+        run_id = str(uuid4())
+        await store.submit(new_run(run_id, session_id=run_id, unstored=True, lease=LEASE))
+        await store.settle(ending(run_id))
+        await count("erase", store.erasing.erase([run_id]))
+        assert await count("hide", store.erasing.hide("first")) is False
+        await count("sweep", sweep(store))
+
+    async def grow(count: int) -> None:
+        tombstones = {
+            "run_id": f"'{count} erased ' || n",
+            "user_id": "'user'",
+            "position": f"n + {count} - {BEHIND}",
+            "erased_at": seconds_ago(store, 1),
+            "finished_at": seconds_ago(store, 1),
+        }
+        await insert(store, count, **tombstones)
+
+    await insert(store, 20, run_id="'few ' || n", user_id="'user'", output="'\"Hi\"'")
+    await store.submit(new_run("last"))
+    await grow(20)
+    await costs.assert_flat(look, partial(grow, MANY))
 
 
 async def test_a_session_is_read_at_the_same_cost_however_many_runs_it_has(costs: Costs) -> None:
@@ -405,6 +443,8 @@ async def test_sessions_are_listed_at_the_same_cost_however_many_there_are(costs
             "of a rare user": SessionFilter(user_id="rare"),
             "of an agent": SessionFilter(agent_id="agent"),
             "of a rare agent": SessionFilter(agent_id="rare"),
+            "of two agents": SessionFilter(agents=("agent", "rare")),
+            "of a user and two agents": SessionFilter("user", agents=("agent", "rare")),
             "by name": SessionFilter(name="trip"),
             "since lately": SessionFilter(since=lately - timedelta(hours=1)),
         }.items():

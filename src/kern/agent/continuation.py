@@ -200,6 +200,11 @@ class Continuation(msgspec.Struct, frozen=True):
             raise RunNotFoundError(
                 f"There is no run {self.run_id!r} in the session {session_id!r:.260}."
             )
+        if record.unstored and given.get("background"):
+            raise InvalidInputError(
+                f"Run {self.run_id} was begun with store=False: not with background=True, for "
+                "nobody could read what it says."
+            )
         names = ("new_run_id", "additional_instructions", "overrides")
         unused = [name for name in names if given.get(name)]
         if unused:

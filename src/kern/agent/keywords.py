@@ -165,6 +165,7 @@ class RunOptions(BesideOptions, total=False):
     files: Sequence[File] | None
     dependencies: Mapping[str, object] | None
     raise_on_error: bool | None
+    store: bool
 
 
 KEYWORDS = ("name", "model", *AgentOptions.__annotations__, "output_schema", "dependencies")

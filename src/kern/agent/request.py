@@ -1,6 +1,6 @@
 """A run that a caller has asked for, and the ways to carry it out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
@@ -23,7 +23,7 @@ from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.event import RunOutputEvent
-from kern.run.input import RunInput
+from kern.run.input import OVERRIDES, RunInput
 from kern.run.record import NewRun
 from kern.run.state import texts_of
 from kern.run.steps import OPTIONS_VERSION, OVERRIDES_VERSION, TYPED_VERSION
@@ -79,6 +79,7 @@ class Request(Work, frozen=True, kw_only=True):
         connection: object | None = None,
         output_schema: object = None,
         dependencies: Mapping[str, object] | None = None,
+        store: bool = True,
         **beside: Unpack[BesideOptions],
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
@@ -105,6 +106,10 @@ class Request(Work, frozen=True, kw_only=True):
             }
             if unused := [name for name, is_set in background_only.items() if is_set]:
                 raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
+        if not store and background:
+            raise InvalidInputError(
+                "store=False: not with background=True, for nobody could read what the run says."
+            )
         media = None
         if images or audio or videos or files:
             media = {"images": images, "audio": audio, "videos": videos, "files": files}
@@ -137,8 +142,10 @@ class Request(Work, frozen=True, kw_only=True):
             webhook=webhook,
         )
         if kept or agent.summarizes or agent.hooks is not None or agent.uses_state:
-            version = OVERRIDES_VERSION if "overrides" in kept else OPTIONS_VERSION
+            version = OVERRIDES_VERSION if OVERRIDES in kept else OPTIONS_VERSION
             run = msgspec.structs.replace(run, journal_version=version)
+        if not store:
+            run = msgspec.structs.replace(run, unstored=True)
         form = None
         if output_schema is not None or agent.answering is not None:
             run, form = _formed(run, agent, output_schema)
@@ -187,12 +194,10 @@ class Request(Work, frozen=True, kw_only=True):
         agent, run = self.agent, self.continued().run
         if self.attachments is not None:
             run = await self.attachments.attached(run)
-        if agent.db is not None:
-            runtime = await runtime_of(agent)
-            return await runtime.execute(agent, run, emit, self.dependencies)
-        if agent.store_events:
-            return await _with_events(agent, run, emit, self.dependencies)
-        return await execute_alone(agent, run, emit, self.dependencies)
+        execute = execute_alone if agent.db is None else (await runtime_of(agent)).execute
+        if agent.store_events and (agent.db is None or run.unstored):
+            return await _with_events(execute, agent, run, emit, self.dependencies)
+        return await execute(agent, run, emit, self.dependencies)
 
     @override
     def to_be_read(self) -> Self:
@@ -211,7 +216,13 @@ class Request(Work, frozen=True, kw_only=True):
 
 
 async def _with_events(
-    agent: AnyAgent, run: NewRun, emit: Emit | None, dependencies: Mapping[str, object] | None
+    execute: Callable[
+        [AnyAgent, NewRun, Emit | None, Mapping[str, object] | None], Awaitable[RunOutput]
+    ],
+    agent: AnyAgent,
+    run: NewRun,
+    emit: Emit | None,
+    dependencies: Mapping[str, object] | None,
 ) -> RunOutput:
     """Carry out a run that is kept nowhere, and have it hold its events."""
     events: list[RunOutputEvent] = []
@@ -222,7 +233,7 @@ async def _with_events(
         if emit is not None:
             emit(event)
 
-    output = await execute_alone(agent, run, keep, dependencies)
+    output = await execute(agent, run, keep, dependencies)
     rules = agent.session_rules
     output.events = [each for each in events if rules is None or each.event not in rules.skipped]
     return output
@@ -256,10 +267,9 @@ def _kept(
         texts_of(state)
     given = {**beside, "dependencies": dependencies}
     if (own := beside.get("overrides")) is not None:
-        from kern.run.overrides import stored
+        from kern.agent.overriding import stored
 
-        taken = {*agent.tools, *(each.name for each in agent.session_tools)}
-        given["overrides"] = stored(own, taken)
+        given[OVERRIDES] = stored(agent, own)
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -100,11 +100,13 @@ class Settled(NamedTuple):
         status: the status in which it ended, or PAUSED.
         finished_at: when it ended, by the database's clock.
         lost: see :class:`Appended`.
+        unstored: whether nothing of it is to be kept.
     """
 
     status: RunStatus
     finished_at: datetime | None = None
     lost: tuple[str, ...] = ()
+    unstored: bool = False
 
 
 class Claim(NamedTuple):

@@ -1,4 +1,4 @@
-"""Cancels: stored first, then handed to what executes the run, and to its children."""
+"""Cancels: stored first, then handed to what executes the run, and to its children; erasing."""
 
 import logging
 from collections.abc import Sequence
@@ -68,6 +68,30 @@ class Cancelling:
         if any(model.keeps_answers for model in models):
             await self._cancel_kept_answer(run_id, models)
         return True
+
+    async def erase(self, run_id: str, models: Sequence[Model], user_id: str | None) -> bool:
+        """Have nothing of a run kept, or of its children; say whether there was one.
+
+        Nobody sees it from then on. What has not ended is cancelled, and erased as it ends.
+
+        Args:
+            run_id: the run, as the user calls it.
+            models: the models of the run's agent.
+            user_id: the user whose run it must be; None for any.
+
+        Raises:
+            DatabaseError: it is not erased, or not all of it; the sweep goes on with what is begun.
+        """
+        record = await self._store.get_for(run_id, user_id)
+        if record is None:
+            return False
+        erasing = self._store.erasing
+        while (is_hidden := await erasing.hide(record.run_id)) is None:  # It has not ended.
+            await self.cancel(record.run_id, models)
+        for child in await self._store.children(record.run_id):
+            await self.cancel(child)
+        await erasing.erase([record.run_id])
+        return is_hidden
 
     async def _store_cancel(self, chosen: str, user_id: str | None) -> tuple[str, bool]:
         """Store a cancel; return the run's id, and whether it ends cancelled for this."""

@@ -234,7 +234,8 @@ class Runtime:
                 return output
         if not record.status.is_terminal:
             ended = await self.wait(record.run_id, None, "end" if told is None else "pause")
-            assert ended is not None, "a run that was accepted is known"
+            if ended is None:  # Somebody has erased it.
+                ended = output_of(spec, replace(record, status=RunStatus.cancelled))
             return ended
         return output_of(spec, record)
 
@@ -326,6 +327,12 @@ class Runtime:
     ) -> bool:
         """Cancel a run; see :meth:`kern.dispatch.cancelling.Cancelling.cancel`."""
         return await self._cancelling.cancel(run_id, models, user_id)
+
+    async def erase(
+        self, run_id: str, models: Sequence[Model] = (), user_id: str | None = None
+    ) -> bool:
+        """Erase a run; see :meth:`kern.dispatch.cancelling.Cancelling.erase`."""
+        return await self._cancelling.erase(run_id, models, user_id)
 
     def wait(
         self,

@@ -272,7 +272,13 @@ class Submission:
             RunConflictError: it is another one.
         """
         await self._check_taken(run, connection)
-        return _same(run, await self.found(run.run_id, with_input=True))
+        record = await self._store.get(run.run_id, with_input=True)
+        if record is None:
+            raise RunConflictError(
+                f"run_id {run.run_id!r} is in use for a run that nobody can see: it is erased, or "
+                "its transaction has not ended. Choose a new one."
+            )
+        return _same(run, record)
 
     async def _is_there(self, run: NewRun) -> bool:
         """Say whether there is a run of this id: then it has its media, or has it no more."""
@@ -352,6 +358,7 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         usage_limits=run.usage_limits,
         output_schema=run.output_schema,
         foreground=run.foreground,
+        unstored=run.unstored,
         waiting=accepted.waiting,
         input=run.input,
         streamed=run.streamed,

@@ -95,11 +95,13 @@ class Upkeep:
                 await self._log_loss(run_id)
             for run_id in await self._store.expired_pauses(_EXPIRED):
                 self._subscriptions.notify(run_id)
+        uncommitted = self._definitions.uncommitted
+        unseen = {run_id for run_id, _ in uncommitted}
         for run_id in self._definitions.pinned:
             record = await self._store.get(run_id)
-            if record is not None and record.status.is_terminal:
+            if run_id not in unseen if record is None else record.status.is_terminal:
                 self._definitions.unpin(run_id)
-        if uncommitted := self._definitions.uncommitted:
+        if uncommitted:
             for run_id, transaction in await self._store.rolled_back(uncommitted):
                 self._definitions.unpin(run_id, transaction)
 

@@ -5,7 +5,7 @@ Calls of sequential tools are made alone: a turn's calls are made in groups, one
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence, Set
+from collections.abc import Coroutine, Mapping, Sequence, Set
 from contextlib import nullcontext
 from difflib import get_close_matches
 from functools import partial
@@ -32,7 +32,7 @@ from kern.run.requirement import CallPaused, RequirementKind, place_of
 from kern.run.steps import Paused, ToolConcluded, ToolEnded, ToolsBegun
 from kern.run.tool import ToolCall
 from kern.run.turn import Turn
-from kern.tools import ToolResult
+from kern.tools import Tool, ToolResult
 from kern.tools.hooked import execution_of
 
 logger = logging.getLogger("kern")
@@ -59,10 +59,12 @@ def starts(attempt: Attempt, number: int, calls: Calls) -> tuple[int, ...]:
         number: in which of the run's turns they are.
         calls: calls without a result, with their places.
     """
+    clients = _clients(attempt)
     due = [
         (place, call)
         for place, call in calls
-        if _refusal(attempt, number, place, call, calls) is None
+        if call.name not in clients
+        and _refusal(attempt, number, place, call, calls) is None
         and needed(attempt, number, place, attempt.tools[call.name]) is None
     ]
     return tuple(place for place, _ in next(iter(groups(attempt, due)), ()))
@@ -119,12 +121,15 @@ def check_calls(attempt: Attempt, turn: Turn) -> None:
         )
 
 
-async def use_tools(attempt: Attempt, turn: Turn) -> None:
+async def use_tools(attempt: Attempt, turn: Turn) -> bool:
     """Make the calls of a turn that have no result yet, side by side.
 
     Args:
         attempt: the attempt.
         turn: the model's last answer.
+
+    Returns:
+        Whether the run ends with it: all that is left of its calls are the client's.
 
     Raises:
         MissingToolError: a tool that an earlier attempt was to call is gone.
@@ -135,7 +140,15 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         StaleAttemptError: the run has a later attempt.
     """
     check_calls(attempt, turn)
-    due = turn.open_calls
+    due, clients = turn.open_calls, _clients(attempt)
+    open_calls = len(due)
+    if clients:  # What is refused of theirs has its result here.
+        due = [
+            (place, call)
+            for place, call in due
+            if call.name not in clients or _refusal(attempt, turn.number, place, call) is not None
+        ]
+    is_left = len(due) < open_calls
     await check_tool_calls(attempt, len(due))
     attempt.waits = tuple(
         each
@@ -167,6 +180,13 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         )
     if attempt.wakes_at is not None:
         raise AsleepError(attempt.wakes_at)
+    return is_left
+
+
+def _clients(attempt: Attempt) -> Mapping[str, Tool]:
+    """Return the tools that the run's client calls."""
+    rules = attempt.spec.call_rules
+    return {} if rules is None else rules.client
 
 
 def _in_order(attempt: Attempt, turn: Turn, due: Calls) -> Sequence[Calls]:

@@ -36,7 +36,7 @@ from kern.execution.loop import carry_out
 from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
 from kern.execution.output import details_of, show
-from kern.execution.report import log_failure, with_log
+from kern.execution.report import ended, log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
 from kern.execution.steps import AsleepError
 from kern.failures import check_details, kind_of
@@ -346,6 +346,8 @@ def _delay(until: float, limit: asyncio.Timeout | None) -> float:
 def _told(attempt: Attempt, started: float) -> RunOutput:
     """Return the run as it is after an attempt; if it has failed with that, it is in the log."""
     output = attempt.output
+    for tell in ended:
+        tell(attempt.info, output.status, time.monotonic() - started)
     if output.status is RunStatus.error and output.attempt == attempt.number:
         log_failure(attempt.info, output.error, time.monotonic() - started, attempt.failure)
     return output

@@ -105,27 +105,32 @@ async def _pause(attempt: Attempt, failure: ModelError) -> None:
 
 
 async def _go_on(attempt: Attempt) -> None:
-    """Carry the run on from what its steps say to its answer."""
-    state, hooks = attempt.state, attempt.spec.hooks
+    """Carry the run on from what its steps say to its end."""
+    state = attempt.state
     while True:
         if managed.manager is not None:
             await stop_if_cancelled(attempt.output.run_id)
         if state.is_answered:
-            if attempt.answering is not None and not await is_fit(attempt):
-                continue
-            if hooks is not None:
-                await run_post_hooks(attempt, hooks)
-            if attempt.answering is not None:
-                await suggest(attempt)
-            if attempt.spec.session_rules is not None:
-                await leave(attempt, attempt.spec.session_rules)
-            if hooks is not None:
-                start_in_background(attempt, hooks)
-            return
-        if state.turns and state.turns[-1].open_calls:
-            await use_tools(attempt, state.turns[-1])
+            if attempt.answering is None or await is_fit(attempt):
+                return await _finish(attempt)
+        elif state.turns and state.turns[-1].open_calls:
+            if await use_tools(attempt, state.turns[-1]):
+                return await _finish(attempt)
         else:
             await _ask(attempt)
+
+
+async def _finish(attempt: Attempt) -> None:
+    """Do what follows the run's answer, or its calls that are left to the client."""
+    spec, hooks = attempt.spec, attempt.spec.hooks
+    if hooks is not None:
+        await run_post_hooks(attempt, hooks)
+    if attempt.answering is not None and attempt.state.is_answered:
+        await suggest(attempt)
+    if spec.session_rules is not None:
+        await leave(attempt, spec.session_rules)
+    if hooks is not None:
+        start_in_background(attempt, hooks)
 
 
 async def _resume(attempt: Attempt) -> None:
@@ -214,6 +219,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         settings={"tools": attempt.provided} if attempt.provided else {},
         memo=attempt.memo,
         session_id=attempt.output.session_id,
+        options=spec.call_options,
     )
     if not spec.middleware:
         return await ask_model(attempt, request)

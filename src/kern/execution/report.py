@@ -16,6 +16,10 @@ from kern.run.printable import one_line
 
 logger = logging.getLogger("kern.runs")
 
+ended: list[Callable[[RunInfo, RunStatus, float], None]] = []
+"""Called with each attempt that has come to its end in this process: the run, what it is since then,
+and the seconds that the attempt took."""
+
 
 class RunLog(Middleware):
     """Logs what becomes of a run, with what it is about as attributes of the log record.

@@ -199,7 +199,7 @@ class RunOutput(Made, Generic[Output]):
 
     @property
     def client_calls(self) -> list[ToolExecution]:
-        """The calls of the client's tools with which it ended: a later run begins with their results.
+        """The calls of its client's tools with which it ended; a later run begins with the results.
 
         See :class:`~kern.run.overrides.Overrides`.
         """

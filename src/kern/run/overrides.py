@@ -1,18 +1,16 @@
 """What one run has otherwise than its agent says: more instructions, the client's tools, limits."""
 
-import math
-from collections.abc import Collection, Mapping
+import sys
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from kern.errors import InvalidInputError
 from kern.run.codec import encode
+from kern.run.input import OVERRIDES
 from kern.run.numbers import check_count
 from kern.run.tool import TOOL_NAME, ToolSchema
-
-OVERRIDES = "overrides"
-"""The option of a stored input that holds them."""
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """How long a model may be asked to think, in order."""
@@ -118,54 +116,37 @@ class Overrides(msgspec.Struct, frozen=True, omit_defaults=True):
             raise InvalidInputError(f"tool_choice must be a text or a dict, not {choice!r:.50}.")
         if isinstance(choice, Mapping):
             encode(choice, "tool_choice")
-        for name in ("tool_call_limit", "max_output_tokens"):
-            if (count := getattr(self, name)) is not None:
-                check_count(name, count, least=name == "max_output_tokens")
+        if self.tool_call_limit is not None:
+            check_count("tool_call_limit", self.tool_call_limit, least=0)
+        if self.max_output_tokens is not None:
+            check_count("max_output_tokens", self.max_output_tokens)
         if self.reasoning_effort is not None and self.reasoning_effort not in EFFORTS:
             raise InvalidInputError(
                 f"reasoning_effort must be one of {', '.join(EFFORTS)}, not "
                 f"{self.reasoning_effort!r:.50}."
             )
-        _check_share("temperature", self.temperature, math.inf)
+        _check_share("temperature", self.temperature)
         _check_share("top_p", self.top_p, 1)
 
 
-def stored(given: object, taken: Collection[str]) -> dict[str, object]:
-    """Return overrides as the JSON values that a stored input holds.
+def check_names(names: Iterable[str], taken: Collection[str]) -> None:
+    """Make sure that no tool of a client has the name of another one.
 
     Args:
-        given: what should be overrides.
-        taken: the names of the agent's own tools.
-
-    Raises:
-        InvalidInputError: they are something else, or a tool has the name of one of the agent's.
-    """
-    if not isinstance(given, Overrides):
-        raise InvalidInputError(f"overrides must be Overrides(...), not {given!r:.50}.")
-    check_names(given.tools, taken)
-    values: dict[str, object] = msgspec.to_builtins(given)
-    return values
-
-
-def check_names(tools: Collection[ClientTool], taken: Collection[str]) -> None:
-    """Make sure that no tool of the client has the name of another one.
-
-    Args:
-        tools: the client's.
-        taken: the names of the agent's own.
+        names: those of the client's tools.
+        taken: those of the agent's own.
 
     Raises:
         InvalidInputError: one has.
     """
-    for each in tools:
-        if each.name in taken:
-            raise InvalidInputError(
-                f"The agent has a tool {each.name!r} itself; give the client's another name."
-            )
+    if twice := next((each for each in names if each in taken), None):
+        raise InvalidInputError(
+            f"The agent has a tool {twice!r} itself; give the client's another name."
+        )
 
 
 def overrides_of(options: Mapping[str, object]) -> Overrides | None:
-    """Return what the options of a stored input say of the run's overrides.
+    """Return what the options of a stored input say that the run has otherwise; None for nothing.
 
     Raises:
         ValueError: it is damaged.
@@ -182,10 +163,10 @@ def _check_tools(tools: object) -> None:
         raise InvalidInputError(f"Two tools of the client have the name {twice!r}.")
 
 
-def _check_share(name: str, value: object, most: float) -> None:
+def _check_share(name: str, value: object, most: float | None = None) -> None:
     if value is None:
         return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 <= value < math.inf and value <= most):  # type: ignore[operator] # It is.
-        until = "on" if most == math.inf else f"to {most:g}"
+    limit = sys.float_info.max if most is None else most
+    if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= limit):
+        until = "on" if most is None else f"to {most:g}"
         raise InvalidInputError(f"{name} must be a number from 0 {until}, not {value!r:.50}.")

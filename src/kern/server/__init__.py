@@ -5,6 +5,8 @@ the extra ``server``. What lives here translates between HTTP and what agents an
 anyway: nothing here knows how a run is executed or stored.
 """
 
+from kern.extras import extra
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kern.server.app import create_app
@@ -14,7 +16,7 @@ __all__ = ["create_app"]
 
 def __getattr__(name: str) -> object:
     if name in __all__:
-        from kern.server import app
-
+        with extra("server"):
+            from kern.server import app
         return getattr(app, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

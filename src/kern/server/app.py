@@ -4,10 +4,17 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
+from kern.server import conversations, health, models
 from kern.server.auth import Auth, authenticator_of
+from kern.server.chat import routes as chat
 from kern.server.headers import add_headers
+from kern.server.lifespan import lifespan
 from kern.server.limits import Limits, add_limits
+from kern.server.metrics import Counting
+from kern.server.openapi import add_document
 from kern.server.problems import add_problems
+from kern.server.responses import routes as responses
+from kern.server.runs import routes as runs
 from kern.server.service import AnyAgent, Service
 
 
@@ -32,7 +39,8 @@ def create_app(
             environment say; ``"none"``, not at all, and then only processes on this machine are
             served; or an :class:`~kern.server.caller.Authenticator` of your own.
         worker: whether it executes background runs, too; else only workers do.
-        grace: seconds that runs in flight are given at the end.
+        grace: seconds that foreground runs are given at the end; background runs are released at
+            once, and go on elsewhere or at the next start.
         limits: how much a request may send, and a user ask for; by default ``Limits()``.
         cors_origins: the origins whose pages may call it from a browser, such as
             ``"https://chat.example.com"``; by default none.
@@ -49,10 +57,15 @@ def create_app(
         docs_url=None,  # Its page loads its scripts from elsewhere.
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=lambda _: lifespan(service, worker=worker, grace=grace),
     )
     app.state.kern = service
+    for each in (responses, conversations, models, chat, runs, health):
+        app.include_router(each.router)
+    add_document(app)
     # What is added later is further out.
     add_limits(app, limits)
     add_problems(app)
     add_headers(app, cors_origins)
+    app.add_middleware(Counting)
     return app

@@ -1,13 +1,14 @@
 """Who sends a request, and what that one may."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated
 
 import msgspec
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 from typing_extensions import override
 
 from kern.server.problems import RequestError
@@ -58,6 +59,12 @@ class Caller(msgspec.Struct, frozen=True):
         return None if self.may(Scope.read_all) else self.user_id
 
 
+def scopes_of(names: Iterable[str]) -> frozenset[Scope]:
+    """Return the scopes that have these names; others are nobody's here."""
+    known = {each.value: each for each in Scope}
+    return frozenset(known[name] for name in names if name in known)
+
+
 EVERYBODY = Caller(scopes=frozenset(Scope))
 """The caller of a service without authentication."""
 
@@ -96,7 +103,7 @@ class NoAuthentication(Authenticator):
         host = request.headers.get("host", "")
         client = request.client  # None at a socket in the file system.
         if not self._anywhere and not (
-            _is_local(_name_of(host)) and (client is None or _is_local(client.host))
+            is_local(_name_of(host)) and (client is None or is_local(client.host))
         ):
             raise RequestError(
                 403,
@@ -118,7 +125,7 @@ def _name_of(host: str) -> str:
     return name.removeprefix("[").removesuffix("]")
 
 
-def _is_local(name: str) -> bool:
+def is_local(name: str) -> bool:
     """Say whether a name or an address is this machine's own."""
     try:
         return ip_address(name).is_loopback
@@ -128,20 +135,27 @@ def _is_local(name: str) -> bool:
 
 async def caller_of(request: Request) -> Caller:
     """Return who sends a request; it is asked once a request."""
-    from kern.server.service import service_of
-
     if not hasattr(request.state, "caller"):
-        request.state.caller = await service_of(request).authenticator.authenticate(request)
+        request.state.caller = await request.app.state.kern.caller(request)
     caller: Caller = request.state.caller
     return caller
 
 
-def needs(scope: Scope) -> Callable[[Request], object]:
-    """Return the dependency of a route that only callers with a scope may use."""
+# Says in the OpenAPI document what a request is to show; it is looked at above.
+_SHOWN = HTTPBearer(auto_error=False, description="An API key, or a JSON Web Token.")
 
-    async def check(request: Request) -> Caller:
+
+def needs(scope: Scope, *others: Scope) -> Callable[..., object]:
+    """Return the dependency of a route that only callers with a scope may use, or one of several.
+
+    Args:
+        scope: the scope that a caller who has none of them is told.
+        others: those that will do as well.
+    """
+
+    async def check(request: Request, _: Annotated[object, Depends(_SHOWN)]) -> Caller:
         caller = await caller_of(request)
-        if caller.may(scope):
+        if any(map(caller.may, (scope, *others))):
             return caller
         raise RequestError(403, f"This needs the scope {scope}.", code="insufficient_scope")
 

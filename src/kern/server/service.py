@@ -8,8 +8,9 @@ from fastapi import Request
 from kern.agent.agent import Agent
 from kern.errors import ConfigurationError
 from kern.server.caller import Authenticator, Caller
-from kern.server.limits import Limits
+from kern.server.limits import Limits, Queue, Rate
 from kern.server.problems import RequestError
+from kern.server.readiness import Readiness
 from kern.server.streaming import Streams
 
 AnyAgent: TypeAlias = Agent[Any, Any]
@@ -22,7 +23,9 @@ class Service:
         agents: the agents, by their id.
         authenticator: says who sends a request.
         limits: how much a user may ask for.
+        databases: those of the agents, each once.
         streams: the event streams that are open.
+        readiness: whether it is ready.
     """
 
     def __init__(
@@ -48,7 +51,30 @@ class Service:
                 )
         self.authenticator = authenticator
         self.limits = limits
-        self.streams = Streams()
+        self.databases = list(dict.fromkeys(each.db for each in agents if each.db is not None))
+        self.streams = Streams(limits.streams)
+        self.readiness = Readiness(self.databases)
+        self._rate = Rate(limits.rate)
+        self._queue = Queue(limits.queued)
+
+    async def caller(self, request: Request) -> Caller:
+        """Return who sends a request, and count it.
+
+        Raises:
+            RequestError: nobody knows who that is (401), or there were too many (429).
+        """
+        caller = await self.authenticator.authenticate(request)
+        await self._rate.count(caller.user_id)
+        return caller
+
+    async def check_queue(self, agent: AnyAgent, caller: Caller) -> None:
+        """Count one more background run that a caller is about to submit.
+
+        Raises:
+            RequestError: too many runs of this user wait already (429).
+        """
+        if agent.db is not None:
+            await self._queue.count(agent.db, caller.user_id)
 
     def agent(self, agent_id: str, caller: Caller) -> AnyAgent:
         """Return an agent that a caller may use.

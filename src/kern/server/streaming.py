@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from kern.server.metrics import count_stream
 from kern.server.problems import RequestError
 
 logger = logging.getLogger("kern.server")
@@ -21,7 +22,10 @@ PING = 15.0
 STALL = 30.0
 """Seconds for which a reader may take nothing of what is sent; then its connection is closed."""
 
+# How long the end of a stream may take to be sent, in seconds.
 _LAST_WORD = 1.0
+
+_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _PING = b": ping\n\n"
 
 
@@ -48,8 +52,6 @@ class Streams:
 
     Attributes:
         limit: how many a user may have open at once; None for any number.
-        ended: how many have ended, by the reason.
-        sent: how many pieces were sent.
         closing: whether the server ends: no stream stays open then but those of foreground runs.
     """
 
@@ -66,10 +68,9 @@ class Streams:
         self.limit = limit
         self.ping = ping
         self.stall = stall
-        self.ended: Counter[End] = Counter()
-        self.sent = 0
         self.closing = False
         self._open: set[EventStream] = set()
+        self._none = asyncio.Event()
         self._by_user: Counter[str | None] = Counter()
 
     def __len__(self) -> int:
@@ -79,10 +80,15 @@ class Streams:
     def check(self, user_id: str | None) -> None:
         """Check that a user may open one more; before anything is begun for it.
 
+        Args:
+            user_id: the user; None, which is nobody's, may have any number.
+
         Raises:
             RequestError: as many are open as may be (429).
         """
-        if self.limit is not None and self._by_user[user_id] >= self.limit:
+        if user_id is None or self.limit is None:
+            return
+        if self._by_user[user_id] >= self.limit:
             raise RequestError(
                 429,
                 f"You have {self.limit} event streams open, and may not have more. Close one.",
@@ -101,6 +107,12 @@ class Streams:
             if foreground or not stream.foreground:
                 stream.end(End.shutdown)
 
+    async def closed(self) -> None:
+        """Wait until none is open."""
+        while self._open:
+            self._none.clear()
+            await self._none.wait()
+
     @contextmanager
     def opened(self, stream: "EventStream") -> Iterator[None]:
         """Count a stream as open within this block."""
@@ -112,6 +124,8 @@ class Streams:
             yield
         finally:
             self._open.discard(stream)
+            if not self._open:
+                self._none.set()
             self._by_user[stream.user_id] -= 1
             if self._by_user[stream.user_id] == 0:
                 del self._by_user[stream.user_id]
@@ -154,7 +168,7 @@ class EventStream(Response):
         self.background = None
         self.user_id = user_id
         self.foreground = foreground
-        self.init_headers({"cache-control": "no-store", "x-accel-buffering": "no", **(headers or {})})
+        self.init_headers(_HEADERS | dict(headers or {}))
         self._events = events
         self._streams = streams
         self._limit = asyncio.timeout(None)
@@ -172,22 +186,16 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events until they or the client are at an end."""
         why = End.failed
+        count_stream(1)
         try:
             await self._pass_on(receive, send)
             why = self._why or End.finished
-        except TimeoutError:
-            if not self._limit.expired():
-                raise
-            why = self._why or End.failed
-        except Exception:
+        except Exception:  # Also what becomes of an interruption on its way out.
             if self._why is None:
                 raise
-            why = self._why  # It was interrupted, and says so in its own way.
-        except asyncio.CancelledError:
-            why = End.shutdown
-            raise
+            why = self._why
         finally:
-            self._streams.ended[why] += 1
+            count_stream(-1, why)
             # Interrupted where it waits for an event it is closed by that; else it is done here.
             if (close := getattr(self._events, "aclose", None)) is not None:
                 await close()
@@ -197,14 +205,13 @@ class EventStream(Response):
             await self._complete(send)
 
     async def _pass_on(self, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         async with self._limit:
             with self._streams.opened(self):
                 async with self._looked_after(receive, send):
-                    start = {"type": "http.response.start", "status": 200}
-                    await self._put(send, {**start, "headers": self.raw_headers})
+                    await self._put(send, start)
                     async for piece in self._events:
                         await self._put(send, _body(piece))
-                        self._streams.sent += 1
 
     async def _complete(self, send: Send) -> None:
         """Tell the client that the stream is complete, if it reads that."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 from kern.agent.agent import Agent
+from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.server.caller import Authenticator, NoAuthentication
 
@@ -28,6 +29,23 @@ def authenticator_of(
         return auth
     if auth == "none":
         return NoAuthentication(origins=origins)
+    if auth == "jwt":  # To import what reads them takes a while.
+        from kern.server.auth.jwt import JWTs
+
+        return JWTs.from_environment()
+    if auth == "keys":
+        from kern.server.auth.keys import Keys
+
+        return Keys(_database_of(agents))
     raise ConfigurationError(
         f"auth must be 'none', 'keys', 'jwt' or an Authenticator, not {auth!r:.80}."
     )
+
+
+def _database_of(agents: Sequence[Agent[Any, Any]]) -> Database:
+    found = {each.db for each in agents if each.db is not None}
+    if len(found) != 1:
+        raise ConfigurationError(
+            "The agents have several databases. Say which one has the API keys: auth=Keys(db)."
+        )
+    return found.pop()

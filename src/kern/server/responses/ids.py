@@ -5,7 +5,8 @@ from typing import NamedTuple, Self
 
 from typing_extensions import override
 
-from kern.run.codec import ID_LIMIT
+from kern.errors import InvalidInputError
+from kern.run.codec import check_id
 from kern.server.problems import RequestError
 
 _PREFIX = "resp_"
@@ -46,10 +47,11 @@ class ResponseId(NamedTuple):
             RequestError: no response has such an id (404).
         """
         named = text.removeprefix(_PREFIX)
-        if not text.startswith(_PREFIX) or not 0 < len(named) <= ID_LIMIT + 10:
-            raise no_response(text, param)
         found = _STRETCH.fullmatch(named)
-        return cls(named) if found is None else cls(found[1], int(found[2]))
+        response = cls(named) if found is None else cls(found[1], int(found[2]))
+        if text.startswith(_PREFIX) and _is_id(response.run_id):
+            return response
+        raise no_response(text, param)
 
     @override
     def __str__(self) -> str:
@@ -71,11 +73,21 @@ def session_of(conversation: str, param: str = "conversation_id") -> str:
         RequestError: no conversation has such an id (404).
     """
     session_id = conversation.removeprefix(CONVERSATION)
-    if not conversation.startswith(CONVERSATION) or not 0 < len(session_id) <= ID_LIMIT:
-        raise no_conversation(conversation, param)
-    return session_id
+    if conversation.startswith(CONVERSATION) and _is_id(session_id):
+        return session_id
+    raise no_conversation(conversation, param)
 
 
 def no_conversation(text: str, param: str = "conversation_id") -> RequestError:
     """Return what is said of a conversation that there is not, or that is another user's."""
-    return RequestError(404, f"There is no conversation {text!r:.300}.", code="not_found", param=param)
+    return RequestError(
+        404, f"There is no conversation {text!r:.300}.", code="not_found", param=param
+    )
+
+
+def _is_id(text: str) -> bool:
+    try:
+        check_id("id", text)
+    except InvalidInputError:
+        return False
+    return True

@@ -16,6 +16,10 @@ Status: TypeAlias = Literal[
 """How a response stands."""
 
 
+CUT_OFF = "OutputLimitError"
+"""What a run fails of whose model had no more tokens for its answer."""
+
+
 class ResponseView(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a response before anything has happened: what it was asked for.
 
@@ -78,14 +82,10 @@ class ResponseView(msgspec.Struct, frozen=True, kw_only=True):
     top_logprobs: int | None = None
 
     @property
-    def tail(self) -> str:
-        """What the ids of its items have in common."""
-        return self.id.removeprefix("resp_")
-
-    @property
     def is_json(self) -> bool:
         """Whether clients read its text as JSON."""
-        return (self.text.get("format") or {}).get("type") in ("json_schema", "json_object")
+        form: Json = self.text.get("format") or {}
+        return form.get("type") in ("json_schema", "json_object")
 
 
 class Standing(msgspec.Struct, kw_only=True):
@@ -193,5 +193,7 @@ _CODES: Mapping[str, str] = {
     "ContextWindowExceededError": "invalid_prompt",
     "InputCheckError": "invalid_prompt",
     "InvalidInputError": "invalid_prompt",
+    "ServerShutdownError": "server_shutdown",
 }
-"""What OpenAI calls errors of runs; a ``server_error`` is every other."""
+"""What OpenAI calls errors of runs, and one that it has no word for; the others are a
+``server_error``."""

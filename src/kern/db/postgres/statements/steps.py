@@ -215,7 +215,7 @@ WITH locked AS MATERIALIZED (
             ON ended = locked.run_id
     WHERE runs.run_id = locked.run_id AND attempt = number AND status = 'RUNNING'
     RETURNING runs.run_id, session_id, user_id, attempt, status, finished_at, watched, webhook,
-        fold_before{", runs.position" if changing else ""}
+        unstored, fold_before{", runs.position" if changing else ""}
 ), written AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
@@ -233,7 +233,7 @@ WITH locked AS MATERIALIZED (
 ), {following(names, "ended", reported="settled")}{
         f", {changed(names, 'settled', changes, after='held')}" if changing else ""
     }
-SELECT run_id, attempt, status, finished_at, unfinished, holder,
+SELECT run_id, attempt, status, finished_at, unstored, unfinished, holder,
     CASE WHEN watched THEN {notified(names, "changed")} END{", lost" if changing else ""}
 FROM settled LEFT JOIN unfinished USING (run_id){
         " LEFT JOIN lost USING (run_id)" if changing else ""

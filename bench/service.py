@@ -1,0 +1,334 @@
+"""What the HTTP service carries, and what an event costs beside a bare endpoint.
+
+    python bench/service.py postgresql://ai:ai@localhost:5532/ai [--streams 500] [--rate 200]
+        [--seconds 60] [--json FILE] [--only responses|events|load]
+
+Everything is in the schema ``kern_service``, which is dropped before and after. The submits are
+sent by ``hey`` (Debian has it), the streams read by a client of this file, which looks at every
+sequence number. Model, PostgreSQL, clients and service share the machine.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+
+import aiohttp
+import asyncpg
+import psutil
+from service_apps import SCHEMA, TABLE
+
+HERE = Path(__file__).parent
+_LISTENS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_ENDS = {"response.completed", "response.failed", "response.incomplete", "response.cancelled"}
+
+
+@dataclass
+class Read:
+    """What a stream has brought.
+
+    Attributes:
+        pieces: its events as they came, if they were kept.
+        events: how many there were.
+        first: seconds until the first one.
+        last: the type of the last one.
+    """
+
+    pieces: list[str] = field(default_factory=list)
+    events: int = 0
+    first: float = 0.0
+    last: str = ""
+
+
+class Service:
+    """A process that serves, with what it uses of the processor and the memory."""
+
+    def __init__(self, process: "subprocess.Popen[str]", url: str) -> None:
+        """Watch a process that has said where it listens."""
+        self.url = url
+        self._process = psutil.Process(process.pid)
+
+    @property
+    def processor(self) -> float:
+        """Seconds of processor time so far."""
+        times = self._process.cpu_times()
+        return times.user + times.system
+
+    @property
+    def memory(self) -> int:
+        """Bytes in memory."""
+        return int(self._process.memory_info().rss)
+
+
+@contextmanager
+def serving(*command: str, **environment: str) -> Iterator[Service]:
+    """Have a command serve on a free port."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=HERE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | environment,
+    ) as process:
+        assert process.stdout is not None
+        found = None
+        for line in process.stdout:
+            if (found := _LISTENS.search(line)) is not None:
+                break
+            print(line, end="", file=sys.stderr)
+        assert found is not None, "it listens"
+        with tempfile.TemporaryFile("w") as rest:
+            draining = subprocess.Popen(["cat"], stdin=process.stdout, stdout=rest)
+            try:
+                yield Service(process, f"http://127.0.0.1:{found[1]}")
+            finally:
+                process.terminate()
+                process.wait(30)
+                draining.wait(10)
+
+
+def endpoint(name: str, pieces: Path) -> "contextmanager[Service]":
+    """Have an endpoint of ``service_apps`` serve pieces."""
+    command = ("uvicorn", "--port", "0", "--no-access-log", f"service_apps:{name}")
+    return serving(*command, SERVICE_PIECES=str(pieces))
+
+
+async def read(response: aiohttp.ClientResponse, began: float, *, keep: bool = False) -> Read:
+    """Read a stream to its end, and look that no event is missing."""
+    found = Read()
+    event: list[str] = []
+    async for raw in response.content:
+        line = raw.decode()
+        event.append(line)
+        if line.startswith("data: ") and line[6] == "{":
+            data = json.loads(line[6:])
+            if (number := data.get("sequence_number")) is not None:
+                assert number == found.events, f"{number} came after {found.events - 1}"
+            found.last = data.get("type", "")
+            found.events += 1
+            if found.events == 1:
+                found.first = time.perf_counter() - began
+        if line == "\n":
+            if keep:
+                found.pieces.append("".join(event))
+            event.clear()
+    return found
+
+
+async def ask(http: aiohttp.ClientSession, url: str, *, keep: bool = False, **body: object) -> Read:
+    """Create a streamed response and read it."""
+    began = time.perf_counter()
+    request = {"model": "service", "stream": True, **body}
+    async with http.post(f"{url}/v1/responses", json=request) as response:
+        assert response.status == 200, await response.text()
+        return await read(response, began, keep=keep)
+
+
+async def get(http: aiohttp.ClientSession, url: str) -> Read:
+    """Read the stream of an endpoint."""
+    began = time.perf_counter()
+    async with http.get(f"{url}/stream") as response:
+        return await read(response, began)
+
+
+@asynccontextmanager
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a client without limits."""
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=2**20) as http:
+        yield http
+
+
+async def compare_responses(pieces: Path) -> dict[str, object]:
+    """Measure what a piece and an idle stream cost with each kind of response."""
+    found: dict[str, object] = {}
+    for name in ("starlette", "sse_starlette", "kern"):
+        with endpoint(name, pieces) as service:
+            async with session() as http:
+                await get(http, service.url)
+                before = service.processor
+                reads = await asyncio.gather(*(get(http, service.url) for _ in range(40)))
+                each = (service.processor - before) / sum(read.events for read in reads)
+                memory, opened = service.memory, []
+                for _ in range(1000):
+                    response = await http.get(f"{service.url}/idle")
+                    await response.content.readline()
+                    opened.append(response)
+                held = (service.memory - memory) / len(opened)
+                before = service.processor
+                await asyncio.sleep(20)
+                waiting = (service.processor - before) / 20
+                for response in opened:
+                    response.close()
+        print(
+            f"{name:<14} {1e6 * each:6.1f} us a piece, {held / 1024:6.1f} kB an idle stream, "
+            f"{1000 * waiting:6.2f} ms a second for 1,000 of them"
+        )
+        found[name] = {"piece": each, "idle": held, "waiting": waiting}
+    return found
+
+
+async def compare_events(service: Service, pieces: Path) -> dict[str, object]:
+    """Measure the first event, and an event, of the service and of bare endpoints."""
+    order, long = "deltas 1, pause 0", "deltas 1000, pause 0"
+    found: dict[str, object] = {}
+    async with session() as http:
+        for name, body in (("foreground", {}), ("background", {"background": True})):
+            firsts = [(await ask(http, service.url, input=order, **body)).first for _ in range(200)]
+            before = service.processor
+            reads = [await ask(http, service.url, input=long, **body) for _ in range(10)]
+            events = sum(read.events for read in reads)
+            found[name] = _shown(name, firsts, (service.processor - before) / events)
+        whole = await ask(http, service.url, input=long, keep=True)
+        pieces.write_text(json.dumps(whole.pieces))
+        for name in ("starlette", "kern"):
+            with endpoint(name, pieces) as bare:
+                await get(http, bare.url)
+                firsts = [(await get(http, bare.url)).first for _ in range(200)]
+                before = bare.processor
+                reads = [await get(http, bare.url) for _ in range(50)]
+                events = sum(read.events for read in reads)
+                found[name] = _shown(name, firsts, (bare.processor - before) / events)
+    return found
+
+
+def _shown(name: str, firsts: list[float], each: float) -> dict[str, float]:
+    late = quantiles(firsts, n=100)[98]
+    print(
+        f"{name:<14} first event {1000 * median(firsts):6.2f} ms (99 %: {1000 * late:.2f} ms), "
+        f"{1e6 * each:6.1f} us of processor time an event"
+    )
+    return {"first": median(firsts), "late": late, "event": each}
+
+
+async def carry(
+    service: Service, url: str, streams: int, rate: int, seconds: int
+) -> dict[str, object]:
+    """Keep streams open while runs are submitted, and look that nothing is lost."""
+    hey = shutil.which("hey")
+    assert hey is not None, "apt-get install hey"
+    order = f"deltas {seconds // 2}, pause 2"
+    body = json.dumps({"model": "service", "input": "deltas 1, pause 0", "background": True})
+    async with session() as http:
+        before, began = service.processor, time.monotonic()
+        reading = [
+            asyncio.create_task(ask(http, service.url, input=order, background=True))
+            for _ in range(streams)
+        ]
+        submitting = await asyncio.create_subprocess_exec(
+            *(hey, "-z", f"{seconds}s", "-c", "20", "-q", str(rate // 20), "-m", "POST"),
+            *("-T", "application/json", "-d", body, f"{service.url}/v1/responses"),
+            stdout=subprocess.PIPE,
+        )
+        said, _ = await submitting.communicate()
+        took = time.monotonic() - began
+        reads = await asyncio.gather(*reading)
+        processor = service.processor - before
+    print(said.decode())
+    asked = int(re.findall(r"\[200\]\t(\d+) responses", said.decode())[0])
+    connection = await asyncpg.connect(url)
+    table = f'{SCHEMA}."{TABLE}_runs"'
+    async with asyncio.timeout(60):
+        while await connection.fetchval(
+            f"SELECT count(*) FROM {table} WHERE status IN ('PENDING', 'RUNNING')"
+        ):
+            await asyncio.sleep(0.5)
+    states = dict(await connection.fetch(f"SELECT status, count(*) FROM {table} GROUP BY status"))
+    await connection.close()
+    ends = {read.last for read in reads}
+    events = sum(read.events for read in reads)
+    print(
+        f"{streams} streams, {events:,} events without a gap, ends {ends}; {asked:,} submits in "
+        f"{took:.0f} s; runs {states}; {processor / took:.2f} cores"
+    )
+    return {
+        "streams": streams,
+        "events": events,
+        "submits": asked,
+        "seconds": took,
+        "runs": states,
+        "cores": processor / took,
+        "hey": said.decode(),
+    }
+
+
+def _piece(number: int) -> str:
+    """Return an event of the usual size."""
+    data = {"type": "response.output_text.delta", "sequence_number": number, "delta": "x" * 100}
+    return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n"
+
+
+async def _drop(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    await connection.close()
+
+
+async def measure(options: argparse.Namespace) -> dict[str, object]:
+    """Measure what is asked for, and return it."""
+    found: dict[str, object] = {"load": os.getloadavg(), "cores": os.cpu_count()}
+    print(f"load {os.getloadavg()}, {os.cpu_count()} cores")
+    only = options.only
+    with tempfile.TemporaryDirectory() as directory:
+        pieces = Path(directory) / "pieces.json"
+        pieces.write_text(json.dumps([_piece(number) for number in range(1000)]))
+        if only in (None, "responses"):
+            found["responses"] = await compare_responses(pieces)
+        if only == "responses":
+            return found
+        await _drop(options.url)
+        with subprocess.Popen(
+            [sys.executable, "service_apps.py"], cwd=HERE, stdout=subprocess.PIPE, text=True
+        ) as model:
+            assert model.stdout is not None
+            command = ("kern.cli.entry", "serve", "service_apps:agent", "--port", "0")
+            settings = {
+                "SERVICE_DATABASE": options.url,
+                "SERVICE_MODEL": model.stdout.readline().strip(),
+            }
+            try:
+                with serving(*command, **settings) as service:
+                    async with session() as http:
+                        await ask(http, service.url, input="deltas 1, pause 0")
+                    if only in (None, "events"):
+                        found["events"] = await compare_events(service, pieces)
+                    if only in (None, "load"):
+                        found["carried"] = await carry(
+                            service, options.url, options.streams, options.rate, options.seconds
+                        )
+            finally:
+                model.terminate()
+        await _drop(options.url)
+    return found
+
+
+def main() -> None:
+    """Measure, and write the figures where they are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--streams", type=int, default=500)
+    parser.add_argument("--rate", type=int, default=200)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--only", choices=["responses", "events", "load"])
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    found = asyncio.run(measure(options))
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

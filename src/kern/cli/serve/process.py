@@ -1,0 +1,104 @@
+"""The processes of ``kern serve``: one, or several that uvicorn looks after."""
+
+import math
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from kern.cli.serve.options import Options
+from kern.cli.worker.log import claim_output, log_to
+from kern.cli.worker.target import load_agents
+from kern.server.app import create_app
+from kern.server.auth import Auth
+from kern.server.caller import NoAuthentication
+from kern.server.readiness import ENDING
+from kern.server.service import Service
+
+# Where the other processes find what they have to know.
+_OPTIONS = "_KERN_SERVE"
+
+# How long requests may take to end after the grace, in seconds; then they are cancelled.
+_FAREWELL = 5
+
+# Where prometheus-client counts what several processes do.
+_COUNTS = "PROMETHEUS_MULTIPROC_DIR"
+
+# Clients that poll keep their connections; one that is closed on them costs a request.
+_KEEP_ALIVE = 75
+
+
+def application() -> FastAPI:
+    """Return the application of a process that uvicorn has started."""
+    return _application(Options.from_json(os.environ[_OPTIONS]))
+
+
+def run(options: Options, host: str, port: int) -> None:
+    """Serve until the end.
+
+    Args:
+        options: what the user has chosen.
+        host: address to listen on.
+        port: TCP port; 0 takes a free one.
+
+    Raises:
+        KernError: the agents cannot be served.
+    """
+    # The processes of several would find a mistake each for itself, again and again.
+    app = _application(options)
+    _end_at_signals(app)
+    several = options.workers > 1
+    with _counting_together() if several else nullcontext():
+        os.environ[_OPTIONS] = options.to_json()
+        uvicorn.run(
+            f"{__name__}:application" if several else app,
+            factory=several,
+            host=host,
+            port=port,
+            workers=options.workers,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=math.ceil(options.grace) + _FAREWELL,
+        )
+
+
+def _application(options: Options) -> FastAPI:
+    stream = claim_output(options.log)
+    agents = load_agents(options.targets)
+    auth: Auth = NoAuthentication(anywhere=True) if options.auth == "insecure" else options.auth
+    app = create_app(agents, auth=auth, worker=options.worker, grace=options.grace)
+    log_to(stream, options.log, with_pid=options.workers > 1)
+    return app
+
+
+def _end_at_signals(app: FastAPI) -> None:
+    """Have a signal end the process with code 0 as long as there is nothing in hand.
+
+    While uvicorn serves, signals are its own; once it has ended it raises them again.
+    """
+    service: Service = app.state.kern
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if service.readiness.state != ENDING:
+            os._exit(0)
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, end)
+
+
+@contextmanager
+def _counting_together() -> Iterator[None]:
+    """Give the processes that are started within this block a place to count together."""
+    if _COUNTS in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="kern-serve-") as directory:
+        os.environ[_COUNTS] = directory
+        yield
