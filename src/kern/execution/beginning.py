@@ -89,10 +89,10 @@ async def tell(attempt: Attempt) -> None:
         attempt.context = [Message("system", system), *history] if system else history
         return
     rules = (rules or ContextRules.of_text(spec.system_message)).with_options(options)
-    found = await _history(attempt, _history_runs(attempt, rules))
-    end = _open_from(found) if attempt.messages[0].role == "tool" else len(found)
-    shown = recent(found[:end], most=rules.history_messages, tool_calls=rules.history_calls)
-    history = _answered(attempt, shown + found[end:])
+    earlier = await _history(attempt, _history_runs(attempt, rules))
+    end = _open_from(earlier) if attempt.messages[0].role == "tool" else len(earlier)
+    shown = recent(earlier[:end], most=rules.history_messages, tool_calls=rules.history_calls)
+    history = _answered(attempt, shown + earlier[end:])
     built = attempt.state.told
     if built is None:
         varies = rules.varies or any(map(has_names, attempt.tool_instructions))
