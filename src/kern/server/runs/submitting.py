@@ -56,7 +56,7 @@ class Keyed:
         self.metadata = None if metadata is None else {**metadata}
         self._mark = None
         if self.run_id is not None:
-            self._mark = fingerprint([request.url.path, body])
+            self._mark = fingerprint([request.scope["path"], body])
             self.metadata = {**(metadata or {}), FINGERPRINT: self._mark}
 
     def accepted(self, request: Request, run: RunOutput[Any]) -> Response:
