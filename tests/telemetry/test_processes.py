@@ -103,6 +103,9 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
     [earlier] = await collector.wait("chat")
     await collector.wait_for_metric("kern.worker.slots", partial(eq, 1))
     await collector.wait_for_metric("db.client.connection.max")
+    about = {"kern_agent_id": "tester"}
+    wait, count = await collector.wait_for_metric("kern.run.queue_wait", **about)
+    assert (count, wait > 0) == (1, True)
     first.send(signal.SIGKILL)
     options = ("--otel", "--log", "json", "--heartbeat", str(HEARTBEAT))
     second = WorkerCommand(tmp_path, environment, *options, app=APP)
@@ -123,11 +126,8 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
     assert _is_below(collector, attempt, request)
     assert (earlier.trace_id, earlier.parent_id) in attempt.links
     assert call.parent_id == attempt.span_id
-    about = {"kern_agent_id": "tester"}
     await collector.wait_for_metric("kern.run.lost_leases", partial(eq, 1), **about)
     await collector.wait_for_metric("kern.run.takeovers", partial(eq, 1), **about)
-    wait, count = await collector.wait_for_metric("kern.run.queue_wait", **about)
-    assert (count, wait > 0) == (1, True)
     await collector.wait_for_metric("kern.runs", kern_run_status="COMPLETED", **about)
     lines = [each for each in second.lines if each.get("run_id") == run_id]
     said = {each.get("event") or each["message"]: each.get("trace_id") for each in lines}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from collector import CLIENT, ERROR, INTERNAL, Collector, Span
@@ -294,12 +295,16 @@ async def test_a_run_is_in_the_trace_in_which_it_was_submitted(
     agent = Agent("Child", model, db=db)
     with tracers.get_tracer("test").start_as_current_span("request"):
         run = await agent.arun("Hello?", background=True)
+        soon = datetime.now(UTC) + timedelta(seconds=0.2)
+        later = await agent.arun("Hello?", background=True, run_at=soon)
         ended = await agent.arun("Hello?")
-    await agent.await_run(run.run_id, timeout=20)
+    for waited in (run, later):
+        await agent.await_run(waited.run_id, timeout=20)
     [request] = await collector.wait("request")
     [background] = await collector.wait("invoke_agent", kern_run_id=run.run_id)
     [foreground] = await collector.wait("invoke_agent", kern_run_id=ended.run_id)
-    for each in (background, foreground):
+    [claimed] = await collector.wait("invoke_agent", kern_run_id=later.run_id)
+    for each in (background, foreground, claimed):
         assert (each.trace_id, each.parent_id) == (request.trace_id, request.span_id)
 
 
