@@ -1,6 +1,6 @@
 """One run may have something otherwise than its agent says, in all of its attempts."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -182,7 +182,7 @@ def test_a_tool_of_a_client_that_cannot_be_told_is_refused(
 async def test_what_the_agent_cannot_have_is_refused() -> None:
     agent = agent_of(None)
     with pytest.raises(InvalidInputError, match=r"overrides must be Overrides\(...\)"):
-        await agent.arun("Hi.", overrides={"temperature": 1})  # type: ignore[arg-type] # It is refused.
+        await agent.arun("Hi.", overrides=cast(Overrides, {"temperature": 1}))
     with pytest.raises(InvalidInputError, match=r"tool_choice must be one of .* not 'none_such'"):
         await agent.arun("Hi.", overrides=Overrides(tool_choice="none_such"))
     named = {"type": "function", "function": {"name": "work"}}

@@ -57,7 +57,11 @@ async def ended(agent: Agent, run: RunOutput[Any]) -> RunOutput[Any]:
 
 
 async def test_own_calls_are_made_first_and_the_run_ends_with_the_clients(db: Database) -> None:
-    calls = [("open_door", {"no": 1}), ("work", {"step": "a"}), ("open_door", {"no": 2})]
+    calls: list[tuple[str, dict[str, object]]] = [
+        ("open_door", {"no": 1}),
+        ("work", {"step": "a"}),
+        ("open_door", {"no": 2}),
+    ]
     agent = agent_of(db, Reply.text("One moment.").calling(*calls))
     run = await agent.arun("Go.", overrides=OWN_TOO)
     assert (run.status, run.content) == (RunStatus.completed, "One moment.")
@@ -235,7 +239,7 @@ async def test_no_form_is_asked_of_an_answer_with_calls(db: Database) -> None:
     form = {"type": "object", "properties": {"open": {"type": "boolean"}}, "required": ["open"]}
     run = await agent.arun("Open.", overrides=OWN_TOO, output_schema=form)
     assert (run.status, run.content, run.content_type) == (RunStatus.completed, None, "str")
-    then = await agent.acontinue_run(run.run_id, input=results(run, "Open now."))
+    then: RunOutput[Any] = await agent.acontinue_run(run.run_id, input=results(run, "Open now."))
     assert then.content == {"open": True}
 
 

@@ -30,8 +30,8 @@ from kern.testing import Reply, ResponsesServer, ScriptedModel
 from kern.tools import FunctionTool
 
 
-async def test_of_an_unstored_run_only_its_caller_has_anything(db: Database) -> None:
-    agent, store = secretive(db), await db.store()
+async def test_of_an_unstored_run_only_its_caller_has_anything(shared_db: Database) -> None:
+    agent, store = secretive(shared_db), await shared_db.store()
     run = await agent.arun(SECRET, store=False, run_id="run", metadata={"of": SECRET})
     assert run.status is RunStatus.completed
     assert run.content == f"Done: {SECRET}"
@@ -39,7 +39,7 @@ async def test_of_an_unstored_run_only_its_caller_has_anything(db: Database) -> 
     assert await agent.aget_run_output("run") is None
     assert await agent.await_run("run") is None
     assert await agent.alist_runs() == []
-    assert await db.aget_sessions() == []  # type: ignore[attr-defined] # each kind has them
+    assert await shared_db.aget_sessions() == []  # type: ignore[attr-defined] # each kind has them
     with pytest.raises(RunNotFoundError):
         _ = [event async for event in agent.astream_run("run")]
     with pytest.raises(RunConflictError, match="erased"):
@@ -49,8 +49,8 @@ async def test_of_an_unstored_run_only_its_caller_has_anything(db: Database) -> 
     assert not await is_at_rest(store, SECRET)
 
 
-async def test_an_unstored_run_is_streamed_as_any_other(db: Database) -> None:
-    agent, store = secretive(db), await db.store()
+async def test_an_unstored_run_is_streamed_as_any_other(shared_db: Database) -> None:
+    agent, store = secretive(shared_db), await shared_db.store()
     events = [
         event
         async for event in agent.arun(
@@ -63,26 +63,26 @@ async def test_an_unstored_run_is_streamed_as_any_other(db: Database) -> None:
     assert not await is_at_rest(store, SECRET)
 
 
-async def test_an_unstored_run_can_hold_its_events(db: Database) -> None:
-    agent = secretive(db, store_events=True)
+async def test_an_unstored_run_can_hold_its_events(shared_db: Database) -> None:
+    agent = secretive(shared_db, store_events=True)
     run = await agent.arun(SECRET, store=False)
     assert run.events
     assert run.events[-1].event is RunEvent.run_completed
-    assert not await is_at_rest(await db.store(), SECRET)
+    assert not await is_at_rest(await shared_db.store(), SECRET)
 
 
-async def test_an_unstored_run_that_fails_raises_and_leaves_nothing(db: Database) -> None:
-    agent = secretive(db, Reply.http_error(400, SECRET))
+async def test_an_unstored_run_that_fails_raises_and_leaves_nothing(shared_db: Database) -> None:
+    agent = secretive(shared_db, Reply.http_error(400, SECRET))
     with pytest.raises(Exception, match=SECRET) as raised:
         await agent.arun(SECRET, store=False)
     assert raised.value.run_output.status is RunStatus.error  # type: ignore[attr-defined]
-    assert not await is_at_rest(await db.store(), SECRET)
+    assert not await is_at_rest(await shared_db.store(), SECRET)
 
 
 async def test_an_unstored_run_whose_caller_leaves_is_cancelled_and_leaves_nothing(
-    db: Database,
+    shared_db: Database,
 ) -> None:
-    agent, store = secretive(db, Reply.text(SECRET).slow(pause=5)), await db.store()
+    agent, store = secretive(shared_db, Reply.text(SECRET).slow(pause=5)), await shared_db.store()
     task = asyncio.create_task(agent.arun(SECRET, store=False, run_id="run"))
     async with asyncio.timeout(20):
         while await store.get("run") is None:  # noqa: ASYNC110 # nobody tells of it
@@ -94,11 +94,11 @@ async def test_an_unstored_run_whose_caller_leaves_is_cancelled_and_leaves_nothi
     assert not await is_at_rest(store, SECRET)
 
 
-async def test_an_unstored_run_is_in_nobodys_history(db: Database) -> None:
+async def test_an_unstored_run_is_in_nobodys_history(shared_db: Database) -> None:
     agent = Agent(
         "Tester",
         model := ScriptedModel([Reply.text(SECRET), "Hello.", "Again."]),
-        db=db,
+        db=shared_db,
         add_history_to_context=True,
         enable_session_summaries=False,
     )
@@ -112,12 +112,12 @@ async def test_an_unstored_run_is_in_nobodys_history(db: Database) -> None:
     assert len(session.runs or []) == 2
 
 
-async def test_no_summary_is_made_of_an_unstored_run(db: Database) -> None:
+async def test_no_summary_is_made_of_an_unstored_run(shared_db: Database) -> None:
     model = ScriptedModel([Reply.text(SECRET)])
-    agent = Agent("Tester", model, db=db, enable_session_summaries=True)
+    agent = Agent("Tester", model, db=shared_db, enable_session_summaries=True)
     await agent.arun("Hi", store=False, session_id="chat")
     assert len(model.requests) == 1
-    assert not await is_at_rest(await db.store(), SECRET)
+    assert not await is_at_rest(await shared_db.store(), SECRET)
 
 
 async def test_nothing_is_stored_of_the_background_on_demand() -> None:
@@ -132,8 +132,8 @@ async def test_without_a_database_nothing_is_stored_anyway() -> None:
     assert run.content == "Hello."
 
 
-async def test_an_erased_run_is_gone_in_every_table(db: Database) -> None:
-    agent, store = secretive(db), await db.store()
+async def test_an_erased_run_is_gone_in_every_table(shared_db: Database) -> None:
+    agent, store = secretive(shared_db), await shared_db.store()
     run = await agent.arun(SECRET, run_id="run", user_id="alice", session_id="chat")
     assert run.status is RunStatus.completed
     assert await is_at_rest(store, SECRET)
@@ -147,7 +147,7 @@ async def test_an_erased_run_is_gone_in_every_table(db: Database) -> None:
     with pytest.raises(RunConflictError, match="erased"):
         await agent.arun("Hi", run_id="run", user_id="alice")
     assert "alice" in await at_rest(store)  # A tombstone.
-    assert [each async for each in db.aexport_user("alice") if each["kind"] == "run"] == []
+    assert [each async for each in shared_db.aexport_user("alice") if each["kind"] == "run"] == []
 
 
 def test_synchronous_code_erases_too() -> None:
@@ -159,10 +159,10 @@ def test_synchronous_code_erases_too() -> None:
 
 
 async def test_a_run_that_executes_is_cancelled_and_erased(
-    db: Database, model: OpenAIResponses, server: ResponsesServer
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     server.script += [Reply.hang()]
-    agent, store = Agent("Tester", model, db=db), await db.store()
+    agent, store = Agent("Tester", model, db=shared_db), await shared_db.store()
     run = await agent.arun(SECRET, background=True, webhook="https://kern.invalid/hook")
     waiting = asyncio.create_task(agent.await_run(run.run_id))
     await server.wait_for_requests(1)
@@ -178,14 +178,14 @@ async def test_a_run_that_executes_is_cancelled_and_erased(
     assert await execute(store, "SELECT run_id FROM {webhooks}") == []
 
 
-async def test_a_paused_and_a_waiting_run_are_erased_at_once(db: Database) -> None:
+async def test_a_paused_and_a_waiting_run_are_erased_at_once(shared_db: Database) -> None:
     def act() -> str:
         """Act."""
         raise AssertionError("nobody has confirmed it")
 
     tool = FunctionTool(act, requires_confirmation=True)
     model = ScriptedModel([Reply.tool_calls(("act", {}))] * 2)
-    agent, store = Agent("Tester", model, db=db, tools=[tool]), await db.store()
+    agent, store = Agent("Tester", model, db=shared_db, tools=[tool]), await shared_db.store()
     paused = await agent.arun(SECRET, session_id="chat", background=True)
     await agent.await_run(paused.run_id, 20)
     waiting = await agent.arun(f"And {SECRET}", session_id="chat", background=True)
@@ -197,9 +197,9 @@ async def test_a_paused_and_a_waiting_run_are_erased_at_once(db: Database) -> No
         await agent.acontinue_run(paused.run_id, requirements=[])
 
 
-async def test_a_branch_of_an_erased_run_goes_on(db: Database) -> None:
+async def test_a_branch_of_an_erased_run_goes_on(shared_db: Database) -> None:
     model = ScriptedModel(["One.", "Two.", "Three."])
-    agent = Agent("Tester", model, db=db)
+    agent = Agent("Tester", model, db=shared_db)
     first = await agent.arun("First", session_id="chat")
     second = await agent.acontinue_run(first.run_id, input="Second", continue_from="end")
     assert await agent.aerase_run(first.run_id)
@@ -211,10 +211,10 @@ async def test_a_branch_of_an_erased_run_goes_on(db: Database) -> None:
         await agent.acontinue_run(first.run_id, input="Again", continue_from="end")
 
 
-async def test_a_blob_of_an_erased_run_is_not_found(db: Database) -> None:
-    agent = secretive(db)
+async def test_a_blob_of_an_erased_run_is_not_found(shared_db: Database) -> None:
+    agent = secretive(shared_db)
     run = await agent.arun(SECRET, run_id="run")
-    hashes = await execute(await db.store(), "SELECT hash FROM {blobs}")
+    hashes = await execute(await shared_db.store(), "SELECT hash FROM {blobs}")
     assert run.is_terminal
     assert hashes
     await agent.aerase_run("run")
@@ -223,9 +223,9 @@ async def test_a_blob_of_an_erased_run_is_not_found(db: Database) -> None:
 
 
 async def test_an_erasure_that_the_database_interrupts_is_finished_by_the_sweep(
-    db: Database, monkeypatch: pytest.MonkeyPatch
+    shared_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent, store = secretive(db), await db.store()
+    agent, store = secretive(shared_db), await shared_db.store()
     run = await agent.arun(SECRET)
 
     async def away(*_: object) -> None:
@@ -236,7 +236,7 @@ async def test_an_erasure_that_the_database_interrupts_is_finished_by_the_sweep(
         with pytest.raises(DatabaseUnavailableError):
             await agent.aerase_run(run.run_id)
         assert await agent.aget_run_output(run.run_id) is None
-        unstored = await secretive(db).arun(SECRET, store=False)
+        unstored = await secretive(shared_db).arun(SECRET, store=False)
         assert unstored.status is RunStatus.completed  # Its end is stored.
     assert await is_at_rest(store, SECRET)
     await sweep(store)
@@ -253,12 +253,14 @@ async def recover(store: Store) -> None:
     await sweep(store)
 
 
-async def killed(statements: int, db: Database, run_id: str, *, erases: bool) -> bool:
-    return await asyncio.to_thread(is_killed_after, statements, db, run_id, erases=erases)
+async def killed(statements: int, shared_db: Database, run_id: str, *, erases: bool) -> bool:
+    return await asyncio.to_thread(is_killed_after, statements, shared_db, run_id, erases=erases)
 
 
 @pytest.mark.timeout(60)
-async def test_wherever_an_unstored_run_is_killed_nothing_is_left(shared_db: Database) -> None:
+async def test_wherever_an_unstored_run_is_killed_nothing_is_left(
+    shared_db: Database,
+) -> None:
     store = await shared_db.store()
     writes, found = 0, 0
     while await killed(writes, shared_db, f"run {writes}", erases=False):

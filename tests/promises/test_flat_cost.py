@@ -249,6 +249,18 @@ async def test_a_limit_is_kept_at_the_same_cost_however_many_wait_for_it(
     await costs.assert_flat(pass_on, partial(let_wait, MANY, "many"))
 
 
+async def test_the_queued_runs_of_a_user_are_counted_at_the_same_cost_however_many_have_ended(
+    costs: Costs,
+) -> None:
+    async def count_them() -> None:
+        run_id = str(uuid4())
+        await costs.store.submit(new_run(run_id, user_id="ada"))
+        assert await costs.count("queued_of_user", costs.store.queued_of_user("ada")) == 1
+        await costs.store.cancel(run_id)
+
+    await costs.assert_flat(count_them, partial(insert, costs.store, MANY, user_id="'ada'"))
+
+
 async def test_a_sweep_costs_the_same_however_many_have_ended_or_wait(costs: Costs) -> None:
     store, count = costs.store, costs.count
     await store.submit(new_run("holder", ordered=True, lease=LEASE, executor="executor"))
@@ -318,7 +330,6 @@ def lists(lately: datetime) -> dict[str, RunFilter]:
         "ERROR": RunFilter(statuses=ERROR),
         "not ended": RunFilter(statuses=UNENDED),
         "of a rare agent": RunFilter("rare"),
-        "of two agents": RunFilter(agents=("agent", "rare")),
         "of two rare agents": RunFilter(agents=("rare", "rarer")),
         "of a user and two agents": RunFilter(user_id="user", agents=("agent", "rare")),
         "of a rare session": RunFilter(session_id="rare"),
@@ -373,7 +384,7 @@ async def test_lists_and_erasures_cost_the_same_however_many_runs_are_erased(cos
         assert len(await count("history", store.history("session", "last", 3))) == 3
         await count("get", sessions.get("session"))
         run_id = str(uuid4())
-        await store.submit(new_run(run_id, session_id=run_id, unstored=True, lease=LEASE))
+        await store.submit(new_run(run_id, unstored=True, lease=LEASE))
         await store.settle(ending(run_id))
         await count("erase", store.erasing.erase([run_id]))
         assert await count("hide", store.erasing.hide("first")) is False

@@ -15,7 +15,7 @@ from kern.db.sqlite.file import SqliteFile
 from kern.testing import Reply, ScriptedModel
 
 SECRET = "what nobody may keep"
-LARGE = f"{SECRET}. " * 20_000
+LARGE = f"{SECRET}. " * 60_000
 
 
 def secretive(db: Database, *replies: Reply, **options: Any) -> Agent:

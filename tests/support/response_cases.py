@@ -1,7 +1,7 @@
 """Runs of every kind that a response can come from, each with the response that was asked for."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -307,6 +307,23 @@ CASES: dict[str, Callable[[], Case]] = {
     )
 }
 """The runs, by what they are about."""
+
+
+def held(told: Sequence[Json]) -> list[Json]:
+    """Return the items that a client has who takes each as it is done, and what is void of it."""
+    items: dict[int, Json] = {}
+    done: set[int] = set()
+    for each in told:
+        index = each.get("output_index", -1)
+        if each["type"] == "response.output_item.done":
+            assert index not in done, "an item is done once"
+            done.add(index)
+        if "item" in each:
+            items[index] = each["item"]
+        elif each["type"] == "response.content_part.done" and index in done:
+            assert not any(each["part"].get(name) for name in ("text", "refusal"))
+            items[index] = {**items[index], "status": "incomplete", "content": []}
+    return [items[index] for index in sorted(items)]
 
 
 def golden(name: str) -> str:

@@ -7,7 +7,7 @@ from typing_extensions import Unpack
 
 from kern.db.approvals import ApprovalFilter
 from kern.db.base import Store
-from kern.db.key_methods import KeyMethods
+from kern.db.database import Database
 from kern.db.stored import page_of
 from kern.errors import InvalidInputError
 from kern.keywords import explanation
@@ -19,7 +19,7 @@ from kern.run.ownership import may_see
 from kern.run.requirement import RunRequirement
 
 
-class ApprovalMethods(KeyMethods):
+class ApprovalMethods(Database):
     """The approvals in a database, for who has no agent at hand."""
 
     async def aget_approvals(

@@ -9,6 +9,7 @@ between leaves a mark that the sweep finds.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 MANY = 200
 """How many runs a statement erases at most."""
@@ -29,8 +30,23 @@ So a list ends before it comes to the tombstones, however many there are, by the
 POSITION = f"position & {BEHIND - 1}"
 """The position at which a run was accepted, erased or not, in SQL."""
 
+IS_DESERTED = "foreground AND status IN ('PENDING', 'PAUSED')"
+"""The condition that a child waits for a parent to go on with it which has ended, in SQL."""
+
 IS_SEEN = "erased_at IS NULL AND NOT (unstored AND finished_at IS NOT NULL)"
 """The condition that a run is not erased, or about to be, in SQL."""
+
+
+class Family(NamedTuple):
+    """Whom runs that were erased leave.
+
+    Attributes:
+        children: their children, which are unstored from now on.
+        sessions: the sessions that were made with them.
+    """
+
+    children: list[str]
+    sessions: list[str]
 
 
 class Erasing(ABC):
@@ -50,10 +66,17 @@ class Erasing(ABC):
         """
 
     async def erase(self, run_ids: Sequence[str]) -> None:
-        """Erase those of the runs that are unstored and have ended, and their children."""
-        left = list(run_ids)
+        """Erase those of the runs that are unstored and have ended, and their children.
+
+        A session that was made with one of them goes, too, if there is nothing else in it.
+        """
+        left, sessions = list(run_ids), list[str]()
         while left:
-            left = [*left[MANY:], *await self._erase(left[:MANY])]
+            family = await self._erase(left[:MANY])
+            left = [*left[MANY:], *family.children]
+            sessions += family.sessions
+        if sessions:
+            await self._forget(sessions)
 
     async def sweep(self) -> None:
         """Erase what lost processes have left."""
@@ -61,13 +84,17 @@ class Erasing(ABC):
             await self.erase(left)
 
     @abstractmethod
-    async def _erase(self, run_ids: Sequence[str]) -> list[str]:
-        """Erase the runs, and return their children, which are unstored from now on.
+    async def _erase(self, run_ids: Sequence[str]) -> Family:
+        """Erase the runs, and return whom they leave.
 
-        With a run that somebody erases all its children go. With one that was only not to be
-        stored those go that belonged to its process: what its tools have submitted to the
-        background was accepted for others.
+        A child that only its parent could have go on ends CANCELLED. With a run that somebody
+        erases all its children go. With one that was only not to be stored those go that belonged
+        to its process: what its tools have submitted to the background was accepted for others.
         """
+
+    @abstractmethod
+    async def _forget(self, session_ids: Sequence[str]) -> None:
+        """Delete those of the sessions that have no run but erased ones, and nothing of users."""
 
     @abstractmethod
     async def _left(self) -> list[str]:

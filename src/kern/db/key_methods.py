@@ -1,9 +1,10 @@
 """What a database answers who makes API keys, and who is shown one."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from kern.db.database import Database
+from kern.db.base import Store
 from kern.db.keys import SCOPES, TOUCHED, Key, NewKey, hash_of, new_secret
 from kern.errors import InvalidInputError
 from kern.keywords import nearest
@@ -12,7 +13,15 @@ from kern.run.identity import new_id
 from kern.run.numbers import check_seconds
 
 
-class KeyMethods(Database):
+class Openable(ABC):
+    """What opens a store for each event loop."""
+
+    @abstractmethod
+    async def store(self) -> Store:
+        """Return the database, open for the running event loop."""
+
+
+class KeyMethods(Openable):
     """The API keys in a database."""
 
     async def acreate_key(

@@ -7,7 +7,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from openai_client import client_told, unknown
 from pydantic import BaseModel, TypeAdapter
-from response_cases import AS_JSON, CASES, Case, golden
+from response_cases import AS_JSON, CASES, Case, golden, held
 
 from kern.run.base import RunStatus
 from kern.server.responses.events import Translator, encoded, frame
@@ -74,10 +74,9 @@ def test_every_reader_is_told_the_same_whatever_is_left_of_the_journal(case: Cas
 
 
 @cases
-def test_what_is_done_of_an_item_last_is_what_the_response_has(case: Case) -> None:
+def test_an_item_is_done_once_and_void_after_that_where_its_content_says_so(case: Case) -> None:
     translator, told = case.translated()
-    done = {each["output_index"]: each["item"] for each in told if "item" in each}
-    assert [done[index] for index in sorted(done)] == translator.response()["output"]
+    assert held(told) == translator.response()["output"]
 
 
 def test_text_of_several_model_calls_is_a_message_each() -> None:
@@ -255,7 +254,12 @@ def test_a_run_that_is_retried_keeps_the_numbers_of_what_was_told() -> None:
 
 def test_a_run_that_fails_says_of_what() -> None:
     response = of("failed")[-1]["response"]
-    assert response["error"] == {"code": "rate_limit_exceeded", "message": "Too many requests."}
+    assert response["error"] == {
+        "type": "server_error",
+        "code": "rate_limit_exceeded",
+        "message": "Too many requests.",
+        "param": None,
+    }
     assert [each["status"] for each in response["output"]] == ["completed", "incomplete"]
 
 
@@ -287,7 +291,8 @@ def test_events_of_other_runs_are_left_out() -> None:
 def test_what_the_server_ends_has_failed_with_its_word() -> None:
     translator, _ = CASES["queued"]().translated()
     [told] = translator.fail("server_shutdown", "The server ends.")
-    assert told["response"]["error"] == {"code": "server_shutdown", "message": "The server ends."}
+    assert told["response"]["error"]["code"] == "server_shutdown"
+    assert told["response"]["error"]["message"] == "The server ends."
     assert translator.fail("server_error", "Once more.") == []
 
 

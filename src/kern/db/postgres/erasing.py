@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
-from kern.db.erasing import Erasing
+from kern.db.erasing import Erasing, Family
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
 from kern.db.postgres.retention import forget_sessions
 from kern.db.postgres.statements import Erasing as Statements
 
-# A session that was made with its run goes with it, if nobody has made anything of it.
 _IS_BARE = "name IS NULL AND metadata IS NULL AND summary IS NULL AND data IS NULL"
 
 
@@ -31,11 +30,16 @@ class PostgresErasing(Erasing):
         return bool(rows) and (None if rows[0]["lives"] else True)
 
     @override
-    async def _erase(self, run_ids: Sequence[str]) -> list[str]:
+    async def _erase(self, run_ids: Sequence[str]) -> Family:
         rows = await self._connections.fetch(self._statements.erase, list(run_ids))
-        if sessions := [row["session_id"] for row in rows if row["session_id"] is not None]:
-            await forget_sessions(self._connections, self._names, sessions, self._is_bare)
-        return [row["run_id"] for row in rows if row["run_id"] is not None]
+        return Family(
+            [row["run_id"] for row in rows if row["run_id"] is not None],
+            [row["session_id"] for row in rows if row["session_id"] is not None],
+        )
+
+    @override
+    async def _forget(self, session_ids: Sequence[str]) -> None:
+        await forget_sessions(self._connections, self._names, session_ids, self._is_bare)
 
     @override
     async def _left(self) -> list[str]:

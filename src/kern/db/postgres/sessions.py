@@ -137,9 +137,11 @@ RETURNING run_id"""
         if agents:  # Each by itself: its index has them in their order.
             values.append([*agents])
             conditions.append("agent_id = of_agent")
-            conditions = [f"""session_id = ANY(ARRAY(
+            conditions = [
+                f"""session_id = ANY(ARRAY(
     SELECT found.session_id FROM unnest(${len(values)}::text[]) AS of_agent CROSS JOIN LATERAL (
-        SELECT session_id FROM {sessions}{_where(conditions)} {order} + {skipped}) AS found))"""]
+        SELECT session_id FROM {sessions}{_where(conditions)} {order} + {skipped}) AS found))"""
+            ]
         rows = await self._fetch(
             f"{self._select}{_where(conditions)} {order} OFFSET {skipped}", *values
         )

@@ -76,7 +76,11 @@ class Records:
                 approval
                 for each in wanted.agents
                 for approval in self.select(
-                    transaction, replace(wanted, agent_id=each, agents=()), limit + offset, 0, before
+                    transaction,
+                    replace(wanted, agent_id=each, agents=()),
+                    limit + offset,
+                    0,
+                    before,
                 )
             ]
             found.sort(key=lambda each: (each.created_at, each.id), reverse=True)

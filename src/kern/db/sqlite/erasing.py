@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
-from kern.db.erasing import BEHIND, EMPTIED, MANY, Erasing
+from kern.db.erasing import BEHIND, EMPTIED, IS_DESERTED, MANY, Erasing, Family
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.tables import LIVE, Tables
@@ -34,9 +34,34 @@ class Erasure:
         )
         return True
 
-    def erase(self, transaction: Transaction, run_ids: Sequence[str]) -> list[str]:
-        """Erase runs with their families, as far as they have ended; return whom that leaves."""
-        return [child for run_id in run_ids for child in self._erase(transaction, run_id)]
+    def erase(self, transaction: Transaction, run_ids: Sequence[str]) -> Family:
+        """See :meth:`kern.db.erasing.Erasing._erase`."""
+        family = Family([], [])
+        for run_id in run_ids:
+            self._erase(transaction, run_id, family)
+        return family
+
+    def forget(self, transaction: Transaction, session_ids: Sequence[str]) -> None:
+        """See :meth:`kern.db.erasing.Erasing._forget`."""
+        sessions, states = self._tables.sessions, self._tables.states
+        transaction.execute_many(
+            f"DELETE FROM {sessions} AS session WHERE session_id = :session_id "
+            "AND lock_run_id IS NULL AND name IS NULL "
+            "AND metadata IS NULL AND summary IS NULL AND data IS NULL "
+            f"AND NOT EXISTS (SELECT 1 FROM {states} AS state "
+            "WHERE state.session_id = session.session_id) "
+            f"AND NOT EXISTS (SELECT 1 FROM {self._runs} AS run "
+            "WHERE run.session_id = session.session_id AND position > 0)",
+            [{"session_id": each} for each in session_ids],
+        )
+
+    def sweep(self, transaction: Transaction) -> None:
+        """Erase some of what lost processes have left."""
+        left, sessions = self.left(transaction), list[str]()
+        while left:
+            left, made = self.erase(transaction, left)
+            sessions += made
+        self.forget(transaction, sessions)
 
     def left(self, transaction: Transaction) -> list[str]:
         """Return some unstored runs that have ended."""
@@ -47,14 +72,14 @@ class Erasure:
         )
         return [row["run_id"] for row in rows.fetchall()]
 
-    def _erase(self, transaction: Transaction, run_id: str) -> list[str]:
+    def _erase(self, transaction: Transaction, run_id: str, family: Family) -> None:
         run = transaction.one(
-            f"SELECT session_id, erased_at IS NOT NULL AS wholly FROM {self._runs} "
+            f"SELECT session_id, created_at, erased_at IS NOT NULL AS wholly FROM {self._runs} "
             f"WHERE run_id = :run_id AND unstored AND status NOT IN {LIVE}",
             run_id=run_id,
         )
         if run is None:
-            return []
+            return
         transaction.execute(
             f"UPDATE {self._runs} SET unstored = 0, erased_at = coalesce(erased_at, :now), "
             f"position = position - {BEHIND}, {', '.join(f'{each} = NULL' for each in EMPTIED)} "
@@ -64,37 +89,35 @@ class Erasure:
         tables = self._tables
         for table in (tables.journal, tables.webhooks, tables.blobs, tables.approvals):
             transaction.execute(f"DELETE FROM {table} WHERE run_id = :run_id", run_id=run_id)
-        self._leave_session(transaction, run)
+        self._leave(transaction, run, family)
         children = transaction.execute(
             f"UPDATE {self._runs} SET unstored = 1, "
-            f"erased_at = CASE WHEN :wholly AND status NOT IN {LIVE} THEN :now END "
+            f"erased_at = CASE WHEN :wholly AND status NOT IN {LIVE} THEN :now END, "
+            f"status = CASE WHEN {IS_DESERTED} THEN 'CANCELLED' ELSE status END, "
+            f"finished_at = CASE WHEN {IS_DESERTED} THEN :now ELSE finished_at END, "
+            f"due_at = CASE WHEN NOT ({IS_DESERTED}) THEN due_at END, "
+            f"attempt = attempt + ({IS_DESERTED}) "
             f"WHERE parent_run_id = :run_id AND erased_at IS NULL AND (:wholly OR foreground) "
             "RETURNING run_id",
             run_id=run_id,
             wholly=run["wholly"],
         )
-        return [row["run_id"] for row in children.fetchall()]
+        family.children.extend(row["run_id"] for row in children.fetchall())
 
-    def _leave_session(self, transaction: Transaction, run: sqlite3.Row) -> None:
-        """Have a session without what it says of a run; one made for the run goes with it."""
-        sessions, states = self._tables.sessions, self._tables.states
+    def _leave(self, transaction: Transaction, run: sqlite3.Row, family: Family) -> None:
+        """Have the session of a run without what it says of it."""
+        sessions = self._tables.sessions
         if run["wholly"]:
             transaction.execute(
                 f"UPDATE {sessions} SET summary = NULL WHERE session_id = :session_id",
                 session_id=run["session_id"],
             )
-        transaction.execute(
-            f"DELETE FROM {sessions} AS session WHERE session_id = :session_id "
-            f"AND created_at = (SELECT run.created_at FROM {self._runs} AS run "
-            "WHERE run.session_id = session.session_id ORDER BY position LIMIT 1) "
-            "AND lock_run_id IS NULL AND name IS NULL "
-            "AND metadata IS NULL AND summary IS NULL AND data IS NULL "
-            f"AND NOT EXISTS (SELECT 1 FROM {states} AS state "
-            "WHERE state.session_id = session.session_id) "
-            f"AND NOT EXISTS (SELECT 1 FROM {self._runs} AS run "
-            "WHERE run.session_id = session.session_id AND position > 0)",
+        if transaction.one(
+            f"SELECT 1 FROM {sessions} WHERE session_id = :session_id AND created_at = :created_at",
             session_id=run["session_id"],
-        )
+            created_at=run["created_at"],
+        ):
+            family.sessions.append(run["session_id"])
 
 
 class SqliteErasing(Erasing):
@@ -110,8 +133,12 @@ class SqliteErasing(Erasing):
         return await self._file.write(self._erasure.hide, run_id)
 
     @override
-    async def _erase(self, run_ids: Sequence[str]) -> list[str]:
+    async def _erase(self, run_ids: Sequence[str]) -> Family:
         return await self._file.write(self._erasure.erase, run_ids)
+
+    @override
+    async def _forget(self, session_ids: Sequence[str]) -> None:
+        await self._file.write(self._erasure.forget, session_ids)
 
     @override
     async def _left(self) -> list[str]:

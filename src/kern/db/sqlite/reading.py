@@ -105,15 +105,16 @@ class Reading:
         if since is not None:
             chosen.append("+created_at >= :since")
             chosen.append(
-                f"position >= (SELECT {POSITION} FROM {self._runs} WHERE created_at >= :since "
-                f"ORDER BY created_at, {POSITION} LIMIT 1)"
+                "position >= " + self._accepted("min", "created_at >= :since", "position > 0", "")
             )
+        else:  # SQLite takes one bound.
+            chosen.append("position > 0")
         until = None if wanted.until is None else wanted.until.timestamp()
         if until is not None:
             chosen.append("+created_at < :until")
             chosen.append(
-                f"position <= (SELECT {POSITION} FROM {self._runs} WHERE created_at < :until "
-                f"ORDER BY created_at DESC, {POSITION} DESC LIMIT 1)"
+                "position <= "
+                + self._accepted("max", "created_at < :until", "position < 0", "DESC")
             )
         if before is not None:
             chosen.append(
@@ -123,7 +124,7 @@ class Reading:
             f"""
 SELECT {_LISTED}, usage, substr(input, 1, {BEGINNING}) AS beginning, position
 FROM {self._runs}
-WHERE {" AND ".join(["+session_id IS NOT NULL", "position > 0", IS_SEEN, *chosen])}
+WHERE {" AND ".join(["+session_id IS NOT NULL", IS_SEEN, *chosen])}
 ORDER BY position DESC LIMIT :limit""",
             **values,
             agents=dump(wanted.agents),
@@ -133,6 +134,25 @@ ORDER BY position DESC LIMIT :limit""",
             before=before,
             limit=limit,
         ).fetchall()
+
+    def _accepted(self, end: str, condition: str, others: str, order: str) -> str:
+        """Return the expression of the position of the first or last run in a span of time.
+
+        Of those of one moment it may be a run or an erased one, whichever was accepted there: in
+        their order by position, which the index has, the erased ones come first.
+
+        Args:
+            end: ``min`` or ``max``.
+            condition: says which span it is.
+            others: which runs come after the first one in the order.
+            order: the direction of the order.
+        """
+        runs = self._runs
+        at_the_end = f"""SELECT {POSITION} FROM {runs}
+    WHERE created_at = (SELECT {end}(created_at) FROM {runs} WHERE {condition})"""
+        last = f"ORDER BY position {order} LIMIT 1"
+        return f"""(SELECT {end}(coalesce(other, first), first) FROM (SELECT
+    ({at_the_end} {last}) AS first, ({at_the_end} AND {others} {last}) AS other))"""
 
     def load(self, transaction: Transaction) -> Load:
         """See :meth:`kern.db.base.Store.load`."""

@@ -48,9 +48,7 @@ class Sweep:
             quiet_times=quiet_times if has_gap else 0,
         )
         expired = self._expire(transaction) if expires else []
-        left = self._erasure.left(transaction)
-        while left:
-            left = self._erasure.erase(transaction, left)
+        self._erasure.sweep(transaction)
         self._lock.hand_off_stale(transaction)
         self._limits.try_first(transaction)
         # Nothing is enqueued here: a due run is found in its table.

@@ -18,6 +18,7 @@ from kern.server.responses.object import (
     ResponseView,
     Standing,
     Status,
+    code_of,
     error_of,
     response_object,
     usage_of,
@@ -120,7 +121,7 @@ class Translator:
                 self._standing.incomplete_reason = "max_output_tokens"
                 self._break_off("incomplete")
             case RunStatus.error:
-                self._standing.error = error_of(run.error_kind, run.error)
+                self._standing.error = error_of(code_of(run.error_kind), run.error)
                 self._break_off("failed")
             case RunStatus.cancelled:
                 self._break_off("cancelled")
@@ -135,7 +136,7 @@ class Translator:
         """
         if self.is_ended:
             return []
-        self._standing.error = {"code": code, "message": message}
+        self._standing.error = error_of(code, message)
         self._break_off("failed")
         return self._output.told()
 

@@ -59,11 +59,24 @@ def refused(
     return RequestError(status, detail, code=code, param=param)
 
 
-def read_input(given: str | Sequence[Item]) -> Said:
+def first_approval(given: str | Sequence[Item]) -> int:
+    """Return the place of the first ``mcp_approval_response``; 0 where there is none.
+
+    In an input without ``previous_response_id`` what comes before it is a history, which the run
+    that goes on has itself.
+    """
+    if isinstance(given, str):
+        return 0
+    kinds = [each.get("type") for each in given]
+    return kinds.index("mcp_approval_response") if "mcp_approval_response" in kinds else 0
+
+
+def read_input(given: str | Sequence[Item], start: int = 0) -> Said:
     """Return what an input says.
 
     Args:
         given: a text of the user, or items.
+        start: the place of the first item that is read.
 
     Raises:
         RequestError: an item cannot be used, or a call in it has no result (400).
@@ -71,7 +84,7 @@ def read_input(given: str | Sequence[Item]) -> Said:
     if isinstance(given, str):
         return Said([Message("user", given)] if given.strip() else [], [], [])
     reader = InputReader()
-    for place, item in enumerate(given):
+    for place, item in enumerate(given[start:], start):
         reader.read(item, f"input[{place}]")
     return reader.said()
 

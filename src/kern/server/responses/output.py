@@ -101,9 +101,8 @@ class Output:
             return
         pieces = said.pieces
         self._void(said)
-        message = self._begin_message(is_refusal=True)
-        message.pieces = pieces
-        self._tell_of(message, "response.refusal.delta", content_index=0, delta=message.text)
+        # Without a delta: some clients would add it to the text that they have.
+        self._begin_message(is_refusal=True).pieces = pieces
 
     def cite(self, sources: Citations) -> None:
         """Have the message name its sources."""
@@ -204,10 +203,10 @@ class Output:
 
     def _void(self, message: MessageItem) -> None:
         message.pieces, message.is_void, message.status = [], True, "incomplete"
-        if message is self.message:
+        self._end_text(message, "")
+        if message is self.message:  # Else it is done, and clients take what is done twice for two.
             self.message = None
-            self._end_text(message, "")
-        self._tell_done(message)
+            self._tell_done(message)
 
     def _end_text(self, message: MessageItem, text: str, *, is_answer: bool = False) -> None:
         if message.is_refusal:

@@ -161,14 +161,19 @@ class Asked(msgspec.Struct, frozen=True):
         overrides: what the run has otherwise than its agent says.
         output_schema: what the answer has to be, as a JSON Schema; None where a text will do.
         echo: what the response says of the request as it was, by the names of its parameters.
-        fingerprint: what tells it from others; see :func:`kern.server.ids.fingerprint`.
+        given: its body as it came.
     """
 
     body: Body
     overrides: Overrides
     output_schema: dict[str, Any] | None
     echo: dict[str, Any]
-    fingerprint: str
+    given: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it from others; see :func:`kern.server.ids.fingerprint`."""
+        return fingerprint(self.given)
 
 
 def json_object(raw: bytes) -> dict[str, Any]:
@@ -232,7 +237,7 @@ def read_request(given: Mapping[str, Any], agent_id: str | None = None) -> Asked
     echo = {name: given[name] for name in _ECHOED if given.get(name) is not None}
     if tools:
         echo["tools"] = [_TOOL | each for each in body.tools or ()]
-    return Asked(body, overrides, schema, echo, fingerprint(given))
+    return Asked(body, overrides, schema, echo, given)
 
 
 def checked(

@@ -27,7 +27,7 @@ SessionId: TypeAlias = Annotated[
 ]
 """The id of a session, which is found by its path."""
 
-Values: TypeAlias = dict[str, JsonValue]
+Values: TypeAlias = dict[str, Any]
 """A JSON object."""
 
 

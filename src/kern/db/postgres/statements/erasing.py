@@ -1,6 +1,6 @@
 """How nothing is kept of a run but a tombstone."""
 
-from kern.db.erasing import BEHIND, EMPTIED, MANY
+from kern.db.erasing import BEHIND, EMPTIED, IS_DESERTED, MANY
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import GIVEN, LIVE, deleted_with
 
@@ -52,10 +52,14 @@ WITH found AS MATERIALIZED (
         position = position - {BEHIND}, {", ".join(f"{each} = NULL" for each in EMPTIED)}
     FROM found WHERE runs.run_id = found.run_id AND {_IS_OVER}
         AND (SELECT count(*) FROM family) IS NOT NULL
-    RETURNING runs.run_id, runs.session_id, wholly
+    RETURNING runs.run_id, runs.session_id, runs.created_at, wholly
 ), children AS (
     UPDATE {runs} AS runs SET unstored = true,
-        erased_at = CASE WHEN wholly AND status NOT IN {LIVE} THEN now() END
+        erased_at = CASE WHEN wholly AND status NOT IN {LIVE} THEN now() END,
+        status = CASE WHEN {IS_DESERTED} THEN 'CANCELLED' ELSE status END,
+        finished_at = CASE WHEN {IS_DESERTED} THEN now() ELSE finished_at END,
+        due_at = CASE WHEN NOT ({IS_DESERTED}) THEN due_at END,
+        attempt = attempt + ({IS_DESERTED})::integer
     FROM erased WHERE runs.parent_run_id = erased.run_id AND runs.erased_at IS NULL
         AND runs.run_id IN (SELECT run_id FROM family)
         AND runs.run_id NOT IN (SELECT run_id FROM found)
@@ -69,8 +73,5 @@ WITH found AS MATERIALIZED (
 ), {deleted_with(names, "erased")}
 SELECT run_id, NULL AS session_id FROM children
 UNION ALL
-SELECT NULL, erased.session_id FROM erased JOIN {names.sessions} AS session USING (session_id)
-WHERE session.created_at = (SELECT created_at FROM {runs} AS runs
-        WHERE runs.session_id = erased.session_id ORDER BY position LIMIT 1)
-    AND NOT EXISTS (SELECT FROM {runs} AS runs WHERE runs.session_id = erased.session_id
-        AND position > 0 AND runs.run_id NOT IN (SELECT run_id FROM erased))"""
+SELECT NULL, session_id
+FROM erased JOIN {names.sessions} AS session USING (session_id, created_at)"""
