@@ -33,9 +33,10 @@ def packages() -> Path:
         if not (stamp.exists() and stamp.read_text() == wanted):
             for name in ("package.json", lock.name):
                 shutil.copy(SOURCES / name, _INSTALLED)
-            options = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1")
+            options = ("--ignore-scripts", "--no-audit", "--no-fund")
+            retries = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000")
             done = nodejs.npm(
-                ["ci", *options],
+                ["ci", *options, *retries],
                 return_completed_process=True,
                 cwd=_INSTALLED,
                 capture_output=True,

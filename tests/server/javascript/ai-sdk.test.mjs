@@ -87,6 +87,19 @@ test("the agent's own tools are dynamic ones that the provider has executed", as
   assert.equal((await ask(undefined, { model, messages })).text, "And now?");
 });
 
+test("tools of both are called in one step", async () => {
+  const model = kern("researcher");
+  const prompt = 'Call look_up {"city": "Oslo"} and get_price {"article": "hat"}';
+  for (const begin of [ask, stream]) {
+    for (const openai of [{}, { store: false }]) {
+      const options = { model, tools, stopWhen: isStepCount(5), providerOptions: { openai } };
+      const result = await begin(prompt, options);
+      assert.match(await result.text, /^It is .*5 euros/);
+      assert.equal((await result.steps).length, 2);
+    }
+  }
+});
+
 test("the client's tools are called in several steps", async () => {
   for (const begin of [ask, stream]) {
     for (const openai of [{}, { store: false }]) {

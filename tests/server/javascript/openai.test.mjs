@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import OpenAI, { toFile } from "openai";
+import OpenAI from "openai";
+import { ResponsesToolRunner } from "openai/helpers/responses-tool-runner";
 import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 import { serverIsReady, tellOfStream, textOf, url } from "./shared.mjs";
@@ -123,11 +124,18 @@ test("a dropped connection is resumed without a gap", async () => {
 });
 
 test("a response is cancelled, more than once", async () => {
-  const [{ response }] = await beginning(
-    await responses.create({ model: "plain", input: "Hang", background: true, stream: true }),
-  );
-  assert.equal((await responses.cancel(response.id)).status, "cancelled");
-  assert.equal((await responses.cancel(response.id)).status, "cancelled");
+  const hanging = { model: "plain", input: "Hang", background: true, stream: true };
+  let id;
+  let last;
+  for await (const event of await responses.create(hanging)) {
+    if (event.type === "response.output_text.delta") {
+      ({ id } = last.response);
+      assert.equal((await responses.cancel(id)).status, "cancelled");
+    }
+    if (event.response) last = event;
+  }
+  assert.equal(last.response.status, "cancelled");
+  assert.equal((await responses.cancel(id)).status, "cancelled");
   const foreground = await responses.create({ model: "plain", input: "Say Hello." });
   await assert.rejects(responses.cancel(foreground.id), OpenAI.BadRequestError);
 });
@@ -181,6 +189,19 @@ test("the client's tools are parsed, and streamed", async () => {
   assert.deepEqual(response.output[0].parsed_arguments, { article: "hat" });
 });
 
+test("the helper that runs the client's tools sends the whole history again", async () => {
+  const articles = [];
+  const execute = ({ article }) => `${articles.push(article)} euros`;
+  const runner = new ResponsesToolRunner({ functions: [{ tool: price, execute }] });
+  const input = 'Call get_price {"article": "hat"} and get_price {"article": "coat"}';
+  for (const stream of [false, true]) {
+    articles.length = 0;
+    const response = await runner.run(client, { model: "plain", input }, { stream });
+    assert.equal(response.output_text, "It is 1 euros, 2 euros");
+    assert.deepEqual(articles, ["hat", "coat"]);
+  }
+});
+
 test("a person approves, or does not", async () => {
   const input = 'Call refund {"order": "7"}';
   for (const approve of [true, false]) {
@@ -197,6 +218,15 @@ test("a person approves, or does not", async () => {
     assert.equal(call.output, approve ? "refunded 7" : null);
     assert.equal(call.approval_request_id, request.id);
     await assert.rejects(responses.create(again), OpenAI.ConflictError);
+    const whole = [
+      { role: "user", content: input },
+      ...asking.output,
+      answer,
+      ...response.output,
+      { role: "user", content: "Say Bye." },
+    ];
+    const further = await responses.create({ model: "clerk", input: whole });
+    assert.equal(further.output_text, "Bye.");
   }
 });
 
