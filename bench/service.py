@@ -134,12 +134,21 @@ async def read(response: aiohttp.ClientResponse, began: float, *, keep: bool = F
     return found
 
 
-async def ask(http: aiohttp.ClientSession, url: str, *, keep: bool = False, **body: object) -> Read:
-    """Create a streamed response and read it."""
+async def ask(
+    http: aiohttp.ClientSession,
+    url: str,
+    opened: asyncio.Semaphore | None = None,
+    *,
+    keep: bool = False,
+    **body: object,
+) -> Read:
+    """Create a streamed response and read it; count that it has begun."""
     began = time.perf_counter()
     request = {"model": "service", "stream": True, **body}
     async with http.post(f"{url}/v1/responses", json=request) as response:
         assert response.status == 200, await response.text()
+        if opened is not None:
+            opened.release()
         return await read(response, began, keep=keep)
 
 
@@ -241,23 +250,30 @@ async def carry(
     """Keep streams open while runs are submitted, and look that nothing is lost."""
     hey = shutil.which("hey")
     assert hey is not None, "apt-get install hey"
-    order = f"deltas {seconds // 2}, pause 2"
+    # Not all of them at the same moments.
+    orders = [
+        f"deltas {seconds // 2 + 10}, pause {1.5 + number / streams:.3f}"
+        for number in range(streams)
+    ]
     body = json.dumps({"model": "service", "input": "deltas 1, pause 0", "background": True})
     async with session() as http:
-        before, began = service.processor, time.monotonic()
+        opened = asyncio.Semaphore(0)
         reading = [
-            asyncio.create_task(ask(http, service.url, input=order, background=True))
-            for _ in range(streams)
+            asyncio.create_task(ask(http, service.url, opened, input=order, background=True))
+            for order in orders
         ]
+        for _ in reading:
+            await opened.acquire()
+        before, began = service.processor, time.monotonic()
         submitting = await asyncio.create_subprocess_exec(
-            *(hey, "-z", f"{seconds}s", "-c", "20", "-q", str(rate // 20), "-m", "POST"),
+            *(hey, "-z", f"{seconds}s", "-c", "50", "-q", str(rate / 50), "-m", "POST"),
             *("-T", "application/json", "-d", body, f"{service.url}/v1/responses"),
             stdout=subprocess.PIPE,
         )
         said, _ = await submitting.communicate()
-        took = time.monotonic() - began
+        took, processor = time.monotonic() - began, service.processor - before
+        still = sum(not each.done() for each in reading)
         reads = await asyncio.gather(*reading)
-        processor = service.processor - before
     print(said.decode())
     asked = int(re.findall(r"\[200\]\t(\d+) responses", said.decode())[0])
     connection = await asyncpg.connect(url)
@@ -267,16 +283,19 @@ async def carry(
             f"SELECT count(*) FROM {table} WHERE status IN ('PENDING', 'RUNNING')"
         ):
             await asyncio.sleep(0.5)
-    states = dict(await connection.fetch(f"SELECT status, count(*) FROM {table} GROUP BY status"))
+    rows = await connection.fetch(f"SELECT status, count(*) FROM {table} GROUP BY status")
+    states = {row["status"]: row["count"] for row in rows}
     await connection.close()
     ends = {read.last for read in reads}
     events = sum(read.events for read in reads)
     print(
-        f"{streams} streams, {events:,} events without a gap, ends {ends}; {asked:,} submits in "
-        f"{took:.0f} s; runs {states}; {processor / took:.2f} cores"
+        f"{streams} streams, {still} open to the end, {events:,} events without a gap, "
+        f"ends {ends}; {asked:,} submits in {took:.0f} s; runs {states}; "
+        f"{processor / took:.2f} cores"
     )
     return {
         "streams": streams,
+        "open": still,
         "events": events,
         "submits": asked,
         "seconds": took,
