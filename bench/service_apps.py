@@ -1,10 +1,10 @@
-"""What ``service.py`` measures: an agent for ``kern serve``, the model behind it, and bare endpoints.
+"""What ``service.py`` measures: an agent for ``kern serve``, its model, and bare endpoints.
 
     python bench/service_apps.py    # the model: prints its base URL and serves until SIGTERM
 
 The model does what the input says: ``deltas 20, pause 0.5`` answers with a text in 20 pieces, half
-a second after each other. The endpoints stream the pieces that are in the file ``SERVICE_PIECES``, a
-JSON list, once a request; ``/idle`` streams the first of them and then nothing.
+a second after each other. The endpoints stream the pieces that are in the file ``SERVICE_PIECES``,
+a JSON list, once a request; ``/idle`` streams the first of them and then nothing.
 """
 
 import asyncio

@@ -30,7 +30,7 @@ async def get(port: int, path: str) -> Found:
 async def until(port: int, path: str, is_it: Callable[[Found], bool]) -> Found:
     """Return what a path answers, as soon as it is what is waited for."""
     async with asyncio.timeout(30):
-        while not is_it(found := await get(port, path)):
+        while not is_it(found := await get(port, path)):  # noqa: ASYNC110 # it is another's
             await asyncio.sleep(0.05)
     return found
 

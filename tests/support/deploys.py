@@ -56,10 +56,19 @@ class Server:
     async def begin_run(self) -> str:
         """Wait until it answers, and return the id of the run that it has begun."""
         async with asyncio.timeout(40):
-            while not self.listens():
-                assert self._popen.poll() is None, self.log()
-                await asyncio.sleep(0.1)
+            await self.begun()
             return await asyncio.to_thread(self._get)
+
+    async def begun(self) -> None:
+        """Wait until it takes connections."""
+        while not self.listens():
+            assert self._popen.poll() is None, self.log()
+            await asyncio.sleep(0.1)
+
+    async def closed(self) -> None:
+        """Wait until it takes no connections any more."""
+        while self.listens():  # noqa: ASYNC110 # nobody tells of that
+            await asyncio.sleep(0.05)
 
     def python(self, statement: str) -> None:
         """Have another process import the module and do something."""

@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import override
+
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.codec import join_halves
@@ -46,8 +48,14 @@ class Journaled:
         """Begin with steps."""
         self.rows: list[JournalRow] = []
         self.state = RunState()
-        self.output: RunOutput[Any] = RunOutput(run_id, "session", "helper", created_at=CREATED, model="model")
+        self.output: RunOutput[Any] = RunOutput(
+            run_id, "session", "helper", created_at=CREATED, model="model"
+        )
         self.add(*steps)
+
+    @override
+    def __repr__(self) -> str:
+        return "\n".join(f"{row.type} {row.payload}" for row in self.rows)
 
     def add(self, *steps: AnyStep) -> "Journaled":
         """Write more steps."""

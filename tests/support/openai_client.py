@@ -6,7 +6,7 @@ import httpx2
 from openai import OpenAI
 from pydantic import BaseModel
 
-KNOWN_MORE = {"store"}
+KNOWN_MORE = {"store", "presence_penalty", "frequency_penalty"}
 """What OpenAI's API sends, and its types do not have."""
 
 

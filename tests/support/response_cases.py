@@ -1,7 +1,7 @@
 """Runs of every kind that a response can come from, each with the response that was asked for."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -262,6 +262,11 @@ def cut_off() -> Case:
     return Case(end, more={"max_output_tokens": 2})
 
 
+def cut_off_unread() -> Case:
+    run = Journaled().end(RunStatus.error, "One, two", "It was cut off.", "OutputLimitError")
+    return Case(run, more={"background": True})
+
+
 def cancelled() -> Case:
     run = Journaled(CallBegun()).say("I loo").add(CallBroken("I loo", (5,)))
     return Case(run.end(RunStatus.cancelled, "I loo"), more={"background": True})
@@ -302,11 +307,29 @@ CASES: dict[str, Callable[[], Case]] = {
         failed,
         retried,
         cut_off,
+        cut_off_unread,
         cancelled,
         with_child,
     )
 }
 """The runs, by what they are about."""
+
+
+def held(told: Sequence[Json]) -> list[Json]:
+    """Return the items that a client has who takes each as it is done, and what is void of it."""
+    items: dict[int, Json] = {}
+    done: set[int] = set()
+    for each in told:
+        index = each.get("output_index", -1)
+        if each["type"] == "response.output_item.done":
+            assert index not in done, "an item is done once"
+            done.add(index)
+        if "item" in each:
+            items[index] = each["item"]
+        elif each["type"] == "response.content_part.done" and index in done:
+            assert not any(each["part"].get(name) for name in ("text", "refusal"))
+            items[index] = {**items[index], "status": "incomplete", "content": []}
+    return [items[index] for index in sorted(items)]
 
 
 def golden(name: str) -> str:

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from kern.agent import Agent
 from kern.approval import approval
-from kern.db.postgres import PostgresDb
+from kern.db.database import Database
 from kern.models.base import ModelRequest
 from kern.server.caller import Authenticator, Caller, Scope
 from kern.server.problems import RequestError
@@ -110,7 +110,7 @@ def _clerk(request: ModelRequest) -> Reply | str:
     return Reply.tool_calls((_last(request), ARGUMENTS[_last(request)]))
 
 
-def agents_on(db: PostgresDb, gates: dict[str, "Future[None]"]) -> list[Agent[Any, Any]]:
+def agents_on(db: Database, gates: dict[str, "Future[None]"]) -> list[Agent[Any, Any]]:
     """Return the agents of the server."""
     failed: set[str] = set()
 
@@ -135,8 +135,9 @@ def agents_on(db: PostgresDb, gates: dict[str, "Future[None]"]) -> list[Agent[An
 
     return [
         agent("echo", echo, instructions="A secret.", add_history_to_context=True, timeout=600),
-        agent("story", story, live=True),
+        agent("story", story),
         agent("held", held),
+        agent("hasty", lambda _: Reply.hang(), timeout=0.3),
         agent("fragile", fragile),
         agent("clerk", _clerk, tools=[pay, send, book, fetch]),
         agent("typed", lambda _: '{"a": 5}'),

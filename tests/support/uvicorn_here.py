@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 @asynccontextmanager
 async def uvicorn_here(app: ASGIApp) -> AsyncIterator[int]:
     """Serve an application, and yield the port; its connections are cut at the end."""
-    listening = socket.socket()
+    # asyncio sends without delay only over sockets that say that they are of TCP.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -102,7 +103,7 @@ class RaisingMeters(NoOpMeterProvider):
 
             add = record
 
-        meter.create_histogram = meter.create_counter = lambda *_, **__: Raising()  # type: ignore[method-assign,assignment,misc]
+        meter.create_histogram = meter.create_counter = lambda *_, **__: Raising()  # type: ignore[method-assign,assignment]
         return meter
 
 
@@ -132,7 +133,7 @@ class SlowAtBegin(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         self.begun += 1
-        time.sleep(0.25)
+        time.sleep(0.55)
 
 
 async def test_a_slow_tracer_is_left_alone_after_two_spans(
@@ -176,7 +177,7 @@ def test_what_waits_for_its_end_is_bounded(caplog: pytest.LogCaptureFixture) -> 
     ending.do(block)
     assert began.wait(10)
     for number in range(10):
-        ending.do(lambda number=number: done.append(number))
+        ending.do(partial(done.append, number))
     released.set()
     assert ending.flush()
     assert done == [0, 1, 2]

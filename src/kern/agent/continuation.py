@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import msgspec
 
@@ -22,13 +22,11 @@ from kern.run.base import RunStatus
 from kern.run.codec import check_id, check_user, encode
 from kern.run.fold import fold
 from kern.run.input import RunInput
+from kern.run.overrides import Overrides
 from kern.run.ownership import ids_of
 from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
 from kern.run.tool import ToolExecution
-
-if TYPE_CHECKING:
-    from kern.run.overrides import Overrides
 
 Kind = TypeVar("Kind")
 
@@ -52,7 +50,7 @@ class ContinueOptions(Wanted, total=False):
     knowledge_filters: Mapping[str, object] | Sequence[object] | None
     debug_mode: bool | None
     raise_on_error: bool | None
-    overrides: "Overrides | None"
+    overrides: Overrides | None
 
 
 class Continuation(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from kern.agent.as_tool import SubAgent
 from kern.agent.handoff import Handoff
@@ -16,11 +16,9 @@ from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
 from kern.run.event import RunEvent
 from kern.run.message import Message
+from kern.run.overrides import Overrides
 from kern.run.usage import UsageLimits
 from kern.tools.collect import AnyTool
-
-if TYPE_CHECKING:
-    from kern.run.overrides import Overrides
 
 
 class AgentOptions(TypedDict, total=False):
@@ -139,7 +137,7 @@ class BesideOptions(TypedDict, total=False):
     add_dependencies_to_context: bool | None
     add_session_state_to_context: bool | None
     debug_mode: bool | None
-    overrides: "Overrides | None"
+    overrides: Overrides | None
 
 
 class RunOptions(BesideOptions, total=False):

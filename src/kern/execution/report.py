@@ -17,8 +17,10 @@ from kern.run.printable import one_line
 logger = logging.getLogger("kern.runs")
 
 ended: list[Callable[[RunInfo, RunStatus, float], None]] = []
-"""Called with each attempt that has come to its end in this process: the run, what it is since then,
-and the seconds that the attempt took."""
+"""Called with each attempt that has come to its end in this process.
+
+They are given the run, what it is since then, and the seconds that the attempt took.
+"""
 
 
 class RunLog(Middleware):

@@ -179,7 +179,7 @@ async def _found(service: Service, caller: Caller, name: str, user_id: str | Non
     session_id = session_of(name)
     for db in _databases(service, caller):
         session = await db.aget_session(session_id, user_id=user_id)
-        if session is not None:
+        if session is not None and (session.agent_id is None or caller.sees(session.agent_id)):
             return There(db, session, name)
     raise no_conversation(name)
 

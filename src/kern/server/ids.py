@@ -49,7 +49,7 @@ def reused_key() -> RequestError:
     """Return what a request is refused with whose key was sent with another body."""
     return RequestError(
         422,
-        "This Idempotency-Key was sent with another request before. Send the same one again, or "
-        "take a new key.",
+        "This Idempotency-Key was sent with another request before, or what that began is not "
+        "kept any more. Send the same request again, or take a new key.",
         code="idempotency_key_reused",
     )

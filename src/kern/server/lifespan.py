@@ -47,7 +47,9 @@ async def lifespan(service: Service, *, worker: bool, grace: float) -> AsyncIter
     ended.append(count_attempt)
     try:
         async with serving.lifespan()(service):
-            working = await _begin(service, stopping) if worker else _only_submit(service)
+            working = await _begin(service, stopping) if worker else None
+            if not worker:
+                _only_submit(service)
             try:
                 with _at_signals(end.begin):
                     yield

@@ -36,6 +36,7 @@ from kern.errors import (
     RunStateError,
     RunTimeoutError,
     ScheduleNotFoundError,
+    ServerShutdownError,
     SessionBusyError,
     SessionNotFoundError,
     ThreadLimitError,
@@ -103,7 +104,8 @@ class RequestError(KernError):
 
     def response(self, request: Request) -> Response:
         """Return the response to a request, in the form in which its client reads errors."""
-        path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+        # Not that of the URL, in which the client's word for the host is a part.
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
         if any(path == each or path.startswith(f"{each}/") for each in _OPENAI):
             content = encoded({"error": self.as_openai()})
             return Response(content, self.status, self.headers, "application/json")
@@ -160,6 +162,7 @@ _RULES: dict[type, _Rule] = {
         "Idempotency-Key if you gave one.",
         1.0,
     ),
+    ServerShutdownError: _Rule(503, "server_shutdown", retry_after=1.0),
     ThreadLimitError: _Rule(503, "unavailable", "The server is too busy. Try again.", 1.0),
     RunTimeoutError: _Rule(504, "run_timeout"),
 }
@@ -204,7 +207,7 @@ def _of_framework(request: Request, error: HTTPException) -> RequestError:
     detail = error.detail
     if detail == phrase and error.status_code in (404, 405):
         what = "route" if error.status_code == 404 else "method"
-        detail = f"There is no {what} {request.method:.20} {request.url.path:.200}."
+        detail = f"There is no {what} {request.method:.20} {request.scope['path']:.200}."
     code = phrase.lower().replace(" ", "_").replace("-", "_")
     return RequestError(error.status_code, detail, code=code, headers=error.headers)
 

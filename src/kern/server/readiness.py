@@ -54,7 +54,10 @@ class Readiness:
             loads = await self._loads.answers()
         except DatabaseError:
             return None
-        return Load(*(sum(column) for column in zip(*(each[:4] for each in loads), strict=True)), None)
+        running, due, waiting, delayed = (
+            sum(column) for column in zip(*(each[:4] for each in loads), strict=True)
+        )
+        return Load(running, due, waiting, delayed, None)
 
 
 class _Asked(Generic[Found]):

@@ -25,6 +25,9 @@ STALL = 30.0
 # How long the end of a stream may take to be sent, in seconds.
 _LAST_WORD = 1.0
 
+# How many pieces a stream may send before others have their turn.
+_TURN = 100
+
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _PING = b": ping\n\n"
 
@@ -206,12 +209,20 @@ class EventStream(Response):
 
     async def _pass_on(self, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        clock = asyncio.get_running_loop().time
         async with self._limit:
             with self._streams.opened(self):
                 async with self._looked_after(receive, send):
-                    await self._put(send, start)
+                    await send(start)
+                    sent = 0
                     async for piece in self._events:
-                        await self._put(send, _body(piece))
+                        self._last = clock()
+                        self._sending = True
+                        await send(_body(piece))
+                        self._sending = False
+                        sent += 1
+                        if sent % _TURN == 0:  # Neither the events nor the server have to wait.
+                            await asyncio.sleep(0)
 
     async def _complete(self, send: Send) -> None:
         """Tell the client that the stream is complete, if it reads that."""
@@ -221,17 +232,13 @@ class EventStream(Response):
         except TimeoutError:
             logger.warning("a client did not read the end of an event stream")
 
-    async def _put(self, send: Send, message: dict[str, object]) -> None:
-        clock = asyncio.get_running_loop().time
-        self._sending, self._last = True, clock()
-        await send(message)
-        self._sending, self._last = False, clock()
-
     @asynccontextmanager
     async def _looked_after(self, receive: Receive, send: Send) -> AsyncIterator[None]:
         """Watch the client within this block, and give it pings."""
         loop = asyncio.get_running_loop()
+        self._last = loop.time()
         tasks = {"watch": loop.create_task(self._watch(receive))}
+        timer: asyncio.TimerHandle
 
         def beat() -> None:
             nonlocal timer
@@ -240,7 +247,8 @@ class EventStream(Response):
             if idle >= longest and self._sending:
                 return self.end(End.stalled)
             if idle >= longest:
-                tasks["ping"] = loop.create_task(self._put(send, _body(_PING)))
+                self._last = loop.time()
+                tasks["ping"] = loop.create_task(self._ping(send))
                 idle = 0.0
             timer = loop.call_later(max(longest - idle, 0.01), beat)
 
@@ -252,6 +260,11 @@ class EventStream(Response):
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _ping(self, send: Send) -> None:
+        self._sending = True
+        await send(_body(_PING))
+        self._sending = False
 
     async def _watch(self, receive: Receive) -> None:
         """End the stream when the client closes the connection."""

@@ -31,7 +31,7 @@ _PROVIDERS = {
     "xAI": "x_ai",
 }
 
-# By the attribute of a request the names that it has in the settings of a call.
+# By the attribute of a request the names that it has in the options and settings of a call.
 _ASKED = {
     "gen_ai.request.max_tokens": ("max_output_tokens", "max_completion_tokens", "max_tokens"),
     "gen_ai.request.temperature": ("temperature",),
@@ -71,9 +71,11 @@ def call_attributes(run: RunInfo, model: Model, request: ModelRequest) -> dict[s
     found: dict[str, Value] = {**model_attributes(model), _CONVERSATION: run.session_id}
     if request.output_schema is not None:
         found["gen_ai.output.type"] = "json"
-    for name, given in _ASKED.items():
-        value = next((v for each in given if (v := request.settings.get(each)) is not None), None)
-        if isinstance(value, str | int | float):
+    asked = request.options
+    for name, given in _ASKED.items() if asked or request.settings else ():
+        said = (request.settings.get(each, getattr(asked, each, None)) for each in given)
+        value = next((each for each in said if isinstance(each, str | int | float)), None)
+        if value is not None:
             found[name] = value
     return found
 

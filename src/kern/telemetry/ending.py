@@ -8,13 +8,17 @@ import atexit
 import logging
 import os
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
 
 logger = logging.getLogger("kern")
 
 # How much may wait for the thread; the rest is dropped.
 _MOST = 10_000
+
+# For how long work gathers before it is done, in seconds.
+_GATHERING = 0.02
 
 # How long the end of the process waits for what has not been done, in seconds.
 _AT_THE_END = 5.0
@@ -33,14 +37,17 @@ class Ending:
         self._lock = threading.Lock()
         self._process = 0
         self._has_dropped = False
-        self._queue: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._wake = threading.Event()
 
     def do(self, work: Callable[[], object]) -> None:
-        """Have something done that does not raise; it is dropped where too much waits."""
+        """Have something done soon that does not raise; it is dropped where too much waits."""
         if self._process != os.getpid():
             self._start()
-        if self._queue.qsize() < self._most:
-            self._queue.put(work)
+        if len(self._waiting) < self._most:
+            self._waiting.append(work)
+            if not self._wake.is_set():
+                self._wake.set()
         elif not self._has_dropped:
             self._has_dropped = True
             logger.warning(
@@ -57,27 +64,33 @@ class Ending:
         if self._process != os.getpid():
             return True
         done = threading.Event()
-        self._queue.put(done.set)
+        self._waiting.append(done.set)
+        self._wake.set()
         return done.wait(timeout)
 
     def _start(self) -> None:
         with self._lock:
             if self._process == os.getpid():
                 return
-            # A forked child has its parent's queue, and not the thread that empties it.
-            self._queue, self._has_dropped = SimpleQueue(), False
-            thread = threading.Thread(
-                target=_work, args=(self._queue,), name="kern-telemetry", daemon=True
-            )
-            thread.start()
+            # A forked child has what its parent has left to do, and not the thread that does it.
+            self._waiting, self._wake, self._has_dropped = deque(), threading.Event(), False
+            arguments = self._waiting, self._wake
+            threading.Thread(
+                target=_work, args=arguments, name="kern-telemetry", daemon=True
+            ).start()
             # Not sooner: the SDK, which was made by now, ends its own part after this.
             atexit.register(self.flush)
             self._process = os.getpid()
 
 
-def _work(queue: SimpleQueue[Callable[[], object]]) -> None:
+def _work(waiting: deque[Callable[[], object]], wake: threading.Event) -> None:
     while True:
-        queue.get()()
+        wake.wait()
+        # Each time that a thread wakes takes longer than what it does.
+        time.sleep(_GATHERING)
+        wake.clear()
+        while waiting:
+            waiting.popleft()()
 
 
 ending = Ending()

@@ -12,7 +12,7 @@ logger = logging.getLogger("kern")
 Result = TypeVar("Result")
 
 # How long something that a run waits for may take twice in a row, in seconds.
-_PATIENCE = 0.2
+_PATIENCE = 0.5
 
 # For how long telemetry rests after that, or after a failure, in seconds.
 _REST = 30.0

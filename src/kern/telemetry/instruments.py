@@ -6,6 +6,7 @@ from typing import TypeAlias
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from kern.dispatch.opening import runtimes
+from kern.execution.observing import everywhere
 
 Observe: TypeAlias = Callable[[CallbackOptions], Iterable[Observation]]
 
@@ -136,26 +137,24 @@ class Instruments:
         )
 
 
-def observe_process(meter: Meter, is_on: Callable[[], bool]) -> None:
+def observe_process(meter: Meter) -> None:
     """Have a meter look at the slots and connections of this process as it is read.
 
-    Args:
-        meter: the meter.
-        is_on: whether anything is to be seen; what a meter looks at cannot be taken from it.
+    It sees nothing while there are no observers: what a meter looks at cannot be taken from it.
     """
 
     def slots(at: int) -> Observe:
         return lambda _: [
             Observation(found[at], {"kern.database": name})
-            for name, found in (_slots() if is_on() else {}).items()
+            for name, found in (_slots() if everywhere else {}).items()
         ]
 
     def most(_: CallbackOptions) -> Iterable[Observation]:
-        for name, (_used, _idle, limit) in (_pools() if is_on() else {}).items():
+        for name, (_used, _idle, limit) in (_pools() if everywhere else {}).items():
             yield Observation(limit, {_POOL: name})
 
     def connections(_: CallbackOptions) -> Iterable[Observation]:
-        for name, (used, idle, _limit) in (_pools() if is_on() else {}).items():
+        for name, (used, idle, _limit) in (_pools() if everywhere else {}).items():
             yield Observation(used, {_POOL: name, "db.client.connection.state": "used"})
             yield Observation(idle, {_POOL: name, "db.client.connection.state": "idle"})
 

@@ -1,5 +1,6 @@
 """Spans, begun where the work begins and ended in a thread of their own."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,11 @@ from opentelemetry.metrics import Counter, Histogram
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from kern.aio.survived import survived
 from kern.telemetry.ending import ending
 from kern.telemetry.guard import Guard
+
+logger = logging.getLogger("kern")
 
 Value: TypeAlias = str | bool | int | float | Sequence[str]
 Attributes: TypeAlias = Mapping[str, Value]
@@ -87,7 +91,7 @@ class Operation:
         try:
             self._span.set_attributes(attributes)
             if content is not None:
-                self._span.set_attributes(content())
+                self._span.set_attributes(_said(content))
             if failed:
                 self._span.set_status(Status(StatusCode.ERROR, description))
             for instrument, value, about in records:
@@ -131,6 +135,15 @@ class Spans:
             return Operation(span, self._guard, context)
 
         return self._guard.call("begin a span", begin)
+
+
+def _said(content: Callable[[], Attributes]) -> Attributes:
+    """Return what was said; where that cannot be written, the span is told without it."""
+    try:
+        return content()
+    except Exception as error:
+        survived(logger, error, "a span has no content")
+        return {}
 
 
 def record(

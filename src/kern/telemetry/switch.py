@@ -33,7 +33,7 @@ def instrument(
         content=content, tracer_provider=tracer_provider, meter_provider=meter_provider
     )
     everywhere[:] = [observer]
-    observe_process(observer.meter, lambda: observer in everywhere)
+    observe_process(observer.meter)
     return observer
 
 

@@ -8,8 +8,8 @@ import pytest
 from fastapi import Request
 from probes import agent_of, asking, probed, shows
 
-from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
+from kern.db.key_methods import KeyMethods
 from kern.db.sqlite import SqliteDb
 from kern.errors import ConfigurationError
 from kern.server import create_app
@@ -41,7 +41,7 @@ async def until_refused(keys: Keys, secret: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_key_says_who_asks_and_what_that_one_may(db: Database) -> None:
+async def test_a_key_says_who_asks_and_what_that_one_may(db: KeyMethods) -> None:
     keys = Keys(db)
     _, secret = await db.acreate_key("ada")
     assert await known(keys, f"Bearer {secret}") == Caller("ada", frozenset({Scope.runs}))
@@ -60,7 +60,7 @@ async def test_who_shows_no_key_is_told_how() -> None:
         assert "Authorization: Bearer" in error.detail
 
 
-async def test_a_key_that_is_none_is_refused_and_not_repeated(db: Database) -> None:
+async def test_a_key_that_is_none_is_refused_and_not_repeated(db: KeyMethods) -> None:
     keys = Keys(db)
     _, secret = await db.acreate_key("ada")
     for shown in (secret[:-1], secret + "x", secret.upper(), "kern_sk_", "'; --", "\xff\x00"):
@@ -69,7 +69,7 @@ async def test_a_key_that_is_none_is_refused_and_not_repeated(db: Database) -> N
         assert shown not in error.detail
 
 
-async def test_a_revoked_key_opens_nothing_after_a_few_seconds(db: Database) -> None:
+async def test_a_revoked_key_opens_nothing_after_a_few_seconds(db: KeyMethods) -> None:
     at_once, soon = Keys(db, kept=0.0), Keys(db, kept=0.3)
     key, secret = await db.acreate_key("ada")
     for keys in (at_once, soon):
@@ -79,7 +79,7 @@ async def test_a_revoked_key_opens_nothing_after_a_few_seconds(db: Database) -> 
     await until_refused(soon, secret)
 
 
-async def test_an_expired_key_opens_nothing_from_then_on(db: Database) -> None:
+async def test_an_expired_key_opens_nothing_from_then_on(db: KeyMethods) -> None:
     keys = Keys(db, kept=3600.0)
     _, secret = await db.acreate_key("ada", expires_in=timedelta(seconds=0.5))
     await known(keys, f"Bearer {secret}")

@@ -27,8 +27,6 @@ from kern.errors import (
 )
 from kern.server.problems import RequestError, problem_of
 
-FORMS = ("/v1/probe", "/v1/chat/probe")
-
 
 def openai(response: httpx.Response) -> dict[str, object]:
     """Return an error in OpenAI's form."""
@@ -150,31 +148,30 @@ async def test_what_the_framework_refuses_has_the_same_forms() -> None:
         assert openai(await client.get("/v1/chat/probe/number/x"))["param"] == "number"
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 100_000, b"", b"null", b'{"a":"secret!"}'])
-async def test_a_body_that_cannot_be_read_is_refused(body: bytes) -> None:
-    async with asking(probed()) as client:
-        response = await client.post(
-            "/v1/probe/body", content=body, headers={"Content-Type": "application/json"}
-        )
-        assert problem(response)["status"] == 400
-        assert "secret!" not in response.text
+async def test_a_body_that_cannot_be_read_is_refused() -> None:
+    async with asking(probed(), {"Content-Type": "application/json"}) as client:
+        for body in (b"{", b"\xff", b"[" * 100_000, b"", b"null", b'{"a":"secret!"}'):
+            response = await client.post("/v1/probe/body", content=body)
+            assert problem(response)["status"] == 400, body[:10]
+            assert "secret!" not in response.text
 
 
-@pytest.mark.parametrize("path", FORMS)
 @pytest.mark.parametrize("error", [ZeroDivisionError("of 10.0.0.3"), DatabaseError("of 10.0.0.3")])
 async def test_what_nobody_expects_is_a_500_that_says_nothing_and_is_logged_once(
-    path: str, error: Exception, caplog: pytest.LogCaptureFixture
+    error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with asking(probed(error=error)) as client:
-        response = await client.get(f"{path}/fails?api_key=kern_sk_secret")
-        assert response.status_code == 500
-        assert "10.0.0.3" not in response.text
-        assert response.headers["x-content-type-options"] == "nosniff"
-        assert (await client.get("/v1/probe/who")).status_code == 200
-    logged = [each for each in caplog.records if each.levelno >= logging.ERROR]
-    assert [each.getMessage() for each in logged] == [f"GET '{path}/fails' has failed."]
-    assert logged[0].exc_info is not None
-    assert "kern_sk_secret" not in caplog.text
+        for path in ("/v1/probe", "/v1/chat/probe"):
+            caplog.clear()
+            response = await client.get(f"{path}/fails?api_key=kern_sk_secret")
+            assert response.status_code == 500
+            assert "10.0.0.3" not in response.text
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert (await client.get("/v1/probe/who")).status_code == 200
+            logged = [each for each in caplog.records if each.levelno >= logging.ERROR]
+            assert [each.getMessage() for each in logged] == [f"GET '{path}/fails' has failed."]
+            assert logged[0].exc_info is not None
+            assert "kern_sk_secret" not in caplog.text
 
 
 async def test_a_response_that_breaks_is_not_complete(caplog: pytest.LogCaptureFixture) -> None:

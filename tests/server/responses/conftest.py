@@ -10,6 +10,7 @@ from api import DELETED, WEATHER, Served, delete, look_up, service
 
 from kern.agent import Agent
 from kern.db.sqlite import SqliteDb
+from kern.guardrails import PIIDetectionGuardrail
 from kern.models.openai import OpenAIResponses
 from kern.testing import ProtocolServer
 
@@ -30,6 +31,7 @@ def _served(_model: ProtocolServer, tmp_path_factory: pytest.TempPathFactory) ->
         Agent("Other", model, db=db, instructions="Be brief."),
         Agent("Tools", model, db=db, tools=[look_up]),
         Agent("Careful", model, db=db, tools=[delete]),
+        Agent("Masking", model, db=db, pre_hooks=[PIIDetectionGuardrail(mask_pii=True)]),
         Agent("Forgetful", model, db=db, add_history_to_context=True, num_history_runs=1),
     ]
     with service(agents) as url:

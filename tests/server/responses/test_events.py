@@ -7,7 +7,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from openai_client import client_told, unknown
 from pydantic import BaseModel, TypeAdapter
-from response_cases import AS_JSON, CASES, Case, golden
+from response_cases import AS_JSON, CASES, Case, golden, held
 
 from kern.run.base import RunStatus
 from kern.server.responses.events import Translator, encoded, frame
@@ -74,10 +74,11 @@ def test_every_reader_is_told_the_same_whatever_is_left_of_the_journal(case: Cas
 
 
 @cases
-def test_what_is_done_of_an_item_last_is_what_the_response_has(case: Case) -> None:
+def test_an_item_is_done_once_and_void_after_that_where_its_content_says_so(case: Case) -> None:
     translator, told = case.translated()
-    done = {each["output_index"]: each["item"] for each in told if "item" in each}
-    assert [done[index] for index in sorted(done)] == translator.response()["output"]
+    names = {each["item"]["id"] for each in told if "item" in each}
+    # What was cut off unread has no events.
+    assert held(told) == [each for each in translator.response()["output"] if each["id"] in names]
 
 
 def test_text_of_several_model_calls_is_a_message_each() -> None:
@@ -255,12 +256,18 @@ def test_a_run_that_is_retried_keeps_the_numbers_of_what_was_told() -> None:
 
 def test_a_run_that_fails_says_of_what() -> None:
     response = of("failed")[-1]["response"]
-    assert response["error"] == {"code": "rate_limit_exceeded", "message": "Too many requests."}
+    assert response["error"] == {
+        "type": "server_error",
+        "code": "rate_limit_exceeded",
+        "message": "Too many requests.",
+        "param": None,
+    }
     assert [each["status"] for each in response["output"]] == ["completed", "incomplete"]
 
 
-def test_an_answer_that_was_cut_off_is_incomplete() -> None:
-    response = of("cut_off")[-1]["response"]
+@pytest.mark.parametrize("name", ["cut_off", "cut_off_unread"])
+def test_an_answer_that_was_cut_off_is_incomplete(name: str) -> None:
+    response = of(name)[-1]["response"]
     assert response["incomplete_details"] == {"reason": "max_output_tokens"}
     assert response["output"][0]["content"][0]["text"] == "One, two"
 
@@ -287,7 +294,8 @@ def test_events_of_other_runs_are_left_out() -> None:
 def test_what_the_server_ends_has_failed_with_its_word() -> None:
     translator, _ = CASES["queued"]().translated()
     [told] = translator.fail("server_shutdown", "The server ends.")
-    assert told["response"]["error"] == {"code": "server_shutdown", "message": "The server ends."}
+    assert told["response"]["error"]["code"] == "server_shutdown"
+    assert told["response"]["error"]["message"] == "The server ends."
     assert translator.fail("server_error", "Once more.") == []
 
 

@@ -13,7 +13,7 @@ from journaled import CREATED, USED, Journaled
 from openai.types.responses import ResponseStreamEvent
 from openai_client import client_told, unknown
 from pydantic import TypeAdapter
-from response_cases import Case
+from response_cases import Case, held
 
 from kern.run.base import RunStatus
 from kern.run.message import Message
@@ -150,7 +150,7 @@ def said(translator: Translator) -> str:
 
 
 @given(runs())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_numbers_are_gapless_and_the_same_for_every_reader(run: Journaled) -> None:
     pauses = sum(row.type == "Paused" for row in run.rows)
     for stretch in range(pauses + 1):
@@ -164,13 +164,12 @@ def test_numbers_are_gapless_and_the_same_for_every_reader(run: Journaled) -> No
             for each in run.events(rows=rows):
                 early += reader.take(each)
             assert early == told[: len(early)]
-        done = {each["output_index"]: each["item"] for each in told if "item" in each}
-        assert [done[index] for index in sorted(done)] == translator.response()["output"]
+        assert held(told) == translator.response()["output"]
         assert translator.is_ended == (stretch < pauses or run.output.status.is_terminal)
 
 
 @given(runs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_types_and_client_of_openai_understand_every_response(run: Journaled) -> None:
     translator, told = Case(run).translated()
     for each in told:
@@ -182,13 +181,15 @@ def test_types_and_client_of_openai_understand_every_response(run: Journaled) ->
 
 
 @given(runs())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_clients_have_the_text_that_counts(run: Journaled) -> None:
     state = run.state
     if state.is_shown or any(row.type in ("Paused", "ToolSlice") for row in run.rows):
         return
     if run.output.status is not RunStatus.completed:
         return
+    if not state.turns[-1].message.text and any(each.complaint for each in state.turns):
+        return  # The fold takes the answer that was refused for the one that is replaced.
     texts = [each.message.text for each in state.turns if each.complaint is None]
     if state.replaced is not None or state.secondary:
         last = max((at for at, each in enumerate(texts) if each), default=None)

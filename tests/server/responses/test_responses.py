@@ -1,7 +1,9 @@
 """Agents answer OpenAI's client: in the foreground, in the background, streamed, and resumed."""
 
+import asyncio
 import json
 import threading
+from base64 import b64encode
 from typing import Any
 
 import httpx
@@ -14,7 +16,8 @@ from openai.types.responses import (
     ResponseInputItemParam,
     ResponseStreamEvent,
 )
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
+from receiver import Receiver
 
 from kern.testing import Reply
 
@@ -219,7 +222,7 @@ def test_a_foreground_response_is_not_cancelled_by_its_id(served: Served) -> Non
 
 def test_a_response_goes_on_from_another_with_its_whole_chain(served: Served) -> None:
     first = served.client.responses.create(
-        model="forgetful", input="I am Ada.", instructions="Rhyme."
+        model="forgetful", input="I am Ada.", instructions="Rhyme.", metadata={"first": "yes"}
     )
     last = first
     for number in range(3):
@@ -463,6 +466,29 @@ def test_a_rejection_is_streamed_as_a_response_of_its_own(served: Served, backgr
     assert [*items] == []
 
 
+def test_who_keeps_the_history_answers_a_request_for_approval_with_it(served: Served) -> None:
+    served.script(Reply.tool_calls(("delete", {"path": "/a"})))
+    first = served.client.responses.create(model="careful", input="Delete /a.")
+    request = first.output[-1].id or ""
+    served.script("Gone.")
+    second = served.client.responses.create(
+        model="careful",
+        input=[
+            {"role": "user", "content": "Delete /a."},
+            {"type": "item_reference", "id": request},
+            {"type": "mcp_approval_response", "approval_request_id": request, "approve": True},
+            {"role": "user", "content": "Quick!"},
+        ],
+    )
+    assert (second.id, second.output_text) == (f"{first.id}.1", "Gone.")
+    told = json.dumps(served.told())
+    assert (told.count("Delete /a."), told.count("Quick!")) == (1, 1)
+    items = [*served.client.responses.input_items.list(second.id)]
+    assert [each.to_dict()["content"] for each in items] == [
+        [{"type": "input_text", "text": "Quick!"}]
+    ]
+
+
 def test_approvals_that_cannot_be_used_are_refused(served: Served) -> None:
     served.script(Reply.tool_calls(("delete", {"path": "/a"})))
     first = served.client.responses.create(model="careful", input="Delete /a.")
@@ -473,6 +499,8 @@ def test_approvals_that_cannot_be_used_are_refused(served: Served) -> None:
         ({"input": [said], "model": "plain"}, 400, "model"),
         ({"input": [said], "instructions": "Hurry."}, 400, "instructions"),
         ({"input": [said], "store": False}, 400, "store"),
+        ({"input": [said], "conversation": "conv_x"}, 400, "conversation"),
+        ({"input": [said, said]}, 400, "approval_request_id"),
     ]
     for body, status, param in refused:
         answer = served.http.post("/responses", json={"model": "careful"} | body)
@@ -563,6 +591,7 @@ def test_a_response_that_is_not_stored_is_not_found_after_its_end(served: Served
 
 def test_what_a_response_was_given_is_listed_in_pages(served: Served) -> None:
     image = "data:image/png;base64,iVBORw0KGgo="
+    pdf = "data:application/pdf;base64,JVBERi0xLjQ="
     first = served.client.responses.create(model="plain", input="Before.")
     response = served.client.responses.create(
         model="plain",
@@ -575,10 +604,13 @@ def test_what_a_response_was_given_is_listed_in_pages(served: Served) -> None:
                 "content": [
                     {"type": "input_text", "text": "Three."},
                     {"type": "input_image", "image_url": image, "detail": "low"},
+                    {"type": "input_file", "file_data": pdf, "filename": "a.pdf"},
                 ],
             },
         ],
     )
+    assert image in json.dumps(served.told())
+    assert pdf in json.dumps(served.told())
     items = served.client.responses.input_items
     page = items.list(response.id, limit=2, order="asc")
     assert [page.data[0].type, page.has_more] == ["message", True]
@@ -588,6 +620,7 @@ def test_what_a_response_was_given_is_listed_in_pages(served: Served) -> None:
     assert [each.id for each in items.list(response.id)] == [each.id for each in reversed(every)]
     last: Any = items.list(response.id, limit=1, include=["message.input_image.image_url"]).data[0]
     assert last.content[1].image_url == image
+    assert last.content[2].filename == "a.pdf"
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"after": "msg_other"}, "after"),
         ({"limit": 0}, "limit"),
@@ -742,3 +775,114 @@ def test_a_conversation_is_read_changed_and_deleted(served: Served) -> None:
         error_of(answer)
     refused = served.http.post("/conversations", json={"items": [{"role": "user"}]})
     assert (refused.status_code, error_of(refused)["param"]) == (400, "items")
+
+
+def test_what_a_guardrail_masks_is_not_kept_beside_the_run(served: Served) -> None:
+    response = served.client.responses.create(
+        model="masking", input="Mail ada@example.com.", instructions="Mail bob@example.com."
+    )
+    assert "bob@example.com" not in (response.instructions or "")
+    told = json.dumps(served.says.requests[-1].body)
+    assert "@example.com" not in told
+
+
+def test_what_a_foreground_stream_has_told_stays_so_after_its_client_has_left(
+    served: Served,
+) -> None:
+    served.script(Reply.text("One ", "two ", "three ", "four.").held(after=3))
+    seen: list[Any] = []
+    gone = served.says.disconnects
+    stream = served.client.responses.create(model="plain", input="Count.", stream=True)
+    for event in stream:
+        seen.append(event.to_dict())
+        if len([each for each in seen if each["type"] == "response.output_text.delta"]) == 3:
+            break
+    stream.response.close()
+    until(lambda: served.says.disconnects == gone + 1)
+    response_id = seen[0]["response"]["id"]
+    assert ended(served, response_id).status == "cancelled"
+    again = read(served, f"/responses/{response_id}", stream="true")
+    assert again[: len(seen)] == seen
+    assert again[-1]["response"]["status"] == "cancelled"
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    rivers: list[str]
+
+
+def test_the_helpers_of_the_client_understand_the_answers(served: Served) -> None:
+    paris = '{"name": "Paris", "rivers": ["Seine"]}'
+    served.script(paris)
+    parsed = served.client.responses.parse(model="plain", input="City?", text_format=City)
+    assert parsed.output_parsed == City(name="Paris", rivers=["Seine"])
+    served.script(
+        Reply.tool_calls(("look_up", {"city": "Paris"})), Reply.text(paris[:9], paris[9:])
+    )
+    with served.client.responses.stream(model="tools", input="City?", text_format=City) as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_response()
+    assert {"response.mcp_call.completed", "response.output_text.done"} <= kinds
+    assert final.output_parsed == parsed.output_parsed
+    served.script(paris)
+    message = (
+        served.client.chat.completions.parse(
+            model="plain", messages=[{"role": "user", "content": "City?"}], response_format=City
+        )
+        .choices[0]
+        .message
+    )
+    assert message.parsed == parsed.output_parsed
+    served.script(Reply.text("One ", "two."))
+    with served.client.responses.create(
+        model="plain", input="Count.", background=True, stream=True
+    ) as events:
+        response_id = next(iter(events)).response.id  # type: ignore[union-attr]
+    with served.client.responses.stream(response_id=response_id, starting_after=0) as again:
+        assert again.get_final_response().output_text == "One two."
+
+
+async def test_the_end_of_a_background_response_is_told_by_a_signed_webhook(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_WEBHOOK_SECRET", "whsec_" + b64encode(b"s" * 32).decode())
+    monkeypatch.setenv("KERN_WEBHOOK_ALLOW_PRIVATE", "1")
+    async with Receiver() as receiver:
+        body = {
+            "model": "plain",
+            "input": "Hi",
+            "background": True,
+            "webhook": receiver.url,
+            "metadata": {"topic": "hooks"},
+        }
+        made = await asyncio.to_thread(served.http.post, "/responses", json=body)
+        await receiver.wait_for_requests(1, 20)
+    (sent,) = receiver.requests
+    told = json.loads(sent.body)
+    assert (told["type"], told["data"]["content"]) == ("run.completed", "Hello.")
+    assert made.json()["id"] == f"resp_{told['data']['run_id']}"
+    assert told["data"]["metadata"] == {"topic": "hooks"}
+    assert sent.headers["webhook-signature"].startswith("v1,")
+
+
+def test_a_run_of_the_runs_api_is_a_response_too(served: Served) -> None:
+    served.script(Reply.tool_calls(("delete", {"path": "/a"})))
+    run = served.http.post(
+        "/runs", json={"agent": "careful", "input": "Delete /a.", "metadata": {"n": 1}}
+    ).json()
+    first = ended(served, f"resp_{run['id'] if 'id' in run else run['run_id']}")
+    assert (first.status, first.background, first.metadata) == ("completed", True, {"n": "1"})
+    request = first.output[-1]
+    assert request.type == "mcp_approval_request"
+    served.script("Gone.")
+    second = served.client.responses.create(
+        model="careful",
+        previous_response_id=first.id,
+        input=[
+            {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
+        ],
+    )
+    assert (second.id, second.output_text) == (f"{first.id}.1", "Gone.")
+    assert served.client.responses.retrieve(first.id).model_dump() == first.model_dump()

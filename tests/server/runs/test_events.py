@@ -6,11 +6,11 @@ from itertools import chain
 import httpx
 import pytest
 from runs_api import Api, ended, ok, problem, streamed, submitted, told
-from served import events_in
+from served import Event, events_in
 
 
 def test_a_stream_has_all_events_with_their_numbers(ada: httpx.Client) -> None:
-    run_id = submitted(ada, "story")
+    run_id = submitted(ada, "story", live=True)
     events = streamed(ada, run_id)
     assert [each.id for each in events] == [str(each.data["seq"]) for each in events]
     assert [int(each.id or 0) for each in events] == [*range(1, len(events) + 1)]
@@ -21,19 +21,21 @@ def test_a_stream_has_all_events_with_their_numbers(ada: httpx.Client) -> None:
 
 
 def test_a_reader_goes_on_after_each_number_without_a_gap(ada: httpx.Client) -> None:
-    run_id = submitted(ada, "story")
+    run_id = submitted(ada, "story", live=True)
     whole = streamed(ada, run_id)
     for last in range(len(whole)):
         assert streamed(ada, run_id, last) == whole[last:]
-        assert told(events_in(ada.get(f"/v1/runs/{run_id}/events?after={last}").text)) == whole[last:]
+        assert (
+            told(events_in(ada.get(f"/v1/runs/{run_id}/events?after={last}").text)) == whole[last:]
+        )
     for beyond in (len(whole), len(whole) + 1, 10**14):
         response = ada.get(f"/v1/runs/{run_id}/events", headers={"Last-Event-ID": str(beyond)})
         assert (response.status_code, response.text) == (204, "")
 
 
 def test_a_reader_that_is_cut_off_live_misses_nothing(ada: httpx.Client) -> None:
-    run_id = submitted(ada, "story")
-    found = []
+    run_id = submitted(ada, "story", live=True)
+    found: list[Event] = []
     while not found or found[-1].kind != "RunCompleted":
         headers = {"Last-Event-ID": found[-1].id or ""} if found else {}
         with ada.stream("GET", f"/v1/runs/{run_id}/events", headers=headers) as response:
@@ -80,9 +82,7 @@ def test_a_pause_ends_the_stream_and_what_follows_has_the_next_number(api: Api) 
 
 
 @pytest.mark.parametrize("last", ["-1", "1.5", "x", "", "1e3", "9" * 400, "١"])
-def test_a_last_event_that_is_no_number_is_refused(
-    ada: httpx.Client, done: str, last: str
-) -> None:
+def test_a_last_event_that_is_no_number_is_refused(ada: httpx.Client, done: str, last: str) -> None:
     response = ada.get(f"/v1/runs/{done}/events", headers={b"Last-Event-ID": last.encode()})
     assert problem(response, 400, "invalid_event_id")["param"] == "Last-Event-ID"
 

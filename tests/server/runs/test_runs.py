@@ -200,8 +200,10 @@ def test_who_reads_all_sees_all_and_changes_nothing(api: Api, ada: httpx.Client)
 def test_a_caller_raises_no_limit_of_an_agent(ada: httpx.Client) -> None:
     body = {"agent": "echo", "input": "Hi", "priority": 1}
     problem(ada.post("/v1/runs", json=body), 403, "insufficient_scope")
-    wanted = {"usage_limits": {"requests": 1}, "timeout": 1e9, "max_attempts": 2}
+    wanted: dict[str, Any] = {"usage_limits": {"requests": 1}, "timeout": 1e9, "max_attempts": 2}
     assert ended(ada, **wanted)["status"] == "COMPLETED"
+    run = ended(ada, "hasty", timeout=1e9)
+    assert (run["status"], run["error_kind"]) == ("ERROR", "RunTimeoutError")
 
 
 BODY: dict[str, Any] = {"agent": "echo", "input": "Hi"}

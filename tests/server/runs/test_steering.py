@@ -143,8 +143,8 @@ def test_to_answer_needs_the_scope_and_says_who_was_first(api: Api, ada: httpx.C
     manager = api.as_("mia", "approve,read:all")
     ok(manager.post(path, json=body), 202)
     streamed(ada, run_id)
-    refused = manager.post(path, json=body)
-    problem(refused, 409, "wrong_status")
+    refused = problem(manager.post(path, json=body), 409, "wrong_status")
+    assert "mia" in refused["detail"]
     assert ok(ada.get(f"/v1/runs/{run_id}"))["content"] == "The call says: sent to ada"
 
 
@@ -175,9 +175,7 @@ def test_a_fork_begins_with_what_another_run_has_said(ada: httpx.Client) -> None
 def test_a_fork_is_begun_once_for_a_key(ada: httpx.Client) -> None:
     origin = ended(ada)["run_id"]
     path, key = f"/v1/runs/{origin}/fork", {"Idempotency-Key": "fork"}
-    ids = {
-        ok(ada.post(path, json={"input": "And?"}, headers=key), 202)["run_id"] for _ in range(2)
-    }
+    ids = {ok(ada.post(path, json={"input": "And?"}, headers=key), 202)["run_id"] for _ in range(2)}
     assert len(ids) == 1
     other = ada.post(path, json={"input": "Or?"}, headers=key)
     problem(other, 422, "idempotency_key_reused")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kern.cli.worker.command import Log, LogForm, Targets
+from kern.cli.worker.command import Log, LogForm, Otel, Targets
 
 
 class AuthBy(StrEnum):
@@ -81,6 +81,7 @@ def serve(
     grace: Grace = 10.0,
     insecure: Insecure = False,
     log: LogForm = Log.text,
+    otel: Otel = False,
 ) -> None:
     """Serve agents over HTTP until SIGTERM or Ctrl-C.
 
@@ -93,7 +94,7 @@ def serve(
     from kern.extras import extra
 
     way = auth_of(host, None if auth is None else auth.value, insecure=insecure)
-    options = Options(targets, way, worker, workers, grace, log.value)
+    options = Options(targets, way, worker, workers, grace, log.value, otel)
     with extra("server"):
         from kern.cli.serve.process import run
     run(options, host, port)

@@ -21,6 +21,7 @@ class Options:
         workers: how many processes there are.
         grace: seconds that foreground runs have when the server ends.
         log: ``text`` or ``json``.
+        otel: whether runs are observed by OpenTelemetry.
     """
 
     targets: list[str]
@@ -29,6 +30,7 @@ class Options:
     workers: int
     grace: float
     log: str
+    otel: bool = False
 
     def to_json(self) -> str:
         """Return them as text for another process."""

@@ -3,17 +3,23 @@
 import math
 import os
 import signal
+import socket
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from typing_extensions import override
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from kern.cli.serve.options import Options
-from kern.cli.worker.log import claim_output, log_to
+from kern.cli.worker.log import claim_output, log_to, tell
 from kern.cli.worker.target import load_agents
+from kern.errors import ConfigurationError
 from kern.server.app import create_app
 from kern.server.auth import Auth
 from kern.server.caller import NoAuthentication
@@ -28,6 +34,8 @@ _FAREWELL = 5
 
 # Where prometheus-client counts what several processes do.
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
+
+_BACKLOG = 2048
 
 # Clients that poll keep their connections; one that is closed on them costs a request.
 _KEEP_ALIVE = 75
@@ -51,30 +59,85 @@ def run(options: Options, host: str, port: int) -> None:
     """
     # The processes of several would find a mistake each for itself, again and again.
     app = _application(options)
-    _end_at_signals(app)
+    listening = _listen(host, port)
+    service: Service = app.state.kern
+    tell("listening", agents=list(service.agents), url=_url(listening), processes=options.workers)
     several = options.workers > 1
-    with _counting_together() if several else nullcontext():
-        os.environ[_OPTIONS] = options.to_json()
-        uvicorn.run(
-            f"{__name__}:application" if several else app,
-            factory=several,
-            host=host,
-            port=port,
-            workers=options.workers,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=math.ceil(options.grace) + _FAREWELL,
-        )
+    os.environ[_OPTIONS] = options.to_json()
+    config = uvicorn.Config(
+        f"{__name__}:application" if several else app,
+        factory=several,
+        workers=options.workers,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=math.ceil(options.grace) + _FAREWELL,
+    )
+    if several:
+        supervisor = _Supervisor(config, sockets=[listening])
+        with _counting_together():
+            supervisor.run()
+        has_begun = all(each.exitcode != STARTUP_FAILURE for each in supervisor.processes)
+    else:
+        _end_at_signals(app)
+        server = uvicorn.Server(config)
+        server.run(sockets=[listening])
+        has_begun = server.started
+    if not has_begun:
+        sys.exit(STARTUP_FAILURE)
+    tell("stopped")
+
+
+class _Supervisor(Multiprocess):
+    """Looks after several processes; when they are to end, it takes no connections either."""
+
+    @override
+    def terminate_all(self) -> None:
+        for each in self.sockets:
+            each.close()
+        super().terminate_all()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that takes connections at once, though nobody answers them yet.
+
+    Raises:
+        ConfigurationError: the port cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends without delay only over sockets that say that they are of TCP.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"Port {port} of {host} cannot be used: {error.strerror}. Choose another with --port "
+            "and --host."
+        ) from None
+    listening.set_inheritable(True)
+    return listening
+
+
+def _url(listening: socket.socket) -> str:
+    host, port, *_ = listening.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _application(options: Options) -> FastAPI:
     stream = claim_output(options.log)
+    if options.otel:
+        from kern.telemetry import switch_on
+
+        switch_on()
     agents = load_agents(options.targets)
     auth: Auth = NoAuthentication(anywhere=True) if options.auth == "insecure" else options.auth
     app = create_app(agents, auth=auth, worker=options.worker, grace=options.grace)
-    log_to(stream, options.log, with_pid=options.workers > 1)
+    log_to(stream, options.log, with_pid=options.workers > 1, with_traces=options.otel)
     return app
 
 

@@ -47,7 +47,7 @@ def tell(event: str, **fields: object) -> None:
     logger.info(event, extra={"event": event, **fields})
 
 
-def log_to(stream: Stream, form: str, *, with_pid: bool) -> None:
+def log_to(stream: Stream, form: str, *, with_pid: bool, with_traces: bool = False) -> None:
     """Print from now on what the worker, its runs and the queue report.
 
     It is called after the user's modules were imported, so that what they set up for logging
@@ -57,10 +57,12 @@ def log_to(stream: Stream, form: str, *, with_pid: bool) -> None:
         stream: where to.
         form: ``text`` or ``json``.
         with_pid: whether lines of text name the process.
+        with_traces: whether records have the ids of runs and traces.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if form == "json" else _TextFormatter(with_pid))
-    handler.addFilter(RunIds())
+    if with_traces:
+        handler.addFilter(RunIds())
     for name in ("kern", "kern.runs", "kern.worker", "pgqueuer"):
         # The user's logging.config disables by default what it does not know.
         logging.getLogger(name).disabled = False

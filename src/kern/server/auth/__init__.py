@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 from kern.agent.agent import Agent
-from kern.db.database import Database
+from kern.db.key_methods import KeyMethods
 from kern.errors import ConfigurationError
 from kern.server.caller import Authenticator, NoAuthentication
 
@@ -42,8 +42,8 @@ def authenticator_of(
     )
 
 
-def _database_of(agents: Sequence[Agent[Any, Any]]) -> Database:
-    found = {each.db for each in agents if each.db is not None}
+def _database_of(agents: Sequence[Agent[Any, Any]]) -> KeyMethods:
+    found = {each.db for each in agents if isinstance(each.db, KeyMethods)}
     if len(found) != 1:
         raise ConfigurationError(
             "The agents have several databases. Say which one has the API keys: auth=Keys(db)."

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from fastapi import Request
 from typing_extensions import override
 
-from kern.db.database import Database
+from kern.db.key_methods import KeyMethods
 from kern.db.keys import Key, hash_of
 from kern.errors import ConfigurationError
 from kern.run.numbers import check_seconds
@@ -26,7 +26,7 @@ class Keys(Authenticator):
     a process takes one that was revoked.
     """
 
-    def __init__(self, db: Database, *, kept: float = 5.0) -> None:
+    def __init__(self, db: KeyMethods, *, kept: float = 5.0) -> None:
         """Know callers by the keys in a database.
 
         Args:

@@ -11,7 +11,7 @@ from kern.run.metrics import Metrics
 from kern.run.output import RunOutput
 from kern.run.tool import ToolExecution
 from kern.server.responses.events import encoded
-from kern.server.responses.object import CUT_OFF, Json, error_of
+from kern.server.responses.object import CUT_OFF, Json, code_of, error_of
 from kern.server.responses.shapes import sources_in
 
 
@@ -157,8 +157,7 @@ def failure_of(run: RunOutput[Any]) -> Json | None:
         case RunStatus.error if run.error_kind == CUT_OFF:
             return None
         case RunStatus.error:
-            told = error_of(run.error_kind, run.error)
-            return _error(told["code"], told["message"])
+            return _error(code_of(run.error_kind), run.error)
         case RunStatus.paused:
             return _error(
                 "requires_action",
@@ -234,5 +233,5 @@ def _used(run: RunOutput[Any]) -> Metrics:
     return run.own_metrics or run.metrics
 
 
-def _error(code: str, message: str) -> Json:
-    return {"error": {"message": message, "type": "server_error", "param": None, "code": code}}
+def _error(code: str, message: str | None) -> Json:
+    return {"error": error_of(code, message)}

@@ -79,18 +79,18 @@ class Beginning(NamedTuple):
         """Return the run, ready to be carried out.
 
         Raises:
-            RequestError: something that the request names is not there, or stands otherwise.
-            InvalidInputError: it cannot be asked for like this.
+            RequestError: something that the request names is not there, or stands otherwise; or it
+                cannot be asked for like this.
         """
         body = self.asked.body
         self._check()
-        if self.said.approvals:
-            return await self._continued(self.said.approvals)
-        if not self.said.messages:
+        if not (self.said.messages or self.said.approvals):
             raise refused(
                 "input", "There is nothing to do: give an input.", "missing_required_parameter"
             )
         try:
+            if self.said.approvals:
+                return await self._continued(self.said.approvals)
             if body.previous_response_id is not None:
                 return await self._branched(body.previous_response_id)
             return await self._new()
@@ -184,17 +184,24 @@ class Beginning(NamedTuple):
     def _remembered(self, *, whole: bool) -> Remembered:
         body = self.asked.body
         return Remembered(
-            created_at=int(time.time()),
             stretches=(self._stretch(),),
-            given=self.asked.echo,
+            given=self._echo(),
             previous=body.previous_response_id,
             conversation=body.conversation_id,
             whole=whole,
             store=body.store is not False,
         )
 
+    def _echo(self) -> dict[str, Any]:
+        """Return what the response says of the request; what hooks mask is not in it."""
+        echo, hooks = self.asked.echo, self.agent.hooks
+        if hooks is None or "instructions" not in echo:
+            return echo
+        return {**echo, "instructions": hooks.at_submit(echo["instructions"])}
+
     def _stretch(self) -> Stretch:
-        return Stretch(bool(self.asked.body.background), self.run_id, self.asked.fingerprint)
+        body = "" if self.run_id is None else self.asked.fingerprint
+        return Stretch(bool(self.asked.body.background), self.run_id, body, int(time.time()))
 
     async def _session(self) -> str | None:
         """Return the session of a new run, where the request names one.
@@ -206,7 +213,8 @@ class Beginning(NamedTuple):
         if named is None:
             return None
         session_id = session_of(named, "conversation")
-        if await self.agent.aget_session(session_id, self.caller.user_id) is None:
+        session = await self.agent.aget_session(session_id, self.caller.user_id)
+        if session is None or not (session.agent_id is None or self.caller.sees(session.agent_id)):
             raise no_conversation(named, "conversation")
         return session_id
 
@@ -261,7 +269,7 @@ class Beginning(NamedTuple):
             raise refused("model", f"The response is one of the agent {run.agent_id!r:.100}.")
         requirements = [_answered(run, each) for each in approvals]
         earlier, pauses = await until_pause(self.agent, run.run_id)
-        known = found.remembered or Remembered(created_at=int(run.created_at))
+        known = found.remembered or Remembered()
         self._check_same(known)
         remembered = _with_stretch(known, pauses, self._stretch(), found.record.foreground)
         metadata: dict[str, Any] = {**(run.metadata or {}), **(self.asked.body.metadata or {})}
@@ -301,7 +309,7 @@ class Beginning(NamedTuple):
         Raises:
             RequestError: it does (400).
         """
-        body, given = self.asked.body, self.asked.echo
+        body, given = self.asked.body, self._echo()
         for name, value in given.items():
             if name not in ("user", "safety_identifier") and known.given.get(name) != value:
                 raise refused(
@@ -309,6 +317,8 @@ class Beginning(NamedTuple):
                     f"{name} cannot be changed: the approval continues the run that asked for it, "
                     "with what that was given. Leave it out, or give the same.",
                 )
+        if body.conversation_id not in (None, known.conversation):
+            raise refused("conversation", "The run that goes on is not in this conversation.")
         if body.store is False and known.store:
             raise refused("store", "The run that goes on is stored.")
         if body.webhook is not None:

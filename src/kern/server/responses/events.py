@@ -18,6 +18,7 @@ from kern.server.responses.object import (
     ResponseView,
     Standing,
     Status,
+    code_of,
     error_of,
     response_object,
     usage_of,
@@ -118,9 +119,11 @@ class Translator:
                 self._complete(run)
             case RunStatus.error if run.error_kind == CUT_OFF:
                 self._standing.incomplete_reason = "max_output_tokens"
-                self._break_off("incomplete")
+                self._output.break_off()
+                self._output.add_untold(shown(run.content))
+                self._finish("incomplete")
             case RunStatus.error:
-                self._standing.error = error_of(run.error_kind, run.error)
+                self._standing.error = error_of(code_of(run.error_kind), run.error)
                 self._break_off("failed")
             case RunStatus.cancelled:
                 self._break_off("cancelled")
@@ -135,7 +138,7 @@ class Translator:
         """
         if self.is_ended:
             return []
-        self._standing.error = {"code": code, "message": message}
+        self._standing.error = error_of(code, message)
         self._break_off("failed")
         return self._output.told()
 

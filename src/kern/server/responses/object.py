@@ -94,7 +94,7 @@ class Standing(msgspec.Struct, kw_only=True):
     Attributes:
         status: in one word.
         usage: what it has used, once it has ended.
-        error: what it has failed of: a ``code`` and a ``message``.
+        error: what it has failed of; see :func:`error_of`.
         incomplete_reason: why it is incomplete, where there is a word for that.
         completed_at: when it was completed, in seconds since 1970.
     """
@@ -107,7 +107,7 @@ class Standing(msgspec.Struct, kw_only=True):
 
 
 def response_object(view: ResponseView, standing: Standing, output: list[Json]) -> Json:
-    """Return a response as JSON values.
+    """Return a response as JSON values, with OpenAI's defaults where nothing was asked for.
 
     Args:
         view: what it was asked for.
@@ -125,6 +125,7 @@ def response_object(view: ResponseView, standing: Standing, output: list[Json]) 
         "completed_at": None if completed_at is None else int(completed_at),
         "conversation": None if conversation is None else {"id": conversation},
         "error": standing.error,
+        "frequency_penalty": 0.0,
         "incomplete_details": None if reason is None else {"reason": reason},
         "instructions": view.instructions,
         "max_output_tokens": view.max_output_tokens,
@@ -133,18 +134,19 @@ def response_object(view: ResponseView, standing: Standing, output: list[Json]) 
         "model": view.model,
         "output": output,
         "parallel_tool_calls": view.parallel_tool_calls,
+        "presence_penalty": 0.0,
         "previous_response_id": view.previous_response_id,
         "prompt_cache_key": view.prompt_cache_key,
         "reasoning": view.reasoning,
         "safety_identifier": view.safety_identifier,
         "service_tier": view.service_tier or "default",
         "store": view.store,
-        "temperature": view.temperature,
+        "temperature": 1.0 if view.temperature is None else view.temperature,
         "text": view.text,
         "tool_choice": view.tool_choice,
         "tools": view.tools,
-        "top_logprobs": view.top_logprobs,
-        "top_p": view.top_p,
+        "top_logprobs": view.top_logprobs or 0,
+        "top_p": 1.0 if view.top_p is None else view.top_p,
         "truncation": view.truncation,
         "usage": standing.usage,
         "user": view.user,
@@ -173,18 +175,32 @@ def usage_of(used: Metrics, before: Metrics | None = None) -> Json:
     }
 
 
-def error_of(kind: str | None, message: str | None) -> Json:
+def error_of(code: str, message: str | None) -> Json:
     """Return what a response has failed of.
 
     Args:
-        kind: the class of what its run has failed of, such as ``"ModelError"``.
-        message: what that said.
+        code: a word for it.
+        message: what happened.
 
     Example:
-        >>> error_of("ModelRateLimitError", "Too many requests.")
-        {'code': 'rate_limit_exceeded', 'message': 'Too many requests.'}
+        >>> error_of("rate_limit_exceeded", "Too many requests.")["message"]
+        'Too many requests.'
     """
-    return {"code": _CODES.get(kind or "", "server_error"), "message": message or "The run failed."}
+    kind = "invalid_request_error" if code == "invalid_prompt" else "server_error"
+    return {"type": kind, "code": code, "message": message or "The run failed.", "param": None}
+
+
+def code_of(kind: str | None) -> str:
+    """Return OpenAI's word for what a run has failed of.
+
+    Args:
+        kind: its class, such as ``"ModelError"``.
+
+    Example:
+        >>> code_of("ModelRateLimitError")
+        'rate_limit_exceeded'
+    """
+    return _CODES.get(kind or "", "server_error")
 
 
 _CODES: Mapping[str, str] = {

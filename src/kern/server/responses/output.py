@@ -101,9 +101,8 @@ class Output:
             return
         pieces = said.pieces
         self._void(said)
-        message = self._begin_message(is_refusal=True)
-        message.pieces = pieces
-        self._tell_of(message, "response.refusal.delta", content_index=0, delta=message.text)
+        # Without a delta: some clients would add it to the text that they have.
+        self._begin_message(is_refusal=True).pieces = pieces
 
     def cite(self, sources: Citations) -> None:
         """Have the message name its sources."""
@@ -193,6 +192,16 @@ class Output:
             self._tell_done(each)
         self._calls.clear()
 
+    def add_untold(self, text: str) -> None:
+        """Have a text among the items that was cut off before anybody was told of it.
+
+        It has no events: a run that is retried keeps no such text, and would tell other numbers.
+        """
+        said = (each.text for each in self.items if isinstance(each, MessageItem))
+        if text and text not in said:
+            index, id = len(self.items), self._id("msg")
+            self.items.append(MessageItem(id, index, [text], "incomplete"))
+
     def _begin_message(self, *, is_refusal: bool = False) -> MessageItem:
         message = MessageItem(self._id("msg"), len(self.items), is_refusal=is_refusal)
         self.message = message
@@ -204,10 +213,10 @@ class Output:
 
     def _void(self, message: MessageItem) -> None:
         message.pieces, message.is_void, message.status = [], True, "incomplete"
-        if message is self.message:
+        self._end_text(message, "")
+        if message is self.message:  # Else it is done, and clients take what is done twice for two.
             self.message = None
-            self._end_text(message, "")
-        self._tell_done(message)
+            self._tell_done(message)
 
     def _end_text(self, message: MessageItem, text: str, *, is_answer: bool = False) -> None:
         if message.is_refusal:

@@ -18,19 +18,25 @@ _ID = re.compile(r"[a-z]+_(.+)_(i?)[0-9]+", re.DOTALL)
 
 
 async def resolved(
-    service: Service, caller: Caller, given: str | Sequence[Item]
+    service: Service, caller: Caller, given: str | Sequence[Item], start: int = 0
 ) -> str | Sequence[Item]:
     """Return an input with the items themselves in the places of ``item_reference``.
+
+    Args:
+        service: what is served.
+        caller: who refers to them.
+        given: the input.
+        start: the place of the first item that is looked at.
 
     Raises:
         RequestError: there is no such item (404).
     """
-    if isinstance(given, str) or not any(map(_is_reference, given)):
+    if isinstance(given, str) or not any(map(_is_reference, given[start:])):
         return given
     known: dict[str, dict[str, Any]] = {}
     items: list[Item] = []
     for place, each in enumerate(given):
-        if not _is_reference(each):
+        if place < start or not _is_reference(each):
             items.append(each)
             continue
         param = f"input[{place}].id"
@@ -38,6 +44,7 @@ async def resolved(
         if not isinstance(name, str):
             raise refused(param, "An item_reference needs the id of an item.", "invalid_type")
         if name.startswith("mcpr_"):  # What was asked for says nothing; the answer to it does.
+            items.append({"type": "mcp_approval_request", "id": name})
             continue
         found = _ID.fullmatch(name)
         if found is None:

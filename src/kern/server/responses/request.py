@@ -161,14 +161,19 @@ class Asked(msgspec.Struct, frozen=True):
         overrides: what the run has otherwise than its agent says.
         output_schema: what the answer has to be, as a JSON Schema; None where a text will do.
         echo: what the response says of the request as it was, by the names of its parameters.
-        fingerprint: what tells it from others; see :func:`kern.server.ids.fingerprint`.
+        given: its body as it came.
     """
 
     body: Body
     overrides: Overrides
     output_schema: dict[str, Any] | None
     echo: dict[str, Any]
-    fingerprint: str
+    given: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it from others; see :func:`kern.server.ids.fingerprint`."""
+        return fingerprint(self.given)
 
 
 def json_object(raw: bytes) -> dict[str, Any]:
@@ -232,7 +237,7 @@ def read_request(given: Mapping[str, Any], agent_id: str | None = None) -> Asked
     echo = {name: given[name] for name in _ECHOED if given.get(name) is not None}
     if tools:
         echo["tools"] = [_TOOL | each for each in body.tools or ()]
-    return Asked(body, overrides, schema, echo, fingerprint(given))
+    return Asked(body, overrides, schema, echo, given)
 
 
 def checked(
@@ -252,10 +257,23 @@ def checked(
         if given[name] not in unsupported[name]:
             raise refused(name, f"{name} is not supported.", "unsupported_parameter")
     known = {name: value for name, value in given.items() if name not in unsupported}
+    return converted(known, kind)
+
+
+def converted(given: Mapping[str, Any], kind: type[Kind]) -> Kind:
+    """Return JSON values as what they have to be.
+
+    Raises:
+        RequestError: they are something else (400).
+    """
     try:
-        return msgspec.convert(known, kind)
+        return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise refused(
+            "", "A parameter is half a character (a lone surrogate).", "invalid_type"
+        ) from error
 
 
 def _invalid(text: str) -> RequestError:
@@ -325,11 +343,10 @@ def client_tools(tools: Sequence[Item]) -> tuple[ClientTool, ...]:
                 "unsupported_value",
             )
         try:
-            tool = msgspec.convert(each, FunctionTool)
-        except msgspec.ValidationError as error:
-            wrong = _invalid(str(error))
+            tool = converted(each, FunctionTool)
+        except RequestError as wrong:
             param = f"{where}.{wrong.param}" if wrong.param else where
-            raise refused(param, f"{where}: {wrong.detail}", wrong.code) from error
+            raise refused(param, f"{where}: {wrong.detail}", wrong.code) from wrong
         if tool.name in found:
             raise refused(f"{where}.name", f"Two tools have the name {tool.name!r}.")
         parameters = tool.parameters or {"type": "object", "properties": {}}

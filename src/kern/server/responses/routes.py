@@ -17,7 +17,7 @@ from kern.server.queries import Query
 from kern.server.responses.begin import Beginning, Begun
 from kern.server.responses.events import Translator, encoded
 from kern.server.responses.ids import ResponseId
-from kern.server.responses.items import read_input, refused
+from kern.server.responses.items import first_approval, read_input, refused
 from kern.server.responses.listing import input_items
 from kern.server.responses.reading import (
     Found,
@@ -48,8 +48,7 @@ _CANCELLING = 30.0
 async def create(request: Request, caller: RunsCaller) -> Response:
     """Have an agent answer."""
     service = service_of(request)
-    given = json_object(await request.body())
-    asked = read_request(given)
+    asked = read_request(json_object(await request.body()))
     agent = service.agent(asked.body.model, caller)
     if asked.body.stream:
         service.streams.check(caller.user_id)
@@ -60,7 +59,9 @@ async def create(request: Request, caller: RunsCaller) -> Response:
             return await _told_again(request, service, caller, asked, earlier)
     if asked.body.background:
         await service.check_queue(agent, caller)
-    said = read_input(await resolved(service, caller, asked.body.input or []))
+    given = asked.body.input or []
+    start = first_approval(given) if asked.body.previous_response_id is None else 0
+    said = read_input(await resolved(service, caller, given, start), start)
     begun = await Beginning(service, caller, agent, asked, said, run_id).begun()
     try:
         return await _begun(request, service, caller, asked, begun)

@@ -20,19 +20,20 @@ class Stretch(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         background: whether its client does not wait.
         key: the run that the ``Idempotency-Key`` of its request stands for, or None.
-        body: the fingerprint of its request.
+        body: the fingerprint of its request, where that has a key.
+        created_at: when that was accepted, in seconds since 1970.
     """
 
     background: bool = False
     key: str | None = None
     body: str = ""
+    created_at: int | None = None
 
 
 class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is remembered of the requests for the responses of a run.
 
     Attributes:
-        created_at: when the first one was accepted, in seconds since 1970.
         stretches: how each of its responses was asked for, in order; those after pauses that were
             answered otherwise are not here.
         given: the parameters that responses tell of again, by their names.
@@ -42,7 +43,6 @@ class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
         store: whether it is kept once it has ended.
     """
 
-    created_at: int
     stretches: tuple[Stretch, ...] = ()
     given: dict[str, Any] = {}
     previous: str | None = None
@@ -116,17 +116,16 @@ def view_of(
     elif place.forked_from is not None:
         previous = str(ResponseId(place.forked_from))
     given = {} if remembered is None else remembered.given
+    asked = Stretch(background=not place.foreground)
     if remembered is not None and response.stretch < len(remembered.stretches):
-        background = remembered.stretches[response.stretch].background
-    else:
-        background = not place.foreground
+        asked = remembered.stretches[response.stretch]
     return ResponseView(
         id=str(response),
         run_id=response.run_id,
         model=place.agent_id,
         server_label=place.agent_id,
-        created_at=place.created_at if remembered is None else remembered.created_at,
-        background=background,
+        created_at=place.created_at if asked.created_at is None else asked.created_at,
+        background=asked.background,
         previous_response_id=previous,
         conversation=None if remembered is None else remembered.conversation,
         store=remembered is None or remembered.store,

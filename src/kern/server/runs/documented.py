@@ -1,4 +1,4 @@
-"""What all routes of the runs API have in common: how they answer, and what they say of themselves."""
+"""What all routes of the runs API have in common: how they answer, and are documented."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -80,9 +80,7 @@ def _refusal(status: int) -> dict[str, Any]:
     return refusal
 
 
-def answered(
-    body: object, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
+def answered(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response with a body of JSON values."""
     return Response(dump(body).encode(), status, headers, "application/json")
 

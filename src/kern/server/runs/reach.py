@@ -1,4 +1,4 @@
-"""What of a service's databases a caller reaches: that of its user, and of the agents it may see."""
+"""What a caller reaches: what is its user's, and of the agents that it may see."""
 
 from typing import Annotated, NamedTuple
 

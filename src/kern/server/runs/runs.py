@@ -10,7 +10,7 @@ from kern.errors import RunConflictError
 from kern.run.base import RunStatus
 from kern.server.runs.cursors import Paged, page
 from kern.server.runs.documented import Body, Responses, answered, no_query, refused
-from kern.server.runs.given import Id, Moment, NewRun, input_of
+from kern.server.runs.given import Id, Moment, NewRun
 from kern.server.runs.reach import EVERYWHERE, Looking, Steering
 from kern.server.runs.shown import (
     Page,
@@ -22,7 +22,7 @@ from kern.server.runs.shown import (
     requirement_shown,
     run_shown,
 )
-from kern.server.runs.submitting import PATH, Keyed, form_of, options_of
+from kern.server.runs.submitting import PATH, Keyed, submission_of
 from kern.server.service import service_of
 
 router = APIRouter(prefix=PATH, tags=["runs"], dependencies=EVERYWHERE)
@@ -62,7 +62,9 @@ class RunQuery(Paged):
     """Which runs are wanted."""
 
     agent: Id | None = Field(None, description="Those of this agent.")
-    status: list[RunStatus] = Field([], description="Those that are there; it may be repeated.")
+    status: list[RunStatus] = Field(
+        [], max_length=7, description="Those that are there; it may be repeated."
+    )
     session: Id | None = Field(None, description="Those of this session.")
     user: Id | None = Field(None, description="Those of this user, with the scope `read:all`.")
     created_after: Moment | None = Field(None, description="Those accepted from then on.")
@@ -92,16 +94,7 @@ async def submit_run(request: Request, body: NewRun, reach: Steering) -> Respons
     keyed = Keyed(request, caller, agent.id, given, body.metadata)
     await service_of(request).check_queue(agent, caller)
     try:
-        run = await agent.arun(
-            input_of(body.input),
-            background=True,
-            stream=False,
-            run_id=keyed.run_id,
-            user_id=caller.user_id,
-            metadata=keyed.metadata,
-            output_schema=form_of(body.output_schema),
-            **options_of(agent, caller, body),
-        )
+        run = await submission_of(agent, caller, body, keyed).submit()
     except RunConflictError as error:
         raise keyed.refused(error) from error
     return keyed.accepted(request, run)
@@ -135,7 +128,9 @@ async def list_runs(asked: Annotated[RunQuery, Query()], reach: Looking) -> Resp
         "runs",
         user_id,
     )
-    return answered({"data": [record_shown(each, listed=True) for each in found], "next": following})
+    return answered(
+        {"data": [record_shown(each, listed=True) for each in found], "next": following}
+    )
 
 
 @router.get(

@@ -99,9 +99,7 @@ async def get_session(session_id: str, reach: Looking) -> Response:
 async def rename_session(session_id: str, body: Rename, reach: Steering) -> Response:
     """Give a session a name."""
     place, row = await reach.session(session_id, reach.steers)
-    await place.db.arename_session(
-        row.session_id, session_name=body.name, user_id=reach.steers
-    )
+    await place.db.arename_session(row.session_id, session_name=body.name, user_id=reach.steers)
     _, row = await reach.session(row.session_id, reach.steers)
     return answered(session_shown(row))
 
@@ -136,7 +134,9 @@ async def list_session_runs(
     place, row = await reach.session(session_id, reach.reads)
     wanted = RunFilter(session_id=row.session_id, seen_by=reach.reads, agents=place.agents)
     found, following = await _runs(place, wanted, asked)
-    return answered({"data": [record_shown(each, listed=True) for each in found], "next": following})
+    return answered(
+        {"data": [record_shown(each, listed=True) for each in found], "next": following}
+    )
 
 
 @router.get(

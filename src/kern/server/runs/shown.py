@@ -1,4 +1,4 @@
-"""What clients are shown: the JSON of runs, sessions, approvals and agents, and its documentation."""
+"""What clients are shown: runs, sessions, approvals and agents as JSON, as it is documented."""
 
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
@@ -74,7 +74,9 @@ class ShownRequirement(Shown):
     user_input_schema: list[dict[str, Any]] | None = None
     user_feedback_schema: list[dict[str, Any]] | None = None
     expires_at: float | None = None
-    approval_id: str | None = Field(None, description="The record of the decision, if there is one.")
+    approval_id: str | None = Field(
+        None, description="The record of the decision, if there is one."
+    )
 
 
 class ShownRun(Shown):
@@ -131,7 +133,7 @@ class ShownMessage(Shown):
     run_id: str
     role: str
     content: JsonValue = Field(None, description="A text, or parts; media by their hash.")
-    tool_calls: list[dict[str, Any]] = []
+    tool_calls: list[dict[str, Any]] = Field([])
     tool_call_id: str | None = None
 
 
@@ -162,7 +164,7 @@ class ShownSession(Shown):
     name: str | None = None
     summary: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
-    session_data: dict[str, Any] = {}
+    session_data: dict[str, Any] = Field({})
     created_at: int | None = None
     updated_at: int | None = None
 

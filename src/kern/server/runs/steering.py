@@ -8,6 +8,7 @@ from kern.agent.continuation import ContinueOptions
 from kern.errors import InvalidInputError, RunConflictError
 from kern.run.base import RunStatus
 from kern.run.codec import dump
+from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
 from kern.server.caller import Caller, Scope
 from kern.server.problems import RequestError
@@ -44,9 +45,7 @@ async def cancel_run(run_id: str, reach: Steering) -> Response:
     if not record.status.is_terminal:
         await agent.acancel_run(record.run_id, user_id=reach.steers)
         with suppress(TimeoutError):
-            await agent.await_run(
-                record.run_id, _STOPPING, until="end", user_id=reach.steers
-            )
+            await agent.await_run(record.run_id, _STOPPING, until="end", user_id=reach.steers)
         _, record = await reach.run(record.run_id, reach.steers)
     if record.status.is_terminal and record.status is not RunStatus.cancelled:
         raise _wrong(record.run_id, record.status, "It had ended before, which is for good.")
@@ -86,7 +85,7 @@ async def continue_run(
     _check_may(caller, Scope.approve if body.requirements else Scope.runs)
     user_id = reach.reads if body.requirements else reach.steers
     agent, record = await reach.run(run_id, user_id)
-    if record.status not in (RunStatus.paused, RunStatus.error):
+    if not body.requirements and record.status not in (RunStatus.paused, RunStatus.error):
         raise _wrong(record.run_id, record.status, "Only one that is PAUSED or in ERROR goes on.")
     options: ContinueOptions = {
         "background": True,
@@ -95,7 +94,7 @@ async def continue_run(
         "metadata": body.metadata,
     }
     if body.requirements:
-        options["requirements"] = _answered(output_of(record).requirements, body.requirements)
+        options["requirements"] = _answered(record, body.requirements)
     if body.input is not None:
         options["input"] = input_of(body.input)
     return accepted(request, await agent.acontinue_run(record.run_id, stream=False, **options))
@@ -173,18 +172,21 @@ def decided_by(caller: Caller) -> str:
     return caller.user_id or "anonymous"
 
 
-def _answered(
-    waiting: list[RunRequirement], answers: list[Answer]
-) -> list[RunRequirement]:
+def _answered(record: RunRecord, answers: list[Answer]) -> list[RunRequirement]:
     """Return what a run waits for, as far as it is answered.
 
+    Of a run that does not wait any more it is only which: that is refused, with who was first.
+
     Raises:
-        RequestError: it does not wait for one of these (409), or an answer contradicts itself.
+        RequestError: it does not wait for one of these (409).
+        InvalidInputError: an answer contradicts itself, or does not fit.
         RunStateError: one is answered twice.
     """
-    by_id = {each.id: each for each in waiting}
+    if record.status is not RunStatus.paused:
+        return [RunRequirement(each.id, "confirmation") for each in answers]
+    waiting = {each.id: each for each in output_of(record).requirements}
     for answer in answers:
-        requirement = by_id.get(answer.id)
+        requirement = waiting.get(answer.id)
         if requirement is None:
             raise RequestError(
                 409,
@@ -193,8 +195,7 @@ def _answered(
                 param="requirements",
             )
         _answer(requirement, answer)
-    given = {each.id for each in answers}
-    return [each for each in waiting if each.id in given]
+    return [waiting[answer.id] for answer in answers]
 
 
 def _answer(requirement: RunRequirement, answer: Answer) -> None:

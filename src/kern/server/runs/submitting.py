@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from kern.agent.keywords import RunOptions
+from kern.agent.request import Request as Submission
 from kern.errors import ConfigurationError, RunConflictError
 from kern.models.form import Form
 from kern.run.agent import RunOutput
@@ -13,7 +13,7 @@ from kern.server.caller import Caller, Scope
 from kern.server.ids import fingerprint, keyed_run_id, reused_key
 from kern.server.problems import RequestError
 from kern.server.runs.documented import answered, location
-from kern.server.runs.given import NewRun
+from kern.server.runs.given import NewRun, input_of
 from kern.server.runs.shown import run_shown
 from kern.server.service import AnyAgent
 
@@ -56,7 +56,7 @@ class Keyed:
         self.metadata = None if metadata is None else {**metadata}
         self._mark = None
         if self.run_id is not None:
-            self._mark = fingerprint([request.url.path, body])
+            self._mark = fingerprint([request.scope["path"], body])
             self.metadata = {**(metadata or {}), FINGERPRINT: self._mark}
 
     def accepted(self, request: Request, run: RunOutput[Any]) -> Response:
@@ -79,11 +79,12 @@ def accepted(request: Request, run: RunOutput[Any]) -> Response:
     return answered(run_shown(run), 202, {"Location": location(request, PATH, run.run_id)})
 
 
-def options_of(agent: AnyAgent, caller: Caller, body: NewRun) -> RunOptions:
-    """Return the keywords of the run that a body asks for.
+def submission_of(agent: AnyAgent, caller: Caller, body: NewRun, keyed: Keyed) -> Submission:
+    """Return the run that a body asks for, ready to be submitted.
 
     Raises:
-        RequestError: the caller may not say one of these (403).
+        RequestError: the caller may not say one of these (403), or one cannot be used (400).
+        InvalidInputError: one cannot be used.
     """
     if body.priority > 0 and not caller.may(Scope.admin):
         raise RequestError(
@@ -92,22 +93,28 @@ def options_of(agent: AnyAgent, caller: Caller, body: NewRun) -> RunOptions:
             code="insufficient_scope",
             param="priority",
         )
-    options: RunOptions = {
-        "session_id": body.session_id,
-        "timeout": _least(body.timeout, agent.timeout),
-        "usage_limits": None if body.usage_limits is None else body.usage_limits.limits(),
-        "priority": body.priority,
-        "run_at": body.run_at,
-        "max_attempts": _least(body.max_attempts, agent.attempts),
-        "session_policy": body.session_policy,
-        "webhook": body.webhook,
-    }
-    if body.session_state is not None:
-        options["session_state"] = body.session_state
-    return options
+    submission = Submission.of(
+        agent,
+        input_of(body.input),
+        background=True,
+        run_id=keyed.run_id,
+        session_id=body.session_id,
+        user_id=caller.user_id,
+        metadata=keyed.metadata,
+        timeout=_least(body.timeout, agent.timeout),
+        usage_limits=None if body.usage_limits is None else body.usage_limits.limits(),
+        priority=body.priority,
+        run_at=body.run_at,
+        max_attempts=_least(body.max_attempts, agent.attempts),
+        session_policy=body.session_policy,
+        webhook=body.webhook,
+        output_schema=_form_of(body.output_schema),
+        session_state=body.session_state,
+    )
+    return submission.to_be_read() if body.live else submission
 
 
-def form_of(schema: Mapping[str, object] | None) -> Mapping[str, object] | None:
+def _form_of(schema: Mapping[str, object] | None) -> Mapping[str, object] | None:
     """Return the form that a client asks an answer to have.
 
     Raises:
