@@ -16,6 +16,7 @@ from journals import DONE, row
 from msgspec.structs import replace
 from stores import CLAIM, EXPIRED, LEASE, ending, execute, new_run, seconds_ago, sweep
 
+from kern.db.approvals import ApprovalFilter
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.erasing import BEHIND
@@ -454,13 +455,18 @@ async def test_sessions_are_listed_at_the_same_cost_however_many_there_are(costs
             "of a rare user": SessionFilter(user_id="rare"),
             "of an agent": SessionFilter(agent_id="agent"),
             "of a rare agent": SessionFilter(agent_id="rare"),
-            "of two agents": SessionFilter(agents=("agent", "rare")),
+            "of two rare agents": SessionFilter(agents=("rarer", "rare")),
             "of a user and two agents": SessionFilter("user", agents=("agent", "rare")),
             "by name": SessionFilter(name="trip"),
             "since lately": SessionFilter(since=lately - timedelta(hours=1)),
         }.items():
             found = store.sessions.find(wanted, 5, oldest_first=False)
-            assert len(await count(which, found)) == 5
+            page = await count(which, found)
+            assert len(page) == 5
+            if not wanted.agents:
+                after = page[0].session_id
+                following = store.sessions.find(wanted, 5, oldest_first=False, after=after)
+                assert len(await count(f"{which}, the next page", following)) >= 4
 
     await begin(20)
     await begin(5, session_id="'user ' || n", user_id="'rare'")
@@ -468,3 +474,49 @@ async def test_sessions_are_listed_at_the_same_cost_however_many_there_are(costs
     await begin(5, session_id="'name ' || n", name="'Trip ' || n")
     await begin(5, session_id="'lately ' || n", created_at=seconds_ago(store, 1))
     await costs.assert_flat(look, partial(begin, MANY))
+
+
+async def test_approvals_are_listed_at_the_same_cost_however_many_there_are(costs: Costs) -> None:
+    store, count = costs.store, costs.count
+
+    async def ask(many: int, **columns: str) -> None:
+        columns = {
+            "id": f"'{many} ' || n",
+            "run_id": "'run ' || n",
+            "agent_id": "'agent'",
+            "user_id": "'user'",
+            "status": "'approved'",
+            "approval_type": "'required'",
+            "pause_type": "'confirmation'",
+            "source_type": "'agent'",
+            "created_at": seconds_ago(store, 86400),
+            "updated_at": seconds_ago(store, 86400),
+        } | columns
+        await execute(
+            store,
+            "WITH RECURSIVE numbers (n) AS "
+            f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {many}) "
+            f"INSERT INTO {{approvals}} ({', '.join(columns)}) "
+            f"SELECT {', '.join(columns.values())} FROM numbers",
+        )
+
+    async def look() -> None:
+        for which, wanted in {
+            "all": ApprovalFilter(),
+            "pending": ApprovalFilter(status="pending"),
+            "of a rare user": ApprovalFilter(user_id="rare"),
+            "of a rare agent": ApprovalFilter(agent_id="rare"),
+            "of two rare agents": ApprovalFilter(agents=("rarer", "rare")),
+            "of a user and two agents": ApprovalFilter(user_id="user", agents=("agent", "rare")),
+        }.items():
+            page = await count(which, store.approvals.find(wanted, 5))
+            assert len(page) == 5
+            if not wanted.agents:
+                following = store.approvals.find(wanted, 5, before=page[0].id)
+                assert len(await count(f"{which}, the next page", following)) >= 4
+
+    await ask(20)
+    await ask(5, id="'user ' || n", user_id="'rare'")
+    await ask(5, id="'agent ' || n", agent_id="'rare'")
+    await ask(5, id="'status ' || n", status="'pending'")
+    await costs.assert_flat(look, partial(ask, MANY))

@@ -155,7 +155,7 @@ class _Pages(Costs):
     async def settle_down(self) -> None:
         assert isinstance(self.store, PostgresStore)
         names = self.store.names
-        tables = (names.runs, names.sessions, names.events, names.queue)
+        tables = (names.runs, names.sessions, names.events, names.queue, names.approvals)
         await self.store.pool.execute(f"VACUUM ANALYZE {', '.join(tables)}")
 
 

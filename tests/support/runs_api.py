@@ -135,7 +135,7 @@ def agents_on(db: Database, gates: dict[str, "Future[None]"]) -> list[Agent[Any,
 
     return [
         agent("echo", echo, instructions="A secret.", add_history_to_context=True, timeout=600),
-        agent("story", story, live=True),
+        agent("story", story),
         agent("held", held),
         agent("hasty", lambda _: Reply.hang(), timeout=0.3),
         agent("fragile", fragile),

@@ -21,7 +21,7 @@ Spawn = Callable[..., "subprocess.Popen[str]"]
 
 _others = count()
 
-_TABLES = ("runs", "sessions", "states", "blobs", "webhooks", "keys")
+_TABLES = ("runs", "sessions", "states", "blobs", "approvals", "webhooks", "keys")
 
 LEASE = 60.0
 """A lease that outlives every test."""

@@ -10,7 +10,7 @@ from served import Event, events_in
 
 
 def test_a_stream_has_all_events_with_their_numbers(ada: httpx.Client) -> None:
-    run_id = submitted(ada, "story")
+    run_id = submitted(ada, "story", live=True)
     events = streamed(ada, run_id)
     assert [each.id for each in events] == [str(each.data["seq"]) for each in events]
     assert [int(each.id or 0) for each in events] == [*range(1, len(events) + 1)]
@@ -21,7 +21,7 @@ def test_a_stream_has_all_events_with_their_numbers(ada: httpx.Client) -> None:
 
 
 def test_a_reader_goes_on_after_each_number_without_a_gap(ada: httpx.Client) -> None:
-    run_id = submitted(ada, "story")
+    run_id = submitted(ada, "story", live=True)
     whole = streamed(ada, run_id)
     for last in range(len(whole)):
         assert streamed(ada, run_id, last) == whole[last:]
@@ -34,7 +34,7 @@ def test_a_reader_goes_on_after_each_number_without_a_gap(ada: httpx.Client) -> 
 
 
 def test_a_reader_that_is_cut_off_live_misses_nothing(ada: httpx.Client) -> None:
-    run_id = submitted(ada, "story")
+    run_id = submitted(ada, "story", live=True)
     found: list[Event] = []
     while not found or found[-1].kind != "RunCompleted":
         headers = {"Last-Event-ID": found[-1].id or ""} if found else {}

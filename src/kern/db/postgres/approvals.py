@@ -60,12 +60,13 @@ VALUES ({", ".join(map(_given, _FIELDS))}) ON CONFLICT (id) DO """
         if agents:
             wanted = msgspec.structs.replace(wanted, agents=())
         where, values = self._where(wanted, before)
-        order = "ORDER BY created_at DESC, id DESC LIMIT"
+        # By the column, for which there is an index; what is selected has the same name.
+        order = "ORDER BY approval.created_at DESC, approval.id DESC LIMIT"
         if agents:  # Each by itself: its index has them in their order.
             values.append([*agents])
             where = f""" WHERE id = ANY(ARRAY(
     SELECT found.id FROM unnest(${len(values)}::text[]) AS of_agent CROSS JOIN LATERAL (
-        SELECT id FROM {self._table}{where or " WHERE true"} AND agent_id = of_agent
+        SELECT id FROM {self._table} AS approval{where or " WHERE true"} AND agent_id = of_agent
         {order} {limit + offset:d}) AS found))"""
         rows = await self._connections.fetch(
             f"{self._select}{where} {order} {limit:d} OFFSET {offset:d}", *values

@@ -145,6 +145,11 @@ class NewRun(Body):
         None, description="The conversation; by default a new one."
     )
     metadata: Annotated[Values, METADATA] | None = None
+    live: bool = Field(
+        False,
+        description="Whether its text is streamed from the model as it comes, for who reads its "
+        "events; else a reader may get the text of a call under way as a whole.",
+    )
     timeout: float | None = Field(
         None, gt=0, le=1e9, description="Seconds after its start; at most what the agent says."
     )

@@ -93,7 +93,7 @@ def submission_of(agent: AnyAgent, caller: Caller, body: NewRun, keyed: Keyed) -
             code="insufficient_scope",
             param="priority",
         )
-    return Submission.of(
+    submission = Submission.of(
         agent,
         input_of(body.input),
         background=True,
@@ -111,6 +111,7 @@ def submission_of(agent: AnyAgent, caller: Caller, body: NewRun, keyed: Keyed) -
         output_schema=_form_of(body.output_schema),
         session_state=body.session_state,
     )
+    return submission.to_be_read() if body.live else submission
 
 
 def _form_of(schema: Mapping[str, object] | None) -> Mapping[str, object] | None:
