@@ -6,11 +6,18 @@ import pytest
 
 from kern.agent import Agent
 from kern.db.database import Database
+from kern.db.in_memory import InMemoryDb
 from kern.errors import InvalidInputError
 from kern.models.base import CallOptions, ModelRequest
 from kern.run.base import RunStatus
 from kern.run.overrides import ClientTool, Overrides
 from kern.testing import Reply, ScriptedModel
+
+
+@pytest.fixture
+def memory() -> InMemoryDb:
+    """A database, where it is no matter which."""
+    return InMemoryDb()
 
 
 def agent_of(db: Database | None, *script: Any, **keywords: Any) -> Agent:
@@ -44,8 +51,8 @@ async def test_instructions_are_added_for_this_run_only(db: Database) -> None:
     assert told(agent)[0] == ("system", "Be kind.")
 
 
-async def test_an_answer_made_anew_is_made_as_before(db: Database) -> None:
-    agent = agent_of(db)
+async def test_an_answer_made_anew_is_made_as_before(memory: InMemoryDb) -> None:
+    agent = agent_of(memory)
     run = await agent.arun("Hi.", overrides=Overrides(instructions="Be brief.", temperature=0.5))
     anew = await agent.acontinue_run(run.run_id, regenerate=True)
     assert told(agent, 0) == told(agent, 1)
@@ -76,8 +83,8 @@ async def test_instructions_come_last_whatever_the_agent_says(
     assert (role, text.split("\n\n")[-1]) == ("system", "Be brief.")
 
 
-async def test_how_the_model_answers_is_said_of_each_call(db: Database) -> None:
-    agent = agent_of(db, Reply.tool_calls(("work", {"step": "a"})), "Done.", tool_call_limit=3)
+async def test_how_the_model_answers_is_said_of_each_call(memory: InMemoryDb) -> None:
+    agent = agent_of(memory, Reply.tool_calls(("work", {"step": "a"})), "Done.", tool_call_limit=3)
     overrides = Overrides(
         tool_choice="required",
         tool_call_limit=7,
@@ -100,10 +107,10 @@ async def test_a_fallback_is_asked_in_the_same_way() -> None:
     assert answering.requests[0].options == CallOptions(max_output_tokens=100)
 
 
-async def test_the_smaller_limit_of_tool_calls_holds(db: Database) -> None:
+async def test_the_smaller_limit_of_tool_calls_holds(memory: InMemoryDb) -> None:
     calls = Reply.tool_calls(*[("work", {"step": each}) for each in "abc"])
     for own, limit, made in ((2, 1, 1), (1, 2, 1), (None, 2, 2)):
-        agent = agent_of(db, calls, "Done.", tool_call_limit=own)
+        agent = agent_of(memory, calls, "Done.", tool_call_limit=own)
         run = await agent.arun("Go.", overrides=Overrides(tool_call_limit=limit))
         assert sum("is done" in (each.result or "") for each in run.tools) == made
 
@@ -128,8 +135,8 @@ def test_the_synchronous_twin_takes_them() -> None:
     assert told(agent)[0] == ("system", "Be kind.\n\nBe brief.")
 
 
-async def test_a_run_that_goes_on_keeps_its_own(db: Database) -> None:
-    agent = agent_of(db, Reply.http_error(400), "Hi.")
+async def test_a_run_that_goes_on_keeps_its_own(memory: InMemoryDb) -> None:
+    agent = agent_of(memory, Reply.http_error(400), "Hi.")
     run = await agent.arun(
         "Hi.", overrides=Overrides(instructions="Be brief."), raise_on_error=False
     )

@@ -7,6 +7,7 @@ import pytest
 
 from kern.agent import Agent
 from kern.db.database import Database
+from kern.db.in_memory import InMemoryDb
 from kern.errors import InvalidInputError
 from kern.models.base import ModelRequest
 from kern.run.agent import RunEvent, RunOutput
@@ -19,6 +20,12 @@ from kern.tools import tool
 
 DOOR = ClientTool("open_door", "Opens a door.", {"type": "object", "properties": {"no": {}}})
 OWN_TOO = Overrides(tools=(DOOR,))
+
+
+@pytest.fixture
+def memory() -> InMemoryDb:
+    """A database, where it is no matter which."""
+    return InMemoryDb()
 
 
 def opening(*numbers: int) -> Reply:
@@ -119,15 +126,15 @@ async def test_a_branch_begins_with_all_results_and_no_others(db: Database) -> N
     assert [each.name for each in asked(agent).tools] == ["work"]
 
 
-async def test_results_that_nobody_waits_for_begin_no_branch(db: Database) -> None:
-    agent = agent_of(db, "Hello.")
+async def test_results_that_nobody_waits_for_begin_no_branch(memory: InMemoryDb) -> None:
+    agent = agent_of(memory, "Hello.")
     run = await agent.arun("Hi.")
     with pytest.raises(InvalidInputError, match="unknown: 'call_1'"):
         await agent.acontinue_run(run.run_id, input=[Message("tool", "x", tool_call_id="call_1")])
 
 
-async def test_without_results_a_branch_begins_before_the_calls(db: Database) -> None:
-    agent = agent_of(db, opening(1), "Then not.")
+async def test_without_results_a_branch_begins_before_the_calls(memory: InMemoryDb) -> None:
+    agent = agent_of(memory, opening(1), "Then not.")
     run = await agent.arun("Open.", overrides=OWN_TOO)
     with pytest.raises(InvalidInputError, match="missing"):
         await agent.acontinue_run(run.run_id, input="Never mind.")
@@ -154,8 +161,8 @@ async def test_in_a_session_wrong_results_end_the_run_and_missing_ones_are_told(
     assert told(agent)[2:] == [not_known, not_known, ("user", "Never mind.")]
 
 
-async def test_results_without_their_calls_end_the_run(db: Database) -> None:
-    agent = agent_of(db, "Never asked.")
+async def test_results_without_their_calls_end_the_run(memory: InMemoryDb) -> None:
+    agent = agent_of(memory, "Never asked.")
     given = [Message("tool", "x", tool_call_id="call_1")]
     with pytest.raises(InvalidInputError, match="unknown: 'call_1'"):
         await agent.arun(given)
@@ -181,8 +188,8 @@ async def test_two_branches_of_one_answer_are_a_valid_history(db: Database) -> N
     ]
 
 
-async def test_a_name_of_the_agents_own_is_refused(db: Database) -> None:
-    agent = agent_of(db)
+async def test_a_name_of_the_agents_own_is_refused(memory: InMemoryDb) -> None:
+    agent = agent_of(memory)
     clash = Overrides(tools=(ClientTool("work"),))
     with pytest.raises(InvalidInputError, match="has a tool 'work' itself"):
         await agent.arun("Go.", overrides=clash)
@@ -190,7 +197,7 @@ async def test_a_name_of_the_agents_own_is_refused(db: Database) -> None:
     def later() -> list[Any]:
         return [tool(_open_door)]
 
-    late = agent_of(db, tools=later)
+    late = agent_of(memory, tools=later)
     run = await late.arun("Go.", overrides=OWN_TOO, raise_on_error=False)
     assert (run.status, run.error_kind) == (RunStatus.error, "InvalidInputError")
     assert "has a tool 'open_door' itself" in (run.error or "")
@@ -224,18 +231,38 @@ async def test_a_person_decides_before_the_run_ends_with_its_clients_calls(db: D
     ]
 
 
-async def test_calls_beyond_the_limit_are_not_the_clients(db: Database) -> None:
-    agent = agent_of(db, opening(1, 2), "Enough.", tool_call_limit=5)
-    run = await agent.arun("Go.", overrides=Overrides(tools=(DOOR,), tool_call_limit=1))
-    [call] = run.client_calls
-    assert call.tool_args == {"no": 1}
+async def test_no_limit_counts_the_clients_calls(memory: InMemoryDb) -> None:
+    doors, works = [("open_door", {"no": each}) for each in range(3)], ("work", {"step": "a"})
+    limited = Overrides(tools=(DOOR,), tool_call_limit=1)
+    agent = agent_of(memory, Reply.tool_calls(*doors, works, works), tool_call_limit=5)
+    run = await agent.arun("Go.", overrides=limited)
+    assert len(run.client_calls) == 3
     assert [each.result for each in run.tools if each.result] == [
-        "Not called: the run may make 1 tool calls. Answer without it."
+        "a is done",
+        "Not called: the run may make 1 tool calls. Answer without it.",
+    ]
+    # Who is told to answer without more calls may still have its client do something.
+    agent = agent_of(memory, Reply.tool_calls(works, works), opening(1))
+    run = await agent.arun("Go.", overrides=limited)
+    assert len(run.client_calls) == 1
+
+
+async def test_what_the_agent_shows_of_its_history_keeps_open_calls(memory: InMemoryDb) -> None:
+    keywords = {"max_tool_calls_from_history": 0, "num_history_messages": 1}
+    asked_for = Reply.tool_calls(("work", {"step": "a"}), ("open_door", {"no": 1}))
+    agent = agent_of(memory, asked_for, "Open.", add_history_to_context=True, **keywords)
+    run = await agent.arun("Open.", overrides=OWN_TOO)
+    await agent.arun(results(run, "Open now."), session_id=run.session_id)
+    assert told(agent) == [
+        ("user", "Open."),
+        ("assistant", ""),
+        ("tool", "a is done"),
+        ("tool", "Open now."),
     ]
 
 
-async def test_no_form_is_asked_of_an_answer_with_calls(db: Database) -> None:
-    agent = agent_of(db, opening(1), '{"open": true}')
+async def test_no_form_is_asked_of_an_answer_with_calls(memory: InMemoryDb) -> None:
+    agent = agent_of(memory, opening(1), '{"open": true}')
     form = {"type": "object", "properties": {"open": {"type": "boolean"}}, "required": ["open"]}
     run = await agent.arun("Open.", overrides=OWN_TOO, output_schema=form)
     assert (run.status, run.content, run.content_type) == (RunStatus.completed, None, "str")
@@ -243,13 +270,13 @@ async def test_no_form_is_asked_of_an_answer_with_calls(db: Database) -> None:
     assert then.content == {"open": True}
 
 
-async def test_hooks_after_the_answer_keep_its_calls(db: Database) -> None:
+async def test_hooks_after_the_answer_keep_its_calls(memory: InMemoryDb) -> None:
     def mask(run_output: RunOutput[Any]) -> None:
         if run_output.client_calls:
             run_output.content = "Masked."
 
     reply = Reply.text("Secret.").calling(("work", {"step": "a"}), ("open_door", {"no": 1}))
-    agent = agent_of(db, reply, "Open.", post_hooks=[mask])
+    agent = agent_of(memory, reply, "Open.", post_hooks=[mask])
     run = await agent.arun("Open.", overrides=OWN_TOO)
     assert run.content == "Masked."
     await agent.acontinue_run(run.run_id, input=results(run, "Open now."))
@@ -280,13 +307,26 @@ async def test_readers_see_the_same_end(db: Database) -> None:
     assert RunEvent.tool_call_started not in {each.event for each in events}
 
 
-async def test_a_cancelled_run_leaves_no_calls(db: Database) -> None:
+async def test_a_cancelled_run_leaves_no_calls(memory: InMemoryDb) -> None:
     held = opening(1).held()
-    agent = agent_of(db, held)
+    agent = agent_of(memory, held)
     run = await agent.arun("Open.", overrides=OWN_TOO, background=True)
     await agent.acancel_run(run.run_id)
     run = await ended(agent, run)
     assert (run.status, run.client_calls) == (RunStatus.cancelled, [])
+
+
+async def test_steps_done_anew_end_with_the_same_calls(db: Database) -> None:
+    agent = agent_of(db, Reply.tool_calls(("open_door", {"no": 1}), ("work", {"step": "a"})))
+    run = await agent.arun("Open.", overrides=OWN_TOO, background=True)
+    run = await ended(agent, run)
+    events = [each async for each in agent.astream_run(run.run_id)]
+    last = next(each for each in events if each.event is RunEvent.tool_call_completed)
+    anew = await agent.acontinue_run(run.run_id, from_seq=last.seq, background=False)
+    assert (anew.status, anew.run_id != run.run_id) == (RunStatus.completed, True)
+    assert anew.client_calls == run.client_calls
+    assert isinstance(agent.model, ScriptedModel)
+    assert len(agent.model.requests) == 1
 
 
 async def test_a_run_that_is_kept_nowhere_goes_on_too() -> None:

@@ -23,6 +23,7 @@ from kern.errors import (
     RunNotFoundError,
 )
 from kern.models.openai import OpenAIResponses
+from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunCompletedEvent, RunEvent
 from kern.session.agent import AgentSession
@@ -91,6 +92,32 @@ async def test_an_unstored_run_whose_caller_leaves_is_cancelled_and_leaves_nothi
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await row(store))["status"] == "CANCELLED"
+    assert not await is_at_rest(store, SECRET)
+
+
+async def test_an_unstored_run_that_is_asked_for_twice_at_once_is_one_run(
+    shared_db: Database,
+) -> None:
+    agent = secretive(shared_db, Reply.text(SECRET).slow(pause=0.3))
+    runs = await asyncio.gather(
+        *(agent.arun(SECRET, store=False, run_id="run") for _ in range(3)), return_exceptions=True
+    )
+    outputs = [each for each in runs if isinstance(each, RunOutput)]
+    assert {each.content for each in outputs} == {SECRET}
+    others = [each for each in runs if not isinstance(each, RunOutput)]
+    assert all(isinstance(each, RunConflictError) for each in others)
+    assert not await is_at_rest(await shared_db.store(), SECRET)
+
+
+async def test_an_unstored_run_whose_lease_is_lost_ends_cancelled(shared_db: Database) -> None:
+    agent, store = secretive(shared_db, Reply.text(SECRET).slow(pause=2)), await shared_db.store()
+    running = asyncio.create_task(agent.arun(SECRET, store=False, run_id="run"))
+    async with asyncio.timeout(20):
+        while await store.get("run") is None:  # noqa: ASYNC110 # nobody tells of it
+            await asyncio.sleep(0.01)
+    await recover(store)
+    ended = await asyncio.wait_for(running, 30)
+    assert ended.status is RunStatus.cancelled
     assert not await is_at_rest(store, SECRET)
 
 

@@ -12,6 +12,7 @@ from kern.db.postgres import PostgresDb
 from kern.db.postgres.connections import Connections
 from kern.db.sqlite import SqliteDb
 from kern.db.sqlite.file import SqliteFile
+from kern.media import File
 from kern.testing import Reply, ScriptedModel
 
 SECRET = "what nobody may keep"
@@ -86,4 +87,5 @@ async def _until(statements: int, db: Database, run_id: str, erases: bool) -> No
     if erases:
         await agent.aerase_run(run_id)
     else:
-        await agent.arun(SECRET, store=False, run_id=run_id)
+        file = File(content=SECRET, filename="secret.txt")
+        await agent.arun(SECRET, store=False, run_id=run_id, files=[file])

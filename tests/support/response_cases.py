@@ -262,6 +262,11 @@ def cut_off() -> Case:
     return Case(end, more={"max_output_tokens": 2})
 
 
+def cut_off_unread() -> Case:
+    run = Journaled().end(RunStatus.error, "One, two", "It was cut off.", "OutputLimitError")
+    return Case(run, more={"background": True})
+
+
 def cancelled() -> Case:
     run = Journaled(CallBegun()).say("I loo").add(CallBroken("I loo", (5,)))
     return Case(run.end(RunStatus.cancelled, "I loo"), more={"background": True})
@@ -302,6 +307,7 @@ CASES: dict[str, Callable[[], Case]] = {
         failed,
         retried,
         cut_off,
+        cut_off_unread,
         cancelled,
         with_child,
     )

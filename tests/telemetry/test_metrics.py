@@ -13,6 +13,7 @@ from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.models.prices import Price
 from kern.run.base import RunInfo, RunStatus
+from kern.run.steps import AttemptFailed, Continued, Paused, SleepBegun, ToolsBegun
 from kern.telemetry import instrument, uninstrument
 from kern.testing import Reply, ResponsesServer
 from kern.testing.reply import Usage
@@ -92,6 +93,18 @@ async def test_the_wait_for_a_slot_counts_from_the_moment_a_run_was_due(
     seconds, count = await collector.wait_for_metric("kern.run.queue_wait", kern_agent_id="later")
     assert count == 1
     assert 0 <= seconds < 1
+
+
+async def test_only_what_was_left_in_the_middle_is_taken_over(
+    collector: Collector, meters: MeterProvider
+) -> None:
+    observer = instrument(meter_provider=meters)
+    later = RunInfo("run", "session", "taker", None, 2, None)
+    for last in (AttemptFailed(), Continued(), SleepBegun(0, 0, 1.0, True), Paused(())):
+        observer.goes_on(later, None, last)
+    observer.goes_on(later, None, ToolsBegun((0,)))
+    observer.goes_on(later, None, None)  # Its process was lost before it had written anything.
+    await collector.wait_for_metric("kern.run.takeovers", partial(eq, 2), kern_agent_id="taker")
 
 
 async def test_slots_are_seen_while_telemetry_is_on(

@@ -1,9 +1,9 @@
 """One trace holds a run, whatever processes have submitted it, executed it and died of it."""
 
-import asyncio
+import json
+import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
 from functools import partial
 from operator import eq
 from pathlib import Path
@@ -14,9 +14,8 @@ from collector import SERVER, Collector, Span
 from elsewhere import environment_of
 from fastapi import FastAPI
 from opentelemetry.sdk.trace import TracerProvider
-from ports import free_port
-from uvicorn import Config, Server
-from worker_command import WorkerCommand
+from uvicorn_here import uvicorn_here
+from worker_command import KERN, WorkerCommand
 from workers import NewWorker
 
 from kern.agent import Agent
@@ -42,22 +41,6 @@ agent = Agent("Tester", OpenAIResponses("test-model", max_retries=0), tools=[wai
 """
 
 
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """Serve an application on loopback; yields where."""
-    port = free_port()
-    server = Server(Config(app, port=port, log_level="warning"))
-    task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
-        while not server.started:  # noqa: ASYNC110 # it has no event
-            await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        await task
-
-
 @pytest.mark.timeout(120)
 async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_was_killed(
     postgres_db: PostgresDb,
@@ -80,9 +63,9 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
         return (await agent.arun("Go on.", background=True)).run_id
 
     async with (
-        serving(app) as url,
+        uvicorn_here(app) as port,
         ClientSession() as client,
-        client.post(f"{url}/runs") as answer,
+        client.post(f"http://127.0.0.1:{port}/runs") as answer,
     ):
         run_id = await answer.json()
     [request] = [each for each in await collector.wait("POST /runs") if each.kind == SERVER]
@@ -132,6 +115,49 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
     lines = [each for each in second.lines if each.get("run_id") == run_id]
     said = {each.get("event") or each["message"]: each.get("trace_id") for each in lines}
     assert {said["started"], said["in the tool"], said["completed"]} == {request.trace_id}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(120)
+async def test_the_trace_of_a_client_goes_through_kern_serve_to_a_tool_call(
+    collector: Collector, postgres_db: PostgresDb, server: ResponsesServer, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    server.script += [Reply.tool_calls(("wait", {})), Reply.text("It went on.")]
+    environment = environment_of(postgres_db, server.base_url) | {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+    }
+    serving = subprocess.Popen(  # noqa: ASYNC220 # nothing else runs here
+        [KERN, "serve", "app:agent", "--otel", "--log", "json", "--port", "0"],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert serving.stdout is not None
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    with serving, serving.stdout as lines:
+        try:
+            url = next(json.loads(line)["url"] for line in lines if "listening" in line)
+            headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"}
+            body = {"model": "tester", "input": "Go on.", "background": True}
+            async with (
+                ClientSession() as client,
+                client.post(f"{url}/v1/responses", json=body, headers=headers) as answer,
+            ):
+                assert answer.status == 200
+            [call] = await collector.wait("execute_tool wait")
+            await collector.wait("invoke_agent")
+            serving.terminate()
+            said = [json.loads(line) for line in lines]
+            assert serving.wait(30) == 0
+        finally:
+            serving.kill()
+    [request] = [each for each in collector.spans if each.kind == SERVER]
+    assert (call.trace_id, request.parent_id) == (trace_id, "b7ad6b7169203331")
+    assert _is_below(collector, call, request)
+    assert {each["trace_id"] for each in said if each.get("event") == "completed"} == {trace_id}
 
 
 def _is_below(collector: Collector, span: Span, above: Span) -> bool:

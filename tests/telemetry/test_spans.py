@@ -156,7 +156,7 @@ async def test_a_failing_tool_fails_its_span_and_not_that_of_the_run(
 async def test_a_failing_model_fails_its_span_and_that_of_the_run(
     otel: OpenTelemetry, collector: Collector, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
-    server.script.append(Reply.http_error(401))
+    server.script.append(Reply.http_error(401, "my secret"))
     with pytest.raises(ModelError) as raised:
         await Agent("Failing", model).arun("Fail.")
     kind = type(raised.value).__name__
@@ -166,6 +166,7 @@ async def test_a_failing_model_fails_its_span_and_that_of_the_run(
     assert (attempt.status, attempt.attributes["error.type"]) == (ERROR, kind)
     assert attempt.attributes["kern.run.status"] == "ERROR"
     assert call.attributes["gen_ai.response.finish_reasons"] == ["error"]
+    assert (call.description, attempt.description) == ("", "")  # It may quote what was said.
 
 
 async def test_each_model_that_is_asked_has_a_span_of_its_own(
@@ -306,6 +307,19 @@ async def test_a_run_is_in_the_trace_in_which_it_was_submitted(
     [claimed] = await collector.wait("invoke_agent", kern_run_id=later.run_id)
     for each in (background, foreground, claimed):
         assert (each.trace_id, each.parent_id) == (request.trace_id, request.span_id)
+
+
+async def test_a_synchronous_run_is_in_the_trace_of_its_caller(
+    otel: OpenTelemetry, tracers: TracerProvider, collector: Collector
+) -> None:
+    def work() -> str:
+        with tracers.get_tracer("test").start_as_current_span("job"):
+            return Agent("Sync", ScriptedModel(["Hello."]), db=InMemoryDb()).run("Hello?").run_id
+
+    run_id = await asyncio.to_thread(work)
+    [job] = await collector.wait("job")
+    [attempt] = await collector.wait("invoke_agent", kern_run_id=run_id)
+    assert (attempt.trace_id, attempt.parent_id) == (job.trace_id, job.span_id)
 
 
 async def test_runs_side_by_side_do_not_mix_their_spans(

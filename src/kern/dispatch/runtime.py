@@ -27,6 +27,7 @@ from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.upkeep import Upkeep
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
+from kern.errors import RunConflictError
 from kern.execution.child import with_sub_agents
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
@@ -225,7 +226,7 @@ class Runtime:
         self, record: RunRecord, spec: Spec, emit: Emit | None, told: int | None = None
     ) -> RunOutput:
         """Execute a run that is this executor's, or wait for it; return it as it ended."""
-        if self._background.owns(record):
+        if is_own := self._background.owns(record):
             try:
                 output = await self._foreground.execute(record, spec, emit, told)
             finally:
@@ -234,9 +235,15 @@ class Runtime:
                 return output
         if not record.status.is_terminal:
             ended = await self.wait(record.run_id, None, "end" if told is None else "pause")
-            if ended is None:  # Somebody has erased it.
-                ended = output_of(spec, replace(record, status=RunStatus.cancelled))
-            return ended
+            if ended is not None:
+                return ended
+            if not is_own:
+                raise RunConflictError(
+                    f"run_id {record.run_id!r} is in use for a run that has ended meanwhile, and "
+                    "is erased. Choose a new one."
+                )
+            # Its lease has expired, or somebody has erased it.
+            return output_of(spec, replace(record, status=RunStatus.cancelled))
         return output_of(spec, record)
 
     async def retry(

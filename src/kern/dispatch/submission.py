@@ -91,10 +91,18 @@ class Submission:
             BudgetExceededError: its user has used up a budget.
             DatabaseError: the run was not accepted.
         """
-        if run.media and not await self._is_there(run):
+        if run.media and not run.unstored and not await self._is_there(run):
             # It is there before the row is. Where that does not follow, for the database is away,
             # it waits for a submit of the same id; nobody else refers to it.
             await put_all(self._store.blobs, run.run_id, run.media)
+        record = await self._accepted(run)
+        if run.media and run.unstored:
+            # Its row is there before it is, and has it erased. Its caller has it in memory.
+            await put_all(self._store.blobs, run.run_id, run.media)
+        return record
+
+    async def _accepted(self, run: NewRun) -> RunRecord:
+        """Accept a run whose media is written by others; raises as :meth:`accept` does."""
         if cancellations.take_pending(run.run_id, run.user_id):
             run = replace(run, cancelled=True)
         try:

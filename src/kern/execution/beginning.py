@@ -89,12 +89,10 @@ async def tell(attempt: Attempt) -> None:
         attempt.context = [Message("system", system), *history] if system else history
         return
     rules = (rules or ContextRules.of_text(spec.system_message)).with_options(options)
-    history = recent(
-        await _history(attempt, _history_runs(attempt, rules)),
-        most=rules.history_messages,
-        tool_calls=rules.history_calls,
-    )
-    history = _answered(attempt, history)
+    earlier = await _history(attempt, _history_runs(attempt, rules))
+    end = _open_from(earlier) if attempt.messages[0].role == "tool" else len(earlier)
+    shown = recent(earlier[:end], most=rules.history_messages, tool_calls=rules.history_calls)
+    history = _answered(attempt, shown + earlier[end:])
     built = attempt.state.told
     if built is None:
         varies = rules.varies or any(map(has_names, attempt.tool_instructions))
@@ -228,6 +226,11 @@ async def _history(attempt: Attempt, limit: int) -> list[Message]:
 def _ends_with_calls(messages: Sequence[Message]) -> bool:
     """Say whether calls in the last answer of a run may have been left to its client."""
     return messages[-1].role == "tool" or bool(messages[-1].tool_calls)
+
+
+def _open_from(history: Sequence[Message]) -> int:
+    """Return the place of the answer whose calls the run is given the results of."""
+    return max((at for at, each in enumerate(history) if each.role != "tool"), default=0)
 
 
 def _answered(attempt: Attempt, history: list[Message]) -> list[Message]:

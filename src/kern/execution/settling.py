@@ -188,6 +188,8 @@ async def show_current(attempt: Attempt) -> None:
     record = await until_available(lambda: store.get(output.run_id))
     if record is not None:
         attempt.output = RunOutput.from_record(record)
+    else:  # It is erased; only what has ended is.
+        output.status, output.error, output.error_kind = RunStatus.cancelled, None, None
 
 
 async def _write_end(attempt: Attempt, store: Store, rows: list[JournalRow]) -> Settled | None:

@@ -79,7 +79,8 @@ class Overrides(msgspec.Struct, frozen=True, omit_defaults=True):
             A later run begins with their results.
         tool_choice: as the agent's, in its place: ``"none"``, ``"auto"``, ``"required"``, the name
             of a tool, or a provider's own form.
-        tool_call_limit: how many tool calls the run may make; with an agent's, the smaller one.
+        tool_call_limit: how many tool calls the run may make, those of the client not counted; with
+            an agent's, the smaller one.
         max_output_tokens: how many tokens each answer of the model may have.
         reasoning_effort: how long the model thinks, one of :data:`EFFORTS`; a provider that knows
             fewer takes the nearest.

@@ -46,8 +46,8 @@ def create_app(
             ``"https://chat.example.com"``; by default none.
 
     Raises:
-        ConfigurationError: two agents have one id, an agent has no database, or a setting cannot
-            be used.
+        ConfigurationError: two agents have one id, an agent has no name or database, or a setting
+            cannot be used.
     """
     limits = limits or Limits()
     service = Service(agents, authenticator_of(auth, agents, cors_origins), limits)

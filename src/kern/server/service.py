@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from fastapi import Request
 
 from kern.agent.agent import Agent
+from kern.agent.serving import databases_of
 from kern.errors import ConfigurationError
 from kern.server.caller import Authenticator, Caller
 from kern.server.limits import Limits, Queue, Rate
@@ -34,24 +35,14 @@ class Service:
         """Serve agents.
 
         Raises:
-            ConfigurationError: there is none, two have one id, or one has no database.
+            ConfigurationError: there is none, two have one id, or one has no name or database.
         """
         if not agents:
             raise ConfigurationError("There is no agent to serve.")
-        self.agents: dict[str, AnyAgent] = {}
-        for each in agents:
-            if each.db is None:
-                raise ConfigurationError(
-                    f"The agent {each.id!r} has no database, so nobody could ask for its runs. "
-                    "Give it one: db=PostgresDb(db_url=...), or db=SqliteDb('kern.db')."
-                )
-            if self.agents.setdefault(each.id, each) is not each:
-                raise ConfigurationError(
-                    f"Two agents have the id {each.id!r}. Give one another: Agent(..., id=...)."
-                )
+        self.databases = list(databases_of(agents))
+        self.agents = {each.id: each for each in agents}
         self.authenticator = authenticator
         self.limits = limits
-        self.databases = list(dict.fromkeys(each.db for each in agents if each.db is not None))
         self.streams = Streams(limits.streams)
         self.readiness = Readiness(self.databases)
         self._rate = Rate(limits.rate)

@@ -1,5 +1,6 @@
 """A request may send so much, and a user ask for so much; beyond that it is 413 and 429."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -68,6 +69,34 @@ async def test_a_request_is_counted_once_however_often_its_caller_is_asked_for()
     async with asking(app, {"User": "ada"}) as client:
         for _ in range(2):
             assert (await client.get("/v1/probe/twice")).status_code == 200
+
+
+async def test_a_user_has_so_many_streams_open_and_so_many_runs_waiting() -> None:
+    limits = Limits(streams=1, queued=2)
+    async with asking(probed(auth=ByName(), limits=limits), {"User": "ada"}) as client:
+        new = {"agent": "assistant", "input": "Hi"}
+        run_id = (await client.post("/v1/runs", json=new)).json()["run_id"]
+        events = f"/v1/runs/{run_id}/events"
+        async with client.stream("GET", events) as stream:
+            assert stream.status_code == 200
+            response = await client.get(events)
+            refused(response, 429, "too_many_streams")
+            assert int(response.headers["retry-after"]) >= 1
+        body = {"model": "assistant", "input": "Hi", "background": True}
+        assert (await client.post("/v1/responses", json=body)).status_code == 200
+        response = await client.post("/v1/responses", json=body)
+        assert response.status_code == 429
+        assert response.json()["error"]["code"] == "queue_full"
+        assert int(response.headers["retry-after"]) >= 1
+        refused(await client.post("/v1/runs", json=new), 429, "queue_full")
+        other = await client.post("/v1/responses", json=body, headers={"User": "bob"})
+        assert other.status_code == 200
+        async with asyncio.timeout(10):
+            while True:
+                async with client.stream("GET", events) as stream:
+                    if stream.status_code == 200:
+                        break
+                await asyncio.sleep(0.02)
 
 
 async def test_a_user_whose_runs_wait_is_refused_another_until_one_has_begun(db: Database) -> None:

@@ -5,6 +5,7 @@ from fastapi import Request
 from probes import agent_of, asking, probed
 
 from kern.agent import Agent
+from kern.db.in_memory import InMemoryDb
 from kern.errors import ConfigurationError
 from kern.server import create_app
 from kern.server.caller import EVERYBODY, NoAuthentication
@@ -108,6 +109,7 @@ async def test_pages_of_origins_that_are_named_may_read_what_is_answered() -> No
         ([], "no agent"),
         ([Agent("Without", ScriptedModel())], "no database"),
         ([agent_of(), agent_of()], "Two agents"),
+        ([Agent(model=ScriptedModel(), db=InMemoryDb())], "neither a name nor an id"),
     ],
 )
 def test_agents_that_cannot_be_served_are_refused(agents: list[Agent], why: str) -> None:

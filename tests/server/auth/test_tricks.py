@@ -1,11 +1,13 @@
 """Requests that are made to confuse get an answer of their own, and the server stays up."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from fastapi import Request
 from probes import agent_of, asking, probed, shows
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -68,6 +70,31 @@ async def test_a_server_survives_what_confuses_it() -> None:
             assert found == status, (request, answer)
             assert secret.encode() not in answer
             assert b"Traceback" not in answer
+
+
+async def test_a_client_that_vanishes_in_the_middle_of_its_body_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = probed()
+    ended = asyncio.Event()
+
+    @app.post("/v1/probe/slow")
+    async def slow(request: Request) -> None:
+        try:
+            await request.body()
+        finally:
+            ended.set()
+
+    async with uvicorn_here(app) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = b"POST /v1/probe/slow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n"
+        writer.write(head + b"half")
+        await writer.drain()
+        writer.close()
+        async with asyncio.timeout(10):
+            await ended.wait()
+        assert (await raw(port, get(b"/healthz"))).startswith(b"HTTP/1.1 200")
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 async def test_a_host_that_is_none_changes_nothing() -> None:

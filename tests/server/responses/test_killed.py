@@ -1,5 +1,7 @@
 """A server that is killed in mid-stream and started again: its clients read on without a gap."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from elsewhere import environment_of
 from kern.db.sqlite import SqliteDb
 from kern.testing import ProtocolServer, Reply
 
-SERVE = ("kern.cli.entry", "serve", "site_app:agent", "--port", "{port}")
+SERVE = ("kern.cli.entry", "serve", "site_app:agent", "--port", "{port}", "--grace", "0.5")
 
 
 class Deployed:
@@ -34,6 +36,10 @@ class Deployed:
         url = f"http://127.0.0.1:{self._server.port}/v1"
         self.client = openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=30)
         until(self._server.listens, 40)
+
+    def end(self) -> None:
+        """Have it end in good order."""
+        assert asyncio.run(self._server.terminate()) == 0, self._server.log()
 
     def kill(self) -> None:
         """Kill it."""
@@ -84,3 +90,31 @@ def test_a_stream_goes_on_after_its_server_was_killed(
     told = [(each.sequence_number, each.type) for each in again]
     assert told == [(each.sequence_number, each.type) for each in seen]
     assert again[-1].to_dict() == last.to_dict()
+
+
+@pytest.mark.nightly
+def test_foreground_responses_fail_as_a_shutdown_when_their_server_ends(
+    deployed: Deployed, says: ProtocolServer
+) -> None:
+    says.script += [Reply.text("Ne", "ver.").held(1), Reply.text("Ne", "ver.").held(1)]
+    whole: list[Any] = []
+    events: list[Any] = []
+
+    def ask() -> None:
+        whole.append(deployed.client.responses.create(model="tester", input="Go on."))
+
+    def stream() -> None:
+        with deployed.client.responses.create(model="tester", input="Go on.", stream=True) as told:
+            events.extend(told)
+
+    threads = [threading.Thread(target=each) for each in (ask, stream)]
+    for each in threads:
+        each.start()
+    until(lambda: len(says.requests) == 2)
+    deployed.end()
+    for each in threads:
+        each.join(20)
+    for response in (whole[0], events[-1].response):
+        assert response.status == "failed"
+        assert response.error.code == "server_shutdown"
+    assert [each.sequence_number for each in events] == [*range(len(events))]

@@ -4,14 +4,17 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kern.run.content import FilePart, ImagePart, ReasoningPart, TextPart, Url
 from kern.run.message import Message
 from kern.run.tool import ToolCall
+from kern.server.chat.request import read_chat
 from kern.server.problems import RequestError
 from kern.server.responses.ids import ResponseId, session_of
 from kern.server.responses.items import read_input
-from kern.server.responses.request import json_object, read_request
+from kern.server.responses.request import Body, json_object, read_request
 
 TOOL = {"type": "function", "name": "get", "parameters": {"type": "object", "properties": {}}}
 
@@ -166,6 +169,7 @@ def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
 def test_a_lone_surrogate_in_a_body_is_read() -> None:
     assert json_object(b'{"input": "\\ud800"}') == {"input": "\ud800"}
     read_request({"model": "agent", "input": "\ud800"})
+    assert refusal({"stream": "\ud800"}).code == "invalid_type"
 
 
 def test_messages_and_their_parts_are_read() -> None:
@@ -288,6 +292,8 @@ def test_what_says_nothing_is_left_out() -> None:
         ({"role": "user", "content": [{"type": "input_image"}]}, "input[0].content[0]"),
         (CALL, "input[0]"),
         ({"type": "function_call", "call_id": "c"}, "input[0].name"),
+        ({"type": "reasoning", "summary": ["Hm"]}, "input[0].summary"),
+        ({"type": "reasoning", "content": 5}, "input[0].content"),
         ({"type": "function_call_output", "output": "5"}, "input[0].call_id"),
         ({"type": "mcp_approval_response", "approve": True}, "input[0].approval_request_id"),
         ({"type": "mcp_approval_response", "approval_request_id": "m"}, "input[0].approve"),
@@ -317,3 +323,46 @@ def test_a_request_has_a_fingerprint_whatever_the_order_of_its_members() -> None
     other = json.loads('{"metadata": {"y": "2", "x": "1"}, "input": "Hi", "model": "a"}')
     assert read_request(first).fingerprint == read_request(other).fingerprint
     assert read_request(first).fingerprint != read_request(first | {"input": "Ho"}).fingerprint
+
+
+WORDS = st.sampled_from(
+    [
+        *("type", "role", "content", "text", "id", "call_id", "name", "arguments", "output"),
+        *("error", "url", "summary", "user", "assistant", "message", "function_call"),
+        *("function_call_output", "mcp_call", "reasoning", "mcp_approval_response", "input_text"),
+        *("input_image", "refusal", "output_text", "image_url", "approve", "function", "mcp"),
+        *("approval_request_id", "tool", "json_schema", "schema", "tool_calls", "tool_call_id"),
+        *("\ud800", "", "auto"),
+    ]
+)
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=5),
+    max_leaves=15,
+)
+
+ITEMS = st.lists(
+    st.fixed_dictionaries({}, optional={"type": WORDS, "role": WORDS, "content": JSON}).flatmap(
+        lambda known: st.dictionaries(WORDS, JSON, max_size=6).map(lambda more: more | known)
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ITEMS, st.dictionaries(st.sampled_from(Body.__struct_fields__), JSON, max_size=4))
+def test_whatever_is_sent_is_read_or_refused(items: Any, more: Any) -> None:
+    for read in (
+        lambda: read_input(items),
+        lambda: read_request({"model": "a", "input": items} | more),
+        lambda: read_chat({"model": "a", "messages": items}),
+        lambda: read_chat({"model": "a", "messages": [{"role": "user", "content": "x"}]} | more),
+    ):
+        try:
+            read()
+        except RequestError as refused:
+            told = refused
+        else:
+            continue
+        assert told.status == 400

@@ -1,5 +1,6 @@
 """Users do not meet: what is another's is not found, whatever is asked of it."""
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -68,7 +69,11 @@ def ask(url: str, says: ProtocolServer) -> Iterator[Any]:
         ) -> httpx.Response:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             named["authorization"] = f"Bearer {who}"
-            return client.request(method, path, json=body, headers=named)
+            named["content-type"] = "application/json"
+            content = (
+                None if body is None else json.dumps(body)
+            )  # It escapes whatever has no UTF-8.
+            return client.request(method, path, content=content, headers=named)
 
         yield ask
 
@@ -191,3 +196,25 @@ def test_a_foreground_run_is_cancelled_when_its_client_leaves(
     body = {"model": "plain", "input": "Hi"}
     again = ask("ada", "POST", "/responses", body, idempotency_key="left").json()
     assert again["status"] == "cancelled"
+
+
+def test_texts_that_databases_and_encodings_dislike_come_back(ask: Any) -> None:
+    odd = "a\x00b\ud800c"
+    body = {
+        "model": "plain",
+        "input": [{"role": "user", "content": odd}],
+        "instructions": odd,
+        "metadata": {odd: odd},
+        "user": odd,
+    }
+    made = ask("ada", "POST", "/responses", body).json()
+    assert (made["status"], made["instructions"], made["metadata"]) == (
+        "completed",
+        odd,
+        {odd: odd},
+    )
+    assert ask("ada", "GET", f"/responses/{made['id']}").json() == made
+    items = ask("ada", "GET", f"/responses/{made['id']}/input_items").json()["data"]
+    assert items[0]["content"][0]["text"] == odd
+    conversation = ask("ada", "POST", "/conversations", {"metadata": {"a": odd}}).json()
+    assert conversation["metadata"] == {"a": odd}

@@ -137,7 +137,7 @@ def _application(options: Options) -> FastAPI:
     agents = load_agents(options.targets)
     auth: Auth = NoAuthentication(anywhere=True) if options.auth == "insecure" else options.auth
     app = create_app(agents, auth=auth, worker=options.worker, grace=options.grace)
-    log_to(stream, options.log, with_pid=options.workers > 1)
+    log_to(stream, options.log, with_pid=options.workers > 1, with_traces=options.otel)
     return app
 
 

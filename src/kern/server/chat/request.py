@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
-import msgspec
 from msgspec import Meta
 
 from kern.run.message import Message
 from kern.run.overrides import Overrides
+from kern.server.problems import RequestError
 from kern.server.responses.items import InputReader, Item, refused
 from kern.server.responses.request import (
     Count,
@@ -20,6 +20,7 @@ from kern.server.responses.request import (
     check_stream_options,
     checked,
     client_tools,
+    converted,
     schema_of,
     tool_choice,
 )
@@ -215,7 +216,8 @@ def _schema(format: TextFormat | JsonObject | ChatSchema | None) -> dict[str, An
         return schema_of(format, "response_format")
     where = "response_format.json_schema"
     try:
-        schema = msgspec.convert({**format.json_schema, "type": "json_schema"}, JsonSchema)
-    except msgspec.ValidationError as error:
-        raise refused(where, f"{error}.", "invalid_type") from error
+        schema = converted({**format.json_schema, "type": "json_schema"}, JsonSchema)
+    except RequestError as wrong:
+        param = f"{where}.{wrong.param}" if wrong.param else where
+        raise refused(param, f"{where}: {wrong.detail}", wrong.code) from wrong
     return schema_of(schema, f"{where}.schema")

@@ -119,7 +119,9 @@ class Translator:
                 self._complete(run)
             case RunStatus.error if run.error_kind == CUT_OFF:
                 self._standing.incomplete_reason = "max_output_tokens"
-                self._break_off("incomplete")
+                self._output.break_off()
+                self._output.add_untold(shown(run.content))
+                self._finish("incomplete")
             case RunStatus.error:
                 self._standing.error = error_of(code_of(run.error_kind), run.error)
                 self._break_off("failed")

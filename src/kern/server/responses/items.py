@@ -56,7 +56,7 @@ def refused(
     param: str, detail: str, code: str = "invalid_value", status: int = 400
 ) -> RequestError:
     """Return what a request is refused with for one of its parameters."""
-    return RequestError(status, detail, code=code, param=param)
+    return RequestError(status, detail, code=code, param=param or None)
 
 
 def first_approval(given: str | Sequence[Item]) -> int:
@@ -115,9 +115,7 @@ class InputReader:
             case "mcp_call":
                 self._read_own_call(item, param)
             case "reasoning":
-                parts = [*(item.get("summary") or ()), *(item.get("content") or ())]
-                texts = [each["text"] for each in parts if isinstance(each.get("text"), str)]
-                self._thoughts += [ReasoningPart(each) for each in texts]
+                self._thoughts += _thoughts(item, param)
             case "mcp_approval_response":
                 self._read_approval(item, param)
             case str() if kind in _SILENT:
@@ -269,6 +267,19 @@ def _part(value: object, where: str) -> object:
         f"Content of the type {value.get('type')!r:.50} is not supported, or incomplete.",
         "unsupported_value",
     )
+
+
+def _thoughts(item: Item, param: str) -> list[ReasoningPart]:
+    """Return what a reasoning item says."""
+    found: list[ReasoningPart] = []
+    for name in ("summary", "content"):
+        parts = item.get(name) or []
+        if not isinstance(parts, list) or not all(isinstance(each, dict) for each in parts):
+            raise refused(f"{param}.{name}", f"{name} must be a list of parts.", "invalid_type")
+        found += [
+            ReasoningPart(each["text"]) for each in parts if isinstance(each.get("text"), str)
+        ]
+    return found
 
 
 def _media(value: dict[str, Any], where: str) -> object:

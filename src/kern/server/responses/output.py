@@ -192,6 +192,16 @@ class Output:
             self._tell_done(each)
         self._calls.clear()
 
+    def add_untold(self, text: str) -> None:
+        """Have a text among the items that was cut off before anybody was told of it.
+
+        It has no events: a run that is retried keeps no such text, and would tell other numbers.
+        """
+        said = (each.text for each in self.items if isinstance(each, MessageItem))
+        if text and text not in said:
+            index, id = len(self.items), self._id("msg")
+            self.items.append(MessageItem(id, index, [text], "incomplete"))
+
     def _begin_message(self, *, is_refusal: bool = False) -> MessageItem:
         message = MessageItem(self._id("msg"), len(self.items), is_refusal=is_refusal)
         self.message = message

@@ -257,10 +257,23 @@ def checked(
         if given[name] not in unsupported[name]:
             raise refused(name, f"{name} is not supported.", "unsupported_parameter")
     known = {name: value for name, value in given.items() if name not in unsupported}
+    return converted(known, kind)
+
+
+def converted(given: Mapping[str, Any], kind: type[Kind]) -> Kind:
+    """Return JSON values as what they have to be.
+
+    Raises:
+        RequestError: they are something else (400).
+    """
     try:
-        return msgspec.convert(known, kind)
+        return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise refused(
+            "", "A parameter is half a character (a lone surrogate).", "invalid_type"
+        ) from error
 
 
 def _invalid(text: str) -> RequestError:
@@ -330,11 +343,10 @@ def client_tools(tools: Sequence[Item]) -> tuple[ClientTool, ...]:
                 "unsupported_value",
             )
         try:
-            tool = msgspec.convert(each, FunctionTool)
-        except msgspec.ValidationError as error:
-            wrong = _invalid(str(error))
+            tool = converted(each, FunctionTool)
+        except RequestError as wrong:
             param = f"{where}.{wrong.param}" if wrong.param else where
-            raise refused(param, f"{where}: {wrong.detail}", wrong.code) from error
+            raise refused(param, f"{where}: {wrong.detail}", wrong.code) from wrong
         if tool.name in found:
             raise refused(f"{where}.name", f"Two tools have the name {tool.name!r}.")
         parameters = tool.parameters or {"type": "object", "properties": {}}

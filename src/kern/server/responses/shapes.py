@@ -222,10 +222,9 @@ def unsaid(item: MessageItem, text: str) -> tuple[list[str], str]:
         return [], text.removesuffix(said)
     kept: list[str] = []
     for each in reversed(item.pieces):
-        if not text.endswith(each):
-            text = text.removesuffix(_GAP)
-        if text and text.endswith(each):
-            text = text.removesuffix(each)
+        void = text if text.endswith(each) else text.removesuffix(_GAP)
+        if void and void.endswith(each):
+            text = void.removesuffix(each)
         else:
             kept.append(each)
     return kept[::-1], text
