@@ -79,11 +79,14 @@ async def continue_run(
 ) -> Response:
     """Have a run go on that is PAUSED, with what people have decided, or in ERROR.
 
-    To answer requirements needs the scope `approve`; who has decided is the caller.
+    To answer requirements needs the scope `approve`; who has decided is the caller. All else is
+    said by the run's own user, with the scope `runs`.
     """
-    caller = reach.caller
-    _check_may(caller, Scope.approve if body.requirements else Scope.runs)
-    user_id = reach.reads if body.requirements else reach.steers
+    caller, decides = reach.caller, bool(body.requirements)
+    says = not decides or body.input is not None or body.metadata is not None
+    for scope in (*([Scope.approve] if decides else ()), *([Scope.runs] if says else ())):
+        _check_may(caller, scope)
+    user_id = reach.steers if says else reach.reads
     agent, record = await reach.run(run_id, user_id)
     if not body.requirements and record.status not in (RunStatus.paused, RunStatus.error):
         raise _wrong(record.run_id, record.status, "Only one that is PAUSED or in ERROR goes on.")
