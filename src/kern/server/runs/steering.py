@@ -18,7 +18,6 @@ from kern.server.runs.reach import EVERYWHERE, Looking, Reach, Steering
 from kern.server.runs.runs import ACCEPTED, KEYED
 from kern.server.runs.shown import ShownRun, output_of, record_shown
 from kern.server.runs.submitting import PATH, Keyed, accepted
-from kern.server.service import service_of
 
 router = APIRouter(
     prefix=f"{PATH}/{{run_id}}", tags=["runs"], dependencies=[*EVERYWHERE, Depends(no_query)]
@@ -156,7 +155,7 @@ async def _begun(
     """Begin a run with what another has said."""
     agent, record = await reach.run(run_id, reach.steers)
     keyed = Keyed(request, reach.caller, agent.id, given, options.get("metadata"))
-    await service_of(request).check_queue(agent, reach.caller)
+    await keyed.check_queue(request, reach.caller, agent)
     options |= {
         "background": True,
         "user_id": reach.steers,
