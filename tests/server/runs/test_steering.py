@@ -141,6 +141,10 @@ def test_to_answer_needs_the_scope_and_says_who_was_first(api: Api, ada: httpx.C
     problem(api.as_("bob", "runs,approve").post(path, json=body), 404, "run_not_found")
     # A manager decides about what others do, without a run of their own.
     manager = api.as_("mia", "approve,read:all")
+    problem(manager.post(path, json=body | {"input": "Hi"}), 403, "insufficient_scope")
+    both = api.as_("mia", "runs,approve,read:all")
+    for more in ({"input": "Hi"}, {"metadata": {"a": 1}}):
+        problem(both.post(path, json=body | more), 404, "run_not_found")
     ok(manager.post(path, json=body), 202)
     streamed(ada, run_id)
     refused = problem(manager.post(path, json=body), 409, "wrong_status")
