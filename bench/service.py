@@ -1,7 +1,7 @@
 """What the HTTP service carries, and what an event costs beside a bare endpoint.
 
     python bench/service.py postgresql://ai:ai@localhost:5532/ai [--streams 500] [--rate 200]
-        [--seconds 60] [--json FILE] [--only responses|events|load]
+        [--seconds 60] [--workers 1] [--json FILE] [--only responses|events|load]
 
 Everything is in the schema ``kern_service``, which is dropped before and after. The submits are
 sent by ``hey`` (Debian has it), the streams read by a client of this file, which looks at every
@@ -64,10 +64,14 @@ class Service:
         self._process = psutil.Process(process.pid)
 
     @property
+    def _all(self) -> list[psutil.Process]:
+        return [self._process, *self._process.children(recursive=True)]
+
+    @property
     def processor(self) -> float:
-        """Seconds of processor time so far."""
-        times = self._process.cpu_times()
-        return times.user + times.system
+        """Seconds of processor time so far, its processes included."""
+        all_times = [each.cpu_times() for each in self._all]
+        return sum(times.user + times.system for times in all_times)
 
     @property
     def memory(self) -> int:
@@ -316,7 +320,8 @@ async def measure(options: argparse.Namespace, pieces: Path) -> dict[str, object
     if options.only == "responses":
         return found
     await _drop(options.url)
-    command = ("kern.cli.entry", "serve", "service_apps:agent", "--port", "0")
+    workers = ("--workers", str(options.workers))
+    command = ("kern.cli.entry", "serve", "service_apps:agent", "--port", "0", *workers)
     with (
         modelling() as model,
         serving(*command, SERVICE_DATABASE=options.url, SERVICE_MODEL=model) as service,
@@ -340,6 +345,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--rate", type=int, default=200)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--only", choices=["responses", "events", "load"])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
