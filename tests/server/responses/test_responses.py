@@ -489,6 +489,38 @@ def test_who_keeps_the_history_answers_a_request_for_approval_with_it(served: Se
     ]
 
 
+@pytest.mark.parametrize("by_reference", [False, True])
+@pytest.mark.parametrize("approve", [False, True])
+def test_in_a_history_an_approval_that_was_given_is_not_given_again(
+    served: Served, approve: bool, by_reference: bool
+) -> None:
+    served.script(Reply.tool_calls(("delete", {"path": "/a"})))
+    first = served.client.responses.create(model="careful", input="Delete /a.")
+    request = first.output[-1].id
+    answer: Any = {"type": "mcp_approval_response", "approval_request_id": request}
+    answer["approve"] = approve
+    served.script("So be it.")
+    second = served.client.responses.create(
+        model="careful", previous_response_id=first.id, input=[answer]
+    )
+
+    def told(output: list[Any]) -> list[dict[str, Any]]:
+        if by_reference:
+            return [{"type": "item_reference", "id": each.id} for each in output]
+        return [each.to_dict() for each in output]
+
+    served.script("Bye.")
+    question = {"role": "user", "content": "Delete /a."}
+    thanks = {"role": "user", "content": "Thanks."}
+    history = [question, *told(first.output), answer, *told(second.output), thanks]
+    third = served.http.post("/responses", json={"model": "careful", "input": history})
+    assert third.status_code == 200, third.text
+    assert third.json()["id"].partition(".")[0] != first.id
+    kinds = [each.get("role", each.get("type")) for each in served.told()]
+    assert kinds == ["user", "function_call", "function_call_output", "assistant", "user"]
+    assert len(DELETED) == approve
+
+
 def test_approvals_that_cannot_be_used_are_refused(served: Served) -> None:
     served.script(Reply.tool_calls(("delete", {"path": "/a"})))
     first = served.client.responses.create(model="careful", input="Delete /a.")
@@ -663,7 +695,7 @@ def test_a_client_that_vanishes_cancels_its_foreground_run(served: Served) -> No
         gone = served.says.disconnects
         body = {"model": "plain", "input": "Tell.", "stream": streamed}
         with pytest.raises(httpx.TimeoutException):
-            served.http.post("/responses", json=body, timeout=0.5)
+            served.http.post("/responses", json=body, timeout=0.3)
         until(lambda before=gone: served.says.disconnects == before + 1)  # type: ignore[misc]
 
 

@@ -21,6 +21,12 @@ _SOURCES = ("https://", "http://", "data:")
 _SILENT = ("mcp_list_tools", "mcp_approval_request")
 
 
+# What an agent says once an approval was given; the request itself may come with its answer.
+_SAID = ("function_call", "mcp_call", "reasoning")
+
+_APPROVAL = "mcp_approval_response"
+
+
 class Approval(NamedTuple):
     """What a person has decided of a call.
 
@@ -60,15 +66,33 @@ def refused(
 
 
 def first_approval(given: str | Sequence[Item]) -> int:
-    """Return the place of the first ``mcp_approval_response``; 0 where there is none.
+    """Return the place of the first ``mcp_approval_response`` that is new; 0 where there is none.
 
     In an input without ``previous_response_id`` what comes before it is a history, which the run
     that goes on has itself.
     """
     if isinstance(given, str):
         return 0
-    kinds = [each.get("type") for each in given]
-    return kinds.index("mcp_approval_response") if "mcp_approval_response" in kinds else 0
+    start = _history(given)
+    kinds = [each.get("type") for each in given[start:]]
+    return start + kinds.index(_APPROVAL) if _APPROVAL in kinds else 0
+
+
+def _history(given: Sequence[Item]) -> int:
+    """Return how many items there are up to the last that an agent has said.
+
+    An approval among them was given to the run that has said it.
+    """
+    places = [place for place, each in enumerate(given, 1) if _is_said(each)]
+    return places[-1] if places else 0
+
+
+def _is_said(item: Item) -> bool:
+    """Say whether an item, or what it refers to, is one that an agent has said."""
+    name, kind = item.get("id"), item.get("type")
+    if isinstance(name, str) and kind in (None, "item_reference") and "role" not in item:
+        return not (name.startswith("mcpr_") or "_i" in name[name.rfind("_") :])
+    return kind in _SAID or item.get("role") == "assistant"
 
 
 def read_input(given: str | Sequence[Item], start: int = 0) -> Said:
@@ -84,8 +108,10 @@ def read_input(given: str | Sequence[Item], start: int = 0) -> Said:
     if isinstance(given, str):
         return Said([Message("user", given)] if given.strip() else [], [], [])
     reader = InputReader()
+    history = _history(given)
     for place, item in enumerate(given[start:], start):
-        reader.read(item, f"input[{place}]")
+        if place >= history or item.get("type") != _APPROVAL:
+            reader.read(item, f"input[{place}]")
     return reader.said()
 
 
@@ -116,7 +142,7 @@ class InputReader:
                 self._read_own_call(item, param)
             case "reasoning":
                 self._thoughts += _thoughts(item, param)
-            case "mcp_approval_response":
+            case str() if kind == _APPROVAL:
                 self._read_approval(item, param)
             case str() if kind in _SILENT:
                 pass

@@ -41,6 +41,7 @@ INCLUDABLE = (
     "message.input_image.image_url",
     "computer_call_output.output.image_url",
     "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
 )
 
 # What a response says of its request as it was; see ``kern.server.responses.stored``.
@@ -69,11 +70,14 @@ class Named(Strict, frozen=True):
 
 
 class Reasoning(Strict, frozen=True):
-    """How much the model is to think."""
+    """How much the model is to think, and tell of it.
+
+    Clients ask for a summary of their own accord: it is the one that the agent's model gives.
+    """
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    summary: Literal["auto"] | None = None
-    generate_summary: Literal["auto"] | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None = None
 
 
 class TextFormat(Strict, frozen=True, tag="text"):
