@@ -72,7 +72,7 @@ class Named(Strict, frozen=True):
 class Reasoning(Strict, frozen=True):
     """How much the model is to think, and tell of it.
 
-    Clients ask for a summary of their own accord: it is the one that the agent's model gives.
+    Clients ask for a summary of their own accord; what a model thinks is in no item.
     """
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
