@@ -1,7 +1,7 @@
 """What the HTTP service carries, and what an event costs beside a bare endpoint.
 
     python bench/service.py postgresql://ai:ai@localhost:5532/ai [--streams 500] [--rate 200]
-        [--seconds 60] [--json FILE] [--only responses|events|load]
+        [--seconds 60] [--workers 1] [--json FILE] [--only responses|events|load]
 
 Everything is in the schema ``kern_service``, which is dropped before and after. The submits are
 sent by ``hey`` (Debian has it), the streams read by a client of this file, which looks at every
@@ -64,10 +64,14 @@ class Service:
         self._process = psutil.Process(process.pid)
 
     @property
+    def _all(self) -> list[psutil.Process]:
+        return [self._process, *self._process.children(recursive=True)]
+
+    @property
     def processor(self) -> float:
-        """Seconds of processor time so far."""
-        times = self._process.cpu_times()
-        return times.user + times.system
+        """Seconds of processor time so far, its processes included."""
+        all_times = [each.cpu_times() for each in self._all]
+        return sum(times.user + times.system for times in all_times)
 
     @property
     def memory(self) -> int:
@@ -130,12 +134,21 @@ async def read(response: aiohttp.ClientResponse, began: float, *, keep: bool = F
     return found
 
 
-async def ask(http: aiohttp.ClientSession, url: str, *, keep: bool = False, **body: object) -> Read:
-    """Create a streamed response and read it."""
+async def ask(
+    http: aiohttp.ClientSession,
+    url: str,
+    opened: asyncio.Semaphore | None = None,
+    *,
+    keep: bool = False,
+    **body: object,
+) -> Read:
+    """Create a streamed response and read it; count that it has begun."""
     began = time.perf_counter()
     request = {"model": "service", "stream": True, **body}
     async with http.post(f"{url}/v1/responses", json=request) as response:
         assert response.status == 200, await response.text()
+        if opened is not None:
+            opened.release()
         return await read(response, began, keep=keep)
 
 
@@ -237,23 +250,30 @@ async def carry(
     """Keep streams open while runs are submitted, and look that nothing is lost."""
     hey = shutil.which("hey")
     assert hey is not None, "apt-get install hey"
-    order = f"deltas {seconds // 2}, pause 2"
+    # Not all of them at the same moments.
+    orders = [
+        f"deltas {seconds // 2 + 10}, pause {1.5 + number / streams:.3f}"
+        for number in range(streams)
+    ]
     body = json.dumps({"model": "service", "input": "deltas 1, pause 0", "background": True})
     async with session() as http:
-        before, began = service.processor, time.monotonic()
+        opened = asyncio.Semaphore(0)
         reading = [
-            asyncio.create_task(ask(http, service.url, input=order, background=True))
-            for _ in range(streams)
+            asyncio.create_task(ask(http, service.url, opened, input=order, background=True))
+            for order in orders
         ]
+        for _ in reading:
+            await opened.acquire()
+        before, began = service.processor, time.monotonic()
         submitting = await asyncio.create_subprocess_exec(
-            *(hey, "-z", f"{seconds}s", "-c", "20", "-q", str(rate // 20), "-m", "POST"),
+            *(hey, "-z", f"{seconds}s", "-c", "50", "-q", str(rate / 50), "-m", "POST"),
             *("-T", "application/json", "-d", body, f"{service.url}/v1/responses"),
             stdout=subprocess.PIPE,
         )
         said, _ = await submitting.communicate()
-        took = time.monotonic() - began
+        took, processor = time.monotonic() - began, service.processor - before
+        still = sum(not each.done() for each in reading)
         reads = await asyncio.gather(*reading)
-        processor = service.processor - before
     print(said.decode())
     asked = int(re.findall(r"\[200\]\t(\d+) responses", said.decode())[0])
     connection = await asyncpg.connect(url)
@@ -263,16 +283,19 @@ async def carry(
             f"SELECT count(*) FROM {table} WHERE status IN ('PENDING', 'RUNNING')"
         ):
             await asyncio.sleep(0.5)
-    states = dict(await connection.fetch(f"SELECT status, count(*) FROM {table} GROUP BY status"))
+    rows = await connection.fetch(f"SELECT status, count(*) FROM {table} GROUP BY status")
+    states = {row["status"]: row["count"] for row in rows}
     await connection.close()
     ends = {read.last for read in reads}
     events = sum(read.events for read in reads)
     print(
-        f"{streams} streams, {events:,} events without a gap, ends {ends}; {asked:,} submits in "
-        f"{took:.0f} s; runs {states}; {processor / took:.2f} cores"
+        f"{streams} streams, {still} open to the end, {events:,} events without a gap, "
+        f"ends {ends}; {asked:,} submits in {took:.0f} s; runs {states}; "
+        f"{processor / took:.2f} cores"
     )
     return {
         "streams": streams,
+        "open": still,
         "events": events,
         "submits": asked,
         "seconds": took,
@@ -316,7 +339,8 @@ async def measure(options: argparse.Namespace, pieces: Path) -> dict[str, object
     if options.only == "responses":
         return found
     await _drop(options.url)
-    command = ("kern.cli.entry", "serve", "service_apps:agent", "--port", "0")
+    workers = ("--workers", str(options.workers))
+    command = ("kern.cli.entry", "serve", "service_apps:agent", "--port", "0", *workers)
     with (
         modelling() as model,
         serving(*command, SERVICE_DATABASE=options.url, SERVICE_MODEL=model) as service,
@@ -340,6 +364,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--rate", type=int, default=200)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--only", choices=["responses", "events", "load"])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

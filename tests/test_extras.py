@@ -62,6 +62,7 @@ OPENAI_TOOLS = TOOLKIT.format("openai", *["OpenAITools"] * 2)
 MCP = "from kern.tools.mcp import MCPTools; MCPTools('serve')"
 
 SERVER = "from kern.server import create_app"
+JWT = "from kern.server.auth import authenticator_of; authenticator_of('jwt', [], ())"
 SERVE = "from kern.cli.serve.command import serve; serve(['app:agents'])"
 
 TESTING = "from kern.testing import ProtocolServer"
@@ -86,6 +87,8 @@ EXTRAS = [
     ("moviepy", "moviepy", MOVIEPY),
     ("mcp", "mcp", MCP),
     ("fastapi", "server", SERVER),
+    ("limits", "server", SERVER),
+    ("jwt", "server", JWT),
     ("prometheus_client", "server", SERVER),
     ("uvicorn", "server", SERVE),
     ("openai", "openai", OPENAI_TOOLS),

@@ -2,9 +2,11 @@
 
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from kern.agent import Agent
+from kern.agent.request import Request
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import InvalidInputError
@@ -195,3 +197,22 @@ async def test_what_the_agent_cannot_have_is_refused() -> None:
     named = {"type": "function", "function": {"name": "work"}}
     await agent.arun("Hi.", overrides=Overrides(tool_choice=named))
     assert asked(agent).tool_choice == "work"
+
+
+async def test_a_choice_in_the_providers_own_form_is_kept(memory: InMemoryDb) -> None:
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"name": "work"}]}
+    agent = agent_of(memory)
+    run = await agent.arun("Hi.", overrides=Overrides(tool_choice=choice), background=True)
+    await agent.await_run(run.run_id, timeout=20)
+    assert asked(agent).tool_choice == choice
+
+
+async def test_damaged_overrides_end_the_run(memory: InMemoryDb) -> None:
+    agent = agent_of(memory)
+    request = Request.of(agent, "Hi.", overrides=Overrides(temperature=1))
+    damaged = request.run.input.replace('"temperature":1', '"temperature":"hot"')
+    run = msgspec.structs.replace(request.run, input=damaged)
+    work = msgspec.structs.replace(request, run=run, raise_on_error=False)
+    failed = await work.execute()
+    assert failed.status is RunStatus.error
+    assert "temperature" in (failed.error or "")

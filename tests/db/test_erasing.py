@@ -1,6 +1,7 @@
 """Of a run that is erased a tombstone is left; who was lost in between has left a mark."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.listing import RunFilter
 from kern.db.postgres import PostgresDb
+from kern.db.postgres.blobs import PostgresBlobs
 from kern.db.postgres.statements import Erasing as Statements
 from kern.db.postgres.statements import Sweeping
 from kern.db.postgres.store import PostgresStore
@@ -436,9 +438,61 @@ async def test_retention_deletes_tombstones_as_any_ended_run(store: Store, is_dr
     assert len(left) == (12 if is_dry else 8)
 
 
-async def test_postgres_finds_what_it_erases_by_indexes(postgres_db: PostgresDb) -> None:
-    store = await postgres_db.store()
-    assert isinstance(store, PostgresStore)
+@pytest.fixture
+async def postgres_store(postgres_db: PostgresDb) -> PostgresStore:
+    found = await postgres_db.store()
+    assert isinstance(found, PostgresStore)
+    return found
+
+
+async def waits(store: PostgresStore, many: int) -> None:
+    """Wait until so many statements of a store wait for rows."""
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    async with asyncio.timeout(20):
+        while await store.pool.fetchval(statement) < many:  # noqa: ASYNC110 # nobody tells of it
+            await asyncio.sleep(0.01)
+
+
+async def test_an_erasure_waits_for_a_blob_that_is_being_written(
+    postgres_store: PostgresStore,
+) -> None:
+    store = postgres_store
+    await store.submit(secretive())
+    await end(store)
+    async with store.connections.transaction() as connection:
+        blobs = PostgresBlobs(connection.fetch, store.names)
+        await blobs.put("run", f"More of {SECRET}".encode())
+        hiding = asyncio.create_task(store.erasing.hide("run"))
+        await waits(store, 1)
+    assert await hiding is True
+    await store.erasing.erase(["run"])
+    assert not await is_at_rest(store, SECRET)
+
+
+@pytest.mark.parametrize("child_first", [True, False])
+async def test_a_child_that_comes_while_its_parent_is_erased_goes_too(
+    postgres_store: PostgresStore, child_first: bool
+) -> None:
+    store = postgres_store
+    await store.submit(new_run("parent"))
+    await end(store, "parent")
+    child = secretive("child", session_id="child", parent_run_id="parent")
+    steps: list[Awaitable[Any]] = [store.submit(child), store.erasing.hide("parent")]
+    tasks: list[asyncio.Future[Any]] = []
+    async with store.connections.transaction() as connection:
+        await connection.fetch(f"SELECT FROM {store.names.runs} WHERE run_id = 'parent' FOR UPDATE")
+        for step in steps if child_first else steps[::-1]:
+            tasks.append(asyncio.ensure_future(step))
+            await waits(store, len(tasks))
+    await asyncio.gather(*tasks)
+    await store.erasing.erase(["parent"])
+    assert (await end(store, "child")).unstored
+    await sweep(store)
+    assert not await is_at_rest(store, SECRET)
+
+
+async def test_postgres_finds_what_it_erases_by_indexes(postgres_store: PostgresStore) -> None:
+    store = postgres_store
     runs = store.names.runs
     await store.pool.execute(
         f"INSERT INTO {runs} (run_id, session_id, agent_id, status, parent_run_id, finished_at) "

@@ -178,6 +178,7 @@ async def test_kern_serve_exits_with_0_and_what_it_released_goes_on_at_the_next_
     assert "Traceback" not in deployed.log() + again.log()
 
 
+@pytest.mark.nightly
 async def test_a_killed_server_loses_neither_run_nor_event(
     agent: Agent, server: ResponsesServer, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

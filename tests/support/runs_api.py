@@ -18,6 +18,7 @@ from kern.server.caller import Authenticator, Caller, Scope
 from kern.server.problems import RequestError
 from kern.testing import FunctionModel, Reply
 from kern.tools import tool
+from kern.tools.user_feedback import UserFeedbackTools
 
 
 class ByName(Authenticator):
@@ -58,7 +59,7 @@ class Api:
         return self._clients[said]
 
     def close(self) -> None:
-        """Close the clients, and let go what is held back."""
+        """Close the clients, and release what is held back."""
         for gate in self.gates.values():
             if not gate.done():
                 gate.set_result(None)
@@ -100,6 +101,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "send": {"to": "ada"},
     "book": {"nights": 2},
     "fetch": {"url": "https://example.com"},
+    "ask_user": {"questions": [{"question": "Where?", "options": [{"label": "Sea"}]}]},
 }
 
 
@@ -139,7 +141,7 @@ def agents_on(db: Database, gates: dict[str, "Future[None]"]) -> list[Agent[Any,
         agent("held", held),
         agent("hasty", lambda _: Reply.hang(), timeout=0.3),
         agent("fragile", fragile),
-        agent("clerk", _clerk, tools=[pay, send, book, fetch]),
+        agent("clerk", _clerk, tools=[pay, send, book, fetch, UserFeedbackTools()]),
         agent("typed", lambda _: '{"a": 5}'),
         agent("hidden", echo),
     ]

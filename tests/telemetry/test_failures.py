@@ -1,6 +1,8 @@
 """No run fails of telemetry, or waits for it, whatever collectors, exporters and tracers do."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -190,3 +192,23 @@ async def test_without_an_sdk_nothing_happens(model: OpenAIResponses) -> None:
     assert run.status is RunStatus.completed
     assert observer.trace() is None
     assert isinstance(observer, OpenTelemetry)
+
+
+FORKED = """
+import os
+from kern.telemetry.ending import Ending
+
+ending, done = Ending(), []
+ending.do(lambda: done.append("parent"))
+assert ending.flush(10)
+if (child := os.fork()) == 0:
+    ending.do(lambda: done.append("child"))
+    os._exit(0 if ending.flush(10) and done[-1] == "child" else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert done == ["parent"]
+"""
+
+
+def test_a_forked_process_ends_its_spans_itself() -> None:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED]
+    subprocess.run(command, timeout=50, check=True)

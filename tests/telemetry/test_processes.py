@@ -42,6 +42,11 @@ agent = Agent("Tester", OpenAIResponses("test-model", max_retries=0), tools=[wai
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "is_command",
+    [False, pytest.param(True, marks=pytest.mark.nightly)],
+    ids=["forked", "kern worker --otel"],
+)
 async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_was_killed(
     postgres_db: PostgresDb,
     collector: Collector,
@@ -51,6 +56,7 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
     new_worker: NewWorker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    is_command: bool,
 ) -> None:
     monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
     server.script += [Reply.tool_calls(("wait", {})), Reply.text("It went on.")]
@@ -75,14 +81,8 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
         "OTEL_METRIC_EXPORT_INTERVAL": "300",
         "OTEL_SERVICE_NAME": "workers",
     }
-    ledger = tmp_path / "ledger"
-    first = new_worker(
-        postgres_db,
-        tools=("wait",),
-        KERN_HEARTBEAT=str(HEARTBEAT),
-        TEST_LEDGER=str(ledger),
-        **environment,
-    )
+    more = {"KERN_HEARTBEAT": str(HEARTBEAT), "TEST_LEDGER": str(tmp_path / "ledger")}
+    first = new_worker(postgres_db, tools=("wait",), **more, **environment)
     [earlier] = await collector.wait("chat")
     await collector.wait_for_metric("kern.worker.slots", partial(eq, 1))
     await collector.wait_for_metric("db.client.connection.max")
@@ -90,14 +90,11 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
     wait, count = await collector.wait_for_metric("kern.run.queue_wait", **about)
     assert (count, wait > 0) == (1, True)
     first.send(signal.SIGKILL)
-    options = ("--otel", "--log", "json", "--heartbeat", str(HEARTBEAT))
-    second = WorkerCommand(tmp_path, environment, *options, app=APP)
-    try:
+    if is_command:
+        attempt = await _goes_on_in_a_command(collector, run_id, tmp_path, environment)
+    else:
+        new_worker(postgres_db, tools=("wait",), **more, **environment)
         [attempt] = await collector.wait("invoke_agent", timeout=40)
-        second.send(signal.SIGTERM)
-        assert await second.ended() == 0
-    finally:
-        second.close()
     run = await agent.aget_run_output(run_id)
     assert run is not None
     assert run.status is RunStatus.completed
@@ -112,9 +109,24 @@ async def test_a_request_s_trace_holds_the_tool_calls_of_workers_one_of_which_wa
     await collector.wait_for_metric("kern.run.lost_leases", partial(eq, 1), **about)
     await collector.wait_for_metric("kern.run.takeovers", partial(eq, 1), **about)
     await collector.wait_for_metric("kern.runs", kern_run_status="COMPLETED", **about)
-    lines = [each for each in second.lines if each.get("run_id") == run_id]
+
+
+async def _goes_on_in_a_command(
+    collector: Collector, run_id: str, directory: Path, environment: dict[str, str]
+) -> Span:
+    """Have a run go on in ``kern worker``, and return the span of the attempt."""
+    options = ("--otel", "--log", "json", "--heartbeat", str(HEARTBEAT))
+    worker = WorkerCommand(directory, environment, *options, app=APP)
+    try:
+        [attempt] = await collector.wait("invoke_agent", timeout=40)
+        worker.send(signal.SIGTERM)
+        assert await worker.ended() == 0
+    finally:
+        worker.close()
+    lines = [each for each in worker.lines if each.get("run_id") == run_id]
     said = {each.get("event") or each["message"]: each.get("trace_id") for each in lines}
-    assert {said["started"], said["in the tool"], said["completed"]} == {request.trace_id}
+    assert {said["started"], said["in the tool"], said["completed"]} == {attempt.trace_id}
+    return attempt
 
 
 @pytest.mark.nightly

@@ -30,7 +30,7 @@ async def unless_gone(request: Request, work: Coroutine[object, object, Result])
     finally:
         task.cancel()
         watch.cancel()
-        await asyncio.wait({task, watch})
+        await asyncio.gather(task, watch, return_exceptions=True)
 
 
 async def _gone(request: Request) -> None:

@@ -42,8 +42,8 @@ class Ending:
 
     def do(self, work: Callable[[], object]) -> None:
         """Have something done soon that does not raise; it is dropped where too much waits."""
-        if self._process != os.getpid():
-            self._start()
+        if self._process != os.getpid() and not self._start():
+            return
         if len(self._waiting) < self._most:
             self._waiting.append(work)
             if not self._wake.is_set():
@@ -68,19 +68,28 @@ class Ending:
         self._wake.set()
         return done.wait(timeout)
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Start the thread, unless another one was first; say whether there is one."""
         with self._lock:
             if self._process == os.getpid():
-                return
+                return True
             # A forked child has what its parent has left to do, and not the thread that does it.
             self._waiting, self._wake, self._has_dropped = deque(), threading.Event(), False
-            arguments = self._waiting, self._wake
-            threading.Thread(
-                target=_work, args=arguments, name="kern-telemetry", daemon=True
-            ).start()
+            thread = threading.Thread(
+                target=_work,
+                args=(self._waiting, self._wake),
+                name="kern-telemetry",
+                daemon=True,
+            )
+            try:
+                thread.start()
+            except RuntimeError as error:  # The process ends, or has too many.
+                logger.debug("a span does not end, for no thread could be started: %s", error)
+                return False
             # Not sooner: the SDK, which was made by now, ends its own part after this.
             atexit.register(self.flush)
             self._process = os.getpid()
+            return True
 
 
 def _work(waiting: deque[Callable[[], object]], wake: threading.Event) -> None:

@@ -350,7 +350,7 @@ ITEMS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(ITEMS, st.dictionaries(st.sampled_from(Body.__struct_fields__), JSON, max_size=4))
 def test_whatever_is_sent_is_read_or_refused(items: Any, more: Any) -> None:
     for read in (

@@ -695,7 +695,7 @@ def test_a_client_that_vanishes_cancels_its_foreground_run(served: Served) -> No
         gone = served.says.disconnects
         body = {"model": "plain", "input": "Tell.", "stream": streamed}
         with pytest.raises(httpx.TimeoutException):
-            served.http.post("/responses", json=body, timeout=0.5)
+            served.http.post("/responses", json=body, timeout=0.3)
         until(lambda before=gone: served.says.disconnects == before + 1)  # type: ignore[misc]
 
 

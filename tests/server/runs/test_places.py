@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from runs_api import agents_on, ended, ok, problem
+from runs_api import ByName, agents_on, ended, ok, problem
 from served import served
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -14,6 +14,7 @@ from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
 from kern.db.sqlite import SqliteDb
 from kern.server import create_app
+from kern.server.limits import Limits
 from kern.testing import ScriptedModel
 
 
@@ -49,6 +50,22 @@ def test_what_is_in_each_database_is_found_and_listed_by_agent(url: str) -> None
         for path in ("/v1/runs", "/v1/sessions", "/v1/approvals"):
             assert problem(client.get(path), 400, "agent_required")["param"] == "agent"
         problem(client.get("/v1/runs/unknown"), 404, "run_not_found")
+
+
+def test_what_came_before_is_not_counted_again(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "kern.db")
+    [echo, *_] = agents_on(db, {})
+    app = create_app([echo], auth=ByName(), limits=Limits(queued=1))
+    with served(app) as url:
+        headers = {"Authorization": "Bearer ada;runs;", "Idempotency-Key": "one"}
+        with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+            body = {"agent": "echo", "input": "Hi", "run_at": "2090-01-01T00:00:00Z"}
+            run_id = ok(client.post("/v1/runs", json=body), 202)["run_id"]
+            assert ok(client.post("/v1/runs", json=body), 202)["run_id"] == run_id
+            for key in ("two", "three"):
+                response = client.post("/v1/runs", json=body, headers={"Idempotency-Key": key})
+            assert response.headers["retry-after"]
+            problem(response, 429, "queue_full")
 
 
 def test_where_nobody_is_known_a_decision_is_nobodys(url: str) -> None:

@@ -83,6 +83,7 @@ def answered(client: httpx.Client, run_id: str, **answer: Any) -> str:
         ("send", {"confirmed": True, "arguments": {"to": "bob"}}, "sent to bob"),
         ("send", {"confirmed": False, "note": "Not to her."}, "Not to her."),
         ("book", {"values": {"city": "Rome"}}, "booked 2 nights in Rome"),
+        ("ask_user", {"values": {"Where?": ["Sea"]}}, '{"Where?":"Sea"}'),
         ("fetch", {"result": "<html>"}, "<html>"),
         ("fetch", {"result": {"status": 404}}, '{"status":404}'),
     ],
@@ -98,7 +99,9 @@ def test_a_run_goes_on_with_what_was_decided(
 @pytest.fixture(scope="module")
 def waiting(api: Api) -> dict[str, tuple[str, dict[str, Any]]]:
     """Runs that wait for a call of a tool each."""
-    return {tool: asked(api.as_("ada", "runs,approve"), tool) for tool in ("send", "book")}
+    return {
+        tool: asked(api.as_("ada", "runs,approve"), tool) for tool in ("send", "book", "ask_user")
+    }
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,9 @@ def waiting(api: Api) -> dict[str, tuple[str, dict[str, Any]]]:
         ("book", {"values": {"country": "Italy"}}, 400),
         ("book", {"values": {"city": 5}}, 400),
         ("book", {"confirmed": True}, 400),
+        ("ask_user", {"values": {"Where?": ["Moon"]}}, 400),
+        ("ask_user", {"values": {"When?": ["Sea"]}}, 400),
+        ("ask_user", {"values": {"Where?": {"Sea": 1}}}, 400),
     ],
 )
 def test_an_answer_that_does_not_fit_is_refused_and_the_run_waits_on(
@@ -141,6 +147,10 @@ def test_to_answer_needs_the_scope_and_says_who_was_first(api: Api, ada: httpx.C
     problem(api.as_("bob", "runs,approve").post(path, json=body), 404, "run_not_found")
     # A manager decides about what others do, without a run of their own.
     manager = api.as_("mia", "approve,read:all")
+    problem(manager.post(path, json=body | {"input": "Hi"}), 403, "insufficient_scope")
+    both = api.as_("mia", "runs,approve,read:all")
+    for more in ({"input": "Hi"}, {"metadata": {"a": 1}}):
+        problem(both.post(path, json=body | more), 404, "run_not_found")
     ok(manager.post(path, json=body), 202)
     streamed(ada, run_id)
     refused = problem(manager.post(path, json=body), 409, "wrong_status")

@@ -31,8 +31,8 @@ AuthOption = Annotated[
     typer.Option(
         show_default=False,
         help="How callers are known. keys: by API keys in the agents' database, see «kern keys». "
-        "jwt: by JSON Web Tokens, as KERN_JWT_… in the environment says. none: not at all; the "
-        "default on this machine's own addresses, where the header Authorization is ignored.",
+        "jwt: by JSON Web Tokens, as KERN_JWT_SECRET or KERN_JWT_JWKS_URL say. none: not at all; "
+        "the default on this machine's own addresses, where the header Authorization is ignored.",
     ),
 ]
 WorkerOption = Annotated[

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 from kern.agent.agent import Agent
 from kern.db.key_methods import KeyMethods
 from kern.errors import ConfigurationError
+from kern.extras import extra
 from kern.server.caller import Authenticator, NoAuthentication
 
 Auth: TypeAlias = Authenticator | Literal["none", "keys", "jwt"]
@@ -30,8 +31,8 @@ def authenticator_of(
     if auth == "none":
         return NoAuthentication(origins=origins)
     if auth == "jwt":  # To import what reads them takes a while.
-        from kern.server.auth.jwt import JWTs
-
+        with extra("server"):
+            from kern.server.auth.jwt import JWTs
         return JWTs.from_environment()
     if auth == "keys":
         from kern.server.auth.keys import Keys

@@ -83,7 +83,10 @@ class JWTs(Authenticator):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "JWTs":
-        """Return what ``KERN_JWT_SECRET`` or ``_JWKS_URL``, ``_AUDIENCE`` and ``_ISSUER`` say.
+        """Return what the environment says.
+
+        ``KERN_JWT_SECRET`` or ``KERN_JWT_JWKS_URL``, ``KERN_JWT_AUDIENCE`` and
+        ``KERN_JWT_ISSUER`` are the arguments of the same names.
 
         Args:
             environment: where the variables are.
@@ -91,8 +94,12 @@ class JWTs(Authenticator):
         Raises:
             ConfigurationError: they are not enough to tell a good token from a bad one.
         """
-        names = ("secret", "jwks_url", "audience", "issuer")
-        return cls(**{name: environment.get(f"KERN_JWT_{name.upper()}") or None for name in names})
+        return cls(
+            secret=environment.get("KERN_JWT_SECRET") or None,
+            jwks_url=environment.get("KERN_JWT_JWKS_URL") or None,
+            audience=environment.get("KERN_JWT_AUDIENCE") or None,
+            issuer=environment.get("KERN_JWT_ISSUER") or None,
+        )
 
     @override
     async def authenticate(self, request: Request) -> Caller:

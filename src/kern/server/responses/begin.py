@@ -195,6 +195,8 @@ class Beginning(NamedTuple):
     def _echo(self) -> dict[str, Any]:
         """Return what the response says of the request; what hooks mask is not in it."""
         echo, hooks = self.asked.echo, self.agent.hooks
+        if not self.agent.parallel_tool_calls:
+            echo = {**echo, "parallel_tool_calls": False}
         if hooks is None or "instructions" not in echo:
             return echo
         return {**echo, "instructions": hooks.at_submit(echo["instructions"])}

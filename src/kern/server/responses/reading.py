@@ -12,7 +12,7 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.record import RunRecord
-from kern.run.steps import Paused
+from kern.run.steps import PAUSE_VERSION, Paused
 from kern.server.caller import Caller, Scope
 from kern.server.problems import problem_of
 from kern.server.responses.events import Translator, frame
@@ -57,10 +57,12 @@ class Found(NamedTuple):
 
     async def current(self) -> int:
         """Return which stretch of its run is the last one so far."""
-        begun_again = self.record.status is RunStatus.pending and self.record.attempt > 0
-        if self.record.attempt < 2 and not begun_again:  # It has not gone on after a pause.
+        record = self.record
+        is_due_again = record.status is RunStatus.pending and record.attempt > 0
+        # Both tell a run that has gone on after a pause, among others; the row alone is read here.
+        if record.journal_version < PAUSE_VERSION or (record.attempt < 2 and not is_due_again):
             return 0
-        rows = await self.store.events(self.record.run_id, 0)
+        rows = await self.store.events(record.run_id, 0)
         # Behind the last pause there is a row only if the run has gone on.
         return sum(row.type == Paused.__name__ for row in rows[:-1])
 

@@ -23,7 +23,6 @@ from kern.server.runs.shown import (
     run_shown,
 )
 from kern.server.runs.submitting import PATH, Keyed, submission_of
-from kern.server.service import service_of
 
 router = APIRouter(prefix=PATH, tags=["runs"], dependencies=EVERYWHERE)
 
@@ -92,7 +91,7 @@ async def submit_run(request: Request, body: NewRun, reach: Steering) -> Respons
     caller, agent = reach.caller, reach.agent(body.agent)
     given = body.model_dump(mode="json", exclude_none=True)
     keyed = Keyed(request, caller, agent.id, given, body.metadata)
-    await service_of(request).check_queue(agent, caller)
+    await keyed.check_queue(request, caller, agent)
     try:
         run = await submission_of(agent, caller, body, keyed).submit()
     except RunConflictError as error:

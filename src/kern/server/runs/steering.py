@@ -18,7 +18,6 @@ from kern.server.runs.reach import EVERYWHERE, Looking, Reach, Steering
 from kern.server.runs.runs import ACCEPTED, KEYED
 from kern.server.runs.shown import ShownRun, output_of, record_shown
 from kern.server.runs.submitting import PATH, Keyed, accepted
-from kern.server.service import service_of
 
 router = APIRouter(
     prefix=f"{PATH}/{{run_id}}", tags=["runs"], dependencies=[*EVERYWHERE, Depends(no_query)]
@@ -79,11 +78,14 @@ async def continue_run(
 ) -> Response:
     """Have a run go on that is PAUSED, with what people have decided, or in ERROR.
 
-    To answer requirements needs the scope `approve`; who has decided is the caller.
+    To answer requirements needs the scope `approve`; who has decided is the caller. All else is
+    said by the run's own user, with the scope `runs`.
     """
-    caller = reach.caller
-    _check_may(caller, Scope.approve if body.requirements else Scope.runs)
-    user_id = reach.reads if body.requirements else reach.steers
+    caller, decides = reach.caller, bool(body.requirements)
+    says = not decides or body.input is not None or body.metadata is not None
+    for scope in (*([Scope.approve] if decides else ()), *([Scope.runs] if says else ())):
+        _check_may(caller, scope)
+    user_id = reach.steers if says else reach.reads
     agent, record = await reach.run(run_id, user_id)
     if not body.requirements and record.status not in (RunStatus.paused, RunStatus.error):
         raise _wrong(record.run_id, record.status, "Only one that is PAUSED or in ERROR goes on.")
@@ -153,7 +155,7 @@ async def _begun(
     """Begin a run with what another has said."""
     agent, record = await reach.run(run_id, reach.steers)
     keyed = Keyed(request, reach.caller, agent.id, given, options.get("metadata"))
-    await service_of(request).check_queue(agent, reach.caller)
+    await keyed.check_queue(request, reach.caller, agent)
     options |= {
         "background": True,
         "user_id": reach.steers,

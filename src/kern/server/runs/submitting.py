@@ -15,7 +15,7 @@ from kern.server.problems import RequestError
 from kern.server.runs.documented import answered, location
 from kern.server.runs.given import NewRun, input_of
 from kern.server.runs.shown import run_shown
-from kern.server.service import AnyAgent
+from kern.server.service import AnyAgent, service_of
 
 PATH = "/v1/runs"
 
@@ -58,6 +58,18 @@ class Keyed:
         if self.run_id is not None:
             self._mark = fingerprint([request.scope["path"], body])
             self.metadata = {**(metadata or {}), FINGERPRINT: self._mark}
+
+    async def check_queue(self, request: Request, caller: Caller, agent: AnyAgent) -> None:
+        """Count the run that is about to be submitted, unless it has been before.
+
+        Raises:
+            RequestError: too many runs of this user wait already (429).
+        """
+        known = None
+        if self.run_id is not None and agent.db is not None:
+            known = await (await agent.db.store()).get(self.run_id)
+        if known is None:
+            await service_of(request).check_queue(agent, caller)
 
     def accepted(self, request: Request, run: RunOutput[Any]) -> Response:
         """Return the response that a run was accepted, now or by the same request before.
