@@ -338,6 +338,26 @@ def test_the_clients_calls_go_there_and_back(served: Served) -> None:
     assert third.output_text == "Five."
 
 
+def test_outputs_that_a_conversation_has_already_can_be_sent_again(served: Served) -> None:
+    conversation = served.client.conversations.create()
+    asking = {"model": "plain", "tools": [GET], "conversation": conversation.id}
+    served.script(*[Reply.tool_calls(("get_price", {"item": each})) for each in ("hat", "coat")])
+    outputs: list[dict[str, Any]] = []
+    for _ in range(2):
+        body = asking | {"input": [{"role": "user", "content": "Go."}, *outputs]}
+        answer = served.http.post("/responses", json=body)
+        assert answer.status_code == 200, answer.text
+        call_id = answer.json()["output"][0]["call_id"]
+        outputs.append({"type": "function_call_output", "call_id": call_id, "output": "5"})
+    missing = served.http.post("/responses", json=asking | {"input": outputs[:1]})
+    assert (missing.status_code, error_of(missing)["param"]) == (400, "input")
+    served.script("Five.")
+    last = served.http.post("/responses", json=asking | {"input": outputs})
+    assert last.status_code == 200, last.text
+    told = [each["call_id"] for each in served.told() if each.get("type") == "function_call_output"]
+    assert told == [each["call_id"] for each in outputs]
+
+
 def test_outputs_and_calls_that_do_not_match_are_refused(served: Served) -> None:
     served.script(Reply.tool_calls(("get_price", {"item": "hat"})))
     first = served.client.responses.create(model="plain", input="Go.", tools=[GET])
@@ -519,6 +539,32 @@ def test_in_a_history_an_approval_that_was_given_is_not_given_again(
     kinds = [each.get("role", each.get("type")) for each in served.told()]
     assert kinds == ["user", "function_call", "function_call_output", "assistant", "user"]
     assert len(DELETED) == approve
+
+
+def test_a_response_that_is_not_stored_is_approved_by_who_keeps_its_history(served: Served) -> None:
+    served.script(Reply.tool_calls(("delete", {"path": "/a"})))
+    asking = {"model": "careful", "store": False}
+    question = {"role": "user", "content": "Delete /a."}
+    first = served.http.post("/responses", json=asking | {"input": [question]}).json()
+    request = first["output"][-1]
+    answer = {
+        "type": "mcp_approval_response",
+        "approval_request_id": request["id"],
+        "approve": True,
+    }
+    history = asking | {"input": [question, request, answer]}
+    waited = served.http.post("/responses", json=history | {"store": None, "background": True})
+    assert (waited.status_code, error_of(waited)["param"]) == (400, "background")
+    served.script("Gone.")
+    second = served.http.post("/responses", json=history)
+    assert second.status_code == 200, second.text
+    assert second.json()["output"][-1]["content"][0]["text"] == "Gone."
+    assert DELETED == ["/a"]
+    for each in (first, second.json()):
+        assert each["store"] is False
+        assert served.http.get(f"/responses/{each['id']}").status_code == 404
+    again = served.http.post("/responses", json=history)
+    assert again.status_code == 400
 
 
 def test_approvals_that_cannot_be_used_are_refused(served: Served) -> None:

@@ -21,9 +21,9 @@ from kern.run.event import RunOutputEvent
 from kern.run.identity import new_id
 from kern.run.overrides import Overrides
 from kern.run.requirement import RunRequirement
-from kern.run.results import check_results, open_calls
 from kern.server.caller import Caller, Scope
 from kern.server.problems import RequestError
+from kern.server.responses.answers import new_messages
 from kern.server.responses.ids import ResponseId, no_conversation, session_of
 from kern.server.responses.items import Approval, Said, refused
 from kern.server.responses.reading import Found, find, find_run, until_pause
@@ -124,8 +124,9 @@ class Beginning(NamedTuple):
                 "previous_response_id of the response that has it, or the call itself before it.",
             )
         session_id = await self._session()
+        messages = said.messages
         if said.answers and session_id is not None:
-            await self._check_answers(session_id)
+            messages = await new_messages(self.agent, self.caller.user_id, session_id, said)
         remembered = self._remembered(whole=session_id is not None)
         options = self._options(remembered.beside(body.metadata or {}))
         # Without one it has a conversation of its own, whatever the agent was made with.
@@ -134,22 +135,12 @@ class Beginning(NamedTuple):
             options["session_id"] = new_id()
         request = Request.of(
             self.agent,
-            said.messages,
+            messages,
             output_schema=self.asked.output_schema,
             yield_run_output=True,
             **options,
         )
         return self._apart(request, remembered)
-
-    async def _check_answers(self, session_id: str) -> None:
-        """Check that results are for the calls that a conversation has left to its client.
-
-        Raises:
-            InvalidInputError: they are not.
-        """
-        last = await self.agent.aget_last_run_output(session_id, user_id=self.caller.user_id)
-        if last is None or last.is_terminal:
-            check_results(open_calls([] if last is None else last.messages), self.said.messages)
 
     def _options(self, metadata: dict[str, Any], *, whole: bool = False) -> RunOptions:
         """Return what any run that answers a request is begun with."""
@@ -299,7 +290,8 @@ class Beginning(NamedTuple):
             param = "previous_response_id"
             return await find(self.service, self.caller, named, self.caller.user_id, param)
         run_id = approval.request.removeprefix(_APPROVAL).split("/")[0]
-        known = await find_run(self.service, self.caller, run_id, self.caller.user_id)
+        user_id = self.caller.user_id
+        known = await find_run(self.service, self.caller, run_id, user_id, unstored=True)
         if known is None:
             raise _no_request(approval)
         agent, store, record = known
@@ -323,6 +315,8 @@ class Beginning(NamedTuple):
             raise refused("conversation", "The run that goes on is not in this conversation.")
         if body.store is False and known.store:
             raise refused("store", "The run that goes on is stored.")
+        if body.background and not known.store:
+            raise refused("background", "The run that goes on is not stored: store is false.")
         if body.webhook is not None:
             raise refused("webhook", "The webhook of a run is given when it begins.")
 

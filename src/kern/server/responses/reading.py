@@ -73,7 +73,7 @@ def steers(caller: Caller) -> str | None:
 
 
 async def find_run(
-    service: Service, caller: Caller, run_id: str, user_id: str | None
+    service: Service, caller: Caller, run_id: str, user_id: str | None, *, unstored: bool = False
 ) -> tuple[AnyAgent, Store, RunRecord] | None:
     """Return a run that a caller may see, with its agent; None where there is none.
 
@@ -82,12 +82,15 @@ async def find_run(
         caller: who asks.
         run_id: the run, as the user calls it.
         user_id: the user whose run it must be; None for any.
+        unstored: whether it may be one that is erased at its end, and has not ended.
     """
     databases = {id(each.db): each for each in service.visible(caller)}
     for one in databases.values():
         store = (await runtime_of(one)).store
         record = await store.get_for(run_id, user_id)
-        if record is None or record.unstored:
+        if record is None or (
+            record.unstored and not (unstored and record.status is RunStatus.paused)
+        ):
             continue
         agent = service.agents.get(record.agent_id)
         if agent is not None and caller.sees(agent.id):
