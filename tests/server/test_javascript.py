@@ -56,15 +56,13 @@ class Parrot:
     def __call__(self, body: dict[str, Any]) -> Reply:
         """Answer a request."""
         items = body["input"]
-        if outputs := _outputs(items):
-            return Reply.text("It is ", ", ".join(outputs))
-        said = _text(items[-1])
+        said = next(_text(each) for each in reversed(items) if each.get("role") == "user")
         word, _, rest = said.partition(" ")
         match word:
             case "Say":
                 return Reply.text(*re.findall(r"\S+\s*", rest))
             case "Call":
-                return Reply.tool_calls(*re.findall(r"(\w+) (\{.*?\})", rest))
+                return _calls(rest, _outputs(items, said))
             case "Count":
                 return Reply.text(*(f"{each} " for each in range(30))).slow(pause=0.005)
             case "Recall":
@@ -80,14 +78,21 @@ class Parrot:
         return Reply.text("What?")
 
 
-def _outputs(items: list[Any]) -> list[str]:
-    """Return the results of calls that are told last."""
-    found: list[str] = []
-    for each in reversed(items):
-        if each.get("type") != "function_call_output":
-            break
-        found.insert(0, each["output"])
-    return found
+def _calls(wanted: str, outputs: list[str]) -> Reply:
+    """Make the calls of the next step, or tell what has come of all."""
+    done = len(outputs)
+    for step in wanted.split(" then "):
+        calls = re.findall(r"(\w+) (\{.*?\})", step)
+        if done == 0:
+            return Reply.tool_calls(*calls)
+        done -= len(calls)
+    return Reply.text("It is ", ", ".join(outputs))
+
+
+def _outputs(items: list[Any], said: str) -> list[str]:
+    """Return the results of calls since something was said first; clients may say it again."""
+    begin = next(n for n, each in enumerate(items) if "role" in each and _text(each) == said)
+    return [each["output"] for each in items[begin:] if each.get("type") == "function_call_output"]
 
 
 def _text(item: Any) -> str:

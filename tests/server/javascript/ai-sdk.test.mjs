@@ -32,6 +32,11 @@ const stream = (prompt, options = {}) =>
 
 await serverIsReady();
 
+async function newConversation() {
+  const made = await fetch(`${url}/conversations`, { method: "POST", body: "{}" });
+  return (await made.json()).id;
+}
+
 test("a text is generated, with the parameters that the client knows", async () => {
   const { text, finishReason, usage } = await ask("Say Hello there.", {
     instructions: "Be brief.",
@@ -113,6 +118,20 @@ test("the client's tools are called in several steps", async () => {
   }
 });
 
+test("the client's tools are called in several steps after a response, and in a conversation", async () => {
+  const prompt = 'Call get_price {"article": "hat"} then get_price {"article": "coat"}';
+  const first = await ask("Say Hello.");
+  const previousResponseId = first.providerMetadata.openai.responseId;
+  for (const begin of [ask, stream]) {
+    for (const openai of [{ previousResponseId }, { conversation: await newConversation() }]) {
+      const options = { tools, stopWhen: isStepCount(5), providerOptions: { openai } };
+      const result = await begin(prompt, options);
+      assert.equal(await result.text, "It is 5 euros, 5 euros");
+      assert.equal((await result.steps).length, 3);
+    }
+  }
+});
+
 test("a client's tool is chosen", async () => {
   for (const toolChoice of ["auto", "none"]) {
     assert.equal((await ask("Say Hello.", { tools, toolChoice })).text, "Hello.");
@@ -138,8 +157,7 @@ test("the history is in the messages, in a response, or in a conversation", asyn
   const next = { providerOptions: { openai: { previousResponseId } } };
   assert.equal((await ask("Recall", next)).text, recalled);
   assert.equal(await stream("Recall", next).text, recalled);
-  const made = await fetch(`${url}/conversations`, { method: "POST", body: "{}" });
-  const { id: conversation } = await made.json();
+  const conversation = await newConversation();
   const within = { providerOptions: { openai: { conversation } } };
   await ask("Say Hello.", within);
   assert.equal((await ask("Recall", within)).text, recalled);
@@ -148,29 +166,33 @@ test("the history is in the messages, in a response, or in a conversation", asyn
 test("a person approves, or does not", async () => {
   const model = kern("clerk");
   const question = { role: "user", content: 'Call refund {"order": "7"}' };
-  for (const begin of [ask, stream]) {
-    for (const approved of [true, false]) {
-      const asking = await begin(undefined, { model, messages: [question] });
-      const content = await asking.content;
-      const request = content.find((part) => part.type === "tool-approval-request");
-      assert.equal(request.toolCall.toolName, "mcp.refund");
-      const { approvalId } = request;
-      const answer = { type: "tool-approval-response", approvalId, approved, providerExecuted: true };
-      const messages = [
-        question,
-        ...(await asking.responseMessages),
-        { role: "tool", content: [answer] },
-      ];
-      const answered = await begin(undefined, { model, messages });
-      const expected = approved ? /^It is refunded 7$/ : /^It is .*(reject|declin|denied)/i;
-      assert.match(await answered.text, expected);
-      const further = [
-        ...messages,
-        ...(await answered.responseMessages),
-        { role: "user", content: "Say Bye." },
-      ];
-      assert.equal(await (await begin(undefined, { model, messages: further })).text, "Bye.");
-    }
+  const cases = [
+    [ask, true, {}],
+    [ask, false, { store: false }],
+    [ask, true, { conversation: await newConversation() }],
+    [stream, false, {}],
+    [stream, true, { store: false }],
+  ];
+  for (const [begin, approved, openai] of cases) {
+    const options = { model, providerOptions: { openai } };
+    const asking = await begin(undefined, { ...options, messages: [question] });
+    const content = await asking.content;
+    const request = content.find((part) => part.type === "tool-approval-request");
+    assert.equal(request.toolCall.toolName, "mcp.refund");
+    const { approvalId } = request;
+    const answer = { type: "tool-approval-response", approvalId, approved, providerExecuted: true };
+    const messages = [
+      question,
+      ...(await asking.responseMessages),
+      { role: "tool", content: [answer] },
+    ];
+    const answered = await begin(undefined, { ...options, messages });
+    const expected = approved ? /^It is refunded 7$/ : /^It is .*rejected/;
+    assert.match(await answered.text, expected);
+    messages.push(...(await answered.responseMessages));
+    const bye = { role: "user", content: "Say Bye." };
+    const further = openai.conversation ? [bye] : [...messages, bye];
+    assert.equal(await (await begin(undefined, { ...options, messages: further })).text, "Bye.");
   }
 });
 
