@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -45,10 +44,14 @@ MID_STREAM = "in mid-stream"
 
 
 class Parrot:
-    """A model that does what the user says."""
+    """A model that does what the user says.
+
+    Attributes:
+        is_slow: whether it stops in the middle where it is asked to be slow.
+    """
 
     def __init__(self) -> None:
-        self._asked: Counter[str] = Counter()
+        self.is_slow = True
 
     def __call__(self, body: dict[str, Any]) -> Reply:
         """Answer a request."""
@@ -67,8 +70,7 @@ class Parrot:
             case "Recall":
                 return Reply.text(" | ".join(f"{each['role']}: {_text(each)}" for each in items))
             case "Slowly":
-                self._asked[rest] += 1
-                if self._asked[rest] == 1:
+                if self.is_slow:
                     return Reply.text("This is ", "lost.").held(1)
                 return Reply.text("This is ", "kept.")
             case "Hang":
@@ -103,7 +105,8 @@ def test_what_a_service_does_holds_for_clients_in_javascript(
     for each in SOURCES.glob("*.mjs"):
         shutil.copy(each, tmp_path)
     logs = {name: tmp_path / f"{name}.log" for name in PROGRAMS}
-    with ProtocolServer(default=Parrot()) as model, ThreadPoolExecutor() as pool:
+    parrot = Parrot()
+    with ProtocolServer(default=parrot) as model, ThreadPoolExecutor() as pool:
         environment = environment_of(sqlite_db, model.base_url) | {"KERN_HEARTBEAT": "1"}
         server = Server(tmp_path, AGENTS, *SERVE, "{port}", environment=environment)
         settings = {"KERN_URL": f"http://127.0.0.1:{server.port}/v1"}
@@ -112,6 +115,7 @@ def test_what_a_service_does_holds_for_clients_in_javascript(
             until(lambda: all(map(_is_in_mid_stream, running, logs.values())), 50)
         finally:
             server.close()  # It is killed.
+        parrot.is_slow = False
         again = Server(tmp_path, AGENTS, *SERVE, str(server.port), environment=environment)
         try:
             codes = [each.result() for each in running]

@@ -310,8 +310,11 @@ test("a request that is sent again begins nothing new", async () => {
   assert.equal(first.id, second.id);
 });
 
-test("a stream goes on after its server was killed", async () => {
+test("a stream goes on after its server was killed, and a request can be sent again", async () => {
   const seen = [];
+  const asking = { model: "plain", input: "Slowly for one who asks again" };
+  const key = { headers: { "Idempotency-Key": "through-a-kill" } };
+  const lost = assert.rejects(responses.create(asking, key), OpenAI.APIConnectionError);
   const reading = async () => {
     const stream = await responses.create({
       model: "plain",
@@ -325,7 +328,9 @@ test("a stream goes on after its server was killed", async () => {
     }
   };
   await assert.rejects(reading);
+  await lost;
   await serverIsReady();
+  const again = responses.create(asking, key);
   const { id } = seen[0].response;
   const starting_after = seen.at(-1).sequence_number;
   const rest = await collected(await responses.retrieve(id, { stream: true, starting_after }));
@@ -337,4 +342,5 @@ test("a stream goes on after its server was killed", async () => {
   assert.equal((await responses.retrieve(id)).output_text, "This is kept.");
   const whole = await collected(await responses.retrieve(id, { stream: true }));
   assert.deepEqual(whole, events);
+  assert.equal((await again).output_text, "This is kept.");
 });
