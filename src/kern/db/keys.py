@@ -16,7 +16,7 @@ import msgspec
 from kern.run.codec import encode, parse
 
 PREFIX = "kern_sk_"
-"""How every secret begins, so that whoever finds one knows what it is."""
+"""How every secret begins, so that one that is found somewhere is known for what it is."""
 
 SCOPES = ("runs", "approve", "read:all", "admin", "metrics")
 """What a key can allow its holder to do."""
