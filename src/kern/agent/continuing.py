@@ -130,6 +130,8 @@ class Continuing(AgentDefinition[Deps, Output]):
             RunNotFoundError: there is no such run.
             RunStateError: it does not wait for exactly these, or somebody has answered before, or
                 it is too late; or it was cancelled.
+            RequirementExpiredError: the run ends with something that nobody has answered in time;
+                answers to other things are not taken.
             InvalidInputError: an argument cannot be used, or the run is another agent's.
             ConfigurationError: the agent has no db, and the run itself was not given.
             RunConflictError: the new run's id is in use.
