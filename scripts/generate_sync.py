@@ -1,7 +1,7 @@
 """Writes the synchronous twins of asynchronous methods, with the same signatures and docstrings.
 
 Each module of ``src/kern/agent`` that holds a subject becomes a module of ``src/kern/agent/sync``;
-those of databases become ``sync.py``, ``sync_runs.py`` and ``sync_approvals.py`` beside them.
+those of databases become ``sync.py`` and, a file a subject, ``sync_….py`` beside them.
 ``--check`` changes nothing, and fails where one is out of date.
 """
 
@@ -51,6 +51,7 @@ SUBJECTS += [
         ("methods", "sync"),
         ("run_methods", "sync_runs"),
         ("approval_methods", "sync_approvals"),
+        ("key_methods", "sync_keys"),
     )
 ]
 

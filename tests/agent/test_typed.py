@@ -137,7 +137,7 @@ async def test_a_refusal_and_a_cut_are_not_repaired() -> None:
     assert (refused.value.kind, refused.value.content) == ("refused", "No.")
     with pytest.raises(ModelError) as cut:
         await agent.arun("Bonn?")
-    assert cut.value.kind == "incomplete"
+    assert cut.value.kind == "output_limit"
     assert len(model.requests) == 2
 
 

@@ -5,15 +5,19 @@ import runpy
 from pathlib import Path
 
 import pytest
+from api import service
 from cookbook_scripts import Cookbook
 
-from kern.testing import Reply
+from kern import Agent, SqliteDb
+from kern.models.openai import OpenAIResponses
+from kern.testing import ProtocolServer, Reply
 
 ROOT = Path(__file__).parents[2]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 README = (ROOT / "README.md").read_text()
-FIRST, SESSION, CASHIER, TREASURER, BOX_OFFICE, INVOICE, SCRIPTED, SERVED = PYTHON.findall(README)
+PROGRAMS = PYTHON.findall(README)
+FIRST, CLIENT, SESSION, CASHIER, TREASURER, BOX_OFFICE, INVOICE, SCRIPTED, SERVED = PROGRAMS
 
 OPENAI = '"openai:gpt-5.4-mini"'
 TEXTS = re.findall(r"^\|.*\| `(\"[a-z-]+:[^\"]+\")` \|$", README, re.MULTILINE)
@@ -33,6 +37,15 @@ def test_the_first_program_runs_with_each_of_them(text: str, cookbook: Cookbook)
     out = cookbook.program(FIRST.replace(OPENAI, text), "Paris.")
     assert out == "PENDING\nCOMPLETED Paris.\n"
     assert len(cookbook.server.requests) == 1
+
+
+def test_a_client_of_openai_reads_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ProtocolServer([Reply.text("They ", "heat.")]) as server:
+        model = OpenAIResponses("any", base_url=server.base_url, api_key="none")
+        agent = Agent("Researcher", model, db=SqliteDb(tmp_path / "kern.db"))
+        with service([agent]) as url:
+            exec(CLIENT.replace("http://127.0.0.1:8000", url), {})
+    assert capsys.readouterr().out.strip() == "They heat."
 
 
 def test_a_session_is_remembered(cookbook: Cookbook) -> None:

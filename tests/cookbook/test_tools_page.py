@@ -8,6 +8,7 @@ import pytest
 
 from kern.agent import Agent
 from kern.run.event import CustomEvent
+from kern.run.message import Message
 from kern.testing import Reply, ScriptedModel
 
 PAGE = Path(__file__).parents[2] / "docs/tools.md"
@@ -55,3 +56,19 @@ async def test_a_generator_tells_events() -> None:
     assert [vars(each)["title"] for each in events if isinstance(each, CustomEvent)] == ["A page"]
     told = [each.content for each in events if each.event == "ToolCallCompleted"]
     assert told == ["One page says a."]
+
+
+async def test_a_client_calls_its_own_tools(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = program("ClientTool")
+    agent, own = page["agent"], page["own"]
+    model = ScriptedModel([Reply.tool_calls(("open_door", {"which": "front"})), "Come in."])
+    with agent.override(model=model):
+        run = await agent.arun("Let me in.", overrides=own)
+        [call] = run.client_calls
+        given = [Message("tool", "It is open.", tool_call_id=call.tool_call_id)]
+        then = await agent.acontinue_run(run.run_id, input=given, overrides=own)
+    assert (call.tool_args, then.content) == ({"which": "front"}, "Come in.")
+    await agent.db.aclose()

@@ -1,16 +1,20 @@
 """Runs are listed as somebody wants to see them, and counted."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from stores import CLAIM, LEASE, LOST, ending, new_run
 
+from kern.db.approvals import ApprovalFilter
 from kern.db.base import Store
 from kern.db.listing import BEGINNING, RunFilter
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
+from kern.db.sessions import SessionFilter, SessionRow
+from kern.run.approval import Approval
 from kern.run.base import RunStatus
 
 HOSTILE = "x' OR '1'='1'; DROP TABLE runs; -- \" %s {} $1 :limit ?"
@@ -82,6 +86,67 @@ async def test_a_listed_run_has_no_output_and_the_beginning_of_its_input(store: 
     assert (record.usage, record.error, record.attempt) == ("{}", '{"message":"e"}', 1)
 
 
+async def test_runs_of_several_agents_are_found_in_their_order(store: Store) -> None:
+    for number, agent_id in enumerate(("a", "b", "c", "a", "b", "c")):
+        await store.submit(new_run(f"{number}", agent_id=agent_id, user_id="ada"))
+    of_two = RunFilter(agents=("a", "c"))
+    assert await found(store, of_two) == ["5", "3", "2", "0"]
+    assert await found(store, of_two, limit=2) == ["5", "3"]
+    assert [each.run_id for each in await store.find(of_two, 2, "3")] == ["2", "0"]
+    assert await found(store, replace(of_two, user_id="ada"), limit=3) == ["5", "3", "2"]
+    assert await found(store, replace(of_two, user_id="bob")) == []
+    assert await found(store, replace(of_two, statuses=(RunStatus.pending,)), 3) == ["5", "3", "2"]
+    assert await found(store, replace(of_two, session_id="session"), 3) == ["5", "3", "2"]
+    assert await found(store, RunFilter(agents=("nobody", HOSTILE))) == []
+
+
+async def test_sessions_and_approvals_of_several_agents_are_found_in_pages(store: Store) -> None:
+    for number, agent_id in enumerate(("a", "b", "c", "a", "b", "c")):
+        user_id = "ada" if number < 4 else "bob"
+        moment = datetime(2026, 1, 1, 12, number // 2, tzinfo=UTC)
+        session = SessionRow(f"s{number}", agent_id, user_id, created_at=moment)
+        assert await store.sessions.put(session)
+        approval = Approval(
+            id=f"p{number}",
+            run_id="run",
+            agent_id=agent_id,
+            user_id=user_id,
+            created_at=moment.timestamp(),
+        )
+        assert await store.approvals.put(approval)
+
+    async def sessions(
+        limit: int | None, after: str | None, *, oldest_first: bool = False, **of: Any
+    ) -> list[str]:
+        rows = await store.sessions.find(
+            SessionFilter(**of), limit, oldest_first=oldest_first, after=after
+        )
+        return [each.session_id for each in rows]
+
+    async def approvals(limit: int, before: str | None, **of: Any) -> list[str]:
+        rows = await store.approvals.find(ApprovalFilter(**of), limit, before=before)
+        return [each.id for each in rows]
+
+    two: dict[str, Any] = {"agents": ("a", "c")}
+    assert await sessions(2, None) == ["s5", "s4"]
+    assert await sessions(3, "s4") == ["s3", "s2", "s1"]
+    assert await sessions(None, "s4", oldest_first=True) == ["s5"]
+    assert await sessions(2, None, **two) == ["s5", "s3"]
+    assert await sessions(2, "s3", **two) == ["s2", "s0"]
+    assert await sessions(None, "s3", oldest_first=True, **two) == ["s5"]
+    assert await sessions(9, None, user_id="ada", **two) == ["s3", "s2", "s0"]
+    assert await sessions(9, "unknown", **two) == []
+    assert await store.sessions.count(SessionFilter(**two)) == 4
+    assert await approvals(2, None) == ["p5", "p4"]
+    assert await approvals(2, "p4") == ["p3", "p2"]
+    assert await approvals(2, None, **two) == ["p5", "p3"]
+    assert await approvals(2, "p3", **two) == ["p2", "p0"]
+    assert await approvals(9, None, user_id="ada", **two) == ["p3", "p2", "p0"]
+    assert await approvals(9, None, status="pending", **two) == ["p5", "p3", "p2", "p0"]
+    assert await approvals(9, "unknown", **two) == []
+    assert await store.approvals.count(ApprovalFilter(**two)) == 4
+
+
 async def test_those_that_have_not_ended_are_counted(store: Store) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     await store.submit(new_run("running", session_id="a", lease=LEASE))
@@ -102,6 +167,9 @@ RARE = {
     "live": RunFilter(statuses=(RunStatus.pending, RunStatus.running)),
     "live of a user": RunFilter(statuses=(RunStatus.pending,), user_id="rare"),
     "of an agent": RunFilter(agent_id="rare"),
+    "of two agents": RunFilter(agents=("rare", "agent")),
+    "of two agents, live": RunFilter(agents=("rare", "no"), statuses=(RunStatus.pending,)),
+    "of two agents and a user": RunFilter(agents=("rare", "agent"), user_id="rare"),
     "of a user": RunFilter(user_id="rare"),
     "of a session": RunFilter(session_id="rare"),
     "recent": RunFilter(since=NOW - timedelta(minutes=1)),

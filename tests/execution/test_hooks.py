@@ -33,6 +33,7 @@ from kern.run.base import RunContext, RunStatus
 from kern.run.content import blob_of
 from kern.run.message import Message
 from kern.testing import Reply, ScriptedModel
+from kern.tools import tool
 
 
 def asked(model: ScriptedModel, call: int = -1) -> list[str]:
@@ -550,3 +551,22 @@ async def test_a_child_of_a_hook_is_a_child_of_the_run(db: Database) -> None:
 
     run = await Agent("Tester", ScriptedModel(["Hello."]), db=db, post_hooks=[ask]).arun("Hi")
     assert found == [run.run_id]
+
+
+async def test_a_result_that_is_replaced_as_the_answer_keeps_its_call(db: Database) -> None:
+    @tool(stop_after_tool_call=True)
+    def look() -> str:
+        return "secret"
+
+    def mask(run_output: RunOutput) -> None:
+        run_output.content = "masked"
+
+    model = ScriptedModel([Reply.tool_calls(("look", {}))])
+    agent = Agent("Masking", model, tools=[look], post_hooks=[mask], db=db)
+    agent_of_next = Agent("Masking", model, db=db, add_history_to_context=True)
+    run = await agent.arun("Look.")
+    await agent_of_next.arun("And?", session_id=run.session_id)
+    told = model.requests[-1].messages
+    assert [each.role for each in told] == ["user", "assistant", "tool", "user"]
+    assert told[1].text == "masked"
+    assert told[1].tool_calls[0].id == told[2].tool_call_id

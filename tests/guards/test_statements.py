@@ -115,6 +115,16 @@ async def test_a_run_with_a_state_reads_it_once_and_writes_it_with_its_steps(
     assert len(sent) <= 3 * _RUNS + _DUTIES
 
 
+async def test_only_a_run_that_is_not_stored_takes_one_more(agent: Agent, sent: list[str]) -> None:
+    for store, statements in ((True, 2), (False, 3)):
+        await agent.arun("Hello?", session_id="s", store=store)
+        sent.clear()
+        for _ in range(_RUNS):
+            await agent.arun("Hello?", session_id="s", store=store)
+        assert len(sent) <= statements * _RUNS + _DUTIES
+        assert any("hidden" in each or "wholly" in each for each in sent) is not store
+
+
 async def test_the_statements_of_a_run_are_planned_once(postgres_db: PostgresDb) -> None:
     """PostgreSQL plans the first five anew; whether it does later depends on the tables."""
     store = await postgres_db.store()

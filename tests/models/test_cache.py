@@ -13,7 +13,7 @@ from asking import Ask
 from kern.agent import Agent
 from kern.errors import ConfigurationError, ModelError
 from kern.models.anthropic import Claude
-from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
+from kern.models.base import CallOptions, Model, ModelRequest, ModelResponse, OutputSchema
 from kern.models.cache import CachedModel, ResponseCache, cached
 from kern.models.google import Gemini
 from kern.models.openai import OpenAIChat, OpenAIResponses
@@ -112,6 +112,7 @@ def test_what_was_asked_names_the_answer(tmp_path: Path) -> None:
                 _asked(tool_choice="none"),
                 _asked(output_schema=OutputSchema("form", {"type": "object"})),
                 _asked(settings={"temperature": 0.1}),
+                _asked(options=CallOptions(temperature=0.1)),
             )
         ),
     ]

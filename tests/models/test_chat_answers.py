@@ -162,7 +162,7 @@ async def test_an_answer_may_leave_its_usage_out(
 @pytest.mark.parametrize(
     ("reason", "kind", "said"),
     [
-        ("max_output_tokens", "incomplete", "limit of tokens. Raise max_completion_tokens"),
+        ("max_output_tokens", "output_limit", "limit of tokens. Raise max_completion_tokens"),
         ("content_filter", "content_filter", "broke off its answer: content_filter"),
         ("error", "server", "failed"),
     ],

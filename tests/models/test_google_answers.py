@@ -265,7 +265,7 @@ def test_usage_may_be_missing(read: Read) -> None:
 @pytest.mark.parametrize(
     ("reason", "kind", "transient"),
     [
-        ("MAX_TOKENS", "incomplete", False),
+        ("MAX_TOKENS", "output_limit", False),
         ("CONTINUATION", "incomplete", False),
         ("SAFETY", "content_filter", False),
         ("RECITATION", "content_filter", False),

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from crash import TURNS, answer, carry, execute, keeps_state, make_agent, turn_of
@@ -91,6 +92,16 @@ class Case:
         lines = self.ledger.read_text().splitlines() if self.ledger.exists() else []
         return Counter(line.split()[2] for line in lines if line.startswith(f"begin {run_id} "))
 
+    async def _caught_up(self) -> None:
+        """Wait until the model's server has taken in what the process sent before it died."""
+        where = urlsplit(self.server.base_url)
+        for _ in range(2):  # By the second time all that lay there at the first has been read.
+            reader, writer = await asyncio.open_connection(where.hostname, where.port)
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+
     async def play(self, case: str) -> None:
         run_id = case.replace(" ", "-")
         where = environment_of(self.db, self.server.base_url)["TEST_DB"]
@@ -110,6 +121,7 @@ class Case:
         process.close()
 
         runtime = await open_runtime(self.db)
+        await self._caught_up()
         asked, begun = self.crashes.requests(case), self.begun(run_id)
         turns, tools = await self._committed(runtime, run_id)
         await expire(self.db, run_id)

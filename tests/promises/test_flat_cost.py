@@ -16,8 +16,10 @@ from journals import DONE, row
 from msgspec.structs import replace
 from stores import CLAIM, EXPIRED, LEASE, ending, execute, new_run, seconds_ago, sweep
 
+from kern.db.approvals import ApprovalFilter
 from kern.db.base import Store
 from kern.db.database import Database
+from kern.db.erasing import BEHIND
 from kern.db.listing import RunFilter
 from kern.db.sessions import SessionFilter
 from kern.db.sqlite import SqliteDb
@@ -248,6 +250,18 @@ async def test_a_limit_is_kept_at_the_same_cost_however_many_wait_for_it(
     await costs.assert_flat(pass_on, partial(let_wait, MANY, "many"))
 
 
+async def test_the_queued_runs_of_a_user_are_counted_at_the_same_cost_however_many_have_ended(
+    costs: Costs,
+) -> None:
+    async def count_them() -> None:
+        run_id = str(uuid4())
+        await costs.store.submit(new_run(run_id, user_id="ada"))
+        assert await costs.count("queued_of_user", costs.store.queued_of_user("ada")) == 1
+        await costs.store.cancel(run_id)
+
+    await costs.assert_flat(count_them, partial(insert, costs.store, MANY, user_id="'ada'"))
+
+
 async def test_a_sweep_costs_the_same_however_many_have_ended_or_wait(costs: Costs) -> None:
     store, count = costs.store, costs.count
     await store.submit(new_run("holder", ordered=True, lease=LEASE, executor="executor"))
@@ -317,6 +331,8 @@ def lists(lately: datetime) -> dict[str, RunFilter]:
         "ERROR": RunFilter(statuses=ERROR),
         "not ended": RunFilter(statuses=UNENDED),
         "of a rare agent": RunFilter("rare"),
+        "of two rare agents": RunFilter(agents=("rare", "rarer")),
+        "of a user and two agents": RunFilter(user_id="user", agents=("agent", "rare")),
         "of a rare session": RunFilter(session_id="rare"),
         "of a rare user": RunFilter(user_id="rare"),
         "ERROR of a user": RunFilter(user_id="user", statuses=ERROR),
@@ -355,6 +371,40 @@ async def test_a_list_costs_the_same_however_many_runs_there_are(costs: Costs) -
 
     await grow(20, 9)
     await costs.assert_flat(look, partial(grow, MANY, 6))
+
+
+async def test_lists_and_erasures_cost_the_same_however_many_runs_are_erased(costs: Costs) -> None:
+    store, count = costs.store, costs.count
+
+    async def look() -> None:
+        for which in ("all", "COMPLETED", "of an agent", "of a session", "of a user"):
+            assert len(await count(which, store.find(lists(datetime.now(UTC))[which], 10)))
+        sessions = store.sessions
+        assert len(await count("runs", sessions.runs("session", 3, user_id=None))) == 3
+        assert len(await count("previews", sessions.previews(["session"], 3))) == 3
+        assert len(await count("history", store.history("session", "last", 3))) == 3
+        await count("get", sessions.get("session"))
+        run_id = str(uuid4())
+        await store.submit(new_run(run_id, unstored=True, lease=LEASE))
+        await store.settle(ending(run_id))
+        await count("erase", store.erasing.erase([run_id]))
+        assert await count("hide", store.erasing.hide("first")) is False
+        await count("sweep", sweep(store))
+
+    async def grow(count: int) -> None:
+        tombstones = {
+            "run_id": f"'{count} erased ' || n",
+            "user_id": "'user'",
+            "position": f"n + {count} - {BEHIND}",
+            "erased_at": seconds_ago(store, 1),
+            "finished_at": seconds_ago(store, 1),
+        }
+        await insert(store, count, **tombstones)
+
+    await insert(store, 20, run_id="'few ' || n", user_id="'user'", output="'\"Hi\"'")
+    await store.submit(new_run("last"))
+    await grow(20)
+    await costs.assert_flat(look, partial(grow, MANY))
 
 
 async def test_a_session_is_read_at_the_same_cost_however_many_runs_it_has(costs: Costs) -> None:
@@ -405,11 +455,18 @@ async def test_sessions_are_listed_at_the_same_cost_however_many_there_are(costs
             "of a rare user": SessionFilter(user_id="rare"),
             "of an agent": SessionFilter(agent_id="agent"),
             "of a rare agent": SessionFilter(agent_id="rare"),
+            "of two rare agents": SessionFilter(agents=("rarer", "rare")),
+            "of a user and two agents": SessionFilter("user", agents=("agent", "rare")),
             "by name": SessionFilter(name="trip"),
             "since lately": SessionFilter(since=lately - timedelta(hours=1)),
         }.items():
             found = store.sessions.find(wanted, 5, oldest_first=False)
-            assert len(await count(which, found)) == 5
+            page = await count(which, found)
+            assert len(page) == 5
+            if not wanted.agents:
+                after = page[0].session_id
+                following = store.sessions.find(wanted, 5, oldest_first=False, after=after)
+                assert len(await count(f"{which}, the next page", following)) >= 4
 
     await begin(20)
     await begin(5, session_id="'user ' || n", user_id="'rare'")
@@ -417,3 +474,49 @@ async def test_sessions_are_listed_at_the_same_cost_however_many_there_are(costs
     await begin(5, session_id="'name ' || n", name="'Trip ' || n")
     await begin(5, session_id="'lately ' || n", created_at=seconds_ago(store, 1))
     await costs.assert_flat(look, partial(begin, MANY))
+
+
+async def test_approvals_are_listed_at_the_same_cost_however_many_there_are(costs: Costs) -> None:
+    store, count = costs.store, costs.count
+
+    async def ask(many: int, **columns: str) -> None:
+        columns = {
+            "id": f"'{many} ' || n",
+            "run_id": "'run ' || n",
+            "agent_id": "'agent'",
+            "user_id": "'user'",
+            "status": "'approved'",
+            "approval_type": "'required'",
+            "pause_type": "'confirmation'",
+            "source_type": "'agent'",
+            "created_at": seconds_ago(store, 86400),
+            "updated_at": seconds_ago(store, 86400),
+        } | columns
+        await execute(
+            store,
+            "WITH RECURSIVE numbers (n) AS "
+            f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {many}) "
+            f"INSERT INTO {{approvals}} ({', '.join(columns)}) "
+            f"SELECT {', '.join(columns.values())} FROM numbers",
+        )
+
+    async def look() -> None:
+        for which, wanted in {
+            "all": ApprovalFilter(),
+            "pending": ApprovalFilter(status="pending"),
+            "of a rare user": ApprovalFilter(user_id="rare"),
+            "of a rare agent": ApprovalFilter(agent_id="rare"),
+            "of two rare agents": ApprovalFilter(agents=("rarer", "rare")),
+            "of a user and two agents": ApprovalFilter(user_id="user", agents=("agent", "rare")),
+        }.items():
+            page = await count(which, store.approvals.find(wanted, 5))
+            assert len(page) == 5
+            if not wanted.agents:
+                following = store.approvals.find(wanted, 5, before=page[0].id)
+                assert len(await count(f"{which}, the next page", following)) >= 4
+
+    await ask(20)
+    await ask(5, id="'user ' || n", user_id="'rare'")
+    await ask(5, id="'agent ' || n", agent_id="'rare'")
+    await ask(5, id="'status ' || n", status="'pending'")
+    await costs.assert_flat(look, partial(ask, MANY))

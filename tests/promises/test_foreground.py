@@ -15,7 +15,8 @@ from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
-from kern.dispatch.opening import open_runtime
+from kern.dispatch.opening import open_runtime, runtimes_here
+from kern.errors import ServerShutdownError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent
 from kern.run.base import RunContext, RunStatus
@@ -171,3 +172,31 @@ async def test_the_stream_of_a_run_that_was_begun_before_has_its_events(
     ]
     assert first[-1][1] is RunEvent.run_completed
     assert again == first
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_that_its_server_cannot_wait_for_fails_as_that_and_can_be_retried(
+    agent: Agent, server: ResponsesServer, stream: bool
+) -> None:
+    soon = Reply.text("Soon").held()
+    server.script += [soon, Reply.hang(), Reply.text("Later")]
+    running = []
+    for run_id in ("soon", "never"):
+        running.append(asyncio.create_task(run_or_stream(agent, run_id, stream)))
+        await server.wait_for_requests(len(running))
+    [runtime] = runtimes_here()
+    ending = asyncio.create_task(runtime.end_foreground(1.0))
+    soon.release()
+    await running[0]
+    with pytest.raises(ServerShutdownError) as failed:
+        await running[1]
+    assert failed.value.run_output.status is RunStatus.error
+    await ending
+    assert await status_of(agent, "soon") is RunStatus.completed
+    stored = await agent.aget_run_output("never")
+    assert stored is not None
+    assert (stored.status, stored.error_kind) == (RunStatus.error, "ServerShutdownError")
+    await agent.aretry_run("never")
+    retried = await agent.await_run("never")
+    assert retried is not None
+    assert (retried.status, retried.content) == (RunStatus.completed, "Later")

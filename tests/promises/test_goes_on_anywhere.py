@@ -580,6 +580,31 @@ async def test_what_has_expired_is_not_asked_again_with_the_answer_to_another(
     assert "in time" in str(run.tools[0].result)
 
 
+async def test_no_answer_is_lost_without_a_word_where_the_run_ends_with_what_has_expired(
+    db: Database, model: OpenAIResponses, server: ResponsesServer
+) -> None:
+    @tool(requires_confirmation=True, expires_in=0.05, on_expiry="fail")
+    def refund() -> str:
+        raise AssertionError("nobody has allowed it")
+
+    @tool(requires_confirmation=True)
+    def send() -> str:
+        raise AssertionError("its answer is not taken")
+
+    server.script += [Reply.tool_calls(("refund", {}), ("send", {}))]
+    agent = Agent("Tester", model, db=db, tools=[refund, send])
+    await agent.arun("Refund", background=True, run_id="run")
+    paused = await agent.await_run("run")
+    assert paused is not None
+    await expired(paused, 0)
+    paused.requirements[1].confirm()
+    with pytest.raises(RequirementExpiredError, match="in time"):
+        await agent.acontinue_run("run", requirements=paused.requirements)
+    run = await agent.aget_run_output("run")
+    assert run is not None
+    assert run.is_paused
+
+
 @pytest.mark.parametrize("on_expiry", ["reject", "fail"])
 async def test_what_a_child_waited_for_in_vain_is_not_asked_again_by_its_parent(
     db: Database, model: OpenAIResponses, server: ResponsesServer, on_expiry: Any

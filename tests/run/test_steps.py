@@ -47,6 +47,7 @@ from kern.run.steps import (
     ToolEnded,
     ToolsBegun,
     ToolSlice,
+    Traced,
 )
 from kern.run.tool import ToolCall, ToolExecution
 
@@ -146,6 +147,7 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
     CustomHappened: st.builds(
         CustomHappened, numbers, texts, st.dictionaries(texts, json_values, max_size=2)
     ),
+    Traced: st.builds(Traced, texts),
 }
 steps = st.one_of(*STEPS.values())
 

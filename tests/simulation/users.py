@@ -293,7 +293,9 @@ class Users:
                 self._told.end(row.run_id, ended.status, "acontinue_run")
         except RunStateError:
             return counted.refused()
-        except (ModelError, UsageLimitError, RequirementExpiredError, RunTimeoutError):
+        except (ModelError, UsageLimitError, RequirementExpiredError, RunTimeoutError) as error:
+            if error.run_output is None:  # By this clock it has expired; the run has not gone on.
+                return counted.refused()
             self._told.end(row.run_id, "ERROR", "acontinue_run")
         if answers is not None:
             counted.heard(row.run_id, row.attempt)

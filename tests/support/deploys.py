@@ -56,10 +56,19 @@ class Server:
     async def begin_run(self) -> str:
         """Wait until it answers, and return the id of the run that it has begun."""
         async with asyncio.timeout(40):
-            while not self._listens():
-                assert self._popen.poll() is None, self.log()
-                await asyncio.sleep(0.1)
+            await self.begun()
             return await asyncio.to_thread(self._get)
+
+    async def begun(self) -> None:
+        """Wait until it takes connections."""
+        while not self.listens():
+            assert self._popen.poll() is None, self.log()
+            await asyncio.sleep(0.1)
+
+    async def closed(self) -> None:
+        """Wait until it takes no connections any more."""
+        while self.listens():  # noqa: ASYNC110 # nobody tells of that
+            await asyncio.sleep(0.05)
 
     def python(self, statement: str) -> None:
         """Have another process import the module and do something."""
@@ -70,9 +79,9 @@ class Server:
             check=True,
         )
 
-    async def terminate(self) -> int:
-        """Send it SIGTERM, and return its exit code."""
-        self._popen.send_signal(signal.SIGTERM)
+    async def terminate(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send it a signal to end, and return its exit code."""
+        self._popen.send_signal(number)
         return await asyncio.to_thread(self._popen.wait, 30)
 
     def log(self) -> str:
@@ -85,7 +94,8 @@ class Server:
             self._popen.kill()
         self._popen.wait(10)
 
-    def _listens(self) -> bool:
+    def listens(self) -> bool:
+        """Say whether it takes connections."""
         with socket.socket() as connection:
             return connection.connect_ex(("127.0.0.1", self.port)) == 0
 

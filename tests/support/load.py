@@ -25,7 +25,8 @@ def most_at_once(requests: Iterable[RequestRecord]) -> int:
     """Return how many requests were under way at the same moment."""
     changes = []
     for each in requests:
-        end = each.finished if each.disconnected is None else each.disconnected
+        # Who has read the last piece may ask anew before the server has finished.
+        end = each.disconnected or (each.finished and each.sent)
         changes += [(each.arrived, 1), (float("inf") if end is None else end, -1)]
     most = now = 0
     for _, change in sorted(changes):

@@ -45,7 +45,8 @@ async def rows_of(store: Store) -> str:
         prefix = store.names.session_table
         found = await store.pool.fetch(
             "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables "
-            "WHERE starts_with(tablename, $1) AND NOT tablename = $1 || '_blobs'",
+            "WHERE (tablename = $1 OR starts_with(tablename, $1 || '_')) "
+            "AND NOT tablename = $1 || '_blobs'",
             prefix,
         )
         rows = [

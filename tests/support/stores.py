@@ -21,7 +21,7 @@ Spawn = Callable[..., "subprocess.Popen[str]"]
 
 _others = count()
 
-_TABLES = ("runs", "sessions", "states", "blobs")
+_TABLES = ("runs", "sessions", "states", "blobs", "approvals", "webhooks", "keys")
 
 LEASE = 60.0
 """A lease that outlives every test."""
@@ -111,9 +111,7 @@ def ending(
 async def execute(store: Store, statement: str, *values: str) -> list[dict[str, object]]:
     """Send a statement of the test's own, in which ``{runs}`` names a table and ``{1}`` a value."""
     if isinstance(store, PostgresStore):
-        names = {
-            each: getattr(store.names, each) for each in ("runs", "sessions", "states", "blobs")
-        }
+        names = {each: getattr(store.names, each) for each in _TABLES}
         rows = await store.pool.fetch(statement.format(None, "$1", "$2", **names), *values)
         return [dict(row) for row in rows]
     assert isinstance(store, SqliteStore)

@@ -49,9 +49,18 @@ class WorkerCommand:
         others: the lines that are no JSON.
     """
 
-    def __init__(self, directory: Path, environment: dict[str, str], *arguments: str) -> None:
-        """Start it."""
-        (directory / "app.py").write_text(APP)
+    def __init__(
+        self, directory: Path, environment: dict[str, str], *arguments: str, app: str = APP
+    ) -> None:
+        """Start it.
+
+        Args:
+            directory: where it works.
+            environment: its settings.
+            arguments: of the command.
+            app: the source of its agent.
+        """
+        (directory / "app.py").write_text(app)
         self._errors = directory / "errors.txt"
         self._mark = uuid4().hex
         with self._errors.open("w") as errors:

@@ -146,6 +146,10 @@ def _execute(
         clocks.advance(float(ahead))
     if version := environment.get("TEST_JOURNAL_VERSION"):
         steps.VERSION = int(version)
+    if "OTEL_EXPORTER_OTLP_ENDPOINT" in environment:
+        from kern.telemetry import switch_on
+
+        switch_on()
     where, table = environment["TEST_DB"], environment["TEST_TABLE"]
     db = PostgresDb(where, table) if "://" in where else SqliteDb(where, table)
     model = OpenAIResponses("test-model", max_retries=0)

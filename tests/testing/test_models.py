@@ -69,7 +69,7 @@ async def test_a_stream_has_every_kind_of_piece() -> None:
         (Reply.http_error(429, headers={"retry-after": "3"}), "rate_limit", True, None),
         (Reply.http_error(401), "authentication", False, None),
         (Reply.failed("server_error", "Oh.", "par"), "server", True, "par"),
-        (Reply.incomplete("par"), "incomplete", False, "par"),
+        (Reply.incomplete("par"), "output_limit", False, "par"),
         (Reply.incomplete("par", reason="content_filter"), "content_filter", False, "par"),
         (Reply.garbage(), "malformed", False, None),
         (Reply.dropped(), "connection", True, None),

@@ -21,7 +21,7 @@ from kern.run.codec import check_id, check_user, decode_object, dump
 from kern.run.cut import changes_within, row_of_event
 from kern.run.fold import fold
 from kern.run.given import REPLACED
-from kern.run.input import RunInput, messages_of
+from kern.run.input import OVERRIDES, RunInput, messages_of
 from kern.run.lineage import (
     BRANCHED,
     Begun,
@@ -39,6 +39,7 @@ from kern.run.message import Message
 from kern.run.numbers import check_count
 from kern.run.ownership import ids_of
 from kern.run.record import RunRecord
+from kern.run.results import check_results, open_calls
 from kern.run.steps import PAUSE_VERSION
 from kern.run.usage import UsageLimits
 
@@ -155,7 +156,7 @@ async def branch(
         request.run,
         lineage=dump(lineage),
         branch=written,
-        journal_version=PAUSE_VERSION,
+        journal_version=max(request.run.journal_version, PAUSE_VERSION),
     )
     if record is not None and record.output_schema is not None:
         schema = record.output_schema
@@ -266,8 +267,7 @@ async def _beginning(
     elif wanted.get("regenerate"):
         count = without_answer(origin.messages)
     else:
-        place = wanted.get("continue_from")
-        count = kept(origin.messages, "end" if place is None else place, origin.before)
+        count = _count(origin, input, wanted.get("continue_from"))
     messages = _copied(origin, count, shown=not (is_elsewhere or replaces))
     if is_elsewhere:
         messages = [_marked(each, shown=False) for each in messages]
@@ -278,10 +278,26 @@ async def _beginning(
     checked = at if origin.status in _ANSWERED else 0
     if origin.record is None:
         return begins, lineage, None
-    own = _without(origin.given.options, BRANCHED, REPLACED, "session_state")
+    others = () if wanted.get("regenerate") else (OVERRIDES,)
+    own = _without(origin.given.options, BRANCHED, REPLACED, "session_state", *others)
     begins = replace(begins, options={**own, BRANCHED: _begun(origin, checked)})
     state = changes_within(rows, count - origin.answers_at) if is_elsewhere else None
     return begins, lineage, Branch(origin.run_id, 0, state, replaces)
+
+
+def _count(origin: Origin, input: Input | None, place: ContinueFrom | None) -> int:
+    """Return with how many messages of a run another begins.
+
+    Raises:
+        InvalidInputError: the run has left calls to its client, and the input does not begin with
+            the results of all of them.
+    """
+    if input is not None and place in (None, "end") and origin.status in _ANSWERED:
+        calls, given = open_calls(origin.messages), RunInput.of(input, with_media=True).messages
+        if calls or any(each.role == "tool" for each in given[:1]):
+            check_results(calls, given)
+            return len(origin.messages)
+    return kept(origin.messages, "end" if place is None else place, origin.before)
 
 
 def _replaces(origin: Origin, wanted: Wanted) -> bool:

@@ -22,6 +22,7 @@ from kern.run.base import RunStatus
 from kern.run.codec import check_id, check_user, encode
 from kern.run.fold import fold
 from kern.run.input import RunInput
+from kern.run.overrides import Overrides
 from kern.run.ownership import ids_of
 from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
@@ -49,6 +50,7 @@ class ContinueOptions(Wanted, total=False):
     knowledge_filters: Mapping[str, object] | Sequence[object] | None
     debug_mode: bool | None
     raise_on_error: bool | None
+    overrides: Overrides | None
 
 
 class Continuation(msgspec.Struct, frozen=True):
@@ -196,7 +198,13 @@ class Continuation(msgspec.Struct, frozen=True):
             raise RunNotFoundError(
                 f"There is no run {self.run_id!r} in the session {session_id!r:.260}."
             )
-        unused = [name for name in ("new_run_id", "additional_instructions") if given.get(name)]
+        if record.unstored and given.get("background"):
+            raise InvalidInputError(
+                f"Run {self.run_id} was begun with store=False: not with background=True, for "
+                "nobody could read what it says."
+            )
+        names = ("new_run_id", "additional_instructions", "overrides")
+        unused = [name for name in names if given.get(name)]
         if unused:
             raise InvalidInputError(
                 f"{', '.join(unused)}: only where a new run begins, with from_seq, continue_from, "
@@ -212,7 +220,7 @@ _BRANCHING = ("continue_from", "fork", "regenerate", "from_seq")
 
 _OF_NEW_RUNS = (
     *("session_id", "user_id", "background", "stream_events", "metadata"),
-    *("dependencies", "knowledge_filters", "debug_mode", "raise_on_error"),
+    *("dependencies", "knowledge_filters", "debug_mode", "raise_on_error", "overrides"),
 )
 
 

@@ -117,6 +117,9 @@ class Continuing(AgentDefinition[Deps, Output]):
             debug_mode: log what the run does, at the level DEBUG.
             raise_on_error: False to return a foreground run that failed, with its error, instead
                 of raising it; by default the agent's.
+            overrides: what a new run has otherwise than the agent says, as of :meth:`arun`. Of the
+                other run's it has none, but where it does the same over: with ``regenerate``, and
+                with ``from_seq`` without ``input``.
 
         Returns:
             The run, or the new one: as it ended or paused again, or with ``background`` PENDING.
@@ -127,6 +130,8 @@ class Continuing(AgentDefinition[Deps, Output]):
             RunNotFoundError: there is no such run.
             RunStateError: it does not wait for exactly these, or somebody has answered before, or
                 it is too late; or it was cancelled.
+            RequirementExpiredError: the run ends with something that nobody has answered in time;
+                answers to other things are not taken.
             InvalidInputError: an argument cannot be used, or the run is another agent's.
             ConfigurationError: the agent has no db, and the run itself was not given.
             RunConflictError: the new run's id is in use.

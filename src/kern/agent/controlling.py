@@ -39,6 +39,29 @@ class Controlling(AgentDefinition[Deps, Output]):
         await tell_manager(run_id)
         return await (await runtime_of(self)).cancel(run_id, self.models, check_user(user_id))
 
+    async def aerase_run(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """Erase a run, and the runs that its calls have started: cancel what has not ended.
+
+        From then on none of them is known, and the id cannot be used again. What they were given,
+        said and did is deleted: at once, or as soon as the run has stopped. Runs that were branched
+        off it have copies, and stay; so does the state of its session.
+
+        Args:
+            run_id: the run.
+            user_id: the user whose run it must be; by default any.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            InvalidInputError: an argument cannot be used.
+            ConfigurationError: the agent has no db.
+            DatabaseError: the database refused, or is away; erase it again.
+        """
+        check_id("run_id", run_id)
+        check_user(user_id)
+        return await (await runtime_of(self)).erase(run_id, self.models, user_id)
+
     async def await_run(
         self,
         run_id: str,

@@ -16,6 +16,7 @@ from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
 from kern.run.event import RunEvent
 from kern.run.message import Message
+from kern.run.overrides import Overrides
 from kern.run.usage import UsageLimits
 from kern.tools.collect import AnyTool
 
@@ -136,6 +137,7 @@ class BesideOptions(TypedDict, total=False):
     add_dependencies_to_context: bool | None
     add_session_state_to_context: bool | None
     debug_mode: bool | None
+    overrides: Overrides | None
 
 
 class RunOptions(BesideOptions, total=False):
@@ -161,6 +163,7 @@ class RunOptions(BesideOptions, total=False):
     files: Sequence[File] | None
     dependencies: Mapping[str, object] | None
     raise_on_error: bool | None
+    store: bool
 
 
 KEYWORDS = ("name", "model", *AgentOptions.__annotations__, "output_schema", "dependencies")

@@ -213,7 +213,7 @@ class GetToolCallHistory(PastTool):
             {
                 "tool_name": call.tool_name,
                 "tool_args": call.tool_args,
-                "result": shortened(str(call.result), _LONGEST),
+                "result": call.result and shortened(call.result, _LONGEST),
             }
             for output in reversed(await _earlier(store, context, _RUNS))
             for call in reversed([*map(ToolExecution.from_dict, _tools_in(output))])

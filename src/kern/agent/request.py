@@ -1,6 +1,6 @@
 """A run that a caller has asked for, and the ways to carry it out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
@@ -23,10 +23,10 @@ from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.event import RunOutputEvent
-from kern.run.input import RunInput
+from kern.run.input import OVERRIDES, RunInput
 from kern.run.record import NewRun
 from kern.run.state import texts_of
-from kern.run.steps import OPTIONS_VERSION, TYPED_VERSION
+from kern.run.steps import OPTIONS_VERSION, OVERRIDES_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
 
 importing: ContextVar[str | None] = ContextVar("importing", default=None)
@@ -79,6 +79,7 @@ class Request(Work, frozen=True, kw_only=True):
         connection: object | None = None,
         output_schema: object = None,
         dependencies: Mapping[str, object] | None = None,
+        store: bool = True,
         **beside: Unpack[BesideOptions],
     ) -> Self:
         """Return what was asked for; see :meth:`kern.agent.Agent.arun`.
@@ -105,6 +106,10 @@ class Request(Work, frozen=True, kw_only=True):
             }
             if unused := [name for name, is_set in background_only.items() if is_set]:
                 raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
+        if not store and background:
+            raise InvalidInputError(
+                "store=False: not with background=True, for nobody could read what the run says."
+            )
         media = None
         if images or audio or videos or files:
             media = {"images": images, "audio": audio, "videos": videos, "files": files}
@@ -113,7 +118,7 @@ class Request(Work, frozen=True, kw_only=True):
             said = _said(agent, given, with_media=media is not None)
         kept: dict[str, object] = {}
         if beside or (background and dependencies is not None):
-            kept = _kept(beside, dependencies if background else None)
+            kept = _kept(agent, beside, dependencies if background else None)
             said = replace(said, options=kept)
         if begins is not None:
             kept = {**begins.options, **kept}
@@ -137,7 +142,10 @@ class Request(Work, frozen=True, kw_only=True):
             webhook=webhook,
         )
         if kept or agent.summarizes or agent.hooks is not None or agent.uses_state:
-            run = msgspec.structs.replace(run, journal_version=OPTIONS_VERSION)
+            version = OVERRIDES_VERSION if OVERRIDES in kept else OPTIONS_VERSION
+            run = msgspec.structs.replace(run, journal_version=version)
+        if not store:
+            run = msgspec.structs.replace(run, unstored=True)
         form = None
         if output_schema is not None or agent.answering is not None:
             run, form = _formed(run, agent, output_schema)
@@ -186,12 +194,10 @@ class Request(Work, frozen=True, kw_only=True):
         agent, run = self.agent, self.continued().run
         if self.attachments is not None:
             run = await self.attachments.attached(run)
-        if agent.db is not None:
-            runtime = await runtime_of(agent)
-            return await runtime.execute(agent, run, emit, self.dependencies)
-        if agent.store_events:
-            return await _with_events(agent, run, emit, self.dependencies)
-        return await execute_alone(agent, run, emit, self.dependencies)
+        execute = execute_alone if agent.db is None else (await runtime_of(agent)).execute
+        if agent.store_events and (agent.db is None or run.unstored):
+            return await _with_events(execute, agent, run, emit, self.dependencies)
+        return await execute(agent, run, emit, self.dependencies)
 
     @override
     def to_be_read(self) -> Self:
@@ -210,7 +216,13 @@ class Request(Work, frozen=True, kw_only=True):
 
 
 async def _with_events(
-    agent: AnyAgent, run: NewRun, emit: Emit | None, dependencies: Mapping[str, object] | None
+    execute: Callable[
+        [AnyAgent, NewRun, Emit | None, Mapping[str, object] | None], Awaitable[RunOutput]
+    ],
+    agent: AnyAgent,
+    run: NewRun,
+    emit: Emit | None,
+    dependencies: Mapping[str, object] | None,
 ) -> RunOutput:
     """Carry out a run that is kept nowhere, and have it hold its events."""
     events: list[RunOutputEvent] = []
@@ -221,7 +233,7 @@ async def _with_events(
         if emit is not None:
             emit(event)
 
-    output = await execute_alone(agent, run, keep, dependencies)
+    output = await execute(agent, run, keep, dependencies)
     rules = agent.session_rules
     output.events = [each for each in events if rules is None or each.event not in rules.skipped]
     return output
@@ -242,16 +254,22 @@ def _said(agent: AnyAgent, given: Input | None, *, with_media: bool) -> RunInput
     return said
 
 
-def _kept(beside: BesideOptions, dependencies: Mapping[str, object] | None) -> dict[str, object]:
+def _kept(
+    agent: AnyAgent, beside: BesideOptions, dependencies: Mapping[str, object] | None
+) -> dict[str, object]:
     """Return what the executor of a run needs beside its messages, by the name of the option.
 
     Raises:
-        InvalidInputError: the session state cannot be stored.
+        InvalidInputError: the session state cannot be stored, or the overrides cannot be used.
     """
     state = beside.get("session_state")
     if state is not None:
         texts_of(state)
     given = {**beside, "dependencies": dependencies}
+    if (own := beside.get("overrides")) is not None:
+        from kern.agent.overriding import stored
+
+        given[OVERRIDES] = stored(agent, own)
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -213,7 +213,7 @@ class _Serving:
         ready: Callable[[bool], None] | None = None,
     ) -> None:
         self._agents = agents
-        self._databases = _databases(agents)
+        self._databases = databases_of(agents)
         self._settings = settings
         self._ready = ready
         self._is_ready = False
@@ -319,8 +319,11 @@ def _settings(
     )
 
 
-def _databases(agents: Sequence[Agent[Any, Any]]) -> dict[Database, list[Agent[Any, Any]]]:
-    """Return the agents by their databases.
+def databases_of(agents: Sequence[Agent[Any, Any]]) -> dict[Database, list[Agent[Any, Any]]]:
+    """Return agents by their databases.
+
+    Args:
+        agents: those that are served.
 
     Raises:
         ConfigurationError: one cannot be served.

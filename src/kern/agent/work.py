@@ -2,13 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Self
 
 import msgspec
 
 from kern.agent.definition import AnyAgent, runtime_of
 from kern.agent.typed import typed
+from kern.errors import RunNotFoundError
 from kern.execution.journal import Emit
 from kern.failures import failure, with_output
 from kern.models.form import Form
@@ -105,5 +106,7 @@ async def keep_events(agent: AnyAgent, output: RunOutput) -> None:
     if rules is None or not rules.stores_events or not output.is_terminal:
         return
     runtime = await runtime_of(agent)
-    async with aclosing(runtime.stream(output.run_id, 0)) as events:
-        output.events = [each async for each in events if each.event not in rules.skipped]
+    # One that is erased holds what its caller was told, or nothing.
+    with suppress(RunNotFoundError):
+        async with aclosing(runtime.stream(output.run_id, 0)) as events:
+            output.events = [each async for each in events if each.event not in rules.skipped]

@@ -21,7 +21,10 @@ Url = Annotated[
         help="postgresql://user:password@host:port/database, or sqlite:///path of a file.",
     ),
 ]
-Table = Annotated[str, typer.Option(help="The table of the sessions (session_table).")]
+Table = Annotated[
+    str,
+    typer.Option("--table", "--session-table", help="The table of the sessions (session_table)."),
+]
 Schema = Annotated[str, typer.Option(help="The schema of the tables in PostgreSQL (db_schema).")]
 
 TABLE, SCHEMA = "kern_sessions", "kern"

@@ -8,10 +8,10 @@ import sys
 def main() -> None:
     """Execute the command line.
 
-    To import what a worker needs takes a while. Nothing is in hand yet then, so a signal ends it
-    in good order.
+    To import what a worker or a server needs takes a while. Nothing is in hand yet then, so a
+    signal ends it in good order.
     """
-    if sys.argv[1:2] == ["worker"]:
+    if sys.argv[1:2] in (["worker"], ["serve"]):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: os._exit(0))
     from kern.cli.main import app

@@ -6,8 +6,9 @@ import typer
 from typer.core import TyperGroup
 
 from kern import __version__
-from kern.cli import approvals, budgets, db, model, schedules, users
+from kern.cli import approvals, budgets, db, keys, model, schedules, users
 from kern.cli.runs import commands as runs
+from kern.cli.serve.command import serve
 from kern.cli.worker.command import worker
 from kern.cli.workers import workers
 from kern.errors import KernError
@@ -31,11 +32,13 @@ app = typer.Typer(
     help="Runs AI agents in the background and never loses one.",
     no_args_is_help=True,
 )
+app.command()(serve)
 app.command()(worker)
 app.command()(workers)
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(db.app, name="db")
+app.add_typer(keys.app, name="keys")
 app.add_typer(model.app, name="model")
 app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedules")

@@ -13,7 +13,11 @@ from kern.run.codec import decode_object, encode
 
 
 class ApprovalFilter(msgspec.Struct, frozen=True):
-    """The approvals that are wanted; None stands for any. Its fields are columns."""
+    """The approvals that are wanted; None stands for any. Its fields are columns.
+
+    Attributes:
+        agents: whose, where those of several agents are wanted; empty for any.
+    """
 
     status: str | None = None
     source_type: str | None = None
@@ -23,10 +27,12 @@ class ApprovalFilter(msgspec.Struct, frozen=True):
     team_id: str | None = None
     user_id: str | None = None
     run_id: str | None = None
+    agents: tuple[str, ...] = ()
 
     def conditions(self) -> dict[str, str]:
-        """Return the columns that are asked for, with their values."""
+        """Return the columns that are asked for, with their values; without ``agents``."""
         found = msgspec.structs.asdict(self)
+        del found["agents"]
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -42,13 +48,16 @@ class Approvals(ABC):
         """Return an approval."""
 
     @abstractmethod
-    async def find(self, wanted: ApprovalFilter, limit: int, offset: int = 0) -> list[Approval]:
+    async def find(
+        self, wanted: ApprovalFilter, limit: int, offset: int = 0, *, before: str | None = None
+    ) -> list[Approval]:
         """Return approvals, the last made first.
 
         Args:
             wanted: which.
             limit: how many at most.
-            offset: how many of the last ones to leave out.
+            offset: how many of the last ones to leave out; the more, the longer it takes.
+            before: the approval before which they were made; it costs no more the earlier.
         """
 
     @abstractmethod

@@ -22,4 +22,8 @@ class AwaitedMethods(Methods):
     update_approval = Methods.aupdate_approval
     create_approval = Methods.acreate_approval
     delete_approval = Methods.adelete_approval
+    create_key = Methods.acreate_key
+    list_keys = Methods.alist_keys
+    revoke_key = Methods.arevoke_key
+    find_key = Methods.afind_key
     get_pending_approval_count = Methods.aget_pending_approval_count

@@ -12,6 +12,8 @@ from enum import Enum
 from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
+from kern.db.erasing import Erasing
+from kern.db.keys import Keys
 from kern.db.outbox import Outbox
 from kern.db.overview import Overview
 from kern.db.processes import Processes
@@ -21,7 +23,7 @@ from kern.db.resuming import Resuming
 from kern.db.retention import Retention
 from kern.db.schedules import Schedules
 from kern.db.sessions import Sessions
-from kern.db.values import Accepted, Appended, Claim, Settled, Signal, Swept
+from kern.db.values import Accepted, Appended, Claim, PoolUse, Settled, Signal, Swept
 from kern.errors import ConfigurationError
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
@@ -53,6 +55,8 @@ class Store(Reading, Resuming):
         users: what of it belongs to whom.
         sessions: the sessions, as users see them.
         approvals: what people have to allow, and have decided.
+        keys: the API keys.
+        erasing: what keeps nothing of runs.
     """
 
     queue: Queue
@@ -65,6 +69,8 @@ class Store(Reading, Resuming):
     budgets: Budgets
     sessions: Sessions
     approvals: Approvals
+    keys: Keys
+    erasing: Erasing
 
     def __init__(self) -> None:
         """Have no users yet."""
@@ -73,6 +79,10 @@ class Store(Reading, Resuming):
     def before_close(self, closer: Callable[[], Awaitable[None]]) -> None:
         """Have something done before this is closed, while it can still be used."""
         self._closers.append(closer)
+
+    def pool_use(self) -> PoolUse | None:
+        """Return how its connections are used, from any thread; None where it has no pool."""
+        return None
 
     async def aclose(self) -> None:
         """Close it, after what its users have to do before that."""
@@ -280,8 +290,9 @@ class Store(Reading, Resuming):
         Running attempts whose lease has expired become PENDING and due, or end in ERROR after
         too many, or CANCELLED where that was asked for; what they write is refused. Runs that
         are due and that nobody has taken for 30 s are enqueued again, at most 1,000. A session
-        lock that an ended run holds is handed off, and what waits for a limit towards which
-        nothing counts any more is due. A gap in the ticks of more than two thirds of
+        lock that an ended run holds is handed off, what waits for a limit towards which nothing
+        counts any more is due, and unstored runs that have ended are erased. An unstored run of a
+        caller whose lease has expired ends CANCELLED. A gap in the ticks of more than two thirds of
         a heartbeat, after which leases begin to expire, shows that the database was away for
         everybody: then nothing expires for one heartbeat from the first tick on, at most three
         times running.

@@ -2,14 +2,17 @@
 
 import logging
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Self
 
+from typing_extensions import override
+
 from kern.aio.per_loop import PerLoop
 from kern.db.base import Store
 from kern.db.heart import Heart
+from kern.db.key_methods import KeyMethods
 from kern.db.users import Erased
 from kern.db.values import TablesVersion
 from kern.errors import ConfigurationError
@@ -22,7 +25,7 @@ logger = logging.getLogger("kern.tables")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 
-class Database(ABC):
+class Database(KeyMethods):
     """A database as a user names it. Opened once for each event loop, on first use."""
 
     def __init__(self, session_table: str) -> None:
@@ -45,7 +48,7 @@ class Database(ABC):
     def open_heart(self) -> Heart:
         """Return what extends leases from a thread of its own; it opens on its first beat."""
 
-    def set_heartbeat(self, seconds: float) -> None:  # noqa: B027 # a file has no time-outs
+    def set_heartbeat(self, seconds: float) -> None:
         """Have what is opened of it from now on notice silence in time for leases this long.
 
         Args:
@@ -53,6 +56,7 @@ class Database(ABC):
                 the database was given itself goes first.
         """
 
+    @override
     async def store(self) -> Store:
         """Return the database, open for the running event loop.
 
@@ -118,8 +122,8 @@ class Database(ABC):
         """Cancel a user's runs, and delete everything that belongs to the user.
 
         These are runs with their journals, blobs, webhooks and entries in the queue, pending
-        cancels, sessions, schedules, budgets and approvals; also runs without a user in the user's
-        sessions.
+        cancels, sessions, schedules, budgets, approvals and API keys; also runs without a user in
+        the user's sessions.
         Begin no new runs for the user meanwhile.
 
         Args:
@@ -147,7 +151,7 @@ class Database(ABC):
             user_id: the user.
 
         Yields:
-            JSON values of one row each: its ``kind`` (``"schedule"``, ``"budget"``,
+            JSON values of one row each: its ``kind`` (``"schedule"``, ``"budget"``, ``"key"``,
             ``"approval"``, ``"session"``, ``"state"``, ``"run"``, ``"event"``, ``"blob"``,
             ``"webhook"``) and its columns;
             moments as ISO 8601, bytes as base64. What belongs to a run follows it.

@@ -37,6 +37,7 @@ class RunFilter:
         until: the moment before which they were accepted.
         seen_by: who is to see them: those are left out that are another user's.
         without_children: whether those are left out that tool calls of the same session's runs are.
+        agents: whose runs, where those of several agents are wanted; empty for any.
     """
 
     agent_id: str | None = None
@@ -47,6 +48,7 @@ class RunFilter:
     until: datetime | None = None
     seen_by: str | None = None
     without_children: bool = False
+    agents: tuple[str, ...] = ()
 
 
 class Load(NamedTuple):

@@ -87,6 +87,10 @@ class Reading(ABC):
         """Return how many of an agent's runs are due and have not begun."""
 
     @abstractmethod
+    async def queued_of_user(self, user_id: str) -> int:
+        """Return how many of a user's runs have not begun, also those that are not due."""
+
+    @abstractmethod
     async def load(self) -> Load:
         """Return how many runs there are that have not ended."""
 

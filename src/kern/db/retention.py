@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from kern.db.erasing import BEHIND
+
 PENDING_CANCELS_KEPT = timedelta(days=7)
 """How long a cancel waits for a run that has not arrived."""
 
@@ -12,6 +14,10 @@ WEBHOOKS_KEPT = timedelta(days=4)
 
 NEWEST = 1000
 """Among so many runs of a session one is looked for that has not ended."""
+
+
+FIRST = -BEHIND
+"""The position before all runs, also before those that are erased."""
 
 
 class Pruned(NamedTuple):
@@ -52,7 +58,7 @@ class Retention(ABC):
 
         Args:
             before: the moment, with a time zone.
-            position: where to begin: 0, or what the last step said.
+            position: where to begin: :data:`FIRST`, or what the last step said.
             most: how many runs to look at, in the order in which they were accepted.
             deleting: delete them; or only count.
             alone: do nothing while another process is at it.

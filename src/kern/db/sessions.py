@@ -60,6 +60,7 @@ class SessionFilter(NamedTuple):
         name: what their name holds, in upper or lower case.
         since: the moment from which on they were begun.
         until: the moment until which they were begun.
+        agents: the agents that began them, where those of several are wanted; empty for any.
     """
 
     user_id: str | None = None
@@ -67,6 +68,7 @@ class SessionFilter(NamedTuple):
     name: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    agents: tuple[str, ...] = ()
 
 
 class Preview(NamedTuple):
@@ -94,9 +96,23 @@ class Sessions(ABC):
 
     @abstractmethod
     async def find(
-        self, wanted: SessionFilter, limit: int | None, offset: int = 0, *, oldest_first: bool
+        self,
+        wanted: SessionFilter,
+        limit: int | None,
+        offset: int = 0,
+        *,
+        oldest_first: bool,
+        after: str | None = None,
     ) -> list[SessionRow]:
-        """Return sessions in the order in which they were begun."""
+        """Return sessions in the order in which they were begun.
+
+        Args:
+            wanted: which.
+            limit: how many at most; None for all.
+            offset: how many of the first ones to leave out; the more, the longer it takes.
+            oldest_first: whether the first begun comes first, and not the last.
+            after: the session after which they come in this order; it costs no more the later.
+        """
 
     @abstractmethod
     async def count(self, wanted: SessionFilter) -> int:

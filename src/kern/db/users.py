@@ -25,6 +25,7 @@ Table: TypeAlias = Literal[
     "budgets",
     "approvals",
     "approvals_of_run",
+    "keys",
 ]
 
 Row: TypeAlias = dict[str, object]
@@ -43,6 +44,7 @@ ORDER: dict[Table, dict[str, str | int]] = {
     "approvals_of_run": {"id": ""},
     "schedules": {"name": ""},
     "budgets": {"per": ""},
+    "keys": {"key_id": ""},
 }
 """By which columns the rows of a table are read in order, and from which values on."""
 
@@ -55,7 +57,7 @@ _SOON, _LATER = 0.05, 1.0
 _JSON = {
     *("input", "output", "error", "usage", "metadata", "requirements", "usage_limits", "payload"),
     *("session_state", "output_schema", "summary", "data", "key", "value"),
-    *("tool_args", "context", "resolution_data", "lineage"),
+    *("tool_args", "context", "resolution_data", "lineage", "scopes", "agents"),
 }
 _FLAGS = {
     *("ordered", "waiting", "counted", "watched", "streamed", "skippable", "paused"),
@@ -146,6 +148,10 @@ class Users(ABC):
         """Delete the approvals of a user that no run has taken along."""
 
     @abstractmethod
+    async def delete_keys(self, user_id: str) -> None:
+        """Delete a user's API keys."""
+
+    @abstractmethod
     async def delete_sessions(self, user_id: str) -> int:
         """Delete a user's sessions that have no run any more, and say how many.
 
@@ -209,6 +215,7 @@ class Users(ABC):
             RunStateError: some had not; they are cancelled, and what had ended is deleted.
         """
         give_up_at = asyncio.get_running_loop().time() + timeout
+        await self.delete_keys(user_id)
         schedules, runs, pause = await self.delete_schedules(user_id), 0, _SOON
         while found := await self.runs(user_id):
             live = [run_id for run_id, is_live in found if is_live]
@@ -236,6 +243,8 @@ class Users(ABC):
             yield {"kind": "schedule", **row}
         async for row in self._all("budgets", user_id):
             yield {"kind": "budget", **row}
+        async for row in self._all("keys", user_id):
+            yield {"kind": "key", **{name: row[name] for name in row if name != "hash"}}
         async for row in self._all("approvals", user_id):
             yield {"kind": "approval", **row}
         async for row in self._all("sessions", user_id):

@@ -50,6 +50,20 @@ class Signal(NamedTuple):
     run_id: str = ""
 
 
+class PoolUse(NamedTuple):
+    """How the connections of a pool are used.
+
+    Attributes:
+        used: those that do something now.
+        idle: those that are open and do nothing.
+        limit: how many there may be.
+    """
+
+    used: int
+    idle: int
+    limit: int
+
+
 class Accepted(NamedTuple):
     """The answer to a submitted run.
 
@@ -86,11 +100,13 @@ class Settled(NamedTuple):
         status: the status in which it ended, or PAUSED.
         finished_at: when it ended, by the database's clock.
         lost: see :class:`Appended`.
+        unstored: whether nothing of it is to be kept.
     """
 
     status: RunStatus
     finished_at: datetime | None = None
     lost: tuple[str, ...] = ()
+    unstored: bool = False
 
 
 class Claim(NamedTuple):

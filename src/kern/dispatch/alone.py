@@ -15,6 +15,7 @@ from kern.execution.cancellation import cancellations
 from kern.execution.decisions import decided
 from kern.execution.executor import Executor
 from kern.execution.journal import Emit
+from kern.execution.observing import traced
 from kern.execution.spec import Definition, Spec
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
@@ -45,8 +46,10 @@ async def execute_alone(
     if cancellations.take_pending(run.run_id, run.user_id):
         return RunOutput.from_record(record_of(run, Accepted(RunStatus.cancelled, now)))
     run = msgspec.structs.replace(run, run_id=cancellations.run_id(run.run_id, run.user_id))
-    record = record_of(run, Accepted(RunStatus.running, now))
     spec = Spec.of(definition, dependencies)
+    if spec.middleware:
+        run = traced(run, spec.middleware)
+    record = record_of(run, Accepted(RunStatus.running, now))
     attempt = Attempt.begin(record, spec, None, emit=emit, foreground=True)
     return await carry(Executor(), attempt)
 

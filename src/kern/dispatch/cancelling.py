@@ -1,4 +1,4 @@
-"""Cancels: stored first, then handed to what executes the run, and to its children."""
+"""Cancels: stored first, then handed to what executes the run, and to its children; erasing."""
 
 import logging
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from kern.db.base import Store
 from kern.dispatch.signals import Subscriptions
 from kern.errors import DatabaseUnavailableError
 from kern.execution.executor import Executor
+from kern.execution.observing import everywhere
 from kern.models.base import Model
 from kern.run.base import RunStatus
 from kern.run.fold import fold
@@ -60,11 +61,37 @@ class Cancelling:
             return False
         if not self._executor.stop(run_id):
             self._subscriptions.notify(run_id)
+            if everywhere:
+                await self._tell_observers(run_id)
         for child in await self._store.children(run_id):
             await self.cancel(child)
         if any(model.keeps_answers for model in models):
             await self._cancel_kept_answer(run_id, models)
         return True
+
+    async def erase(self, run_id: str, models: Sequence[Model], user_id: str | None) -> bool:
+        """Have nothing of a run kept, or of its children; say whether there was one.
+
+        Nobody sees it from then on. What has not ended is cancelled, and erased as it ends.
+
+        Args:
+            run_id: the run, as the user calls it.
+            models: the models of the run's agent.
+            user_id: the user whose run it must be; None for any.
+
+        Raises:
+            DatabaseError: it is not erased, or not all of it; the sweep goes on with what is begun.
+        """
+        record = await self._store.get_for(run_id, user_id)
+        if record is None:
+            return False
+        erasing = self._store.erasing
+        while (is_hidden := await erasing.hide(record.run_id)) is None:  # It has not ended.
+            await self.cancel(record.run_id, models)
+        for child in await self._store.children(record.run_id):
+            await self.cancel(child)
+        await erasing.erase([record.run_id])
+        return is_hidden
 
     async def _store_cancel(self, chosen: str, user_id: str | None) -> tuple[str, bool]:
         """Store a cancel; return the run's id, and whether it ends cancelled for this."""
@@ -88,6 +115,14 @@ class Cancelling:
     ) -> None:
         await until_available(lambda: self._store_cancel(run_id, user_id))
         await until_available(lambda: self.cancel(run_id, models, user_id))
+
+    async def _tell_observers(self, run_id: str) -> None:
+        """Let observers know of a run that has ended with its cancel; its executor tells else."""
+        record = await self._store.get(run_id)
+        # An attempt would have stored an output.
+        if record is not None and record.status is RunStatus.cancelled and record.output is None:
+            for each in everywhere:
+                each.ended(record)
 
     async def _cancel_kept_answer(self, run_id: str, models: Sequence[Model]) -> None:
         """Cancel what the provider still works at for a run that nobody executes any more."""

@@ -14,7 +14,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.executor import Executor
 from kern.execution.journal import Emit
 from kern.execution.output import handed_out
-from kern.execution.settling import settle
+from kern.execution.settling import erase_unstored, settle
 from kern.execution.spec import Spec
 from kern.failures import with_output
 from kern.run.agent import RunOutput
@@ -120,7 +120,9 @@ class Foreground:
                 return
         if (held := await self._held(run_id, executor)) is not None:
             output = replace(RunOutput.from_record(held), status=RunStatus.cancelled)
-            await until_available(lambda: self._store.settle(output.settlement(held.attempt)))
+            settlement = output.settlement(held.attempt)
+            settled = await until_available(lambda: self._store.settle(settlement))
+            await erase_unstored(self._store, run_id, settled)
 
     async def _release(self, run_id: str, executor: str) -> None:
         """Leave a run to others whose caller was not told that it begins here, if it does."""

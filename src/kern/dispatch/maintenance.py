@@ -9,7 +9,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 from kern.aio.survived import survived
-from kern.db.retention import Retention
+from kern.db.retention import FIRST, Retention
 from kern.errors import DatabaseError
 
 logger = logging.getLogger("kern")
@@ -82,7 +82,7 @@ async def prune(
     Yields:
         How many runs each step has deleted, or would have.
     """
-    position: int | None = 0
+    position: int | None = FIRST
     while position is not None:
         began = time.monotonic()
         step = await retention.prune(before, position, _STEP, deleting=deleting, alone=alone)

@@ -52,6 +52,18 @@ async def open_runtime(database: Database, settings: Settings | None = None) -> 
     return runtime
 
 
+def runtimes() -> list[Runtime]:
+    """Return what all event loops of the process have opened; it is safe in any thread."""
+    return [each.result() for each in [*_runtimes.values()] if each.done() and _succeeded(each)]
+
+
+def runtimes_here() -> list[Runtime]:
+    """Return what the running event loop has opened."""
+    loop = asyncio.get_running_loop()
+    found = [each for each in _runtimes.values() if each.get_loop() is loop and each.done()]
+    return [each.result() for each in found if _succeeded(each)]
+
+
 async def _open(store: Store, database: Database) -> Runtime:
     runtime = Runtime(store, _settings.get(database) or Settings.of(), ref(database))
     loop = asyncio.get_running_loop()

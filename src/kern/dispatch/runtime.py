@@ -27,9 +27,11 @@ from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.upkeep import Upkeep
 from kern.dispatch.waiting import Until, Waiting
 from kern.dispatch.worker import Worker
+from kern.errors import RunConflictError
 from kern.execution.child import with_sub_agents
 from kern.execution.executor import Executor, Stop
 from kern.execution.journal import Emit
+from kern.execution.observing import everywhere, traced
 from kern.execution.spec import Definition, Spec
 from kern.models.base import Model
 from kern.run.agent import RunOutput
@@ -45,6 +47,7 @@ class Runtime:
     Attributes:
         store: the database, open for the event loop.
         settings: how the process takes part.
+        slots: how many background runs execute here at once.
         children: what carries out the runs that tool calls of others are.
     """
 
@@ -64,7 +67,7 @@ class Runtime:
         self._owner = owner
         self._tasks = Tasks()
         self._definitions = Definitions()
-        slots = Slots(settings.slots)
+        self.slots = slots = Slots(settings.slots)
         self._subscriptions = Subscriptions(store, self._on_signal)
         self._executor = Executor(settings.unserved_timeout, self._subscriptions.notify)
         self._cancelling = Cancelling(store, self._executor, self._subscriptions, self._tasks)
@@ -153,6 +156,10 @@ class Runtime:
         await outlived(max(grace, FAREWELL))
         await self._duties.end()
 
+    async def end_foreground(self, grace: float) -> None:
+        """Have foreground runs end in ERROR that do not end within ``grace`` seconds."""
+        await self._executor.end_foreground(grace)
+
     async def submit(
         self,
         definition: Definition,
@@ -179,6 +186,8 @@ class Runtime:
             DatabaseError: the run was not accepted.
         """
         self.use(definition)
+        if everywhere or definition.middleware:
+            run = traced(run, definition.middleware)
         submit = partial(self._background.submit, definition, policy=policy, connection=connection)
         return await self._submission.placed(run, submit, connection)
 
@@ -207,6 +216,8 @@ class Runtime:
         """
         await self._subscriptions.listen()
         spec = Spec.of(definition, dependencies)
+        if spec.middleware:
+            run = traced(run, spec.middleware)
         run = replace(run, lease=self.settings.heartbeat, executor=self._name, foreground=True)
         record = await self._submission.placed(run, self._foreground.accept)
         return await self._carried_out(record, spec, emit)
@@ -215,7 +226,7 @@ class Runtime:
         self, record: RunRecord, spec: Spec, emit: Emit | None, told: int | None = None
     ) -> RunOutput:
         """Execute a run that is this executor's, or wait for it; return it as it ended."""
-        if self._background.owns(record):
+        if is_own := self._background.owns(record):
             try:
                 output = await self._foreground.execute(record, spec, emit, told)
             finally:
@@ -224,8 +235,15 @@ class Runtime:
                 return output
         if not record.status.is_terminal:
             ended = await self.wait(record.run_id, None, "end" if told is None else "pause")
-            assert ended is not None, "a run that was accepted is known"
-            return ended
+            if ended is not None:
+                return ended
+            if not is_own:
+                raise RunConflictError(
+                    f"run_id {record.run_id!r} is in use for a run that has ended meanwhile, and "
+                    "is erased. Choose a new one."
+                )
+            # Its lease has expired, or somebody has erased it.
+            return output_of(spec, replace(record, status=RunStatus.cancelled))
         return output_of(spec, record)
 
     async def retry(
@@ -316,6 +334,12 @@ class Runtime:
     ) -> bool:
         """Cancel a run; see :meth:`kern.dispatch.cancelling.Cancelling.cancel`."""
         return await self._cancelling.cancel(run_id, models, user_id)
+
+    async def erase(
+        self, run_id: str, models: Sequence[Model] = (), user_id: str | None = None
+    ) -> bool:
+        """Erase a run; see :meth:`kern.dispatch.cancelling.Cancelling.erase`."""
+        return await self._cancelling.erase(run_id, models, user_id)
 
     def wait(
         self,

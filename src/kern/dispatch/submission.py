@@ -91,10 +91,18 @@ class Submission:
             BudgetExceededError: its user has used up a budget.
             DatabaseError: the run was not accepted.
         """
-        if run.media and not await self._is_there(run):
+        if run.media and not run.unstored and not await self._is_there(run):
             # It is there before the row is. Where that does not follow, for the database is away,
             # it waits for a submit of the same id; nobody else refers to it.
             await put_all(self._store.blobs, run.run_id, run.media)
+        record = await self._accepted(run)
+        if run.media and run.unstored:
+            # Its row is there before it is, and has it erased. Its caller has it in memory.
+            await put_all(self._store.blobs, run.run_id, run.media)
+        return record
+
+    async def _accepted(self, run: NewRun) -> RunRecord:
+        """Accept a run whose media is written by others; raises as :meth:`accept` does."""
         if cancellations.take_pending(run.run_id, run.user_id):
             run = replace(run, cancelled=True)
         try:
@@ -272,7 +280,13 @@ class Submission:
             RunConflictError: it is another one.
         """
         await self._check_taken(run, connection)
-        return _same(run, await self.found(run.run_id, with_input=True))
+        record = await self._store.get(run.run_id, with_input=True)
+        if record is None:
+            raise RunConflictError(
+                f"run_id {run.run_id!r} is in use for a run that nobody can see: it is erased, or "
+                "its transaction has not ended. Choose a new one."
+            )
+        return _same(run, record)
 
     async def _is_there(self, run: NewRun) -> bool:
         """Say whether there is a run of this id: then it has its media, or has it no more."""
@@ -352,11 +366,13 @@ def record_of(run: NewRun, accepted: Accepted) -> RunRecord:
         usage_limits=run.usage_limits,
         output_schema=run.output_schema,
         foreground=run.foreground,
+        unstored=run.unstored,
         waiting=accepted.waiting,
         input=run.input,
         streamed=run.streamed,
         budgeted=accepted.budgeted,
         is_new_session=run.is_new_session,
+        traceparent=run.traceparent,
     )
     if run.lineage is not None:
         last_seq = 0 if run.branch is None else run.branch.seq

@@ -14,6 +14,7 @@ from kern.dispatch.settings import Settings
 from kern.dispatch.signals import Subscriptions
 from kern.errors import DatabaseUnavailableError
 from kern.execution.executor import Executor
+from kern.execution.observing import everywhere
 from kern.execution.report import log_failure, log_loss
 from kern.run.agent import RunOutput
 from kern.run.base import RunInfo, RunStatus
@@ -94,11 +95,13 @@ class Upkeep:
                 await self._log_loss(run_id)
             for run_id in await self._store.expired_pauses(_EXPIRED):
                 self._subscriptions.notify(run_id)
+        uncommitted = self._definitions.uncommitted
+        unseen = {run_id for run_id, _ in uncommitted}
         for run_id in self._definitions.pinned:
             record = await self._store.get(run_id)
-            if record is not None and record.status.is_terminal:
+            if run_id not in unseen if record is None else record.status.is_terminal:
                 self._definitions.unpin(run_id)
-        if uncommitted := self._definitions.uncommitted:
+        if uncommitted:
             for run_id, transaction in await self._store.rolled_back(uncommitted):
                 self._definitions.unpin(run_id, transaction)
 
@@ -115,6 +118,8 @@ class Upkeep:
             record.attempt,
             record.parent_run_id,
         )
+        for each in everywhere:
+            each.lost(run, record.status)
         if record.status is RunStatus.error:
             log_failure(run, RunOutput.from_record(record).error)
         else:

@@ -19,6 +19,7 @@ from kern.errors import DatabaseError, DatabaseUnavailableError, NewerJournalErr
 from kern.execution.attempt import Attempt
 from kern.execution.executor import Executor
 from kern.execution.nesting import OpenCalls
+from kern.execution.observing import everywhere
 from kern.execution.spec import Spec
 from kern.run import steps
 from kern.run.base import RunStatus
@@ -237,6 +238,8 @@ class Worker:
         if found is None:
             return
         if found.status is not RunStatus.running:
+            for each in everywhere:
+                each.ended(found)
             self._definitions.unpin(found.run_id)
             self._subscriptions.notify(found.run_id)
             return
@@ -244,6 +247,8 @@ class Worker:
         if definition is None or self._stopping:  # That came while it was being claimed.
             await until_available(lambda: self._store.release(found.run_id, found.attempt))
             return
+        for each in everywhere:
+            each.claimed(found)
         spec, is_pinned = definition
         await self._execute(self._attempt(found, spec, is_pinned=is_pinned), found)
 

@@ -10,6 +10,7 @@ from inspect import isawaitable
 from kern.aio.threads import call_in_thread
 from kern.errors import ModelError, described
 from kern.execution.attempt import Attempt
+from kern.execution.observing import around_answer
 from kern.execution.pricing import priced
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Text
 from kern.models.cache import cached
@@ -72,7 +73,10 @@ def _answer(attempt: Attempt, model: Model, request: ModelRequest) -> Awaitable[
     model = cached(model)
     is_streamed = attempt.journal.is_read or attempt.spec.live or model.keeps_answers
     ask = _streamed(attempt, model, request) if is_streamed else respond(model, request)
-    return priced(attempt, model, ask)
+    answer = priced(attempt, model, ask)
+    if not (middleware := attempt.spec.middleware):
+        return answer
+    return around_answer(middleware, attempt.info, model, request, answer, streamed=is_streamed)
 
 
 async def _streamed(attempt: Attempt, model: Model, request: ModelRequest) -> ModelResponse:

@@ -25,7 +25,7 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunInfo
 from kern.run.budget import Spending
 from kern.run.fold import RunState
-from kern.run.input import RunInput
+from kern.run.input import OVERRIDES, RunInput
 from kern.run.lineage import Begun, begun_of
 from kern.run.message import Message
 from kern.run.record import RunRecord
@@ -88,10 +88,12 @@ class Attempt:
         tool_instructions: what the model is told of tools in its system message.
         session_state: the state of its session, once somebody has asked for it.
         is_new_session: whether nothing can be stored of its session, which was made with the run.
+        unstored: whether nothing of the run is to be kept.
         connected: toolkits that were opened for it, to be closed at its end.
         options: what the run was given beside its messages, by the name of the option.
         addressed: the message of the run to which something is added for the model, with its place.
         stored_history: the history as the run's output is to hold it.
+        traceparent: the trace that it was submitted in, or None.
     """
 
     spec: Spec
@@ -136,9 +138,11 @@ class Attempt:
     tool_instructions: tuple[str, ...] = ()
     addressed: tuple[int, Message] | None = None
     stored_history: Sequence[Message] = ()
+    traceparent: str | None = None
     _told: int = 0
     session_state: SessionState | None = None
     is_new_session: bool = False
+    unstored: bool = False
     connected: list[Toolkit] = field(default_factory=list)
     _run_context: RunContext | None = None
     _pieces: ToolPieces | None = None
@@ -196,6 +200,8 @@ class Attempt:
             else _answering(record.output_schema, spec),
             loaded={} if record.media is None else dict(record.media),
             is_new_session=record.is_new_session,
+            traceparent=record.traceparent,
+            unstored=record.unstored,
         )
 
     @property
@@ -209,6 +215,8 @@ class Attempt:
             output.user_id,
             self.number,
             output.parent_run_id,
+            self.spec.name,
+            self.traceparent,
         )
 
     @property
@@ -362,6 +370,10 @@ class Attempt:
             ):
                 self.journal.restore(row)
         self._take_input()
+        if OVERRIDES in self.options:
+            from kern.execution.overriding import overridden
+
+            self.spec = overridden(self.spec, self.options)
 
     def replace_input(self, input: str) -> None:
         """Have another input, as JSON text, take the place of the run's, before its first turn."""

@@ -39,6 +39,7 @@ from kern.run.codec import decode_object
 from kern.run.given import run_input_of
 from kern.run.input import messages_of
 from kern.run.message import Message
+from kern.run.results import check_results, in_pairs, open_calls, without_result
 from kern.run.steps import ContextBuilt
 
 logger = logging.getLogger("kern")
@@ -75,6 +76,7 @@ async def tell(attempt: Attempt) -> None:
 
     Raises:
         ConfigurationError: a function returned what cannot be told.
+        InvalidInputError: the run is given results of calls, but not of those that are open.
         ValueError: the stored history is damaged.
         Exception: what a function raised.
     """
@@ -82,16 +84,15 @@ async def tell(attempt: Attempt) -> None:
     rules = spec.context_rules
     own = options and options.keys() & RUN_OPTIONS
     if rules is None and not own and not attempt.tool_instructions:
-        history = await _history(attempt, spec.history_runs)
+        history = _answered(attempt, await _history(attempt, spec.history_runs))
         system = spec.system_message
         attempt.context = [Message("system", system), *history] if system else history
         return
     rules = (rules or ContextRules.of_text(spec.system_message)).with_options(options)
-    history = recent(
-        await _history(attempt, _history_runs(attempt, rules)),
-        most=rules.history_messages,
-        tool_calls=rules.history_calls,
-    )
+    earlier = await _history(attempt, _history_runs(attempt, rules))
+    end = _open_from(earlier) if attempt.messages[0].role == "tool" else len(earlier)
+    shown = recent(earlier[:end], most=rules.history_messages, tool_calls=rules.history_calls)
+    history = _answered(attempt, shown + earlier[end:])
     built = attempt.state.told
     if built is None:
         varies = rules.varies or any(map(has_names, attempt.tool_instructions))
@@ -209,9 +210,41 @@ async def _history(attempt: Attempt, limit: int) -> list[Message]:
             )
         )
         attempt.history = tuple(run_id for run_id, _ in found)
+    has_results = False
     for earlier, text in found:
         said = messages_of(decode_object(text))
-        attempt.add(messages, [each for each in said if not each.from_history], earlier)
+        own = [each for each in said if not each.from_history]
+        attempt.add(messages, own, earlier)
+        has_results |= bool(own) and (own[0].role == "tool" or _ends_with_calls(own))
+    if has_results:
+        messages = in_pairs(messages)
     for each in messages:
         each.from_history = True
     return messages
+
+
+def _ends_with_calls(messages: Sequence[Message]) -> bool:
+    """Say whether calls in the last answer of a run may have been left to its client."""
+    return messages[-1].role == "tool" or bool(messages[-1].tool_calls)
+
+
+def _open_from(history: Sequence[Message]) -> int:
+    """Return the place of the answer whose calls the run is given the results of."""
+    return max((at for at, each in enumerate(history) if each.role != "tool"), default=0)
+
+
+def _answered(attempt: Attempt, history: list[Message]) -> list[Message]:
+    """Return a history whose last calls have results: in the run's input, or else here.
+
+    Raises:
+        InvalidInputError: the input begins with results, but not with those of these calls.
+    """
+    if attempt.messages[0].role == "tool":
+        if not attempt.state.turns:  # Else it was looked at before the first model call.
+            check_results(open_calls(history), attempt.messages)
+    elif history and _ends_with_calls(history):
+        missing = [*map(without_result, open_calls(history))]
+        for each in missing:
+            each.from_history = True
+        return history + missing
+    return history

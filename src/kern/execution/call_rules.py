@@ -6,6 +6,7 @@ import msgspec
 
 from kern.binder import Binder, is_portable, name_of
 from kern.errors import ToolsetError, described
+from kern.tools import Tool
 from kern.tools.collect import Collected, collect
 from kern.tools.toolkit import Toolkit
 
@@ -20,6 +21,7 @@ class CallRules(msgspec.Struct, frozen=True):
         toolkits: those that have to be connected.
         provided: tools that the model's provider has, in its own form.
         instructions: what the model is told of tools in its system message.
+        client: tools that the client of a run calls, by name.
     """
 
     around: tuple[Binder, ...] = ()
@@ -28,6 +30,7 @@ class CallRules(msgspec.Struct, frozen=True):
     toolkits: tuple[Toolkit, ...] = ()
     provided: tuple[Mapping[str, object], ...] = ()
     instructions: tuple[str, ...] = ()
+    client: Mapping[str, Tool] = {}
 
     @property
     def is_portable(self) -> bool:

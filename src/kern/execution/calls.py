@@ -5,7 +5,7 @@ Calls of sequential tools are made alone: a turn's calls are made in groups, one
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence, Set
+from collections.abc import Coroutine, Mapping, Sequence, Set
 from contextlib import nullcontext
 from difflib import get_close_matches
 from functools import partial
@@ -32,7 +32,7 @@ from kern.run.requirement import CallPaused, RequirementKind, place_of
 from kern.run.steps import Paused, ToolConcluded, ToolEnded, ToolsBegun
 from kern.run.tool import ToolCall
 from kern.run.turn import Turn
-from kern.tools import ToolResult
+from kern.tools import Tool, ToolResult
 from kern.tools.hooked import execution_of
 
 logger = logging.getLogger("kern")
@@ -59,10 +59,12 @@ def starts(attempt: Attempt, number: int, calls: Calls) -> tuple[int, ...]:
         number: in which of the run's turns they are.
         calls: calls without a result, with their places.
     """
+    clients = _clients(attempt)
     due = [
         (place, call)
         for place, call in calls
-        if _refusal(attempt, number, place, call, calls) is None
+        if call.name not in clients
+        and _refusal(attempt, number, place, call, calls) is None
         and needed(attempt, number, place, attempt.tools[call.name]) is None
     ]
     return tuple(place for place, _ in next(iter(groups(attempt, due)), ()))
@@ -112,19 +114,22 @@ def check_calls(attempt: Attempt, turn: Turn) -> None:
                     "not have any more. Give the agent this tool again, then retry the run."
                 )
     limit = spec.tool_call_limit
-    if limit is not None and turn.message.tool_calls and _earlier(attempt, turn.number) > limit:
+    if limit is not None and _earlier(attempt, turn.number) > limit and _has_own(attempt, turn):
         raise UsageLimitError(
             f"The run has made its tool_call_limit={limit} tool calls; the model was told so, and "
             "went on to call tools. Raise tool_call_limit and retry the run."
         )
 
 
-async def use_tools(attempt: Attempt, turn: Turn) -> None:
+async def use_tools(attempt: Attempt, turn: Turn) -> bool:
     """Make the calls of a turn that have no result yet, side by side.
 
     Args:
         attempt: the attempt.
         turn: the model's last answer.
+
+    Returns:
+        Whether the run ends with it: all that is left of its calls are the client's.
 
     Raises:
         MissingToolError: a tool that an earlier attempt was to call is gone.
@@ -135,7 +140,11 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         StaleAttemptError: the run has a later attempt.
     """
     check_calls(attempt, turn)
-    due = turn.open_calls
+    due, clients = turn.open_calls, _clients(attempt)
+    open_calls = len(due)
+    if clients:
+        due = [each for each in due if each[1].name not in clients]
+    is_left = len(due) < open_calls
     await check_tool_calls(attempt, len(due))
     attempt.waits = tuple(
         each
@@ -167,6 +176,19 @@ async def use_tools(attempt: Attempt, turn: Turn) -> None:
         )
     if attempt.wakes_at is not None:
         raise AsleepError(attempt.wakes_at)
+    return is_left
+
+
+def _has_own(attempt: Attempt, turn: Turn) -> bool:
+    """Say whether a turn has calls that are not the client's."""
+    clients = _clients(attempt)
+    return any(each.name not in clients for each in turn.message.tool_calls)
+
+
+def _clients(attempt: Attempt) -> Mapping[str, Tool]:
+    """Return the tools that the run's client calls."""
+    rules = attempt.spec.call_rules
+    return {} if rules is None else rules.client
 
 
 def _in_order(attempt: Attempt, turn: Turn, due: Calls) -> Sequence[Calls]:
@@ -343,7 +365,7 @@ def _refusal(
         names = ", ".join(attempt.tools) or "none"
         return f"There is no tool {call.name[:100]!r}.{hint} The tools are: {names}."
     limit = spec.tool_call_limit
-    if limit is not None and _earlier(attempt, number) + place >= limit:
+    if limit is not None and _counted(attempt, number, place, calls) >= limit:
         return f"Not called: the run may make {limit} tool calls. Answer without it."
     most = tool.call_limit
     if most is not None and _before(attempt, number, place, call, calls) >= most:
@@ -372,10 +394,25 @@ def _earlier(attempt: Attempt, number: int) -> int:
     return turns[number - 1].earlier if number <= len(turns) else attempt.state.tool_calls
 
 
+def _counted(attempt: Attempt, number: int, place: int, calls: Calls) -> int:
+    """Return how many calls the model has asked for before one, those of the client left out."""
+    count, clients = _earlier(attempt, number) + place, _clients(attempt)
+    if clients:
+        count -= sum(each.name in clients for each in _in_turn(attempt, number, place, calls))
+    return count
+
+
 def _before(attempt: Attempt, number: int, place: int, call: ToolCall, calls: Calls) -> int:
     """Return how many calls of a tool the model has asked for before one."""
-    turns = attempt.state.turns
-    made = [each for turn in turns[: number - 1] for each in turn.message.tool_calls]
-    of_turn = turns[number - 1].message.tool_calls if number <= len(turns) else ()
-    made += of_turn[:place] or [each for at, each in calls if at < place]
+    turns = attempt.state.turns[: number - 1]
+    made = [each for turn in turns for each in turn.message.tool_calls]
+    made += _in_turn(attempt, number, place, calls)
     return sum(each.name == call.name for each in made)
+
+
+def _in_turn(attempt: Attempt, number: int, place: int, calls: Calls) -> Sequence[ToolCall]:
+    """Return the calls of a turn before one."""
+    turns = attempt.state.turns
+    if number <= len(turns):
+        return turns[number - 1].message.tool_calls[:place]
+    return [each for at, each in calls if at < place]

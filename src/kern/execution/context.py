@@ -68,6 +68,7 @@ class ContextParts:
         tells_summary: whether the summary is told.
         tells_dependencies: whether the dependencies are added to the user's message.
         references_format: how documents are written.
+        added: what stands at the end of the system message, as it is: no names are filled in it.
     """
 
     description: str | None = None
@@ -92,6 +93,7 @@ class ContextParts:
     tells_summary: bool = False
     tells_dependencies: bool = False
     references_format: ReferencesFormat = "json"
+    added: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,15 @@ def system_message(parts: ContextParts, told: Told) -> Message | None:
         parts: what the agent says of it.
         told: what is known of the run.
     """
+    message = _system_message(parts, told)
+    if not parts.added:
+        return message
+    if message is None:
+        return Message(parts.system_message_role, parts.added)
+    return _with_text(message, parts.added)
+
+
+def _system_message(parts: ContextParts, told: Told) -> Message | None:
     given = parts.system_message if told.system_message is None else told.system_message
     if isinstance(given, Message):
         content = given.content

@@ -46,16 +46,17 @@ def decided(
         The steps; none where the run ends with what has expired, which its next attempt finds out.
 
     Raises:
+        RequirementExpiredError: the run ends with what has expired; the answers are not taken.
         RunStateError: the run does not wait for one of these, only a record decides about it, or
             the answer comes too late.
         InvalidInputError: a part of an answer cannot be used.
     """
-    answers = _given(run_id, state.requirements, requirements, results)
+    given = _given(run_id, state.requirements, requirements, results)
     of_records = {each.id: each for each in known}
-    for each in answers.values():
+    for each in given.values():
         if each.id not in of_records:
             _check_open(each)
-    answers |= of_records
+    answers = given | of_records
     if requirements is None:
         for each in state.requirements:
             if each.kind == "unknown_outcome" and each.id not in answers:
@@ -64,6 +65,8 @@ def decided(
     try:
         expired = [*_expired(run_id, open_ones, time.time())]
     except RequirementExpiredError:
+        if given:  # They must not be lost without a word, and the clock may be wrong here.
+            raise
         return []
     answers |= {each.id: each for each in expired}
     return steps_for(state, answers.values(), by=by, messages=messages)

@@ -24,6 +24,7 @@ from kern.errors import (
     NewerJournalError,
     RunStateError,
     RunTimeoutError,
+    ServerShutdownError,
     described,
 )
 from kern.execution.attempt import Attempt
@@ -35,7 +36,7 @@ from kern.execution.loop import carry_out
 from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
 from kern.execution.output import details_of, show
-from kern.execution.report import log_failure, with_log
+from kern.execution.report import ended, log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
 from kern.execution.steps import AsleepError
 from kern.failures import check_details, kind_of
@@ -59,6 +60,7 @@ class Stop(Enum):
 
     cancelled = "cancelled"
     stale = "stale"
+    shutdown = "shutdown"
 
 
 @dataclass(slots=True, eq=False)
@@ -168,22 +170,40 @@ class Executor:
 
     async def idle(self) -> None:
         """Wait until no background run executes here."""
-        while tasks := self._background():
+        while tasks := self._tasks(foreground=False):
             await asyncio.wait(tasks)
 
     async def release_all(self) -> None:
         """Release every background run for others, and wait until that is stored."""
-        tasks = self._background()
+        tasks = self._tasks(foreground=False)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
-    def _background(self) -> list[asyncio.Task[object]]:
+    async def end_foreground(self, grace: float) -> None:
+        """Give the foreground runs a time to end; then have them end in ERROR, and wait for that.
+
+        Args:
+            grace: the time, in seconds.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                while tasks := self._tasks(foreground=True):
+                    await asyncio.wait(tasks)
+        tasks = self._tasks(foreground=True)
+        for run_id, each in list(self._executing.items()):
+            if each.attempt.foreground:
+                self.stop(run_id, Stop.shutdown)
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _tasks(self, *, foreground: bool) -> list[asyncio.Task[object]]:
+        """Return the tasks of the runs that have not come to their end."""
         return [
             each.task
             for each in self._executing.values()
-            if each.task is not None and not each.attempt.foreground and not each.ended
+            if each.task is not None and each.attempt.foreground is foreground and not each.ended
         ]
 
     def on_signal(self, run_id: str, kind: Kind) -> None:
@@ -301,6 +321,9 @@ class Executor:
                 return attempt.output
             case Stop.cancelled:
                 _cancel(attempt)
+            case Stop.shutdown:
+                _cancel(attempt)
+                _fail(attempt, _shut_down())
         await _settle(attempt, time.monotonic() - started)
         return _told(attempt, started)
 
@@ -323,6 +346,8 @@ def _delay(until: float, limit: asyncio.Timeout | None) -> float:
 def _told(attempt: Attempt, started: float) -> RunOutput:
     """Return the run as it is after an attempt; if it has failed with that, it is in the log."""
     output = attempt.output
+    for tell in ended:
+        tell(attempt.info, output.status, time.monotonic() - started)
     if output.status is RunStatus.error and output.attempt == attempt.number:
         log_failure(attempt.info, output.error, time.monotonic() - started, attempt.failure)
     return output
@@ -368,6 +393,13 @@ def _cancel(attempt: Attempt) -> None:
     output.status, output.error, output.error_kind = RunStatus.cancelled, None, None
     output.error_details = None
     attempt.failure = None
+
+
+def _shut_down() -> ServerShutdownError:
+    return ServerShutdownError(
+        "The server ended, and the run was not done within the time that was left. What it has "
+        "done is kept: retry it, or run it in the background, where it goes on by itself."
+    )
 
 
 def _too_long(attempt: Attempt) -> RunTimeoutError:

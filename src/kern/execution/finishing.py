@@ -14,6 +14,7 @@ from kern.execution.answering import Answering, Followups, Secondary
 from kern.execution.attempt import Attempt
 from kern.execution.limits import check_usage
 from kern.execution.middleware import around_model
+from kern.execution.observing import around_answer
 from kern.execution.pricing import priced
 from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
 from kern.models.cache import cached
@@ -183,8 +184,10 @@ async def ask_secondary(
     """
     await attempt.journal.commit()
     await check_usage(attempt)
-    ask = around_model(attempt.spec.middleware, attempt.info, partial(respond, cached(model)))
-    return await priced(attempt, model, ask(ModelRequest(messages, output_schema=form)))
+    middleware, info = attempt.spec.middleware, attempt.info
+    ask, request = partial(respond, cached(model)), ModelRequest(messages, output_schema=form)
+    answer = priced(attempt, model, around_model(middleware, info, ask)(request))
+    return await around_answer(middleware, info, model, request, answer)
 
 
 def _keep(attempt: Attempt, name: str, response: ModelResponse, message: Message) -> None:

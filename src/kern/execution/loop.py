@@ -18,6 +18,7 @@ from kern.execution.hook_calls import run_post_hooks, run_pre_hooks, start_in_ba
 from kern.execution.limits import check_turns, check_usage
 from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
+from kern.execution.observing import observed_by
 from kern.execution.offering import disconnect, list_tools
 from kern.execution.requirements import foresee
 from kern.execution.retrying import pause_before_retry
@@ -25,7 +26,7 @@ from kern.execution.sessions import introduce, leave
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
 from kern.run.printable import one_line
-from kern.run.steps import AttemptBegun
+from kern.run.steps import AttemptBegun, Traced
 
 logger = logging.getLogger("kern")
 
@@ -58,6 +59,8 @@ async def carry_out(attempt: Attempt) -> None:
 async def _carry_out(attempt: Attempt) -> None:
     await attempt.replay()
     spec = attempt.spec
+    if spec.middleware:
+        _note_trace(attempt)
     attempt.tools = spec.tools
     if spec.dependencies or attempt.options:
         await resolve_dependencies(attempt)
@@ -81,6 +84,16 @@ async def _carry_out(attempt: Attempt) -> None:
             await _pause(attempt, error)
 
 
+def _note_trace(attempt: Attempt) -> None:
+    """Journal the trace of the first attempt, and let observers of a later one know of it."""
+    first, entries = attempt.state.trace, attempt.journal.entries
+    for each in observed_by(attempt.spec.middleware):
+        if attempt.number > 1 or first is not None:
+            each.goes_on(attempt.info, first, entries[-1].step if entries else None)
+        if (attempt.number == 1 or first is None) and (trace := each.trace()) is not None:
+            attempt.journal.keep(Traced(trace))
+
+
 async def _pause(attempt: Attempt, failure: ModelError) -> None:
     """Wait until what a foreground run failed of may have passed."""
     attempt.journal.break_call()
@@ -92,27 +105,32 @@ async def _pause(attempt: Attempt, failure: ModelError) -> None:
 
 
 async def _go_on(attempt: Attempt) -> None:
-    """Carry the run on from what its steps say to its answer."""
-    state, hooks = attempt.state, attempt.spec.hooks
+    """Carry the run on from what its steps say to its end."""
+    state = attempt.state
     while True:
         if managed.manager is not None:
             await stop_if_cancelled(attempt.output.run_id)
         if state.is_answered:
-            if attempt.answering is not None and not await is_fit(attempt):
-                continue
-            if hooks is not None:
-                await run_post_hooks(attempt, hooks)
-            if attempt.answering is not None:
-                await suggest(attempt)
-            if attempt.spec.session_rules is not None:
-                await leave(attempt, attempt.spec.session_rules)
-            if hooks is not None:
-                start_in_background(attempt, hooks)
-            return
-        if state.turns and state.turns[-1].open_calls:
-            await use_tools(attempt, state.turns[-1])
+            if attempt.answering is None or await is_fit(attempt):
+                return await _finish(attempt)
+        elif state.turns and state.turns[-1].open_calls:
+            if await use_tools(attempt, state.turns[-1]):
+                return await _finish(attempt)
         else:
             await _ask(attempt)
+
+
+async def _finish(attempt: Attempt) -> None:
+    """Do what follows the run's answer, or its calls that are left to the client."""
+    spec, hooks = attempt.spec, attempt.spec.hooks
+    if hooks is not None:
+        await run_post_hooks(attempt, hooks)
+    if attempt.answering is not None and attempt.state.is_answered:
+        await suggest(attempt)
+    if spec.session_rules is not None:
+        await leave(attempt, spec.session_rules)
+    if hooks is not None:
+        start_in_background(attempt, hooks)
 
 
 async def _resume(attempt: Attempt) -> None:
@@ -201,6 +219,7 @@ async def _respond(attempt: Attempt) -> ModelResponse:
         settings={"tools": attempt.provided} if attempt.provided else {},
         memo=attempt.memo,
         session_id=attempt.output.session_id,
+        options=spec.call_options,
     )
     if not spec.middleware:
         return await ask_model(attempt, request)

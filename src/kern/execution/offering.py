@@ -23,6 +23,7 @@ async def list_tools(attempt: Attempt) -> None:
     Raises:
         ConfigurationError: two tools have one name.
         ToolsetError: the agent's function of tools failed, or a toolset or toolkit.
+        InvalidInputError: a tool of the run's client has the name of one of the agent's.
     """
     spec, rules = attempt.spec, attempt.spec.call_rules
     if rules is not None:
@@ -43,6 +44,11 @@ async def list_tools(attempt: Attempt) -> None:
         from kern.execution.knowledge import offer
 
         offer(attempt, told.retriever)
+    if rules is not None and rules.client:
+        from kern.run.overrides import check_names
+
+        check_names(rules.client, attempt.tools)
+        attempt.tools = {**attempt.tools, **rules.client}
     attempt.show_tools()
 
 

@@ -7,6 +7,7 @@ from typing import cast
 from kern.execution.attempt import Attempt
 from kern.models.base import Model
 from kern.run.agent import RunOutput
+from kern.run.base import RunStatus
 from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.message import Message
@@ -28,9 +29,11 @@ def show(attempt: Attempt) -> None:
     output.content = attempt.journal.unfinished_text or state.answer_text
     if state.told is not None or state.searched:
         output.references = [*state.references]
+    output.tools = [turn.executions[place] for turn in turns for place in sorted(turn.executions)]
+    if attempt.spec.call_rules is not None and attempt.spec.call_rules.client:
+        _show_client_calls(attempt)
     if attempt.answering is not None or state.hooks:
         _show_answer(attempt)
-    output.tools = [turn.executions[place] for turn in turns for place in sorted(turn.executions)]
     duration, output.metrics = output.metrics.duration, state.metrics
     output.metrics.duration = duration
     if state.children:
@@ -47,6 +50,18 @@ def show(attempt: Attempt) -> None:
         output.session_state = attempt.session_state.stored
 
 
+def _show_client_calls(attempt: Attempt) -> None:
+    """Let the output of a run that ends with calls of its client's tools show them."""
+    output, state = attempt.output, attempt.journal.state
+    if output.status not in (RunStatus.running, RunStatus.completed) or not state.turns:
+        return
+    last = state.turns[-1]
+    if left := [last.execution(place) for place, _ in last.open_calls]:
+        output.tools += left
+        if not state.is_shown:
+            output.content = last.message.text or None
+
+
 def _show_answer(attempt: Attempt) -> None:
     """Let the output show the value of the answer, and what secondary models have said."""
     output, state = attempt.output, attempt.journal.state
@@ -57,10 +72,13 @@ def _show_answer(attempt: Attempt) -> None:
         text = state.answer_text or ""
         if state.replaced is not None:
             text = shown(state.replaced[0])
-        parts = output.messages[-1].parts
-        made = [each for each in parts if isinstance(each, ImagePart | AudioPart | FilePart)]
+        place = len(output.messages) - 1
+        while place and output.messages[place].role == "tool":  # It has answered with its calls.
+            place -= 1
+        draft = output.messages[place]
+        made = [each for each in draft.parts if isinstance(each, ImagePart | AudioPart | FilePart)]
         content: Content = (TextPart(text), *made) if made else text
-        output.messages[-1] = Message("assistant", content)
+        output.messages[place] = Message("assistant", content, draft.tool_calls)
     if answer is not None:
         # It is a value of JSON here; the agent's methods make an instance of it.
         output.content, output.content_type = cast("tuple[str, str]", answer)

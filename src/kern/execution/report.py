@@ -9,11 +9,18 @@ from typing_extensions import override
 
 from kern.errors import CheckError, KernError
 from kern.execution.middleware import Middleware
+from kern.execution.observing import Observer
 from kern.run.agent import RunOutput
 from kern.run.base import RunInfo, RunStatus
 from kern.run.printable import one_line
 
 logger = logging.getLogger("kern.runs")
+
+ended: list[Callable[[RunInfo, RunStatus, float], None]] = []
+"""Called with each attempt that has come to its end in this process.
+
+They are given the run, what it is since then, and the seconds that the attempt took.
+"""
 
 
 class RunLog(Middleware):
@@ -47,7 +54,11 @@ class RunLog(Middleware):
 
 def with_log(middleware: Sequence[Middleware]) -> Sequence[Middleware]:
     """Return the middleware of a run, with the log around it where somebody wants that."""
-    return (_LOG, *middleware) if logger.isEnabledFor(logging.INFO) else middleware
+    if not logger.isEnabledFor(logging.INFO):
+        return middleware
+    # Observers of all runs come first; what is logged belongs to their spans.
+    within = next((at for at, of in enumerate(middleware) if not isinstance(of, Observer)), None)
+    return (*middleware[:within], _LOG, *([] if within is None else middleware[within:]))
 
 
 def log_failure(

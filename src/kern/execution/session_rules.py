@@ -38,17 +38,19 @@ class SessionRules:
         """Return the output as it is stored."""
         if self.stores_tools or not any(map(_is_of_tools, output.messages)):
             return output
-        kept = [each for each in output.messages if each.role != "tool"]
-        return replace(
-            output,
-            messages=[
-                replace(each, tool_calls=[], provider=None, provider_items=[])
-                if each.tool_calls
-                else each
-                for each in kept
-                if each.text or not each.tool_calls
-            ],
-        )
+        own = output.messages
+        end = len(own)
+        if output.client_calls:  # A later run goes on from the answer with them.
+            end = max(place for place, each in enumerate(own) if each.tool_calls)
+        kept = [each for each in own[:end] if each.role != "tool"]
+        said = [
+            replace(each, tool_calls=[], provider=None, provider_items=[])
+            if each.tool_calls
+            else each
+            for each in kept
+            if each.text or not each.tool_calls
+        ]
+        return replace(output, messages=[*said, *own[end:]])
 
 
 def _is_of_tools(message: Message) -> bool:

@@ -105,7 +105,7 @@ async def summary_of(attempt: Attempt) -> str | None:
 async def _summarize(attempt: Attempt, rules: SessionRules) -> None:
     """Have the summary of the session made, once, and store it."""
     store, output, how = attempt.store, attempt.output, rules.summarizing
-    if how is None or store is None:
+    if how is None or store is None or attempt.unstored:
         return
     if not attempt.state.answers_of(SESSION_SUMMARY):
         row = await until_available(lambda: store.sessions.get(output.session_id))

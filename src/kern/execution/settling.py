@@ -1,6 +1,7 @@
 """How an attempt comes to its end in the database: settled, postponed, refused or released."""
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -72,6 +73,14 @@ async def settle(attempt: Attempt) -> None:
     # A child that was answered itself in this moment has found no paused parent.
     elif status is RunStatus.paused and await answers_of_children(attempt):
         await wake_paused(attempt.store, output.run_id)
+    await erase_unstored(attempt.store, output.run_id, settled)
+
+
+async def erase_unstored(store: Store, run_id: str, settled: Settled | None) -> None:
+    """Erase a run that was settled just now, if nothing of it is to be kept."""
+    if settled is not None and settled.unstored and settled.status.is_terminal:
+        with suppress(DatabaseError):  # The sweep will do it.
+            await store.erasing.erase([run_id])
 
 
 def _kept(attempt: Attempt) -> KeptRun:
@@ -179,6 +188,8 @@ async def show_current(attempt: Attempt) -> None:
     record = await until_available(lambda: store.get(output.run_id))
     if record is not None:
         attempt.output = RunOutput.from_record(record)
+    else:  # It is erased; only what has ended is.
+        output.status, output.error, output.error_kind = RunStatus.cancelled, None, None
 
 
 async def _write_end(attempt: Attempt, store: Store, rows: list[JournalRow]) -> Settled | None:

@@ -10,9 +10,10 @@ from kern.execution.call_rules import CallRules
 from kern.execution.context_rules import ContextRules
 from kern.execution.hooks import Hooks
 from kern.execution.middleware import Middleware
+from kern.execution.observing import with_observers
 from kern.execution.retrying import Retrying
 from kern.execution.session_rules import SessionRules
-from kern.models.base import Model, ToolChoice
+from kern.models.base import CallOptions, Model, ToolChoice
 from kern.models.fallback import FallbackConfig
 from kern.run.state import StateRules
 from kern.run.usage import UsageLimits
@@ -182,6 +183,7 @@ class Spec(msgspec.Struct, frozen=True):
         session_rules: what its runs leave in their session beside themselves, or None.
         hooks: what is called before and after a run, or None for nothing.
         retrying: how a failed run is tried again, or None for kern's own way.
+        call_options: how one run has its model answer, or None.
     """
 
     id: str
@@ -212,6 +214,7 @@ class Spec(msgspec.Struct, frozen=True):
     session_rules: SessionRules | None
     hooks: Hooks | None
     retrying: Retrying | None
+    call_options: CallOptions | None = None
 
     @classmethod
     def of(cls, definition: Definition, dependencies: Mapping[str, object] | None = None) -> "Spec":
@@ -221,7 +224,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition: an agent.
             dependencies: those of a run, over the agent's.
         """
-        middleware = tuple(definition.middleware)
+        middleware = tuple(with_observers(definition.middleware))
         if definition.debug_mode:
             middleware = (*middleware, debug_log(definition.debug_level))
         return cls(

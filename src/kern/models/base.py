@@ -46,6 +46,26 @@ class OutputSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class CallOptions:
+    """How an answer is to be made, in words for all providers; None for what the model says.
+
+    They win over the model's own parameters, and the settings of a request over both. A model
+    leaves out what its provider does not know.
+
+    Attributes:
+        max_output_tokens: tokens of the answer at most, with its reasoning.
+        reasoning_effort: how long the model thinks; see :data:`kern.run.overrides.EFFORTS`.
+        temperature: the sampling temperature.
+        top_p: the share of probability to sample from.
+    """
+
+    max_output_tokens: int | None = None
+    reasoning_effort: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """What a model is asked.
 
@@ -61,6 +81,7 @@ class ModelRequest:
         memo: what models keep from one call of a run to the next, each under its provider's name,
             such as the messages in the form in which they are sent.
         session_id: the conversation; requests that go on from one another have the same one.
+        options: how the answer is to be made, where this call says so.
     """
 
     messages: Sequence[Message]
@@ -71,6 +92,7 @@ class ModelRequest:
     settings: Mapping[str, object] = field(default_factory=dict)
     memo: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
     session_id: str | None = None
+    options: CallOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +232,11 @@ class Model(ABC):
     def origin(self) -> str:
         """Who answers; handles and items of an answer mean nothing to any other."""
         return f"{self.provider} {self.id}"
+
+    @property
+    def server_address(self) -> str | None:
+        """Its server by host, port and path, with nothing secret; None where it has none."""
+        return None
 
     async def prepare(self) -> None:  # noqa: B027 # most have nothing to load
         """Load what the first call needs, before others have to wait for it.

@@ -115,6 +115,8 @@ class ResponseCache:
             None if schema is None else [schema.name, schema.schema, schema.strict, schema.mode],
             request.settings,
         ]
+        if request.options is not None:
+            asked.append(asdict(request.options))
         name = sha256(json.dumps(asked, sort_keys=True, default=_plain).encode()).hexdigest()
         return self.directory / name[:2] / f"{name}.json"
 

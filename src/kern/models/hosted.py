@@ -88,6 +88,11 @@ class HostedModel(Model):
     def origin(self) -> str:
         return " ".join((self.provider, self._service.server, self.id))
 
+    @property
+    @override
+    def server_address(self) -> str:
+        return self._service.server
+
     @override
     async def prepare(self) -> None:
         await self._service.prepare()

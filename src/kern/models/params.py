@@ -1,11 +1,12 @@
 """The parameters that users give beside kern's own: joined if they can be, else refused."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import NamedTuple
 
 from kern.errors import ConfigurationError, ModelError
-from kern.models.base import ModelRequest
-from kern.models.values import members_of
+from kern.models.base import CallOptions, ModelRequest
+from kern.models.values import Json, members_of
 
 
 class Params(NamedTuple):
@@ -108,6 +109,12 @@ def settings_of(request: ModelRequest, set_here: frozenset[str]) -> Mapping[str,
     if set_twice := set_here & request.settings.keys():
         raise set_by_both(set_twice)
     return request.settings
+
+
+def given_options(options: CallOptions) -> Json:
+    """Return what a call says of how it is to be answered, by name."""
+    values = {each.name: getattr(options, each.name) for each in fields(options)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def set_by_both(names: Iterable[str]) -> ModelError:

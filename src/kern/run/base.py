@@ -65,6 +65,8 @@ class RunInfo:
         user_id: on whose behalf it runs.
         attempt: which attempt at the run this is, from 1 on.
         parent_run_id: the run whose tool started it.
+        agent_name: what people call its agent, where that is known.
+        traceparent: the trace that it was submitted in, as W3C Trace Context writes it, or None.
     """
 
     run_id: str
@@ -73,6 +75,8 @@ class RunInfo:
     user_id: str | None
     attempt: int
     parent_run_id: str | None
+    agent_name: str | None = None
+    traceparent: str | None = None
 
 
 Deps = TypeVar("Deps", bound=Mapping[str, object], default=Mapping[str, object], covariant=True)

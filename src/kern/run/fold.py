@@ -56,6 +56,7 @@ from kern.run.steps import (
     ToolEnded,
     ToolsBegun,
     ToolSlice,
+    Traced,
 )
 from kern.run.turn import Turn
 
@@ -82,6 +83,7 @@ class RunState:
         changes: what the steps have changed in the state of the session, together.
         children: what each of the runs has used that tool calls are, once it has ended.
         hooks: the hooks that have ended; those after an answer that was refused are left out.
+        trace: the trace that the first attempt was observed in.
         next_event: the number of the next event.
         last_seq: the number of the last row.
 
@@ -114,6 +116,7 @@ class RunState:
     changes: StatePatch | None = None
     children: tuple[Metrics, ...] = ()
     hooks: tuple[HookEnded, ...] = ()
+    trace: str | None = None
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
 
@@ -266,6 +269,8 @@ class RunState:
                 before = told_text(self.hooks, self.answer_text)
                 self.hooks = (*self.hooks, step)
                 yield from hook_events(step, before)
+            case Traced(traceparent):
+                self.trace = traceparent
             case None | StateChanged():
                 pass
             case step:

@@ -10,6 +10,9 @@ from kern.run.content import TextPart
 from kern.run.message import Message, Role
 from kern.run.openai_form import own_part
 
+OVERRIDES = "overrides"
+"""The option of a stored input that says what the run has otherwise than its agent says."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunInput:
@@ -131,7 +134,7 @@ def _says_something(message: Message) -> bool:
     content = message.content
     if isinstance(content, tuple) and any(not isinstance(part, TextPart) for part in content):
         return True
-    return bool(message.text.strip())
+    return bool(message.text.strip()) or message.role == "tool"
 
 
 def messages_of(values: dict[str, object]) -> list[Message]:

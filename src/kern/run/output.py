@@ -197,6 +197,15 @@ class RunOutput(Made, Generic[Output]):
         waiting = [each.tool_execution for each in self.active_requirements]
         return [each for each in waiting if each.external_execution_required]
 
+    @property
+    def client_calls(self) -> list[ToolExecution]:
+        """The calls of its client's tools with which it ended; a later run begins with the results.
+
+        See :class:`~kern.run.overrides.Overrides`.
+        """
+        has_answered = self.status in (RunStatus.completed, RunStatus.regenerated)
+        return [each for each in self.tools if each.result is None] if has_answered else []
+
     def get_content_as_string(self) -> str:
         """Return the content as a text: what is no text, as JSON."""
         return shown(self.content)

@@ -46,6 +46,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
         lineage: from which run it was branched off, as JSON text, or None.
         branch: what is written with it where it was branched off.
         foreground: whether it belongs to a caller who waits for it.
+        unstored: whether nothing of it is kept once it has ended.
         media: what the blobs in its input stand for, by their hash; it is written beside the row.
         is_new_session: whether its session is one that nobody else knows of.
         chosen: which of ``"run_id"`` and ``"session_id"`` its caller has named; what others call
@@ -75,6 +76,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     output_schema: str | None = None
     lineage: str | None = None
     foreground: bool = False
+    unstored: bool = False
     branch: Branch | None = None
     is_new_session: bool = False
     chosen: tuple[str, ...] = ()
@@ -96,12 +98,13 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     it. ``usage_limits`` is how much it may use beside what its agent allows, as JSON text;
     ``output_schema`` the form of its answer where it is not its agent's, likewise. ``lineage`` says
     from which run it was branched off, as JSON text, ``replaced_by`` which one stands in its place,
-    and ``foreground`` whether it belongs to a caller who waits. ``budgeted`` says of a run that was
+    ``foreground`` whether it belongs to a caller who waits, and ``unstored`` whether nothing of it
+    is kept once it has ended. ``budgeted`` says of a run that was
     accepted or claimed whether its user has a budget. ``usage``, and ``beginning``, the first
     characters of the input's JSON text, only a listed run has; it has neither ``input`` nor
     ``output``. ``media`` is what the blobs in the input stand for, by their hash; only a run that
     was just accepted has it. So it is with ``is_new_session``: whether its session was made with
-    it.
+    it. ``traceparent``, the trace that it was submitted in, only one has that is to be executed.
     """
 
     run_id: str
@@ -133,6 +136,7 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     lineage: str | None = None
     foreground: bool = False
     replaced_by: str | None = None
+    unstored: bool = False
     remaining: float | None = None
     waiting: bool = False
     input: str | None = None
@@ -143,6 +147,7 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     beginning: str | None = None
     media: Mapping[str, bytes] | None = None
     is_new_session: bool = False
+    traceparent: str | None = None
 
     def __repr__(self) -> str:
         return f"RunRecord({self.run_id!r}, {self.status})"

@@ -12,12 +12,15 @@ from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
 from kern.run.state import StatePatch
 
-VERSION = 4
+VERSION = 5
 """The version of the journal that this kern writes, and the newest that it reads.
 
 It counts up when older versions of kern could not execute a run by what a newer one writes. A run
 that has a limit of cost of its own needs version 2.
 """
+
+OVERRIDES_VERSION = 5
+"""The version from which on a run may have something otherwise than its agent says."""
 
 PAUSE_VERSION = 4
 """The version from which on a run may wait for more than a confirmation."""
@@ -57,6 +60,19 @@ class AttemptBegun(Step):
 
     attempt: int
     starts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Traced(Step):
+    """The first attempt was observed; later ones refer to it.
+
+    Attributes:
+        traceparent: in which trace, as W3C Trace Context writes it.
+    """
+
+    skippable: ClassVar[bool] = True
+
+    traceparent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +451,7 @@ AnyStep: TypeAlias = (
     | ChildEnded
     | ToolSlice
     | CustomHappened
+    | Traced
 )
 
 PIECE_KINDS = tuple(kind.__name__ for kind in (CallBegun, TextSlice))

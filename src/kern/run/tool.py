@@ -1,5 +1,6 @@
 """Tools, as the model is told of them and as a run has used them."""
 
+import re
 from collections.abc import KeysView, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,9 @@ from kern.errors import InvalidInputError
 from kern.run.asked import UserFeedbackQuestion, UserInputField
 from kern.run.codec import decode_object, dump
 from kern.run.metrics import ToolCallMetrics
+
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What every provider accepts as the name of a tool."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ class Exchange:
 
     async def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if not self.trickle:
+            self.record.sent = time.monotonic()
             self.response = web.Response(status=status, headers=headers, body=body)
             await self.response.prepare(self._request)
             await self.response.write_eof()
@@ -138,6 +139,7 @@ class Exchange:
         await self.response.prepare(self._request)
 
     async def _write_frames(self, frames: list[bytes]) -> None:
+        self.record.sent = time.monotonic()
         if not self.trickle:
             await self.response.write(b"".join(frames))
             return

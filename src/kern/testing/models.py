@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from inspect import isawaitable
@@ -137,11 +137,10 @@ class FunctionModel(Model):
                 content=text,
             )
         if reply.status == "incomplete":
-            kind: ModelErrorKind = "incomplete"
-            if reply.reason == "content_filter":
-                kind = "content_filter"
             raise ModelError(
-                f"{self.id} broke off its answer: {reply.reason}.", kind=kind, content=text
+                f"{self.id} broke off its answer: {reply.reason}.",
+                kind=_BROKEN_OFF.get(reply.reason, "incomplete"),
+                content=text,
             )
         if not (text or reply.calls or reply.refused is not None):
             raise ModelError(f"{self.id} gave an empty answer.", kind="empty", transient=True)
@@ -196,6 +195,12 @@ class ScriptedModel(FunctionModel):
     def _next(self, request: ModelRequest) -> Answer:
         answer = self.script.popleft() if self.script else self.default
         return answer(request) if callable(answer) else answer
+
+
+_BROKEN_OFF: Mapping[str, ModelErrorKind] = {
+    "content_filter": "content_filter",
+    "max_output_tokens": "output_limit",
+}
 
 
 def _pieces(reply: Reply, calls: list[ToolCall]) -> Iterator[Reasoning | Text | CallArguments]:

@@ -22,6 +22,8 @@ class RequestRecord:
         arrived: when the request was complete.
         started: when the first byte of the reply was sent.
         finished: when the server had done all that the reply says.
+        sent: when the last piece of the reply was handed over; who reads it may act on it before
+            the server has finished.
         disconnected: when the client closed the connection with the reply not complete.
         response_id: the id of the response that answers it.
     """
@@ -34,6 +36,7 @@ class RequestRecord:
     body: Mapping[str, Any] = field(default_factory=dict)
     started: float | None = None
     finished: float | None = None
+    sent: float | None = None
     disconnected: float | None = None
     response_id: str | None = None
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import InitVar, dataclass, field, replace
@@ -25,7 +24,7 @@ from kern.run.codec import decode_object
 from kern.run.content import Content, TextPart, is_content
 from kern.run.message import Message
 from kern.run.requirement import CallPaused, OnExpiry
-from kern.run.tool import ToolSchema
+from kern.run.tool import TOOL_NAME, ToolSchema
 from kern.tools.rules import (
     Interrupt,
     ToolRules,
@@ -40,9 +39,6 @@ logger = logging.getLogger("kern")
 
 # How long a call that is stopped from outside is waited for, in seconds.
 _GRACE = 1.0
-
-# What every provider accepts.
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +160,7 @@ class Tool(ABC):
             ConfigurationError: a rule or the name cannot be used.
             TypeError: there is no such rule; the text names the nearest one.
         """
-        if not _NAME.fullmatch(schema.name):
+        if not TOOL_NAME.fullmatch(schema.name):
             raise ConfigurationError(
                 f"{schema.name!r} cannot name a tool: use 1 to 64 letters, digits, underscores and "
                 "dashes. @tool(name=...) gives a function another name."

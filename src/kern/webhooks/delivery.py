@@ -127,6 +127,9 @@ def _body(record: RunRecord) -> bytes:
     run = RunOutput.from_record(record)
     known = run.to_dict()
     data = {name: known[name] for name in _FIELDS}
+    if run.metadata is not None:  # What a server remembers of its requests is not for others.
+        told = {key: each for key, each in run.metadata.items() if not key.startswith("kern.")}
+        data["metadata"] = told or None
     ended = record.finished_at or record.created_at
     large: tuple[str, ...] = ("content", "metadata", "error")
     if run.is_paused:

@@ -229,7 +229,7 @@ async def test_why_an_answer_ended(
 @pytest.mark.parametrize(
     ("reason", "kind", "remedy"),
     [
-        ("max_tokens", "incomplete", "Raise max_tokens"),
+        ("max_tokens", "output_limit", "Raise max_tokens"),
         ("model_context_window_exceeded", "context_length", "Show it less of the history"),
     ],
 )

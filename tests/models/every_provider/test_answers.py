@@ -7,7 +7,7 @@ from asking import Ask, pieces_and_whole
 from provider_runs import SIGNATURE
 from providers import PNG, Provider
 
-from kern.errors import ModelError
+from kern.errors import ModelError, OutputLimitError
 from kern.models.anthropic import Claude
 from kern.models.base import CallArguments, Model, ModelRequest, OutputSchema, Reasoning
 from kern.models.openai import OpenAIResponses
@@ -201,9 +201,10 @@ async def test_an_answer_that_is_cut_off_keeps_its_text(
     model: Model, server: ProtocolServer, ask: Ask
 ) -> None:
     server.default = Reply.incomplete("Once upon").calling(("weather", {"city": "Paris"}))
-    with pytest.raises(ModelError, match=r"test-model broke off its answer: .* Raise max_") as told:
+    reason = r"test-model broke off its answer: .* Raise max_"
+    with pytest.raises(OutputLimitError, match=reason) as told:
         await ask(model, "Hi")
-    assert (told.value.kind, told.value.transient) == ("incomplete", False)
+    assert (told.value.kind, told.value.transient) == ("output_limit", False)
     assert told.value.content == "Once upon"
 
 

@@ -30,6 +30,29 @@ class SyncControlling(Controlling[Deps, Output]):
             self.acancel_run(run_id, user_id=user_id)
         )
 
+    def erase_run(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """Erase a run, and the runs that its calls have started: cancel what has not ended.
+
+        From then on none of them is known, and the id cannot be used again. What they were given,
+        said and did is deleted: at once, or as soon as the run has stopped. Runs that were branched
+        off it have copies, and stay; so does the state of its session.
+
+        Args:
+            run_id: the run.
+            user_id: the user whose run it must be; by default any.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            InvalidInputError: an argument cannot be used.
+            ConfigurationError: the agent has no db.
+            DatabaseError: the database refused, or is away; erase it again.
+        """
+        return blocking("await agent.aerase_run(...)").call(
+            self.aerase_run(run_id, user_id=user_id)
+        )
+
     def wait_run(
         self,
         run_id: str,

@@ -147,9 +147,14 @@ class SyncRunning(Running[Deps, Output]):
             add_history_to_context: in place of what the agent says, as for the next two.
             add_dependencies_to_context: likewise.
             add_session_state_to_context: likewise.
+            store: False to have nothing of the run kept once it has ended: it is journaled only
+                until then. Not with ``background``. See ``docs/operations.md``.
             raise_on_error: False to return a foreground run that failed, with its error, instead
                 of raising it; by default the agent's.
             debug_mode: log what the run does, at the level DEBUG.
+            overrides: what this run has otherwise than the agent says: more instructions, tools
+                that the client calls, how the model answers. See
+                :class:`~kern.run.overrides.Overrides`.
 
         Returns:
             The run as it ended (COMPLETED, or CANCELLED), or with ``background`` as it was

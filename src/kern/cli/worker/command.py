@@ -108,6 +108,14 @@ LogForm = Annotated[
     Log,
     typer.Option("--log", help="What is printed for each state change: a line, or a JSON object."),
 ]
+Otel = Annotated[
+    bool,
+    typer.Option(
+        help="Send spans and metrics of runs by OpenTelemetry, as OTEL_* in the environment say: "
+        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME and so on. It needs the extra telemetry, "
+        "opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http.",
+    ),
+]
 
 
 def worker(
@@ -122,6 +130,7 @@ def worker(
     port: Port = None,
     host: Host = "127.0.0.1",
     log: LogForm = Log.text,
+    otel: Otel = False,
 ) -> None:
     """Execute the background runs of agents until SIGTERM or Ctrl-C.
 
@@ -140,7 +149,10 @@ def worker(
     from kern.dispatch.settings import Settings
 
     Settings.of()  # Each process would find a mistake for itself, again and again.
-    options, stream = Options(targets, grace, log.value, database_wait), claim_output(log.value)
+    options, stream = (
+        Options(targets, grace, log.value, database_wait, otel),
+        claim_output(log.value),
+    )
     count = processes or os.cpu_count() or 1
     made = _supervisor(options, count, stream) if count > 1 else _process(options, stream)
     if port is None:

@@ -1,16 +1,18 @@
 """What a worker prints: a line a state change, for people or for programs."""
 
-import json
 import logging
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from typing_extensions import override
 
+from kern.telemetry.logs import JsonFormatter, RunIds, fields_of
+
 logger = logging.getLogger("kern.worker")
 
-_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+# What people find elsewhere, and programs want.
+_FOR_PROGRAMS = ("session_id", "trace_id", "span_id")
 
 
 class Stream(Protocol):
@@ -45,7 +47,7 @@ def tell(event: str, **fields: object) -> None:
     logger.info(event, extra={"event": event, **fields})
 
 
-def log_to(stream: Stream, form: str, *, with_pid: bool) -> None:
+def log_to(stream: Stream, form: str, *, with_pid: bool, with_traces: bool = False) -> None:
     """Print from now on what the worker, its runs and the queue report.
 
     It is called after the user's modules were imported, so that what they set up for logging
@@ -55,9 +57,12 @@ def log_to(stream: Stream, form: str, *, with_pid: bool) -> None:
         stream: where to.
         form: ``text`` or ``json``.
         with_pid: whether lines of text name the process.
+        with_traces: whether records have the ids of runs and traces.
     """
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter(with_pid))
+    handler.setFormatter(JsonFormatter() if form == "json" else _TextFormatter(with_pid))
+    if with_traces:
+        handler.addFilter(RunIds())
     for name in ("kern", "kern.runs", "kern.worker", "pgqueuer"):
         # The user's logging.config disables by default what it does not know.
         logging.getLogger(name).disabled = False
@@ -73,22 +78,6 @@ def log_to(stream: Stream, form: str, *, with_pid: bool) -> None:
         root.addHandler(handler)
 
 
-class _JsonFormatter(logging.Formatter):
-    """One JSON object a record."""
-
-    @override
-    def format(self, record: logging.LogRecord) -> str:
-        fields = _fields(record)
-        line: dict[str, object] = {"time": datetime.fromtimestamp(record.created, UTC).isoformat()}
-        if "event" not in fields:
-            line["level"] = record.levelname.lower()
-            line["logger"] = record.name
-            line["message"] = record.getMessage()
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps({**line, **fields, "pid": record.process}, default=str)
-
-
 class _TextFormatter(logging.Formatter):
     """One line a record, and a traceback below it."""
 
@@ -98,7 +87,7 @@ class _TextFormatter(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        fields = _fields(record)
+        fields = fields_of(record)
         event = fields.pop("event", None)
         words = [f"{datetime.fromtimestamp(record.created):%H:%M:%S}"]
         if self._with_pid:
@@ -113,13 +102,9 @@ class _TextFormatter(logging.Formatter):
         return "\n".join(lines)
 
 
-def _fields(record: logging.LogRecord) -> dict[str, object]:
-    found = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def _describe(fields: dict[str, object]) -> str:
-    fields.pop("session_id", None)
+    for name in _FOR_PROGRAMS:
+        fields.pop(name, None)
     seconds, error = fields.pop("seconds", None), fields.pop("error", None)
     words = []
     for name, value in fields.items():

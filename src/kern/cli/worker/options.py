@@ -18,12 +18,14 @@ class Options:
         log: ``text`` or ``json``.
         database_wait: seconds for which the start waits for a database that cannot be reached
             yet; None for any time.
+        otel: whether runs are observed by OpenTelemetry.
     """
 
     targets: list[str]
     grace: float
     log: str
     database_wait: float | None = None
+    otel: bool = False
 
     def to_json(self) -> str:
         """Return them as text for another process."""

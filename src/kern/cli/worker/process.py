@@ -71,8 +71,17 @@ class WorkerProcess:
             KernError: the agents cannot be served.
         """
         try:
+            if self._options.otel:
+                from kern.telemetry import switch_on
+
+                switch_on()
             agents = load_agents(self._options.targets)
-            log_to(self._stream, self._options.log, with_pid=self._supervised)
+            log_to(
+                self._stream,
+                self._options.log,
+                with_pid=self._supervised,
+                with_traces=self._options.otel,
+            )
             names = [agent.id for agent in agents]
             tell("starting", agents=names, pid=os.getpid(), health=health)
             asyncio.run(self._serve(agents))

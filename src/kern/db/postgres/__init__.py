@@ -27,6 +27,7 @@ from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
 from kern.db.sync import SyncMethods
 from kern.db.sync_approvals import SyncApprovalMethods
+from kern.db.sync_keys import SyncKeyMethods
 from kern.db.sync_runs import SyncRunMethods
 from kern.db.tables import OtherTables, check_tables, url_of
 from kern.db.values import TablesVersion
@@ -161,7 +162,9 @@ class _PostgresServerDb(Methods):
         return self._target.open()
 
 
-class PostgresDb(SyncMethods, SyncRunMethods, SyncApprovalMethods, _PostgresServerDb):
+class PostgresDb(
+    SyncMethods, SyncRunMethods, SyncApprovalMethods, SyncKeyMethods, _PostgresServerDb
+):
     """Sessions, runs and their queue in PostgreSQL.
 
     Nothing is opened before the first use; then the tables are made or migrated. Objects with

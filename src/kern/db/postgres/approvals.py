@@ -53,15 +53,29 @@ VALUES ({", ".join(map(_given, _FIELDS))}) ON CONFLICT (id) DO """
         return _approval(rows[0]) if rows else None
 
     @override
-    async def find(self, wanted: ApprovalFilter, limit: int, offset: int = 0) -> list[Approval]:
-        where, values = _where(wanted)
-        page = f"ORDER BY created_at DESC, id DESC LIMIT {limit:d} OFFSET {offset:d}"
-        rows = await self._connections.fetch(f"{self._select}{where} {page}", *values)
+    async def find(
+        self, wanted: ApprovalFilter, limit: int, offset: int = 0, *, before: str | None = None
+    ) -> list[Approval]:
+        agents = wanted.agents if wanted.user_id is None else ()
+        if agents:
+            wanted = msgspec.structs.replace(wanted, agents=())
+        where, values = self._where(wanted, before)
+        # By the column, for which there is an index; what is selected has the same name.
+        order = "ORDER BY approval.created_at DESC, approval.id DESC LIMIT"
+        if agents:  # Each by itself: its index has them in their order.
+            values.append([*agents])
+            where = f""" WHERE id = ANY(ARRAY(
+    SELECT found.id FROM unnest(${len(values)}::text[]) AS of_agent CROSS JOIN LATERAL (
+        SELECT id FROM {self._table} AS approval{where or " WHERE true"} AND agent_id = of_agent
+        {order} {limit + offset:d}) AS found))"""
+        rows = await self._connections.fetch(
+            f"{self._select}{where} {order} {limit:d} OFFSET {offset:d}", *values
+        )
         return [_approval(row) for row in rows]
 
     @override
     async def count(self, wanted: ApprovalFilter) -> int:
-        where, values = _where(wanted)
+        where, values = self._where(wanted, None)
         statement = f"SELECT count(*) AS found FROM {self._table}{where}"
         found: int = (await self._connections.fetch(statement, *values))[0]["found"]
         return found
@@ -136,6 +150,21 @@ VALUES ({", ".join(map(_given, _FIELDS))}) ON CONFLICT (id) DO """
         for each in approvals:
             await connection.fetch(self._resolve, *_values(each))
 
+    def _where(self, wanted: ApprovalFilter, before: str | None) -> tuple[str, list[object]]:
+        columns = wanted.conditions()
+        values: list[object] = [*columns.values()]
+        conditions = [f"{each} = ${at}" for at, each in enumerate(columns, 1)]
+        if before is not None:
+            values.append(before)
+            conditions.append(
+                f"(created_at, id) < (SELECT created_at, id FROM {self._table} "
+                f"WHERE id = ${len(values)})"
+            )
+        if wanted.agents:
+            values.append([*wanted.agents])
+            conditions.append(f"agent_id = ANY(${len(values)})")
+        return f" WHERE {' AND '.join(conditions)}" if conditions else "", values
+
     async def _follow(
         self, connection: Connection, run: asyncpg.Record, approval: Approval
     ) -> None:
@@ -154,12 +183,6 @@ def _given(column: str) -> str:
 
 def _values(approval: Approval) -> tuple[object, ...]:
     return msgspec.structs.astuple(approval)
-
-
-def _where(wanted: ApprovalFilter) -> tuple[str, Sequence[object]]:
-    values = wanted.conditions()
-    conditions = " AND ".join(f"{each} = ${at}" for at, each in enumerate(values, 1))
-    return f" WHERE {conditions}" if conditions else "", [*values.values()]
 
 
 def _approval(row: asyncpg.Record) -> Approval:

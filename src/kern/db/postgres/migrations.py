@@ -275,4 +275,27 @@ CREATE TABLE {approvals} (
         "CREATE INDEX ON {approvals} (agent_id, created_at, id)",
         "CREATE INDEX ON {approvals} (user_id, created_at, id) WHERE user_id IS NOT NULL",
     ),
+    (
+        # An erased run has a moment since which nobody sees it; what has ended and is unstored yet
+        # is in the index only until it is erased.
+        "ALTER TABLE {runs} ADD COLUMN unstored boolean NOT NULL DEFAULT false, "
+        "ADD COLUMN erased_at timestamptz",
+        "CREATE INDEX ON {runs} (finished_at) WHERE unstored AND finished_at IS NOT NULL",
+        """
+CREATE TABLE {keys} (
+    key_id text PRIMARY KEY,
+    hash text NOT NULL UNIQUE,
+    name text,
+    user_id text NOT NULL,
+    scopes json NOT NULL,
+    agents json,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    last_used_at timestamptz
+) WITH (fillfactor = 80)""",
+        # One for every list: of all, a user.
+        "CREATE INDEX ON {keys} (created_at, key_id)",
+        "CREATE INDEX ON {keys} (user_id, created_at, key_id)",
+    ),
 )

@@ -77,6 +77,11 @@ class Names(msgspec.Struct, frozen=True):
         return self._quoted(f"{self.session_table}_approvals")
 
     @property
+    def keys(self) -> str:
+        """The table of the API keys."""
+        return self._quoted(f"{self.session_table}_keys")
+
+    @property
     def versions(self) -> str:
         """The table that holds the version of the others."""
         return self._quoted("kern_versions")

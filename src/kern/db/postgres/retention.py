@@ -65,7 +65,8 @@ class PostgresRetention(Retention):
         """Return the statement that looks at runs and does something with those to be deleted.
 
         The runs that are looked at are the next ones from a position on, so that a step costs the
-        same wherever it is; none that was accepted after the moment has ended before it.
+        same wherever it is; none that was accepted after the moment has ended before it. Behind
+        the erased runs, whose positions are below 0, come the others.
         """
         runs = self._names.runs
         return f"""
@@ -96,8 +97,8 @@ WITH looked_at AS MATERIALIZED (
     {act}
 SELECT (SELECT count(*) FROM done) AS runs,
     (SELECT array_agg(DISTINCT session_id) FROM done) AS sessions,
-    (SELECT max(position) FROM looked_at
-        HAVING count(*) = $3 AND bool_or(created_at < $1)) AS position"""
+    (SELECT CASE WHEN bool_or(created_at < $1) THEN max(position) ELSE 0 END FROM looked_at
+        HAVING count(*) = $3 AND (bool_or(created_at < $1) OR max(position) < 0)) AS position"""
 
     def _cleaning(self) -> list[str]:
         names = self._names
@@ -134,7 +135,7 @@ SELECT count(*) AS deleted FROM deleted"""
 async def forget_sessions(
     connections: Connections, names: Names, session_ids: Sequence[str], condition: str
 ) -> int:
-    """Delete those of the sessions that have no run any more, and say how many.
+    """Delete those of the sessions that have no run any more but erased ones, and say how many.
 
     The locks come first: a submit holds its session's, so the run is seen by the second
     statement, or finds no session and makes it again. A run of a caller's transaction holds
@@ -155,7 +156,7 @@ async def forget_sessions(
         deleted = await connection.fetch(
             f"DELETE FROM {names.sessions} AS session WHERE session_id = ANY($1) "
             f"AND NOT EXISTS (SELECT FROM {names.runs} AS runs "
-            "WHERE runs.session_id = session.session_id) RETURNING session_id",
+            "WHERE runs.session_id = session.session_id AND position > 0) RETURNING session_id",
             [row["session_id"] for row in rows],
         )
         await connection.execute(

@@ -13,7 +13,7 @@ _accepted = attrgetter(
     *("run_id", "session_id", "agent_id", "user_id", "input", "metadata", "parent_run_id"),
     *("streamed", "cancelled", "lease", "ordered", "priority", "run_at", "timeout"),
     *("max_attempts", "webhook", "executor", "traceparent", "journal_version"),
-    *("usage_limits", "output_schema", "lineage", "foreground"),
+    *("usage_limits", "output_schema", "lineage", "foreground", "unstored"),
 )
 
 _written = attrgetter("run_id", "seq", "event", "type", "skippable", "payload")

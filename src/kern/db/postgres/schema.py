@@ -72,6 +72,7 @@ def _statements(names: Names, version: int) -> Iterator[str]:
                 "budgets",
                 "states",
                 "approvals",
+                "keys",
                 "queue",
                 "enqueue",
                 "sessions_of_users",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 from typing_extensions import override
 
+from kern.db.erasing import IS_SEEN
 from kern.db.listing import BEGINNING, is_no_child
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
@@ -32,7 +33,8 @@ SELECT session_id, agent_id, user_id, name, (
     SELECT json_agg(json_build_array(key, value::text)) FROM {names.states} AS state
     WHERE state.session_id = session.session_id AND value IS NOT NULL) AS state,
     coalesce(metadata, (SELECT metadata FROM {runs} AS run
-        WHERE run.session_id = session.session_id ORDER BY position LIMIT 1)) AS metadata,
+        WHERE run.session_id = session.session_id AND position > 0
+        ORDER BY position LIMIT 1)) AS metadata,
     summary, data, created_at, updated_at
 FROM {sessions} AS session"""
         self._put = f"""
@@ -48,18 +50,19 @@ RETURNING session_id"""
 UPDATE {sessions} AS session SET summary = $4
 FROM {runs} AS run
 WHERE session.session_id = $1 AND run.run_id = $2 AND run.session_id = $1 AND run.attempt = $3
-    AND run.status = 'RUNNING'
+    AND run.status = 'RUNNING' AND NOT run.unstored
 RETURNING session.session_id"""
         self._records = f"""
 SELECT {RECORD}, usage, input FROM {runs}
-WHERE run_id = ANY($1) AND session_id IS NOT NULL ORDER BY position"""
+WHERE run_id = ANY($1) AND session_id IS NOT NULL AND {IS_SEEN} ORDER BY position"""
         self._previews = f"""
 SELECT session_id, left(input::text, {BEGINNING}) AS input,
     left(output::text, {BEGINNING}) AS output
 FROM unnest($1::text[]) WITH ORDINALITY AS given (session_id, number) CROSS JOIN LATERAL (
     SELECT input, output, position FROM (
         SELECT input, output, position, status, replaced_by, parent_run_id, session_id
-        FROM {runs} AS run WHERE run.session_id = given.session_id
+        FROM {runs} AS run
+        WHERE run.session_id = given.session_id AND position > 0 AND {IS_SEEN}
         ORDER BY position LIMIT {NEWEST}) AS earliest
     WHERE status = 'COMPLETED' AND replaced_by IS NULL AND {is_no_child(runs, "earliest")}
     ORDER BY position LIMIT $2) AS shown
@@ -77,16 +80,19 @@ WITH given AS MATERIALIZED (
 ), run AS (
     INSERT INTO {runs} (run_id, session_id, parent_run_id, replaced_by, {COPIED})
     SELECT given.new, $2, parent.new, coalesce(successor.new, replaced_by), {COPIED}
-    FROM given JOIN {runs} AS runs ON runs.run_id = given.old
+    FROM given JOIN {runs} AS runs ON runs.run_id = given.old AND {IS_SEEN}
     LEFT JOIN given AS parent ON parent.old = runs.parent_run_id
     LEFT JOIN given AS successor ON successor.old = runs.replaced_by
     ORDER BY given.number
+    RETURNING run_id
+), copied AS (
+    SELECT old, new FROM given JOIN run ON run.run_id = new
 ), journal AS (
     INSERT INTO {names.events} (run_id, {JOURNAL}, created_at)
-    SELECT new, {JOURNAL}, created_at FROM given JOIN {names.events} AS event ON run_id = old
+    SELECT new, {JOURNAL}, created_at FROM copied JOIN {names.events} AS event ON run_id = old
 )
 INSERT INTO {names.blobs} (run_id, hash, chunk, data)
-SELECT new, hash, chunk, data FROM given JOIN {names.blobs} AS blob ON run_id = old"""
+SELECT new, hash, chunk, data FROM copied JOIN {names.blobs} AS blob ON run_id = old"""
         self._put_run = f"""
 INSERT INTO {runs} AS run (run_id, session_id, agent_id, user_id, parent_run_id, status, attempt,
     input, output, error, error_kind, usage, metadata, created_at, started_at, finished_at)
@@ -94,8 +100,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, coales
 ON CONFLICT (run_id) DO UPDATE SET status = excluded.status, output = excluded.output,
     error = excluded.error, error_kind = excluded.error_kind, usage = excluded.usage,
     metadata = excluded.metadata
-WHERE run.status NOT IN {LIVE} AND run.session_id = excluded.session_id
-    AND run.user_id IS NOT DISTINCT FROM excluded.user_id
+WHERE run.status NOT IN {LIVE} AND run.erased_at IS NULL
+    AND run.session_id = excluded.session_id AND run.user_id IS NOT DISTINCT FROM excluded.user_id
 RETURNING run_id"""
 
     @override
@@ -105,17 +111,39 @@ RETURNING run_id"""
 
     @override
     async def find(
-        self, wanted: SessionFilter, limit: int | None, offset: int = 0, *, oldest_first: bool
+        self,
+        wanted: SessionFilter,
+        limit: int | None,
+        offset: int = 0,
+        *,
+        oldest_first: bool,
+        after: str | None = None,
     ) -> list[SessionRow]:
+        agents = wanted.agents if wanted.user_id is None else ()
+        if agents:
+            wanted = wanted._replace(agents=())
         conditions, values = self._conditions(wanted)
-        order = "" if oldest_first else " DESC"
+        sessions = self._names.sessions
+        if after is not None:
+            values.append(after)
+            conditions.append(
+                f"(created_at, session_id) {'>' if oldest_first else '<'} (SELECT created_at, "
+                f"session_id FROM {sessions} WHERE session_id = ${len(values)})"
+            )
+        values += [limit, offset]
+        many, skipped = f"${len(values) - 1}::bigint", f"${len(values)}::bigint"
+        direction = "" if oldest_first else " DESC"
+        order = f"ORDER BY created_at{direction}, session_id{direction} LIMIT {many}"
+        if agents:  # Each by itself: its index has them in their order.
+            values.append([*agents])
+            conditions.append("agent_id = of_agent")
+            conditions = [
+                f"""session_id = ANY(ARRAY(
+    SELECT found.session_id FROM unnest(${len(values)}::text[]) AS of_agent CROSS JOIN LATERAL (
+        SELECT session_id FROM {sessions}{_where(conditions)} {order} + {skipped}) AS found))"""
+            ]
         rows = await self._fetch(
-            f"{self._select} {conditions} "
-            f"ORDER BY created_at{order}, session_id{order} "
-            f"LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}",
-            *values,
-            limit,
-            offset,
+            f"{self._select}{_where(conditions)} {order} OFFSET {skipped}", *values
         )
         return [_row(row) for row in rows]
 
@@ -123,7 +151,7 @@ RETURNING run_id"""
     async def count(self, wanted: SessionFilter) -> int:
         conditions, values = self._conditions(wanted)
         [row] = await self._fetch(
-            f"SELECT count(*) AS count FROM {self._names.sessions} {conditions}", *values
+            f"SELECT count(*) AS count FROM {self._names.sessions}{_where(conditions)}", *values
         )
         count: int = row["count"]
         return count
@@ -201,7 +229,7 @@ RETURNING run_id"""
         gone = await forget_sessions(self._connections, self._names, [session_id], "true")
         return gone > 0
 
-    def _conditions(self, wanted: SessionFilter) -> tuple[str, list[object]]:
+    def _conditions(self, wanted: SessionFilter) -> tuple[list[str], list[object]]:
         """Return the conditions that are asked for, so that each list finds its index."""
         values = list[object]()
         conditions = list[str]()
@@ -212,11 +240,16 @@ RETURNING run_id"""
             ("name IS NOT NULL AND strpos(lower(name), lower(${})) > 0", wanted.name),
             ("created_at >= ${}", wanted.since),
             ("created_at <= ${}", wanted.until),
+            ("agent_id = ANY(${})", [*wanted.agents] or None),
         ):
             if value is not None:
                 values.append(value)
                 conditions.append(condition.format(len(values)))
-        return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
+        return conditions, values
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _row(row: asyncpg.Record) -> SessionRow:

@@ -15,7 +15,9 @@ from kern.db.postgres.blobs import PostgresBlobs
 from kern.db.postgres.budgets import PostgresBudgets
 from kern.db.postgres.claiming import Claiming
 from kern.db.postgres.connections import Connections
+from kern.db.postgres.erasing import PostgresErasing
 from kern.db.postgres.hand_off import HandOff
+from kern.db.postgres.keys import PostgresKeys
 from kern.db.postgres.listener import Subscription
 from kern.db.postgres.names import Names
 from kern.db.postgres.outbox import PostgresOutbox
@@ -42,6 +44,7 @@ from kern.db.values import (
     Appended,
     Claim,
     Kind,
+    PoolUse,
     Resume,
     Settled,
     Signal,
@@ -78,12 +81,14 @@ class PostgresStore(Store):
         self._set_counted = Limits(names).set_counted
         self._hand_off = HandOff(connections, names)
         self.budgets = PostgresBudgets(connections.fetch, names)
+        self.keys = PostgresKeys(connections.fetch, names)
         self.states = PostgresStates(connections.fetch, names)
         self._accepting = Accepting(connections, names, self._hand_off, self.budgets)
         self.users = PostgresUsers(connections, names, self._accepting, self._queue)
         self.sessions = PostgresSessions(connections, names, self)
         self._claiming = Claiming(connections, names, self._hand_off)
-        self._sweep = Sweep(connections, names, self._hand_off)
+        self.erasing = PostgresErasing(connections, names)
+        self._sweep = Sweep(connections, names, self._hand_off, self.erasing)
         self._writing = Writing(connections, names, self._hand_off, self._approvals)
         self._listeners: list[Subscription] = []
         self._gets = Batcher(self._get_all)
@@ -146,6 +151,11 @@ class PostgresStore(Store):
     @override
     async def queued(self, agent_id: str) -> int:
         count: int = (await self._fetch(self._reading.queued, agent_id))[0]["queued"]
+        return count
+
+    @override
+    async def queued_of_user(self, user_id: str) -> int:
+        count: int = (await self._fetch(self._reading.queued_of_user, user_id))[0]["queued"]
         return count
 
     @override
@@ -330,6 +340,11 @@ class PostgresStore(Store):
         )
         await listener.start()
         self._listeners.append(listener)
+
+    @override
+    def pool_use(self) -> PoolUse:
+        open_ones, idle = self.pool.get_size(), self.pool.get_idle_size()
+        return PoolUse(open_ones - idle, idle, self.pool.get_max_size())
 
     @override
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from kern.db.erasing import Erasing
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.names import Names
@@ -16,10 +17,13 @@ _FIRST: tuple[datetime, int] = (datetime.fromtimestamp(0, UTC), 0)
 class Sweep:
     """Sweeps one session table's runs, if nobody has within a heartbeat."""
 
-    def __init__(self, connections: Connections, names: Names, hand_off: HandOff) -> None:
+    def __init__(
+        self, connections: Connections, names: Names, hand_off: HandOff, erasing: Erasing
+    ) -> None:
         """Send statements over ``connections``."""
         self._connections = connections
         self._hand_off = hand_off
+        self._erasing = erasing
         self._statements = Sweeping(names)
         # Where the next page begins.
         self._due = _FIRST
@@ -32,6 +36,8 @@ class Sweep:
         if not ticks:
             return None
         expired = await self._expire() if ticks[0]["may_expire"] else []
+        if ticks[0]["may_erase"] or expired:
+            await self._erasing.sweep()
         await self._hand_off_locks()
         await self._try_limits()
         return Swept(expired, await self._enqueue_again())

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 from typing_extensions import override
 
+from kern.db.erasing import BEHIND, IS_SEEN
 from kern.db.postgres.accepting import Accepting
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
@@ -69,6 +70,7 @@ DELETE FROM {names.states} WHERE (session_id, key) IN (
             "schedules": f"{names.schedules} WHERE user_id = $1",
             "budgets": f"{names.budgets} WHERE user_id = $1",
             "approvals": f"{names.approvals} WHERE user_id = $1",
+            "keys": f"{names.keys} WHERE user_id = $1",
             "approvals_of_run": f"{names.approvals} WHERE run_id = $1 AND user_id IS NULL",
         }
 
@@ -91,7 +93,7 @@ DELETE FROM {names.states} WHERE (session_id, key) IN (
     @override
     async def runs(self, user_id: str) -> list[tuple[str, bool]]:
         statement = self._of_user(f"run_id, status IN {LIVE} AS is_live, position", MANY)
-        rows = await self._connections.fetch(statement, user_id, 0)
+        rows = await self._connections.fetch(statement, user_id, -BEHIND)
         return [(row["run_id"], row["is_live"]) for row in rows]
 
     @override
@@ -119,6 +121,10 @@ DELETE FROM {names.states} WHERE (session_id, key) IN (
         await self._connections.fetch(deleted, user_id)
 
     @override
+    async def delete_keys(self, user_id: str) -> None:
+        await self._connections.fetch(f"DELETE FROM {self._names.keys} WHERE user_id = $1", user_id)
+
+    @override
     async def delete_sessions(self, user_id: str) -> int:
         rows = await self._connections.fetch(
             f"SELECT session_id FROM {self._names.sessions} WHERE user_id = $1", user_id
@@ -131,7 +137,7 @@ DELETE FROM {names.states} WHERE (session_id, key) IN (
     @override
     async def rows(self, table: Table, key: str, after: Sequence[object]) -> list[Row]:
         if table == "runs":
-            statement = self._of_user("*", PAGE)
+            statement = self._of_user("*", PAGE, IS_SEEN)
         else:
             order = ", ".join(ORDER[table])
             given = ", ".join(f"${2 + place}" for place in range(len(after)))
@@ -139,16 +145,16 @@ DELETE FROM {names.states} WHERE (session_id, key) IN (
 SELECT * FROM {self._table_of[table]} AND ({order}) > ({given}) ORDER BY {order} LIMIT {PAGE}"""
         return [dict(row) for row in await self._connections.fetch(statement, key, *after)]
 
-    def _of_user(self, columns: str, most: int) -> str:
+    def _of_user(self, columns: str, most: int, condition: str = "true") -> str:
         """Return the statement that reads a user's runs from a position on, by two indexes."""
         runs, sessions = self._names.runs, self._names.sessions
         return f"""
 SELECT {columns} FROM {runs} WHERE position = ANY(ARRAY(
-    (SELECT position FROM {runs} WHERE user_id = $1 AND position > $2
+    (SELECT position FROM {runs} WHERE user_id = $1 AND position > $2 AND {condition}
     ORDER BY position LIMIT {most})
     UNION ALL
     (SELECT runs.position FROM {sessions} AS session JOIN {runs} AS runs USING (session_id)
-    WHERE session.user_id = $1 AND runs.user_id IS NULL AND runs.position > $2
+    WHERE session.user_id = $1 AND runs.user_id IS NULL AND runs.position > $2 AND {condition}
     ORDER BY runs.position LIMIT {most})))
 ORDER BY position LIMIT {most}"""
 

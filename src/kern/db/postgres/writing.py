@@ -131,7 +131,7 @@ class Writing:
         await self._hand_off.finish(rows)
         settled = {
             (row["run_id"], row["attempt"]): Settled(
-                RunStatus(row["status"]), row["finished_at"], lost_keys(row)
+                RunStatus(row["status"]), row["finished_at"], lost_keys(row), row["unstored"]
             )
             for row in rows
         }

@@ -4,11 +4,13 @@ import sqlite3
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from kern.db.approvals import ApprovalFilter
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import Tables
 from kern.run.approval import Approval
+from kern.run.codec import dump
 
 
 class Records:
@@ -60,15 +62,41 @@ class Records:
         )
 
     def select(
-        self, transaction: Transaction, wanted: ApprovalFilter, limit: int, offset: int
+        self,
+        transaction: Transaction,
+        wanted: ApprovalFilter,
+        limit: int,
+        offset: int,
+        before: str | None,
     ) -> list[Approval]:
         """Return approvals, the last made first."""
+        if wanted.agents and wanted.user_id is None:
+            # Each agent by itself: its index has them in their order.
+            found = [
+                approval
+                for each in wanted.agents
+                for approval in self.select(
+                    transaction,
+                    replace(wanted, agent_id=each, agents=()),
+                    limit + offset,
+                    0,
+                    before,
+                )
+            ]
+            found.sort(key=lambda each: (each.created_at, each.id), reverse=True)
+            return found[offset : offset + limit]
         where, values = _where(wanted)
+        if before is not None:
+            where += " AND " if where else " WHERE "
+            where += (
+                f"(created_at, id) < (SELECT created_at, id FROM {self._table} WHERE id = :before)"
+            )
         rows = transaction.execute(
             f"SELECT {self._columns} FROM {self._table} AS approval{where} "
             "ORDER BY created_at DESC, id DESC LIMIT :limit OFFSET :offset",
             limit=limit,
             offset=offset,
+            before=before,
             **values,
         )
         return [_approval(row) for row in rows]
@@ -97,8 +125,11 @@ class Records:
 
 def _where(wanted: ApprovalFilter) -> tuple[str, dict[str, str]]:
     values = wanted.conditions()
-    conditions = " AND ".join(f"{column} = :{column}" for column in values)
-    return f" WHERE {conditions}" if conditions else "", values
+    conditions = [f"{column} = :{column}" for column in values]
+    if wanted.agents:
+        values["agents"] = dump(wanted.agents)
+        conditions.append("+agent_id IN (SELECT value FROM json_each(:agents))")
+    return f" WHERE {' AND '.join(conditions)}" if conditions else "", values
 
 
 def _approval(row: sqlite3.Row) -> Approval:

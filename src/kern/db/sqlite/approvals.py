@@ -70,8 +70,10 @@ class SqliteApprovals(Approvals):
         return await self._file.read(self._records.get, approval_id)
 
     @override
-    async def find(self, wanted: ApprovalFilter, limit: int, offset: int = 0) -> list[Approval]:
-        return await self._file.read(self._records.select, wanted, limit, offset)
+    async def find(
+        self, wanted: ApprovalFilter, limit: int, offset: int = 0, *, before: str | None = None
+    ) -> list[Approval]:
+        return await self._file.read(self._records.select, wanted, limit, offset, before)
 
     @override
     async def count(self, wanted: ApprovalFilter) -> int:

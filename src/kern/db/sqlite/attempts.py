@@ -142,7 +142,7 @@ UPDATE {self._runs} SET
     finished_at = CASE WHEN :status = 'PAUSED' AND cancel_requested_at IS NULL
         THEN NULL ELSE :now END
 WHERE {_MINE}
-RETURNING status, finished_at""",
+RETURNING status, finished_at, unstored""",
             run_id=run_id,
             attempt=settlement.attempt,
             status=settlement.status.value,
@@ -165,7 +165,7 @@ RETURNING status, finished_at""",
         else:
             self._ends.pause(transaction, run_id)
             self._asking.ask(transaction, settlement.approvals)
-        return Settled(status, moment(row["finished_at"]), lost)
+        return Settled(status, moment(row["finished_at"]), lost, bool(row["unstored"]))
 
     def release(self, transaction: Transaction, run_id: str, attempt: int) -> RunStatus | None:
         """See :meth:`kern.db.base.Store.release`."""

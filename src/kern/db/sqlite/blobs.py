@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from kern.db.blobs import CHUNKS, Blobs
+from kern.db.erasing import IS_SEEN
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 
@@ -15,7 +16,7 @@ class SqliteBlobs(Blobs):
     def __init__(self, file: SqliteFile) -> None:
         """Use ``file``."""
         self._file = file
-        self._blobs = file.tables.blobs
+        self._blobs, self._runs = file.tables.blobs, file.tables.runs
 
     @override
     async def drop(self, run_id: str, hashes: Sequence[str]) -> None:
@@ -32,6 +33,11 @@ class SqliteBlobs(Blobs):
     def _insert(
         self, transaction: Transaction, run_id: str, hash: str, first: int, chunks: Sequence[bytes]
     ) -> None:
+        # A stale attempt writes none for a run that is erased.
+        if transaction.one(
+            f"SELECT 1 FROM {self._runs} WHERE run_id = :run_id AND NOT ({IS_SEEN})", run_id=run_id
+        ):
+            return
         transaction.execute_many(
             f"INSERT OR IGNORE INTO {self._blobs} (run_id, hash, chunk, data) "
             "VALUES (:run_id, :hash, :chunk, :data)",

@@ -2,21 +2,24 @@
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
+from kern.db.erasing import IS_SEEN, POSITION
 from kern.db.listing import BEGINNING, Load, RunFilter, is_no_child
 from kern.db.retention import NEWEST
 from kern.db.sqlite.budgets import is_budgeted
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.run.base import RunStatus
+from kern.run.codec import dump
 from kern.run.record import RunRecord
 
 _LISTED = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, error, priority, run_at, timeout, max_attempts, failures, webhook,
     parent_run_id, executor, journal_version, refusal, requirements, error_kind,
-    usage_limits, output_schema, lineage, foreground, replaced_by,
+    usage_limits, output_schema, lineage, foreground, replaced_by, unstored,
     waiting OR concurrency_key IS NOT NULL AS waiting"""
 
 _RECORD = f"{_LISTED}, output"
@@ -29,7 +32,8 @@ class Reading:
         """Use ``tables``."""
         self._runs = tables.runs
         # What who executes a run needs to know of it.
-        self.claimed = f"""{_RECORD}, input, streamed, timeout - (:now - started_at) AS remaining,
+        self.claimed = f"""{_RECORD}, input, streamed, traceparent,
+    timeout - (:now - started_at) AS remaining,
     (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq,
     {is_budgeted(tables)} AS budgeted"""
 
@@ -47,7 +51,8 @@ class Reading:
         """See :meth:`kern.db.base.Store.get`."""
         columns = f"{_RECORD}, input" if with_input else _RECORD
         row = transaction.one(
-            f"SELECT {columns} FROM {self._runs} WHERE run_id = :run_id AND session_id IS NOT NULL",
+            f"SELECT {columns} FROM {self._runs} WHERE run_id = :run_id "
+            f"AND session_id IS NOT NULL AND {IS_SEEN}",
             run_id=run_id,
         )
         return record(row) if row else None
@@ -57,10 +62,14 @@ class Reading:
     ) -> list[RunRecord]:
         """See :meth:`kern.db.base.Store.find`."""
         found: list[sqlite3.Row] = []
-        # A status at a time: its index has the runs in their order.
+        # A status at a time, and an agent: its index has the runs in their order.
         statuses: list[RunStatus | None] = [*dict.fromkeys(wanted.statuses)]
-        for status in statuses or [None]:
-            found += self._find(transaction, wanted, status, limit, before)
+        each_agent = [wanted]
+        if wanted.agents and wanted.session_id is None and wanted.user_id is None:
+            each_agent = [replace(wanted, agent_id=each, agents=()) for each in wanted.agents]
+        for one in each_agent:
+            for status in statuses or [None]:
+                found += self._find(transaction, one, status, limit, before)
         found.sort(key=lambda row: -row["position"])
         return [record(row) for row in found[:limit]]
 
@@ -86,6 +95,8 @@ class Reading:
         chosen = [f"{'+' if number else ''}{name} = :{name}" for number, name in enumerate(given)]
         if is_replaced or (status is not None and status.is_terminal):
             chosen.append(f"replaced_by IS {'NOT ' if is_replaced else ''}NULL")
+        if wanted.agents:
+            chosen.append("+agent_id IN (SELECT value FROM json_each(:agents))")
         if wanted.seen_by is not None:
             chosen.append("coalesce(user_id = :seen_by, true)")
         if wanted.without_children:
@@ -94,30 +105,54 @@ class Reading:
         if since is not None:
             chosen.append("+created_at >= :since")
             chosen.append(
-                f"position >= (SELECT position FROM {self._runs} WHERE created_at >= :since "
-                "ORDER BY created_at, position LIMIT 1)"
+                "position >= " + self._accepted("min", "created_at >= :since", "position > 0", "")
             )
+        else:  # SQLite takes one bound.
+            chosen.append("position > 0")
         until = None if wanted.until is None else wanted.until.timestamp()
         if until is not None:
             chosen.append("+created_at < :until")
             chosen.append(
-                f"position <= (SELECT position FROM {self._runs} WHERE created_at < :until "
-                "ORDER BY created_at DESC, position DESC LIMIT 1)"
+                "position <= "
+                + self._accepted("max", "created_at < :until", "position < 0", "DESC")
             )
         if before is not None:
-            chosen.append(f"position < (SELECT position FROM {self._runs} WHERE run_id = :before)")
+            chosen.append(
+                f"position < (SELECT {POSITION} FROM {self._runs} WHERE run_id = :before)"
+            )
         return transaction.execute(
             f"""
 SELECT {_LISTED}, usage, substr(input, 1, {BEGINNING}) AS beginning, position
-FROM {self._runs} WHERE {" AND ".join(["+session_id IS NOT NULL", *chosen])}
+FROM {self._runs}
+WHERE {" AND ".join(["+session_id IS NOT NULL", IS_SEEN, *chosen])}
 ORDER BY position DESC LIMIT :limit""",
             **values,
+            agents=dump(wanted.agents),
             seen_by=wanted.seen_by,
             since=since,
             until=until,
             before=before,
             limit=limit,
         ).fetchall()
+
+    def _accepted(self, end: str, condition: str, others: str, order: str) -> str:
+        """Return the expression of the position of the first or last run in a span of time.
+
+        Of those of one moment it may be a run or an erased one, whichever was accepted there: in
+        their order by position, which the index has, the erased ones come first.
+
+        Args:
+            end: ``min`` or ``max``.
+            condition: says which span it is.
+            others: which runs come after the first one in the order.
+            order: the direction of the order.
+        """
+        runs = self._runs
+        at_the_end = f"""SELECT {POSITION} FROM {runs}
+    WHERE created_at = (SELECT {end}(created_at) FROM {runs} WHERE {condition})"""
+        last = f"ORDER BY position {order} LIMIT 1"
+        return f"""(SELECT {end}(coalesce(other, first), first) FROM (SELECT
+    ({at_the_end} {last}) AS first, ({at_the_end} AND {others} {last}) AS other))"""
 
     def load(self, transaction: Transaction) -> Load:
         """See :meth:`kern.db.base.Store.load`."""
@@ -137,6 +172,17 @@ FROM {self._runs} WHERE status = 'PENDING'"""
             f"SELECT count(*) AS queued FROM {self._runs} WHERE status = 'PENDING' "
             "AND agent_id = :agent_id AND (due_at IS NULL OR due_at <= :now)",
             agent_id=agent_id,
+        )
+        assert row is not None
+        queued: int = row["queued"]
+        return queued
+
+    def queued_of_user(self, transaction: Transaction, user_id: str) -> int:
+        """See :meth:`kern.db.base.Store.queued_of_user`."""
+        row = transaction.one(
+            f"SELECT count(*) AS queued FROM {self._runs} "
+            "WHERE status = 'PENDING' AND user_id = :user_id",
+            user_id=user_id,
         )
         assert row is not None
         queued: int = row["queued"]
@@ -206,8 +252,8 @@ WITH RECURSIVE below (run_id, {column}) AS (
             "AND coalesce(agent_id = :agent_id, true) "
             f"AND (:agent_id IS NOT NULL OR {is_no_child(self._runs)}) "
             f"AND coalesce(user_id = :user_id, true) AS is_shown FROM {self._runs} "
-            "WHERE session_id = :session_id "
-            f"AND position < (SELECT position FROM {self._runs} WHERE run_id = :before) "
+            f"WHERE session_id = :session_id AND position > 0 AND {IS_SEEN} "
+            f"AND position < (SELECT {POSITION} FROM {self._runs} WHERE run_id = :before) "
             f"ORDER BY position DESC LIMIT {NEWEST}",
             session_id=session_id,
             before=before,
@@ -222,7 +268,7 @@ WITH RECURSIVE below (run_id, {column}) AS (
         """See :meth:`kern.db.base.Store.outputs`."""
         statement = (
             f"SELECT position, run_id, output FROM {self._runs} "
-            "WHERE run_id = :run_id AND output IS NOT NULL"
+            f"WHERE run_id = :run_id AND output IS NOT NULL AND {IS_SEEN}"
         )
         found = [transaction.one(statement, run_id=run_id) for run_id in set(run_ids)]
         rows = sorted((row for row in found if row is not None), key=lambda row: row["position"])
@@ -241,7 +287,7 @@ def record(row: sqlite3.Row) -> RunRecord:
     values["status"] = RunStatus(values["status"])
     for column in ("created_at", "started_at", "finished_at", "run_at"):
         values[column] = moment(values[column])
-    for column in ("streamed", "waiting", "budgeted", "foreground"):
+    for column in ("streamed", "waiting", "budgeted", "foreground", "unstored"):
         if column in values:
             values[column] = bool(values[column])
     return RunRecord(**values)

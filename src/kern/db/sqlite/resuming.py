@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kern.db.erasing import IS_SEEN
 from kern.db.sqlite.approval_rows import Records
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.journals import Journals
@@ -46,7 +47,7 @@ class Resuming:
             f"""
 UPDATE {self._runs} SET {_DUE}, foreground = coalesce(:foreground, foreground),
     metadata = coalesce(:metadata, metadata)
-WHERE run_id = :run_id AND status = :status AND attempt = :attempt
+WHERE run_id = :run_id AND status = :status AND attempt = :attempt AND {IS_SEEN}
 RETURNING session_id, ordered, parent_run_id, journal_version""",
             run_id=run_id,
             status=status.value,

@@ -63,8 +63,10 @@ class SqliteRetention(Retention):
         if deleting:
             self._delete(transaction, over)
         # None that was accepted after the moment has ended before it.
-        goes_on = len(looked_at) == most and any(row["created_at"] < before for row in looked_at)
-        return Pruned(len(over), last if goes_on else None)
+        after = last if any(row["created_at"] < before for row in looked_at) else None
+        if after is None and last < 0:  # Behind the erased runs come the others.
+            after = 0
+        return Pruned(len(over), after if len(looked_at) == most else None)
 
     def _over(
         self, transaction: Transaction, before: float, position: int, last: int
@@ -102,7 +104,7 @@ WHERE position > :position AND position <= :last AND {_ENDED} AND finished_at < 
             f"AND NOT EXISTS (SELECT 1 FROM {tables.states} AS state "
             "WHERE state.session_id = session.session_id) "
             f"AND NOT EXISTS (SELECT 1 FROM {tables.runs} AS run "
-            "WHERE run.session_id = session.session_id)",
+            "WHERE run.session_id = session.session_id AND position > 0)",
             [{"session_id": session_id} for session_id in {row["session_id"] for row in over}],
         )
 

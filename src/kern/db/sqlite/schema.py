@@ -234,6 +234,27 @@ CREATE INDEX "{table}_approvals_run" ON "{table}_approvals" (run_id);
 CREATE INDEX "{table}_approvals_agent" ON "{table}_approvals" (agent_id, created_at, id);
 CREATE INDEX "{table}_approvals_user" ON "{table}_approvals" (user_id, created_at, id)
     WHERE user_id IS NOT NULL
+""",  # What has ended and is unstored yet is in the index only until it is erased. And an index for
+    # every list of keys: of all, a user.
+    """
+ALTER TABLE "{table}_runs" ADD COLUMN unstored INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE "{table}_runs" ADD COLUMN erased_at REAL;
+CREATE INDEX "{table}_runs_unstored" ON "{table}_runs" (finished_at)
+    WHERE unstored AND finished_at IS NOT NULL;
+CREATE TABLE "{table}_keys" (
+    key_id TEXT PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
+    name TEXT,
+    user_id TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    agents TEXT,
+    created_at REAL NOT NULL,
+    expires_at REAL,
+    revoked_at REAL,
+    last_used_at REAL
+) WITHOUT ROWID;
+CREATE INDEX "{table}_keys_created" ON "{table}_keys" (created_at, key_id);
+CREATE INDEX "{table}_keys_user" ON "{table}_keys" (user_id, created_at, key_id)
 """,
 )
 

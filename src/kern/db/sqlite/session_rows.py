@@ -7,6 +7,7 @@ from itertools import islice
 
 from typing_extensions import override
 
+from kern.db.erasing import IS_SEEN
 from kern.db.listing import BEGINNING, is_no_child
 from kern.db.reading import Reading
 from kern.db.retention import NEWEST
@@ -16,12 +17,13 @@ from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.reading import moment, record
 from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.tables import LIVE
+from kern.run.codec import dump
 from kern.run.record import RunRecord
 
 _RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, output, error, priority, run_at, timeout, max_attempts, failures,
     webhook, parent_run_id, executor, journal_version, refusal, requirements, error_kind,
-    usage_limits, output_schema, lineage, foreground, replaced_by, usage, input"""
+    usage_limits, output_schema, lineage, foreground, replaced_by, unstored, usage, input"""
 
 
 class SqliteSessions(Sessions):
@@ -38,7 +40,8 @@ SELECT session_id, agent_id, user_id, name, (
     SELECT json_group_array(json_array(key, value)) FROM {file.tables.states} AS state
     WHERE state.session_id = session.session_id AND value IS NOT NULL) AS state,
     coalesce(metadata, (SELECT metadata FROM {self._runs} AS run
-        WHERE run.session_id = session.session_id ORDER BY position LIMIT 1)) AS metadata,
+        WHERE run.session_id = session.session_id AND position > 0
+        ORDER BY position LIMIT 1)) AS metadata,
     summary, data, created_at, updated_at
 FROM {self._sessions} AS session"""
 
@@ -48,9 +51,15 @@ FROM {self._sessions} AS session"""
 
     @override
     async def find(
-        self, wanted: SessionFilter, limit: int | None, offset: int = 0, *, oldest_first: bool
+        self,
+        wanted: SessionFilter,
+        limit: int | None,
+        offset: int = 0,
+        *,
+        oldest_first: bool,
+        after: str | None = None,
     ) -> list[SessionRow]:
-        return await self._file.read(self._find, wanted, limit, offset, oldest_first)
+        return await self._file.read(self._find, wanted, limit, offset, oldest_first, after)
 
     @override
     async def count(self, wanted: SessionFilter) -> int:
@@ -101,14 +110,31 @@ FROM {self._sessions} AS session"""
         limit: int | None,
         offset: int,
         oldest_first: bool,
+        after: str | None,
     ) -> list[SessionRow]:
+        if wanted.agents and wanted.user_id is None:
+            # Each agent by itself: its index has them in their order.
+            many, found = None if limit is None else limit + offset, list[SessionRow]()
+            for each in wanted.agents:
+                one = wanted._replace(agent_id=each, agents=())
+                found += self._find(transaction, one, many, 0, oldest_first, after)
+            found.sort(key=lambda row: (row.created_at, row.session_id), reverse=not oldest_first)
+            return found[offset:many]
         order = "" if oldest_first else "DESC"
+        where = _conditions(wanted)
+        if after is not None:
+            where += " AND" if where else "WHERE"
+            where += (
+                f" (created_at, session_id) {'>' if oldest_first else '<'} (SELECT created_at, "
+                f"session_id FROM {self._sessions} WHERE session_id = :after)"
+            )
         rows = transaction.execute(
-            f"{self._select} {_conditions(wanted)} "
+            f"{self._select} {where} "
             f"ORDER BY created_at {order}, session_id {order} LIMIT :limit OFFSET :offset",
             **_values(wanted),
             limit=-1 if limit is None else limit,
             offset=offset,
+            after=after,
         )
         return [_row(row) for row in rows]
 
@@ -159,7 +185,8 @@ WHERE coalesce(session.user_id = excluded.user_id, true)""",
         written = transaction.execute(
             f"UPDATE {self._sessions} SET summary = :summary WHERE session_id = :session_id "
             f"AND EXISTS (SELECT 1 FROM {self._runs} WHERE run_id = :run_id "
-            "AND session_id = :session_id AND attempt = :attempt AND status = 'RUNNING')",
+            "AND session_id = :session_id AND attempt = :attempt AND status = 'RUNNING' "
+            "AND NOT unstored)",
             session_id=session_id,
             run_id=run_id,
             attempt=attempt,
@@ -170,7 +197,7 @@ WHERE coalesce(session.user_id = excluded.user_id, true)""",
     def _records(self, transaction: Transaction, run_ids: Sequence[str]) -> list[RunRecord]:
         statement = (
             f"SELECT position, {_RECORD} FROM {self._runs} "
-            "WHERE run_id = :run_id AND session_id IS NOT NULL"
+            f"WHERE run_id = :run_id AND session_id IS NOT NULL AND {IS_SEEN}"
         )
         found = [transaction.one(statement, run_id=run_id) for run_id in run_ids]
         rows = sorted((row for row in found if row is not None), key=lambda row: row["position"])
@@ -185,8 +212,8 @@ WHERE coalesce(session.user_id = excluded.user_id, true)""",
             earliest = transaction.execute(
                 "SELECT position, status = 'COMPLETED' AND replaced_by IS NULL AND "
                 f"{is_no_child(self._runs)} AS is_shown "
-                f"FROM {self._runs} WHERE session_id = :session_id "
-                f"ORDER BY position LIMIT {NEWEST}",
+                f"FROM {self._runs} WHERE session_id = :session_id AND position > 0 "
+                f"AND {IS_SEEN} ORDER BY position LIMIT {NEWEST}",
                 session_id=session_id,
             )
             completed = (row["position"] for row in earliest if row["is_shown"])
@@ -213,8 +240,8 @@ VALUES (:run_id, :session_id, :agent_id, :user_id, :parent_run_id, :status, :att
 ON CONFLICT (run_id) DO UPDATE SET status = excluded.status, output = excluded.output,
     error = excluded.error, error_kind = excluded.error_kind, usage = excluded.usage,
     metadata = excluded.metadata
-WHERE run.status NOT IN {LIVE} AND run.session_id = excluded.session_id
-    AND run.user_id IS excluded.user_id""",
+WHERE run.status NOT IN {LIVE} AND run.erased_at IS NULL
+    AND run.session_id = excluded.session_id AND run.user_id IS excluded.user_id""",
             run_id=run.run_id,
             session_id=run.session_id,
             agent_id=run.agent_id,
@@ -252,9 +279,11 @@ WHERE run.status NOT IN {LIVE} AND run.session_id = excluded.session_id
         )
         for old, new in run_ids:
             run = transaction.one(
-                f"SELECT parent_run_id, replaced_by FROM {self._runs} WHERE run_id = :old", old=old
+                f"SELECT parent_run_id, replaced_by FROM {self._runs} "
+                f"WHERE run_id = :old AND {IS_SEEN}",
+                old=old,
             )
-            if run is None:  # It was deleted meanwhile.
+            if run is None:  # It was deleted, or erased, meanwhile.
                 continue
             transaction.execute(
                 f"INSERT INTO {self._runs} "
@@ -281,7 +310,8 @@ WHERE run.status NOT IN {LIVE} AND run.session_id = excluded.session_id
     def _forget(self, transaction: Transaction, session_id: str) -> bool:
         deleted = transaction.execute(
             f"DELETE FROM {self._sessions} WHERE session_id = :session_id "
-            f"AND NOT EXISTS (SELECT 1 FROM {self._runs} WHERE session_id = :session_id)",
+            f"AND NOT EXISTS (SELECT 1 FROM {self._runs} WHERE session_id = :session_id "
+            "AND position > 0)",
             session_id=session_id,
         )
         self._states.forget(transaction, session_id)
@@ -297,6 +327,7 @@ def _conditions(wanted: SessionFilter) -> str:
         "name IS NOT NULL AND instr(lower(name), lower(:name)) > 0": wanted.name,
         "created_at >= :since": wanted.since,
         "created_at <= :until": wanted.until,
+        "+agent_id IN (SELECT value FROM json_each(:agents))": wanted.agents or None,
     }
     chosen = [condition for condition, value in given.items() if value is not None]
     return f"WHERE {' AND '.join(chosen)}" if chosen else ""
@@ -304,7 +335,7 @@ def _conditions(wanted: SessionFilter) -> str:
 
 def _values(wanted: SessionFilter) -> dict[str, object]:
     moments = {"since": _seconds(wanted.since), "until": _seconds(wanted.until)}
-    return wanted._asdict() | moments
+    return wanted._asdict() | moments | {"agents": dump(wanted.agents)}
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -112,8 +112,9 @@ class SqliteStates(States):
     def _change(self, transaction: Transaction, session_id: str, patch: StatePatch) -> bool:
         # The next run that is accepted has this position, and so may change it.
         session = transaction.one(
-            f"SELECT 1 + coalesce((SELECT max(position) FROM {self._tables.runs}), 0) AS position "
-            f"FROM {self._tables.sessions} WHERE session_id = :session_id",
+            "SELECT 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = :runs), 0) "
+            f"AS position FROM {self._tables.sessions} WHERE session_id = :session_id",
+            runs=self._tables.runs.strip('"'),
             session_id=session_id,
         )
         if session is None:

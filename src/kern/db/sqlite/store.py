@@ -14,8 +14,10 @@ from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.blobs import SqliteBlobs
 from kern.db.sqlite.budgets import SqliteBudgets
 from kern.db.sqlite.connection import Transaction
+from kern.db.sqlite.erasing import SqliteErasing
 from kern.db.sqlite.file import Arguments, Operation, Result, SqliteFile, bound
 from kern.db.sqlite.journals import Journals
+from kern.db.sqlite.keys import SqliteKeys
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.listener import Listener
 from kern.db.sqlite.outbox import SqliteOutbox
@@ -67,6 +69,8 @@ class SqliteStore(Store):
         self.overview = SqliteOverview(file)
         self.blobs = SqliteBlobs(file)
         self.budgets = SqliteBudgets(file)
+        self.keys = SqliteKeys(file)
+        self.erasing = SqliteErasing(file)
         self.states = SqliteStates(file)
         self.users = SqliteUsers(file)
         self.sessions = SqliteSessions(file, self)
@@ -110,6 +114,10 @@ class SqliteStore(Store):
     @override
     async def queued(self, agent_id: str) -> int:
         return await self._file.read(self._reading.queued, agent_id)
+
+    @override
+    async def queued_of_user(self, user_id: str) -> int:
+        return await self._file.read(self._reading.queued_of_user, user_id)
 
     @override
     async def claim(self, run_id: str, claim: Claim) -> RunRecord | None:

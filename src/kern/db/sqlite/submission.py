@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from kern.db.erasing import IS_SEEN
 from kern.db.sqlite.approval_rows import Records
 from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
@@ -80,6 +81,15 @@ class Submission:
             )
         )
 
+    def _is_of_erased(self, transaction: Transaction, run: NewRun) -> bool:
+        """Say whether the run's parent is erased, so that nothing of the run may be kept."""
+        return run.parent_run_id is not None and bool(
+            transaction.one(
+                f"SELECT 1 FROM {self._runs} WHERE run_id = :parent AND NOT ({IS_SEEN})",
+                parent=run.parent_run_id,
+            )
+        )
+
     def _enter_session(self, transaction: Transaction, run: NewRun, cancelled: bool) -> bool:
         """Make the run's session if need be; say whether the run waits for no other one there."""
         due = run.run_at is None or run.run_at.timestamp() <= transaction.now
@@ -122,6 +132,7 @@ class Submission:
             "output_schema": run.output_schema,
             "lineage": run.lineage,
             "foreground": run.foreground,
+            "unstored": run.unstored or self._is_of_erased(transaction, run),
             "status": status.value,
             "created_at": now,
         }
@@ -218,5 +229,7 @@ class Submission:
             run_id=run_id,
         )
         transaction.notify(Kind.read, run_id)
-        found = transaction.one(f"SELECT 1 FROM {self._runs} WHERE run_id = :run_id", run_id=run_id)
+        found = transaction.one(
+            f"SELECT 1 FROM {self._runs} WHERE run_id = :run_id AND {IS_SEEN}", run_id=run_id
+        )
         return found is not None

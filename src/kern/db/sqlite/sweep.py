@@ -2,6 +2,7 @@
 
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.ends import Ends
+from kern.db.sqlite.erasing import Erasure
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.sessions import SessionLock
 from kern.db.sqlite.tables import Tables
@@ -22,6 +23,7 @@ class Sweep:
         """Use ``tables``."""
         self._runs, self._tick = tables.runs, tables.tick
         self._ends = Ends(tables)
+        self._erasure = Erasure(tables)
         self._limits = Limits(tables)
         self._lock = SessionLock(tables)
 
@@ -46,6 +48,7 @@ class Sweep:
             quiet_times=quiet_times if has_gap else 0,
         )
         expired = self._expire(transaction) if expires else []
+        self._erasure.sweep(transaction)
         self._lock.hand_off_stale(transaction)
         self._limits.try_first(transaction)
         # Nothing is enqueued here: a due run is found in its table.
@@ -54,8 +57,8 @@ class Sweep:
     def _expire(self, transaction: Transaction) -> list[str]:
         runs = transaction.execute(
             f"""
-SELECT run_id, cancel_requested_at IS NOT NULL AS cancelled, failures + 1 AS lost,
-    failures + 1 >= coalesce(max_attempts, {LOST_ATTEMPTS}) AS given_up
+SELECT run_id, cancel_requested_at IS NOT NULL OR unstored AND foreground AS cancelled,
+    failures + 1 AS lost, failures + 1 >= coalesce(max_attempts, {LOST_ATTEMPTS}) AS given_up
 FROM {self._runs} WHERE status = 'RUNNING' AND lease_until < :now
 ORDER BY lease_until LIMIT {_MANY}"""
         ).fetchall()
@@ -67,6 +70,7 @@ UPDATE {self._runs} SET status = 'PENDING', failures = failures + 1, counted = 0
 WHERE run_id = :run_id""",
                 run_id=run["run_id"],
             )
+            # An unstored run was its caller's alone: nobody could read what others make of it.
             if run["cancelled"]:
                 self._ends.end(transaction, run["run_id"], RunStatus.cancelled)
             elif run["given_up"]:

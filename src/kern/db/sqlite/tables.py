@@ -19,6 +19,7 @@ class Tables:
         budgets: how much users may use.
         states: the states of the sessions, a row for each key.
         approvals: what runs wait for, or have had, where there is a record of it.
+        keys: the API keys.
         expiries: the index of the pauses that expire.
     """
 
@@ -35,6 +36,7 @@ class Tables:
         self.budgets = f'"{session_table}_budgets"'
         self.states = f'"{session_table}_states"'
         self.approvals = f'"{session_table}_approvals"'
+        self.keys = f'"{session_table}_keys"'
         self.expiries = f'"{session_table}_runs_expires"'
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
+from kern.db.erasing import IS_SEEN
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.states import StateChanges
@@ -37,6 +38,7 @@ class SqliteUsers(Users):
             "schedules": f"{tables.schedules} WHERE user_id = :key",
             "budgets": f"{tables.budgets} WHERE user_id = :key",
             "approvals": f"{tables.approvals} WHERE user_id = :key",
+            "keys": f"{tables.keys} WHERE user_id = :key",
             "approvals_of_run": f"{tables.approvals} WHERE run_id = :key AND user_id IS NULL",
         }
 
@@ -69,6 +71,10 @@ class SqliteUsers(Users):
     @override
     async def delete_approvals(self, user_id: str) -> None:
         await self._file.write(self._delete_approvals, user_id)
+
+    @override
+    async def delete_keys(self, user_id: str) -> None:
+        await self._file.write(self._delete_keys, user_id)
 
     @override
     async def delete_sessions(self, user_id: str) -> int:
@@ -128,7 +134,7 @@ class SqliteUsers(Users):
             transaction.execute(
                 f"DELETE FROM {tables.sessions} AS session WHERE session_id = :session_id "
                 f"AND user_id IS NULL AND NOT EXISTS (SELECT 1 FROM {tables.runs} AS run "
-                "WHERE run.session_id = session.session_id)",
+                "WHERE run.session_id = session.session_id AND position > 0)",
                 session_id=gone["session_id"],
             )
             self._states.forget(transaction, gone["session_id"])
@@ -150,12 +156,15 @@ class SqliteUsers(Users):
             f"DELETE FROM {self._tables.approvals} WHERE user_id = :user_id", user_id=user_id
         )
 
+    def _delete_keys(self, transaction: Transaction, user_id: str) -> None:
+        transaction.execute(f"DELETE FROM {self._tables.keys} WHERE user_id = :key", key=user_id)
+
     def _delete_sessions(self, transaction: Transaction, user_id: str) -> int:
         sessions, runs, states = self._tables.sessions, self._tables.runs, self._tables.states
         deleted = transaction.execute(
             f"DELETE FROM {sessions} AS session WHERE user_id = :user_id "
             f"AND NOT EXISTS (SELECT 1 FROM {runs} AS run "
-            "WHERE run.session_id = session.session_id) RETURNING session_id",
+            "WHERE run.session_id = session.session_id AND position > 0) RETURNING session_id",
             user_id=user_id,
         ).fetchall()
         disowned = transaction.execute(
@@ -181,7 +190,7 @@ class SqliteUsers(Users):
         columns = ORDER[table]
         order = ", ".join(columns)
         rows = transaction.execute(
-            f"SELECT * FROM {self._table_of[table]} "
+            f"SELECT * FROM {self._table_of[table]} {f'AND {IS_SEEN} ' if table == 'runs' else ''}"
             f"AND ({order}) > ({', '.join(':after_' + each for each in columns)}) "
             f"ORDER BY {order} LIMIT {PAGE}",
             key=key,

@@ -114,7 +114,7 @@ def _check_end(reason: str | None, model: str, text: str) -> None:
     if reason == "max_tokens":
         raise ModelError(
             f"{model} broke off its answer: max_tokens. Raise max_tokens.",
-            kind="incomplete",
+            kind="output_limit",
             content=text,
         )
     if reason == "model_context_window_exceeded":

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from kern.errors import ModelError
+from kern.models.anthropic.asked import asked_for
 from kern.models.anthropic.caching import Options, marked, options_for
 from kern.models.anthropic.turns import Turn, Turns
 from kern.models.base import ModelRequest
@@ -45,6 +46,8 @@ def request_body(
         )
     settings = settings_of(request, _SET_HERE)
     given: Json = {**own, **settings, "messages": None}
+    if request.options is not None:
+        given |= {**asked_for(request.options, given, origin.model), **settings}
     options = options_for(options, request, encoded, given)
     if encoded.container is not None:
         given.setdefault("container", encoded.container)

@@ -34,7 +34,7 @@ _BLOCKED = _End("content_filter", " Say it in other words.")
 _BADLY_CALLED = _End("malformed", transient=True)
 
 _ENDS: Mapping[str, _End] = {
-    "MAX_TOKENS": _End("incomplete", " Raise max_output_tokens."),
+    "MAX_TOKENS": _End("output_limit", " Raise max_output_tokens."),
     "CONTINUATION": _End("incomplete", " Ask for less at once."),
     "SAFETY": _FILTERED,
     "IMAGE_SAFETY": _FILTERED,

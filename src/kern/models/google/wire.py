@@ -11,6 +11,7 @@ from typing_extensions import override
 from kern.models.base import ModelRequest, ToolChoice
 from kern.models.calls import object_of
 from kern.models.encoded import Encoded
+from kern.models.google.asked import asked_for
 from kern.models.google.params import in_camel_case, is_before_3, overridden, placed
 from kern.models.google.parts import input_parts, without_foreign
 from kern.models.origin import Origin
@@ -149,6 +150,8 @@ def request_body(
     encoded = Contents(origin).of(request)
     settings = {**settings_of(request, _SET_HERE)}
     settings.pop("model", None)
+    if request.options is not None:
+        own = overridden(own, asked_for(request.options, own, origin.model))
     body = overridden(own, settings)
     if encoded.instructions:
         body["systemInstruction"] = {"parts": [{"text": "\n\n".join(encoded.instructions)}]}

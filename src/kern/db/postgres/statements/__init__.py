@@ -7,6 +7,7 @@ runs that wait for these, or are new.
 
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.accepting import Accepting
+from kern.db.postgres.statements.erasing import Erasing
 from kern.db.postgres.statements.limits import Limits
 from kern.db.postgres.statements.reading import Reading
 from kern.db.postgres.statements.resuming import Resuming
@@ -16,6 +17,7 @@ from kern.db.postgres.statements.sweeping import Sweeping
 
 __all__ = [
     "Accepting",
+    "Erasing",
     "Limits",
     "Names",
     "Reading",

@@ -1,5 +1,6 @@
 """How runs are accepted."""
 
+from kern.db.erasing import IS_SEEN
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
     CHANGED,
@@ -22,12 +23,14 @@ OVER_BUDGET = "OVER BUDGET"
 
 _COLUMNS = """run_id, session_id, agent_id, user_id, input, metadata, parent_run_id, streamed,
     cancelled, lease, ordered, priority, run_at, timeout, max_attempts, webhook, executor,
-    traceparent, journal_version, usage_limits, output_schema, lineage, foreground"""
+    traceparent, journal_version, usage_limits, output_schema, lineage, foreground,
+    unstored"""
 
 _TYPES = """$1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::boolean[], $9::boolean[], $10::float8[], $11::boolean[], $12::integer[],
         $13::timestamptz[], $14::float8[], $15::integer[], $16::text[], $17::text[],
-        $18::text[], $19::integer[], $20::text[], $21::text[], $22::text[], $23::boolean[]"""
+        $18::text[], $19::integer[], $20::text[], $21::text[], $22::text[], $23::boolean[],
+        $24::boolean[]"""
 
 # A pending cancel is a row without a session: the primary key makes a cancel and the submit that
 # it comes before meet, whichever commits first. Another user's is not for this run.
@@ -39,6 +42,7 @@ _ON_CONFLICT = """ON CONFLICT (run_id) DO UPDATE SET
         traceparent = excluded.traceparent, journal_version = excluded.journal_version,
         usage_limits = excluded.usage_limits, output_schema = excluded.output_schema,
         lineage = excluded.lineage, foreground = excluded.foreground,
+        unstored = excluded.unstored,
         created_at = now(), finished_at = now()
     WHERE runs.session_id IS NULL AND coalesce(runs.user_id = excluded.user_id, true)"""
 
@@ -66,25 +70,25 @@ class Accepting:
             f"""copied AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run.run_id, {JOURNAL} FROM run, {names.events} AS origin
-    WHERE origin.run_id = $24 AND seq <= $25 AND type NOT IN {PIECES}
+    WHERE origin.run_id = $25 AND seq <= $26 AND type NOT IN {PIECES}
 ), copied_blobs AS (
     INSERT INTO {names.blobs} (run_id, hash, chunk, data)
     SELECT run.run_id, hash, chunk, data FROM run, {names.blobs} AS origin
-    WHERE origin.run_id = $24
+    WHERE origin.run_id = $25
     ON CONFLICT DO NOTHING
 ), changed AS (
     INSERT INTO {names.states} AS state (session_id, key, value, position)
     SELECT session_id, key, value, CASE WHEN begins THEN 0 ELSE position END
-    FROM run, unnest($26::text[], $27::json[], $28::boolean[]) AS t (key, value, begins)
+    FROM run, unnest($27::text[], $28::json[], $29::boolean[]) AS t (key, value, begins)
     ORDER BY key
     {CHANGED}
 ), replaced AS (
     UPDATE {names.runs} AS origin SET replaced_by = run.run_id
-    FROM run WHERE $29 AND origin.run_id = $24 AND run.status <> 'CANCELLED'
+    FROM run WHERE $30 AND origin.run_id = $25 AND run.status <> 'CANCELLED'
 ), """,
             # Of two that are to stand in another's place the second one is not accepted.
-            condition=f"""NOT $29::boolean OR EXISTS (
-                SELECT FROM {names.runs} WHERE run_id = $24 AND replaced_by IS NULL
+            condition=f"""NOT $30::boolean OR EXISTS (
+                SELECT FROM {names.runs} WHERE run_id = $25 AND replaced_by IS NULL
                 FOR NO KEY UPDATE)""",
         )
 
@@ -106,14 +110,16 @@ WITH given AS MATERIALIZED (
     INSERT INTO {names.runs} AS runs (run_id, session_id, agent_id, user_id, input, metadata,
         parent_run_id, streamed, watched, status, finished_at, ordered, priority, run_at, due_at,
         timeout, max_attempts, webhook, traceparent, journal_version, usage_limits,
-        output_schema, lineage, foreground)
+        output_schema, lineage, foreground, unstored)
     SELECT run_id, session_id, agent_id, user_id, input::json, metadata::json,
         parent_run_id, streamed, streamed,
         CASE WHEN cancelled THEN 'CANCELLED' ELSE 'PENDING' END,
         CASE WHEN cancelled THEN now() END, ordered, priority, run_at,
         CASE WHEN NOT cancelled THEN greatest(run_at, now()) END,
         timeout, max_attempts, webhook, traceparent, journal_version, usage_limits::json,
-        output_schema::json, lineage::json, foreground
+        output_schema::json, lineage::json, foreground, unstored OR EXISTS (
+            SELECT FROM {names.runs} AS parent
+            WHERE parent.run_id = input.parent_run_id AND NOT ({IS_SEEN}))
     FROM input
     {_ON_CONFLICT}
     RETURNING run_id, attempt, status, created_at, webhook, {enqueued_if_due(names, "runs")}
@@ -138,7 +144,8 @@ WITH patience AS MATERIALIZED (
 ), given AS MATERIALIZED (
     SELECT * FROM unnest({_TYPES}) WITH ORDINALITY AS t ({_COLUMNS}, number) {FEW}
 ), parent AS MATERIALIZED (
-    SELECT run_id, status = 'CANCELLED' OR cancel_requested_at IS NOT NULL AS is_cancelled
+    SELECT run_id, status = 'CANCELLED' OR cancel_requested_at IS NOT NULL AS is_cancelled,
+        NOT ({IS_SEEN}) AS is_erased
     FROM {names.runs} WHERE run_id IN (SELECT parent_run_id FROM given) ORDER BY run_id FOR SHARE
 ), known AS MATERIALIZED (
     SELECT run_id, session_id FROM {names.runs} WHERE run_id IN (SELECT run_id FROM given)
@@ -147,6 +154,7 @@ WITH patience AS MATERIALIZED (
     WHERE known.session_id IS NULL AND {is_over_budget(names, "given.user_id")}
 ), input AS MATERIALIZED (
     SELECT given.*, given.cancelled OR coalesce(parent.is_cancelled, false) AS is_cancelled,
+        given.unstored OR coalesce(parent.is_erased, false) AS is_unstored,
         given.ordered AND NOT given.cancelled AND parent.is_cancelled IS NOT true
         AND (given.run_at IS NULL OR given.run_at <= now()) AND known.run_id IS NULL AS requests
     FROM given
@@ -179,7 +187,7 @@ WITH patience AS MATERIALIZED (
         metadata, parent_run_id, streamed, watched, status, attempt, started_at, dispatched_at,
         finished_at, lease_until, ordered, waiting, priority, run_at, due_at, timeout,
         max_attempts, webhook, executor, traceparent, journal_version, usage_limits,
-        output_schema, lineage, foreground)
+        output_schema, lineage, foreground, unstored)
     SELECT run_id, position, session_id, agent_id, user_id, input::json,
         metadata::json, parent_run_id, streamed, streamed,
         CASE WHEN is_cancelled THEN 'CANCELLED' WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
@@ -190,7 +198,8 @@ WITH patience AS MATERIALIZED (
         CASE WHEN NOT is_cancelled AND NOT begins AND NOT waiting
             THEN greatest(run_at, now()) END,
         timeout, max_attempts, webhook, CASE WHEN begins THEN executor END, traceparent,
-        journal_version, usage_limits::json, output_schema::json, lineage::json, foreground
+        journal_version, usage_limits::json, output_schema::json, lineage::json, foreground,
+        is_unstored
     FROM placed ORDER BY run_id
     {_ON_CONFLICT}
     RETURNING run_id, session_id, agent_id, parent_run_id, attempt, status, created_at, waiting,

@@ -11,7 +11,7 @@ STATUS, IS_WAITING = "status || ''", "waiting::integer = 1"
 RECORD = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, output, error, priority, run_at, timeout, max_attempts, failures,
     webhook, parent_run_id, executor, journal_version, refusal, requirements, error_kind,
-    usage_limits, output_schema, lineage, foreground, replaced_by"""
+    usage_limits, output_schema, lineage, foreground, replaced_by, unstored"""
 
 # What a row of a journal holds, beside the run that it belongs to.
 JOURNAL = "seq, event, type, skippable, payload"

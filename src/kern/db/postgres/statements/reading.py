@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from kern.db.erasing import IS_SEEN, POSITION
 from kern.db.listing import BEGINNING, RunFilter, is_no_child
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
@@ -34,14 +35,14 @@ class Reading:
 
         self.get = f"""
 SELECT {RECORD}, {_WAITING} FROM {runs}
-WHERE run_id IN {GIVEN} AND session_id IS NOT NULL"""
+WHERE run_id IN {GIVEN} AND session_id IS NOT NULL AND {IS_SEEN}"""
 
         self.get_with_input = f"""
 SELECT {RECORD}, {_WAITING}, input FROM {runs}
-WHERE run_id = $1 AND session_id IS NOT NULL"""
+WHERE run_id = $1 AND session_id IS NOT NULL AND {IS_SEEN}"""
 
         self.held = f"""
-SELECT {RECORD}, input, streamed, {REMAINING} AS remaining,
+SELECT {RECORD}, input, streamed, traceparent, {REMAINING} AS remaining,
     coalesce((SELECT max(seq) FROM {events} WHERE run_id = $1), 0) AS last_seq,
     {is_budgeted(names, "runs.user_id")} AS budgeted
 FROM {runs} AS runs WHERE run_id = $1 AND executor = $2 AND status = 'RUNNING'"""
@@ -64,7 +65,8 @@ SELECT run_id, max(seq) AS last_seq FROM {events} WHERE run_id = ANY($1) GROUP B
 SELECT run_id, output FROM (
     SELECT run_id, output, status, replaced_by, agent_id, user_id, position, parent_run_id,
         session_id
-    FROM {runs} WHERE session_id = $1 AND position < (SELECT position FROM {runs} WHERE run_id = $2)
+    FROM {runs} WHERE session_id = $1 AND position > 0 AND {IS_SEEN}
+        AND position < (SELECT {POSITION} FROM {runs} WHERE run_id = $2)
     ORDER BY position DESC LIMIT {NEWEST}
 ) AS earlier
 WHERE status = 'COMPLETED' AND replaced_by IS NULL
@@ -73,7 +75,7 @@ WHERE status = 'COMPLETED' AND replaced_by IS NULL
 ORDER BY position DESC LIMIT $3"""
 
         self.outputs = f"""
-SELECT run_id, output FROM {runs} WHERE run_id = ANY($1) AND output IS NOT NULL
+SELECT run_id, output FROM {runs} WHERE run_id = ANY($1) AND output IS NOT NULL AND {IS_SEEN}
 ORDER BY position"""
 
         self.children = _below(runs, "status") + f"SELECT run_id FROM below WHERE status IN {LIVE}"
@@ -103,7 +105,8 @@ WITH unwatched AS MATERIALIZED (
     RETURNING {RECORD}, {_WAITING}
 )
 SELECT known_id, watched.* FROM watched RIGHT JOIN (
-    SELECT run_id AS known_id FROM {runs} WHERE run_id IN {GIVEN} AND session_id IS NOT NULL
+    SELECT run_id AS known_id FROM {runs}
+    WHERE run_id IN {GIVEN} AND session_id IS NOT NULL AND {IS_SEEN}
 ) AS known ON run_id = known_id"""
 
         self.read = f"""
@@ -114,11 +117,14 @@ WITH read AS (
 )
 SELECT run_id,
     CASE WHEN EXISTS (SELECT FROM read) THEN pg_notify('{channel}', 'read ' || run_id)::text END
-FROM {runs} WHERE run_id = $1"""
+FROM {runs} WHERE run_id = $1 AND {IS_SEEN}"""
 
         self.queued = f"""
 SELECT count(*) AS queued FROM {runs}
 WHERE agent_id = $1 AND {STATUS} = 'PENDING' AND (due_at IS NULL OR due_at <= now())"""
+
+        self.queued_of_user = f"""
+SELECT count(*) AS queued FROM {runs} WHERE user_id = $1 AND {STATUS} = 'PENDING'"""
 
         self.load = f"""
 SELECT count(*) FILTER (WHERE status = 'RUNNING') AS running,
@@ -132,10 +138,11 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         """Return the statement that lists runs, with its values.
 
         It holds only the conditions that are asked for, and looks for each status by itself, so
-        that it finds its index. The array keeps the planner from reading all runs in their order.
+        that it finds its index; likewise for each agent, where neither a session nor a user says
+        where to look. The array keeps the planner from reading all runs in their order.
         """
-        runs, values = self._names.runs, list[object]([limit])
-        conditions = ["session_id IS NOT NULL"]
+        runs, values, agents = self._names.runs, list[object]([limit]), wanted.agents
+        conditions = ["session_id IS NOT NULL", "position > 0", IS_SEEN]
         if wanted.without_children:
             conditions.append(is_no_child(runs))
 
@@ -152,19 +159,23 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
             # The second condition bounds where the search begins. Positions follow the moments
             # of acceptance, but for transactions that overlap.
             (
-                f"created_at < {{0}} AND position <= (SELECT max(position) FROM ("
+                f"created_at < {{0}} AND position <= (SELECT max({POSITION}) FROM ("
                 f"SELECT position FROM {runs} WHERE created_at < {{0}} "
                 f"ORDER BY created_at DESC LIMIT {_OVERLAPPING}) AS earlier)",
                 wanted.until,
             ),
-            (f"position < (SELECT position FROM {runs} WHERE run_id = {{}})", before),
+            (f"position < (SELECT {POSITION} FROM {runs} WHERE run_id = {{}})", before),
         ):
             if value is not None:
                 conditions.append(condition.format(given(value)))
+        if agents and (wanted.session_id is not None or wanted.user_id is not None):
+            conditions.append(f"agent_id = ANY({given([*agents])})")
+            agents = ()
         found = " UNION ALL ".join(
-            f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, *status])} "
+            f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, *status, *agent])} "
             "ORDER BY position DESC LIMIT $1)"
             for status in [[self._has(each, given)] for each in wanted.statuses] or [[]]
+            for agent in [[f"agent_id = {given(each)}"] for each in agents] or [[]]
         )
         statement = f"""
 SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning

@@ -1,5 +1,6 @@
 """How runs go on that stand still: by an answer, a retry, or as their pause has expired."""
 
+from kern.db.erasing import IS_SEEN
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
     JOURNAL,
@@ -18,8 +19,10 @@ _ANEW = f"""error = NULL, error_kind = NULL, requirements = NULL, expires_at = N
 
 _DUE = f"status = 'PENDING', due_at = now(), started_at = NULL, {_ANEW}"
 
-# An executor has to know the version of the journal.
-_IS_KNOWN = "($9::text IS NULL OR journal_version <= $13)"
+# An executor has to know the version of the journal. What is erased goes on no more.
+_MAY_GO_ON = (
+    f"status = $2 AND attempt = $3 AND ($9::text IS NULL OR journal_version <= $13) AND {IS_SEEN}"
+)
 
 
 class Resuming:
@@ -43,7 +46,7 @@ def _resume(names: Names) -> str:
     # A run goes on at once where an executor asks for that, and it need not wait for the session
     # lock.
     return f"""
-WITH RECURSIVE {locked_line(names, f"status = $2 AND attempt = $3 AND {_IS_KNOWN}")}, run AS (
+WITH RECURSIVE {locked_line(names, _MAY_GO_ON)}, run AS (
     UPDATE {runs} AS runs SET {_ANEW},
         status = CASE WHEN begins THEN 'RUNNING' ELSE 'PENDING' END,
         attempt = attempt + begins::integer,
@@ -59,8 +62,8 @@ WITH RECURSIVE {locked_line(names, f"status = $2 AND attempt = $3 AND {_IS_KNOWN
             WHERE session.session_id = held.session_id AND session.lock_run_id = $1)) AS begins
         FROM {runs} AS held WHERE run_id = $1 AND (SELECT count(*) FROM locked) > 0
     ) AS how
-    WHERE run_id = $1 AND status = $2 AND attempt = $3 AND {_IS_KNOWN}
-    RETURNING {RECORD}, input, streamed, timeout AS remaining,
+    WHERE run_id = $1 AND {_MAY_GO_ON}
+    RETURNING {RECORD}, input, streamed, traceparent, timeout AS remaining,
         {is_budgeted(names, "runs.user_id")} AS budgeted, {enqueued_if_due(names, "runs")}
 ), {ancestors_due(names, "run")}, added AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
@@ -68,7 +71,7 @@ WITH RECURSIVE {locked_line(names, f"status = $2 AND attempt = $3 AND {_IS_KNOWN
     FROM run, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
         AS row ({JOURNAL})
 )
-SELECT {RECORD}, input, streamed, remaining, budgeted, greatest((SELECT max(seq) FROM
+SELECT {RECORD}, input, streamed, traceparent, remaining, budgeted, greatest((SELECT max(seq) FROM
     unnest($4::integer[]) AS seq), (SELECT max(seq) FROM {names.events} WHERE run_id = $1), 0)
     AS last_seq
 FROM run"""

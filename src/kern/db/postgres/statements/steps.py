@@ -112,14 +112,14 @@ WITH input AS MATERIALIZED (
     WHERE runs.run_id = due_run_id AND (is_cancelled OR NOT is_newer AND (NOT ordered OR EXISTS (
         SELECT FROM {names.sessions} AS session
         WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id)))
-    RETURNING {RECORD.replace("run_id,", "runs.run_id,", 1)}, input, streamed, watched,
+    RETURNING {RECORD.replace("run_id,", "runs.run_id,", 1)}, input, streamed, traceparent, watched,
         {REMAINING} AS remaining, coalesce((SELECT max(seq) FROM {names.events} AS events
             WHERE events.run_id = runs.run_id), 0) AS last_seq,
         {is_budgeted(names, "runs.user_id")} AS budgeted
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM claimed WHERE status <> 'RUNNING'
 ), {following(names, "ended")}
-SELECT due_run_id, is_newer, {RECORD}, input, streamed, remaining, last_seq, budgeted,
+SELECT due_run_id, is_newer, {RECORD}, input, streamed, traceparent, remaining, last_seq, budgeted,
     unfinished, holder, CASE WHEN watched AND status <> 'RUNNING'
         THEN {notified(names, "changed")} END AS notified
 FROM due LEFT JOIN (claimed LEFT JOIN unfinished USING (run_id)) ON run_id = due_run_id"""
@@ -215,7 +215,7 @@ WITH locked AS MATERIALIZED (
             ON ended = locked.run_id
     WHERE runs.run_id = locked.run_id AND attempt = number AND status = 'RUNNING'
     RETURNING runs.run_id, session_id, user_id, attempt, status, finished_at, watched, webhook,
-        fold_before{", runs.position" if changing else ""}
+        unstored, fold_before{", runs.position" if changing else ""}
 ), written AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run_id, {JOURNAL}
@@ -233,7 +233,7 @@ WITH locked AS MATERIALIZED (
 ), {following(names, "ended", reported="settled")}{
         f", {changed(names, 'settled', changes, after='held')}" if changing else ""
     }
-SELECT run_id, attempt, status, finished_at, unfinished, holder,
+SELECT run_id, attempt, status, finished_at, unstored, unfinished, holder,
     CASE WHEN watched THEN {notified(names, "changed")} END{", lost" if changing else ""}
 FROM settled LEFT JOIN unfinished USING (run_id){
         " LEFT JOIN lost USING (run_id)" if changing else ""

@@ -47,6 +47,7 @@ def _advance(names: Names) -> str:
     # A gap in the ticks, in which leases may have expired, shows that the database was away
     # for everybody. Then nothing expires for one heartbeat, and the living extend first.
     gap = "coalesce(now() - swept_at > make_interval(secs => $1::float8 * 2 / 3), true)"
+    left = f"SELECT FROM {names.runs} WHERE unstored AND finished_at IS NOT NULL"
     return f"""
 UPDATE {names.tick} SET
     swept_at = now(),
@@ -55,25 +56,26 @@ UPDATE {names.tick} SET
     quiet_times = CASE WHEN {gap} THEN least(quiet_times + 1, {_QUIET_TIMES})
         WHEN quiet_until > now() THEN quiet_times ELSE 0 END
 WHERE swept_at IS NULL OR now() - swept_at >= make_interval(secs => $1::float8 / 4)
-RETURNING coalesce(quiet_until <= now(), true) AS may_expire"""
+RETURNING coalesce(quiet_until <= now(), true) AS may_expire, EXISTS ({left}) AS may_erase"""
 
 
 def _expire(names: Names) -> str:
     """Return the statement that makes runs due again whose lease has expired."""
+    # An unstored run was its caller's alone: nobody could read what another executor makes of it.
+    is_cancelled = "(cancel_requested_at IS NOT NULL OR unstored AND foreground)"
+    has_lost_enough = f"NOT {is_cancelled} AND {HAS_LOST_ENOUGH}"
     return f"""
 WITH expired AS MATERIALIZED (
     SELECT run_id FROM {names.runs} WHERE {STATUS} = 'RUNNING' AND lease_until < now()
     ORDER BY run_id LIMIT {EXPIRED} FOR NO KEY UPDATE SKIP LOCKED
 ), swept AS (
     UPDATE {names.runs} AS runs SET
-        status = CASE WHEN cancel_requested_at IS NOT NULL THEN 'CANCELLED'
+        status = CASE WHEN {is_cancelled} THEN 'CANCELLED'
             WHEN {HAS_LOST_ENOUGH} THEN 'ERROR' ELSE 'PENDING' END,
-        error = CASE WHEN cancel_requested_at IS NULL AND {HAS_LOST_ENOUGH} THEN {LOST} END,
-        error_kind = CASE WHEN cancel_requested_at IS NULL AND {HAS_LOST_ENOUGH}
-            THEN 'LostAttemptsError' END,
-        finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR {HAS_LOST_ENOUGH}
-            THEN now() END,
-        due_at = CASE WHEN cancel_requested_at IS NULL AND NOT {HAS_LOST_ENOUGH} THEN now() END,
+        error = CASE WHEN {has_lost_enough} THEN {LOST} END,
+        error_kind = CASE WHEN {has_lost_enough} THEN 'LostAttemptsError' END,
+        finished_at = CASE WHEN {is_cancelled} OR {HAS_LOST_ENOUGH} THEN now() END,
+        due_at = CASE WHEN NOT {is_cancelled} AND NOT ({HAS_LOST_ENOUGH}) THEN now() END,
         failures = failures + 1, lease_until = NULL, counted = false, {NOT_REFUSED}
     FROM expired WHERE runs.run_id = expired.run_id
     RETURNING runs.run_id, session_id, agent_id, parent_run_id, attempt, status, watched, webhook,

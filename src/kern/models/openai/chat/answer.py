@@ -81,7 +81,7 @@ def _check_end(reason: object, model: str, text: str) -> None:
         raise ModelError(
             f"{model} broke off its answer: it reached its limit of tokens. Raise "
             "max_completion_tokens or max_tokens.",
-            kind="incomplete",
+            kind="output_limit",
             content=text,
         )
     if reason == "content_filter":

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from kern.models.base import ModelRequest, OutputSchema, ToolChoice
+from kern.models.base import CallOptions, ModelRequest, OutputSchema, ToolChoice
 from kern.models.media import said
 from kern.models.openai.chat.parts import input_parts
 from kern.models.openai.encoded import Items
 from kern.models.openai.params import tools_of
 from kern.models.origin import Origin
-from kern.models.params import set_by_both, settings_of
+from kern.models.params import given_options, set_by_both, settings_of
 from kern.models.schema import for_openai
 from kern.models.strict import strict_parameters
 from kern.models.values import Json, encode, number_at, object_at, objects_in
@@ -140,6 +140,8 @@ def request_body(
     encoded = Conversation(origin, roles).of(request)
     settings = settings_of(request, _SET_HERE)
     given: Json = {"model": origin.model, **own, **settings, "messages": None}
+    if request.options is not None:
+        given |= {**_options(request.options, own, origin), **settings}
     given.pop("stream_options", None)
     if request.tools or "tools" in settings:
         given["tools"] = tools_of(request, own.get("tools"), [*map(_function, request.tools)])
@@ -155,6 +157,19 @@ def request_body(
     body = {name: encode(value) for name, value in given.items()}
     body["messages"] = b"[%b]" % b",".join(encoded.items)
     return body
+
+
+def _options(options: CallOptions, own: Mapping[str, object], origin: Origin) -> Json:
+    given = given_options(options)
+    if (tokens := given.pop("max_output_tokens", None)) is not None:
+        # The older name is the one that most other servers know, and OpenAI's models refuse.
+        is_new = "max_completion_tokens" in own or origin.provider.startswith(_WITH_NEW_NAMES)
+        is_older = "max_tokens" in own or not is_new
+        given["max_tokens" if is_older else "max_completion_tokens"] = tokens
+    return given
+
+
+_WITH_NEW_NAMES = ("OpenAI Chat", "Azure")
 
 
 def _function(tool: ToolSchema) -> Json:

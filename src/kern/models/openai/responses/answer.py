@@ -3,10 +3,10 @@
 Source: https://platform.openai.com/docs/api-reference/responses/object
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard, cast
 
-from kern.errors import ModelError
+from kern.errors import ModelError, ModelErrorKind
 from kern.models.base import FinishReason, ModelResponse
 from kern.models.calls import ids_in, read_call
 from kern.models.openai.failed import check_for_error, failed_answer
@@ -19,6 +19,12 @@ from kern.run.tool import ToolCall
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 """The items that call a tool of the agent, and where its arguments are."""
+
+_CUT_OFF: Mapping[object, ModelErrorKind] = {
+    "content_filter": "content_filter",
+    "max_output_tokens": "output_limit",
+}
+"""What the reasons mean for which an answer is incomplete."""
 
 _DEMANDS = (
     "apply_patch_call",
@@ -85,7 +91,7 @@ def _check_status(payload: Json, model: str, text: str) -> None:
         remedy = " Raise max_output_tokens." if reason == "max_output_tokens" else ""
         raise ModelError(
             f"{model} broke off its answer: {reason or 'it does not say why'}.{remedy}",
-            kind="content_filter" if reason == "content_filter" else "incomplete",
+            kind=_CUT_OFF.get(reason, "incomplete"),
             content=text,
         )
     if status not in (None, "completed"):

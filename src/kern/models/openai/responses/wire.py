@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from kern.models.base import ModelRequest, OutputSchema, ToolChoice
+from kern.models.base import CallOptions, ModelRequest, OutputSchema, ToolChoice
 from kern.models.media import said
 from kern.models.openai.encoded import Items
 from kern.models.openai.params import tools_of
 from kern.models.openai.responses.parts import input_parts
 from kern.models.openai.responses.previous import without_id
 from kern.models.origin import Origin
-from kern.models.params import set_by_both, settings_of
+from kern.models.params import given_options, set_by_both, settings_of
 from kern.models.schema import for_openai
 from kern.models.strict import strict_parameters
 from kern.models.values import Json, encode, members_of
@@ -125,6 +125,8 @@ def request_body(
     encoded = Input(origin).of(request)
     settings = settings_of(request, _SET_HERE)
     given: Json = {"model": origin.model, **own, **settings, "input": None}
+    if request.options is not None:
+        given |= {**_options(request.options, own), **settings}
     if encoded.instructions:
         if "instructions" in settings:
             raise set_by_both(["instructions"])
@@ -142,6 +144,13 @@ def request_body(
     body = {name: encode(value) for name, value in given.items()}
     body["input"] = b"[%b]" % b",".join(encoded.items)
     return body
+
+
+def _options(options: CallOptions, own: Mapping[str, object]) -> Json:
+    given = given_options(options)
+    if (effort := given.pop("reasoning_effort", None)) is not None:
+        given["reasoning"] = {**(members_of(own.get("reasoning")) or {}), "effort": effort}
+    return given
 
 
 def _function(tool: ToolSchema) -> Json:

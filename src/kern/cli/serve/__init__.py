@@ -1,0 +1,1 @@
+"""``kern serve``: agents over HTTP."""

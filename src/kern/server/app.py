@@ -1,0 +1,72 @@
+"""The application: routes, authentication, limits and lifespan put together."""
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+
+from kern.server import conversations, health, models
+from kern.server.auth import Auth, authenticator_of
+from kern.server.chat import routes as chat
+from kern.server.headers import add_headers
+from kern.server.lifespan import lifespan
+from kern.server.limits import Limits, add_limits
+from kern.server.metrics import Counting
+from kern.server.openapi import add_document
+from kern.server.problems import add_problems
+from kern.server.responses import routes as responses
+from kern.server.runs import routes as runs
+from kern.server.service import AnyAgent, Service
+
+
+def create_app(
+    agents: Sequence[AnyAgent],
+    *,
+    auth: Auth = "none",
+    worker: bool = True,
+    grace: float = 10.0,
+    limits: Limits | None = None,
+    cors_origins: Sequence[str] = (),
+) -> FastAPI:
+    """Return the application that serves agents over HTTP.
+
+    It stands alone (``uvicorn app:app``), or is mounted in an application of one's own, which
+    then enters its lifespan.
+
+    Args:
+        agents: the agents, each with an id of its own, and a database.
+        auth: how callers are known: ``"keys"``, by the API keys in the agents' database (``kern
+            keys create``); ``"jwt"``, by JSON Web Tokens, as the environment says
+            (``KERN_JWT_SECRET`` or ``KERN_JWT_JWKS_URL``, see ``docs/security.md``); ``"none"``,
+            not at all, and then only processes on this machine are served; or an
+            :class:`~kern.server.caller.Authenticator` of your own.
+        worker: whether it executes background runs, too; else only workers do.
+        grace: seconds that foreground runs are given at the end; background runs are released at
+            once, and go on elsewhere or at the next start.
+        limits: how much a request may send, and a user ask for; by default ``Limits()``.
+        cors_origins: the origins whose pages may call it from a browser, such as
+            ``"https://chat.example.com"``; by default none.
+
+    Raises:
+        ConfigurationError: two agents have one id, an agent has no name or database, or a setting
+            cannot be used.
+    """
+    limits = limits or Limits()
+    service = Service(agents, authenticator_of(auth, agents, cors_origins), limits)
+    app = FastAPI(
+        title="kern",
+        openapi_url="/openapi.json",
+        docs_url=None,  # Its page loads its scripts from elsewhere.
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lambda _: lifespan(service, worker=worker, grace=grace),
+    )
+    app.state.kern = service
+    for each in (responses, conversations, models, chat, runs, health):
+        app.include_router(each.router)
+    add_document(app)
+    # What is added later is further out.
+    add_limits(app, limits)
+    add_problems(app)
+    add_headers(app, cors_origins)
+    app.add_middleware(Counting)
+    return app

@@ -1,0 +1,1 @@
+"""Chat completions, for clients that know nothing else."""
