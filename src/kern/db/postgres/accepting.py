@@ -16,7 +16,7 @@ from kern.db.postgres.rows import accepted_columns, columns
 from kern.db.postgres.statements import Accepting as Statements
 from kern.db.postgres.statements import Resuming
 from kern.db.postgres.statements.accepting import LOCK_TIMEOUT, OVER_BUDGET
-from kern.db.postgres.statements.cancelling import cancel
+from kern.db.postgres.statements.cancelling import cancel, stop
 from kern.db.values import Accepted
 from kern.errors import (
     BudgetExceededError,
@@ -55,6 +55,7 @@ class Accepting:
         self._hand_off = hand_off
         self._statements = Statements(names, connections.lock_timeout)
         self._lock_timeout = self._statements.lock_timeout
+        self._stop = stop(names, self._lock_timeout)
         self._cancel = cancel(names, self._lock_timeout)
         self._wake_parent = Resuming(names).wake_parent
         self._submits = Batcher(self._submit_all, size=lambda run: len(run.input))
@@ -133,6 +134,8 @@ class Accepting:
         Raises:
             RunConflictError: another transaction holds the id, and has not ended in time.
         """
+        if await self._fetch_briefly(run_id, self._stop, run_id, user_id):
+            return True  # What executes it ends it.
         rows = await self._fetch_briefly(run_id, self._cancel, run_id, user_id)
         await self._hand_off.finish(rows)
         if rows and rows[0]["is_awaited"]:
