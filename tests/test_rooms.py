@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"hooks", "guardrails"},
     {"webhooks", "execution", "testing"},
     {"dispatch"},
-    {"agent"},
+    {"agent", "operations"},
     {"telemetry", "server"},
     {"cli"},
 ]

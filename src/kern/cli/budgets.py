@@ -121,7 +121,8 @@ def _show(found: Sequence[Budget | Spending]) -> None:
     from rich.table import Table as Rows
     from rich.text import Text
 
-    from kern.cli.terminal import cell, console, dollars
+    from kern.cli.terminal import cell, console
+    from kern.operations.wording import dollars
 
     if not found:
         console().print("No budgets.")

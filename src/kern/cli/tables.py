@@ -119,7 +119,7 @@ def show_status(database: Database, as_json: bool) -> None:
 
 async def _status(database: Database) -> dict[str, object]:
     from kern import __version__
-    from kern.cli.fleet import fleet_status
+    from kern.operations.fleet import fleet_status
 
     found, known = await database.version()
     state = "missing" if found is None else "newer" if found > known else "old"

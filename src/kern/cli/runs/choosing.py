@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.listing import RunFilter
 from kern.errors import ConfigurationError
+from kern.operations.looking import Look, look_at
 from kern.run.base import RunStatus
 from kern.run.codec import check_id
 from kern.run.duration import parse_moment
@@ -104,3 +106,20 @@ class Choice:
             if self.until is not None:
                 until = parse_moment("--until", self.until, now)
         return RunFilter(self.agent, self.statuses, self.session, self.user, since, until)
+
+
+async def find(database: Database, choice: Choice, limit: int, before: str | None) -> Look:
+    """Return the runs that somebody has chosen, as they stand.
+
+    Args:
+        database: where they are.
+        choice: which ones.
+        limit: how many at most, the last accepted first.
+        before: the run before which they were accepted; by default there is none.
+
+    Raises:
+        RunNotFoundError: there is no run ``before``.
+    """
+    store = await database.store()
+    records = await store.page(await choice.to_filter(store), limit, before)
+    return await look_at(store, records)

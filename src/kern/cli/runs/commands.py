@@ -57,8 +57,8 @@ def list_runs(
 
     kern runs list --status error --since 1h
     """
+    from kern.cli.runs.choosing import find
     from kern.cli.runs.listing import show_json, show_table
-    from kern.cli.runs.looking import find
 
     choice = Choice(agent, tuple(status or ()), session, user, since, until)
     choice.check()

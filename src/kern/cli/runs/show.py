@@ -8,12 +8,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from kern.cli.runs.listing import as_json, error_of, output_of
-from kern.cli.runs.looking import Look, look_at
-from kern.cli.runs.timeline import timeline
-from kern.cli.terminal import age, cell, console, cost_text, status_of, took
+from kern.cli.terminal import cell, console, status_of
 from kern.db.database import Database
 from kern.errors import RunNotFoundError
+from kern.operations.listed import as_json, error_of, output_of
+from kern.operations.looking import Look, look_at
+from kern.operations.timeline import timeline
+from kern.operations.wording import age, cost_text, took
 from kern.run.base import RunStatus
 from kern.run.duration import format_duration
 from kern.run.input import RunInput

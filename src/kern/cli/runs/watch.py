@@ -12,8 +12,6 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from kern.cli.runs.listing import runs_table
-from kern.cli.runs.looking import Look, look_at
-from kern.cli.runs.timeline import describe
 from kern.cli.terminal import STYLES, cell, console
 from kern.db.base import Store
 from kern.db.database import Database
@@ -21,6 +19,8 @@ from kern.db.listing import RunFilter
 from kern.dispatch.explanation import Reason
 from kern.dispatch.runtime import Runtime
 from kern.errors import DatabaseUnavailableError
+from kern.operations.looking import Look, look_at
+from kern.operations.timeline import describe
 from kern.run.base import RunStatus
 from kern.run.duration import format_duration
 from kern.run.event import RunEvent, RunOutputEvent

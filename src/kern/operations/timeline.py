@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from kern.cli.terminal import dollars
 from kern.dispatch.explanation import describe_requirement
 from kern.errors import JournalError
+from kern.operations.wording import dollars
 from kern.run.codec import shown
 from kern.run.content import text_of
 from kern.run.entry import Entry, read_row

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from kern.cli.runs.choosing import Choice
 from kern.db.base import Store
-from kern.db.database import Database
 from kern.db.processes import KEPT, Process
 from kern.dispatch.explanation import Reason, Step, Why, explain, step_under_way
 from kern.errors import JournalError
@@ -65,23 +63,6 @@ class Look:
         """Return what a run is doing as JSON values."""
         step = self.steps.get(run_id)
         return None if step is None else {"text": step.text, "since": step.since.isoformat()}
-
-
-async def find(database: Database, choice: Choice, limit: int, before: str | None) -> Look:
-    """Return the runs that somebody has chosen, as they stand.
-
-    Args:
-        database: where they are.
-        choice: which ones.
-        limit: how many at most, the last accepted first.
-        before: the run before which they were accepted; by default there is none.
-
-    Raises:
-        RunNotFoundError: there is no run ``before``.
-    """
-    store = await database.store()
-    records = await store.page(await choice.to_filter(store), limit, before)
-    return await look_at(store, records)
 
 
 async def look_at(store: Store, records: Sequence[RunRecord], *, with_steps: bool = False) -> Look:
