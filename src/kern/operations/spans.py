@@ -16,6 +16,7 @@ from kern.run.happened import Happened
 from kern.run.metrics import Metrics
 from kern.run.record import JournalRow, RunRecord
 from kern.run.steps import (
+    PIECE_KINDS,
     AnswerKept,
     AnswerRefused,
     AttemptBegun,
@@ -127,6 +128,7 @@ class Spans:
         all: the spans in the order in which they began; tool calls in that of the answer.
         state: what the journal's rows say together.
         last_seq: the number of the last row that was read.
+        steps: how many rows were read that are more than pieces of text.
     """
 
     def __init__(self) -> None:
@@ -134,6 +136,7 @@ class Spans:
         self.all: list[Span] = []
         self.state = RunState()
         self.last_seq = 0
+        self.steps = 0
         self._idle_since = 0.0
         self._call: Span | None = None
         self._pause: Span | None = None
@@ -160,6 +163,7 @@ class Spans:
             self.all.append(Span("attempt", "Attempt 1", begun, begun))
         for row in rows:
             self.last_seq = row.seq
+            self.steps += row.type not in PIECE_KINDS
             try:
                 entry = read_row(row)
                 happened = apply_entry(self.state, entry, row)

@@ -3,14 +3,14 @@
 from fastapi import Response
 
 from kern.run.base import RunStatus
-from kern.run.codec import dump
 from kern.server.problems import RequestError
 from kern.server.runs import actions
 from kern.server.runs.given import Continuation, Decision, Fork, Regeneration
 from kern.server.runs.shown import output_of
 from kern.server.ui.answering import answer_in
-from kern.server.ui.forms import Acting, Actor, done
+from kern.server.ui.forms import Acting, done
 from kern.server.ui.route import pages_router
+from kern.server.ui.run import number_of
 
 router = pages_router()
 
@@ -34,7 +34,7 @@ async def retry_run(run_id: str, actor: Acting) -> Response:
 @router.post("/runs/{run_id}/fork")
 async def fork_run(run_id: str, actor: Acting) -> Response:
     """Begin a new run with what another has said, or with its steps up to one of them."""
-    given = Fork(input=actor.text("input") or None, from_seq=_number(actor, "from_seq"))
+    given = Fork(input=actor.text("input") or None, from_seq=number_of("from_seq", actor.text("from_seq")))
     run = await actions.begin(
         actor.request, actor.reach, run_id, given.model_dump(mode="json"), actions.as_fork(given)
     )
@@ -85,15 +85,3 @@ async def answer_run(run_id: str, actor: Acting) -> Response:
     return done(actor, "Your answer is stored.")
 
 
-def _number(actor: Actor, name: str) -> int | None:
-    """Return the number in a field; None where it is empty.
-
-    Raises:
-        RequestError: it is no number (400).
-    """
-    text = actor.text(name)
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise RequestError(400, f"{name} must be a number.", code="invalid_request", param=name)
-    return int(text)

@@ -1,5 +1,6 @@
 """One run: its facts, who executes it or why nobody does, and its timeline as it grows."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from kern.errors import RunNotFoundError
 from kern.operations.listed import error_of, output_of
 from kern.operations.looking import Look, look_at
 from kern.operations.nesting import Nested, nested_runs
-from kern.operations.spans import Span, Spans, Text
+from kern.operations.spans import Span, Spans
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.input import RunInput
@@ -34,6 +35,9 @@ _SPANS = 50
 # How many characters of what a model writes are shown, from the end.
 _WRITTEN = 20_000
 
+# For how long it holds who executes a run, and how its children stand, in seconds.
+_FRESH = 0.9
+
 _PARTS = ("facts", "actions", "waiting", "answer", "timeline", "children")
 
 
@@ -51,6 +55,7 @@ class Shown(NamedTuple):
         waiting: what it waits for, where a person has to answer.
         spans: a part of the timeline.
         first: the place of the first of these among all.
+        end: the place after the last of them.
         later: whether there are spans after them.
         written: what the model has written so far of the answer under way, from the end.
         children: the runs that its tool calls are.
@@ -61,13 +66,14 @@ class Shown(NamedTuple):
     record: RunRecord
     output: RunOutput[Any]
     look: Look
-    given: Text
-    answer: Text
+    given: str
+    answer: str
     error: str | None
     metadata: Mapping[str, object] | None
     waiting: list[RunRequirement]
     spans: list[Span]
     first: int
+    end: int
     later: bool
     written: str
     children: list[Nested]
@@ -78,11 +84,6 @@ class Shown(NamedTuple):
     def status(self) -> RunStatus:
         """Where it is."""
         return self.output.status
-
-    @property
-    def earlier(self) -> int:
-        """Up to which span the page before shows the timeline; 0 where there is none."""
-        return self.first
 
 
 class Watched:
@@ -101,10 +102,13 @@ class Watched:
         self.store = store
         self.run_id = record.run_id
         self._viewer = viewer
-        self._given = Text.of(given_text(record))
+        self._given = given_text(record)
         self._spans = Spans()
+        self._steps = -1
+        self._looked = float("-inf"), Look(record.created_at, [record])
+        self._children: list[Nested] = []
         # A page of an earlier part of the timeline stays where it is.
-        self._until = place_in(viewer.request)
+        self._until = number_in(viewer.request, "until")
 
     @classmethod
     async def of(cls, viewer: Viewer, run_id: str) -> "Watched":
@@ -129,6 +133,7 @@ class Watched:
         if record is None:
             raise RunNotFoundError(f"The run {self.run_id!r} has been deleted.")
         self._spans.extend(record, await store.events(self.run_id, self._spans.last_seq))
+        await self._look(record)
         output, spans = output_of(record), self._spans.all
         end = min(self._until or len(spans), len(spans))
         first = max(0, end - _SPANS)
@@ -136,20 +141,34 @@ class Watched:
         return Shown(
             record,
             output,
-            await look_at(store, [record], with_steps=True),
+            self._looked[1],
             self._given,
-            Text.of(output.get_content_as_string()),
+            output.get_content_as_string(),
             error_of(record),
             without_reserved(output.metadata),
             [each for each in output.requirements if not each.is_resolved()] if is_paused else [],
             spans[first:end],
             first,
+            end,
             end < len(spans),
             self._spans.written[-_WRITTEN:],
-            await nested_runs(store, self.run_id, viewer.reach.reads),
+            self._children,
             viewer.may_steer(record),
             viewer.may_approve(record.user_id),
         )
+
+    async def _look(self, record: RunRecord) -> None:
+        """Look at who executes it, and at its children: not for every piece of text."""
+        looked_at, look = self._looked
+        now = time.monotonic()
+        [before] = look.records
+        stands = before.status is record.status and before.attempt == record.attempt
+        if stands and self._steps == self._spans.steps and now - looked_at < _FRESH:
+            return
+        self._steps = self._spans.steps
+        self._looked = now, await look_at(self.store, [record], with_steps=True)
+        reads = self._viewer.reach.reads
+        self._children = await nested_runs(self.store, self.run_id, reads)
 
     async def parts(self) -> dict[str, str]:
         """Return the parts of the page, each by the id of its element."""
@@ -160,17 +179,25 @@ class Watched:
         }
 
 
-def place_in(request: Request) -> int | None:
-    """Return up to which place of a list a page goes, as its address says it.
+def number_in(request: Request, name: str) -> int | None:
+    """Return the number that the query of a page's address says; None where it says none.
 
     Raises:
-        RequestError: that is no number (400).
+        RequestError: it is no number (400).
     """
-    given = request.query_params.get("until", "")
+    return number_of(name, request.query_params.get(name, ""))
+
+
+def number_of(name: str, given: str) -> int | None:
+    """Return the number that was given; None where nothing was.
+
+    Raises:
+        RequestError: it is no number (400).
+    """
     if not given:
         return None
     if not (given.isascii() and given.isdecimal() and len(given) < 10):
-        raise RequestError(400, "until must be a number.", code="invalid_request", param="until")
+        raise RequestError(400, f"{name} must be a number.", code="invalid_request", param=name)
     return int(given)
 
 
