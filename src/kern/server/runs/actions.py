@@ -6,17 +6,15 @@ from typing import Any
 from fastapi import Request
 
 from kern.agent.continuation import ContinueOptions
-from kern.db.approvals import how
 from kern.errors import InvalidInputError, RunConflictError
 from kern.run.agent import RunOutput
-from kern.run.approval import Approval, ApprovalChange
 from kern.run.base import RunStatus
 from kern.run.codec import dump
 from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
 from kern.server.caller import Caller, Scope
 from kern.server.problems import RequestError
-from kern.server.runs.given import Answer, Continuation, Decision, Fork, Regeneration, input_of
+from kern.server.runs.given import Answer, Continuation, Fork, Regeneration, input_of
 from kern.server.runs.reach import Reach
 from kern.server.runs.shown import output_of
 from kern.server.runs.submitting import Keyed
@@ -34,7 +32,7 @@ async def cancel(reach: Reach, run_id: str) -> RunRecord:
         RequestError: the caller lacks the scope (403), there is no such run (404), or it had ended
             before otherwise (409).
     """
-    _check_may(reach.caller, Scope.runs)
+    check_may(reach.caller, Scope.runs)
     agent, record = await reach.run(run_id, reach.steers)
     if not record.status.is_terminal:
         await agent.acancel_run(record.run_id, user_id=reach.steers)
@@ -53,7 +51,7 @@ async def retry(reach: Reach, run_id: str) -> RunOutput[Any]:
         RequestError: the caller lacks the scope (403), or there is no such run (404).
         RunStateError: it is not in ERROR.
     """
-    _check_may(reach.caller, Scope.runs)
+    check_may(reach.caller, Scope.runs)
     agent, record = await reach.run(run_id, reach.steers)
     return await agent.aretry_run(record.run_id, user_id=reach.steers)
 
@@ -70,7 +68,7 @@ async def proceed(reach: Reach, run_id: str, given: Continuation) -> RunOutput[A
     caller, decides = reach.caller, bool(given.requirements)
     says = not decides or given.input is not None or given.metadata is not None
     for scope in (*([Scope.approve] if decides else ()), *([Scope.runs] if says else ())):
-        _check_may(caller, scope)
+        check_may(caller, scope)
     user_id = reach.steers if says else reach.reads
     agent, record = await reach.run(run_id, user_id)
     if not given.requirements and record.status not in (RunStatus.paused, RunStatus.error):
@@ -130,7 +128,7 @@ async def begin(
         InvalidInputError: an option cannot be used.
         RunStateError: a run that has not ended cannot be replaced.
     """
-    _check_may(reach.caller, Scope.runs)
+    check_may(reach.caller, Scope.runs)
     agent, record = await reach.run(run_id, reach.steers)
     keyed = Keyed(request, reach.caller, agent.id, given, options.get("metadata"))
     await keyed.check_queue(request, reach.caller, agent)
@@ -148,24 +146,14 @@ async def begin(
     return run
 
 
-async def decide(reach: Reach, approval_id: str, given: Decision) -> dict[str, Any]:
-    """Allow or refuse what an approval asks for, and return it as JSON values.
+def check_may(caller: Caller, scope: Scope) -> None:
+    """Check that a caller has a scope.
 
     Raises:
-        RequestError: the caller lacks the scope (403), there is no such approval (404), or somebody
-            has decided before (409).
-        InvalidInputError: the answer lacks a part.
+        RequestError: it has not (403).
     """
-    _check_may(reach.caller, Scope.approve)
-    place, approval = await reach.approval(approval_id)
-    fields: ApprovalChange = {"status": given.status, "resolved_by": decided_by(reach.caller)}
-    if data := given.data():
-        fields["resolution_data"] = data
-    changed = await place.db.aupdate_approval(approval.id, "pending", reach.reads, **fields)
-    if changed is None:
-        _, approval = await reach.approval(approval_id)
-        raise _decided(approval)
-    return changed
+    if not caller.may(scope):
+        raise RequestError(403, f"This needs the scope {scope}.", code="insufficient_scope")
 
 
 def decided_by(caller: Caller) -> str:
@@ -219,20 +207,6 @@ def _answer(requirement: RunRequirement, answer: Answer) -> None:
                 f"The answer to {requirement.id} needs exactly one of confirmed, values and "
                 "result; arguments only with confirmed true, note only with confirmed false."
             )
-
-
-def _decided(approval: Approval) -> RequestError:
-    status = "expired" if approval.is_pending else approval.status
-    return RequestError(
-        409,
-        f"The approval {approval.id} {how(approval, status)}: that is for good.",
-        code="already_decided",
-    )
-
-
-def _check_may(caller: Caller, scope: Scope) -> None:
-    if not caller.may(scope):
-        raise RequestError(403, f"This needs the scope {scope}.", code="insufficient_scope")
 
 
 def _wrong(run_id: str, status: RunStatus, why: str) -> RequestError:

@@ -5,13 +5,15 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from kern.db.approvals import ApprovalFilter
-from kern.server.runs import actions
+from kern.db.approvals import ApprovalFilter, how
+from kern.run.approval import Approval, ApprovalChange
+from kern.server.problems import RequestError
 from kern.server.runs.cursors import Paged, page
 from kern.server.runs.documented import answered, no_query, refused
 from kern.server.runs.given import Decision, Id
 from kern.server.runs.reach import EVERYWHERE, Approving, Looking
 from kern.server.runs.shown import Page, ShownApproval
+from kern.server.runs.steering import decided_by
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"], dependencies=EVERYWHERE)
 
@@ -89,4 +91,21 @@ async def resolve_approval(approval_id: str, body: Decision, reach: Approving) -
     Of two who decide at once one counts, and the other is told who has (409). Who has decided is
     the caller.
     """
-    return answered(await actions.decide(reach, approval_id, body))
+    place, approval = await reach.approval(approval_id)
+    fields: ApprovalChange = {"status": body.status, "resolved_by": decided_by(reach.caller)}
+    if data := body.data():
+        fields["resolution_data"] = data
+    changed = await place.db.aupdate_approval(approval.id, "pending", reach.reads, **fields)
+    if changed is None:
+        _, approval = await reach.approval(approval_id)
+        raise _decided(approval)
+    return answered(changed)
+
+
+def _decided(approval: Approval) -> RequestError:
+    status = "expired" if approval.is_pending else approval.status
+    return RequestError(
+        409,
+        f"The approval {approval.id} {how(approval, status)}: that is for good.",
+        code="already_decided",
+    )

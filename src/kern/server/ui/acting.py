@@ -3,8 +3,10 @@
 from fastapi import Response
 
 from kern.run.base import RunStatus
+from kern.server.caller import Scope
 from kern.server.problems import RequestError
 from kern.server.runs import actions
+from kern.server.runs.approvals import resolve
 from kern.server.runs.given import Continuation, Decision, Fork, Regeneration
 from kern.server.runs.shown import output_of
 from kern.server.ui.answering import answer_in
@@ -79,9 +81,8 @@ async def answer_run(run_id: str, actor: Acting) -> Response:
     if requirement.approval_id is not None:
         status = "rejected" if answer.confirmed is False else "approved"
         decision = Decision(status=status, **answer.model_dump(exclude={"id", "confirmed"}))
-        await actions.decide(actor.reach, requirement.approval_id, decision)
+        actions.check_may(actor.caller, Scope.approve)
+        await resolve(actor.reach, requirement.approval_id, decision)
     else:
         await actions.proceed(actor.reach, run_id, Continuation(requirements=[answer]))
     return done(actor, "Your answer is stored.")
-
-
