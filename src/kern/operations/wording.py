@@ -64,7 +64,12 @@ def cost_text(metrics: Metrics) -> str:
 
 def first_words(record: RunRecord) -> str:
     """Return how the input of a listed run begins: of its JSON text there is a part only."""
-    found = _WORDS.search(record.beginning or "")
+    return words_in(record.beginning or "")
+
+
+def words_in(beginning: str) -> str:
+    """Return how an input begins of whose JSON text there is a part only."""
+    found = _WORDS.search(beginning)
     try:
         return printable(json.loads(f'"{found[1]}"')) if found else ""
     except ValueError:
