@@ -118,9 +118,7 @@ async def approval_live(request: Request, viewer: Viewing, approval_id: str) -> 
 async def decide(actor: Acting, approval_id: str) -> Response:
     """Allow or refuse what is asked for; a background run goes on with it by itself."""
     if not actor.caller.may(Scope.approve):
-        raise RequestError(
-            403, f"This needs the scope {Scope.approve}.", code="insufficient_scope"
-        )
+        raise RequestError(403, f"This needs the scope {Scope.approve}.", code="insufficient_scope")
     _, found = await actor.reach.approval(approval_id)
     answer = answer_in(actor, requirement_of(found))
     decision = Decision(
@@ -159,9 +157,7 @@ async def _listed(viewer: Viewer) -> dict[str, object]:
     return {
         "asked": asked,
         "approvals": [_as_shown(viewer, each) for each in found],
-        "paused": await _paused(viewer, asked)
-        if is_first and asked.status == "pending"
-        else [],
+        "paused": await _paused(viewer, asked) if is_first and asked.status == "pending" else [],
         "following": None
         if following is None
         else str(URL(viewer.here).include_query_params(cursor=following)),

@@ -150,9 +150,7 @@ async def _told(place: Place, runs: Sequence[RunRecord]) -> list[Told]:
 
 def _said(record: RunRecord) -> Told:
     output = output_of(record)
-    messages = [
-        each for each in output.messages if each.role != "system" and not each.from_history
-    ]
+    messages = [each for each in output.messages if each.role != "system" and not each.from_history]
     if not messages:
         with suppress(ValueError):  # It is damaged; its own page tells that.
             messages = [*RunInput.from_json(record.input or "").messages]

@@ -76,9 +76,7 @@ async def _fleet(viewer: Viewer) -> Fleet:
     def is_shown(agent_id: str) -> bool:
         return viewer.caller.sees(agent_id) and agent in (None, agent_id)
 
-    processes = [
-        each for fleet, _ in found for each in fleet if any(map(is_shown, each.agents))
-    ]
+    processes = [each for fleet, _ in found for each in fleet if any(map(is_shown, each.agents))]
     waiting = [each for _, runs in found for each in runs if is_shown(each.first.agent_id)]
     return Fleet(
         agent,
