@@ -71,7 +71,7 @@ async def fleet_status(store: Store) -> dict[str, object]:
 
 
 def counts(fleet: Sequence[Process]) -> dict[str, int]:
-    """Return how many workers are ``alive`` and ``gone``, and what is ``executing`` of ``slots``."""
+    """Return how many workers are alive and gone, and how many of their slots are in use."""
     alive = [each for each in fleet if each.is_alive]
     return {
         "alive": len(alive),

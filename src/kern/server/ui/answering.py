@@ -116,11 +116,8 @@ def _choices(actor: Actor, questions: list[UserFeedbackQuestion]) -> Values:
     found: Values = {}
     for number, each in enumerate(questions):
         labels = [option.label for option in each.options]
-        sent = [
-            text
-            for text in actor.form.getlist(f"choice-{number}")
-            if isinstance(text, str) and text
-        ]
+        given = actor.form.getlist(f"choice-{number}")
+        sent = [text for text in given if isinstance(text, str) and text]
         if labels and not all(text.isdecimal() and int(text) < len(labels) for text in sent):
             raise InvalidInputError(f"{each.question:.100}: choose among the answers shown.")
         found[each.question] = [labels[int(text)] for text in sent] if labels else sent

@@ -199,5 +199,5 @@ def _as_shown(viewer: Viewer, approval: Approval) -> Shown:
         status,
         Asked.of(requirement_of(approval)),
         "" if is_pending else how(approval, status),
-        is_pending and viewer.may_approve(approval.user_id),
+        is_pending and viewer.may_approve(approval),
     )

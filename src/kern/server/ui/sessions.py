@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastapi import Request, Response
 from starlette.datastructures import URL
@@ -50,6 +51,18 @@ class Listed:
     words: str
 
 
+class Said(NamedTuple):
+    """A message of a conversation.
+
+    Attributes:
+        message: the message.
+        others: the kinds of its parts that are no text, such as ``image``.
+    """
+
+    message: Message
+    others: Sequence[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """A run of a conversation.
@@ -63,7 +76,7 @@ class Told:
 
     record: RunRecord
     status: RunStatus
-    messages: Sequence[Message]
+    messages: Sequence[Said]
     error: str | None
 
 
@@ -145,16 +158,22 @@ async def _runs(
 async def _told(place: Place, runs: Sequence[RunRecord]) -> list[Told]:
     """Return what was said in runs, the oldest first."""
     found = await place.store.sessions.records([each.run_id for each in runs])
-    return [_said(each) for each in found]
+    return [_told_of(each) for each in found]
 
 
-def _said(record: RunRecord) -> Told:
+def _told_of(record: RunRecord) -> Told:
     output = output_of(record)
     messages = [each for each in output.messages if each.role != "system" and not each.from_history]
     if not messages:
         with suppress(ValueError):  # It is damaged; its own page tells that.
             messages = [*RunInput.from_json(record.input or "").messages]
-    return Told(record, output.status, messages, error_of(record) if record.error else None)
+    said = [Said(each, _others(each)) for each in messages]
+    return Told(record, output.status, said, error_of(record) if record.error else None)
+
+
+def _others(message: Message) -> list[str]:
+    kinds = (str(each.__struct_config__.tag) for each in message.parts)
+    return [kind for kind in kinds if kind != "text"]
 
 
 async def _facts(place: Place, row: SessionRow) -> dict[str, object]:
