@@ -42,6 +42,17 @@ def dollars(cost: float) -> str:
     return f"${cost:,.{2 if cost >= 100 else 4 if cost >= 0.01 else 6}f}"
 
 
+def used_text(metrics: Metrics) -> str:
+    """Return what a model call has used, and how soon its answer began."""
+    used = f"{metrics.input_tokens} + {metrics.output_tokens} tokens"
+    if metrics.cost:
+        used += f", {dollars(metrics.cost)}"
+    if metrics.time_to_first_token is not None:
+        first = format_duration(timedelta(seconds=metrics.time_to_first_token))
+        used += f", first token after {first}"
+    return used
+
+
 def cost_text(metrics: Metrics) -> str:
     """Return what a run cost, and of how many model calls that is not known."""
     known = "" if metrics.cost is None else dollars(metrics.cost)
