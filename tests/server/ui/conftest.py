@@ -20,17 +20,13 @@ from kern.testing import FunctionModel
 
 BrowserAs = Callable[..., Browser]
 
-
-@pytest.fixture(scope="module")
-def table_of_module(request: pytest.FixtureRequest) -> str:
-    """The session table of all tests of a module."""
-    return f"ui_{request.module.__name__.rpartition('.')[2][:30]}"
+_TABLE = "pages"
 
 
-@pytest.fixture(scope="module")
-def api(postgres: EmbeddedPostgres, table_of_module: str) -> Iterator[Api]:
+@pytest.fixture(scope="package")
+def api(postgres: EmbeddedPostgres) -> Iterator[Api]:
     """The server, on PostgreSQL."""
-    db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table=table_of_module)
+    db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table=_TABLE)
     app = create_app(agents_on(db, {}), auth=ByName(), limits=Limits(rate=None))
     with served(app) as url:
         api = Api(url, {})
@@ -38,16 +34,16 @@ def api(postgres: EmbeddedPostgres, table_of_module: str) -> Iterator[Api]:
         api.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def as_(api: Api) -> BrowserAs:
     """Return the browser of a caller: a user, its scopes and agents."""
     return lambda *caller: Browser(api.as_(*caller))
 
 
 @pytest.fixture
-async def store(api: Api, postgres: EmbeddedPostgres, table_of_module: str) -> AsyncIterator[Store]:
+async def store(api: Api, postgres: EmbeddedPostgres) -> AsyncIterator[Store]:
     """The database of the server, from elsewhere."""
-    db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table=table_of_module)
+    db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table=_TABLE)
     yield await db.store()
     await db.aclose()
 
