@@ -53,6 +53,7 @@ class RunFilter:
         seen_by: who is to see them: those are left out that are another user's.
         without_children: whether those are left out that tool calls of the same session's runs are.
         agents: whose runs, where those of several agents are wanted; empty for any.
+        parent_run_id: the run whose tool calls they are.
         text: how the id of the run, its session, user or agent begins, or what the beginning of
             its input says, of the newest :data:`SEARCHED` runs that are wanted otherwise.
     """
@@ -66,6 +67,7 @@ class RunFilter:
     seen_by: str | None = None
     without_children: bool = False
     agents: tuple[str, ...] = ()
+    parent_run_id: str | None = None
     text: str | None = None
 
 
