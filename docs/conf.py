@@ -1,6 +1,8 @@
 """How Sphinx makes a site of these pages: ``scripts/docs.sh``."""
 
 import re
+import subprocess
+import sys
 from os.path import relpath
 from pathlib import Path
 
@@ -17,7 +19,7 @@ author = "the authors of kern"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["README.md"]  # index.md includes it
+exclude_patterns = ["README.md"]  # it is the first part of index.md
 
 html_theme = "furo"
 html_title = f"kern {__version__}"
@@ -28,23 +30,24 @@ myst_heading_anchors = 4
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 python_maximum_signature_line_length = 90
 
-# Pages of the site that lie outside of docs, where GitHub shows them, too.
+# Pages of the site whose text lies elsewhere, where GitHub shows it, too.
 OUTSIDE = {
+    "index": DOCS / "README.md",
     "cookbook": ROOT / "cookbook/README.md",
     "contributing": ROOT / "CONTRIBUTING.md",
     "changelog": ROOT / "CHANGELOG.md",
 }
-PLACES = {
-    **{page: DOCS / f"{name}.md" for name, page in OUTSIDE.items()},
-    ROOT / "README.md": DOCS / "index.md",
-    DOCS / "README.md": DOCS / "index.md",
-}
+PLACES = {page: DOCS / f"{name}.md" for name, page in OUTSIDE.items()}
+PLACES[ROOT / "README.md"] = DOCS / "index.md"
+COMMANDS = "-m", "typer", "kern.cli.main", "utils", "docs", "--name", "kern"
+"""The arguments of Python with which Typer describes every command."""
+
 LINK = re.compile(r"\[([^][]*)\]\(([^()\s#]+)(#[^()\s]*)?\)")
 
 
@@ -54,7 +57,9 @@ def read(_app: Sphinx, name: str, source: list[str]) -> None:
     if not here.exists():
         return
     page = OUTSIDE.get(name, here)
-    if page is not here:
+    if name == "index":
+        source[0] = f"{page.read_text()}\n{source[0]}"
+    elif page is not here:
         source[0] = page.read_text()
 
     def lead(link: re.Match[str]) -> str:
@@ -67,6 +72,9 @@ def read(_app: Sphinx, name: str, source: list[str]) -> None:
         return f"[{text}]({relpath(PLACES.get(to, to), here.parent)}{anchor or ''})"
 
     source[0] = LINK.sub(lead, source[0])
+    if name == "reference/commands":
+        told = subprocess.check_output([sys.executable, *COMMANDS], text=True)
+        source[0] += re.sub("^#", "##", told, flags=re.MULTILINE)
     if name == "decisions/README":
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n0*\n```\n"
 
