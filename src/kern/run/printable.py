@@ -1,4 +1,4 @@
-"""Texts that models, tools and users have written, made fit for a terminal."""
+"""Texts that models, tools and users have written, made fit for a terminal or a page."""
 
 import re
 
@@ -6,6 +6,11 @@ import re
 def printable(text: str) -> str:
     """Return ``text`` without what would command the terminal, or cannot be encoded for it."""
     return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def visible(text: str) -> str:
+    """Return ``text`` as a page shows it: what would turn the direction of writing is named."""
+    return _TURNING.sub(lambda found: f"[U+{ord(found[0]):04X}]", printable(text))
 
 
 def one_line(text: str, most: int) -> str:

@@ -26,6 +26,7 @@ def create_app(
     grace: float = 10.0,
     limits: Limits | None = None,
     cors_origins: Sequence[str] = (),
+    ui: bool = True,
 ) -> FastAPI:
     """Return the application that serves agents over HTTP.
 
@@ -45,6 +46,7 @@ def create_app(
         limits: how much a request may send, and a user ask for; by default ``Limits()``.
         cors_origins: the origins whose pages may call it from a browser, such as
             ``"https://chat.example.com"``; by default none.
+        ui: whether it shows itself in a browser, at ``/ui``, to the same callers.
 
     Raises:
         ConfigurationError: two agents have one id, an agent has no name or database, or a setting
@@ -63,6 +65,10 @@ def create_app(
     app.state.kern = service
     for each in (responses, conversations, models, chat, runs, health):
         app.include_router(each.router)
+    if ui:  # Its templates take a while to import.
+        from kern.server.ui.pages import add_pages
+
+        add_pages(app)
     add_document(app)
     # What is added later is further out.
     add_limits(app, limits)

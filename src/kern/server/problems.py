@@ -228,19 +228,29 @@ def _of_validation(error: RequestValidationError) -> RequestError:
     return RequestError(400, f"{detail}.", code="invalid_request", param=named[0][0] or None)
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
-    """Answer a request that has met an error."""
+def refusal_of(request: Request, error: Exception) -> RequestError:
+    """Return what a request is refused with that has met an error; what nobody foresaw is logged.
+
+    Args:
+        request: the request.
+        error: of kern, of the framework, or about the form of the request.
+    """
     match error:
         case HTTPException():
-            return _of_framework(request, error).response(request)
+            return _of_framework(request, error)
         case RequestValidationError():
-            return _of_validation(error).response(request)
+            return _of_validation(error)
         case KernError():
             refused = problem_of(error)
             if refused.status == 500:
                 _log(request.scope, error)
-            return refused.response(request)
-    return Response(status_code=400)  # Its client has left, and reads nothing.
+            return refused
+    return RequestError(400, "Its client has left.", code="client_left")  # And reads nothing.
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Answer a request that has met an error."""
+    return refusal_of(request, error).response(request)
 
 
 def _log(scope: Scope, error: Exception) -> None:
