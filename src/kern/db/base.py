@@ -31,7 +31,12 @@ from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 
 class SessionType(Enum):
-    """Whose sessions they are; kern keeps those of agents."""
+    """Whose sessions they are; kern keeps those of agents.
+
+    Example:
+        >>> SessionType("agent")
+        <SessionType.AGENT: 'agent'>
+    """
 
     AGENT = "agent"
     TEAM = "team"
