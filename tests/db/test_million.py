@@ -65,7 +65,8 @@ FROM (SELECT n, now() - make_interval(secs => (1000000 - n) * 0.01) AS at
     FROM generate_series(1, 1000000) AS n) AS run""")
     await admin.execute(f"""
 INSERT INTO {figures} (span, begins_at, agent_id, submitted, waits, durations)
-SELECT span, at, 'agent-' || agent, 5, array_fill(1::bigint, ARRAY[20]), array_fill(1::bigint, ARRAY[20])
+SELECT span, at, 'agent-' || agent, 5, array_fill(1::bigint, ARRAY[20]),
+    array_fill(1::bigint, ARRAY[20])
 FROM generate_series(0, 19) AS agent, (
     SELECT 60 AS span, generate_series(date_trunc('minute', now()) - interval '2 days',
         now() - interval '4 hours', interval '1 minute') AS at
