@@ -38,7 +38,6 @@ from kern.run.steps import (
     ToolsBegun,
     ToolSlice,
 )
-from kern.run.tool import ToolCall
 
 SpanKind: TypeAlias = Literal[
     "attempt", "model", "tool", "step", "sleep", "event", "hook", "pause", "continued", "damage"
@@ -93,6 +92,7 @@ class Span:
         calls: how many tool calls an answer asks for.
         run_id: the child run that a tool call is.
         row: the number of the journal's row that holds it whole.
+        asked_in: of a tool call, the row of the answer that asks for it, and its place there.
         fork_from: the number of the event after which a fork begins that keeps it and what was
             before it; None where none begins there.
         inside: what a tool call has done.
@@ -110,6 +110,7 @@ class Span:
     calls: int = 0
     run_id: str | None = None
     row: int | None = None
+    asked_in: tuple[int, int] | None = None
     fork_from: int | None = None
     inside: "list[Span]" = field(default_factory=list)
 
@@ -260,7 +261,10 @@ class Spans:
             span.note = "fallback {}: {}".format(*step.fallback)
         calls = step.message.tool_calls
         span.calls = len(calls)
-        self._calls = [_call_of(each) for each in calls]
+        self._calls = [
+            Span("tool", each.name, arguments=Text.of(each.arguments), asked_in=(entry.seq, place))
+            for place, each in enumerate(calls)
+        ]
         self.all += self._calls
         self._start(step.starts, entry.created_at)
 
@@ -292,10 +296,6 @@ class Spans:
         """Say after which event a fork begins: calls that begin with it are made anew."""
         told = [each.seq for each in happened if each.event is not RunEvent.tool_call_started]
         span.fork_from = told[-1] if told else None
-
-
-def _call_of(call: ToolCall) -> Span:
-    return Span("tool", call.name, arguments=Text.of(call.arguments))
 
 
 def _inside(step: StepEnded | SleepBegun | CustomHappened, entry: Entry) -> Span:
