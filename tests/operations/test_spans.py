@@ -111,6 +111,10 @@ def test_attempts_that_are_lost_or_fail_and_calls_that_are_made_again_are_told()
     journal.add(AttemptBegun(2, (0,)), ToolEnded(0, "9%"), CallBegun(), TextSlice("The"))
     journal.add(AttemptFailed("It is away.", "ModelError"), AttemptBegun(3), CallBroken("The mar"))
     spans = told(journal)
+    assert lines(told(Journaled(AttemptBegun(2)).answer("Hi")))[1:] == [
+        ("attempt", "Attempt 2", 0, False),
+        ("model", "model call", 1, False),
+    ]
     assert lines(spans) == [
         ("attempt", "Attempt 1", 0, False),
         ("model", "model call", 1, False),

@@ -270,9 +270,8 @@ class Spans:
 
     def _start(self, places: Iterable[int], at: float) -> None:
         """Have tool calls begin, or begin once more."""
-        turn = self.state.turns[-1]
         for place in places:
-            call = self._calls[place]
+            turn, call = self.state.turns[-1], self._calls[place]
             if call.began is not None:
                 call.note = "made again"
             call.began, call.text = at, Text()
