@@ -151,7 +151,11 @@ def test_a_pause_lasts_until_somebody_answers() -> None:
     assert lines(told(journal))[-1] == ("pause", "Waits for a person", None, False)
     journal.add(Continued((0,), by="mia"), ToolsBegun((0,)), ToolEnded(0, "9%"))
     *_, call, pause = told(journal)
-    assert (pause.took, pause.note, pause.text.beginning) == (1, "by mia", "confirmation of search({})")
+    assert (pause.took, pause.note, pause.text.beginning) == (
+        1,
+        "by mia",
+        "confirmation of search({})",
+    )
     assert (call.began, call.took) == (BEGUN.timestamp() + 4, 1)
     journal.add(Continued(by="ada"))
     assert told(journal)[-1].note == "by ada"

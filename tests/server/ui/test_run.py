@@ -31,8 +31,10 @@ BrowserAs = Callable[..., Browser]
 
 def _asks_helper(request: ModelRequest) -> Reply | str:
     last = request.messages[-1]
-    return f"It said: {last.text}" if last.role == "tool" else Reply.tool_calls(
-        ("helper", {"input": last.text})
+    return (
+        f"It said: {last.text}"
+        if last.role == "tool"
+        else Reply.tool_calls(("helper", {"input": last.text}))
     )
 
 
@@ -234,7 +236,9 @@ def test_of_two_who_answer_at_once_one_counts(as_: BrowserAs) -> None:
     pages = [(each, run_page(each, run_id)) for each in (ada, mia)]
     found: list[str] = []
     threads = [
-        threading.Thread(target=lambda each=each, page=page: found.append(each.press(page, "Approve").text))
+        threading.Thread(
+            target=lambda each=each, page=page: found.append(each.press(page, "Approve").text)
+        )
         for each, page in pages
     ]
     for each in threads:
