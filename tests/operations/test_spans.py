@@ -71,10 +71,10 @@ def test_a_call_of_a_model_is_a_span_with_what_it_used_and_its_tool_calls_after_
     spans = told(journal)
     assert lines(spans) == [
         ("attempt", "Attempt 1", 0, False),
-        ("model", "model call", 1, False),
+        ("model", "", 1, False),
         ("tool", "search", 1, False),
         ("tool", "send", 1, True),
-        ("model", "model call", 1, False),
+        ("model", "", 1, False),
     ]
     _, asks, search, send, answer = spans
     assert (asks.calls, asks.metrics and asks.metrics.total_tokens) == (2, 46)
@@ -113,17 +113,17 @@ def test_attempts_that_are_lost_or_fail_and_calls_that_are_made_again_are_told()
     spans = told(journal)
     assert lines(told(Journaled(AttemptBegun(2)).answer("Hi")))[1:] == [
         ("attempt", "Attempt 2", 0, False),
-        ("model", "model call", 1, False),
+        ("model", "", 1, False),
     ]
     assert lines(spans) == [
         ("attempt", "Attempt 1", 0, False),
-        ("model", "model call", 1, False),
+        ("model", "", 1, False),
         ("tool", "search", 1, False),
         ("attempt", "Attempt 2", 0, False),
-        ("model", "model call", 2, True),
+        ("model", "", 2, True),
         ("attempt", "Attempt failed: ModelError", 0, True),
         ("attempt", "Attempt 3", 0, False),
-        ("model", "model call", 0, True),
+        ("model", "", 0, True),
     ]
     assert spans[2].note == "made again"
     assert spans[5].text.beginning == "It is away."
@@ -167,7 +167,7 @@ def test_hooks_and_other_models_are_told() -> None:
     journal.add(SecondaryAnswered("output_model", said, Metrics(), "small"))
     assert lines(told(journal))[1:] == [
         ("hook", "check", 1, False),
-        ("model", "model call", 1, False),
+        ("model", "", 1, False),
         ("model", "output model", 1, False),
     ]
 

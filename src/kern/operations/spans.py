@@ -81,7 +81,7 @@ class Span:
 
     Attributes:
         kind: what it is.
-        title: the model, the tool, the step or the hook, or what happened.
+        title: the model, where it is known, the tool, the step or the hook, or what happened.
         began: when it began; None where it has not, or that is not known.
         ended: when it ended; None where it has not.
         failed: whether something went wrong.
@@ -246,7 +246,7 @@ class Spans:
     def _call_goes_on(self, at: float) -> Span:
         """Return the model call that is under way; it begins where there was none."""
         if self._call is None:
-            self._call = Span("model", "model call", at)
+            self._call = Span("model", "", at)
             self.all.append(self._call)
         return self._call
 
@@ -255,7 +255,7 @@ class Spans:
         if self._call is None:
             self.all.append(span)
         self._call = None
-        span.title, span.ended, span.row = step.model or "model call", entry.created_at, entry.seq
+        span.title, span.ended, span.row = step.model or "", entry.created_at, entry.seq
         span.text, span.metrics = Text.of(step.message.text), step.metrics
         if step.fallback is not None:
             span.note = "fallback {}: {}".format(*step.fallback)

@@ -212,7 +212,7 @@ def test_what_a_run_waits_for_is_answered_on_its_page(
     browser = as_("ada", "runs,approve")
     run_id = ended(browser.client, "clerk", tool)["run_id"]
     page = run_page(browser, run_id)
-    assert f"Call of {tool} with" in page.text
+    assert f"Call of {tool}" in page.text
     given = {name: value for name, value in fields.items() if not name.startswith("value-")}
     given |= _by_place(page, fields)
     assert "Your answer is stored." in browser.press(page, button, **given).text

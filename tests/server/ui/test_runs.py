@@ -39,6 +39,10 @@ def test_a_list_has_only_what_is_asked_for(as_: BrowserAs) -> None:
         ("?status=COMPLETED&status=&since=1h&q=&session=&user=", [two, one]),
         ("?status=ERROR", []),
         ("?session=north", [one]),
+        ("?q=windmills", [one]),
+        (f"?q={two[:30]}", [two]),
+        (f"?q={one}&agent=story", []),
+        ("?q=%3Cscript%3E", []),
         (f"?before={two}", [one]),
     ):
         assert shown(browser, query) == wanted, query
