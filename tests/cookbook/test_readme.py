@@ -1,4 +1,4 @@
-"""The programs of README.md, docs/models.md and docs/testing.md do what the pages say."""
+"""The programs of README.md and of docs/guides/models.md and testing.md do what the pages say."""
 
 import re
 import runpy
@@ -22,8 +22,8 @@ FIRST, CLIENT, SESSION, CASHIER, TREASURER, BOX_OFFICE, INVOICE, SCRIPTED, SERVE
 OPENAI = '"openai:gpt-5.4-mini"'
 TEXTS = re.findall(r"^\|.*\| `(\"[a-z-]+:[^\"]+\")` \|$", README, re.MULTILINE)
 
-MODELS = PYTHON.findall((ROOT / "docs/models.md").read_text())
-TESTS = [SCRIPTED, SERVED, *PYTHON.findall((ROOT / "docs/testing.md").read_text())]
+MODELS = PYTHON.findall((ROOT / "docs/guides/models.md").read_text())
+TESTS = [SCRIPTED, SERVED, *PYTHON.findall((ROOT / "docs/guides/testing.md").read_text())]
 
 
 def test_the_table_has_a_text_for_each_provider() -> None:

@@ -267,7 +267,7 @@ async def test_session_tables_of_one_schema_share_a_queue_and_no_entry(
 
 
 async def test_the_advice_on_vacuum_is_taken_by_postgresql(postgres: EmbeddedPostgres) -> None:
-    page = Path(__file__).parents[2] / "docs" / "scale.md"
+    page = Path(__file__).parents[2] / "docs/explanation/scale.md"
     [shown] = re.findall(r"^```sql\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     async with PostgresDb(postgres.url) as db:
         await db.store()

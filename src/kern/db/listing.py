@@ -9,6 +9,9 @@ from kern.run.base import RunStatus
 BEGINNING = 1000
 """How many characters of a listed run's input are read."""
 
+SEARCHED = 2000
+"""In how many runs a text is looked for that is no id."""
+
 
 def is_no_child(runs: str, of: str | None = None) -> str:
     """Return the condition in SQL that a run is no tool call of a run of its session.
@@ -38,6 +41,9 @@ class RunFilter:
         seen_by: who is to see them: those are left out that are another user's.
         without_children: whether those are left out that tool calls of the same session's runs are.
         agents: whose runs, where those of several agents are wanted; empty for any.
+        parent_run_id: the run whose tool calls they are.
+        text: how the id of the run, its session, user or agent begins, or what the beginning of
+            its input says, of the newest :data:`SEARCHED` runs that are wanted otherwise.
     """
 
     agent_id: str | None = None
@@ -49,6 +55,8 @@ class RunFilter:
     seen_by: str | None = None
     without_children: bool = False
     agents: tuple[str, ...] = ()
+    parent_run_id: str | None = None
+    text: str | None = None
 
 
 class Load(NamedTuple):

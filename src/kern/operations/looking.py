@@ -48,21 +48,24 @@ class Look:
     def why_json(self, run_id: str) -> dict[str, object] | None:
         """Return the same as JSON values."""
         why = self.whys.get(run_id)
-        if why is None:
-            return None
-        return {
-            "reason": why.reason.value,
-            "text": why.text,
-            "since": None if why.since is None else why.since.isoformat(),
-            "until": None if why.until is None else why.until.isoformat(),
-            "run_id": why.run_id,
-            "executor": why.executor,
-        }
+        return None if why is None else why_json(why)
 
     def step_json(self, run_id: str) -> dict[str, object] | None:
         """Return what a run is doing as JSON values."""
         step = self.steps.get(run_id)
         return None if step is None else {"text": step.text, "since": step.since.isoformat()}
+
+
+def why_json(why: Why) -> dict[str, object]:
+    """Return why a run goes on, or does not, as JSON values."""
+    return {
+        "reason": why.reason.value,
+        "text": why.text,
+        "since": None if why.since is None else why.since.isoformat(),
+        "until": None if why.until is None else why.until.isoformat(),
+        "run_id": why.run_id,
+        "executor": why.executor,
+    }
 
 
 async def look_at(store: Store, records: Sequence[RunRecord], *, with_steps: bool = False) -> Look:

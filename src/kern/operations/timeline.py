@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from kern.dispatch.explanation import describe_requirement
 from kern.errors import JournalError
-from kern.operations.wording import dollars
+from kern.operations.wording import used_text
 from kern.run.codec import shown
 from kern.run.content import text_of
 from kern.run.entry import Entry, read_row
@@ -18,6 +18,7 @@ from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
 from kern.run.steps import (
     AnswerRefused,
+    AttemptBegun,
     Continued,
     HookEnded,
     ModelAnswered,
@@ -119,14 +120,15 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
         detail = one_line(f"{happened.more['kind']} {shown(happened.more['values'])}", 160)
     elif kind is RunEvent.followups_completed:
         detail = one_line(shown(happened.more["followups"]), 160)
+    elif isinstance(step, AttemptBegun) and kind is RunEvent.run_resumed:
+        detail = f"attempt {step.attempt}"
     elif isinstance(step, Continued) and step.by:
         detail = one_line(f"by {step.by}", 160)
     elif step is not None and kind in _TOLD_ELSEWHERE:
         payload = None
     if isinstance(step, ModelAnswered | SecondaryAnswered) and kind in _ANSWERED:
         used = step.metrics
-        cost = f", {dollars(used.cost)}" if used.cost else ""
-        detail = f"{used.input_tokens} + {used.output_tokens} tokens{cost}: {detail}"
+        detail = f"{used_text(used)}: {detail}"
     failed = kind in _FAILED
     return Moment(happened.seq, kind.value, entry.created_at, detail, failed, payload)
 
@@ -149,4 +151,6 @@ def describe(event: RunOutputEvent | Happened) -> str:
     if event.tool is None:
         return one_line(shown(event.content), 160)
     called = call_line(event.tool.tool_name, event.tool.arguments)
+    if event.tool.child_run_id is not None:
+        called += f", run {event.tool.child_run_id}"
     return called if event.content is None else f"{called} → {one_line(shown(event.content), 100)}"

@@ -42,6 +42,17 @@ def dollars(cost: float) -> str:
     return f"${cost:,.{2 if cost >= 100 else 4 if cost >= 0.01 else 6}f}"
 
 
+def used_text(metrics: Metrics) -> str:
+    """Return what a model call has used, and how soon its answer began."""
+    used = f"{metrics.input_tokens} + {metrics.output_tokens} tokens"
+    if metrics.cost:
+        used += f", {dollars(metrics.cost)}"
+    if metrics.time_to_first_token is not None:
+        first = format_duration(timedelta(seconds=metrics.time_to_first_token))
+        used += f", first token after {first}"
+    return used
+
+
 def cost_text(metrics: Metrics) -> str:
     """Return what a run cost, and of how many model calls that is not known."""
     known = "" if metrics.cost is None else dollars(metrics.cost)
@@ -53,7 +64,12 @@ def cost_text(metrics: Metrics) -> str:
 
 def first_words(record: RunRecord) -> str:
     """Return how the input of a listed run begins: of its JSON text there is a part only."""
-    found = _WORDS.search(record.beginning or "")
+    return words_in(record.beginning or "")
+
+
+def words_in(beginning: str) -> str:
+    """Return how an input begins of whose JSON text there is a part only."""
+    found = _WORDS.search(beginning)
     try:
         return printable(json.loads(f'"{found[1]}"')) if found else ""
     except ValueError:

@@ -38,8 +38,8 @@ def create_app(
         agents: the agents, each with an id of its own, and a database.
         auth: how callers are known: ``"keys"``, by the API keys in the agents' database (``kern
             keys create``); ``"jwt"``, by JSON Web Tokens, as the environment says
-            (``KERN_JWT_SECRET`` or ``KERN_JWT_JWKS_URL``, see ``docs/security.md``); ``"none"``,
-            not at all, and then only processes on this machine are served; or an
+            (``KERN_JWT_SECRET`` or ``KERN_JWT_JWKS_URL``, see ``docs/guides/security.md``);
+            ``"none"``, not at all, and then only processes on this machine are served; or an
             :class:`~kern.server.caller.Authenticator` of your own.
         worker: whether it executes background runs, too; else only workers do.
         grace: seconds that foreground runs are given at the end; background runs are released at

@@ -65,7 +65,7 @@ class Reading:
         # A status at a time, and an agent: its index has the runs in their order.
         statuses: list[RunStatus | None] = [*dict.fromkeys(wanted.statuses)]
         each_agent = [wanted]
-        if wanted.agents and wanted.session_id is None and wanted.user_id is None:
+        if wanted.agents and not (wanted.session_id or wanted.user_id or wanted.parent_run_id):
             each_agent = [replace(wanted, agent_id=each, agents=()) for each in wanted.agents]
         for one in each_agent:
             for status in statuses or [None]:
@@ -83,6 +83,7 @@ class Reading:
     ) -> list[sqlite3.Row]:
         is_replaced = status is RunStatus.regenerated
         values = {
+            "parent_run_id": wanted.parent_run_id,
             "session_id": wanted.session_id,
             "status": None if status is None or is_replaced else status.value,
             "user_id": wanted.user_id,

@@ -165,10 +165,15 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
                 wanted.until,
             ),
             (f"position < (SELECT {POSITION} FROM {runs} WHERE run_id = {{}})", before),
+            # Likewise: the index of children, whatever else is asked for.
+            (
+                f"position = ANY(ARRAY(SELECT position FROM {runs} WHERE parent_run_id = {{}}))",
+                wanted.parent_run_id,
+            ),
         ):
             if value is not None:
                 conditions.append(condition.format(given(value)))
-        if agents and (wanted.session_id is not None or wanted.user_id is not None):
+        if agents and (wanted.session_id or wanted.user_id or wanted.parent_run_id):
             conditions.append(f"agent_id = ANY({given([*agents])})")
             agents = ()
         found = " UNION ALL ".join(

@@ -1,0 +1,189 @@
+"""The pages of sessions: conversations, with their runs, state and summary."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fastapi import Request, Response
+from starlette.datastructures import URL
+
+from kern.db.listing import RunFilter
+from kern.db.sessions import SessionRow
+from kern.db.stored import session_of_row
+from kern.operations.listed import error_of, output_of
+from kern.operations.wording import words_in
+from kern.run.base import RunStatus
+from kern.run.input import RunInput
+from kern.run.message import Message
+from kern.run.record import RunRecord
+from kern.run.state import values_of
+from kern.server.runs.cursors import Paged
+from kern.server.runs.reach import Place
+from kern.server.runs.sessions import SessionQuery, find_runs, find_sessions
+from kern.server.ui.filters import asked_in
+from kern.server.ui.live import every, live
+from kern.server.ui.rendering import page, part
+from kern.server.ui.route import pages_router
+from kern.server.ui.viewing import Viewer, Viewing
+
+router = pages_router()
+
+_LIST, _FACTS, _TALK = "parts/sessions.html", "parts/session.html", "parts/conversation.html"
+
+# Seconds between two looks.
+_PACE = 2.0
+
+# How many runs of a conversation are on a page.
+_RUNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A session as the list shows it.
+
+    Attributes:
+        row: the session.
+        words: how its first answered run was asked.
+    """
+
+    row: SessionRow
+    words: str
+
+
+class Said(NamedTuple):
+    """A message of a conversation.
+
+    Attributes:
+        message: the message.
+        others: the kinds of its parts that are no text, such as ``image``.
+    """
+
+    message: Message
+    others: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A run of a conversation.
+
+    Attributes:
+        record: the run.
+        status: where it is; of one that another has replaced, that.
+        messages: what was said in it; before it has ended, what it was given.
+        error: what went wrong.
+    """
+
+    record: RunRecord
+    status: RunStatus
+    messages: Sequence[Said]
+    error: str | None
+
+
+@router.get("/sessions")
+async def sessions(request: Request, viewer: Viewing) -> Response:
+    """The sessions, the last begun first."""
+    return page(request, viewer, "sessions.html", **await _listed(viewer))
+
+
+@router.get("/sessions/live")
+async def sessions_live(request: Request, viewer: Viewing) -> Response:
+    """The same, when they change."""
+
+    async def render() -> dict[str, str]:
+        return {"sessions": part(_LIST, viewer=viewer, **await _listed(viewer))}
+
+    return live(request, viewer, render, every(_PACE))
+
+
+@router.get("/sessions/{session_id:path}/live")
+async def session_live(request: Request, viewer: Viewing, session_id: str) -> Response:
+    """What is on the page of a session, when it changes."""
+    await viewer.reach.session(session_id, viewer.reach.reads)
+    shown: tuple[object, str] = None, ""
+
+    async def render() -> dict[str, str]:
+        nonlocal shown
+        place, row = await viewer.reach.session(session_id, viewer.reach.reads)
+        runs, earlier = await _runs(viewer, place, row)
+        if shown[0] != runs:  # What was said is long, and is read only where a run has moved on.
+            told = await _told(place, runs)
+            shown = runs, part(_TALK, viewer=viewer, runs=told, earlier=earlier)
+        facts = part(_FACTS, viewer=viewer, **await _facts(place, row))
+        return {"session": facts, "conversation": shown[1]}
+
+    return live(request, viewer, render, every(_PACE))
+
+
+@router.get("/sessions/{session_id:path}")
+async def session(request: Request, viewer: Viewing, session_id: str) -> Response:
+    """A session as a conversation, with its state and summary."""
+    place, row = await viewer.reach.session(session_id, viewer.reach.reads)
+    runs, earlier = await _runs(viewer, place, row)
+    told, facts = await _told(place, runs), await _facts(place, row)
+    return page(request, viewer, "session.html", runs=told, earlier=earlier, **facts)
+
+
+async def _listed(viewer: Viewer) -> dict[str, object]:
+    """Return what the list of sessions shows."""
+    asked = asked_in(viewer.request, SessionQuery)
+    found, following = await find_sessions(viewer.reach, asked)
+    words: dict[str, str] = {}
+    place = await viewer.reach.place(asked.agent)
+    if place is not None and found:
+        begun = await place.store.sessions.previews([each.session_id for each in found], 1)
+        words = {each.session_id: words_in(each.input) for each in begun}
+    return {
+        "asked": asked,
+        "sessions": [Listed(each, words.get(each.session_id, "")) for each in found],
+        "following": following and _at(viewer, following),
+    }
+
+
+async def _runs(
+    viewer: Viewer, place: Place, row: SessionRow
+) -> tuple[list[RunRecord], str | None]:
+    """Return runs of a session, the newest first, and where those before them are."""
+    asked = asked_in(viewer.request, Paged, limit=str(_RUNS))
+    wanted = RunFilter(
+        session_id=row.session_id,
+        seen_by=viewer.reach.reads,
+        without_children=True,
+        agents=place.agents,
+    )
+    found, following = await find_runs(place, wanted, asked)
+    return found, following and _at(viewer, following)
+
+
+async def _told(place: Place, runs: Sequence[RunRecord]) -> list[Told]:
+    """Return what was said in runs, the oldest first."""
+    found = await place.store.sessions.records([each.run_id for each in runs])
+    return [_told_of(each) for each in found]
+
+
+def _told_of(record: RunRecord) -> Told:
+    output = output_of(record)
+    messages = [each for each in output.messages if each.role != "system" and not each.from_history]
+    if not messages:
+        with suppress(ValueError):  # It is damaged; its own page tells that.
+            messages = [*RunInput.from_json(record.input or "").messages]
+    said = [Said(each, _others(each)) for each in messages]
+    return Told(record, output.status, said, error_of(record) if record.error else None)
+
+
+def _others(message: Message) -> list[str]:
+    kinds = (str(each.__struct_config__.tag) for each in message.parts)
+    return [kind for kind in kinds if kind != "text"]
+
+
+async def _facts(place: Place, row: SessionRow) -> dict[str, object]:
+    """Return what there is to say of a session beside its conversation."""
+    return {
+        "row": row,
+        "session": session_of_row(row),
+        "state": values_of((await place.store.states.of(row.session_id)).texts),
+    }
+
+
+def _at(viewer: Viewer, cursor: str) -> str:
+    return str(URL(viewer.here).include_query_params(cursor=cursor))
