@@ -1,4 +1,4 @@
-"""One server with pages, and the browsers of those who look at them."""
+"""Servers with pages, and the browsers of those who look at them."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -20,17 +20,13 @@ from kern.testing import FunctionModel
 
 BrowserAs = Callable[..., Browser]
 
-
-@pytest.fixture(scope="module")
-def table_of_module(request: pytest.FixtureRequest) -> str:
-    """The session table of all tests of a module."""
-    return f"ui_{request.module.__name__.rpartition('.')[2][:30]}"
+_TABLE = "pages"
 
 
-@pytest.fixture(scope="module")
-def api(postgres: EmbeddedPostgres, table_of_module: str) -> Iterator[Api]:
+@pytest.fixture(scope="package")
+def api(postgres: EmbeddedPostgres) -> Iterator[Api]:
     """The server, on PostgreSQL."""
-    db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table=table_of_module)
+    db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table=_TABLE)
     app = create_app(agents_on(db, {}), auth=ByName(), limits=Limits(rate=None))
     with served(app) as url:
         api = Api(url, {})
@@ -38,16 +34,16 @@ def api(postgres: EmbeddedPostgres, table_of_module: str) -> Iterator[Api]:
         api.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def as_(api: Api) -> BrowserAs:
     """Return the browser of a caller: a user, its scopes and agents."""
     return lambda *caller: Browser(api.as_(*caller))
 
 
 @pytest.fixture
-async def store(api: Api, postgres: EmbeddedPostgres, table_of_module: str) -> AsyncIterator[Store]:
+async def store(api: Api, postgres: EmbeddedPostgres) -> AsyncIterator[Store]:
     """The database of the server, from elsewhere."""
-    db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table=table_of_module)
+    db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table=_TABLE)
     yield await db.store()
     await db.aclose()
 
@@ -77,7 +73,7 @@ def browser(url: str) -> Iterator[Stranger]:
 
 
 @pytest.fixture
-def signed_in(browser: Browser, keyed: SqliteDb) -> Callable[..., Stranger]:
+def signed_in(browser: Stranger, keyed: SqliteDb) -> Callable[..., Stranger]:
     """Signs a user in, by the scopes of the key."""
 
     def sign_in(*scopes: str, user_id: str = "ada") -> Stranger:
