@@ -266,13 +266,12 @@ class Spans:
 
     def _start(self, places: Iterable[int], at: float) -> None:
         """Have tool calls begin, or begin once more."""
-        turn = self.state.turns[-1]
-        for place in places:
+        for place in places:  # There are none where the run has not come to its first answer.
             call = self._calls[place]
             if call.began is not None:
                 call.note = "made again"
             call.began, call.text = at, Text()
-            call.arguments = Text.of(turn.execution(place).arguments)
+            call.arguments = Text.of(self.state.turns[-1].execution(place).arguments)
 
     def _drop_call(self, at: float, why: str) -> None:
         if self._call is not None:

@@ -52,6 +52,9 @@
   document.addEventListener("htmx:sse:before:connection", ({ detail }) => {
     if (detail.connection.attempt > 0 && !document.hidden) lost();
   });
+  document.addEventListener("htmx:sse:close", ({ detail }) => {
+    if (detail.reason === "message") say("Complete");
+  });
   document.addEventListener("htmx:sse:error", ({ detail }) => {
     lost();
     // Who is signed out, or looks at what is gone, is told so by the page itself.
