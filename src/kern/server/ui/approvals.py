@@ -17,7 +17,7 @@ from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement, requirements_from_json
 from kern.run.tool import ToolExecution
 from kern.server.caller import Scope
-from kern.server.problems import RequestError
+from kern.server.runs.actions import check_may
 from kern.server.runs.approvals import ApprovalQuery, find_approvals, resolve
 from kern.server.runs.given import Decision
 from kern.server.ui.answering import Asked, answer_in
@@ -123,6 +123,7 @@ async def approval(request: Request, viewer: Viewing, approval_id: str) -> Respo
 @router.get("/approvals/{approval_id}/live")
 async def approval_live(request: Request, viewer: Viewing, approval_id: str) -> Response:
     """The same, when it is decided."""
+
     async def render() -> dict[str, str]:
         return {"approval": part(_ONE, viewer=viewer, shown=await _shown(viewer, approval_id))}
 
@@ -133,8 +134,7 @@ async def approval_live(request: Request, viewer: Viewing, approval_id: str) -> 
 @router.post("/approvals/{approval_id}")
 async def decide(actor: Acting, approval_id: str) -> Response:
     """Allow or refuse what is asked for; a background run goes on with it by itself."""
-    if not actor.caller.may(Scope.approve):
-        raise RequestError(403, f"This needs the scope {Scope.approve}.", code="insufficient_scope")
+    check_may(actor.caller, Scope.approve)
     _, found = await actor.reach.approval(approval_id)
     answer = answer_in(actor, requirement_of(found))
     decision = Decision(

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from kern.errors import InvalidInputError, ScheduleNotFoundError
 from kern.run.schedule import Schedule
 from kern.server.caller import Scope
-from kern.server.problems import RequestError
+from kern.server.runs.actions import check_may
 from kern.server.runs.reach import Place
 from kern.server.ui.forms import Acting, done
 from kern.server.ui.live import every, live
@@ -102,8 +102,7 @@ async def _steered(actor: Viewer, name: str) -> tuple[Place, Schedule]:
         RequestError: the caller may change none (403).
         ScheduleNotFoundError: there is none of this name that it may.
     """
-    if not actor.caller.may(Scope.runs):
-        raise RequestError(403, f"This needs the scope {Scope.runs}.", code="insufficient_scope")
+    check_may(actor.caller, Scope.runs)
     for place in await actor.reach.places():
         found = await place.store.schedules.get_for(name, actor.reach.steers)
         if found is not None and actor.caller.sees(found.agent_id):
