@@ -42,6 +42,10 @@ _PAUSED = 100
 _AT_A_GLANCE = 500
 
 
+# What kern itself says in the context of an approval.
+_SHOWN_ELSEWHERE = ("tool_names", "source_name")
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """An approval as the page shows it.
@@ -59,6 +63,13 @@ class Shown:
     asked: Asked
     outcome: str
     may_decide: bool
+
+    @property
+    def context(self) -> dict[str, object]:
+        """What else was said that helps to decide."""
+        found = parse(self.approval.context or "{}")
+        said = found if isinstance(found, dict) else {"context": found}
+        return {name: value for name, value in said.items() if name not in _SHOWN_ELSEWHERE}
 
     @property
     def is_plain(self) -> bool:
