@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from itertools import pairwise
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import httpx
 import pytest

@@ -21,7 +21,7 @@ from kern.server.runs.actions import check_may
 from kern.server.runs.approvals import ApprovalQuery, find_approvals, resolve
 from kern.server.runs.given import Decision
 from kern.server.ui.answering import Asked, answer_in
-from kern.server.ui.filters import asked_in, next_of
+from kern.server.ui.filters import asked_in, has_several, next_of
 from kern.server.ui.forms import Acting, done
 from kern.server.ui.live import every, live
 from kern.server.ui.rendering import page, part
@@ -98,12 +98,14 @@ class Listing(NamedTuple):
         asked: what was asked for.
         approvals: the approvals.
         paused: the runs that wait without a record.
+        has_several: whether there are several databases, and this is of one.
         following: where the next page is, if there is one.
     """
 
     asked: ApprovalQuery
     approvals: Sequence[Shown]
     paused: Sequence[Paused]
+    has_several: bool
     following: str | None
 
 
@@ -158,7 +160,8 @@ async def decide(actor: Acting, approval_id: str) -> Response:
     decided = await resolve(actor.reach, approval_id, decision)
     then = "goes on" if decided["run_status"] == "PENDING" else "goes on once it is continued"
     text = f"{found.tool_name or 'The call'} is {decision.status}; run {found.run_id} {then}."
-    return done(actor, text, path=actor.url("approvals"))
+    listed = actor.url("approvals")
+    return done(actor, text, path=None if actor.here.partition("?")[0] == listed else listed)
 
 
 def requirement_of(approval: Approval) -> RunRequirement:
@@ -177,13 +180,14 @@ def requirement_of(approval: Approval) -> RunRequirement:
 
 
 async def _listed(viewer: Viewer) -> Listing:
-    asked = asked_in(viewer.request, ApprovalQuery, status="pending")
+    asked = await asked_in(viewer, ApprovalQuery, status="pending")
     found, following = await find_approvals(viewer.reach, asked)
     is_whole = asked.status == "pending" and not (asked.cursor or asked.run or asked.type)
     return Listing(
         asked,
         [_as_shown(viewer, each) for each in found],
         await _paused(viewer, asked) if is_whole else (),
+        await has_several(viewer),
         following and next_of(viewer, following),
     )
 

@@ -21,7 +21,7 @@ from kern.server.runs.cursors import Paged
 from kern.server.runs.reach import Place
 from kern.server.runs.sessions import SessionQuery, find_runs, find_sessions
 from kern.server.runs.shown import without_reserved
-from kern.server.ui.filters import asked_in, next_of
+from kern.server.ui.filters import asked_in, has_several, next_of
 from kern.server.ui.live import every, live
 from kern.server.ui.rendering import page, part
 from kern.server.ui.route import pages_router
@@ -89,11 +89,13 @@ class Listing(NamedTuple):
     Attributes:
         asked: what was asked for.
         sessions: the sessions.
+        has_several: whether there are several databases, and this is of one.
         following: where the next page is, if there is one.
     """
 
     asked: SessionQuery
     sessions: Sequence[Listed]
+    has_several: bool
     following: str | None
 
 
@@ -159,7 +161,7 @@ async def session(request: Request, viewer: Viewing, session_id: str) -> Respons
 
 
 async def _listed(viewer: Viewer) -> Listing:
-    asked = asked_in(viewer.request, SessionQuery)
+    asked = await asked_in(viewer, SessionQuery)
     found, following = await find_sessions(viewer.reach, asked)
     words: dict[str, str] = {}
     place = await viewer.reach.place(asked.agent)
@@ -167,14 +169,15 @@ async def _listed(viewer: Viewer) -> Listing:
         begun = await place.store.sessions.previews([each.session_id for each in found], 1)
         words = {each.session_id: words_in(each.input) for each in begun}
     listed = [Listed(each, words.get(each.session_id, "")) for each in found]
-    return Listing(asked, listed, following and next_of(viewer, following))
+    following = following and next_of(viewer, following)
+    return Listing(asked, listed, await has_several(viewer), following)
 
 
 async def _runs(
     viewer: Viewer, place: Place, row: SessionRow
 ) -> tuple[list[RunRecord], str | None]:
     """Return runs of a session, the newest first, and where those before them are."""
-    asked = asked_in(viewer.request, Paged, limit=str(_RUNS))
+    asked = await asked_in(viewer, Paged, limit=str(_RUNS))
     wanted = RunFilter(
         session_id=row.session_id,
         seen_by=viewer.reach.reads,
