@@ -47,8 +47,9 @@ class Listed:
 @router.get("/schedules")
 async def schedules(request: Request, viewer: Viewing) -> Response:
     """The schedules."""
-    found = await _listed(viewer)
-    return page(request, viewer, "schedules.html", schedules=found[:_MOST], many=len(found))
+    found, agent = await _listed(viewer), _agent(viewer)
+    shown = found[:_MOST]
+    return page(request, viewer, "schedules.html", schedules=shown, many=len(found), agent=agent)
 
 
 @router.get("/schedules/live")
@@ -80,9 +81,13 @@ async def resume(name: str, actor: Acting) -> Response:
     return done(actor, f"{found.name} goes on. It runs next at {_next(resumed)[0]:%Y-%m-%d %H:%M}.")
 
 
+def _agent(viewer: Viewer) -> str | None:
+    return viewer.request.query_params.get("agent") or None
+
+
 async def _listed(viewer: Viewer) -> list[Listed]:
     """Return the schedules that a viewer sees, by name."""
-    reach, agent = viewer.reach, viewer.request.query_params.get("agent") or None
+    reach, agent = viewer.reach, _agent(viewer)
     found = [
         each
         for place in await reach.places()
