@@ -37,11 +37,8 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(worker)
 app.command()(workers)
-<<<<<<< HEAD
 app.command()(figures)
-=======
 app.command()(ui)
->>>>>>> seventeen
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(db.app, name="db")
