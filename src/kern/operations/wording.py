@@ -46,6 +46,8 @@ def seconds(length: float | None) -> str:
 
 def dollars(cost: float) -> str:
     """Return an amount of US dollars, with more digits the smaller it is."""
+    if not cost:
+        return "$0"
     return f"${cost:,.{2 if cost >= 100 else 4 if cost >= 0.01 else 6}f}"
 
 
