@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
-from browser import Browser as KeyBrowser
 from pages import Browser
 from runs_api import Api, ByName, agents_on
 from served import served
+from strangers import Stranger
 
 from kern.agent import Agent
 from kern.db.base import Store
@@ -49,33 +49,35 @@ async def store(api: Api, postgres: EmbeddedPostgres) -> AsyncIterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def db(tmp_path_factory: pytest.TempPathFactory) -> SqliteDb:
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> SqliteDb:
     """The database, with its keys."""
     return SqliteDb(str(tmp_path_factory.mktemp("ui") / "kern.db"))
 
 
 @pytest.fixture(scope="module")
-def url(db: SqliteDb) -> Iterator[str]:
+def url(keyed: SqliteDb) -> Iterator[str]:
     """Where the service is."""
-    agents = [Agent(name, FunctionModel(lambda _: "Hello."), db=db) for name in ("clerk", "hidden")]
-    with served(create_app(agents, auth=Keys(db, kept=0.0))) as url:
+    agents = [
+        Agent(name, FunctionModel(lambda _: "Hello."), db=keyed) for name in ("clerk", "hidden")
+    ]
+    with served(create_app(agents, auth=Keys(keyed, kept=0.0))) as url:
         yield url
 
 
 @pytest.fixture
-def browser(url: str) -> Iterator[KeyBrowser]:
+def browser(url: str) -> Iterator[Stranger]:
     """A browser in which nobody has signed in."""
-    found = KeyBrowser(url)
+    found = Stranger(url)
     yield found
     found.close()
 
 
 @pytest.fixture
-def signed_in(browser: KeyBrowser, db: SqliteDb) -> Callable[..., KeyBrowser]:
+def signed_in(browser: Stranger, keyed: SqliteDb) -> Callable[..., Stranger]:
     """Signs a user in, by the scopes of the key."""
 
-    def sign_in(*scopes: str, user_id: str = "ada") -> KeyBrowser:
-        _, secret = db.create_key(user_id, scopes=scopes or ("runs",))
+    def sign_in(*scopes: str, user_id: str = "ada") -> Stranger:
+        _, secret = keyed.create_key(user_id, scopes=scopes or ("runs",))
         assert browser.sign_in(secret).status_code == 200
         return browser
 

@@ -41,14 +41,14 @@ def page(
     return response
 
 
-def part(name: str, **context: object) -> str:
+def part(name: str, **context: object) -> Markup:
     """Return one template, rendered alone.
 
     Args:
         name: the template, such as ``"parts/runs.html"``.
         **context: what it shows; ``viewer`` where it has links or forms.
     """
-    return environment().get_template(name).render(context)
+    return Markup(environment().get_template(name).render(context))
 
 
 @cache
