@@ -6,7 +6,9 @@ import sys
 from os.path import relpath
 from pathlib import Path
 
+from docutils import nodes
 from pygments.lexers.special import TextLexer
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from kern import __version__
@@ -79,15 +81,29 @@ def read(_app: Sphinx, name: str, source: list[str]) -> None:
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n0*\n```\n"
 
 
-def link_pages(*arguments: object) -> None:
-    """Make links of the pages that docstrings name."""
+def prepare(*arguments: object) -> None:
+    """Make links of the pages that a docstring names, and keep Napoleon from finding types in it.
+
+    It takes what stands before a colon in what is returned for a type, and here no type is there.
+    """
     lines = arguments[-1]
     assert isinstance(lines, list)
     lines[:] = [re.sub(r"``docs/([\w/-]+)\.md``", r":doc:`/\1`", line) for line in lines]
+    for number, line in enumerate(lines[:-1], 1):
+        if line.strip() in {"Returns:", "Yields:"}:
+            lines[number] = re.sub(r"^( *)", r"\1: ", lines[number])
+
+
+def find_by_name(_app: Sphinx, doctree: nodes.document) -> None:
+    """Have names in docstrings found that stand there without their module."""
+    for node in doctree.findall(addnodes.pending_xref):
+        if node["refdomain"] == "py":
+            node["refspecific"] = True
 
 
 def setup(app: Sphinx) -> None:
     """Add what these pages need beside Sphinx's own."""
     app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", read)
-    app.connect("autodoc-process-docstring", link_pages)
+    app.connect("autodoc-process-docstring", prepare, priority=400)  # before Napoleon
+    app.connect("doctree-read", find_by_name)
