@@ -30,6 +30,7 @@ html_show_sphinx = False
 
 myst_heading_anchors = 4
 
+autoclass_content = "both"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True}
@@ -81,17 +82,23 @@ def read(_app: Sphinx, name: str, source: list[str]) -> None:
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n0*\n```\n"
 
 
-def prepare(*arguments: object) -> None:
+def prepare(_app: Sphinx, what: str, _name: str, _o: object, _p: object, lines: list[str]) -> None:
     """Make links of the pages that a docstring names, and keep Napoleon from finding types in it.
 
     It takes what stands before a colon in what is returned for a type, and here no type is there.
     """
-    lines = arguments[-1]
-    assert isinstance(lines, list)
+    if what in {"attribute", "data", "property"} and lines:
+        lines[0] = f": {lines[0]}"
     lines[:] = [re.sub(r"``docs/([\w/-]+)\.md``", r":doc:`/\1`", line) for line in lines]
     for number, line in enumerate(lines[:-1], 1):
         if line.strip() in {"Returns:", "Yields:"}:
             lines[number] = re.sub(r"^( *)", r"\1: ", lines[number])
+
+
+def sign(*arguments: object) -> tuple[str, object] | None:
+    """Write a default that is made by a function so that the signature can be read."""
+    signature, returned = arguments[-2:]
+    return (signature.replace("<factory>", "..."), returned) if isinstance(signature, str) else None
 
 
 def find_by_name(_app: Sphinx, doctree: nodes.document) -> None:
@@ -106,4 +113,5 @@ def setup(app: Sphinx) -> None:
     app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", read)
     app.connect("autodoc-process-docstring", prepare, priority=400)  # before Napoleon
+    app.connect("autodoc-process-signature", sign)
     app.connect("doctree-read", find_by_name)
