@@ -35,6 +35,16 @@ class KernError(Exception):
     Attributes:
         run_output: the :class:`~kern.run.agent.RunOutput` of the run that failed of it, where it
             was raised to the run's caller; None elsewhere.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> agent = Agent("Poet", ScriptedModel([Reply.http_error(401)]))
+        >>> try:
+        ...     agent.run("A line, please.")
+        ... except KernError as error:
+        ...     print(type(error).__name__, error.run_output.status)
+        ModelAuthenticationError ERROR
     """
 
     run_output: Any = None  # Its class is in a room above.
@@ -46,7 +56,16 @@ class KernError(Exception):
 
 
 class ConfigurationError(KernError):
-    """An agent, database or model was set up in a way that cannot work."""
+    """An agent, database or model was set up in a way that cannot work.
+
+    Example:
+        >>> from kern.db.sqlite import SqliteDb
+        >>> try:
+        ...     SqliteDb("kern.db", session_table="my table")
+        ... except ConfigurationError as error:
+        ...     print(error.message.partition(":")[0])
+        session_table 'my table' is not an identifier
+    """
 
 
 class MissingExtraError(ConfigurationError, ImportError):
@@ -54,6 +73,10 @@ class MissingExtraError(ConfigurationError, ImportError):
 
     Attributes:
         extra: the extra that brings it.
+
+    Example:
+        >>> MissingExtraError("asyncpg", "postgres").extra
+        'postgres'
     """
 
     def __init__(self, module: str, extra: str) -> None:
@@ -68,6 +91,10 @@ class MissingLibraryError(ConfigurationError, ImportError):
 
     Attributes:
         library: the library, as in ``libgomp.so.1``.
+
+    Example:
+        >>> MissingLibraryError("libgomp.so.1").message.rpartition(": ")[2]
+        'apt-get install libgomp1'
     """
 
     def __init__(self, library: str) -> None:
@@ -89,11 +116,33 @@ class ThreadLimitError(KernError):
 
 
 class InvalidInputError(KernError, ValueError):
-    """A value given to a run cannot be used; nothing was stored or started."""
+    """A value given to a run cannot be used; nothing was stored or started.
+
+    Example:
+        >>> from kern.media import Image
+        >>> try:
+        ...     Image(url="cat.png")
+        ... except InvalidInputError as error:
+        ...     print(error.message.rpartition(". ")[2])
+        Give a file of this machine with filepath=...
+    """
 
 
 class RunConflictError(KernError):
-    """A run id is in use for something else, or by a transaction that has not ended."""
+    """A run id is in use for something else, or by a transaction that has not ended.
+
+    Example:
+        >>> from kern import Agent, InMemoryDb
+        >>> from kern.testing import ScriptedModel
+        >>> agent = Agent("Shop", ScriptedModel(["Done."]), db=InMemoryDb())
+        >>> agent.run("Order a kettle.", run_id="order-17").content
+        'Done.'
+        >>> try:
+        ...     agent.run("Order two kettles.", run_id="order-17")
+        ... except RunConflictError as error:
+        ...     print(error.message.partition(". ")[0])
+        run_id 'order-17' is in use for another input or agent
+    """
 
 
 class DatabaseError(KernError):
@@ -107,6 +156,14 @@ class DatabaseUnavailableError(DatabaseError):
 
     Attributes:
         address: where the database is, or an empty string.
+
+    Example:
+        >>> from kern.db.postgres import PostgresDb
+        >>> try:
+        ...     PostgresDb("postgresql://ai:ai@127.0.0.1:9/ai").get_sessions()
+        ... except DatabaseUnavailableError as error:
+        ...     print(error.address)
+        127.0.0.1:9
     """
 
     def __init__(self, message: str, *, address: str = "") -> None:
@@ -174,13 +231,29 @@ class ModelError(KernError):
 
 
 class ModelRateLimitError(ModelError):
-    """The model's service has been asked too often, or what was paid for is used up."""
+    """The model's service has been asked too often, or what was paid for is used up.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> agent = Agent("Poet", ScriptedModel([Reply.http_error(429)]))
+        >>> try:
+        ...     agent.run("A line, please.")
+        ... except ModelRateLimitError as error:
+        ...     print(error.kind, error.status_code, error.transient)
+        rate_limit 429 True
+    """
 
     _kind = "rate_limit"
 
 
 class ContextWindowExceededError(ModelError):
-    """The conversation is longer than the model can read."""
+    """The conversation is longer than the model can read.
+
+    Example:
+        >>> ContextWindowExceededError("The conversation is too long.").kind
+        'context_length'
+    """
 
     _kind = "context_length"
 
@@ -195,7 +268,17 @@ class OutputLimitError(ModelError):
 
 
 class ModelAuthenticationError(ModelError):
-    """The model's service does not take the key, or not for this."""
+    """The model's service does not take the key, or not for this.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> try:
+        ...     Agent("Poet", ScriptedModel([Reply.http_error(401)])).run("A line, please.")
+        ... except ModelAuthenticationError as error:
+        ...     print(error.kind, error.transient)
+        authentication False
+    """
 
     _kind = "authentication"
 
@@ -228,7 +311,21 @@ class RunCancelledError(KernError):
 
 
 class UsageLimitError(KernError):
-    """A run has used as much as it may: asked its model too often, or made too many calls."""
+    """A run has used as much as it may: asked its model too often, or made too many calls.
+
+    Example:
+        >>> from kern import Agent, UsageLimits
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> def look() -> str:
+        ...     return "Nothing new."
+        >>> model = ScriptedModel([Reply.tool_calls(("look", {}))] * 2)
+        >>> agent = Agent("Watcher", model, tools=[look], usage_limits=UsageLimits(tool_calls=1))
+        >>> try:
+        ...     agent.run("What is new?")
+        ... except UsageLimitError as error:
+        ...     print(error.run_output.metrics.tool_calls)
+        1
+    """
 
 
 class BudgetExceededError(KernError):
@@ -239,6 +336,22 @@ class BudgetExceededError(KernError):
         per: the period of the budget.
         limit: the limit that was reached, such as ``cost=5``.
         resets_at: when the next period begins, in UTC.
+
+    Example:
+        >>> import asyncio
+        >>> from kern import Agent, Budget, InMemoryDb
+        >>> from kern.testing import ScriptedModel
+        >>> db = InMemoryDb()
+        >>> agent = Agent("Poet", ScriptedModel(), db=db)
+        >>> async def ask():
+        ...     await db.aset_budget(Budget("ada", per="day", tokens=1))
+        ...     await agent.arun("A word, please.", user_id="ada")
+        ...     try:
+        ...         await agent.arun("Another one.", user_id="ada")
+        ...     except BudgetExceededError as error:
+        ...         print(error.user_id, error.per, error.limit)
+        >>> asyncio.run(ask())
+        ada day tokens=1
     """
 
     def __init__(
@@ -262,6 +375,16 @@ class OutputSchemaError(KernError):
 
     Attributes:
         content: the answer, or None where the run failed elsewhere: there its content is it.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import ScriptedModel
+        >>> agent = Agent("Counter", ScriptedModel(["three", "four"]), output_schema=list[int])
+        >>> try:
+        ...     agent.run("Count.")
+        ... except OutputSchemaError as error:
+        ...     print(error.run_output.content)
+        four
     """
 
     def __init__(self, message: str, *, content: str | None = None) -> None:
@@ -270,7 +393,12 @@ class OutputSchemaError(KernError):
 
 
 class CheckTrigger(StrEnum):
-    """Why a check refuses what went into a run, or came out of it."""
+    """Why a check refuses what went into a run, or came out of it.
+
+    Example:
+        >>> CheckTrigger("pii_detected") is CheckTrigger.PII_DETECTED
+        True
+    """
 
     OFF_TOPIC = "off_topic"
     INPUT_NOT_ALLOWED = "input_not_allowed"
@@ -317,14 +445,38 @@ class CheckError(KernError):
 
 
 class InputCheckError(CheckError):
-    """A hook or guardrail refuses a run's input."""
+    """A hook or guardrail refuses a run's input.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import ScriptedModel
+        >>> def no_homework(run_input):
+        ...     if "homework" in run_input.input_content:
+        ...         raise InputCheckError("No homework, please.", CheckTrigger.OFF_TOPIC)
+        >>> agent = Agent("Tutor", ScriptedModel(), pre_hooks=[no_homework])
+        >>> agent.run("Do my homework.")
+        Traceback (most recent call last):
+        kern.errors.InputCheckError: No homework, please.
+    """
 
     type = "input_check_error"
     _default = CheckTrigger.INPUT_NOT_ALLOWED
 
 
 class OutputCheckError(CheckError):
-    """A hook or guardrail refuses what a run has answered; the answer is no content of the run."""
+    """A hook or guardrail refuses what a run has answered; the answer is no content of the run.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import ScriptedModel
+        >>> def no_shouting(run_output):
+        ...     if run_output.content.isupper():
+        ...         raise OutputCheckError("The answer is too loud.")
+        >>> agent = Agent("Crier", ScriptedModel(["HEAR YE!"]), post_hooks=[no_shouting])
+        >>> agent.run("What is new?")
+        Traceback (most recent call last):
+        kern.errors.OutputCheckError: The answer is too loud.
+    """
 
     type = "output_check_error"
     _default = CheckTrigger.OUTPUT_NOT_ALLOWED
@@ -339,7 +491,14 @@ class QueueFullError(KernError):
 
 
 class RunNotFoundError(KernError):
-    """There is no run with this id in the database."""
+    """There is no run with this id in the database.
+
+    Example:
+        >>> from kern import Agent, InMemoryDb
+        >>> Agent("Poet", db=InMemoryDb()).retry_run("no-such-run")
+        Traceback (most recent call last):
+        kern.errors.RunNotFoundError: There is no run 'no-such-run' in SQLite file ':memory:'.
+    """
 
 
 class SessionNotFoundError(KernError):
@@ -355,7 +514,17 @@ class ScheduleNotFoundError(KernError):
 
 
 class RunStateError(KernError):
-    """A run is in a state in which this cannot be done with it."""
+    """A run is in a state in which this cannot be done with it.
+
+    Example:
+        >>> from kern import Agent, InMemoryDb
+        >>> from kern.testing import ScriptedModel
+        >>> agent = Agent("Poet", ScriptedModel(["Roses are red."]), db=InMemoryDb())
+        >>> run = agent.run("A line, please.", run_id="line")
+        >>> agent.retry_run("line")  # only a run that has failed can be tried again
+        Traceback (most recent call last):
+        kern.errors.RunStateError: Run line is COMPLETED, not ERROR.
+    """
 
 
 class RequirementExpiredError(KernError):
@@ -381,6 +550,10 @@ class StepError(KernError):
         kind: the class of what the step's function raised at its last try, such as
             ``"ConnectionError"``; None where that is not the reason. What was raised is its
             ``__cause__``, unless an earlier attempt at the run has met it.
+
+    Example:
+        >>> StepError("The step charge failed.", kind="ConnectionError").kind
+        'ConnectionError'
     """
 
     def __init__(self, message: str, kind: str | None = None) -> None:
@@ -398,6 +571,10 @@ class WebhookError(KernError):
     Attributes:
         permanent: whether to try again is of no use.
         retry_after: the seconds for which the receiver asked to be left alone, or 0.
+
+    Example:
+        >>> WebhookError("example.com answered 410.", permanent=True).permanent
+        True
     """
 
     def __init__(self, message: str, *, permanent: bool = False, retry_after: float = 0.0) -> None:
@@ -418,6 +595,11 @@ class AgentRunException(KernError):  # noqa: N818 # the name that is known
         agent_message: the same, as said by the agent itself.
         messages: further messages, or dicts with ``role`` and ``content``.
         stop_execution: whether the run ends with this call.
+
+    Example:
+        >>> error = RetryAgentRun("Too short.", user_message="I meant the long form.")
+        >>> error.user_message, error.stop_execution
+        ('I meant the long form.', False)
     """
 
     stop_execution: ClassVar[bool] = False
@@ -450,6 +632,16 @@ class StopAgentRun(AgentRunException):
     """The run ends with this call, COMPLETED; what the error says is the answer.
 
     With an ``agent_message`` that is the answer.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> def hang_up() -> str:
+        ...     raise StopAgentRun("Goodbye.")
+        >>> model = ScriptedModel([Reply.tool_calls(("hang_up", {}))])
+        >>> agent = Agent("Clerk", model, tools=[hang_up])
+        >>> agent.run("That is all.").content
+        'Goodbye.'
     """
 
     stop_execution: ClassVar[bool] = True

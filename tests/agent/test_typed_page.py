@@ -11,7 +11,7 @@ from kern.models.openai import OpenAIResponses
 from kern.testing import Reply, ResponsesServer
 
 PAGE = Path(__file__).parents[2] / "docs/guides/structured.md"
-READ, STREAMED = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+READ, STREAMED, _ = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def test_a_typed_answer_is_printed(

@@ -17,6 +17,18 @@ class PreHookStartedEvent(RunOutputEvent):
     Attributes:
         pre_hook_name: which one.
         run_input: what the run was given.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import ScriptedModel
+        >>> def look(run_input):
+        ...     '''See what the run is given.'''
+        >>> agent = Agent("Poet", ScriptedModel(["Roses."]), pre_hooks=[look])
+        >>> for event in agent.run("A word, please.", stream=True, stream_events=True):
+        ...     if isinstance(event, PreHookStartedEvent):
+        ...         print(event.event.value, event.pre_hook_name)
+        PreHookStarted look
+        PreHookCompleted look
     """
 
     pre_hook_name: str | None = field(default=None, kw_only=True)
@@ -35,6 +47,13 @@ class PostHookStartedEvent(RunOutputEvent):
 
     Attributes:
         post_hook_name: which one.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.post_hook_started
+        >>> event = PostHookStartedEvent(kind, "run", "session", "agent", post_hook_name="check")
+        >>> event.post_hook_name
+        'check'
     """
 
     post_hook_name: str | None = field(default=None, kw_only=True)
@@ -52,6 +71,11 @@ class ReasoningStartedEvent(RunOutputEvent):
 
     Attributes:
         reasoning_content: what it has thought so far.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> ReasoningStartedEvent(RunEvent.reasoning_started, "run", "session", "agent").event.value
+        'ReasoningStarted'
     """
 
     content: Any = field(default=None, kw_only=True)
@@ -112,6 +136,13 @@ class FollowupsCompletedEvent(RunOutputEvent):
 
     Attributes:
         followups: the suggestions.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.followups_completed
+        >>> asked = ("And Japan?",)
+        >>> FollowupsCompletedEvent(kind, "run", "session", "agent", followups=asked).followups
+        ('And Japan?',)
     """
 
     followups: tuple[str, ...] = field(default=(), kw_only=True)
@@ -129,6 +160,13 @@ class MemoryUpdateCompletedEvent(RunOutputEvent):
 
     Attributes:
         memories: the memories.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.memory_update_completed
+        >>> kept = ["Likes tea."]
+        >>> MemoryUpdateCompletedEvent(kind, "run", "session", "agent", memories=kept).memories
+        ['Likes tea.']
     """
 
     memories: Any = field(default=None, kw_only=True)
@@ -146,6 +184,12 @@ class SessionSummaryCompletedEvent(RunOutputEvent):
 
     Attributes:
         session_summary: the summary.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.session_summary_completed
+        >>> SessionSummaryCompletedEvent(kind, "run", "session", "agent").session_summary is None
+        True
     """
 
     session_summary: Any = field(default=None, kw_only=True)
@@ -165,6 +209,14 @@ class CompressionCompletedEvent(RunOutputEvent):
         tool_results_compressed: how many.
         original_size: how long they were, in characters.
         compressed_size: how long they are now.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.compression_completed
+        >>> sizes = {"original_size": 9_000, "compressed_size": 800}
+        >>> event = CompressionCompletedEvent(kind, "run", "session", "agent", **sizes)
+        >>> event.original_size - event.compressed_size
+        8200
     """
 
     tool_results_compressed: int | None = field(default=None, kw_only=True)
@@ -187,6 +239,13 @@ class CompactionCompletedEvent(RunOutputEvent):
         tokens_before: how many tokens they had.
         tokens_after: how many tokens what stands in their place has.
         archived: where the messages are kept.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.compaction_completed
+        >>> event = CompactionCompletedEvent(kind, "run", "session", "agent", messages_compacted=40)
+        >>> event.messages_compacted
+        40
     """
 
     messages_compacted: int | None = field(default=None, kw_only=True)

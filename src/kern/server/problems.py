@@ -63,6 +63,11 @@ class RequestError(KernError):
         code: a word for programs, such as ``"agent_not_found"``.
         param: the parameter that it is about, or None.
         headers: headers of the response, such as ``Retry-After``.
+
+    Example:
+        >>> error = RequestError(401, "Sign in first.", code="not_signed_in")
+        >>> error.status, str(error)
+        (401, 'Sign in first.')
     """
 
     def __init__(
